@@ -1,0 +1,38 @@
+"""Token classes and other quantities: what each is, how it is priced, and what it falls back on."""
+
+from typing import get_args
+
+from tallystick import QuantityClass, TokenClass
+
+TOKEN_CLASSES: tuple[str, ...] = get_args(TokenClass)
+QUANTITY_CLASSES: tuple[str, ...] = get_args(QuantityClass)
+CLASSES = TOKEN_CLASSES + QUANTITY_CLASSES
+
+INPUT_CLASSES = tuple(name for name in TOKEN_CLASSES if name.startswith(("input", "cache")))
+OUTPUT_CLASSES = tuple(name for name in TOKEN_CLASSES if name not in INPUT_CLASSES)
+
+PRICED_AS = {
+    "cache_read": "input",
+    "cache_write": "input",
+    "cache_write_5m": "cache_write",
+    "cache_write_1h": "cache_write",
+    "reasoning": "output",
+    "input_audio": "input",
+    "cache_read_audio": "input_audio",
+    "output_audio": "output",
+    "input_image": "input",
+    "cache_read_image": "input_image",
+    "output_image": "output",
+}
+"""Whose rate a class takes when a catalogue names none for it. Applied once, when a price book is compiled:
+the document on the log names every rate it means. In an order in which each finds the other filled."""
+
+
+def per(name: str) -> int:
+    """How many units a rate is for: a million tokens, a thousand of anything else."""
+    return 1_000_000 if name in TOKEN_CLASSES else 1_000
+
+
+def decimals(name: str) -> int:
+    """How many decimals a rate may have so that one unit costs a whole number of 10^-12."""
+    return 6 if name in TOKEN_CLASSES else 9

@@ -1,0 +1,9 @@
+"""Errors that a user can cause or mend."""
+
+
+class TallyError(Exception):
+    """Names the thing, the value and the way out, in one sentence or two; the command prints it and exits 2."""
+
+
+class LogDamaged(TallyError):
+    """The log does not hold what a stored position says it holds: it was cut, restored or altered."""

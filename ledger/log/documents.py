@@ -1,0 +1,18 @@
+"""Documents on the log: large content named by its hash, there before the record that adopts it."""
+
+from ledger.log import Draft, Log, records
+from ledger.topics import DOCUMENTS
+
+
+def store(log: Log, digest: str, packed: bytes) -> None:
+    """Append the document, unless the log has it."""
+    if load(log, digest) is None:
+        log.append(DOCUMENTS, [Draft(0, digest, {}, packed)])
+
+
+def load(log: Log, digest: str) -> bytes | None:
+    """The document's compressed bytes; None where the log has none of this hash."""
+    for record in records(log, DOCUMENTS, 0):
+        if record.key == digest:
+            return record.value
+    return None

@@ -1,0 +1,93 @@
+"""The embedded transport: what is recorded and what is derived in a SQLite file each."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ledger.errors import TallyError
+from ledger.home import locked
+from ledger.log import READ_BYTES, Draft, Record, sqlite
+from ledger.topics import TOPICS, Topic
+
+
+class EmbeddedLog:
+    """Many processes append and read. Each append holds a file lock for at most a mebibyte: SQLite's own lock
+    is unfair, and small writers starve beside bulk ones."""
+
+    def __init__(self, home: Path, clock: Callable[[], float] = time.time) -> None:
+        self.folder = home / "log"
+        self._clock = clock
+        recorded = [topic for topic in TOPICS if topic.origin == "recorded"]
+        with locked(self.folder / "recorded.lock"):
+            self._recorded = sqlite.open_file(self.folder / "recorded.db", writes=True)
+            sqlite.create(self._recorded, recorded)
+        self._derived: sqlite3.Connection | None = None
+
+    def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
+        written: list[Record] = []
+        for some in _within(drafts, READ_BYTES):
+            with locked(self.folder / "recorded.lock"), transaction(self._recorded):
+                for draft in some:
+                    offset, last_ms = sqlite.last(self._recorded, topic, draft.partition)
+                    now_ms = max(int(self._clock() * 1000), last_ms)
+                    record = Record(draft.partition, offset + 1, now_ms, draft.key, draft.headers, draft.value)
+                    sqlite.insert(self._recorded, topic, record)
+                    written.append(record)
+        return written
+
+    def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
+        connection = self._connection(topic)
+        return sqlite.select(connection, topic, partition, offset, max_bytes) if connection else []
+
+    def end(self, topic: Topic, partition: int) -> int:
+        connection = self._connection(topic)
+        return sqlite.last(connection, topic, partition)[0] + 1 if connection else 0
+
+    def close(self) -> None:
+        self._recorded.close()
+        if self._derived:
+            self._derived.close()
+
+    def _connection(self, topic: Topic) -> sqlite3.Connection | None:
+        if topic.origin == "recorded":
+            return self._recorded
+        path = self.folder / "derived.db"
+        if self._derived is None and path.exists():
+            connection = sqlite.open_file(path, writes=False)
+            if not sqlite.holds(connection, topic):  # the folds are about to make their topics
+                connection.close()
+                return None
+            self._derived = connection
+        return self._derived
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. A full disk or an unreadable file is a TallyError, and nothing was written."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise TallyError(f"the log cannot be written: {error}; free some disk space or mend the folder") from error
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _within(drafts: Sequence[Draft], size: int) -> Iterator[list[Draft]]:
+    some: list[Draft] = []
+    held = 0
+    for draft in drafts:
+        if some and held + len(draft.value) > size:
+            yield some
+            some, held = [], 0
+        some.append(draft)
+        held += len(draft.value)
+    if some:
+        yield some

@@ -1,0 +1,31 @@
+"""Exact money: integers of 10^-12 of a currency's major unit (pico), and their decimal form.
+
+A unit price is a whole number of pico, so quantity times price needs no rounding. The one place where a
+figure is rounded is :func:`round_rate`, before a price becomes part of a document.
+"""
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+PICO = 10**12
+_exact = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def pico(amount: Decimal | str) -> int:
+    """The amount in pico. ValueError where it is not a whole number of them."""
+    scaled = Decimal(amount).scaleb(12, _exact)
+    if scaled != scaled.to_integral_value():
+        raise ValueError(f"{amount} has more than 12 decimals")
+    return int(scaled)
+
+
+def text(amount: int) -> str:
+    """Pico as a decimal with twelve places: ``text(1) == "0.000000000001"``."""
+    if amount < 0:
+        return "-" + text(-amount)
+    digits = str(amount).rjust(13, "0")
+    return f"{digits[:-12]}.{digits[-12:]}"
+
+
+def round_rate(rate: Decimal, decimals: int) -> Decimal:
+    """A published rate with at most so many decimals, half to even (catalogues carry 0.18000000000000002)."""
+    return rate.quantize(Decimal(1).scaleb(-decimals), context=_exact)

@@ -1,0 +1,132 @@
+"""Price documents: what a price book says. How an event finds its price is a rule (docs/rules.md), not here."""
+
+import hashlib
+import zlib
+from datetime import time
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from tallystick.model import Currency, Label, Model, Name, Time, in_order
+
+from ledger.classes import CLASSES, decimals, per
+from ledger.errors import TallyError
+from ledger.money import PICO
+
+MAX_DOCUMENT = 900_000
+"""Bytes a document may have on the log, compressed: Kafka refuses records over a mebibyte."""
+
+
+def _plain(rate: Decimal) -> str:
+    return format(rate.normalize(), "f")
+
+
+Rate = Annotated[Decimal, Field(ge=0, lt=10**9, strict=False), PlainSerializer(_plain, return_type=str)]
+"""Currency per million tokens, or per thousand of another quantity."""
+
+
+class Clause(Model):
+    """One way to recognise a name, case-insensitively: exactly one field is set."""
+
+    equals: str | None = None
+    starts_with: str | None = None
+    ends_with: str | None = None
+    contains: str | None = None
+    regex: str | None = Field(default=None, description="searched for in the name in lower case")
+    any_of: Annotated[tuple["Clause", ...], Field(strict=False)] | None = None
+    all_of: Annotated[tuple["Clause", ...], Field(strict=False)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Clause":
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"a clause has exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class Tier(Model):
+    """Where an event's input tokens exceed ``above``, the rate holds for all its tokens of the class."""
+
+    above: Annotated[int, Field(ge=0)]
+    rate: Rate
+
+
+class Tiered(Model):
+    base: Rate
+    tiers: Annotated[tuple[Tier, ...], Field(strict=False, min_length=1)] = Field(description="rising by 'above'")
+
+
+def _known_and_exact(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
+    for name, rate in rates.items():
+        if name not in CLASSES:
+            raise ValueError(f"{name!r} is not one of the classes {', '.join(CLASSES)}")
+        for figure in [rate] if isinstance(rate, Decimal) else [rate.base, *(tier.rate for tier in rate.tiers)]:
+            if (figure * PICO / per(name)) % 1:
+                raise ValueError(f"the rate {figure} of {name!r} has more than {decimals(name)} decimals")
+    return in_order(rates)
+
+
+Rates = Annotated[dict[Name, Rate | Tiered], AfterValidator(_known_and_exact)]
+
+
+class Daily(Model):
+    """A time of day in UTC, start included and end not; it may pass midnight."""
+
+    start: Annotated[time, Field(strict=False)]
+    end: Annotated[time, Field(strict=False)]
+
+
+class Price(Model):
+    """Rates, and when they hold by the event's own time. Of those that hold, the last in the list counts."""
+
+    since: Time | None = Field(default=None, description="from this moment on; without it, always")
+    daily: Daily | None = None
+    rates: Rates
+
+
+class PricedModel(Model):
+    id: Name
+    match: Clause
+    prices: Annotated[tuple[Price, ...], Field(strict=False, min_length=1)]
+
+
+class Provider(Model):
+    id: Name
+    match: Clause | None = Field(default=None, description="other names by which events call this provider")
+    model_match: Clause | None = Field(default=None, description="models that mean this provider where none is named")
+    models_of: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        default=(), description="providers whose models this one sells at their price, asked after its own"
+    )
+    models: Annotated[tuple[PricedModel, ...], Field(strict=False)]
+
+
+class PriceBook(Model):
+    """A catalogue of list prices, whole: a later book of the same name replaces it."""
+
+    kind: Literal["price_book"] = "price_book"
+    version: Literal[1] = 1
+    name: Label
+    currency: Currency
+    origin: Label = Field(description="where the figures come from, with its version")
+    providers: Annotated[tuple[Provider, ...], Field(strict=False)]
+
+
+def sealed(book: PriceBook) -> tuple[str, bytes]:
+    """The document's hash (SHA-256 of its canonical JSON) and its compressed bytes, as they go onto the log."""
+    content = book.canonical()
+    packed = zlib.compress(content, 9)
+    if len(packed) > MAX_DOCUMENT:
+        raise TallyError(
+            f"price book {book.name!r} has {len(packed):,} bytes compressed and may have {MAX_DOCUMENT:,}: "
+            "split it into books of different names"
+        )
+    return hashlib.sha256(content).hexdigest(), packed
+
+
+def opened(packed: bytes) -> PriceBook:
+    """The book of a document's bytes. ValueError where they are none."""
+    try:
+        return PriceBook.model_validate_json(zlib.decompress(packed))
+    except zlib.error as error:
+        raise ValueError(f"not a compressed document: {error}") from error
+
+

@@ -1,0 +1,34 @@
+"""Tallystick's vocabulary: what an application can say about its inferences."""
+
+from tallystick.control import BudgetAllocated, Control, PriceBookAdopted
+from tallystick.correction import Correction
+from tallystick.event import (
+    ANY_EVENT,
+    ControlEvent,
+    CorrectionEvent,
+    Event,
+    InferenceEvent,
+    ObservationEvent,
+    TickEvent,
+)
+from tallystick.inference import Inference, QuantityClass, TokenClass
+from tallystick.observation import Observation, Target
+
+__all__ = [
+    "ANY_EVENT",
+    "BudgetAllocated",
+    "Control",
+    "ControlEvent",
+    "Correction",
+    "CorrectionEvent",
+    "Event",
+    "Inference",
+    "InferenceEvent",
+    "Observation",
+    "ObservationEvent",
+    "PriceBookAdopted",
+    "QuantityClass",
+    "Target",
+    "TickEvent",
+    "TokenClass",
+]
