@@ -1,6 +1,7 @@
 """Price documents: what a price book says. How an event finds its price is a rule (docs/rules.md), not here."""
 
 import hashlib
+import re
 import zlib
 from datetime import time
 from decimal import Decimal
@@ -40,6 +41,11 @@ class Clause(Model):
     def _exactly_one(self) -> "Clause":
         if len(self.model_fields_set) != 1:
             raise ValueError(f"a clause has exactly one of {', '.join(type(self).model_fields)}")
+        if self.regex is not None:
+            try:
+                re.compile(self.regex)
+            except re.error as error:
+                raise ValueError(f"the regular expression {self.regex!r} is none: {error}") from error
         return self
 
 

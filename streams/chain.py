@@ -1,0 +1,162 @@
+"""The chain of folds: one record of the log, and everything that follows from it.
+
+Identity first, then rating, then the folds that are given the entry. A new fold is a line in ``FOLDS``.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ledger.errors import LogDamaged, TallyError
+from ledger.log import Record
+from ledger.topics import ALERTS, DECISIONS, ENTRIES, Topic
+from streams import budgets, rating, runaways
+from streams.emit import Emit
+from streams.event import FACTS, Event, Parsed
+from streams.identity import Identities, Outcome, doubt, identify
+from streams.rating import Documents, Entry
+from streams.rows import Key, Rows
+
+NOW = ("chain", "now")
+RELAYED = ("chain", "relayed")
+
+
+class Fold(NamedTuple):
+    """A fold that follows the entries: what it does with one, and with what fell due."""
+
+    name: str
+    entry: Callable[[Event, Entry, Rows, Emit], None]
+    due: Callable[[Key, int, Rows, Emit], None]
+
+
+FOLDS = (
+    Fold(budgets.NAME, budgets.spend, budgets.due),
+    Fold(runaways.NAME, runaways.watch, runaways.due),
+)
+DUE = {fold.name: fold.due for fold in FOLDS}
+
+_encode = msgspec.json.Encoder().encode
+Derived = list[tuple[Topic, Record]]
+
+
+def fold(parsed: Parsed, rows: Rows, known: Identities, documents: Documents) -> Derived:
+    """What one record causes, for each derived topic; ``rows`` and ``known`` move on with it."""
+    record, events = parsed
+    now_ms = max(rows.get(NOW) or 0, record.time_ms)
+    rows.put(NOW, now_ms)
+    emit = Emit(record, now_ms)
+    for at_us, key in rows.fell_due(emit.now_us):
+        DUE[str(key[0])](key, at_us, rows, emit)
+    relayed = _is_relay(record, rows)
+    lines: list[dict[str, Any]] = []
+    for event in events:
+        emit.at = event.at
+        outcome, entry = _one(event, record.offset, rows, known, documents, emit)
+        if not relayed:
+            lines.append(_line(record, event, outcome, entry))
+    lines.append(_record_line(record, 0 if relayed else sum(event.kind in FACTS for event in events), len(events)))
+    return _derived(record, {ENTRIES: lines, DECISIONS: emit.decisions, ALERTS: emit.alerts})
+
+
+def _one(
+    event: Event, offset: int, rows: Rows, known: Identities, documents: Documents, emit: Emit
+) -> tuple[Outcome, Entry | None]:
+    outcome = identify(event, offset, known)
+    if outcome.outcome != "counted":
+        return outcome, None
+    rows.begin()
+    said = len(emit.decisions), len(emit.alerts)
+    try:
+        doubted = doubt(event, emit.now_us)
+        return (doubted, None) if doubted else (outcome, _follow(event, rows, documents, emit))
+    except (TallyError, MemoryError):
+        raise  # not the record's fault: the partition stops
+    except Exception as error:  # noqa: BLE001  (whatever the pure chain raises, the log goes on)
+        rows.undo()
+        del emit.decisions[said[0] :], emit.alerts[said[1] :]
+        return Outcome("quarantined", "poison", f"{type(error).__name__}: {error}"[:200]), None
+
+
+def _follow(event: Event, rows: Rows, documents: Documents, emit: Emit) -> Entry | None:
+    if event.kind == "inference":
+        entry = rating.rate(event, rows, documents)
+        for one in FOLDS:
+            one.entry(event, entry, rows, emit)
+        return entry
+    if event.kind == "control":
+        match event.data["control"]:
+            case "price_book.adopted":
+                rating.adopt(event, rows, documents, emit)
+            case "budget.allocated":
+                budgets.allocate(event, rows, emit)
+    return None
+
+
+def _is_relay(record: Record, rows: Rows) -> bool:
+    """Whether the record is the copy of one that concerns everyone; it must follow the one before it."""
+    after = record.headers.get("relay_after")
+    if after is None:
+        return False
+    last = rows.get(RELAYED) or ""
+    if after != last:
+        raise LogDamaged(
+            f"partition {record.partition}, offset {record.offset} relays what follows {after or 'nothing'!r}, "
+            f"but the last that was relayed here is {last or 'nothing'!r}: restore the log from a copy"
+        )
+    rows.put(RELAYED, record.headers.get("relay_of", f"{record.partition}:{record.offset}"))
+    return "relay_of" in record.headers
+
+
+def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "partition": record.partition,
+        "offset": record.offset,
+        "seq": event.at + 1,
+        "accepted_ms": record.time_ms,
+        "organization": event.organization,
+        "index": event.at,
+        "outcome": outcome.outcome,
+        "kind": event.kind,
+    }
+    if event.kind != "unknown":
+        line |= {"source": event.source, "id": event.id, "time_us": event.time_us}
+    if outcome.reason is not None:
+        line["reason"] = outcome.reason
+    if outcome.detail is not None:
+        line["detail"] = outcome.detail
+    if outcome.of is not None:
+        line |= {"of_offset": outcome.of.offset, "of_index": outcome.of.at}
+    if entry is not None:
+        line |= entry.facts
+    return line
+
+
+def _record_line(record: Record, facts: int, events: int) -> dict[str, Any]:
+    refused = int(record.headers.get("refused", "0"))
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "seq": events + 1,
+        "accepted_ms": record.time_ms,
+        "organization": record.headers.get("organization", record.key),
+        "outcome": "record",
+        "received": facts + refused,
+        "refused": refused,
+        "door": record.headers.get("door", ""),
+    }
+
+
+def _derived(record: Record, said: dict[Topic, list[dict[str, Any]]]) -> Derived:
+    """A record for each topic that has something to say. Its own offset is given when it is stored."""
+    headers = {
+        "organization": record.headers.get("organization", record.key),
+        "cause_partition": str(record.partition),
+        "cause_offset": str(record.offset),
+        "cause_hash": record.digest(),
+    }
+    return [
+        (topic, Record(record.partition, -1, record.time_ms, record.key, headers, b"\n".join(map(_encode, lines))))
+        for topic, lines in said.items()
+        if lines
+    ]

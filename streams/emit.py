@@ -1,0 +1,39 @@
+"""What a fold has to say: lines of the derived topics, each naming its cause."""
+
+from typing import Any
+
+from ledger.log import Record
+
+
+class Emit:
+    """Collects the decisions and alerts that one record causes, in order."""
+
+    def __init__(self, record: Record, now_ms: int) -> None:
+        self.now_us = now_ms * 1000
+        self.at = -1
+        self.decisions: list[dict[str, Any]] = []
+        self.alerts: list[dict[str, Any]] = []
+        self._offset = record.offset
+        self._partition = record.partition
+        self._accepted_ms = record.time_ms
+
+    def decision(self, organization: str, decision: str, **facts: Any) -> None:
+        """``at`` tells which event of the record is the cause: -1 is the record's own time."""
+        self.decisions.append(self._line(self.decisions, organization) | {"decision": decision} | facts)
+
+    def alert(self, organization: str, alert: str, state: str, **facts: Any) -> None:
+        self.alerts.append(self._line(self.alerts, organization) | {"alert": alert, "state": state} | facts)
+
+    def here(self) -> tuple[int, int, int]:
+        """The position of the event that is being folded."""
+        return self._partition, self._offset, self.at
+
+    def _line(self, lines: list[dict[str, Any]], organization: str) -> dict[str, Any]:
+        return {
+            "partition": self._partition,
+            "offset": self._offset,
+            "seq": len(lines) + 1,
+            "accepted_ms": self._accepted_ms,
+            "organization": organization,
+            "cause_index": self.at,
+        }

@@ -1,0 +1,58 @@
+"""A record's lines, read: each an event with its identity, or no event at all (docs/rules.md, R2 and R3)."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ledger.log import Record
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+KINDS = {
+    f"tallystick.{kind}.v1": kind for kind in ("inference", "observation", "correction", "control", "tick")
+}
+FACTS = frozenset(("inference", "observation", "correction", "unknown"))
+_decode = msgspec.json.Decoder().decode
+
+
+class Event(NamedTuple):
+    """One line of a record. Of a line that is no event only ``at``, ``kind`` (unknown) and ``detail`` hold."""
+
+    at: int
+    organization: str
+    kind: str
+    source: str = ""
+    id: str = ""
+    time_us: int = 0
+    data: dict[str, Any] = {}  # noqa: RUF012  (never changed)
+    identity: bytes = b""
+    content: bytes = b""
+    detail: str = ""
+
+
+class Parsed(NamedTuple):
+    record: Record
+    events: list[Event]
+
+
+def parse(record: Record) -> Parsed:
+    organization = record.headers.get("organization", record.key)
+    lines = record.value.split(b"\n") if record.value else []
+    return Parsed(record, [_event(at, line, organization) for at, line in enumerate(lines)])
+
+
+def _event(at: int, line: bytes, organization: str) -> Event:
+    try:
+        content = _decode(line)
+        source, id, data = content["source"], content["id"], content["data"]
+        kind = KINDS[content["type"]]
+        moment = datetime.fromisoformat(content["time"]) - EPOCH
+        if type(source) is not str or type(id) is not str or type(data) is not dict:
+            raise TypeError("source and id are strings, and data is an object")
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        return Event(at, organization, "unknown", detail=f"{type(error).__name__}: not an event of the vocabulary")
+    time_us = (moment.days * 86400 + moment.seconds) * 1_000_000 + moment.microseconds
+    identity = hashlib.blake2b(f"{organization}\0{source}\0{id}".encode(), digest_size=16).digest()
+    digest = hashlib.blake2b(line, digest_size=8).digest()
+    return Event(at, organization, kind, source, id, time_us, data, identity, digest)

@@ -1,0 +1,57 @@
+"""A refold in memory: everything that follows from given records, by the same chain and without a runtime."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from ledger.errors import TallyError
+from ledger.log import Record
+from ledger.prices import opened
+from ledger.topics import ENTRIES, Topic
+from streams.chain import Derived, fold
+from streams.event import parse
+from streams.identity import First
+from streams.pricing import Catalogue
+from streams.rating import Documents
+from streams.rows import Rows
+
+
+def catalogues(documents: Mapping[str, bytes]) -> Documents:
+    """The price books of these documents."""
+
+    @cache
+    def catalogue(digest: str) -> Catalogue:
+        if digest not in documents:
+            raise TallyError(f"the log names the document {digest} and does not hold it: restore tally.documents")
+        return Catalogue(digest, opened(documents[digest]))
+
+    return catalogue
+
+
+def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived:
+    """What the records of any partitions cause, each partition's records being in order."""
+    books = catalogues(documents)
+    states: dict[int, tuple[Rows, dict[bytes, First]]] = {}
+    derived: Derived = []
+    ends: dict[tuple[Topic, int], int] = {}
+    for record in records:
+        rows, known = states.setdefault(record.partition, (Rows(lambda key: None, []), {}))
+        for topic, said in fold(parse(record), rows, known, books):
+            offset = ends.get((topic, record.partition), 0)
+            ends[topic, record.partition] = offset + 1
+            derived.append((topic, said._replace(offset=offset)))
+        rows.take_changes(keep=1 << 60)
+    return derived
+
+
+def outcomes(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """The lines of ``tally.entries`` that tell what became of each event, in order."""
+    lines = (
+        msgspec.json.decode(line)
+        for topic, record in replay(records, documents)
+        if topic is ENTRIES
+        for line in record.value.split(b"\n")
+    )
+    return [line for line in lines if line["outcome"] != "record"]

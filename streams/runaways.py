@@ -1,0 +1,122 @@
+"""Runaways: a session that calls the same tool with the same arguments and gets the same result, again and again.
+
+Three times in a row raise an alert with its evidence. Calls that used no tool neither repeat nor break a run.
+The alert is resolved when the session calls something else, or has been silent for a quarter of an hour of
+the log's time; until then nothing more is said, so that a loop of a thousand calls is one alert.
+"""
+
+from typing import Any, NamedTuple
+
+from ledger.money import text
+from streams.emit import Emit
+from streams.event import Event
+from streams.rating import Entry
+from streams.rows import Key, Rows
+
+NAME = "runaways"
+REPEATS = 3
+SILENCE_US = 15 * 60 * 1_000_000
+DETECTOR = "repeated_tool"
+
+
+class Call(NamedTuple):
+    """What repeats: a tool, and hashes of its canonical arguments and of its result."""
+
+    tool: str
+    arguments_hash: str
+    result_hash: str
+
+
+class Run(NamedTuple):
+    """A session's latest run of equal calls. Spent is at list price, whoever pays, in pico by currency."""
+
+    call: Call
+    repeats: int
+    since_us: int
+    last_us: int
+    spent: tuple[tuple[str, int], ...]
+    evidence: tuple[tuple[str, str, int, int, int], ...]  # source, id and position of the first calls
+    agent: str | None
+    team: str | None
+    alert: str | None = None
+
+
+def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
+    """A counted inference continues, breaks or begins its session's run."""
+    data = event.data
+    session = data.get("session")
+    if session is None:
+        return
+    key: Key = (NAME, event.organization, session)
+    kept = rows.get(key)
+    run = Run(*kept) if kept is not None else None
+    call = _call(data)
+    if call is None:
+        if run is None:
+            return
+        run = run._replace(last_us=event.time_us, spent=_added(run.spent, entry))
+    elif run is not None and Call(*run.call) == call:
+        run = _repeated(run, event, entry, emit)
+        if run.alert is None and run.repeats >= REPEATS:
+            run = run._replace(alert="-".join(map(str, (*emit.here(), DETECTOR))))
+            _say(key, run, "raised", emit)
+    else:
+        if run is not None and run.alert is not None:
+            _say(key, run, "resolved", emit, reason="another call")
+        first = (event.source, event.id, *emit.here())
+        run = Run(
+            call, 1, event.time_us, event.time_us, _added((), entry), (first,), data.get("agent"), data.get("team")
+        )
+    rows.put(key, run, emit.now_us + SILENCE_US)
+
+
+def due(key: Key, at_us: int, rows: Rows, emit: Emit) -> None:
+    """The session has been silent: it is forgotten, and its alert ends."""
+    run = Run(*rows.get(key))
+    if run.alert is not None:
+        _say(key, run, "resolved", emit, reason="silent", due_us=at_us)
+    rows.delete(key)
+
+
+def _call(data: dict[str, Any]) -> Call | None:
+    said = (data.get("tool"), data.get("tool_arguments_hash"), data.get("tool_result_hash"))
+    return None if None in said else Call(*map(str, said))
+
+
+def _repeated(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:
+    evidence = tuple(run.evidence)
+    if len(evidence) < REPEATS:
+        evidence = (*evidence, (event.source, event.id, *emit.here()))
+    return run._replace(
+        repeats=run.repeats + 1, last_us=event.time_us, spent=_added(run.spent, entry), evidence=evidence
+    )
+
+
+def _added(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
+    if entry.currency is None:
+        return spent
+    sums = {currency: amount for currency, amount in spent}
+    sums[entry.currency] = sums.get(entry.currency, 0) + entry.list_cost
+    return tuple(sorted(sums.items()))
+
+
+def _say(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
+    call = Call(*run.call)
+    who = {name: value for name, value in (("agent", run.agent), ("team", run.team)) if value is not None}
+    emit.alert(
+        str(key[1]),
+        str(run.alert),
+        state,
+        detector=DETECTOR,
+        session=str(key[2]),
+        **who,
+        **call._asdict(),
+        repeats=run.repeats,
+        spent={currency: text(amount) for currency, amount in run.spent},
+        since_us=run.since_us,
+        last_us=run.last_us,
+        evidence=[
+            dict(zip(("source", "id", "partition", "offset", "index"), one, strict=True)) for one in run.evidence
+        ],
+        **facts,
+    )
