@@ -48,27 +48,37 @@ def genai_prices() -> PriceBook:
 
 
 def from_file(path: Path) -> PriceBook:
+    """A book that a person wrote: see :func:`from_text`. TallyError where it cannot be read."""
+    try:
+        return from_text(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TallyError(f"cannot read the price book {path}: {error}") from error
+
+
+def from_text(text: str, name: str) -> PriceBook:
     """A book from YAML or JSON in the shape of :class:`PriceBook`; ``match`` may be left out and means the id.
 
     Classes without a rate take the rate of the class they fall back on (``ledger.classes.PRICED_AS``).
+    TallyError names the field that is wrong.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TallyError(f"cannot read the price book {path}: {error}") from error
-    try:
+        content = yaml.safe_load(text)
         for provider in content["providers"]:
             for model in provider["models"]:
                 model.setdefault("match", {"equals": model["id"]})
                 for price in model["prices"]:
                     price["rates"] = _completed(price["rates"])
-        return PriceBook.model_validate(content | {"origin": content.get("origin", path.name)}, strict=False)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise TallyError(f"price book {path} lacks {error}: docs/prices.md shows its shape") from error
-    except ValidationError as error:
+        return PriceBook.model_validate({"origin": "a file"} | content, strict=False)
+    except yaml.YAMLError as error:
+        raise TallyError(f"price book {name} is not YAML: {error}") from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise TallyError(
+                f"price book {name} has not the shape of a book ({error}): see docs/prices.md"
+            ) from error
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise TallyError(f"price book {path}, {where}: {first['msg']}, and is {first['input']!r}") from error
+        raise TallyError(f"price book {name}, {where}: {first['msg']}, and is {first['input']!r}") from error
 
 
 def _completed(rates: dict[str, Any]) -> dict[str, Any]:

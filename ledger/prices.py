@@ -58,14 +58,18 @@ class Tier(Model):
 
 class Tiered(Model):
     base: Rate
-    tiers: Annotated[tuple[Tier, ...], Field(strict=False, min_length=1)] = Field(description="rising by 'above'")
+    tiers: Annotated[tuple[Tier, ...], Field(strict=False, min_length=1)] = Field(
+        description="rising by 'above'"
+    )
 
 
 def _known_and_exact(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
     for name, rate in rates.items():
         if name not in CLASSES:
             raise ValueError(f"{name!r} is not one of the classes {', '.join(CLASSES)}")
-        for figure in [rate] if isinstance(rate, Decimal) else [rate.base, *(tier.rate for tier in rate.tiers)]:
+        for figure in (
+            [rate] if isinstance(rate, Decimal) else [rate.base, *(tier.rate for tier in rate.tiers)]
+        ):
             if (figure * PICO / per(name)) % 1:
                 raise ValueError(f"the rate {figure} of {name!r} has more than {decimals(name)} decimals")
     return in_order(rates)
@@ -98,7 +102,9 @@ class PricedModel(Model):
 class Provider(Model):
     id: Name
     match: Clause | None = Field(default=None, description="other names by which events call this provider")
-    model_match: Clause | None = Field(default=None, description="models that mean this provider where none is named")
+    model_match: Clause | None = Field(
+        default=None, description="models that mean this provider where none is named"
+    )
     models_of: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         default=(), description="providers whose models this one sells at their price, asked after its own"
     )
@@ -134,5 +140,3 @@ def opened(packed: bytes) -> PriceBook:
         return PriceBook.model_validate_json(zlib.decompress(packed))
     except zlib.error as error:
         raise ValueError(f"not a compressed document: {error}") from error
-
-

@@ -10,12 +10,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TALLY_", extra="ignore")
 
     home: Path = Field(default=Path(".tally"), description="data folder of the embedded product")
-    organization: str = Field(default="default", min_length=1, max_length=256, description="whose events a command means")
-    warehouse: str | None = Field(
-        default=None, description="URL of a ClickHouse server, with user and password; without it the embedded one"
+    organization: str = Field(
+        default="default", min_length=1, max_length=256, description="whose events a command means"
     )
-    warehouse_port: int = Field(default=0, ge=0, le=65535, description="port of the embedded warehouse; 0 is any free one")
-    dashboards_port: int = Field(default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one")
+    warehouse: str | None = Field(
+        default=None,
+        description="URL of a ClickHouse server, with user and password; without it the embedded one",
+    )
+    warehouse_port: int = Field(
+        default=0, ge=0, le=65535, description="port of the embedded warehouse; 0 is any free one"
+    )
+    dashboards_port: int = Field(
+        default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one"
+    )
 
     @property
     def run(self) -> Path:

@@ -64,9 +64,7 @@ def rate(event: Event, rows: Rows, documents: Documents) -> Entry:
     return _priced(facts, quantities, offer, data.get("payer") == "customer")
 
 
-def _priced(
-    facts: dict[str, Any], quantities: list[tuple[str, int]], offer: Offer, own_key: bool
-) -> Entry:
+def _priced(facts: dict[str, Any], quantities: list[tuple[str, int]], offer: Offer, own_key: bool) -> Entry:
     if "requests" in offer.unit_prices and all(name != "requests" for name, _ in quantities):
         quantities = [*quantities, ("requests", 1)]
         quantities.sort(key=lambda line: CLASSES.index(line[0]))
@@ -93,7 +91,9 @@ def _priced(
                 "billed_cost": ZERO if own_key else said,
             }
         )
-    pricing = "free" if not lines else "priced" if not missing else "partly" if missing < len(lines) else "unpriced"
+    pricing = (
+        "free" if not lines else "priced" if not missing else "partly" if missing < len(lines) else "unpriced"
+    )
     if missing:
         facts["unpriced_reason"] = "no rate for a class"
     facts |= {

@@ -65,7 +65,14 @@ def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
             _say(key, run, "resolved", emit, reason="another call")
         first = (event.source, event.id, *emit.here())
         run = Run(
-            call, 1, event.time_us, event.time_us, _added((), entry), (first,), data.get("agent"), data.get("team")
+            call,
+            1,
+            event.time_us,
+            event.time_us,
+            _added((), entry),
+            (first,),
+            data.get("agent"),
+            data.get("team"),
         )
     rows.put(key, run, emit.now_us + SILENCE_US)
 
@@ -116,7 +123,8 @@ def _say(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
         since_us=run.since_us,
         last_us=run.last_us,
         evidence=[
-            dict(zip(("source", "id", "partition", "offset", "index"), one, strict=True)) for one in run.evidence
+            dict(zip(("source", "id", "partition", "offset", "index"), one, strict=True))
+            for one in run.evidence
         ],
         **facts,
     )

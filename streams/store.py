@@ -63,13 +63,16 @@ class Store:
         def load(key: Key) -> Row | None:
             try:
                 found = self._db.execute(
-                    "SELECT value, due_us FROM rows WHERE partition = ? AND key = ?", (partition, json.dumps(key))
+                    "SELECT value, due_us FROM rows WHERE partition = ? AND key = ?",
+                    (partition, json.dumps(key)),
                 ).fetchone()
             except sqlite3.Error as error:
                 raise TallyError(f"log/derived.db cannot be read: {error}") from error
             return Row(json.loads(found[0]), found[1]) if found else None
 
-        due = self._db.execute("SELECT due_us, key FROM rows WHERE partition = ? AND due_us NOT NULL", (partition,))
+        due = self._db.execute(
+            "SELECT due_us, key FROM rows WHERE partition = ? AND due_us NOT NULL", (partition,)
+        )
         return Rows(load, [(at, tuple(json.loads(key))) for at, key in due])
 
     def known(self, identities: Iterable[bytes]) -> dict[bytes, First]:
@@ -99,7 +102,8 @@ class Store:
                     self._db.execute("DELETE FROM rows WHERE partition = ? AND key = ?", (partition, name))
                 else:
                     self._db.execute(
-                        "REPLACE INTO rows VALUES (?, ?, ?, ?)", (partition, name, json.dumps(row.value), row.due_us)
+                        "REPLACE INTO rows VALUES (?, ?, ?, ?)",
+                        (partition, name, json.dumps(row.value), row.due_us),
                     )
             self._db.executemany(
                 "INSERT INTO identities VALUES (?, ?, ?, ?)", [(one, *first) for one, first in taken.items()]

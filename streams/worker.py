@@ -78,7 +78,13 @@ class Partition:
         event = TickEvent.model_validate_json(
             f'{{"source":"tally-streams","id":"{self._number}-{self._next}","time":"{now}"}}'
         )
-        headers = {"organization": PLATFORM, "door": "streams", "principal": "streams", "schema": "1", "refused": "0"}
+        headers = {
+            "organization": PLATFORM,
+            "door": "streams",
+            "principal": "streams",
+            "schema": "1",
+            "refused": "0",
+        }
         self._log.append(EVENTS, [Draft(self._number, PLATFORM, headers, event.canonical())])
 
 
@@ -89,7 +95,9 @@ def documents(log: Log) -> Documents:
     def catalogue(digest: str) -> Catalogue:
         packed = load(log, digest)
         if packed is None:
-            raise TallyError(f"the log names the document {digest} and does not hold it: restore log/recorded.db")
+            raise TallyError(
+                f"the log names the document {digest} and does not hold it: restore log/recorded.db"
+            )
         return Catalogue(digest, opened(packed))
 
     return catalogue

@@ -80,7 +80,9 @@ def select(
             value = zstandard.decompress(packed)
         except zstandard.ZstdError as error:
             where = f"{topic.name}, partition {partition}, offset {id & OFFSET}"
-            raise LogDamaged(f"the record at {where} cannot be read ({error}): restore the log from a copy") from error
+            raise LogDamaged(
+                f"the record at {where} cannot be read ({error}): restore the log from a copy"
+            ) from error
         found.append(Record(partition, id & OFFSET, time_ms, key, json.loads(headers), value))
         size += len(value)
         if size >= max_bytes:

@@ -96,7 +96,7 @@ class Control(Model):
     recorded_at: Time | None = None
     supersedes: Name | None = None
     evidence: Names | None = None
-    body: BudgetAllocated | PriceBookAdopted | Facts = Field(union_mode="smart")
+    body: BudgetAllocated | PriceBookAdopted | Facts = Field(union_mode="left_to_right")
 
     @field_validator("control")
     @classmethod

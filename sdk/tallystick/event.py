@@ -58,7 +58,8 @@ class TickEvent(CloudEvent):
 
 Event = InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | TickEvent
 _ByType = Annotated[
-    InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | TickEvent, Field(discriminator="type")
+    InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | TickEvent,
+    Field(discriminator="type"),
 ]
 ANY_EVENT: TypeAdapter[Event] = TypeAdapter(_ByType)
 """Validates and describes every event: ``ANY_EVENT.validate_json(line)``, ``ANY_EVENT.json_schema()``."""

@@ -1,0 +1,107 @@
+"""The embedded runtime over a real log: a kill at any of its points loses and doubles nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import LogDamaged
+from ledger.log import Draft, Record, records
+from ledger.log.documents import store as store_document
+from ledger.log.embedded import EmbeddedLog
+from ledger.topics import DERIVED, EVENTS
+from streams.replay import replay
+from streams.store import Store
+from streams.worker import Partition
+from tests.streams.build import DIGEST, DOCUMENTS, PACKED, adopt, budget, call, record
+
+BATCHES = 6
+
+FOLD = """
+import sys
+from pathlib import Path
+import streams.worker
+from ledger.log.embedded import EmbeddedLog
+from streams.store import Store
+log = EmbeddedLog(Path(sys.argv[1]))
+partition = streams.worker.Partition(0, log, Store(Path(sys.argv[1])))
+while partition.step():
+    pass
+"""
+
+
+def filled(home: Path) -> EmbeddedLog:
+    """A log of several transactions of the folds, with calls that repeat, cross a budget and loop."""
+    log = EmbeddedLog(home)
+    store_document(log, DIGEST, PACKED)
+    looping = {"session": "s", "tool": "t", "tool_arguments_hash": "a", "tool_result_hash": "r"}
+    some = [record(0, adopt(), budget("b", "3"))]
+    for at in range(BATCHES):
+        lines = [call(f"c{at * 1000 + n}", at, tags={"pad": "x" * 250}, **looping) for n in range(1500)]
+        some.append(record(0, *lines, lines[0]))
+    log.append(EVENTS, [Draft(one.partition, one.key, one.headers, one.value) for one in some])
+    return log
+
+
+def derived(log: EmbeddedLog) -> list[list[Record]]:
+    return [list(records(log, topic, 0)) for topic in DERIVED]
+
+
+def undisturbed(log: EmbeddedLog) -> list[list[Record]]:
+    said = replay(records(log, EVENTS, 0), DOCUMENTS)
+    return [[one for about, one in said if about is topic] for topic in DERIVED]
+
+
+@pytest.mark.parametrize("where", ["before_transaction", "inside_transaction", "after_transaction"])
+@pytest.mark.parametrize("hit", [1, 2, 3])
+def test_killed_at_a_named_point(tmp_path: Path, where: str, hit: int) -> None:
+    log = filled(tmp_path)
+    fault = {"TALLY_FAULT": f"worker.{where}:{hit}"}
+    killed = subprocess.run([sys.executable, "-c", FOLD, str(tmp_path)], env=os.environ | fault, check=False)
+    assert killed.returncode == -9
+    subprocess.run([sys.executable, "-c", FOLD, str(tmp_path)], check=True)
+    assert derived(log) == undisturbed(log)
+
+
+def test_dropped_and_refolded_gives_the_same_bytes(tmp_path: Path) -> None:
+    log = filled(tmp_path)
+    partition = Partition(0, log, Store(tmp_path))
+    while partition.step():
+        pass
+    first = derived(log)
+    for file in (tmp_path / "log").glob("derived.db*"):
+        file.unlink()
+    subprocess.run([sys.executable, "-c", FOLD, str(tmp_path)], check=True)
+    assert first == derived(EmbeddedLog(tmp_path)) == undisturbed(log)
+
+
+def test_a_log_that_was_cut_or_altered_is_noticed(tmp_path: Path) -> None:
+    log = filled(tmp_path)
+    partition = Partition(0, log, Store(tmp_path))
+    while partition.step():
+        pass
+    log._recorded.execute(
+        "UPDATE tally_events SET time_ms = time_ms + 1 WHERE id = (SELECT max(id) FROM tally_events)"
+    )
+    with pytest.raises(LogDamaged, match="no longer holds"):
+        Partition(0, log, Store(tmp_path))
+    log._recorded.execute("DELETE FROM tally_events WHERE id = (SELECT max(id) FROM tally_events)")
+    with pytest.raises(LogDamaged, match="no longer holds"):
+        Partition(0, log, Store(tmp_path))
+
+
+def test_something_due_makes_a_tick(tmp_path: Path) -> None:
+    """The calls are of the past, so the session has long been silent by the log's clock."""
+    log = filled(tmp_path)
+    partition = Partition(0, log, Store(tmp_path))
+    while partition.step():
+        pass
+    end = log.end(EVENTS, 0)
+    partition.tick()
+    assert log.end(EVENTS, 0) == end
+    partition._rows.put(("runaways", "acme", "s"), partition._rows.get(("runaways", "acme", "s")), due_us=1)
+    partition.tick()
+    assert log.end(EVENTS, 0) == end + 1 and partition.step()
+    assert derived(log)[2][-1].value.endswith(b'"reason":"silent","due_us":1}')
