@@ -70,7 +70,8 @@ def from_text(text: str, name: str) -> PriceBook:
                     price["rates"] = _completed(price["rates"])
         return PriceBook.model_validate({"origin": "a file"} | content, strict=False)
     except yaml.YAMLError as error:
-        raise TallyError(f"price book {name} is not YAML: {error}") from error
+        said = " ".join(str(error).split())
+        raise TallyError(f"price book {name} is not YAML: {said}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if not isinstance(error, ValidationError):
             raise TallyError(

@@ -1,0 +1,152 @@
+"""How a log behaves, whatever carries it: a transport is another way to open one."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import LogDamaged, TallyError
+from ledger.log import PARTITIONS, READ_BYTES, Draft, Log, partition_of, records, seek_cause
+from ledger.log.embedded import EmbeddedLog
+from ledger.topics import ALERTS, DOCUMENTS, EVENTS
+
+Open = Callable[[], Log]
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture(params=["embedded"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Opens the same log again and again, in any process."""
+    return {"embedded": lambda: EmbeddedLog(tmp_path)}[request.param]
+
+
+def draft(text: str, partition: int = 0) -> Draft:
+    return Draft(partition, "acme", {"organization": "acme", "door": "tëst"}, text.encode())
+
+
+def test_records_are_read_as_they_were_appended(opened: Open) -> None:
+    log = opened()
+    written = log.append(EVENTS, [draft("a"), draft("b", 3), draft("c")])
+    assert [(one.partition, one.offset) for one in written] == [(0, 0), (3, 0), (0, 1)]
+    assert list(records(opened(), EVENTS, 0)) == [written[0], written[2]]
+    assert [one.digest() for one in records(log, EVENTS, 3)] == [written[1].digest()]
+    assert (log.end(EVENTS, 0), log.end(EVENTS, 3), log.end(EVENTS, 1), log.end(DOCUMENTS, 0)) == (2, 1, 0, 0)
+
+
+def test_what_nothing_was_derived_from_is_empty(opened: Open) -> None:
+    log = opened()
+    assert (log.end(ALERTS, 0), log.read(ALERTS, 0, 0), seek_cause(log, ALERTS, 0, 5)) == (0, [], 0)
+
+
+def test_a_read_takes_at_least_one_and_at_most_what_was_asked(opened: Open) -> None:
+    log = opened()
+    log.append(EVENTS, [draft("x" * 100) for _ in range(10)])
+    assert len(log.read(EVENTS, 0, 2, max_bytes=1)) == 1
+    assert [one.offset for one in log.read(EVENTS, 0, 2, max_bytes=250)] == [2, 3, 4]
+    assert log.read(EVENTS, 0, 10) == []
+
+
+def test_an_altered_record_has_another_digest(opened: Open) -> None:
+    (one,) = opened().append(EVENTS, [draft("a")])
+    others = [one._replace(value=b"b"), one._replace(time_ms=one.time_ms + 1), one._replace(headers={})]
+    assert len({record.digest() for record in [one, *others]}) == 4
+
+
+def test_the_logs_time_never_runs_backward(tmp_path: Path) -> None:
+    clock = iter([100.0, 50.0, 99.999, 101.0])
+    log = EmbeddedLog(tmp_path, clock=lambda: next(clock))
+    times = [record.time_ms for text in "abcd" for record in log.append(EVENTS, [draft(text)])]
+    assert times == [100_000, 100_000, 100_000, 101_000]
+
+
+def test_every_organization_has_its_partition() -> None:
+    assert partition_of("acme") == partition_of("acme")
+    assert {partition_of(f"org-{n}") for n in range(500)} == set(range(PARTITIONS))
+
+
+def _write(home: Path, name: str, times: int) -> None:
+    log = EmbeddedLog(home)
+    for n in range(times):
+        log.append(EVENTS, [draft(f"{name}-{n}-{part}") for part in range(3)])
+
+
+def test_many_processes_write_one_partition(tmp_path: Path) -> None:
+    """Offsets have no gaps, what was appended together stands together, and each writer's order is kept."""
+    writers = [SPAWN.Process(target=_write, args=(tmp_path, f"w{n}", 30)) for n in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = list(records(EmbeddedLog(tmp_path), EVENTS, 0))
+    assert [one.offset for one in found] == list(range(3 * 30 * 3))
+    texts = [one.value.decode().split("-") for one in found]
+    assert all(texts[at][:2] == texts[at + 2][:2] for at in range(0, len(texts), 3))
+    for name in ("w0", "w1", "w2"):
+        assert [int(n) for who, n, _ in texts if who == name] == [n for n in range(30) for _ in range(3)]
+
+
+def _write_and_acknowledge(home: Path, path: Path) -> None:
+    log = EmbeddedLog(home)
+    with path.open("w") as acknowledged:
+        for n in range(10_000):
+            log.append(EVENTS, [draft(f"{n}" + "x" * 20_000)])
+            print(n, file=acknowledged, flush=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "acknowledged"
+    writer = SPAWN.Process(target=_write_and_acknowledge, args=(tmp_path, path))
+    writer.start()
+    while not path.exists() or len(path.read_text().split()) < 20 + 30 * seed:
+        time.sleep(0.005)
+    assert writer.pid
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join()
+    acknowledged = len(path.read_text().split())
+    log = EmbeddedLog(tmp_path)
+    assert acknowledged <= log.end(EVENTS, 0) <= acknowledged + 1, f"seed {seed}"
+    log.append(EVENTS, [draft("after")])
+    assert [one.offset for one in records(log, EVENTS, 0)] == list(range(log.end(EVENTS, 0)))
+
+
+def test_a_large_append_is_cut_into_transactions_that_stand_whole(opened: Open) -> None:
+    log = opened()
+    written = log.append(EVENTS, [draft(str(n) * (READ_BYTES // 3)) for n in range(7)])
+    assert [one.offset for one in written] == list(range(7)) and log.end(EVENTS, 0) == 7
+
+
+def _fill(home: Path) -> None:
+    import resource
+
+    log = EmbeddedLog(home)
+    log.append(EVENTS, [draft("before")])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        for _ in range(100):
+            log.append(EVENTS, [draft(os.urandom(20_000).hex())])
+    except TallyError as error:
+        (home / "said").write_text(str(error))
+
+
+def test_a_disk_that_is_full_is_a_sentence_and_no_damage(tmp_path: Path) -> None:
+    writer = SPAWN.Process(target=_fill, args=(tmp_path,))
+    writer.start()
+    writer.join()
+    assert "free some disk space" in (tmp_path / "said").read_text()
+    log = EmbeddedLog(tmp_path)
+    log.append(EVENTS, [draft("after")])
+    assert [one.value for one in records(log, EVENTS, 0)][:: log.end(EVENTS, 0) - 1] == [b"before", b"after"]
+
+
+def test_an_unreadable_record_is_said(tmp_path: Path) -> None:
+    log = EmbeddedLog(tmp_path)
+    log.append(EVENTS, [draft("a")])
+    log._recorded.execute("UPDATE tally_events SET value = x'00'")
+    with pytest.raises(LogDamaged, match="partition 0, offset 0"):
+        log.read(EVENTS, 0, 0)

@@ -1,0 +1,36 @@
+"""Price documents: what a person may write, and what is said of a mistake."""
+
+import pytest
+
+from ledger.catalogue import from_text, genai_prices
+from ledger.classes import PRICED_AS
+from ledger.errors import TallyError
+from ledger.prices import opened, sealed
+from tests.streams.build import BOOK
+
+
+def test_a_document_is_what_its_hash_says() -> None:
+    book = genai_prices()
+    digest, packed = sealed(book)
+    assert opened(packed) == book and sealed(opened(packed))[0] == digest
+
+
+def test_classes_without_a_rate_take_the_one_they_fall_back_on() -> None:
+    (price,) = from_text(BOOK, "test").providers[0].models[0].prices
+    rates = {name: str(rate) for name, rate in price.rates.items()}
+    assert set(rates) == {*PRICED_AS, "input", "output"}
+    assert (rates["cache_write_1h"], rates["cache_read_audio"], rates["reasoning"]) == ("1", "1", "10")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("input: 1,", "input: -1,"), ("input: 1,", "input: 0.0000001,"), ("input: 1,", "inputs: 1,"),
+        ("currency: USD", "currency: dollars"), ("{starts_with: m}", "{starts: m}"),
+        ("{starts_with: m}", "{regex: '('}"), ("name: test", "name: ''"), ("models:", "model:"), ("providers:", "x: ["),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named(wrong: str, said: str) -> None:
+    with pytest.raises(TallyError, match="price book mine.yaml") as found:
+        from_text(BOOK.replace(wrong, said), "mine.yaml")
+    assert "\n" not in str(found.value)
