@@ -111,12 +111,13 @@ def _spend(scope: Scope, event: Event, entry: Entry, rows: Rows, emit: Emit) -> 
         budget = _advance(scope, budget, bucket, rows, emit)
     elif bucket < budget.bucket - BUCKETS:
         return
-    if event.time_us > budget.seen_us:
-        budget = budget._replace(seen_us=event.time_us, seen_now_us=emit.now_us)
     key = _bucket(scope, bucket)
     rows.put(key, (rows.get(key) or 0) + entry.billed_cost)
-    budget = budget._replace(used=budget.used + entry.billed_cost)
-    used = budget.used
+    used = budget.used + entry.billed_cost
+    if event.time_us > budget.seen_us:
+        budget = budget._replace(used=used, seen_us=event.time_us, seen_now_us=emit.now_us)
+    else:
+        budget = budget._replace(used=used)
     if bucket < budget.bucket:
         used = sum(rows.get(_bucket(scope, one)) or 0 for one in range(bucket - BUCKETS, bucket + 1))
     _keep(scope, _cross(scope, budget, bucket, used, event, emit), rows)
@@ -124,13 +125,14 @@ def _spend(scope: Scope, event: Event, entry: Entry, rows: Rows, emit: Emit) -> 
 
 def _advance(scope: Scope, budget: Budget, bucket: int, rows: Rows, emit: Emit) -> Budget:
     """Move the clock on, and forget the buckets that no window needs: a late fact's reaches back two."""
-    before = budget.bucket
+    before, used = budget.bucket, budget.used
     for step, used in _emptying(scope, budget, bucket, rows):
-        budget = _rearm(scope, budget._replace(used=used, bucket=step), emit, due_us=step * scope.bucket_us)
+        if budget.fired:
+            budget = _rearm(scope, budget._replace(used=used, bucket=step), emit, due_us=step * scope.bucket_us)
     for old in range(before - 2 * BUCKETS, min(before, bucket - 2 * BUCKETS - 1) + 1):
         if rows.get(_bucket(scope, old)) is not None:
             rows.delete(_bucket(scope, old))
-    return budget._replace(bucket=bucket)
+    return budget._replace(used=used, bucket=bucket)
 
 
 def _emptying(scope: Scope, budget: Budget, until: int, rows: Rows) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,71 @@
+"""The folds, each alone and all together, against parsing alone: ``python -m benchmarks.folds [EVENTS]``."""
+
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import workload
+from streams import budgets, runaways
+from streams.chain import fold
+from streams.emit import Emit
+from streams.event import Event, parse
+from streams.identity import First, doubt, identify
+from streams.rating import adopt, rate
+from streams.replay import catalogues
+from streams.rows import Rows
+
+
+def main(events: int = 40_000) -> None:
+    records = workload.records(events)
+    books = catalogues(workload.documents())
+    parsed = [parse(record) for record in records]
+    controls, *calls = parsed
+    emit = Emit(controls.record, 0)
+
+    def fresh() -> Rows:
+        rows = Rows(lambda key: None, [])
+        for event in controls.events:
+            if event.data["control"] == "price_book.adopted":
+                adopt(event, rows, books, emit)
+            else:
+                budgets.allocate(event, rows, emit)
+        return rows
+
+    def each(step: Callable[[Event, int], object]) -> Callable[[], None]:
+        def run() -> None:
+            for record, some in calls:
+                for event in some:
+                    step(event, record.offset)
+
+        return run
+
+    known: dict[bytes, First] = {}
+    rows = fresh()
+    entries = {event.identity: rate(event, rows, books) for _, some in calls for event in some}
+    budgeted, watched, chained = fresh(), fresh(), Rows(lambda key: None, [])
+
+    def chain() -> None:
+        known.clear()
+        for record in records:
+            fold(parse(record), chained, known, books)
+
+    measures: dict[str, Callable[[], object]] = {
+        "parsing": lambda: [parse(record) for record in records],
+        "identity": each(lambda event, offset: (identify(event, offset, known), doubt(event, event.time_us))),
+        "rating": each(lambda event, offset: rate(event, rows, books)),
+        "budgets": each(lambda event, offset: budgets.spend(event, entries[event.identity], budgeted, emit)),
+        "runaways": each(lambda event, offset: runaways.watch(event, entries[event.identity], watched, emit)),
+        "chain (parsing, all folds, encoding)": chain,
+    }
+    print(f"{events:,} events of {sum(len(r.value) for r in records) // events} bytes")
+    base = 0.0
+    for name, measure in measures.items():
+        start = time.perf_counter()
+        measure()
+        rate_s = events / (time.perf_counter() - start)
+        base = base or rate_s
+        print(f"{name:38} {rate_s:10,.0f} events/s   {rate_s / base:6.2f} of parsing")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""A log to measure with: one organization's calls from a seed, with budgets, sessions and tools."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from ledger.catalogue import genai_prices
+from ledger.log import Record
+from ledger.prices import sealed
+from tallystick import Control, ControlEvent, Inference, InferenceEvent
+
+START = datetime(2026, 6, 1, tzinfo=UTC)
+ORGANIZATION = "acme"
+A_RECORD = 200
+
+
+def documents() -> dict[str, bytes]:
+    return dict([sealed(genai_prices())])
+
+
+def records(events: int, seed: int = 1) -> list[Record]:
+    """The decisions first (prices, three budgets), then the calls, 200 a record, two seconds apart."""
+    chance = random.Random(seed)
+    (digest,) = documents()
+    bodies = [("price_book.adopted", {"name": "genai-prices", "document": digest})]
+    for dimension, scope, limit, window_s in (
+        ("organization", ORGANIZATION, "200", 86400),
+        ("team", "team-1", "5", 3600),
+        ("agent", "agent-1", "1", 600),
+    ):
+        body = {"dimension": dimension, "scope": scope, "limit": limit, "currency": "USD", "window_s": window_s}
+        bodies.append(("budget.allocated", body))
+    lines = [_control(at, control, body) for at, (control, body) in enumerate(bodies)]
+    made = [_record(0, lines)]
+    for offset in range(1, 1 + events // A_RECORD):
+        made.append(_record(offset, [_call(offset * A_RECORD + at, chance) for at in range(A_RECORD)]))
+    return made
+
+
+def _record(offset: int, lines: list[bytes]) -> Record:
+    headers = {"organization": ORGANIZATION, "door": "benchmark", "refused": "0"}
+    time_ms = int(START.timestamp() * 1000) + offset * A_RECORD * 2000
+    return Record(0, offset, time_ms, ORGANIZATION, headers, b"\n".join(lines))
+
+
+def _control(at: int, control: str, body: dict[str, object]) -> bytes:
+    data = Control.model_validate({"control": control, "body": body}, strict=False)
+    return ControlEvent(id=f"control-{at}", source="benchmark", time=START, data=data).canonical()
+
+
+def _call(at: int, chance: random.Random) -> bytes:
+    used = {"input": 5000, "cache_read": 3000, "output": 500, "reasoning": 200}
+    tool = {"tool": "grep", "tool_arguments_hash": chance.choice("abc"), "tool_result_hash": "r"}
+    said = {
+        "session": f"session-{chance.randrange(500)}",
+        "agent": f"agent-{chance.randrange(4)}",
+        "team": f"team-{chance.randrange(4)}",
+        "project": "assistant",
+        "feature": f"feature-{chance.randrange(9)}",
+        "environment": "production",
+        "user": f"p_{chance.randrange(1000):024x}",
+        "key": "k1",
+        "provider": "openai",
+        "model": chance.choice(["gpt-4o", "gpt-4.1-mini"]),
+        "status": "ok",
+        "latency_ms": chance.randrange(5000),
+        "tokens": {name: chance.randrange(1, most) for name, most in used.items()},
+    }
+    data = Inference.model_validate(said | (tool if chance.random() < 0.5 else {}))
+    time = START + timedelta(seconds=2 * at + chance.random())
+    return InferenceEvent(id=f"call-{at}", source="benchmark", time=time, data=data).canonical()
