@@ -21,13 +21,13 @@ def records(events: int, seed: int = 1) -> list[Record]:
     """The decisions first (prices, three budgets), then the calls, 200 a record, two seconds apart."""
     chance = random.Random(seed)
     (digest,) = documents()
-    bodies = [("price_book.adopted", {"name": "genai-prices", "document": digest})]
+    bodies: list[tuple[str, dict[str, object]]] = [("price_book.adopted", {"name": "genai-prices", "document": digest})]
     for dimension, scope, limit, window_s in (
         ("organization", ORGANIZATION, "200", 86400),
         ("team", "team-1", "5", 3600),
         ("agent", "agent-1", "1", 600),
     ):
-        body = {"dimension": dimension, "scope": scope, "limit": limit, "currency": "USD", "window_s": window_s}
+        body: dict[str, object] = {"dimension": dimension, "scope": scope, "limit": limit, "currency": "USD", "window_s": window_s}
         bodies.append(("budget.allocated", body))
     lines = [_control(at, control, body) for at, (control, body) in enumerate(bodies)]
     made = [_record(0, lines)]
