@@ -1,0 +1,1 @@
+"""Where entries rest: ClickHouse's schema, the sink that fills it, and the embedded server."""

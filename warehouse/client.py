@@ -1,0 +1,47 @@
+"""How the rest of the platform reaches the warehouse: a ClickHouse client, embedded or a server's."""
+
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from ledger.errors import TallyError
+from ledger.home import announced
+from ledger.settings import Settings
+
+
+class Address(NamedTuple):
+    """Where the warehouse listens, and as whom to ask."""
+
+    url: str
+    user: str
+    password: str
+
+
+def address(settings: Settings) -> Address:
+    """The server of ``TALLY_WAREHOUSE``, or the embedded one. TallyError where neither can be named."""
+    if settings.warehouse is not None:
+        parts = urlsplit(settings.warehouse)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise TallyError(
+                f"TALLY_WAREHOUSE is {settings.warehouse!r}: it has the form http://user:password@host:8123"
+            )
+        url = f"{parts.scheme}://{parts.hostname}:{parts.port or (8443 if parts.scheme == 'https' else 8123)}"
+        return Address(url, unquote(parts.username or "default"), unquote(parts.password or ""))
+    facts = announced(settings.home, "warehouse")
+    if facts is None:
+        raise TallyError(f"no warehouse runs for {settings.home}: start it with `tally up` or `tally warehouse serve`")
+    return Address(facts["url"], facts["user"], facts["password"])
+
+
+def connect(settings: Settings) -> Client:
+    """A client of the warehouse. TallyError where it does not answer."""
+    url, user, password = address(settings)
+    try:
+        return clickhouse_connect.get_client(
+            dsn=url, username=user, password=password, autogenerate_session_id=False, compress=False
+        )
+    except ClickHouseError as error:
+        raise TallyError(f"the warehouse at {url} does not answer: {error}") from error

@@ -1,0 +1,40 @@
+"""The schema's migrations: numbered SQL files, applied once each, in order."""
+
+import hashlib
+from pathlib import Path
+
+from clickhouse_connect.driver.client import Client
+
+from ledger.errors import TallyError
+
+FOLDER = Path(__file__).parent / "migrations"
+
+
+def migrate(client: Client) -> list[str]:
+    """Apply what is missing and return the names. TallyError where an applied file was edited since."""
+    client.command("CREATE DATABASE IF NOT EXISTS tally")
+    client.command(
+        "CREATE TABLE IF NOT EXISTS tally.migrations (name String, sha256 String, applied_at DateTime64(3, 'UTC')"
+        " DEFAULT now64(3)) ENGINE = MergeTree ORDER BY name"
+    )
+    applied = dict(client.query("SELECT name, sha256 FROM tally.migrations").result_rows)
+    done = []
+    for file in sorted(FOLDER.glob("*.sql")):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if applied.get(file.name, digest) != digest:
+            raise TallyError(
+                f"migration {file.name} was applied to this warehouse and has been edited since: put it back as it "
+                "was and add a new file, or delete the warehouse folder to fill it again from the log"
+            )
+        if file.name in applied:
+            continue
+        for statement in _statements(file.read_text()):
+            client.command(statement)
+        client.insert("tally.migrations", [[file.name, digest]], column_names=["name", "sha256"])
+        done.append(file.name)
+    return done
+
+
+def _statements(sql: str) -> list[str]:
+    lines = [line for line in sql.splitlines() if not line.startswith("--")]
+    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
