@@ -11,7 +11,10 @@ FOLDER = Path(__file__).parent / "migrations"
 
 
 def migrate(client: Client) -> list[str]:
-    """Apply what is missing and return the names. TallyError where an applied file was edited since."""
+    """Apply what is missing and return the names. TallyError where an applied file was edited since.
+
+    Statements may be repeated (IF NOT EXISTS): a kill half-way, or two at once, do no harm.
+    """
     client.command("CREATE DATABASE IF NOT EXISTS tally")
     client.command(
         "CREATE TABLE IF NOT EXISTS tally.migrations (name String, sha256 String, applied_at DateTime64(3, 'UTC')"

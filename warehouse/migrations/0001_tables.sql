@@ -1,5 +1,5 @@
 -- What became of each event: one row a line of tally.entries. Positions are those on tally.events.
-CREATE TABLE tally.events
+CREATE TABLE IF NOT EXISTS tally.events
 (
     `partition` UInt16 CODEC(ZSTD(1)),
     `offset` UInt64 CODEC(Delta, ZSTD(1)),
@@ -102,7 +102,7 @@ ORDER BY (organization, time, `partition`, `offset`, seq)
 SETTINGS lightweight_mutation_projection_mode = 'rebuild';
 
 -- The ledger: one row a counted inference and class. A null cost is unpriced, which is not zero.
-CREATE TABLE tally.entries
+CREATE TABLE IF NOT EXISTS tally.entries
 (
     `partition` UInt16 CODEC(ZSTD(1)),
     `offset` UInt64 CODEC(Delta, ZSTD(1)),
@@ -146,7 +146,7 @@ ORDER BY (organization, time, `partition`, `offset`, seq)
 SETTINGS lightweight_mutation_projection_mode = 'rebuild';
 
 -- Completeness: one row a record of tally.events, with what its door refused beside it.
-CREATE TABLE tally.records
+CREATE TABLE IF NOT EXISTS tally.records
 (
     `partition` UInt16 CODEC(ZSTD(1)),
     `offset` UInt64 CODEC(Delta, ZSTD(1)),
@@ -164,7 +164,7 @@ ORDER BY (organization, accepted_at, `partition`, `offset`)
 SETTINGS lightweight_mutation_projection_mode = 'rebuild';
 
 -- Thresholds crossed and armed again; control records applied, or without effect.
-CREATE TABLE tally.decisions
+CREATE TABLE IF NOT EXISTS tally.decisions
 (
     `partition` UInt16,
     `offset` UInt64,
@@ -194,7 +194,7 @@ ORDER BY (organization, accepted_at, `partition`, `offset`, seq)
 SETTINGS lightweight_mutation_projection_mode = 'rebuild';
 
 -- Alerts and their life: a row when one is raised, and one when it is resolved.
-CREATE TABLE tally.alerts
+CREATE TABLE IF NOT EXISTS tally.alerts
 (
     `partition` UInt16,
     `offset` UInt64,

@@ -1,7 +1,7 @@
 -- What the sink inserts: the lines of a derived topic, as they stand there. Nothing is kept here; the views below
 -- spread a line into its tables. Each view admits only what lies above its own table's greatest position of the log
 -- partition, so an insert that is repeated, or comes late, adds nothing.
-CREATE TABLE tally.entries_in
+CREATE TABLE IF NOT EXISTS tally.entries_in
 (
     `partition` UInt16,
     `offset` UInt64,
@@ -111,7 +111,7 @@ CREATE TABLE tally.entries_in
 )
 ENGINE = Null;
 
-CREATE TABLE tally.decisions_in
+CREATE TABLE IF NOT EXISTS tally.decisions_in
 (
     `partition` UInt16,
     `offset` UInt64,
@@ -136,7 +136,7 @@ CREATE TABLE tally.decisions_in
 )
 ENGINE = Null;
 
-CREATE TABLE tally.alerts_in
+CREATE TABLE IF NOT EXISTS tally.alerts_in
 (
     `partition` UInt16,
     `offset` UInt64,

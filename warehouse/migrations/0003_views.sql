@@ -1,5 +1,5 @@
 -- From what the sink inserts to the tables. A position is (offset, seq) on tally.events, for each log partition.
-CREATE MATERIALIZED VIEW tally.events_from_entries TO tally.events AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS tally.events_from_entries TO tally.events AS
 WITH (
     SELECT mapFromArrays(groupArray(log_partition), groupArray(reached))
     FROM (
@@ -107,7 +107,7 @@ WHERE
     outcome != 'record'
     AND (`offset`, toUInt64(seq)) > reached[`partition`];
 
-CREATE MATERIALIZED VIEW tally.entries_from_entries TO tally.entries AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS tally.entries_from_entries TO tally.entries AS
 WITH (
     SELECT mapFromArrays(groupArray(log_partition), groupArray(reached))
     FROM (
@@ -156,7 +156,7 @@ ARRAY JOIN lines AS line
 WHERE
     (`offset`, toUInt64(seq)) > reached[`partition`];
 
-CREATE MATERIALIZED VIEW tally.records_from_entries TO tally.records AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS tally.records_from_entries TO tally.records AS
 WITH (
     SELECT mapFromArrays(groupArray(log_partition), groupArray(reached))
     FROM (
@@ -179,7 +179,7 @@ WHERE
     outcome = 'record'
     AND (`offset`, toUInt64(seq)) > reached[`partition`];
 
-CREATE MATERIALIZED VIEW tally.decisions_from_decisions TO tally.decisions AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS tally.decisions_from_decisions TO tally.decisions AS
 WITH (
     SELECT mapFromArrays(groupArray(log_partition), groupArray(reached))
     FROM (
@@ -213,7 +213,7 @@ FROM tally.decisions_in
 WHERE
     (`offset`, toUInt64(seq)) > reached[`partition`];
 
-CREATE MATERIALIZED VIEW tally.alerts_from_alerts TO tally.alerts AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS tally.alerts_from_alerts TO tally.alerts AS
 WITH (
     SELECT mapFromArrays(groupArray(log_partition), groupArray(reached))
     FROM (

@@ -1,0 +1,169 @@
+"""The sink: the derived topics, as they stand, into ClickHouse.
+
+An insert holds a contiguous run of one log partition, within one month of acceptance, as the tables are
+partitioned by it: ClickHouse stores such an insert whole or not at all. Each table admits only what lies above its
+own greatest position, so the sink may send again whatever it is unsure of, and resumes from the least of them.
+"""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from ledger.errors import TallyError
+from ledger.faults import point
+from ledger.home import announce, write_atomically
+from ledger.log import PARTITIONS, Log, Record, seek_cause
+from ledger.settings import Settings
+from ledger.topics import ALERTS, DECISIONS, ENTRIES, Topic
+from warehouse.client import connect
+from warehouse.migrate import migrate
+
+PART = "sink"
+BATCH_BYTES = 16 << 20
+IDLE_S = 0.1
+PATIENCE_S = (0.2, 0.5, 1, 2, 5)
+
+TABLES = {ENTRIES: ("events", "entries", "records"), DECISIONS: ("decisions",), ALERTS: ("alerts",)}
+INBOX = {ENTRIES: "tally.entries_in", DECISIONS: "tally.decisions_in", ALERTS: "tally.alerts_in"}
+
+
+class Batch(NamedTuple):
+    """One insert: records of one topic, one log partition and one month."""
+
+    records: list[Record]
+
+    @property
+    def cause(self) -> int:
+        """The offset of ``tally.events`` that is stored once this is."""
+        return int(self.records[-1].headers["cause_offset"])
+
+    def body(self) -> Iterator[bytes]:
+        for record in self.records:
+            yield record.value
+            yield b"\n"
+
+
+def batches(records: Iterable[Record], size: int = BATCH_BYTES) -> Iterator[Batch]:
+    """Cut a partition's records, in order, where the month changes or the size is reached (pure)."""
+    some: list[Record] = []
+    held = 0
+    for record in records:
+        if some and (held >= size or _month(record) != _month(some[0])):
+            yield Batch(some)
+            some, held = [], 0
+        some.append(record)
+        held += len(record.value)
+    if some:
+        yield Batch(some)
+
+
+def _month(record: Record) -> tuple[int, int]:
+    accepted = datetime.fromtimestamp(record.time_ms / 1000, UTC)
+    return accepted.year, accepted.month
+
+
+def run(settings: Settings, log: Log) -> None:
+    """Fill the warehouse until SIGTERM or SIGINT. While it cannot be reached, wait and try again."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    failures = 0
+    while not stopping.is_set():
+        try:
+            client = connect(settings)
+            migrate(client)
+            sink = Sink(client, log, settings)
+            announce(settings.home, PART)
+            while not stopping.is_set():
+                if not sink.step():
+                    stopping.wait(IDLE_S)
+                failures = 0
+        except (ClickHouseError, TallyError, OSError) as error:
+            wait = PATIENCE_S[min(failures, len(PATIENCE_S) - 1)]
+            print(f"the warehouse does not take entries, trying again in {wait} s: {error}", flush=True)
+            failures += 1
+            stopping.wait(wait)
+
+
+class Sink:
+    """What is stored is asked once, at the start and after any error; in between it is remembered."""
+
+    def __init__(self, client: Client, log: Log, settings: Settings) -> None:
+        self._client = client
+        self._log = log
+        self._path = settings.home / "consumers" / "sink.json"
+        self._reached = {topic: stored(client, topic) for topic in TABLES}
+        self._next = {
+            (topic, partition): seek_cause(log, topic, partition, self._reached[topic].get(partition, -1) + 1)
+            for topic in TABLES
+            for partition in range(PARTITIONS)
+        }
+        self._say()
+
+    def step(self) -> bool:
+        """Store what is new on every topic and partition; while one batch is inserted the next is read."""
+        pending: Future[None] | None = None
+        with ThreadPoolExecutor(1) as inserting:
+            for (topic, partition), offset in self._next.items():
+                for batch in batches(self._new(topic, partition, offset)):
+                    if pending is not None:
+                        pending.result()
+                    pending = inserting.submit(self._store, topic, batch)
+        if pending is None:
+            return False
+        pending.result()
+        self._say()
+        return True
+
+    def _new(self, topic: Topic, partition: int, offset: int) -> Iterator[Record]:
+        while found := self._log.read(topic, partition, offset):
+            yield from found
+            offset = found[-1].offset + 1
+
+    def _store(self, topic: Topic, batch: Batch) -> None:
+        point("sink.before_insert")
+        self._client.raw_insert(
+            INBOX[topic], insert_block=b"".join(batch.body()), fmt="JSONEachRow", settings={"async_insert": 0}
+        )
+        point("sink.after_insert")
+        partition = batch.records[0].partition
+        self._reached[topic][partition] = batch.cause
+        self._next[topic, partition] = batch.records[-1].offset + 1
+
+    def _say(self) -> None:
+        """Where the sink stands, for who compares or shows it. It never resumes from this."""
+        said = {topic.name: reached for topic, reached in self._reached.items()} | {"at": time.time()}
+        write_atomically(self._path, json.dumps(said))
+
+
+def stored(client: Client, topic: Topic) -> dict[int, int]:
+    """For each log partition, the cause offset up to which every table of the topic is filled.
+
+    An insert fills its tables one after the other, so a kill may leave them apart. A table may also end earlier
+    because the last records had nothing for it: so each is held against what the table before it says it needs.
+    """
+    if topic is not ENTRIES:
+        (table,) = TABLES[topic]
+        return _greatest(client, table)
+    reached = _greatest(client, "records")
+    events, entries = _greatest(client, "events"), _greatest(client, "entries")
+    with_events = _greatest(client, "records", "WHERE seq > 1")
+    with_entries = _greatest(client, "events", "WHERE pricing IN ('priced', 'partly', 'unpriced')")
+    for has, needs in ((events, with_events), (entries, with_entries)):
+        for partition, offset in needs.items():
+            if has.get(partition, -1) < offset:
+                reached[partition] = min(reached.get(partition, -1), has.get(partition, -1))
+    return reached
+
+
+def _greatest(client: Client, table: str, where: str = "") -> dict[int, int]:
+    found = client.query(f"SELECT partition, max(offset) FROM tally.{table} {where} GROUP BY partition")
+    return dict(found.result_rows)
