@@ -1,0 +1,1 @@
+"""The command ``tally``: each part of the platform as a process, and all of them together."""

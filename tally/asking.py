@@ -1,0 +1,65 @@
+"""Questions to the warehouse through ClickHouse's HTTP interface, as any client asks them."""
+
+import http.client
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlencode, urlsplit
+
+from ledger.errors import TallyError
+from ledger.settings import Settings
+from warehouse.client import Address, address
+
+_HELD = 64 * 1024
+"""An error that comes in mid-stream stands in the last bytes: ClickHouse keeps it under 16 KiB."""
+
+
+def ask(settings: Settings, sql: str) -> str:
+    """The whole answer, tab-separated; the statement may write. TallyError with ClickHouse's words otherwise."""
+    return b"".join(_answer(settings, sql, {})).decode()
+
+
+def read(settings: Settings, sql: str, form: str) -> Iterator[bytes]:
+    """The answer to a statement that only reads, as it comes, in this format unless it names another.
+
+    TallyError with ClickHouse's own words where it refuses, also in the middle of its answer.
+    """
+    return _answer(settings, sql, {"default_format": form, "readonly": "1"})
+
+
+def _answer(settings: Settings, sql: str, parameters: dict[str, str]) -> Iterator[bytes]:
+    where = address(settings)
+    url = urlsplit(where.url)
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    with closing(kind(url.hostname or "", url.port)) as connection:
+        try:
+            response = _sent(connection, where, sql, parameters)
+            held = b""
+            while chunk := response.read1(_HELD):
+                held += chunk
+                yield held[:-_HELD]
+                held = held[-_HELD:]
+        except (OSError, http.client.HTTPException) as error:
+            raise TallyError(f"the warehouse at {where.url} does not answer: {error!r}") from None
+        whole, broken, trouble = held.partition(b"\r\n__exception__\r\n")
+        yield whole
+        if broken:
+            raise TallyError(_sentence(trouble))
+
+
+def _sent(
+    connection: http.client.HTTPConnection, where: Address, sql: str, parameters: dict[str, str]
+) -> http.client.HTTPResponse:
+    headers = {"X-ClickHouse-User": where.user, "X-ClickHouse-Key": where.password}
+    connection.request("POST", f"/?{urlencode(parameters)}", sql.encode(), headers)
+    response = connection.getresponse()
+    if response.status != 200:
+        raise TallyError(_sentence(response.read()))
+    return response
+
+
+def _sentence(trouble: bytes) -> str:
+    """ClickHouse's words without its version and what follows it."""
+    text = " ".join(trouble.decode(errors="replace").replace("__exception__", "").split())
+    text = re.sub(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\).*$", "", text)
+    return "the warehouse refused: " + text.replace("DB::Exception: ", "")

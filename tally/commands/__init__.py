@@ -1,0 +1,43 @@
+"""What ``tally`` can do: a file for each group of commands. Heavy imports stand inside the commands."""
+
+import typer
+
+from tally.commands import (
+    budget,
+    dashboards,
+    demo,
+    importing,
+    log,
+    price,
+    sql,
+    status,
+    streams,
+    up,
+    verify,
+    warehouse,
+)
+from tally.ending import Told
+
+app = typer.Typer(
+    cls=Told,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Tallystick: what every inference cost, and the proof.\n\n"
+    "Start with `tally demo`, or `tally import FILE` and `tally up`. TALLY_HOME names the data folder (.tally).\n\n"
+    "Exit codes: 0 fine, 1 a check failed or a part died, 2 bad input, 70 a defect of ours, 130 Ctrl-C.",
+)
+_RUN, _ASK, _DECIDE, _PARTS = "Run", "Fill and ask", "Decide", "Parts, each a process of its own"
+
+app.command("up", rich_help_panel=_RUN)(up.up)
+app.add_typer(demo.app, name="demo", rich_help_panel=_RUN)
+app.command("status", rich_help_panel=_RUN)(status.status)
+app.command("import", rich_help_panel=_ASK, no_args_is_help=True)(importing.import_)
+app.command("sql", rich_help_panel=_ASK, no_args_is_help=True)(sql.sql)
+app.command("verify", rich_help_panel=_ASK)(verify.verify)
+app.add_typer(log.app, name="log", rich_help_panel=_ASK)
+app.add_typer(budget.app, name="budget", rich_help_panel=_DECIDE)
+app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)
+app.add_typer(streams.app, name="streams", rich_help_panel=_PARTS)
+app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_PARTS)
+app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_PARTS)

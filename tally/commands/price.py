@@ -1,0 +1,42 @@
+"""``tally price``: price books as decisions on the log."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tally.output import out, tell
+
+app = typer.Typer(no_args_is_help=True, help="Price books, as decisions on the log.")
+
+
+@app.callback()
+def group() -> None:
+    pass
+
+
+@app.command()
+def adopt(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A book in YAML or JSON (docs/prices.md).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Price what comes from here on by this book; without a file, by the installed catalogue of genai-prices.
+
+    Example: tally price adopt our-prices.yaml
+
+    Exit codes: 0 on the log, 2 the file is no price book."""
+    from ingest.control import adopt_price_book
+
+    from ledger import catalogue
+    from tally.opening import opened, settings
+
+    book = catalogue.from_file(file) if file else catalogue.genai_prices()
+    chosen = settings()
+    with opened(chosen, new=True) as log:
+        digest = adopt_price_book(log, chosen.home, book)
+    if as_json:
+        tell({"name": book.name, "document": digest, "origin": book.origin})
+    else:
+        out.print(f"{book.name} ({book.origin}) adopted: document {digest}")

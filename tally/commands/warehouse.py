@@ -1,0 +1,51 @@
+"""``tally warehouse``: the embedded warehouse, its sink and its models, each as a process."""
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Where entries rest, and how they get there.")
+
+
+@app.command()
+def serve() -> None:
+    """Own the embedded warehouse and speak ClickHouse's HTTP interface on loopback until SIGTERM or Ctrl-C.
+
+    `tally status` tells address, user and password; any ClickHouse client connects.
+
+    Example: TALLY_WAREHOUSE_PORT=8123 tally warehouse serve
+
+    Exit codes: 0 stopped, 2 the port is taken or another process owns this home's warehouse."""
+    from warehouse.server import serve as serve_warehouse
+
+    from tally.opening import settings
+
+    chosen = settings()
+    serve_warehouse(chosen, chosen.warehouse_port)
+
+
+@app.command()
+def sink() -> None:
+    """Carry what the folds derive into the warehouse until SIGTERM or Ctrl-C.
+
+    Example: tally warehouse sink
+
+    Exit codes: 0 stopped, 2 another sink has this home, or no warehouse answers."""
+    from warehouse.sink import run
+
+    from tally.opening import opened, settings
+
+    chosen = settings()
+    with opened(chosen) as log:
+        run(chosen, log)
+
+
+@app.command()
+def models() -> None:
+    """Build and test the dbt models in the running warehouse, once.
+
+    Example: tally warehouse models
+
+    Exit codes: 0 built, 1 a model or a test failed (it is named), 2 no warehouse answers."""
+    from tally.models import build
+    from tally.opening import settings
+
+    build(settings())

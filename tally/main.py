@@ -1,0 +1,26 @@
+"""The command itself: its groups, and how it ends."""
+
+import signal
+import sys
+import traceback
+from types import FrameType
+
+from tally import lifeline
+from tally.commands import app
+from tally.ending import Terminated
+
+
+def main() -> None:
+    """Run ``tally``: exit 0 is fine, 1 a check that failed, 2 bad input, 70 a defect of ours, 130 Ctrl-C."""
+    lifeline.hold()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(prog_name="tally")
+    except Exception:  # noqa: BLE001 whatever it is, it ends with the exit code of a defect
+        traceback.print_exc()
+        print("tally: this is a defect; please report it with the lines above.", file=sys.stderr)
+        sys.exit(70)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Terminated

@@ -1,0 +1,63 @@
+"""How commands speak: facts on stdout, progress and errors on stderr, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+_WIDE = None if sys.stdout.isatty() else 200
+out = Console(highlight=False, soft_wrap=True, width=_WIDE)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def tell(facts: Any) -> None:
+    """Facts as JSON, for ``--json``. What is exact (money, paths, times) is a string."""
+    sys.stdout.write(json.dumps(facts, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def table(*columns: str) -> Table:
+    """An empty table; columns of figures are given right-aligned by a leading ``>``."""
+    empty = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        empty.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return empty
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Show on stderr that this is being done."""
+    with err.status(f"{what} …"):
+        yield
+
+
+def progress() -> Progress:
+    """A bar on stderr for work whose size is known; nothing where stderr is no terminal."""
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        console=err, transient=True, disable=not err.is_terminal,
+    )  # fmt: skip
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            break
+        amount /= 1000
+    else:
+        unit = "TB"
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

@@ -1,0 +1,133 @@
+"""The parts of the embedded product, each a child process of the command that needs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from ledger.home import runs
+from ledger.settings import Settings
+from tally import lifeline
+from tally.ending import Failure
+
+READY_S = 300
+STOP_S = 20
+"""How long a part may take to be ready, and to end cleanly before it is killed (which does no harm)."""
+
+
+class Part(NamedTuple):
+    """Its name under ``run/`` and ``logs/``, how people call it, and the command that runs it."""
+
+    name: str
+    called: str
+    command: tuple[str, ...]
+
+
+def _tally(name: str, called: str, arguments: str) -> Part:
+    return Part(name, called, (sys.executable, "-P", "-m", "tally", *arguments.split()))
+
+
+WAREHOUSE = _tally("warehouse", "warehouse", "warehouse serve")
+STREAMS = _tally("streams", "streams worker", "streams worker")
+SINK = _tally("sink", "sink", "warehouse sink")
+MODELS = _tally("models", "building of the dbt models", "warehouse models")
+DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve")
+FEED = _tally("feed", "demo's live feed", "demo feed")
+LASTING = (WAREHOUSE, STREAMS, SINK, DASHBOARDS, FEED)
+
+
+def storing(settings: Settings) -> list[Part]:
+    """What must run so that what is appended to the log gets to the warehouse, in the order of their start."""
+    return [STREAMS, SINK] if settings.warehouse else [WAREHOUSE, STREAMS, SINK]
+
+
+class Child:
+    """A part that this process started. What it prints goes to ``logs/<part>.log``; the run before is kept."""
+
+    def __init__(self, settings: Settings, part: Part) -> None:
+        self._home, self.part = settings.home, part
+        self.log = settings.home / "logs" / f"{part.name}.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".previous.log"))
+        if not runs(settings.home, part.name):  # what a killed predecessor said of itself
+            (settings.run / f"{part.name}.json").unlink(missing_ok=True)
+        with self.log.open("wb") as output:
+            self._process = subprocess.Popen(
+                part.command,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,  # the terminal's Ctrl-C is for us: we stop the parts in order
+                pass_fds=[lifeline.reading_end()],
+                env=_environment(settings),
+            )  # fmt: skip
+
+    def ready(self) -> dict[str, Any]:
+        """Wait until the part has announced itself, and return what it said."""
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            self.check()
+            with suppress(FileNotFoundError):
+                facts: dict[str, Any] = json.loads(
+                    (self._home / "run" / f"{self.part.name}.json").read_text()
+                )
+                if facts["pid"] == self._process.pid:
+                    return facts
+            time.sleep(0.05)
+        raise Failure(f"the {self.part.called} is not ready after {READY_S} s: see {self.log}")
+
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def check(self) -> None:
+        """Failure, with its reason, where the part is no more."""
+        if (code := self._process.poll()) is not None:
+            raise Failure(self._reason(code), 2 if code == 2 else 1)
+
+    def finished(self) -> None:
+        """Wait for a part that ends by itself. Failure where it failed."""
+        if (code := self._process.wait()) != 0:
+            raise Failure(self._reason(code), 2 if code == 2 else 1)
+
+    def stop(self) -> None:
+        """End the part cleanly; kill it, and what it started, if it takes too long."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def _reason(self, code: int) -> str:
+        with self.log.open(errors="replace") as file:
+            last = deque((line.rstrip() for line in file if line.strip()), maxlen=12)
+        if code == 2 and last:  # it said so in a sentence of its own
+            return f"the {self.part.called} stopped: {last[-1]}"
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        lines = "".join(f"\n  {self.part.name} | {line}" for line in last)
+        return f"the {self.part.called} ended {how}; the last lines of {self.log}:{lines or ' (none)'}"
+
+
+class Joined:
+    """A part that another process runs."""
+
+    def __init__(self, settings: Settings, part: Part) -> None:
+        self._home, self.part = settings.home, part
+
+    def check(self) -> None:
+        """Failure where the part is no more."""
+        if not runs(self._home, self.part.name):
+            raise Failure(f"the {self.part.called}, which another process ran, stopped; start again")
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    said = json.loads(settings.model_dump_json(exclude_none=True)) | {"home": str(settings.home.resolve())}
+    return (
+        dict(os.environ)
+        | {f"TALLY_{name.upper()}": str(value) for name, value in said.items()}
+        | {lifeline.VARIABLE: str(lifeline.reading_end()), "PYTHONUNBUFFERED": "1"}
+    )

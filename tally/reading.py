@@ -1,0 +1,45 @@
+"""What people type: pairs, lengths of time, amounts, moments."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+from ledger.errors import TallyError
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """``name=value``."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise TallyError(f"{option} is {text!r}: write NAME=VALUE, for example team=search")
+    return name, value
+
+
+def seconds(text: str, option: str) -> int:
+    """A whole number with its unit: ``90s``, ``5m``, ``1h``, ``7d``."""
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    if not found:
+        raise TallyError(f"{option} is {text!r}: write a number and s, m, h or d, for example 1h")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def amount(text: str, option: str) -> Decimal:
+    """Exact money."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise TallyError(f"{option} is {text!r}: write an amount of money, for example 100 or 0.25")
+    return value
+
+
+def moment(text: str, option: str) -> datetime:
+    """ISO 8601; UTC where no zone is said."""
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise TallyError(f"{option} is {text!r}: write a moment such as 2026-11-24T10:00:00Z") from None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -1,0 +1,65 @@
+"""What a home is doing: the facts, and how they are shown."""
+
+from pathlib import Path
+from typing import Any
+
+from ledger.home import announced, runs
+from ledger.log import Log
+from ledger.settings import Settings
+from tally.output import out, size, table
+from tally.parts import LASTING
+from tally.positions import reached
+
+PAGES = ("overview", "trust")
+
+
+def state(settings: Settings, log: Log) -> dict[str, Any]:
+    """Parts, links to the pages, positions summed over the partitions (``stored`` is null while no warehouse
+    answers), and bytes on disk."""
+    parts = {part.name: _part(settings, part.name) for part in LASTING}
+    url = parts["dashboards"].get("url")
+    at = reached(settings, log)
+    return {
+        "home": str(settings.home.resolve()),
+        "parts": parts,
+        "pages": {page: f"{url}/{page}" for page in PAGES} if url else {},
+        "records": {
+            "recorded": sum(one.recorded for one in at),
+            "folded": sum(one.folded for one in at),
+            "stored": None if any(one.stored is None for one in at) else sum(one.stored or 0 for one in at),
+            "behind": sum(one.behind for one in at),
+        },
+        "bytes": {name: _bytes(settings.home / name) for name in ("log", "warehouse", "logs")},
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """The same for people."""
+    out.print(f"[bold]{found['home']}[/]\n")
+    shown = table("part", "state", "address", "user", "password")
+    for name, part in found["parts"].items():
+        shown.add_row(name, part["state"], *(part.get(key, "") for key in ("url", "user", "password")))
+    out.print(shown)
+    for page, link in found["pages"].items():
+        out.print(f"{page}: {link}")
+    records = found["records"]
+    stored = "the warehouse does not run" if records["stored"] is None else f"{records['stored']:,} stored"
+    out.print(f"records: {records['recorded']:,} on the log, {records['folded']:,} folded, {stored}")
+    out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
+
+
+def _part(settings: Settings, name: str) -> dict[str, Any]:
+    facts = announced(settings.home, name)
+    if facts is not None:
+        return {"state": "runs", **facts}
+    return {"state": "is starting" if runs(settings.home, name) else "does not run"}
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # the warehouse merges while we look
+            continue
+    return total

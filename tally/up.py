@@ -1,0 +1,58 @@
+"""The embedded product in the foreground: every part, in order, until Ctrl-C or until one of them dies."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from ledger.home import announced, only_one
+from ledger.log import Log
+from ledger.settings import Settings
+from tally import models
+from tally.joining import using
+from tally.opening import opened
+from tally.output import err, out, step
+from tally.parts import DASHBOARDS, Child, Joined, Part, storing
+
+WATCH_S = 0.3
+
+
+def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tuple[Part, ...] = ()) -> None:
+    """Run the product until Ctrl-C or SIGTERM. ``fill`` puts data on the log first, ``also`` are further parts.
+
+    Failure where a part fails to start or dies, TallyError where the product of this home already runs.
+    """
+    running: list[Child | Joined] = []
+    try:
+        with ExitStack() as stack, opened(settings, new=True) as log:
+            stack.enter_context(only_one(settings.home, "product"))
+
+            def start(part: Part) -> None:
+                begun = time.monotonic()
+                with step(f"starting the {part.called}"):
+                    running.append(stack.enter_context(using(settings, part, own=True)))
+                err.print(f"[green]✓[/] {part.called} ready after {time.monotonic() - begun:.1f} s")
+
+            for part in storing(settings):
+                start(part)
+            if fill:
+                fill(log)
+            with step("building the dbt models"):
+                models.ensure(settings)
+            for part in (DASHBOARDS, *also):
+                start(part)
+            _tell_addresses(settings)
+            while True:
+                for one in running:
+                    one.check()
+                time.sleep(WATCH_S)
+    except KeyboardInterrupt:
+        err.print("stopped")
+
+
+def _tell_addresses(settings: Settings) -> None:
+    out.print(f"\n[bold]Dashboards[/]  {(announced(settings.home, DASHBOARDS.name) or {}).get('url')}")
+    warehouse = announced(settings.home, "warehouse")
+    if warehouse:
+        out.print(f"[bold]Warehouse[/]   {warehouse['url']} (user and password: tally status)")
+    out.print("[bold]Data[/]        " + str(settings.home.resolve()))
+    out.print('\nIn another terminal: tally status · tally sql "select …" · tally verify. Ctrl-C stops all.')

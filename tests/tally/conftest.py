@@ -1,0 +1,113 @@
+"""Tiny parts in place of the real ones, and `tally`-like processes of our own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.settings import Settings
+from tally.parts import Part
+
+ROOT = Path(__file__).parents[2]
+
+FAKE = """
+import os, signal, sys, threading
+from pathlib import Path
+from ledger.errors import TallyError
+from ledger.home import announce, only_one
+from tally import lifeline
+
+lifeline.hold()
+home, name, how = Path(os.environ["TALLY_HOME"]), sys.argv[1], sys.argv[2]
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: how != "deaf" and stop.set())
+with only_one(home, name):
+    with (home / "started").open("a") as file:
+        file.write(f"{name} {os.getpid()}\\n")
+    if how == "refuses":
+        print("TALLY_PORT 1234 is taken: choose another", file=sys.stderr)
+        sys.exit(2)
+    announce(home, name, url="http://nowhere")
+    if how == "dies":
+        stop.wait(0.3)
+        print("first line\\nsomething broke")
+        sys.exit(3)
+    stop.wait()
+with (home / "stopped").open("a") as file:
+    file.write(f"{name}\\n")
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Part]:
+    """Makes a part: ``fake(name)`` runs until it is stopped; how else, the second word says."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'sdk'}{os.pathsep}{ROOT}")
+    script = tmp_path / "fake.py"
+    script.write_text(FAKE)
+    return lambda name, how="well": Part(name, f"part {name}", (sys.executable, str(script), name, how))
+
+
+@pytest.fixture
+def process(
+    tmp_path: Path, settings: Settings, fake: Callable[..., Part]
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Runs Python of the test in a process of its own, with ``settings`` and ``part(name)`` at hand."""
+    running: list[subprocess.Popen[str]] = []
+    preamble = f"""
+        import sys, time
+        from pathlib import Path
+        from ledger.settings import Settings
+        from tally.joining import needing
+        from tally.parts import Part
+        settings = Settings(home=Path({str(settings.home)!r}))
+        def part(name, how="well"):
+            return Part(name, "part " + name, (sys.executable, {str(tmp_path / "fake.py")!r}, name, how))
+    """
+
+    def run(body: str) -> subprocess.Popen[str]:
+        code = textwrap.dedent(preamble) + textwrap.dedent(body)
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        running.append(child)
+        return child
+
+    yield run
+    for child in running:
+        child.kill()
+        child.communicate()
+
+
+def eventually(true: Callable[[], bool], seconds: float = 15) -> None:
+    """Wait until it is true, and fail where it does not become so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in status if (status := _status(pid)) else True
+
+
+def _status(pid: int) -> str:
+    path = Path(f"/proc/{pid}/status")
+    return path.read_text() if path.exists() else ""
