@@ -27,7 +27,13 @@ def records(events: int, seed: int = 1) -> list[Record]:
         ("team", "team-1", "5", 3600),
         ("agent", "agent-1", "1", 600),
     ):
-        body: dict[str, object] = {"dimension": dimension, "scope": scope, "limit": limit, "currency": "USD", "window_s": window_s}
+        body: dict[str, object] = {
+            "dimension": dimension,
+            "scope": scope,
+            "limit": limit,
+            "currency": "USD",
+            "window_s": window_s,
+        }
         bodies.append(("budget.allocated", body))
     lines = [_control(at, control, body) for at, (control, body) in enumerate(bodies)]
     made = [_record(0, lines)]

@@ -74,9 +74,7 @@ def from_text(text: str, name: str) -> PriceBook:
         raise TallyError(f"price book {name} is not YAML: {said}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if not isinstance(error, ValidationError):
-            raise TallyError(
-                f"price book {name} has not the shape of a book ({error}): see docs/prices.md"
-            ) from error
+            raise TallyError(f"price book {name} has not the shape of a book ({error}): see docs/prices.md") from error
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise TallyError(f"price book {name}, {where}: {first['msg']}, and is {first['input']!r}") from error

@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
-from tallystick.model import Currency, Label, Model, Name, Time, in_order
 
 from ledger.classes import CLASSES, decimals, per
 from ledger.errors import TallyError
 from ledger.money import PICO
+from tallystick.model import Currency, Label, Model, Name, Time, in_order
 
 MAX_DOCUMENT = 900_000
 """Bytes a document may have on the log, compressed: Kafka refuses records over a mebibyte."""
@@ -58,18 +58,14 @@ class Tier(Model):
 
 class Tiered(Model):
     base: Rate
-    tiers: Annotated[tuple[Tier, ...], Field(strict=False, min_length=1)] = Field(
-        description="rising by 'above'"
-    )
+    tiers: Annotated[tuple[Tier, ...], Field(strict=False, min_length=1)] = Field(description="rising by 'above'")
 
 
 def _known_and_exact(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
     for name, rate in rates.items():
         if name not in CLASSES:
             raise ValueError(f"{name!r} is not one of the classes {', '.join(CLASSES)}")
-        for figure in (
-            [rate] if isinstance(rate, Decimal) else [rate.base, *(tier.rate for tier in rate.tiers)]
-        ):
+        for figure in [rate] if isinstance(rate, Decimal) else [rate.base, *(tier.rate for tier in rate.tiers)]:
             if (figure * PICO / per(name)) % 1:
                 raise ValueError(f"the rate {figure} of {name!r} has more than {decimals(name)} decimals")
     return in_order(rates)
@@ -102,9 +98,7 @@ class PricedModel(Model):
 class Provider(Model):
     id: Name
     match: Clause | None = Field(default=None, description="other names by which events call this provider")
-    model_match: Clause | None = Field(
-        default=None, description="models that mean this provider where none is named"
-    )
+    model_match: Clause | None = Field(default=None, description="models that mean this provider where none is named")
     models_of: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         default=(), description="providers whose models this one sells at their price, asked after its own"
     )

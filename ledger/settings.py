@@ -20,9 +20,7 @@ class Settings(BaseSettings):
     warehouse_port: int = Field(
         default=0, ge=0, le=65535, description="port of the embedded warehouse; 0 is any free one"
     )
-    dashboards_port: int = Field(
-        default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one"
-    )
+    dashboards_port: int = Field(default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one")
 
     @property
     def run(self) -> Path:

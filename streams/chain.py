@@ -55,9 +55,7 @@ def fold(parsed: Parsed, rows: Rows, known: Identities, documents: Documents) ->
         outcome, entry = _one(event, record.offset, rows, known, documents, emit)
         if not relayed:
             lines.append(_line(record, event, outcome, entry))
-    lines.append(
-        _record_line(record, 0 if relayed else sum(event.kind in FACTS for event in events), len(events))
-    )
+    lines.append(_record_line(record, 0 if relayed else sum(event.kind in FACTS for event in events), len(events)))
     return _derived(record, {ENTRIES: lines, DECISIONS: emit.decisions, ALERTS: emit.alerts})
 
 
@@ -160,9 +158,7 @@ def _derived(record: Record, said: dict[Topic, list[dict[str, Any]]]) -> Derived
     return [
         (
             topic,
-            Record(
-                record.partition, -1, record.time_ms, record.key, headers, b"\n".join(map(_encode, lines))
-            ),
+            Record(record.partition, -1, record.time_ms, record.key, headers, b"\n".join(map(_encode, lines))),
         )
         for topic, lines in said.items()
         if lines

@@ -9,9 +9,7 @@ import msgspec
 from ledger.log import Record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-KINDS = {
-    f"tallystick.{kind}.v1": kind for kind in ("inference", "observation", "correction", "control", "tick")
-}
+KINDS = {f"tallystick.{kind}.v1": kind for kind in ("inference", "observation", "correction", "control", "tick")}
 FACTS = frozenset(("inference", "observation", "correction", "unknown"))
 _decode = msgspec.json.Decoder().decode
 
@@ -51,9 +49,7 @@ def _event(at: int, line: bytes, organization: str) -> Event:
         if type(source) is not str or type(id) is not str or type(data) is not dict:
             raise TypeError("source and id are strings, and data is an object")
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        return Event(
-            at, organization, "unknown", detail=f"{type(error).__name__}: not an event of the vocabulary"
-        )
+        return Event(at, organization, "unknown", detail=f"{type(error).__name__}: not an event of the vocabulary")
     time_us = (moment.days * 86400 + moment.seconds) * 1_000_000 + moment.microseconds
     identity = hashlib.blake2b(f"{organization}\0{source}\0{id}".encode(), digest_size=16).digest()
     digest = hashlib.blake2b(line, digest_size=8).digest()

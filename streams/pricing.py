@@ -62,9 +62,7 @@ class Catalogue:
     def _provider(self, provider: str | None, model: str) -> Provider | None:
         providers = self._book.providers
         if provider is None:
-            return next(
-                (one for one in providers if one.model_match and matches(one.model_match, model)), None
-            )
+            return next((one for one in providers if one.model_match and matches(one.model_match, model)), None)
         named = next((one for one in providers if one.id == provider), None)
         return named or next((one for one in providers if one.match and matches(one.match, provider)), None)
 

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tallystick import Inference
-
 from ledger.classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 from ledger.money import text
 from streams.emit import Emit
 from streams.event import Event
 from streams.pricing import Catalogue, Offer, UnitPrice, find
 from streams.rows import Rows
+from tallystick import Inference
 
 BOOKS = ("rating", "books")
 Documents = Callable[[str], Catalogue]
@@ -91,9 +90,7 @@ def _priced(facts: dict[str, Any], quantities: list[tuple[str, int]], offer: Off
                 "billed_cost": ZERO if own_key else said,
             }
         )
-    pricing = (
-        "free" if not lines else "priced" if not missing else "partly" if missing < len(lines) else "unpriced"
-    )
+    pricing = "free" if not lines else "priced" if not missing else "partly" if missing < len(lines) else "unpriced"
     if missing:
         facts["unpriced_reason"] = "no rate for a class"
     facts |= {

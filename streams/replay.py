@@ -24,9 +24,7 @@ def catalogues(documents: Mapping[str, bytes]) -> Documents:
     @cache
     def catalogue(digest: str) -> Catalogue:
         if digest not in documents:
-            raise TallyError(
-                f"the log names the document {digest} and does not hold it: restore tally.documents"
-            )
+            raise TallyError(f"the log names the document {digest} and does not hold it: restore tally.documents")
         return Catalogue(digest, opened(documents[digest]))
 
     return catalogue

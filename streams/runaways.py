@@ -102,7 +102,7 @@ def _repeated(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:
 def _added(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
     if entry.currency is None:
         return spent
-    sums = {currency: amount for currency, amount in spent}
+    sums = dict(spent)
     sums[entry.currency] = sums.get(entry.currency, 0) + entry.list_cost
     return tuple(sorted(sums.items()))
 
@@ -123,8 +123,7 @@ def _say(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
         since_us=run.since_us,
         last_us=run.last_us,
         evidence=[
-            dict(zip(("source", "id", "partition", "offset", "index"), one, strict=True))
-            for one in run.evidence
+            dict(zip(("source", "id", "partition", "offset", "index"), one, strict=True)) for one in run.evidence
         ],
         **facts,
     )

@@ -70,9 +70,7 @@ class Store:
                 raise TallyError(f"log/derived.db cannot be read: {error}") from error
             return Row(json.loads(found[0]), found[1]) if found else None
 
-        due = self._db.execute(
-            "SELECT due_us, key FROM rows WHERE partition = ? AND due_us NOT NULL", (partition,)
-        )
+        due = self._db.execute("SELECT due_us, key FROM rows WHERE partition = ? AND due_us NOT NULL", (partition,))
         return Rows(load, [(at, tuple(json.loads(key))) for at, key in due])
 
     def known(self, identities: Iterable[bytes]) -> dict[bytes, First]:
@@ -108,9 +106,7 @@ class Store:
             self._db.executemany(
                 "INSERT INTO identities VALUES (?, ?, ?, ?)", [(one, *first) for one, first in taken.items()]
             )
-            self._db.execute(
-                "REPLACE INTO positions VALUES (?, ?, ?)", (partition, last.offset + 1, last.digest())
-            )
+            self._db.execute("REPLACE INTO positions VALUES (?, ?, ?)", (partition, last.offset + 1, last.digest()))
         point("worker.after_transaction")
 
     def _end(self, topic: Topic, partition: int) -> int:

@@ -5,8 +5,6 @@ import threading
 import time
 from functools import lru_cache
 
-from tallystick import TickEvent
-
 from ledger.errors import TallyError
 from ledger.home import announce, only_one
 from ledger.log import PARTITIONS, Draft, Log
@@ -20,6 +18,7 @@ from streams.event import parse
 from streams.pricing import Catalogue
 from streams.rating import Documents
 from streams.store import Store
+from tallystick import TickEvent
 
 PART = "streams"
 IDLE_S = 0.05
@@ -95,9 +94,7 @@ def documents(log: Log) -> Documents:
     def catalogue(digest: str) -> Catalogue:
         packed = load(log, digest)
         if packed is None:
-            raise TallyError(
-                f"the log names the document {digest} and does not hold it: restore log/recorded.db"
-            )
+            raise TallyError(f"the log names the document {digest} and does not hold it: restore log/recorded.db")
         return Catalogue(digest, opened(packed))
 
     return catalogue

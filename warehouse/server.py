@@ -71,9 +71,7 @@ class Front:
         statement = read(parameters, begin, form)
         if isinstance(statement, Insert):
             data = chain([begin[statement.start :]], iter(lambda: body.read(CHUNK), b""))
-            rows = self._engine.insert(
-                statement.head, statement.format, statement.table, data, settings(parameters)
-            )
+            rows = self._engine.insert(statement.head, statement.format, statement.table, data, settings(parameters))
             return _answer(start, "200 OK", b"", ("X-ClickHouse-Summary", json.dumps({"written_rows": str(rows)})))
         if len(begin) == HEAD:
             statement = read(parameters, begin + body.read(), form)
@@ -154,9 +152,7 @@ def serve(settings: Settings, port: int | None = None) -> None:
         )
         taken = listening.getsockname()[1]
         _stop_on_signal(server)
-        announce(
-            settings.home, PART, url=f"http://127.0.0.1:{taken}", port=taken, user=USER, password=password
-        )
+        announce(settings.home, PART, url=f"http://127.0.0.1:{taken}", port=taken, user=USER, password=password)
         with contextlib.suppress(SystemExit):
             server.run()
         server.close()

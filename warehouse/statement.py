@@ -6,9 +6,29 @@ from typing import NamedTuple
 
 # Parameters of the interface itself; whatever else stands in the URL is a setting of the query.
 INTERFACE = frozenset(
-    "query user password database default_format query_id session_id session_timeout session_check quota_key role "
-    "compress decompress enable_http_compression http_zlib_compression_level wait_end_of_query buffer_size "
-    "send_progress_in_http_headers add_http_cors_header stacktrace client_protocol_version".split()
+    [
+        "query",
+        "user",
+        "password",
+        "database",
+        "default_format",
+        "query_id",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "quota_key",
+        "role",
+        "compress",
+        "decompress",
+        "enable_http_compression",
+        "http_zlib_compression_level",
+        "wait_end_of_query",
+        "buffer_size",
+        "send_progress_in_http_headers",
+        "add_http_cors_header",
+        "stacktrace",
+        "client_protocol_version",
+    ]
 )
 # Chunks of these concatenate to one answer; other formats have a head and a tail.
 STREAMED = frozenset(("native", "rowbinary", "jsoneachrow"))
@@ -60,7 +80,9 @@ def read(parameters: Mapping[str, str], body: bytes, default_format: str | None)
 
 def settings(parameters: Mapping[str, str]) -> dict[str, str]:
     """The query's settings, and its database."""
-    some = {name: value for name, value in parameters.items() if name not in INTERFACE and not name.startswith("param_")}
+    some = {
+        name: value for name, value in parameters.items() if name not in INTERFACE and not name.startswith("param_")
+    }
     if parameters.get("database"):
         some["database"] = parameters["database"]
     return some

@@ -28,9 +28,7 @@ class Log(Protocol):
         """Give back what the log holds open."""
 
 
-def records(
-    log: Log, topic: Topic, partition: int, offset: int = 0, end: int | None = None
-) -> Iterator[Record]:
+def records(log: Log, topic: Topic, partition: int, offset: int = 0, end: int | None = None) -> Iterator[Record]:
     """The records of a partition in order, up to where it ends now or to ``end`` (exclusive)."""
     limit = log.end(topic, partition) if end is None else end
     while offset < limit:

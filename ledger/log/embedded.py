@@ -32,9 +32,7 @@ class EmbeddedLog:
                 for draft in some:
                     offset, last_ms = sqlite.last(self._recorded, topic, draft.partition)
                     now_ms = max(int(self._clock() * 1000), last_ms)
-                    record = Record(
-                        draft.partition, offset + 1, now_ms, draft.key, draft.headers, draft.value
-                    )
+                    record = Record(draft.partition, offset + 1, now_ms, draft.key, draft.headers, draft.value)
                     sqlite.insert(self._recorded, topic, record)
                     written.append(record)
         return written
@@ -75,9 +73,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise TallyError(
-            f"the log cannot be written: {error}; free some disk space or mend the folder"
-        ) from error
+        raise TallyError(f"the log cannot be written: {error}; free some disk space or mend the folder") from error
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

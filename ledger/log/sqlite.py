@@ -66,9 +66,7 @@ def last(connection: sqlite3.Connection, topic: Topic, partition: int) -> tuple[
     return (row[0] & OFFSET, row[1]) if row else (-1, 0)
 
 
-def select(
-    connection: sqlite3.Connection, topic: Topic, partition: int, offset: int, max_bytes: int
-) -> list[Record]:
+def select(connection: sqlite3.Connection, topic: Topic, partition: int, offset: int, max_bytes: int) -> list[Record]:
     found: list[Record] = []
     size = 0
     cursor = connection.execute(
@@ -80,9 +78,7 @@ def select(
             value = zstandard.decompress(packed)
         except zstandard.ZstdError as error:
             where = f"{topic.name}, partition {partition}, offset {id & OFFSET}"
-            raise LogDamaged(
-                f"the record at {where} cannot be read ({error}): restore the log from a copy"
-            ) from error
+            raise LogDamaged(f"the record at {where} cannot be read ({error}): restore the log from a copy") from error
         found.append(Record(partition, id & OFFSET, time_ms, key, json.loads(headers), value))
         size += len(value)
         if size >= max_bytes:

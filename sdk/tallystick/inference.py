@@ -89,9 +89,7 @@ class Inference(Model):
     purpose: Literal["production", "evaluation", "development", "batch", "rehearsal"] | None = None
     inference_class: Name | None = None
     # whose key and account
-    payer: Literal["platform", "customer"] | None = Field(
-        default=None, description="who owns the provider's key"
-    )
+    payer: Literal["platform", "customer"] | None = Field(default=None, description="who owns the provider's key")
     key: Name | None = Field(default=None, description="fingerprint of the key, never the key")
     provider_account: Name | None = None
     ingress: Literal["gateway", "direct", "telemetry"] | None = None
@@ -112,9 +110,7 @@ class Inference(Model):
     prompt_version: Name | None = None
     variant: Name | None = None
     portfolio_version: Name | None = None
-    propensity: Ratio | None = Field(
-        default=None, description="probability of this variant when it was chosen"
-    )
+    propensity: Ratio | None = Field(default=None, description="probability of this variant when it was chosen")
     corpus_version: Name | None = None
     # which path
     route: Name | None = None
@@ -145,7 +141,5 @@ class Inference(Model):
     max_tokens: Count | None = Field(default=None, description="the most output tokens that were asked for")
     quantities: Quantities | None = None
     usage_source: Literal["reported", "estimated", "missing"] | None = None
-    claimed_cost: Amount | None = Field(
-        default=None, description="what the source says it cost: a claim, never a cost"
-    )
+    claimed_cost: Amount | None = Field(default=None, description="what the source says it cost: a claim, never a cost")
     claimed_currency: Currency | None = None

@@ -66,9 +66,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 """A sentence of a person's: a reason, an error. Never a prompt."""
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
-Amount = Annotated[
-    Decimal, Field(ge=0, max_digits=38, decimal_places=12), PlainSerializer(_plain, return_type=str)
-]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=12), PlainSerializer(_plain, return_type=str)]
 """Exact money in major units (dollars), at most 12 decimals; written as a string."""
 
 Ratio = Annotated[Decimal, Field(ge=0, le=1, decimal_places=12), PlainSerializer(_plain, return_type=str)]

@@ -31,6 +31,6 @@ def test_classes_without_a_rate_take_the_one_they_fall_back_on() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_is_named(wrong: str, said: str) -> None:
-    with pytest.raises(TallyError, match="price book mine.yaml") as found:
+    with pytest.raises(TallyError, match=r"price book mine\.yaml") as found:
         from_text(BOOK.replace(wrong, said), "mine.yaml")
     assert "\n" not in str(found.value)

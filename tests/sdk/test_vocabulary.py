@@ -17,7 +17,13 @@ SCHEMA = Path(__file__).parents[2] / "sdk" / "schema" / "event.v1.json"
 
 
 def event(kind: str = "inference", **fields: Any) -> bytes:
-    said = {"id": "1", "source": "s", "type": f"tallystick.{kind}.v1", "time": "2026-01-01T00:00:00Z", "data": {}}
+    said = {
+        "id": "1",
+        "source": "s",
+        "type": f"tallystick.{kind}.v1",
+        "time": "2026-01-01T00:00:00Z",
+        "data": {},
+    }
     return json.dumps(said | fields).encode()
 
 

@@ -51,9 +51,7 @@ def test_relays_count_nothing_and_must_follow_one_another() -> None:
     first = record(0, adopt("one"), relay_of="3:0", relay_after="")
     second = record(1, adopt("two"), relay_of="3:1", relay_after="3:0")
     derived = replay([first, second, record(2, call("a"))], DOCUMENTS)
-    lines = [
-        json.loads(line) for topic, one in derived if topic is ENTRIES for line in one.value.split(b"\n")
-    ]
+    lines = [json.loads(line) for topic, one in derived if topic is ENTRIES for line in one.value.split(b"\n")]
     assert [(line["outcome"], line.get("received"), line.get("pricing")) for line in lines] == [
         ("record", 0, None), ("record", 0, None), ("counted", None, "priced"), ("record", 1, None),
     ]  # fmt: skip

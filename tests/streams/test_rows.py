@@ -26,9 +26,7 @@ def test_due_rows_come_by_time_and_key_whatever_was_put_before(puts: list[tuple[
         rows.put((key,), "x", due)
     stored = {key: row for key, row in rows.take_changes().items() if row is not None}
     reloaded = Rows(stored.get, [(row.due_us, key) for key, row in stored.items() if row.due_us is not None])
-    expected = sorted(
-        (row.due_us, key) for key, row in stored.items() if row.due_us is not None and row.due_us <= 10
-    )
+    expected = sorted((row.due_us, key) for key, row in stored.items() if row.due_us is not None and row.due_us <= 10)
     for one in (rows, reloaded):
         found = []
         for at, key in one.fell_due(10):

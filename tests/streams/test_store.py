@@ -82,9 +82,7 @@ def test_a_log_that_was_cut_or_altered_is_noticed(tmp_path: Path) -> None:
     partition = Partition(0, log, Store(tmp_path))
     while partition.step():
         pass
-    log._recorded.execute(
-        "UPDATE tally_events SET time_ms = time_ms + 1 WHERE id = (SELECT max(id) FROM tally_events)"
-    )
+    log._recorded.execute("UPDATE tally_events SET time_ms = time_ms + 1 WHERE id = (SELECT max(id) FROM tally_events)")
     with pytest.raises(LogDamaged, match="no longer holds"):
         Partition(0, log, Store(tmp_path))
     log._recorded.execute("DELETE FROM tally_events WHERE id = (SELECT max(id) FROM tally_events)")

@@ -1,0 +1,63 @@
+# Tallystick. `make help` lists what there is.
+# One shell function a problem that a user can have: each says what, and the way out.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long lint format bench lock clean distclean
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+export TALLY_HOME ?= $(CURDIR)/.tally
+BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+CODE := sdk ledger ingest streams warehouse audit dashboards tally benchmarks tests
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(BIN)/.platform ## the environment in .venv, with the command tally
+	@echo "ready: $(BIN)/tally --help"
+
+demo: $(BIN)/.platform ## a realistic organization that lives, on loopback; Ctrl-C ends it, its data stays
+	@exec $(BIN)/tally demo
+
+test: $(BIN)/.dev lint ## everything that fits a quarter of an hour
+	@tools/chromium
+	@$(BIN)/pytest -m "not long" -n 2 --dist loadfile
+
+test-long: $(BIN)/.dev lint ## every fault and every fuzz case
+	@tools/chromium
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(BIN)/.dev ## style, types and SQL
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make format puts it right" >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint --disable-progress-bar --nofail --processes 2 warehouse/migrations dbt/models
+
+format: $(BIN)/.dev ## put the style right
+	@$(BIN)/ruff check --quiet --fix $(CODE)
+	@$(BIN)/ruff format --quiet $(CODE)
+
+bench: $(BIN)/.dev ## every figure of docs/benchmarks.md
+	@for program in folds sink path latency; do $(BIN)/python -m benchmarks.$$program; done
+
+lock: $(BIN)/.platform ## resolve the requirements anew
+	@$(COMPILE) --group build --no-emit-package tallystick pyproject.toml -o requirements/platform.txt
+	@$(COMPILE) --group dev -c requirements/platform.txt -o requirements/dev.txt
+	@echo uv | $(COMPILE) - -o requirements/uv.txt
+
+clean: ## forget the demo's data
+	@tools/clean "$(TALLY_HOME)"
+
+distclean: clean ## forget the environment too
+	@rm -rf .venv
+
+$(BIN)/.platform: requirements/uv.txt requirements/platform.txt pyproject.toml sdk/pyproject.toml
+	@tools/setup "$(PYTHON)"
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.platform requirements/dev.txt
+	@tools/install requirements/dev.txt
+	@touch $@
