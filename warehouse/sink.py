@@ -20,7 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from ledger.errors import TallyError
 from ledger.faults import point
 from ledger.home import announce, write_atomically
-from ledger.log import PARTITIONS, Log, Record, seek_cause
+from ledger.log import PARTITIONS, Log, Record, records, seek_cause
 from ledger.settings import Settings
 from ledger.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from warehouse.client import connect
@@ -113,20 +113,14 @@ class Sink:
         pending: Future[None] | None = None
         with ThreadPoolExecutor(1) as inserting:
             for (topic, partition), offset in self._next.items():
-                for batch in batches(self._new(topic, partition, offset)):
+                for batch in batches(records(self._log, topic, partition, offset)):
                     if pending is not None:
                         pending.result()
                     pending = inserting.submit(self._store, topic, batch)
         if pending is None:
             return False
         pending.result()
-        self._say()
         return True
-
-    def _new(self, topic: Topic, partition: int, offset: int) -> Iterator[Record]:
-        while found := self._log.read(topic, partition, offset):
-            yield from found
-            offset = found[-1].offset + 1
 
     def _store(self, topic: Topic, batch: Batch) -> None:
         point("sink.before_insert")
@@ -137,6 +131,7 @@ class Sink:
         partition = batch.records[0].partition
         self._reached[topic][partition] = batch.cause
         self._next[topic, partition] = batch.records[-1].offset + 1
+        self._say()
 
     def _say(self) -> None:
         """Where the sink stands, for who compares or shows it. It never resumes from this."""

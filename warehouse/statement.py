@@ -5,31 +5,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 # Parameters of the interface itself; whatever else stands in the URL is a setting of the query.
-INTERFACE = frozenset(
-    [
-        "query",
-        "user",
-        "password",
-        "database",
-        "default_format",
-        "query_id",
-        "session_id",
-        "session_timeout",
-        "session_check",
-        "quota_key",
-        "role",
-        "compress",
-        "decompress",
-        "enable_http_compression",
-        "http_zlib_compression_level",
-        "wait_end_of_query",
-        "buffer_size",
-        "send_progress_in_http_headers",
-        "add_http_cors_header",
-        "stacktrace",
-        "client_protocol_version",
-    ]
-)
+INTERFACE = {
+    "query", "user", "password", "database", "default_format", "query_id", "session_id", "session_timeout",
+    "session_check", "quota_key", "role", "compress", "decompress", "enable_http_compression",
+    "http_zlib_compression_level", "wait_end_of_query", "buffer_size", "send_progress_in_http_headers",
+    "add_http_cors_header", "stacktrace", "client_protocol_version",
+}  # fmt: skip
 # Chunks of these concatenate to one answer; other formats have a head and a tail.
 STREAMED = frozenset(("native", "rowbinary", "jsoneachrow"))
 
