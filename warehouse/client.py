@@ -12,6 +12,10 @@ from ledger.home import announced
 from ledger.settings import Settings
 
 
+class WarehouseAway(TallyError):
+    """The warehouse does not run, or does not answer: it may come back."""
+
+
 class Address(NamedTuple):
     """Where the warehouse listens, and as whom to ask."""
 
@@ -21,7 +25,8 @@ class Address(NamedTuple):
 
 
 def address(settings: Settings) -> Address:
-    """The server of ``TALLY_WAREHOUSE``, or the embedded one. TallyError where neither can be named."""
+    """The server of ``TALLY_WAREHOUSE``, or the embedded one. TallyError where the URL is none, WarehouseAway where it
+    does not run."""
     if settings.warehouse is not None:
         parts = urlsplit(settings.warehouse)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -32,16 +37,18 @@ def address(settings: Settings) -> Address:
         return Address(url, unquote(parts.username or "default"), unquote(parts.password or ""))
     facts = announced(settings.home, "warehouse")
     if facts is None:
-        raise TallyError(f"no warehouse runs for {settings.home}: start it with `tally up` or `tally warehouse serve`")
+        raise WarehouseAway(
+            f"no warehouse runs for {settings.home}: start it with `tally up` or `tally warehouse serve`"
+        )
     return Address(facts["url"], facts["user"], facts["password"])
 
 
 def connect(settings: Settings) -> Client:
-    """A client of the warehouse. TallyError where it does not answer."""
+    """A client of the warehouse. WarehouseAway where it does not answer."""
     url, user, password = address(settings)
     try:
         return clickhouse_connect.get_client(
             dsn=url, username=user, password=password, autogenerate_session_id=False, compress=False
         )
     except ClickHouseError as error:
-        raise TallyError(f"the warehouse at {url} does not answer: {error}") from error
+        raise WarehouseAway(f"the warehouse at {url} does not answer: {error}") from error

@@ -20,7 +20,7 @@ def migrate(client: Client) -> list[str]:
         "CREATE TABLE IF NOT EXISTS tally.migrations (name String, sha256 String, applied_at DateTime64(3, 'UTC')"
         " DEFAULT now64(3)) ENGINE = MergeTree ORDER BY name"
     )
-    applied = dict(client.query("SELECT name, sha256 FROM tally.migrations").result_rows)
+    applied = {row[0]: row[1] for row in client.query("SELECT name, sha256 FROM tally.migrations").result_rows}
     done = []
     for file in sorted(FOLDER.glob("*.sql")):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -17,9 +17,8 @@ from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl
 
-import waitress
 import zstandard
-from waitress.server import BaseWSGIServer
+from waitress.server import create_server
 
 from ledger.errors import TallyError
 from ledger.home import announce, only_one
@@ -141,7 +140,7 @@ def serve(settings: Settings, port: int | None = None) -> None:
         password = secret(settings.home, "warehouse")
         listening = _listen(settings.warehouse_port if port is None else port)
         engine = Engine(settings.home / "warehouse")
-        server = waitress.create_server(
+        server = create_server(
             Front(engine, password),
             sockets=[listening],
             threads=THREADS,
@@ -151,7 +150,7 @@ def serve(settings: Settings, port: int | None = None) -> None:
             clear_untrusted_proxy_headers=True,
         )
         taken = listening.getsockname()[1]
-        _stop_on_signal(server)
+        _stop_on_signal()
         announce(settings.home, PART, url=f"http://127.0.0.1:{taken}", port=taken, user=USER, password=password)
         with contextlib.suppress(SystemExit):
             server.run()
@@ -172,7 +171,7 @@ def _listen(port: int) -> socket.socket:
     return listening
 
 
-def _stop_on_signal(server: BaseWSGIServer) -> None:
+def _stop_on_signal() -> None:
     def stop(number: int, frame: types.FrameType | None) -> None:
         raise SystemExit
 

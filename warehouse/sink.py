@@ -17,13 +17,12 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ledger.errors import TallyError
 from ledger.faults import point
 from ledger.home import announce, write_atomically
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
 from ledger.settings import Settings
 from ledger.topics import ALERTS, DECISIONS, ENTRIES, Topic
-from warehouse.client import connect
+from warehouse.client import WarehouseAway, connect
 from warehouse.migrate import migrate
 
 PART = "sink"
@@ -86,7 +85,7 @@ def run(settings: Settings, log: Log) -> None:
                 if not sink.step():
                     stopping.wait(IDLE_S)
                 failures = 0
-        except (ClickHouseError, TallyError, OSError) as error:
+        except (ClickHouseError, WarehouseAway, OSError) as error:
             wait = PATIENCE_S[min(failures, len(PATIENCE_S) - 1)]
             print(f"the warehouse does not take entries, trying again in {wait} s: {error}", flush=True)
             failures += 1
@@ -161,4 +160,4 @@ def stored(client: Client, topic: Topic) -> dict[int, int]:
 
 def _greatest(client: Client, table: str, where: str = "") -> dict[int, int]:
     found = client.query(f"SELECT partition, max(offset) FROM tally.{table} {where} GROUP BY partition")
-    return dict(found.result_rows)
+    return {row[0]: row[1] for row in found.result_rows}
