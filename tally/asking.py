@@ -15,7 +15,7 @@ _HELD = 64 * 1024
 
 
 def ask(settings: Settings, sql: str) -> str:
-    """The whole answer, tab-separated; the statement may write. TallyError with ClickHouse's words otherwise."""
+    """The whole answer, tab-separated; the statement may write. TallyError where ClickHouse refuses."""
     return b"".join(_answer(settings, sql, {})).decode()
 
 

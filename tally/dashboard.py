@@ -17,7 +17,7 @@ _ASK_S = 0.1
 
 
 def serve(settings: Settings) -> None:
-    """Serve the pages until SIGTERM or SIGINT. TallyError where the port is taken or another one serves them."""
+    """Serve the pages until SIGTERM or SIGINT. TallyError where port or home is taken."""
     with only_one(settings.home, PART):
         port = _port(settings.dashboards_port)
         url = f"http://{HOST}:{port}"

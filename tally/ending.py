@@ -38,7 +38,7 @@ class Told(TyperGroup):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn what a user can mend into a red sentence on stderr and its exit code; leave defects as they are."""
+    """Turn what a user can mend into a red sentence on stderr and its exit code; leave defects alone."""
     try:
         yield
     except TallyError as error:
@@ -54,9 +54,7 @@ def told() -> Iterator[None]:
         if error.errno in _FULL:
             _end(f"the disk is full ({error.filename or error.strerror}): free some space and start again", 2)
         if error.errno in _FORBIDDEN and error.filename:
-            _end(
-                f"cannot use {error.filename} ({error.strerror}): set TALLY_HOME to a folder you may write", 2
-            )
+            _end(f"cannot use {error.filename} ({error.strerror}): set TALLY_HOME to a folder you may write", 2)
         raise
 
 

@@ -1,10 +1,10 @@
-"""Several commands in one home: the first starts the parts it needs, others join, and the first waits for them.
+"""Several commands in one home: the first starts the parts it needs, others join, the first waits for them.
 
-For each part there are two locks. Who uses it holds ``<part>.users.lock`` shared, from *before* it looks whether
-the part runs; who started it holds ``<part>.owner.lock``. At its end an owner waits until it gets the users' lock
-for itself alone, so whoever joined has finished, and whoever comes then waits and finds the part gone. Commands
-take parts in one order and give them back in the reverse, so none waits for one that waits for it. ``tally up``
-owns all its parts, for as long as it runs.
+For each part there are two locks. Who uses it holds ``<part>.users.lock`` shared, from *before* it looks
+whether the part runs; who started it holds ``<part>.owner.lock``. At its end an owner waits until it gets the
+users' lock for itself alone, so whoever joined has finished, and whoever comes then waits and finds the part
+gone. Commands take parts in one order and give them back in the reverse, so none waits for one that waits for
+it. ``tally up`` owns all its parts, for as long as it runs.
 """
 
 import fcntl
@@ -15,9 +15,9 @@ from contextlib import ExitStack, closing, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
-from ledger.home import announced, runs
 from ledger.settings import Settings
 from tally.parts import Child, Joined, Part
+from tally.presence import lives, ready
 
 PATIENCE_S = 1.0
 """After what time a wait is explained."""
@@ -26,9 +26,7 @@ GONE_S, LEAVING_S = 0.3, 5.0
 
 
 @contextmanager
-def needing(
-    settings: Settings, parts: Sequence[Part], *, own: bool = False
-) -> Iterator[list[Child | Joined]]:
+def needing(settings: Settings, parts: Sequence[Part], *, own: bool = False) -> Iterator[list[Child | Joined]]:
     """Have these parts running: join those that run, start the others and stop them at the end."""
     with ExitStack() as stack:
         yield [stack.enter_context(using(settings, part, own=own)) for part in parts]
@@ -41,20 +39,18 @@ def using(settings: Settings, part: Part, *, own: bool = False) -> Iterator[Chil
     explained = False
     while True:
         with ExitStack() as locks:
-            users = locks.enter_context(
-                closing(_flock(settings.run / f"{part.name}.users.lock", fcntl.LOCK_SH))
-            )
+            users = locks.enter_context(closing(_flock(settings.run / f"{part.name}.users.lock", fcntl.LOCK_SH)))
             owner = _try(settings.run / f"{part.name}.owner.lock")
             if owner:
                 locks.enter_context(closing(owner))
             waited = time.monotonic() - begun
             # What runs and belongs to no command was started by hand, unless its owner has just died.
-            if not own and announced(settings.home, part.name) and (not owner or waited > GONE_S):
+            if not own and ready(settings, part.name) and (not owner or waited > GONE_S):
                 if owner:
                     owner.close()
                 yield Joined(settings, part)
                 return
-            if owner and (not runs(settings.home, part.name) or (own and waited > LEAVING_S)):
+            if owner and (not lives(settings, part.name) or (own and waited > LEAVING_S)):
                 yield from _owned(settings, part, users, leave=own)
                 return
         if waited > PATIENCE_S and not explained:

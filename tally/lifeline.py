@@ -15,9 +15,7 @@ VARIABLE = "TALLY_LIFELINE"
 @cache
 def reading_end() -> int:
     """What a child inherits (``pass_fds``, and its number in the environment's ``TALLY_LIFELINE``)."""
-    reading, _writing = (
-        os.pipe()
-    )  # neither is inherited unasked; the writing end stays open as long as we live
+    reading, _writing = os.pipe()  # neither is inherited unasked; the writing end stays open as long as we live
     return reading
 
 

@@ -24,12 +24,10 @@ class Line:
         record = self.record
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.time_ms // 1000))
         where = f"{record.partition}:{record.offset}:{self.index}"
-        return (
-            f"{where} {stamp}.{record.time_ms % 1000:03}Z {record.key} {self.line.decode(errors='replace')}"
-        )
+        return f"{where} {stamp}.{record.time_ms % 1000:03}Z {record.key} {self.line.decode(errors='replace')}"
 
     def json(self) -> str:
-        """The same with the record's headers. What is JSON stands byte for byte, anything else as a string."""
+        """The same with the record's headers. JSON stands byte for byte, anything else as a string."""
         record = self.record
         envelope = {
             "topic": self.topic.name,

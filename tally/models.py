@@ -69,9 +69,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     where = address(settings)
     url = urlsplit(where.url)
     said = {"HOST": url.hostname or "", "PORT": str(url.port), "USER": where.user, "PASSWORD": where.password}
-    return {f"TALLY_DBT_{name}": value for name, value in said.items()} | {
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"
-    }
+    return {f"TALLY_DBT_{name}": value for name, value in said.items()} | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
 
 
 def _why(done: Any) -> str:

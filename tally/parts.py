@@ -7,13 +7,12 @@ import subprocess
 import sys
 import time
 from collections import deque
-from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ledger.home import runs
 from ledger.settings import Settings
 from tally import lifeline
 from tally.ending import Failure
+from tally.presence import lives, said
 
 READY_S = 300
 STOP_S = 20
@@ -42,20 +41,20 @@ LASTING = (WAREHOUSE, STREAMS, SINK, DASHBOARDS, FEED)
 
 
 def storing(settings: Settings) -> list[Part]:
-    """What must run so that what is appended to the log gets to the warehouse, in the order of their start."""
+    """What must run so that the log gets to the warehouse, in the order of their start."""
     return [STREAMS, SINK] if settings.warehouse else [WAREHOUSE, STREAMS, SINK]
 
 
 class Child:
-    """A part that this process started. What it prints goes to ``logs/<part>.log``; the run before is kept."""
+    """A part that this process started. It prints to ``logs/<part>.log``; the log before is kept."""
 
     def __init__(self, settings: Settings, part: Part) -> None:
-        self._home, self.part = settings.home, part
+        self._settings, self.part = settings, part
         self.log = settings.home / "logs" / f"{part.name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".previous.log"))
-        if not runs(settings.home, part.name):  # what a killed predecessor said of itself
+        if not lives(settings, part.name):  # what a killed predecessor said of itself
             (settings.run / f"{part.name}.json").unlink(missing_ok=True)
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -71,12 +70,9 @@ class Child:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             self.check()
-            with suppress(FileNotFoundError):
-                facts: dict[str, Any] = json.loads(
-                    (self._home / "run" / f"{self.part.name}.json").read_text()
-                )
-                if facts["pid"] == self._process.pid:
-                    return facts
+            facts = said(self._settings.home, self.part.name)
+            if facts is not None and facts["pid"] == self._process.pid:
+                return facts
             time.sleep(0.05)
         raise Failure(f"the {self.part.called} is not ready after {READY_S} s: see {self.log}")
 
@@ -116,18 +112,18 @@ class Joined:
     """A part that another process runs."""
 
     def __init__(self, settings: Settings, part: Part) -> None:
-        self._home, self.part = settings.home, part
+        self._settings, self.part = settings, part
 
     def check(self) -> None:
         """Failure where the part is no more."""
-        if not runs(self._home, self.part.name):
+        if not lives(self._settings, self.part.name):
             raise Failure(f"the {self.part.called}, which another process ran, stopped; start again")
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    said = json.loads(settings.model_dump_json(exclude_none=True)) | {"home": str(settings.home.resolve())}
+    named = json.loads(settings.model_dump_json(exclude_none=True)) | {"home": str(settings.home.resolve())}
     return (
         dict(os.environ)
-        | {f"TALLY_{name.upper()}": str(value) for name, value in said.items()}
+        | {f"TALLY_{name.upper()}": str(value) for name, value in named.items()}
         | {lifeline.VARIABLE: str(lifeline.reading_end()), "PYTHONUNBUFFERED": "1"}
     )

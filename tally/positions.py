@@ -1,12 +1,15 @@
 """How far each stage has come, by partition."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ledger.home import announced
 from ledger.log import PARTITIONS, Log
 from ledger.settings import Settings
 from ledger.topics import ENTRIES, EVENTS, Topic
-from tally.asking import ask
+from tally.presence import ready
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,25 @@ def folded(log: Log, partition: int, topic: Topic = ENTRIES) -> int:
     return int(log.read(topic, partition, end - 1, max_bytes=1)[0].headers["cause_offset"]) + 1
 
 
-def stored(settings: Settings, table: str = "records") -> dict[int, int]:
-    """The next offset of ``tally.events`` that each partition's rows in this table lack. TallyError where no
-    warehouse answers."""
-    said = ask(settings, f"SELECT partition, max(offset) + 1 FROM tally.{table} GROUP BY partition")
-    return {
-        int(partition): int(offset) for partition, offset in (line.split("\t") for line in said.splitlines())
-    }
+def stored(client: "Client", topic: Topic) -> dict[int, int]:
+    """The next offset of ``tally.events`` whose consequences on this derived topic the warehouse lacks."""
+    from warehouse.sink import stored as last_stored
+
+    return {partition: last + 1 for partition, last in last_stored(client, topic).items()}
+
+
+def warehouse_answers(settings: Settings) -> bool:
+    """Whether there is a warehouse to ask."""
+    return settings.warehouse is not None or ready(settings, "warehouse") is not None
 
 
 def reached(settings: Settings, log: Log) -> list[Reached]:
     """Every partition that holds something."""
-    answers = settings.warehouse is not None or announced(settings.home, "warehouse") is not None
-    there = stored(settings) if answers else None
+    there: dict[int, int] | None = None
+    if warehouse_answers(settings):
+        from warehouse.client import connect
+
+        there = stored(connect(settings), ENTRIES)
     found: list[Reached] = []
     for partition in range(PARTITIONS):
         if recorded := log.end(EVENTS, partition):

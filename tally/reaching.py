@@ -7,17 +7,16 @@ from functools import partial
 
 from ledger.log import PARTITIONS, Log
 from ledger.settings import Settings
-from ledger.topics import ALERTS, DECISIONS, ENTRIES, EVENTS
+from ledger.topics import DERIVED, EVENTS
 from tally import models
 from tally.joining import needing
 from tally.opening import opened
 from tally.output import progress, step
 from tally.parts import Child, Joined, storing
 from tally.positions import folded, stored
+from warehouse.client import connect
 
-POLL_S = 0.1
-TABLES = {ENTRIES: "records", DECISIONS: "decisions", ALERTS: "alerts"}
-"""The table that tells how far each derived topic is stored."""
+POLL_S = 0.2
 
 
 @contextmanager
@@ -37,11 +36,12 @@ def wait_for_folds(log: Log, running: Sequence[Child | Joined]) -> None:
 
 
 def wait_for_sink(settings: Settings, log: Log, running: Sequence[Child | Joined]) -> None:
-    """Wait until the warehouse holds what follows from the log as it stands now. Failure where a part dies."""
+    """Wait until the warehouse holds what follows from the log as it stands now."""
     wait_for_folds(log, running)
-    for topic, name in TABLES.items():
+    client = connect(settings)
+    for topic in DERIVED:
         ends = {partition: folded(log, partition, topic) for partition in range(PARTITIONS)}
-        _wait(f"storing {name}", ends, running, partial(stored, settings, name))
+        _wait(f"storing {topic.name}", ends, running, partial(stored, client, topic))
 
 
 def _wait(

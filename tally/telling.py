@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from ledger.home import announced, runs
 from ledger.log import Log
 from ledger.settings import Settings
 from tally.output import out, size, table
 from tally.parts import LASTING
-from tally.positions import reached
+from tally.positions import reached, warehouse_answers
+from tally.presence import lives, ready
 
 PAGES = ("overview", "trust")
 
@@ -26,7 +26,7 @@ def state(settings: Settings, log: Log) -> dict[str, Any]:
         "records": {
             "recorded": sum(one.recorded for one in at),
             "folded": sum(one.folded for one in at),
-            "stored": None if any(one.stored is None for one in at) else sum(one.stored or 0 for one in at),
+            "stored": sum(one.stored or 0 for one in at) if warehouse_answers(settings) else None,
             "behind": sum(one.behind for one in at),
         },
         "bytes": {name: _bytes(settings.home / name) for name in ("log", "warehouse", "logs")},
@@ -49,10 +49,10 @@ def show(found: dict[str, Any]) -> None:
 
 
 def _part(settings: Settings, name: str) -> dict[str, Any]:
-    facts = announced(settings.home, name)
+    facts = ready(settings, name)
     if facts is not None:
         return {"state": "runs", **facts}
-    return {"state": "is starting" if runs(settings.home, name) else "does not run"}
+    return {"state": "is starting" if lives(settings, name) else "does not run"}
 
 
 def _bytes(folder: Path) -> int:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from ledger.home import announced, only_one
+from ledger.home import only_one
 from ledger.log import Log
 from ledger.settings import Settings
 from tally import models
@@ -12,12 +12,13 @@ from tally.joining import using
 from tally.opening import opened
 from tally.output import err, out, step
 from tally.parts import DASHBOARDS, Child, Joined, Part, storing
+from tally.presence import ready
 
 WATCH_S = 0.3
 
 
 def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tuple[Part, ...] = ()) -> None:
-    """Run the product until Ctrl-C or SIGTERM. ``fill`` puts data on the log first, ``also`` are further parts.
+    """Run the product until Ctrl-C or SIGTERM. ``fill`` puts data on the log; ``also`` are further parts.
 
     Failure where a part fails to start or dies, TallyError where the product of this home already runs.
     """
@@ -50,8 +51,8 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
 
 
 def _tell_addresses(settings: Settings) -> None:
-    out.print(f"\n[bold]Dashboards[/]  {(announced(settings.home, DASHBOARDS.name) or {}).get('url')}")
-    warehouse = announced(settings.home, "warehouse")
+    out.print(f"\n[bold]Dashboards[/]  {(ready(settings, DASHBOARDS.name) or {}).get('url')}")
+    warehouse = ready(settings, "warehouse")
     if warehouse:
         out.print(f"[bold]Warehouse[/]   {warehouse['url']} (user and password: tally status)")
     out.print("[bold]Data[/]        " + str(settings.home.resolve()))

@@ -24,7 +24,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Tallystick: what every inference cost, and the proof.\n\n"
-    "Start with `tally demo`, or `tally import FILE` and `tally up`. TALLY_HOME names the data folder (.tally).\n\n"
+    "Start with `tally demo`, or `tally import FILE` and `tally up`. TALLY_HOME names the data folder "
+    "(.tally).\n\n"
     "Exit codes: 0 fine, 1 a check failed or a part died, 2 bad input, 70 a defect of ours, 130 Ctrl-C.",
 )
 _RUN, _ASK, _DECIDE, _PARTS = "Run", "Fill and ask", "Decide", "Parts, each a process of its own"

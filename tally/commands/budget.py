@@ -32,7 +32,6 @@ def set_(
 
     Exit codes: 0 on the log, 2 bad input."""
     from ingest.control import set_budget
-
     from tally.opening import opened, settings
     from tally.reading import amount, pair, seconds
 

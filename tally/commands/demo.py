@@ -2,9 +2,7 @@
 
 import typer
 
-app = typer.Typer(
-    invoke_without_command=True, help="The product, filled with a realistic organization that lives."
-)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
@@ -15,7 +13,7 @@ def demo(context: typer.Context) -> None:
 
     The data stays in TALLY_HOME; a second run goes on with it.
 
-    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part died (its reason is told), 2 the home or a port is taken."""
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part died (its reason is told), 2 home or port is taken."""
     if context.invoked_subcommand:
         return
     from tally.demo import fill

@@ -8,23 +8,19 @@ import typer
 
 def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Traces, or our events as NDJSON.")],
-    pace: Annotated[
-        float | None, typer.Option(help="At the trace's own pace, so many times as fast.")
-    ] = None,
+    pace: Annotated[float | None, typer.Option(help="At the trace's own pace, so many times as fast.")] = None,
     start: Annotated[str | None, typer.Option(help="When a trace with relative times begins.")] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", help="FIELD=VALUE that the trace does not say.")
-    ] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE that the trace does not say.")] = None,
     source: Annotated[str | None, typer.Option(help="Under which source; else the format's name.")] = None,
     organization: Annotated[str | None, typer.Option(help="Whose events (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Append the events of files to the log, and say what became of them.
 
-    The format is known by the file: Azure's LLM traces (CSV), Mooncake's (JSONL), CloudEvents of our own (NDJSON).
-    A line is counted once, however often it is imported; a file that grew adds what is new. Different files of one
-    format want a --source each. A bad line is refused with its number and reason, and stops nothing.
+    The format is known by the file: Azure's LLM traces (CSV), Mooncake's (JSONL), CloudEvents of our own
+    (NDJSON). A line is counted once, however often it is imported; a file that grew adds what is new. Different
+    files of one format want a --source each. A bad line is refused with its number and reason, and stops nothing.
 
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
 
-    Exit codes: 0 imported (the summary tells what was refused), 2 a file cannot be read or an option is wrong."""
+    Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong."""

@@ -72,16 +72,14 @@ def positions(as_json: AsJson = False) -> None:
 @app.command()
 def events(
     topic: Annotated[str, typer.Option(help="Which topic.")] = EVENTS.name,
-    partition: Annotated[
-        int | None, typer.Option(min=0, max=PARTITIONS - 1, help="Only this partition.")
-    ] = None,
+    partition: Annotated[int | None, typer.Option(min=0, max=PARTITIONS - 1, help="Only this partition.")] = None,
     offset: Annotated[int | None, typer.Option(min=0, help="From this record on, not the newest.")] = None,
     index: Annotated[int | None, typer.Option(min=0, help="Only this line of each record.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many (before --follow).")] = 20,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what arrives, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
 ) -> None:
-    """Print events as they stand on the log: position, the log's time, key and line; the newest unless you say.
+    """Print events as they stand on the log (position, the log's time, key, line); by default the newest.
 
     Example: tally log events --follow
 

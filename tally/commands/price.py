@@ -28,7 +28,6 @@ def adopt(
 
     Exit codes: 0 on the log, 2 the file is no price book."""
     from ingest.control import adopt_price_book
-
     from ledger import catalogue
     from tally.opening import opened, settings
 

@@ -10,9 +10,7 @@ from ledger.errors import TallyError
 
 
 def sql(
-    query: Annotated[
-        str | None, typer.Argument(metavar="QUERY", help="One statement; - reads it from stdin.")
-    ] = None,
+    query: Annotated[str | None, typer.Argument(metavar="QUERY", help="One statement; - reads it from stdin.")] = None,
     file: Annotated[Path | None, typer.Option(help="Read the statement from this file.")] = None,
     form: Annotated[
         str | None,

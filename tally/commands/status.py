@@ -6,7 +6,7 @@ import typer
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Tell what runs, where it listens (with user and password), how far each stage is, and what it takes on disk.
+    """Tell what runs, where it listens (with user and password), how far each stage is, and sizes on disk.
 
     Example: tally status
 

@@ -6,7 +6,7 @@ def up() -> None:
 
     Example: TALLY_HOME=~/tally tally up
 
-    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part died (its reason is told), 2 the home or a port is taken."""
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part died (its reason is told), 2 home or port is taken."""
     from tally.opening import settings
     from tally.up import run
 

@@ -14,9 +14,8 @@ def serve() -> None:
     Example: TALLY_WAREHOUSE_PORT=8123 tally warehouse serve
 
     Exit codes: 0 stopped, 2 the port is taken or another process owns this home's warehouse."""
-    from warehouse.server import serve as serve_warehouse
-
     from tally.opening import settings
+    from warehouse.server import serve as serve_warehouse
 
     chosen = settings()
     serve_warehouse(chosen, chosen.warehouse_port)
@@ -24,17 +23,17 @@ def serve() -> None:
 
 @app.command()
 def sink() -> None:
-    """Carry what the folds derive into the warehouse until SIGTERM or Ctrl-C.
+    """Carry what the folds derive into the warehouse until SIGTERM or Ctrl-C. Several at once do no harm.
 
     Example: tally warehouse sink
 
-    Exit codes: 0 stopped, 2 another sink has this home, or no warehouse answers."""
+    Exit codes: 0 stopped, 2 there is no log."""
+    from ledger.home import locked
+    from tally.opening import opened, settings
     from warehouse.sink import run
 
-    from tally.opening import opened, settings
-
     chosen = settings()
-    with opened(chosen) as log:
+    with opened(chosen) as log, locked(chosen.run / "sink.lock", shared=True):
         run(chosen, log)
 
 

@@ -14,8 +14,9 @@ from tally.commands import app
 from tests.tally.conftest import ROOT
 
 COMMANDS = [
-    "up", "demo", "import", "status", "sql", "verify", "log topics", "log positions", "log events", "warehouse serve",
-    "warehouse sink", "warehouse models", "streams worker", "dashboards serve", "budget set", "price adopt", "demo feed",
+    "up", "demo", "demo feed", "import", "status", "sql", "verify", "log topics", "log positions", "log events",
+    "warehouse serve", "warehouse sink", "warehouse models", "streams worker", "dashboards serve", "budget set",
+    "price adopt",
 ]  # fmt: skip
 REPORTING = [
     "import",
@@ -56,7 +57,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys, tally.main; sys.argv[1:] = ['--help']\n"
         "try: tally.main.main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'pydantic', 'chdb', 'dbt', 'streamlit', 'clickhouse_connect', 'genai_prices', 'sqlite3', 'numpy'}\n"
+        "heavy = {'pydantic', 'chdb', 'dbt', 'streamlit', 'clickhouse_connect', 'genai_prices', 'sqlite3'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -91,10 +92,10 @@ def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device on this system")
 def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "tally", "log", "topics"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True,
-            env=_environment({"TALLY_HOME": str(_with_log(tmp_path))}), timeout=60, check=False,
+            [sys.executable, "-m", "tally", "log", "topics"], cwd=ROOT, timeout=60, check=False, text=True,
+            env=_environment({"TALLY_HOME": str(_with_log(tmp_path))}), stdout=full, stderr=subprocess.PIPE,
         )  # fmt: skip
     assert done.returncode == 2
     assert "the disk is full" in done.stderr and "Traceback" not in done.stderr

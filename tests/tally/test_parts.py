@@ -56,9 +56,7 @@ def test_a_part_that_was_killed_names_the_signal(settings: Settings, fake: Fake)
             part.check()
 
 
-def test_a_part_that_does_not_end_is_killed(
-    settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_that_does_not_end_is_killed(settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "STOP_S", 0.3)
     with using(settings, fake("a", "deaf")):
         pass

@@ -65,9 +65,7 @@ def test_a_part_that_dies_stops_the_whole_with_its_reason(settings: Settings, pr
     assert lines(settings.home / "stopped") == ["streams", "warehouse"]
 
 
-def test_a_part_that_refuses_to_start_stops_the_whole_with_its_sentence(
-    settings: Settings, process: Process
-) -> None:
+def test_a_part_that_refuses_to_start_stops_the_whole_with_its_sentence(settings: Settings, process: Process) -> None:
     up = process(UP.format(how="refuses"))
     _, errors = up.communicate(timeout=20)
     assert up.returncode == 2
@@ -84,9 +82,7 @@ def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
     assert first.poll() is None
 
 
-def test_kill_9_of_up_leaves_nothing_and_it_starts_again_at_once(
-    settings: Settings, process: Process
-) -> None:
+def test_kill_9_of_up_leaves_nothing_and_it_starts_again_at_once(settings: Settings, process: Process) -> None:
     first = process(UP.format(how="well"))
     ready(settings)
     pids = [int(line.split()[1]) for line in lines(settings.home / "started")]
