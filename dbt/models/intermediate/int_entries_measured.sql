@@ -1,0 +1,23 @@
+-- Entries with what may be added up: tokens apart from other quantities, and what has no price.
+with
+
+entries as (
+
+    select * from {{ ref('stg_tally__entries') }}
+
+),
+
+measured as (
+
+    select
+        *,
+        if(model_resolved = '', model, model_resolved) as model_answered,
+        if(class in ('requests', 'web_searches', 'seconds', 'images'), 0, quantity) as tokens,
+        if(list_cost is null, quantity, 0) as unpriced_quantity,
+        if(unpriced_quantity = 0, 0, tokens) as unpriced_tokens
+
+    from entries
+
+)
+
+select * from measured

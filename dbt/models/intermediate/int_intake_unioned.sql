@@ -1,0 +1,61 @@
+-- What each record brought and what became of each of its facts, one row each, with the door of the record.
+with
+
+records as (
+
+    select * from {{ ref('stg_tally__records') }}
+
+),
+
+facts as (
+
+    select * from {{ ref('stg_tally__events') }}
+
+    where kind in ('inference', 'observation', 'correction', 'unknown')
+
+),
+
+outcomes as (
+
+    select
+        facts.accepted_at as accepted_at,
+        facts.organization as organization,
+        records.door as door,
+        0 as received,
+        0 as rejected,
+        facts.outcome as outcome
+
+    from facts
+
+    left any join records
+        on
+            facts.log_partition = records.log_partition
+            and facts.log_offset = records.log_offset
+
+),
+
+arrivals as (
+
+    select
+        accepted_at,
+        organization,
+        door,
+        received,
+        refused as rejected,
+        '' as outcome
+
+    from records
+
+),
+
+unioned as (
+
+    select * from arrivals
+
+    union all
+
+    select * from outcomes
+
+)
+
+select * from unioned

@@ -1,0 +1,48 @@
+with
+
+intake as (
+
+    select
+        *,
+        toDate(accepted_at, 'UTC') as acceptance_day
+
+    from {{ ref('int_intake_unioned') }}
+
+),
+
+summed as (
+
+    select
+        acceptance_day,
+        organization,
+        door,
+        sum(received) as received,
+        sum(rejected) as rejected,
+        countIf(outcome != '') as accepted,
+        countIf(outcome = 'counted') as counted,
+        countIf(outcome = 'duplicate') as duplicate,
+        countIf(outcome = 'conflict') as conflict,
+        countIf(outcome = 'quarantined') as quarantined
+
+    from intake
+
+    group by
+        acceptance_day,
+        organization,
+        door
+
+    having received > 0
+
+),
+
+final as (
+
+    select
+        lower(hex(sipHash128(acceptance_day, organization, door))) as intake_key,
+        *
+
+    from summed
+
+)
+
+select * from final

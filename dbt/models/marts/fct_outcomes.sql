@@ -1,0 +1,34 @@
+with
+
+events as (
+
+    select * from {{ ref('stg_tally__events') }}
+
+),
+
+final as (
+
+    select
+        concat(
+            toString(log_partition), '-', toString(log_offset), '-', toString(event_index)
+        ) as outcome_key,
+        log_partition,
+        log_offset,
+        event_index,
+        accepted_at,
+        occurred_at,
+        organization,
+        event_source,
+        event_id,
+        kind,
+        outcome,
+        reason,
+        detail,
+        first_offset,
+        first_index
+
+    from events
+
+)
+
+select * from final

@@ -1,0 +1,19 @@
+with
+
+records as (
+
+    select * from {{ ref('stg_tally__records') }}
+
+),
+
+final as (
+
+    select
+        concat(toString(log_partition), '-', toString(log_offset)) as record_key,
+        *
+
+    from records
+
+)
+
+select * from final

@@ -1,0 +1,34 @@
+with
+
+source as (
+
+    select * from {{ source('tally', 'decisions') }}
+
+),
+
+renamed as (
+
+    select
+        `partition` as log_partition,
+        `offset` as log_offset,
+        seq,
+        accepted_at,
+        organization,
+        decision,
+        control_type,
+        reason,
+        dimension,
+        `scope` as scope_value,
+        window_s,
+        `limit` as limit_amount,
+        used as used_amount,
+        currency,
+        threshold as threshold_percent,
+        event_source,
+        event_id
+
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,56 @@
+with
+
+source as (
+
+    select * from {{ source('tally', 'entries') }}
+
+),
+
+renamed as (
+
+    select
+        -- position on the log
+        `partition` as log_partition,
+        `offset` as log_offset,
+        `index` as event_index,
+        accepted_at,
+
+        -- identity
+        organization,
+        source as event_source,
+        id as event_id,
+        `time` as occurred_at,
+
+        -- dimensions
+        team,
+        project,
+        feature,
+        environment,
+        user as user_pseudonym,
+        agent,
+        session,
+        customer,
+        payer,
+        `key` as key_fingerprint,
+        provider_account,
+        provider,
+        model,
+        model_resolved,
+
+        -- measures
+        class,
+        quantity,
+        unit_price,
+        list_cost,
+        contracted_cost,
+        effective_cost,
+        billed_cost,
+        currency,
+        price_document,
+        price_id
+
+    from source
+
+)
+
+select * from renamed

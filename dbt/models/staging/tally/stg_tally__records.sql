@@ -1,0 +1,24 @@
+with
+
+source as (
+
+    select * from {{ source('tally', 'records') }}
+
+),
+
+renamed as (
+
+    select
+        `partition` as log_partition,
+        `offset` as log_offset,
+        accepted_at,
+        organization,
+        door,
+        received,
+        refused
+
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,14 @@
+-- Nothing that was received is missing from what became of it. A row here is a defect.
+select
+    acceptance_day,
+    organization,
+    door,
+    received,
+    accepted,
+    rejected
+
+from {{ ref('fct_intake') }}
+
+where
+    received != accepted + rejected
+    or accepted != counted + duplicate + conflict + quarantined
