@@ -1,103 +1,141 @@
 """ClickHouse's engine in this process (chDB), and the one process that may own its folder."""
 
+import os
 import re
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
-
-import chdb
+from typing import Any, NamedTuple
 
 from ledger.errors import TallyError
+from warehouse.statement import Statement
 
-MEMORY = 700 << 20
+# The engine takes the host's time zone, and a day is a UTC day everywhere.
+os.environ["TZ"] = "UTC"
+time.tzset()
+
+import chdb  # noqa: E402
+
+MEMORY = 600 << 20
 """What the engine may use; beyond it a query is refused (error 241) and the engine goes on."""
 
-ANSWER = 128 << 20
-"""What an answer may have that cannot be sent while it is made: Native, RowBinary and JSONEachRow can."""
+ANSWER = 32 << 20
+"""What an answer may hold that cannot be sent while it is made; as JSON it is about four times as long."""
 
-LIMITS = {
+SETTINGS = {
     "async_insert": "0",  # an acknowledged insert is stored
-    "max_memory_usage": str(500 << 20),
-    "max_threads": "2",
     "max_insert_threads": "1",  # an insert is one part, or none
-    "fsync_after_insert": "1",
-    "fsync_part_directory": "1",
+    "input_format_parallel_parsing": "0",  # faster without, on two cores
+    "max_memory_usage": str(400 << 20),
+    "max_bytes_before_external_group_by": str(150 << 20),
+    "max_bytes_before_external_sort": str(150 << 20),
+    "max_result_bytes": str(ANSWER),
 }
 _CODE = re.compile(r"Code: (\d+)")
+_SETTING = re.compile(r"\w+", re.ASCII)
 
 
 class QueryFailed(Exception):
     """What ClickHouse said, with its code."""
 
     def __init__(self, said: str) -> None:
-        super().__init__(said)
+        super().__init__(said[max(0, said.find("Code: ")) :])
         found = _CODE.search(said)
-        self.code = int(found.group(1)) if found else 1001
+        self.code = int(found.group(1)) if found else 1001  # STD_EXCEPTION
+
+
+class Answer(NamedTuple):
+    body: bytes
+    summary: dict[str, str]  # as in ClickHouse's X-ClickHouse-Summary
 
 
 class Engine:
-    """A fresh connection a statement keeps settings apart. Inserts into a table run one at a time, and the lock is
-    held until the engine returns, whatever became of who sent them: the guard of the tables' views is evaluated
-    under it."""
+    """A new connection a statement keeps settings apart.
+
+    Inserts into a table run one at a time, and the lock is held until the engine returns, whatever became of who
+    sent them: the guard of the tables' views is evaluated under it. They go in as statements with their data: chDB's
+    ``send_insert`` evaluates the views' subqueries otherwise, and on a connection that was used before it drops
+    every line and reports success.
+    """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = str(folder)
         self._inserting: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._counting = threading.Lock()
+        self._running = 0
         try:
-            self._first = chdb.connect(f"{self._path}?{urlencode({'max_server_memory_usage': MEMORY})}")
-        except (RuntimeError, chdb.ChdbError) as error:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._first = chdb.connect(f"{self._path}?max_server_memory_usage={MEMORY}")
+        except (OSError, RuntimeError) as error:
             raise TallyError(
                 f"the warehouse's folder {folder} cannot be opened ({str(error)[:300]}): stop the process that has "
                 "it, free some disk space, or delete the folder to fill it again from the log"
             ) from error
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Let the folder go. False, and nothing is done, while a statement still runs: the engine cannot bear it."""
+        if self._running:
+            return False
         self._first.close()
+        return True
 
-    def insert(self, head: str, format: str, table: str, data: Iterable[bytes], settings: Mapping[str, str]) -> int:
-        """Insert the data whole or not at all, and return how many rows were written."""
-        with self._inserting[table]:
-            connection = self._connect(settings)
-            try:
-                with connection.send_insert(head, format) as inserter:
-                    for chunk in data:
-                        inserter.append(chunk)
-                    return int(inserter.finish().rows_written)
-            except (RuntimeError, chdb.ChdbError) as error:
-                raise QueryFailed(str(error)) from error
-            finally:
+    def run(self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str]) -> Answer:
+        """Run a statement to its end. An answer beyond ``ANSWER`` bytes is refused (error 396)."""
+        with ExitStack() as held:
+            if statement.fills is not None:
+                held.enter_context(self._inserting[statement.fills])
+            connection = held.enter_context(self._connection(settings))
+            began = time.monotonic_ns()
+            result = connection.query(statement.sql, statement.format, params=dict(values))
+            counted = {
+                "read_rows": result.storage_rows_read(),
+                "read_bytes": result.storage_bytes_read(),
+                "written_rows": result.rows_written(),
+                "written_bytes": result.bytes_written(),
+                "elapsed_ns": time.monotonic_ns() - began,
+            }
+            return Answer(bytes(result.bytes()), {name: str(value) for name, value in counted.items()})
+
+    def stream(self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str]) -> Iterator[bytes]:
+        """The answer's chunks, made as they are taken."""
+        with (
+            self._connection({"max_result_bytes": "0"} | dict(settings)) as connection,
+            connection.send_query(statement.sql, statement.format, params=dict(values)) as chunks,
+        ):
+            for chunk in chunks:
+                yield bytes(chunk.bytes())
+
+    @contextmanager
+    def _connection(self, settings: Mapping[str, str]) -> Iterator[Any]:
+        """A connection with these settings. What the engine says against them, or later, is QueryFailed."""
+        with self._counting:
+            self._running += 1
+        connection = None
+        try:
+            connection = chdb.connect(self._path)
+            wanted = SETTINGS | dict(settings)
+            if database := wanted.pop("database", ""):
+                connection.query(f"USE {_quoted(database, '`')}")
+            connection.query(_set(wanted))
+            yield connection
+        except RuntimeError as error:  # ChdbError is one
+            raise QueryFailed(str(error)) from error
+        finally:
+            if connection is not None:
                 connection.close()
+            with self._counting:
+                self._running -= 1
 
-    def query(self, sql: str, format: str, settings: Mapping[str, str], values: Mapping[str, str]) -> bytes:
-        """The whole answer, which is refused beyond ``ANSWER`` bytes (error 396)."""
-        connection = self._connect({"max_result_bytes": str(ANSWER)} | dict(settings))
-        try:
-            result = connection.query(sql, format, params=dict(values))
-            return bytes(result.bytes()) if result is not None else b""
-        except (RuntimeError, chdb.ChdbError) as error:
-            raise QueryFailed(str(error)) from error
-        finally:
-            connection.close()
 
-    def stream(self, sql: str, format: str, settings: Mapping[str, str], values: Mapping[str, str]) -> Iterator[bytes]:
-        """The answer's chunks, made as they are taken. The first is there before this returns it, so that most
-        errors are raised before anything was sent."""
-        connection = self._connect(settings)
-        try:
-            with connection.send_query(sql, format, params=dict(values)) as result:
-                for chunk in result:
-                    yield bytes(chunk.bytes())
-        except (RuntimeError, chdb.ChdbError) as error:
-            raise QueryFailed(str(error)) from error
-        finally:
-            connection.close()
+def _set(settings: Mapping[str, str]) -> str:
+    strange = [name for name in settings if not _SETTING.fullmatch(name)]
+    if strange:
+        raise QueryFailed(f"Code: 115. DB::Exception: Unknown setting {strange[0]!r}. (UNKNOWN_SETTING)")
+    return "SET " + ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
 
-    def _connect(self, settings: Mapping[str, str]) -> Any:
-        try:
-            return chdb.connect(f"{self._path}?{urlencode(LIMITS | dict(settings))}")
-        except (RuntimeError, chdb.ChdbError) as error:
-            raise QueryFailed(str(error)) from error
+
+def _quoted(text: str, quote: str = "'") -> str:
+    return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote

@@ -99,7 +99,7 @@ CREATE TABLE IF NOT EXISTS tally.events
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(accepted_at)
 ORDER BY (organization, time, `partition`, `offset`, seq)
-SETTINGS lightweight_mutation_projection_mode = 'rebuild';
+SETTINGS lightweight_mutation_projection_mode = 'rebuild', fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- The ledger: one row a counted inference and class. A null cost is unpriced, which is not zero.
 CREATE TABLE IF NOT EXISTS tally.entries
@@ -143,7 +143,7 @@ CREATE TABLE IF NOT EXISTS tally.entries
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(accepted_at)
 ORDER BY (organization, time, `partition`, `offset`, seq)
-SETTINGS lightweight_mutation_projection_mode = 'rebuild';
+SETTINGS lightweight_mutation_projection_mode = 'rebuild', fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- Completeness: one row a record of tally.events, with what its door refused beside it.
 CREATE TABLE IF NOT EXISTS tally.records
@@ -161,7 +161,7 @@ CREATE TABLE IF NOT EXISTS tally.records
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(accepted_at)
 ORDER BY (organization, accepted_at, `partition`, `offset`)
-SETTINGS lightweight_mutation_projection_mode = 'rebuild';
+SETTINGS lightweight_mutation_projection_mode = 'rebuild', fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- Thresholds crossed and armed again; control records applied, or without effect.
 CREATE TABLE IF NOT EXISTS tally.decisions
@@ -191,7 +191,7 @@ CREATE TABLE IF NOT EXISTS tally.decisions
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(accepted_at)
 ORDER BY (organization, accepted_at, `partition`, `offset`, seq)
-SETTINGS lightweight_mutation_projection_mode = 'rebuild';
+SETTINGS lightweight_mutation_projection_mode = 'rebuild', fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- Alerts and their life: a row when one is raised, and one when it is resolved.
 CREATE TABLE IF NOT EXISTS tally.alerts
@@ -223,4 +223,4 @@ CREATE TABLE IF NOT EXISTS tally.alerts
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(accepted_at)
 ORDER BY (organization, accepted_at, `partition`, `offset`, seq)
-SETTINGS lightweight_mutation_projection_mode = 'rebuild';
+SETTINGS lightweight_mutation_projection_mode = 'rebuild', fsync_after_insert = 1, fsync_part_directory = 1;

@@ -1,4 +1,5 @@
 -- From what the sink inserts to the tables. A position is (offset, seq) on tally.events, for each log partition.
+-- An insert is one part of a table, whole or not at all, only within one month; so an insert of two is refused.
 CREATE MATERIALIZED VIEW IF NOT EXISTS tally.events_from_entries TO tally.events AS
 WITH (
     SELECT mapFromArrays(groupArray(log_partition), groupArray(reached))
@@ -7,7 +8,15 @@ WITH (
         FROM tally.events
         GROUP BY log_partition
     )
-) AS reached
+) AS reached,
+(
+    SELECT
+        throwIf(
+            uniqExact(toYYYYMM(fromUnixTimestamp64Milli(accepted_ms, 'UTC'))) > 1,
+            'an insert holds one month of acceptance'
+        )
+    FROM tally.entries_in
+) AS months_differ
 SELECT
     `partition`,
     `offset`,
@@ -105,7 +114,8 @@ SELECT
 FROM tally.entries_in
 WHERE
     outcome != 'record'
-    AND (`offset`, toUInt64(seq)) > reached[`partition`];
+    AND (`offset`, toUInt64(seq)) > reached[`partition`]
+    AND NOT months_differ;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tally.entries_from_entries TO tally.entries AS
 WITH (
@@ -115,7 +125,15 @@ WITH (
         FROM tally.entries
         GROUP BY log_partition
     )
-) AS reached
+) AS reached,
+(
+    SELECT
+        throwIf(
+            uniqExact(toYYYYMM(fromUnixTimestamp64Milli(accepted_ms, 'UTC'))) > 1,
+            'an insert holds one month of acceptance'
+        )
+    FROM tally.entries_in
+) AS months_differ
 SELECT
     `partition`,
     `offset`,
@@ -154,7 +172,8 @@ SELECT
 FROM tally.entries_in
 ARRAY JOIN lines AS line
 WHERE
-    (`offset`, toUInt64(seq)) > reached[`partition`];
+    (`offset`, toUInt64(seq)) > reached[`partition`]
+    AND NOT months_differ;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tally.records_from_entries TO tally.records AS
 WITH (
@@ -164,7 +183,15 @@ WITH (
         FROM tally.records
         GROUP BY log_partition
     )
-) AS reached
+) AS reached,
+(
+    SELECT
+        throwIf(
+            uniqExact(toYYYYMM(fromUnixTimestamp64Milli(accepted_ms, 'UTC'))) > 1,
+            'an insert holds one month of acceptance'
+        )
+    FROM tally.entries_in
+) AS months_differ
 SELECT
     `partition`,
     `offset`,
@@ -177,7 +204,8 @@ SELECT
 FROM tally.entries_in
 WHERE
     outcome = 'record'
-    AND (`offset`, toUInt64(seq)) > reached[`partition`];
+    AND (`offset`, toUInt64(seq)) > reached[`partition`]
+    AND NOT months_differ;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tally.decisions_from_decisions TO tally.decisions AS
 WITH (
@@ -187,7 +215,15 @@ WITH (
         FROM tally.decisions
         GROUP BY log_partition
     )
-) AS reached
+) AS reached,
+(
+    SELECT
+        throwIf(
+            uniqExact(toYYYYMM(fromUnixTimestamp64Milli(accepted_ms, 'UTC'))) > 1,
+            'an insert holds one month of acceptance'
+        )
+    FROM tally.decisions_in
+) AS months_differ
 SELECT
     `partition`,
     `offset`,
@@ -211,7 +247,8 @@ SELECT
     event_id
 FROM tally.decisions_in
 WHERE
-    (`offset`, toUInt64(seq)) > reached[`partition`];
+    (`offset`, toUInt64(seq)) > reached[`partition`]
+    AND NOT months_differ;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tally.alerts_from_alerts TO tally.alerts AS
 WITH (
@@ -221,7 +258,15 @@ WITH (
         FROM tally.alerts
         GROUP BY log_partition
     )
-) AS reached
+) AS reached,
+(
+    SELECT
+        throwIf(
+            uniqExact(toYYYYMM(fromUnixTimestamp64Milli(accepted_ms, 'UTC'))) > 1,
+            'an insert holds one month of acceptance'
+        )
+    FROM tally.alerts_in
+) AS months_differ
 SELECT
     `partition`,
     `offset`,
@@ -247,4 +292,5 @@ SELECT
     evidence
 FROM tally.alerts_in
 WHERE
-    (`offset`, toUInt64(seq)) > reached[`partition`];
+    (`offset`, toUInt64(seq)) > reached[`partition`]
+    AND NOT months_differ;

@@ -1,0 +1,63 @@
+"""Lines of the derived topics, as the folds write them, and a log that holds them."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ledger.log import Record, sqlite
+from ledger.topics import DERIVED, ENTRIES, Topic
+
+OCTOBER, NOVEMBER = 1_790_900_000_000, 1_793_600_000_000
+
+
+def line(offset: int, seq: int, partition: int = 3, ms: int = OCTOBER, **facts: Any) -> dict[str, Any]:
+    where = {"partition": partition, "offset": offset, "seq": seq, "accepted_ms": ms, "organization": "acme"}
+    return where | facts
+
+
+def call(offset: int, index: int, partition: int = 3, ms: int = OCTOBER, **facts: Any) -> dict[str, Any]:
+    """The line of a counted inference with two priced classes."""
+    cost = dict.fromkeys(("list_cost", "contracted_cost", "effective_cost", "billed_cost"), "0.000000000005")
+    lines = [{"class": name, "quantity": 5, "unit_price": "0.000000000001", **cost} for name in ("input", "output")]
+    said = {
+        "index": index,
+        "outcome": "counted",
+        "kind": "inference",
+        "source": "test",
+        "id": f"{partition}-{offset}-{index}",
+        "time_us": ms * 1000,
+        "team": "search",
+        "currency": "USD",
+        "pricing": "priced",
+        "lines": lines,
+    }
+    return line(offset, index + 1, partition, ms, **said | facts)
+
+
+def record(offset: int, calls: int, partition: int = 3, ms: int = OCTOBER, **facts: Any) -> bytes:
+    """A record of ``tally.entries``: its calls, and what the door received."""
+    lines = [call(offset, index, partition, ms, **facts) for index in range(calls)]
+    lines.append(line(offset, calls + 1, partition, ms, outcome="record", received=calls, refused=0, door="test"))
+    return b"\n".join(json.dumps(one).encode() for one in lines)
+
+
+def run_of(offsets: Iterable[int], calls: int = 10, partition: int = 3, ms: int = OCTOBER) -> bytes:
+    """The body of an insert."""
+    return b"\n".join(record(offset, calls, partition, ms) for offset in offsets) + b"\n"
+
+
+def derived(offset: int, cause: int, value: bytes, partition: int = 3, ms: int = OCTOBER) -> Record:
+    headers = {"organization": "acme", "cause_partition": str(partition), "cause_offset": str(cause)}
+    return Record(partition, offset, ms, "acme", headers, value)
+
+
+def write(home: Path, records: Iterable[Record], topic: Topic = ENTRIES) -> None:
+    """Append to a derived topic of the home's log, as the folds do."""
+    connection = sqlite.open_file(home / "log" / "derived.db", writes=True)
+    sqlite.create(connection, DERIVED)
+    connection.execute("BEGIN IMMEDIATE")
+    for one in records:
+        sqlite.insert(connection, topic, one)
+    connection.execute("COMMIT")
+    connection.close()
