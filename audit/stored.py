@@ -1,0 +1,46 @@
+"""What ClickHouse says, asked up to a position of each log partition."""
+
+from decimal import Decimal
+
+from clickhouse_connect.driver.client import Client
+
+from audit.totals import Group, Sum, Totals
+
+Bounds = dict[int, int]
+"""For each partition of ``tally.events``, the last offset that is compared."""
+
+
+def greatest(client: Client) -> Bounds:
+    """How far the warehouse is filled, by any of the tables that the entries fill."""
+    reached: Bounds = {}
+    for table in ("records", "events", "entries"):
+        for partition, offset in client.query(
+            f"SELECT partition, max(offset) FROM tally.{table} GROUP BY partition"
+        ).result_rows:
+            reached[partition] = max(offset, reached.get(partition, -1))
+    return reached
+
+
+def totals(client: Client, bounds: Bounds) -> Totals:
+    """The figures of the tables up to the bounds."""
+    within = " OR ".join(f"(partition = {one} AND offset <= {end})" for one, end in bounds.items()) or "0"
+    found = Totals()
+    for row in client.query(
+        f"SELECT organization, kind, outcome, count() FROM tally.events WHERE {within}"
+        " GROUP BY organization, kind, outcome"
+    ).result_rows:
+        found.outcome(*row)
+    for row in client.query(
+        f"SELECT organization, sum(received), sum(refused) FROM tally.records WHERE {within} GROUP BY organization"
+    ).result_rows:
+        found.record(*row)
+    for organization, day, model, name, currency, *figures in client.query(
+        "SELECT organization, toString(toDate(time)) AS day, if(model_resolved = '', model, model_resolved) AS called,"
+        " class, currency, count(), sum(quantity), sum(list_cost), sum(contracted_cost), sum(effective_cost),"
+        f" sum(billed_cost) FROM tally.entries WHERE {within}"
+        " GROUP BY organization, day, called, class, currency"
+    ).result_rows:
+        lines, quantity, *costs = figures
+        group = Group(organization, day, model, name, currency)
+        found.add(group, Sum(lines, quantity, *(Decimal(cost or 0) for cost in costs)))
+    return found

@@ -1,0 +1,159 @@
+"""Recompute from the log, and compare with the topic and the warehouse at the positions both had reached."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+from functools import cache
+from typing import Any, NamedTuple
+
+from clickhouse_connect.driver.client import Client
+
+from audit import stored, topic
+from audit.pricing import Book
+from audit.recompute import FACTS, Judged, Partition
+from audit.totals import WORDS, Group, Sum, Totals, first_difference
+from ledger.classes import QUANTITY_CLASSES, TOKEN_CLASSES
+from ledger.errors import LogDamaged
+from ledger.home import write_atomically
+from ledger.log import PARTITIONS, Log, Record, records, seek_cause
+from ledger.log.documents import load
+from ledger.prices import opened
+from ledger.settings import Settings
+from ledger.topics import ENTRIES, EVENTS
+
+Progress = Callable[[int, int], None]
+
+
+class Report(NamedTuple):
+    """The three totals, and the first difference between them."""
+
+    log: Totals
+    topic: Totals
+    warehouse: Totals
+    difference: dict[str, Any] | None
+    bounds: stored.Bounds
+    behind: int  # records that the folds or the sink had not reached when it began
+
+    def as_json(self) -> dict[str, Any]:
+        three = {"log": self.log, "topic": self.topic, "warehouse": self.warehouse}
+        currencies = sorted({group.currency for one in three.values() for group in one.groups if group.currency})
+
+        def costs(kind: str) -> dict[str, dict[str, str]]:
+            return {
+                currency: {name: f"{one.cost(currency, kind):.12f}" for name, one in three.items()}
+                for currency in currencies
+            }
+
+        def quantities(classes: tuple[str, ...]) -> dict[str, dict[str, int]]:
+            said = {cls: {name: one.quantity(cls) for name, one in three.items()} for cls in classes}
+            return {cls: figures for cls, figures in said.items() if any(figures.values())}
+
+        return {
+            "events": {word: self.log.word(word) for word in WORDS},
+            "tokens": quantities(TOKEN_CLASSES),
+            "cost": costs("billed_cost"),
+            "difference": self.difference,
+            "list_cost": costs("list_cost"),
+            "quantities": quantities(QUANTITY_CLASSES),
+            "decisions_of_people": sum(times for key, times in self.log.others.items() if key[1] == "control"),
+            "ticks": sum(times for key, times in self.log.others.items() if key[1] == "tick"),
+            "positions": {str(partition): offset for partition, offset in sorted(self.bounds.items())},
+            "behind": self.behind,
+        }
+
+
+def verify(settings: Settings, log: Log, client: Client, progress: Progress = lambda done, total: None) -> Report:
+    """Prove the figures, or tell the first that is not the same. The report is kept for the trust page.
+
+    Every record up to the bounds must have its record on ``tally.entries``, caused by exactly these bytes.
+    LogDamaged where the log lacks a document that it names.
+    """
+    with localcontext(prec=60):  # sums are exact
+        return _verify(settings, log, client, progress)
+
+
+def _verify(settings: Settings, log: Log, client: Client, progress: Progress) -> Report:
+    ends = {partition: log.end(EVENTS, partition) for partition in range(PARTITIONS)}
+    bounds = _bounds(settings, log, client)
+    warehouse = stored.totals(client, bounds)
+
+    @cache
+    def book(digest: str) -> Book:
+        packed = load(log, digest)
+        if packed is None:
+            raise LogDamaged(f"the log names the document {digest} and does not hold it: restore it from a copy")
+        return Book(opened(packed))
+
+    said, recomputed = Totals(), Totals()
+    missing: dict[str, Any] | None = None
+    done, total = 0, sum(end + 1 for end in bounds.values())
+    for partition, bound in sorted(bounds.items()):
+        reader = Partition(book)
+        entries = records(log, ENTRIES, partition)
+        for record in records(log, EVENTS, partition, end=bound + 1):
+            _add(recomputed, record, list(reader.judge(record)))
+            derived = next(entries, None)
+            if derived is not None and _caused(derived, record):
+                topic.add(said, derived)
+            else:
+                missing = missing or _not_caused(derived, record)
+                entries = records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, record.offset + 1))
+            done += 1
+            if done % 100 == 0:
+                progress(done, total)
+    progress(total, total)
+    difference = missing or first_difference(recomputed, said, warehouse)
+    behind = sum(ends.values()) - total
+    report = Report(recomputed, said, warehouse, difference, bounds, max(behind, 0))
+    kept = report.as_json() | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_atomically(settings.home / "consumers" / "verify.json", json.dumps(kept))
+    return report
+
+
+def _bounds(settings: Settings, log: Log, client: Client) -> stored.Bounds:
+    """The last offset of each partition that the folds have reached, and the sink says or shows that it stored."""
+    path = settings.home / "consumers" / "sink.json"
+    told = json.loads(path.read_text()).get(ENTRIES.name, {}) if path.exists() else {}
+    shown = stored.greatest(client)
+    bounds: stored.Bounds = {}
+    for partition in range(PARTITIONS):
+        end = log.end(ENTRIES, partition)
+        last = log.read(ENTRIES, partition, end - 1, max_bytes=1) if end else []
+        folded = int(last[0].headers["cause_offset"]) if last else -1
+        reached = min(folded, max(told.get(str(partition), -1), shown.get(partition, -1)))
+        if reached >= 0:
+            bounds[partition] = reached
+    return bounds
+
+
+def _add(totals: Totals, record: Record, judged: list[Judged]) -> None:
+    organization = record.headers.get("organization", record.key)
+    refused = int(record.headers.get("refused", "0"))
+    relayed = "relay_of" in record.headers
+    totals.record(organization, 0 if relayed else sum(one.kind in FACTS for one in judged) + refused, refused)
+    for one in judged:
+        if relayed:
+            continue
+        totals.outcome(organization, one.kind, one.outcome)
+        if one.outcome == "counted" and one.rated is not None and one.time is not None:
+            model = one.data.get("model_resolved") or one.data.get("model") or ""
+            for line in one.rated.lines:
+                group = Group(organization, one.time.date().isoformat(), model, line.name, one.rated.currency or "")
+                cost, billed = line.list_cost or Decimal(0), line.billed_cost or Decimal(0)
+                totals.add(group, Sum(1, line.quantity, cost, cost, cost, billed))
+
+
+def _caused(derived: Record, record: Record) -> bool:
+    headers = derived.headers
+    return headers["cause_offset"] == str(record.offset) and headers["cause_hash"] == record.digest()
+
+
+def _not_caused(derived: Record | None, record: Record) -> dict[str, Any]:
+    where = {"topic": ENTRIES.name, "partition": str(record.partition), "offset": str(record.offset)}
+    if derived is None or derived.headers["cause_offset"] != str(record.offset):
+        return {"what": "record", "where": where, "log": "stands", "topic": "missing", "warehouse": ""}
+    return {
+        "what": "digest", "where": where, "log": record.digest(), "topic": derived.headers["cause_hash"],
+        "warehouse": "",
+    }  # fmt: skip
