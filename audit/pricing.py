@@ -11,6 +11,7 @@ from ledger.classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASS
 from ledger.prices import Clause, Price, PriceBook, PricedModel, Provider, Tiered
 
 MILLION, THOUSAND = Decimal(1_000_000), Decimal(1_000)
+MOST = 10**12
 
 
 class Line(NamedTuple):
@@ -73,8 +74,10 @@ def rated(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rat
 def _used(data: Mapping[str, Any]) -> dict[str, int]:
     used: dict[str, int] = {}
     for field, classes in (("tokens", TOKEN_CLASSES), ("quantities", QUANTITY_CLASSES)):
-        for name, quantity in (data.get(field) or {}).items():
-            if name not in classes or isinstance(quantity, bool) or not isinstance(quantity, int) or quantity < 0:
+        if data.get(field) is None:
+            continue
+        for name, quantity in data[field].items():
+            if name not in classes or type(quantity) is not int or not 0 <= quantity <= MOST:
                 raise ValueError(f"{field}.{name} is {quantity!r}")
             used[name] = quantity
     return {name: used[name] for name in CLASSES if used.get(name)}

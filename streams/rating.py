@@ -19,6 +19,7 @@ DIMENSIONS = frozenset(Inference.model_fields) - {
     "tokens", "quantities", "reported_tokens", "provider_usage", "rate_limits", "violations",
 }  # fmt: skip
 ZERO = text(0)
+MOST = 10**12
 
 
 class Entry(NamedTuple):
@@ -111,7 +112,7 @@ def _quantities(data: dict[str, Any]) -> list[tuple[str, int]]:
         if said is None:
             continue
         for name, quantity in said.items():
-            if name not in classes or type(quantity) is not int or quantity < 0:
+            if name not in classes or type(quantity) is not int or not 0 <= quantity <= MOST:
                 raise ValueError(f"{field}.{name} is {quantity!r}")
         used += [(name, said[name]) for name in classes if said.get(name)]
     return used

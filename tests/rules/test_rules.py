@@ -1,0 +1,111 @@
+"""The table of cases, answered by the folds and by the audit."""
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from audit.pricing import Book
+from audit.recompute import Judged, Partition
+from ledger.catalogue import from_text
+from ledger.log import Record
+from ledger.prices import opened, sealed
+from streams.replay import outcomes
+from tallystick import ANY_EVENT
+from tests.streams.build import START, control, record
+
+TABLE = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
+BOOKS = {name: sealed(from_text(text, name)) for name, text in TABLE["books"].items()}
+DOCUMENTS = dict(BOOKS.values())
+
+Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal]
+"""Outcome, reason, lines by class, price, currency, billed."""
+
+
+def log(steps: list[dict[str, Any]]) -> list[Record]:
+    records: list[Record] = []
+    now = 0.0
+    for at, step in enumerate(steps):
+        ((kind, said),) = step.items()
+        if kind == "adopt":
+            digest, _ = BOOKS[said]
+            name = yaml.safe_load(TABLE["books"][said])["name"]
+            line = control(f"adopt-{at}", "price_book.adopted", name=name, document=digest)
+        elif kind == "raw":
+            line = said.encode()
+        else:
+            said = dict(said)
+            now = said.pop("now", now)
+            event = {"id": str(said.pop("id", at)), "source": said.pop("source", "test")}
+            event |= {"time": said.pop("at", START.isoformat()), "type": "tallystick.inference.v1", "data": said}
+            line = ANY_EVENT.validate_python(event, strict=False).canonical()
+        records.append(record(at, line, at_s=now) if line else record(at, b"", b"", at_s=now))
+    return records
+
+
+def by_folds(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[Answer]:
+    return [
+        (
+            line["outcome"],
+            line.get("reason"),
+            {one["class"]: [one["quantity"], _decimal(one["list_cost"])] for one in line.get("lines", ())},
+            line.get("price_id"),
+            line.get("currency"),
+            sum((Decimal(one["billed_cost"] or 0) for one in line.get("lines", ())), Decimal(0)),
+        )
+        for line in outcomes(records, documents)
+        if line["kind"] != "control"
+    ]
+
+
+def by_audit(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[Answer]:
+    partition = Partition(lambda digest: Book(opened(documents[digest])))
+    return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != "control"]
+
+
+def _answer(one: Judged) -> Answer:
+    lines = one.rated.lines if one.rated else []
+    return (
+        one.outcome,
+        one.reason,
+        {line.name: [line.quantity, line.list_cost] for line in lines},
+        one.rated.price_id if one.rated else None,
+        one.rated.currency if one.rated else None,
+        sum((line.billed_cost or Decimal(0) for line in lines), Decimal(0)),
+    )
+
+
+def _decimal(cost: str | None) -> Decimal | None:
+    return None if cost is None else Decimal(cost)
+
+
+@pytest.mark.parametrize("judge", [by_folds, by_audit])
+@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["name"])
+def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
+    answers = judge(log(case["do"]), DOCUMENTS)
+    if case["do"][0] == {"raw": ""}:
+        answers = answers[1:]  # one empty line cannot stand alone: it is written as two
+    assert len(answers) == len(case["want"])
+    for (outcome, reason, lines, price, currency, billed), want in zip(answers, case["want"], strict=True):
+        if isinstance(want, str):
+            assert "/".join(filter(None, (outcome, reason))) == want
+            continue
+        assert (outcome, reason) == ("counted", None)
+        assert lines == {name: [quantity, _decimal(cost)] for name, (quantity, cost) in want["counted"].items()}
+        assert list(lines) == list(want["counted"]), "in the order of the classes"
+        assert price == want.get("by", price) and currency == want.get("currency", currency)
+        assert billed == Decimal(want.get("billed", billed))
+
+
+def test_the_audit_and_the_folds_share_no_rule() -> None:
+    """Only the event's definition, the log, the price documents, and how the warehouse is reached."""
+    allowed = ("tallystick", "ledger", "warehouse.client", "audit", "clickhouse_connect", "rich")
+    standard = ("collections", "datetime", "decimal", "functools", "hashlib", "json", "re", "sqlite3", "typing")
+    for file in (Path(__file__).parents[2] / "audit").glob("*.py"):
+        for line in file.read_text().splitlines():
+            if line.startswith(("import ", "from ")):
+                module = line.split()[1]
+                assert module.startswith((*allowed, *standard)), f"{file.name}: {line}"
