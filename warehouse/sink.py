@@ -26,7 +26,9 @@ from warehouse.client import WarehouseAway, connect
 from warehouse.migrate import migrate
 
 PART = "sink"
-BATCH_BYTES = 16 << 20
+BATCH_BYTES, BATCH_LINES = 16 << 20, 50_000
+"""ClickHouse makes one part of an insert up to at least twice as many lines; it would make two of six times as many."""
+
 IDLE_S = 0.1
 PATIENCE_S = (0.2, 0.5, 1, 2, 5)
 
@@ -35,9 +37,10 @@ INBOX = {ENTRIES: "tally.entries_in", DECISIONS: "tally.decisions_in", ALERTS: "
 
 
 class Batch(NamedTuple):
-    """One insert: records of one topic, one log partition and one month."""
+    """One insert: records of one topic, one log partition and one month. ``full``: more may be waiting."""
 
     records: list[Record]
+    full: bool
 
     @property
     def cause(self) -> int:
@@ -50,18 +53,19 @@ class Batch(NamedTuple):
             yield b"\n"
 
 
-def batches(records: Iterable[Record], size: int = BATCH_BYTES) -> Iterator[Batch]:
-    """Cut a partition's records, in order, where the month changes or the size is reached (pure)."""
+def batches(records: Iterable[Record], size: int = BATCH_BYTES, lines: int = BATCH_LINES) -> Iterator[Batch]:
+    """Cut a partition's records, in order, into what one insert may hold (pure)."""
     some: list[Record] = []
-    held = 0
+    bytes_held = lines_held = 0
     for record in records:
-        if some and (held >= size or _month(record) != _month(some[0])):
-            yield Batch(some)
-            some, held = [], 0
+        if some and (bytes_held >= size or lines_held >= lines or _month(record) != _month(some[0])):
+            yield Batch(some, full=True)
+            some, bytes_held, lines_held = [], 0, 0
         some.append(record)
-        held += len(record.value)
+        bytes_held += len(record.value)
+        lines_held += record.value.count(b"\n") + 1
     if some:
-        yield Batch(some)
+        yield Batch(some, full=False)
 
 
 def _month(record: Record) -> tuple[int, int]:
@@ -85,6 +89,7 @@ def run(settings: Settings, log: Log) -> None:
                 if not sink.step():
                     stopping.wait(IDLE_S)
                 failures = 0
+            sink.settle()
         except (ClickHouseError, WarehouseAway, OSError) as error:
             wait = PATIENCE_S[min(failures, len(PATIENCE_S) - 1)]
             print(f"the warehouse does not take entries, trying again in {wait} s: {error}", flush=True)
@@ -105,21 +110,32 @@ class Sink:
             for topic in TABLES
             for partition in range(PARTITIONS)
         }
+        self._pool = ThreadPoolExecutor(1, "insert")
+        self._pending: Future[None] | None = None
         self._say()
 
     def step(self) -> bool:
-        """Store what is new on every topic and partition; while one batch is inserted the next is read."""
-        pending: Future[None] | None = None
-        with ThreadPoolExecutor(1) as inserting:
-            for (topic, partition), offset in self._next.items():
-                for batch in batches(records(self._log, topic, partition, offset)):
-                    if pending is not None:
-                        pending.result()
-                    pending = inserting.submit(self._store, topic, batch)
-        if pending is None:
-            return False
-        pending.result()
-        return True
+        """Store what is new on every topic and partition, a batch of each; False where that was all.
+
+        While one batch is inserted, the next is read.
+        """
+        more = False
+        for (topic, partition), offset in self._next.items():
+            batch = next(batches(records(self._log, topic, partition, offset)), None)
+            if batch is not None:
+                self.settle()
+                self._next[topic, partition] = batch.records[-1].offset + 1
+                self._pending = self._pool.submit(self._store, topic, batch)
+                more = more or batch.full
+        if not more:
+            self.settle()
+        return more
+
+    def settle(self) -> None:
+        """Wait until what was sent is stored. Raises what kept it from being stored."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
 
     def _store(self, topic: Topic, batch: Batch) -> None:
         point("sink.before_insert")
@@ -127,9 +143,7 @@ class Sink:
             INBOX[topic], insert_block=b"".join(batch.body()), fmt="JSONEachRow", settings={"async_insert": 0}
         )
         point("sink.after_insert")
-        partition = batch.records[0].partition
-        self._reached[topic][partition] = batch.cause
-        self._next[topic, partition] = batch.records[-1].offset + 1
+        self._reached[topic][batch.records[0].partition] = batch.cause
         self._say()
 
     def _say(self) -> None:
