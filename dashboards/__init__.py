@@ -1,0 +1,1 @@
+"""How the ledger is seen: a Streamlit app over the dbt marts."""

@@ -1,0 +1,18 @@
+"""The app that ``tally dashboards serve`` runs: the pages, and what they share."""
+
+import streamlit as st
+
+from dashboards import theme
+from dashboards.views import call, overview, trust
+
+st.set_page_config(page_title="Tallystick", page_icon=theme.MARK, layout="wide")
+st.html(theme.CSS)
+st.logo(theme.LOGO, size="large")
+st.navigation(
+    [
+        st.Page(overview.page, title="Overview", url_path="overview", default=True),
+        st.Page(trust.page, title="Trust", url_path="trust"),
+        st.Page(call.page, title="Call", url_path="call", visibility="hidden"),
+    ],
+    position="top",
+).run()

@@ -1,0 +1,71 @@
+"""A list of calls, each a link to its page."""
+
+from collections.abc import Sequence
+
+from dashboards import tables
+from dashboards.connection import Row
+from dashboards.figures import exact, money
+from dashboards.tables import Column, Html, hinted, link, moment
+
+
+def address(row: Row) -> dict[str, object]:
+    """What a link to a call says: its identity."""
+    return {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
+
+
+def table(rows: Sequence[Row]) -> None:
+    """Draw the calls; the time of each leads to it."""
+    columns = [
+        Column("Time, UTC"), Column("Team", "wide"), Column("Model"), Column("Agent", "wide"),
+        Column("Status", "wide"), Column("Tokens", "right"), Column("Spend", "right"),
+    ]  # fmt: skip
+    tables.table(columns, (_row(row) for row in rows))
+
+
+def _row(row: Row) -> tuple[tables.Cell, ...]:
+    spend = row["billed_cost"]
+    return (
+        link(
+            moment(row["occurred_at"]),
+            "call",
+            address(row),
+            f"{row['event_source']} {row['event_id']}",
+        ),
+        row["team"] or None,
+        row["model"] or None,
+        row["agent"] or None,
+        row["status"] or None,
+        row["tokens"],
+        hinted(_spend(row), exact(spend, row["currency"] or "")),
+    )
+
+
+def _spend(row: Row) -> str:
+    if row["pricing"] == "free":
+        return "–"
+    return money(row["billed_cost"], row["currency"] or "")
+
+
+def tree(rows: Sequence[Row], here: Row) -> None:
+    """Draw a session's calls, each under the call that made it; the one that is looked at is no link."""
+    depth: dict[str, int] = {}
+    cells = []
+    for row in rows:
+        level = depth[row["event_id"]] = depth.get(row["parent_call"], -1) + 1
+        time = moment(row["occurred_at"])
+        is_here = row["event_id"] == here["event_id"] and row["event_source"] == here["event_source"]
+        cells.append(
+            (
+                Html(f"<b>{time}</b>") if is_here else link(time, "call", address(row)),
+                f"{chr(0x2003) * level}{'└ ' * bool(level)}{row['model'] or ''}",
+                row["agent"] or None,
+                row["status"] or None,
+                row["tokens"],
+                _spend(row),
+            )
+        )
+    columns = [
+        Column("Time, UTC"), Column("Model"), Column("Agent", "wide"), Column("Status", "wide"),
+        Column("Tokens", "right"), Column("Spend", "right"),
+    ]  # fmt: skip
+    tables.table(columns, cells)

@@ -1,0 +1,52 @@
+"""The chart over time. A picture may use floats; the figures beside it do not."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import streamlit as st
+
+from dashboards import periods, tables, usage
+from dashboards.figures import SIGNS
+from dashboards.periods import Span
+from dashboards.theme import COLOURS
+from dashboards.usage import OTHER, View
+
+MOST = 8
+
+
+def over_time(view: View, data: Span, names: Sequence[str], show: str) -> None:
+    """Stacked bars of spend, tokens or calls; as much of the period as has data, the largest groups by name."""
+    drawn = Span(max(view.period.now.start, data.start), min(view.period.now.end, data.end))
+    size = periods.step(drawn)
+    named = list(names[:MOST])
+    order = [*named, OTHER] if len(names) > MOST else named
+    colours = [*COLOURS[: len(named)], *COLOURS[-1:] * (len(order) > len(named))]
+    tables.legend(order, colours)
+    rank = {name: place for place, name in enumerate(order)}
+    bars = [
+        row | {"start": row["start"] * 1000, "end": (row["start"] + size) * 1000, "rank": rank[row["name"]]}
+        for row in usage.series(view, drawn, size, named)
+    ]
+    if not bars:
+        return
+    form = f"{SIGNS.get(view.currency, '')},.4~f" if show == "spend" else ",.3~s"
+    chart = (
+        alt.Chart({"values": bars})
+        .mark_bar(binSpacing=1)
+        .encode(
+            x=alt.X("start:T", title=None, axis=alt.Axis(grid=False, tickCount=8, labelOverlap=True)),
+            x2=alt.X2("end:T"),
+            y=alt.Y(f"sum({show}):Q", title=None, stack="zero", axis=alt.Axis(format=form, tickCount=4)),
+            color=alt.Color("name:N", scale=alt.Scale(domain=order, range=colours), legend=None),
+            order=alt.Order("rank:Q"),
+            tooltip=[
+                alt.Tooltip("start:T", title="From", format="%d %b %Y, %H:%M:%S"),
+                alt.Tooltip("name:N", title=view.by.capitalize()),
+                alt.Tooltip("spend:Q", title=f"Spend, {view.currency}", format=",.6~f"),
+                alt.Tooltip("tokens:Q", title="Tokens", format=","),
+                alt.Tooltip("calls:Q", title="Calls", format=","),
+            ],
+        )
+        .properties(height=280)
+    )
+    st.altair_chart(chart, width="stretch")

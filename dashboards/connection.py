@@ -1,0 +1,104 @@
+"""The app's connection to the warehouse: read-only questions about the dbt marts.
+
+The module is not called ``warehouse``: Streamlit puts this folder first on the import path.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from streamlit.connections import BaseConnection
+from urllib3.exceptions import HTTPError
+
+from ledger.errors import TallyError
+from ledger.settings import Settings
+
+Row = dict[str, Any]
+FRESH_S = 2
+"""How old an answer may be. All who look at the same view share it."""
+
+
+class WarehouseAway(Exception):
+    """The warehouse does not answer now: it is stopped, or restarting, or its models are not built yet."""
+
+
+class Warehouse(BaseConnection[Client]):
+    """Asks the warehouse of the home; after a failure the next question connects anew."""
+
+    def _connect(self, **_: Any) -> Client:
+        from warehouse.client import connect
+
+        return connect(Settings())
+
+    def rows(self, sql: str, parameters: dict[str, Any]) -> list[Row]:
+        """The answer, a dict a row. Values go as parameters (``{name:Type}``), never into the text."""
+        try:
+            return list(self._instance.query(sql, parameters=parameters, tz_mode="aware").named_results())
+        except (ClickHouseError, HTTPError, OSError):
+            self.reset()
+            raise
+
+
+def ask(sql: str, **parameters: Any) -> list[Row]:
+    """Ask, or take an answer that is at most ``FRESH_S`` old. WarehouseAway where there is none."""
+    return _ask(str(home().resolve()), sql, parameters)
+
+
+def ask_slowly(sql: str, **parameters: Any) -> list[Row]:
+    """Like ``ask``, for what is dear to find out and may be half a minute old."""
+    return _ask_slowly(str(home().resolve()), sql, parameters)
+
+
+def home() -> Path:
+    """The data folder of the product that is looked at."""
+    return Settings().home
+
+
+@st.cache_data(ttl=FRESH_S, show_spinner=False, max_entries=500)
+def _ask(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
+    return _rows(home, sql, parameters)
+
+
+@st.cache_data(ttl=30, show_spinner=False, max_entries=500)
+def _ask_slowly(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
+    return _rows(home, sql, parameters)
+
+
+def _rows(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
+    try:
+        warehouse = st.connection("warehouse", type=Warehouse, home=home)
+        return warehouse.rows(sql, parameters)
+    except (ClickHouseError, HTTPError, TallyError, OSError) as error:
+        raise WarehouseAway(str(error)) from error
+
+
+def guarded(page: Callable[[], None]) -> Callable[[], None]:
+    """A page, or its live part, that says in a sentence that the warehouse is away, and looks again by itself."""
+
+    @wraps(page)
+    def whole() -> None:
+        try:
+            page()
+        except WarehouseAway as away:
+            st.info(
+                "The warehouse does not answer at the moment. The figures come back as soon as it does.",
+                icon=":material/cloud_off:",
+            )
+            with st.expander("What it said"):
+                st.code(str(away)[:2000], language=None, wrap_lines=True)
+            _look_again()
+
+    return whole
+
+
+@st.fragment(run_every=FRESH_S)
+def _look_again() -> None:
+    try:
+        _rows(str(home().resolve()), "select 1", {})
+    except WarehouseAway:
+        return
+    st.rerun()

@@ -1,0 +1,106 @@
+"""What the folds and people decided, as simple tables: alerts, thresholds of budgets, controls."""
+
+import streamlit as st
+
+from dashboards import intake
+from dashboards.connection import Row
+from dashboards.figures import money
+from dashboards.tables import Column, link, moment, table
+
+
+def alerts() -> None:
+    """Runaway alerts, the newest first, each as it stands now."""
+    st.subheader("Runaway alerts", anchor="alerts")
+    rows = intake.alerts()
+    if not rows:
+        st.caption("None.")
+        return
+    columns = [
+        Column("Raised, UTC"), Column("State"), Column("Session"), Column("Agent", "wide"),
+        Column("Repeated", "wide"), Column("Times", "right"),
+    ]  # fmt: skip
+    table(
+        columns,
+        (
+            (
+                moment(row["raised_at"]),
+                row["state_now"],
+                row["of_session"],
+                row["of_agent"] or None,
+                row["of_tool"] or None,
+                int(row["times"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def thresholds() -> None:
+    """Budgets whose spend crossed a threshold, or fell below it again."""
+    st.subheader("Budget crossings", anchor="budgets")
+    rows = intake.decisions(controls=False)
+    if not rows:
+        st.caption("None.")
+        return
+    columns = [
+        Column("Accepted, UTC"), Column("Budget of"), Column("Threshold"), Column("Used", "right"),
+        Column("Limit", "right"), Column("Window", "wide"),
+    ]  # fmt: skip
+    table(columns, (_threshold(row) for row in rows))
+
+
+def _threshold(row: Row) -> tuple[str | None, ...]:
+    time = moment(row["accepted_at"])
+    currency = row["currency"] or ""
+    identity = {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
+    return (
+        link(time, "call", identity) if row["event_id"] else time,
+        f"{row['dimension']} {row['scope_value']}",
+        f"{row['threshold_percent']}% {row['decision'].removeprefix('threshold.')}",
+        money(row["used_amount"], currency),
+        money(row["limit_amount"], currency),
+        _length(int(row["window_s"] or 0)),
+    )
+
+
+def controls() -> None:
+    """What people decided, and what came of it."""
+    st.subheader("Controls", anchor="controls")
+    rows = intake.decisions(controls=True)
+    if not rows:
+        st.caption("None.")
+        return
+    columns = [
+        Column("Accepted, UTC"), Column("Control"), Column("Effect"), Column("Organization", "wide"),
+        Column("About", "wrap"),
+    ]  # fmt: skip
+    table(
+        columns,
+        (
+            (
+                moment(row["accepted_at"]),
+                row["control_type"],
+                row["decision"].removeprefix("control."),
+                row["organization"],
+                _about(row),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _about(row: Row) -> str | None:
+    if row["reason"]:
+        return str(row["reason"])
+    if not row["dimension"]:
+        return None
+    limit = money(row["limit_amount"], row["currency"] or "")
+    return f"{row['dimension']} {row['scope_value']}: {limit} over {_length(int(row['window_s'] or 0))}"
+
+
+def _length(seconds: int) -> str:
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds % size == 0 and seconds >= size:
+            number = seconds // size
+            return f"{number} {name}{'s' * (number != 1)}"
+    return f"{seconds} s"

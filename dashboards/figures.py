@@ -1,0 +1,70 @@
+"""Figures for people. Money stays a Decimal to the last digit that is shown; nothing here is a float."""
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
+NOTHING = "–"
+_exact = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def money(amount: Decimal | None, currency: str) -> str:
+    """To the cent, and below one unit to four significant digits: ``$1,234.56``, ``$0.001234``."""
+    if amount is None:
+        return "unpriced"
+    places = 2 if amount == 0 or abs(amount) >= 1 else min(12, 3 - amount.adjusted())
+    return _signed(amount.quantize(Decimal(1).scaleb(-places), context=_exact), currency)
+
+
+def exact(amount: Decimal | None, currency: str) -> str:
+    """Every digit, at least two decimals: ``$0.0000025``."""
+    if amount is None:
+        return "unpriced"
+    shortest = amount.normalize(_exact)
+    places = max(2, -int(shortest.as_tuple().exponent))
+    return _signed(amount.quantize(Decimal(1).scaleb(-places), context=_exact), currency)
+
+
+def count(number: int) -> str:
+    """``1,234,567``."""
+    return f"{number:,}"
+
+
+def short(number: int) -> str:
+    """A count that fits a headline: ``999,999``, then four digits: ``1.234M``."""
+    if number < 1_000_000:
+        return f"{number:,}"
+    size, letter = next(
+        (size, letter) for size, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M")) if number >= size
+    )
+    whole = len(str(number // size))
+    return (
+        f"{Decimal(number).scaleb(-len(str(size)) + 1).quantize(Decimal(1).scaleb(whole - 4), context=_exact)}{letter}"
+    )
+
+
+def per_million(amount: Decimal, tokens: int) -> Decimal | None:
+    """What a million tokens cost on average; None where there are none."""
+    if not tokens:
+        return None
+    return _exact.divide(amount * 1_000_000, Decimal(tokens)).quantize(Decimal("0.0001"), context=_exact)
+
+
+def change(now: Decimal | int, before: Decimal | int) -> str | None:
+    """How much more there is than before: ``+12.3%``, ``new``, or None where neither is anything."""
+    if not before:
+        return "new" if now else None
+    percent = (Decimal(now) / Decimal(before) - 1) * 100
+    if percent >= 1000:
+        return f"×{(Decimal(now) / Decimal(before)).quantize(Decimal(1), context=_exact):,}"
+    return f"{percent.quantize(Decimal('0.1'), context=_exact):+}%".replace("-", "−")
+
+
+def percent(part: Decimal | int, whole: Decimal | int) -> Decimal:
+    """A share of the whole, to a tenth; 0 where the whole is nothing."""
+    return (Decimal(part) * 100 / Decimal(whole)).quantize(Decimal("0.1")) if whole else Decimal(0)
+
+
+def _signed(amount: Decimal, currency: str) -> str:
+    sign = "−" if amount < 0 else ""
+    figure = f"{amount.copy_abs():,f}"
+    return f"{sign}{SIGNS[currency]}{figure}" if currency in SIGNS else f"{sign}{figure} {currency}".strip()

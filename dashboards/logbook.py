@@ -1,0 +1,73 @@
+"""What the app reads from the log itself: a record as it stands, and how far the folds have come."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from dashboards.connection import home
+from ledger.log import PARTITIONS, Position, Record
+from ledger.log.embedded import EmbeddedLog
+from ledger.topics import ENTRIES, EVENTS
+
+
+class Reach(NamedTuple):
+    """How many records a partition of ``tally.events`` has, and how many of them are folded."""
+
+    partition: int
+    recorded: int
+    folded: int
+    last_ms: int
+
+
+@st.cache_resource(show_spinner=False)
+def _log(home: str) -> EmbeddedLog:
+    return EmbeddedLog(Path(home))
+
+
+def log() -> EmbeddedLog | None:
+    """The embedded log of the home; None where the home has none."""
+    return _log(str(home().resolve())) if (home() / "log").is_dir() else None
+
+
+def record(position: Position) -> Record | None:
+    """The record that holds this event; None where the log has none there."""
+    held = log()
+    found = held.read(EVENTS, position.partition, position.offset, max_bytes=1) if held else []
+    return found[0] if found and found[0].offset == position.offset else None
+
+
+def event(position: Position) -> str | None:
+    """One event as it stands on the log, byte for byte; None where the log has none there."""
+    found = record(position)
+    lines = found.value.split(b"\n") if found else []
+    return lines[position.at].decode(errors="replace") if position.at < len(lines) else None
+
+
+def reaches() -> list[Reach]:
+    """The partitions that hold anything."""
+    held = log()
+    if held is None:
+        return []
+    ends = ((partition, held.end(EVENTS, partition)) for partition in range(PARTITIONS))
+    return [
+        Reach(partition, end, _folded(held, partition), held.read(EVENTS, partition, end - 1)[0].time_ms)
+        for partition, end in ends
+        if end
+    ]
+
+
+def _folded(held: EmbeddedLog, partition: int) -> int:
+    end = held.end(ENTRIES, partition)
+    last = held.read(ENTRIES, partition, end - 1) if end else []
+    return int(last[0].headers["cause_offset"]) + 1 if last else 0
+
+
+def consumer(name: str) -> dict[str, Any] | None:
+    """What a consumer of the log left about itself; None where it never ran."""
+    try:
+        said: dict[str, Any] = json.loads((home() / "consumers" / f"{name}.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return said

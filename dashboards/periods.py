@@ -1,0 +1,97 @@
+"""Periods of event time, in UTC: what a preset means now, what lies before it, and how finely it is drawn."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+
+PERIODS = {
+    "hour": "Last hour",
+    "today": "Today",
+    "24h": "24 hours",
+    "7d": "7 days",
+    "30d": "30 days",
+    "month": "This month",
+    "all": "All",
+    "range": "Range",
+}
+"""What can stand in a link as ``period``, and its label."""
+
+_ROLLING = {
+    "hour": timedelta(hours=1),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+_STEPS = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 28 * 86400)
+_BARS = 80
+
+
+class Span(NamedTuple):
+    """From ``start`` (inclusive) to ``end`` (exclusive)."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+
+class Period(NamedTuple):
+    """What is looked at, and what it is compared with, if anything lies before it."""
+
+    now: Span
+    before: Span | None
+
+
+def resolve(name: str, now: datetime, data: Span, days: tuple[date, ...] = ()) -> Period:
+    """What a period's name means at this moment.
+
+    ``data`` is where the ledger has calls (for ``all``), ``days`` the first and the last day of a range. A part
+    of today or of this month is compared with the same part of the one before.
+    """
+    if name in _ROLLING:
+        span = Span(now - _ROLLING[name], now)
+        return Period(span, Span(span.start - span.length, span.start))
+    if name == "today":
+        span = Span(_midnight(now.date()), now)
+        return Period(span, Span(span.start - timedelta(days=1), now - timedelta(days=1)))
+    if name == "month":
+        span = Span(_midnight(now.date().replace(day=1)), now)
+        start = _midnight((span.start - timedelta(days=1)).date().replace(day=1))
+        return Period(span, Span(start, min(start + span.length, span.start)))
+    if name == "range" and days:
+        span = Span(_midnight(days[0]), _midnight(days[-1]) + timedelta(days=1))
+        return Period(span, Span(span.start - span.length, span.start))
+    return Period(data, None)
+
+
+def moment() -> datetime:
+    """Now, rounded up to the next other second, so that all who look share an answer, and miss no call."""
+    now = int(datetime.now(UTC).timestamp())
+    return datetime.fromtimestamp(now - now % 2 + 2, UTC)
+
+
+def default(now: datetime, data: Span) -> str:
+    """The period that a page opens with: a week, or everything where the week is empty."""
+    return "7d" if data.end > now - _ROLLING["7d"] else "all"
+
+
+def step(span: Span) -> int:
+    """Seconds of one bar of a chart over this span: at most some eighty of them."""
+    seconds = span.length.total_seconds()
+    return next((size for size in _STEPS if seconds / size <= _BARS), _STEPS[-1])
+
+
+def spoken(span: Span) -> str:
+    """The span for people: ``16 Nov 2023, 18:15 – 19:10 UTC``."""
+    start, end = span.start.astimezone(UTC), span.end.astimezone(UTC)
+    if end - start > timedelta(days=2):
+        last = end - timedelta(microseconds=1)
+        return f"{start:%-d %b %Y} – {last:%-d %b %Y}"
+    if start.date() == end.date():
+        return f"{start:%-d %b %Y, %H:%M} – {end:%H:%M} UTC"
+    return f"{start:%-d %b %Y, %H:%M} – {end:%-d %b, %H:%M} UTC"
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,115 @@
+"""Tables and other small pieces as HTML: exact figures, and links that are links. All values are escaped."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from html import escape
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import streamlit as st
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+
+class Column(NamedTuple):
+    """A column's heading, and its CSS classes: ``right``, ``wrap``, ``soft``, ``wide`` (only on wide screens)."""
+
+    label: str
+    look: str = ""
+
+
+Cell = str | int | Html | None
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+    """Draw a table, as wide as the page; on a narrow screen it scrolls by itself."""
+    head = "".join(f'<th class="{column.look}">{escape(column.label)}</th>' for column in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="{column.look}">{_text(cell)}</td>' for column, cell in zip(columns, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    st.html(f'<div class="tally"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def facts(pairs: Iterable[tuple[str, Cell]]) -> None:
+    """Draw names and values, two columns; what was not said is left out."""
+    rows = "".join(
+        f'<tr><td class="name">{escape(name)}</td><td class="wrap">{_text(value)}</td></tr>'
+        for name, value in pairs
+        if value not in (None, "")
+    )
+    st.html(f'<div class="tally"><table><tbody>{rows}</tbody></table></div>')
+
+
+def equation(total: tuple[str, int], parts: Sequence[tuple[str, int]]) -> None:
+    """Draw ``total = part + part``, and say so where it does not add up."""
+    holds = total[1] == sum(number for _, number in parts)
+    pieces = [_term(*total), f'<span class="sign">{"=" if holds else "≠"}</span>']
+    for at, part in enumerate(parts):
+        pieces += ['<span class="sign">+</span>'] * bool(at) + [_term(*part)]
+    st.html(f'<div class="tally"><div class="equation">{"".join(pieces)}</div></div>')
+    if not holds:
+        st.error(f"{total[0]} is not the sum of its parts. Run `tally verify`.")
+
+
+def link(text: str | Html, page: str, parameters: Mapping[str, object], title: str = "") -> Html:
+    """A link to a page of the app, with what it shows."""
+    query = urlencode(
+        {name: value for name, value in parameters.items() if value not in (None, "", [], ())}, doseq=True
+    )
+    hint = f' title="{escape(title)}"' if title else ""
+    return Html(f'<a href="{escape(page)}?{escape(query)}"{hint}>{_text(text)}</a>')
+
+
+def hinted(text: str, hint: str) -> Html:
+    """A figure that shows all its digits when pointed at."""
+    return Html(f'<span title="{escape(hint)}">{escape(text)}</span>')
+
+
+def bar(share: Decimal) -> Html:
+    """A share of 100 as a bar with its figure."""
+    return Html(f'<span class="bar"><i style="width:{min(share, Decimal(100))}%"></i></span>{share}%')
+
+
+def legend(names: Sequence[str], colours: Sequence[str]) -> None:
+    """Draw which colour stands for which group."""
+    items = "".join(
+        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+        for name, colour in zip(names, colours, strict=False)
+    )
+    st.html(f'<div class="tally"><div class="legend">{items}</div></div>')
+
+
+def moment(time: datetime) -> Html:
+    """A time in UTC; the year goes where there is no room for it."""
+    return Html(f'<span class="wide">{time:%Y-}</span>{time:%m-%d %H:%M:%S}')
+
+
+def mono(text: str) -> Html:
+    """An id or a hash."""
+    return Html(f'<span class="id">{escape(text)}</span>')
+
+
+def note(text: str) -> None:
+    """Small print with values in it: as text, for Streamlit's own captions would read them as Markdown."""
+    st.html(f'<div class="tally"><span class="soft">{escape(text)}</span></div>')
+
+
+def live(text: str) -> None:
+    """The line that says that figures are live, and up to when."""
+    st.html(f'<div class="tally"><span class="live">{escape(text)}</span></div>')
+
+
+def _term(label: str, number: int) -> str:
+    return f"<div><b>{number:,}</b><span>{escape(label)}</span></div>"
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, Html):
+        return cell
+    return "–" if cell is None else escape(f"{cell:,}" if isinstance(cell, int) else cell)

@@ -1,0 +1,71 @@
+"""How the app looks: Streamlit's options for whoever starts it, and what they cannot say as CSS.
+
+The CSS names no colour of text or ground: it mixes them from the theme's own, so that light and dark both work.
+"""
+
+from pathlib import Path
+
+LOGO = Path(__file__).with_name("logo.svg")
+MARK = Path(__file__).with_name("mark.svg")
+
+COLOURS = ("#3f8f7a", "#d19a45", "#5f8fc4", "#b8627f", "#8fae5c", "#8878b8", "#45a9c0", "#c7754e", "#98a19c")
+"""Of the groups of a chart, the last for all others: to be told apart on light and on dark ground."""
+
+OPTIONS: dict[str, object] = {
+    "theme.primaryColor": "#2f6f5e",
+    "theme.baseRadius": "0.5rem",
+    "theme.showWidgetBorder": True,
+    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f5f6f4",
+    "theme.light.textColor": "#1d2421",
+    "theme.dark.primaryColor": "#6fbfa8",
+    "theme.dark.backgroundColor": "#141817",
+    "theme.dark.secondaryBackgroundColor": "#1e2422",
+    "theme.dark.textColor": "#e4e9e6",
+    "client.toolbarMode": "viewer",
+    "browser.gatherUsageStats": False,
+}  # fmt: skip
+"""Options of Streamlit, by name: ``streamlit run`` takes them as flags, a server in process as settings."""
+
+CSS = """<style>
+[data-testid="stMainBlockContainer"] { max-width: 78rem; padding-top: 4.5rem; padding-bottom: 4rem; }
+[data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; font-size: 1.75rem; }
+.st-key-headline { display: grid !important; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); }
+.st-key-headline > div { width: 100% !important; }
+[data-testid="stHeading"] h3 { font-size: 1.15rem; padding: .75rem 0 .25rem; }
+.tally { overflow-x: auto; font-size: .875rem; line-height: 1.4; }
+.tally table { width: 100%; border-collapse: collapse; margin: 0; }
+.tally th, .tally td {
+  padding: .45rem .75rem .45rem 0; border: 0; text-align: left; white-space: nowrap;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent);
+}
+.tally th { font-weight: 500; opacity: .65; font-size: .8rem; }
+.tally td { font-variant-numeric: tabular-nums; }
+.tally .right { text-align: right; }
+.tally .wrap { white-space: normal; overflow-wrap: anywhere; }
+.tally .soft { opacity: .65; }
+.tally .name { width: 14rem; opacity: .65; }
+.tally td:last-child, .tally th:last-child { padding-right: 0; }
+.tally tr:last-child td { border-bottom: 0; }
+.tally tbody tr:hover { background: color-mix(in srgb, currentColor 4%, transparent); }
+.tally a { color: inherit; text-decoration: underline; text-underline-offset: .2em;
+  text-decoration-color: color-mix(in srgb, currentColor 35%, transparent); }
+.tally a:hover { text-decoration-color: currentColor; }
+.tally code, .tally .id { font-family: "Source Code Pro", ui-monospace, monospace; font-size: .8rem; }
+.tally .bar { display: inline-block; width: 6rem; height: .5rem; border-radius: .25rem; vertical-align: middle;
+  background: color-mix(in srgb, currentColor 10%, transparent); overflow: hidden; margin-right: .6rem; }
+.tally .bar i { display: block; height: 100%; background: #3f8f7a; }
+.tally .equation { display: flex; flex-wrap: wrap; align-items: baseline; gap: .4rem 1rem; padding: .3rem 0; }
+.tally .equation b { display: block; font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.tally .equation span { opacity: .65; }
+.tally .equation .sign { font-size: 1.3rem; opacity: .5; }
+.tally .legend { display: flex; flex-wrap: wrap; gap: .15rem 1rem; font-size: .8rem; }
+.tally .legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: .15rem; margin-right: .4rem; }
+.tally .live { display: inline-flex; align-items: center; gap: .45rem; opacity: .75; }
+.tally .live::before { content: ""; width: .5rem; height: .5rem; border-radius: 50%; background: #3f8f7a; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; padding-top: 4rem; }
+  .tally .wide { display: none; }
+  .tally .bar { width: 2.5rem; }
+}
+</style>"""

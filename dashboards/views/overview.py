@@ -1,0 +1,181 @@
+"""Overview: what was spent over a period, on what, and what changed since the period before."""
+
+from decimal import Decimal
+
+import streamlit as st
+
+from dashboards import calls, charts, controls, empty, periods, usage
+from dashboards.connection import guarded
+from dashboards.controls import Choice
+from dashboards.figures import change, count, exact, money, per_million, percent, short
+from dashboards.tables import Column, Html, bar, hinted, link, live, table
+from dashboards.usage import Group, Sums, View
+
+GROUPS = 12
+MOVERS = 6
+CALLS = 12
+
+
+@guarded
+def page() -> None:
+    data = usage.extent()
+    if data is None:
+        empty.show()
+    else:
+        _live(controls.choose(data))
+
+
+@st.fragment(run_every=2)
+def _live(choice: Choice) -> None:
+    """Everything below the filters, at one moment, so that its figures agree."""
+    _body(choice)
+
+
+def _body(choice: Choice) -> None:
+    by_now = periods.moment()
+    data = usage.extent()
+    if data is None:
+        st.rerun()
+    view = View(periods.resolve(choice.period, by_now, data, choice.days), choice.chosen, "team", choice.currency)
+    now, before = usage.totals(view)
+    if not now.calls:
+        _nothing_here(choice, data)
+        return
+    _headline(view, now, before)
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        by = controls.pick("Group by", controls.BY, "by")
+        show = controls.pick("Show", controls.SHOW, "show")
+    view = view._replace(by=by)
+    groups = usage.groups(view)
+    charts.over_time(view, data, [group.name for group in groups], show)
+    left, right = st.columns((5, 3), gap="large") if _moves(view, groups) else (st.container(), st.container())
+    with left:
+        st.subheader(f"By {by}", anchor=False)
+        _table(choice, view, groups, now)
+    with right:
+        _what_changed(view, groups)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader("Calls", anchor=False)
+        order = controls.pick("Calls", controls.CALLS, "calls")
+    calls.table(usage.calls(view, order, CALLS))
+    live(f"Live, {periods.spoken(view.period.now)}")
+
+
+def _headline(view: View, now: Sums, before: Sums) -> None:
+    compared = view.period.before is not None
+    help_ = f"Compared with {periods.spoken(view.period.before)}" if view.period.before else None
+    figures = [
+        (
+            "Spend",
+            money(now.spend, view.currency),
+            change(now.spend, before.spend),
+            exact(now.spend, view.currency),
+        ),
+        ("Tokens", short(now.tokens), change(now.tokens, before.tokens), count(now.tokens)),
+        ("Calls", short(now.calls), change(now.calls, before.calls), count(now.calls)),
+    ]
+    if now.own_key or before.own_key:
+        figures.append(
+            (
+                "Paid by customers",
+                money(now.own_key, view.currency),
+                change(now.own_key, before.own_key),
+                f"{exact(now.own_key, view.currency)} at list price, on customers' own keys; not in spend",
+            )
+        )
+    with st.container(horizontal=True, key="headline"):
+        for label, figure, moved, whole in figures:
+            st.metric(
+                label, figure, moved if compared else None, delta_color="off", border=True,
+                help=". ".join(filter(None, (whole, help_))),
+            )  # fmt: skip
+    if now.unpriced_tokens:
+        st.warning(
+            f"{count(now.unpriced_tokens)} tokens of this period have no price, and are not in spend. "
+            "[Which ones](trust#unpriced)",
+            icon=":material/warning:",
+        )
+
+
+def _nothing_here(choice: Choice, data: periods.Span) -> None:
+    other = choice.link() | {"period": "all"}
+    where = periods.spoken(data)
+    if choice.chosen:
+        st.info("No call of this period has these properties.")
+        st.html(f'<div class="tally">{link("All time, with the same filters", "", other)}</div>')
+        return
+    st.info(f"There are no calls in this period. The ledger has calls of {where}.")
+    st.html(f'<div class="tally">{link(f"Show {where}", "", {"period": "all"})}</div>')
+
+
+def _table(choice: Choice, view: View, groups: list[Group], all_: Sums) -> None:
+    of_money = bool(all_.spend)
+    rows = []
+    for group in [group for group in groups if group.now.calls][:GROUPS]:
+        now, before = group.now, group.before
+        share = percent(now.spend, all_.spend) if of_money else percent(now.tokens, all_.tokens)
+        rate = per_million(now.spend + now.own_key, now.tokens - now.unpriced_tokens)
+        rows.append(
+            (
+                link(group.name, "", choice.link() | {view.by: group.name, "by": view.by}),
+                hinted(money(now.spend, view.currency), exact(now.spend, view.currency)),
+                bar(share),
+                hinted(short(now.tokens), count(now.tokens)),
+                count(now.calls),
+                money(rate, view.currency) if rate is not None else None,
+                _moved(now, before) if view.period.before else None,
+            )
+        )
+    columns = [
+        Column(view.by.capitalize()),
+        Column("Spend", "right"),
+        Column("Share of spend" if of_money else "Share of tokens", "right"),
+        Column("Tokens", "right"),
+        Column("Calls", "right"),
+        Column("Cost per 1M", "right wide"),
+        Column("Change", "right wide"),
+    ]
+    table(columns, rows)
+    if len(groups) > GROUPS:
+        st.caption(f"The first {GROUPS} of {len(groups)}.")
+
+
+def _moved(now: Sums, before: Sums) -> str | None:
+    return change(now.spend, before.spend) or change(now.tokens, before.tokens)
+
+
+def _moves(view: View, groups: list[Group]) -> list[tuple[Decimal, Group]]:
+    """By how much each group's spend moved, the largest first; nothing where there is no period to compare with."""
+    if view.period.before is None or not any(group.before.calls for group in groups):
+        return []
+    moves = ((group.now.spend - group.before.spend, group) for group in groups)
+    return sorted((move for move in moves if move[0]), key=lambda move: -abs(move[0]))[:MOVERS]
+
+
+def _what_changed(view: View, groups: list[Group]) -> None:
+    moves = _moves(view, groups)
+    if not moves:
+        return
+    st.subheader("What changed", anchor=False)
+    top = abs(moves[0][0])
+    columns = [
+        Column(view.by.capitalize()), Column("Moved by", "right"), Column(""), Column("From", "right wide"),
+        Column("To", "right wide"),
+    ]  # fmt: skip
+    table(
+        columns,
+        (
+            (
+                group.name,
+                f"{'+' if moved > 0 else ''}{money(moved, view.currency)}",
+                _weight(moved, top),
+                money(group.before.spend, view.currency),
+                money(group.now.spend, view.currency),
+            )
+            for moved, group in moves
+        ),
+    )
+
+
+def _weight(moved: Decimal, top: Decimal) -> Html:
+    return Html(bar(percent(abs(moved), top)).split("</span>")[0] + "</span>")

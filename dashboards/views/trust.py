@@ -1,0 +1,187 @@
+"""Trust: does everything that came in show up, how late, at what price, and when was that last proved."""
+
+import time
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from dashboards import decided, empty, intake, logbook, usage
+from dashboards.connection import Row, guarded
+from dashboards.figures import count, percent
+from dashboards.tables import Column, Html, equation, link, live, moment, mono, table
+
+PATIENCE_S = 10
+
+
+@guarded
+def page() -> None:
+    if not any(intake.whole().values()) and usage.extent() is None:
+        empty.show()
+    else:
+        _live()
+
+
+@st.fragment(run_every=2)
+@guarded
+def _live() -> None:
+    counts = _settled(intake.whole())
+    st.header("Does it add up?", anchor=False)
+    equation(("received", counts["received"]), [(name, counts[name]) for name in ("accepted", "rejected")])
+    outcomes = ("counted", "duplicate", "conflict", "quarantined")
+    equation(("accepted", counts["accepted"]), [(name, counts[name]) for name in outcomes])
+    _by("organization")
+    _by("door")
+    left, right = st.columns(2, gap="large")
+    with left:
+        _verification()
+    with right:
+        _lag()
+    _unpriced()
+    _doubtful("conflict", "Conflicts", "Same identity, other content: shown, and not counted.")
+    _doubtful("quarantined", "Quarantined", "Accepted, and kept out of the ledger for a reason.")
+    decided.alerts()
+    decided.thresholds()
+    decided.controls()
+    live(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")
+
+
+def _settled(counts: dict[str, int]) -> dict[str, int]:
+    """The newest counts that add up: an insert reaches one table a moment before the other. Counts that do not
+    add up for ``PATIENCE_S`` are shown as they are."""
+    held = st.session_state
+    if intake.adds_up(counts):
+        held.settled, held.settled_at = counts, time.monotonic()
+    elif time.monotonic() - held.get("settled_at", 0) > PATIENCE_S:
+        return counts
+    settled: dict[str, int] = held.settled
+    return settled
+
+
+def _by(dimension: str) -> None:
+    rows = intake.by(dimension)
+    if len(rows) < 2 and dimension == "organization":
+        return
+    columns = [
+        Column(dimension.capitalize()),
+        *(Column(name.capitalize(), "right") for name in intake.COUNTS),
+    ]
+    table(columns, ((name or "(none)", *(counts[one] for one in intake.COUNTS)) for name, counts in rows))
+
+
+def _verification() -> None:
+    st.subheader("Last verification", anchor="verification")
+    said = logbook.consumer("verify")
+    if said is None:
+        st.info("This ledger has not been verified yet.")
+    elif said.get("difference") is None:
+        st.success(f"No difference between log, topic and warehouse{_when(said)}.", icon=":material/check_circle:")
+    else:
+        st.error(f"The first difference{_when(said)}:", icon=":material/error:")
+        st.json(said["difference"])
+    st.caption("It recomputes every figure from the log, with code of its own, and compares:")
+    st.code("tally verify", language="bash")
+
+
+def _when(said: dict[str, object]) -> str:
+    moment = said.get("time")
+    return f", {moment}" if isinstance(moment, str) else ""
+
+
+def _lag() -> None:
+    st.subheader("How far behind", anchor="lag")
+    stored = intake.stored()
+    reaches = logbook.reaches()
+    if not reaches:
+        st.caption("The log is not in this home, so its end is not known here.")
+        return
+    recorded = sum(reach.recorded for reach in reaches)
+    folded = sum(reach.folded for reach in reaches)
+    kept = sum(min(stored.get(reach.partition, 0), reach.recorded) for reach in reaches)
+    with st.container(horizontal=True):
+        st.metric("Not yet folded", count(recorded - folded), border=True, help="Records on tally.events")
+        st.metric(
+            "Not yet stored",
+            count(recorded - kept),
+            border=True,
+            help="Records whose entries are on their way",
+        )
+    newest = datetime.fromtimestamp(max(reach.last_ms for reach in reaches) / 1000, UTC)
+    st.caption(f"The newest of {count(recorded)} records was appended {newest:%Y-%m-%d %H:%M:%S} UTC.")
+    with st.expander("By partition"):
+        columns = [Column("Partition"), *(Column(name, "right") for name in ("Recorded", "Folded", "Stored"))]
+        table(
+            columns,
+            ((str(one.partition), one.recorded, one.folded, stored.get(one.partition, 0)) for one in reaches),
+        )
+
+
+def _unpriced() -> None:
+    st.subheader("Unpriced", anchor="unpriced")
+    rows = intake.unpriced()
+    if not rows:
+        st.caption("Every token has a price.")
+        return
+    st.caption(
+        "Unpriced is not free: these tokens are counted, and missing from spend. `tally price adopt` adds a price."
+    )
+    columns = [
+        Column("Model"), Column("Provider"), Column("Newest call, UTC", "wide"),
+        Column("Tokens without a price", "right"), Column("Of its tokens", "right"),
+    ]  # fmt: skip
+    table(
+        columns,
+        (
+            (
+                link(
+                    row["model"] or usage.ABSENT,
+                    "./",
+                    {"period": "all", "model": row["model"] or usage.ABSENT},
+                ),
+                row["provider"] or usage.ABSENT,
+                moment(row["last_at"]),
+                int(row["lacking"]),
+                f"{percent(row['lacking'], row['of_all'])}%",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _doubtful(outcome: str, title: str, meaning: str) -> None:
+    rows = intake.newest(outcome)
+    st.subheader(title, anchor=outcome)
+    if not rows:
+        st.caption("None.")
+        return
+    st.caption(meaning)
+    columns = [
+        Column("Accepted, UTC"),
+        Column("Reason"),
+        Column("Source", "wide"),
+        Column("Id", "wide"),
+        Column("Detail", "wrap"),
+    ]
+    table(
+        columns,
+        (
+            (
+                link(moment(row["accepted_at"]), "call", {"position": _position(row)}),
+                row["reason"] or None,
+                row["event_source"] or None,
+                mono(row["event_id"]) if row["event_id"] else None,
+                _detail(row),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _detail(row: Row) -> str | Html | None:
+    if row["outcome"] == "conflict":
+        first = f"{row['log_partition']}-{row['first_offset']}-{row['first_index']}"
+        return Html(f"first at {link(first, 'call', {'position': first})}")
+    return row["detail"] or None
+
+
+def _position(row: Row) -> str:
+    return f"{row['log_partition']}-{row['log_offset']}-{row['event_index']}"

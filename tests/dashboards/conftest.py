@@ -1,0 +1,37 @@
+"""A warehouse with its models for the tests of the pages, and a ledger to look at."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from ledger.settings import Settings
+from tests.dashboards.feed import Feed, doubtful, history
+from tests.dashboards.running import build, warehouse
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A warehouse whose ledger holds nothing."""
+    with warehouse(tmp_path_factory.mktemp("empty")) as settings:
+        Feed(settings).close()
+        done = build(settings)
+        assert done.returncode == 0, done.stdout
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Feed]]:
+    """A warehouse with twenty days of calls, and who feeds it."""
+    with warehouse(tmp_path_factory.mktemp("full")) as settings:
+        feed = Feed(settings)
+        feed.begin()
+        feed.add(history(20, 3000, datetime.now(UTC)), refused=3)
+        feed.add(doubtful(datetime.now(UTC)), door="import", refused=2)
+        done = build(settings)
+        assert done.returncode == 0, done.stdout
+        verified = {"time": "2026-01-05T12:00:00Z", "difference": None}
+        (settings.home / "consumers" / "verify.json").write_text(json.dumps(verified))
+        yield settings, feed
+        feed.close()

@@ -1,0 +1,167 @@
+"""A small ledger to look at: events on a log, folded by the folds, and carried into a warehouse."""
+
+import random
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ledger.catalogue import from_text
+from ledger.log import Draft, partition_of
+from ledger.log.documents import store as store_document
+from ledger.log.embedded import EmbeddedLog
+from ledger.prices import sealed
+from ledger.settings import Settings
+from ledger.topics import EVENTS
+from streams.store import Store
+from streams.worker import Partition
+from tallystick import Control, ControlEvent, Inference, InferenceEvent
+from warehouse.client import connect
+from warehouse.migrate import migrate
+from warehouse.sink import Sink
+
+ORGANIZATION = "acme"
+BOOK = """
+name: test
+currency: USD
+providers:
+  - id: openai
+    model_match: {starts_with: gpt}
+    models:
+      - {id: gpt-4o, prices: [{rates: {input: 2.5, cache_read: 1.25, output: 10}}]}
+      - {id: gpt-4o-mini, prices: [{rates: {input: 0.15, cache_read: 0.075, output: 0.6}}]}
+  - id: anthropic
+    model_match: {starts_with: claude}
+    models:
+      - {id: claude-sonnet-4-5, prices: [{rates: {input: 3, cache_read: 0.3, cache_write_5m: 3.75, output: 15}}]}
+      - {id: claude-haiku-4-5, prices: [{rates: {input: 1, cache_read: 0.1, cache_write_5m: 1.25, output: 5}}]}
+  - id: google
+    model_match: {starts_with: gemini}
+    models:
+      - {id: gemini-2.5-flash, prices: [{rates: {input: 0.3, cache_read: 0.075, output: 2.5}}]}
+"""
+TEAMS = {
+    "search": ("answers", "ranking"),
+    "support": ("triage", "replies"),
+    "payments": ("disputes",),
+    "growth": ("copywriting", "segments"),
+    "platform": ("evals",),
+}
+MODELS = {
+    "gpt-4o": "openai", "gpt-4o-mini": "openai", "claude-sonnet-4-5": "anthropic",
+    "claude-haiku-4-5": "anthropic", "gemini-2.5-flash": "google", "in-house-7b": "in-house",
+}  # fmt: skip
+
+
+class Feed:
+    """Appends, folds and stores, one step after the other, in this process. The warehouse runs already."""
+
+    def __init__(self, settings: Settings) -> None:
+        client = connect(settings)
+        migrate(client)
+        self._log, self._store = EmbeddedLog(settings.home), Store(settings.home)
+        self._number = partition_of(ORGANIZATION)
+        self._partition = Partition(self._number, self._log, self._store)
+        self._sink = Sink(client, self._log, settings)
+
+    def begin(self) -> None:
+        """Adopt the price book, and give two budgets."""
+        digest, packed = sealed(from_text(BOOK, "the test"))
+        store_document(self._log, digest, packed)
+        self.add([
+            control("book", "price_book.adopted", name="test", document=digest),
+            budget("b1", "team", "search", "25"),
+            budget("b2", "organization", ORGANIZATION, "400"),
+        ], door="control")  # fmt: skip
+
+    def add(self, lines: Iterable[bytes], door: str = "api", refused: int = 0, per_record: int = 100) -> None:
+        """Make these events visible."""
+        held = list(lines)
+        headers = {"organization": ORGANIZATION, "door": door, "principal": "test", "schema": "1"}
+        drafts = [
+            Draft(
+                self._number,
+                ORGANIZATION,
+                headers | {"refused": str(refused if at == 0 else 0)},
+                b"\n".join(held[at : at + per_record]),
+            )
+            for at in range(0, len(held), per_record)
+        ]
+        self._log.append(EVENTS, drafts)
+        while self._partition.step():
+            pass
+        self._sink.step()
+
+    def close(self) -> None:
+        self._store.close()
+        self._log.close()
+
+
+def control(id: str, control: str, **body: Any) -> bytes:
+    data = Control.model_validate({"control": control, "body": body}, strict=False)
+    return ControlEvent(id=id, source="people", time=datetime.now(UTC), data=data).canonical()
+
+
+def budget(id: str, dimension: str, scope: str, limit: str) -> bytes:
+    return control(
+        id, "budget.allocated", dimension=dimension, scope=scope, limit=limit, currency="USD", window_s=86400
+    )
+
+
+def call(id: str, time: datetime, source: str = "gateway", **said: Any) -> bytes:
+    return InferenceEvent(id=id, source=source, time=time, data=Inference(**said)).canonical()
+
+
+def history(days: int, number: int, end: datetime, seed: int = 1) -> Iterator[bytes]:
+    """So many calls over the days before a moment: busy by day, calm by night, and growing."""
+    chance = random.Random(seed)
+    moments = sorted(_moment(chance, days, end) for _ in range(number))
+    for at, time in enumerate(moments):
+        yield _some(chance, f"{seed}-{at:06}", time)
+
+
+def _moment(chance: random.Random, days: int, end: datetime) -> datetime:
+    while True:
+        back = days * chance.betavariate(1.0, 1.4)
+        time = end - timedelta(days=back)
+        if chance.random() < (1 if 8 <= time.hour < 19 else 0.25):
+            return time
+
+
+def _some(chance: random.Random, id: str, time: datetime) -> bytes:
+    team = chance.choices(list(TEAMS), (8, 5, 3, 3, 1))[0]
+    model = chance.choices(list(MODELS), (6, 8, 4, 4, 5, 0.4))[0]
+    given, cached, made = (int(chance.lognormvariate(mean, 1)) + 1 for mean in (7.5, 6.0, 5.5))
+    said: dict[str, Any] = {
+        "session": f"s-{chance.randrange(4000):04}",
+        "agent": f"{team}-agent" if chance.random() < 0.6 else None,
+        "team": team,
+        "project": f"{team}-core",
+        "feature": chance.choice(TEAMS[team]),
+        "environment": "production",
+        "provider": MODELS[model],
+        "model": model,
+        "status": "ok" if chance.random() < 0.97 else "error",
+        "latency_ms": int(chance.lognormvariate(7, 0.6)),
+        "tokens": {"input": given, "cache_read": cached, "output": made},
+    }
+    if chance.random() < 0.04:
+        said |= {"payer": "customer", "customer": "c-northwind"}
+    return call(id, time, **{name: value for name, value in said.items() if value is not None})
+
+
+def doubtful(end: datetime) -> list[bytes]:
+    """A duplicate, a conflict, one from the future, one whose tokens do not sum, and a loop of one tool."""
+    minute = end - timedelta(minutes=5)
+    first = call("twice", minute, team="search", model="gpt-4o", tokens={"input": 100, "output": 10})
+    other = call("twice", minute, team="search", model="gpt-4o", tokens={"input": 999, "output": 10})
+    wrong = call("sums", minute, model="gpt-4o", tokens={"input": 100}, reported_tokens={"input": 120})
+    early = call("early", end + timedelta(hours=1), model="gpt-4o", tokens={"input": 100})
+    loop = [
+        call(
+            f"loop-{at}", minute + timedelta(seconds=at), team="support", agent="support-agent", session="s-loop",
+            model="claude-sonnet-4-5", parent_call="loop-0" if at else None, tool="lookup_order",
+            tool_arguments_hash="a1", tool_result_hash="r1", tokens={"input": 52_000, "output": 300},
+        )
+        for at in range(6)
+    ]  # fmt: skip
+    return [first, first, other, wrong, early, *loop]

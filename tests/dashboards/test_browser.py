@@ -1,0 +1,163 @@
+"""What a person does: look, watch figures move, filter, follow a link to one call, share a link."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from ledger.home import announced
+from ledger.settings import Settings
+from tests.dashboards.feed import Feed, call
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    f"--{flag}"
+    for flag in [
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+    ]
+]
+_SERVE = "from ledger.settings import Settings; from tally.dashboard import serve; serve(Settings())"
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed"),
+]
+Full = tuple[Settings, Feed]
+
+
+@contextmanager
+def dashboards(settings: Settings) -> Iterator[str]:
+    """The app in a process of its own; its address."""
+    environment = {
+        **os.environ,
+        "TALLY_HOME": str(settings.home),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    served = subprocess.Popen([sys.executable, "-P", "-c", _SERVE], env=environment)
+    try:
+        deadline = time.monotonic() + 60
+        while (facts := announced(settings.home, "dashboards")) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert facts is not None
+        yield facts["url"]
+    finally:
+        served.terminate()
+        served.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def url(full: Full) -> Iterator[str]:
+    with dashboards(full[0]) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(20_000)
+    yield page
+    page.close()
+
+
+def metric(page: Page, label: str) -> str:
+    found = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
+    expect(found).to_be_visible(timeout=20_000)
+    return found.inner_text()
+
+
+def until(page: Page, label: str, before: str) -> str:
+    """The figure as soon as it is another one."""
+    found = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
+    expect(found).not_to_have_text(before, timeout=20_000)
+    return found.inner_text()
+
+
+def test_figures_move_while_calls_arrive(page: Page, url: str, full: Full) -> None:
+    page.goto(f"{url}/?period=all")
+    spend, calls = metric(page, "Spend"), metric(page, "Calls")
+    some = (
+        call(f"live-{at}", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1_000_000})
+        for at in range(5)
+    )
+    full[1].add(some)
+    assert int(until(page, "Calls", calls).replace(",", "")) == int(calls.replace(",", "")) + 5
+    assert until(page, "Spend", spend) != spend
+
+
+def test_a_filter_stands_in_the_address_and_a_copied_link_shows_the_same(
+    page: Page, browser: Browser, url: str
+) -> None:
+    page.goto(f"{url}/?period=all&by=model")
+    everything = metric(page, "Calls")
+    page.get_by_test_id("stMultiSelect").first.click()
+    page.get_by_role("option", name="support").click()
+    filtered = until(page, "Calls", everything)
+    page.wait_for_url("**team=support**")
+
+    other = browser.new_page()
+    other.goto(page.url)
+    assert metric(other, "Calls") == filtered
+    expect(other.get_by_role("heading", name="By model")).to_be_visible()
+    other.close()
+
+
+def test_a_row_leads_down_to_one_call_and_its_place_on_the_log(page: Page, url: str) -> None:
+    page.goto(f"{url}/?period=all&calls=dearest")
+    page.get_by_role("link", name="support", exact=True).click()
+    page.wait_for_url("**team=support**")
+    page.locator("a[href^='call?']").first.click()
+    page.wait_for_url("**/call?**")
+    expect(page.get_by_role("heading", name="Entries")).to_be_visible()
+    expect(page.get_by_text("tally.events", exact=True)).to_be_visible()
+    tokens = metric(page, "Tokens")
+    page.reload()
+    assert metric(page, "Tokens") == tokens
+
+
+def test_trust_can_be_opened_by_its_link(page: Page, url: str) -> None:
+    page.goto(f"{url}/trust")
+    expect(page.get_by_role("heading", name="Does it add up?")).to_be_visible()
+    expect(page.get_by_text("received", exact=True)).to_be_visible()
+    expect(page.get_by_text("≠")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", ["/?period=all", "/trust", "/call?source=gateway&id=loop-2"])
+def test_nothing_overflows_a_narrow_screen(browser: Browser, url: str, path: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(url + path)
+    expect(page.locator(".tally table").first).to_be_visible(timeout=20_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth <= main.clientWidth")
+    page.close()
+
+
+def test_an_empty_ledger_fills_by_itself(page: Page, empty: Settings) -> None:
+    with dashboards(empty) as url:
+        page.goto(url)
+        expect(page.get_by_role("heading", name="The ledger is empty")).to_be_visible(timeout=20_000)
+        feed = Feed(empty)
+        feed.begin()
+        feed.add([call("first", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1000})])
+        feed.close()
+        assert metric(page, "Calls") == "1"

@@ -1,0 +1,140 @@
+"""The pages over a real warehouse, without a browser."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from dashboards import figures
+from ledger.settings import Settings
+from tests.dashboards.feed import Feed, call
+from tests.dashboards.running import ROOT
+from warehouse.client import connect
+
+APP = str(ROOT / "dashboards" / "app.py")
+Full = tuple[Settings, Feed]
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def opened(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "", **query: str | list[str]) -> AppTest:
+    monkeypatch.setenv("TALLY_HOME", str(settings.home))
+    script = f"from dashboards.views import {page}\n{page}.page()"
+    app = AppTest.from_string(script, default_timeout=30) if page else AppTest.from_file(APP, default_timeout=30)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(str(part.proto.body) for part in app.get("html"))
+
+
+def test_the_headline_is_the_sum_of_the_entries(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, _ = full
+    ((spend, tokens, calls),) = (
+        connect(settings)
+        .query(
+            "select (select sum(billed_cost) from tally.entries), (select sum(quantity) from tally.entries),"
+            " (select count() from tally.events where outcome = 'counted' and kind = 'inference')"
+        )
+        .result_rows
+    )
+    shown = metrics(opened(settings, monkeypatch, period="all"))
+    assert isinstance(spend, Decimal)
+    assert shown["Spend"] == figures.money(spend, "USD")
+    assert shown["Tokens"] == figures.short(tokens)
+    assert shown["Calls"] == figures.count(calls)
+
+
+def test_the_address_chooses_the_view(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, _ = full
+    app = opened(settings, monkeypatch, period="all", team=["support"], by="model", show="tokens")
+    ((calls,),) = (
+        connect(settings)
+        .query("select count() from tally.events where outcome = 'counted' and kind = 'inference' and team = 'support'")
+        .result_rows
+    )
+    assert metrics(app)["Calls"] == figures.count(calls)
+    assert "By model" in [heading.value for heading in app.subheader]
+    assert "team=support" in html(app), "the links of the table keep the filter"
+
+
+def test_an_empty_period_names_one_that_is_not(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(full[0], monkeypatch, period="range", range=["2023-01-01", "2023-01-02"])
+    assert "no calls in this period" in app.info[0].value
+    assert "?period=all" in html(app)
+
+
+def test_nothing_that_an_event_says_is_read_as_html(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, feed = full
+    named = "<img src=x onerror=alert(1)>"
+    feed.add([call("named", datetime.now(UTC), team=named, model="gpt-4o", tokens={"input": 1})])
+    shown = html(opened(settings, monkeypatch, period="hour"))
+    assert "&lt;img" in shown and "<img" not in shown
+
+
+def test_trust_adds_up(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(full[0], monkeypatch, "trust")
+    shown = html(app)
+    for word in ("received", "accepted", "rejected", "counted", "duplicate", "conflict", "quarantined"):
+        assert word in shown
+    assert "≠" not in shown
+    assert "tokens_do_not_sum" in shown and "other_content" in shown and "in-house-7b" in shown
+    assert metrics(app) == {"Not yet folded": "0", "Not yet stored": "0"}
+    assert "No difference" in app.success[0].value
+
+
+def test_a_call_shows_its_entries_and_where_it_stands(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(full[0], monkeypatch, "call", source="gateway", id="loop-2")
+    shown = html(app)
+    assert metrics(app)["Tokens"] == "52,300"
+    assert "$0.156<" in shown and "$0.000003<" in shown and "test/anthropic/claude-sonnet-4-5#0" in shown
+    assert "id=loop-5" in shown, "its session's calls are links"
+    assert "tally.events" in shown and "lookup_order" in shown
+
+
+@pytest.mark.parametrize("query", [{"position": "1-2"}, {"position": "99-1-1"}, {"source": "a", "id": "' or 1=1"}])
+def test_a_link_that_was_cut_short_is_a_sentence(
+    full: Full, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
+) -> None:
+    app = opened(full[0], monkeypatch, "call", **query)
+    assert "no event" in app.info[0].value
+
+
+def test_a_conflict_leads_to_the_first_one(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((partition, offset, index),) = (
+        connect(full[0])
+        .query("select log_partition, log_offset, event_index from analytics.fct_outcomes where outcome = 'conflict'")
+        .result_rows
+    )
+    app = opened(full[0], monkeypatch, "call", position=f"{partition}-{offset}-{index}")
+    assert "conflict" in app.warning[0].value
+    assert f"position={partition}-{offset}-0" in html(app)
+
+
+def test_an_empty_ledger_says_how_to_begin(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(empty, monkeypatch)
+    assert [heading.value for heading in app.header] == ["The ledger is empty"]
+    assert any("tally import" in code.value for code in app.code)
+
+
+def test_a_warehouse_that_is_away_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(Settings(home=tmp_path / "nowhere"), monkeypatch)
+    assert "does not answer" in app.info[0].value
+    assert not (tmp_path / "nowhere").exists(), "looking makes no home"

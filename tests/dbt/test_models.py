@@ -1,0 +1,126 @@
+"""The dbt project: it builds on an empty warehouse and on a full one, its figures are exact, its style holds."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+from clickhouse_connect.driver.client import Client
+
+from ledger.settings import Settings
+from tests.dashboards.feed import Feed, budget, call, doubtful
+from tests.dashboards.running import ROOT, build, warehouse
+from warehouse.client import connect
+
+MODELS = sorted((ROOT / "dbt" / "models").rglob("*.sql"))
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A warehouse whose models were built while it was empty; then a few events arrived."""
+    with warehouse(tmp_path_factory.mktemp("models")) as settings:
+        feed = Feed(settings)
+        begun = time.monotonic()
+        done = build(settings)
+        assert done.returncode == 0, done.stdout
+        assert time.monotonic() - begun < 60, "some 8 s on two idle cores"
+        feed.begin()
+        feed.add([
+            call("priced", NOON, team="search", provider="openai", model="gpt-4o", model_resolved="gpt-4o",
+                 tokens={"input": 3, "output": 1}),
+            call("theirs", NOON, team="search", model="gpt-4o", payer="customer", tokens={"input": 2}),
+            call("unpriced", NOON, team="search", model="in-house-7b", tokens={"input": 7}),
+            call("free", NOON, team="search", model="gpt-4o", status="error"),
+            *doubtful(datetime.now(UTC)),
+            budget("small", "team", "support", "0.01"),
+        ], refused=4)  # fmt: skip
+        feed.close()
+        yield settings
+
+
+@pytest.fixture
+def client(settings: Settings) -> Client:
+    return connect(settings)
+
+
+def test_every_test_passes_on_a_ledger_with_all_outcomes(settings: Settings) -> None:
+    done = build(settings)
+    assert done.returncode == 0, done.stdout
+
+
+def test_calls_sum_their_entries(client: Client) -> None:
+    rows = client.query(
+        "select event_id, pricing, tokens, unpriced_quantity, list_cost, billed_cost from analytics.fct_calls"
+        " where occurred_at = {at:DateTime64(6, 'UTC')} order by event_id",
+        parameters={"at": NOON},
+    ).result_rows
+    cent = Decimal("0.000001")
+    assert rows == [
+        ("free", "free", 0, 0, None, None),
+        ("priced", "priced", 4, 0, cent * 35 / 2, cent * 35 / 2),
+        ("theirs", "priced", 2, 0, cent * 5, Decimal(0)),
+        ("unpriced", "unpriced", 7, 7, None, None),
+    ]
+
+
+def test_daily_costs_count_each_call_once(client: Client) -> None:
+    where = "from analytics.fct_daily_costs where charge_day = '2026-01-05'"
+    assert client.query(f"select sum(calls), sum(tokens), sum(unpriced_tokens) {where}").result_rows == [(4, 13, 7)]
+    assert client.query(f"select sum(billed_cost) {where} and currency = 'USD'").result_rows == [
+        (Decimal("0.0000175"),)
+    ]
+
+
+def test_intake_is_complete(client: Client) -> None:
+    ((received, rejected, accepted, *outcomes),) = client.query(
+        "select sum(received), sum(rejected), sum(accepted), sum(counted), sum(duplicate), sum(conflict),"
+        " sum(quarantined) from analytics.fct_intake"
+    ).result_rows
+    assert (received, rejected, accepted, outcomes) == (19, 4, 15, [11, 1, 1, 2]), "controls are no facts"
+
+
+def test_decisions_and_alerts_can_be_read(client: Client) -> None:
+    assert client.query("select count() from analytics.fct_decisions where decision = 'control.applied'").first_row == (
+        4,
+    )
+    assert client.query("select alert_state, repeats from analytics.fct_alerts").result_rows == [("raised", 3)]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_column_is_described(path: Path, client: Client) -> None:
+    described = {
+        model["name"]: {column["name"] for column in model["columns"] if column["description"]}
+        for file in path.parent.glob("*.yml")
+        for model in yaml.safe_load(file.read_text()).get("models", [])
+        if model["description"]
+    }
+    columns = {row[0] for row in client.query(f"describe analytics.{path.stem}").result_rows}
+    assert columns == described[path.stem]
+
+
+def test_the_style_holds() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("sqlfluff"), "lint", "dbt/models", "dbt/tests"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_page_is_an_exposure() -> None:
+    exposures = yaml.safe_load((ROOT / "dbt/models/marts/_exposures.yml").read_text())["exposures"]
+    pages = {path.stem for path in (ROOT / "dashboards/views").glob("[!_]*.py")}
+    assert {exposure["name"] for exposure in exposures} == pages
+    read = {
+        mart
+        for path in (ROOT / "dashboards").glob("*.py")
+        for mart in re.findall(r"analytics\.(fct_\w+)", path.read_text())
+    }
+    said = {mart for exposure in exposures for mart in re.findall(r"fct_\w+", str(exposure["depends_on"]))}
+    assert read == said
