@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
 from typing import Any
 
 import lz4.frame  # type: ignore[import-untyped]
@@ -11,12 +10,13 @@ import zstandard
 BODY = 256 << 20
 """What a body may have once it is unpacked: a small one can hold a very large one."""
 
+_PIECE = 1 << 12  # at most so much is unpacked before the limit is looked at
 _GZIP = 31  # zlib's name for gzip's framing
 
-_READERS: dict[str, Callable[[bytes], Any]] = {
-    "lz4": lambda body: lz4.frame.LZ4FrameFile(BytesIO(body)),
-    "zstd": lambda body: zstandard.ZstdDecompressor().stream_reader(BytesIO(body), read_across_frames=True),
-    "gzip": lambda body: _Inflated(body),
+_READERS: dict[str, Callable[[], Any]] = {
+    "lz4": lz4.frame.LZ4FrameDecompressor,
+    "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+    "gzip": lambda: zlib.decompressobj(_GZIP),
 }
 _WRITERS: dict[str, Callable[[], Any]] = {
     "zstd": lambda: zstandard.ZstdCompressor(level=1).compressobj(),
@@ -24,33 +24,24 @@ _WRITERS: dict[str, Callable[[], Any]] = {
 }
 
 
-class _Inflated:
-    """A gzip body that is read to a length."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def read(self, size: int) -> bytes:
-        inflater = zlib.decompressobj(_GZIP)
-        plain = inflater.decompress(self._body, size)
-        if not inflater.eof and len(plain) < size:
-            raise EOFError("it was cut short")
-        return plain
-
-
 def unpacked(body: bytes, coding: str) -> bytes:
-    """The body as it was before it was compressed. ValueError where it cannot be unpacked."""
+    """The body as it was before it was compressed. ValueError where it cannot be unpacked, or is not whole."""
     if coding.lower() in ("", "identity"):
         return body
     if coding.lower() not in _READERS:
         raise ValueError(f"Content-Encoding {coding!r} is not known here: send {', '.join(_READERS)} or none")
+    reader = _READERS[coding.lower()]()
+    plain = bytearray()
     try:
-        plain: bytes = _READERS[coding.lower()](body).read(BODY + 1)
-    except (OSError, EOFError, RuntimeError, zlib.error, zstandard.ZstdError) as error:
+        for start in range(0, len(body), _PIECE):
+            plain += reader.decompress(body[start : start + _PIECE])
+            if len(plain) > BODY:
+                raise ValueError(f"the body has more than {BODY >> 20} MiB once unpacked: send less at a time")
+    except (EOFError, RuntimeError, zlib.error, zstandard.ZstdError) as error:
         raise ValueError(f"the {coding} body cannot be unpacked: {error}") from error
-    if len(plain) > BODY:
-        raise ValueError(f"the {coding} body has more than {BODY >> 20} MiB once unpacked: send less at a time")
-    return plain
+    if not reader.eof or reader.unused_data:
+        raise ValueError(f"the {coding} body cannot be unpacked: it is not one whole {coding} frame")
+    return bytes(plain)
 
 
 def chosen(accepted: str) -> str | None:

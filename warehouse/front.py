@@ -6,6 +6,7 @@ to the engine as they came, answers come back as they are.
 
 import hmac
 import json
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -55,6 +56,8 @@ class Front:
             return _refused(start, QueryFailed(f"Code: 27. DB::Exception: the request cannot be read: {error}"))
 
     def _run(self, asked: Request, start: Start) -> Iterable[bytes]:
+        if not asked.sql.strip():
+            raise QueryFailed("Code: 62. DB::Exception: Syntax error: the query is empty. (SYNTAX_ERROR)")
         statement = read(asked.sql, asked.format)
         headers = [("X-ClickHouse-Format", statement.format), ("X-ClickHouse-Query-Id", asked.query_id)]
         if statement.streams:
@@ -95,14 +98,19 @@ def _refused(start: Start, error: QueryFailed) -> list[bytes]:
 
 
 def _streamed(start: Start, chunks: Iterator[bytes], headers: Headers, coding: str | None) -> Iterator[bytes]:
-    start("200 OK", [*headers, *_ALWAYS, *([("Content-Encoding", coding)] if coding else [])])
-    whole = _until_failure(chunks)
+    tag = secrets.token_hex(8)
+    start(
+        "200 OK",
+        [*headers, *_ALWAYS, ("X-ClickHouse-Exception-Tag", tag), *([("Content-Encoding", coding)] if coding else [])],
+    )
+    whole = _until_failure(chunks, tag)
     return compression.packed(whole, coding) if coding else whole
 
 
-def _until_failure(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _until_failure(chunks: Iterator[bytes], tag: str) -> Iterator[bytes]:
     """An answer that fails half-way ends with what failed; its status has long been sent."""
     try:
         yield from chunks
     except QueryFailed as error:
-        yield f"\r\n__exception__\r\n{error}\r\n__exception__\r\n".encode()
+        said = f"{error}\n".encode()
+        yield b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag.encode(), said, len(said), tag.encode())

@@ -76,5 +76,7 @@ def _form(kind: str, body: bytes) -> dict[str, str]:
         name = part.get_param("name", header="content-disposition")
         if part.get_filename() is not None:
             raise ValueError(f"external data ({name}) is not known here: put it into a table")
-        fields[str(name)] = str(part.get_content()).removesuffix("\n")
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)  # it is not a multipart itself
+        fields[str(name)] = content.decode()
     return fields

@@ -98,7 +98,11 @@ def test_decisions_and_alerts_are_guarded_too(client: Client) -> None:
     assert [row[1] for row in client.query("SELECT seq, toString(used) FROM tally.decisions ORDER BY seq").result_rows][
         1
     ] == "0.750000000001"
-    assert client.query("SELECT count(), any(spent), any(evidence) FROM tally.alerts").first_row[0] == 1
+    assert client.query("SELECT count(), any(spent['USD']), any(evidence[1].id) FROM tally.alerts").first_row == (
+        1,
+        Decimal("0.25"),
+        "1",
+    )
 
 
 def test_rows_can_be_removed_altered_and_doubled_so_that_verify_can_be_shown_to_fail(client: Client) -> None:

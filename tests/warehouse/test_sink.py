@@ -110,15 +110,11 @@ def test_a_new_sink_goes_on_where_the_tables_stand(client: Client, settings: Set
     assert counts(client) == (60, 120, 6)
 
 
-@pytest.mark.parametrize(
-    "lost", [("events",), ("entries",), ("records",), ("events", "records"), ("events", "entries")]
-)
-def test_tables_that_a_kill_left_apart_are_made_whole(
-    client: Client, settings: Settings, lost: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("lost", ["events", "entries", "records", "events records", "events entries"])
+def test_tables_that_a_kill_left_apart_are_made_whole(client: Client, settings: Settings, lost: str) -> None:
     log = log_of(settings, range(6))
     drain(Sink(client, log, settings))
-    for table in lost:
+    for table in lost.split():
         client.command(f"DELETE FROM tally.{table} WHERE offset >= 4")
     drain(Sink(client, log, settings))
     assert counts(client) == (60, 120, 6)
@@ -136,13 +132,13 @@ def test_records_without_entries_are_not_sent_again(client: Client, settings: Se
 def test_two_sinks_at_once_and_one_that_was_frozen(client: Client, settings: Settings, processes: Processes) -> None:
     log_of(settings, range(40), calls=100)
     one, two = processes(settings), processes(settings)
-    eventually(lambda: bool(client.query("SELECT count() > 0 FROM tally.records").first_row[0]))
+    eventually(lambda: client.command("SELECT count() FROM tally.records") != 0)
     one.send_signal(signal.SIGSTOP)
     log_of(settings, range(40, 80), calls=100)
-    eventually(lambda: client.query("SELECT count() FROM tally.records").first_row[0] == 80)
+    eventually(lambda: client.command("SELECT count() FROM tally.records") == 80)
     one.send_signal(signal.SIGCONT)
     log_of(settings, range(80, 90), calls=100)
-    eventually(lambda: client.query("SELECT count() FROM tally.records").first_row[0] == 90)
+    eventually(lambda: client.command("SELECT count() FROM tally.records") == 90)
     for process in (one, two):
         process.terminate()
         assert process.wait(60) == 0

@@ -1,0 +1,90 @@
+"""What the front must know of a statement before the engine reads it, and of a request before that (pure)."""
+
+import gzip
+from io import BytesIO
+from typing import Any
+
+import lz4.frame  # type: ignore[import-untyped]
+import pytest
+import zstandard
+
+from warehouse import compression, request
+from warehouse.statement import read
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO tally.entries_in FORMAT JSONEachRow\n{}",
+        "insert into entries_in values (1)",
+        "INSERT INTO TABLE `tally`.`entries_in` (a, b) SELECT 1, 2",
+        'insert\ninto "tally" . "entries_in" format Native\n\x00',
+        "-- why\n/* insert into other */ INSERT /* x */ INTO tally.entries_in SELECT 1",
+        "WITH 1 AS x INSERT INTO tally.entries_in SELECT x",
+    ],
+)
+def test_an_insert_names_its_table_however_it_is_spelt(sql: str) -> None:
+    assert read(sql.encode(), "TabSeparated").fills == "entries_in"
+
+
+@pytest.mark.parametrize(
+    ("sql", "format", "streams"),
+    [
+        ("SELECT 1", "TabSeparated", False),
+        ("SELECT 1 FORMAT Native", "Native", True),
+        ("-- c\n(select 1) format JSONEachRow;", "JSONEachRow", True),
+        ("WITH 1 AS x SELECT x FORMAT RowBinary SETTINGS max_threads = 1", "RowBinary", True),
+        ("SELECT 1 FORMAT JSON", "JSON", False),
+        ("SELECT 'FORMAT Native'", "TabSeparated", False),
+        ("SHOW TABLES FORMAT Native", "Native", False),
+        ("CREATE TABLE t (a Int8) ENGINE = Null", "TabSeparated", False),
+    ],
+)
+def test_a_query_tells_its_format_and_whether_it_streams(sql: str, format: str, streams: bool) -> None:
+    statement = read(sql.encode(), "TabSeparated")
+    assert (statement.format, statement.streams, statement.fills) == (format, streams, None)
+
+
+def asked(query: str = "", body: bytes = b"", method: str = "POST", **headers: str) -> request.Request:
+    environ: dict[str, Any] = {"REQUEST_METHOD": method, "QUERY_STRING": query, "wsgi.input": BytesIO(body)}
+    return request.read(environ | headers)
+
+
+def test_a_request_is_its_parameters_and_its_body() -> None:
+    found = asked("query=INSERT+INTO+t+FORMAT+CSV&max_threads=1&database=d&param_x=a%5Ct&user=u", b"1,2\n")
+    assert found.sql == b"INSERT INTO t FORMAT CSV\n1,2\n"
+    assert found.settings == {"max_threads": "1", "database": "d"}
+    assert found.values == {"x": "a\\t"}
+    assert asked(body=b"SELECT 1", HTTP_X_CLICKHOUSE_FORMAT="JSON").format == "JSON"
+    assert asked("query=SELECT+1", method="GET").settings == {"readonly": "2"}
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [("gzip", gzip.compress), ("zstd", zstandard.compress), ("lz4", lz4.frame.compress), ("", bytes)],
+)
+def test_a_body_may_be_compressed_and_must_be_whole(coding: str, pack: Any) -> None:
+    packed = pack(b"SELECT 1 " * 1000)
+    assert asked(body=packed, HTTP_CONTENT_ENCODING=coding).sql == b"SELECT 1 " * 1000
+    if coding:
+        with pytest.raises(ValueError, match="cannot be unpacked"):
+            asked(body=b"nonsense", HTTP_CONTENT_ENCODING=coding)
+        with pytest.raises(ValueError, match="cannot be unpacked"):
+            asked(body=packed[: len(packed) // 2], HTTP_CONTENT_ENCODING=coding)
+
+
+def test_a_small_body_that_unpacks_to_a_very_large_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "BODY", 1000)
+    for coding, pack in (("gzip", gzip.compress), ("zstd", zstandard.compress), ("lz4", lz4.frame.compress)):
+        with pytest.raises(ValueError, match="send less at a time"):
+            compression.unpacked(pack(bytes(2000)), coding)
+    with pytest.raises(ValueError, match="gzip"):
+        compression.unpacked(b"", "br")
+
+
+def test_who_asks_may_be_said_in_three_places() -> None:
+    who = {"QUERY_STRING": "user=a&password=b"}
+    assert request.credentials(who) == ("a", "b")
+    assert request.credentials(who | {"HTTP_AUTHORIZATION": "Basic YzpkOmU="}) == ("c", "d:e")
+    assert request.credentials(who | {"HTTP_X_CLICKHOUSE_USER": "f", "HTTP_X_CLICKHOUSE_KEY": "g"}) == ("f", "g")
+    assert request.credentials(who | {"HTTP_AUTHORIZATION": "Basic !!"}) == ("", "")
