@@ -1,6 +1,6 @@
 """The event log: one interface, and the embedded transport behind it (Kafka takes its place beside it)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from ledger.log.record import PARTITIONS, Draft, Position, Record, partition_of
@@ -17,6 +17,9 @@ class Log(Protocol):
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         """Append in the order given and return the records; they are durable, and stand together or not at
         all where they have at most ``READ_BYTES``. TallyError where the log cannot take them."""
+
+    def append_relayed(self, topic: Topic, draft: Draft, relays: Callable[[Record], Sequence[Draft]]) -> list[Record]:
+        """Append a record and those that are made of it: all of them stand, or none. Otherwise as ``append``."""
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         """The records from this offset on, in order: at least one where there is one, then up to the bytes."""

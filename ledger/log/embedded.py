@@ -28,14 +28,14 @@ class EmbeddedLog:
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         written: list[Record] = []
         for some in _within(drafts, READ_BYTES):
-            with locked(self.folder / "recorded.lock"), transaction(self._recorded):
-                for draft in some:
-                    offset, last_ms = sqlite.last(self._recorded, topic, draft.partition)
-                    now_ms = max(int(self._clock() * 1000), last_ms)
-                    record = Record(draft.partition, offset + 1, now_ms, draft.key, draft.headers, draft.value)
-                    sqlite.insert(self._recorded, topic, record)
-                    written.append(record)
+            with self._writing():
+                written += [self._insert(topic, draft) for draft in some]
         return written
+
+    def append_relayed(self, topic: Topic, draft: Draft, relays: Callable[[Record], Sequence[Draft]]) -> list[Record]:
+        with self._writing():
+            first = self._insert(topic, draft)
+            return [first, *(self._insert(topic, relay) for relay in relays(first))]
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         connection = self._connection(topic)
@@ -49,6 +49,18 @@ class EmbeddedLog:
         self._recorded.close()
         if self._derived:
             self._derived.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with locked(self.folder / "recorded.lock"), transaction(self._recorded):
+            yield
+
+    def _insert(self, topic: Topic, draft: Draft) -> Record:
+        offset, last_ms = sqlite.last(self._recorded, topic, draft.partition)
+        now_ms = max(int(self._clock() * 1000), last_ms)
+        record = Record(draft.partition, offset + 1, now_ms, draft.key, draft.headers, draft.value)
+        sqlite.insert(self._recorded, topic, record)
+        return record
 
     def _connection(self, topic: Topic) -> sqlite3.Connection | None:
         if topic.origin == "recorded":
