@@ -1,0 +1,138 @@
+"""Decisions of people, appended through the same door as everything else."""
+
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from ingest import platform
+from ingest.batch import Envelope
+from ingest.door import door, encode
+from ingest.refusal import Refused
+from ledger.catalogue import genai_prices
+from ledger.errors import TallyError
+from ledger.log import Log, Position
+from ledger.log.documents import store
+from ledger.prices import PriceBook, sealed
+from ledger.settings import Settings
+from ledger.topics import EVENTS, PLATFORM
+from tallystick.control import BODIES
+
+SOURCE = "tally-cli"
+ORGANIZATION = "organization"
+
+
+class Adopted(NamedTuple):
+    """Where a book's adoption stands, and whether it is new: the book in force is not adopted again."""
+
+    position: Position
+    document: str
+    new: bool
+
+
+def append_control(
+    log: Log,
+    settings: Settings,
+    control: str,
+    body: dict[str, Any],
+    *,
+    organization: str,
+    reason: str | None = None,
+    actor: str | None = None,
+) -> Position:
+    """Append a decision, in force from now on. TallyError names the field that is not possible."""
+    if organization == PLATFORM:
+        raise TallyError(f"{PLATFORM!r} is reserved: choose another organization (TALLY_ORGANIZATION)")
+    _check(control, body)
+    line = _line(settings, control, body, organization, reason, actor)
+    (record,) = log.append(EVENTS, [Envelope(organization, "control", "local").draft(line)])
+    return Position(record.partition, record.offset, 0)
+
+
+def set_budget(
+    log: Log,
+    settings: Settings,
+    organization: str,
+    dimension: str,
+    scope: str,
+    limit: Decimal,
+    currency: str,
+    window_s: int,
+    reason: str | None = None,
+    actor: str | None = None,
+) -> Position:
+    """Allocate a limit of spend to a scope over a rolling window; the same scope and window again changes it."""
+    if dimension == ORGANIZATION and scope != organization:
+        raise TallyError(f"the budget of the whole organization {organization!r} cannot be for {scope!r}")
+    body = {
+        "dimension": dimension,
+        "scope": scope,
+        "limit": format(limit, "f"),
+        "currency": currency,
+        "window_s": window_s,
+    }
+    return append_control(
+        log, settings, "budget.allocated", body, organization=organization, reason=reason, actor=actor
+    )
+
+
+def adopt_price_book(log: Log, settings: Settings, book: PriceBook, reason: str | None = None) -> Adopted:
+    """Price by this book what comes from here on, whosever it is. The book in force changes nothing."""
+    with platform.alone(settings.home):
+        return _adopt(log, settings, book, reason)
+
+
+def ensure_price_book(log: Log, settings: Settings) -> None:
+    """Adopt the installed catalogue where nothing was adopted yet: the first start of a home."""
+    if next(platform.adoptions(log), None) is None:
+        with platform.alone(settings.home):
+            if next(platform.adoptions(log), None) is None:
+                _adopt(log, settings, genai_prices(), "the first start of this home")
+
+
+def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> Adopted:
+    document, packed = sealed(book)
+    in_force = {adoption.name: adoption for adoption in platform.adoptions(log)}.get(book.name)
+    if in_force is not None and in_force.document == document:
+        return Adopted(in_force.position, document, new=False)
+    body = {"name": book.name, "document": document}
+    line = _line(settings, "price_book.adopted", body, PLATFORM, reason, None)
+    store(log, document, packed)
+    return Adopted(platform.publish(log, line), document, new=True)
+
+
+def _check(control: str, body: dict[str, Any]) -> None:
+    """What is wrong with a body, in words for the person who typed it."""
+    if control in BODIES:
+        try:
+            BODIES[control].model_validate_json(encode(body))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(map(str, first["loc"]))
+            said = first["msg"].removeprefix("Value error, ")
+            raise TallyError(f"{control} is not possible: {field} is {first['input']!r}: {said}") from None
+
+
+def _line(
+    settings: Settings,
+    control: str,
+    body: dict[str, Any],
+    organization: str,
+    reason: str | None,
+    actor: str | None,
+) -> bytes:
+    now = datetime.now(UTC).isoformat()
+    data = {"control": control, "actor": actor, "reason": reason, "body": body}
+    event = {
+        "id": str(uuid.uuid4()),
+        "source": SOURCE,
+        "type": "tallystick.control.v1",
+        "time": now,
+        "data": data | {"effective_at": now, "recorded_at": now},
+    }
+    try:
+        return door(settings.home, organization, ("control",)).enter_event(event).line
+    except Refused as refused:
+        raise TallyError(f"{control} is not possible: {refused}") from None

@@ -1,0 +1,112 @@
+"""The door: what enters and in which form. Pure: bytes in, canonical bytes or a refusal out."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from pydantic import ValidationError
+
+from ingest.privacy import PERSONAL, Data, Removed, only_known, pseudonymous, replaced, without_unknown
+from ingest.refusal import Refused, explained
+from ledger.secrets import pseudonym, secret
+from tallystick import ANY_EVENT
+from tallystick.event import CloudEvent
+
+MAX_EVENT = 128_000
+"""Bytes of one event in canonical form."""
+
+FACTS = ("inference", "observation", "correction")
+_ENVELOPE = (*CloudEvent.model_fields, "type", "data")
+_TYPE = "tallystick.{}.v1"
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+decode = msgspec.json.Decoder().decode
+encode = msgspec.json.Encoder().encode
+
+
+class Entered(NamedTuple):
+    """An event in the form in which it stands on the log, its own time, and what was removed from it."""
+
+    line: bytes
+    time: datetime
+    removed: Removed
+
+
+class Door:
+    """Lets events of some kinds in, of one organization, whose key makes the pseudonyms."""
+
+    def __init__(self, key: str, kinds: tuple[str, ...] = FACTS) -> None:
+        self.key = key
+        self._types = {_TYPE.format(kind): kind for kind in kinds}
+        self._pseudonym: Callable[[str], str] = partial(pseudonym, key)
+
+    def enter(self, raw: bytes) -> Entered:
+        """An event as a source wrote it. Raises Refused."""
+        try:
+            event = decode(raw)
+        except UnicodeDecodeError:
+            raise Refused("", "is not UTF-8") from None
+        except (msgspec.DecodeError, RecursionError):
+            raise Refused("", "is not JSON: one whole object a line is") from None
+        return self.enter_event(event)
+
+    def enter_event(self, event: Any) -> Entered:
+        """An event that an adapter built of strings, numbers, lists and dicts. Raises Refused."""
+        if not isinstance(event, dict):
+            raise Refused("", "is not a JSON object", event)
+        said = event.get("type")
+        kind = self._types.get(said) if isinstance(said, str) else None
+        if kind is None:
+            raise Refused("type", f"is not one of {', '.join(self._types)}: nothing else enters here", event)
+        removed: Removed = Counter()
+        kept = only_known(event, _ENVELOPE, removed)
+        if isinstance(kept.get("data"), dict):
+            kept["data"] = self.clean(kind, kept["data"], removed)
+        line, time = sealed(kept)
+        return Entered(line, time, removed)
+
+    def clean(self, kind: str, data: Data, removed: Removed) -> Data:
+        """The data of an event without unknown words, and with pseudonyms for persons."""
+        if kind == "inference":
+            return pseudonymous(without_unknown(data, removed), self._pseudonym)
+        if kind == "correction" and isinstance(data.get("replacement"), dict):
+            replacement = without_unknown(data["replacement"], removed, "data.replacement")
+            return data | {"replacement": pseudonymous(replacement, self._pseudonym)}
+        if kind == "control":
+            return self._decision(data)
+        return data
+
+    def _decision(self, data: Data) -> Data:
+        kept = dict(data)
+        if "actor" in kept:
+            kept["actor"] = replaced(kept["actor"], self._pseudonym)
+        body = kept.get("body")
+        if isinstance(body, dict) and body.get("dimension") in PERSONAL and "scope" in body:
+            kept["body"] = body | {"scope": replaced(body["scope"], self._pseudonym)}
+        return kept
+
+
+def sealed(event: Data) -> tuple[bytes, datetime]:
+    """A cleaned event validated, in canonical form, with its time. Raises Refused."""
+    try:
+        whole = ANY_EVENT.validate_json(encode(event))
+    except ValidationError as error:
+        raise explained(error, event) from None
+    except (OverflowError, RecursionError):
+        raise Refused("", "holds a number or a depth that no field can have", event) from None
+    line = whole.canonical()
+    if len(line) > MAX_EVENT:
+        raise Refused("", f"has {len(line):,} bytes as an event, and may have {MAX_EVENT:,}", event)
+    if b"\\u0000" in line and _NUL.search(line):
+        raise Refused("", "holds the character NUL in a string: leave it out", event)
+    return line, whole.time
+
+
+def door(home: Path, organization: str, kinds: tuple[str, ...] = FACTS) -> Door:
+    """The door of an organization, with the key that the home keeps for it."""
+    return Door(secret(home, f"pseudonym:{organization}"), kinds)

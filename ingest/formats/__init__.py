@@ -1,0 +1,19 @@
+"""The formats that can be imported, each known by the first line of a file."""
+
+from ingest.formats import azure, cloudevents, mooncake
+from ingest.formats.format import Format, Said
+from ledger.errors import TallyError
+
+__all__ = ["FORMATS", "Format", "Said", "recognised"]
+
+FORMATS: tuple[Format, ...] = (azure.FORMAT, mooncake.FORMAT, cloudevents.FORMAT)
+
+
+def recognised(first: bytes, name: str) -> Format:
+    """The format of a file by its first line, without terminator. TallyError where it is none of them."""
+    for one in FORMATS:
+        if one.recognises(first):
+            return one
+    known = "; ".join(f"{one.name}: {one.known_by}" for one in FORMATS)
+    how = "is empty" if not first else "is of no known format"
+    raise TallyError(f"{name} {how}. A file is known by its first line; what can be imported is {known}")

@@ -1,0 +1,108 @@
+"""What an import is about to do: every file and option checked before anything is written."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ingest.door import Door
+from ingest.filling import filled
+from ingest.formats import Format, recognised
+from ingest.formats.format import TRACE_SAYS, Parse
+from ingest.frame import Frame
+from ingest.privacy import Removed
+from ingest.reading import lines
+from ingest.refusal import Refused
+from ledger.errors import TallyError
+
+INFERENCE = "tallystick.inference.v1"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person says about files: their source, ``field=value`` that a trace does not say, when relative
+    times begin, and how many times as fast as the trace (None is as fast as it goes)."""
+
+    source: str | None = None
+    sets: Sequence[str] = ()
+    start: datetime | None = None
+    pace: float | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What all events of a trace share."""
+
+    source: str
+    parse: Parse
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One file: how it is read. Without a trace its lines are events as they are."""
+
+    path: Path
+    size: int
+    format: Format
+    trace: Trace | None = None
+
+
+def moment(text: str) -> datetime:
+    """A moment as people write it; without a zone it is UTC. TallyError where it is none."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise TallyError(f"--start {text!r} is no moment: write it like 2024-06-01T00:00:00Z") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def planned(files: Sequence[Path], options: Options, door: Door) -> list[Plan]:
+    """All files opened and known, all options possible; else a TallyError, and nothing was done."""
+    if options.pace is not None and not (math.isfinite(options.pace) and options.pace > 0):
+        raise TallyError(f"--pace {options.pace} must be above zero: 1 is the trace's own pace, 60 an hour a minute")
+    data = filled(options.sets, TRACE_SAYS)
+    return [_plan(path, options, data, door) for path in files]
+
+
+def _plan(path: Path, options: Options, data: dict[str, Any], door: Door) -> Plan:
+    size, first = _opened(path)
+    if first is None:
+        raise TallyError(f"{path} is empty: there is nothing to import")
+    form = recognised(first, str(path))
+    if form.trace is None:
+        for name, given in (
+            ("--source", options.source),
+            ("--set", options.sets),
+            ("--start", options.start),
+        ):
+            if given:
+                raise TallyError(f"{name} is for traces; the events of {path} say everything themselves: leave it out")
+        return Plan(path, size, form)
+    if options.start is not None and form.start is None:
+        raise TallyError(f"--start is for relative times; those of {path} ({form.name}) are absolute: leave it out")
+    start = options.start or form.start
+    source = form.name if options.source is None else options.source
+    cleaned = door.clean("inference", data | {"adapter": form.name}, Removed())
+    try:
+        frame = Frame({"source": source, "type": INFERENCE, "data": cleaned}, form.classes)
+        if start:
+            frame.line("", start, dict.fromkeys(form.classes, 0))
+    except Refused as refused:
+        raise TallyError(f"--source, --set or --start is not possible: {refused}") from None
+    return Plan(path, size, form, Trace(source, form.trace(start), frame))
+
+
+def _opened(path: Path) -> tuple[int, bytes | None]:
+    """The size of a file and its first line; None where it holds none."""
+    try:
+        if not path.is_file():
+            what = "is no file that can be read twice" if path.exists() else "does not exist"
+            raise TallyError(f"{path} {what}: name a file on disk")
+        with path.open("rb") as file:
+            first = next(lines(file), None)
+            return path.stat().st_size, None if first is None else first.content
+    except OSError as error:
+        raise TallyError(f"cannot read {path}: {error.strerror}; nothing was imported") from error

@@ -1,0 +1,116 @@
+"""What is taken out of an event before it is looked at: unknown words, and names of persons."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from tallystick import Inference
+from tallystick.inference import RateLimit, ReportedTokens, Violation
+
+Data = dict[str, Any]
+Removed = Counter[tuple[str, str]]
+"""How many values were removed, by path and type."""
+
+PERSONAL = ("user", "customer")
+GUESSABLE = ("tool_arguments_hash", "tool_result_hash")
+NAMED_IN_INFERENCE = (*PERSONAL, *GUESSABLE)
+MOST_UNKNOWN = 32
+"""How many numbers and booleans under unknown names an event may keep, the first in the order of names."""
+
+_LIKE_A_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_NESTED: dict[str, type[BaseModel]] = {
+    "reported_tokens": ReportedTokens,
+    "rate_limits": RateLimit,
+    "violations": Violation,
+}
+_MOST = 10**12
+
+
+def without_unknown(data: Data, removed: Removed, path: str = "data") -> Data:
+    """An inference's data with its known fields as they came, and numbers and booleans of unknown ones."""
+    known = Inference.model_fields
+    kept = {name: value for name, value in data.items() if name in known and value is not None}
+    for name, model in _NESTED.items():
+        if name in kept:
+            kept[name] = _nested(kept[name], model.model_fields, removed, f"{path}.{name}")
+    if isinstance(kept.get("provider_usage"), dict):
+        kept["provider_usage"] = _usage(kept["provider_usage"], removed, f"{path}.provider_usage")
+    if unknown := [name for name in data if name not in known]:
+        kept |= _numbers(data, sorted(unknown), removed, path)
+    return kept
+
+
+def only_known(event: Data, known: Iterable[str], removed: Removed) -> Data:
+    """An object without the fields that the vocabulary does not know; what is null was not said."""
+    kept = {name: event[name] for name in known if event.get(name) is not None}
+    for name in event:
+        if name not in kept and event[name] is not None:
+            _count(removed, "", name, event[name])
+    return kept
+
+
+def pseudonymous(data: Data, pseudonym: Callable[[str], str]) -> Data:
+    """An inference's data with persons, and hashes that could be guessed, replaced by keyed pseudonyms."""
+    kept = dict(data)
+    for name in NAMED_IN_INFERENCE:
+        if name in kept:
+            kept[name] = replaced(kept[name], pseudonym)
+    if isinstance(kept.get("acting_for"), list):
+        kept["acting_for"] = [replaced(one, pseudonym) for one in kept["acting_for"]]
+    return kept
+
+
+def replaced(value: Any, pseudonym: Callable[[str], str]) -> Any:
+    """The pseudonym of a name; what is no possible name stays, for the vocabulary to refuse."""
+    return pseudonym(value) if isinstance(value, str) and 1 <= len(value) <= 256 else value
+
+
+def _nested(value: Any, known: Iterable[str], removed: Removed, path: str) -> Any:
+    if isinstance(value, list):
+        return [_nested(one, known, removed, path) for one in value]
+    if not isinstance(value, dict):
+        return value
+    for name in value:
+        if name not in known:
+            _count(removed, path, name, value[name])
+    return {name: value[name] for name in known if value.get(name) is not None}
+
+
+def _usage(value: Data, removed: Removed, path: str, depth: int = 0) -> Data:
+    """Counts of the provider's usage block, one object deep; its strings are words."""
+    kept: Data = {}
+    for name, one in value.items():
+        if depth == 0 and isinstance(one, dict) and _LIKE_A_FIELD.fullmatch(name):
+            kept[name] = dict(sorted(_usage(one, removed, f"{path}.{name}", 1).items()))
+        elif type(one) is int and 0 <= one <= _MOST and _LIKE_A_FIELD.fullmatch(name):
+            kept[name] = one
+        elif one is not None:
+            _count(removed, path, name, one)
+    return kept
+
+
+def _numbers(data: Data, names: list[str], removed: Removed, path: str) -> Data:
+    kept: Data = {}
+    for name in names:
+        if _is_number(data[name]) and _LIKE_A_FIELD.fullmatch(name) and len(kept) < MOST_UNKNOWN:
+            kept[name] = data[name]
+        elif data[name] is not None:
+            _count(removed, path, name, data[name])
+    return kept
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, bool) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+
+
+def _count(removed: Removed, path: str, name: str, value: Any) -> None:
+    """A name that does not look like a field's may be a word of content: it is counted, and not said."""
+    word = name if _LIKE_A_FIELD.fullmatch(name) else "?"
+    kind = {str: "string", list: "array", dict: "object", bool: "boolean"}.get(type(value), "number")
+    removed[f"{path}.{word}".removeprefix("."), kind] += 1
