@@ -1,0 +1,118 @@
+"""The demo organization: a month of history, and then life."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from heapq import heappop, heappush
+from random import Random
+from threading import Event as Signal
+
+from ingest.batch import Batch, Envelope
+from ingest.control import adopt_price_book, set_budget
+from ingest.door import Door, door, encode
+from ingest.refusal import Refused
+from ledger.catalogue import from_text
+from ledger.home import write_atomically
+from ledger.log import Log
+from ledger.settings import Settings
+from tally.demo import history
+from tally.demo.calls import Event, session
+from tally.demo.organization import BUDGETS, LATE_PRICE, LATE_PRICE_DAYS, NAME, WORKLOADS
+
+MONTH = timedelta(days=30)
+BETWEEN_S = 1.1
+"""Mean time between the beginnings of two live sessions."""
+AGENT_S, MISHAP_S = 90, 240
+"""How often a live agent begins (every other one gets stuck), and something else goes wrong."""
+
+Progress = Callable[[int, int], None]
+
+
+def organization(settings: Settings) -> str:
+    """The demo's own, unless the settings name one."""
+    return settings.organization if "organization" in settings.model_fields_set else NAME
+
+
+def fill(log: Log, settings: Settings, progress: Progress = lambda done, total: None) -> None:
+    """Append the history that is missing: a month at first, later what lies between the last run and now."""
+    whose = organization(settings)
+    path = settings.home / "consumers" / "demo.json"
+    now = datetime.now(UTC)
+    state = json.loads(path.read_text()) if path.exists() else None
+    if state is None:
+        state = {"end": now.date().isoformat(), "until": (now - MONTH).isoformat()}
+        for dimension, scope, limit, window_s in BUDGETS:
+            value = whose if dimension == "organization" else scope
+            set_budget(log, settings, whose, dimension, value, Decimal(limit), "USD", window_s, "the demo's plan")
+    end, until = date.fromisoformat(state["end"]), datetime.fromisoformat(state["until"])
+    missing = history.days(until.date(), now.date())
+    entrance = door(settings.home, whose)
+    batch = Batch(log, Envelope(whose, "demo", "demo"), entrance.key)
+    for done, on in enumerate(missing):
+        if on == end - timedelta(days=LATE_PRICE_DAYS):
+            adopt_price_book(log, settings, from_text(LATE_PRICE, "the demo"), "a price that was learnt late")
+        append(
+            batch, entrance, (one for one in history.day(on, end) if until < datetime.fromisoformat(one["time"]) <= now)
+        )
+        over = min(datetime(on.year, on.month, on.day, tzinfo=UTC) + timedelta(days=1), now)
+        write_atomically(path, json.dumps(state | {"until": over.isoformat()}))
+        progress(done + 1, len(missing))
+
+
+def append(batch: Batch, entrance: Door, events: Iterable[Event]) -> None:
+    """Let events in, or refuse them, and append them."""
+    for event in events:
+        try:
+            line, refused = entrance.enter_event(event).line, None
+        except Refused as error:
+            line, refused = b"", error
+        if not batch.takes(line):
+            batch.append()
+        if refused is None:
+            batch.add(line)
+        else:
+            raw = encode(event)
+            batch.refuse(refused, raw, len(raw))
+    batch.append()
+
+
+def feed(log: Log, settings: Settings, stop: Signal) -> None:
+    """Append live events, each when its time has come, until ``stop``. A run is a source of its own."""
+    whose = organization(settings)
+    entrance = door(settings.home, whose)
+    batch = Batch(log, Envelope(whose, "demo", "demo"), entrance.key)
+    chance = Random()
+    source = f"demo-live-{uuid.uuid4().hex[:8]}"
+    waiting: list[tuple[str, int, Event]] = []
+    began, agent, mishap, number = 0.0, time.monotonic(), time.monotonic() + MISHAP_S, 0
+    stuck = False
+    while not stop.wait(0.4):
+        clock = time.monotonic()
+        while began <= clock:
+            began = max(began, clock - 1) + chance.expovariate(1 / BETWEEN_S)
+            agents = agent <= clock
+            if agents:
+                agent, stuck = clock + AGENT_S, not stuck
+            some = [work for work in WORKLOADS if (work.kind == "agent") == agents]
+            (work,) = chance.choices(some, [one.sessions for one in some])
+            begin = datetime.now(UTC)
+            for event in session(work, f"{number}", source, begin, chance, stuck=agents and stuck):
+                number += 1
+                heappush(waiting, (event["time"], number, event))
+            number += 1
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        come = [heappop(waiting)[2] for _ in range(len(waiting)) if waiting[0][0] <= now]
+        if come and mishap <= clock:
+            mishap = clock + MISHAP_S
+            come += _mishaps(come[-1], chance)
+        append(batch, entrance, come)
+
+
+def _mishaps(event: Event, chance: Random) -> list[Event]:
+    """One of: sent twice; sent by a clock that is two hours ahead; no event at all."""
+    ahead = (datetime.fromisoformat(event["time"]) + timedelta(hours=2)).isoformat(timespec="milliseconds")
+    broken = event | {"id": event["id"] + "-broken", "data": event["data"] | {"latency_ms": -1}}
+    return [chance.choice([event, event | {"id": event["id"] + "-ahead", "time": ahead}, broken])]

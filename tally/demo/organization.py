@@ -1,0 +1,70 @@
+"""Who is in the demo organization, and what each team runs."""
+
+from typing import Literal, NamedTuple
+
+NAME = "acme"
+
+Kind = Literal["completion", "chat", "agent"]
+
+
+class Workload(NamedTuple):
+    """A feature of a team: what calls it makes, and how many sessions on a working day."""
+
+    team: str
+    project: str
+    feature: str
+    kind: Kind
+    provider: str
+    model: str
+    sessions: int
+    agent: str | None = None
+    customers: bool = False
+    by_night: bool = False
+    since_days: int = 1000  # how many days before the end of history it was launched
+
+
+WORKLOADS = (
+    Workload("engineering", "code-assist", "code-completion", "completion", "openai", "gpt-4.1-mini", 620),
+    Workload("engineering", "code-assist", "code-review", "agent", "openai", "gpt-5", 30, agent="reviewer"),
+    Workload("support", "help-desk", "triage", "completion", "google", "gemini-2.5-flash", 240, customers=True),
+    Workload("support", "help-desk", "answer-drafts", "chat", "anthropic", "claude-haiku-4-5", 70, customers=True),
+    Workload("search", "storefront", "query-rewrite", "completion", "openai", "gpt-5-mini", 330),
+    Workload(
+        "research", "market-watch", "deep-research", "agent", "anthropic", "claude-sonnet-4-5", 22, agent="researcher",
+    ),
+    Workload("sales", "proposals", "proposal-writer", "chat", "openai", "gpt-4o", 34),
+    Workload(
+        "finance", "reporting", "report-summaries", "completion", "mistral", "mistral-large-latest", 60, by_night=True,
+    ),
+    Workload(
+        "search", "storefront", "shopping-agent", "agent", "google", "gemini-2.5-pro", 40,
+        agent="shopper", customers=True, since_days=12,
+    ),
+    Workload("data", "forecasting", "labelling", "completion", "acme-host", "acme-tuned-7b", 70),
+    Workload("data", "forecasting", "labelling-preview", "completion", "acme-host", "acme-preview", 6),
+)  # fmt: skip
+
+REASONING = frozenset(("gpt-5", "gpt-5-mini", "gemini-2.5-pro"))
+FALLBACKS = {"claude-sonnet-4-5": ("openai", "gpt-5"), "claude-haiku-4-5": ("google", "gemini-2.5-flash")}
+TOOLS = ("search", "read_file", "run_tests", "fetch_page", "list_orders", "query_stock")
+USERS, CUSTOMERS = 60, 30
+OWN_KEY = "customer-7"
+"""The customer who brings a key: what they use is counted, and billed to nobody here."""
+
+BUDGETS = (
+    ("organization", NAME, "90", 24 * 3600),
+    ("team", "research", "25", 24 * 3600),
+    ("team", "engineering", "22", 24 * 3600),
+    ("agent", "shopper", "4", 3600),
+)
+"""Dimension, scope, dollars, window in seconds."""
+
+LATE_PRICE = """
+name: acme-host
+currency: USD
+origin: the contract of the demo's private host
+providers:
+  - {id: acme-host, models: [{id: acme-tuned-7b, prices: [{rates: {input: 0.2, output: 0.8}}]}]}
+"""
+LATE_PRICE_DAYS = 9
+"""How many days before the end of history somebody learnt what the tuned model costs."""

@@ -1,0 +1,92 @@
+"""The demo organization: the same from the same seed, of the shape it claims, and let in by the door."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+import pytest
+
+from audit.pricing import Book, rated
+from ingest.door import door
+from ingest.refusal import Refused
+from ledger.catalogue import genai_prices
+from ledger.log import PARTITIONS, partition_of, records
+from ledger.log.embedded import EmbeddedLog
+from ledger.settings import Settings
+from ledger.topics import EVENTS
+from tally.demo import fill, history
+from tally.demo.calls import session
+from tally.demo.lengths import CHAT_INPUT, CODE_INPUT, SHARES, drawn
+from tally.demo.organization import NAME, OWN_KEY, WORKLOADS
+
+END = date(2026, 11, 24)
+
+
+@pytest.fixture(scope="module")
+def events() -> list[dict[str, Any]]:
+    return [event for on in history.days(END - timedelta(days=2), END) for event in history.day(on, END)]
+
+
+def test_the_same_seed_gives_the_same_events(events: list[dict[str, Any]]) -> None:
+    assert history.day(END, END) == history.day(END, END) != history.day(END, END, seed=1)
+
+
+def test_the_door_lets_in_all_but_the_broken(events: list[dict[str, Any]], tmp_path: Path) -> None:
+    entrance = door(tmp_path, NAME)
+    for event in events:
+        if event["id"].endswith("-broken"):
+            with pytest.raises(Refused):
+                entrance.enter_event(event)
+        else:
+            entrance.enter_event(event)
+
+
+def test_every_model_but_the_private_hosts_is_priced(events: list[dict[str, Any]]) -> None:
+    books = [Book(genai_prices())]
+    for event in events:
+        if event["id"].endswith("-broken"):
+            continue
+        lines = rated(event["data"], datetime.fromisoformat(event["time"]), books).lines
+        unpriced = [line for line in lines if line.list_cost is None]
+        assert bool(unpriced) == (bool(lines) and event["data"]["provider"] == "acme-host"), event
+
+
+def test_a_customer_with_a_key_pays(events: list[dict[str, Any]]) -> None:
+    assert {e["data"]["payer"] for e in events if e["data"].get("customer") == OWN_KEY} == {"customer"}
+
+
+@pytest.mark.parametrize("stuck", [True, False])
+def test_only_an_agent_that_is_stuck_repeats_itself(stuck: bool) -> None:
+    agents = [work for work in WORKLOADS if work.kind == "agent"]
+    found = 0
+    for seed in range(60):
+        calls = session(agents[seed % len(agents)], "s", "t", datetime(2026, 1, 1, tzinfo=UTC), Random(seed), stuck)
+        tools = [call["data"].get("tool_arguments_hash") for call in calls if call["data"]["status"] == "ok"]
+        found += max(len(list(same)) for _, same in groupby(tools)) >= 3
+    assert found == 60 if stuck else found < 6
+
+
+@pytest.mark.parametrize("quantiles", [CODE_INPUT, CHAT_INPUT])
+def test_lengths_have_the_traces_shape(quantiles: tuple[int, ...]) -> None:
+    chance = Random(1)
+    lengths = sorted(drawn(quantiles, chance) for _ in range(20_000))
+    assert abs(median(lengths) / quantiles[SHARES.index(0.5)] - 1) < 0.05
+    assert quantiles[0] <= lengths[0] and lengths[-1] <= quantiles[-1]
+
+
+def test_a_second_fill_adds_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tally.demo.MONTH", timedelta(days=1))
+    settings = Settings(home=tmp_path)
+    log = EmbeddedLog(tmp_path)
+    steps: list[tuple[int, int]] = []
+    fill(log, settings, lambda done, total: steps.append((done, total)))
+    assert steps[-1][0] == steps[-1][1] >= 2
+    before = list(records(log, EVENTS, partition_of(NAME)))
+    fill(log, settings)
+    after = list(records(log, EVENTS, partition_of(NAME)))
+    ids = [line.split(b'"source"')[0] for one in after[len(before) :] for line in one.value.split(b"\n")]
+    assert len(after) - len(before) <= 1 and len(ids) < 60
+    assert sum(log.end(EVENTS, one) for one in range(PARTITIONS)) == len(after)
