@@ -6,7 +6,7 @@ The module is not called ``warehouse``: Streamlit puts this folder first on the 
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import streamlit as st
 from clickhouse_connect.driver.client import Client
@@ -18,6 +18,7 @@ from ledger.errors import TallyError
 from ledger.settings import Settings
 
 Row = dict[str, Any]
+Given = ParamSpec("Given")
 FRESH_S = 2
 """How old an answer may be. All who look at the same view share it."""
 
@@ -76,13 +77,13 @@ def _rows(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
         raise WarehouseAway(str(error)) from error
 
 
-def guarded(page: Callable[[], None]) -> Callable[[], None]:
+def guarded(page: Callable[Given, None]) -> Callable[Given, None]:
     """A page, or its live part, that says in a sentence that the warehouse is away, and looks again by itself."""
 
     @wraps(page)
-    def whole() -> None:
+    def whole(*args: Given.args, **kwargs: Given.kwargs) -> None:
         try:
-            page()
+            page(*args, **kwargs)
         except WarehouseAway as away:
             st.info(
                 "The warehouse does not answer at the moment. The figures come back as soon as it does.",

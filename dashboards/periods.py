@@ -35,6 +35,11 @@ class Span(NamedTuple):
     def length(self) -> timedelta:
         return self.end - self.start
 
+    def whole_minutes(self) -> "Span":
+        """The minutes that this span touches."""
+        minute = timedelta(minutes=1)
+        return Span(_minute(self.start), _minute(self.end + minute))
+
 
 class Period(NamedTuple):
     """What is looked at, and what it is compared with, if anything lies before it."""
@@ -91,6 +96,10 @@ def spoken(span: Span) -> str:
     if start.date() == end.date():
         return f"{start:%-d %b %Y, %H:%M} – {end:%H:%M} UTC"
     return f"{start:%-d %b %Y, %H:%M} – {end:%-d %b, %H:%M} UTC"
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
 
 
 def _midnight(day: date) -> datetime:

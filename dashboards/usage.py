@@ -48,6 +48,11 @@ class Sums(NamedTuple):
     own_key: Decimal
     unpriced_tokens: int
 
+    @property
+    def known(self) -> Decimal | None:
+        """The spend; None where nothing has a price, which is not zero."""
+        return None if self.unpriced_tokens and not self.spend and not self.own_key else self.spend
+
 
 class Group(NamedTuple):
     name: str
@@ -116,14 +121,22 @@ def series(view: View, drawn: Span, step: int, names: Sequence[str]) -> list[Row
 
 
 def calls(view: View, order: str, most: int) -> list[Row]:
-    """The newest or the dearest calls of the period."""
-    by = {"newest": "occurred_at desc", "dearest": "billed_cost desc nulls last, occurred_at desc"}[order]
+    """The newest or the dearest calls of the period. The dearest are dear to find: they may be half a minute old."""
+    span, by, answer = view.period.now, "occurred_at desc", ask
+    if order == "dearest":
+        span, by, answer = span.whole_minutes(), "billed_cost desc nulls last, occurred_at desc", ask_slowly
     sql = (
         "select event_source, event_id, organization, occurred_at, team, model, agent, status, pricing, currency,"
         " tokens, billed_cost, list_cost, payer"
         f" from analytics.fct_calls where ({_NOW}) and {_CHOSEN} order by {by} limit {{most:UInt32}}"
     )
-    return ask(sql, most=most, **view.parameters(view.period.now))
+    return answer(sql, most=most, **view.parameters(span))
+
+
+def pace() -> int:
+    """Seconds from one look to the next: a ledger of millions is looked at less often, or looking is all it does."""
+    (row,) = ask_slowly("select sum(calls) as number from analytics.fct_usage")
+    return 2 if row["number"] < 250_000 else 5 if row["number"] < 1_000_000 else 15
 
 
 def extent() -> Span | None:

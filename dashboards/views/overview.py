@@ -1,5 +1,6 @@
 """Overview: what was spent over a period, on what, and what changed since the period before."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import streamlit as st
@@ -22,21 +23,17 @@ def page() -> None:
     if data is None:
         empty.show()
     else:
-        _live(controls.choose(data))
+        st.fragment(guarded(_live), run_every=usage.pace())(controls.choose(data))
 
 
-@st.fragment(run_every=2)
 def _live(choice: Choice) -> None:
     """Everything below the filters, at one moment, so that its figures agree."""
-    _body(choice)
-
-
-def _body(choice: Choice) -> None:
-    by_now = periods.moment()
     data = usage.extent()
     if data is None:
         st.rerun()
-    view = View(periods.resolve(choice.period, by_now, data, choice.days), choice.chosen, "team", choice.currency)
+    view = View(
+        periods.resolve(choice.period, periods.moment(), data, choice.days), choice.chosen, "team", choice.currency
+    )
     now, before = usage.totals(view)
     if not now.calls:
         _nothing_here(choice, data)
@@ -58,7 +55,7 @@ def _body(choice: Choice) -> None:
         st.subheader("Calls", anchor=False)
         order = controls.pick("Calls", controls.CALLS, "calls")
     calls.table(usage.calls(view, order, CALLS))
-    live(f"Live, {periods.spoken(view.period.now)}")
+    live(f"Live at {datetime.now(UTC):%H:%M:%S} UTC · {periods.spoken(view.period.now)}")
 
 
 def _headline(view: View, now: Sums, before: Sums) -> None:
@@ -67,9 +64,9 @@ def _headline(view: View, now: Sums, before: Sums) -> None:
     figures = [
         (
             "Spend",
-            money(now.spend, view.currency),
+            money(now.known, view.currency),
             change(now.spend, before.spend),
-            exact(now.spend, view.currency),
+            exact(now.known, view.currency),
         ),
         ("Tokens", short(now.tokens), change(now.tokens, before.tokens), count(now.tokens)),
         ("Calls", short(now.calls), change(now.calls, before.calls), count(now.calls)),
@@ -118,7 +115,7 @@ def _table(choice: Choice, view: View, groups: list[Group], all_: Sums) -> None:
         rows.append(
             (
                 link(group.name, "", choice.link() | {view.by: group.name, "by": view.by}),
-                hinted(money(now.spend, view.currency), exact(now.spend, view.currency)),
+                hinted(money(now.known, view.currency), exact(now.known, view.currency)),
                 bar(share),
                 hinted(short(now.tokens), count(now.tokens)),
                 count(now.calls),
@@ -158,19 +155,16 @@ def _what_changed(view: View, groups: list[Group]) -> None:
         return
     st.subheader("What changed", anchor=False)
     top = abs(moves[0][0])
-    columns = [
-        Column(view.by.capitalize()), Column("Moved by", "right"), Column(""), Column("From", "right wide"),
-        Column("To", "right wide"),
-    ]  # fmt: skip
     table(
-        columns,
+        [Column(view.by.capitalize()), Column("Moved by", "right"), Column("")],
         (
             (
                 group.name,
-                f"{'+' if moved > 0 else ''}{money(moved, view.currency)}",
+                hinted(
+                    f"{'+' if moved > 0 else ''}{money(moved, view.currency)}",
+                    f"from {exact(group.before.spend, view.currency)} to {exact(group.now.spend, view.currency)}",
+                ),
                 _weight(moved, top),
-                money(group.before.spend, view.currency),
-                money(group.now.spend, view.currency),
             )
             for moved, group in moves
         ),

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import streamlit as st
 
@@ -74,17 +75,20 @@ def _verification() -> None:
     if said is None:
         st.info("This ledger has not been verified yet.")
     elif said.get("difference") is None:
-        st.success(f"No difference between log, topic and warehouse{_when(said)}.", icon=":material/check_circle:")
+        counted = said.get("events", {}).get("counted", 0)
+        st.success(
+            f"{_when(said)}: no difference between log, topic and warehouse, over {count(counted)} counted events.",
+            icon=":material/check_circle:",
+        )
     else:
-        st.error(f"The first difference{_when(said)}:", icon=":material/error:")
+        st.error(f"{_when(said)}: log, topic and warehouse differ. The first difference:", icon=":material/error:")
         st.json(said["difference"])
     st.caption("It recomputes every figure from the log, with code of its own, and compares:")
     st.code("tally verify", language="bash")
 
 
-def _when(said: dict[str, object]) -> str:
-    moment = said.get("time")
-    return f", {moment}" if isinstance(moment, str) else ""
+def _when(said: dict[str, Any]) -> str:
+    return f"{datetime.fromisoformat(said['at']).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _lag() -> None:

@@ -31,7 +31,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, F
         feed.add(doubtful(datetime.now(UTC)), door="import", refused=2)
         done = build(settings)
         assert done.returncode == 0, done.stdout
-        verified = {"time": "2026-01-05T12:00:00Z", "difference": None}
+        verified = {"at": "2026-01-05T12:00:00+00:00", "events": {"counted": 3007}, "difference": None}
         (settings.home / "consumers" / "verify.json").write_text(json.dumps(verified))
         yield settings, feed
         feed.close()

@@ -89,7 +89,8 @@ class Feed:
         self._log.append(EVENTS, drafts)
         while self._partition.step():
             pass
-        self._sink.step()
+        while self._sink.step():
+            pass
 
     def close(self) -> None:
         self._store.close()

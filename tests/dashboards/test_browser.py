@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from ledger.home import announced
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, call
+from tests.dashboards.running import build, warehouse
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -161,3 +162,24 @@ def test_an_empty_ledger_fills_by_itself(page: Page, empty: Settings) -> None:
         feed.add([call("first", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1000})])
         feed.close()
         assert metric(page, "Calls") == "1"
+
+
+def test_a_warehouse_that_stops_is_a_sentence_and_heals_by_itself(page: Page, tmp_path: Path) -> None:
+    away = page.get_by_text("The warehouse does not answer at the moment.")
+    with warehouse(tmp_path) as settings:
+        feed = Feed(settings)
+        feed.begin()
+        feed.add([call("first", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1000})])
+        feed.close()
+        assert build(settings).returncode == 0
+        with ExitStack() as end:
+            url = end.enter_context(dashboards(settings))
+            page.goto(url)
+            assert metric(page, "Calls") == "1"
+            stopped = end.pop_all()
+    with stopped:
+        expect(away).to_be_visible(timeout=20_000)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        with warehouse(tmp_path):
+            assert metric(page, "Calls") == "1"
+            expect(away).to_have_count(0)

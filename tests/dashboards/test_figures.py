@@ -104,3 +104,9 @@ def test_a_span_is_spoken_as_people_do() -> None:
 
 def test_now_is_shared_by_all_who_look() -> None:
     assert timedelta(0) < periods.moment() - datetime.now(UTC) <= timedelta(seconds=2)
+
+
+def test_whole_minutes_hold_the_span() -> None:
+    assert Span(NOW + timedelta(seconds=59), NOW + timedelta(seconds=61)).whole_minutes() == Span(
+        NOW, NOW + timedelta(minutes=2)
+    )

@@ -75,6 +75,12 @@ def test_the_address_chooses_the_view(full: Full, monkeypatch: pytest.MonkeyPatc
     assert "team=support" in html(app), "the links of the table keep the filter"
 
 
+def test_unpriced_is_not_zero(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(full[0], monkeypatch, period="all", model=["in-house-7b"])
+    assert metrics(app)["Spend"] == "unpriced"
+    assert "have no price" in app.warning[0].value
+
+
 def test_an_empty_period_names_one_that_is_not(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(full[0], monkeypatch, period="range", range=["2023-01-01", "2023-01-02"])
     assert "no calls in this period" in app.info[0].value
@@ -97,7 +103,7 @@ def test_trust_adds_up(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "≠" not in shown
     assert "tokens_do_not_sum" in shown and "other_content" in shown and "in-house-7b" in shown
     assert metrics(app) == {"Not yet folded": "0", "Not yet stored": "0"}
-    assert "No difference" in app.success[0].value
+    assert "no difference" in app.success[0].value and "3,007" in app.success[0].value
 
 
 def test_a_call_shows_its_entries_and_where_it_stands(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
