@@ -25,7 +25,7 @@ def lines(file: BinaryIO) -> Iterator[Line]:
         length = len(read)
         while not read.endswith(b"\n") and (more := _read(file, MAX_LINE)):
             length += len(more)
-            read = read[:MAX_LINE] + more[-2:]
+            read = read[:MAX_LINE] + (read[-1:] + more)[-2:]  # a CR may stand before the LF
         number += 1
         content = read.removesuffix(b"\n").removesuffix(b"\r")
         length -= len(read) - len(content)

@@ -15,5 +15,6 @@ def recognised(first: bytes, name: str) -> Format:
         if one.recognises(first):
             return one
     known = "; ".join(f"{one.name}: {one.known_by}" for one in FORMATS)
-    how = "is empty" if not first else "is of no known format"
-    raise TallyError(f"{name} {how}. A file is known by its first line; what can be imported is {known}")
+    raise TallyError(
+        f"{name} is of no known format. A file is known by its first line; what can be imported is {known}"
+    )

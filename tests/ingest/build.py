@@ -1,0 +1,63 @@
+"""Imports into a log that is kept in a list."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ingest.importer import Options, Summary, import_files
+from ledger.log import Draft, Record
+from ledger.settings import Settings
+from ledger.topics import EVENTS, REJECTED, Topic
+
+HEADER = b"TIMESTAMP,ContextTokens,GeneratedTokens"
+LINE = b"2023-11-16 18:17:03.9799600,4808,10"
+
+
+class Kept:
+    """A log of which an importer needs no more than to append."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, list[Record]] = {EVENTS.name: [], REJECTED.name: []}
+
+    def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
+        there = self.records[topic.name]
+        written = [Record(draft.partition, len(there) + n, 0, *draft[1:]) for n, draft in enumerate(drafts)]
+        there += written
+        return written
+
+    @property
+    def lines(self) -> list[bytes]:
+        return [line for record in self.records[EVENTS.name] for line in record.value.split(b"\n") if line]
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines]
+
+    @property
+    def identities(self) -> list[str]:
+        return [event["id"] for event in self.events]
+
+    @property
+    def rejected(self) -> list[dict[str, Any]]:
+        values = [record.value for record in self.records[REJECTED.name]]
+        return [json.loads(line) for value in values for line in value.split(b"\n")]
+
+
+def imported(home: Path, *contents: bytes, **options: Any) -> tuple[Summary, Kept]:
+    """Import files of these contents in one call."""
+    files = []
+    for at, content in enumerate(contents):
+        files.append(home / f"file-{at}")
+        files[-1].write_bytes(content)
+    log = Kept()
+    return import_files(log, Settings(home=home), files, Options(**options)), log  # type: ignore[arg-type]
+
+
+def azure(*lines: bytes, end: bytes = b"\r\n") -> bytes:
+    return end.join((HEADER, *lines))
+
+
+def request(at: int, length: int, made: int, *blocks: int, **more: Any) -> bytes:
+    said = {"timestamp": at, "input_length": length, "output_length": made, "hash_ids": blocks} | more
+    return json.dumps(said).encode()

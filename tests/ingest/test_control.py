@@ -1,0 +1,134 @@
+"""Decisions of people: what they say on the log, and how a price book reaches everyone."""
+
+import json
+import multiprocessing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ingest.control import adopt_price_book, append_control, ensure_price_book, set_budget
+from ledger.catalogue import from_text
+from ledger.errors import TallyError
+from ledger.log import PARTITIONS, Draft, Record, partition_of, records
+from ledger.log.documents import load
+from ledger.log.embedded import EmbeddedLog
+from ledger.prices import PriceBook, opened
+from ledger.settings import Settings
+from ledger.topics import DOCUMENTS, EVENTS, PLATFORM
+from tallystick import ANY_EVENT
+
+SPAWN = multiprocessing.get_context("spawn")
+HOME = partition_of(PLATFORM)
+
+
+def book(name: str = "mine", rate: int = 1) -> PriceBook:
+    models = f"[{{id: m, prices: [{{rates: {{input: {rate}}}}}]}}]"
+    return from_text(f"{{name: {name}, currency: USD, providers: [{{id: a, models: {models}}}]}}", "the test")
+
+
+def all_records(log: EmbeddedLog) -> dict[int, list[Record]]:
+    return {partition: list(records(log, EVENTS, partition)) for partition in range(PARTITIONS)}
+
+
+def test_a_budget_is_a_decision_that_names_nobody(tmp_path: Path) -> None:
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    position = set_budget(log, settings, "acme", "user", "ann", Decimal("5.50"), "USD", 3600, "a trial", actor="bob")
+    assert position == (partition_of("acme"), 0, 0)
+    (record,) = records(log, EVENTS, position.partition)
+    event = json.loads(record.value)
+    assert ANY_EVENT.validate_json(record.value).canonical() == record.value
+    assert record.headers["organization"] == "acme" and record.headers["door"] == "control"
+    data = event["data"]
+    assert event["time"] == data["effective_at"] == data["recorded_at"] and event["source"] == "tally-cli"
+    assert data["actor"].startswith("p_") and data["body"].pop("scope").startswith("p_")
+    assert data["body"] == {"dimension": "user", "limit": "5.5", "currency": "USD", "window_s": 3600}
+    assert b"ann" not in record.value and b"bob" not in record.value
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("team", "x", Decimal(0), "USD", 60), "limit is '0': must be above zero"),
+        (("tem", "x", Decimal(1), "USD", 60), "dimension is 'tem'"),
+        (("team", "x", Decimal(1), "usd", 60), "currency is 'usd'"),
+        (("team", "x", Decimal(1), "USD", 61), "window_s is 61"),
+        (("team", "", Decimal(1), "USD", 60), "scope is ''"),
+        (("organization", "x", Decimal(1), "USD", 60), "cannot be for 'x'"),
+    ],
+)
+def test_what_cannot_be_decided_is_told(tmp_path: Path, wrong: tuple[str, str, Decimal, str, int], said: str) -> None:
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    with pytest.raises(TallyError) as error:
+        set_budget(log, settings, "acme", *wrong)
+    assert said in str(error.value) and log.end(EVENTS, partition_of("acme")) == 0
+
+
+def test_an_unknown_decision_and_the_reserved_organization_are_told(tmp_path: Path) -> None:
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    with pytest.raises(TallyError, match="is not one of the decisions"):
+        append_control(log, settings, "budget.burnt", {}, organization="acme")
+    with pytest.raises(TallyError, match="reserved"):
+        append_control(log, settings, "team.x", {}, organization=PLATFORM)
+    with pytest.raises(TallyError, match="reason"):
+        append_control(log, settings, "session.stopped", {"session": "x"}, organization="acme", reason="x" * 1001)
+
+
+def test_a_book_is_stored_recorded_and_relayed_to_every_partition(tmp_path: Path) -> None:
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    log.append(EVENTS, [Draft(partition, "x", {"organization": "x"}, b"") for partition in (0, HOME, HOME)])
+    first = adopt_price_book(log, settings, book())
+    second = adopt_price_book(log, settings, book(rate=2), "they went up")
+    assert (first.new, first.position, second.position) == (True, (HOME, 2, 0), (HOME, 3, 0))
+    packed = load(log, second.document)
+    assert packed and opened(packed) == book(rate=2)
+    one, two = all_records(log)[HOME][2:]
+    assert "relay_of" not in one.headers and json.loads(two.value)["data"]["reason"] == "they went up"
+    for partition, found in all_records(log).items():
+        if partition == HOME:
+            continue
+        relays = [record for record in found if record.key == PLATFORM]
+        assert [(record.value, record.headers["organization"]) for record in relays] == [
+            (one.value, PLATFORM), (two.value, PLATFORM),
+        ]  # fmt: skip
+        assert [(record.headers["relay_of"], record.headers["relay_after"]) for record in relays] == [
+            (f"{HOME}:2", ""), (f"{HOME}:3", f"{HOME}:2"),
+        ]  # fmt: skip
+
+
+def test_the_book_in_force_changes_nothing(tmp_path: Path) -> None:
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    first = adopt_price_book(log, settings, book())
+    adopt_price_book(log, settings, book("other"))
+    again = adopt_price_book(log, settings, book())
+    assert again == (first.position, first.document, False)
+    assert log.end(EVENTS, HOME) == 2 and log.end(DOCUMENTS, 0) == 2
+    adopt_price_book(log, settings, book(rate=2))
+    back = adopt_price_book(log, settings, book())
+    assert back.new and log.end(EVENTS, HOME) == 4 and log.end(DOCUMENTS, 0) == 3
+
+
+def _ensure(home: Path) -> None:
+    ensure_price_book(EmbeddedLog(home), Settings(home=home))
+
+
+def test_a_new_home_gets_the_catalogue_once(tmp_path: Path) -> None:
+    starts = [SPAWN.Process(target=_ensure, args=(tmp_path,)) for _ in range(3)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+    found = all_records(EmbeddedLog(tmp_path))
+    assert {len(records) for records in found.values()} == {1}
+    assert json.loads(found[0][0].value)["data"]["body"]["name"] == "genai-prices"
+
+
+def test_a_relay_that_cannot_be_made_leaves_no_original(tmp_path: Path) -> None:
+    log = EmbeddedLog(tmp_path)
+
+    def fails(original: Record) -> list[Draft]:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        log.append_relayed(EVENTS, Draft(0, "x", {}, b"x"), fails)
+    assert log.end(EVENTS, 0) == 0
