@@ -20,8 +20,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS rows (partition INTEGER, key TEXT, value TEXT, due_us INTEGER,
     PRIMARY KEY (partition, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS rows_due ON rows (partition, due_us) WHERE due_us IS NOT NULL;
-CREATE TABLE IF NOT EXISTS identities (identity BLOB PRIMARY KEY, content BLOB, offset INTEGER, at INTEGER)
-    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identities (partition INTEGER, identity BLOB, content BLOB, offset INTEGER, at INTEGER,
+    PRIMARY KEY (partition, identity)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER, digest TEXT);
 """
 
@@ -73,14 +73,17 @@ class Store:
         due = self._db.execute("SELECT due_us, key FROM rows WHERE partition = ? AND due_us NOT NULL", (partition,))
         return Rows(load, [(at, tuple(json.loads(key))) for at, key in due])
 
-    def known(self, identities: Iterable[bytes]) -> dict[bytes, First]:
-        """Those of the identities that were taken before."""
+    def known(self, partition: int, identities: Iterable[bytes]) -> dict[bytes, First]:
+        """Those of the identities that were taken before in this partition."""
         asked = list(identities)
         taken: dict[bytes, First] = {}
         for start in range(0, len(asked), VARIABLES):
             some = asked[start : start + VARIABLES]
             marks = ",".join("?" * len(some))
-            found = self._db.execute(f"SELECT * FROM identities WHERE identity IN ({marks})", some)
+            found = self._db.execute(
+                f"SELECT identity, content, offset, at FROM identities WHERE partition = ? AND identity IN ({marks})",
+                [partition, *some],
+            )
             taken.update((identity, First(*first)) for identity, *first in found)
         return taken
 
@@ -104,7 +107,8 @@ class Store:
                         (partition, name, json.dumps(row.value), row.due_us),
                     )
             self._db.executemany(
-                "INSERT INTO identities VALUES (?, ?, ?, ?)", [(one, *first) for one, first in taken.items()]
+                "INSERT INTO identities VALUES (?, ?, ?, ?, ?)",
+                [(partition, one, *first) for one, first in taken.items()],
             )
             self._db.execute("REPLACE INTO positions VALUES (?, ?, ?)", (partition, last.offset + 1, last.digest()))
         point("worker.after_transaction")

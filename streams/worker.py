@@ -60,7 +60,7 @@ class Partition:
             return False
         parsed = [parse(record) for record in records]
         identities = {event.identity for _, events in parsed for event in events if event.identity}
-        before = self._store.known(identities)
+        before = self._store.known(self._number, identities)
         known = dict(before)
         derived = [said for one in parsed for said in fold(one, self._rows, known, self._documents)]
         taken = {identity: first for identity, first in known.items() if identity not in before}

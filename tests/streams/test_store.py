@@ -11,7 +11,7 @@ from ledger.errors import LogDamaged
 from ledger.log import Draft, Record, records
 from ledger.log.documents import store as store_document
 from ledger.log.embedded import EmbeddedLog
-from ledger.topics import DERIVED, EVENTS
+from ledger.topics import DERIVED, ENTRIES, EVENTS
 from streams.replay import replay
 from streams.store import Store
 from streams.worker import Partition
@@ -88,6 +88,21 @@ def test_a_log_that_was_cut_or_altered_is_noticed(tmp_path: Path) -> None:
     log._recorded.execute("DELETE FROM tally_events WHERE id = (SELECT max(id) FROM tally_events)")
     with pytest.raises(LogDamaged, match="no longer holds"):
         Partition(0, log, Store(tmp_path))
+
+
+def test_partitions_share_no_identity(tmp_path: Path) -> None:
+    """What concerns everyone stands in each partition, under one identity, and is applied in each."""
+    log = EmbeddedLog(tmp_path)
+    store_document(log, DIGEST, PACKED)
+    relay = {"relay_of": "2:0", "relay_after": ""}
+    some = [record(0, adopt(), partition=one, **relay) for one in (0, 1)]
+    some += [record(1, call("a"), partition=one) for one in (0, 1)]
+    log.append(EVENTS, [Draft(one.partition, one.key, one.headers, one.value) for one in some])
+    store = Store(tmp_path)
+    for partition in (0, 1):
+        assert Partition(partition, log, store).step()
+        (_, entries) = records(log, ENTRIES, partition)
+        assert b'"outcome":"counted"' in entries.value and b'"pricing":"priced"' in entries.value
 
 
 def test_something_due_makes_a_tick(tmp_path: Path) -> None:
