@@ -1,6 +1,7 @@
 """The chart over time. A picture may use floats; the figures beside it do not."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import altair as alt
 import streamlit as st
@@ -12,6 +13,7 @@ from dashboards.theme import COLOURS
 from dashboards.usage import OTHER, View
 
 MOST = 8
+DAY = timedelta(days=1)
 
 
 def over_time(view: View, data: Span, names: Sequence[str], show: str) -> None:
@@ -19,28 +21,36 @@ def over_time(view: View, data: Span, names: Sequence[str], show: str) -> None:
     drawn = Span(max(view.period.now.start, data.start), min(view.period.now.end, data.end))
     size = periods.step(drawn)
     named = list(names[:MOST])
-    order = [*named, OTHER] if len(names) > MOST else named
-    colours = [*COLOURS[: len(named)], *COLOURS[-1:] * (len(order) > len(named))]
-    tables.legend(order, colours)
-    rank = {name: place for place, name in enumerate(order)}
-    bars = [
-        row | {"start": row["start"] * 1000, "end": (row["start"] + size) * 1000, "rank": rank[row["name"]]}
-        for row in usage.series(view, drawn, size, named)
-    ]
-    if not bars:
+    rows = usage.series(view, drawn, size, named)
+    if not rows:
         return
+    others = any(row["name"] == OTHER for row in rows)
+    order = [*named, OTHER] if others else named
+    colours = [*COLOURS[: len(named)], *COLOURS[-1:] * others]
+    tables.legend(order, colours)
+    bars = [
+        row
+        | {
+            "from": f"{datetime.fromtimestamp(row['start'], UTC):%-d %b %Y, %H:%M:%S}",
+            "start": row["start"] * 1000,
+            "end": (row["start"] + size) * 1000,
+            "rank": order.index(row["name"]),
+        }
+        for row in rows
+    ]
+    axis = alt.Axis(format="%H:%M" if drawn.length <= DAY else "%-d %b", grid=False, tickCount=8, labelOverlap=True)
     form = f"{SIGNS.get(view.currency, '')},.4~f" if show == "spend" else ",.3~s"
     chart = (
         alt.Chart({"values": bars})
         .mark_bar(binSpacing=1)
         .encode(
-            x=alt.X("start:T", title=None, axis=alt.Axis(grid=False, tickCount=8, labelOverlap=True)),
+            x=alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=axis),
             x2=alt.X2("end:T"),
             y=alt.Y(f"sum({show}):Q", title=None, stack="zero", axis=alt.Axis(format=form, tickCount=4)),
             color=alt.Color("name:N", scale=alt.Scale(domain=order, range=colours), legend=None),
             order=alt.Order("rank:Q"),
             tooltip=[
-                alt.Tooltip("start:T", title="From", format="%d %b %Y, %H:%M:%S"),
+                alt.Tooltip("from:N", title="From, UTC"),
                 alt.Tooltip("name:N", title=view.by.capitalize()),
                 alt.Tooltip("spend:Q", title=f"Spend, {view.currency}", format=",.6~f"),
                 alt.Tooltip("tokens:Q", title="Tokens", format=","),
