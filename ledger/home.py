@@ -45,10 +45,12 @@ def only_one(home: Path, part: str) -> Iterator[None]:
                 f"the {part} of {home} already runs in another process: stop that one, "
                 "or set TALLY_HOME to another folder"
             ) from None
+        said = home / "run" / f"{part}.json"
+        said.unlink(missing_ok=True)  # of one that was killed
         try:
             yield
         finally:
-            (home / "run" / f"{part}.json").unlink(missing_ok=True)
+            said.unlink(missing_ok=True)
 
 
 def runs(home: Path, part: str) -> bool:

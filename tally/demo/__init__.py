@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from heapq import heappop, heappush
+from itertools import cycle
 from random import Random
 from threading import Event as Signal
 
@@ -25,7 +26,7 @@ from tally.demo.organization import BUDGETS, LATE_PRICE, LATE_PRICE_DAYS, NAME, 
 MONTH = timedelta(days=30)
 BETWEEN_S = 1.1
 """Mean time between the beginnings of two live sessions."""
-AGENT_S, MISHAP_S = 90, 240
+AGENT_S, MISHAP_S = 90, 60
 """How often a live agent begins (every other one gets stuck), and something else goes wrong."""
 
 Progress = Callable[[int, int], None]
@@ -87,8 +88,8 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
     chance = Random()
     source = f"demo-live-{uuid.uuid4().hex[:8]}"
     waiting: list[tuple[str, int, Event]] = []
-    began, agent, mishap, number = 0.0, time.monotonic(), time.monotonic() + MISHAP_S, 0
-    stuck = False
+    began, agent, mishap, number = 0.0, time.monotonic(), time.monotonic() + 10, 0
+    stuck, mishaps = False, cycle((_ahead, dict, _broken))
     while not stop.wait(0.4):
         clock = time.monotonic()
         while began <= clock:
@@ -107,12 +108,15 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
         come = [heappop(waiting)[2] for _ in range(len(waiting)) if waiting[0][0] <= now]
         if come and mishap <= clock:
             mishap = clock + MISHAP_S
-            come += _mishaps(come[-1], chance)
+            come.append(next(mishaps)(come[-1]))
         append(batch, entrance, come)
 
 
-def _mishaps(event: Event, chance: Random) -> list[Event]:
-    """One of: sent twice; sent by a clock that is two hours ahead; no event at all."""
-    ahead = (datetime.fromisoformat(event["time"]) + timedelta(hours=2)).isoformat(timespec="milliseconds")
-    broken = event | {"id": event["id"] + "-broken", "data": event["data"] | {"latency_ms": -1}}
-    return [chance.choice([event, event | {"id": event["id"] + "-ahead", "time": ahead}, broken])]
+def _ahead(event: Event) -> Event:
+    """From a clock that is two hours ahead."""
+    time = (datetime.fromisoformat(event["time"]) + timedelta(hours=2)).isoformat(timespec="milliseconds")
+    return event | {"id": event["id"] + "-ahead", "time": time}
+
+
+def _broken(event: Event) -> Event:
+    return event | {"id": event["id"] + "-broken", "data": event["data"] | {"latency_ms": -1}}
