@@ -14,6 +14,7 @@ def main() -> None:
     """Run ``tally``: exit 0 is fine, 1 a check that failed, 2 bad input, 70 a defect of ours, 130 Ctrl-C."""
     lifeline.hold()
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts start background jobs with it ignored
     try:
         app(prog_name="tally")
     except Exception:  # noqa: BLE001 whatever it is, it ends with the exit code of a defect

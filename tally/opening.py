@@ -10,14 +10,14 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 
 
-def settings() -> Settings:
-    """The settings of the environment. TallyError where a variable has no possible value."""
+def settings(*, organization: str | None = None) -> Settings:
+    """The settings of the environment, and what an option says instead. TallyError where one is impossible."""
     try:
-        return Settings()
+        return Settings() if organization is None else Settings(organization=organization)
     except ValidationError as error:
         first = error.errors()[0]
         name = "TALLY_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise TallyError(f"the environment variable {name} is {first['input']!r}: {first['msg']}") from None
+        raise TallyError(f"the setting {name} is {first['input']!r}: {first['msg']}") from None
 
 
 @contextmanager

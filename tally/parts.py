@@ -69,7 +69,7 @@ class Child:
         """Wait until the part has announced itself, and return what it said."""
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
-            self.check()
+            self.check("did not start")
             facts = said(self._settings.home, self.part.name)
             if facts is not None and facts["pid"] == self._process.pid:
                 return facts
@@ -79,15 +79,15 @@ class Child:
     def lives(self) -> bool:
         return self._process.poll() is None
 
-    def check(self) -> None:
+    def check(self, what: str = "stopped") -> None:
         """Failure, with its reason, where the part is no more."""
         if (code := self._process.poll()) is not None:
-            raise Failure(self._reason(code), 2 if code == 2 else 1)
+            raise Failure(self._reason(code, what), 2 if code == 2 else 1)
 
     def finished(self) -> None:
         """Wait for a part that ends by itself. Failure where it failed."""
         if (code := self._process.wait()) != 0:
-            raise Failure(self._reason(code), 2 if code == 2 else 1)
+            raise Failure(self._reason(code, "failed"), 2 if code == 2 else 1)
 
     def stop(self) -> None:
         """End the part cleanly; kill it, and what it started, if it takes too long."""
@@ -98,11 +98,11 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def _reason(self, code: int) -> str:
+    def _reason(self, code: int, what: str) -> str:
         with self.log.open(errors="replace") as file:
             last = deque((line.rstrip() for line in file if line.strip()), maxlen=12)
         if code == 2 and last:  # it said so in a sentence of its own
-            return f"the {self.part.called} stopped: {last[-1]}"
+            return f"the {self.part.called} {what}: {last[-1]}"
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         lines = "".join(f"\n  {self.part.name} | {line}" for line in last)
         return f"the {self.part.called} ended {how}; the last lines of {self.log}:{lines or ' (none)'}"
@@ -121,7 +121,8 @@ class Joined:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    named = json.loads(settings.model_dump_json(exclude_none=True)) | {"home": str(settings.home.resolve())}
+    named = json.loads(settings.model_dump_json(exclude_none=True, exclude_unset=True))
+    named["home"] = str(settings.home.resolve())
     return (
         dict(os.environ)
         | {f"TALLY_{name.upper()}": str(value) for name, value in named.items()}

@@ -1,20 +1,17 @@
 """How far each stage has come, by partition."""
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ledger.log import PARTITIONS, Log
 from ledger.settings import Settings
 from ledger.topics import ENTRIES, EVENTS, Topic
 from tally.presence import ready
 
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
-
 
 @dataclass(frozen=True)
 class Reached:
-    """Next offsets of ``tally.events`` in one partition. ``stored`` is None while no warehouse answers."""
+    """Next offsets of ``tally.events`` in one partition. ``stored`` is None while no sink runs."""
 
     partition: int
     recorded: int
@@ -36,25 +33,18 @@ def folded(log: Log, partition: int, topic: Topic = ENTRIES) -> int:
     return int(log.read(topic, partition, end - 1, max_bytes=1)[0].headers["cause_offset"]) + 1
 
 
-def stored(client: "Client", topic: Topic) -> dict[int, int]:
-    """The next offset of ``tally.events`` whose consequences on this derived topic the warehouse lacks."""
-    from warehouse.sink import stored as last_stored
-
-    return {partition: last + 1 for partition, last in last_stored(client, topic).items()}
-
-
-def warehouse_answers(settings: Settings) -> bool:
-    """Whether there is a warehouse to ask."""
-    return settings.warehouse is not None or ready(settings, "warehouse") is not None
+def stored(settings: Settings, topic: Topic = ENTRIES) -> dict[int, int] | None:
+    """The next offset of ``tally.events`` whose consequences on this topic the sink has yet to store; None while
+    no sink runs."""
+    if ready(settings, "sink") is None:
+        return None
+    last = json.loads((settings.home / "consumers" / "sink.json").read_text()).get(topic.name, {})
+    return {int(partition): offset + 1 for partition, offset in last.items()}
 
 
 def reached(settings: Settings, log: Log) -> list[Reached]:
     """Every partition that holds something."""
-    there: dict[int, int] | None = None
-    if warehouse_answers(settings):
-        from warehouse.client import connect
-
-        there = stored(connect(settings), ENTRIES)
+    there = stored(settings)
     found: list[Reached] = []
     for partition in range(PARTITIONS):
         if recorded := log.end(EVENTS, partition):

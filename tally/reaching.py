@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from rich.progress import Progress
+
 from ledger.log import PARTITIONS, Log
 from ledger.settings import Settings
-from ledger.topics import DERIVED, EVENTS
+from ledger.topics import DERIVED, EVENTS, Topic
 from tally import models
 from tally.joining import needing
 from tally.opening import opened
 from tally.output import progress, step
 from tally.parts import Child, Joined, storing
 from tally.positions import folded, stored
-from warehouse.client import connect
 
 POLL_S = 0.2
 
@@ -38,10 +39,25 @@ def wait_for_folds(log: Log, running: Sequence[Child | Joined]) -> None:
 def wait_for_sink(settings: Settings, log: Log, running: Sequence[Child | Joined]) -> None:
     """Wait until the warehouse holds what follows from the log as it stands now."""
     wait_for_folds(log, running)
-    client = connect(settings)
     for topic in DERIVED:
         ends = {partition: folded(log, partition, topic) for partition in range(PARTITIONS)}
-        _wait(f"storing {topic.name}", ends, running, partial(stored, client, topic))
+        _wait(f"storing {topic.name}", ends, running, partial(_stored, settings, topic))
+
+
+def _stored(settings: Settings, topic: Topic) -> dict[int, int]:
+    return stored(settings, topic) or {}
+
+
+def following(shown: Progress, doing: str, running: Sequence[Child | Joined]) -> Callable[[int, int], None]:
+    """Shows how far the work is, and ends it where a part that it needs has died."""
+    task = shown.add_task(doing, total=None)
+
+    def follow(done: int, total: int) -> None:
+        shown.update(task, completed=done, total=total)
+        for part in running:
+            part.check()
+
+    return follow
 
 
 def _wait(
@@ -51,13 +67,11 @@ def _wait(
     reached: Callable[[], Mapping[int, int]],
 ) -> None:
     with progress() as shown:
-        task = shown.add_task(doing, total=sum(ends.values()))
-        while True:
+        follow = following(shown, doing, running)
+        done: dict[int, int] = {}
+        while done != ends:
             at = reached()
             done = {partition: min(at.get(partition, 0), end) for partition, end in ends.items()}
-            shown.update(task, completed=sum(done.values()))
-            if done == ends:
-                return
-            for part in running:
-                part.check()
-            time.sleep(POLL_S)
+            follow(sum(done.values()), sum(ends.values()))
+            if done != ends:
+                time.sleep(POLL_S)

@@ -7,15 +7,15 @@ from ledger.log import Log
 from ledger.settings import Settings
 from tally.output import out, size, table
 from tally.parts import LASTING
-from tally.positions import reached, warehouse_answers
+from tally.positions import reached
 from tally.presence import lives, ready
 
 PAGES = ("overview", "trust")
 
 
 def state(settings: Settings, log: Log) -> dict[str, Any]:
-    """Parts, links to the pages, positions summed over the partitions (``stored`` is null while no warehouse
-    answers), and bytes on disk."""
+    """Parts, links to the pages, positions summed over the partitions (``stored`` is null while no sink
+    runs), and bytes on disk."""
     parts = {part.name: _part(settings, part.name) for part in LASTING}
     url = parts["dashboards"].get("url")
     at = reached(settings, log)
@@ -26,7 +26,7 @@ def state(settings: Settings, log: Log) -> dict[str, Any]:
         "records": {
             "recorded": sum(one.recorded for one in at),
             "folded": sum(one.folded for one in at),
-            "stored": sum(one.stored or 0 for one in at) if warehouse_answers(settings) else None,
+            "stored": sum(one.stored or 0 for one in at) if parts["sink"]["state"] == "runs" else None,
             "behind": sum(one.behind for one in at),
         },
         "bytes": {name: _bytes(settings.home / name) for name in ("log", "warehouse", "logs")},
@@ -35,7 +35,7 @@ def state(settings: Settings, log: Log) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> None:
     """The same for people."""
-    out.print(f"[bold]{found['home']}[/]\n")
+    out.print(found["home"], style="bold", markup=False)
     shown = table("part", "state", "address", "user", "password")
     for name, part in found["parts"].items():
         shown.add_row(name, part["state"], *(part.get(key, "") for key in ("url", "user", "password")))
@@ -43,7 +43,7 @@ def show(found: dict[str, Any]) -> None:
     for page, link in found["pages"].items():
         out.print(f"{page}: {link}")
     records = found["records"]
-    stored = "the warehouse does not run" if records["stored"] is None else f"{records['stored']:,} stored"
+    stored = "no sink runs to store them" if records["stored"] is None else f"{records['stored']:,} stored"
     out.print(f"records: {records['recorded']:,} on the log, {records['folded']:,} folded, {stored}")
     out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
 

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from rich.markup import escape
+
 from ledger.home import only_one
 from ledger.log import Log
 from ledger.settings import Settings
@@ -55,5 +57,5 @@ def _tell_addresses(settings: Settings) -> None:
     warehouse = ready(settings, "warehouse")
     if warehouse:
         out.print(f"[bold]Warehouse[/]   {warehouse['url']} (user and password: tally status)")
-    out.print("[bold]Data[/]        " + str(settings.home.resolve()))
+    out.print(f"[bold]Data[/]        {escape(str(settings.home.resolve()))}")
     out.print('\nIn another terminal: tally status · tally sql "select …" · tally verify. Ctrl-C stops all.')

@@ -35,25 +35,15 @@ def set_(
     from tally.opening import opened, settings
     from tally.reading import amount, pair, seconds
 
-    chosen = settings()
+    chosen = settings(organization=organization)
     dimension, name = pair(scope, "--scope")
     limited, window_s = amount(limit, "--limit"), seconds(window, "--window")
     with opened(chosen, new=True) as log:
-        record = set_budget(
-            log,
-            chosen,
-            organization or chosen.organization,
-            dimension,
-            name,
-            limited,
-            currency,
-            window_s,
-            reason,
+        partition, offset, _ = set_budget(
+            log, chosen, chosen.organization, dimension, name, limited, currency, window_s, reason
         )
-    where = {"partition": record.partition, "offset": record.offset}
+    said = {"dimension": dimension, "scope": name, "limit": limited, "currency": currency, "window_s": window_s}
     if as_json:
-        tell({"dimension": dimension, "scope": name, "limit": limited, "currency": currency} | where)
+        tell(said | {"organization": chosen.organization, "partition": partition, "offset": offset})
     else:
-        out.print(
-            f"{dimension} {name}: {limited} {currency} in {window}, from {where['partition']}:{where['offset']} on"
-        )
+        out.print(f"{dimension} {name}: {limited} {currency} in {window}, from {partition}:{offset} on", markup=False)

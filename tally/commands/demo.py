@@ -16,6 +16,7 @@ def demo(context: typer.Context) -> None:
     Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part died (its reason is told), 2 home or port is taken."""
     if context.invoked_subcommand:
         return
+    from ledger.log import Log
     from tally.demo import fill
     from tally.opening import settings
     from tally.output import progress
@@ -23,9 +24,13 @@ def demo(context: typer.Context) -> None:
     from tally.up import run
 
     chosen = settings()
-    with progress() as shown:
-        pass
-    run(chosen, fill=lambda log: fill(log, chosen, shown), also=(FEED,))
+
+    def filled(log: Log) -> None:
+        with progress() as shown:
+            task = shown.add_task("filling a month of history", total=None)
+            fill(log, chosen, lambda done, total: shown.update(task, completed=done, total=total))
+
+    run(chosen, fill=filled, also=(FEED,))
 
 
 @app.command()
@@ -35,3 +40,17 @@ def feed() -> None:
     Example: tally demo feed
 
     Exit codes: 0 stopped, 2 where there is no log."""
+    import signal
+    import threading
+
+    from ledger.home import announce, only_one
+    from tally.demo import feed as live
+    from tally.opening import opened, settings
+
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    chosen = settings()
+    with opened(chosen) as log, only_one(chosen.home, "feed"):
+        announce(chosen.home, "feed")
+        live(log, chosen, stopping)

@@ -23,4 +23,29 @@ def import_(
 
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
 
-    Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong."""
+    Example: tally import conversation.jsonl --set model=kimi-k2 --pace 60
+
+    Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong, 130 interrupted
+    (what was imported stays; importing again adds the rest)."""
+    from ingest.importer import Options, import_files, moment, outcomes_of
+    from tally.importing import show, summed
+    from tally.joining import needing
+    from tally.opening import opened, settings
+    from tally.output import progress, tell
+    from tally.parts import STREAMS
+    from tally.reaching import following
+
+    chosen = settings(organization=organization)
+    options = Options(source, sets or (), moment(start) if start else None, pace)
+    with opened(chosen, new=True) as log, needing(chosen, [STREAMS]) as running:
+        with progress() as shown:
+            summary = import_files(log, chosen, files, options, following(shown, "reading", running))
+            outcomes = None
+            if summary.interrupted is None:
+                outcomes = outcomes_of(log, summary.appended, following(shown, "folding", running))
+        if as_json:
+            tell(summed(summary, outcomes))
+        else:
+            show(summary, outcomes)
+        if summary.interrupted is not None:
+            raise summary.interrupted

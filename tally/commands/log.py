@@ -52,7 +52,7 @@ def positions(as_json: AsJson = False) -> None:
 
     Example: tally log positions
 
-    Exit codes: 0 fine, 2 where there is no log. STORED is empty while the warehouse does not run."""
+    Exit codes: 0 fine, 2 where there is no log. STORED is empty while no sink runs."""
     from tally.opening import opened, settings
     from tally.positions import reached
 

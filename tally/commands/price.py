@@ -20,6 +20,7 @@ def adopt(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="A book in YAML or JSON (docs/prices.md).")
     ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; it stays on the log.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Price what comes from here on by this book; without a file, by the installed catalogue of genai-prices.
@@ -34,8 +35,11 @@ def adopt(
     book = catalogue.from_file(file) if file else catalogue.genai_prices()
     chosen = settings()
     with opened(chosen, new=True) as log:
-        digest = adopt_price_book(log, chosen.home, book)
+        adopted = adopt_price_book(log, chosen, book, reason)
+    partition, offset, _ = adopted.position
     if as_json:
-        tell({"name": book.name, "document": digest, "origin": book.origin})
+        said = {"name": book.name, "origin": book.origin, "document": adopted.document, "new": adopted.new}
+        tell(said | {"partition": partition, "offset": offset})
     else:
-        out.print(f"{book.name} ({book.origin}) adopted: document {digest}")
+        what = "adopted" if adopted.new else "is in force already"
+        out.print(f"{book.name} ({book.origin}) {what}: document {adopted.document}", markup=False)

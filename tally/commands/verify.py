@@ -6,10 +6,32 @@ import typer
 
 
 def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Recompute counts, tokens and costs from the log and compare them with the topic and the warehouse.
+    """Recompute counts, tokens and costs from the log, and compare them with the topic and the warehouse.
 
-    It shares no code with the folds. It starts what it needs and stops it again, or joins what runs.
+    It shares no code with the folds. It compares at the positions that folds and sink had reached when it began.
+    Where nothing runs, what is needed is started, brought up to the log's end, and stopped again.
 
     Example: tally verify --json
 
     Exit codes: 0 everything equals, 1 a difference (the first one is told), 2 there is no log."""
+    from audit.report import rendered
+    from audit.verify import verify as compare
+    from tally.joining import needing
+    from tally.opening import opened, settings
+    from tally.output import out, progress, tell
+    from tally.parts import Child, storing
+    from tally.reaching import following, wait_for_sink
+    from warehouse.client import connect
+
+    chosen = settings()
+    with opened(chosen) as log, needing(chosen, storing(chosen)) as running:
+        if any(isinstance(part, Child) for part in running):
+            wait_for_sink(chosen, log, running)
+        with progress() as shown:
+            report = compare(chosen, log, connect(chosen), following(shown, "recomputing", running))
+    if as_json:
+        tell(report.as_json())
+    else:
+        out.print(rendered(report))
+    if report.difference is not None:
+        raise typer.Exit(1)

@@ -14,6 +14,21 @@ from ledger.settings import Settings
 from tally.parts import Part
 
 ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "tally"]
+
+
+def home_environment(more: dict[str, str]) -> dict[str, str]:
+    path = f"{ROOT / 'sdk'}{os.pathsep}{ROOT}"
+    return os.environ | {"PYTHONPATH": path, "COLUMNS": "120", "NO_COLOR": "1"} | more
+
+
+def tally(*arguments: str, stdin: str | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own."""
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=ROOT, env=home_environment(environment), input=stdin, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+
 
 FAKE = """
 import os, signal, sys, threading

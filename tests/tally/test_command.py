@@ -1,6 +1,5 @@
 """The command: its help teaches, its errors are sentences, and how it ends."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tally.commands import app
-from tests.tally.conftest import ROOT
+from tests.tally.conftest import COMMAND, ROOT, home_environment, tally
 
 COMMANDS = [
     "up", "demo", "demo feed", "import", "status", "sql", "verify", "log topics", "log positions", "log events",
@@ -31,19 +30,6 @@ REPORTING = [
 ]
 
 
-def tally(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "tally", *arguments],
-        cwd=ROOT, env=_environment(environment), capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
-
-
-def _environment(more: dict[str, str]) -> dict[str, str]:
-    path = f"{ROOT / 'sdk'}{os.pathsep}{ROOT}"
-    return os.environ | {"PYTHONPATH": path, "COLUMNS": "120", "NO_COLOR": "1"} | more
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches(command: str) -> None:
     done = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "120"})
@@ -61,7 +47,7 @@ def test_help_imports_nothing_heavy() -> None:
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=_environment({}), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=home_environment({}), capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
@@ -79,7 +65,7 @@ def test_a_wrong_command_or_option_exits_2(tmp_path: Path) -> None:
 def test_a_setting_without_sense_is_named(tmp_path: Path) -> None:
     done = tally("status", TALLY_HOME=str(tmp_path), TALLY_DASHBOARDS_PORT="many")
     assert done.returncode == 2
-    assert done.stderr.startswith("the environment variable TALLY_DASHBOARDS_PORT is 'many'")
+    assert done.stderr.startswith("the setting TALLY_DASHBOARDS_PORT is 'many'")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -94,8 +80,8 @@ def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "tally", "log", "topics"], cwd=ROOT, timeout=60, check=False, text=True,
-            env=_environment({"TALLY_HOME": str(_with_log(tmp_path))}), stdout=full, stderr=subprocess.PIPE,
+            [*COMMAND, "log", "topics"], cwd=ROOT, timeout=60, check=False, text=True,
+            env=home_environment({"TALLY_HOME": str(_with_log(tmp_path))}), stdout=full, stderr=subprocess.PIPE,
         )  # fmt: skip
     assert done.returncode == 2
     assert "the disk is full" in done.stderr and "Traceback" not in done.stderr
@@ -104,8 +90,8 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_a_reader_that_has_enough_is_no_failure(tmp_path: Path) -> None:
     home = _with_log(tmp_path)
     running = subprocess.Popen(
-        [sys.executable, "-m", "tally", "log", "events", "--topic", "documents", "--json"],
-        cwd=ROOT, env=_environment({"TALLY_HOME": str(home)}), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*COMMAND, "log", "events", "--topic", "documents", "--json"],
+        cwd=ROOT, env=home_environment({"TALLY_HOME": str(home)}), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert running.stdout and running.stderr
     running.stdout.close()
@@ -116,8 +102,8 @@ def test_a_reader_that_has_enough_is_no_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_leave_no_traceback(tmp_path: Path, number: signal.Signals, code: int) -> None:
     running = subprocess.Popen(
-        [sys.executable, "-m", "tally", "log", "events", "--topic", "documents", "--follow"],
-        cwd=ROOT, env=_environment({"TALLY_HOME": str(_with_log(tmp_path))}), stdout=subprocess.PIPE,
+        [*COMMAND, "log", "events", "--topic", "documents", "--follow"],
+        cwd=ROOT, env=home_environment({"TALLY_HOME": str(_with_log(tmp_path))}), stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert running.stdout and running.stdout.readline()

@@ -35,7 +35,7 @@ def test_parts_start_in_order_and_stop_in_the_reverse(settings: Settings, fake: 
 def test_a_part_that_refuses_says_why_in_its_own_sentence(settings: Settings, fake: Fake) -> None:
     with pytest.raises(Failure) as refused, needing(settings, [fake("a"), fake("b", "refuses")]):
         pytest.fail("it must not start")
-    assert str(refused.value) == "the part b stopped: TALLY_PORT 1234 is taken: choose another"
+    assert str(refused.value) == "the part b did not start: TALLY_PORT 1234 is taken: choose another"
     assert refused.value.exit_code == 2
     assert lines(settings.home / "stopped") == ["a"]
 

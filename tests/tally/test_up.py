@@ -69,7 +69,7 @@ def test_a_part_that_refuses_to_start_stops_the_whole_with_its_sentence(settings
     up = process(UP.format(how="refuses"))
     _, errors = up.communicate(timeout=20)
     assert up.returncode == 2
-    assert errors.splitlines()[-1] == "the part dashboards stopped: TALLY_PORT 1234 is taken: choose another"
+    assert errors.splitlines()[-1] == "the part dashboards did not start: TALLY_PORT 1234 is taken: choose another"
 
 
 def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
