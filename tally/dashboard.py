@@ -41,12 +41,13 @@ def _port(wanted: int) -> int:
 def _streamlit(port: int) -> None:
     from streamlit.web import bootstrap
 
-    options = {
+    from dashboards.theme import OPTIONS
+
+    options = {name.replace(".", "_"): value for name, value in OPTIONS.items()} | {
         "server_headless": True,
         "server_address": HOST,
         "server_port": port,
         "server_fileWatcherType": "none",
-        "browser_gatherUsageStats": False,
         "global_developmentMode": False,
         "logger_hideWelcomeMessage": True,
     }

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from heapq import heappop, heappush
@@ -89,7 +89,8 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
     source = f"demo-live-{uuid.uuid4().hex[:8]}"
     waiting: list[tuple[str, int, Event]] = []
     began, agent, mishap, number = 0.0, time.monotonic(), time.monotonic() + 10, 0
-    stuck, mishaps = False, cycle((_ahead, dict, _broken))
+    stuck = False
+    mishaps: Iterator[Callable[[Event], Event]] = cycle((_ahead, lambda event: event, _broken))
     while not stop.wait(0.4):
         clock = time.monotonic()
         while began <= clock:
