@@ -10,7 +10,7 @@ from tally.parts import LASTING
 from tally.positions import reached
 from tally.presence import lives, ready
 
-PAGES = ("overview", "trust")
+PAGES = {"overview": "", "trust": "trust"}
 
 
 def state(settings: Settings, log: Log) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def state(settings: Settings, log: Log) -> dict[str, Any]:
     return {
         "home": str(settings.home.resolve()),
         "parts": parts,
-        "pages": {page: f"{url}/{page}" for page in PAGES} if url else {},
+        "pages": {page: f"{url}/{path}" for page, path in PAGES.items()} if url else {},
         "records": {
             "recorded": sum(one.recorded for one in at),
             "folded": sum(one.folded for one in at),
