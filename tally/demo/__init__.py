@@ -86,7 +86,8 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
     entrance = door(settings.home, whose)
     batch = Batch(log, Envelope(whose, "demo", "demo"), entrance.key)
     chance = Random()
-    source = f"demo-live-{uuid.uuid4().hex[:8]}"
+    incarnation = uuid.uuid4().hex[:8]
+    source = f"demo-live-{incarnation}"
     waiting: list[tuple[str, int, Event]] = []
     began, agent, mishap, number = 0.0, time.monotonic(), time.monotonic() + 10, 0
     stuck = False
@@ -101,7 +102,7 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
             some = [work for work in WORKLOADS if (work.kind == "agent") == agents]
             (work,) = chance.choices(some, [one.sessions for one in some])
             begin = datetime.now(UTC)
-            for event in session(work, f"{number}", source, begin, chance, stuck=agents and stuck):
+            for event in session(work, f"{incarnation}-{number}", source, begin, chance, stuck=agents and stuck):
                 number += 1
                 heappush(waiting, (event["time"], number, event))
             number += 1
