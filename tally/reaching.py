@@ -13,11 +13,11 @@ from ledger.topics import DERIVED, EVENTS, Topic
 from tally import models
 from tally.joining import needing
 from tally.opening import opened
-from tally.output import progress, step
+from tally.output import err, progress, step
 from tally.parts import Child, Joined, storing
 from tally.positions import folded, stored
 
-POLL_S = 0.2
+POLL_S, STILL_S = 0.2, 30
 
 
 @contextmanager
@@ -69,9 +69,16 @@ def _wait(
     with progress() as shown:
         follow = following(shown, doing, running)
         done: dict[int, int] = {}
-        while done != ends:
-            at = reached()
+        moved, explained = time.monotonic(), False
+        while True:
+            before, at = done, reached()
             done = {partition: min(at.get(partition, 0), end) for partition, end in ends.items()}
             follow(sum(done.values()), sum(ends.values()))
-            if done != ends:
-                time.sleep(POLL_S)
+            if done == ends:
+                return
+            if done != before:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > STILL_S and not explained:
+                explained = True
+                err.print(f"{doing}: nothing moved for {STILL_S} s; the logs of the home say why", markup=False)
+            time.sleep(POLL_S)
