@@ -37,6 +37,7 @@ def totals(path: Path, home: Path) -> tuple[Kept, Counter[str]]:
     return log, tokens
 
 
+@pytest.mark.traces
 def test_the_trace_of_azure(tmp_path: Path) -> None:
     path = trace("azure_llm_2023_code.csv")
     with path.open(newline="") as file:
@@ -51,6 +52,7 @@ def test_the_trace_of_azure(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.traces
 def test_the_trace_of_mooncake(tmp_path: Path) -> None:
     path = trace("mooncake_conversation.jsonl")
     rows = [json.loads(line) for line in path.read_text().splitlines()]

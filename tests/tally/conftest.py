@@ -103,7 +103,7 @@ def process(
         child.communicate()
 
 
-def eventually(true: Callable[[], bool], seconds: float = 15) -> None:
+def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until it is true, and fail where it does not become so."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -109,7 +109,7 @@ def test_ctrl_c_and_sigterm_leave_no_traceback(tmp_path: Path, number: signal.Si
     assert running.stdout and running.stdout.readline()
     time.sleep(0.2)
     running.send_signal(number)
-    _, errors = running.communicate(timeout=20)
+    _, errors = running.communicate(timeout=60)
     assert (running.returncode, errors.strip()) == (code, "")
 
 

@@ -51,7 +51,7 @@ def test_two_that_start_at_once_share_the_parts(settings: Settings, process: Pro
     both = [command(process, "ab", "end") for _ in range(2)]
     assert {said(child) for child in both} <= {"Child Child", "Joined Joined", "Child Joined", "Joined Child"}
     (settings.home / "end").touch()
-    assert [child.wait(20) for child in both] == [0, 0]
+    assert [child.wait(60) for child in both] == [0, 0]
     assert sorted(line.split()[0] for line in lines(settings.home / "started")) == ["a", "b"]
 
 
@@ -64,7 +64,7 @@ def test_a_command_adds_the_parts_that_another_does_not_need(settings: Settings,
     time.sleep(0.3)
     assert importing.poll() is None
     (settings.home / "end-ask").touch()
-    assert [importing.wait(20), asking.wait(20)] == [0, 0]
+    assert [importing.wait(60), asking.wait(20)] == [0, 0]
     assert not any(runs(settings.home, name) for name in "abc")
 
 
@@ -76,12 +76,12 @@ def test_up_waits_until_a_short_command_has_left(settings: Settings, process: Pr
     time.sleep(1.3)
     (settings.home / "end-short").touch()
     assert said(up) == "Child Child Child"
-    assert short.wait(20) == 0
+    assert short.wait(60) == 0
     joined = command(process, "abc", "end-joined")
     assert said(joined) == "Joined Joined Joined"
     (settings.home / "end-up").touch()
-    assert "waiting for another tally command to finish with the part b" in up.communicate(timeout=20)[1]
-    _, errors = joined.communicate(timeout=20)
+    assert "waiting for another tally command to finish with the part b" in up.communicate(timeout=60)[1]
+    _, errors = joined.communicate(timeout=60)
     assert joined.returncode == 1 and "which another process ran, stopped" in errors
 
 
@@ -99,8 +99,8 @@ def test_a_failing_command_lets_the_joined_finish_too(settings: Settings, proces
     time.sleep(0.5)
     assert runs(settings.home, "a")
     (settings.home / "end-second").touch()
-    assert second.wait(20) == 0
-    assert "of its own" in first.communicate(timeout=20)[1]
+    assert second.wait(60) == 0
+    assert "of its own" in first.communicate(timeout=60)[1]
 
 
 def test_who_is_killed_leaves_room_for_the_next(settings: Settings, process: Process, fake: Fake) -> None:

@@ -78,6 +78,6 @@ def test_no_child_outlives_its_parent(settings: Settings, process: Process, numb
     eventually(lambda: announced(settings.home, "b") is not None)
     children = started(settings.home)
     parent.send_signal(number)
-    eventually(lambda: not any(alive(pid) for pid in children.values()), seconds=5)
+    eventually(lambda: not any(alive(pid) for pid in children.values()))
     with needing(settings, []):
         assert not runs(settings.home, "a")

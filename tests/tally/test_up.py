@@ -43,7 +43,7 @@ def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, p
     while "http://nowhere" not in up.stdout.readline():
         assert up.poll() is None
     up.send_signal(signal.SIGINT)
-    _, errors = up.communicate(timeout=20)
+    _, errors = up.communicate(timeout=60)
     assert (up.returncode, errors.splitlines()[-1]) == (0, "stopped")
     assert lines(settings.home / "stopped") == ["dashboards", "streams", "warehouse"]
 
@@ -52,13 +52,13 @@ def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
     up = process(UP.format(how="well"))
     ready(settings)
     up.send_signal(signal.SIGTERM)
-    assert up.wait(20) == 0
+    assert up.wait(60) == 0
     assert not runs(settings.home, "warehouse")
 
 
 def test_a_part_that_dies_stops_the_whole_with_its_reason(settings: Settings, process: Process) -> None:
     up = process(UP.format(how="dies"))
-    _, errors = up.communicate(timeout=20)
+    _, errors = up.communicate(timeout=60)
     assert up.returncode == 1
     assert "the part dashboards ended with exit code 3" in errors
     assert "dashboards | something broke" in errors
@@ -67,7 +67,7 @@ def test_a_part_that_dies_stops_the_whole_with_its_reason(settings: Settings, pr
 
 def test_a_part_that_refuses_to_start_stops_the_whole_with_its_sentence(settings: Settings, process: Process) -> None:
     up = process(UP.format(how="refuses"))
-    _, errors = up.communicate(timeout=20)
+    _, errors = up.communicate(timeout=60)
     assert up.returncode == 2
     assert errors.splitlines()[-1] == "the part dashboards did not start: TALLY_PORT 1234 is taken: choose another"
 
@@ -76,7 +76,7 @@ def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
     first = process(UP.format(how="well"))
     ready(settings)
     second = process(UP.format(how="well"))
-    _, errors = second.communicate(timeout=20)
+    _, errors = second.communicate(timeout=60)
     assert second.returncode == 2
     assert "already runs in another process" in errors and "TALLY_HOME" in errors
     assert first.poll() is None
@@ -93,4 +93,4 @@ def test_kill_9_of_up_leaves_nothing_and_it_starts_again_at_once(settings: Setti
     assert not any(alive(pid) for pid in pids)
     ready(settings)
     second.send_signal(signal.SIGINT)
-    assert second.wait(20) == 0
+    assert second.wait(60) == 0
