@@ -55,7 +55,7 @@ def fold(parsed: Parsed, rows: Rows, known: Identities, documents: Documents) ->
         outcome, entry = _one(event, record.offset, rows, known, documents, emit)
         if not relayed:
             lines.append(_line(record, event, outcome, entry))
-    lines.append(_record_line(record, 0 if relayed else sum(event.kind in FACTS for event in events), len(events)))
+    lines.append(_record_line(record, 0 if relayed else sum(event.kind in FACTS for event in events), len(lines)))
     return _derived(record, {ENTRIES: lines, DECISIONS: emit.decisions, ALERTS: emit.alerts})
 
 
@@ -132,12 +132,12 @@ def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -
     return line
 
 
-def _record_line(record: Record, facts: int, events: int) -> dict[str, Any]:
+def _record_line(record: Record, facts: int, before: int) -> dict[str, Any]:
     refused = int(record.headers.get("refused", "0"))
     return {
         "partition": record.partition,
         "offset": record.offset,
-        "seq": events + 1,
+        "seq": before + 1,
         "accepted_ms": record.time_ms,
         "organization": record.headers.get("organization", record.key),
         "outcome": "record",

@@ -1,0 +1,24 @@
+"""What is imported while parts die: a demo organization's days, and a trace of another organization."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+from tally.demo.history import day
+
+END = date(2026, 10, 15)
+"""The last day: of history with calls in conflict, and lines that are no events."""
+
+
+def history(path: Path, days: int) -> tuple[Path, int]:
+    """A file of the organization's events as NDJSON, and how many different calls it holds."""
+    events = [event for n in reversed(range(days)) for event in day(END - timedelta(days=n), END)]
+    path.write_text("\n".join(json.dumps(event) for event in events))
+    return path, len({event["id"] for event in events if not event["id"].endswith("-broken")})
+
+
+def trace(path: Path, lines: int) -> Path:
+    """A trace of Azure's kind."""
+    told = (f"2024-11-16 {n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}.9799600,{n},{n % 50}" for n in range(lines))
+    path.write_text("\r\n".join(("TIMESTAMP,ContextTokens,GeneratedTokens", *told)))
+    return path

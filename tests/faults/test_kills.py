@@ -1,0 +1,88 @@
+"""kill -9 of every process, at named points and at moments from a seed: nothing is lost, nothing stands twice."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.house import House, Meanwhile
+from tests.faults.input import history, trace
+from tests.faults.proof import prove
+
+POINTS = (
+    ("streams", "worker.before_transaction"),
+    ("streams", "worker.inside_transaction"),
+    ("streams", "worker.after_transaction"),
+    ("sink", "sink.before_insert"),
+    ("sink", "sink.after_insert"),
+    ("import", "import.after_append"),
+)
+DAYS, LINES = 2, 20_000
+VICTIMS = ("warehouse", "streams", "sink", "import")
+MORE = [pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 31)]
+LATE_PRICES = """
+name: ours
+currency: USD
+providers: [{id: acme-host, models: [{id: acme-preview, prices: [{rates: {input: 1.5, output: 6}}]}]}]
+"""
+Build = Callable[..., House]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Build]:
+    houses: list[House] = []
+
+    def start(**faults: str) -> House:
+        houses.append(House(tmp_path / "home", faults))
+        houses[-1].start()
+        return houses[-1]
+
+    yield start
+    for house in houses:
+        house.kill()
+
+
+def live(house: House, folder: Path, days: int, lines: int, meanwhile: Meanwhile = lambda: None) -> int:
+    """Two organizations, a limit before and one in between, a late price, a file twice; how many calls must count."""
+    calls, different = history(folder / "acme.ndjson", days)
+    first = ["--scope", "team=engineering", "--limit", "1", "--window", "1h", "--reason", "a test"]
+    house.ask("budget", "set", *first, "--organization", "acme")
+    house.bring(calls, "--organization", "acme", meanwhile=meanwhile)
+    house.ask("budget", "set", *first[:3], "0.5", *first[4:], "--organization", "acme")
+    (folder / "ours.yaml").write_text(LATE_PRICES)
+    house.ask("price", "adopt", str(folder / "ours.yaml"))
+    house.bring(trace(folder / "trace.csv", lines), "--set", "model=acme-preview", meanwhile=meanwhile)
+    house.bring(calls, "--organization", "acme", meanwhile=meanwhile)
+    house.settle(meanwhile)
+    return different + lines
+
+
+@pytest.mark.parametrize("at", [1, pytest.param(3, marks=pytest.mark.long), pytest.param(9, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("part", "point"), POINTS)
+def test_a_kill_at_a_named_point(tmp_path: Path, build: Build, part: str, point: str, at: int) -> None:
+    house = build(**{part: f"{point}:{at}"})
+    counted = live(house, tmp_path, 1, 4_000)
+    assert house.deaths == [part]
+    assert prove(house)["events"]["counted"] == counted
+
+
+@pytest.mark.parametrize("seed", [1, 2, *MORE])
+def test_kills_at_random_moments(tmp_path: Path, build: Build, seed: int) -> None:
+    chance = random.Random(seed)
+    house = build()
+    due = time.monotonic() + chance.uniform(0, 1)
+
+    def kill() -> None:
+        nonlocal due
+        if time.monotonic() < due or len(house.deaths) >= 8:
+            return
+        victim = house.running.get(chance.choice(VICTIMS))
+        if victim is not None:
+            victim.kill()
+        due = time.monotonic() + chance.uniform(0.05, 3)
+
+    counted = live(house, tmp_path, DAYS, LINES, kill)
+    assert house.deaths, f"seed {seed} killed nobody"
+    assert prove(house)["events"]["counted"] == counted
