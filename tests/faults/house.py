@@ -16,7 +16,8 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import DERIVED, EVENTS
 from tally.positions import folded
-from tests.tally.conftest import COMMAND, ROOT, home_environment
+from tally.presence import ready
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 from warehouse.client import WarehouseAway, connect
 from warehouse.sink import stored
 
@@ -38,6 +39,7 @@ class House:
     def start(self) -> None:
         for name in PARTS:
             self.running[name] = self._spawn(name, *PARTS[name].split())
+            eventually(lambda: ready(self.settings, name) is not None)  # noqa: B023  (called at once)
 
     def bring(self, file: Path, *options: str, meanwhile: Meanwhile = lambda: None) -> dict[str, Any]:
         """Import a file until an import of it succeeds; its summary."""
