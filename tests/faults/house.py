@@ -22,7 +22,9 @@ from warehouse.client import WarehouseAway, connect
 from warehouse.sink import stored
 
 PARTS = {"warehouse": "warehouse serve", "streams": "streams worker", "sink": "warehouse sink"}
-PATIENCE_S = 60
+PATIENCE_S = 120
+MEANWHILE = ("stopped; start again", "already runs in another process")
+"""What an import says whose worker died, or whose own came beside ours."""
 Process = subprocess.Popen[str]
 Meanwhile = Callable[[], None]
 """Called again and again while the house works: here a test kills."""
@@ -34,12 +36,18 @@ class House:
         self.settings = Settings(home=home)
         self._faults = dict(faults or {})
         self.running: dict[str, Process] = {}
+        self._others: list[Process] = []
         self.deaths: list[str] = []
 
     def start(self) -> None:
         for name in PARTS:
             self.running[name] = self._spawn(name, *PARTS[name].split())
             eventually(lambda: ready(self.settings, name) is not None)  # noqa: B023  (called at once)
+
+    def another(self, *arguments: str) -> Process:
+        """One more process of the house, which is killed at its end."""
+        self._others.append(self._spawn("another", *arguments))
+        return self._others[-1]
 
     def bring(self, file: Path, *options: str, meanwhile: Meanwhile = lambda: None) -> dict[str, Any]:
         """Import a file until an import of it succeeds; its summary."""
@@ -52,7 +60,7 @@ class House:
                 told, errors = self.running.pop("import").communicate()
                 if code == 0:
                     return dict(json.loads(told))
-                assert code == -signal.SIGKILL or "stopped; start again" in errors, errors
+                assert code == -signal.SIGKILL or any(one in errors for one in MEANWHILE), errors
                 if code == -signal.SIGKILL:
                     self.deaths.append("import")
                 self.running["import"] = self._spawn("import", *arguments)
@@ -92,7 +100,7 @@ class House:
             assert part.returncode == 0, f"{name} ended with {part.returncode}: {errors}"
 
     def kill(self) -> None:
-        for part in self.running.values():
+        for part in (*self.running.values(), *self._others):
             part.send_signal(signal.SIGCONT)
             part.kill()
             part.communicate()

@@ -2,11 +2,11 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import Build
 from tests.faults.house import House, Meanwhile
 from tests.faults.input import history, trace
 from tests.faults.proof import prove
@@ -27,21 +27,6 @@ name: ours
 currency: USD
 providers: [{id: acme-host, models: [{id: acme-preview, prices: [{rates: {input: 1.5, output: 6}}]}]}]
 """
-Build = Callable[..., House]
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Iterator[Build]:
-    houses: list[House] = []
-
-    def start(**faults: str) -> House:
-        houses.append(House(tmp_path / "home", faults))
-        houses[-1].start()
-        return houses[-1]
-
-    yield start
-    for house in houses:
-        house.kill()
 
 
 def live(house: House, folder: Path, days: int, lines: int, meanwhile: Meanwhile = lambda: None) -> int:
