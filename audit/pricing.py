@@ -19,22 +19,25 @@ class Line(NamedTuple):
 
     name: str
     quantity: int
+    unit_price: Decimal | None
     list_cost: Decimal | None
     billed_cost: Decimal | None
 
 
 class Rated(NamedTuple):
-    """A call's lines, in the currency and by the price that made them; both None where no price was found."""
+    """A call's lines, and the currency, the document and the price that made them; None where none was found."""
 
     lines: list[Line]
     currency: str | None
+    document: str | None
     price_id: str | None
 
 
 class Book:
     """A price book, and what was found in it before."""
 
-    def __init__(self, book: PriceBook) -> None:
+    def __init__(self, digest: str, book: PriceBook) -> None:
+        self.digest = digest
         self.book = book
         self.find = lru_cache(maxsize=10_000)(self._find)
 
@@ -67,8 +70,8 @@ def rated(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rat
         if holding:
             at, price = holding[-1]
             lines = _lines(used, price, data.get("payer") == "customer")
-            return Rated(lines, book.book.currency, f"{book.book.name}/{owner.id}/{priced.id}#{at}")
-    return Rated([Line(name, quantity, None, None) for name, quantity in used.items()], None, None)
+            return Rated(lines, book.book.currency, book.digest, f"{book.book.name}/{owner.id}/{priced.id}#{at}")
+    return Rated([Line(name, quantity, None, None, None) for name, quantity in used.items()], None, None, None)
 
 
 def _used(data: Mapping[str, Any]) -> dict[str, int]:
@@ -94,10 +97,11 @@ def _lines(used: dict[str, int], price: Price, own_key: bool) -> list[Line]:
             reached = [tier.rate for tier in rate.tiers if given > tier.above]
             rate = reached[-1] if reached else rate.base
         if rate is None:
-            lines.append(Line(name, quantity, None, None))
+            lines.append(Line(name, quantity, None, None, None))
             continue
-        cost = quantity * rate / (MILLION if name in TOKEN_CLASSES else THOUSAND)
-        lines.append(Line(name, quantity, cost, Decimal(0) if own_key else cost))
+        unit_price = rate / (MILLION if name in TOKEN_CLASSES else THOUSAND)
+        cost = quantity * unit_price
+        lines.append(Line(name, quantity, unit_price, cost, Decimal(0) if own_key else cost))
     return lines
 
 

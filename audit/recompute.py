@@ -24,6 +24,8 @@ class Judged(NamedTuple):
     kind: str
     outcome: str
     reason: str | None = None
+    source: str | None = None
+    id: str | None = None
     time: datetime | None = None
     data: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     rated: Rated | None = None
@@ -53,23 +55,24 @@ class Partition:
 
     def _judge(self, at: int, line: bytes, event: dict[str, Any], organization: str, offset: int) -> Judged:
         kind, time, data = event["kind"], event["moment"], event["data"]
+        counted = Judged(at, kind, "counted", None, event["source"], event["id"], time, data)
         first = self._first(organization, event["source"], event["id"], line, offset, at)
         if first is not None:
             same, position = first
             if same:
-                return Judged(at, kind, "duplicate", None, time, data, None, position)
-            return Judged(at, kind, "conflict", "other_content", time, data, None, position)
+                return counted._replace(outcome="duplicate", first=position)
+            return counted._replace(outcome="conflict", reason="other_content", first=position)
         try:
             reason = self._doubt(kind, time, data)
             if reason is not None:
-                return Judged(at, kind, "quarantined", reason, time, data)
+                return counted._replace(outcome="quarantined", reason=reason)
             books = [book for _, book in reversed(self._books)]
             entry = rated(data, time, books) if kind == "inference" else None
             if kind == "control" and data["control"] == "price_book.adopted":
                 self._adopt(data["body"]["name"], data["body"]["document"])
         except (TypeError, ValueError, KeyError, AttributeError):
-            return Judged(at, kind, "quarantined", "poison", time, data)
-        return Judged(at, kind, "counted", None, time, data, entry)
+            return counted._replace(outcome="quarantined", reason="poison")
+        return counted._replace(rated=entry)
 
     def _first(
         self, organization: str, source: str, id: str, line: bytes, offset: int, at: int

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from clickhouse_connect.driver.client import Client
 
+from audit import contents
 from audit.totals import Group, Sum, Totals
 
 Bounds = dict[int, int]
@@ -26,7 +27,7 @@ def totals(client: Client, bounds: Bounds) -> Totals:
     within = " OR ".join(f"(partition = {one} AND offset <= {end})" for one, end in bounds.items()) or "0"
     found = Totals()
     for row in client.query(
-        f"SELECT organization, kind, outcome, count() FROM tally.events WHERE {within}"
+        f"SELECT organization, kind, outcome, {contents.EVENTS_SQL}, count() FROM tally.events WHERE {within}"
         " GROUP BY organization, kind, outcome"
     ).result_rows:
         found.outcome(*row)
@@ -36,11 +37,12 @@ def totals(client: Client, bounds: Bounds) -> Totals:
         found.record(*row)
     for organization, day, model, name, currency, *figures in client.query(
         "SELECT organization, toString(toDate(time)) AS day, if(model_resolved = '', model, model_resolved) AS called,"
-        " class, currency, count(), sum(quantity), sum(list_cost), sum(contracted_cost), sum(effective_cost),"
-        f" sum(billed_cost) FROM tally.entries WHERE {within}"
+        f" class, currency, count(), {contents.ENTRIES_SQL}, sum(quantity),"
+        " sum(list_cost), sum(contracted_cost), sum(effective_cost), sum(billed_cost)"
+        f" FROM tally.entries WHERE {within}"
         " GROUP BY organization, day, called, class, currency"
     ).result_rows:
-        lines, quantity, *costs = figures
+        lines, all_said, quantity, *costs = figures
         group = Group(organization, day, model, name, currency)
-        found.add(group, Sum(lines, quantity, *(Decimal(cost or 0) for cost in costs)))
+        found.add(group, Sum(lines, all_said, quantity, *(Decimal(cost or 0) for cost in costs)))
     return found

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from audit.totals import Group, Sum, Totals
+from audit import contents
+from audit.totals import COSTS, Group, Sum, Totals
 from ledger.log import Record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,17 +19,28 @@ def add(totals: Totals, record: Record) -> None:
         if said["outcome"] == "record":
             totals.record(said["organization"], said["received"], said["refused"])
             continue
-        totals.outcome(said["organization"], said["kind"], said["outcome"])
-        for entry in said.get("lines", ()):
-            totals.add(_group(said, entry), _sum(entry))
+        first = (said["of_offset"], said["of_index"]) if "of_offset" in said else None
+        contents_of_event = contents.event(_of(said), said["outcome"], said["kind"], said.get("reason"), first)
+        totals.outcome(said["organization"], said["kind"], said["outcome"], contents_of_event)
+        for line in said.get("lines", ()):
+            totals.add(_group(said, line), _sum(said, line))
 
 
-def _group(said: dict[str, Any], entry: dict[str, Any]) -> Group:
+def _of(said: dict[str, Any]) -> contents.Of:
+    return contents.Of(
+        said["partition"], said["offset"], said["index"], said["accepted_ms"], said["organization"],
+        said.get("source"), said.get("id"), said.get("time_us"),
+    )  # fmt: skip
+
+
+def _group(said: dict[str, Any], line: dict[str, Any]) -> Group:
     day = (EPOCH + timedelta(microseconds=said["time_us"])).date().isoformat()
     model = said.get("model_resolved") or said.get("model") or ""
-    return Group(said["organization"], day, model, entry["class"], said.get("currency", ""))
+    return Group(said["organization"], day, model, line["class"], said.get("currency", ""))
 
 
-def _sum(entry: dict[str, Any]) -> Sum:
-    costs = (Decimal(entry[field] or 0) for field in Sum._fields[2:])
-    return Sum(1, entry["quantity"], *costs)
+def _sum(said: dict[str, Any], line: dict[str, Any]) -> Sum:
+    prices = [None if line[field] is None else Decimal(line[field]) for field in ("unit_price", *COSTS)]
+    priced = (said.get("currency"), said.get("price_document"), said.get("price_id"))
+    all_said = contents.entry(_of(said), said, priced, (line["class"], line["quantity"], *prices))
+    return Sum(1, all_said, line["quantity"], *(price or Decimal(0) for price in prices[1:]))

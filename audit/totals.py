@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from audit.contents import MODULUS
+
 WORDS = ("received", "accepted", "rejected", "counted", "duplicate", "conflict", "quarantined")
 
 
@@ -19,7 +21,10 @@ class Group(NamedTuple):
 
 
 class Sum(NamedTuple):
+    """Of entries: how many, what they say in figures, and all they say (``audit.contents``)."""
+
     lines: int = 0
+    contents: int = 0
     quantity: int = 0
     list_cost: Decimal = Decimal(0)
     contracted_cost: Decimal = Decimal(0)
@@ -29,6 +34,7 @@ class Sum(NamedTuple):
     def plus(self, other: "Sum") -> "Sum":
         return Sum(
             self.lines + other.lines,
+            (self.contents + other.contents) % MODULUS,
             self.quantity + other.quantity,
             self.list_cost + other.list_cost,
             self.contracted_cost + other.contracted_cost,
@@ -37,20 +43,26 @@ class Sum(NamedTuple):
         )
 
 
+COSTS = Sum._fields[3:]
+
+
 class Totals:
     """The same figures, whoever says them: the log, the topic, or the warehouse."""
 
     def __init__(self) -> None:
         self.events: Counter[tuple[str, str]] = Counter()  # by organization and word, of facts
         self.others: Counter[tuple[str, str, str]] = Counter()  # by organization, kind and outcome
+        self.said: Counter[tuple[str, str, str]] = Counter()  # contents of every event, by the same
         self.groups: dict[Group, Sum] = {}
 
     def add(self, group: Group, one: Sum) -> None:
         self.groups[group] = self.groups.get(group, Sum()).plus(one)
 
-    def outcome(self, organization: str, kind: str, outcome: str, times: int = 1) -> None:
+    def outcome(self, organization: str, kind: str, outcome: str, contents: int, times: int = 1) -> None:
+        key = organization, kind, outcome
+        self.said[key] = (self.said[key] + contents) % MODULUS
         if kind in ("control", "tick"):
-            self.others[organization, kind, outcome] += times
+            self.others[key] += times
         else:
             self.events[organization, outcome] += times
             self.events[organization, "accepted"] += times
@@ -83,7 +95,11 @@ def _figures(*three: Totals) -> Iterator[tuple[str, dict[str, str], list[Any]]]:
         yield f"events {key[1]}", {"organization": key[0]}, [one.events[key] for one in three]
     for other in sorted({key for one in three for key in one.others}):
         yield f"{other[1]}s {other[2]}", {"organization": other[0]}, [one.others[other] for one in three]
+    for said in sorted({said for one in three for said in one.said}):
+        where = dict(zip(("organization", "kind", "outcome"), said, strict=True))
+        yield "contents of events", where, [one.said[said] for one in three]
     for group in sorted({group for one in three for group in one.groups}):
         for field in Sum._fields:
             figures = [getattr(one.groups.get(group, Sum()), field) for one in three]
-            yield field, {"class" if name == "name" else name: said for name, said in group._asdict().items()}, figures
+            what = "contents of entries" if field == "contents" else field
+            yield what, {"class" if name == "name" else name: said for name, said in group._asdict().items()}, figures

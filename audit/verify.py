@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from functools import cache
 from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from audit import stored, topic
-from audit.pricing import Book
-from audit.recompute import FACTS, Judged, Partition
+from audit import contents, stored, topic
+from audit.pricing import Book, Line
+from audit.recompute import EPOCH, FACTS, Judged, Partition
 from audit.totals import WORDS, Group, Sum, Totals, first_difference
 from ledger.classes import QUANTITY_CLASSES, TOKEN_CLASSES
 from ledger.errors import LogDamaged
@@ -83,7 +83,7 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
         packed = load(log, digest)
         if packed is None:
             raise LogDamaged(f"the log names the document {digest} and does not hold it: restore it from a copy")
-        return Book(opened(packed))
+        return Book(digest, opened(packed))
 
     said, recomputed = Totals(), Totals()
     missing: dict[str, Any] | None = None
@@ -112,16 +112,20 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
 
 
 def _bounds(settings: Settings, log: Log, client: Client) -> stored.Bounds:
-    """The last offset of each partition that the folds have reached, and the sink says or shows that it stored."""
+    """The last offset of each partition that the folds have reached, and the sink says it stored.
+
+    The tables do not say it: an insert that is under way fills one after the other, and one that was lost shows no
+    trace. They are asked only where no sink has said anything.
+    """
     path = settings.home / "consumers" / "sink.json"
-    told = json.loads(path.read_text()).get(ENTRIES.name, {}) if path.exists() else {}
-    shown = stored.greatest(client)
+    told = json.loads(path.read_text())[ENTRIES.name] if path.exists() else stored.greatest(client)
+    said = {int(partition): offset for partition, offset in told.items()}
     bounds: stored.Bounds = {}
     for partition in range(PARTITIONS):
         end = log.end(ENTRIES, partition)
         last = log.read(ENTRIES, partition, end - 1, max_bytes=1) if end else []
         folded = int(last[0].headers["cause_offset"]) if last else -1
-        reached = min(folded, max(told.get(str(partition), -1), shown.get(partition, -1)))
+        reached = min(folded, said.get(partition, -1))
         if reached >= 0:
             bounds[partition] = reached
     return bounds
@@ -135,13 +139,34 @@ def _add(totals: Totals, record: Record, judged: list[Judged]) -> None:
     for one in judged:
         if relayed:
             continue
-        totals.outcome(organization, one.kind, one.outcome)
-        if one.outcome == "counted" and one.rated is not None and one.time is not None:
-            model = one.data.get("model_resolved") or one.data.get("model") or ""
+        of = _of(record, organization, one)
+        said = contents.event(of, one.outcome, one.kind, one.reason, one.first)
+        totals.outcome(organization, one.kind, one.outcome, said)
+        if one.rated is not None:
             for line in one.rated.lines:
-                group = Group(organization, one.time.date().isoformat(), model, line.name, one.rated.currency or "")
-                cost, billed = line.list_cost or Decimal(0), line.billed_cost or Decimal(0)
-                totals.add(group, Sum(1, line.quantity, cost, cost, cost, billed))
+                totals.add(_group(of, one, line), _sum(of, one, line))
+
+
+def _of(record: Record, organization: str, one: Judged) -> contents.Of:
+    time_us = None if one.time is None else (one.time - EPOCH) // timedelta(microseconds=1)
+    return contents.Of(
+        record.partition, record.offset, one.at, record.time_ms, organization, one.source, one.id, time_us
+    )
+
+
+def _group(of: contents.Of, one: Judged, line: Line) -> Group:
+    assert one.time and one.rated, "an entry has both"
+    model = one.data.get("model_resolved") or one.data.get("model") or ""
+    return Group(of.organization, one.time.date().isoformat(), model, line.name, one.rated.currency or "")
+
+
+def _sum(of: contents.Of, one: Judged, line: Line) -> Sum:
+    assert one.rated, "an entry has it"
+    cost, billed = line.list_cost, line.billed_cost
+    figures = (line.name, line.quantity, line.unit_price, cost, cost, cost, billed)
+    said = contents.entry(of, one.data, one.rated[1:], figures)
+    list_cost = cost or Decimal(0)
+    return Sum(1, said, line.quantity, list_cost, list_cost, list_cost, billed or Decimal(0))
 
 
 def _caused(derived: Record, record: Record) -> bool:

@@ -45,7 +45,7 @@ def test_the_door_lets_in_all_but_the_broken(events: list[dict[str, Any]], tmp_p
 
 
 def test_every_model_but_the_private_hosts_is_priced(events: list[dict[str, Any]]) -> None:
-    books = [Book(genai_prices())]
+    books = [Book("", genai_prices())]
     for event in events:
         if event["id"].endswith("-broken"):
             continue

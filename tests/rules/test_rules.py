@@ -62,7 +62,7 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[
 
 
 def by_audit(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[Answer]:
-    partition = Partition(lambda digest: Book(opened(documents[digest])))
+    partition = Partition(lambda digest: Book(digest, opened(documents[digest])))
     return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != "control"]
 
 

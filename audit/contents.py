@@ -1,0 +1,69 @@
+"""All that a row says, as one number: no column of it can differ unnoticed.
+
+The columns' texts are hashed (MD5, its first eight bytes, little-endian), and the hashes of many rows are added modulo
+2^64, so the sum does not depend on their order. Python and ClickHouse do the same; absent is the empty text.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+MODULUS = 1 << 64
+SEPARATOR = "\x1f"
+SAID = (
+    "team", "project", "feature", "environment", "user", "customer", "agent", "session", "key", "provider_account",
+    "payer", "provider", "model", "model_resolved", "status",
+)  # fmt: skip
+"""What an entry repeats of its event's own words."""
+
+
+class Of(NamedTuple):
+    """Whose row it is: where it stands on the log, and the event there."""
+
+    partition: int
+    offset: int
+    at: int
+    accepted_ms: int
+    organization: str
+    source: str | None
+    id: str | None
+    time_us: int | None
+
+
+def event(of: Of, outcome: str, kind: str, reason: str | None, first: tuple[int, int] | None) -> int:
+    """What became of an event."""
+    return _number((*of, outcome, kind, reason, *(first or ("", ""))))
+
+
+def entry(of: Of, said: Mapping[str, Any], priced: Iterable[str | None], figures: Iterable[Any]) -> int:
+    """A line of the ledger. ``priced``: currency, document and price. ``figures``: class, quantity, the five sums."""
+    return _number((*of, *(said.get(name) for name in SAID), *priced, *map(_plain, figures)))
+
+
+def _number(values: Iterable[Any]) -> int:
+    text = SEPARATOR.join("" if value is None else str(value) for value in values)
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8], "little")
+
+
+def _plain(value: Any) -> Any:
+    """Decimals as ClickHouse writes them: without zeros at their end."""
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else value
+
+
+def _sql(*columns: str) -> str:
+    texts = ", ".join(f"ifNull(toString({column}), '')" for column in columns)
+    return f"sum(reinterpretAsUInt64(substring(MD5(arrayStringConcat([{texts}], char(31))), 1, 8)))"
+
+
+_OF = (
+    "partition", "offset", "`index`", "toUnixTimestamp64Milli(accepted_at)", "organization", "source", "id",
+)  # fmt: skip
+EVENTS_SQL = _sql(
+    *_OF, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason", "of_offset",
+    "of_index",
+)  # fmt: skip
+ENTRIES_SQL = _sql(
+    *_OF, "toUnixTimestamp64Micro(time)", *SAID, "currency", "price_document", "price_id", "class", "quantity",
+    "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost",
+)  # fmt: skip

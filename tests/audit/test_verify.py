@@ -1,0 +1,187 @@
+"""Verify proves a ledger that is whole, and fails on every kind of harm that is done to it."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import zstandard
+from clickhouse_connect.driver.client import Client
+
+from audit.report import rendered
+from audit.verify import Report, verify
+from ledger.log import partition_of
+from ledger.log.embedded import EmbeddedLog
+from ledger.settings import Settings
+from ledger.topics import ENTRIES, EVENTS, Topic
+from tests.dashboards.feed import ORGANIZATION, Feed, doubtful, history
+from tests.dashboards.running import warehouse
+from warehouse.client import connect
+
+PARTITION = partition_of(ORGANIZATION)
+CALLS = 3_000
+END = datetime(2026, 1, 5, 12, tzinfo=UTC)
+ONE = "(offset, seq, class) = (SELECT offset, seq, class FROM tally.entries ORDER BY offset DESC LIMIT 1)"
+EVENT = "(offset, seq) = (SELECT max((offset, seq)) FROM tally.events)"
+TABLES = ("events", "entries", "records")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A ledger with every outcome. Nobody may harm it."""
+    with warehouse(tmp_path_factory.mktemp("whole")) as settings:
+        feed = Feed(settings)
+        feed.begin()
+        feed.add(history(5, CALLS, END), refused=3)
+        feed.add(doubtful(datetime.now(UTC)), door="import", refused=2)
+        feed.add([b"no event"])
+        feed.close()
+        yield settings
+
+
+@pytest.fixture
+def asking(whole: Settings) -> Client:
+    return connect(whole)
+
+
+@pytest.fixture
+def client(asking: Client) -> Iterator[Client]:
+    """A client that may do harm: the tables are as they were afterwards."""
+    for table in TABLES:
+        asking.command(f"CREATE TABLE tally.kept_{table} AS tally.{table}")
+        asking.command(f"INSERT INTO tally.kept_{table} SELECT * FROM tally.{table}")
+    yield asking
+    for table in TABLES:
+        asking.command(f"EXCHANGE TABLES tally.kept_{table} AND tally.{table}")
+        asking.command(f"DROP TABLE tally.kept_{table}")
+
+
+@pytest.fixture
+def copied(whole: Settings, tmp_path: Path) -> Settings:
+    """A copy of the log whose files may be harmed, beside the same warehouse."""
+    for name in ("log", "consumers", "run"):
+        shutil.copytree(whole.home / name, tmp_path / name)
+    return Settings(home=tmp_path)
+
+
+def verified(settings: Settings, client: Client) -> Report:
+    log = EmbeddedLog(settings.home)
+    try:
+        return verify(settings, log, client)
+    finally:
+        log.close()
+
+
+def differs(settings: Settings, client: Client) -> str:
+    difference = verified(settings, client).difference
+    assert difference is not None
+    return str(difference["what"])
+
+
+def test_a_whole_ledger_is_proved_three_times(whole: Settings, asking: Client) -> None:
+    report = verified(whole, asking)
+    told = report.as_json()
+    assert told["difference"] is None and told["behind"] == 0
+    assert told["events"] == {
+        "received": CALLS + 17, "accepted": CALLS + 12, "rejected": 5,
+        "counted": CALLS + 7, "duplicate": 1, "conflict": 1, "quarantined": 3,
+    }  # fmt: skip
+    assert set(told["tokens"]) == {"input", "cache_read", "output"}
+    for figures in (*told["tokens"].values(), told["cost"]["USD"], told["list_cost"]["USD"]):
+        assert set(figures) == {"log", "topic", "warehouse"} and len(set(figures.values())) == 1
+    assert Decimal(told["cost"]["USD"]["log"]) < Decimal(told["list_cost"]["USD"]["log"]), "customers' own keys"
+    assert json.loads((whole.home / "consumers" / "verify.json").read_text())["events"] == told["events"]
+    assert rendered(report)
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        (f"ALTER TABLE tally.entries UPDATE quantity = quantity + 1 WHERE {ONE}", "contents of entries"),
+        (f"ALTER TABLE tally.entries UPDATE billed_cost = 1e-12 WHERE {ONE}", "contents of entries"),
+        (f"ALTER TABLE tally.entries UPDATE team = 'other' WHERE {ONE}", "contents of entries"),
+        (f"ALTER TABLE tally.entries UPDATE model_resolved = 'other' WHERE {ONE}", "lines"),
+        (f"ALTER TABLE tally.entries UPDATE currency = 'EUR' WHERE {ONE}", "lines"),
+        (f"DELETE FROM tally.entries WHERE {ONE}", "lines"),
+        (f"INSERT INTO tally.entries SELECT * FROM tally.entries WHERE {ONE}", "lines"),
+        ("INSERT INTO tally.entries SELECT * REPLACE (time - toIntervalDay(1) AS time) FROM tally.entries"
+         f" WHERE {ONE}", "lines"),
+        (f"ALTER TABLE tally.events UPDATE outcome = 'duplicate' WHERE {EVENT}", "events duplicate"),
+        (f"ALTER TABLE tally.events UPDATE reason = 'other' WHERE {EVENT}", "contents of events"),
+        (f"DELETE FROM tally.events WHERE {EVENT}", "events accepted"),
+        (f"INSERT INTO tally.events SELECT * FROM tally.events WHERE {EVENT}", "events accepted"),
+        ("DELETE FROM tally.records WHERE refused > 0", "events received"),
+    ],
+)  # fmt: skip
+def test_a_row_that_was_harmed(whole: Settings, client: Client, statement: str, what: str) -> None:
+    client.command(statement, settings={"mutations_sync": 1, "lightweight_deletes_sync": 2})
+    assert differs(whole, client) == what
+    assert verified(whole, client).as_json()["difference"]["where"]["organization"] == ORGANIZATION
+
+
+@pytest.mark.parametrize("where", ["offset BETWEEN 5 AND 9", "offset >= 20"])
+def test_a_batch_that_is_missing_in_the_middle_or_at_the_end(whole: Settings, client: Client, where: str) -> None:
+    for table in TABLES:
+        client.command(f"DELETE FROM tally.{table} WHERE partition = {PARTITION} AND {where}")
+    assert differs(whole, client) == "events accepted"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        (b'"quantity":', b'"quantity":1', "contents of entries"),
+        (b'"billed_cost":"0.', b'"billed_cost":"1.', "contents of entries"),
+        (b'"team":"search"', b'"team":"sEarch"', "contents of entries"),
+        (b'"class":"output"', b'"class":"input"', "lines"),
+        (b'"outcome":"counted"', b'"outcome":"duplicate"', "events counted"),
+        (b'"received":', b'"received":1', "events received"),
+    ],
+)
+def test_an_entry_that_was_altered_on_its_topic(
+    copied: Settings, asking: Client, before: bytes, after: bytes, what: str
+) -> None:
+    with records_of(copied, ENTRIES) as db:
+        row, packed = db.execute("SELECT id, value FROM tally_entries WHERE id & 0xff = 10").fetchone()
+        value = zstandard.decompress(packed)
+        assert before in value
+        packed = zstandard.compress(value.replace(before, after, 1))
+        db.execute("UPDATE tally_entries SET value = ? WHERE id = ?", (packed, row))
+    assert differs(copied, asking) == what
+
+
+def test_a_record_that_is_missing_on_the_topic(copied: Settings, asking: Client) -> None:
+    with records_of(copied, ENTRIES) as db:
+        db.execute("DELETE FROM tally_entries WHERE id & 0xff = 10")
+    assert verified(copied, asking).difference == {
+        "what": "record", "where": {"topic": "tally.entries", "partition": str(PARTITION), "offset": "10"},
+        "log": "stands", "topic": "missing", "warehouse": "",
+    }  # fmt: skip
+
+
+def test_a_record_of_the_log_that_was_altered(copied: Settings, asking: Client) -> None:
+    with records_of(copied, EVENTS) as db:
+        db.execute("UPDATE tally_events SET time_ms = time_ms + 1 WHERE id & 0xff = 10")
+    assert differs(copied, asking) == "digest"
+
+
+def test_what_is_not_yet_stored_is_behind_and_no_difference(copied: Settings, asking: Client) -> None:
+    path = copied.home / "consumers" / "sink.json"
+    told = json.loads(path.read_text())
+    told["tally.entries"][str(PARTITION)] -= 4
+    path.write_text(json.dumps(told))
+    report = verified(copied, asking)
+    assert (report.difference, report.behind) == (None, 4)
+
+
+@contextmanager
+def records_of(settings: Settings, topic: Topic) -> Iterator[sqlite3.Connection]:
+    name = "recorded" if topic.origin == "recorded" else "derived"
+    db = sqlite3.connect(settings.home / "log" / f"{name}.db")
+    with db:
+        yield db
+    db.close()
