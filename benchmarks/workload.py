@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from ledger.catalogue import genai_prices
 from ledger.log import Record
@@ -15,6 +16,16 @@ A_RECORD = 200
 
 def documents() -> dict[str, bytes]:
     return dict([sealed(genai_prices())])
+
+
+def trace(path: Path, lines: int) -> Path:
+    """A file of Azure's kind, five calls a second."""
+    with path.open("w") as file:
+        file.write("TIMESTAMP,ContextTokens,GeneratedTokens\r\n")
+        for at in range(lines):
+            moment = START + timedelta(milliseconds=200 * at)
+            file.write(f"{moment:%Y-%m-%d %H:%M:%S.%f}0,{1 + at * 7919 % 6000},{at * 31 % 500}\r\n")
+    return path
 
 
 def records(events: int, seed: int = 1) -> list[Record]:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from ledger.settings import Settings
+from tests.dashboards.browsing import ARGUMENTS, CHROMIUM
 from tests.dashboards.feed import Feed, doubtful, history
 from tests.dashboards.running import build, warehouse
 
@@ -35,3 +37,19 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, F
         (settings.home / "consumers" / "verify.json").write_text(json.dumps(verified))
         yield settings, feed
         feed.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(20_000)
+    yield page
+    page.close()

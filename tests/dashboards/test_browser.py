@@ -10,32 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from ledger.home import announced
 from ledger.settings import Settings
+from tests.dashboards.browsing import BROWSER, metric, until
 from tests.dashboards.feed import Feed, call
 from tests.dashboards.running import build, warehouse
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    f"--{flag}"
-    for flag in [
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-    ]
-]
 _SERVE = "from ledger.settings import Settings; from tally.dashboard import serve; serve(Settings())"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed"),
-]
+pytestmark = BROWSER
 Full = tuple[Settings, Feed]
 
 
@@ -60,38 +44,9 @@ def dashboards(settings: Settings) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def url(full: Full) -> Iterator[str]:
     with dashboards(full[0]) as url:
         yield url
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(20_000)
-    yield page
-    page.close()
-
-
-def metric(page: Page, label: str) -> str:
-    found = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
-    expect(found).to_be_visible(timeout=20_000)
-    return found.inner_text()
-
-
-def until(page: Page, label: str, before: str) -> str:
-    """The figure as soon as it is another one."""
-    found = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
-    expect(found).not_to_have_text(before, timeout=20_000)
-    return found.inner_text()
 
 
 def test_figures_move_while_calls_arrive(page: Page, url: str, full: Full) -> None:

@@ -1,7 +1,7 @@
 """What is imported while parts die: a demo organization's days, and a trace of another organization."""
 
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from tally.demo.history import day
@@ -19,6 +19,7 @@ def history(path: Path, days: int) -> tuple[Path, int]:
 
 def trace(path: Path, lines: int) -> Path:
     """A trace of Azure's kind."""
-    told = (f"2024-11-16 {n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}.9799600,{n},{n % 50}" for n in range(lines))
+    begin = datetime(2024, 11, 16)
+    told = (f"{begin + timedelta(seconds=n):%Y-%m-%d %H:%M:%S}.9799600,{n % 9000},{n % 50}" for n in range(lines))
     path.write_text("\r\n".join(("TIMESTAMP,ContextTokens,GeneratedTokens", *told)))
     return path

@@ -1,0 +1,72 @@
+"""The demo as a stranger meets it: one command, its pages while it lives, the proof, and its end."""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.dashboards.browsing import BROWSER, metric, until
+from tests.tally.conftest import COMMAND, ROOT, alive, home_environment, tally
+
+pytestmark = BROWSER
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "home"
+
+
+@pytest.fixture(scope="module")
+def demo(home: Path) -> Iterator["subprocess.Popen[str]"]:
+    running = subprocess.Popen(
+        [*COMMAND, "demo"], env=home_environment({"TALLY_HOME": str(home)}), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    yield running
+    running.kill()
+    running.communicate()
+
+
+@pytest.fixture(scope="module")
+def url(demo: "subprocess.Popen[str]") -> str:
+    assert demo.stdout
+    for line in demo.stdout:
+        if found := re.match(r"Dashboards\s+(http\S+)", line):
+            return found[1]
+    raise AssertionError("the demo ended before it told its addresses")
+
+
+def test_its_figures_change_and_a_team_leads_to_one_call(page: Page, browser: Browser, url: str) -> None:
+    page.goto(url)
+    everything = metric(page, "Calls")
+    assert until(page, "Calls", everything) != everything
+    page.get_by_role("link", name="engineering", exact=True).first.click()
+    page.wait_for_url("**team=engineering**")
+    page.locator("a[href^='call?']").first.click()
+    page.wait_for_url("**/call?**")
+    expect(page.get_by_role("heading", name="Entries")).to_be_visible()
+
+    other = browser.new_page()
+    other.goto(page.url)
+    assert metric(other, "Tokens") == metric(page, "Tokens")
+    other.close()
+
+
+def test_it_can_be_proved_while_it_lives(url: str, home: Path) -> None:
+    done = tally("verify", "--json", TALLY_HOME=str(home))
+    assert done.returncode == 0, done.stdout
+    events = json.loads(done.stdout)["events"]
+    assert all(events.values()), "every outcome is in the demo"
+
+
+def test_ctrl_c_ends_it_cleanly(url: str, home: Path, demo: "subprocess.Popen[str]") -> None:
+    said = json.loads(tally("status", "--json", TALLY_HOME=str(home)).stdout)
+    pids = [part["pid"] for part in said["parts"].values() if "pid" in part]
+    assert len(pids) == 5
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(60) == 0
+    assert not any(alive(pid) for pid in pids)
