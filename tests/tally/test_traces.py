@@ -1,0 +1,69 @@
+"""The published traces, through every floor: what the warehouse says is what plain Python reads in the files."""
+
+import csv
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.tally.conftest import tally
+
+PRICES = {"input": Decimal("2.5e-6"), "cache_read": Decimal("1.25e-6"), "output": Decimal("1e-5")}
+"""What a token of gpt-4o costs in dollars (genai-prices)."""
+BLOCK = 512
+
+
+def azure(path: Path) -> tuple[int, dict[str, int]]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    tokens = {"input": "ContextTokens", "output": "GeneratedTokens"}
+    return len(rows), {name: sum(int(row[column]) for row in rows) for name, column in tokens.items()}
+
+
+def mooncake(path: Path) -> tuple[int, dict[str, int]]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    seen: set[int] = set()
+    tokens = dict.fromkeys(PRICES, 0)
+    for row in rows:
+        left = row["input_length"]
+        for block in row["hash_ids"]:
+            size = min(BLOCK, left)
+            left -= size
+            tokens["cache_read" if block in seen else "input"] += size
+        seen.update(row["hash_ids"])
+        tokens["output"] += row["output_length"]
+    return len(rows), tokens
+
+
+@pytest.mark.traces
+def test_both_traces_are_proved_and_equal_an_independent_calculation(tmp_path: Path) -> None:
+    folder = Path(os.environ.get("TALLY_TEST_DATA", ""))
+    files = {azure: folder / "azure_llm_2023_code.csv", mooncake: folder / "mooncake_conversation.jsonl"}
+    if not all(file.is_absolute() and file.exists() for file in files.values()):
+        pytest.skip("NOT TESTED: TALLY_TEST_DATA names no folder that holds both traces")
+    home = str(tmp_path / "home")
+    wanted = {}
+    for read, file in files.items():
+        done = tally("import", str(file), "--set", "model=gpt-4o", "--set", f"team={read.__name__}", TALLY_HOME=home)
+        assert done.returncode == 0, done.stderr
+        calls, tokens = read(file)
+        cost = sum((PRICES[name] * number for name, number in tokens.items()), Decimal(0))
+        wanted[read.__name__] = calls, {name: number for name, number in tokens.items() if number}, cost
+
+    proved = tally("verify", "--json", TALLY_HOME=home)
+    assert proved.returncode == 0, proved.stdout + proved.stderr
+    query = """
+        SELECT team, uniqExact(offset, seq) AS calls, sumMap(map(class, quantity)) AS tokens, sum(billed_cost) AS cost
+        FROM tally.entries GROUP BY team
+    """
+    asked = tally("sql", query, "--format", "JSONEachRow", TALLY_HOME=home)
+    for row in (json.loads(line, parse_float=Decimal) for line in asked.stdout.splitlines()):
+        calls, tokens, cost = wanted.pop(row["team"])
+        assert int(row["calls"]) <= calls, "a call without tokens has no entry"
+        assert {name: int(number) for name, number in row["tokens"].items()} == tokens
+        assert row["cost"] == cost
+    assert not wanted, asked.stderr
+    events = json.loads(proved.stdout)["events"]
+    assert events["counted"] == events["received"] == sum(read(file)[0] for read, file in files.items())
