@@ -1,6 +1,8 @@
 """What must hold of a home, whatever happened in it: read from its files and its warehouse, with nothing remembered."""
 
 from collections import defaultdict
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +35,17 @@ def prove(house: House) -> dict[str, Any]:
     return dict(report)
 
 
-def derived(home: Path) -> Topics:
-    """What stands on the derived topics, as it stands."""
+def derived(home: Path, positions: Mapping[str, int] | None = None) -> Topics:
+    """What stands on the derived topics, as it stands; what follows from records up to these offsets of each
+    partition, where they are given."""
     log = EmbeddedLog(home)
-    found = {
-        (topic.name, partition): list(records(log, topic, partition))
-        for topic in DERIVED
-        for partition in range(PARTITIONS)
-    }
+    found: Topics = {}
+    for topic, partition in product(DERIVED, range(PARTITIONS)):
+        some = records(log, topic, partition)
+        if positions is not None:
+            last = positions.get(str(partition), -1)
+            some = (record for record in some if int(record.headers["cause_offset"]) <= last)
+        found[topic.name, partition] = list(some)
     log.close()
     return {key: some for key, some in found.items() if some}
 
