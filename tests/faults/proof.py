@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def prove(house: House) -> dict[str, Any]:
     house.settle()
     home = house.settings.home
     kept = derived(home)
-    assert kept == refolded(home)
+    assert difference(kept, refolded(home)) is None
     client = house.client()
     for table, topic in TABLES.items():
         rows, once = client.query(f"SELECT count(), uniqExact(partition, offset, seq) FROM tally.{table}").first_row
@@ -61,6 +61,16 @@ def refolded(home: Path) -> Topics:
             found[topic.name, partition].append(record)
     log.close()
     return dict(found)
+
+
+def difference(some: Topics, others: Topics) -> tuple[Any, ...] | None:
+    """Where two derivations differ first: topic, partition, offset, and the record of each; None where they do not."""
+    for key in sorted(some.keys() | others.keys()):
+        pairs = zip_longest(some.get(key, ()), others.get(key, ()))
+        for offset, (one, other) in enumerate(pairs):
+            if one != other:
+                return *key, offset, one, other
+    return None
 
 
 def _lines(kept: Topics, topic: Topic, table: str) -> int:
