@@ -55,7 +55,7 @@ def records(events: int, seed: int = 1) -> list[Record]:
 
 def _record(offset: int, lines: list[bytes]) -> Record:
     headers = {"organization": ORGANIZATION, "door": "benchmark", "refused": "0"}
-    time_ms = int(START.timestamp() * 1000) + offset * A_RECORD * 2000
+    time_ms = int(START.timestamp() * 1000) + (offset + 1) * A_RECORD * 2000  # when its last call was made
     return Record(0, offset, time_ms, ORGANIZATION, headers, b"\n".join(lines))
 
 
