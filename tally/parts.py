@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from tally.presence import lives, said
 READY_S = 300
 STOP_S = 20
 """How long a part may take to be ready, and to end cleanly before it is killed (which does no harm)."""
+
+FULL = 1 << 20
+"""A disk with less than so many bytes free is what a part died of."""
 
 
 class Part(NamedTuple):
@@ -82,12 +86,12 @@ class Child:
     def check(self, what: str = "stopped") -> None:
         """Failure, with its reason, where the part is no more."""
         if (code := self._process.poll()) is not None:
-            raise Failure(self._reason(code, what), 2 if code == 2 else 1)
+            raise self._failure(code, what)
 
     def finished(self) -> None:
         """Wait for a part that ends by itself. Failure where it failed."""
         if (code := self._process.wait()) != 0:
-            raise Failure(self._reason(code, "failed"), 2 if code == 2 else 1)
+            raise self._failure(code, "failed")
 
     def stop(self) -> None:
         """End the part cleanly; kill it, and what it started, if it takes too long."""
@@ -97,6 +101,12 @@ class Child:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def _failure(self, code: int, what: str) -> Failure:
+        home = self._settings.home
+        if shutil.disk_usage(home).free < FULL:  # then it could not say so itself
+            return Failure(f"the {self.part.called} {what}: the disk of {home} is full; free some space", 2)
+        return Failure(self._reason(code, what), 2 if code == 2 else 1)
 
     def _reason(self, code: int, what: str) -> str:
         with self.log.open(errors="replace") as file:

@@ -49,6 +49,17 @@ def test_a_part_that_dies_is_noticed_with_its_last_lines(settings: Settings, fak
     assert died.value.exit_code == 1
 
 
+def test_a_part_that_dies_of_a_full_disk_is_told_so(
+    settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "FULL", 1 << 62)
+    with pytest.raises(Failure, match="the part a stopped: the disk of .* is full") as died:
+        with using(settings, fake("a", "dies")) as part:
+            while True:
+                part.check()
+    assert died.value.exit_code == 2
+
+
 def test_a_part_that_was_killed_names_the_signal(settings: Settings, fake: Fake) -> None:
     with pytest.raises(Failure, match="by SIGKILL"), using(settings, fake("a")) as part:
         os.kill(started(settings.home)["a"], signal.SIGKILL)
