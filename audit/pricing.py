@@ -11,7 +11,6 @@ from ledger.classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASS
 from ledger.prices import Clause, Price, PriceBook, PricedModel, Provider, Tiered
 
 MILLION, THOUSAND = Decimal(1_000_000), Decimal(1_000)
-MOST = 10**12
 
 
 class Line(NamedTuple):
@@ -77,12 +76,7 @@ def rated(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rat
 def _used(data: Mapping[str, Any]) -> dict[str, int]:
     used: dict[str, int] = {}
     for field, classes in (("tokens", TOKEN_CLASSES), ("quantities", QUANTITY_CLASSES)):
-        if data.get(field) is None:
-            continue
-        for name, quantity in data[field].items():
-            if name not in classes or type(quantity) is not int or not 0 <= quantity <= MOST:
-                raise ValueError(f"{field}.{name} is {quantity!r}")
-            used[name] = quantity
+        used |= {name: quantity for name, quantity in data.get(field, {}).items() if name in classes}
     return {name: used[name] for name in CLASSES if used.get(name)}
 
 

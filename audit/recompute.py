@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from audit.fits import fits
 from audit.pricing import Book, Rated, rated
 from ledger.classes import INPUT_CLASSES, TOKEN_CLASSES
 from ledger.log import Record
+from tallystick.model import EARLIEST, LATEST
 
 KINDS = ("inference", "observation", "correction", "control", "tick")
 FACTS = ("inference", "observation", "correction", "unknown")
 AHEAD = timedelta(seconds=300)
+DEEPEST = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -62,16 +65,13 @@ class Partition:
             if same:
                 return counted._replace(outcome="duplicate", first=position)
             return counted._replace(outcome="conflict", reason="other_content", first=position)
-        try:
-            reason = self._doubt(kind, time, data)
-            if reason is not None:
-                return counted._replace(outcome="quarantined", reason=reason)
-            books = [book for _, book in reversed(self._books)]
-            entry = rated(data, time, books) if kind == "inference" else None
-            if kind == "control" and data["control"] == "price_book.adopted":
-                self._adopt(data["body"]["name"], data["body"]["document"])
-        except (TypeError, ValueError, KeyError, AttributeError):
-            return counted._replace(outcome="quarantined", reason="poison")
+        reason = self._doubt(kind, time, data)
+        if reason is not None:
+            return counted._replace(outcome="quarantined", reason=reason)
+        books = [book for _, book in reversed(self._books)]
+        entry = rated(data, time, books) if kind == "inference" else None
+        if kind == "control" and data["control"] == "price_book.adopted":
+            self._adopt(data["body"]["name"], data["body"]["document"])
         return counted._replace(rated=entry)
 
     def _first(
@@ -89,6 +89,8 @@ class Partition:
     def _doubt(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
         if time > self._now + AHEAD:
             return "future"
+        if not fits(kind, data):
+            return "misfit"
         if kind != "inference" or "tokens" not in data or "reported_tokens" not in data:
             return None
         tokens, reported = data["tokens"], data["reported_tokens"]
@@ -113,10 +115,17 @@ def _event(line: bytes) -> dict[str, Any] | None:
     try:
         event: dict[str, Any] = json.loads(line)
         moment = datetime.fromisoformat(event["time"])
+        possible = EARLIEST <= moment < LATEST and _depth(event) <= DEEPEST
         kinds = [kind for kind in KINDS if event["type"] == f"tallystick.{kind}.v1"]
         fits = isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not kinds or not fits or moment.tzinfo is None:
+    if not kinds or not fits or not possible:
         return None
     return event | {"kind": kinds[0], "moment": moment.astimezone(UTC)}
+
+
+def _depth(value: Any) -> int:
+    """How many objects and lists stand around its innermost value."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if parts is None else 1 + max(map(_depth, parts), default=0)

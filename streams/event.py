@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.log import Record
+from tallystick.model import EARLIEST, LATEST
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KINDS = {f"tallystick.{kind}.v1": kind for kind in ("inference", "observation", "correction", "control", "tick")}
 FACTS = frozenset(("inference", "observation", "correction", "unknown"))
+DEEPEST = 64
 _decode = msgspec.json.Decoder().decode
 
 
@@ -45,12 +47,29 @@ def _event(at: int, line: bytes, organization: str) -> Event:
         content = _decode(line)
         source, id, data = content["source"], content["id"], content["data"]
         kind = KINDS[content["type"]]
-        moment = datetime.fromisoformat(content["time"]) - EPOCH
+        time = datetime.fromisoformat(content["time"])
         if type(source) is not str or type(id) is not str or type(data) is not dict:
             raise TypeError("source and id are strings, and data is an object")
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        if not EARLIEST <= time < LATEST or _is_deep(line, content):
+            raise ValueError("a time or a depth that no event has")
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         return Event(at, organization, "unknown", detail=f"{type(error).__name__}: not an event of the vocabulary")
+    moment = time - EPOCH
     time_us = (moment.days * 86400 + moment.seconds) * 1_000_000 + moment.microseconds
     identity = hashlib.blake2b(f"{organization}\0{source}\0{id}".encode(), digest_size=16).digest()
     digest = hashlib.blake2b(line, digest_size=8).digest()
     return Event(at, organization, kind, source, id, time_us, data, identity, digest)
+
+
+def _is_deep(line: bytes, content: Any) -> bool:
+    """Whether it is nested deeper than any event: where an interpreter gives up must not decide."""
+    if line.count(b"{") + line.count(b"[") <= DEEPEST:
+        return False
+    level = [content]
+    for _ in range(DEEPEST):
+        level = [part for one in level for part in (one.values() if isinstance(one, dict) else one) if _holds(part)]
+    return bool(level)
+
+
+def _holds(part: Any) -> bool:
+    return isinstance(part, dict | list)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ledger.classes import INPUT_CLASSES, OUTPUT_CLASSES
 from streams.event import Event
+from streams.fitting import misfit
 
 AHEAD_US = 300 * 1_000_000
 """How far ahead of the log's time an event's own time may lie."""
@@ -48,6 +49,9 @@ def doubt(event: Event, now_us: int) -> Outcome | None:
     """Why a new event is put aside instead of counted. Its identity stays taken."""
     if event.time_us > now_us + AHEAD_US:
         return Outcome("quarantined", "future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log")
+    field = misfit(event.kind, event.data)
+    if field is not None:
+        return Outcome("quarantined", "misfit", f"{field} is not what the vocabulary says")
     if event.kind == "inference" and "reported_tokens" in event.data and "tokens" in event.data:
         difference = _difference(event.data["tokens"], event.data["reported_tokens"])
         if difference:

@@ -7,7 +7,12 @@ import pytest
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.topics import DECISIONS, ENTRIES
+from streams import chain, runaways
+from streams.emit import Emit
+from streams.event import Event
+from streams.rating import Entry
 from streams.replay import outcomes, replay
+from streams.rows import Rows
 from tests.streams.build import DOCUMENTS, adopt, budget, call, record
 
 
@@ -22,14 +27,18 @@ def test_duplicates_and_conflicts_name_the_first() -> None:
     ]  # fmt: skip
 
 
-def test_what_a_poisoned_event_changed_is_undone() -> None:
-    """A quantity no door would let in: rating raises, the budget stays, the log goes on."""
-    poison = call("p").replace(b'"input":1000000', b'"input":-5')
-    good = record(1, budget("b", "1"), poison, call("a"))
-    derived = replay([record(0, adopt()), good], DOCUMENTS)
-    without = replay([record(0, adopt()), record(1, budget("b", "1"), b"x", call("a"))], DOCUMENTS)
-    assert said(record(0, adopt()), good)[2:] == [("quarantined", "poison"), ("counted", None)]
-    decided = [[one.value for topic, one in some if topic is DECISIONS] for some in (derived, without)]
+def test_what_a_poisoned_event_changed_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fold that raises, after the budget has counted the call: the budget is as it was, and the log goes on."""
+
+    def stumble(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
+        if event.id == "p":
+            raise ZeroDivisionError("a defect")
+
+    log = [record(0, adopt()), record(1, budget("b", "1"), call("p"), call("a"))]
+    without = [record(0, adopt()), record(1, budget("b", "1"), b"x", call("a"))]
+    monkeypatch.setattr(chain, "FOLDS", (*chain.FOLDS, chain.Fold("stumbling", stumble, runaways.due)))
+    assert said(*log)[2:] == [("quarantined", "poison"), ("counted", None)]
+    decided = [[one.value for topic, one in replay(some, DOCUMENTS) if topic is DECISIONS] for some in (log, without)]
     assert decided[0] == decided[1] and len(decided[0]) == 2
 
 

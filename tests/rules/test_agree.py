@@ -1,0 +1,102 @@
+"""Whatever stands on a log, the folds and the audit say the same of it: calls as doors let them in, and lines of
+which no door would let one in."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from ledger.classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
+from ledger.log import Record
+from tests.rules.test_rules import BOOKS, DOCUMENTS, by_audit, by_folds
+from tests.streams.build import START, control, record
+
+MODELS = (
+    "lion", "LION", "tiger", "tiger-7", "owl", "elephant", "parrot", "deaf", "lynx-20251211", "lynx", "own", "İ", "",
+)  # fmt: skip
+PROVIDERS = ("acme", "ACME", "acme-cloud", "acme/eu", "reseller", "nobody", "")
+INSTANTS = (-86400, -43200, -0.000001, 0, 0.000001, 299.999999, 300, 300.000001, 36000, 64800)
+ODD: tuple[Any, ...] = (
+    None, True, False, 0, -1, 1.0, 1.5, 10**12, 10**12 + 1, 2**64, "", "x", "1", "0.5", [], ["a"], [1], {},
+    {"input": 1},
+)  # fmt: skip
+JUDGED = (
+    "model", "model_resolved", "provider", "payer", "tokens", "quantities", "reported_tokens", "team", "session",
+    "latency_ms", "claimed_cost", "acting_for", "tags", "violations",
+)  # fmt: skip
+TIMES = (
+    "2026-01-05T12:00:00Z", "2026-01-05T12:00:00.5+01:00", "2026-01-05 12:00:00+00:00", "2026-01-05T12:00:00",
+    "2026-01-05", "20260105T120000Z", "2026-01-05T12Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
+    "2026-W02-1T12:00:00Z", "2026-01-05T24:00:00Z", "2026-01-05T12:00:60Z", "2026-01-05T12:00:00,5Z", "now", "",
+)  # fmt: skip
+
+quantities = some.integers(0, 250) | some.sampled_from((10**6, 10**12))
+calls = some.fixed_dictionaries(
+    {},
+    optional={
+        "model": some.sampled_from(MODELS),
+        "model_resolved": some.sampled_from(MODELS),
+        "provider": some.sampled_from(PROVIDERS),
+        "payer": some.sampled_from(("platform", "customer")),
+        "tokens": some.dictionaries(some.sampled_from(TOKEN_CLASSES), quantities, max_size=4),
+        "quantities": some.dictionaries(some.sampled_from(QUANTITY_CLASSES), quantities, max_size=2),
+        "reported_tokens": some.dictionaries(some.sampled_from(("input", "output", "total")), some.integers(0, 500)),
+    },
+)
+strange = some.dictionaries(
+    some.sampled_from(JUDGED),
+    some.sampled_from(ODD) | some.dictionaries(some.sampled_from((*CLASSES, "total", "?")), some.sampled_from(ODD)),
+)
+kinds = some.sampled_from(("inference",) * 6 + ("observation", "correction", "tick", "control", "else"))
+events = some.fixed_dictionaries(
+    {
+        "source": some.sampled_from(("a", "b")) | some.sampled_from(ODD),
+        "id": some.sampled_from(("1", "2", "3", "4", "5", "6", "7", "8")) | some.sampled_from(ODD),
+        "time": some.sampled_from(INSTANTS).map(lambda s: (START + timedelta(seconds=s)).isoformat())
+        | some.sampled_from(TIMES)
+        | some.sampled_from(ODD),
+        "type": kinds.map(lambda kind: f"tallystick.{kind}.v1") | some.sampled_from(ODD),
+        "data": calls | strange | some.sampled_from(ODD),
+    }
+)
+usual = some.builds(
+    lambda id, at, data: {
+        "source": "a", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.inference.v1", "data": data,
+    },
+    some.integers(0, 30), some.sampled_from(INSTANTS), calls,
+)  # fmt: skip
+books = some.sampled_from(sorted(BOOKS))
+adoptions = some.builds(
+    lambda book, at: control(
+        f"{book}-{at}", "price_book.adopted", name=book.partition("_")[0], document=BOOKS[book][0]
+    ),
+    books, some.integers(0, 9),
+)  # fmt: skip
+broken = some.sampled_from(
+    (b"", b"{", b"[]", b"null", b"1", b"\xff", b'{"a":NaN}', b'{"id":"\\ud800"}', b"[" * 2000, b'"', b"{}\r", b"\x00")
+)
+lines = (usual | events).map(msgspec.json.encode) | adoptions | broken
+records = some.lists(some.tuples(some.lists(lines, max_size=6), some.sampled_from((0, 1, 400, 86400))), max_size=6)
+
+
+def log(said: list[tuple[list[bytes], int]]) -> list[Record]:
+    now, made = 0, []
+    for offset, (lines, seconds) in enumerate(said):
+        now += seconds
+        made.append(record(offset, *lines, at_s=now))
+    return made
+
+
+@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_the_folds_and_the_audit_agree(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(records)
+    def agree(said: list[tuple[list[bytes], int]]) -> None:
+        made = log(said)
+        assert by_folds(made, DOCUMENTS) == by_audit(made, DOCUMENTS)
+
+    agree()
