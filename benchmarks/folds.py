@@ -31,10 +31,11 @@ def main(events: int = 40_000) -> None:
                 budgets.allocate(event, rows, emit)
         return rows
 
-    def each(step: Callable[[Event, int], object]) -> Callable[[], None]:
+    def each(step: Callable[[Event, int], object], rows: Rows) -> Callable[[], None]:
         def run() -> None:
             for record, some in calls:
                 for event in some:
+                    rows.begin()
                     step(event, record.offset)
 
         return run
@@ -51,10 +52,10 @@ def main(events: int = 40_000) -> None:
 
     measures: dict[str, Callable[[], object]] = {
         "parsing": lambda: [parse(record) for record in records],
-        "identity": each(lambda event, offset: (identify(event, offset, known), doubt(event, event.time_us))),
-        "rating": each(lambda event, offset: rate(event, rows, books)),
-        "budgets": each(lambda event, offset: budgets.spend(event, entries[event.identity], budgeted, emit)),
-        "runaways": each(lambda event, offset: runaways.watch(event, entries[event.identity], watched, emit)),
+        "identity": each(lambda event, offset: (identify(event, offset, known), doubt(event, event.time_us)), rows),
+        "rating": each(lambda event, offset: rate(event, rows, books), rows),
+        "budgets": each(lambda event, offset: budgets.spend(event, entries[event.identity], budgeted, emit), budgeted),
+        "runaways": each(lambda event, offset: runaways.watch(event, entries[event.identity], watched, emit), watched),
         "chain (parsing, all folds, encoding)": chain,
     }
     print(f"{events:,} events of {sum(len(r.value) for r in records) // events} bytes")
