@@ -16,7 +16,7 @@ from audit.totals import WORDS, Group, Sum, Totals, first_difference
 from ledger.classes import QUANTITY_CLASSES, TOKEN_CLASSES
 from ledger.errors import LogDamaged
 from ledger.home import write_atomically
-from ledger.log import PARTITIONS, Log, Record, records, seek_cause
+from ledger.log import PARTITIONS, Log, Record, folded, records, seek_cause
 from ledger.log.documents import load
 from ledger.prices import opened
 from ledger.settings import Settings
@@ -122,10 +122,7 @@ def _bounds(settings: Settings, log: Log, client: Client) -> stored.Bounds:
     said = {int(partition): offset for partition, offset in told.items()}
     bounds: stored.Bounds = {}
     for partition in range(PARTITIONS):
-        end = log.end(ENTRIES, partition)
-        last = log.read(ENTRIES, partition, end - 1, max_bytes=1) if end else []
-        folded = int(last[0].headers["cause_offset"]) if last else -1
-        reached = min(folded, said.get(partition, -1))
+        reached = min(folded(log, partition) - 1, said.get(partition, -1))
         if reached >= 0:
             bounds[partition] = reached
     return bounds

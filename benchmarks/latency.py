@@ -69,12 +69,13 @@ def _ours(settings: Settings, log: EmbeddedLog, events: int, per_second: float) 
 
 
 def _alone(client: Client, log: EmbeddedLog) -> list[float]:
-    line = log.read(ENTRIES, 0, log.end(ENTRIES, 0) - 1)[0].value
+    newest = log.last(ENTRIES, 0)
+    assert newest
     client.command("CREATE TABLE tally.alone AS tally.entries_in ENGINE = MergeTree ORDER BY offset")
     taken: list[float] = []
     for _ in range(INSERTS):
         start = time.perf_counter()
-        client.raw_insert("tally.alone", insert_block=line, fmt="JSONEachRow")
+        client.raw_insert("tally.alone", insert_block=newest.value, fmt="JSONEachRow")
         client.command("SELECT count() FROM tally.alone WHERE partition = 0 AND offset >= 0")
         taken.append(time.perf_counter() - start)
     return taken

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from dashboards.connection import home
-from ledger.log import PARTITIONS, Position, Record
+from ledger.log import PARTITIONS, Position, Record, folded
 from ledger.log.embedded import EmbeddedLog
-from ledger.topics import ENTRIES, EVENTS
+from ledger.topics import EVENTS
 
 
 class Reach(NamedTuple):
@@ -50,18 +50,8 @@ def reaches() -> list[Reach]:
     held = log()
     if held is None:
         return []
-    ends = ((partition, held.end(EVENTS, partition)) for partition in range(PARTITIONS))
-    return [
-        Reach(partition, end, _folded(held, partition), held.read(EVENTS, partition, end - 1)[0].time_ms)
-        for partition, end in ends
-        if end
-    ]
-
-
-def _folded(held: EmbeddedLog, partition: int) -> int:
-    end = held.end(ENTRIES, partition)
-    last = held.read(ENTRIES, partition, end - 1) if end else []
-    return int(last[0].headers["cause_offset"]) + 1 if last else 0
+    newest = (held.last(EVENTS, partition) for partition in range(PARTITIONS))
+    return [Reach(one.partition, one.offset + 1, folded(held, one.partition), one.time_ms) for one in newest if one]
 
 
 def consumer(name: str) -> dict[str, Any] | None:

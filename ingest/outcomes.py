@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.log import Log, Record, records, seek_cause
+from ledger.log import Log, Record, folded, records, seek_cause
 from ledger.topics import ENTRIES
 
 Progress = Callable[[int, int], None]
@@ -86,7 +86,7 @@ def outcomes_of(log: Log, appended: Sequence[Range], progress: Progress = lambda
         offset = first
         while offset <= last:
             progress(done + offset - first, total)
-            reached = min(_folded(log, partition), last + 1)
+            reached = min(folded(log, partition), last + 1)
             if reached <= offset:
                 time.sleep(POLL_S)
                 continue
@@ -96,13 +96,6 @@ def outcomes_of(log: Log, appended: Sequence[Range], progress: Progress = lambda
         done += last - first + 1
     progress(done, total)
     return found
-
-
-def _folded(log: Log, partition: int) -> int:
-    """The next offset of ``tally.events`` that the folds will take."""
-    end = log.end(ENTRIES, partition)
-    last = log.read(ENTRIES, partition, end - 1, max_bytes=1) if end else []
-    return int(last[0].headers["cause_offset"]) + 1 if last else 0
 
 
 def _caused(log: Log, partition: int, first: int, end: int) -> Iterator[Record]:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from ledger.log import PARTITIONS, Log
+from ledger.log import PARTITIONS, Log, folded
 from ledger.settings import Settings
 from ledger.topics import ENTRIES, EVENTS, Topic
 from tally.presence import ready
@@ -22,15 +22,6 @@ class Reached:
     def behind(self) -> int:
         """How many records the last stage that can be asked lacks."""
         return self.recorded - (self.folded if self.stored is None else self.stored)
-
-
-def folded(log: Log, partition: int, topic: Topic = ENTRIES) -> int:
-    """The next offset of ``tally.events`` after the last that caused a record of this derived topic; on
-    ``tally.entries`` every record causes one."""
-    end = log.end(topic, partition)
-    if end == 0:
-        return 0
-    return int(log.read(topic, partition, end - 1, max_bytes=1)[0].headers["cause_offset"]) + 1
 
 
 def stored(settings: Settings, topic: Topic = ENTRIES) -> dict[int, int] | None:

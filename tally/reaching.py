@@ -7,7 +7,7 @@ from functools import partial
 
 from rich.progress import Progress
 
-from ledger.log import PARTITIONS, Log
+from ledger.log import PARTITIONS, Log, folded
 from ledger.settings import Settings
 from ledger.topics import DERIVED, EVENTS, Topic
 from tally import models
@@ -15,7 +15,7 @@ from tally.joining import needing
 from tally.opening import opened
 from tally.output import err, progress, step
 from tally.parts import Child, Joined, storing
-from tally.positions import folded, stored
+from tally.positions import stored
 
 POLL_S, STILL_S = 0.2, 30
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from ledger.log.record import PARTITIONS, Draft, Position, Record, partition_of
-from ledger.topics import Topic
+from ledger.topics import ENTRIES, Topic
 
-__all__ = ["PARTITIONS", "Draft", "Log", "Position", "Record", "partition_of", "records", "seek_cause"]
+__all__ = ["PARTITIONS", "Draft", "Log", "Position", "Record", "folded", "partition_of", "records", "seek_cause"]
 
 READ_BYTES = 1 << 20
 
@@ -26,6 +26,9 @@ class Log(Protocol):
 
     def end(self, topic: Topic, partition: int) -> int:
         """The offset that the partition's next record will get; 0 where it is empty."""
+
+    def last(self, topic: Topic, partition: int) -> Record | None:
+        """The partition's newest record; None where it is empty."""
 
     def close(self) -> None:
         """Give back what the log holds open."""
@@ -59,3 +62,10 @@ def seek_cause(log: Log, topic: Topic, partition: int, cause_offset: int) -> int
         else:
             high = middle
     return low
+
+
+def folded(log: Log, partition: int, topic: Topic = ENTRIES) -> int:
+    """The next offset of ``tally.events`` after the last that caused a record of this derived topic; on
+    ``tally.entries`` every record causes one, so that is how far the folds have come."""
+    last = log.last(topic, partition)
+    return int(last.headers["cause_offset"]) + 1 if last else 0

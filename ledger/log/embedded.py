@@ -45,6 +45,10 @@ class EmbeddedLog:
         connection = self._connection(topic)
         return sqlite.last(connection, topic, partition)[0] + 1 if connection else 0
 
+    def last(self, topic: Topic, partition: int) -> Record | None:
+        end = self.end(topic, partition)
+        return self.read(topic, partition, end - 1, max_bytes=1)[0] if end else None
+
     def close(self) -> None:
         self._recorded.close()
         if self._derived:

@@ -11,11 +11,10 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ledger.log import PARTITIONS
+from ledger.log import PARTITIONS, folded
 from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import DERIVED, EVENTS
-from tally.positions import folded
 from tally.presence import ready
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 from warehouse.client import WarehouseAway, connect

@@ -6,11 +6,10 @@ from itertools import product, zip_longest
 from pathlib import Path
 from typing import Any
 
-from ledger.log import PARTITIONS, Record, records
+from ledger.log import PARTITIONS, Record, folded, records
 from ledger.log.embedded import EmbeddedLog
 from ledger.topics import ALERTS, DECISIONS, DERIVED, DOCUMENTS, ENTRIES, EVENTS, Topic
 from streams.replay import replay
-from tally.positions import folded
 from tests.faults.house import House
 
 Topics = dict[tuple[str, int], list[Record]]

@@ -35,6 +35,7 @@ def test_records_are_read_as_they_were_appended(opened: Open) -> None:
     assert list(records(opened(), EVENTS, 0)) == [written[0], written[2]]
     assert [one.digest() for one in records(log, EVENTS, 3)] == [written[1].digest()]
     assert (log.end(EVENTS, 0), log.end(EVENTS, 3), log.end(EVENTS, 1), log.end(DOCUMENTS, 0)) == (2, 1, 0, 0)
+    assert (log.last(EVENTS, 0), log.last(EVENTS, 1)) == (written[2], None)
 
 
 def test_what_nothing_was_derived_from_is_empty(opened: Open) -> None:
