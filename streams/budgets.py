@@ -51,6 +51,12 @@ class Budget(NamedTuple):
     seen_now_us: int = 0  # the log's time when it was seen
     rearm: int = -1  # no threshold is armed again before this bucket; -1 is not known yet
 
+    def spent(self, used: int, time_us: int, now_us: int) -> "Budget":
+        """With so much used, by an event of this time. (``_replace`` takes four times as long.)"""
+        if time_us <= self.seen_us:
+            time_us, now_us = self.seen_us, self.seen_now_us
+        return Budget(self.limit, self.currency, self.fired, self.bucket, used, time_us, now_us, self.rearm)
+
 
 def allocate(event: Event, rows: Rows, emit: Emit) -> None:
     """``budget.allocated``: a new budget, or another limit for one that stands."""
@@ -114,10 +120,7 @@ def _spend(scope: Scope, event: Event, entry: Entry, rows: Rows, emit: Emit) -> 
     key = _bucket(scope, bucket)
     rows.put(key, (rows.get(key) or 0) + entry.billed_cost)
     used = budget.used + entry.billed_cost
-    if event.time_us > budget.seen_us:
-        budget = budget._replace(used=used, seen_us=event.time_us, seen_now_us=emit.now_us)
-    else:
-        budget = budget._replace(used=used)
+    budget = budget.spent(used, event.time_us, emit.now_us)
     if bucket < budget.bucket:
         used = sum(rows.get(_bucket(scope, one)) or 0 for one in range(bucket - BUCKETS, bucket + 1))
     _keep(scope, _cross(scope, budget, bucket, used, event, emit), rows)
@@ -154,6 +157,8 @@ def _rearm(scope: Scope, budget: Budget, emit: Emit, **when: int) -> Budget:
 
 
 def _cross(scope: Scope, budget: Budget, bucket: int, used: int, event: Event, emit: Emit) -> Budget:
+    if used * 100 < THRESHOLDS[0] * budget.limit:
+        return budget
     for threshold in THRESHOLDS:
         if threshold not in budget.fired and used * 100 >= threshold * budget.limit:
             emit.decision(

@@ -1,6 +1,7 @@
 """Rating: tokens and prices to ledger entries (docs/rules.md, R5 to R8)."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ledger.classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
@@ -19,6 +20,7 @@ DIMENSIONS = frozenset(Inference.model_fields) - {
     "tokens", "quantities", "reported_tokens", "provider_usage", "rate_limits", "violations",
 }  # fmt: skip
 ZERO = text(0)
+_written = lru_cache(maxsize=10_000)(text)  # unit prices are few
 
 
 class Entry(NamedTuple):
@@ -67,7 +69,7 @@ def _priced(facts: dict[str, Any], quantities: list[tuple[str, int]], offer: Off
     if "requests" in offer.unit_prices and all(name != "requests" for name, _ in quantities):
         quantities = [*quantities, ("requests", 1)]
         quantities.sort(key=lambda line: CLASSES.index(line[0]))
-    given = sum(quantity for name, quantity in quantities if name in INPUT_CLASSES)
+    given = sum([quantity for name, quantity in quantities if name in INPUT_CLASSES])
     lines: list[dict[str, Any]] = []
     total = missing = 0
     for name, quantity in quantities:
@@ -83,7 +85,7 @@ def _priced(facts: dict[str, Any], quantities: list[tuple[str, int]], offer: Off
             {
                 "class": name,
                 "quantity": quantity,
-                "unit_price": text(unit_price),
+                "unit_price": _written(unit_price),
                 "list_cost": said,
                 "contracted_cost": said,
                 "effective_cost": said,

@@ -34,7 +34,7 @@ class Rows:
 
     def get(self, key: Key) -> Any:
         """The row's value; None where there is no such row."""
-        row = self._cache[key] if key in self._cache else self._row(key)
+        row = self._row(key)
         return None if row is None else row.value
 
     def put(self, key: Key, value: Any, due_us: int | None = None) -> None:
@@ -85,11 +85,12 @@ class Rows:
         return changed
 
     def _row(self, key: Key) -> Row | None:
-        if key not in self._cache:
-            self._cache[key] = self._load(key)
-        return self._cache[key]
+        try:
+            return self._cache[key]
+        except KeyError:
+            row = self._cache[key] = self._load(key)
+            return row
 
     def _write(self, key: Key, row: Row | None) -> None:
-        cache = self._cache
-        self._undo.append((key, cache[key] if key in cache else self._row(key)))
-        cache[key] = self._changed[key] = row
+        self._undo.append((key, self._row(key)))
+        self._cache[key] = self._changed[key] = row

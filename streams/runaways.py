@@ -27,6 +27,10 @@ class Call(NamedTuple):
     result_hash: str
 
 
+Evidence = tuple[str, str, int, int, int]
+"""A call's source, id and position."""
+
+
 class Run(NamedTuple):
     """A session's latest run of equal calls. Spent is at list price, whoever pays, in pico by currency."""
 
@@ -35,10 +39,15 @@ class Run(NamedTuple):
     since_us: int
     last_us: int
     spent: tuple[tuple[str, int], ...]
-    evidence: tuple[tuple[str, str, int, int, int], ...]  # source, id and position of the first calls
+    evidence: tuple[Evidence, ...]  # of the first calls
     agent: str | None
     team: str | None
     alert: str | None = None
+
+    def longer(self, event: Event, entry: Entry, repeats: int, evidence: tuple[Evidence, ...]) -> "Run":
+        """By one more call. (``_replace`` takes four times as long.)"""
+        spent = _added(self.spent, entry)
+        return Run(self.call, repeats, self.since_us, event.time_us, spent, evidence, self.agent, self.team, self.alert)
 
 
 def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
@@ -54,7 +63,7 @@ def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
     if call is None:
         if run is None:
             return
-        run = run._replace(last_us=event.time_us, spent=_added(run.spent, entry))
+        run = run.longer(event, entry, run.repeats, run.evidence)
     elif run is not None and Call(*run.call) == call:
         run = _repeated(run, event, entry, emit)
         if run.alert is None and run.repeats >= REPEATS:
@@ -94,9 +103,7 @@ def _repeated(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:
     evidence = tuple(run.evidence)
     if len(evidence) < REPEATS:
         evidence = (*evidence, (event.source, event.id, *emit.here()))
-    return run._replace(
-        repeats=run.repeats + 1, last_us=event.time_us, spent=_added(run.spent, entry), evidence=evidence
-    )
+    return run.longer(event, entry, run.repeats + 1, evidence)
 
 
 def _added(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
