@@ -41,6 +41,13 @@ def entry(of: Of, said: Mapping[str, Any], priced: Iterable[str | None], figures
     return _number((*of, *(said.get(name) for name in SAID), *priced, *map(_plain, figures)))
 
 
+def record(
+    partition: int, offset: int, accepted_ms: int, organization: str, door: str, received: int, refused: int
+) -> int:
+    """What entered as one record."""
+    return _number((partition, offset, accepted_ms, organization, door, received, refused))
+
+
 def _number(values: Iterable[Any]) -> int:
     text = SEPARATOR.join("" if value is None else str(value) for value in values)
     return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8], "little")
@@ -63,6 +70,9 @@ EVENTS_SQL = _sql(
     *_OF, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason", "of_offset",
     "of_index",
 )  # fmt: skip
+RECORDS_SQL = _sql(
+    "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "door", "received", "refused"
+)
 ENTRIES_SQL = _sql(
     *_OF, "toUnixTimestamp64Micro(time)", *SAID, "currency", "price_document", "price_id", "class", "quantity",
     "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost",

@@ -32,7 +32,8 @@ def totals(client: Client, bounds: Bounds) -> Totals:
     ).result_rows:
         found.outcome(*row)
     for row in client.query(
-        f"SELECT organization, sum(received), sum(refused) FROM tally.records WHERE {within} GROUP BY organization"
+        f"SELECT organization, sum(received), sum(refused), {contents.RECORDS_SQL}, count() FROM tally.records"
+        f" WHERE {within} GROUP BY organization"
     ).result_rows:
         found.record(*row)
     for organization, day, model, name, currency, *figures in client.query(

@@ -17,7 +17,9 @@ def add(totals: Totals, record: Record) -> None:
     for line in record.value.split(b"\n"):
         said = json.loads(line)
         if said["outcome"] == "record":
-            totals.record(said["organization"], said["received"], said["refused"])
+            names = ("partition", "offset", "accepted_ms", "organization", "door", "received", "refused")
+            framed = contents.record(*(said[name] for name in names))
+            totals.record(said["organization"], said["received"], said["refused"], framed)
             continue
         first = (said["of_offset"], said["of_index"]) if "of_offset" in said else None
         contents_of_event = contents.event(_of(said), said["outcome"], said["kind"], said.get("reason"), first)

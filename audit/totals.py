@@ -53,6 +53,8 @@ class Totals:
         self.events: Counter[tuple[str, str]] = Counter()  # by organization and word, of facts
         self.others: Counter[tuple[str, str, str]] = Counter()  # by organization, kind and outcome
         self.said: Counter[tuple[str, str, str]] = Counter()  # contents of every event, by the same
+        self.records: Counter[str] = Counter()  # by organization
+        self.framed: Counter[str] = Counter()  # contents of every record, by the same
         self.groups: dict[Group, Sum] = {}
 
     def add(self, group: Group, one: Sum) -> None:
@@ -67,9 +69,11 @@ class Totals:
             self.events[organization, outcome] += times
             self.events[organization, "accepted"] += times
 
-    def record(self, organization: str, received: int, refused: int) -> None:
+    def record(self, organization: str, received: int, refused: int, contents: int, times: int = 1) -> None:
         self.events[organization, "received"] += received
         self.events[organization, "rejected"] += refused
+        self.records[organization] += times
+        self.framed[organization] = (self.framed[organization] + contents) % MODULUS
 
     def word(self, word: str) -> int:
         return sum(times for (_, said), times in self.events.items() if said == word)
@@ -98,6 +102,10 @@ def _figures(*three: Totals) -> Iterator[tuple[str, dict[str, str], list[Any]]]:
     for said in sorted({said for one in three for said in one.said}):
         where = dict(zip(("organization", "kind", "outcome"), said, strict=True))
         yield "contents of events", where, [one.said[said] for one in three]
+    for organization in sorted({organization for one in three for organization in one.records}):
+        where = {"organization": organization}
+        yield "records", where, [one.records[organization] for one in three]
+        yield "contents of records", where, [one.framed[organization] for one in three]
     for group in sorted({group for one in three for group in one.groups}):
         for field in Sum._fields:
             figures = [getattr(one.groups.get(group, Sum()), field) for one in three]

@@ -83,7 +83,7 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
         packed = load(log, digest)
         if packed is None:
             raise LogDamaged(f"the log names the document {digest} and does not hold it: restore it from a copy")
-        return Book(digest, opened(packed))
+        return Book(digest, opened(digest, packed))
 
     said, recomputed = Totals(), Totals()
     missing: dict[str, Any] | None = None
@@ -102,8 +102,9 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
             done += 1
             if done % 100 == 0:
                 progress(done, total)
+        missing = missing or _too_much(next(entries, None), bound)
     progress(total, total)
-    difference = missing or first_difference(recomputed, said, warehouse)
+    difference = missing or first_difference(recomputed, said, warehouse) or _beyond(log, stored.greatest(client))
     behind = sum(ends.values()) - total
     report = Report(recomputed, said, warehouse, difference, bounds, max(behind, 0))
     kept = report.as_json() | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -132,7 +133,9 @@ def _add(totals: Totals, record: Record, judged: list[Judged]) -> None:
     organization = record.headers.get("organization", record.key)
     refused = int(record.headers.get("refused", "0"))
     relayed = "relay_of" in record.headers
-    totals.record(organization, 0 if relayed else sum(one.kind in FACTS for one in judged) + refused, refused)
+    received = 0 if relayed else sum(one.kind in FACTS for one in judged) + refused
+    frame = (record.partition, record.offset, record.time_ms, organization, record.headers.get("door", ""))
+    totals.record(organization, received, refused, contents.record(*frame, received, refused))
     for one in judged:
         if relayed:
             continue
@@ -179,3 +182,21 @@ def _not_caused(derived: Record | None, record: Record) -> dict[str, Any]:
         "what": "digest", "where": where, "log": record.digest(), "topic": derived.headers["cause_hash"],
         "warehouse": "",
     }  # fmt: skip
+
+
+def _too_much(derived: Record | None, bound: int) -> dict[str, Any] | None:
+    """What stands behind the record of the last position that is compared must be caused later."""
+    if derived is None or int(derived.headers["cause_offset"]) > bound:
+        return None
+    where = {"topic": ENTRIES.name, "partition": str(derived.partition), "offset": derived.headers["cause_offset"]}
+    return {"what": "record", "where": where, "log": "stands once", "topic": "stands again", "warehouse": ""}
+
+
+def _beyond(log: Log, filled: stored.Bounds) -> dict[str, Any] | None:
+    """Whether the warehouse holds what the folds have not derived. They may go on meanwhile: so they are asked last."""
+    for partition, offset in sorted(filled.items()):
+        if offset >= (next_offset := folded(log, partition)):
+            where = {"partition": str(partition), "offset": str(offset)}
+            said = {"log": "", "topic": f"ends before {next_offset}", "warehouse": "stands"}
+            return {"what": "row beyond the log", "where": where, **said}
+    return None

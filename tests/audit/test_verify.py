@@ -116,12 +116,26 @@ def test_a_whole_ledger_is_proved_three_times(whole: Settings, asking: Client) -
         (f"DELETE FROM tally.events WHERE {EVENT}", "events accepted"),
         (f"INSERT INTO tally.events SELECT * FROM tally.events WHERE {EVENT}", "events accepted"),
         ("DELETE FROM tally.records WHERE refused > 0", "events received"),
+        ("ALTER TABLE tally.records UPDATE door = 'other' WHERE refused > 0", "contents of records"),
     ],
 )  # fmt: skip
 def test_a_row_that_was_harmed(whole: Settings, client: Client, statement: str, what: str) -> None:
     client.command(statement, settings={"mutations_sync": 1, "lightweight_deletes_sync": 2})
     assert differs(whole, client) == what
     assert verified(whole, client).as_json()["difference"]["where"]["organization"] == ORGANIZATION
+
+
+def test_a_row_without_figures_that_is_missing(whole: Settings, client: Client) -> None:
+    client.command("DELETE FROM tally.records WHERE received = 0", settings={"lightweight_deletes_sync": 2})
+    assert differs(whole, client) == "records"
+
+
+@pytest.mark.parametrize("place", ["offset + 1000 AS offset", "99 AS partition"])
+def test_a_row_of_no_record(whole: Settings, client: Client, place: str) -> None:
+    client.command(
+        f"INSERT INTO tally.entries SELECT * REPLACE ({place}) FROM (SELECT * FROM tally.entries WHERE {ONE})"
+    )
+    assert differs(whole, client) == "row beyond the log"
 
 
 @pytest.mark.parametrize("where", ["offset BETWEEN 5 AND 9", "offset >= 20"])
@@ -161,6 +175,16 @@ def test_a_record_that_is_missing_on_the_topic(copied: Settings, asking: Client)
         "what": "record", "where": {"topic": "tally.entries", "partition": str(PARTITION), "offset": "10"},
         "log": "stands", "topic": "missing", "warehouse": "",
     }  # fmt: skip
+
+
+def test_a_record_that_stands_twice_at_the_end_of_the_topic(copied: Settings, asking: Client) -> None:
+    with records_of(copied, ENTRIES) as db:
+        last = f"id >> 40 = {PARTITION} ORDER BY id DESC LIMIT 1"
+        db.execute(
+            f"INSERT INTO tally_entries SELECT id + 1, time_ms, key, headers, value FROM tally_entries WHERE {last}"
+        )
+    difference = verified(copied, asking).difference
+    assert difference and (difference["what"], difference["topic"]) == ("record", "stands again")
 
 
 def test_a_record_of_the_log_that_was_altered(copied: Settings, asking: Client) -> None:
