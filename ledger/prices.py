@@ -5,12 +5,13 @@ import re
 import zlib
 from datetime import time
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from ledger.classes import CLASSES, decimals, per
-from ledger.errors import TallyError
+from ledger.errors import LogDamaged, TallyError
 from ledger.money import PICO
 from tallystick.model import Currency, Label, Model, Name, Time, in_order
 
@@ -39,7 +40,7 @@ class Clause(Model):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Clause":
-        if len(self.model_fields_set) != 1:
+        if sum(said is not None for _, said in self) != 1:
             raise ValueError(f"a clause has exactly one of {', '.join(type(self).model_fields)}")
         if self.regex is not None:
             try:
@@ -60,6 +61,13 @@ class Tiered(Model):
     base: Rate
     tiers: Annotated[tuple[Tier, ...], Field(strict=False, min_length=1)] = Field(description="rising by 'above'")
 
+    @field_validator("tiers")
+    @classmethod
+    def _rising(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+        if any(one.above >= other.above for one, other in pairwise(tiers)):
+            raise ValueError("each tier must have a greater 'above' than the one before it")
+        return tiers
+
 
 def _known_and_exact(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
     for name, rate in rates.items():
@@ -74,11 +82,26 @@ def _known_and_exact(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | 
 Rates = Annotated[dict[Name, Rate | Tiered], AfterValidator(_known_and_exact)]
 
 
+def _written(said: object) -> object:
+    if not isinstance(said, str | time):  # YAML reads 20:00 without quotes as the number 1200
+        raise ValueError("must be a time of day in quotes, like '20:00'")
+    return said
+
+
+def _in_utc(said: time) -> time:
+    if said.tzinfo is not None:
+        raise ValueError("is in UTC and names no zone: write it like '20:00'")
+    return said
+
+
+TimeOfDay = Annotated[time, Field(strict=False), BeforeValidator(_written), AfterValidator(_in_utc)]
+
+
 class Daily(Model):
     """A time of day in UTC, start included and end not; it may pass midnight."""
 
-    start: Annotated[time, Field(strict=False)]
-    end: Annotated[time, Field(strict=False)]
+    start: TimeOfDay
+    end: TimeOfDay
 
 
 class Price(Model):
@@ -128,9 +151,13 @@ def sealed(book: PriceBook) -> tuple[str, bytes]:
     return hashlib.sha256(content).hexdigest(), packed
 
 
-def opened(packed: bytes) -> PriceBook:
-    """The book of a document's bytes. ValueError where they are none."""
+def opened(digest: str, packed: bytes) -> PriceBook:
+    """The book of a document's bytes. LogDamaged where they are not the document of this hash."""
     try:
-        return PriceBook.model_validate_json(zlib.decompress(packed))
-    except zlib.error as error:
-        raise ValueError(f"not a compressed document: {error}") from error
+        content = zlib.decompress(packed)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ValueError("its content has another hash")
+        return PriceBook.model_validate_json(content)
+    except (ValueError, zlib.error) as error:
+        said = " ".join(str(error).split())
+        raise LogDamaged(f"the document {digest} cannot be read ({said}): restore the log from a copy") from error

@@ -25,7 +25,7 @@ def catalogues(documents: Mapping[str, bytes]) -> Documents:
     def catalogue(digest: str) -> Catalogue:
         if digest not in documents:
             raise TallyError(f"the log names the document {digest} and does not hold it: restore tally.documents")
-        return Catalogue(digest, opened(documents[digest]))
+        return Catalogue(digest, opened(digest, documents[digest]))
 
     return catalogue
 

@@ -95,6 +95,6 @@ def documents(log: Log) -> Documents:
         packed = load(log, digest)
         if packed is None:
             raise TallyError(f"the log names the document {digest} and does not hold it: restore log/recorded.db")
-        return Catalogue(digest, opened(packed))
+        return Catalogue(digest, opened(digest, packed))
 
     return catalogue

@@ -81,7 +81,7 @@ def test_a_book_is_stored_recorded_and_relayed_to_every_partition(tmp_path: Path
     second = adopt_price_book(log, settings, book(rate=2), "they went up")
     assert (first.new, first.position, second.position) == (True, (HOME, 2, 0), (HOME, 3, 0))
     packed = load(log, second.document)
-    assert packed and opened(packed) == book(rate=2)
+    assert packed and opened(second.document, packed) == book(rate=2)
     one, two = all_records(log)[HOME][2:]
     assert "relay_of" not in one.headers and json.loads(two.value)["data"]["reason"] == "they went up"
     for partition, found in all_records(log).items():

@@ -1,10 +1,12 @@
 """Price documents: what a person may write, and what is said of a mistake."""
 
+import zlib
+
 import pytest
 
 from ledger.catalogue import from_text, genai_prices
 from ledger.classes import PRICED_AS
-from ledger.errors import TallyError
+from ledger.errors import LogDamaged, TallyError
 from ledger.prices import opened, sealed
 from tests.streams.build import BOOK
 
@@ -12,7 +14,14 @@ from tests.streams.build import BOOK
 def test_a_document_is_what_its_hash_says() -> None:
     book = genai_prices()
     digest, packed = sealed(book)
-    assert opened(packed) == book and sealed(opened(packed))[0] == digest
+    assert opened(digest, packed) == book and sealed(opened(digest, packed))[0] == digest
+
+
+def test_what_is_not_the_document_of_its_hash_is_damage() -> None:
+    digest, _ = sealed(from_text(BOOK, "test"))
+    for other in (b"", b"x", zlib.compress(b"{}"), sealed(genai_prices())[1]):
+        with pytest.raises(LogDamaged, match=digest):
+            opened(digest, other)
 
 
 def test_classes_without_a_rate_take_the_one_they_fall_back_on() -> None:
@@ -28,6 +37,10 @@ def test_classes_without_a_rate_take_the_one_they_fall_back_on() -> None:
         ("input: 1,", "input: -1,"), ("input: 1,", "input: 0.0000001,"), ("input: 1,", "inputs: 1,"),
         ("currency: USD", "currency: dollars"), ("{starts_with: m}", "{starts: m}"),
         ("{starts_with: m}", "{regex: '('}"), ("name: test", "name: ''"), ("models:", "model:"), ("providers:", "x: ["),
+        ("{starts_with: m}", "{starts_with: }"),
+        ("input: 1,", "input: {base: 1, tiers: [{above: 9, rate: 2}, {above: 9, rate: 3}]},"),
+        ("- rates:", "- daily: {start: 8:00, end: '20:00'}\n            rates:"),
+        ("- rates:", "- daily: {start: '08:00+02:00', end: '20:00'}\n            rates:"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named(wrong: str, said: str) -> None:
