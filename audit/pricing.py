@@ -114,7 +114,7 @@ def _seller(book: PriceBook, provider: str | None, model: str) -> Provider | Non
     if provider is None:
         meant = [one for one in book.providers if one.model_match and _means(one.model_match, model)]
     else:
-        meant = [one for one in book.providers if one.id == provider]
+        meant = [one for one in book.providers if one.id.lower() == provider]
         meant += [one for one in book.providers if one.match and _means(one.match, provider)]
     return meant[0] if meant else None
 
@@ -138,7 +138,7 @@ def _means(clause: Clause, name: str) -> bool:
 
 
 def _dashed(model: str) -> str:
-    found = re.search(r"-(\d{4})(\d{2})(\d{2})$", model)
+    found = re.search(r"-([0-9]{4})([0-9]{2})([0-9]{2})$", model)
     if not found:
         return model
     try:

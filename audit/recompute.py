@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Any, NamedTuple
 
 from audit.fits import fits
@@ -113,7 +114,9 @@ class Partition:
 def _event(line: bytes) -> dict[str, Any] | None:
     """An event of the vocabulary, with its kind and its time read; None where the line is none."""
     try:
-        event: dict[str, Any] = json.loads(line)
+        event: dict[str, Any] = json.loads(line.decode(), parse_constant=_no_number, parse_float=_finite)
+        if b"\\u" in line:
+            json.dumps(event, ensure_ascii=False).encode()  # halves of characters are no text
         moment = datetime.fromisoformat(event["time"])
         possible = EARLIEST <= moment < LATEST and _depth(event) <= DEEPEST
         kinds = [kind for kind in KINDS if event["type"] == f"tallystick.{kind}.v1"]
@@ -129,3 +132,12 @@ def _depth(value: Any) -> int:
     """How many objects and lists stand around its innermost value."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if parts is None else 1 + max(map(_depth, parts), default=0)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _no_number(text)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")

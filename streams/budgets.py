@@ -62,7 +62,7 @@ def allocate(event: Event, rows: Rows, emit: Emit) -> None:
     """``budget.allocated``: a new budget, or another limit for one that stands."""
     body = event.data["body"]
     scope = Scope(event.organization, body["dimension"], body["scope"], body["window_s"])
-    limit, currency = pico(body["limit"]), body["currency"]
+    limit, currency = pico(str(body["limit"])), body["currency"]
     before = rows.get(scope.key())
     if before is not None and before[1] != currency:
         reason = f"the budget stands in {before[1]}: spend in {currency} takes another window"

@@ -14,6 +14,7 @@ KINDS = {f"tallystick.{kind}.v1": kind for kind in ("inference", "observation", 
 FACTS = frozenset(("inference", "observation", "correction", "unknown"))
 DEEPEST = 64
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Event(NamedTuple):
@@ -56,7 +57,7 @@ def _event(at: int, line: bytes, organization: str) -> Event:
         return Event(at, organization, "unknown", detail=f"{type(error).__name__}: not an event of the vocabulary")
     moment = time - EPOCH
     time_us = (moment.days * 86400 + moment.seconds) * 1_000_000 + moment.microseconds
-    identity = hashlib.blake2b(f"{organization}\0{source}\0{id}".encode(), digest_size=16).digest()
+    identity = hashlib.blake2b(_encode((organization, source, id)), digest_size=16).digest()
     digest = hashlib.blake2b(line, digest_size=8).digest()
     return Event(at, organization, kind, source, id, time_us, data, identity, digest)
 

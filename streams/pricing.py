@@ -11,7 +11,7 @@ from ledger.money import PICO
 from ledger.prices import Clause, Price, PriceBook, PricedModel, Provider, Tiered
 
 DAY_US = 86400 * 1_000_000
-_COMPACT_DATE = re.compile(r"-(\d{4})(\d{2})(\d{2})$")
+_COMPACT_DATE = re.compile(r"-(\d{4})(\d{2})(\d{2})$", re.ASCII)
 
 UnitPrice = int | tuple[tuple[int, int], ...]
 """Pico a unit; or (above, pico) by rising threshold of the event's input tokens, the base with -1."""
@@ -63,7 +63,7 @@ class Catalogue:
         providers = self._book.providers
         if provider is None:
             return next((one for one in providers if one.model_match and matches(one.model_match, model)), None)
-        named = next((one for one in providers if one.id == provider), None)
+        named = next((one for one in providers if one.id.lower() == provider), None)
         return named or next((one for one in providers if one.match and matches(one.match, provider)), None)
 
     def _compiled(self, owner: Provider, model: PricedModel) -> tuple[Offer, ...]:

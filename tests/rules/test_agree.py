@@ -15,7 +15,8 @@ from tests.rules.test_rules import BOOKS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 
 MODELS = (
-    "lion", "LION", "tiger", "tiger-7", "owl", "elephant", "parrot", "deaf", "lynx-20251211", "lynx", "own", "İ", "",
+    "lion", "LION", "tiger", "tiger-7", "owl", "elephant", "parrot", "deaf", "lynx-20251211", "lynx-٢٠٢٥١٢١١",
+    "lynx", "own", "İ", "",
 )  # fmt: skip
 PROVIDERS = ("acme", "ACME", "acme-cloud", "acme/eu", "reseller", "nobody", "")
 INSTANTS = (-86400, -43200, -0.000001, 0, 0.000001, 299.999999, 300, 300.000001, 36000, 64800)
@@ -53,8 +54,8 @@ strange = some.dictionaries(
 kinds = some.sampled_from(("inference",) * 6 + ("observation", "correction", "tick", "control", "else"))
 events = some.fixed_dictionaries(
     {
-        "source": some.sampled_from(("a", "b")) | some.sampled_from(ODD),
-        "id": some.sampled_from(("1", "2", "3", "4", "5", "6", "7", "8")) | some.sampled_from(ODD),
+        "source": some.sampled_from(("a", "b", "a\0b")) | some.sampled_from(ODD),
+        "id": some.sampled_from(("1", "2", "3", "4", "5", "6", "b\0001")) | some.sampled_from(ODD),
         "time": some.sampled_from(INSTANTS).map(lambda s: (START + timedelta(seconds=s)).isoformat())
         | some.sampled_from(TIMES)
         | some.sampled_from(ODD),
@@ -76,10 +77,17 @@ adoptions = some.builds(
     ),
     books, some.integers(0, 9),
 )  # fmt: skip
+whole = b'{"source":"a","id":"1","time":"2026-01-05T12:00:00Z","type":"tallystick.inference.v1","data":{"x":%s}}'
+values = some.sampled_from(
+    (b"NaN", b"-Infinity", b"1e999", b"1e9", b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\xed\xa0\x80"', b"01", b"1,", b"{} ")
+)
+doubtful = values.map(lambda value: whole % value)
+forms = some.sampled_from(("utf-8", "utf-8-sig", "utf-16", "utf-32-be"))
+encoded = some.builds(lambda form, value: (whole % value).decode().encode(form), forms, some.just(b"1"))
 broken = some.sampled_from(
     (b"", b"{", b"[]", b"null", b"1", b"\xff", b'{"a":NaN}', b'{"id":"\\ud800"}', b"[" * 2000, b'"', b"{}\r", b"\x00")
 )
-lines = (usual | events).map(msgspec.json.encode) | adoptions | broken
+lines = (usual | events).map(msgspec.json.encode) | adoptions | broken | doubtful | encoded
 records = some.lists(some.tuples(some.lists(lines, max_size=6), some.sampled_from((0, 1, 400, 86400))), max_size=6)
 
 
