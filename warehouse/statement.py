@@ -6,7 +6,7 @@ from typing import NamedTuple
 STREAMED = frozenset(("native", "rowbinary", "jsoneachrow"))
 """Chunks of these formats concatenate to one answer; others have a head and a tail."""
 
-_GAP = rb"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)"
+_GAP = rb"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*+\*/)"  # a comment can be read in one way only
 _NAME = rb"(?:`[^`]+`|\"[^\"]+\"|\w+)"
 _INSERT = re.compile(
     rb"%(g)s*(?:with\b.*?)?\binsert%(g)s+into%(g)s+(?:table%(g)s+)?(%(n)s(?:%(g)s*\.%(g)s*%(n)s)?)"

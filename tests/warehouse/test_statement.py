@@ -27,6 +27,15 @@ def test_an_insert_names_its_table_however_it_is_spelt(sql: str) -> None:
     assert read(sql.encode(), "TabSeparated").fills == "entries_in"
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("gap", ["/* a */ ", "/***/", "-- a\n", "/* * / */\n", "\t"])
+def test_comments_are_read_in_one_way(gap: str) -> None:
+    """A regular expression that can read them in two ways takes twice as long for each."""
+    assert read(f"{gap * 5000}SELECT 1 FORMAT Native".encode(), "TSV").streams
+    assert read(f"{gap * 5000}INSERT INTO tally.x SELECT 1".encode(), "TSV").fills == "x"
+    assert read(f"{gap * 5000}OPTIMIZE".encode(), "TSV").fills is None
+
+
 @pytest.mark.parametrize(
     ("sql", "format", "streams"),
     [
