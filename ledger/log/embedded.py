@@ -24,6 +24,7 @@ class EmbeddedLog:
             self._recorded = sqlite.open_file(self.folder / "recorded.db", writes=True)
             sqlite.create(self._recorded, recorded)
         self._derived: sqlite3.Connection | None = None
+        self._derived_file = 0
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         written: list[Record] = []
@@ -70,13 +71,20 @@ class EmbeddedLog:
         if topic.origin == "recorded":
             return self._recorded
         path = self.folder / "derived.db"
+        self._let_go(path)
         if self._derived is None and path.exists():
             connection = sqlite.open_file(path, writes=False)
             if not sqlite.holds(connection, topic):  # the folds are about to make their topics
                 connection.close()
                 return None
-            self._derived = connection
+            self._derived, self._derived_file = connection, path.stat().st_ino
         return self._derived
+
+    def _let_go(self, path: Path) -> None:
+        """Of a file that was deleted, to be derived anew, while we read it."""
+        if self._derived and (not path.exists() or path.stat().st_ino != self._derived_file):
+            self._derived.close()
+            self._derived = None
 
 
 @contextmanager

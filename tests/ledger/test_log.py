@@ -5,12 +5,13 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.log import PARTITIONS, READ_BYTES, Draft, Log, partition_of, records, seek_cause
+from ledger.log import PARTITIONS, READ_BYTES, Draft, Log, Record, partition_of, records, seek_cause, sqlite
 from ledger.log.embedded import EmbeddedLog
 from ledger.topics import ALERTS, DOCUMENTS, EVENTS
 
@@ -143,6 +144,19 @@ def test_a_disk_that_is_full_is_a_sentence_and_no_damage(tmp_path: Path) -> None
     log = EmbeddedLog(tmp_path)
     log.append(EVENTS, [draft("after")])
     assert [one.value for one in records(log, EVENTS, 0)][:: log.end(EVENTS, 0) - 1] == [b"before", b"after"]
+
+
+def test_a_reader_sees_what_is_derived_anew(tmp_path: Path) -> None:
+    """While it reads, the file of the derived topics is deleted and made again."""
+    log = EmbeddedLog(tmp_path)
+    for names in (["a"], ["b", "c"]):
+        for path in (tmp_path / "log").glob("derived.db*"):
+            path.unlink()
+        with closing(sqlite.open_file(tmp_path / "log" / "derived.db", writes=True)) as derived:
+            sqlite.create(derived, [ALERTS])
+            for offset, name in enumerate(names):
+                sqlite.insert(derived, ALERTS, Record(0, offset, 1, "acme", {}, name.encode()))
+        assert [one.value.decode() for one in records(log, ALERTS, 0)] == names
 
 
 def test_an_unreadable_record_is_said(tmp_path: Path) -> None:
