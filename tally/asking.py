@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import urlencode, urlsplit
@@ -9,6 +10,12 @@ from urllib.parse import urlencode, urlsplit
 from ledger.errors import TallyError
 from ledger.settings import Settings
 from warehouse.client import Address, address
+
+_HINTS = {
+    164: "; tally sql only reads: a client of your own may write (tally status tells how to connect)",
+    396: "; ask for less, or for JSONEachRow, CSV or TSV, which have no such limit",
+}
+"""The way out of what ClickHouse says in its own words, by its code."""
 
 _HELD = 64 * 1024
 """An error that comes in mid-stream stands in the last bytes: ClickHouse keeps it under 16 KiB."""
@@ -22,9 +29,17 @@ def ask(settings: Settings, sql: str) -> str:
 def read(settings: Settings, sql: str, form: str) -> Iterator[bytes]:
     """The answer to a statement that only reads, as it comes, in this format unless it names another.
 
-    TallyError with ClickHouse's own words where it refuses, also in the middle of its answer.
+    TallyError with ClickHouse's own words where it refuses, also in the middle of its answer. Whoever stops
+    reading, by Ctrl-C or otherwise, ends the query too.
     """
-    return _answer(settings, sql, {"default_format": form, "readonly": "1"})
+    mark = f"tally-sql-{uuid.uuid4().hex}"
+    asked = {"default_format": form, "readonly": "1", "query_id": mark, "log_comment": mark}
+    try:
+        yield from _answer(settings, sql, asked)
+    except (KeyboardInterrupt, GeneratorExit):
+        # The embedded engine gives queries ids of its own: there the comment names it.
+        ask(settings, f"KILL QUERY WHERE query_id = '{mark}' OR Settings['log_comment'] = '{mark}'")
+        raise
 
 
 def _answer(settings: Settings, sql: str, parameters: dict[str, str]) -> Iterator[bytes]:
@@ -62,4 +77,5 @@ def _sentence(trouble: bytes) -> str:
     """ClickHouse's words without its version and what follows it."""
     text = " ".join(trouble.decode(errors="replace").replace("__exception__", "").split())
     text = re.sub(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\).*$", "", text)
-    return "the warehouse refused: " + text.replace("DB::Exception: ", "")
+    text = re.sub(r"(Code: \d+\. )\1+", r"\1", text.replace("DB::Exception: ", ""))
+    return f"the warehouse refused: {text}" + "".join(hint for code, hint in _HINTS.items() if f"Code: {code}." in text)

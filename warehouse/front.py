@@ -68,7 +68,8 @@ class Front:
                 if error.code != NOT_STREAMED:
                     raise
             else:
-                return _streamed(start, chain([first], chunks), headers, asked.coding)
+                if first or not statement.headed:  # an empty answer has no chunk, but its names
+                    return _streamed(start, chain([first], chunks), headers, asked.coding)
         answer: Answer = self._engine.run(statement, asked.settings, asked.values)
         headers.append(("X-ClickHouse-Summary", json.dumps(answer.summary)))
         if asked.coding:

@@ -3,7 +3,10 @@
 import re
 from typing import NamedTuple
 
-STREAMED = frozenset(("native", "rowbinary", "jsoneachrow"))
+HEADED = frozenset(("csvwithnames", "tabseparatedwithnames", "tsvwithnames"))
+"""Each chunk of these formats begins with the line of names; one answer has it once."""
+
+STREAMED = HEADED | {"native", "rowbinary", "jsoneachrow", "csv", "tabseparated", "tsv"}
 """Chunks of these formats concatenate to one answer; others have a head and a tail."""
 
 _GAP = rb"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*+\*/)"  # a comment can be read in one way only
@@ -27,6 +30,10 @@ class Statement(NamedTuple):
     streams: bool
     fills: str | None
 
+    @property
+    def headed(self) -> bool:
+        return self.format.lower() in HEADED
+
 
 def read(sql: bytes, default_format: str) -> Statement:
     """Tell what the text asks for. Whether it can be run is the engine's to say."""
@@ -36,6 +43,14 @@ def read(sql: bytes, default_format: str) -> Statement:
     said = _FORMAT.search(sql, max(0, len(sql) - HEAD))
     format = said.group(1).decode() if said else default_format
     return Statement(sql, format, bool(_READS.match(sql)) and format.lower() in STREAMED, None)
+
+
+def head(chunk: bytes, format: str) -> bytes:
+    """The line of names that each chunk of a headed format begins with; a name in CSV may hold line feeds."""
+    end = chunk.find(b"\n") + 1
+    while format.lower().startswith("csv") and chunk[:end].count(b'"') % 2:
+        end = chunk.find(b"\n", end) + 1
+    return chunk[:end]
 
 
 def _last_name(name: bytes) -> str:

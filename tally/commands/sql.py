@@ -20,8 +20,9 @@ def sql(
 ) -> None:
     """Ask the warehouse in ClickHouse's SQL; the answer is a table on a terminal, else tab-separated.
 
-    The tables to ask are analytics.fct_calls, fct_entries, fct_daily_costs, fct_intake, fct_decisions and
-    fct_alerts. Where nothing runs, what is needed is started, brought up to the log's end, and stopped again.
+    It only reads. The tables to ask are analytics.fct_usage, fct_calls, fct_entries, fct_daily_costs,
+    fct_intake, fct_outcomes, fct_records, fct_decisions and fct_alerts (dbt/README.md tells them apart).
+    Where nothing runs, what is needed is started, brought up to the log's end, and stopped again.
 
     Example: tally sql "select team, sum(billed_cost) from analytics.fct_daily_costs group by team"
 
@@ -34,10 +35,19 @@ def sql(
 
     if (query is None) == (file is None):
         raise TallyError("give one statement: as the argument, by --file, or as - on stdin")
-    statement = file.read_text() if file else sys.stdin.read() if query == "-" else query or ""
+    if as_json and form:
+        raise TallyError(f"--json and --format {form} say two formats: give one")
+    statement = _read(file) if file else sys.stdin.read() if query == "-" else query or ""
     chosen = settings()
     usual = "PrettyCompact" if sys.stdout.isatty() else "TabSeparated"
     with warehouse_with_models(chosen):
         for some in read(chosen, statement, "JSON" if as_json else form or usual):
             sys.stdout.buffer.write(some)
         sys.stdout.buffer.flush()
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TallyError(f"cannot read --file {file}: {error}") from None

@@ -51,6 +51,15 @@ def test_sql_has_the_cost_of_what_was_imported(home: Path) -> None:
     assert (team, Decimal(cost)) == ("search", wanted), done.stderr
 
 
+def test_what_cannot_be_read_or_made_is_told(home: Path) -> None:
+    for arguments, where in (
+        (["sql", "--file", "/nope"], home), (["sql", "--file", "/tmp"], home),
+        (["sql", "SELECT 1", "--json", "--format", "CSV"], home), (["import", "x.csv"], Path("/proc/x")),
+    ):  # fmt: skip
+        done = tally(*arguments, TALLY_HOME=str(where))
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+
+
 def test_sql_takes_any_format_and_reads_from_stdin_or_a_file(home: Path, tmp_path: Path) -> None:
     assert tally("sql", "SELECT 1, 'a'", TALLY_HOME=str(home)).stdout == "1\ta\n"
     (tmp_path / "query.sql").write_text("SELECT 2 AS n")
@@ -160,6 +169,20 @@ def test_under_up_commands_join_and_two_homes_run_side_by_side(
     assert {part.get("pid") for part in facts(home, "status")["parts"].values()} == {
         part.get("pid") for part in said["parts"].values()
     }
+
+
+def test_ctrl_c_ends_the_query_too(home: Path, up: "subprocess.Popen[str]") -> None:
+    from tests.tally.conftest import COMMAND
+
+    mine = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT max(number)%'"
+    asking = subprocess.Popen(
+        [*COMMAND, "sql", "SELECT max(number) FROM system.numbers"], cwd=ROOT,
+        env=home_environment({"TALLY_HOME": str(home)}), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    eventually(lambda: tally("sql", mine, TALLY_HOME=str(home)).stdout == "1\n")
+    asking.send_signal(signal.SIGINT)
+    assert asking.wait(60) == 130
+    eventually(lambda: tally("sql", mine, TALLY_HOME=str(home)).stdout == "0\n")
 
 
 def test_kill_9_of_up_or_of_a_part_leaves_nothing_running(home: Path) -> None:
