@@ -8,7 +8,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?=
-export TALLY_HOME ?= $(CURDIR)/.tally
+export TALLY_HOME := $(or $(TALLY_HOME),$(CURDIR)/.tally)
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 CODE := sdk ledger ingest streams warehouse audit dashboards tally benchmarks tests
@@ -48,7 +48,7 @@ lock: $(BIN)/.platform ## resolve the requirements anew
 	@$(COMPILE) --group dev -c requirements/platform.txt -o requirements/dev.txt
 	@echo uv | $(COMPILE) - -o requirements/uv.txt
 
-clean: ## forget the demo's data
+clean: ## forget the data folder (.tally, or what TALLY_HOME names)
 	@tools/clean "$(TALLY_HOME)"
 
 distclean: clean ## forget the environment too

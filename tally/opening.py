@@ -24,7 +24,13 @@ def settings(*, organization: str | None = None) -> Settings:
 def opened(settings: Settings, *, new: bool = False) -> Iterator[EmbeddedLog]:
     """The log of the home. With ``new`` a home is made where none is, and its first price book adopted."""
     if new:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TallyError(
+                f"cannot make the data folder {settings.home} ({error.strerror}): "
+                "set TALLY_HOME to a folder you may write"
+            ) from None
     elif not (settings.home / "log").is_dir():
         raise TallyError(
             f"{settings.home} holds no log: `tally import`, `tally up` or `tally demo` makes one; "
