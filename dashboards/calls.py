@@ -23,7 +23,7 @@ def table(rows: Sequence[Row]) -> None:
 
 
 def _row(row: Row) -> tuple[tables.Cell, ...]:
-    spend = row["billed_cost"]
+    billed = row["billed_cost"]
     return (
         link(
             moment(row["occurred_at"]),
@@ -36,11 +36,12 @@ def _row(row: Row) -> tuple[tables.Cell, ...]:
         row["agent"] or None,
         row["status"] or None,
         row["tokens"],
-        hinted(_spend(row), exact(spend, row["currency"] or "")),
+        hinted(spend(row), exact(billed, row["currency"] or "")),
     )
 
 
-def _spend(row: Row) -> str:
+def spend(row: Row) -> str:
+    """What a call cost; a dash where it used nothing, which is not the same as unpriced."""
     if row["pricing"] == "free":
         return "–"
     return money(row["billed_cost"], row["currency"] or "")
@@ -61,7 +62,7 @@ def tree(rows: Sequence[Row], here: Row) -> None:
                 row["agent"] or None,
                 row["status"] or None,
                 row["tokens"],
-                _spend(row),
+                spend(row),
             )
         )
     columns = [

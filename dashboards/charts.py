@@ -1,24 +1,31 @@
 """The chart over time. A picture may use floats; the figures beside it do not."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import altair as alt
 import streamlit as st
 
 from dashboards import periods, tables, usage
 from dashboards.figures import SIGNS
-from dashboards.periods import Span
 from dashboards.theme import COLOURS
 from dashboards.usage import OTHER, View
 
 MOST = 8
-DAY = timedelta(days=1)
+TICKS = {
+    "year": "%b %Y",
+    "month": "%-d %b",
+    "date": "%-d %b",
+    "hours": "%H:%M",
+    "minutes": "%H:%M",
+    "seconds": "%H:%M:%S",
+}
+"""How a tick is written, by the coarsest unit that it begins."""
 
 
-def over_time(view: View, data: Span, names: Sequence[str], show: str) -> None:
-    """Stacked bars of spend, tokens or calls; as much of the period as has data, the largest groups by name."""
-    drawn = Span(max(view.period.now.start, data.start), min(view.period.now.end, data.end))
+def over_time(view: View, names: Sequence[str], show: str) -> None:
+    """Stacked bars of spend, tokens or calls over the whole period, the largest groups by name."""
+    drawn = view.period.now
     size = periods.step(drawn)
     named = list(names[:MOST])
     rows = usage.series(view, drawn, size, named)
@@ -38,13 +45,16 @@ def over_time(view: View, data: Span, names: Sequence[str], show: str) -> None:
         }
         for row in rows
     ]
-    axis = alt.Axis(format="%H:%M" if drawn.length <= DAY else "%-d %b", grid=False, tickCount=8, labelOverlap=True)
+    axis = alt.Axis(format=TICKS, grid=False, tickCount=8, labelOverlap=True)
+    domain = [drawn.start.timestamp() * 1000, drawn.end.timestamp() * 1000]
     form = f"{SIGNS.get(view.currency, '')},.4~f" if show == "spend" else ",.3~s"
     chart = (
         alt.Chart({"values": bars})
         .mark_bar(binSpacing=1)
         .encode(
-            x=alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=axis),
+            x=alt.X(
+                "start:T", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False, clamp=True), axis=axis
+            ),
             x2=alt.X2("end:T"),
             y=alt.Y(f"sum({show}):Q", title=None, stack="zero", axis=alt.Axis(format=form, tickCount=4)),
             color=alt.Color("name:N", scale=alt.Scale(domain=order, range=colours), legend=None),

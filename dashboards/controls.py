@@ -71,7 +71,7 @@ def _filter(dimension: str) -> list[str]:
     options = usage.choices(dimension)
     return st.multiselect(
         dimension.capitalize(), options, key=dimension, placeholder=f"All {_plural(dimension)}",
-        label_visibility="collapsed", bind="query-params", accept_new_options=False,
+        label_visibility="collapsed", bind="query-params", accept_new_options=True,
     )  # fmt: skip
 
 

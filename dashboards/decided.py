@@ -5,7 +5,7 @@ import streamlit as st
 from dashboards import intake
 from dashboards.connection import Row
 from dashboards.figures import money
-from dashboards.tables import Column, link, moment, table
+from dashboards.tables import Column, Html, link, moment, table
 
 
 def alerts() -> None:
@@ -50,17 +50,22 @@ def thresholds() -> None:
 
 
 def _threshold(row: Row) -> tuple[str | None, ...]:
-    time = moment(row["accepted_at"])
     currency = row["currency"] or ""
-    identity = {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
     return (
-        link(time, "call", identity) if row["event_id"] else time,
+        _when(row),
         f"{row['dimension']} {row['scope_value']}",
         f"{row['threshold_percent']}% {row['decision'].removeprefix('threshold.')}",
         money(row["used_amount"], currency),
         money(row["limit_amount"], currency),
         _length(int(row["window_s"] or 0)),
     )
+
+
+def _when(row: Row) -> Html:
+    """When it was decided: a link to the event that caused it, where there is one."""
+    time = moment(row["accepted_at"])
+    identity = {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
+    return link(time, "call", identity) if row["event_id"] else time
 
 
 def controls() -> None:
@@ -78,7 +83,7 @@ def controls() -> None:
         columns,
         (
             (
-                moment(row["accepted_at"]),
+                _when(row),
                 row["control_type"],
                 row["decision"].removeprefix("control."),
                 row["organization"],

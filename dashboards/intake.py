@@ -4,23 +4,24 @@ from dashboards.connection import Row, ask
 
 COUNTS = ("received", "rejected", "accepted", "counted", "duplicate", "conflict", "quarantined")
 
+Counts = tuple[str, dict[str, int]]
+"""The counts of an organization or a door, by ``COUNTS``."""
 
 _SUMS = ", ".join(f"sum({name}) as all_{name}" for name in COUNTS)
 
 
-def whole() -> dict[str, int]:
-    """The counts of all facts."""
-    (row,) = ask(f"select {_SUMS} from analytics.fct_intake")
-    return _counts(row)
-
-
-def by(dimension: str, most: int = 50) -> list[tuple[str, dict[str, int]]]:
+def by(dimension: str, most: int = 50) -> list[Counts]:
     """The counts of each ``organization`` or ``door``, the largest first."""
     sql = (
         f"select {dimension} as name, {_SUMS} from analytics.fct_intake group by name"
         " order by all_received desc, name limit {most:UInt32}"
     )
     return [(row["name"], _counts(row)) for row in ask(sql, most=most)]
+
+
+def whole(rows: list[Counts]) -> dict[str, int]:
+    """The counts of all facts, whose parts these are."""
+    return {name: sum(counts[name] for _, counts in rows) for name in COUNTS}
 
 
 def adds_up(counts: dict[str, int]) -> bool:
@@ -55,11 +56,13 @@ def newest(outcome: str, most: int = 10) -> list[Row]:
 
 
 def decisions(controls: bool, most: int = 10) -> list[Row]:
-    """The newest decisions: about controls, or about thresholds."""
+    """The newest decisions: about thresholds, or about controls. What concerns everyone is decided once in each
+    partition of the log, and told once."""
     sql = (
         "select * from analytics.fct_decisions"
         " where startsWith(decision, if({controls:Bool}, 'control.', 'threshold.'))"
-        " order by accepted_at desc, log_offset desc, seq desc limit {most:UInt32}"
+        " order by accepted_at desc, log_offset desc, seq desc"
+        " limit 1 by if({controls:Bool}, concat(event_source, ' ', event_id), decision_key) limit {most:UInt32}"
     )
     return ask(sql, controls=controls, most=most)
 

@@ -41,6 +41,8 @@ CSS = """<style>
 }
 .tally th { font-weight: 500; opacity: .65; font-size: .8rem; }
 .tally td { font-variant-numeric: tabular-nums; }
+.tally td:not(.wrap) { max-width: min(24rem, 45vw); overflow: hidden; text-overflow: ellipsis; }
+.tally .legend span { max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .tally .right { text-align: right; }
 .tally .wrap { white-space: normal; overflow-wrap: anywhere; }
 .tally .soft { opacity: .65; }

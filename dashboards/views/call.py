@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboards import calls, logbook, onecall
 from dashboards.connection import Row, guarded
-from dashboards.figures import count, exact, money
+from dashboards.figures import count, exact
 from dashboards.onecall import Identity
 from dashboards.tables import Column, Html, facts, link, moment, mono, note, table
 from ledger.log import Position
@@ -66,7 +66,7 @@ def _missing(asked: bool) -> None:
 
 def _title(event: Row | None, counted: Row | None, position: Position) -> None:
     identity = event["event_id"] if event else "-".join(map(str, position))
-    st.header("Call", anchor=False)
+    st.header("Call" if event is None or event["kind"] == "inference" else event["kind"].capitalize(), anchor=False)
     note(identity or "without identity")
     if event is not None and event["outcome"] in OUTCOMES:
         st.warning(OUTCOMES[event["outcome"]])
@@ -78,8 +78,7 @@ def _title(event: Row | None, counted: Row | None, position: Position) -> None:
     said = (counted[name] for name in ("team", "feature", "agent", "provider", "model", "status"))
     note(" · ".join([f"{counted['occurred_at']:%Y-%m-%d %H:%M:%S.%f} UTC", *filter(None, said)]))
     with st.container(horizontal=True, key="headline"):
-        currency = counted["currency"] or ""
-        st.metric("Spend", money(counted["billed_cost"], currency), border=True)
+        st.metric("Spend", calls.spend(counted), border=True)
         st.metric("Tokens", count(counted["tokens"]), border=True)
         if counted["latency_ms"] is not None:
             st.metric("Latency", f"{counted['latency_ms']:,} ms", border=True)

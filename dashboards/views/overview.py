@@ -44,7 +44,7 @@ def _live(choice: Choice) -> None:
         show = controls.pick("Show", controls.SHOW, "show")
     view = view._replace(by=by)
     groups = usage.groups(view)
-    charts.over_time(view, data, [group.name for group in groups], show)
+    charts.over_time(view, [group.name for group in groups], show)
     left, right = st.columns((5, 3), gap="large") if _moves(view, groups) else (st.container(), st.container())
     with left:
         st.subheader(f"By {by}", anchor=False)

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboards import decided, empty, intake, logbook, usage
 from dashboards.connection import Row, guarded
 from dashboards.figures import count, percent
+from dashboards.intake import Counts
 from dashboards.tables import Column, Html, equation, link, live, moment, mono, table
 
 PATIENCE_S = 10
@@ -16,7 +17,7 @@ PATIENCE_S = 10
 
 @guarded
 def page() -> None:
-    if not any(intake.whole().values()) and usage.extent() is None:
+    if not intake.by("door") and usage.extent() is None:
         empty.show()
     else:
         _live()
@@ -25,13 +26,16 @@ def page() -> None:
 @st.fragment(run_every=2)
 @guarded
 def _live() -> None:
-    counts = _settled(intake.whole())
+    doors = _settled(intake.by("door"))
+    counts = intake.whole(doors)
     st.header("Does it add up?", anchor=False)
     equation(("received", counts["received"]), [(name, counts[name]) for name in ("accepted", "rejected")])
     outcomes = ("counted", "duplicate", "conflict", "quarantined")
     equation(("accepted", counts["accepted"]), [(name, counts[name]) for name in outcomes])
-    _by("organization")
-    _by("door")
+    organizations = intake.by("organization")
+    if len(organizations) > 1:
+        _by("organization", organizations)
+    _by("door", doors)
     left, right = st.columns(2, gap="large")
     with left:
         _verification()
@@ -46,22 +50,19 @@ def _live() -> None:
     live(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")
 
 
-def _settled(counts: dict[str, int]) -> dict[str, int]:
+def _settled(rows: list[Counts]) -> list[Counts]:
     """The newest counts that add up: an insert reaches one table a moment before the other. Counts that do not
     add up for ``PATIENCE_S`` are shown as they are."""
     held = st.session_state
-    if intake.adds_up(counts):
-        held.settled, held.settled_at = counts, time.monotonic()
+    if intake.adds_up(intake.whole(rows)):
+        held.settled, held.settled_at = rows, time.monotonic()
     elif time.monotonic() - held.get("settled_at", 0) > PATIENCE_S:
-        return counts
-    settled: dict[str, int] = held.settled
+        return rows
+    settled: list[Counts] = held.settled
     return settled
 
 
-def _by(dimension: str) -> None:
-    rows = intake.by(dimension)
-    if len(rows) < 2 and dimension == "organization":
-        return
+def _by(dimension: str, rows: list[Counts]) -> None:
     columns = [
         Column(dimension.capitalize()),
         *(Column(name.capitalize(), "right") for name in intake.COUNTS),

@@ -56,6 +56,11 @@ def test_its_figures_change_and_a_team_leads_to_one_call(page: Page, browser: Br
     other.close()
 
 
+def test_a_decision_for_everyone_is_told_once(page: Page, url: str) -> None:
+    page.goto(f"{url}/trust")
+    expect(page.get_by_role("cell", name="price_book.adopted")).to_have_count(2)
+
+
 def test_it_can_be_proved_while_it_lives(url: str, home: Path) -> None:
     done = tally("verify", "--json", TALLY_HOME=str(home))
     assert done.returncode == 0, done.stdout

@@ -75,6 +75,20 @@ def test_the_address_chooses_the_view(full: Full, monkeypatch: pytest.MonkeyPatc
     assert "team=support" in html(app), "the links of the table keep the filter"
 
 
+def test_a_link_to_a_team_that_is_not_there_shows_nobody_elses_spend(
+    full: Full, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(full[0], monkeypatch, period="all", team=["nobody"])
+    assert "No call of this period has these properties" in app.info[0].value
+    assert not app.metric
+
+
+def test_a_call_that_used_nothing_is_not_unpriced(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, feed = full
+    feed.add([call("refused", datetime.now(UTC), model="gpt-4o", status="refused")])
+    assert metrics(opened(settings, monkeypatch, "call", source="gateway", id="refused"))["Spend"] == "–"
+
+
 def test_unpriced_is_not_zero(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(full[0], monkeypatch, period="all", model=["in-house-7b"])
     assert metrics(app)["Spend"] == "unpriced"
