@@ -14,10 +14,9 @@ from dashboards.usage import OTHER, View
 MOST = 8
 TICKS = {
     "year": "%b %Y",
-    "month": "%-d %b",
-    "date": "%-d %b",
-    "hours": "%H:%M",
-    "minutes": "%H:%M",
+    **dict.fromkeys(("quarter", "month"), "%b"),
+    **dict.fromkeys(("week", "date", "day"), "%-d %b"),
+    **dict.fromkeys(("hours", "minutes"), "%H:%M"),
     "seconds": "%H:%M:%S",
 }
 """How a tick is written, by the coarsest unit that it begins."""

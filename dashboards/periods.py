@@ -65,7 +65,7 @@ def resolve(name: str, now: datetime, data: Span, days: tuple[date, ...] = ()) -
         start = _midnight((span.start - timedelta(days=1)).date().replace(day=1))
         return Period(span, Span(start, min(start + span.length, span.start)))
     if name == "range" and days:
-        span = Span(_midnight(days[0]), _midnight(days[-1]) + timedelta(days=1))
+        span = Span(_midnight(min(days)), _midnight(max(days)) + timedelta(days=1))
         return Period(span, Span(span.start - span.length, span.start))
     return Period(data, None)
 

@@ -74,10 +74,12 @@ def from_text(text: str, name: str) -> PriceBook:
         raise TallyError(f"price book {name} is not YAML: {said}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if not isinstance(error, ValidationError):
-            raise TallyError(f"price book {name} has not the shape of a book ({error}): see docs/prices.md") from error
+            lacking = f" (it lacks {error})" if isinstance(error, KeyError) else ""
+            raise TallyError(f"price book {name} has not the shape of a book{lacking}: see docs/prices.md") from error
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise TallyError(f"price book {name}, {where}: {first['msg']}, and is {first['input']!r}") from error
+        said = "" if isinstance(first["input"], dict | list | tuple) else f", and is {first['input']!r}"
+        raise TallyError(f"price book {name}, {where}: {first['msg'].removeprefix('Value error, ')}{said}") from error
 
 
 def _completed(rates: dict[str, Any]) -> dict[str, Any]:

@@ -19,13 +19,14 @@ _ASK_S = 0.1
 def serve(settings: Settings) -> None:
     """Serve the pages until SIGTERM or SIGINT. TallyError where port or home is taken."""
     with only_one(settings.home, PART):
-        port = _port(settings.dashboards_port)
+        port = free_port(settings.dashboards_port)
         url = f"http://{HOST}:{port}"
         threading.Thread(target=_announce, args=(settings, url), daemon=True).start()
         _streamlit(port)
 
 
-def _port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
+    """This port, or any that is free where it is 0. TallyError where it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

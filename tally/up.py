@@ -1,8 +1,8 @@
 """The embedded product in the foreground: every part, in order, until Ctrl-C or until one of them dies."""
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from rich.markup import escape
 
@@ -10,6 +10,7 @@ from ledger.home import only_one
 from ledger.log import Log
 from ledger.settings import Settings
 from tally import models
+from tally.dashboard import free_port
 from tally.joining import using
 from tally.opening import opened
 from tally.output import err, out, step
@@ -29,17 +30,17 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
         with ExitStack() as stack, opened(settings, new=True) as log:
             stack.enter_context(only_one(settings.home, "product"))
 
+            free_port(settings.dashboards_port)  # said now, not when all else has started
+
             def start(part: Part) -> None:
-                begun = time.monotonic()
-                with step(f"starting the {part.called}"):
+                with _timed(f"starting the {part.called}", f"{part.called} ready"):
                     running.append(stack.enter_context(using(settings, part, own=True)))
-                err.print(f"[green]✓[/] {part.called} ready after {time.monotonic() - begun:.1f} s")
 
             for part in storing(settings):
                 start(part)
             if fill:
                 fill(log)
-            with step("building the dbt models"):
+            with _timed("looking at the dbt models", "dbt models there"):
                 models.ensure(settings)
             for part in (DASHBOARDS, *also):
                 start(part)
@@ -50,6 +51,14 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
                 time.sleep(WATCH_S)
     except KeyboardInterrupt:
         err.print("stopped")
+
+
+@contextmanager
+def _timed(doing: str, done: str) -> Iterator[None]:
+    begun = time.monotonic()
+    with step(doing):
+        yield
+    err.print(f"[green]✓[/] {done} after {time.monotonic() - begun:.1f} s")
 
 
 def _tell_addresses(settings: Settings) -> None:

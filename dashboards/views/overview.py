@@ -95,11 +95,12 @@ def _headline(view: View, now: Sums, before: Sums) -> None:
 
 
 def _nothing_here(choice: Choice, data: periods.Span) -> None:
-    other = choice.link() | {"period": "all"}
     where = periods.spoken(data)
     if choice.chosen:
         st.info("No call of this period has these properties.")
-        st.html(f'<div class="tally">{link("All time, with the same filters", "", other)}</div>')
+        everywhere = link("All time, with the same filters", "", choice.link() | {"period": "all"})
+        without = link("The same period, without filters", "", choice._replace(chosen={}).link())
+        st.html(f'<div class="tally">{without}{f" · {everywhere}" * (choice.period != "all")}</div>')
         return
     st.info(f"There are no calls in this period. The ledger has calls of {where}.")
     st.html(f'<div class="tally">{link(f"Show {where}", "", {"period": "all"})}</div>')

@@ -19,7 +19,7 @@ def demo(context: typer.Context) -> None:
     from ledger.log import Log
     from tally.demo import fill
     from tally.opening import settings
-    from tally.output import progress
+    from tally.output import err, progress
     from tally.parts import FEED
     from tally.up import run
 
@@ -29,6 +29,7 @@ def demo(context: typer.Context) -> None:
         with progress() as shown:
             task = shown.add_task("filling a month of history", total=None)
             fill(log, chosen, lambda done, total: shown.update(task, completed=done, total=total))
+        err.print("[green]✓[/] history up to now")
 
     run(chosen, fill=filled, also=(FEED,))
 

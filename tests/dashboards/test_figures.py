@@ -81,6 +81,7 @@ def test_a_range_has_whole_days_and_all_is_where_the_data_are() -> None:
     assert before is not None and before.end == now.start and before.length == now.length
     assert resolve("all", NOW, DATA) == (DATA, None)
     assert resolve("range", NOW, DATA, ()) == (DATA, None), "no day chosen yet"
+    assert resolve("range", NOW, DATA, (date(2023, 11, 17), date(2023, 11, 16))) == (now, before), "a link, reversed"
 
 
 def test_a_page_opens_where_there_is_something() -> None:
