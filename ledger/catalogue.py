@@ -72,11 +72,11 @@ def from_text(text: str, name: str) -> PriceBook:
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())
         raise TallyError(f"price book {name} is not YAML: {said}") from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
             lacking = f" (it lacks {error})" if isinstance(error, KeyError) else ""
             raise TallyError(f"price book {name} has not the shape of a book{lacking}: see docs/prices.md") from error
-        first = error.errors()[0]
+        first = max(error.errors(), key=lambda one: len(one["loc"]))  # of alternatives, the one that went farthest
         where = ".".join(map(str, first["loc"]))
         said = "" if isinstance(first["input"], dict | list | tuple) else f", and is {first['input']!r}"
         raise TallyError(f"price book {name}, {where}: {first['msg'].removeprefix('Value error, ')}{said}") from error

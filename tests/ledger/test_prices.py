@@ -17,6 +17,15 @@ def test_a_document_is_what_its_hash_says() -> None:
     assert opened(digest, packed) == book and sealed(opened(digest, packed))[0] == digest
 
 
+def test_of_alternatives_the_one_that_was_meant_is_told() -> None:
+    tiers = "input: {base: 1, tiers: [{above: 9, rate: 2}, {above: 9, rate: 3}]},"
+    with pytest.raises(TallyError, match=r"tiers: each tier must have a greater 'above'"):
+        from_text(BOOK.replace("input: 1,", tiers), "mine.yaml")
+    deep = f"{{any_of: [{'{any_of: [' * 500}{{equals: a}}{']}' * 500}]}}"
+    with pytest.raises(TallyError, match="has not the shape of a book"):
+        from_text(BOOK.replace("{starts_with: m}", deep), "mine.yaml")
+
+
 def test_what_is_not_the_document_of_its_hash_is_damage() -> None:
     digest, _ = sealed(from_text(BOOK, "test"))
     for other in (b"", b"x", zlib.compress(b"{}"), sealed(genai_prices())[1]):
