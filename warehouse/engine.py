@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ledger.errors import TallyError
-from warehouse.statement import Statement, head
+from warehouse.statement import Statement
 
 # The engine takes the host's time zone, and a day is a UTC day everywhere.
 os.environ["TZ"] = "UTC"
@@ -105,14 +105,8 @@ class Engine:
             self._connection({"max_result_bytes": "0"} | dict(settings)) as connection,
             connection.send_query(statement.sql, statement.format, params=dict(values)) as chunks,
         ):
-            names = b""
             for chunk in chunks:
-                said = bytes(chunk.bytes())
-                if statement.headed:
-                    rest = said.removeprefix(names)
-                    names = names or head(said, statement.format)
-                    said = rest
-                yield said
+                yield bytes(chunk.bytes())
 
     @contextmanager
     def _connection(self, settings: Mapping[str, str]) -> Iterator[Any]:

@@ -68,8 +68,7 @@ class Front:
                 if error.code != NOT_STREAMED:
                     raise
             else:
-                if first or not statement.headed:  # an empty answer has no chunk, but its names
-                    return _streamed(start, chain([first], chunks), headers, asked.coding)
+                return _streamed(start, chain([first], chunks), headers, asked.coding)
         answer: Answer = self._engine.run(statement, asked.settings, asked.values)
         headers.append(("X-ClickHouse-Summary", json.dumps(answer.summary)))
         if asked.coding:

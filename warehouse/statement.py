@@ -3,10 +3,7 @@
 import re
 from typing import NamedTuple
 
-HEADED = frozenset(("csvwithnames", "tabseparatedwithnames", "tsvwithnames"))
-"""Each chunk of these formats begins with the line of names; one answer has it once."""
-
-STREAMED = HEADED | {"native", "rowbinary", "jsoneachrow", "csv", "tabseparated", "tsv"}
+STREAMED = frozenset(("native", "rowbinary", "jsoneachrow"))
 """Chunks of these formats concatenate to one answer; others have a head and a tail."""
 
 _GAP = rb"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*+\*/)"  # a comment can be read in one way only
@@ -16,7 +13,7 @@ _INSERT = re.compile(
     % {b"g": _GAP, b"n": _NAME},
     re.I | re.S,
 )
-_READS = re.compile(rb"%s*\(*\s*(?:select|with)\b" % _GAP, re.I | re.S)
+_READS = re.compile(rb"%(g)s*+(?:\(%(g)s*+)*+(?:select|with)\b" % {b"g": _GAP}, re.I | re.S)
 _FORMAT = re.compile(rb"\bformat\s+(\w+)\s*(?:settings\b[^;]*)?;?\s*$", re.I)
 HEAD = 1 << 16  # an INSERT names its table, and a SELECT its format, within so many bytes of an end
 
@@ -30,10 +27,6 @@ class Statement(NamedTuple):
     streams: bool
     fills: str | None
 
-    @property
-    def headed(self) -> bool:
-        return self.format.lower() in HEADED
-
 
 def read(sql: bytes, default_format: str) -> Statement:
     """Tell what the text asks for. Whether it can be run is the engine's to say."""
@@ -42,15 +35,7 @@ def read(sql: bytes, default_format: str) -> Statement:
         return Statement(sql, default_format, False, _last_name(insert.group(1)))
     said = _FORMAT.search(sql, max(0, len(sql) - HEAD))
     format = said.group(1).decode() if said else default_format
-    return Statement(sql, format, bool(_READS.match(sql)) and format.lower() in STREAMED, None)
-
-
-def head(chunk: bytes, format: str) -> bytes:
-    """The line of names that each chunk of a headed format begins with; a name in CSV may hold line feeds."""
-    end = chunk.find(b"\n") + 1
-    while format.lower().startswith("csv") and chunk[:end].count(b'"') % 2:
-        end = chunk.find(b"\n", end) + 1
-    return chunk[:end]
+    return Statement(sql, format, bool(_READS.match(sql, 0, HEAD)) and format.lower() in STREAMED, None)
 
 
 def _last_name(name: bytes) -> str:

@@ -22,6 +22,7 @@ def sql(
 
     It only reads. The tables to ask are analytics.fct_usage, fct_calls, fct_entries, fct_daily_costs,
     fct_intake, fct_outcomes, fct_records, fct_decisions and fct_alerts (dbt/README.md tells them apart).
+    An answer of more than 32 MiB takes JSONEachRow, which streams.
     Where nothing runs, what is needed is started, brought up to the log's end, and stopped again.
 
     Example: tally sql "select team, sum(billed_cost) from analytics.fct_daily_costs group by team"

@@ -60,13 +60,6 @@ def test_a_large_answer_streams(asking: Client) -> None:
     assert asking.query("SELECT number FROM numbers(1000000)").row_count == 1_000_000
 
 
-@pytest.mark.parametrize("rows", [0, 1, 300_000])
-@pytest.mark.parametrize(("format", "name"), [("CSVWithNames", '"n"'), ("TabSeparatedWithNames", "n")])
-def test_names_stand_once_at_the_head_of_an_answer(front: Front, rows: int, format: str, name: str) -> None:
-    _, _, body = curl(front, "--data", f"SELECT number AS n FROM numbers({rows}) FORMAT {format}")
-    assert body.split("\n") == [name, *map(str, range(rows)), ""]
-
-
 def test_an_answer_that_fails_half_way_fails(front: Front, asking: Client) -> None:
     for client in (asking, front.client()):  # with compression and without
         with pytest.raises((StreamFailureError, DatabaseError), match="throwIf"):

@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from warehouse import compression, request
-from warehouse.statement import head, read
+from warehouse.statement import read
 
 
 @pytest.mark.parametrize(
@@ -33,19 +33,19 @@ def test_comments_are_read_in_one_way(gap: str) -> None:
     """A regular expression that can read them in two ways takes twice as long for each."""
     assert read(f"{gap * 5000}SELECT 1 FORMAT Native".encode(), "TSV").streams
     assert read(f"{gap * 5000}INSERT INTO tally.x SELECT 1".encode(), "TSV").fills == "x"
-    assert read(f"{gap * 5000}OPTIMIZE".encode(), "TSV").fills is None
+    assert read(f"{gap * 50_000}OPTIMIZE".encode(), "TSV").fills is None
 
 
 @pytest.mark.parametrize(
     ("sql", "format", "streams"),
     [
-        ("SELECT 1", "TabSeparated", True),
-        ("SELECT 1 FORMAT CSVWithNames", "CSVWithNames", True),
+        ("SELECT 1", "TabSeparated", False),
         ("SELECT 1 FORMAT Native", "Native", True),
         ("-- c\n(select 1) format JSONEachRow;", "JSONEachRow", True),
         ("WITH 1 AS x SELECT x FORMAT RowBinary SETTINGS max_threads = 1", "RowBinary", True),
         ("SELECT 1 FORMAT JSON", "JSON", False),
-        ("SELECT 'FORMAT Native'", "TabSeparated", True),
+        ("SELECT 'FORMAT Native'", "TabSeparated", False),
+        ("( /* c */ select 1) format Native", "Native", True),
         ("SHOW TABLES FORMAT Native", "Native", False),
         ("CREATE TABLE t (a Int8) ENGINE = Null", "TabSeparated", False),
     ],
@@ -53,11 +53,6 @@ def test_comments_are_read_in_one_way(gap: str) -> None:
 def test_a_query_tells_its_format_and_whether_it_streams(sql: str, format: str, streams: bool) -> None:
     statement = read(sql.encode(), "TabSeparated")
     assert (statement.format, statement.streams, statement.fills) == (format, streams, None)
-
-
-def test_a_head_is_the_line_of_names() -> None:
-    assert head(b'"a","b ""\n"\n1,2\n', "CSVWithNames") == b'"a","b ""\n"\n'
-    assert head(b'a"\tb\n1\t2\n', "TSVWithNames") == b'a"\tb\n'
 
 
 def asked(query: str = "", body: bytes = b"", method: str = "POST", **headers: str) -> request.Request:
