@@ -4,7 +4,7 @@ import http.client
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from urllib.parse import urlencode, urlsplit
 
 from ledger.errors import TallyError
@@ -13,10 +13,11 @@ from warehouse.client import Address, address
 
 _HINTS = {
     164: "; tally sql only reads: a client of your own may write (tally status tells how to connect)",
-    396: "; ask for less, or for JSONEachRow, CSV or TSV, which have no such limit",
+    396: "; ask for less, or for JSONEachRow, which has no such limit",
 }
 """The way out of what ClickHouse says in its own words, by its code."""
 
+KILL_S = 3
 _HELD = 64 * 1024
 """An error that comes in mid-stream stands in the last bytes: ClickHouse keeps it under 16 KiB."""
 
@@ -33,20 +34,21 @@ def read(settings: Settings, sql: str, form: str) -> Iterator[bytes]:
     reading, by Ctrl-C or otherwise, ends the query too.
     """
     mark = f"tally-sql-{uuid.uuid4().hex}"
-    asked = {"default_format": form, "readonly": "1", "query_id": mark, "log_comment": mark}
+    named = {"query_id": mark} if settings.warehouse else {"log_comment": mark}  # chDB gives ids of its own
     try:
-        yield from _answer(settings, sql, asked)
+        yield from _answer(settings, sql, {"default_format": form, "readonly": "1"} | named)
     except (KeyboardInterrupt, GeneratorExit):
-        # The embedded engine gives queries ids of its own: there the comment names it.
-        ask(settings, f"KILL QUERY WHERE query_id = '{mark}' OR Settings['log_comment'] = '{mark}'")
+        where = f"query_id = '{mark}'" if settings.warehouse else f"Settings['log_comment'] = '{mark}'"
+        with suppress(TallyError):  # who is away runs nothing
+            b"".join(_answer(settings, f"KILL QUERY WHERE {where}", {}, timeout=KILL_S))
         raise
 
 
-def _answer(settings: Settings, sql: str, parameters: dict[str, str]) -> Iterator[bytes]:
+def _answer(settings: Settings, sql: str, parameters: dict[str, str], timeout: float | None = None) -> Iterator[bytes]:
     where = address(settings)
     url = urlsplit(where.url)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    with closing(kind(url.hostname or "", url.port)) as connection:
+    with closing(kind(url.hostname or "", url.port, timeout=timeout)) as connection:
         try:
             response = _sent(connection, where, sql, parameters)
             held = b""
