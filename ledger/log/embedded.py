@@ -23,8 +23,7 @@ class EmbeddedLog:
         with locked(self.folder / "recorded.lock"):
             self._recorded = sqlite.open_file(self.folder / "recorded.db", writes=True)
             sqlite.create(self._recorded, recorded)
-        self._derived: sqlite3.Connection | None = None
-        self._derived_file = 0
+        self._derived: tuple[int, sqlite3.Connection] | None = None  # by its file's inode
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         written: list[Record] = []
@@ -48,12 +47,13 @@ class EmbeddedLog:
 
     def last(self, topic: Topic, partition: int) -> Record | None:
         end = self.end(topic, partition)
-        return self.read(topic, partition, end - 1, max_bytes=1)[0] if end else None
+        found = self.read(topic, partition, end - 1, max_bytes=1) if end else []
+        return found[0] if found else None
 
     def close(self) -> None:
         self._recorded.close()
         if self._derived:
-            self._derived.close()
+            self._derived[1].close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -71,20 +71,21 @@ class EmbeddedLog:
         if topic.origin == "recorded":
             return self._recorded
         path = self.folder / "derived.db"
-        self._let_go(path)
-        if self._derived is None and path.exists():
+        try:
+            file = path.stat().st_ino
+        except FileNotFoundError:
+            return None
+        held = self._derived
+        if held is None or held[0] != file:  # none yet, or it was deleted and is derived anew
             connection = sqlite.open_file(path, writes=False)
             if not sqlite.holds(connection, topic):  # the folds are about to make their topics
                 connection.close()
                 return None
-            self._derived, self._derived_file = connection, path.stat().st_ino
-        return self._derived
-
-    def _let_go(self, path: Path) -> None:
-        """Of a file that was deleted, to be derived anew, while we read it."""
-        if self._derived and (not path.exists() or path.stat().st_ino != self._derived_file):
-            self._derived.close()
-            self._derived = None
+            held = self._derived = (
+                file,
+                connection,
+            )  # another thread may read the one before: it ends with its last user
+        return held[1]
 
 
 @contextmanager

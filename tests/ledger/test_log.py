@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -157,6 +159,33 @@ def test_a_reader_sees_what_is_derived_anew(tmp_path: Path) -> None:
             for offset, name in enumerate(names):
                 sqlite.insert(derived, ALERTS, Record(0, offset, 1, "acme", {}, name.encode()))
         assert [one.value.decode() for one in records(log, ALERTS, 0)] == names
+
+
+def test_threads_read_on_while_the_derived_file_is_made_anew(tmp_path: Path) -> None:
+    """As the pages do: they share a log. None of them may be left with a connection that another one closed."""
+    log, path = EmbeddedLog(tmp_path), tmp_path / "log" / "derived.db"
+    (tmp_path / "log").mkdir(exist_ok=True)
+    ended = threading.Event()
+
+    def read() -> int:
+        times = 0
+        while not ended.is_set():
+            log.last(ALERTS, 0)
+            times += 1
+        return times
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(read) for _ in range(3)]
+        for number in range(30):
+            made = tmp_path / f"{number}.db"
+            with closing(sqlite.open_file(made, writes=True)) as derived:
+                sqlite.create(derived, [ALERTS])
+                sqlite.insert(derived, ALERTS, Record(0, 0, 1, "acme", {}, b"x"))
+            made.replace(path)
+        ended.set()
+        assert all(reader.result() for reader in readers)
+    found = log.last(ALERTS, 0)
+    assert found is not None and found.value == b"x"
 
 
 def test_an_unreadable_record_is_said(tmp_path: Path) -> None:
