@@ -9,10 +9,13 @@ from ledger.errors import LogDamaged, TallyError
 from ledger.faults import point
 from ledger.log import Log, Record, sqlite
 from ledger.log.embedded import transaction
-from ledger.topics import DERIVED, EVENTS, Topic
+from ledger.topics import DERIVED, ENTRIES, EVENTS, Topic
 from streams.chain import Derived
 from streams.identity import First
 from streams.rows import Key, Row, Rows
+
+VERSION = 1
+"""Of what the folds mean, and of how their rows are written: where it changes, what was derived is derived anew."""
 
 VARIABLES = 10_000  # SQLite takes 32,766 in a statement
 
@@ -33,7 +36,14 @@ class Store:
     def __init__(self, home: Path) -> None:
         self._db = sqlite.open_file(home / "log" / "derived.db", writes=True)
         self._db.execute("PRAGMA synchronous=NORMAL")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version != VERSION and sqlite.holds(self._db, ENTRIES):
+            raise TallyError(
+                f"{home / 'log' / 'derived.db'} was derived by folds of version {version}, and these are of version "
+                f"{VERSION}: delete it and the warehouse folder to derive everything again from the log"
+            )
         with transaction(self._db):
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
             for statement in _TABLES.split(";"):
                 self._db.execute(statement)
             sqlite.create(self._db, DERIVED)

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from ledger.errors import LogDamaged
-from ledger.log import Draft, Record, records
+from ledger.errors import LogDamaged, TallyError
+from ledger.log import Draft, Record, records, sqlite
 from ledger.log.documents import store as store_document
 from ledger.log.embedded import EmbeddedLog
 from ledger.topics import DERIVED, ENTRIES, EVENTS
@@ -18,6 +19,16 @@ from streams.worker import Partition
 from tests.streams.build import DIGEST, DOCUMENTS, PACKED, adopt, budget, call, record
 
 BATCHES = 6
+
+
+def test_what_other_folds_derived_is_not_gone_on_with(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    Store(tmp_path).close()
+    with closing(sqlite.open_file(tmp_path / "log" / "derived.db", writes=True)) as derived:
+        derived.execute("PRAGMA user_version = 0")
+    with pytest.raises(TallyError, match="delete it and the warehouse folder"):
+        Store(tmp_path)
+
 
 FOLD = """
 import sys
