@@ -13,17 +13,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, fi
 from ledger.classes import CLASSES, decimals, per
 from ledger.errors import LogDamaged, TallyError
 from ledger.money import PICO
-from tallystick.model import Currency, Label, Model, Name, Time, in_order
+from tallystick.model import Currency, Label, Model, Name, Time, in_order, plain
 
 MAX_DOCUMENT = 900_000
 """Bytes a document may have on the log, compressed: Kafka refuses records over a mebibyte."""
 
 
-def _plain(rate: Decimal) -> str:
-    return format(rate.normalize(), "f")
-
-
-Rate = Annotated[Decimal, Field(ge=0, lt=10**9, strict=False), PlainSerializer(_plain, return_type=str)]
+Rate = Annotated[Decimal, Field(ge=0, lt=10**9, strict=False), PlainSerializer(plain, return_type=str)]
 """Currency per million tokens, or per thousand of another quantity."""
 
 

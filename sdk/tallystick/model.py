@@ -46,8 +46,12 @@ def _iso(value: datetime) -> str:
     return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _plain(value: Decimal) -> str:
-    return format(value.normalize(), "f")
+def plain(value: Decimal) -> str:
+    """A decimal without exponent, sign of nothing, or zeros at its end; every other digit stays."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def in_order(value: Mapping[Key, Value]) -> dict[Key, Value]:
@@ -66,10 +70,10 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 """A sentence of a person's: a reason, an error. Never a prompt."""
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
-Amount = Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=12), PlainSerializer(_plain, return_type=str)]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=12), PlainSerializer(plain, return_type=str)]
 """Exact money in major units (dollars), at most 12 decimals; written as a string."""
 
-Ratio = Annotated[Decimal, Field(ge=0, le=1, decimal_places=12), PlainSerializer(_plain, return_type=str)]
+Ratio = Annotated[Decimal, Field(ge=0, le=1, decimal_places=12), PlainSerializer(plain, return_type=str)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Names = Annotated[tuple[Name, ...], Field(max_length=64, strict=False)]
 Tags = Annotated[dict[Label, Name], Field(max_length=32), AfterValidator(in_order)]

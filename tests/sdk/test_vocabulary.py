@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tallystick import ANY_EVENT
+from tests.rules.test_rules import by_folds
+from tests.streams.build import record
 
 SCHEMA = Path(__file__).parents[2] / "sdk" / "schema" / "event.v1.json"
 
@@ -96,3 +98,14 @@ def test_the_canonical_form_is_a_fixed_point(data: dict[str, Any]) -> None:
     canonical = ANY_EVENT.validate_json(event(data=data)).canonical()
     assert ANY_EVENT.validate_json(canonical).canonical() == canonical
     assert b"\n" not in canonical
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("-0", "0"), ("-0.00", "0"), ("1.500", "1.5"), ("1E+3", "1000"), ("100", "100"), ("0.10", "0.1"),
+     ("12345678901234567890123456.123456789012", "12345678901234567890123456.123456789012")],
+)  # fmt: skip
+def test_a_decimal_keeps_every_digit_that_says_something(said: str, kept: str) -> None:
+    line = ANY_EVENT.validate_json(event(data={"claimed_cost": said})).canonical()
+    assert json.loads(line)["data"] == {"claimed_cost": kept}
+    assert by_folds([record(0, line)], {})[0][:2] == ("counted", None)
