@@ -120,10 +120,10 @@ def _event(line: bytes) -> dict[str, Any] | None:
         moment = datetime.fromisoformat(event["time"])
         possible = EARLIEST <= moment < LATEST and _depth(event) <= DEEPEST
         kinds = [kind for kind in KINDS if event["type"] == f"tallystick.{kind}.v1"]
-        fits = isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
+        shaped = isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not kinds or not fits or not possible:
+    if not kinds or not shaped or not possible:
         return None
     return event | {"kind": kinds[0], "moment": moment.astimezone(UTC)}
 

@@ -193,10 +193,10 @@ def _too_much(derived: Record | None, bound: int) -> dict[str, Any] | None:
 
 
 def _beyond(log: Log, filled: stored.Bounds) -> dict[str, Any] | None:
-    """Whether the warehouse holds what the folds have not derived. They may go on meanwhile: so they are asked last."""
+    """Whether the warehouse holds what follows from no record. The log may grow meanwhile: so it is asked last."""
     for partition, offset in sorted(filled.items()):
-        if offset >= (next_offset := folded(log, partition)):
+        if offset >= (end := log.end(EVENTS, partition)):
             where = {"partition": str(partition), "offset": str(offset)}
-            said = {"log": "", "topic": f"ends before {next_offset}", "warehouse": "stands"}
+            said = {"log": f"ends before {end}", "topic": "", "warehouse": "stands"}
             return {"what": "row beyond the log", "where": where, **said}
     return None

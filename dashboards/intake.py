@@ -10,7 +10,7 @@ Counts = tuple[str, dict[str, int]]
 _SUMS = ", ".join(f"sum({name}) as all_{name}" for name in COUNTS)
 
 
-def by(dimension: str, most: int = 50) -> list[Counts]:
+def by(dimension: str, most: int = 1000) -> list[Counts]:
     """The counts of each ``organization`` or ``door``, the largest first."""
     sql = (
         f"select {dimension} as name, {_SUMS} from analytics.fct_intake group by name"

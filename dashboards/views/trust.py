@@ -13,6 +13,7 @@ from dashboards.intake import Counts
 from dashboards.tables import Column, Html, equation, link, live, moment, mono, table
 
 PATIENCE_S = 10
+SHOWN = 50
 
 
 @guarded
@@ -67,7 +68,7 @@ def _by(dimension: str, rows: list[Counts]) -> None:
         Column(dimension.capitalize()),
         *(Column(name.capitalize(), "right") for name in intake.COUNTS),
     ]
-    table(columns, ((name or "(none)", *(counts[one] for one in intake.COUNTS)) for name, counts in rows))
+    table(columns, ((name or "(none)", *(counts[one] for one in intake.COUNTS)) for name, counts in rows[:SHOWN]))
 
 
 def _verification() -> None:

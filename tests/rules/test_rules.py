@@ -46,7 +46,7 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
     return records
 
 
-def by_folds(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[Answer]:
+def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str = "control") -> list[Answer]:
     return [
         (
             line["outcome"],
@@ -57,13 +57,13 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[
             sum((Decimal(one["billed_cost"] or 0) for one in line.get("lines", ())), Decimal(0)),
         )
         for line in outcomes(records, documents)
-        if line["kind"] != "control"
+        if line["kind"] != but
     ]
 
 
-def by_audit(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[Answer]:
+def by_audit(records: Iterable[Record], documents: Mapping[str, bytes], but: str = "control") -> list[Answer]:
     partition = Partition(lambda digest: Book(digest, opened(digest, documents[digest])))
-    return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != "control"]
+    return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != but]
 
 
 def _answer(one: Judged) -> Answer:
