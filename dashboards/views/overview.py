@@ -6,7 +6,7 @@ from decimal import Decimal
 import streamlit as st
 
 from dashboards import calls, charts, controls, empty, periods, usage
-from dashboards.connection import guarded
+from dashboards.connection import guarded, guarded_part
 from dashboards.controls import Choice
 from dashboards.figures import change, count, exact, money, per_million, percent, short
 from dashboards.tables import Column, Html, bar, hinted, link, live, table
@@ -23,7 +23,7 @@ def page() -> None:
     if data is None:
         empty.show()
     else:
-        st.fragment(guarded(_live), run_every=usage.pace())(controls.choose(data))
+        st.fragment(guarded_part(_live), run_every=usage.pace())(controls.choose(data))
 
 
 def _live(choice: Choice) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards import decided, empty, intake, logbook, usage
-from dashboards.connection import Row, guarded
+from dashboards.connection import Row, guarded, guarded_part
 from dashboards.figures import count, percent
 from dashboards.intake import Counts
 from dashboards.tables import Column, Html, equation, link, live, moment, mono, table
@@ -25,7 +25,7 @@ def page() -> None:
 
 
 @st.fragment(run_every=2)
-@guarded
+@guarded_part
 def _live() -> None:
     doors = _settled(intake.by("door"))
     counts = intake.whole(doors)
