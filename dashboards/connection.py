@@ -77,16 +77,22 @@ def _rows(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
         raise WarehouseAway(str(error)) from error
 
 
-def guarded(page: Callable[Given, None]) -> Callable[Given, None]:
-    """A page that says in a sentence that the warehouse is away, and looks again by itself."""
+def guarded(page: Callable[Given, None], *, again: bool = True) -> Callable[Given, None]:
+    """A page that says in a sentence that the warehouse is away, and looks ``again`` by itself."""
 
     @wraps(page)
     def whole(*args: Given.args, **kwargs: Given.kwargs) -> None:
         try:
             page(*args, **kwargs)
         except WarehouseAway as away:
-            _say(away)
-            _look_again()
+            st.info(
+                "The warehouse does not answer at the moment. The figures come back as soon as it does.",
+                icon=":material/cloud_off:",
+            )
+            with st.expander("What it said"):
+                st.code(str(away)[:2000], language=None, wrap_lines=True)
+            if again:
+                _look_again()
 
     return whole
 
@@ -94,24 +100,7 @@ def guarded(page: Callable[Given, None]) -> Callable[Given, None]:
 def guarded_part(part: Callable[Given, None]) -> Callable[Given, None]:
     """A page's live part, the same. It runs again anyway; and a fragment within it would be left behind with a place
     that the part no longer has, at which the browser gives up the whole page."""
-
-    @wraps(part)
-    def whole(*args: Given.args, **kwargs: Given.kwargs) -> None:
-        try:
-            part(*args, **kwargs)
-        except WarehouseAway as away:
-            _say(away)
-
-    return whole
-
-
-def _say(away: WarehouseAway) -> None:
-    st.info(
-        "The warehouse does not answer at the moment. The figures come back as soon as it does.",
-        icon=":material/cloud_off:",
-    )
-    with st.expander("What it said"):
-        st.code(str(away)[:2000], language=None, wrap_lines=True)
+    return guarded(part, again=False)
 
 
 @st.fragment(run_every=FRESH_S)
