@@ -20,16 +20,6 @@ from tests.streams.build import DIGEST, DOCUMENTS, PACKED, adopt, budget, call, 
 
 BATCHES = 6
 
-
-def test_what_other_folds_derived_is_not_gone_on_with(tmp_path: Path) -> None:
-    Store(tmp_path).close()
-    Store(tmp_path).close()
-    with closing(sqlite.open_file(tmp_path / "log" / "derived.db", writes=True)) as derived:
-        derived.execute("PRAGMA user_version = 0")
-    with pytest.raises(TallyError, match="delete it and the warehouse folder"):
-        Store(tmp_path)
-
-
 FOLD = """
 import sys
 from pathlib import Path
@@ -129,3 +119,12 @@ def test_something_due_makes_a_tick(tmp_path: Path) -> None:
     partition.tick()
     assert log.end(EVENTS, 0) == end + 1 and partition.step()
     assert derived(log)[2][-1].value.endswith(b'"reason":"silent","due_us":1}')
+
+
+def test_what_other_folds_derived_is_not_gone_on_with(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    Store(tmp_path).close()
+    with closing(sqlite.open_file(tmp_path / "log" / "derived.db", writes=True)) as derived:
+        derived.execute("PRAGMA user_version = 0")
+    with pytest.raises(TallyError, match="delete it and the warehouse folder"):
+        Store(tmp_path)
