@@ -118,7 +118,8 @@ def _event(line: bytes) -> dict[str, Any] | None:
         if b"\\u" in line:
             json.dumps(event, ensure_ascii=False).encode()  # halves of characters are no text
         moment = datetime.fromisoformat(event["time"])
-        possible = EARLIEST <= moment < LATEST and _depth(event) <= DEEPEST
+        brackets = line.count(b"{") + line.count(b"[")  # of most lines too few to be deep
+        possible = EARLIEST <= moment < LATEST and (brackets <= DEEPEST or _depth(event) <= DEEPEST)
         kinds = [kind for kind in KINDS if event["type"] == f"tallystick.{kind}.v1"]
         shaped = isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
     except (ValueError, TypeError, KeyError, RecursionError):

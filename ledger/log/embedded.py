@@ -81,10 +81,8 @@ class EmbeddedLog:
             if not sqlite.holds(connection, topic):  # the folds are about to make their topics
                 connection.close()
                 return None
-            held = self._derived = (
-                file,
-                connection,
-            )  # another thread may read the one before: it ends with its last user
+            # Another thread may still read from the connection before: that one ends with its last user.
+            held = self._derived = (file, connection)
         return held[1]
 
 
