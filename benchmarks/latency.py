@@ -17,8 +17,7 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 
 from benchmarks import workload
-from ledger.log import Draft
-from ledger.log.embedded import EmbeddedLog
+from ledger.log import Draft, Log
 from ledger.settings import Settings
 from ledger.topics import ENTRIES, EVENTS
 from tally.joining import needing
@@ -44,7 +43,7 @@ def main(events: int = 2_000, per_second: float = 50) -> None:
     print(f"event to visible / insert and ask, p50: {statistics.median(warm) / statistics.median(alone):.1f}")
 
 
-def _ours(settings: Settings, log: EmbeddedLog, events: int, per_second: float) -> list[float]:
+def _ours(settings: Settings, log: Log, events: int, per_second: float) -> list[float]:
     _, *calls = workload.records(events)
     first = log.end(EVENTS, 0)
     began: list[float] = []
@@ -68,7 +67,7 @@ def _ours(settings: Settings, log: EmbeddedLog, events: int, per_second: float) 
     return taken
 
 
-def _alone(client: Client, log: EmbeddedLog) -> list[float]:
+def _alone(client: Client, log: Log) -> list[float]:
     newest = log.last(ENTRIES, 0)
     assert newest
     client.command("CREATE TABLE tally.alone AS tally.entries_in ENGINE = MergeTree ORDER BY offset")

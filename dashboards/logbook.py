@@ -1,14 +1,15 @@
 """What the app reads from the log itself: a record as it stands, and how far the folds have come."""
 
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
 
 from dashboards.connection import home
-from ledger.log import PARTITIONS, Position, Record, folded
-from ledger.log.embedded import EmbeddedLog
+from ledger.errors import TallyError
+from ledger.log import PARTITIONS, Log, Position, Record, folded
+from ledger.log.opening import open_log
+from ledger.settings import Settings
 from ledger.topics import EVENTS
 
 
@@ -22,13 +23,16 @@ class Reach(NamedTuple):
 
 
 @st.cache_resource(show_spinner=False)
-def _log(home: str) -> EmbeddedLog:
-    return EmbeddedLog(Path(home))
+def _log(settings: str) -> Log:
+    return open_log(Settings())
 
 
-def log() -> EmbeddedLog | None:
-    """The embedded log of the home; None where the home has none."""
-    return _log(str(home().resolve())) if (home() / "log").is_dir() else None
+def log() -> Log | None:
+    """The log of the product that is looked at; None where it has none."""
+    try:
+        return _log(Settings().model_dump_json())
+    except TallyError:
+        return None
 
 
 def record(position: Position) -> Record | None:

@@ -86,16 +86,20 @@ def adopt_price_book(log: Log, settings: Settings, book: PriceBook, reason: str 
 
 def ensure_price_book(log: Log, settings: Settings) -> None:
     """Adopt the installed catalogue where nothing was adopted yet: the first start of a home."""
-    if next(platform.adoptions(log), None) is None:
-        with platform.alone(settings.home):
-            if next(platform.adoptions(log), None) is None:
-                _adopt(log, settings, genai_prices(), "the first start of this home")
+    if platform.complete(log):
+        return
+    with platform.alone(settings.home):
+        if next(platform.adoptions(log), None) is None:
+            _adopt(log, settings, genai_prices(), "the first start of this home")
+        else:
+            platform.relay(log)
 
 
 def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> Adopted:
     document, packed = sealed(book)
     in_force = {adoption.name: adoption for adoption in platform.adoptions(log)}.get(book.name)
     if in_force is not None and in_force.document == document:
+        platform.relay(log)
         return Adopted(in_force.position, document, new=False)
     body = {"name": book.name, "document": document}
     line = _line(settings, "price_book.adopted", body, PLATFORM, reason, None)

@@ -7,3 +7,7 @@ class TallyError(Exception):
 
 class LogDamaged(TallyError):
     """The log does not hold what a stored position says it holds: it was cut, restored or altered."""
+
+
+class LogAway(TallyError):
+    """The log's cluster does not answer: it may come back."""

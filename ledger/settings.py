@@ -13,6 +13,11 @@ class Settings(BaseSettings):
     organization: str = Field(
         default="default", min_length=1, max_length=256, description="whose events a command means"
     )
+    log: str | None = Field(
+        default=None,
+        description="URL of a Kafka cluster (kafka://host:9092/name; kafka:// is the home's own broker); "
+        "without it the embedded log",
+    )
     warehouse: str | None = Field(
         default=None,
         description="URL of a ClickHouse server, with user and password; without it the embedded one",
@@ -20,7 +25,15 @@ class Settings(BaseSettings):
     warehouse_port: int = Field(
         default=0, ge=0, le=65535, description="port of the embedded warehouse; 0 is any free one"
     )
+    streams_port: int = Field(
+        default=0, ge=0, le=65535, description="port of a worker's status on Kafka; 0 is any free one"
+    )
     dashboards_port: int = Field(default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one")
+
+    @property
+    def brings_kafka(self) -> bool:
+        """Whether the log is on the broker that this home brings."""
+        return self.log is not None and self.log.rstrip("/") == "kafka:"
 
     @property
     def run(self) -> Path:

@@ -94,18 +94,27 @@ def _follow(event: Event, rows: Rows, documents: Documents, emit: Emit) -> Entry
 
 
 def _is_relay(record: Record, rows: Rows) -> bool:
-    """Whether the record is the copy of one that concerns everyone; it must follow the one before it."""
+    """Whether the record is the copy of one that concerns everyone. It must follow the one before it, or be a
+    repeat, whose event is a duplicate."""
     after = record.headers.get("relay_after")
     if after is None:
         return False
+    of = record.headers.get("relay_of")
     last = rows.get(RELAYED) or ""
+    if of is not None and _place(of) <= _place(last):
+        return True
     if after != last:
         raise LogDamaged(
             f"partition {record.partition}, offset {record.offset} relays what follows {after or 'nothing'!r}, "
             f"but the last that was relayed here is {last or 'nothing'!r}: restore the log from a copy"
         )
-    rows.put(RELAYED, record.headers.get("relay_of", f"{record.partition}:{record.offset}"))
-    return "relay_of" in record.headers
+    rows.put(RELAYED, of or f"{record.partition}:{record.offset}")
+    return of is not None
+
+
+def _place(relayed: str) -> int:
+    """Where an original stands in its partition."""
+    return int(relayed.rpartition(":")[2] or -1)
 
 
 def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -> dict[str, Any]:

@@ -3,22 +3,14 @@
 import signal
 import threading
 import time
-from functools import lru_cache
 
-from ledger.errors import TallyError
 from ledger.home import announce, only_one
-from ledger.log import PARTITIONS, Draft, Log
-from ledger.log.documents import load
+from ledger.log import PARTITIONS, Log
 from ledger.log.embedded import EmbeddedLog
-from ledger.prices import opened
 from ledger.settings import Settings
-from ledger.topics import EVENTS, PLATFORM
-from streams.chain import fold
-from streams.event import parse
-from streams.pricing import Catalogue
-from streams.rating import Documents
+from ledger.topics import EVENTS
+from streams.hosting import documents, tick
 from streams.store import Store
-from tallystick import TickEvent
 
 PART = "streams"
 IDLE_S = 0.05
@@ -49,8 +41,9 @@ class Partition:
         self._number = number
         self._log = log
         self._store = store
-        self._next = store.next_offset(log, number)
-        self._rows = store.rows(number)
+        reached = store.state.reached(number)
+        self._next = reached.resumed(log, number) if reached else 0
+        self._rows = store.state.rows(number)
         self._documents = documents(log)
 
     def step(self) -> bool:
@@ -58,43 +51,13 @@ class Partition:
         records = self._log.read(EVENTS, self._number, self._next)
         if not records:
             return False
-        parsed = [parse(record) for record in records]
-        identities = {event.identity for _, events in parsed for event in events if event.identity}
-        before = self._store.known(self._number, identities)
-        known = dict(before)
-        derived = [said for one in parsed for said in fold(one, self._rows, known, self._documents)]
-        taken = {identity: first for identity, first in known.items() if identity not in before}
-        self._store.commit(records[-1], derived, self._rows, taken)
-        self._next = records[-1].offset + 1
+        derived, reached, change = self._store.state.fold(records, self._rows, self._documents)
+        self._store.commit(self._number, derived, change)
+        self._next = reached.next_offset
         return True
 
     def tick(self) -> None:
         """Append a tick when something has fallen due. It is folded like any record."""
         due_us = self._rows.next_due()
-        if due_us is None or due_us > time.time() * 1_000_000:
-            return
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        event = TickEvent.model_validate_json(
-            f'{{"source":"tally-streams","id":"{self._number}-{self._next}","time":"{now}"}}'
-        )
-        headers = {
-            "organization": PLATFORM,
-            "door": "streams",
-            "principal": "streams",
-            "schema": "1",
-            "refused": "0",
-        }
-        self._log.append(EVENTS, [Draft(self._number, PLATFORM, headers, event.canonical())])
-
-
-def documents(log: Log) -> Documents:
-    """The price books that the log holds, by their hash."""
-
-    @lru_cache(maxsize=8)
-    def catalogue(digest: str) -> Catalogue:
-        packed = load(log, digest)
-        if packed is None:
-            raise TallyError(f"the log names the document {digest} and does not hold it: restore log/recorded.db")
-        return Catalogue(digest, opened(digest, packed))
-
-    return catalogue
+        if due_us is not None and due_us <= time.time() * 1_000_000:
+            self._log.append(EVENTS, [tick(self._number, self._next, due_us)])

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ledger.log import PARTITIONS, Log
+from ledger.log import Log
 from ledger.log.record import Record
 from ledger.topics import DOCUMENTS, Topic
 
@@ -46,11 +46,6 @@ class Line:
         return f'{json.dumps(envelope, ensure_ascii=False)[:-1]}, "line": {line}}}'
 
 
-def ends(log: Log, topic: Topic) -> dict[int, int]:
-    """The next offset of each partition."""
-    return {number: log.end(topic, number) for number in range(PARTITIONS)}
-
-
 def onward(log: Log, topic: Topic, partition: int, offset: int, index: int | None) -> Iterator[Line]:
     """The lines from this offset on, up to where the partition ends now; of each record all, or the one."""
     while records := log.read(topic, partition, offset):
@@ -73,7 +68,8 @@ def _last(log: Log, topic: Topic, partition: int, end: int, index: int | None, l
     while end > 0 and len(found) < limit:
         end -= 1
         for record in log.read(topic, partition, end, max_bytes=1):
-            found = [*_lines(topic, record, index), *found]
+            if record.offset == end:  # on Kafka it may be that of a transaction's end
+                found = [*_lines(topic, record, index), *found]
     return found[-limit:]
 
 

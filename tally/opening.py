@@ -6,7 +6,8 @@ from contextlib import closing, contextmanager
 from pydantic import ValidationError
 
 from ledger.errors import TallyError
-from ledger.log.embedded import EmbeddedLog
+from ledger.log import Log
+from ledger.log.opening import open_log
 from ledger.settings import Settings
 
 
@@ -21,8 +22,8 @@ def settings(*, organization: str | None = None) -> Settings:
 
 
 @contextmanager
-def opened(settings: Settings, *, new: bool = False) -> Iterator[EmbeddedLog]:
-    """The log of the home. With ``new`` a home is made where none is, and its first price book adopted."""
+def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
+    """The log. With ``new`` a home and a log are made where none are, and the first price book adopted."""
     if new:
         try:
             settings.home.mkdir(parents=True, exist_ok=True)
@@ -31,12 +32,7 @@ def opened(settings: Settings, *, new: bool = False) -> Iterator[EmbeddedLog]:
                 f"cannot make the data folder {settings.home} ({error.strerror}): "
                 "set TALLY_HOME to a folder you may write"
             ) from None
-    elif not (settings.home / "log").is_dir():
-        raise TallyError(
-            f"{settings.home} holds no log: `tally import`, `tally up` or `tally demo` makes one; "
-            "TALLY_HOME names another folder"
-        )
-    with closing(EmbeddedLog(settings.home)) as log:
+    with closing(open_log(settings, new=new)) as log:
         if new:
             from ingest.control import ensure_price_book
 

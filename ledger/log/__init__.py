@@ -1,4 +1,4 @@
-"""The event log: one interface, and the embedded transport behind it (Kafka takes its place beside it)."""
+"""The event log: one interface, and two transports behind it (embedded SQLite, Apache Kafka)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -6,7 +6,18 @@ from typing import Protocol
 from ledger.log.record import PARTITIONS, Draft, Position, Record, partition_of
 from ledger.topics import ENTRIES, Topic
 
-__all__ = ["PARTITIONS", "Draft", "Log", "Position", "Record", "folded", "partition_of", "records", "seek_cause"]
+__all__ = [
+    "PARTITIONS",
+    "Draft",
+    "Log",
+    "Position",
+    "Record",
+    "folded",
+    "partition_of",
+    "records",
+    "seek_cause",
+    "seek_time",
+]
 
 READ_BYTES = 1 << 20
 
@@ -15,17 +26,18 @@ class Log(Protocol):
     """Append-only records in partitions, each partition in one order."""
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
-        """Append in the order given and return the records; they are durable, and stand together or not at
-        all where they have at most ``READ_BYTES``. TallyError where the log cannot take them."""
-
-    def append_relayed(self, topic: Topic, draft: Draft, relays: Callable[[Record], Sequence[Draft]]) -> list[Record]:
-        """Append a record and those that are made of it: all of them stand, or none. Otherwise as ``append``."""
+        """Append in the order given and return the records, durable. TallyError where the log cannot take them:
+        then some of them, from the first on, may stand."""
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         """The records from this offset on, in order: at least one where there is one, then up to the bytes."""
 
     def end(self, topic: Topic, partition: int) -> int:
-        """The offset that the partition's next record will get; 0 where it is empty."""
+        """An offset that no record has reached, and the next will get or surpass (on Kafka, transactions take
+        offsets on derived topics); 0 where the partition is empty."""
+
+    def ends(self, topic: Topic) -> list[int]:
+        """The same of each partition, asked at once."""
 
     def last(self, topic: Topic, partition: int) -> Record | None:
         """The partition's newest record; None where it is empty."""
@@ -49,15 +61,22 @@ def records(log: Log, topic: Topic, partition: int, offset: int = 0, end: int | 
 
 
 def seek_cause(log: Log, topic: Topic, partition: int, cause_offset: int) -> int:
-    """The offset of the first derived record that was caused at or after this offset of ``tally.events``.
+    """The offset of the first derived record that was caused at or after this offset of ``tally.events``."""
+    return _seek(log, topic, partition, lambda record: int(record.headers["cause_offset"]) >= cause_offset)
 
-    Derived records stand in the order of their causes, so it is found by halving.
-    """
+
+def seek_time(log: Log, topic: Topic, partition: int, time_ms: int) -> int:
+    """The offset of the first record that the log gave this time or a later one."""
+    return _seek(log, topic, partition, lambda record: record.time_ms >= time_ms)
+
+
+def _seek(log: Log, topic: Topic, partition: int, reached: Callable[[Record], bool]) -> int:
+    """By halving: records stand in the order of their times and, derived ones, of their causes."""
     low, high = 0, log.end(topic, partition)
     while low < high:
         middle = (low + high) // 2
         found = log.read(topic, partition, middle, max_bytes=1)
-        if found and int(found[0].headers["cause_offset"]) < cause_offset:
+        if found and not reached(found[0]):
             low = middle + 1
         else:
             high = middle

@@ -9,6 +9,7 @@ from pathlib import Path
 from ledger.errors import TallyError
 from ledger.home import locked
 from ledger.log import READ_BYTES, Draft, Record, sqlite
+from ledger.log.record import checked
 from ledger.topics import TOPICS, Topic
 
 
@@ -27,15 +28,10 @@ class EmbeddedLog:
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         written: list[Record] = []
-        for some in _within(drafts, READ_BYTES):
+        for some in _within([checked(draft) for draft in drafts], READ_BYTES):
             with self._writing():
                 written += [self._insert(topic, draft) for draft in some]
         return written
-
-    def append_relayed(self, topic: Topic, draft: Draft, relays: Callable[[Record], Sequence[Draft]]) -> list[Record]:
-        with self._writing():
-            first = self._insert(topic, draft)
-            return [first, *(self._insert(topic, relay) for relay in relays(first))]
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         connection = self._connection(topic)
@@ -44,6 +40,9 @@ class EmbeddedLog:
     def end(self, topic: Topic, partition: int) -> int:
         connection = self._connection(topic)
         return sqlite.last(connection, topic, partition)[0] + 1 if connection else 0
+
+    def ends(self, topic: Topic) -> list[int]:
+        return [self.end(topic, partition) for partition in range(topic.partitions)]
 
     def last(self, topic: Topic, partition: int) -> Record | None:
         end = self.end(topic, partition)

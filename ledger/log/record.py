@@ -5,8 +5,14 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ledger.errors import TallyError
+
 PARTITIONS = 16
 """For ever: a copy of a log keeps partitions and offsets, and so is the same log."""
+
+
+MAX_RECORD = 1_000_000
+"""Bytes of a record with its key and headers: Kafka's brokers refuse by default what has more than 1,048,588."""
 
 
 class Draft(NamedTuple):
@@ -16,6 +22,14 @@ class Draft(NamedTuple):
     key: str
     headers: Mapping[str, str]
     value: bytes
+
+
+def checked(draft: Draft) -> Draft:
+    """The same. TallyError where no log would take it."""
+    size = len(draft.key) + len(draft.value) + sum(len(key) + len(value) for key, value in draft.headers.items())
+    if size > MAX_RECORD - 1_000:  # what frames it
+        raise TallyError(f"a record of {size:,} bytes is too large for the log, which takes {MAX_RECORD - 1_000:,}")
+    return draft
 
 
 class Record(NamedTuple):

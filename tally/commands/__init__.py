@@ -12,6 +12,7 @@ from tally.commands import (
     sql,
     status,
     streams,
+    topics,
     up,
     verify,
     warehouse,
@@ -40,5 +41,6 @@ app.add_typer(log.app, name="log", rich_help_panel=_ASK)
 app.add_typer(budget.app, name="budget", rich_help_panel=_DECIDE)
 app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)
 app.add_typer(streams.app, name="streams", rich_help_panel=_PARTS)
+app.add_typer(topics.app, name="topics", rich_help_panel=_PARTS)
 app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_PARTS)
 app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_PARTS)

@@ -11,7 +11,7 @@ import typer
 from ledger.errors import TallyError
 from ledger.log.record import PARTITIONS
 from ledger.topics import EVENTS, TOPICS, Topic
-from tally.looking import Line, ends, newest, onward
+from tally.looking import Line, newest, onward
 from tally.output import out, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Look at the log: its topics, its positions, its events.")
@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def topics(as_json: AsJson = False) -> None:
-    """What each topic is for, and how many records it holds.
+    """What each topic is for, and how many offsets it has taken (on Kafka, transactions take some too).
 
     Example: tally log topics
 
@@ -29,16 +29,16 @@ def topics(as_json: AsJson = False) -> None:
     from tally.opening import opened, settings
 
     with opened(settings()) as log:
-        found = [topic._asdict() | {"records": sum(ends(log, topic).values())} for topic in TOPICS]
+        found = [topic._asdict() | {"retention": topic.retention, "offsets": sum(log.ends(topic))} for topic in TOPICS]
     if as_json:
         tell(found)
         return
-    shown = table("topic", "origin", ">records", "kept", "holds")
+    shown = table("topic", "origin", ">offsets", "kept", "holds")
     for row in found:
         figures = (
             row["name"],
             row["origin"],
-            f"{row['records']:,}",
+            f"{row['offsets']:,}",
             row["retention"],
             row["holds"],
         )
@@ -92,7 +92,7 @@ def events(
     if offset is not None and partition is None:
         raise TallyError("--offset is a place in one partition: name it with --partition")
     with opened(settings()) as log:
-        at = {number: end for number, end in ends(log, wanted).items() if partition in (None, number)}
+        at = {number: end for number, end in enumerate(log.ends(wanted)) if partition in (None, number)}
         if offset is None or partition is None:
             found: Iterable[Line] = newest(log, wanted, at, index, limit)
         else:

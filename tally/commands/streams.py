@@ -14,10 +14,23 @@ def group() -> None:
 def worker() -> None:
     """Fold the log until SIGTERM or Ctrl-C; `tally up` runs this, a supervisor of yours can too.
 
+    On Kafka it can be started many times: workers share the partitions.
+
     Example: tally streams worker
 
-    Exit codes: 0 stopped, 2 another worker has this home, or the log is damaged."""
-    from streams.worker import run
-    from tally.opening import settings
+    Example: TALLY_LOG=kafka://broker:9092 tally streams worker
 
-    run(settings())
+    Exit codes: 0 stopped, 2 another worker has this home (embedded), or the log is damaged or away."""
+    from ledger.home import locked
+    from tally.opening import opened, settings
+
+    chosen = settings()
+    if chosen.log is None:
+        from streams.worker import run
+
+        run(chosen)
+    else:
+        from streams.distributed import run as share
+
+        with opened(chosen) as log, locked(chosen.run / "streams.lock", shared=True):
+            share(chosen, log)

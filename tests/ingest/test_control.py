@@ -2,12 +2,15 @@
 
 import json
 import multiprocessing
+from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from ingest.control import adopt_price_book, append_control, ensure_price_book, set_budget
+from ingest.platform import publish
 from ledger.catalogue import from_text
 from ledger.errors import TallyError
 from ledger.log import PARTITIONS, Draft, Record, partition_of, records
@@ -15,7 +18,7 @@ from ledger.log.documents import load
 from ledger.log.embedded import EmbeddedLog
 from ledger.prices import PriceBook, opened
 from ledger.settings import Settings
-from ledger.topics import DOCUMENTS, EVENTS, PLATFORM
+from ledger.topics import DOCUMENTS, EVENTS, PLATFORM, Topic
 from tallystick import ANY_EVENT
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -123,12 +126,67 @@ def test_a_new_home_gets_the_catalogue_once(tmp_path: Path) -> None:
     assert json.loads(found[0][0].value)["data"]["body"]["name"] == "genai-prices"
 
 
-def test_a_relay_that_cannot_be_made_leaves_no_original(tmp_path: Path) -> None:
-    log = EmbeddedLog(tmp_path)
+class Dies(Exception):
+    pass
 
-    def fails(original: Record) -> list[Draft]:
-        raise RuntimeError
 
-    with pytest.raises(RuntimeError):
-        log.append_relayed(EVENTS, Draft(0, "x", {}, b"x"), fails)
-    assert log.end(EVENTS, 0) == 0
+class Mortal(EmbeddedLog):
+    """A log whose publisher dies before its n-th append, counted from 0."""
+
+    def __init__(self, home: Path, dies_at: int) -> None:
+        super().__init__(home)
+        self._left = dies_at
+
+    def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
+        if topic is EVENTS:
+            if self._left == 0:
+                raise Dies
+            self._left -= 1
+        return super().append(topic, drafts)
+
+
+def relayed(log: EmbeddedLog) -> set[tuple[tuple[str, str], ...]]:
+    """What each partition was told, without repeats; all are told the same where the set has one member."""
+    return {
+        tuple({(one.headers["relay_of"], one.headers["relay_after"]): None for one in found})
+        for partition, found in all_records(log).items()
+        if partition != HOME
+    }
+
+
+@pytest.mark.parametrize("dies_at", range(PARTITIONS + 1))
+def test_what_a_dead_publisher_left_is_completed(tmp_path: Path, dies_at: int) -> None:
+    """By whoever asks for the same again, by whoever decides next, and at a first start by the next start."""
+    for name, again in {"same": book(), "other": book("other")}.items():
+        settings = Settings(home=tmp_path / name)
+        ensure_price_book(EmbeddedLog(settings.home), settings)
+        with suppress(Dies):
+            adopt_price_book(Mortal(settings.home, dies_at), settings, book())
+        log = EmbeddedLog(settings.home)
+        adopt_price_book(log, settings, again)
+        (told,) = relayed(log)
+        assert len(told) == len(all_records(log)[HOME]) == (3 if name == "other" and dies_at else 2)
+    settings = Settings(home=tmp_path / "first")
+    with suppress(Dies):
+        ensure_price_book(Mortal(settings.home, dies_at), settings)
+    ensure_price_book(log := EmbeddedLog(settings.home), settings)
+    assert [len(told) for told in relayed(log)] == [len(all_records(log)[HOME])] == [1]
+
+
+def test_two_who_decide_at_once_are_relayed_in_one_order(tmp_path: Path) -> None:
+    """Two homes on one cluster share no lock: the second's decision comes between the first's and its relays."""
+    settings = Settings(home=tmp_path)
+
+    class Slow(EmbeddedLog):
+        others = 0
+
+        def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
+            appended = super().append(topic, drafts)
+            if topic is EVENTS and not self.others:
+                self.others = 1
+                publish(EmbeddedLog(tmp_path), all_records(self)[HOME][0].value)
+            return appended
+
+    adopt_price_book(Slow(tmp_path), settings, book())
+    (told,) = relayed(EmbeddedLog(tmp_path))
+    assert [after for _, after in told] == ["", f"{HOME}:0"]

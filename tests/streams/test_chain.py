@@ -68,6 +68,18 @@ def test_relays_count_nothing_and_must_follow_one_another() -> None:
         replay([first, second._replace(headers={**second.headers, "relay_after": "3:9"})], DOCUMENTS)
 
 
+def test_a_relay_that_is_repeated_changes_nothing() -> None:
+    first = record(0, adopt("one"), relay_of="3:9", relay_after="")
+    second = record(1, adopt("two"), relay_of="3:10", relay_after="3:9")
+    again = [record(at, adopt(name), **one.headers) for at, name, one in ((2, "one", first), (3, "two", second))]
+    derived = replay([first, second, *again, record(4, call("a"))], DOCUMENTS)
+    lines = [json.loads(line) for topic, one in derived if topic is ENTRIES for line in one.value.split(b"\n")]
+    assert [(line["outcome"], line.get("received")) for line in lines] == [
+        *[("record", 0)] * 4, ("counted", None), ("record", 1),
+    ]  # fmt: skip
+    assert sum(topic is DECISIONS for topic, _ in derived) == 2
+
+
 def test_refused_events_are_received() -> None:
     (derived,) = replay([record(0, refused="3")], DOCUMENTS)
     line = json.loads(derived[1].value)

@@ -115,10 +115,11 @@ def test_something_due_makes_a_tick(tmp_path: Path) -> None:
     end = log.end(EVENTS, 0)
     partition.tick()
     assert log.end(EVENTS, 0) == end
-    partition._rows.put(("runaways", "acme", "s"), partition._rows.get(("runaways", "acme", "s")), due_us=1)
+    key, due_us = ("runaways", "acme", "s"), 10**15
+    partition._rows.put(key, partition._rows.get(key), due_us)
     partition.tick()
     assert log.end(EVENTS, 0) == end + 1 and partition.step()
-    assert derived(log)[2][-1].value.endswith(b'"reason":"silent","due_us":1}')
+    assert derived(log)[2][-1].value.endswith(b'"reason":"silent","due_us":1000000000000000}')
 
 
 def test_what_other_folds_derived_is_not_gone_on_with(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_documents_are_not_printed_whole(log: EmbeddedLog) -> None:
 
 def test_topics_and_positions(log: EmbeddedLog) -> None:
     topics = {one["name"]: one for one in json.loads("\n".join(run("topics", "--json")))}
-    assert topics["tally.events"]["records"] == 4 and topics["tally.alerts"]["origin"] == "derived"
+    assert topics["tally.events"]["offsets"] == 4 and topics["tally.alerts"]["origin"] == "derived"
     assert any("tally.decisions" in line for line in run("topics"))
     positions = json.loads("\n".join(run("positions", "--json")))
     assert positions[0] == {"partition": 3, "recorded": 3, "folded": 0, "stored": None}

@@ -1,0 +1,115 @@
+"""The topics on a cluster, made and checked against the typed list. Nothing is ever deleted or altered."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from ledger.errors import LogAway
+from ledger.log.cluster import Cluster
+from ledger.topics import ROWS, TOPICS, Topic
+
+DAY_MS = 86_400_000
+REPLICAS = 3
+"""Where the cluster has so many brokers; of them all but one must have a record before it is acknowledged."""
+MAX_DERIVED = 16 << 20
+"""One record can cause more than a mebibyte: what falls due for all scopes at once."""
+
+
+class Wanted(NamedTuple):
+    """How a topic is to be: its name on the cluster, and its settings in Kafka's words."""
+
+    name: str
+    partitions: int
+    configs: dict[str, str]
+
+
+class Difference(NamedTuple):
+    """What of a topic is not as it should be; ``found`` is None where the topic was missing, and was made."""
+
+    topic: str
+    setting: str
+    wanted: str
+    found: str | None
+
+
+def wanted(cluster: Cluster, topic: Topic, brokers: int) -> Wanted:
+    """The settings of a topic of ours on so many brokers (pure).
+
+    A recorded topic takes the broker's time, so that a record's time is the log's; a derived one keeps the time of
+    the record that caused it.
+    """
+    configs = {
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+        "message.timestamp.type": "LogAppendTime" if topic.origin == "recorded" else "CreateTime",
+        "min.insync.replicas": "2" if brokers >= REPLICAS else "1",
+        "unclean.leader.election.enable": "false",
+        "retention.bytes": "-1",
+    }
+    if topic.compacted:
+        # The active segment is never cleaned, and whoever reloads the rows reads it whole.
+        configs |= {"segment.ms": str(DAY_MS // 24), "min.cleanable.dirty.ratio": "0.3"}
+    else:
+        configs["retention.ms"] = str(-1 if topic.days is None else topic.days * DAY_MS)
+    if topic.origin == "derived":
+        configs["max.message.bytes"] = str(MAX_DERIVED)
+    return Wanted(cluster.topic(topic.name), topic.partitions, configs)
+
+
+def apply(cluster: Cluster, topics: Iterable[Topic] = (*TOPICS, ROWS)) -> list[Difference]:
+    """Make the topics that lack, and say what differs of the others. LogAway where the cluster does not answer."""
+    with _admin(cluster) as admin:
+        brokers = len(admin.describe_cluster()["brokers"])
+        there = set(admin.list_topics())
+        wishes = [wanted(cluster, topic, brokers) for topic in topics]
+        made = [one for one in wishes if one.name not in there and _create(admin, one, min(brokers, REPLICAS))]
+        return [
+            *(Difference(one.name, "topic", f"{one.partitions} partitions", None) for one in made),
+            *_differences(admin, wishes),
+        ]
+
+
+def topic_id(cluster: Cluster, topic: Topic) -> str:
+    """What tells a topic from another one that had its name before."""
+    with _admin(cluster) as admin:
+        (found,) = admin.describe_topics([cluster.topic(topic.name)])
+    return str(found["topic_id"])
+
+
+def _create(admin: KafkaAdminClient, wish: Wanted, replicas: int) -> bool:
+    new = NewTopic(wish.name, num_partitions=wish.partitions, replication_factor=replicas, topic_configs=wish.configs)
+    try:
+        admin.create_topics([new])
+    except TopicAlreadyExistsError:  # another one was faster
+        return False
+    admin.wait_for_topics([wish.name])
+    return True
+
+
+def _differences(admin: KafkaAdminClient, wishes: list[Wanted]) -> Iterator[Difference]:
+    names = [wish.name for wish in wishes]
+    partitions = {one["name"]: len(one["partitions"]) for one in admin.describe_topics(names)}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    configs = admin.describe_configs(resources, config_filter="all")["topic"]
+    for wish in wishes:
+        if partitions[wish.name] != wish.partitions:
+            yield Difference(wish.name, "partitions", str(wish.partitions), str(partitions[wish.name]))
+        for setting, value in wish.configs.items():
+            found = configs[wish.name][setting]["value"]
+            if found != value:
+                yield Difference(wish.name, setting, value, found)
+
+
+@contextmanager
+def _admin(cluster: Cluster) -> Iterator[KafkaAdminClient]:
+    try:
+        admin = KafkaAdminClient(**cluster.client())
+        try:
+            yield admin
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise LogAway(f"the cluster at {cluster} does not answer: {error}") from error

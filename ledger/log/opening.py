@@ -1,0 +1,27 @@
+"""Which log a command means."""
+
+from ledger.errors import TallyError
+from ledger.log import Log
+from ledger.log.embedded import EmbeddedLog
+from ledger.settings import Settings
+
+
+def open_log(settings: Settings, *, new: bool = False) -> Log:
+    """The log of ``TALLY_LOG``, or the embedded one of the home. TallyError where there is none: with ``new`` it is
+    made, folder or topics."""
+    if settings.log is not None:
+        from ledger.log.cluster import cluster_of  # Kafka's clients take a while to import
+        from ledger.log.kafka import KafkaLog
+
+        cluster = cluster_of(settings)
+        if new:
+            from ledger.log.admin import apply
+
+            apply(cluster)
+        return KafkaLog(cluster)
+    if not new and not (settings.home / "log").is_dir():
+        raise TallyError(
+            f"{settings.home} holds no log: `tally import`, `tally up` or `tally demo` makes one; "
+            "TALLY_HOME names another folder, TALLY_LOG a Kafka cluster"
+        )
+    return EmbeddedLog(settings.home)

@@ -1,0 +1,52 @@
+"""The topic of rows: what the folds remember of a partition, as records of a compacted topic.
+
+One key holds the position, each row has its own (without a value where it was deleted), and identities go in blocks
+that are never written again. Whoever reads the topic to its end holds what the last committed batch left.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from streams.identity import First
+from streams.rows import Key, Row
+from streams.state import Change, Reached
+
+POSITION = "position"
+BLOCK = "identities"
+A_BLOCK = 10_000
+_IDENTITY = struct.Struct(">16s8sQI")  # identity, content, offset, at
+
+
+class Entry(NamedTuple):
+    """A record of the topic. Without a value it deletes what its key held."""
+
+    key: str
+    value: bytes | None
+
+
+def written(reached: Reached, change: Change) -> Iterator[Entry]:
+    """What a change adds to the topic, the position last."""
+    for key, row in change.rows.items():
+        yield Entry(json.dumps(key), None if row is None else json.dumps(row).encode())
+    taken = list(change.taken.items())
+    for start in range(0, len(taken), A_BLOCK):
+        packed = b"".join(_IDENTITY.pack(one, *first) for one, first in taken[start : start + A_BLOCK])
+        yield Entry(f"{BLOCK}:{reached.next_offset}:{start}", packed)
+    yield Entry(POSITION, json.dumps(reached).encode())
+
+
+def read(entries: Iterable[Entry]) -> Change:
+    """The sum of some entries, in their order."""
+    rows: dict[Key, Row | None] = {}
+    taken: dict[bytes, First] = {}
+    reached: Reached | None = None
+    for key, value in entries:
+        if key == POSITION and value:
+            reached = Reached(*json.loads(value))
+        elif key.startswith(BLOCK) and value:
+            taken.update((one, First(*first)) for one, *first in _IDENTITY.iter_unpack(value))
+        else:
+            rows[tuple(json.loads(key))] = Row(*json.loads(value)) if value else None
+    return Change(reached, rows, taken)

@@ -1,0 +1,143 @@
+"""The folds on Kafka: Faust gives each worker its partitions and brings their records, and shows how they are."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import TP
+from faust.web import Request, Response, View
+
+from ledger.home import announce
+from ledger.log import Log, Record
+from ledger.log.admin import topic_id
+from ledger.log.cluster import Cluster
+from ledger.log.kafka import KafkaLog
+from ledger.settings import Settings
+from ledger.topics import EVENTS, ROWS
+from streams.hosting import documents
+from streams.owner import Owner, Shared
+
+PART = "streams"
+SESSION_S, HEARTBEAT_S = 10.0, 3.0
+"""How long a worker may be silent before its partitions are given to others."""
+STREAM_RECORDS, FETCH_BYTES = 64, 512 << 10
+"""What Faust may hold of records that no partition has taken yet; each may have up to a megabyte."""
+LEAVE_S = 5.0
+HOST = "127.0.0.1"
+
+
+def run(settings: Settings, log: Log) -> None:
+    """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them."""
+    assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
+    hosted = Hosted(settings, log)
+    worker = faust.Worker(hosted.app, quiet=True, loglevel="WARNING", redirect_stdouts=False)
+    worker.execute_from_commandline()
+
+
+class Hosted:
+    """A Faust app and the partitions that it was given."""
+
+    def __init__(self, settings: Settings, log: KafkaLog) -> None:
+        self.app = _app(log.cluster, settings.streams_port)
+        self._settings = settings
+        self._events = log.cluster.topic(EVENTS.name)
+        self._shared = Shared(
+            log, documents(log), _folder(settings, log.cluster), topic_id(log.cluster, ROWS), self._seek
+        )  # fmt: skip
+        self._owners: dict[int, Owner] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        topic = self.app.topic(self._events, key_type=bytes, value_type=bytes)
+        self.app.agent(topic, name="folds")(self._receive)
+
+        async def status(view: View, request: Request) -> Response:
+            return view.json(self.status())
+
+        self.app.page("/")(status)
+        self.app.on_partitions_assigned.connect(self._given)
+        self.app.on_partitions_revoked.connect(self._taken)
+        self.app.on_rebalance_complete.connect(self._rebalanced)
+        self.app.on_before_shutdown.connect(self._leave)
+
+    def status(self) -> dict[str, Any]:
+        """Of each partition that this worker has: the offset that comes next, and why it stands still if it does."""
+        return {"partitions": {number: owner.status() for number, owner in sorted(self._owners.items())}}
+
+    async def _receive(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            owner = self._owners.get(event.message.partition)
+            if owner is not None:
+                await owner.queue.put((_record(event.message), event.ack))
+
+    async def _seek(self, partition: int, offset: int) -> None:
+        await self.app.consumer.seek(TP(self._events, partition), offset)
+
+    async def _given(self, _: Any, /, *partitions: Any, **__: Any) -> None:
+        for tp in partitions[0]:
+            if tp.topic == self._events and tp.partition not in self._owners:
+                owner = self._owners[tp.partition] = Owner(tp.partition, self._shared)
+                self._tasks[tp.partition] = asyncio.create_task(owner.run())
+        url = f"http://{HOST}:{self.app.conf.web_port}"
+        announce(self._settings.home, PART, url=url, partitions=sorted(self._owners))
+
+    async def _taken(self, _: Any, /, *partitions: Any, **__: Any) -> None:
+        await self._release([tp.partition for tp in partitions[0] if tp.topic == self._events])
+
+    async def _rebalanced(self, *_: Any, **__: Any) -> None:
+        # When its recovery ends Faust clears the agents' queues while the fetcher is live, and would skip what was in
+        # them; it starts the flow again itself.
+        self.app.consumer.stop_flow()
+
+    async def _leave(self, *_: Any, **__: Any) -> None:
+        await self._release(list(self._owners))
+
+    async def _release(self, partitions: list[int]) -> None:
+        """What is under way is left: whoever comes next finds it committed, or not at all."""
+        tasks = [self._tasks.pop(one) for one in partitions if self._owners.pop(one, None)]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LEAVE_S)
+
+
+def _app(cluster: Cluster, port: int) -> faust.App:
+    return faust.App(
+        f"{cluster.name}-folds",
+        broker=[f"kafka://{server}" for server in cluster.servers],
+        broker_credentials=_credentials(cluster),
+        broker_session_timeout=SESSION_S, broker_heartbeat_interval=HEARTBEAT_S,
+        consumer_auto_offset_reset="earliest", consumer_max_fetch_size=FETCH_BYTES,
+        stream_buffer_maxsize=STREAM_RECORDS,
+        stream_wait_empty=False,  # unacknowledged records would hang a revocation
+        topic_disable_leader=True, topic_allow_declare=False,
+        key_serializer="raw", value_serializer="raw", store="memory://",
+        web_host=HOST, web_bind=HOST, web_port=port or _free_port(),
+    )  # fmt: skip
+
+
+def _credentials(cluster: Cluster) -> Any:
+    if cluster.mechanism is not None and cluster.user is not None:
+        return faust.SASLCredentials(
+            username=cluster.user, password=cluster.password, mechanism=cluster.mechanism,
+            ssl_context=cluster.ssl_context(),
+        )  # fmt: skip
+    return faust.SSLCredentials(cluster.ssl_context()) if cluster.protocol == "SSL" else None
+
+
+def _folder(settings: Settings, cluster: Cluster) -> Path:
+    return settings.home / "streams" / cluster.name
+
+
+def _free_port() -> int:
+    """Faust announces its port before it binds it, so it must be known."""
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        return int(taken.getsockname()[1])
+
+
+def _record(message: Any) -> Record:
+    headers = {key: value.decode() for key, value in message.headers or ()}
+    time_ms = round(message.timestamp * 1000)  # Faust's are seconds in floating point
+    key = (message.key or b"").decode()
+    return Record(message.partition, message.offset, time_ms, key, headers, message.value or b"")

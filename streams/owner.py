@@ -1,0 +1,206 @@
+"""A partition on Kafka and the one that folds it: rows of its own, and one transaction a batch.
+
+To take a partition is to fence who had it, and only then to read the rows. Outputs, rows and position stand in one
+transaction, so whoever comes next finds all of a batch or none of it; memory changes after the commit.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiokafka.producer.sender
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from ledger.errors import LogDamaged, TallyError
+from ledger.faults import point
+from ledger.log import Record
+from ledger.log.admin import MAX_DERIVED
+from ledger.log.kafka import KafkaLog
+from ledger.topics import EVENTS, ROWS
+from streams import changelog
+from streams.cache import Cache
+from streams.chain import Derived
+from streams.changelog import Entry
+from streams.hosting import tick
+from streams.rating import Documents
+from streams.rows import Rows
+from streams.state import Change, Reached
+
+aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002  # it sleeps so long where one transaction follows another
+
+RECORDS, BYTES = 64, 1 << 20
+"""The most that one transaction takes: more of either would keep heartbeats and other partitions waiting."""
+ABSORB = 50_000
+TICK_S, SEEK_S = 1.0, 2.0
+AGAIN_S, FENCED_S = 1.0, 5.0
+"""When a partition is taken again: after a failure; after another one has taken it, which a rebalance then tells."""
+
+Acknowledge = Callable[[], None]
+Arrived = tuple[Record, Acknowledge]
+
+
+class Shared(NamedTuple):
+    """What all partitions of a worker use."""
+
+    log: KafkaLog
+    documents: Documents
+    folder: Path
+    rows_id: str
+    seek: Callable[[int, int], Awaitable[None]]
+
+
+class Owner:
+    """Folds one partition for as long as its task runs."""
+
+    def __init__(self, number: int, shared: Shared) -> None:
+        self.number = number
+        self.reached = Reached(0, "")
+        self.stopped: str | None = None
+        """Why it does not go on, and is tried again and again; None while it does."""
+        self.queue: asyncio.Queue[Arrived] = asyncio.Queue(RECORDS)
+        self._sought = self._ticked = 0.0
+        self._shared = shared
+        self._cluster = shared.log.cluster
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            wait_s = AGAIN_S
+            try:
+                async with AsyncExitStack() as held:
+                    await self._hold(held)
+            except ProducerFenced:
+                wait_s = FENCED_S
+            except (KafkaError, TallyError, OSError) as error:
+                if str(error) != self.stopped:
+                    print(f"partition {self.number} is not folded, and tried again: {error}", flush=True)
+                self.stopped = str(error)
+            await asyncio.sleep(wait_s)
+
+    def status(self) -> dict[str, Any]:
+        """For who looks: the offset that comes next, and why it stands still where it does."""
+        return {"next_offset": self.reached.next_offset, "waiting": self.queue.qsize(), "stopped": self.stopped}
+
+    async def _hold(self, held: AsyncExitStack) -> None:
+        producer = AIOKafkaProducer(
+            **self._cluster.aio(), transactional_id=f"{self._cluster.name}-folds-{self.number}",
+            acks="all", compression_type="zstd", linger_ms=0, max_request_size=MAX_DERIVED,
+        )  # fmt: skip
+        held.push_async_callback(producer.stop)
+        await producer.start()
+        cache = Cache(self._shared.folder, self.number, self._shared.rows_id)
+        held.callback(cache.close)
+        await self._load(cache)
+        reached = cache.state.reached(self.number)
+        if reached is not None:
+            await asyncio.to_thread(reached.resumed, self._shared.log, self.number)
+            self.reached = reached
+        rows = cache.state.rows(self.number)
+        await self._seek()
+        self.stopped = None
+        while True:
+            arrived = await self._batch()
+            records = await self._following(arrived)
+            if records:
+                derived, reached, change = cache.state.fold(records, rows, self._shared.documents)
+                end = await self._commit(producer, derived, reached, change)
+                cache.absorb([change], end)
+                self.reached = reached
+            for record, acknowledge in arrived:
+                if record.offset < self.reached.next_offset:
+                    acknowledge()
+            if not records:
+                await self._tick(rows)
+
+    async def _tick(self, rows: Rows) -> None:
+        """Append a tick when something has fallen due. It comes back like any record."""
+        due_us = rows.next_due()
+        if due_us is None or due_us > time.time() * 1_000_000 or time.monotonic() < self._ticked + TICK_S:
+            return
+        self._ticked = time.monotonic()  # the broker's clock may be behind ours: not again at once
+        draft = tick(self.number, self.reached.next_offset, due_us)
+        await asyncio.to_thread(self._shared.log.append, EVENTS, [draft])
+
+    async def _load(self, cache: Cache) -> None:
+        """Absorb what the topic of rows holds beyond the cache."""
+        at = TopicPartition(self._cluster.topic(ROWS.name), self.number)
+        consumer = AIOKafkaConsumer(
+            **self._cluster.aio(), isolation_level="read_committed", enable_auto_commit=False,
+            auto_offset_reset="earliest", max_partition_fetch_bytes=4 << 20,
+        )  # fmt: skip
+        await consumer.start()
+        try:
+            consumer.assign([at])
+            end = (await consumer.end_offsets([at]))[at]
+            if cache.absorbed > end:
+                raise LogDamaged(
+                    f"the topic {at.topic} ends at {end} in partition {self.number}, and was read to {cache.absorbed} "
+                    f"before: restore it, or derive everything again; {self._shared.folder} may then be deleted"
+                )
+            consumer.seek(at, cache.absorbed)
+            changes: list[Change] = []
+            while await consumer.position(at) < end:
+                found = await consumer.getmany(at, timeout_ms=1000, max_records=ABSORB)
+                changes.append(changelog.read(Entry(one.key.decode(), one.value) for one in found.get(at, ())))
+            cache.absorb(changes, end)
+        finally:
+            await consumer.stop()
+
+    async def _batch(self) -> list[Arrived]:
+        """What has arrived, at most a transaction's worth; nothing after a while without."""
+        try:
+            arrived = [await asyncio.wait_for(self.queue.get(), TICK_S / 4)]
+        except TimeoutError:
+            return []
+        size = len(arrived[0][0].value)
+        while len(arrived) < RECORDS and size < BYTES and not self.queue.empty():
+            arrived.append(self.queue.get_nowait())
+            size += len(arrived[-1][0].value)
+        return arrived
+
+    async def _following(self, arrived: Iterable[Arrived]) -> list[Record]:
+        """Those that come next. Some may be repeats, and after a seek some may be left of what was read before it;
+        where others never come, the log is asked whether it has them."""
+        records: list[Record] = []
+        expected = self.reached.next_offset
+        beyond = False
+        for record, _ in arrived:
+            if record.offset == expected:
+                records.append(record)
+                expected += 1
+            beyond = beyond or record.offset > expected
+        if beyond and not records and time.monotonic() > self._sought + SEEK_S:
+            await asyncio.to_thread(self._shared.log.read, EVENTS, self.number, expected, 1)
+            await self._seek()
+        return records
+
+    async def _seek(self) -> None:
+        await self._shared.seek(self.number, self.reached.next_offset)
+        self._sought = time.monotonic()
+
+    async def _commit(self, producer: AIOKafkaProducer, derived: Derived, reached: Reached, change: Change) -> int:
+        """One transaction; the offset of the topic of rows behind it."""
+        point("worker.before_transaction")
+        await producer.begin_transaction()
+        sent: list[Any] = []
+        for topic, one in derived:
+            headers = [(key, value.encode()) for key, value in one.headers.items()]
+            name = self._cluster.topic(topic.name)
+            sent.append(
+                await producer.send(
+                    name, one.value, one.key.encode(), self.number, timestamp_ms=one.time_ms, headers=headers
+                )
+            )
+        rows = self._cluster.topic(ROWS.name)
+        for entry in changelog.written(reached, change):
+            sent.append(await producer.send(rows, entry.value, entry.key.encode(), self.number))
+        # Awaited one by one: aiokafka commits a transaction in which a send has failed.
+        stood = [await future for future in sent]
+        point("worker.inside_transaction")
+        await producer.commit_transaction()
+        point("worker.after_transaction")
+        return int(stood[-1].offset) + 1
