@@ -6,6 +6,8 @@ from collections.abc import Generator
 
 import pytest
 
+pytest_plugins = ["tests.kafka.plugin"]
+
 TRACES = "TALLY_TEST_DATA"
 """Names the folder of the published traces, which no repository may hold."""
 

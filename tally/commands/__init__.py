@@ -7,6 +7,7 @@ from tally.commands import (
     dashboards,
     demo,
     importing,
+    kafka,
     log,
     price,
     sql,
@@ -43,4 +44,5 @@ app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)
 app.add_typer(streams.app, name="streams", rich_help_panel=_PARTS)
 app.add_typer(topics.app, name="topics", rich_help_panel=_PARTS)
 app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_PARTS)
+app.add_typer(kafka.app, name="kafka", rich_help_panel=_PARTS)
 app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_PARTS)

@@ -1,0 +1,45 @@
+"""Clusters of Apache Kafka for tests: each node a process that can be killed and started again on its own."""
+
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import TallyError
+from ledger.log.broker import Broker, Node, free_port, new_cluster_id
+from ledger.log.jars import bring
+
+
+def kafka_jars() -> list[Path]:
+    """Kafka's jars; where the machine cannot get them the test is skipped, which CI does not allow."""
+    try:
+        return bring(lambda done, total: None)
+    except TallyError as error:
+        pytest.skip(f"no Kafka: {error}")
+
+
+class Cluster:
+    """So many nodes on one machine, with as many copies of each topic."""
+
+    def __init__(self, folder: Path, size: int, jars: list[Path]) -> None:
+        ports = [free_port() for _ in range(2 * size)]
+        voters = dict(enumerate(ports[size:], start=1))
+        nodes = [Node(id, folder / str(id), folder / f"{id}.log", ports[id - 1], voters, heap_mb=256) for id in voters]
+        shared = new_cluster_id()
+        self.brokers = [Broker(node, jars, shared) for node in nodes]
+
+    @property
+    def bootstrap(self) -> str:
+        """Every node's address, for clients."""
+        return ",".join(broker.bootstrap for broker in self.brokers)
+
+    def start(self) -> None:
+        """Start all nodes, and wait until all answer."""
+        for broker in self.brokers:
+            broker.start()
+        for broker in self.brokers:
+            broker.ready()
+
+    def kill(self) -> None:
+        """SIGKILL for all nodes."""
+        for broker in self.brokers:
+            broker.kill()
