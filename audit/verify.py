@@ -74,7 +74,7 @@ def verify(settings: Settings, log: Log, client: Client, progress: Progress = la
 
 
 def _verify(settings: Settings, log: Log, client: Client, progress: Progress) -> Report:
-    ends = {partition: log.end(EVENTS, partition) for partition in range(PARTITIONS)}
+    ends = dict(enumerate(log.ends(EVENTS)))
     bounds = _bounds(settings, log, client)
     warehouse = stored.totals(client, bounds)
 

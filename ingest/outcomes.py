@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -99,8 +100,8 @@ def outcomes_of(log: Log, appended: Sequence[Range], progress: Progress = lambda
 
 
 def _caused(log: Log, partition: int, first: int, end: int) -> Iterator[Record]:
-    begin = seek_cause(log, ENTRIES, partition, first)
-    return records(log, ENTRIES, partition, begin, begin + end - first)
+    found = records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, first))
+    return takewhile(lambda record: int(record.headers["cause_offset"]) < end, found)
 
 
 def _add(found: Outcomes, record: Record) -> None:

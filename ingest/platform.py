@@ -34,7 +34,7 @@ class Adoption(NamedTuple):
 def alone(home: Path) -> AbstractContextManager[None]:
     """Be the only one of this home who decides for everyone. Two homes on one cluster may decide at once: both
     decisions are relayed, in the order in which they stand."""
-    return locked(home / "log" / "platform.lock")
+    return locked(home / "run" / "platform.lock")
 
 
 def publish(log: Log, line: bytes) -> Position:

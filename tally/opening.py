@@ -1,7 +1,7 @@
 """What every command begins with: its settings, and the log of the home."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from pydantic import ValidationError
 
@@ -22,8 +22,9 @@ def settings(*, organization: str | None = None) -> Settings:
 
 
 @contextmanager
-def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
-    """The log. With ``new`` a home and a log are made where none are, and the first price book adopted."""
+def opened(settings: Settings, *, new: bool = False, own: bool = False) -> Iterator[Log]:
+    """The log. With ``new`` a home and a log are made where none are, and the first price book adopted. Where it is
+    on the home's own broker that one runs meanwhile; with ``own`` it must be ours."""
     if new:
         try:
             settings.home.mkdir(parents=True, exist_ok=True)
@@ -32,7 +33,13 @@ def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
                 f"cannot make the data folder {settings.home} ({error.strerror}): "
                 "set TALLY_HOME to a folder you may write"
             ) from None
-    with closing(open_log(settings, new=new)) as log:
+    with ExitStack() as stack:
+        if settings.brings_kafka:
+            from tally.joining import using
+            from tally.parts import KAFKA
+
+            stack.enter_context(using(settings, KAFKA, own=own))
+        log = stack.enter_context(closing(open_log(settings, new=new)))
         if new:
             from ingest.control import ensure_price_book
 

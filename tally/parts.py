@@ -35,13 +35,14 @@ def _tally(name: str, called: str, arguments: str) -> Part:
     return Part(name, called, (sys.executable, "-P", "-m", "tally", *arguments.split()))
 
 
+KAFKA = _tally("kafka", "Kafka broker", "kafka serve")
 WAREHOUSE = _tally("warehouse", "warehouse", "warehouse serve")
 STREAMS = _tally("streams", "streams worker", "streams worker")
 SINK = _tally("sink", "sink", "warehouse sink")
 MODELS = _tally("models", "building of the dbt models", "warehouse models")
 DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve")
 FEED = _tally("feed", "demo's live feed", "demo feed")
-LASTING = (WAREHOUSE, STREAMS, SINK, DASHBOARDS, FEED)
+LASTING = (KAFKA, WAREHOUSE, STREAMS, SINK, DASHBOARDS, FEED)
 
 
 def storing(settings: Settings) -> list[Part]:

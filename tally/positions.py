@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from ledger.log import PARTITIONS, Log, folded
+from ledger.log import Log, folded
 from ledger.settings import Settings
 from ledger.topics import ENTRIES, EVENTS, Topic
 from tally.presence import ready
@@ -37,8 +37,8 @@ def reached(settings: Settings, log: Log) -> list[Reached]:
     """Every partition that holds something."""
     there = stored(settings)
     found: list[Reached] = []
-    for partition in range(PARTITIONS):
-        if recorded := log.end(EVENTS, partition):
+    for partition, recorded in enumerate(log.ends(EVENTS)):
+        if recorded:
             kept = None if there is None else there.get(partition, 0)
             found.append(Reached(partition, recorded, folded(log, partition), kept))
     return found

@@ -32,7 +32,7 @@ def warehouse_with_models(settings: Settings) -> Iterator[None]:
 
 def wait_for_folds(log: Log, running: Sequence[Child | Joined]) -> None:
     """Wait until the folds have come to the log's end as it stands now. Failure where a part dies."""
-    ends = {partition: log.end(EVENTS, partition) for partition in range(PARTITIONS)}
+    ends = dict(enumerate(log.ends(EVENTS)))
     _wait("folding", ends, running, lambda: {partition: folded(log, partition) for partition in ends})
 
 

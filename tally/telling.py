@@ -8,7 +8,7 @@ from typing import Any
 from ledger.log import Log
 from ledger.settings import Settings
 from tally.output import out, size, table
-from tally.parts import LASTING
+from tally.parts import KAFKA, LASTING, WAREHOUSE, Part
 from tally.positions import reached
 from tally.presence import lives, ready
 
@@ -18,11 +18,12 @@ PAGES = {"overview": "", "trust": "trust"}
 def state(settings: Settings, log: Log) -> dict[str, Any]:
     """Parts, links to the pages, positions summed over the partitions (``stored`` is null while no sink
     runs), and bytes on disk."""
-    parts = {part.name: _part(settings, part.name) for part in LASTING}
+    parts = {part.name: _part(settings, part.name) for part in LASTING if _belongs(settings, part)}
     url = parts["dashboards"].get("url")
     at = reached(settings, log)
     return {
         "home": str(settings.home.resolve()),
+        "log": str(log),
         "parts": parts,
         "pages": {page: f"{url}/{path}" for page, path in PAGES.items()} if url else {},
         "records": {
@@ -46,8 +47,16 @@ def show(found: dict[str, Any]) -> None:
         out.print(f"{page}: {link}")
     records = found["records"]
     stored = "no sink runs to store them" if records["stored"] is None else f"{records['stored']:,} stored"
+    out.print(f"log: {found['log']}", markup=False)
     out.print(f"records: {records['recorded']:,} on the log, {records['folded']:,} folded, {stored}")
     out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
+
+
+def _belongs(settings: Settings, part: Part) -> bool:
+    """Whether this home would run the part."""
+    if part is KAFKA:
+        return settings.brings_kafka
+    return part is not WAREHOUSE or settings.warehouse is None
 
 
 def _part(settings: Settings, name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
     """
     running: list[Child | Joined] = []
     try:
-        with ExitStack() as stack, opened(settings, new=True) as log:
+        with ExitStack() as stack, opened(settings, new=True, own=True) as log:
             stack.enter_context(only_one(settings.home, "product"))
 
             free_port(settings.dashboards_port)  # said now, not when all else has started

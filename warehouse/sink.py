@@ -17,6 +17,7 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from ledger.errors import LogAway
 from ledger.faults import point
 from ledger.home import announce, write_atomically
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
@@ -90,9 +91,9 @@ def run(settings: Settings, log: Log) -> None:
                     stopping.wait(IDLE_S)
                 failures = 0
             sink.settle()
-        except (ClickHouseError, WarehouseAway, OSError) as error:
+        except (ClickHouseError, WarehouseAway, LogAway, OSError) as error:
             wait = PATIENCE_S[min(failures, len(PATIENCE_S) - 1)]
-            print(f"the warehouse does not take entries, trying again in {wait} s: {error}", flush=True)
+            print(f"entries do not get into the warehouse, trying again in {wait} s: {error}", flush=True)
             failures += 1
             stopping.wait(wait)
 
@@ -110,6 +111,7 @@ class Sink:
             for topic in TABLES
             for partition in range(PARTITIONS)
         }
+        self._drained: dict[tuple[Topic, int], int] = {}  # the end at which nothing was left
         self._pool = ThreadPoolExecutor(1, "insert")
         self._pending: Future[None] | None = None
         self._say()
@@ -120,9 +122,15 @@ class Sink:
         While one batch is inserted, the next is read.
         """
         more = False
+        ends = {topic: self._log.ends(topic) for topic in TABLES}
         for (topic, partition), offset in self._next.items():
-            batch = next(batches(records(self._log, topic, partition, offset)), None)
-            if batch is not None:
+            end = ends[topic][partition]
+            if end == self._drained.get((topic, partition)):
+                continue
+            batch = next(batches(records(self._log, topic, partition, offset, end)), None)
+            if batch is None:
+                self._drained[topic, partition] = end
+            else:
                 self.settle()
                 self._next[topic, partition] = batch.records[-1].offset + 1
                 self._pending = self._pool.submit(self._store, topic, batch)

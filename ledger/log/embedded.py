@@ -26,6 +26,9 @@ class EmbeddedLog:
             sqlite.create(self._recorded, recorded)
         self._derived: tuple[int, sqlite3.Connection] | None = None  # by its file's inode
 
+    def __str__(self) -> str:
+        return str(self.folder)
+
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         written: list[Record] = []
         for some in _within([checked(draft) for draft in drafts], READ_BYTES):

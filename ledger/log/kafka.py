@@ -39,6 +39,9 @@ class KafkaLog:
         self._reader: Reader | None = None
         self._last: dict[TopicPartition, tuple[int, Record | None]] = {}
 
+    def __str__(self) -> str:
+        return str(self.cluster)
+
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         for draft in drafts:
             checked(draft)

@@ -12,7 +12,9 @@ from kafka.errors import KafkaTimeoutError
 from ledger.log.cluster import Cluster
 
 FETCH_BYTES = 256 << 10
-POLL_MS, ANSWER_S = 1000, 30
+POLL_MS = 20
+"""The client sleeps a poll out whole where a place was only just sought."""
+ANSWER_S = 30
 
 
 class Held(NamedTuple):

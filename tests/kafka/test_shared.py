@@ -3,8 +3,8 @@
 import uuid
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]
-from kafka.admin import KafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient, NewTopic
 
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
