@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -17,15 +17,21 @@ POLL_MS = 20
 ANSWER_S = 30
 
 
-class Held(NamedTuple):
-    """What was fetched of a partition and may be asked for again: everything from ``begin`` on, in order."""
+@dataclass
+class Held:
+    """What was fetched of a partition and may be asked for again: everything from ``begin`` to ``next``, in order."""
 
     begin: int
-    records: deque[ConsumerRecord]
+    next: int
+    records: deque[ConsumerRecord] = field(default_factory=deque)
 
 
 class Reader:
-    """Not safe for threads. Raises KafkaError."""
+    """Not safe for threads. Raises KafkaError.
+
+    One partition is assigned at a time. (With all of them assigned, and all but one paused, kafka-python 3.0.12 never
+    fetches again from some: records that it parked while a partition was paused are not taken back.)
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._consumer = KafkaConsumer(
@@ -34,7 +40,7 @@ class Reader:
             fetch_max_wait_ms=10,  # one fetch is under way at a time, and another place may be asked for meanwhile
         )  # fmt: skip
         self._held: dict[TopicPartition, Held] = {}
-        self._active: TopicPartition | None = None
+        self._assigned: TopicPartition | None = None
         self._ends: dict[TopicPartition, int] = {}
 
     def take(self, at: TopicPartition, offset: int, max_bytes: int) -> list[ConsumerRecord]:
@@ -62,35 +68,26 @@ class Reader:
 
     def _from(self, at: TopicPartition, offset: int) -> Held:
         held = self._held.get(at)
-        if held is None:
-            # Assigning anew keeps the places of those that were assigned before.
-            self._consumer.assign([*self._held, at])
-            self._consumer.pause(at)
-        elif held.begin <= offset <= self._consumer.position(at):
-            while held.records and held.records[0].offset < offset:
-                held.records.popleft()
-            held = self._held[at] = Held(offset, held.records)
-            return held
-        self._consumer.seek(at, offset)
-        held = self._held[at] = Held(offset, deque())
+        if held is None or not held.begin <= offset <= held.next:
+            held = self._held[at] = Held(offset, offset)
+            self._assigned = None if self._assigned == at else self._assigned
+        while held.records and held.records[0].offset < offset:
+            held.records.popleft()
+        held.begin = offset
         return held
 
     def _fetch(self, at: TopicPartition, held: Held) -> None:
         """Wait for records, or until there is nothing more but the ends of transactions."""
-        if self._active != at:
-            if self._active:
-                self._consumer.pause(self._active)
-            self._consumer.resume(at)
-            self._active = at
-        if self._drained(at):
-            self.ends([at])
+        if held.next >= self._ends.get(at, 0) and held.next >= self.ends([at])[at]:
+            return
+        if self._assigned != at:
+            self._consumer.assign([at])
+            self._consumer.seek(at, held.next)
+            self._assigned = at
         deadline = time.monotonic() + ANSWER_S
-        while not held.records and not self._drained(at):
+        while not held.records and held.next < self._ends[at]:
             if time.monotonic() > deadline:
                 raise KafkaTimeoutError(f"no record of {at.topic}, partition {at.partition} within {ANSWER_S} s")
             for records in self._consumer.poll(POLL_MS).values():
                 held.records.extend(records)
-
-    def _drained(self, at: TopicPartition) -> bool:
-        position = self._consumer.position(at)
-        return position is not None and position >= self._ends.get(at, 0)
+            held.next = self._consumer.position(at)
