@@ -6,7 +6,7 @@ from types import FrameType
 
 from ledger.errors import TallyError
 from ledger.home import announce, only_one, write_atomically
-from ledger.log.broker import HOST, VERSION, Broker, Node, NodeDied, free_port, is_free, new_cluster_id
+from ledger.log.broker import HOST, VERSION, Broker, Node, NodeDied, free_port, hindrance, new_cluster_id
 from ledger.log.jars import bring
 from ledger.settings import Settings
 from tally.ending import Failure
@@ -47,10 +47,11 @@ def _port(kept: Path, port: int) -> int:
     """The port that was asked for; else the one of last time, as clients outlive a restart; else any free one."""
     if port == 0:
         last = int(kept.read_text()) if kept.exists() else 0
-        return last if last and is_free(last) else free_port()
-    if not is_free(port):
+        return last if last and hindrance(last) is None else free_port()
+    if (why := hindrance(port)) is not None:
         raise TallyError(
-            f"port {port} for Kafka is taken: choose another with --port or TALLY_KAFKA_PORT, or 0 for any that is free"
+            f"port {port} for Kafka is taken ({why}): choose another with --port or TALLY_KAFKA_PORT, "
+            "or 0 for any that is free"
         )
     return port
 

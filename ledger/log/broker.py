@@ -31,7 +31,7 @@ PORTS = range(20_000, 32_000)
 """Where a free port is looked for: above stand the ports of outgoing connections, one of which may take ours
 between a stop and the next start."""
 
-READY_S = 120
+READY_S = 300
 STOP_S = 15
 """How long a node may take to answer (it reads its data again after a kill), and to end before it is killed."""
 
@@ -43,14 +43,15 @@ class Node(NamedTuple):
     """One process that is both broker and controller.
 
     ``port`` is the clients' and the other brokers', ``voters`` every controller's port by its node's id, this one's
-    too; as many copies are kept of a topic as there are voters. ``more`` adds to the properties or replaces them."""
+    too; as many copies are kept of a topic as there are voters. ``flags`` are
+    Java's; ``more`` adds to the properties or replaces them."""
 
     id: int
     folder: Path
     log: Path
     port: int
     voters: Mapping[int, int]
-    heap_mb: int = 512
+    flags: tuple[str, ...] = ("-Xmx512m",)
     more: Mapping[str, str] = MappingProxyType({})
 
 
@@ -83,6 +84,9 @@ def properties(node: Node) -> str:
         "share.coordinator.state.topic.min.isr": agreeing,
         "share.coordinator.state.topic.num.partitions": 5,
         "group.initial.rebalance.delay.ms": 0,
+        # a node that was killed may come back only when its session is over; 9 s is the default
+        "broker.session.timeout.ms": 5_000,
+        "broker.heartbeat.interval.ms": 1_000,
         "log.cleaner.dedupe.buffer.size": 32 << 20,  # the default is a quarter of our heap; this holds 1.2M keys
         "metadata.max.idle.interval.ms": 5_000,  # an idle log grows by a record each
     } | dict(node.more)
@@ -96,20 +100,20 @@ def new_cluster_id() -> str:
     return made
 
 
-def is_free(port: int) -> bool:
-    """Whether a node can listen on this port now."""
+def hindrance(port: int) -> str | None:
+    """Why no node can listen on this port now; None where one can."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does
         try:
             probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.strerror or type(error).__name__
+    return None
 
 
 def free_port() -> int:
     """A port that nobody has now."""
-    return next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    return next(port for port in random.sample(PORTS, len(PORTS)) if hindrance(port) is None)
 
 
 class Broker:
@@ -210,7 +214,7 @@ class Broker:
             "org.slf4j.simpleLogger.dateTimeFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
         }
         flags = [
-            f"-Xmx{self.node.heap_mb}m", "-XX:+ExitOnOutOfMemoryError", "-XX:+ErrorFileToStderr", "-XX:-UsePerfData",
+            *self.node.flags, "-XX:+ExitOnOutOfMemoryError", "-XX:+ErrorFileToStderr", "-XX:-UsePerfData",
             "--sun-misc-unsafe-memory-access=allow",  # else Java's log begins with a warning of Kafka's doing
             *(f"-D{name}={value}" for name, value in options.items()),
         ]  # fmt: skip

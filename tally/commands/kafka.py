@@ -19,11 +19,9 @@ def serve(
         typer.Option(min=0, max=65535, help="Where it listens; 0 is the port of last time, or any free one."),
     ] = None,
 ) -> None:
-    """Run Apache Kafka on loopback until SIGTERM or Ctrl-C, with its data in the home. It keeps one copy of them:
-    for development and trials.
+    """Run Apache Kafka for one machine, on loopback and with one copy of its data, until SIGTERM or Ctrl-C.
 
-    The first start on a machine brings Kafka (45 MB) from Maven Central; later ones need no network. Java comes
-    with Tallystick. `run/kafka.json` of the home tells the address once Kafka answers.
+    The first start on a machine brings Kafka (45 MB) from Maven Central; later ones need no network.
 
     Example: tally kafka serve --port 9092
 

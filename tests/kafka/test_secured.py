@@ -1,0 +1,96 @@
+"""The doors of the secured broker let in whom they should, through both clients, and nobody else."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError as AioKafkaError
+from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError
+
+from tests.kafka.cluster import kafka_jars
+from tests.kafka.secured import PASSWORD, USER, Secured, secured
+
+TOPIC = "behind-doors"
+DOORS = ["SASL", "SASL_TLS", "TLS", "MUTUAL"]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    with secured(tmp_path_factory.mktemp("secured"), kafka_jars()) as made:
+        with KafkaAdminClient(bootstrap_servers=made.broker.bootstrap) as admin:
+            admin.create_topics([NewTopic(TOPIC, 1, 1)])
+        yield made
+
+
+def sasl(mechanism: str, password: str) -> dict[str, Any]:
+    return {"sasl_mechanism": mechanism, "sasl_plain_username": USER, "sasl_plain_password": password}
+
+
+def tls(house: Secured, *, trusting: bool, certificate: bool = False) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=house.folder / "ca.pem" if trusting else None)
+    if certificate:
+        context.load_cert_chain(house.folder / "client.pem", house.folder / "client.key")
+    return context
+
+
+def settings(house: Secured, door: str, mechanism: str, *, right: bool) -> dict[str, Any]:
+    """What a client says at this door: all as it should be, or the one thing wrong that the door is there for."""
+    said = {"bootstrap_servers": house.doors[door]}
+    password = PASSWORD if right else "wrong"
+    match door:
+        case "SASL":
+            return said | sasl(mechanism, password) | {"security_protocol": "SASL_PLAINTEXT"}
+        case "SASL_TLS":
+            context = {"security_protocol": "SASL_SSL", "ssl_context": tls(house, trusting=True)}
+            return said | sasl(mechanism, password) | context
+        case "TLS":
+            return said | {"security_protocol": "SSL", "ssl_context": tls(house, trusting=right)}
+        case _:
+            context = {"ssl_context": tls(house, trusting=True, certificate=right)}
+            return said | {"security_protocol": "SSL"} | context
+
+
+def by_kafka_python(settings: dict[str, Any]) -> None:
+    producer = KafkaProducer(**settings, bootstrap_timeout_ms=4_000, max_block_ms=4_000)
+    try:
+        producer.send(TOPIC, b"x").get(10)
+    finally:
+        producer.close(timeout=0)
+
+
+def by_aiokafka(settings: dict[str, Any]) -> None:
+    async def send() -> None:
+        producer = AIOKafkaProducer(**settings, request_timeout_ms=4_000)
+        try:
+            await producer.start()
+            await asyncio.wait_for(producer.send_and_wait(TOPIC, b"x"), 10)
+        finally:
+            await producer.stop()
+
+    asyncio.run(send())
+
+
+CASES = [(door, mechanism) for door in DOORS for mechanism in ["PLAIN", "SCRAM-SHA-256"] if "SASL" in door] + [
+    ("TLS", "none"),
+    ("MUTUAL", "none"),
+]
+
+
+@pytest.mark.parametrize("client", [by_kafka_python, by_aiokafka])
+@pytest.mark.parametrize(("door", "mechanism"), CASES)
+def test_a_door_lets_in_whom_it_should_and_nobody_else(house: Secured, door: str, mechanism: str, client: Any) -> None:
+    client(settings(house, door, mechanism, right=True))
+    with pytest.raises((KafkaError, AioKafkaError)):
+        client(settings(house, door, mechanism, right=False))
+
+
+@pytest.mark.parametrize("client", [by_kafka_python, by_aiokafka])
+def test_no_door_speaks_plainly(house: Secured, client: Any) -> None:
+    for door in ("SASL", "TLS"):
+        with pytest.raises((KafkaError, AioKafkaError)):
+            client({"bootstrap_servers": house.doors[door], "security_protocol": "PLAINTEXT"})
