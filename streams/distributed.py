@@ -20,7 +20,7 @@ from streams.hosting import documents
 from streams.owner import Owner, Shared
 
 PART = "streams"
-SESSION_S, HEARTBEAT_S = 10.0, 3.0
+SESSION_S, HEARTBEAT_S = 6.0, 2.0
 """How long a worker may be silent before its partitions are given to others."""
 STREAM_RECORDS, FETCH_BYTES = 64, 512 << 10
 """What Faust may hold of records that no partition has taken yet; each may have up to a megabyte."""

@@ -72,7 +72,10 @@ def seek_time(log: Log, topic: Topic, partition: int, time_ms: int) -> int:
 
 def _seek(log: Log, topic: Topic, partition: int, reached: Callable[[Record], bool]) -> int:
     """By halving: records stand in the order of their times and, derived ones, of their causes."""
-    low, high = 0, log.end(topic, partition)
+    newest = log.last(topic, partition)
+    if newest is None or not reached(newest):
+        return log.end(topic, partition)
+    low, high = 0, newest.offset
     while low < high:
         middle = (low + high) // 2
         found = log.read(topic, partition, middle, max_bytes=1)

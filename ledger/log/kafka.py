@@ -7,7 +7,7 @@ that its offsets have no gaps. Readers see what was committed.
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -61,7 +61,8 @@ class KafkaLog:
             except BaseException:
                 # After a refusal or an expiry this producer may fail or hang for ever: the next append makes another.
                 self._producer = None
-                producer.close(timeout=0)
+                with suppress(KafkaError):  # it gives up waiting, and leaves what is under way to its own thread
+                    producer.close(timeout=0)
                 raise
         return [
             Record(draft.partition, one.offset, one.timestamp, draft.key, dict(draft.headers), draft.value)

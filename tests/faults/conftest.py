@@ -12,11 +12,12 @@ Build = Callable[..., House]
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Build]:
-    """Starts a house; a keyword says at which point a part dies the first time: ``sink="sink.after_insert:1"``."""
+    """Starts a house; a keyword says at which point a part dies the first time: ``sink="sink.after_insert:1"``. With
+    ``log`` it is on Kafka, with so many ``workers``."""
     houses: list[House] = []
 
-    def start(**faults: str) -> House:
-        houses.append(House(tmp_path / "home", faults))
+    def start(log: str | None = None, workers: int = 1, **faults: str) -> House:
+        houses.append(House(tmp_path / "home", faults, log, workers))
         houses[-1].start()
         return houses[-1]
 

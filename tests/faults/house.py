@@ -11,8 +11,8 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ledger.log import PARTITIONS, folded
-from ledger.log.embedded import EmbeddedLog
+from ledger.log import PARTITIONS, Log, folded
+from ledger.log.opening import open_log
 from ledger.settings import Settings
 from ledger.topics import DERIVED, EVENTS
 from tally.presence import ready
@@ -20,28 +20,35 @@ from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 from warehouse.client import WarehouseAway, connect
 from warehouse.sink import stored
 
-PARTS = {"warehouse": "warehouse serve", "streams": "streams worker", "sink": "warehouse sink"}
+WAREHOUSE, STREAMS, SINK = "warehouse serve", "streams worker", "warehouse sink"
 PATIENCE_S = 120
-MEANWHILE = ("stopped; start again", "already runs in another process")
-"""What an import says whose worker died, or whose own came beside ours."""
+MEANWHILE = ("stopped; start again", "already runs in another process", "at kafka://")
+"""What an import says whose worker died, whose own came beside ours, or whose cluster does not answer."""
 Process = subprocess.Popen[str]
 Meanwhile = Callable[[], None]
 """Called again and again while the house works: here a test kills."""
 
 
 class House:
-    def __init__(self, home: Path, faults: dict[str, str] | None = None) -> None:
-        """``faults`` says at which passing of a named point a part dies, the first time it runs."""
-        self.settings = Settings(home=home)
+    def __init__(
+        self, home: Path, faults: dict[str, str] | None = None, log: str | None = None, workers: int = 1
+    ) -> None:
+        """``faults`` says at which passing of a named point a part dies, the first time it runs. On Kafka (``log`` is
+        its URL) several workers fold."""
+        self.settings = Settings(home=home, log=log)
+        self.folds = ["streams", *(f"streams-{number}" for number in range(2, workers + 1))]
+        self._parts = {"warehouse": WAREHOUSE, **dict.fromkeys(self.folds, STREAMS), "sink": SINK}
         self._faults = dict(faults or {})
         self.running: dict[str, Process] = {}
         self._others: list[Process] = []
         self.deaths: list[str] = []
 
     def start(self) -> None:
-        for name in PARTS:
-            self.running[name] = self._spawn(name, *PARTS[name].split())
-            eventually(lambda: ready(self.settings, name) is not None)  # noqa: B023  (called at once)
+        open_log(self.settings, new=True).close()
+        for name, command in self._parts.items():
+            self.running[name] = self._spawn(name, *command.split())
+        for name in self._parts:
+            eventually(lambda: ready(self.settings, name.partition("-")[0]) is not None)  # noqa: B023  (called at once)
 
     def another(self, *arguments: str) -> Process:
         """One more process of the house, which is killed at its end."""
@@ -67,7 +74,7 @@ class House:
 
     def settle(self, meanwhile: Meanwhile = lambda: None) -> None:
         """Wait until all that is on the log is folded, as long as the folds run, and what they derived is stored."""
-        log = EmbeddedLog(self.settings.home)
+        log = open_log(self.settings)
         deadline = time.monotonic() + PATIENCE_S
         while not self._settled(log):
             assert time.monotonic() < deadline, f"nothing comes to its end; dead so far: {self.deaths}"
@@ -81,22 +88,22 @@ class House:
 
         An import that finds no worker brings its own, beside which ours refuses to start until that one ends.
         """
-        for name in PARTS.keys() & self.running.keys():
+        for name in self._parts.keys() & self.running.keys():
             if (code := self.running[name].poll()) is not None:
-                _, errors = self.running[name].communicate()
+                errors = self._said(name).read_text()
                 if code == -signal.SIGKILL:
                     self.deaths.append(name)
                 else:
                     assert "already runs in another process" in errors, f"{name} ended with {code}: {errors}"
-                self.running[name] = self._spawn(name, *PARTS[name].split())
+                self.running[name] = self._spawn(name, *self._parts[name].split())
 
     def stop(self, *names: str) -> None:
         """End parts as a supervisor would."""
-        for name in names or ("sink", "streams", "warehouse"):
+        for name in names or ("sink", *self.folds, "warehouse"):
             part = self.running.pop(name)
             part.terminate()
-            _, errors = part.communicate(timeout=PATIENCE_S)
-            assert part.returncode == 0, f"{name} ended with {part.returncode}: {errors}"
+            code = part.wait(timeout=PATIENCE_S)
+            assert code == 0, f"{name} ended with {code}: {self._said(name).read_text()}"
 
     def kill(self) -> None:
         for part in (*self.running.values(), *self._others):
@@ -115,16 +122,22 @@ class House:
         return json.loads(told)
 
     def _spawn(self, name: str, *arguments: str) -> Process:
-        environment = {"TALLY_HOME": str(self.settings.home)}
+        environment = {"TALLY_HOME": str(self.settings.home), "TALLY_LOG": self.settings.log or ""}
         if name in self._faults:
             environment["TALLY_FAULT"] = self._faults.pop(name)
-        return subprocess.Popen(
-            [*COMMAND, *arguments], cwd=ROOT, env=home_environment(environment), text=True,
-            stdout=subprocess.PIPE if name in ("", "import") else subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        asked = name in ("", "import")
+        with self._said(name).open("a") as said:  # a pipe that nobody reads would hold up a part that says much
+            return subprocess.Popen(
+                [*COMMAND, *arguments], cwd=ROOT, env=home_environment(environment), text=True,
+                stdout=subprocess.PIPE if asked else said, stderr=subprocess.PIPE if asked else said,
+            )  # fmt: skip
 
-    def _settled(self, log: EmbeddedLog) -> bool:
-        if "streams" in self.running and any(folded(log, one) != log.end(EVENTS, one) for one in range(PARTITIONS)):
+    def _said(self, name: str) -> Path:
+        """What a part has printed, also before it died."""
+        return self.settings.home.parent / f"{name}.said"
+
+    def _settled(self, log: Log) -> bool:
+        if "streams" in self.running and [folded(log, one) for one in range(PARTITIONS)] != log.ends(EVENTS):
             return False
         try:
             client = self.client()

@@ -1,0 +1,149 @@
+"""The same log on Kafka, folded by workers that die, freeze and share anew: nothing is lost, nothing stands twice."""
+
+import random
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.distributed import SESSION_S
+from tests.faults.conftest import Build
+from tests.faults.proof import prove
+from tests.faults.test_kills import live
+from tests.kafka.cluster import Cluster, kafka_jars
+
+POINTS = ("worker.before_transaction", "worker.inside_transaction", "worker.after_transaction")
+WORKERS = ("streams", "streams-2", "streams-3")
+VICTIMS = (*WORKERS, "sink", "import", "warehouse")
+MORE = [pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 41)]
+
+
+@pytest.fixture
+def log(kafka: str) -> str:
+    """A log of its own on the run's broker."""
+    return f"kafka://{kafka}/{uuid.uuid4()}"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Cluster]:
+    """A broker that the test may kill."""
+    cluster = Cluster(tmp_path / "kafka", 1, kafka_jars())
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.kill()
+
+
+@pytest.mark.parametrize("at", [2, pytest.param(5, marks=pytest.mark.long), pytest.param(9, marks=pytest.mark.long)])
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_dies_at_a_named_point(tmp_path: Path, build: Build, log: str, point: str, at: int) -> None:
+    house = build(log, 2, streams=f"{point}:{at}")
+    counted = live(house, tmp_path, 1, 4_000)
+    assert house.deaths == ["streams"]
+    assert prove(house)["events"]["counted"] == counted
+
+
+@pytest.mark.parametrize("seed", [1, *MORE])
+def test_parts_die_at_random_moments(tmp_path: Path, build: Build, log: str, seed: int) -> None:
+    """Each death and each return of a worker is a rebalance, some in the middle of a batch."""
+    chance = random.Random(seed)
+    house = build(log, 3)
+    due = time.monotonic() + chance.uniform(0, 2)
+
+    def kill() -> None:
+        nonlocal due
+        if time.monotonic() < due or len(house.deaths) >= 6:
+            return
+        victim = house.running.get(chance.choice(VICTIMS))
+        if victim is not None:
+            victim.kill()
+        due = time.monotonic() + chance.uniform(0.1, 5)
+
+    counted = live(house, tmp_path, 2, 20_000, kill)
+    assert house.deaths, f"seed {seed} killed nobody"
+    assert prove(house)["events"]["counted"] == counted
+
+
+def test_a_worker_that_was_frozen_past_its_session_changes_nothing_when_it_wakes(
+    tmp_path: Path, build: Build, log: str
+) -> None:
+    """It wakes in the middle of a batch that another one has folded meanwhile."""
+    house = build(log, 2)
+    slept = house.running["streams"]
+    frozen_at = None
+
+    def freeze() -> None:
+        nonlocal frozen_at
+        if frozen_at is None:
+            slept.send_signal(signal.SIGSTOP)
+            frozen_at = time.monotonic()
+        elif time.monotonic() > frozen_at + 2 * SESSION_S:
+            slept.send_signal(signal.SIGCONT)
+
+    counted = live(house, tmp_path, 1, 10_000, freeze)
+    slept.send_signal(signal.SIGCONT)
+    assert slept.poll() is None
+    assert prove(house)["events"]["counted"] == counted
+
+
+@pytest.mark.parametrize("seed", [1, *MORE[:20]])
+def test_the_broker_dies_and_comes_back(tmp_path: Path, build: Build, own: Cluster, seed: int) -> None:
+    chance = random.Random(seed)
+    (broker,) = own.brokers
+    house = build(f"kafka://{own.bootstrap}", 2)
+    deaths = 0
+    due = time.monotonic() + chance.uniform(1, 6)
+
+    def kill() -> None:
+        nonlocal due, deaths
+        if time.monotonic() > due and deaths < 2:
+            broker.kill()
+            time.sleep(chance.uniform(0, 3))
+            broker.start()
+            broker.ready()
+            deaths += 1
+            due = time.monotonic() + chance.uniform(3, 10)
+
+    counted = live(house, tmp_path, 1, 10_000, kill)
+    assert deaths, f"seed {seed} killed nobody"
+    assert prove(house)["events"]["counted"] == counted
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 13))
+def test_one_broker_of_three_dies(tmp_path: Path, build: Build, three: Cluster, seed: int) -> None:
+    """Two of three copies are enough: nobody needs to wait until it comes back."""
+    chance = random.Random(seed)
+    victim = chance.choice(three.brokers)
+    house = build(f"kafka://{three.bootstrap}", 2)
+    due = time.monotonic() + chance.uniform(1, 10)
+    killed = False
+
+    def kill() -> None:
+        nonlocal killed
+        if time.monotonic() > due and not killed:
+            victim.kill()
+            killed = True
+
+    counted = live(house, tmp_path, 1, 10_000, kill)
+    assert killed, f"seed {seed} killed nobody"
+    assert prove(house)["events"]["counted"] == counted
+
+
+def test_two_sinks_and_a_warehouse_that_stands_still(tmp_path: Path, build: Build, log: str) -> None:
+    house = build(log)
+    other = house.another("warehouse", "sink")
+    warehouse = house.running["warehouse"]
+    begun = time.monotonic()
+
+    def stand_still() -> None:
+        warehouse.send_signal(signal.SIGSTOP if 2 < time.monotonic() - begun < 8 else signal.SIGCONT)
+
+    counted = live(house, tmp_path, 1, 10_000, stand_still)
+    warehouse.send_signal(signal.SIGCONT)
+    assert other.poll() is None
+    assert prove(house)["events"]["counted"] == counted
