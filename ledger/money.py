@@ -22,8 +22,8 @@ def text(amount: int) -> str:
     """Pico as a decimal with twelve places: ``text(1) == "0.000000000001"``."""
     if amount < 0:
         return "-" + text(-amount)
-    digits = str(amount).rjust(13, "0")
-    return f"{digits[:-12]}.{digits[-12:]}"
+    whole, rest = divmod(amount, PICO)
+    return f"{whole}.{rest:012}"
 
 
 def round_rate(rate: Decimal, decimals: int) -> Decimal:

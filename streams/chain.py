@@ -49,14 +49,16 @@ def fold(parsed: Parsed, rows: Rows, known: Identities, documents: Documents) ->
     for at_us, key in rows.fell_due(emit.now_us):
         DUE[str(key[0])](key, at_us, rows, emit)
     relayed = _is_relay(record, rows)
-    lines: list[dict[str, Any]] = []
+    lines: list[bytes] = []
     for event in events:
         emit.at = event.at
         outcome, entry = _one(event, record.offset, rows, known, documents, emit)
         if not relayed:
-            lines.append(_line(record, event, outcome, entry))
-    lines.append(_record_line(record, 0 if relayed else sum(event.kind in FACTS for event in events), len(lines)))
-    return _derived(record, {ENTRIES: lines, DECISIONS: emit.decisions, ALERTS: emit.alerts})
+            lines.append(_encode(_line(record, event, outcome, entry)))
+    facts = 0 if relayed else sum(event.kind in FACTS for event in events)
+    lines.append(_encode(_record_line(record, facts, len(lines))))
+    decisions, alerts = map(_encode, emit.decisions), map(_encode, emit.alerts)
+    return _derived(record, {ENTRIES: lines, DECISIONS: list(decisions), ALERTS: list(alerts)})
 
 
 def _one(
@@ -129,7 +131,7 @@ def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -
         "kind": event.kind,
     }
     if event.kind != "unknown":
-        line |= {"source": event.source, "id": event.id, "time_us": event.time_us}
+        line["source"], line["id"], line["time_us"] = event.source, event.id, event.time_us
     if outcome.reason is not None:
         line["reason"] = outcome.reason
     if outcome.detail is not None:
@@ -156,7 +158,7 @@ def _record_line(record: Record, facts: int, before: int) -> dict[str, Any]:
     }
 
 
-def _derived(record: Record, said: dict[Topic, list[dict[str, Any]]]) -> Derived:
+def _derived(record: Record, said: dict[Topic, list[bytes]]) -> Derived:
     """A record for each topic that has something to say. Its own offset is given when it is stored."""
     headers = {
         "organization": record.headers.get("organization", record.key),
@@ -167,7 +169,7 @@ def _derived(record: Record, said: dict[Topic, list[dict[str, Any]]]) -> Derived
     return [
         (
             topic,
-            Record(record.partition, -1, record.time_ms, record.key, headers, b"\n".join(map(_encode, lines))),
+            Record(record.partition, -1, record.time_ms, record.key, headers, b"\n".join(lines)),
         )
         for topic, lines in said.items()
         if lines

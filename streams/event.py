@@ -17,7 +17,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct):
     """One line of a record. Of a line that is no event only ``at``, ``kind`` (unknown) and ``detail`` hold."""
 
     at: int
@@ -26,7 +26,7 @@ class Event(NamedTuple):
     source: str = ""
     id: str = ""
     time_us: int = 0
-    data: dict[str, Any] = {}  # noqa: RUF012  (never changed)
+    data: dict[str, Any] = {}  # never changed
     identity: bytes = b""
     content: bytes = b""
     detail: str = ""

@@ -55,25 +55,16 @@ def _is_amount(value: Any) -> bool:
     return type(value) is str and _amount(value) is not None
 
 
-def _all(container: type, fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    def check(value: Any) -> bool:
-        parts = value.values() if type(value) is dict else value
-        return type(value) is container and all(map(fits, parts))
-
-    return check
-
-
 def _counts_of(names: Iterable[str]) -> Callable[[Any], bool]:
     known = frozenset(names)
-    counts = _all(dict, _is_count)
-    return lambda value: counts(value) and value.keys() <= known
+    return lambda value: type(value) is dict and value.keys() <= known and all(map(_is_count, value.values()))
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(COUNTS, _is_count),
     **dict.fromkeys(AMOUNTS, _is_amount),
-    **dict.fromkeys(LISTS, _all(list, _is_text)),
-    **dict.fromkeys(MAPS, _all(dict, _is_text)),
+    **dict.fromkeys(LISTS, lambda value: type(value) is list and all(map(_is_text, value))),
+    **dict.fromkeys(MAPS, lambda value: type(value) is dict and all(map(_is_text, value.values()))),
     "tokens": _counts_of(TOKEN_CLASSES),
     "quantities": _counts_of(QUANTITY_CLASSES),
     "reported_tokens": _counts_of(ReportedTokens.model_fields),

@@ -1,14 +1,16 @@
 """Rating: tokens and prices to ledger entries (docs/rules.md, R5 to R8)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ledger.classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
+import msgspec
+
+from ledger.classes import CLASSES, INPUT_CLASSES
 from ledger.money import text
 from streams.emit import Emit
 from streams.event import Event
-from streams.pricing import Catalogue, Offer, UnitPrice, find
+from streams.pricing import Catalogue, Offer, find
 from streams.rows import Rows
 from tallystick import Inference
 
@@ -21,6 +23,18 @@ DIMENSIONS = frozenset(Inference.model_fields) - {
 }  # fmt: skip
 ZERO = text(0)
 _written = lru_cache(maxsize=10_000)(text)  # unit prices are few
+
+
+class Line(msgspec.Struct, gc=False):
+    """What was used of a class, and what it cost, as it stands on tally.entries."""
+
+    name: str = msgspec.field(name="class")
+    quantity: int
+    unit_price: str | None = None
+    list_cost: str | None = None
+    contracted_cost: str | None = None
+    effective_cost: str | None = None
+    billed_cost: str | None = None
 
 
 class Entry(NamedTuple):
@@ -50,7 +64,9 @@ def adopt(event: Event, rows: Rows, documents: Documents, emit: Emit) -> None:
 def rate(event: Event, rows: Rows, documents: Documents) -> Entry:
     """The entry of a counted inference."""
     data = event.data
-    facts = {name: value for name, value in data.items() if name in DIMENSIONS}
+    facts = data.copy()
+    for name in data.keys() - DIMENSIONS:
+        del facts[name]
     quantities = _quantities(data)
     model = data.get("model_resolved") or data.get("model")
     offer = None
@@ -58,68 +74,50 @@ def rate(event: Event, rows: Rows, documents: Documents) -> Entry:
         books = [documents(document) for _, document in rows.get(BOOKS) or ()]
         offer = find(books, data.get("provider"), model, event.time_us)
     if offer is None:
-        lines = [_unpriced(name, quantity) for name, quantity in quantities]
+        lines = [Line(name, quantity) for name, quantity in quantities]
         if lines:
             facts["unpriced_reason"] = "no price at that time" if model else "no model"
-        return Entry(facts | {"pricing": "unpriced" if lines else "free", "lines": lines})
+        facts["pricing"] = "unpriced" if lines else "free"
+        facts["lines"] = lines
+        return Entry(facts)
     return _priced(facts, quantities, offer, data.get("payer") == "customer")
 
 
 def _priced(facts: dict[str, Any], quantities: list[tuple[str, int]], offer: Offer, own_key: bool) -> Entry:
     if "requests" in offer.unit_prices and all(name != "requests" for name, _ in quantities):
-        quantities = [*quantities, ("requests", 1)]
-        quantities.sort(key=lambda line: CLASSES.index(line[0]))
-    given = sum([quantity for name, quantity in quantities if name in INPUT_CLASSES])
-    lines: list[dict[str, Any]] = []
+        quantities = sorted([*quantities, ("requests", 1)], key=lambda line: CLASSES.index(line[0]))
+    lines: list[Line] = []
     total = missing = 0
     for name, quantity in quantities:
-        unit_price = _at(offer.unit_prices.get(name), given)
+        unit_price = offer.unit_prices.get(name)
         if unit_price is None:
-            lines.append(_unpriced(name, quantity))
+            lines.append(Line(name, quantity))
             missing += 1
             continue
+        if isinstance(unit_price, tuple):
+            given = sum([used for one, used in quantities if one in INPUT_CLASSES])
+            unit_price = next(pico for above, pico in reversed(unit_price) if given > above)
         cost = quantity * unit_price
         total += cost
         said = text(cost)
-        lines.append(
-            {
-                "class": name,
-                "quantity": quantity,
-                "unit_price": _written(unit_price),
-                "list_cost": said,
-                "contracted_cost": said,
-                "effective_cost": said,
-                "billed_cost": ZERO if own_key else said,
-            }
-        )
+        lines.append(Line(name, quantity, _written(unit_price), said, said, said, ZERO if own_key else said))
     pricing = "free" if not lines else "priced" if not missing else "partly" if missing < len(lines) else "unpriced"
     if missing:
         facts["unpriced_reason"] = "no rate for a class"
-    facts |= {
-        "currency": offer.currency,
-        "price_document": offer.document,
-        "price_id": offer.price_id,
-        "pricing": pricing,
-        "lines": lines,
-    }
+    facts["currency"] = offer.currency
+    facts["price_document"] = offer.document
+    facts["price_id"] = offer.price_id
+    facts["pricing"] = pricing
+    facts["lines"] = lines
     return Entry(facts, offer.currency, total, 0 if own_key else total)
 
 
 def _quantities(data: dict[str, Any]) -> list[tuple[str, int]]:
     """What was used, by class in the order of the classes, without what was nothing."""
-    used: list[tuple[str, int]] = []
-    for field, classes in (("tokens", TOKEN_CLASSES), ("quantities", QUANTITY_CLASSES)):
-        if said := data.get(field):
-            used += [(name, said[name]) for name in classes if said.get(name)]
-    return used
+    used = data.get("tokens", {}) | data.get("quantities", {})
+    return [(name, used[name]) for name in _in_order(tuple(used)) if used[name]]
 
 
-def _at(unit_price: UnitPrice | None, given: int) -> int | None:
-    if not isinstance(unit_price, tuple | list):
-        return unit_price
-    return next(pico for above, pico in reversed(unit_price) if given > above)
-
-
-def _unpriced(name: str, quantity: int) -> dict[str, Any]:
-    costs: Sequence[str] = ("unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost")
-    return {"class": name, "quantity": quantity} | dict.fromkeys(costs)
+@lru_cache(maxsize=10_000)
+def _in_order(names: tuple[str, ...]) -> list[str]:
+    return sorted(names, key=CLASSES.index)

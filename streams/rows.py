@@ -6,13 +6,15 @@ and what one event changed can be undone.
 
 import heapq
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 Key = tuple[str | int, ...]
 """The name of the fold first, then whatever tells its rows apart."""
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     value: Any
     due_us: int | None  # when the fold wants to be asked again, in the log's time
 
@@ -26,15 +28,15 @@ class Rows:
     def __init__(self, load: Load, due: list[tuple[int, Key]]) -> None:
         self._load = load
         self._cache: dict[Key, Row | None] = {}
-        self._changed: dict[Key, Row | None] = {}
-        self._undo: list[tuple[Key, Row | None]] = []
+        self._changes: list[tuple[Key, Row | None]] = []  # each key that was written, with what it held before
+        self._begun = 0
         self._queue = due
         heapq.heapify(self._queue)
         self._queued = {key: at for at, key in due}
 
     def get(self, key: Key) -> Any:
         """The row's value; None where there is no such row."""
-        row = self._row(key)
+        row = self._cache[key] if key in self._cache else self._read(key)
         return None if row is None else row.value
 
     def put(self, key: Key, value: Any, due_us: int | None = None) -> None:
@@ -48,13 +50,13 @@ class Rows:
 
     def begin(self) -> None:
         """From here on, changes can be undone."""
-        self._undo.clear()
+        self._begun = len(self._changes)
 
     def undo(self) -> None:
         """Take back every change since :meth:`begin`."""
-        while self._undo:
-            key, row = self._undo.pop()
-            self._cache[key] = self._changed[key] = row
+        while len(self._changes) > self._begun:
+            key, row = self._changes.pop()
+            self._cache[key] = row
 
     def fell_due(self, now_us: int) -> Iterator[tuple[int, Key]]:
         """Rows whose time has come, by time and key. Whoever is given one puts it again with a later time,
@@ -64,7 +66,7 @@ class Rows:
             if self._queued.get(key) != at:
                 continue
             del self._queued[key]
-            row = self._row(key)
+            row = self._cache[key] if key in self._cache else self._read(key)
             if row is None or row.due_us is None:
                 continue
             if row.due_us > at:
@@ -79,18 +81,18 @@ class Rows:
 
     def take_changes(self, keep: int = 100_000) -> dict[Key, Row | None]:
         """What changed since the last call (None is a deletion). Forgets what was read beyond ``keep`` rows."""
-        changed, self._changed = self._changed, {}
+        changed = {key: self._cache[key] for key, _ in self._changes}
+        self._changes.clear()
+        self._begun = 0
         if len(self._cache) > keep:
             self._cache = {}
         return changed
 
-    def _row(self, key: Key) -> Row | None:
-        try:
-            return self._cache[key]
-        except KeyError:
-            row = self._cache[key] = self._load(key)
-            return row
+    def _read(self, key: Key) -> Row | None:
+        row = self._cache[key] = self._load(key)
+        return row
 
     def _write(self, key: Key, row: Row | None) -> None:
-        self._undo.append((key, self._row(key)))
-        self._cache[key] = self._changed[key] = row
+        before = self._cache[key] if key in self._cache else self._read(key)
+        self._changes.append((key, before))
+        self._cache[key] = row

@@ -5,7 +5,10 @@ The alert is resolved when the session calls something else, or has been silent 
 the log's time; until then nothing more is said, so that a loop of a thousand calls is one alert.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict, replace
 
 from ledger.money import text
 from streams.emit import Emit
@@ -19,7 +22,7 @@ SILENCE_US = 15 * 60 * 1_000_000
 DETECTOR = "repeated_tool"
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True, array_like=True):
     """What repeats: a tool, and hashes of its canonical arguments and of its result."""
 
     tool: str
@@ -31,7 +34,7 @@ Evidence = tuple[str, str, int, int, int]
 """A call's source, id and position."""
 
 
-class Run(NamedTuple):
+class Run(msgspec.Struct, frozen=True, array_like=True):
     """A session's latest run of equal calls. Spent is at list price, whoever pays, in pico by currency."""
 
     call: Call
@@ -44,11 +47,6 @@ class Run(NamedTuple):
     team: str | None
     alert: str | None = None
 
-    def longer(self, event: Event, entry: Entry, repeats: int, evidence: tuple[Evidence, ...]) -> "Run":
-        """By one more call. (``_replace`` takes four times as long.)"""
-        spent = _added(self.spent, entry)
-        return Run(self.call, repeats, self.since_us, event.time_us, spent, evidence, self.agent, self.team, self.alert)
-
 
 def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
     """A counted inference continues, breaks or begins its session's run."""
@@ -57,17 +55,16 @@ def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
     if session is None:
         return
     key: Key = (NAME, event.organization, session)
-    kept = rows.get(key)
-    run = Run(*kept) if kept is not None else None
+    run = _run(key, rows)
     call = _call(data)
     if call is None:
         if run is None:
             return
-        run = run.longer(event, entry, run.repeats, run.evidence)
-    elif run is not None and Call(*run.call) == call:
+        run = _longer(run, event, entry, run.repeats, run.evidence)
+    elif run is not None and run.call == call:
         run = _repeated(run, event, entry, emit)
         if run.alert is None and run.repeats >= REPEATS:
-            run = run._replace(alert="-".join(map(str, (*emit.here(), DETECTOR))))
+            run = replace(run, alert="-".join(map(str, (*emit.here(), DETECTOR))))
             _say(key, run, "raised", emit)
     else:
         if run is not None and run.alert is not None:
@@ -88,34 +85,45 @@ def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
 
 def due(key: Key, at_us: int, rows: Rows, emit: Emit) -> None:
     """The session has been silent: it is forgotten, and its alert ends."""
-    run = Run(*rows.get(key))
-    if run.alert is not None:
+    run = _run(key, rows)
+    if run is not None and run.alert is not None:
         _say(key, run, "resolved", emit, reason="silent", due_us=at_us)
     rows.delete(key)
 
 
+def _run(key: Key, rows: Rows) -> Run | None:
+    kept = rows.get(key)
+    return kept if kept is None or type(kept) is Run else msgspec.convert(kept, Run)  # lists where a store gave it
+
+
 def _call(data: dict[str, Any]) -> Call | None:
-    said = (data.get("tool"), data.get("tool_arguments_hash"), data.get("tool_result_hash"))
-    return None if None in said else Call(*map(str, said))
+    tool, arguments, result = data.get("tool"), data.get("tool_arguments_hash"), data.get("tool_result_hash")
+    return None if tool is None or arguments is None or result is None else Call(tool, arguments, result)
 
 
 def _repeated(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:
-    evidence = tuple(run.evidence)
+    evidence = run.evidence
     if len(evidence) < REPEATS:
         evidence = (*evidence, (event.source, event.id, *emit.here()))
-    return run.longer(event, entry, run.repeats + 1, evidence)
+    return _longer(run, event, entry, run.repeats + 1, evidence)
+
+
+def _longer(run: Run, event: Event, entry: Entry, repeats: int, evidence: tuple[Evidence, ...]) -> Run:
+    spent = _added(run.spent, entry)
+    return Run(run.call, repeats, run.since_us, event.time_us, spent, evidence, run.agent, run.team, run.alert)
 
 
 def _added(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
     if entry.currency is None:
         return spent
+    if not spent:
+        return ((entry.currency, entry.list_cost),)
     sums = dict(spent)
     sums[entry.currency] = sums.get(entry.currency, 0) + entry.list_cost
     return tuple(sorted(sums.items()))
 
 
 def _say(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
-    call = Call(*run.call)
     who = {name: value for name, value in (("agent", run.agent), ("team", run.team)) if value is not None}
     emit.alert(
         str(key[1]),
@@ -124,7 +132,7 @@ def _say(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
         detector=DETECTOR,
         session=str(key[2]),
         **who,
-        **call._asdict(),
+        **asdict(run.call),
         repeats=run.repeats,
         spent={currency: text(amount) for currency, amount in run.spent},
         since_us=run.since_us,
