@@ -23,7 +23,7 @@ def main(events: int = 40_000) -> None:
     emit = Emit(controls.record, 0)
 
     def fresh() -> Rows:
-        rows = Rows(lambda key: None, [])
+        rows = Rows()
         for event in controls.events:
             if event.data["control"] == "price_book.adopted":
                 adopt(event, rows, books, emit)
@@ -43,7 +43,7 @@ def main(events: int = 40_000) -> None:
     known: dict[bytes, First] = {}
     rows = fresh()
     entries = {event.identity: rate(event, rows, books) for _, some in calls for event in some}
-    budgeted, watched, chained = fresh(), fresh(), Rows(lambda key: None, [])
+    budgeted, watched, chained = fresh(), fresh(), Rows()
 
     def chain() -> None:
         known.clear()

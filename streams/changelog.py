@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from streams.identity import First
 from streams.rows import Key, Row
 from streams.state import Change, Reached
@@ -29,7 +31,7 @@ class Entry(NamedTuple):
 def written(reached: Reached, change: Change) -> Iterator[Entry]:
     """What a change adds to the topic, the position last."""
     for key, row in change.rows.items():
-        yield Entry(json.dumps(key), None if row is None else json.dumps(row).encode())
+        yield Entry(json.dumps(key), None if row is None else msgspec.json.encode((row.value, row.due_us)))
     taken = list(change.taken.items())
     for start in range(0, len(taken), A_BLOCK):
         packed = b"".join(_IDENTITY.pack(one, *first) for one, first in taken[start : start + A_BLOCK])

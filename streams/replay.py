@@ -37,12 +37,12 @@ def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived
     derived: Derived = []
     ends: dict[tuple[Topic, int], int] = {}
     for record in records:
-        rows, known = states.setdefault(record.partition, (Rows(lambda key: None, []), {}))
+        rows, known = states.setdefault(record.partition, (Rows(), {}))
         for topic, said in fold(parse(record), rows, known, books):
             offset = ends.get((topic, record.partition), 0)
             ends[topic, record.partition] = offset + 1
             derived.append((topic, said._replace(offset=offset)))
-        rows.take_changes(keep=1 << 60)
+        rows.take_changes()
     return derived
 
 

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Log, Record
 from ledger.topics import EVENTS
@@ -15,7 +17,7 @@ from streams.chain import Derived, fold
 from streams.event import parse
 from streams.identity import First
 from streams.rating import Documents
-from streams.rows import Key, Row, Rows
+from streams.rows import LAST, Key, Row, Rows
 
 VARIABLES = 10_000  # SQLite takes 32,766 in a statement
 
@@ -26,6 +28,11 @@ CREATE INDEX IF NOT EXISTS rows_due ON rows (partition, due_us) WHERE due_us IS 
 CREATE TABLE IF NOT EXISTS identities (partition INTEGER, identity BLOB, content BLOB, offset INTEGER, at INTEGER,
     PRIMARY KEY (partition, identity)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER, digest TEXT);
+"""
+_DUE = f"""
+SELECT due_us, key FROM rows WHERE partition = ? AND due_us > ? AND due_us <= ifnull(
+    (SELECT due_us FROM rows WHERE partition = ? AND due_us > ? ORDER BY due_us LIMIT 1 OFFSET ?), {LAST})
+ORDER BY due_us
 """
 
 
@@ -81,8 +88,14 @@ class State:
                 raise TallyError(f"the folds' rows cannot be read: {error}") from error
             return Row(json.loads(found[0]), found[1]) if found else None
 
-        due = self._db.execute("SELECT due_us, key FROM rows WHERE partition = ? AND due_us NOT NULL", (partition,))
-        return Rows(load, [(at, tuple(json.loads(key))) for at, key in due])
+        def due(after_us: int, soonest: int) -> list[tuple[int, Key]]:
+            try:
+                found = self._db.execute(_DUE, (partition, after_us, partition, after_us, soonest - 1)).fetchall()
+            except sqlite3.Error as error:
+                raise TallyError(f"the folds' rows cannot be read: {error}") from error
+            return [(at, tuple(json.loads(key))) for at, key in found]
+
+        return Rows(load, due)
 
     def known(self, partition: int, identities: Iterable[bytes]) -> dict[bytes, First]:
         """Those of the identities that were taken before in this partition."""
@@ -115,7 +128,7 @@ class State:
         """Remember it, in the caller's transaction. What it takes anew may be taken already: then it is the same."""
         gone = [(partition, json.dumps(key)) for key, row in change.rows.items() if row is None]
         put = [
-            (partition, json.dumps(key), json.dumps(row.value), row.due_us)
+            (partition, json.dumps(key), msgspec.json.encode(row.value).decode(), row.due_us)
             for key, row in change.rows.items()
             if row is not None
         ]

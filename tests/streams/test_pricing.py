@@ -20,7 +20,7 @@ PLAIN = {"input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "re
 
 @pytest.fixture(scope="module")
 def rows() -> Rows:
-    rows = Rows(lambda key: None, [])
+    rows = Rows()
     rows.put(BOOKS, (("genai-prices", "d"),))
     return rows
 

@@ -14,6 +14,7 @@ from ledger.log.documents import store as store_document
 from ledger.log.embedded import EmbeddedLog
 from ledger.topics import DERIVED, ENTRIES, EVENTS
 from streams.replay import replay
+from streams.rows import Rows
 from streams.store import Store
 from streams.worker import Partition
 from tests.streams.build import DIGEST, DOCUMENTS, PACKED, adopt, budget, call, record
@@ -120,6 +121,23 @@ def test_something_due_makes_a_tick(tmp_path: Path) -> None:
     partition.tick()
     assert log.end(EVENTS, 0) == end + 1 and partition.step()
     assert derived(log)[2][-1].value.endswith(b'"reason":"silent","due_us":1000000000000000}')
+
+
+@pytest.mark.parametrize("soonest", [1, 2, 7, 299, 300, 301])
+def test_what_falls_due_is_read_from_the_store_in_order(tmp_path: Path, soonest: int) -> None:
+    """Also where many fall due at one moment."""
+    store = Store(tmp_path)
+    rows = store.rows(0)
+    for number in range(300):
+        rows.put(("some", number), {}, due_us=number * 7 % 50)
+    store.commit(record(0), [], rows, {})
+    again = store.rows(0)
+    bounded = Rows(again._load, again._due, soonest)
+    found = []
+    for at, key in bounded.fell_due(49):
+        found.append((at, key))
+        bounded.delete(key)
+    assert found == sorted((number * 7 % 50, ("some", number)) for number in range(300))
 
 
 def test_what_other_folds_derived_is_not_gone_on_with(tmp_path: Path) -> None:
