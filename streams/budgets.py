@@ -52,7 +52,7 @@ class Scope(msgspec.Struct):
 _scope = lru_cache(maxsize=10_000)(Scope)
 
 
-class Budget(msgspec.Struct, frozen=True, array_like=True):
+class Budget(msgspec.Struct, frozen=True, array_like=True, gc=False):
     limit: int  # pico
     currency: str
     fired: tuple[int, ...] = ()  # the thresholds that are not armed

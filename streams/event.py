@@ -17,7 +17,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     """One line of a record. Of a line that is no event only ``at``, ``kind`` (unknown) and ``detail`` hold."""
 
     at: int

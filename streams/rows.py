@@ -14,7 +14,7 @@ Key = tuple[str | int, ...]
 """The name of the fold first, then whatever tells its rows apart."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     value: Any
     due_us: int | None  # when the fold wants to be asked again, in the log's time
 

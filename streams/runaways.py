@@ -22,7 +22,7 @@ SILENCE_US = 15 * 60 * 1_000_000
 DETECTOR = "repeated_tool"
 
 
-class Call(msgspec.Struct, frozen=True, array_like=True):
+class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What repeats: a tool, and hashes of its canonical arguments and of its result."""
 
     tool: str
@@ -34,7 +34,7 @@ Evidence = tuple[str, str, int, int, int]
 """A call's source, id and position."""
 
 
-class Run(msgspec.Struct, frozen=True, array_like=True):
+class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A session's latest run of equal calls. Spent is at list price, whoever pays, in pico by currency."""
 
     call: Call
