@@ -15,6 +15,7 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.topics import DERIVED, ENTRIES, EVENTS
 from streams.replay import replay
 from streams.rows import Rows
+from streams.state import Change, Reached
 from streams.store import Store
 from streams.worker import Partition
 from tests.streams.build import DIGEST, DOCUMENTS, PACKED, adopt, budget, call, record
@@ -26,6 +27,7 @@ import sys
 from pathlib import Path
 import streams.worker
 from ledger.log.embedded import EmbeddedLog
+from streams.state import Change, Reached
 from streams.store import Store
 log = EmbeddedLog(Path(sys.argv[1]))
 partition = streams.worker.Partition(0, log, Store(Path(sys.argv[1])))
@@ -127,11 +129,11 @@ def test_something_due_makes_a_tick(tmp_path: Path) -> None:
 def test_what_falls_due_is_read_from_the_store_in_order(tmp_path: Path, soonest: int) -> None:
     """Also where many fall due at one moment."""
     store = Store(tmp_path)
-    rows = store.rows(0)
+    rows = store.state.rows(0)
     for number in range(300):
         rows.put(("some", number), {}, due_us=number * 7 % 50)
-    store.commit(record(0), [], rows, {})
-    again = store.rows(0)
+    store.commit(0, [], Change(Reached(1, ""), rows.take_changes(), {}))
+    again = store.state.rows(0)
     bounded = Rows(again._load, again._due, soonest)
     found = []
     for at, key in bounded.fell_due(49):
