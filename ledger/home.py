@@ -3,12 +3,17 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from ledger.errors import TallyError
+
+LOOK_S = 0.5
+"""For how long a lock is tried: who looks whether a part runs holds the part's for a moment."""
 
 
 def write_atomically(path: Path, content: str, mode: int = 0o644) -> None:
@@ -38,13 +43,11 @@ def only_one(home: Path, part: str) -> Iterator[None]:
     path = home / "run" / f"{part}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(file):
             raise TallyError(
                 f"the {part} of {home} already runs in another process: stop that one, "
                 "or set TALLY_HOME to another folder"
-            ) from None
+            )
         said = home / "run" / f"{part}.json"
         said.unlink(missing_ok=True)  # of one that was killed
         try:
@@ -80,3 +83,16 @@ def announced(home: Path, part: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return facts
+
+
+def _taken(file: TextIOWrapper) -> bool:
+    deadline = time.monotonic() + LOOK_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
