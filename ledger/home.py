@@ -56,6 +56,23 @@ def only_one(home: Path, part: str) -> Iterator[None]:
             said.unlink(missing_ok=True)
 
 
+@contextmanager
+def one_of_several(home: Path, part: str) -> Iterator[str]:
+    """Be one of the processes that run this part of a home; gives the name under which this one announces itself."""
+    run = home / "run"
+    with locked(run / f"{part}.lock", shared=True):
+        for left in run.glob(f"{part}.*.json"):  # of those that were killed
+            if not runs(home, left.stem):
+                left.unlink(missing_ok=True)
+                left.with_suffix(".lock").unlink(missing_ok=True)
+        name = f"{part}.{os.getpid()}"
+        try:
+            with only_one(home, name):
+                yield name
+        finally:
+            (run / f"{name}.lock").unlink(missing_ok=True)
+
+
 def runs(home: Path, part: str) -> bool:
     """Whether a process holds this part now."""
     path = home / "run" / f"{part}.lock"

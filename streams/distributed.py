@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import faust
 from faust.types import TP
 from faust.web import Request, Response, View
 
-from ledger.home import announce
+from ledger.errors import LogAway
+from ledger.home import announce, one_of_several
 from ledger.log import Log, Record
 from ledger.log.admin import topic_id
 from ledger.log.cluster import Cluster
@@ -24,28 +26,28 @@ SESSION_S, HEARTBEAT_S = 6.0, 2.0
 """How long a worker may be silent before its partitions are given to others."""
 STREAM_RECORDS, FETCH_BYTES = 64, 512 << 10
 """What Faust may hold of records that no partition has taken yet; each may have up to a megabyte."""
-LEAVE_S = 5.0
+LEAVE_S, AGAIN_S = 5.0, 5.0
 HOST = "127.0.0.1"
 
 
 def run(settings: Settings, log: Log) -> None:
-    """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them."""
+    """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them. While
+    the log cannot be reached, wait and try again."""
     assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
-    hosted = Hosted(settings, log)
-    worker = faust.Worker(hosted.app, quiet=True, loglevel="WARNING", redirect_stdouts=False)
-    worker.execute_from_commandline()
+    with one_of_several(settings.home, PART) as name:
+        hosted = Hosted(settings, log, name, _rows_id(log.cluster))
+        worker = faust.Worker(hosted.app, quiet=True, loglevel="WARNING", redirect_stdouts=False)
+        worker.execute_from_commandline()
 
 
 class Hosted:
-    """A Faust app and the partitions that it was given."""
+    """A Faust app and the partitions that it was given, announced under this name."""
 
-    def __init__(self, settings: Settings, log: KafkaLog) -> None:
+    def __init__(self, settings: Settings, log: KafkaLog, name: str, rows_id: str) -> None:
         self.app = _app(log.cluster, settings.streams_port)
-        self._settings = settings
+        self._settings, self._name = settings, name
         self._events = log.cluster.topic(EVENTS.name)
-        self._shared = Shared(
-            log, documents(log), _folder(settings, log.cluster), topic_id(log.cluster, ROWS), self._seek
-        )  # fmt: skip
+        self._shared = Shared(log, documents(log), _folder(settings, log.cluster), rows_id, self._seek)
         self._owners: dict[int, Owner] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         topic = self.app.topic(self._events, key_type=bytes, value_type=bytes)
@@ -79,7 +81,7 @@ class Hosted:
                 owner = self._owners[tp.partition] = Owner(tp.partition, self._shared)
                 self._tasks[tp.partition] = asyncio.create_task(owner.run())
         url = f"http://{HOST}:{self.app.conf.web_port}"
-        announce(self._settings.home, PART, url=url, partitions=sorted(self._owners))
+        announce(self._settings.home, self._name, url=url)
 
     async def _taken(self, _: Any, /, *partitions: Any, **__: Any) -> None:
         await self._release([tp.partition for tp in partitions[0] if tp.topic == self._events])
@@ -99,6 +101,15 @@ class Hosted:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=LEAVE_S)
+
+
+def _rows_id(cluster: Cluster) -> str:
+    while True:
+        try:
+            return topic_id(cluster, ROWS)
+        except LogAway as error:
+            print(f"nothing is folded, trying again in {AGAIN_S} s: {error}", flush=True)
+            time.sleep(AGAIN_S)
 
 
 def _app(cluster: Cluster, port: int) -> faust.App:

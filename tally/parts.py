@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ledger.settings import Settings
 from tally import lifeline
 from tally.ending import Failure
-from tally.presence import lives, said
+from tally.presence import each, lives
 
 READY_S = 300
 STOP_S = 20
@@ -75,9 +75,9 @@ class Child:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             self.check("did not start")
-            facts = said(self._settings.home, self.part.name)
-            if facts is not None and facts["pid"] == self._process.pid:
-                return facts
+            for facts in each(self._settings, self.part.name):
+                if facts["pid"] == self._process.pid:
+                    return facts
             time.sleep(0.05)
         raise Failure(f"the {self.part.called} is not ready after {READY_S} s: see {self.log}")
 

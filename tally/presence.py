@@ -3,7 +3,6 @@
 import fcntl
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from ledger.settings import Settings
@@ -21,13 +20,21 @@ def lives(settings: Settings, name: str) -> bool:
 
 
 def ready(settings: Settings, name: str) -> dict[str, Any] | None:
-    """What a running part said of itself; None while it does not run or is not ready."""
-    return said(settings.home, name) if lives(settings, name) else None
+    """What a running part said of itself, of several the first; None while none runs or is ready."""
+    return next(iter(each(settings, name)), None)
 
 
-def said(home: Path, name: str) -> dict[str, Any] | None:
-    """What the part, or one that was killed before it, said last."""
+def each(settings: Settings, name: str) -> list[dict[str, Any]]:
+    """What each process that runs this part said of itself. Of some parts there may be several."""
+    if not lives(settings, name):
+        return []
+    several = [path.stem for path in sorted(settings.run.glob(f"{name}.*.json"))]
+    names = [name, *(one for one in several if lives(settings, one))]
+    return [facts for one in names if (facts := _said(settings, one)) is not None]
+
+
+def _said(settings: Settings, name: str) -> dict[str, Any] | None:
     with suppress(FileNotFoundError):
-        facts: dict[str, Any] = json.loads((home / "run" / f"{name}.json").read_text())
+        facts: dict[str, Any] = json.loads((settings.run / f"{name}.json").read_text())
         return facts
     return None

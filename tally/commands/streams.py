@@ -20,8 +20,7 @@ def worker() -> None:
 
     Example: TALLY_LOG=kafka://broker:9092 tally streams worker
 
-    Exit codes: 0 stopped, 2 another worker has this home (embedded), or the log is damaged or away."""
-    from ledger.home import locked
+    Exit codes: 0 stopped, 2 another worker has this home (embedded), or the log is damaged."""
     from tally.opening import opened, settings
 
     chosen = settings()
@@ -32,5 +31,5 @@ def worker() -> None:
     else:
         from streams.distributed import run as share
 
-        with opened(chosen) as log, locked(chosen.run / "streams.lock", shared=True):
+        with opened(chosen) as log:
             share(chosen, log)
