@@ -1,15 +1,14 @@
 """How the rest of the platform reaches the warehouse: a ClickHouse client, embedded or a server's."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
-
-import clickhouse_connect
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ledger.errors import TallyError
 from ledger.home import announced
 from ledger.settings import Settings
+
+if TYPE_CHECKING:  # it takes half a second, and who only asks where the warehouse is needs none
+    from clickhouse_connect.driver.client import Client
 
 
 class WarehouseAway(TallyError):
@@ -43,8 +42,11 @@ def address(settings: Settings) -> Address:
     return Address(facts["url"], facts["user"], facts["password"])
 
 
-def connect(settings: Settings) -> Client:
+def connect(settings: Settings) -> "Client":
     """A client of the warehouse. WarehouseAway where it does not answer."""
+    import clickhouse_connect
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
     url, user, password = address(settings)
     try:
         return clickhouse_connect.get_client(
