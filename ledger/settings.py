@@ -29,6 +29,9 @@ class Settings(BaseSettings):
         default=0, ge=0, le=65535, description="port of a worker's status on Kafka; 0 is any free one"
     )
     dashboards_port: int = Field(default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="port of the metrics for Prometheus; 0 is any free one"
+    )
     kafka_port: int = Field(
         default=0, ge=0, le=65535, description="port of `tally kafka serve`; 0 is that of last time, or any free one"
     )

@@ -22,9 +22,10 @@ _HELD = 64 * 1024
 """An error that comes in mid-stream stands in the last bytes: ClickHouse keeps it under 16 KiB."""
 
 
-def ask(settings: Settings, sql: str) -> str:
-    """The whole answer, tab-separated; the statement may write. TallyError where ClickHouse refuses."""
-    return b"".join(_answer(settings, sql, {})).decode()
+def ask(settings: Settings, sql: str, timeout: float | None = None) -> str:
+    """The whole answer, tab-separated; the statement may write. TallyError where ClickHouse refuses, or is silent for
+    so many seconds."""
+    return b"".join(_answer(settings, sql, {}, timeout)).decode()
 
 
 def read(settings: Settings, sql: str, form: str) -> Iterator[bytes]:

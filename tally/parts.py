@@ -19,6 +19,9 @@ READY_S = 300
 STOP_S = 20
 """How long a part may take to be ready, and to end cleanly before it is killed (which does no harm)."""
 
+PRODUCT = "product"
+"""The lock of the one `tally up` of a home, and what it says of the whole."""
+
 FULL = 1 << 20
 """A disk with less than so many bytes free is what a part died of."""
 
@@ -41,13 +44,19 @@ STREAMS = _tally("streams", "streams worker", "streams worker")
 SINK = _tally("sink", "sink", "warehouse sink")
 MODELS = _tally("models", "building of the dbt models", "warehouse models")
 DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve")
+METRICS = _tally("metrics", "metrics", "metrics serve")
 FEED = _tally("feed", "demo's live feed", "demo feed")
-LASTING = (KAFKA, WAREHOUSE, STREAMS, SINK, DASHBOARDS, FEED)
 
 
 def storing(settings: Settings) -> list[Part]:
     """What must run so that the log gets to the warehouse, in the order of their start."""
     return [STREAMS, SINK] if settings.warehouse else [WAREHOUSE, STREAMS, SINK]
+
+
+def lasting(settings: Settings) -> list[Part]:
+    """The parts that this home may run as long as the product does."""
+    there = [*storing(settings), DASHBOARDS, METRICS, FEED]
+    return [KAFKA, *there] if settings.brings_kafka else there
 
 
 class Child:

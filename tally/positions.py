@@ -21,7 +21,13 @@ class Reached:
     @property
     def behind(self) -> int:
         """How many records the last stage that can be asked lacks."""
-        return self.recorded - (self.folded if self.stored is None else self.stored)
+        return sum(self.lag.values())
+
+    @property
+    def lag(self) -> dict[str, int]:
+        """How many records each stage lacks of those that the stage before it has passed."""
+        folds = {"folds": self.recorded - self.folded}
+        return folds if self.stored is None else folds | {"sink": self.folded - self.stored}
 
 
 def stored(settings: Settings, topic: Topic = ENTRIES) -> dict[int, int] | None:

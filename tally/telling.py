@@ -8,7 +8,7 @@ from typing import Any
 from ledger.log import Log
 from ledger.settings import Settings
 from tally.output import out, size, table
-from tally.parts import KAFKA, LASTING, WAREHOUSE, Part
+from tally.parts import lasting
 from tally.positions import reached
 from tally.presence import lives, ready
 
@@ -18,7 +18,7 @@ PAGES = {"overview": "", "trust": "trust"}
 def state(settings: Settings, log: Log) -> dict[str, Any]:
     """Parts, links to the pages, positions summed over the partitions (``stored`` is null while no sink
     runs), and bytes on disk."""
-    parts = {part.name: _part(settings, part.name) for part in LASTING if _belongs(settings, part)}
+    parts = {part.name: _part(settings, part.name) for part in lasting(settings)}
     url = parts["dashboards"].get("url")
     at = reached(settings, log)
     return {
@@ -50,13 +50,6 @@ def show(found: dict[str, Any]) -> None:
     out.print(f"log: {found['log']}", markup=False)
     out.print(f"records: {records['recorded']:,} on the log, {records['folded']:,} folded, {stored}")
     out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
-
-
-def _belongs(settings: Settings, part: Part) -> bool:
-    """Whether this home would run the part."""
-    if part is KAFKA:
-        return settings.brings_kafka
-    return part is not WAREHOUSE or settings.warehouse is None
 
 
 def _part(settings: Settings, name: str) -> dict[str, Any]:

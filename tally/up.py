@@ -10,11 +10,11 @@ from ledger.home import only_one
 from ledger.log import Log
 from ledger.settings import Settings
 from tally import models
-from tally.dashboard import free_port
 from tally.joining import using
 from tally.opening import opened
 from tally.output import err, out, step
-from tally.parts import DASHBOARDS, Child, Joined, Part, storing
+from tally.parts import DASHBOARDS, METRICS, PRODUCT, Child, Joined, Part, storing
+from tally.ports import free_port
 from tally.presence import ready
 
 WATCH_S = 0.3
@@ -28,9 +28,11 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
     running: list[Child | Joined] = []
     try:
         with ExitStack() as stack, opened(settings, new=True, own=True) as log:
-            stack.enter_context(only_one(settings.home, "product"))
+            stack.enter_context(only_one(settings.home, PRODUCT))
 
-            free_port(settings.dashboards_port)  # said now, not when all else has started
+            # Said now, not when all else has started.
+            free_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT")
+            free_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT")
 
             def start(part: Part) -> None:
                 with _timed(f"starting the {part.called}", f"{part.called} ready"):
@@ -42,7 +44,7 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
                 fill(log)
             with _timed("looking at the dbt models", "dbt models there"):
                 models.ensure(settings)
-            for part in (DASHBOARDS, *also):
+            for part in (DASHBOARDS, METRICS, *also):
                 start(part)
             _tell_addresses(settings)
             while True:
@@ -66,5 +68,6 @@ def _tell_addresses(settings: Settings) -> None:
     warehouse = ready(settings, "warehouse")
     if warehouse:
         out.print(f"[bold]Warehouse[/]   {warehouse['url']} (user and password: tally status)")
+    out.print(f"[bold]Metrics[/]     {(ready(settings, METRICS.name) or {}).get('url')}")
     out.print(f"[bold]Data[/]        {escape(str(settings.home.resolve()))}")
     out.print('\nIn another terminal: tally status · tally sql "select …" · tally verify. Ctrl-C stops all.')

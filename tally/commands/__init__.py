@@ -9,6 +9,7 @@ from tally.commands import (
     importing,
     kafka,
     log,
+    metrics,
     price,
     sql,
     status,
@@ -46,3 +47,4 @@ app.add_typer(topics.app, name="topics", rich_help_panel=_PARTS)
 app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_PARTS)
 app.add_typer(kafka.app, name="kafka", rich_help_panel=_PARTS)
 app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_PARTS)
+app.add_typer(metrics.app, name="metrics", rich_help_panel=_PARTS)

@@ -14,8 +14,8 @@ from tests.tally.conftest import COMMAND, ROOT, home_environment, tally
 
 COMMANDS = [
     "up", "demo", "demo feed", "import", "status", "sql", "verify", "log topics", "log positions", "log events",
-    "warehouse serve", "warehouse sink", "warehouse models", "streams worker", "dashboards serve", "budget set",
-    "price adopt",
+    "warehouse serve", "warehouse sink", "warehouse models", "streams worker", "dashboards serve", "metrics serve",
+    "budget set", "price adopt",
 ]  # fmt: skip
 REPORTING = [
     "import",
@@ -43,7 +43,8 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys, tally.main; sys.argv[1:] = ['--help']\n"
         "try: tally.main.main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'pydantic', 'chdb', 'dbt', 'streamlit', 'clickhouse_connect', 'genai_prices', 'sqlite3'}\n"
+        "heavy = {'pydantic', 'chdb', 'dbt', 'streamlit', 'clickhouse_connect', 'genai_prices', 'sqlite3',"
+        " 'prometheus_client'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -1,0 +1,52 @@
+"""The metrics for Prometheus, over HTTP on loopback."""
+
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ledger.home import announce, only_one
+from ledger.settings import Settings
+from tally.measuring import Measured, Sample
+from tally.metrics import METRICS
+from tally.opening import opened
+from tally.ports import HOST, free_port
+
+PART = "metrics"
+FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
+
+
+def serve(settings: Settings, port: int) -> None:
+    """Answer scrapes until SIGTERM or SIGINT. TallyError where the port is taken, or the home's metrics are served."""
+    with only_one(settings.home, PART), opened(settings) as log:
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(Exposed(Measured(settings, log)))
+        taken = free_port(port, PART, "TALLY_METRICS_PORT")
+        server, _ = start_http_server(taken, HOST, registry)
+        announce(settings.home, PART, url=f"http://{HOST}:{taken}/metrics")
+        stopping.wait()
+        server.shutdown()
+
+
+class Exposed(Collector):
+    """The figures in the words of Prometheus' client."""
+
+    def __init__(self, measured: Measured) -> None:
+        self._measured = measured
+
+    def collect(self) -> Iterator[Metric]:
+        found: dict[str, list[Sample]] = defaultdict(list)
+        for sample in self._measured.samples():
+            found[sample.metric.name].append(sample)
+        for metric in METRICS:
+            family = FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
+            for sample in found[metric.name]:
+                family.add_metric(sample.labels, sample.value)
+            yield family

@@ -1,0 +1,45 @@
+"""Every metric that Tallystick has: its name, its type, its labels, and what it says."""
+
+from typing import Literal, NamedTuple
+
+
+class Metric(NamedTuple):
+    name: str
+    kind: Literal["gauge", "counter"]
+    labels: tuple[str, ...]
+    help: str
+
+
+LOG_UP = Metric("tally_log_up", "gauge", (), "Whether the log answers; while it is 0, what is asked of it is absent.")
+WAREHOUSE_UP = Metric(
+    "tally_warehouse_up", "gauge", (), "Whether the warehouse answers; while it is 0, what it counts is absent."
+)
+PART_UP = Metric("tally_part_up", "gauge", ("part",), "Whether a part of this home runs and is ready.")
+PART_RESTARTS = Metric(
+    "tally_part_restarts_total", "counter", ("part",), "How often tally up started a part again since its own start."
+)
+RECORDED = Metric(
+    "tally_recorded_offset", "gauge", ("partition",), "The offset of tally.events that the next record gets."
+)
+FOLDED = Metric(
+    "tally_folded_offset", "gauge", ("partition",),
+    "The next offset of tally.events that the folds take; its rate is that of the folds, in records.",
+)  # fmt: skip
+STORED = Metric(
+    "tally_stored_offset", "gauge", ("partition",),
+    "The next offset of tally.events that the sink stores in the warehouse; absent while no sink runs.",
+)  # fmt: skip
+LAG = Metric(
+    "tally_lag_records", "gauge", ("stage", "partition"),
+    "How many records a stage (folds, sink) lacks of those that the stage before it has passed.",
+)  # fmt: skip
+RECEIVED = Metric("tally_received_total", "counter", (), "Facts that the doors received: accepted and rejected.")
+REJECTED = Metric("tally_rejected_total", "counter", (), "Facts that the doors refused.")
+EVENTS = Metric(
+    "tally_events_total", "counter", ("outcome",),
+    "Facts on the log by what became of them: counted, duplicate, conflict, quarantined.",
+)  # fmt: skip
+
+METRICS = (
+    LOG_UP, WAREHOUSE_UP, PART_UP, PART_RESTARTS, RECORDED, FOLDED, STORED, LAG, RECEIVED, REJECTED, EVENTS,
+)  # fmt: skip
