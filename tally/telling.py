@@ -1,55 +1,47 @@
-"""What a home is doing: the facts, and how they are shown."""
+"""What a home is doing: the facts."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ledger.errors import TallyError
 from ledger.log import Log
 from ledger.settings import Settings
-from tally.output import out, size, table
+from tally.counts import counts
+from tally.pace import Pace
 from tally.parts import lasting
-from tally.positions import reached
+from tally.positions import Reached, reached
 from tally.presence import lives, ready
+from tally.workers import workers
 
 PAGES = {"overview": "", "trust": "trust"}
 
 
 def state(settings: Settings, log: Log) -> dict[str, Any]:
-    """Parts, links to the pages, positions summed over the partitions (``stored`` is null while no sink
-    runs), and bytes on disk."""
+    """Parts, workers on Kafka, links to the pages, how far each stage is and lags (over all partitions, and by
+    partition, the worst first), the folds' rate (null while they do not run), what became of all events (null while
+    the warehouse is away), and bytes on disk. What a sink stored is null while none runs."""
     parts = {part.name: _part(settings, part.name) for part in lasting(settings)}
     url = parts["dashboards"].get("url")
-    at = reached(settings, log)
+    pace = Pace(log) if parts["streams"]["state"] == "runs" else None
+    at = sorted(reached(settings, log), key=lambda one: (-one.behind, one.partition))
     return {
         "home": str(settings.home.resolve()),
         "log": str(log),
         "parts": parts,
+        "workers": workers(settings),
         "pages": {page: f"{url}/{path}" for page, path in PAGES.items()} if url else {},
-        "records": {
-            "recorded": sum(one.recorded for one in at),
-            "folded": sum(one.folded for one in at),
-            "stored": sum(one.stored or 0 for one in at) if parts["sink"]["state"] == "runs" else None,
-            "behind": sum(one.behind for one in at),
+        "records": _summed(at, stores=parts["sink"]["state"] == "runs"),
+        "partitions": [_partition(one) for one in at],
+        "events": _counts(settings),
+        "bytes": {
+            "log": _bytes(settings.home / ("kafka" if settings.brings_kafka else "log")),
+            "warehouse": _bytes(settings.home / "warehouse"),
+            "logs": _bytes(settings.home / "logs"),
         },
-        "bytes": {name: _bytes(settings.home / name) for name in ("log", "warehouse", "logs")},
+        "rate": pace and pace.measured(),
     }
-
-
-def show(found: dict[str, Any]) -> None:
-    """The same for people."""
-    out.print(found["home"], style="bold", markup=False)
-    shown = table("part", "state", "address", "user", "password")
-    for name, part in found["parts"].items():
-        shown.add_row(name, part["state"], *(part.get(key, "") for key in ("url", "user", "password")))
-    out.print(shown)
-    for page, link in found["pages"].items():
-        out.print(f"{page}: {link}")
-    records = found["records"]
-    stored = "no sink runs to store them" if records["stored"] is None else f"{records['stored']:,} stored"
-    out.print(f"log: {found['log']}", markup=False)
-    out.print(f"records: {records['recorded']:,} on the log, {records['folded']:,} folded, {stored}")
-    out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
 
 
 def _part(settings: Settings, name: str) -> dict[str, Any]:
@@ -57,6 +49,28 @@ def _part(settings: Settings, name: str) -> dict[str, Any]:
     if facts is not None:
         return {"state": "runs", **facts}
     return {"state": "is starting" if lives(settings, name) else "does not run"}
+
+
+def _summed(at: list[Reached], *, stores: bool) -> dict[str, Any]:
+    return {
+        "recorded": sum(one.recorded for one in at),
+        "folded": sum(one.folded for one in at),
+        "stored": sum(one.stored or 0 for one in at) if stores else None,
+        "behind": sum(one.behind for one in at),
+    }
+
+
+def _partition(one: Reached) -> dict[str, Any]:
+    return {
+        "partition": one.partition, "recorded": one.recorded, "folded": one.folded, "stored": one.stored,
+        "lag": one.lag,
+    }  # fmt: skip
+
+
+def _counts(settings: Settings) -> dict[str, int] | None:
+    with suppress(TallyError):
+        return counts(settings)
+    return None
 
 
 def _bytes(folder: Path) -> int:
