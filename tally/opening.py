@@ -21,24 +21,28 @@ def settings(*, organization: str | None = None) -> Settings:
         raise TallyError(f"the setting {name} is {first['input']!r}: {first['msg']}") from None
 
 
+def make_home(settings: Settings) -> None:
+    """Make the data folder where it is not there. TallyError where that cannot be."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TallyError(
+            f"cannot make the data folder {settings.home} ({error.strerror}): set TALLY_HOME to a folder you may write"
+        ) from None
+
+
 @contextmanager
-def opened(settings: Settings, *, new: bool = False, own: bool = False) -> Iterator[Log]:
+def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
     """The log. With ``new`` a home and a log are made where none are, and the first price book adopted. Where it is
-    on the home's own broker that one runs meanwhile; with ``own`` it must be ours."""
+    on the home's own broker that one runs meanwhile."""
     if new:
-        try:
-            settings.home.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TallyError(
-                f"cannot make the data folder {settings.home} ({error.strerror}): "
-                "set TALLY_HOME to a folder you may write"
-            ) from None
+        make_home(settings)
     with ExitStack() as stack:
         if settings.brings_kafka:
             from tally.joining import using
             from tally.parts import KAFKA
 
-            stack.enter_context(using(settings, KAFKA, own=own))
+            stack.enter_context(using(settings, KAFKA))
         log = stack.enter_context(closing(open_log(settings, new=new)))
         if new:
             from ingest.control import ensure_price_book

@@ -8,16 +8,22 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
+from ledger.errors import TallyError
 from ledger.settings import Settings
 from tally import lifeline
 from tally.ending import Failure
+from tally.ports import free_port
 from tally.presence import each, lives
 
 READY_S = 300
 STOP_S = 20
 """How long a part may take to be ready, and to end cleanly before it is killed (which does no harm)."""
+BACK_S = 60
+"""How long a part that another command runs may be away while that one starts it again."""
 
 PRODUCT = "product"
 """The lock of the one `tally up` of a home, and what it says of the whole."""
@@ -27,30 +33,27 @@ FULL = 1 << 20
 
 
 class Part(NamedTuple):
-    """Its name under ``run/`` and ``logs/``, how people call it, and the command that runs it."""
+    """Its name under ``run/`` and ``logs/``, how people call it, the command that runs it, and the setting of the port
+    on which people reach it, where there is one."""
 
     name: str
     called: str
     command: tuple[str, ...]
+    port: str | None = None
 
 
-def _tally(name: str, called: str, arguments: str) -> Part:
-    return Part(name, called, (sys.executable, "-P", "-m", "tally", *arguments.split()))
+def _tally(name: str, called: str, arguments: str, port: str | None = None) -> Part:
+    return Part(name, called, (sys.executable, "-P", "-m", "tally", *arguments.split()), port)
 
 
 KAFKA = _tally("kafka", "Kafka broker", "kafka serve")
-WAREHOUSE = _tally("warehouse", "warehouse", "warehouse serve")
+WAREHOUSE = _tally("warehouse", "warehouse", "warehouse serve", "TALLY_WAREHOUSE_PORT")
 STREAMS = _tally("streams", "streams worker", "streams worker")
 SINK = _tally("sink", "sink", "warehouse sink")
 MODELS = _tally("models", "building of the dbt models", "warehouse models")
-DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve")
-METRICS = _tally("metrics", "metrics", "metrics serve")
+DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve", "TALLY_DASHBOARDS_PORT")
+METRICS = _tally("metrics", "metrics", "metrics serve", "TALLY_METRICS_PORT")
 FEED = _tally("feed", "demo's live feed", "demo feed")
-
-
-def storing(settings: Settings) -> list[Part]:
-    """What must run so that the log gets to the warehouse, in the order of their start."""
-    return [STREAMS, SINK] if settings.warehouse else [WAREHOUSE, STREAMS, SINK]
 
 
 def lasting(settings: Settings) -> list[Part]:
@@ -59,36 +62,47 @@ def lasting(settings: Settings) -> list[Part]:
     return [KAFKA, *there] if settings.brings_kafka else there
 
 
+def storing(settings: Settings) -> list[Part]:
+    """What must run so that the log gets to the warehouse, in the order of their start."""
+    return [STREAMS, SINK] if settings.warehouse else [WAREHOUSE, STREAMS, SINK]
+
+
 class Child:
     """A part that this process started. It prints to ``logs/<part>.log``; the log before is kept."""
 
     def __init__(self, settings: Settings, part: Part) -> None:
         self._settings, self.part = settings, part
         self.log = settings.home / "logs" / f"{part.name}.log"
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".previous.log"))
-        if not lives(settings, part.name):  # what a killed predecessor said of itself
-            (settings.run / f"{part.name}.json").unlink(missing_ok=True)
-        with self.log.open("wb") as output:
-            self._process = subprocess.Popen(
-                part.command,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True,  # the terminal's Ctrl-C is for us: we stop the parts in order
-                pass_fds=[lifeline.reading_end()],
-                env=_environment(settings),
-            )  # fmt: skip
+        self._port = 0
+        self._process = self._started()
+
+    def again(self) -> None:
+        """Start a part that died once more, on the port where it was reached before if that is still free."""
+        with suppress(ProcessLookupError):  # what it started and left
+            os.killpg(self._process.pid, signal.SIGKILL)
+        try:
+            free_port(self._port, self.part.called, "port")
+        except TallyError:
+            self._port = 0
+        self._process = self._started()
 
     def ready(self) -> dict[str, Any]:
         """Wait until the part has announced itself, and return what it said."""
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             self.check("did not start")
-            for facts in each(self._settings, self.part.name):
-                if facts["pid"] == self._process.pid:
-                    return facts
+            if (facts := self.announced()) is not None:
+                return facts
             time.sleep(0.05)
         raise Failure(f"the {self.part.called} is not ready after {READY_S} s: see {self.log}")
+
+    def announced(self) -> dict[str, Any] | None:
+        """What the part said of itself; None while it is not ready."""
+        for facts in each(self._settings, self.part.name):
+            if facts["pid"] == self._process.pid:
+                self._port = urlsplit(facts.get("url", "")).port or 0
+                return facts
+        return None
 
     def lives(self) -> bool:
         return self._process.poll() is None
@@ -112,6 +126,22 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
+    def _started(self) -> "subprocess.Popen[bytes]":
+        there = {self.part.port: str(self._port)} if self.part.port and self._port else {}
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".previous.log"))
+        if not lives(self._settings, self.part.name):  # what a killed predecessor said of itself
+            (self._settings.run / f"{self.part.name}.json").unlink(missing_ok=True)
+        with self.log.open("wb") as output:
+            return subprocess.Popen(
+                self.part.command,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,  # the terminal's Ctrl-C is for us: we stop the parts in order
+                pass_fds=[lifeline.reading_end()],
+                env=_environment(self._settings) | there,
+            )  # fmt: skip
+
     def _failure(self, code: int, what: str) -> Failure:
         home = self._settings.home
         if shutil.disk_usage(home).free < FULL:  # then it could not say so itself
@@ -133,10 +163,15 @@ class Joined:
 
     def __init__(self, settings: Settings, part: Part) -> None:
         self._settings, self.part = settings, part
+        self._missed: float | None = None
 
     def check(self) -> None:
-        """Failure where the part is no more."""
-        if not lives(self._settings, self.part.name):
+        """Failure where the part is no more, and nobody is there who starts it again, or that takes too long."""
+        if lives(self._settings, self.part.name):
+            self._missed = None
+            return
+        self._missed = self._missed or time.monotonic()
+        if not lives(self._settings, f"{self.part.name}.owner") or time.monotonic() - self._missed > BACK_S:
             raise Failure(f"the {self.part.called}, which another process ran, stopped; start again")
 
 

@@ -1,4 +1,4 @@
-"""The embedded product in the foreground: every part, in order, until Ctrl-C or until one of them dies."""
+"""The embedded product in the foreground: every part, in order, until Ctrl-C or until one of them keeps dying."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +11,12 @@ from ledger.log import Log
 from ledger.settings import Settings
 from tally import models
 from tally.joining import using
-from tally.opening import opened
+from tally.opening import make_home, opened
 from tally.output import err, out, step
-from tally.parts import DASHBOARDS, METRICS, PRODUCT, Child, Joined, Part, storing
+from tally.parts import DASHBOARDS, KAFKA, METRICS, PRODUCT, Child, Part, storing
 from tally.ports import free_port
 from tally.presence import ready
+from tally.supervising import Supervisor
 
 WATCH_S = 0.3
 
@@ -23,21 +24,26 @@ WATCH_S = 0.3
 def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tuple[Part, ...] = ()) -> None:
     """Run the product until Ctrl-C or SIGTERM. ``fill`` puts data on the log; ``also`` are further parts.
 
-    Failure where a part fails to start or dies, TallyError where the product of this home already runs.
+    Failure where a part fails to start or keeps dying, TallyError where the product of this home already runs.
     """
-    running: list[Child | Joined] = []
+    running: list[Child] = []
     try:
-        with ExitStack() as stack, opened(settings, new=True, own=True) as log:
+        with ExitStack() as stack:
+            make_home(settings)
             stack.enter_context(only_one(settings.home, PRODUCT))
-
             # Said now, not when all else has started.
             free_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT")
             free_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT")
 
             def start(part: Part) -> None:
                 with _timed(f"starting the {part.called}", f"{part.called} ready"):
-                    running.append(stack.enter_context(using(settings, part, own=True)))
+                    child = stack.enter_context(using(settings, part, own=True))
+                    assert isinstance(child, Child), "what is owned is a child"
+                    running.append(child)
 
+            if settings.brings_kafka:
+                start(KAFKA)
+            log = stack.enter_context(opened(settings, new=True))
             for part in storing(settings):
                 start(part)
             if fill:
@@ -47,9 +53,9 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
             for part in (DASHBOARDS, METRICS, *also):
                 start(part)
             _tell_addresses(settings)
+            supervisor = Supervisor(settings, running)
             while True:
-                for one in running:
-                    one.check()
+                supervisor.look()
                 time.sleep(WATCH_S)
     except KeyboardInterrupt:
         err.print("stopped")

@@ -13,7 +13,7 @@ def demo(context: typer.Context) -> None:
 
     The data stays in TALLY_HOME; a second run goes on with it.
 
-    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part died (its reason is told), 2 home or port is taken."""
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part kept dying (its reason is told), 2 home or port is taken."""
     if context.invoked_subcommand:
         return
     from ledger.log import Log

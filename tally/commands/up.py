@@ -2,11 +2,13 @@
 
 
 def up() -> None:
-    """Run the whole product in the foreground: folds, warehouse, dbt models and dashboards, on loopback.
+    """Run the whole product in the foreground: folds, warehouse, dbt models, dashboards and metrics, on loopback.
+
+    A part that dies is told and started again; one that keeps dying stops the whole.
 
     Example: TALLY_HOME=~/tally tally up
 
-    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part died (its reason is told), 2 home or port is taken."""
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part kept dying (its reason is told), 2 home or port is taken."""
     from tally.opening import settings
     from tally.up import run
 

@@ -48,14 +48,44 @@ with only_one(home, name):
         print("TALLY_PORT 1234 is taken: choose another", file=sys.stderr)
         sys.exit(2)
     announce(home, name, url="http://nowhere")
-    if how == "dies":
+    if how == "dies" or how == "dies once" and len((home / "started").read_text().split(name + " ")) == 2:
         stop.wait(0.3)
         print("first line\\nsomething broke")
         sys.exit(3)
+    if how == "gives up":
+        stop.wait(0.3)
+        print("the log is damaged: restore it")
+        sys.exit(2)
     stop.wait()
 with (home / "stopped").open("a") as file:
     file.write(f"{name}\\n")
 """
+
+
+UP = """
+    from unittest.mock import patch
+    import tally.up as product
+    from tally.ending import told
+    from tally.main import _terminate
+    import contextlib, signal
+    signal.signal(signal.SIGTERM, _terminate)
+
+    @contextlib.contextmanager
+    def opened(settings, new):
+        yield None
+
+    with (
+        patch.object(product, "storing", lambda settings: [part("warehouse"), part("streams")]),
+        patch.object(product, "DASHBOARDS", part("dashboards", {how!r})),
+        patch.object(product, "METRICS", part("metrics")),
+        patch.object(product.models, "ensure", lambda settings: None),
+        patch.object(product, "opened", opened),
+        patch("tally.supervising.WAITS_S", (0.1, 0.1, 0.1)),
+        told(),
+    ):
+        product.run(settings)
+"""
+"""``tally up`` of such parts, for ``process``; ``how`` the dashboards are."""
 
 
 @pytest.fixture

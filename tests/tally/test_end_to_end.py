@@ -151,7 +151,7 @@ def test_under_up_commands_join_and_two_homes_run_side_by_side(
 ) -> None:
     said = facts(home, "status")
     running = {name: part for name, part in said["parts"].items() if part["state"] == "runs"}
-    assert set(running) == {"warehouse", "streams", "sink", "dashboards"}
+    assert set(running) == {"warehouse", "streams", "sink", "dashboards", "metrics"}
     with urllib.request.urlopen(said["pages"]["overview"], timeout=60) as page:
         assert page.status == 200
     more = facts(home, "import", str(trace), "--set", "model=gpt-4o", "--source", "another")
@@ -185,7 +185,7 @@ def test_ctrl_c_ends_the_query_too(home: Path, up: "subprocess.Popen[str]") -> N
     eventually(lambda: tally("sql", mine, TALLY_HOME=str(home)).stdout == "0\n")
 
 
-def test_kill_9_of_up_or_of_a_part_leaves_nothing_running(home: Path) -> None:
+def test_kill_9_of_up_leaves_nothing_running_and_of_a_part_is_mended(home: Path, trace: Path) -> None:
     running = start_up(home)
     pids = [part["pid"] for part in facts(home, "status")["parts"].values() if "pid" in part]
     running.kill()
@@ -194,12 +194,20 @@ def test_kill_9_of_up_or_of_a_part_leaves_nothing_running(home: Path) -> None:
 
     running = start_up(home)
     parts = facts(home, "status")["parts"]
-    os.kill(parts["streams"]["pid"], signal.SIGKILL)
-    _, errors = running.communicate(timeout=60)
-    assert running.returncode == 1
-    assert "the streams worker ended by SIGKILL" in errors
-    assert not any(alive(part["pid"]) for part in parts.values() if "pid" in part)
+    for name in ("warehouse", "streams", "dashboards"):
+        os.kill(parts[name]["pid"], signal.SIGKILL)
+    more = facts(home, "import", str(trace), "--set", "model=gpt-4o", "--source", "meanwhile")
+    assert more["counted"] == CALLS
+    names = [name for name in parts if name != "feed"]
+    eventually(lambda: all("pid" in facts(home, "status")["parts"][name] for name in names))
+    after = facts(home, "status")["parts"]
+    assert after["dashboards"]["url"] == parts["dashboards"]["url"]
     assert facts(home, "verify")["difference"] is None
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert "the streams worker ended by SIGKILL" in errors
+    assert not any(alive(part["pid"]) for part in after.values() if "pid" in part)
 
 
 def test_a_taken_port_is_told_in_a_sentence(home: Path) -> None:

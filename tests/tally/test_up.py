@@ -1,4 +1,4 @@
-"""``tally up``: order, a part that dies, Ctrl-C, and a home in use, with parts that are not the real ones."""
+"""``tally up``: order, Ctrl-C, and a home in use, with parts that are not the real ones."""
 
 import signal
 import subprocess
@@ -6,35 +6,13 @@ from collections.abc import Callable
 
 from ledger.home import announced, runs
 from ledger.settings import Settings
-from tests.tally.conftest import alive, eventually, lines
+from tests.tally.conftest import UP, alive, eventually, lines
 
 Process = Callable[[str], subprocess.Popen[str]]
 
-UP = """
-    from unittest.mock import patch
-    import tally.up as product
-    from tally.ending import told
-    from tally.main import _terminate
-    import contextlib, signal
-    signal.signal(signal.SIGTERM, _terminate)
-
-    @contextlib.contextmanager
-    def opened(settings, new):
-        yield None
-
-    with (
-        patch.object(product, "storing", lambda settings: [part("warehouse"), part("streams")]),
-        patch.object(product, "DASHBOARDS", part("dashboards", {how!r})),
-        patch.object(product.models, "ensure", lambda settings: None),
-        patch.object(product, "opened", opened),
-        told(),
-    ):
-        product.run(settings)
-"""
-
 
 def ready(settings: Settings) -> None:
-    eventually(lambda: announced(settings.home, "dashboards") is not None)
+    eventually(lambda: announced(settings.home, "metrics") is not None)
 
 
 def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, process: Process) -> None:
@@ -45,7 +23,7 @@ def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, p
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert (up.returncode, errors.splitlines()[-1]) == (0, "stopped")
-    assert lines(settings.home / "stopped") == ["dashboards", "streams", "warehouse"]
+    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "streams", "warehouse"]
 
 
 def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
@@ -54,15 +32,6 @@ def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
     up.send_signal(signal.SIGTERM)
     assert up.wait(60) == 0
     assert not runs(settings.home, "warehouse")
-
-
-def test_a_part_that_dies_stops_the_whole_with_its_reason(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="dies"))
-    _, errors = up.communicate(timeout=60)
-    assert up.returncode == 1
-    assert "the part dashboards ended with exit code 3" in errors
-    assert "dashboards | something broke" in errors
-    assert lines(settings.home / "stopped") == ["streams", "warehouse"]
 
 
 def test_a_part_that_refuses_to_start_stops_the_whole_with_its_sentence(settings: Settings, process: Process) -> None:
@@ -89,7 +58,7 @@ def test_kill_9_of_up_leaves_nothing_and_it_starts_again_at_once(settings: Setti
     first.kill()
     first.wait()
     second = process(UP.format(how="well"))
-    eventually(lambda: len(lines(settings.home / "started")) == 6)
+    eventually(lambda: len(lines(settings.home / "started")) == 8)
     assert not any(alive(pid) for pid in pids)
     ready(settings)
     second.send_signal(signal.SIGINT)

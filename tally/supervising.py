@@ -1,0 +1,95 @@
+"""Parts that die are started again. One that keeps dying, or that needs its user, stops the whole with its reason."""
+
+import time
+from collections.abc import Sequence
+
+from ledger.home import announce
+from ledger.settings import Settings
+from tally.ending import Failure
+from tally.output import err
+from tally.parts import PRODUCT, Child
+
+STEADY_S = 60.0
+"""A part that ran so long before it died is as good as new."""
+WAITS_S = (0.5, 2.0, 5.0)
+"""How long a part rests after its first, second and third death in a row. After one more, it keeps dying."""
+
+
+def in_a_row(before: int, ran_s: float) -> int:
+    """How many deaths in a row a part has had, with one that came after it was ready for so long (pure)."""
+    return 1 if ran_s >= STEADY_S else before + 1
+
+
+def rest_s(deaths: int) -> float | None:
+    """How long it rests after so many deaths in a row; None where it is not started again (pure)."""
+    return WAITS_S[deaths - 1] if deaths <= len(WAITS_S) else None
+
+
+class Kept:
+    """A part that was ready once, and how it has been since."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.restarts = 0
+        self._deaths = 0
+        self._ready: float | None = time.monotonic()
+        self._due: float | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready is not None
+
+    def look(self, *, may_start: bool) -> bool:
+        """See what became of it, and start it again when it is due and that may be; True where that was done.
+        Failure where the whole must stop."""
+        now = time.monotonic()
+        if self._due is not None:
+            if now < self._due or not may_start:
+                return False
+            self._due = None
+            self.restarts += 1
+            self.child.again()
+            return True
+        try:
+            self.child.check()
+        except Failure as death:
+            self._due = now + self._borne(death, now)
+            self._ready = None
+            return False
+        if self._ready is None and (facts := self.child.announced()) is not None:
+            self._ready = now
+            where = f" at {facts['url']}" if "url" in facts else ""
+            err.print(f"[green]✓[/] {self.child.part.called} ready again{where}")
+        return False
+
+    def _borne(self, death: Failure, now: float) -> float:
+        """After how many seconds it is started again. Failure where it is not."""
+        if death.exit_code == 2:  # it said what its user must do, so it would end like this again
+            raise death
+        self._deaths = in_a_row(self._deaths, 0 if self._ready is None else now - self._ready)
+        wait_s = rest_s(self._deaths)
+        if wait_s is None:
+            raise Failure(f"{death}\nIt died {self._deaths} times in a row, so all is stopped.", death.exit_code)
+        err.print(str(death), style="yellow", markup=False)
+        err.print(f"starting the {self.child.part.called} again")
+        return wait_s
+
+
+class Supervisor:
+    """The parts in the order of their start. Each needs some of those before it, so it is started again after them."""
+
+    def __init__(self, settings: Settings, children: Sequence[Child]) -> None:
+        self._settings = settings
+        self._kept = [Kept(child) for child in children]
+        self._tell()
+
+    def look(self) -> None:
+        """See to every part. Failure where the whole must stop."""
+        all_ready = True
+        for one in self._kept:
+            if one.look(may_start=all_ready):
+                self._tell()
+            all_ready = all_ready and one.is_ready
+
+    def _tell(self) -> None:
+        announce(self._settings.home, PRODUCT, restarts={one.child.part.name: one.restarts for one in self._kept})

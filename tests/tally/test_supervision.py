@@ -1,0 +1,185 @@
+"""Supervision under ``tally up``: what dies is told and started again, and what keeps dying ends the whole."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.control import set_budget
+from ledger.home import announced
+from ledger.log import folded
+from ledger.settings import Settings
+from tally import parts
+from tally.ending import Failure
+from tally.joining import using
+from tally.opening import opened
+from tally.parts import Part
+from tally.supervising import STEADY_S, WAITS_S, Kept, Supervisor, in_a_row, rest_s
+from tests.kafka.cluster import kafka_jars
+from tests.tally.conftest import UP, eventually, lines
+
+Fake = Callable[..., Part]
+Process = Callable[[str], subprocess.Popen[str]]
+
+
+def pids(settings: Settings, name: str) -> list[int]:
+    """Of every start of the part, the first one first."""
+    return [int(line.split()[1]) for line in lines(settings.home / "started") if line.startswith(f"{name} ")]
+
+
+def died_after(*ran_s: float) -> list[float | None]:
+    """What is decided at each of these deaths."""
+    deaths, decided = 0, []
+    for seconds in ran_s:
+        deaths = in_a_row(deaths, seconds)
+        decided.append(rest_s(deaths))
+    return decided
+
+
+@pytest.mark.parametrize(
+    ("ran_s", "decided"),
+    [
+        ((0,), [0.5]),
+        ((0, 0, 0, 0), [0.5, 2.0, 5.0, None]),
+        ((3600, 0, 0, 0), [0.5, 2.0, 5.0, None]),
+        ((0, 0, 0, 60, 59), [0.5, 2.0, 5.0, 0.5, 2.0]),
+        ((61, 61, 61, 61, 61), [0.5, 0.5, 0.5, 0.5, 0.5]),
+    ],
+)
+def test_when_a_part_is_started_again(ran_s: tuple[float, ...], decided: list[float | None]) -> None:
+    assert died_after(*ran_s) == decided
+
+
+@given(st.lists(st.floats(0, 2 * STEADY_S)))
+def test_it_is_given_up_exactly_after_more_deaths_in_a_row_than_are_borne(ran_s: list[float]) -> None:
+    for number, decided in enumerate(died_after(*ran_s)):
+        row = ran_s[max(0, number - len(WAITS_S) + 1) : number + 1]
+        keeps_dying = number >= len(WAITS_S) and all(seconds < STEADY_S for seconds in row)
+        assert (decided is None) == keeps_dying
+
+
+def test_a_part_that_dies_is_told_and_started_again_in_its_place(settings: Settings, process: Process) -> None:
+    up = process(UP.format(how="well"))
+    eventually(lambda: announced(settings.home, "metrics") is not None and announced(settings.home, "product"))
+    first = pids(settings, "streams")[0]
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: (announced(settings.home, "streams") or {"pid": first})["pid"] != first)
+    assert [len(pids(settings, name)) for name in ("warehouse", "streams", "dashboards")] == [1, 2, 1]
+    product = announced(settings.home, "product")
+    assert product and product["restarts"] == {"warehouse": 0, "streams": 1, "dashboards": 0, "metrics": 0}
+    up.send_signal(signal.SIGINT)
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 0
+    assert "the part streams ended by SIGKILL" in errors and "starting the part streams again" in errors
+    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "streams", "warehouse"]
+    assert (settings.home / "logs" / "streams.previous.log").exists()
+
+
+def test_one_that_dies_once_does_not_stop_the_whole(settings: Settings, process: Process) -> None:
+    up = process(UP.format(how="dies once"))
+    assert up.stderr
+    told = []
+    while not told or "part dashboards ready again at http://nowhere" not in told[-1]:
+        assert up.poll() is None
+        told.append(up.stderr.readline())
+    assert told.count("  dashboards | something broke\n") == 1
+    up.send_signal(signal.SIGINT)
+    assert up.wait(60) == 0
+
+
+def test_one_that_keeps_dying_stops_the_whole_with_its_reason(settings: Settings, process: Process) -> None:
+    up = process(UP.format(how="dies"))
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 1
+    assert errors.count("the part dashboards ended with exit code 3") == 4
+    assert errors.splitlines()[-2:] == [
+        "  dashboards | something broke",
+        "It died 4 times in a row, so all is stopped.",
+    ]
+    assert len(pids(settings, "dashboards")) == 4
+    assert lines(settings.home / "stopped") == ["metrics", "streams", "warehouse"]
+
+
+def test_one_that_needs_its_user_stops_the_whole_at_once(settings: Settings, process: Process) -> None:
+    up = process(UP.format(how="gives up"))
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 2
+    assert errors.splitlines()[-1] == "the part dashboards stopped: the log is damaged: restore it"
+    assert len(pids(settings, "dashboards")) == 1
+
+
+def test_a_part_waits_for_those_before_it(settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tally.supervising.WAITS_S", (0.0,))
+    with using(settings, fake("a"), own=True) as first, using(settings, fake("b"), own=True) as second:
+        assert isinstance(first, parts.Child) and isinstance(second, parts.Child)
+        later = Kept(second)
+        os.kill(pids(settings, "b")[0], signal.SIGKILL)
+        eventually(lambda: not second.lives())
+        for _ in range(3):
+            later.look(may_start=False)
+        assert not later.is_ready and len(pids(settings, "b")) == 1
+        later.look(may_start=True)
+        eventually(lambda: later.look(may_start=True) or later.is_ready)
+        assert len(pids(settings, "b")) == 2
+
+
+def test_who_joined_sees_the_part_again(settings: Settings, fake: Fake) -> None:
+    with using(settings, fake("a"), own=True) as owned:
+        assert isinstance(owned, parts.Child)
+        supervisor = Supervisor(settings, [owned])
+        with using(settings, fake("a")) as joined:
+            os.kill(pids(settings, "a")[0], signal.SIGKILL)
+            eventually(lambda: not owned.lives())
+            joined.check()
+            eventually(lambda: supervisor.look() or len(pids(settings, "a")) == 2)
+            eventually(lambda: announced(settings.home, "a") is not None)
+            joined.check()
+
+
+def test_who_joined_does_not_wait_for_ever(
+    settings: Settings, fake: Fake, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = process("""
+        from tally.joining import using
+        with using(settings, part("a"), own=True): time.sleep(60)
+    """)
+    eventually(lambda: announced(settings.home, "a") is not None)
+    with using(settings, fake("a")) as joined:
+        os.kill(pids(settings, "a")[0], signal.SIGKILL)
+        eventually(lambda: announced(settings.home, "a") is None)
+        joined.check()
+        monkeypatch.setattr(parts, "BACK_S", 0.0)
+        with pytest.raises(Failure, match="which another process ran, stopped"):
+            eventually(lambda: joined.check() is not None)  # type: ignore[func-returns-value]
+        monkeypatch.setattr(parts, "BACK_S", 60.0)
+        owner.kill()
+        owner.wait()
+        with pytest.raises(Failure, match="which another process ran, stopped"):
+            joined.check()
+
+
+def test_the_own_broker_comes_back_and_the_folds_go_on(settings: Settings, fake: Fake) -> None:
+    kafka_jars()
+    own = Settings(home=settings.home, log="kafka://")
+    with (
+        using(own, parts.KAFKA, own=True) as broker,
+        opened(own, new=True) as log,
+        using(own, parts.STREAMS, own=True) as worker,
+    ):
+        assert isinstance(broker, parts.Child) and isinstance(worker, parts.Child)
+        supervisor = Supervisor(own, [broker, worker])
+        before = announced(own.home, "kafka")
+        assert before
+        os.kill(before["pid"], signal.SIGKILL)
+        eventually(lambda: not broker.lives())
+        eventually(lambda: supervisor.look() or (announced(own.home, "kafka") or before)["pid"] != before["pid"])
+        after = announced(own.home, "kafka")
+        assert after and after["url"] == before["url"]
+        partition, offset, _ = set_budget(log, own, "acme", "team", "search", Decimal(1), "USD", 3600)
+        assert offset == 1, "the price book before it is still there"
+        eventually(lambda: supervisor.look() or folded(log, partition) == 2)
