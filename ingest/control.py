@@ -13,7 +13,7 @@ from ingest.door import door, encode
 from ingest.refusal import Refused
 from ledger.catalogue import genai_prices
 from ledger.errors import TallyError
-from ledger.log import Log, Position
+from ledger.log import PARTITIONS, Draft, Log, Position
 from ledger.log.documents import store
 from ledger.prices import PriceBook, sealed
 from ledger.settings import Settings
@@ -93,6 +93,14 @@ def ensure_price_book(log: Log, settings: Settings) -> None:
             _adopt(log, settings, genai_prices(), "the first start of this home")
         else:
             platform.relay(log)
+
+
+def closing(settings: Settings, went_to: str) -> list[Draft]:
+    """The last record of every partition, of a log that goes on elsewhere."""
+    line = _line(settings, "log.closed", {"went_to": went_to}, PLATFORM, None, None)
+    # A door of its own: what comes through that of decisions is relayed.
+    draft = Envelope(PLATFORM, "log", "local").draft(line)
+    return [draft._replace(partition=partition) for partition in range(PARTITIONS)]
 
 
 def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> Adopted:

@@ -43,6 +43,7 @@ CONTROL_TYPES = frozenset(
         "identity_horizon": "set",
         "generation": "made_current",
         "subject": "erased",
+        "log": "closed",
     }.items()
     for act in acts.split()
 )
@@ -80,9 +81,19 @@ class PriceBookAdopted(Model):
     document: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="SHA-256 of the document")
 
 
+class LogClosed(Model):
+    """The last record of each partition of a log that went elsewhere, where it goes on."""
+
+    went_to: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="without user and password")
+
+
 Scalar = Annotated[str, Field(max_length=256)] | bool | int | None
 Facts = Annotated[dict[Label, Scalar], Field(max_length=32)]
-BODIES: dict[str, type[Model]] = {"budget.allocated": BudgetAllocated, "price_book.adopted": PriceBookAdopted}
+BODIES: dict[str, type[Model]] = {
+    "budget.allocated": BudgetAllocated,
+    "price_book.adopted": PriceBookAdopted,
+    "log.closed": LogClosed,
+}
 
 
 class Control(Model):
@@ -96,7 +107,7 @@ class Control(Model):
     recorded_at: Time | None = None
     supersedes: Name | None = None
     evidence: Names | None = None
-    body: BudgetAllocated | PriceBookAdopted | Facts = Field(union_mode="left_to_right")
+    body: BudgetAllocated | PriceBookAdopted | LogClosed | Facts = Field(union_mode="left_to_right")
 
     @field_validator("control")
     @classmethod
