@@ -11,3 +11,7 @@ class LogDamaged(TallyError):
 
 class LogAway(TallyError):
     """The log's cluster does not answer: it may come back."""
+
+
+class LogClosed(TallyError):
+    """The log went elsewhere and takes nothing more."""

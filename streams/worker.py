@@ -3,7 +3,9 @@
 import signal
 import threading
 import time
+from contextlib import suppress
 
+from ledger.errors import LogClosed
 from ledger.home import announce, only_one
 from ledger.log import PARTITIONS, Log
 from ledger.log.embedded import EmbeddedLog
@@ -57,7 +59,9 @@ class Partition:
         return True
 
     def tick(self) -> None:
-        """Append a tick when something has fallen due. It is folded like any record."""
+        """Append a tick when something has fallen due. It is folded like any record; for a log that is closed time
+        stands still."""
         due_us = self._rows.next_due()
         if due_us is not None and due_us <= time.time() * 1_000_000:
-            self._log.append(EVENTS, [tick(self._number, self._next, due_us)])
+            with suppress(LogClosed):
+                self._log.append(EVENTS, [tick(self._number, self._next, due_us)])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ledger.errors import TallyError
+from ledger.errors import LogClosed, TallyError
 from ledger.home import locked
 from ledger.log import READ_BYTES, Draft, Record, sqlite
 from ledger.log.record import checked
@@ -24,6 +24,8 @@ class EmbeddedLog:
         with locked(self.folder / "recorded.lock"):
             self._recorded = sqlite.open_file(self.folder / "recorded.db", writes=True)
             sqlite.create(self._recorded, recorded)
+            # Not told by the last records: a copy that came here from elsewhere ends with the same ones, and goes on.
+            self._recorded.execute("CREATE TABLE IF NOT EXISTS closed (went TEXT)")
         self._derived: tuple[int, sqlite3.Connection] | None = None  # by its file's inode
 
     def __str__(self) -> str:
@@ -35,6 +37,34 @@ class EmbeddedLog:
             with self._writing():
                 written += [self._insert(topic, draft) for draft in some]
         return written
+
+    def insert(self, topic: Topic, records: Sequence[Record]) -> None:
+        """Take records of a partition as they stand, each with its offset and time: for a copy. All or none.
+
+        TallyError where another record has the place, or the one before it lacks.
+        """
+        with self._writing():
+            for record in records:
+                expected = sqlite.last(self._recorded, topic, record.partition)[0] + 1
+                begins = expected == 0 and topic.days is not None  # what stood before it had its days
+                if record.offset != expected and not begins:
+                    raise TallyError(
+                        f"{self} goes on at offset {expected} of {topic.name}, partition {record.partition}, and was "
+                        f"to take the record at {record.offset}: somebody else appends there; end that first"
+                    )
+                sqlite.insert(self._recorded, topic, record)
+
+    def end_with(self, topic: Topic, drafts: Sequence[Draft], went: str) -> None:
+        """Append these, and refuse whatever would follow them: the log goes on elsewhere. All or none."""
+        with self._writing():
+            for draft in drafts:
+                self._insert(topic, checked(draft))
+            self._recorded.execute("INSERT INTO closed VALUES (?)", (went,))
+
+    def went(self) -> str | None:
+        """Where the log goes on that was closed here; None where it was not."""
+        found = self._recorded.execute("SELECT went FROM closed").fetchone()
+        return str(found[0]) if found else None
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         connection = self._connection(topic)
@@ -60,6 +90,11 @@ class EmbeddedLog:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with locked(self.folder / "recorded.lock"), transaction(self._recorded):
+            if (went := self.went()) is not None:
+                raise LogClosed(
+                    f"the log in {self} is closed and takes nothing more: it went to {went}; set TALLY_LOG to that, "
+                    "with the user and the options that its cluster wants"
+                )
             yield
 
     def _insert(self, topic: Topic, draft: Draft) -> Record:

@@ -109,6 +109,18 @@ def test_partitions_share_no_identity(tmp_path: Path) -> None:
         assert b'"outcome":"counted"' in entries.value and b'"pricing":"priced"' in entries.value
 
 
+def test_for_a_log_that_is_closed_time_stands_still(tmp_path: Path) -> None:
+    log = filled(tmp_path)
+    partition = Partition(0, log, Store(tmp_path))
+    log.end_with(EVENTS, [], "kafka://there/tally")
+    while partition.step():
+        pass
+    end = log.end(EVENTS, 0)
+    partition._rows.put(("runaways", "acme", "s"), partition._rows.get(("runaways", "acme", "s")), 10**15)
+    partition.tick()
+    assert log.end(EVENTS, 0) == end and not partition.step()
+
+
 def test_something_due_makes_a_tick(tmp_path: Path) -> None:
     """The calls are of the past, so the session has long been silent by the log's clock."""
     log = filled(tmp_path)
