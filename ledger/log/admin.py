@@ -1,20 +1,33 @@
-"""The topics on a cluster, made and checked against the typed list. Nothing is ever deleted or altered."""
+"""The topics on a cluster, made and checked against the typed list. Nothing is ever deleted; altered is only what a
+copy of a log is taken into, while it is.
+"""
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from ledger.errors import LogAway
+from ledger.errors import LogAway, TallyError
 from ledger.log.cluster import Cluster
 from ledger.topics import ROWS, TOPICS, Topic
 
 DAY_MS = 86_400_000
 REPLICAS = 3
 """Where the cluster has so many brokers; of them all but one must have a record before it is acknowledged."""
+TAKING = {
+    "message.timestamp.type": "CreateTime",
+    "message.timestamp.after.max.ms": str((1 << 63) - 1),
+    "message.timestamp.before.max.ms": str((1 << 63) - 1),
+    "retention.ms": "-1",
+}
+"""Of a recorded topic while it takes a copy: records keep their times, also those of a clock that was
+ahead of the broker's, and none is too old."""
+ALTERED_S, PAUSE_S = 30, 0.5
+"""How long a cluster may take to tell a setting it was given; the brokers obey it shortly after that."""
 MAX_DERIVED = 16 << 20
 """One record can cause more than a mebibyte: what falls due for all scopes at once."""
 
@@ -72,6 +85,34 @@ def apply(cluster: Cluster, topics: Iterable[Topic] = (*TOPICS, ROWS)) -> list[D
         ]
 
 
+def make_recorded(cluster: Cluster) -> None:
+    """Make the recorded topics that lack, ready to take a copy."""
+    with _admin(cluster) as admin:
+        brokers = len(admin.describe_cluster()["brokers"])
+        there = set(admin.list_topics())
+        for wish in _recorded(cluster, brokers):
+            if wish.name not in there:
+                _create(admin, wish._replace(configs=wish.configs | TAKING), min(brokers, REPLICAS))
+
+
+def take(cluster: Cluster) -> None:
+    """Have the recorded topics take records with the times they have."""
+    with _admin(cluster) as admin:
+        _alter(admin, {wish.name: TAKING for wish in _recorded(cluster, 1)})
+
+
+def settle(cluster: Cluster) -> None:
+    """Have the recorded topics as they should be after a copy, and all others beside them."""
+    with _admin(cluster) as admin:
+        brokers = len(admin.describe_cluster()["brokers"])
+        ours = {
+            wish.name: {setting: wish.configs.get(setting) for setting in TAKING}
+            for wish in _recorded(cluster, brokers)
+        }
+        _alter(admin, ours)
+    apply(cluster)
+
+
 def topic_id(cluster: Cluster, topic: Topic) -> str:
     """What tells a topic from another one that had its name before."""
     with _admin(cluster) as admin:
@@ -87,6 +128,47 @@ def _create(admin: KafkaAdminClient, wish: Wanted, replicas: int) -> bool:
         return False
     admin.wait_for_topics([wish.name])
     return True
+
+
+def _recorded(cluster: Cluster, brokers: int) -> list[Wanted]:
+    return [wanted(cluster, topic, brokers) for topic in TOPICS if topic.origin == "recorded"]
+
+
+def _alter(admin: KafkaAdminClient, wishes: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Give topics settings (None is the cluster's own default), and wait until they hold."""
+
+    def lacking() -> dict[str, dict[str, str | None]]:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in wishes]
+        found = admin.describe_configs(asked, config_filter="all")["topic"]
+        missing = {
+            name: {
+                setting: value
+                for setting, value in wish.items()
+                if (found[name][setting]["value"] != value if value else _is_own(found[name][setting]))
+            }
+            for name, wish in wishes.items()
+        }
+        return {name: settings for name, settings in missing.items() if settings}
+
+    altered = lacking()
+    if not altered:
+        return
+    for name, settings in altered.items():
+        said = {setting: ("SET", value) if value else ("DELETE", None) for setting, value in settings.items()}
+        (answer,) = admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, said)])["topic"].values()
+        if answer != "OK":
+            raise TallyError(f"the cluster does not let us alter the topic {name} ({', '.join(settings)}): {answer}")
+    deadline = time.monotonic() + ALTERED_S
+    while lacking():
+        if time.monotonic() > deadline:
+            raise LogAway(f"the cluster did not alter {', '.join(altered)} within {ALTERED_S} s: try again")
+        time.sleep(PAUSE_S / 10)
+    time.sleep(PAUSE_S)
+
+
+def _is_own(setting: Mapping[str, Any]) -> bool:
+    """Whether a topic has the setting itself, and not from its cluster."""
+    return bool(setting["config_source"] == "DYNAMIC_TOPIC_CONFIG")
 
 
 def _differences(admin: KafkaAdminClient, wishes: list[Wanted]) -> Iterator[Difference]:

@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from kafka import KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
+from kafka.producer.future import RecordMetadata
 
-from ledger.errors import LogAway, LogDamaged
+from ledger.errors import LogAway, LogDamaged, TallyError
 from ledger.log import READ_BYTES
 from ledger.log.cluster import Cluster
 from ledger.log.reader import Reader
@@ -43,31 +44,25 @@ class KafkaLog:
         return str(self.cluster)
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
-        for draft in drafts:
-            checked(draft)
-        name = self.cluster.topic(topic.name)
-        with self._lock, self._answering("take records"):
-            self._producer = producer = self._producer or _producer(self.cluster)
-            try:
-                futures = [
-                    producer.send(
-                        name, partition=draft.partition, key=draft.key.encode(), value=draft.value,
-                        headers=[(key, value.encode()) for key, value in draft.headers.items()],
-                    )
-                    for draft in drafts
-                ]  # fmt: skip
-                deadline = time.monotonic() + DELIVERY_S
-                stood = [future.get(timeout=max(deadline - time.monotonic(), 0.001)) for future in futures]
-            except BaseException:
-                # After a refusal or an expiry this producer may fail or hang for ever: the next append makes another.
-                self._producer = None
-                with suppress(KafkaError):  # it gives up waiting, and leaves what is under way to its own thread
-                    producer.close(timeout=0)
-                raise
+        stood = self._send(topic, drafts)
         return [
             Record(draft.partition, one.offset, one.timestamp, draft.key, dict(draft.headers), draft.value)
             for draft, one in zip(drafts, stood, strict=True)
         ]
+
+    def insert(self, topic: Topic, records: Sequence[Record]) -> None:
+        """Append records of a partition as they stand, each with its time: for a copy, to a topic that keeps the
+        times it is given (``admin.take``).
+
+        TallyError where one came to stand elsewhere: then the topic is no copy, and never will be.
+        """
+        for record, one in zip(records, self._send(topic, records), strict=True):
+            if (one.offset, one.timestamp) != (record.offset, record.time_ms):
+                raise TallyError(
+                    f"the record at {topic.name}, partition {record.partition}, offset {record.offset} came to stand "
+                    f"at {one.offset} with the time {one.timestamp} (its own is {record.time_ms}) in {self}: somebody "
+                    "else appends or alters the topic there; copy to another name, kafka://…/NAME"
+                )
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         with self._reading("give records") as reader:
@@ -107,6 +102,30 @@ class KafkaLog:
                 if client is not None:
                     client.close()
             self._producer = self._reader = None
+
+    def _send(self, topic: Topic, ones: Sequence[Draft] | Sequence[Record]) -> list[RecordMetadata]:
+        """Append in order, and wait until all stand. A record brings its time, a draft has none."""
+        drafts = [checked(Draft(one.partition, one.key, one.headers, one.value)) for one in ones]
+        times = [one.time_ms if isinstance(one, Record) else None for one in ones]
+        name = self.cluster.topic(topic.name)
+        with self._lock, self._answering("take records"):
+            self._producer = producer = self._producer or _producer(self.cluster)
+            try:
+                futures = [
+                    producer.send(
+                        name, partition=draft.partition, key=draft.key.encode(), value=draft.value,
+                        headers=[(key, value.encode()) for key, value in draft.headers.items()], timestamp_ms=time_ms,
+                    )
+                    for draft, time_ms in zip(drafts, times, strict=True)
+                ]  # fmt: skip
+                deadline = time.monotonic() + DELIVERY_S
+                return [future.get(timeout=max(deadline - time.monotonic(), 0.001)) for future in futures]
+            except BaseException:
+                # After a refusal or an expiry this producer may fail or hang for ever: the next append makes another.
+                self._producer = None
+                with suppress(KafkaError):  # it gives up waiting, and leaves what is under way to its own thread
+                    producer.close(timeout=0)
+                raise
 
     def _at(self, topic: Topic, partition: int) -> TopicPartition:
         return TopicPartition(self.cluster.topic(topic.name), partition)
