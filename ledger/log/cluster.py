@@ -76,25 +76,26 @@ def cluster_of(settings: Settings) -> Cluster:
     return parsed(facts["url"])
 
 
-def parsed(url: str) -> Cluster:
-    """A cluster by its URL: ``kafka://user:password@host:port,host:port/name?security_protocol=…``."""
+def parsed(url: str, called: str = "TALLY_LOG") -> Cluster:
+    """A cluster by its URL: ``kafka://user:password@host:port,host:port/name?security_protocol=…``; who gave it knows
+    it as ``called``. TallyError where it is none."""
     parts = urlsplit(url)
     who, _, hosts = parts.netloc.rpartition("@")
     servers = tuple(host if ":" in host else f"{host}:9092" for host in hosts.split(",") if host)
     if parts.scheme != "kafka" or not servers:
-        raise TallyError(f"TALLY_LOG is {url!r}: it has the form {FORM}")
+        raise TallyError(f"{called} is {url.replace(who, '…', 1) if who else url}: it has the form {FORM}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options.keys() - set(OPTIONS):
-        raise TallyError(f"TALLY_LOG has the option {name!r}, which is none of {', '.join(OPTIONS)}")
+        raise TallyError(f"{called} has the option {name!r}, which is none of {', '.join(OPTIONS)}")
     user, _, password = who.partition(":")
     mechanism = options.get("sasl_mechanism", "SCRAM-SHA-256" if user else None)
     protocol = options.get("security_protocol", "SASL_SSL" if user else "PLAINTEXT")
     for said, possible, option in ((protocol, PROTOCOLS, OPTIONS[0]), (mechanism, MECHANISMS, OPTIONS[1])):
         if said is not None and said not in possible:
-            raise TallyError(f"TALLY_LOG has {option}={said}: it is one of {', '.join(possible)}")
+            raise TallyError(f"{called} has {option}={said}: it is one of {', '.join(possible)}")
     if ("SASL" in protocol) != bool(user):
         raise TallyError(
-            f"TALLY_LOG has security_protocol={protocol}, and {'a' if user else 'no'} user: give both or none"
+            f"{called} has security_protocol={protocol}, and {'a' if user else 'no'} user: give both or none"
         )
     name = unquote(parts.path.strip("/")) or "tally"
     return Cluster(
