@@ -11,10 +11,12 @@ import typer
 from ledger.errors import TallyError
 from ledger.log.record import PARTITIONS
 from ledger.topics import EVENTS, TOPICS, Topic
+from tally.commands import copying
 from tally.looking import Line, newest, onward
 from tally.output import out, table, tell
 
-app = typer.Typer(no_args_is_help=True, help="Look at the log: its topics, its positions, its events.")
+app = typer.Typer(no_args_is_help=True, help="The log: its topics, its positions, its events; and a copy of it.")
+app.command("copy", no_args_is_help=True)(copying.copy)
 FOLLOW_S = 0.5
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
