@@ -21,7 +21,7 @@ from warehouse.client import WarehouseAway, connect
 from warehouse.sink import stored
 
 WAREHOUSE, STREAMS, SINK = "warehouse serve", "streams worker", "warehouse sink"
-PATIENCE_S = 120
+PATIENCE_S = 300
 MEANWHILE = ("stopped; start again", "already runs in another process", "at kafka://")
 """What an import says whose worker died, whose own came beside ours, or whose cluster does not answer."""
 Process = subprocess.Popen[str]
@@ -43,11 +43,12 @@ class House:
         self._others: list[Process] = []
         self.deaths: list[str] = []
 
-    def start(self) -> None:
+    def start(self, *names: str) -> None:
+        """Start these parts, or all, and wait until they are ready."""
         open_log(self.settings, new=True).close()
-        for name, command in self._parts.items():
-            self.running[name] = self._spawn(name, *command.split())
-        for name in self._parts:
+        for name in names or self._parts:
+            self.running[name] = self._spawn(name, *self._parts[name].split())
+        for name in names or self._parts:
             eventually(lambda: ready(self.settings, name.partition("-")[0]) is not None)  # noqa: B023  (called at once)
 
     def another(self, *arguments: str) -> Process:
@@ -75,13 +76,17 @@ class House:
     def settle(self, meanwhile: Meanwhile = lambda: None) -> None:
         """Wait until all that is on the log is folded, as long as the folds run, and what they derived is stored."""
         log = open_log(self.settings)
+        self.until(lambda: self._settled(log), meanwhile)
+        log.close()
+
+    def until(self, true: Callable[[], bool], meanwhile: Meanwhile = lambda: None) -> None:
+        """Wait until it is true, and start again meanwhile what dies by SIGKILL."""
         deadline = time.monotonic() + PATIENCE_S
-        while not self._settled(log):
+        while not true():
             assert time.monotonic() < deadline, f"nothing comes to its end; dead so far: {self.deaths}"
             meanwhile()
             self.revive()
             time.sleep(0.05)
-        log.close()
 
     def revive(self) -> None:
         """Start again what died by SIGKILL; whatever ended otherwise is a failure.

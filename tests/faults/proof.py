@@ -1,7 +1,8 @@
 """What must hold of a home, whatever happened in it: read from its files and its warehouse, with nothing remembered."""
 
+import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product, zip_longest
 from typing import Any
 
@@ -59,6 +60,13 @@ def refolded(settings: Settings) -> Topics:
             found[topic.name, partition].append(record)
     log.close()
     return dict(found)
+
+
+def outcomes(topics: Topics) -> Iterator[str]:
+    """What became of each event, and a word for each record."""
+    for (name, _), some in topics.items():
+        if name == ENTRIES.name:
+            yield from (json.loads(line)["outcome"] for record in some for line in record.value.split(b"\n"))
 
 
 def difference(some: Topics, others: Topics) -> tuple[Any, ...] | None:

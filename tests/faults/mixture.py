@@ -1,0 +1,120 @@
+"""A recorded log of everything at once: sixteen organizations, repeats, conflicts, late and early facts, lines that are
+no events, late prices, limits that change, ticks, and silences in which things fall due."""
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+
+from ledger.catalogue import from_text
+from ledger.log import PARTITIONS, Record, partition_of
+from ledger.prices import sealed
+from ledger.topics import PLATFORM
+from tallystick import Inference, InferenceEvent, TickEvent
+from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget, control
+
+LATER = """
+name: later
+currency: USD
+providers: [{id: acme, models: [{id: late, prices: [{rates: {input: 3, output: 15, cache_read: 0.3}}]}]}]
+"""
+LATER_DIGEST, LATER_PACKED = sealed(from_text(LATER, "the test"))
+DOCUMENTS = {DIGEST: PACKED, LATER_DIGEST: LATER_PACKED}
+ORGANIZATIONS = [f"org-{number}" for number in range(16)]
+HOME = partition_of(PLATFORM)
+
+
+class Mixture:
+    """Records of every partition, from a seed. A partition's times never run backward."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._ends = [0] * PARTITIONS
+        self._now_ms = START_MS
+        self._lines: dict[str, list[bytes]] = {organization: [] for organization in ORGANIZATIONS}
+        self._relayed = ""
+
+    def records(self, events: int) -> Iterator[Record]:
+        yield from self._everyone(adopt())
+        for organization in ORGANIZATIONS:
+            yield self._record(organization, [budget(f"{organization}-all", "40", 86_400, organization=organization)])
+        made = 0
+        later = False
+        while made < events:
+            organization = self._chance.choice(ORGANIZATIONS)
+            lines = [self._line(organization, made + at) for at in range(self._chance.randint(1, 300))]
+            made += len(lines)
+            yield self._record(organization, lines)
+            if self._chance.random() < 0.05:
+                scope = {"team": f"team-{self._chance.randrange(3)}"}
+                limit = str(self._chance.randint(1, 30))
+                yield self._record(organization, [budget(f"{organization}-{made}", limit, 3600, **scope)])
+            if self._chance.random() < 0.05:
+                yield self._tick(organization, made)
+            if made > events // 2 and not later:
+                later = True
+                yield from self._everyone(control("later", "price_book.adopted", name="later", document=LATER_DIGEST))
+
+    def _line(self, organization: str, number: int) -> bytes:
+        before = self._lines[organization]
+        what = self._chance.random()
+        if before and what < 0.05:
+            return self._chance.choice(before)  # a repeat
+        if before and what < 0.08:
+            event = json.loads(self._chance.choice(before))
+            event["data"]["status"] = "error"  # a conflict
+            return json.dumps(event, separators=(",", ":")).encode()
+        if what < 0.1:
+            return self._chance.choice((b"{}", b'{"id":1}', b"no event", b"", b'{"type":"tallystick.inference.v1"}'))
+        line = self._call(number)
+        if self._chance.random() < 0.1:
+            before.append(line)
+        return line
+
+    def _call(self, number: int) -> bytes:
+        chance = self._chance
+        shift_s = chance.choices((-3, -90, -5_000, -90_000, 200, 4_000), (80, 10, 4, 2, 3, 1))[0]
+        used = {"input": chance.randrange(200_000), "output": chance.randrange(40_000)}
+        said = {
+            "model": chance.choice(("m1", "m1", "m2", "late", "nobody's")),
+            "team": f"team-{chance.randrange(4)}",
+            "session": f"session-{chance.randrange(40)}",
+            "status": "ok",
+            "tokens": used,
+        }
+        if chance.random() < 0.02:
+            said["reported_tokens"] = {"input": used["input"] + 1}
+        if chance.random() < 0.5:
+            said |= {"tool": "grep", "tool_arguments_hash": chance.choice("ab"), "tool_result_hash": "r"}
+        time = START + timedelta(milliseconds=self._now_ms - START_MS, seconds=shift_s + chance.random())
+        data = Inference.model_validate(said)
+        return InferenceEvent(id=f"call-{number}", source="mixture", time=time, data=data).canonical()
+
+    def _tick(self, organization: str, number: int) -> Record:
+        time = START + timedelta(milliseconds=self._now_ms - START_MS)
+        tick = TickEvent.model_validate_json(
+            json.dumps({"source": "tally-streams", "id": f"tick-{number}", "time": time.isoformat()})
+        )
+        return self._append(partition_of(organization), PLATFORM, [tick.canonical()], {"door": "streams"})
+
+    def _record(self, organization: str, lines: list[bytes]) -> Record:
+        said = {"door": "mixture", "refused": str(self._chance.choice((0, 0, 0, 2)))}
+        return self._append(partition_of(organization), organization, lines, said)
+
+    def _everyone(self, line: bytes) -> Iterator[Record]:
+        original = self._append(HOME, PLATFORM, [line], {"door": "control"})
+        name = f"{HOME}:{original.offset}"
+        relay = {"door": "control", "relay_of": name, "relay_after": self._relayed}
+        yield original
+        for partition in range(PARTITIONS):
+            if partition != HOME:
+                yield self._append(partition, PLATFORM, [line], relay)
+        self._relayed = name
+
+    def _append(self, partition: int, organization: str, lines: list[bytes], more: dict[str, str]) -> Record:
+        # Mostly soon, sometimes after a silence: then what fell due is told by whatever comes next.
+        self._now_ms += self._chance.choices((10, 2_000, 60_000, 2_000_000), (50, 30, 15, 1))[0]
+        offset = self._ends[partition]
+        self._ends[partition] += 1
+        headers = {"organization": organization, "principal": "test", "schema": "1", "refused": "0"} | more
+        return Record(partition, offset, self._now_ms, organization, headers, b"\n".join(lines))

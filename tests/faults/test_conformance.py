@@ -1,0 +1,80 @@
+"""One log through the embedded folds, and as a copy through Kafka and Faust with 1, 2 and 4 workers: the same bytes."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.log import PARTITIONS, admin, copying, folded
+from ledger.log.documents import store
+from ledger.log.embedded import EmbeddedLog
+from ledger.log.kafka import KafkaLog
+from ledger.log.opening import open_log
+from ledger.settings import Settings
+from ledger.topics import EVENTS
+from streams.store import Store
+from streams.worker import Partition
+from tests.faults.house import House
+from tests.faults.mixture import DOCUMENTS, Mixture
+from tests.faults.proof import derived, difference, outcomes
+
+SEED = 7
+EVENTS_MADE = [5_000, pytest.param(200_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+"""The smaller one is folded by two workers alone."""
+
+
+def embedded(home: Path, events: int) -> EmbeddedLog:
+    """The mixture, recorded and folded."""
+    log = EmbeddedLog(home)
+    for digest, packed in DOCUMENTS.items():
+        store(log, digest, packed)
+    for record in Mixture(SEED).records(events):
+        log.insert(EVENTS, [record])
+    folds = Store(home)
+    for number in range(PARTITIONS):
+        partition = Partition(number, log, folds)
+        while partition.step():
+            pass
+    return log
+
+
+def copied(log: EmbeddedLog, settings: Settings) -> dict[str, int]:
+    """Copy it to where the settings say; the last offset of each partition."""
+    with_topics = open_log(settings)
+    assert isinstance(with_topics, KafkaLog)
+    admin.make_recorded(with_topics.cluster)
+    admin.take(with_topics.cluster)
+    held = dict.fromkeys(copying.PLACES, 0)
+    copying.copy(log, with_topics, held)
+    admin.settle(with_topics.cluster)
+    admin.apply(with_topics.cluster)
+    with_topics.close()
+    return {str(partition): end - 1 for partition, end in enumerate(log.ends(EVENTS))}
+
+
+@pytest.fixture
+def houses() -> Iterator[list[House]]:
+    made: list[House] = []
+    yield made
+    for house in made:
+        house.kill()
+
+
+@pytest.mark.parametrize("events", EVENTS_MADE)
+def test_the_same_log_gives_the_same_bytes(tmp_path: Path, kafka: str, houses: list[House], events: int) -> None:
+    log = embedded(tmp_path / "embedded", events)
+    told = derived(Settings(home=tmp_path / "embedded"))
+    words = Counter(outcomes(told))
+    assert {"counted", "duplicate", "conflict", "quarantined", "record"} <= words.keys(), words
+    assert {topic for topic, _ in told} == {"tally.entries", "tally.decisions", "tally.alerts"}
+    for workers in (2,) if events < 100_000 else (1, 2, 4):
+        house = House(tmp_path / str(workers), log=f"kafka://{kafka}/{uuid.uuid4()}", workers=workers)
+        houses.append(house)
+        positions = copied(log, house.settings)
+        house.start(*house.folds)
+        theirs = open_log(house.settings)
+        house.until(lambda: all(folded(theirs, int(one)) > end for one, end in positions.items()))  # noqa: B023
+        house.stop(*house.folds)
+        assert difference(derived(house.settings, positions), told) is None, f"seed {SEED}, {workers} workers"
