@@ -70,7 +70,7 @@ class Hosted:
         async for event in stream.noack().events():
             owner = self._owners.get(event.message.partition)
             if owner is not None:
-                await owner.queue.put((_record(event.message), event.ack))
+                await owner.offer(_record(event.message), event.ack)
 
     async def _seek(self, partition: int, offset: int) -> None:
         await self.app.consumer.seek(TP(self._events, partition), offset)
@@ -79,7 +79,8 @@ class Hosted:
         for tp in partitions[0]:
             if tp.topic == self._events and tp.partition not in self._owners:
                 owner = self._owners[tp.partition] = Owner(tp.partition, self._shared)
-                self._tasks[tp.partition] = asyncio.create_task(owner.run())
+                task = self._tasks[tp.partition] = asyncio.create_task(owner.run())
+                task.add_done_callback(self._ended)
         url = f"http://{HOST}:{self.app.conf.web_port}"
         announce(self._settings.home, self._name, url=url)
 
@@ -90,6 +91,11 @@ class Hosted:
         # When its recovery ends Faust clears the agents' queues while the fetcher is live, and would skip what was in
         # them; it starts the flow again itself.
         self.app.consumer.stop_flow()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A partition whose folding raised what nobody expected ends the worker: that is a defect of ours."""
+        if not task.cancelled() and (error := task.exception()):
+            self._crash = asyncio.ensure_future(self.app.crash(error))
 
     async def _leave(self, *_: Any, **__: Any) -> None:
         await self._release(list(self._owners))

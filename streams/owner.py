@@ -5,6 +5,7 @@ transaction, so whoever comes next finds all of a batch or none of it; memory ch
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
@@ -36,7 +37,7 @@ RECORDS, BYTES = 64, 1 << 20
 """The most that one transaction takes: more of either would keep heartbeats and other partitions waiting."""
 ABSORB = 50_000
 TICK_S, SEEK_S = 1.0, 2.0
-AGAIN_S, FENCED_S = 1.0, 5.0
+AGAIN_S, FENCED_S = 2.0, 5.0
 """When a partition is taken again: after a failure; after another one has taken it, which a rebalance then tells."""
 
 Acknowledge = Callable[[], None]
@@ -61,21 +62,29 @@ class Owner:
         self.reached = Reached(0, "")
         self.stopped: str | None = None
         """Why it does not go on, and is tried again and again; None while it does."""
-        self.queue: asyncio.Queue[Arrived] = asyncio.Queue(RECORDS)
+        self._holds = False
+        self._queue: asyncio.Queue[Arrived] = asyncio.Queue(RECORDS)
         self._sought = self._ticked = 0.0
         self._shared = shared
         self._cluster = shared.log.cluster
 
+    async def offer(self, record: Record, acknowledge: Acknowledge) -> None:
+        """A record of the partition has arrived. While it is not held, whatever arrives is passed over: it is asked
+        for again once it is, and other partitions need not wait behind it."""
+        if self._holds:
+            await self._queue.put((record, acknowledge))
+
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Until it is cancelled. Raises what is a defect of ours."""
         while True:
             wait_s = AGAIN_S
             try:
                 async with AsyncExitStack() as held:
+                    held.callback(self._let_go)
                     await self._hold(held)
             except ProducerFenced:
                 wait_s = FENCED_S
-            except (KafkaError, TallyError, OSError) as error:
+            except (KafkaError, TallyError, OSError, sqlite3.Error) as error:
                 if str(error) != self.stopped:
                     print(f"partition {self.number} is not folded, and tried again: {error}", flush=True)
                 self.stopped = str(error)
@@ -83,7 +92,7 @@ class Owner:
 
     def status(self) -> dict[str, Any]:
         """For who looks: the offset that comes next, and why it stands still where it does."""
-        return {"next_offset": self.reached.next_offset, "waiting": self.queue.qsize(), "stopped": self.stopped}
+        return {"next_offset": self.reached.next_offset, "waiting": self._queue.qsize(), "stopped": self.stopped}
 
     async def _hold(self, held: AsyncExitStack) -> None:
         producer = AIOKafkaProducer(
@@ -95,11 +104,11 @@ class Owner:
         cache = Cache(self._shared.folder, self.number, self._shared.rows_id)
         held.callback(cache.close)
         await self._load(cache)
-        reached = cache.state.reached(self.number)
-        if reached is not None:
-            await asyncio.to_thread(reached.resumed, self._shared.log, self.number)
-            self.reached = reached
+        self.reached = cache.state.reached(self.number) or Reached(0, "")
+        if self.reached.next_offset:
+            await asyncio.to_thread(self.reached.resumed, self._shared.log, self.number)
         rows = cache.state.rows(self.number)
+        self._holds = True
         await self._seek()
         self.stopped = None
         while True:
@@ -115,6 +124,11 @@ class Owner:
                     acknowledge()
             if not records:
                 await self._tick(rows)
+
+    def _let_go(self) -> None:
+        self._holds = False
+        while not self._queue.empty():  # whoever waits to put one more goes on
+            self._queue.get_nowait()
 
     async def _tick(self, rows: Rows) -> None:
         """Append a tick when something has fallen due. It comes back like any record."""
@@ -153,12 +167,12 @@ class Owner:
     async def _batch(self) -> list[Arrived]:
         """What has arrived, at most a transaction's worth; nothing after a while without."""
         try:
-            arrived = [await asyncio.wait_for(self.queue.get(), TICK_S / 4)]
+            arrived = [await asyncio.wait_for(self._queue.get(), TICK_S / 4)]
         except TimeoutError:
             return []
         size = len(arrived[0][0].value)
-        while len(arrived) < RECORDS and size < BYTES and not self.queue.empty():
-            arrived.append(self.queue.get_nowait())
+        while len(arrived) < RECORDS and size < BYTES and not self._queue.empty():
+            arrived.append(self._queue.get_nowait())
             size += len(arrived[-1][0].value)
         return arrived
 

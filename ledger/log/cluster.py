@@ -1,5 +1,6 @@
 """Where the log is a Kafka cluster's: what ``TALLY_LOG`` says, in the words of each client."""
 
+import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -11,6 +12,7 @@ FORM = "kafka://host:9092,host:9092/name, or kafka:// for the broker of this hom
 OPTIONS = ("security_protocol", "sasl_mechanism", "ssl_cafile", "ssl_certfile", "ssl_keyfile")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_SERVER = re.compile(r"(\[[0-9a-f:]+\]|[^:\[\]]+):\d{1,5}")
 
 
 class Cluster(NamedTuple):
@@ -81,8 +83,8 @@ def parsed(url: str, called: str = "TALLY_LOG") -> Cluster:
     it as ``called``. TallyError where it is none."""
     parts = urlsplit(url)
     who, _, hosts = parts.netloc.rpartition("@")
-    servers = tuple(host if ":" in host else f"{host}:9092" for host in hosts.split(",") if host)
-    if parts.scheme != "kafka" or not servers:
+    servers = tuple(host if ":" in host.rpartition("]")[2] else f"{host}:9092" for host in hosts.split(",") if host)
+    if parts.scheme != "kafka" or not servers or not all(_SERVER.fullmatch(server) for server in servers):
         raise TallyError(f"{called} is {url.replace(who, '…', 1) if who else url}: it has the form {FORM}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options.keys() - set(OPTIONS):

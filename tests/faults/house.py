@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,13 @@ class House:
         """What a part has printed, also before it died."""
         return self.settings.home.parent / f"{name}.said"
 
+    def folded(self) -> bool:
+        """Whether all that is on the log is folded."""
+        with closing(open_log(self.settings)) as log:
+            return _folded(log)
+
     def _settled(self, log: Log) -> bool:
-        if "streams" in self.running and [folded(log, one) for one in range(PARTITIONS)] != log.ends(EVENTS):
+        if "streams" in self.running and not _folded(log):
             return False
         try:
             client = self.client()
@@ -153,3 +159,7 @@ class House:
         except (ClickHouseError, WarehouseAway, OSError):  # it is being started again
             return False
         return True
+
+
+def _folded(log: Log) -> bool:
+    return [folded(log, one) for one in range(PARTITIONS)] == log.ends(EVENTS)

@@ -2,8 +2,11 @@
 
 import asyncio
 import ssl
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -12,6 +15,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
 
+from tests.faults.house import House
 from tests.kafka.cluster import kafka_jars
 from tests.kafka.secured import PASSWORD, USER, Secured, secured
 
@@ -94,3 +98,23 @@ def test_no_door_speaks_plainly(house: Secured, client: Any) -> None:
     for door in ("SASL", "TLS"):
         with pytest.raises((KafkaError, AioKafkaError)):
             client({"bootstrap_servers": house.doors[door], "security_protocol": "PLAINTEXT"})
+
+
+@pytest.mark.parametrize(("door", "who", "more"), [
+    ("SASL", "{user}:{password}@", "security_protocol=SASL_PLAINTEXT&sasl_mechanism=SCRAM-SHA-256"),
+    ("SASL_TLS", "{user}:{password}@", "sasl_mechanism=PLAIN&ssl_cafile={folder}/ca.pem"),
+    ("TLS", "", "security_protocol=SSL&ssl_cafile={folder}/ca.pem"),
+    ("MUTUAL", "", "security_protocol=SSL&ssl_cafile={folder}/ca.pem&ssl_certfile={folder}/client.pem"
+                   "&ssl_keyfile={folder}/client.key"),
+])  # fmt: skip
+def test_the_folds_work_behind_every_door(house: Secured, tmp_path: Path, door: str, who: str, more: str) -> None:
+    """Every client of ours is let in: kafka-python's, aiokafka's, and Faust's."""
+    said = {"user": USER, "password": quote(PASSWORD), "folder": house.folder}
+    url = f"kafka://{who}{house.doors[door]}/{uuid.uuid4()}?{more}".format(**said)
+    home = House(tmp_path / "home", log=url)
+    try:
+        home.start("streams")
+        home.ask("budget", "set", "--scope", "team=x", "--limit", "1", "--window", "1h", "--reason", "a test")
+        home.until(home.folded)
+    finally:
+        home.kill()

@@ -1,0 +1,59 @@
+"""`tally topics apply`: what lacks is made, what differs is told, and nothing is altered."""
+
+import json
+import uuid
+
+import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
+
+from ledger.log.admin import apply, wanted
+from ledger.log.cluster import Cluster, parsed
+from ledger.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, ROWS, TOPICS
+from tests.tally.conftest import tally
+
+
+@pytest.fixture
+def cluster(kafka: str) -> Cluster:
+    return parsed(f"kafka://{kafka}/{uuid.uuid4()}")
+
+
+def test_what_a_topic_is_to_be_follows_from_the_list() -> None:
+    cluster = parsed("kafka://one/ours")
+    events, rows, rejected = (wanted(cluster, topic, 3) for topic in (EVENTS, ROWS, REJECTED))
+    assert (events.name, events.partitions) == ("ours.events", 16)
+    assert events.configs["retention.ms"] == "-1" and events.configs["message.timestamp.type"] == "LogAppendTime"
+    assert rejected.configs["retention.ms"] == str(30 * 86_400_000)
+    assert rows.configs["cleanup.policy"] == "compact" and "retention.ms" not in rows.configs
+    assert wanted(cluster, ENTRIES, 3).configs["message.timestamp.type"] == "CreateTime"
+    assert wanted(cluster, DOCUMENTS, 3).partitions == 1
+    assert {brokers: wanted(cluster, EVENTS, brokers).configs["min.insync.replicas"] for brokers in (1, 2, 3, 9)} == {
+        1: "1", 2: "1", 3: "2", 9: "2",
+    }  # fmt: skip
+
+
+def test_topics_are_made_once(cluster: Cluster) -> None:
+    assert {one.topic for one in apply(cluster)} == {cluster.topic(topic.name) for topic in (*TOPICS, ROWS)}
+    assert apply(cluster) == []
+
+
+def test_what_differs_is_told_and_left(cluster: Cluster, kafka: str) -> None:
+    name = cluster.topic(ALERTS.name)
+    with KafkaAdminClient(bootstrap_servers=kafka) as admin:
+        admin.create_topics([NewTopic(name, 4, 1, topic_configs={"retention.ms": "1000"})])
+        resource = ConfigResource(ConfigResourceType.TOPIC, name)
+        for _ in range(2):
+            told = {(one.topic, one.setting): one.found for one in apply(cluster) if one.found is not None}
+            assert told[name, "partitions"] == "4" and told[name, "retention.ms"] == "1000"
+            assert {topic for topic, _ in told} == {name}
+        kept = admin.describe_configs([resource], config_filter="all")["topic"][name]
+    assert kept["retention.ms"]["value"] == "1000"
+
+
+def test_the_command_tells_both(cluster: Cluster, kafka: str) -> None:
+    url = f"kafka://{kafka}/{cluster.name}"
+    assert len(json.loads(tally("topics", "apply", "--json", TALLY_LOG=url).stdout)["made"]) == 7
+    with KafkaAdminClient(bootstrap_servers=kafka) as admin:
+        resource = ConfigResource(ConfigResourceType.TOPIC, cluster.topic(EVENTS.name), {"retention.ms": "5"})
+        admin.alter_configs([resource])
+    done = tally("topics", "apply", TALLY_LOG=url)
+    assert done.returncode == 1 and "retention.ms is 5, and should be -1" in done.stdout
