@@ -5,12 +5,20 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ingest.batch import Envelope
+from ingest.door import Door, Entered, door
+from ingest.refusal import Refused
+from ledger.log.opening import open_log
+from ledger.topics import EVENTS
 from streams.distributed import SESSION_S
 from tests.faults.conftest import Build
+from tests.faults.input import history
 from tests.faults.proof import prove
 from tests.faults.test_kills import live
 from tests.kafka.cluster import Cluster, kafka_jars
@@ -147,3 +155,34 @@ def test_two_sinks_and_a_warehouse_that_stands_still(tmp_path: Path, build: Buil
     warehouse.send_signal(signal.SIGCONT)
     assert other.poll() is None
     assert prove(house)["events"]["counted"] == counted
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_producers_that_repeat_and_reorder(tmp_path: Path, build: Build, log: str, seed: int) -> None:
+    """Each of three sends all events in an order of its own, and one in four records again, as after a timeout."""
+    house = build(log, 2)
+    entrance = door(house.settings.home, "acme")
+    file, different = history(tmp_path / "calls.ndjson", 1)
+    lines = [entered.line for raw in file.read_bytes().split(b"\n") if (entered := _entered(entrance, raw))]
+
+    def produce(number: int) -> None:
+        chance = random.Random(seed * 10 + number)
+        mine = chance.sample(lines, len(lines))
+        with closing(open_log(house.settings)) as theirs:
+            for start in range(0, len(mine), 50):
+                draft = Envelope("acme", "test", "test").draft(b"\n".join(mine[start : start + 50]))
+                for _ in range(1 + (chance.random() < 0.25)):
+                    theirs.append(EVENTS, [draft])
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(produce, range(3)))
+    report = prove(house)
+    assert report["events"]["counted"] + report["events"]["quarantined"] == different, f"seed {seed}"
+
+
+def _entered(entrance: Door, raw: bytes) -> Entered | None:
+    try:
+        return entrance.enter(raw)
+    except Refused:
+        return None
