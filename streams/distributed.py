@@ -32,7 +32,7 @@ HOST = "127.0.0.1"
 
 def run(settings: Settings, log: Log) -> None:
     """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them. While
-    the log cannot be reached, wait and try again."""
+    the log cannot be reached, wait and try again. TallyError where its topics lack."""
     assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
     with one_of_several(settings.home, PART) as name:
         hosted = Hosted(settings, log, name, _rows_id(log.cluster))
@@ -73,7 +73,8 @@ class Hosted:
                 await owner.offer(_record(event.message), event.ack)
 
     async def _seek(self, partition: int, offset: int) -> None:
-        await self.app.consumer.seek(TP(self._events, partition), offset)
+        # Not `seek`: that one reaches into the consumer from another thread than its own, and may crash it.
+        await self.app.consumer.seek_wait({TP(self._events, partition): offset})
 
     async def _given(self, _: Any, /, *partitions: Any, **__: Any) -> None:
         for tp in partitions[0]:

@@ -7,7 +7,7 @@ transaction, so whoever comes next finds all of a batch or none of it; memory ch
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,8 @@ from streams.state import Change, Reached
 
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002  # it sleeps so long where one transaction follows another
 
+FAR = 1_000
+"""Beyond so many repeats it is quicker to seek."""
 RECORDS, BYTES = 64, 1 << 20
 """The most that one transaction takes: more of either would keep heartbeats and other partitions waiting."""
 ABSORB = 50_000
@@ -62,16 +64,16 @@ class Owner:
         self.reached = Reached(0, "")
         self.stopped: str | None = None
         """Why it does not go on, and is tried again and again; None while it does."""
-        self._holds = False
+        self._takes = True
         self._queue: asyncio.Queue[Arrived] = asyncio.Queue(RECORDS)
         self._sought = self._ticked = 0.0
         self._shared = shared
         self._cluster = shared.log.cluster
 
     async def offer(self, record: Record, acknowledge: Acknowledge) -> None:
-        """A record of the partition has arrived. While it is not held, whatever arrives is passed over: it is asked
-        for again once it is, and other partitions need not wait behind it."""
-        if self._holds:
+        """A record of the partition has arrived. Where the partition cannot go on it is passed over, so that others
+        need not wait behind it, and asked for again later."""
+        if self._takes:
             await self._queue.put((record, acknowledge))
 
     async def run(self) -> None:
@@ -108,8 +110,9 @@ class Owner:
         if self.reached.next_offset:
             await asyncio.to_thread(self.reached.resumed, self._shared.log, self.number)
         rows = cache.state.rows(self.number)
-        self._holds = True
-        await self._seek()
+        if not self._takes:
+            self._takes = True
+            await self._seek()
         self.stopped = None
         while True:
             arrived = await self._batch()
@@ -126,7 +129,7 @@ class Owner:
                 await self._tick(rows)
 
     def _let_go(self) -> None:
-        self._holds = False
+        self._takes = False
         while not self._queue.empty():  # whoever waits to put one more goes on
             self._queue.get_nowait()
 
@@ -146,8 +149,8 @@ class Owner:
             **self._cluster.aio(), isolation_level="read_committed", enable_auto_commit=False,
             auto_offset_reset="earliest", max_partition_fetch_bytes=4 << 20,
         )  # fmt: skip
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([at])
             end = (await consumer.end_offsets([at]))[at]
             if cache.absorbed > end:
@@ -176,20 +179,22 @@ class Owner:
             size += len(arrived[-1][0].value)
         return arrived
 
-    async def _following(self, arrived: Iterable[Arrived]) -> list[Record]:
+    async def _following(self, arrived: Sequence[Arrived]) -> list[Record]:
         """Those that come next. Some may be repeats, and after a seek some may be left of what was read before it;
-        where others never come, the log is asked whether it has them."""
+        where those that come next do not, they are sought, if the log has them."""
         records: list[Record] = []
         expected = self.reached.next_offset
-        beyond = False
+        elsewhere = False
         for record, _ in arrived:
             if record.offset == expected:
                 records.append(record)
                 expected += 1
-            beyond = beyond or record.offset > expected
-        if beyond and not records and time.monotonic() > self._sought + SEEK_S:
-            await asyncio.to_thread(self._shared.log.read, EVENTS, self.number, expected, 1)
-            await self._seek()
+            elsewhere = elsewhere or record.offset > expected or record.offset < expected - FAR
+        if (elsewhere or not arrived) and not records and time.monotonic() > self._sought + SEEK_S:
+            # Also where nothing arrives: Faust may have dropped, in a rebalance, the last that there was.
+            self._sought = time.monotonic()
+            if await asyncio.to_thread(self._shared.log.read, EVENTS, self.number, expected, 1):
+                await self._seek()
         return records
 
     async def _seek(self) -> None:

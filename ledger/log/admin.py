@@ -114,9 +114,12 @@ def settle(cluster: Cluster) -> None:
 
 
 def topic_id(cluster: Cluster, topic: Topic) -> str:
-    """What tells a topic from another one that had its name before."""
+    """What tells a topic from another one that had its name before. TallyError where there is none."""
+    name = cluster.topic(topic.name)
     with _admin(cluster) as admin:
-        (found,) = admin.describe_topics([cluster.topic(topic.name)])
+        (found,) = admin.describe_topics([name])
+    if found["error_code"]:
+        raise TallyError(f"{cluster} has no topic {name}: `tally topics apply` makes what lacks")
     return str(found["topic_id"])
 
 

@@ -19,7 +19,7 @@ from ledger.log import READ_BYTES
 from ledger.log.cluster import Cluster
 from ledger.log.reader import Reader
 from ledger.log.record import MAX_RECORD, Draft, Record, checked
-from ledger.topics import Topic
+from ledger.topics import EVENTS, Topic
 
 DELIVERY_S = 150
 """Longer than the client's own ``delivery_timeout_ms`` of 120 s: this ends a future that its defect leaves open."""
@@ -146,7 +146,9 @@ class KafkaLog:
     @contextmanager
     def _reading(self, doing: str) -> Iterator[Reader]:
         with self._lock, self._answering(doing):
-            self._reader = self._reader or Reader(self.cluster)
+            if self._reader is None:
+                self._reader = Reader(self.cluster)
+                self._reader.check(self.cluster.topic(EVENTS.name))
             yield self._reader
 
     @contextmanager

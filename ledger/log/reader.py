@@ -9,6 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError
 
+from ledger.errors import TallyError
 from ledger.log.cluster import Cluster
 
 FETCH_BYTES = 256 << 10
@@ -42,6 +43,11 @@ class Reader:
         self._held: dict[TopicPartition, Held] = {}
         self._assigned: TopicPartition | None = None
         self._ends: dict[TopicPartition, int] = {}
+
+    def check(self, topic: str) -> None:
+        """TallyError where the cluster has no such topic: a question about it would be without an answer for long."""
+        if not self._consumer.partitions_for_topic(topic):
+            raise TallyError(f"the cluster has no topic {topic}: `tally topics apply` makes what lacks")
 
     def take(self, at: TopicPartition, offset: int, max_bytes: int) -> list[ConsumerRecord]:
         """Records from this offset on: at least one where there is one, then up to the bytes."""

@@ -45,6 +45,7 @@ def stopped(house: House) -> dict[int, str]:
     return told
 
 
+@pytest.mark.long
 def test_a_partition_that_cannot_go_on_says_why_and_holds_up_no_other(tmp_path: Path, build: Build, kafka: str) -> None:
     """Its cache cannot be opened, as on a disk that fails; once it can, it goes on."""
     name = str(uuid.uuid4())

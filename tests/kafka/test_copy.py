@@ -283,6 +283,7 @@ def facts(*arguments: str, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_home_moves_to_kafka_and_keeps_its_warehouse(tmp_path: Path, url: str) -> None:
     """As the help of the command says it, by the commands."""

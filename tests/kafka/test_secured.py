@@ -21,6 +21,15 @@ from tests.kafka.secured import PASSWORD, USER, Secured, secured
 
 TOPIC = "behind-doors"
 DOORS = ["SASL", "SASL_TLS", "TLS", "MUTUAL"]
+WHO, TRUST = "{user}:{password}@", "ssl_cafile={folder}/ca.pem"
+OURS = "ssl_certfile={folder}/client.pem&ssl_keyfile={folder}/client.key"
+WAYS = {
+    "SASL_TLS": (WHO, f"sasl_mechanism=PLAIN&{TRUST}"),
+    "SASL": (WHO, "security_protocol=SASL_PLAINTEXT&sasl_mechanism=SCRAM-SHA-256"),
+    "TLS": ("", f"security_protocol=SSL&{TRUST}"),
+    "MUTUAL": ("", f"security_protocol=SSL&{TRUST}&{OURS}"),
+}
+"""Who comes to each door, and what TALLY_LOG says besides."""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +94,7 @@ CASES = [(door, mechanism) for door in DOORS for mechanism in ["PLAIN", "SCRAM-S
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", [by_kafka_python, by_aiokafka])
 @pytest.mark.parametrize(("door", "mechanism"), CASES)
 def test_a_door_lets_in_whom_it_should_and_nobody_else(house: Secured, door: str, mechanism: str, client: Any) -> None:
@@ -93,6 +103,7 @@ def test_a_door_lets_in_whom_it_should_and_nobody_else(house: Secured, door: str
         client(settings(house, door, mechanism, right=False))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", [by_kafka_python, by_aiokafka])
 def test_no_door_speaks_plainly(house: Secured, client: Any) -> None:
     for door in ("SASL", "TLS"):
@@ -100,15 +111,12 @@ def test_no_door_speaks_plainly(house: Secured, client: Any) -> None:
             client({"bootstrap_servers": house.doors[door], "security_protocol": "PLAINTEXT"})
 
 
-@pytest.mark.parametrize(("door", "who", "more"), [
-    ("SASL", "{user}:{password}@", "security_protocol=SASL_PLAINTEXT&sasl_mechanism=SCRAM-SHA-256"),
-    ("SASL_TLS", "{user}:{password}@", "sasl_mechanism=PLAIN&ssl_cafile={folder}/ca.pem"),
-    ("TLS", "", "security_protocol=SSL&ssl_cafile={folder}/ca.pem"),
-    ("MUTUAL", "", "security_protocol=SSL&ssl_cafile={folder}/ca.pem&ssl_certfile={folder}/client.pem"
-                   "&ssl_keyfile={folder}/client.key"),
-])  # fmt: skip
-def test_the_folds_work_behind_every_door(house: Secured, tmp_path: Path, door: str, who: str, more: str) -> None:
+@pytest.mark.parametrize(
+    "door", ["SASL_TLS", *(pytest.param(one, marks=pytest.mark.long) for one in DOORS if one != "SASL_TLS")]
+)
+def test_the_folds_work_behind_every_door(house: Secured, tmp_path: Path, door: str) -> None:
     """Every client of ours is let in: kafka-python's, aiokafka's, and Faust's."""
+    who, more = WAYS[door]
     said = {"user": USER, "password": quote(PASSWORD), "folder": house.folder}
     url = f"kafka://{who}{house.doors[door]}/{uuid.uuid4()}?{more}".format(**said)
     home = House(tmp_path / "home", log=url)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from kafka import KafkaConsumer, TopicPartition
@@ -42,6 +43,7 @@ def read(cluster: Cluster) -> list[str]:
         return found
 
 
+@pytest.mark.long
 def test_a_write_needs_two_of_three(three: Cluster) -> None:
     with KafkaAdminClient(bootstrap_servers=three.bootstrap.split(",")) as admin:
         admin.create_topics([NewTopic(TOPIC, 1, -1)])  # as many copies as the cluster's default says

@@ -163,6 +163,7 @@ def test_who_joined_does_not_wait_for_ever(
             joined.check()
 
 
+@pytest.mark.long
 def test_the_own_broker_comes_back_and_the_folds_go_on(settings: Settings, fake: Fake) -> None:
     kafka_jars()
     own = Settings(home=settings.home, log="kafka://")
