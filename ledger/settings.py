@@ -1,5 +1,6 @@
 """Settings: environment variables named ``TALLY_…``, with one default each."""
 
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from pydantic import Field
@@ -27,6 +28,10 @@ class Settings(BaseSettings):
     )
     streams_port: int = Field(
         default=0, ge=0, le=65535, description="port of a worker's status on Kafka; 0 is any free one"
+    )
+    bind: IPv4Address = Field(
+        default=IPv4Address("127.0.0.1"),
+        description="where the dashboards listen; 0.0.0.0 is every address of the machine, and there is no login",
     )
     dashboards_port: int = Field(default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one")
     metrics_port: int = Field(

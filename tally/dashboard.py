@@ -1,13 +1,15 @@
-"""Streamlit in this process, on loopback, announced when it truly answers."""
+"""Streamlit in this process, on loopback or where TALLY_BIND says, announced when it truly answers."""
 
 import threading
 import time
 import urllib.request
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from ledger.home import announce, only_one
 from ledger.settings import Settings
-from tally.ports import HOST, free_port
+from tally.output import err
+from tally.ports import free_port, reached_at
 
 PART = "dashboards"
 APP = Path(__file__).parents[1] / "dashboards" / "app.py"
@@ -17,20 +19,22 @@ _ASK_S = 0.1
 def serve(settings: Settings) -> None:
     """Serve the pages until SIGTERM or SIGINT. TallyError where port or home is taken."""
     with only_one(settings.home, PART):
-        port = free_port(settings.dashboards_port, PART, "TALLY_DASHBOARDS_PORT")
-        url = f"http://{HOST}:{port}"
+        port = free_port(settings.dashboards_port, PART, "TALLY_DASHBOARDS_PORT", settings.bind)
+        url = f"http://{reached_at(settings.bind)}:{port}"
+        if not settings.bind.is_loopback:
+            err.print(f"[yellow]TALLY_BIND {settings.bind}: who reaches it sees every figure; there is no login[/]")
         threading.Thread(target=_announce, args=(settings, url), daemon=True).start()
-        _streamlit(port)
+        _streamlit(settings.bind, port)
 
 
-def _streamlit(port: int) -> None:
+def _streamlit(bind: IPv4Address, port: int) -> None:
     from streamlit.web import bootstrap
 
     from dashboards.theme import OPTIONS
 
     options = {name.replace(".", "_"): value for name, value in OPTIONS.items()} | {
         "server_headless": True,
-        "server_address": HOST,
+        "server_address": str(bind),
         "server_port": port,
         "server_fileWatcherType": "none",
         "global_developmentMode": False,

@@ -14,7 +14,7 @@ from ledger.settings import Settings
 from tally.measuring import Measured, Sample
 from tally.metrics import METRICS
 from tally.opening import opened
-from tally.ports import HOST, free_port
+from tally.ports import free_port, reached_at
 
 PART = "metrics"
 FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
@@ -28,9 +28,9 @@ def serve(settings: Settings, port: int) -> None:
             signal.signal(number, lambda *_: stopping.set())
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Exposed(Measured(settings, log)))
-        taken = free_port(port, PART, "TALLY_METRICS_PORT")
-        server, _ = start_http_server(taken, HOST, registry)
-        announce(settings.home, PART, url=f"http://{HOST}:{taken}/metrics")
+        taken = free_port(port, PART, "TALLY_METRICS_PORT", settings.bind)
+        server, _ = start_http_server(taken, str(settings.bind), registry)
+        announce(settings.home, PART, url=f"http://{reached_at(settings.bind)}:{taken}/metrics")
         stopping.wait()
         server.shutdown()
 

@@ -32,8 +32,8 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
             make_home(settings)
             stack.enter_context(only_one(settings.home, PRODUCT))
             # Said now, not when all else has started.
-            free_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT")
-            free_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT")
+            free_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT", settings.bind)
+            free_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT", settings.bind)
 
             def start(part: Part) -> None:
                 with _timed(f"starting the {part.called}", f"{part.called} ready"):
