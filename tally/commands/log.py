@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -108,6 +109,37 @@ def events(
                     at[number] = line.record.offset + 1
                     typer.echo(line.json() if as_json else line.text())
             time.sleep(FOLLOW_S)
+
+
+@app.command(no_args_is_help=True)
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the copy goes: a new folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy the embedded log and the secrets of the home, while everything runs.
+
+    The copy is a home: TALLY_HOME=FOLDER tally verify derives everything from it again, and proves it. It holds the
+    keys of the pseudonyms (secrets.json), so keep it like a password.
+
+    Example: tally log backup /backups/2026-11-25
+
+    Exit codes: 0 copied, 2 the folder holds something, or there is no embedded log."""
+    from ledger.log.backup import back_up
+    from tally.opening import opened, settings
+    from tally.output import size
+
+    chosen = settings()
+    if chosen.log is not None:
+        from ledger.log.cluster import cluster_of
+
+        where = cluster_of(chosen)
+        raise TallyError(f"the log is at {where}, whose replicas keep it: docs/operations.md says how to copy it")
+    with opened(chosen):
+        records, held = back_up(chosen.home, folder)
+    if as_json:
+        tell({"folder": str(folder.resolve()), "records": records, "bytes": held})
+    else:
+        out.print(f"{folder}: {records:,} records of tally.events, {size(held)}", markup=False)
 
 
 def _topic(name: str) -> Topic:

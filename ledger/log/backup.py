@@ -1,0 +1,43 @@
+"""A copy of the embedded log, taken while others append."""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from ledger.errors import TallyError
+from ledger.log import sqlite
+from ledger.topics import EVENTS
+
+
+def back_up(home: Path, folder: Path) -> tuple[int, int]:
+    """Copy what is recorded, as it stands at one moment, and the home's secrets: the folder is a home then, from which
+    everything else is derived again. Records of ``tally.events`` and bytes of the copy.
+
+    The folder appears whole or not at all. TallyError where it holds something, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TallyError(f"{folder} is there already: name a new folder, a backup overwrites nothing")
+    new = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.new")
+    try:
+        (new / "log").mkdir(parents=True)
+        records = _copied(home / "log" / "recorded.db", new / "log" / "recorded.db")
+        if (home / "secrets.json").exists():  # after the records: no key that one of them needs is missing
+            shutil.copy(home / "secrets.json", new)  # with its mode
+        new.rename(folder)
+    except (OSError, sqlite3.Error) as error:
+        raise TallyError(f"cannot back up {home} to {folder}: {error}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return records, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _copied(path: Path, copy: Path) -> int:
+    with closing(sqlite.open_file(path, writes=False)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)  # in one step, which is one moment of a log in WAL mode
+        target.execute("PRAGMA journal_mode=DELETE")  # one file, without another beside it
+        (found,) = target.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise TallyError(f"{path} is damaged, and so would be a copy of it ({found}): restore it from an older one")
+        return sum(sqlite.last(target, EVENTS, number)[0] + 1 for number in range(EVENTS.partitions))
