@@ -41,7 +41,7 @@ format: $(BIN)/.dev ## put the style right
 	@$(BIN)/ruff format --quiet $(CODE)
 
 bench: $(BIN)/.dev ## every figure of docs/benchmarks.md
-	@for program in folds sink path latency; do $(BIN)/python -m benchmarks.$$program; done
+	@for program in folds sink path latency size; do $(BIN)/python -m benchmarks.$$program; done
 
 lock: $(BIN)/.platform ## resolve the requirements anew
 	@$(COMPILE) --group build --no-emit-package tallystick pyproject.toml -o requirements/platform.txt
