@@ -4,10 +4,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format bench lock clean distclean
+.PHONY: help setup demo demo-kafka test test-long lint format bench lock clean distclean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?=
+KAFKA_HOME := $(or $(TALLY_HOME),$(CURDIR)/.tally-kafka)
 export TALLY_HOME := $(or $(TALLY_HOME),$(CURDIR)/.tally)
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
@@ -21,6 +22,9 @@ setup: $(BIN)/.platform ## the environment in .venv, with the command tally
 
 demo: $(BIN)/.platform ## a realistic organization that lives, on loopback; Ctrl-C ends it, its data stays
 	@exec $(BIN)/tally demo
+
+demo-kafka: $(BIN)/.platform ## the same on an Apache Kafka of its own, in a home of its own (.tally-kafka)
+	@TALLY_HOME="$(KAFKA_HOME)" TALLY_LOG=kafka:// exec $(BIN)/tally demo
 
 test: $(BIN)/.dev lint ## everything that fits a quarter of an hour
 	@tools/chromium
@@ -49,8 +53,9 @@ lock: $(BIN)/.platform ## resolve the requirements anew
 	@echo uv | $(COMPILE) - -o requirements/uv.txt
 	@$(BIN)/python tools/kafka-lock > .kafka.lock && mv .kafka.lock ledger/log/kafka.lock
 
-clean: ## forget the data folder (.tally, or what TALLY_HOME names)
+clean: ## forget the data folders (.tally and .tally-kafka, or what TALLY_HOME names)
 	@tools/clean "$(TALLY_HOME)"
+	@[ ! -d "$(KAFKA_HOME)" ] || tools/clean "$(KAFKA_HOME)"
 
 distclean: clean ## forget the environment too
 	@rm -rf .venv
