@@ -44,7 +44,7 @@ class Hosted:
     """A Faust app and the partitions that it was given, announced under this name."""
 
     def __init__(self, settings: Settings, log: KafkaLog, name: str, rows_id: str) -> None:
-        self.app = _app(log.cluster, settings.streams_port)
+        self.app = _app(log.cluster, settings.streams_port, _folder(settings, log.cluster))
         self._settings, self._name = settings, name
         self._events = log.cluster.topic(EVENTS.name)
         self._shared = Shared(log, documents(log), _folder(settings, log.cluster), rows_id, self._seek)
@@ -119,7 +119,7 @@ def _rows_id(cluster: Cluster) -> str:
             time.sleep(AGAIN_S)
 
 
-def _app(cluster: Cluster, port: int) -> faust.App:
+def _app(cluster: Cluster, port: int, folder: Path) -> faust.App:
     return faust.App(
         f"{cluster.name}-folds",
         broker=[f"kafka://{server}" for server in cluster.servers],
@@ -130,6 +130,7 @@ def _app(cluster: Cluster, port: int) -> faust.App:
         stream_wait_empty=False,  # unacknowledged records would hang a revocation
         topic_disable_leader=True, topic_allow_declare=False,
         key_serializer="raw", value_serializer="raw", store="memory://",
+        datadir=folder / "faust",  # else it makes one where it was started, which may be nobody's to write
         web_host=HOST, web_bind=HOST, web_port=port or _free_port(),
     )  # fmt: skip
 
