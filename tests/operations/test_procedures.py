@@ -1,0 +1,227 @@
+"""The procedures of docs/operations.md, run as they stand, in a home that has something to lose."""
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from ledger.log.broker import free_port
+from tally.commands import app
+from tests.faults.input import history
+from tests.kafka.cluster import kafka_jars
+from tests.kafka.secured import PASSWORD, USER, secured
+from tests.tally.conftest import ROOT, home_environment
+
+PAGE = ROOT / "docs" / "operations.md"
+BLOCK = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+QUICK = {"backup", "restore"}
+KAFKA = {"backup-kafka", "grow", "workers", "machines", "stopped", "doors"}
+TIMEOUT_S = 550
+pytestmark = pytest.mark.timeout(600)
+
+
+class Procedure(NamedTuple):
+    name: str
+    needs: str | None
+    lines: list[str]
+
+
+def procedures() -> list[Procedure]:
+    found: dict[str, Procedure] = {}
+    for kind, said, body in BLOCK.findall(PAGE.read_text()):
+        if kind != "sh" or said.startswith("untested: "):
+            continue
+        name = re.match(r"procedure=([\w-]+)", said)
+        assert name, f"a block of commands names no procedure: {body}"
+        needs = re.search(r'needs="([\w ]+)"', said)
+        procedure = found.setdefault(name[1], Procedure(name[1], needs[1] if needs else None, []))
+        procedure.lines.extend(body.splitlines())
+    return list(found.values())
+
+
+def script(lines: list[str]) -> str:
+    """One shell for a whole procedure, which ends at the first line that exits otherwise than the page says."""
+    said = ["set -uo pipefail", "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]  # else who runs on holds our pipes
+    for line in lines:
+        command, _, wanted = line.partition(" # exits ")
+        said.append(command)
+        told = f'echo "$ {command.replace(chr(34), chr(39)).replace("$", "")} exited $code" >&2'
+        if not command.endswith(" &"):
+            said.append(f"code=$?; [ $code = {wanted or 0} ] || {{ {told}; exit 99; }}")
+    return "\n".join(said)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a home of two days, a backup of the first, and both days' files."""
+    folder = tmp_path_factory.mktemp("before")
+    monday, _ = history(folder / "history.ndjson", 2)
+    said = monday.read_text().splitlines()
+    days = {"monday": said[:300], "tuesday": said[300:600]}
+    for name, lines in days.items():
+        (folder / f"{name}.ndjson").write_text("\n".join(_with_person(line) for line in lines))
+    monday.unlink()
+    shell = Shell(folder)
+    shell.run("tally import monday.ndjson", "tally log backup backups/monday", "tally import tuesday.ndjson")
+    shell.run("tally verify")
+    return folder
+
+
+def _with_person(line: str) -> str:
+    """Names a person, whose pseudonym hangs on the home's keys."""
+    event = json.loads(line)
+    if "inference" in event["type"]:
+        event["data"]["user"] = "ann"
+    return json.dumps(event)
+
+
+class Shell:
+    """A folder in which commands run as an operator's, with `tally` at hand."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self._bin = folder.parent / f"{folder.name}-bin"
+        self._bin.mkdir(exist_ok=True)
+        command = self._bin / "tally"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m tally "$@"\n')
+        command.chmod(0o755)
+        ours = home_environment(environment | {"PATH": f"{self._bin}{os.pathsep}{os.environ['PATH']}"})
+        self.environment = {key: value for key, value in ours.items() if key not in ("TALLY_HOME", "TALLY_LOG")}
+
+    def run(self, *lines: str, **more: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", script(list(lines))], cwd=self.folder, env=self.environment | more, capture_output=True,
+            text=True, timeout=TIMEOUT_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def tally(self, *arguments: str, **more: str) -> Any:
+        return json.loads(self.run(f"tally {' '.join(arguments)} --json", **more))
+
+
+@pytest.fixture
+def shell(before: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
+    folder = tmp_path / "there"
+    shutil.copytree(before, folder, symlinks=True)  # the warehouse has some
+    name = request.getfixturevalue("procedure").name
+    environment = {"NAME": str(uuid.uuid4()), "PORT": str(free_port())}
+    if name == "doors":
+        (tmp_path / "secured").mkdir()
+        with secured(tmp_path / "secured", kafka_jars()) as house:
+            more = {"BROKERS": house.doors["SASL_TLS"], "CA": str(house.folder / "ca.pem")}
+            who = {"USER_NAME": USER, "PASSWORD": PASSWORD.replace(" ", "%20")}
+            yield Shell(folder, **environment, **more, **who)
+        return
+    if name in KAFKA:
+        environment["BROKERS"] = request.getfixturevalue("kafka")
+    yield Shell(folder, **environment)
+
+
+def _cut(shell: Shell) -> None:
+    """What a restore from an older copy leaves, or a file system that lost its last days."""
+    for path in (shell.folder / ".tally" / "log").glob("recorded.db*"):
+        path.unlink()
+    shutil.copy(shell.folder / "backups" / "monday" / "log" / "recorded.db", shell.folder / ".tally" / "log")
+
+
+def _other_folds(shell: Shell) -> None:
+    with sqlite3.connect(shell.folder / ".tally" / "log" / "derived.db") as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def _another_log(shell: Shell) -> None:
+    """The home goes to a log on Kafka that is no copy of its own: its warehouse holds nothing of that."""
+    shutil.rmtree(shell.folder / ".tally" / "warehouse")
+    shutil.rmtree(shell.folder / ".tally" / "consumers")
+
+
+def _on_kafka(shell: Shell) -> None:
+    _another_log(shell)
+    shell.run("tally import monday.ndjson", TALLY_LOG=_log(shell))
+
+
+def _made_anew(shell: Shell) -> None:
+    """The topic of events goes, and one of the same name takes less."""
+    from kafka.admin import KafkaAdminClient
+
+    _on_kafka(shell)
+    with KafkaAdminClient(bootstrap_servers=shell.environment["BROKERS"]) as admin:
+        admin.delete_topics([f"{shell.environment['NAME']}.events"])
+    shell.run("until tally topics apply; do sleep 1; done", TALLY_LOG=_log(shell))
+
+
+def _log(shell: Shell) -> str:
+    return f"kafka://{shell.environment['BROKERS']}/{shell.environment['NAME']}"
+
+
+HARM: dict[str, Callable[[Shell], None]] = {
+    "cut": _cut, "cut-warehouse": _cut, "refold": _other_folds, "backup-kafka": _on_kafka,
+    "stopped": _made_anew, "workers": _another_log, "doors": _another_log,
+}  # fmt: skip
+WHOLE = {"restore", "cut", "upgrade", "refold", "rebuild", "lose-derived", "lose-warehouse", "lose-secrets", "backup"}
+"""After which a home holds both days."""
+
+
+def marked(one: Procedure) -> Any:
+    return pytest.param(one, id=one.name, marks=() if one.name in QUICK else pytest.mark.long)
+
+
+@pytest.mark.parametrize("procedure", [marked(one) for one in procedures()])
+def test_a_procedure_does_what_the_page_says(procedure: Procedure, shell: Shell, before: Path) -> None:
+    if procedure.needs and CliRunner().invoke(app, [*procedure.needs.split(), "--help"]).exit_code != 0:
+        return  # this version lacks the command
+    HARM.get(procedure.name, lambda shell: None)(shell)
+    told = shell.run(*procedure.lines)
+    if procedure.name == "stopped":
+        assert "no longer holds that record as it was" in told
+    elif procedure.name in WHOLE:
+        report, first = _verified(shell.folder), _verified(before)
+        assert report["difference"] is None and report["behind"] == 0
+        assert report["events"]["counted"] == first["events"]["counted"] > 500
+        if procedure.name not in QUICK:
+            again = shell.tally("import", "monday.ndjson", "tuesday.ndjson")
+            conflicts = first["events"]["conflict"]
+            assert (again["counted"], again["conflict"]) == (0, conflicts), "all is there, under the same pseudonyms"
+    elif procedure.name == "machines":
+        again = shell.tally("import", "monday.ndjson", TALLY_LOG=_log(shell), TALLY_HOME="second")
+        assert (again["counted"], again["conflict"]) == (0, 0)
+
+
+def _verified(folder: Path) -> Any:
+    """What verify said last in this folder's home."""
+    return json.loads((folder / ".tally" / "consumers" / "verify.json").read_text())
+
+
+def test_every_procedure_that_the_tests_treat_apart_is_there() -> None:
+    names = {one.name for one in procedures()}
+    assert names >= QUICK | KAFKA | HARM.keys() | WHOLE
+
+
+def test_the_words_of_a_failure_are_those_of_the_product() -> None:
+    code = " ".join(
+        re.sub(r'"\s*\n\s*f?"', "", path.read_text())
+        for folder in ("ledger", "streams", "warehouse", "audit", "tally")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    )
+    table = PAGE.read_text().split("| it says |")[1].split("\n\n")[0]
+    said = re.findall(r"^\| `([^`|]+)` \|", table, re.MULTILINE)
+    assert len(said) >= 7
+    assert [one for one in said if one not in code] == []
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    text = PAGE.read_text()
+    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in text.splitlines()
+                if line.startswith("#")}  # fmt: skip
+    assert [link for link in re.findall(r"\]\(#([\w-]+)\)", text) if link not in headings] == []
