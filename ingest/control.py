@@ -103,6 +103,12 @@ def closing(settings: Settings, went_to: str) -> list[Draft]:
     return [draft._replace(partition=partition) for partition in range(PARTITIONS)]
 
 
+def made_current(settings: Settings, generation: int, folds_version: int) -> bytes:
+    """The decision that this generation of all that is derived is the current one; `platform.ensure` appends it."""
+    body = {"generation": generation, "folds_version": folds_version}
+    return _line(settings, "generation.made_current", body, PLATFORM, None, None)
+
+
 def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> Adopted:
     document, packed = sealed(book)
     in_force = {adoption.name: adoption for adoption in platform.adoptions(log)}.get(book.name)

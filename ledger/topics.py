@@ -26,8 +26,9 @@ EVENTS = Topic(
     "facts, decisions of people and ticks: what everything else is derived from",
 )  # fmt: skip
 DOCUMENTS = Topic(
-    "tally.documents", "recorded", "SHA-256 of the content", "what is large, compressed: price books", partitions=1
-)
+    "tally.documents", "recorded", "SHA-256 of the content, or what is said",
+    "what is large, compressed: price books; and which generation is current", partitions=1,
+)  # fmt: skip
 REJECTED = Topic(
     "tally.rejected", "recorded", "organization",
     "what a door refused: reason, field, length, hash and skeleton, never a value", days=30,

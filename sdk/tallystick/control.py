@@ -87,12 +87,20 @@ class LogClosed(Model):
     went_to: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="without user and password")
 
 
+class GenerationMadeCurrent(Model):
+    """All that is derived was derived anew from the log, verified, and answers from here on."""
+
+    generation: Annotated[int, Field(ge=2, le=10**6)] = Field(description="the first one is 1, and nobody said so")
+    folds_version: Annotated[int, Field(ge=1, le=10**6)] = Field(description="of what the folds mean that made it")
+
+
 Scalar = Annotated[str, Field(max_length=256)] | bool | int | None
 Facts = Annotated[dict[Label, Scalar], Field(max_length=32)]
 BODIES: dict[str, type[Model]] = {
     "budget.allocated": BudgetAllocated,
     "price_book.adopted": PriceBookAdopted,
     "log.closed": LogClosed,
+    "generation.made_current": GenerationMadeCurrent,
 }
 
 
@@ -107,7 +115,9 @@ class Control(Model):
     recorded_at: Time | None = None
     supersedes: Name | None = None
     evidence: Names | None = None
-    body: BudgetAllocated | PriceBookAdopted | LogClosed | Facts = Field(union_mode="left_to_right")
+    body: BudgetAllocated | PriceBookAdopted | LogClosed | GenerationMadeCurrent | Facts = Field(
+        union_mode="left_to_right"
+    )
 
     @field_validator("control")
     @classmethod
