@@ -9,16 +9,20 @@ from ledger.errors import TallyError
 from ledger.log import Log
 from ledger.log.opening import open_log
 from ledger.settings import Settings
+from tally.moving import settle
 
 
 def settings(*, organization: str | None = None) -> Settings:
-    """The settings of the environment, and what an option says instead. TallyError where one is impossible."""
+    """The settings of the environment, and what an option says instead. TallyError where one is impossible. Where a
+    switch to a new generation was begun, it is completed first."""
     try:
-        return Settings() if organization is None else Settings(organization=organization)
+        chosen = Settings() if organization is None else Settings(organization=organization)
     except ValidationError as error:
         first = error.errors()[0]
         name = "TALLY_" + "_".join(str(part) for part in first["loc"]).upper()
         raise TallyError(f"the setting {name} is {first['input']!r}: {first['msg']}") from None
+    settle(chosen)
+    return chosen
 
 
 def make_home(settings: Settings) -> None:
