@@ -25,7 +25,7 @@ class Store:
         if version != VERSION and sqlite.holds(self._db, ENTRIES):
             raise TallyError(
                 f"{home / 'log' / 'derived.db'} was derived by folds of version {version}, and these are of version "
-                f"{VERSION}: delete it and the warehouse folder to derive everything again from the log"
+                f"{VERSION}: `tally rebuild` derives everything again from the log, and keeps the old"
             )
         with transaction(self._db):
             self._db.execute(f"PRAGMA user_version = {VERSION}")

@@ -63,6 +63,14 @@ def using(settings: Settings, part: Part, *, own: bool = False) -> Iterator[Chil
         time.sleep(0.05)
 
 
+@contextmanager
+def owning(settings: Settings, parts: Sequence[Part]) -> Iterator[bool]:
+    """Whether no command owns any of these parts; then none does meanwhile."""
+    with ExitStack() as locks:
+        owners = (_try(settings.run / f"{part.name}.owner.lock") for part in parts)
+        yield all(one is not None and locks.enter_context(closing(one)) for one in owners)
+
+
 def _owned(settings: Settings, part: Part, users: TextIOWrapper, *, leave: bool) -> Iterator[Child]:
     with ExitStack() as end:
         locks = end.enter_context(ExitStack())  # given back last

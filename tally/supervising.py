@@ -1,13 +1,14 @@
 """Parts that die are started again. One that keeps dying, or that needs its user, stops the whole with its reason."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ledger.home import announce
 from ledger.settings import Settings
 from tally.ending import Failure
 from tally.output import err
-from tally.parts import PRODUCT, Child
+from tally.parts import PRODUCT, Child, Part
 
 STEADY_S = 60.0
 """A part that ran so long before it died is as good as new."""
@@ -38,6 +39,12 @@ class Kept:
     @property
     def is_ready(self) -> bool:
         return self._ready is not None
+
+    def start(self) -> None:
+        """Start it again after it was stopped, and wait until it is ready. Failure where it does not become so."""
+        self.child.again()
+        self.child.ready()
+        self._ready, self._due = time.monotonic(), None
 
     def look(self, *, may_start: bool) -> bool:
         """See what became of it, and start it again when it is due and that may be; True where that was done.
@@ -90,6 +97,16 @@ class Supervisor:
             if one.look(may_start=all_ready):
                 self._tell()
             all_ready = all_ready and one.is_ready
+
+    @contextmanager
+    def without(self, parts: Sequence[Part]) -> Iterator[None]:
+        """Have some of the parts stopped meanwhile. Failure where one does not start again."""
+        some = [one for one in self._kept if one.child.part in parts]
+        for one in reversed(some):
+            one.child.stop()
+        yield
+        for one in some:
+            one.start()
 
     def _tell(self) -> None:
         announce(self._settings.home, PRODUCT, restarts={one.child.part.name: one.restarts for one in self._kept})

@@ -36,9 +36,9 @@ def state(settings: Settings, log: Log) -> dict[str, Any]:
         "partitions": [_partition(one) for one in at],
         "events": _counts(settings),
         "bytes": {
-            "log": _bytes(settings.home / ("kafka" if settings.brings_kafka else "log")),
-            "warehouse": _bytes(settings.home / "warehouse"),
-            "logs": _bytes(settings.home / "logs"),
+            "log": bytes_in(settings.home / ("kafka" if settings.brings_kafka else "log")),
+            "warehouse": bytes_in(settings.home / "warehouse"),
+            "logs": bytes_in(settings.home / "logs"),
         },
         "rate": pace and pace.measured(),
     }
@@ -73,7 +73,8 @@ def _counts(settings: Settings) -> dict[str, int] | None:
     return None
 
 
-def _bytes(folder: Path) -> int:
+def bytes_in(folder: Path) -> int:
+    """Of all files below it; 0 where there is none."""
     total = 0
     for inside, _, names in os.walk(folder):
         for name in names:

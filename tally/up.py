@@ -9,7 +9,7 @@ from rich.markup import escape
 from ledger.home import only_one
 from ledger.log import Log
 from ledger.settings import Settings
-from tally import models
+from tally import models, moving, switching
 from tally.joining import using
 from tally.opening import make_home, opened
 from tally.output import err, out, step
@@ -44,6 +44,7 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
             if settings.brings_kafka:
                 start(KAFKA)
             log = stack.enter_context(opened(settings, new=True))
+            switching.carried_out(settings, log)
             for part in storing(settings):
                 start(part)
             if fill:
@@ -56,6 +57,9 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
             supervisor = Supervisor(settings, running)
             while True:
                 supervisor.look()
+                if moving.asked(settings):
+                    with _timed("switching to a new generation", "switched"), supervisor.without(storing(settings)):
+                        switching.perform(settings, log)
                 time.sleep(WATCH_S)
     except KeyboardInterrupt:
         err.print("stopped")

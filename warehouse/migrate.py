@@ -27,7 +27,7 @@ def migrate(client: Client) -> list[str]:
         if applied.get(file.name, digest) != digest:
             raise TallyError(
                 f"migration {file.name} was applied to this warehouse and has been edited since: put it back as it "
-                "was and add a new file, or delete the warehouse folder to fill it again from the log"
+                "was and add a new file, or fill a new warehouse from the log with `tally rebuild`"
             )
         if file.name in applied:
             continue

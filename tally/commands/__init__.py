@@ -11,6 +11,7 @@ from tally.commands import (
     log,
     metrics,
     price,
+    rebuild,
     sql,
     status,
     streams,
@@ -39,6 +40,7 @@ app.command("status", rich_help_panel=_RUN)(status.status)
 app.command("import", rich_help_panel=_ASK, no_args_is_help=True)(importing.import_)
 app.command("sql", rich_help_panel=_ASK, no_args_is_help=True)(sql.sql)
 app.command("verify", rich_help_panel=_ASK)(verify.verify)
+app.command("rebuild", rich_help_panel=_ASK)(rebuild.rebuild)
 app.add_typer(log.app, name="log", rich_help_panel=_ASK)
 app.add_typer(budget.app, name="budget", rich_help_panel=_DECIDE)
 app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)

@@ -159,5 +159,5 @@ def test_what_other_folds_derived_is_not_gone_on_with(tmp_path: Path) -> None:
     Store(tmp_path).close()
     with closing(sqlite.open_file(tmp_path / "log" / "derived.db", writes=True)) as derived:
         derived.execute("PRAGMA user_version = 0")
-    with pytest.raises(TallyError, match="delete it and the warehouse folder"):
+    with pytest.raises(TallyError, match="`tally rebuild` derives everything again"):
         Store(tmp_path)

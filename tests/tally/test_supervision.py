@@ -128,6 +128,22 @@ def test_a_part_waits_for_those_before_it(settings: Settings, fake: Fake, monkey
         assert len(pids(settings, "b")) == 2
 
 
+def test_some_are_stopped_for_a_moment_and_come_back(settings: Settings, fake: Fake) -> None:
+    with (
+        using(settings, fake("a"), own=True) as first,
+        using(settings, fake("b"), own=True) as second,
+        using(settings, fake("c"), own=True) as third,
+    ):
+        children = [child for child in (first, second, third) if isinstance(child, parts.Child)]
+        supervisor = Supervisor(settings, children)
+        with supervisor.without([children[0].part, children[1].part]):
+            assert lines(settings.home / "stopped") == ["b", "a"]
+            assert [child.lives() for child in children] == [False, False, True]
+        assert [announced(settings.home, name) is not None for name in "abc"] == [True, True, True]
+        supervisor.look()
+        assert [len(pids(settings, name)) for name in "abc"] == [2, 2, 1]
+
+
 def test_who_joined_sees_the_part_again(settings: Settings, fake: Fake) -> None:
     with using(settings, fake("a"), own=True) as owned:
         assert isinstance(owned, parts.Child)

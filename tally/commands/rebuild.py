@@ -1,0 +1,64 @@
+"""``tally rebuild``."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tally.rebuilding import Rebuilt
+
+
+def rebuild(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Derive everything again from the log beside what is there, verify it, and switch to it.
+
+    Topics, positions, warehouse and dbt models are made in TALLY_HOME/rebuild, which takes as much disk again, while
+    the current generation goes on and answers. The audit then decides: it recomputes all figures from the log, and
+    without a difference the new generation becomes the current one by a decision on the log. `tally up` stops its
+    parts for a moment and goes on with the new; parts that you started by hand you are asked to stop.
+
+    What both generations derived is compared too. Where it is the same, the old one is deleted. Where not (the folds
+    mean something else than before, or somebody altered what was derived), the first difference is told and the old
+    one is kept in TALLY_HOME/generations until the next rebuild.
+
+    It works where the folds refuse what other folds have derived. Killed at any moment it leaves the old generation
+    or the new one; run it again.
+
+    Example: tally rebuild --json
+
+    Exit codes: 0 switched, 1 what was built is not what the audit recomputes, or a part failed (nothing is switched,
+    and TALLY_HOME/rebuild is kept), 2 there is no log, or it or the warehouse is elsewhere, or there is no room."""
+    from audit.report import rendered
+    from tally.opening import settings
+    from tally.output import out, tell
+    from tally.rebuilding import rebuild as rebuilt
+
+    done = rebuilt(settings())
+    facts = done.as_json()
+    if as_json:
+        tell(facts)
+    else:
+        out.print(rendered(done.report))
+        out.print(
+            f"{facts['records']:,} records with {facts['events']:,} events in {facts['seconds']:,.1f} s: "
+            f"{facts['events_per_second']:,} events/s"
+        )
+        _show(done)
+    if not done.switched:
+        raise typer.Exit(1)
+
+
+def _show(done: "Rebuilt") -> None:
+    from tally.output import err, out
+
+    found = done.differences
+    if found.unreadable is not None:
+        err.print(f"what was derived before cannot be read: {found.unreadable}", markup=False)
+    out.print(f"{found.differing:,} of {found.compared:,} derived records differ from those of before", markup=False)
+    if found.first is not None:
+        err.print(f"the first: {found.first}", markup=False)
+    if not done.switched:
+        err.print("the audit finds a difference: nothing is switched, and what was built is in rebuild/ of the home")
+    elif done.old is None:
+        out.print(f"generation {done.generation} is current; the one before was the same, and is deleted")
+    else:
+        out.print(f"generation {done.generation} is current; the one before is kept in {done.old}", markup=False)

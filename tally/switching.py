@@ -1,0 +1,65 @@
+"""Who performs the switch to a new generation, and when: while no part runs."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from ingest import platform
+from ledger.errors import LogClosed
+from ledger.faults import point
+from ledger.home import locked
+from ledger.log import Log, generation
+from ledger.settings import Settings
+from tally import moving
+from tally.joining import owning
+from tally.output import err
+from tally.parts import Part, storing
+from tally.presence import lives
+
+LOOK_S, PATIENCE_S = 0.1, 2.0
+"""How often one looks who is there, and after what time a wait is explained."""
+
+
+def carried_out(settings: Settings, log: Log) -> None:
+    """Perform the switch that is asked for, or wait until who runs the parts has done it."""
+    begun, explained = time.monotonic(), False
+    while moving.asked(settings):
+        with owning(settings, storing(settings)) as ours:
+            if ours:
+                perform(settings, log)
+                break
+        if not explained and time.monotonic() > begun + PATIENCE_S:
+            explained = True
+            err.print("waiting for the command that runs the parts: `tally up` switches, any other one ends first")
+        time.sleep(LOOK_S)
+    moving.settle(settings)
+
+
+def perform(settings: Settings, log: Log) -> None:
+    """Switch, if that is asked for. The parts are the caller's, who has stopped them; those that were started by hand
+    are waited for."""
+    with ExitStack() as held:
+        for part in storing(settings):
+            held.enter_context(kept_away(settings, part))
+        held.enter_context(moving.alone(settings))
+        if (request := moving.asked(settings)) is None:
+            return
+        with suppress(LogClosed), platform.alone(settings.home):  # a log that went elsewhere takes no decision
+            platform.ensure(log, request.line.encode())
+            point("switch.recorded")
+            generation.make_current(log, request.generation)
+        moving.switch(settings)
+
+
+@contextmanager
+def kept_away(settings: Settings, part: Part) -> Iterator[None]:
+    """Have a part not run, and not start; wait until it has stopped."""
+    begun, explained = time.monotonic(), False
+    while lives(settings, part.name):
+        if not explained and time.monotonic() > begun + PATIENCE_S:
+            explained = True
+            err.print(f"waiting for the {part.called} of {settings.home}, which was started by hand: stop it")
+        time.sleep(LOOK_S)
+    with locked(settings.run / f"{part.name}.lock"):
+        (settings.run / f"{part.name}.json").unlink(missing_ok=True)  # of one that was killed
+        yield
