@@ -1,0 +1,170 @@
+"""``tally rebuild``: a new generation beside the running one, killed at each of its points, and what it tells."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.log import sqlite
+from ledger.topics import ENTRIES
+from streams.store import VERSION
+from tally.presence import ready
+from tests.faults.house import House
+from tests.faults.input import history, trace
+from tests.faults.proof import derived, difference, refolded
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
+
+BUDGET = ("--scope", "team=engineering", "--window", "1h", "--reason", "a test", "--limit")
+FIGURES = ("events", "tokens", "cost", "list_cost", "quantities", "difference", "behind")
+LINES = 2_000
+Run = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A home with something of everything in it, of which nothing runs."""
+    made = House(tmp_path / "home")
+    made.ask("budget", "set", *BUDGET, "1")
+    made.ask("import", str(history(tmp_path / "calls.ndjson", 1)[0]))
+    made.ask("import", str(trace(tmp_path / "trace.csv", LINES)), "--set", "model=gpt-4o")
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def run(house: House) -> Iterator[Run]:
+    """Starts a command in the house; a fault says where it dies."""
+    started: list[subprocess.Popen[str]] = []
+
+    def command(*arguments: str, fault: str = "") -> "subprocess.Popen[str]":
+        environment = {"TALLY_HOME": str(house.settings.home)} | ({"TALLY_FAULT": fault} if fault else {})
+        with (house.settings.home.parent / f"{arguments[0]}.said").open("a") as said:
+            started.append(
+                subprocess.Popen(
+                    [*COMMAND, *arguments], cwd=ROOT, env=home_environment(environment), text=True,
+                    stdout=subprocess.PIPE, stderr=said,
+                )
+            )  # fmt: skip
+        return started[-1]
+
+    yield command
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def told(process: "subprocess.Popen[str]") -> Any:
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output
+    return json.loads(output)
+
+
+def altered(house: House) -> str:
+    """Make a call of the home's cost more, by hand and nowhere but on the topic; its cause."""
+    with closing(sqlite3.connect(house.settings.home / "log" / "derived.db")) as db:
+        partition = next(one for one in range(16) if sqlite.last(db, ENTRIES, one)[0] > 0)
+        record = next(one for one in sqlite.select(db, ENTRIES, partition, 0, 1 << 30) if b'"counted"' in one.value)
+        db.execute("DELETE FROM tally_entries WHERE id = ?", (partition << sqlite.SHIFT | record.offset,))
+        sqlite.insert(db, ENTRIES, record._replace(value=record.value.replace(b'"counted"', b'"conflict"', 1)))
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+        db.commit()
+    return f"{record.partition}:{record.headers['cause_offset']}"
+
+
+def same(house: House, before: dict[str, Any]) -> None:
+    """The home proves itself, with these figures, and what it derived is an undisturbed refold of its log."""
+    after = house.ask("verify")
+    assert {name: after[name] for name in FIGURES} == {name: before[name] for name in FIGURES}
+    assert difference(derived(house.settings), refolded(house.settings)) is None
+
+
+@pytest.mark.timeout(900)
+def test_what_was_altered_or_is_of_other_folds_is_healed_and_told(house: House, run: Run) -> None:
+    before = house.ask("verify")
+    cause = altered(house)
+    refused = run("verify")
+    assert refused.wait(120) == 2
+    assert "tally rebuild" in (house.settings.home.parent / "verify.said").read_text()
+    facts = told(run("rebuild", "--json"))
+    assert (facts["generation"], facts["switched"], facts["verified"]["difference"]) == (2, True, None)
+    assert facts["events"] == before["events"]["received"] and facts["records"] > 0
+    found = facts["differences"]
+    assert (found["differing"], found["unreadable"]) == (1, None) and found["compared"] > 1
+    assert found["first"].startswith(f"what follows from {cause} on tally.entries was ")
+    same(house, before)
+    kept = Path(facts["old"])
+    assert (kept / "log" / "derived.db").exists() and (kept / "warehouse").is_dir()
+    assert not (house.settings.home / "rebuild").exists()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_beside_the_running_product_while_an_import_goes_on(house: House, run: Run, tmp_path: Path) -> None:
+    before = house.ask("verify")
+    up = run("up")
+    eventually(lambda: ready(house.settings, "metrics") is not None, 300)
+    (dashboards,) = [one["pid"] for one in [ready(house.settings, "dashboards") or {}]]
+    rebuilding = run("rebuild", "--json")
+    imported = house.bring(trace(tmp_path / "more.csv", 60_000), "--set", "model=gpt-4o", "--source", "more")
+    facts = told(rebuilding)
+    assert facts["switched"] and facts["differences"]["differing"] == 0 and facts["old"] is None
+    eventually(lambda: all(ready(house.settings, name) for name in ("warehouse", "streams", "sink")), 300)
+    assert up.poll() is None and (ready(house.settings, "dashboards") or {})["pid"] == dashboards
+    up.send_signal(signal.SIGINT)
+    assert up.wait(300) == 0
+    after = house.ask("verify")
+    assert after["difference"] is None
+    assert after["events"]["counted"] == before["events"]["counted"] + imported["counted"]
+    assert imported["counted"] == 60_000
+    assert difference(derived(house.settings), refolded(house.settings)) is None
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_parts_that_were_started_by_hand_are_waited_for(house: House, run: Run) -> None:
+    before = house.ask("verify")
+    house.start()
+    rebuilding = run("rebuild", "--json")
+    said = house.settings.home.parent / "rebuild.said"
+    eventually(lambda: "started by hand: stop it" in said.read_text(), 600)
+    house.stop()
+    assert told(rebuilding)["switched"]
+    house.start()
+    house.settle()
+    house.stop()
+    same(house, before)
+
+
+POINTS = (
+    "rebuild.built:1", "rebuild.verified:1", "switch.asked:1", "switch.recorded:1", "switch.begun:1",
+    "switch.moving:1", "switch.moved:1", "switch.moving:2", "switch.moved:2", "switch.ending:1",
+)  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", POINTS)
+def test_a_kill_at_a_named_point(house: House, run: Run, fault: str) -> None:
+    before = house.ask("verify")
+    assert run("rebuild", "--json", fault=fault).wait(600) == -signal.SIGKILL
+    same(house, before)
+    facts = told(run("rebuild", "--json"))
+    assert facts["switched"] and facts["differences"]["differing"] == 0
+    same(house, before)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_product_dies_while_it_switches(house: House, run: Run) -> None:
+    before = house.ask("verify")
+    up = run("up", fault="switch.moving:2")
+    eventually(lambda: ready(house.settings, "metrics") is not None, 300)
+    assert told(run("rebuild", "--json"))["switched"]
+    assert up.wait(60) == -signal.SIGKILL
+    same(house, before)
