@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from ledger.catalogue import genai_prices
@@ -14,6 +15,7 @@ ORGANIZATION = "acme"
 A_RECORD = 200
 
 
+@cache
 def documents() -> dict[str, bytes]:
     return dict([sealed(genai_prices())])
 

@@ -1,0 +1,49 @@
+"""The folds on Kafka against a plain Faust program, one worker each: ``python -m benchmarks.distributed [EVENTS]``.
+
+Ours is the worker that `tally streams worker` runs: every fold, and a transaction for outputs, rows and position. The
+plain program parses an event and adds its cost to a Table. Both read the same events from as many partitions of the
+same broker; what counts is what stands on it, ours committed, the plain one's changes of its Table. They take turns.
+"""
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import kafka
+from benchmarks.plain import Plain, lines
+from ledger.log import Record
+
+
+def main(events: int = 30_000, rounds: int = 3) -> None:
+    partitions = kafka.calls(events)
+    rates: dict[str, list[float]] = {"tallystick": [], "plain Faust": []}
+    with kafka.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            rates["tallystick"].append(_ours(Path(folder) / f"ours-{number}", bootstrap, partitions, events))
+            rates["plain Faust"].append(_plain(Path(folder) / f"plain-{number}", bootstrap, partitions, events))
+    for name, some in rates.items():
+        print(f"{name:12} {kafka.told(some)}")
+    ratios = [ours / plain for ours, plain in zip(*rates.values(), strict=True)]
+    print(f"tallystick / plain Faust: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+
+
+def _ours(folder: Path, bootstrap: str, partitions: Sequence[Sequence[Record]], events: int) -> float:
+    log = kafka.new_log(bootstrap)
+    kafka.fill(log, partitions)
+    with kafka.workers(folder, log) as crew:
+        crew.start()
+        return kafka.rate(crew, lambda: kafka.events_folded(log), events)
+
+
+def _plain(folder: Path, bootstrap: str, partitions: Sequence[Sequence[Record]], events: int) -> float:
+    plain = Plain(bootstrap)
+    plain.send(lines(partitions))
+    with plain.crew(folder) as crew:
+        crew.start()
+        return kafka.rate(crew, plain.written, events)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

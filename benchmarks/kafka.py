@@ -1,0 +1,153 @@
+"""A broker for a measurement, logs of its own on it, and the programs that fold them, each a process."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import workload
+from ledger.log import Draft, Record, folded
+from ledger.log.admin import apply
+from ledger.log.broker import Broker, Node, free_port, new_cluster_id
+from ledger.log.cluster import parsed
+from ledger.log.documents import store
+from ledger.log.jars import bring
+from ledger.log.kafka import KafkaLog
+from ledger.topics import EVENTS
+
+WORKED = 4
+"""Of the partitions, so many hold events."""
+WORKER = (sys.executable, "-m", "tally", "streams", "worker")
+PATIENCE_S, STILL_S, LOOK_S = 120, 10, 0.05
+"""How long the first may take, how long nothing may move until it is taken for the end, and how often we look."""
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """The address of a Kafka of our own, with nothing on it."""
+    with tempfile.TemporaryDirectory() as folder:
+        node = Node(1, Path(folder), Path(folder) / "kafka.log", free_port(), {1: free_port()})
+        one = Broker(node, bring(lambda done, total: None), new_cluster_id())
+        try:
+            one.start()
+            one.ready()
+            yield one.bootstrap
+        finally:
+            one.stop()
+
+
+def new_log(bootstrap: str) -> KafkaLog:
+    """An empty log that knows the price book."""
+    log = KafkaLog(parsed(f"kafka://{bootstrap}/{uuid.uuid4()}"))
+    apply(log.cluster)
+    for digest, packed in workload.documents().items():
+        store(log, digest, packed)
+    return log
+
+
+def calls(events: int) -> list[list[Record]]:
+    """The workload for each partition that is worked, its decisions in its first record."""
+    return [workload.records(events // WORKED, seed) for seed in range(WORKED)]
+
+
+def fill(log: KafkaLog, partitions: Sequence[Sequence[Record]]) -> None:
+    """Append these records."""
+    for number, records in enumerate(partitions):
+        log.append(EVENTS, [Draft(number, one.key, one.headers, one.value) for one in records])
+
+
+def events_folded(log: KafkaLog) -> int:
+    """How many of the workload's events are folded and committed; the first record of a partition holds none."""
+    return sum(max(folded(log, number) - 1, 0) for number in range(WORKED)) * workload.A_RECORD
+
+
+def caught_up(log: KafkaLog) -> bool:
+    """Whether everything that stands in the partitions we work on is folded."""
+    return all(folded(log, number) == log.end(EVENTS, number) for number in range(WORKED))
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """RuntimeError where it does not come true."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"what we wait for has not come about within {PATIENCE_S} s")
+        time.sleep(LOOK_S)
+
+
+class Crew:
+    """Workers of one command, each with a folder of its own; they end with the measurement."""
+
+    def __init__(self, folder: Path, command: Sequence[str], **environment: str) -> None:
+        self.folder, self._command, self._environment = folder, command, environment
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in list(self._running):
+            self.kill(number)
+
+    def start(self, number: int = 0) -> None:
+        home = self.folder / str(number)
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "log").open("ab") as output:
+            self._running[number] = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                env=os.environ | {"TALLY_HOME": str(home)} | self._environment,
+            )  # fmt: skip
+
+    def kill(self, number: int = 0) -> None:
+        """SIGKILL."""
+        process = self._running.pop(number)
+        process.kill()
+        process.wait()
+
+    def stop(self, number: int = 0) -> None:
+        """Let it leave in order."""
+        process = self._running.pop(number)
+        process.terminate()
+        process.wait()
+
+    def check(self) -> None:
+        """RuntimeError where one has ended by itself."""
+        for number, process in self._running.items():
+            if process.poll() is not None:
+                said = (self.folder / str(number) / "log").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"worker {number} ended with {process.returncode}:\n{said}")
+
+
+def workers(folder: Path, log: KafkaLog) -> Crew:
+    """Our own folds of this log."""
+    return Crew(folder, WORKER, TALLY_LOG=repr(log.cluster))
+
+
+def rate(crew: Crew, progress: Callable[[], int], total: int) -> float:
+    """Events a second, from the first look that finds some done to the last event. Where the crew comes to stand
+    before, RuntimeError."""
+    begun = moved = time.perf_counter()
+    first = done = 0
+    while done < total:
+        time.sleep(LOOK_S)
+        crew.check()
+        before, done, now = done, progress(), time.perf_counter()
+        if done > before:
+            moved = now
+            if not before:
+                first, begun = done, now
+        if now > moved + (STILL_S if done else PATIENCE_S):
+            raise RuntimeError(f"{done:,} of {total:,} events are done, and no more since {now - moved:.0f} s")
+    return (total - first) / (moved - begun)
+
+
+def told(rates: Sequence[float]) -> str:
+    """Their median, and how far apart they are."""
+    spread = f"{min(rates):,.0f} to {max(rates):,.0f}"
+    return f"{statistics.median(rates):10,.0f} events/s, median of {len(rates)} ({spread})"
