@@ -1,26 +1,29 @@
-"""The sink against the bare insert of the same bytes: ``python -m benchmarks.sink [EVENTS]``.
+"""The sink against the bare insert of the same bytes: ``python -m benchmarks.sink [--kafka] [--events N]``.
 
 Both fill the same Null table through the same server; the bare insert sends the topic's bytes in equal blocks, with
-nothing to read, plan, remember or announce. The tables' guards are at work in both.
+nothing to read, plan, remember or announce. The tables' guards are at work in both. With ``--kafka`` the log is on a
+broker of its own, folded by our worker.
 """
 
-import sys
+import argparse
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import workload
+from benchmarks import kafka, workload
 from benchmarks.embedded import ledger, warehouse
-from ledger.log import records
+from ledger.log import Log, records
+from ledger.settings import Settings
 from ledger.topics import ENTRIES
 from warehouse.client import connect
 from warehouse.migrate import migrate
 from warehouse.sink import INBOX, Sink, batches
 
 
-def main(events: int = 100_000, rounds: int = 3) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        settings, log = ledger(Path(folder), workload.records(events))
+def main(events: int, on_kafka: bool, rounds: int = 3) -> None:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        settings, log = _folded(Path(folder), events, on_kafka, stack)
         with warehouse(settings):
             client = connect(settings)
             migrate(client)
@@ -45,8 +48,24 @@ def main(events: int = 100_000, rounds: int = 3) -> None:
             best = {name: events / min(seconds) for name, seconds in taken.items()}
             for name, rate in best.items():
                 print(f"{name:12} {rate:10,.0f} events/s, best of {rounds}")
-            print(f"sink / bare insert: {best['sink'] / best['bare insert']:.2f}")
+            print(f"sink / bare insert{', on Kafka' if on_kafka else ''}: {best['sink'] / best['bare insert']:.2f}")
+
+
+def _folded(home: Path, events: int, on_kafka: bool, stack: ExitStack) -> tuple[Settings, Log]:
+    records = workload.records(events)
+    if not on_kafka:
+        return ledger(home, records)
+    log = kafka.new_log(stack.enter_context(kafka.broker()))
+    kafka.fill(log, [records])
+    with kafka.workers(home / "workers", log) as crew:
+        crew.start()
+        kafka.wait(lambda: kafka.caught_up(log))
+    return Settings(home=home, warehouse=None, warehouse_port=0), log
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    said = argparse.ArgumentParser()
+    said.add_argument("--kafka", action="store_true")
+    said.add_argument("--events", type=int, default=100_000)
+    chosen = said.parse_args()
+    main(chosen.events, chosen.kafka)
