@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-kafka test test-long lint format bench lock clean distclean
+.PHONY: help setup demo demo-kafka test test-long lint format bench bench-kafka lock clean distclean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?=
@@ -15,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 CODE := sdk ledger ingest streams warehouse audit dashboards tally benchmarks tests
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(BIN)/.platform ## the environment in .venv, with the command tally
 	@echo "ready: $(BIN)/tally --help"
@@ -44,8 +44,12 @@ format: $(BIN)/.dev ## put the style right
 	@$(BIN)/ruff check --quiet --fix $(CODE)
 	@$(BIN)/ruff format --quiet $(CODE)
 
-bench: $(BIN)/.dev ## every figure of docs/benchmarks.md
+bench: $(BIN)/.dev ## the figures of docs/benchmarks.md that need no Kafka
 	@for program in folds sink path latency size; do $(BIN)/python -m benchmarks.$$program; done
+
+bench-kafka: $(BIN)/.dev ## those over a broker, a quarter of an hour
+	@for program in distributed kills rebuild recovery "sink --kafka" "latency --kafka --rate 1000 --events 20000" \
+		"latency --kafka --rate 10000 --events 100000"; do $(BIN)/python -m benchmarks.$$program; done
 
 lock: $(BIN)/.platform ## resolve the requirements anew
 	@$(COMPILE) --group build --no-emit-package tallystick pyproject.toml -o requirements/platform.txt
