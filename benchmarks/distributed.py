@@ -18,18 +18,21 @@ from ledger.log import Record
 
 def main(events: int = 30_000, rounds: int = 3) -> None:
     partitions = kafka.calls(events)
-    rates: dict[str, list[float]] = {"tallystick": [], "plain Faust": []}
+    rates: dict[str, list[kafka.Rate]] = {"tallystick": [], "plain Faust": []}
     with kafka.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             rates["tallystick"].append(_ours(Path(folder) / f"ours-{number}", bootstrap, partitions, events))
             rates["plain Faust"].append(_plain(Path(folder) / f"plain-{number}", bootstrap, partitions, events))
-    for name, some in rates.items():
-        print(f"{name:12} {kafka.told(some)}")
-    ratios = [ours / plain for ours, plain in zip(*rates.values(), strict=True)]
-    print(f"tallystick / plain Faust: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+    for unit, each in zip(("second", "processor second of the worker"), kafka.Rate._fields, strict=True):
+        ours, plain = ([getattr(one, each) for one in some] for some in rates.values())
+        print(f"events a {unit}, median of {rounds}:")
+        print(f"  tallystick  {kafka.told(ours)}")
+        print(f"  plain Faust {kafka.told(plain)}")
+        ratios = [one / other for one, other in zip(ours, plain, strict=True)]
+        print(f"  ratio       {statistics.median(ratios):9.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
 
 
-def _ours(folder: Path, bootstrap: str, partitions: Sequence[Sequence[Record]], events: int) -> float:
+def _ours(folder: Path, bootstrap: str, partitions: Sequence[Sequence[Record]], events: int) -> kafka.Rate:
     log = kafka.new_log(bootstrap)
     kafka.fill(log, partitions)
     with kafka.workers(folder, log) as crew:
@@ -37,7 +40,7 @@ def _ours(folder: Path, bootstrap: str, partitions: Sequence[Sequence[Record]], 
         return kafka.rate(crew, lambda: kafka.events_folded(log), events)
 
 
-def _plain(folder: Path, bootstrap: str, partitions: Sequence[Sequence[Record]], events: int) -> float:
+def _plain(folder: Path, bootstrap: str, partitions: Sequence[Sequence[Record]], events: int) -> kafka.Rate:
     plain = Plain(bootstrap)
     plain.send(lines(partitions))
     with plain.crew(folder) as crew:

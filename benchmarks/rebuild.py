@@ -14,7 +14,7 @@ from benchmarks import kafka
 
 def main(events: int = 80_000, rounds: int = 2) -> None:
     partitions = kafka.calls(events)
-    rates: dict[int, list[float]] = {1: [], 2: []}
+    rates: dict[int, list[kafka.Rate]] = {1: [], 2: []}
     with kafka.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             for workers, some in rates.items():
@@ -25,9 +25,12 @@ def main(events: int = 80_000, rounds: int = 2) -> None:
                         crew.start(worker)
                     some.append(kafka.rate(crew, lambda: kafka.events_folded(log), events))  # noqa: B023  (called at once)
                 log.close()
-    for workers, some in rates.items():
-        print(f"{workers} worker{'s'[: workers - 1]:1} {kafka.told(some)}")
-    print(f"two workers / one: {statistics.median(rates[2]) / statistics.median(rates[1]):.2f}")
+    for unit, each in zip(("second", "processor second of the workers"), kafka.Rate._fields, strict=True):
+        one, two = ([getattr(rate, each) for rate in some] for some in rates.values())
+        print(f"events a {unit}, median of {rounds}:")
+        print(f"  one worker  {kafka.told(one)}")
+        print(f"  two workers {kafka.told(two)}")
+        print(f"  ratio       {statistics.median(two) / statistics.median(one):9.2f}")
 
 
 if __name__ == "__main__":
