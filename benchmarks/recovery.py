@@ -17,17 +17,18 @@ from pathlib import Path
 from kafka import KafkaProducer
 
 from benchmarks import kafka, workload
+from ledger.home import announced
 from ledger.log.admin import MAX_DERIVED
 from ledger.log.kafka import KafkaLog
 from ledger.topics import EVENTS, ROWS
 from streams.changelog import written
-from streams.distributed import SESSION_S
+from streams.distributed import PART, SESSION_S
 from streams.identity import First
 from streams.rows import Key, Row
 from streams.state import Change, Reached
 
 
-def main(identities: int = 1_000_000, kills: int = 5, starts: int = 3) -> None:
+def main(identities: int = 1_000_000, kills: int = 5, starts: int = 2) -> None:
     with kafka.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
         killed = _kills(Path(folder) / "kills", kafka.new_log(bootstrap), kills)
         _say("kill -9 until every partition is folded", killed)
@@ -53,7 +54,7 @@ def _kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
     with kafka.workers(folder, log) as crew:
         for number in range(2):
             crew.start(number)
-        kafka.wait(lambda: kafka.caught_up(log))
+        kafka.wait(lambda: kafka.caught_up(log) and all(_shares(folder / str(number)) for number in range(2)))
         for kill in range(kills):
             kafka.fill(log, [some[1:] for some in kafka.calls(4_000)])
             time.sleep(chance.uniform(0, 0.5))
@@ -64,6 +65,12 @@ def _kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
             kafka.wait(lambda: kafka.caught_up(log))
             taken.append(time.monotonic() - begun)
     return taken
+
+
+def _shares(home: Path) -> bool:
+    """Whether this worker has partitions."""
+    said = announced(home, PART)
+    return said is not None and bool(said["partitions"])
 
 
 def _start(home: Path, log: KafkaLog) -> float:
