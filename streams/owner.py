@@ -5,6 +5,7 @@ transaction, so whoever comes next finds all of a batch or none of it; memory ch
 """
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,6 +33,7 @@ from streams.rows import Rows
 from streams.state import Change, Reached
 
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002  # it sleeps so long where one transaction follows another
+logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust lets it make a line of every send, and shows none
 
 FAR = 1_000
 """Beyond so many repeats it is quicker to seek."""
