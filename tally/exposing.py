@@ -1,4 +1,4 @@
-"""The metrics for Prometheus, over HTTP on loopback."""
+"""The metrics for Prometheus, over HTTP on loopback or where TALLY_BIND says."""
 
 import signal
 import threading

@@ -18,7 +18,7 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="Where it listens; 0 is any free one (TALLY_METRICS_PORT).")
     ] = None,
 ) -> None:
-    """Serve /metrics for Prometheus on loopback until SIGTERM or Ctrl-C; `tally status` tells the address.
+    """Serve /metrics for Prometheus, on loopback or TALLY_BIND, until SIGTERM or Ctrl-C; `tally status` tells where.
 
     The figures are asked for when they are scraped. Those of the log or the warehouse are absent while it is away.
 

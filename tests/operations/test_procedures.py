@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from typer.testing import CliRunner
 
 from ledger.log.broker import free_port
-from tally.commands import app
 from tests.faults.input import history
 from tests.kafka.cluster import kafka_jars
 from tests.kafka.secured import PASSWORD, USER, secured
@@ -32,7 +30,6 @@ pytestmark = pytest.mark.timeout(600)
 
 class Procedure(NamedTuple):
     name: str
-    needs: str | None
     lines: list[str]
 
 
@@ -43,8 +40,7 @@ def procedures() -> list[Procedure]:
             continue
         name = re.match(r"procedure=([\w-]+)", said)
         assert name, f"a block of commands names no procedure: {body}"
-        needs = re.search(r'needs="([\w ]+)"', said)
-        procedure = found.setdefault(name[1], Procedure(name[1], needs[1] if needs else None, []))
+        procedure = found.setdefault(name[1], Procedure(name[1], []))
         procedure.lines.extend(body.splitlines())
     return list(found.values())
 
@@ -179,8 +175,6 @@ def marked(one: Procedure) -> Any:
 
 @pytest.mark.parametrize("procedure", [marked(one) for one in procedures()])
 def test_a_procedure_does_what_the_page_says(procedure: Procedure, shell: Shell, before: Path) -> None:
-    if procedure.needs and CliRunner().invoke(app, [*procedure.needs.split(), "--help"]).exit_code != 0:
-        return  # this version lacks the command
     HARM.get(procedure.name, lambda shell: None)(shell)
     told = shell.run(*procedure.lines)
     if procedure.name == "stopped":
