@@ -140,8 +140,8 @@ def workers(folder: Path, log: KafkaLog) -> Crew:
 
 
 class Rate(NamedTuple):
-    """Events a second by the clock, and a second of the workers' processor time, which others on the machine hardly
-    change."""
+    """Events a second by the clock, and a second of the workers' processor time. Others on the machine change the
+    second less, but by a half where they are many."""
 
     clock: float
     processor: float
