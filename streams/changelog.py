@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from ledger.errors import TallyError
 from streams.identity import First
 from streams.rows import Key, Row
 from streams.state import Change, Reached
+from streams.store import VERSION
 
 POSITION = "position"
 BLOCK = "identities"
@@ -36,17 +38,23 @@ def written(reached: Reached, change: Change) -> Iterator[Entry]:
     for start in range(0, len(taken), A_BLOCK):
         packed = b"".join(_IDENTITY.pack(one, *first) for one, first in taken[start : start + A_BLOCK])
         yield Entry(f"{BLOCK}:{reached.next_offset}:{start}", packed)
-    yield Entry(POSITION, json.dumps(reached).encode())
+    yield Entry(POSITION, json.dumps([VERSION, *reached]).encode())
 
 
 def read(entries: Iterable[Entry]) -> Change:
-    """The sum of some entries, in their order."""
+    """The sum of some entries, in their order. TallyError where folds of another version wrote them."""
     rows: dict[Key, Row | None] = {}
     taken: dict[bytes, First] = {}
     reached: Reached | None = None
     for key, value in entries:
         if key == POSITION and value:
-            reached = Reached(*json.loads(value))
+            version, *position = json.loads(value)
+            if version != VERSION:
+                raise TallyError(
+                    f"the topic of rows was written by folds of version {version}, and these are of version {VERSION}: "
+                    "run that version, or fold the log anew under another name (docs/operations.md)"
+                )
+            reached = Reached(*position)
         elif key.startswith(BLOCK) and value:
             taken.update((one, First(*first)) for one, *first in _IDENTITY.iter_unpack(value))
         else:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from ledger.errors import TallyError
 from streams import cache as caching
 from streams.cache import Cache
-from streams.changelog import A_BLOCK, read, written
+from streams.changelog import A_BLOCK, POSITION, Entry, read, written
 from streams.identity import First
 from streams.rows import Row
 from streams.state import Change, Reached
@@ -56,6 +57,11 @@ def test_many_identities_go_in_blocks() -> None:
     entries = list(written(Reached(5, "d"), change))
     assert [entry.key for entry in entries] == ["identities:5:0", f"identities:5:{A_BLOCK}", "position"]
     assert read(entries) == change
+
+
+def test_what_other_folds_remember_is_not_gone_on_with() -> None:
+    with pytest.raises(TallyError, match="version 0"):
+        read([Entry(POSITION, b'[0, 5, "d"]')])
 
 
 def change(number: int) -> Change:
