@@ -4,7 +4,6 @@ import json
 import shutil
 import urllib.request
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,9 @@ from tests.faults.conftest import Build
 from tests.faults.house import House
 from tests.faults.input import trace
 from tests.faults.proof import prove
-from tests.kafka.cluster import Cluster, kafka_jars
+from tests.kafka.cluster import Cluster
 
 OURS = partition_of("default")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Cluster]:
-    """A broker whose data the test may replace."""
-    cluster = Cluster(tmp_path / "kafka", 1, kafka_jars())
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.kill()
 
 
 def stopped(house: House) -> dict[int, str]:
@@ -67,7 +55,7 @@ def test_a_partition_that_cannot_go_on_says_why_and_holds_up_no_other(tmp_path: 
 def test_a_log_that_was_restored_from_an_older_copy_is_noticed(tmp_path: Path, build: Build, own: Cluster) -> None:
     """By the folds, whose memory is ahead of it, and by verify, whose warehouse is."""
     (broker,) = own.brokers
-    data = tmp_path / "kafka" / "1"
+    data = tmp_path / "own" / "1"
     house = build(f"kafka://{own.bootstrap}")
     house.bring(trace(tmp_path / "trace.csv", 2_000), "--set", "model=gpt-4o")
     house.settle()

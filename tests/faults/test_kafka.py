@@ -4,7 +4,6 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from tests.faults.conftest import Build
 from tests.faults.input import history
 from tests.faults.proof import prove
 from tests.faults.test_kills import live
-from tests.kafka.cluster import Cluster, kafka_jars
+from tests.kafka.cluster import Cluster
 
 POINTS = ("worker.before_transaction", "worker.inside_transaction", "worker.after_transaction")
 WORKERS = ("streams", "streams-2", "streams-3")
@@ -32,17 +31,6 @@ VICTIMS = (*WORKERS, "sink", "import", "warehouse")
 def log(kafka: str) -> str:
     """A log of its own on the run's broker."""
     return f"kafka://{kafka}/{uuid.uuid4()}"
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Cluster]:
-    """A broker that the test may kill."""
-    cluster = Cluster(tmp_path / "kafka", 1, kafka_jars())
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.kill()
 
 
 @pytest.mark.parametrize("at", [2, pytest.param(5, marks=pytest.mark.long), pytest.param(9, marks=pytest.mark.long)])

@@ -1,4 +1,4 @@
-"""The fixtures ``kafka`` and ``three``, for every test (`tests/conftest.py` loads them).
+"""The fixtures ``kafka``, ``own`` and ``three``, for every test (`tests/conftest.py` loads them).
 
 ``kafka`` is one broker for a whole run of pytest, also where several workers share it. A keeper, a process of its
 own, starts it, and ends it when nobody holds the lock ``users`` any more, which also those who are killed let go.
@@ -39,11 +39,21 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
+def own(tmp_path: Path) -> "Iterator[Cluster]":
+    """A new broker that the test may kill, or whose data it may replace."""
+    yield from _started(tmp_path / "own", 1)
+
+
+@pytest.fixture
 def three(tmp_path: Path) -> "Iterator[Cluster]":
     """A new cluster of three, all of them up: three copies, of which two must take a write."""
+    yield from _started(tmp_path / "three", 3)
+
+
+def _started(folder: Path, size: int) -> "Iterator[Cluster]":
     from tests.kafka.cluster import Cluster, kafka_jars
 
-    cluster = Cluster(tmp_path / "three", 3, kafka_jars())
+    cluster = Cluster(folder, size, kafka_jars())
     try:
         cluster.start()
         yield cluster
