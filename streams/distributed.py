@@ -120,6 +120,7 @@ def _rows_id(cluster: Cluster) -> str:
 
 
 def _app(cluster: Cluster, port: int, folder: Path) -> faust.App:
+    folder.mkdir(parents=True, exist_ok=True)
     return faust.App(
         f"{cluster.name}-folds",
         broker=[f"kafka://{server}" for server in cluster.servers],
