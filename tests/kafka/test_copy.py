@@ -231,7 +231,8 @@ except Exception as error:
         assert last and json.loads(last.value)["data"]["control"] == "log.closed"
 
 
-@pytest.mark.parametrize("seed", [7, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 26))])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [7, *range(20, 26)])
 def test_a_copy_that_is_killed_goes_on(tmp_path: Path, url: str, seed: int) -> None:
     """At random moments, seen by how much has arrived, and where it matters; then it ends by itself, and is the same
     log."""

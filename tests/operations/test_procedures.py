@@ -22,7 +22,7 @@ from tests.tally.conftest import ROOT, home_environment
 
 PAGE = ROOT / "docs" / "operations.md"
 BLOCK = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
-QUICK = {"backup", "restore"}
+QUICK = {"backup"}
 KAFKA = {"backup-kafka", "grow", "workers", "machines", "stopped", "doors"}
 TIMEOUT_S = 550
 pytestmark = pytest.mark.timeout(600)
