@@ -8,7 +8,6 @@ import fcntl
 import sqlite3
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -31,7 +30,6 @@ class Cache:
         """``topic`` is what tells the topic of rows from another one of its name: its id on the cluster."""
         self._partition = partition
         self._topic = topic
-        self._end = ExitStack()
         path = folder / f"{partition}.{VERSION}.db"
         self._lock = _held(path.with_suffix(".lock"))
         self._db = self._opened(path if self._lock else Path())

@@ -66,7 +66,7 @@ class KafkaLog:
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         with self._reading("give records") as reader:
-            found = [record_of(one) for one in reader.take(self._at(topic, partition), offset, max_bytes)]
+            found = [_record(one) for one in reader.take(self._at(topic, partition), offset, max_bytes)]
         if topic.origin == "recorded" and topic.days is None:
             for expected, record in enumerate(found, offset):
                 if record.offset != expected:
@@ -166,7 +166,7 @@ def _producer(cluster: Cluster) -> KafkaProducer:
     )  # fmt: skip
 
 
-def record_of(one: ConsumerRecord) -> Record:
+def _record(one: ConsumerRecord) -> Record:
     """A record of ours as it stands on Kafka."""
     headers = {key: value.decode() for key, value in one.headers}
     return Record(one.partition, one.offset, one.timestamp, (one.key or b"").decode(), headers, one.value or b"")

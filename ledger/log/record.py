@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ledger.errors import TallyError
+from ledger.topics import EVENTS
 
-PARTITIONS = 16
+PARTITIONS = EVENTS.partitions
 """For ever: a copy of a log keeps partitions and offsets, and so is the same log."""
 
 
