@@ -1,10 +1,11 @@
 """A home whose parts are processes of their own, which die and are started again while files are imported."""
 
 import json
+import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,23 @@ class House:
             meanwhile()
             self.revive()
             time.sleep(0.05)
+
+    def killer(
+        self, chance: random.Random, victims: Sequence[str], *, most: int, between_s: tuple[float, float]
+    ) -> Meanwhile:
+        """Kills one of the victims that run, again and again after a while between these, until so many have died."""
+        due = time.monotonic() + chance.uniform(*between_s)
+
+        def kill() -> None:
+            nonlocal due
+            if time.monotonic() < due or len(self.deaths) >= most:
+                return
+            victim = self.running.get(chance.choice(victims))
+            if victim is not None:
+                victim.kill()
+            due = time.monotonic() + chance.uniform(*between_s)
+
+        return kill
 
     def revive(self) -> None:
         """Start again what died by SIGKILL; whatever ended otherwise is a failure.

@@ -48,18 +48,7 @@ def test_parts_die_at_random_moments(tmp_path: Path, build: Build, log: str, see
     """Each death and each return of a worker is a rebalance, some in the middle of a batch."""
     chance = random.Random(seed)
     house = build(log, 3)
-    due = time.monotonic() + chance.uniform(0, 2)
-
-    def kill() -> None:
-        nonlocal due
-        if time.monotonic() < due or len(house.deaths) >= 6:
-            return
-        victim = house.running.get(chance.choice(VICTIMS))
-        if victim is not None:
-            victim.kill()
-        due = time.monotonic() + chance.uniform(0.1, 5)
-
-    counted = live(house, tmp_path, 2, 20_000, kill)
+    counted = live(house, tmp_path, 2, 20_000, house.killer(chance, VICTIMS, most=6, between_s=(0.1, 5)))
     assert house.deaths, f"seed {seed} killed nobody"
     assert prove(house)["events"]["counted"] == counted
 

@@ -1,7 +1,6 @@
 """kill -9 of every process, at named points and at moments from a seed: nothing is lost, nothing stands twice."""
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -57,17 +56,6 @@ def test_a_kill_at_a_named_point(tmp_path: Path, build: Build, part: str, point:
 def test_kills_at_random_moments(tmp_path: Path, build: Build, seed: int) -> None:
     chance = random.Random(seed)
     house = build()
-    due = time.monotonic() + chance.uniform(0, 1)
-
-    def kill() -> None:
-        nonlocal due
-        if time.monotonic() < due or len(house.deaths) >= 8:
-            return
-        victim = house.running.get(chance.choice(VICTIMS))
-        if victim is not None:
-            victim.kill()
-        due = time.monotonic() + chance.uniform(0.05, 3)
-
-    counted = live(house, tmp_path, DAYS, LINES, kill)
+    counted = live(house, tmp_path, DAYS, LINES, house.killer(chance, VICTIMS, most=8, between_s=(0.05, 3)))
     assert house.deaths, f"seed {seed} killed nobody"
     assert prove(house)["events"]["counted"] == counted
