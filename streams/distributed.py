@@ -1,7 +1,6 @@
 """The folds on Kafka: Faust gives each worker its partitions and brings their records, and shows how they are."""
 
 import asyncio
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ledger.errors import LogAway
 from ledger.home import announce, one_of_several
 from ledger.log import Log, Record
 from ledger.log.admin import topic_id
+from ledger.log.broker import HOST, free_port
 from ledger.log.cluster import Cluster
 from ledger.log.kafka import KafkaLog
 from ledger.settings import Settings
@@ -27,7 +27,6 @@ SESSION_S, HEARTBEAT_S = 6.0, 2.0
 STREAM_RECORDS, FETCH_BYTES = 64, 512 << 10
 """What Faust may hold of records that no partition has taken yet; each may have up to a megabyte."""
 LEAVE_S, AGAIN_S = 5.0, 5.0
-HOST = "127.0.0.1"
 
 
 def run(settings: Settings, log: Log) -> None:
@@ -132,7 +131,7 @@ def _app(cluster: Cluster, port: int, folder: Path) -> faust.App:
         topic_disable_leader=True, topic_allow_declare=False,
         key_serializer="raw", value_serializer="raw", store="memory://",
         datadir=folder / "faust",  # else it makes one where it was started, which may be nobody's to write
-        web_host=HOST, web_bind=HOST, web_port=port or _free_port(),
+        web_host=HOST, web_bind=HOST, web_port=port or free_port(),  # known before it is bound: others are told it
     )  # fmt: skip
 
 
@@ -147,13 +146,6 @@ def _credentials(cluster: Cluster) -> Any:
 
 def _folder(settings: Settings, cluster: Cluster) -> Path:
     return settings.home / "streams" / cluster.name
-
-
-def _free_port() -> int:
-    """Faust announces its port before it binds it, so it must be known."""
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        return int(taken.getsockname()[1])
 
 
 def _record(message: Any) -> Record:
