@@ -63,9 +63,9 @@ def relay(log: Log) -> None:
 def complete(log: Log) -> bool:
     """Whether what was first decided for everyone has come to every partition. A partition begins with it, unless
     who decided it died in between."""
-    return all(
+    return all(log.ends(EVENTS)) and all(
         "relay_of" in first.headers for one in _OTHERS for first in log.read(EVENTS, one, 0, max_bytes=1)
-    ) and all(log.ends(EVENTS))
+    )
 
 
 def adoptions(log: Log) -> Iterator[Adoption]:
