@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.log import Record, sqlite
-from ledger.topics import DERIVED, ENTRIES, Topic
+from ledger.topics import DERIVED, ENTRIES, EVENTS, Topic
 
 OCTOBER, NOVEMBER = 1_790_900_000_000, 1_793_600_000_000
 
@@ -53,9 +53,18 @@ def derived(offset: int, cause: int, value: bytes, partition: int = 3, ms: int =
 
 
 def write(home: Path, records: Iterable[Record], topic: Topic = ENTRIES) -> None:
-    """Append to a derived topic of the home's log, as the folds do."""
-    connection = sqlite.open_file(home / "log" / "derived.db", writes=True)
-    sqlite.create(connection, DERIVED)
+    """Append to a derived topic of the home's log, as the folds do; with entries, what caused them to
+    ``tally.events``."""
+    records = list(records)
+    _append(home / "log" / "derived.db", DERIVED, topic, records)
+    if topic is ENTRIES:
+        causes = [one._replace(offset=int(one.headers["cause_offset"]), value=b"{}") for one in records]
+        _append(home / "log" / "recorded.db", (EVENTS,), EVENTS, causes)
+
+
+def _append(path: Path, topics: Iterable[Topic], topic: Topic, records: Iterable[Record]) -> None:
+    connection = sqlite.open_file(path, writes=True)
+    sqlite.create(connection, topics)
     connection.execute("BEGIN IMMEDIATE")
     for one in records:
         sqlite.insert(connection, topic, one)

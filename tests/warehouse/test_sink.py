@@ -10,13 +10,15 @@ from subprocess import Popen
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from ledger.errors import LogDamaged
+from ledger.log import Record
 from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import DECISIONS, ENTRIES
 from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
-from warehouse.sink import Sink, batches, stored
+from warehouse.sink import Sink, batches, check_filled_from, run, stored
 
 Processes = Callable[..., Popen[str]]
 
@@ -107,6 +109,22 @@ def test_a_new_sink_goes_on_where_the_tables_stand(client: Client, settings: Set
     log = log_of(settings, range(4, 6))
     assert stored(client, ENTRIES) == {3: 3}
     drain(Sink(client, log, settings))
+    assert counts(client) == (60, 120, 6)
+
+
+@pytest.mark.parametrize("other", [[], [derived(0, 4, b"")], [derived(0, 5, b"", ms=OCTOBER + 1)]])
+def test_a_warehouse_that_another_log_filled_gets_nothing_more(
+    client: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: list[Record]
+) -> None:
+    """The log is empty, ends before what is stored, or has another record there."""
+    log = log_of(settings, range(6))
+    drain(Sink(client, log, settings))
+    check_filled_from(log, client)
+    write(tmp_path / "elsewhere", other)
+    elsewhere = settings.model_copy(update={"home": tmp_path / "elsewhere"})
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
+    with pytest.raises(LogDamaged, match=r"filled from another log.*at offset 5 of tally\.events, partition 3"):
+        run(elsewhere, EmbeddedLog(elsewhere.home))
     assert counts(client) == (60, 120, 6)
 
 
