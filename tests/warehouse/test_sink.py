@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -18,7 +19,7 @@ from ledger.topics import DECISIONS, ENTRIES
 from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
-from warehouse.sink import Sink, batches, check_filled_from, run, stored
+from warehouse.sink import BATCH_LINES, Sink, batches, check_filled_from, run, stored
 
 Processes = Callable[..., Popen[str]]
 
@@ -110,6 +111,27 @@ def test_a_new_sink_goes_on_where_the_tables_stand(client: Client, settings: Set
     assert stored(client, ENTRIES) == {3: 3}
     drain(Sink(client, log, settings))
     assert counts(client) == (60, 120, 6)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"outcome": "duplicate", "kind": "inference", "source": "test", "id": "x" * 20, "time_us": OCTOBER * 1000},
+        {"outcome": "quarantined", "kind": "unknown", "reason": "misfit", "detail": "x" * 200},
+    ],
+)
+def test_the_largest_batch_of_short_lines_is_no_more_than_the_engine_takes(
+    client: Client, settings: Settings, said: dict[str, Any]
+) -> None:
+    """A file that was imported twice, and a warehouse that is filled anew: many lines, and most columns are empty."""
+    of_a_record = [[line(at, seq + 1, index=seq, **said) for seq in range(1_000)] for at in range(BATCH_LINES // 1_000)]
+    write(settings.home, (derived(at, at, _text(lines)) for at, lines in enumerate(of_a_record)))
+    drain(Sink(client, EmbeddedLog(settings.home), settings))
+    assert client.command("SELECT count() FROM tally.events") == BATCH_LINES
+
+
+def _text(lines: list[dict[str, Any]]) -> bytes:
+    return b"\n".join(json.dumps(one).encode() for one in lines)
 
 
 @pytest.mark.parametrize("other", [[], [derived(0, 4, b"")], [derived(0, 5, b"", ms=OCTOBER + 1)]])
