@@ -1,5 +1,6 @@
 """Houses that end with their test."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,3 +25,9 @@ def build(tmp_path: Path) -> Iterator[Build]:
     yield start
     for house in houses:
         house.kill()
+
+
+@pytest.fixture
+def log(kafka: str) -> str:
+    """A log of its own on the run's broker."""
+    return f"kafka://{kafka}/{uuid.uuid4()}"

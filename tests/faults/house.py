@@ -114,7 +114,7 @@ class House:
         """
         for name in self._parts.keys() & self.running.keys():
             if (code := self.running[name].poll()) is not None:
-                errors = self._said(name).read_text()
+                errors = self.said(name)
                 if code == -signal.SIGKILL:
                     self.deaths.append(name)
                 else:
@@ -127,7 +127,7 @@ class House:
             part = self.running.pop(name)
             part.terminate()
             code = part.wait(timeout=PATIENCE_S)
-            assert code == 0, f"{name} ended with {code}: {self._said(name).read_text()}"
+            assert code == 0, f"{name} ended with {code}: {self.said(name)}"
 
     def kill(self) -> None:
         for part in (*self.running.values(), *self._others):
@@ -156,8 +156,11 @@ class House:
                 stdout=subprocess.PIPE if asked else said, stderr=subprocess.PIPE if asked else said,
             )  # fmt: skip
 
-    def _said(self, name: str) -> Path:
+    def said(self, name: str) -> str:
         """What a part has printed, also before it died."""
+        return self._said(name).read_text()
+
+    def _said(self, name: str) -> Path:
         return self.settings.home.parent / f"{name}.said"
 
     def folded(self) -> bool:

@@ -53,7 +53,7 @@ def test_a_partition_that_cannot_go_on_says_why_and_holds_up_no_other(tmp_path: 
 
 @pytest.mark.long
 def test_a_log_that_was_restored_from_an_older_copy_is_noticed(tmp_path: Path, build: Build, own: Cluster) -> None:
-    """By the folds, whose memory is ahead of it, and by verify, whose warehouse is."""
+    """By the folds, whose memory is ahead of it, and by the sink, whose warehouse is."""
     (broker,) = own.brokers
     data = tmp_path / "own" / "1"
     house = build(f"kafka://{own.bootstrap}")
@@ -75,7 +75,8 @@ def test_a_log_that_was_restored_from_an_older_copy_is_noticed(tmp_path: Path, b
     house.until(lambda: OURS in stopped(house))
     assert "restore" in stopped(house)[OURS]
     verified = house.another("verify", "--json")
-    assert verified.wait(120) == 1
+    assert verified.wait(120) == 2
+    assert "was filled from another log" in house.said("another")
 
 
 def _again(broker: Any) -> None:

@@ -112,7 +112,7 @@ def _restarted(house: House, log: KafkaLog) -> float:
     """Seconds from the start of a worker until it has folded what each partition was given while it was away."""
     house.stop("streams")
     begun = time.monotonic()
-    log.append(EVENTS, [tick(one, end, 0) for one, end in enumerate(log.ends(EVENTS)[:PARTITIONS])])
+    log.append(EVENTS, [tick(one, end, START_MS * 1000) for one, end in enumerate(log.ends(EVENTS)[:PARTITIONS])])
     house.start("streams")
     _folded(house, log, 600)
     return time.monotonic() - begun

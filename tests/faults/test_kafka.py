@@ -3,7 +3,6 @@
 import random
 import signal
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -25,12 +24,6 @@ from tests.kafka.cluster import Cluster
 POINTS = ("worker.before_transaction", "worker.inside_transaction", "worker.after_transaction")
 WORKERS = ("streams", "streams-2", "streams-3")
 VICTIMS = (*WORKERS, "sink", "import", "warehouse")
-
-
-@pytest.fixture
-def log(kafka: str) -> str:
-    """A log of its own on the run's broker."""
-    return f"kafka://{kafka}/{uuid.uuid4()}"
 
 
 @pytest.mark.parametrize("at", [2, pytest.param(5, marks=pytest.mark.long), pytest.param(9, marks=pytest.mark.long)])
