@@ -1,4 +1,4 @@
--- sqlfluff does not know MODIFY SETTING
+-- The linter does not know MODIFY SETTING.
 -- noqa: disable=PRS
 -- A part with a file a column takes five mebibytes of buffers for each of them while it is written, and these tables
 -- have many: an insert of short lines would take more memory than a query may have. Merges make such parts of these.
