@@ -16,7 +16,7 @@ POINTS = (
     pytest.param("streams", "worker.after_transaction", marks=pytest.mark.long),
     pytest.param("sink", "sink.before_insert", marks=pytest.mark.long),
     ("sink", "sink.after_insert"),
-    ("import", "import.after_append"),
+    pytest.param("import", "import.after_append", marks=pytest.mark.long),
 )
 DAYS, LINES = 2, 20_000
 VICTIMS = ("warehouse", "streams", "sink", "import")

@@ -4,6 +4,8 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from ledger.topics import ENTRIES
 from tests.faults.conftest import Build
 from tests.faults.input import history, trace
@@ -12,6 +14,7 @@ from tests.faults.proof import prove
 SINK = ("warehouse", "sink")
 
 
+@pytest.mark.long
 def test_two_sinks_at_once(tmp_path: Path, build: Build) -> None:
     house = build()
     other = house.another(*SINK)
