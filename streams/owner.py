@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import aiokafka.producer.sender
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from ledger.errors import LogDamaged, TallyError
 from ledger.faults import point
@@ -207,20 +207,24 @@ class Owner:
         """One transaction; the offset of the topic of rows behind it."""
         point("worker.before_transaction")
         await producer.begin_transaction()
-        sent: list[Any] = []
-        for topic, one in derived:
-            headers = [(key, value.encode()) for key, value in one.headers.items()]
-            name = self._cluster.topic(topic.name)
-            sent.append(
-                await producer.send(
-                    name, one.value, one.key.encode(), self.number, timestamp_ms=one.time_ms, headers=headers
+        sent: list[Awaitable[Any]] = []
+        try:
+            for topic, one in derived:
+                headers = [(key, value.encode()) for key, value in one.headers.items()]
+                name = self._cluster.topic(topic.name)
+                sent.append(
+                    await producer.send(
+                        name, one.value, one.key.encode(), self.number, timestamp_ms=one.time_ms, headers=headers
+                    )
                 )
-            )
-        rows = self._cluster.topic(ROWS.name)
-        for entry in changelog.written(reached, change):
-            sent.append(await producer.send(rows, entry.value, entry.key.encode(), self.number))
-        # Awaited one by one: aiokafka commits a transaction in which a send has failed.
-        stood = [await future for future in sent]
+            rows = self._cluster.topic(ROWS.name)
+            for entry in changelog.written(reached, change):
+                sent.append(await producer.send(rows, entry.value, entry.key.encode(), self.number))
+        except IllegalOperation:  # one that was sent before has failed, and ended the transaction: it says why
+            await asyncio.gather(*sent)
+            raise
+        # All are awaited: aiokafka commits a transaction in which a send has failed.
+        stood = await asyncio.gather(*sent)
         point("worker.inside_transaction")
         await producer.commit_transaction()
         point("worker.after_transaction")
