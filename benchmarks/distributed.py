@@ -16,7 +16,7 @@ from benchmarks.plain import Plain, lines
 from ledger.log import Record
 
 
-def main(events: int = 30_000, rounds: int = 3) -> None:
+def main(events: int = 32_000, rounds: int = 3) -> None:
     partitions = kafka.calls(events)
     rates: dict[str, list[kafka.Rate]] = {"tallystick": [], "plain Faust": []}
     with kafka.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:

@@ -25,8 +25,9 @@ from ledger.log.jars import bring
 from ledger.log.kafka import KafkaLog
 from ledger.topics import EVENTS
 
-WORKED = 4
-"""Of the partitions, so many hold events."""
+PLACES = (0, 5, 10, 15)
+"""The partitions that hold events: however workers share them, two or four of them get as many of these."""
+WORKED = len(PLACES)
 WORKER = (sys.executable, "-m", "tally", "streams", "worker")
 PATIENCE_S, STILL_S, LOOK_S = 120, 30, 0.05
 """How long the first may take, how long nothing may move until it is taken for the end, and how often we look."""
@@ -58,23 +59,25 @@ def new_log(bootstrap: str) -> KafkaLog:
 
 def calls(events: int) -> list[list[Record]]:
     """The workload for each partition that is worked, its decisions in its first record."""
+    if events % (WORKED * workload.A_RECORD):
+        raise SystemExit(f"{events} events do not fill whole records: take a multiple of {WORKED * workload.A_RECORD}")
     return [workload.records(events // WORKED, seed) for seed in range(WORKED)]
 
 
 def fill(log: KafkaLog, partitions: Sequence[Sequence[Record]]) -> None:
     """Append these records."""
-    for number, records in enumerate(partitions):
+    for number, records in zip(PLACES, partitions, strict=False):
         log.append(EVENTS, [Draft(number, one.key, one.headers, one.value) for one in records])
 
 
 def events_folded(log: KafkaLog) -> int:
     """How many of the workload's events are folded and committed; the first record of a partition holds none."""
-    return sum(max(folded(log, number) - 1, 0) for number in range(WORKED)) * workload.A_RECORD
+    return sum(max(folded(log, number) - 1, 0) for number in PLACES) * workload.A_RECORD
 
 
 def caught_up(log: KafkaLog) -> bool:
     """Whether everything that stands in the partitions we work on is folded."""
-    return all(folded(log, number) == log.end(EVENTS, number) for number in range(WORKED))
+    return all(folded(log, number) == log.end(EVENTS, number) for number in PLACES)
 
 
 def wait(condition: Callable[[], bool]) -> None:

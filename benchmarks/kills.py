@@ -49,7 +49,7 @@ def main(events: int = 24_000, kills: int = 8, seed: int = 1) -> None:
             for start in range(A_TURN, events, A_TURN):
                 time.sleep(max(begun + start / PER_S - time.monotonic(), 0))
                 some = sent[start : start + A_TURN]
-                _append(log, start // A_TURN % kafka.WORKED, some)
+                _append(log, kafka.PLACES[start // A_TURN % kafka.WORKED], some)
                 plain.send(some)
                 while moments and time.monotonic() - begun > moments[0]:
                     moments.pop(0)
@@ -87,9 +87,9 @@ def _settle(plain: Plain) -> int:
 
 def _derived(log: KafkaLog) -> tuple[Counter[bytes], Counter[bytes]]:
     """The lines of our derived topics, as a replay derives them and as they stand. Each has its own position."""
-    appended = [one for number in range(kafka.WORKED) for one in records(log, EVENTS, number)]
+    appended = [one for number in kafka.PLACES for one in records(log, EVENTS, number)]
     expected = [record for _, record in replay(appended, workload.documents())]
-    found = [one for topic in DERIVED for number in range(kafka.WORKED) for one in records(log, topic, number)]
+    found = [one for topic in DERIVED for number in kafka.PLACES for one in records(log, topic, number)]
     return _lines(expected), _lines(found)
 
 

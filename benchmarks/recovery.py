@@ -7,25 +7,29 @@ process begins until it has folded an event of a partition whose topic of rows h
 tenth as many rows; with and without the cache, and beside a start with nothing to remember.
 """
 
+import json
 import random
 import statistics
 import sys
 import tempfile
 import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from kafka import KafkaProducer
 
 from benchmarks import kafka, workload
-from ledger.home import announced
 from ledger.log.admin import MAX_DERIVED
 from ledger.log.kafka import KafkaLog
+from ledger.settings import Settings
 from ledger.topics import EVENTS, ROWS
 from streams.changelog import written
 from streams.distributed import PART, SESSION_S
 from streams.identity import First
 from streams.rows import Key, Row
 from streams.state import Change, Reached
+from tally.presence import each
 
 
 def main(identities: int = 1_000_000, kills: int = 5, starts: int = 2) -> None:
@@ -69,8 +73,10 @@ def _kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
 
 def _shares(home: Path) -> bool:
     """Whether this worker has partitions."""
-    said = announced(home, PART)
-    return said is not None and bool(said["partitions"])
+    for worker in each(Settings(home=home), PART):
+        with suppress(OSError), urllib.request.urlopen(worker["url"]) as page:
+            return bool(json.load(page)["partitions"])
+    return False
 
 
 def _start(home: Path, log: KafkaLog) -> float:
