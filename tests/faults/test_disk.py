@@ -12,6 +12,7 @@ from tests.faults.house import House
 from tests.faults.input import trace
 from tests.faults.proof import prove
 from tests.faults.test_damage import OURS, stopped
+from tests.tally.conftest import eventually
 
 pytestmark = pytest.mark.long
 Disk = Callable[[Path, str], Callable[[str], None]]
@@ -66,7 +67,8 @@ def test_a_home_whose_disk_is_full(tmp_path: Path, build: Build, disk: Disk) -> 
 
 
 def _again(house: House) -> None:
-    """Start the worker again, if its disk stopped it too: with a sentence."""
+    """Start the worker again, if its disk stopped it too, or is about to: with a sentence."""
+    eventually(lambda: house.running["streams"].poll() is not None or house.folded())
     if house.running["streams"].poll() is not None:
         assert house.running.pop("streams").returncode == 2
         assert "free some" in house.said("streams")
