@@ -150,7 +150,7 @@ def _record_line(record: Record, facts: int, before: int) -> dict[str, Any]:
         "offset": record.offset,
         "seq": before + 1,
         "accepted_ms": record.time_ms,
-        "organization": record.headers.get("organization", record.key),
+        "organization": record.organization,
         "outcome": "record",
         "received": facts + refused,
         "refused": refused,
@@ -161,7 +161,7 @@ def _record_line(record: Record, facts: int, before: int) -> dict[str, Any]:
 def _derived(record: Record, said: dict[Topic, list[bytes]]) -> Derived:
     """A record for each topic that has something to say. Its own offset is given when it is stored."""
     headers = {
-        "organization": record.headers.get("organization", record.key),
+        "organization": record.organization,
         "cause_partition": str(record.partition),
         "cause_offset": str(record.offset),
         "cause_hash": record.digest(),

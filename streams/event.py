@@ -38,7 +38,7 @@ class Parsed(NamedTuple):
 
 
 def parse(record: Record) -> Parsed:
-    organization = record.headers.get("organization", record.key)
+    organization = record.organization
     lines = record.value.split(b"\n") if record.value else []
     return Parsed(record, [_event(at, line, organization) for at, line in enumerate(lines)])
 

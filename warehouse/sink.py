@@ -170,8 +170,7 @@ def check_filled_from(log: Log, client: Client) -> None:
     )
     for partition, offset, time_ms, organization in newest.result_rows:
         found = log.read(EVENTS, partition, offset, max_bytes=1)
-        is_ours = found and found[0].offset == offset and found[0].time_ms == time_ms
-        if not is_ours or found[0].headers.get("organization", found[0].key) != organization:
+        if [(one.offset, one.time_ms, one.organization) for one in found[:1]] != [(offset, time_ms, organization)]:
             raise LogDamaged(
                 f"the warehouse was filled from another log, or this one was cut or restored: at offset {offset} of "
                 f"tally.events, partition {partition}, the log no longer holds the record that is stored. Name the "

@@ -43,6 +43,11 @@ class Record(NamedTuple):
     headers: Mapping[str, str]
     value: bytes
 
+    @property
+    def organization(self) -> str:
+        """Whose it is, as its header says; without one, its key."""
+        return self.headers.get("organization", self.key)
+
     def digest(self) -> str:
         """What a stored position keeps of its record, to notice a log that was cut, restored or altered."""
         frame = json.dumps([*self[:4], sorted(self.headers.items())], ensure_ascii=False).encode()
