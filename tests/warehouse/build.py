@@ -39,6 +39,11 @@ def record(offset: int, calls: int, partition: int = 3, ms: int = OCTOBER, **fac
     """A record of ``tally.entries``: its calls, and what the door received."""
     lines = [call(offset, index, partition, ms, **facts) for index in range(calls)]
     lines.append(line(offset, calls + 1, partition, ms, outcome="record", received=calls, refused=0, door="test"))
+    return text(lines)
+
+
+def text(lines: Iterable[dict[str, Any]]) -> bytes:
+    """The value of a derived record."""
     return b"\n".join(json.dumps(one).encode() for one in lines)
 
 

@@ -16,7 +16,7 @@ from ledger.log import Record
 from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import DECISIONS, ENTRIES
-from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, write
+from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, text, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
 from warehouse.sink import BATCH_LINES, Sink, batches, check_filled_from, run, stored
@@ -125,13 +125,9 @@ def test_the_largest_batch_of_short_lines_is_no_more_than_the_engine_takes(
 ) -> None:
     """A file that was imported twice, and a warehouse that is filled anew: many lines, and most columns are empty."""
     of_a_record = [[line(at, seq + 1, index=seq, **said) for seq in range(1_000)] for at in range(BATCH_LINES // 1_000)]
-    write(settings.home, (derived(at, at, _text(lines)) for at, lines in enumerate(of_a_record)))
+    write(settings.home, (derived(at, at, text(lines)) for at, lines in enumerate(of_a_record)))
     drain(Sink(client, EmbeddedLog(settings.home), settings))
     assert client.command("SELECT count() FROM tally.events") == BATCH_LINES
-
-
-def _text(lines: list[dict[str, Any]]) -> bytes:
-    return b"\n".join(json.dumps(one).encode() for one in lines)
 
 
 @pytest.mark.parametrize("other", [[], [derived(0, 4, b"")], [derived(0, 5, b"", ms=OCTOBER + 1)]])
