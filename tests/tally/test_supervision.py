@@ -162,9 +162,11 @@ def test_who_joined_does_not_wait_for_ever(
 ) -> None:
     owner = process("""
         from tally.joining import using
-        with using(settings, part("a"), own=True): time.sleep(60)
+        with using(settings, part("a"), own=True):
+            print("owned", flush=True)
+            time.sleep(600)
     """)
-    eventually(lambda: announced(settings.home, "a") is not None)
+    assert owner.stdout and owner.stdout.readline() == "owned\n"  # announced is earlier
     with using(settings, fake("a")) as joined:
         os.kill(pids(settings, "a")[0], signal.SIGKILL)
         eventually(lambda: announced(settings.home, "a") is None)
