@@ -10,7 +10,7 @@ from streams.chain import fold
 from streams.emit import Emit
 from streams.event import Event, parse
 from streams.identity import First, doubt, identify
-from streams.rating import adopt, rate
+from streams.rating import Entry, adopt, rate
 from streams.replay import catalogues
 from streams.rows import Rows
 
@@ -42,7 +42,12 @@ def main(events: int = 40_000) -> None:
 
     known: dict[bytes, First] = {}
     rows = fresh()
-    entries = {event.identity: rate(event, rows, books) for _, some in calls for event in some}
+
+    def rated(event: Event) -> Entry:
+        assert event.call is not None
+        return rate(event, event.call, rows, books)
+
+    entries = {event.identity: rated(event) for _, some in calls for event in some}
     budgeted, watched, chained = fresh(), fresh(), Rows()
 
     def chain() -> None:
@@ -53,7 +58,7 @@ def main(events: int = 40_000) -> None:
     measures: dict[str, Callable[[], object]] = {
         "parsing": lambda: [parse(record) for record in records],
         "identity": each(lambda event, offset: (identify(event, offset, known), doubt(event, event.time_us)), rows),
-        "rating": each(lambda event, offset: rate(event, rows, books), rows),
+        "rating": each(lambda event, offset: rated(event), rows),
         "budgets": each(lambda event, offset: budgets.spend(event, entries[event.identity], budgeted, emit), budgeted),
         "runaways": each(lambda event, offset: runaways.watch(event, entries[event.identity], watched, emit), watched),
         "chain (parsing, all folds, encoding)": chain,

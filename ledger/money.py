@@ -22,8 +22,7 @@ def text(amount: int) -> str:
     """Pico as a decimal with twelve places: ``text(1) == "0.000000000001"``."""
     if amount < 0:
         return "-" + text(-amount)
-    whole, rest = divmod(amount, PICO)
-    return f"{whole}.{rest:012}"
+    return "%d.%012d" % divmod(amount, PICO)  # noqa: UP031  (a third quicker, and the folds write four an event)
 
 
 def round_rate(rate: Decimal, decimals: int) -> Decimal:

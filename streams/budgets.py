@@ -94,7 +94,7 @@ def spend(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
     if not entry.billed_cost:
         return
     for dimension in rows.get((NAME, SCOPED, event.organization)) or ():
-        value = event.organization if dimension == "organization" else event.data.get(dimension)
+        value = event.organization if dimension == "organization" else getattr(entry.dimensions, dimension)
         if value is None:
             continue
         for window_s in rows.get((NAME, WINDOWS, event.organization, dimension, value)) or ():

@@ -36,6 +36,27 @@ FOLDS = (
 )
 DUE = {fold.name: fold.due for fold in FOLDS}
 
+
+class _Line(msgspec.Struct, omit_defaults=True, gc=False):
+    """What ``tally.entries`` says of an event, before what it says of its cost."""
+
+    partition: int
+    offset: int
+    seq: int
+    accepted_ms: int
+    organization: str
+    index: int
+    outcome: str
+    kind: str
+    source: str | None = None
+    id: str | None = None
+    time_us: int | None = None
+    reason: str | None = None
+    detail: str | None = None
+    of_offset: int | None = None
+    of_index: int | None = None
+
+
 _encode = msgspec.json.Encoder().encode
 Derived = list[tuple[Topic, Record]]
 
@@ -54,7 +75,7 @@ def fold(parsed: Parsed, rows: Rows, known: Identities, documents: Documents) ->
         emit.at = event.at
         outcome, entry = _one(event, record.offset, rows, known, documents, emit)
         if not relayed:
-            lines.append(_encode(_line(record, event, outcome, entry)))
+            lines.append(_line(record, event, outcome, entry))
     facts = 0 if relayed else sum(event.kind in FACTS for event in events)
     lines.append(_encode(_record_line(record, facts, len(lines))))
     decisions, alerts = map(_encode, emit.decisions), map(_encode, emit.alerts)
@@ -81,8 +102,8 @@ def _one(
 
 
 def _follow(event: Event, rows: Rows, documents: Documents, emit: Emit) -> Entry | None:
-    if event.kind == "inference":
-        entry = rating.rate(event, rows, documents)
+    if event.call is not None:
+        entry = rating.rate(event, event.call, rows, documents)
         for one in FOLDS:
             one.entry(event, entry, rows, emit)
         return entry
@@ -119,28 +140,22 @@ def _place(relayed: str) -> int:
     return int(relayed.rpartition(":")[2] or -1)
 
 
-def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "partition": record.partition,
-        "offset": record.offset,
-        "seq": event.at + 1,
-        "accepted_ms": record.time_ms,
-        "organization": event.organization,
-        "index": event.at,
-        "outcome": outcome.outcome,
-        "kind": event.kind,
-    }
+def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -> bytes:
+    """One object: what became of the event, then an entry's dimensions, then what it cost."""
+    line = _Line(
+        record.partition, record.offset, event.at + 1, record.time_ms, event.organization, event.at, outcome.outcome,
+        event.kind,
+    )  # fmt: skip
     if event.kind != "unknown":
-        line["source"], line["id"], line["time_us"] = event.source, event.id, event.time_us
-    if outcome.reason is not None:
-        line["reason"] = outcome.reason
-    if outcome.detail is not None:
-        line["detail"] = outcome.detail
-    if outcome.of is not None:
-        line |= {"of_offset": outcome.of.offset, "of_index": outcome.of.at}
+        line.source, line.id, line.time_us = event.source, event.id, event.time_us
     if entry is not None:
-        line |= entry.facts
-    return line
+        dimensions = _encode(entry.dimensions)[1:-1]
+        parts = _encode(line)[1:-1], dimensions, _encode(entry.rated)[1:-1]
+        return b"{" + b",".join(filter(None, parts)) + b"}"
+    line.reason, line.detail = outcome.reason, outcome.detail
+    if outcome.of is not None:
+        line.of_offset, line.of_index = outcome.of.offset, outcome.of.at
+    return _encode(line)
 
 
 def _record_line(record: Record, facts: int, before: int) -> dict[str, Any]:

@@ -49,14 +49,14 @@ def doubt(event: Event, now_us: int) -> Outcome | None:
     """Why a new event is put aside instead of counted. Its identity stays taken."""
     if event.time_us > now_us + AHEAD_US:
         return Outcome("quarantined", "future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log")
-    field = misfit(event.kind, event.data)
-    if field is not None:
-        return Outcome("quarantined", "misfit", f"{field} is not what the vocabulary says")
-    if event.kind == "inference" and "reported_tokens" in event.data and "tokens" in event.data:
-        difference = _difference(event.data["tokens"], event.data["reported_tokens"])
-        if difference:
-            return Outcome("quarantined", "tokens_do_not_sum", difference)
-    return None
+    call = event.call
+    if call is None:
+        field = misfit(event.kind, event.data)
+        return Outcome("quarantined", "misfit", f"{field} is not what the vocabulary says") if field else None
+    if call.reported is None or call.tokens is None:
+        return None
+    difference = _difference(call.tokens, call.reported)
+    return Outcome("quarantined", "tokens_do_not_sum", difference) if difference else None
 
 
 def _difference(tokens: dict[str, int], reported: dict[str, int]) -> str | None:

@@ -2,25 +2,22 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from ledger.classes import CLASSES, INPUT_CLASSES
 from ledger.money import text
+from streams.call import Call, Counts, Dimensions
 from streams.emit import Emit
 from streams.event import Event
 from streams.pricing import Catalogue, Offer, find
 from streams.rows import Rows
-from tallystick import Inference
 
 BOOKS = ("rating", "books")
 Documents = Callable[[str], Catalogue]
 """The price book of a document's hash; it raises TallyError where the log does not hold it."""
 
-DIMENSIONS = frozenset(Inference.model_fields) - {
-    "tokens", "quantities", "reported_tokens", "provider_usage", "rate_limits", "violations",
-}  # fmt: skip
 ZERO = text(0)
 _written = lru_cache(maxsize=10_000)(text)  # unit prices are few
 
@@ -37,10 +34,22 @@ class Line(msgspec.Struct, gc=False):
     billed_cost: str | None = None
 
 
+class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """What it cost and by which price, as that stands on tally.entries behind the dimensions."""
+
+    unpriced_reason: str | None = None
+    currency: str | None = None
+    price_document: str | None = None
+    price_id: str | None = None
+    pricing: str
+    lines: list[Line]
+
+
 class Entry(NamedTuple):
     """What a counted inference cost, in pico; unpriced classes add nothing."""
 
-    facts: dict[str, Any]  # as they stand on tally.entries
+    dimensions: Dimensions
+    rated: Rated
     currency: str | None = None
     list_cost: int = 0
     billed_cost: int = 0
@@ -61,31 +70,28 @@ def adopt(event: Event, rows: Rows, documents: Documents, emit: Emit) -> None:
     )  # fmt: skip
 
 
-def rate(event: Event, rows: Rows, documents: Documents) -> Entry:
+def rate(event: Event, call: Call, rows: Rows, documents: Documents) -> Entry:
     """The entry of a counted inference."""
-    data = event.data
-    facts = data.copy()
-    for name in data.keys() - DIMENSIONS:
-        del facts[name]
-    quantities = _quantities(data)
-    model = data.get("model_resolved") or data.get("model")
+    said = call.dimensions
+    quantities = _quantities(call.tokens, call.quantities)
+    model = said.model_resolved or said.model
     offer = None
     if model is not None:
         books = [documents(document) for _, document in rows.get(BOOKS) or ()]
-        offer = find(books, data.get("provider"), model, event.time_us)
-    if offer is None:
-        lines = [Line(name, quantity) for name, quantity in quantities]
-        if lines:
-            facts["unpriced_reason"] = "no price at that time" if model else "no model"
-        facts["pricing"] = "unpriced" if lines else "free"
-        facts["lines"] = lines
-        return Entry(facts)
-    return _priced(facts, quantities, offer, data.get("payer") == "customer")
+        offer = find(books, said.provider, model, event.time_us)
+    if offer is not None:
+        return _priced(said, quantities, offer)
+    lines = [Line(name, quantity) for name, quantity in quantities]
+    if not lines:
+        return Entry(said, Rated(pricing="free", lines=lines))
+    reason = "no price at that time" if model else "no model"
+    return Entry(said, Rated(unpriced_reason=reason, pricing="unpriced", lines=lines))
 
 
-def _priced(facts: dict[str, Any], quantities: list[tuple[str, int]], offer: Offer, own_key: bool) -> Entry:
+def _priced(said: Dimensions, quantities: list[tuple[str, int]], offer: Offer) -> Entry:
     if "requests" in offer.unit_prices and all(name != "requests" for name, _ in quantities):
         quantities = sorted([*quantities, ("requests", 1)], key=lambda line: CLASSES.index(line[0]))
+    own_key = said.payer == "customer"
     lines: list[Line] = []
     total = missing = 0
     for name, quantity in quantities:
@@ -99,22 +105,22 @@ def _priced(facts: dict[str, Any], quantities: list[tuple[str, int]], offer: Off
             unit_price = next(pico for above, pico in reversed(unit_price) if given > above)
         cost = quantity * unit_price
         total += cost
-        said = text(cost)
-        lines.append(Line(name, quantity, _written(unit_price), said, said, said, ZERO if own_key else said))
-    pricing = "free" if not lines else "priced" if not missing else "partly" if missing < len(lines) else "unpriced"
-    if missing:
-        facts["unpriced_reason"] = "no rate for a class"
-    facts["currency"] = offer.currency
-    facts["price_document"] = offer.document
-    facts["price_id"] = offer.price_id
-    facts["pricing"] = pricing
-    facts["lines"] = lines
-    return Entry(facts, offer.currency, total, 0 if own_key else total)
+        written = text(cost)
+        lines.append(
+            Line(name, quantity, _written(unit_price), written, written, written, ZERO if own_key else written)
+        )
+    rated = Rated(
+        unpriced_reason="no rate for a class" if missing else None,
+        currency=offer.currency, price_document=offer.document, price_id=offer.price_id,
+        pricing="free" if not lines else "priced" if not missing else "partly" if missing < len(lines) else "unpriced",
+        lines=lines,
+    )  # fmt: skip
+    return Entry(said, rated, offer.currency, total, 0 if own_key else total)
 
 
-def _quantities(data: dict[str, Any]) -> list[tuple[str, int]]:
+def _quantities(tokens: Counts | None, others: Counts | None) -> list[tuple[str, int]]:
     """What was used, by class in the order of the classes, without what was nothing."""
-    used = data.get("tokens", {}) | data.get("quantities", {})
+    used = {**(tokens or {}), **(others or {})}
     return [(name, used[name]) for name in _in_order(tuple(used)) if used[name]]
 
 

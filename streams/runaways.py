@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from ledger.money import text
+from streams.call import Dimensions
 from streams.emit import Emit
 from streams.event import Event
 from streams.rating import Entry
@@ -22,7 +23,7 @@ SILENCE_US = 15 * 60 * 1_000_000
 DETECTOR = "repeated_tool"
 
 
-class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Repeatable(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What repeats: a tool, and hashes of its canonical arguments and of its result."""
 
     tool: str
@@ -37,7 +38,7 @@ Evidence = tuple[str, str, int, int, int]
 class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A session's latest run of equal calls. Spent is at list price, whoever pays, in pico by currency."""
 
-    call: Call
+    call: Repeatable
     repeats: int
     since_us: int
     last_us: int
@@ -50,13 +51,13 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
     """A counted inference continues, breaks or begins its session's run."""
-    data = event.data
-    session = data.get("session")
+    said = entry.dimensions
+    session = said.session
     if session is None:
         return
     key: Key = (NAME, event.organization, session)
     run = _run(key, rows)
-    call = _call(data)
+    call = _call(said)
     if call is None:
         if run is None:
             return
@@ -70,16 +71,8 @@ def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
         if run is not None and run.alert is not None:
             _say(key, run, "resolved", emit, reason="another call")
         first = (event.source, event.id, *emit.here())
-        run = Run(
-            call,
-            1,
-            event.time_us,
-            event.time_us,
-            _added((), entry),
-            (first,),
-            data.get("agent"),
-            data.get("team"),
-        )
+        spent = _added((), entry)
+        run = Run(call, 1, event.time_us, event.time_us, spent, (first,), said.agent, said.team)
     rows.put(key, run, emit.now_us + SILENCE_US)
 
 
@@ -96,9 +89,9 @@ def _run(key: Key, rows: Rows) -> Run | None:
     return kept if kept is None or type(kept) is Run else msgspec.convert(kept, Run)  # lists where a store gave it
 
 
-def _call(data: dict[str, Any]) -> Call | None:
-    tool, arguments, result = data.get("tool"), data.get("tool_arguments_hash"), data.get("tool_result_hash")
-    return None if tool is None or arguments is None or result is None else Call(tool, arguments, result)
+def _call(said: Dimensions) -> Repeatable | None:
+    tool, arguments, result = said.tool, said.tool_arguments_hash, said.tool_result_hash
+    return None if tool is None or arguments is None or result is None else Repeatable(tool, arguments, result)
 
 
 def _repeated(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:

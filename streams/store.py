@@ -10,7 +10,7 @@ from ledger.topics import DERIVED, ENTRIES, Topic
 from streams.chain import Derived
 from streams.state import Change, State
 
-VERSION = 1
+VERSION = 2
 """Of what the folds mean, and of how their rows are written: where it changes, what was derived is derived anew."""
 
 

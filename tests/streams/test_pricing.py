@@ -10,6 +10,7 @@ from genai_prices import data
 
 from ledger.catalogue import genai_prices as compiled
 from ledger.money import PICO, round_rate
+from streams.call import fitting
 from streams.event import Event
 from streams.pricing import Catalogue
 from streams.rating import BOOKS, rate
@@ -59,11 +60,10 @@ def test_every_model_costs_what_the_catalogue_says(rows: Rows) -> None:
                 continue
             if not {"input_mtok", "output_mtok"} <= rates.keys() or not all(map(exact, rates.values())):
                 continue
-            event = Event(
-                0, "o", "inference", time_us=int(time.timestamp()) * 10**6,
-                data={"provider": provider.id, "model": model.id, "tokens": used},
-            )  # fmt: skip
-            ours = rate(event, rows, lambda digest: catalogue)
+            event = Event(0, "o", "inference", time_us=int(time.timestamp()) * 10**6)
+            call = fitting({"provider": provider.id, "model": model.id, "tokens": used})
+            assert call is not None
+            ours = rate(event, call, rows, lambda digest: catalogue)
             assert Decimal(ours.list_cost) / PICO == theirs.total_price, (provider.id, model.id, time)
             compared += 1
     assert compared > 300
