@@ -10,7 +10,7 @@ from ingest.door import encode
 from ingest.refusal import Refused, skeleton
 from ledger import faults
 from ledger.errors import TallyError
-from ledger.log import Draft, Log, Record, partition_of
+from ledger.log import Appends, Draft, Record, partition_of
 from ledger.topics import EVENTS, PLATFORM, REJECTED
 from tallystick.event import SCHEMA_VERSION
 
@@ -36,7 +36,7 @@ class Envelope(NamedTuple):
 class Batch:
     """Collects events and refusals, and appends them as one record. It is empty again after each append."""
 
-    def __init__(self, log: Log, envelope: Envelope, key: str) -> None:
+    def __init__(self, log: Appends, envelope: Envelope, key: str) -> None:
         if envelope.organization == PLATFORM:
             raise TallyError(f"{PLATFORM!r} is reserved: choose another organization (TALLY_ORGANIZATION)")
         self._log = log

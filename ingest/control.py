@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ingest import platform
 from ingest.batch import Envelope
-from ingest.door import door, encode
+from ingest.door import decode, door, encode
 from ingest.refusal import Refused
 from ledger.catalogue import genai_prices
 from ledger.errors import TallyError
@@ -22,6 +22,12 @@ from tallystick.control import BODIES
 
 SOURCE = "tally-cli"
 ORGANIZATION = "organization"
+ELSEWHERE = {
+    "price_book.adopted": "`tally price adopt` makes, as it brings the book",
+    "log.closed": "`tally log copy` makes",
+    "generation.made_current": "`tally rebuild` makes",
+}
+"""Decisions that take more than a record."""
 
 
 class Adopted(NamedTuple):
@@ -49,6 +55,16 @@ def append_control(
     line = _line(settings, control, body, organization, reason, actor)
     (record,) = log.append(EVENTS, [Envelope(organization, "control", "local").draft(line)])
     return Position(record.partition, record.offset, 0)
+
+
+def checked_decision(line: bytes, organization: str) -> None:
+    """Of a decision as it would stand on the log. Refused where it is made elsewhere, or is another's."""
+    data = decode(line)["data"]
+    control, body = data["control"], data["body"]
+    if control in ELSEWHERE:
+        raise Refused("data.control", f"is {control}, which {ELSEWHERE[control]}", data)
+    if control == "budget.allocated" and body["dimension"] == ORGANIZATION and body["scope"] != organization:
+        raise Refused("data.body.scope", f"must be {organization!r}: the budget is for the whole organization", data)
 
 
 def set_budget(

@@ -31,9 +31,11 @@ class Settings(BaseSettings):
     )
     bind: IPv4Address = Field(
         default=IPv4Address("127.0.0.1"),
-        description="where the dashboards listen; 0.0.0.0 is every address of the machine, and there is no login",
+        description="where dashboards, metrics and the HTTP door listen; 0.0.0.0 is every address of the machine, and "
+        "only the HTTP door asks who comes",
     )
     dashboards_port: int = Field(default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one")
+    api_port: int = Field(default=0, ge=0, le=65535, description="port of the HTTP door; 0 is any free one")
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="port of the metrics for Prometheus; 0 is any free one"
     )

@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ledger.home import announce, only_one
+from ledger.metrics import METRICS
 from ledger.settings import Settings
 from tally.measuring import Measured, Sample
-from tally.metrics import METRICS
 from tally.opening import opened
 from tally.ports import free_port, reached_at
 

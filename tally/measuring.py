@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
+from ledger import metrics
 from ledger.errors import TallyError
 from ledger.log import Log
+from ledger.metrics import Metric
 from ledger.settings import Settings
-from tally import metrics
 from tally.counts import OUTCOMES, counts
-from tally.metrics import Metric
 from tally.parts import FEED, PRODUCT, lasting
 from tally.positions import Reached, reached
 from tally.presence import ready

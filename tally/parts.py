@@ -52,13 +52,14 @@ STREAMS = _tally("streams", "streams worker", "streams worker")
 SINK = _tally("sink", "sink", "warehouse sink")
 MODELS = _tally("models", "building of the dbt models", "warehouse models")
 DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve", "TALLY_DASHBOARDS_PORT")
+API = _tally("api", "HTTP door", "api serve", "TALLY_API_PORT")
 METRICS = _tally("metrics", "metrics", "metrics serve", "TALLY_METRICS_PORT")
 FEED = _tally("feed", "demo's live feed", "demo feed")
 
 
 def lasting(settings: Settings) -> list[Part]:
     """The parts that this home may run as long as the product does."""
-    there = [*storing(settings), DASHBOARDS, METRICS, FEED]
+    there = [*storing(settings), API, DASHBOARDS, METRICS, FEED]
     return [KAFKA, *there] if settings.brings_kafka else there
 
 

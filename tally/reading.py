@@ -1,11 +1,14 @@
 """What people type: pairs, lengths of time, amounts, moments."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from typing import TypeVar
 
 from ledger.errors import TallyError
 
+T = TypeVar("T")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -15,6 +18,14 @@ def pair(text: str, option: str) -> tuple[str, str]:
     if not (name and equals and value):
         raise TallyError(f"{option} is {text!r}: write NAME=VALUE, for example team=search")
     return name, value
+
+
+def one_of(text: str, possible: Sequence[T], option: str) -> T:
+    """One of some words."""
+    for one in possible:
+        if one == text:
+            return one
+    raise TallyError(f"{option} is {text!r}: it is one of {', '.join(map(str, possible))}")
 
 
 def seconds(text: str, option: str) -> int:

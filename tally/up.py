@@ -13,7 +13,7 @@ from tally import models, moving, switching
 from tally.joining import using
 from tally.opening import make_home, opened
 from tally.output import err, out, step
-from tally.parts import DASHBOARDS, KAFKA, METRICS, PRODUCT, Child, Part, storing
+from tally.parts import API, DASHBOARDS, KAFKA, METRICS, PRODUCT, Child, Part, storing
 from tally.ports import free_port
 from tally.presence import ready
 from tally.supervising import Supervisor
@@ -21,8 +21,14 @@ from tally.supervising import Supervisor
 WATCH_S = 0.3
 
 
-def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tuple[Part, ...] = ()) -> None:
-    """Run the product until Ctrl-C or SIGTERM. ``fill`` puts data on the log; ``also`` are further parts.
+def run(
+    settings: Settings,
+    fill: Callable[[Log], None] | None = None,
+    also: tuple[Part, ...] = (),
+    token: str | None = None,
+) -> None:
+    """Run the product until Ctrl-C or SIGTERM. ``fill`` puts data on the log; ``also`` are further parts;
+    ``token`` is shown to who looks, for the HTTP door.
 
     Failure where a part fails to start or keeps dying, TallyError where the product of this home already runs.
     """
@@ -33,6 +39,7 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
             stack.enter_context(only_one(settings.home, PRODUCT))
             # Said now, not when all else has started.
             free_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT", settings.bind)
+            free_port(settings.api_port, "HTTP door", "TALLY_API_PORT", settings.bind)
             free_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT", settings.bind)
 
             def start(part: Part) -> None:
@@ -51,9 +58,9 @@ def run(settings: Settings, fill: Callable[[Log], None] | None = None, also: tup
                 fill(log)
             with _timed("looking at the dbt models", "dbt models there"):
                 models.ensure(settings)
-            for part in (DASHBOARDS, METRICS, *also):
+            for part in (API, DASHBOARDS, METRICS, *also):
                 start(part)
-            _tell_addresses(settings)
+            _tell_addresses(settings, token)
             supervisor = Supervisor(settings, running)
             while True:
                 supervisor.look()
@@ -73,8 +80,10 @@ def _timed(doing: str, done: str) -> Iterator[None]:
     err.print(f"[green]✓[/] {done} after {time.monotonic() - begun:.1f} s")
 
 
-def _tell_addresses(settings: Settings) -> None:
+def _tell_addresses(settings: Settings, token: str | None) -> None:
     out.print(f"\n[bold]Dashboards[/]  {(ready(settings, DASHBOARDS.name) or {}).get('url')}")
+    door = (ready(settings, API.name) or {}).get("url")
+    out.print(f"[bold]HTTP door[/]   {door}/v1/events ({'token ' + token if token else 'tally token create'})")
     warehouse = ready(settings, "warehouse")
     if warehouse:
         out.print(f"[bold]Warehouse[/]   {warehouse['url']} (user and password: tally status)")

@@ -8,6 +8,7 @@ from ledger.topics import ENTRIES, Topic
 
 __all__ = [
     "PARTITIONS",
+    "Appends",
     "Draft",
     "Log",
     "Position",
@@ -22,12 +23,16 @@ __all__ = [
 READ_BYTES = 1 << 20
 
 
-class Log(Protocol):
-    """Append-only records in partitions, each partition in one order."""
+class Appends(Protocol):
+    """What takes records for the log."""
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         """Append in the order given and return the records, durable. TallyError where the log cannot take them:
         then some of them, from the first on, may stand."""
+
+
+class Log(Appends, Protocol):
+    """Append-only records in partitions, each partition in one order."""
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         """The records from this offset on, in order: at least one where there is one, then up to the bytes."""

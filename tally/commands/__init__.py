@@ -3,6 +3,7 @@
 import typer
 
 from tally.commands import (
+    api,
     budget,
     dashboards,
     demo,
@@ -15,6 +16,7 @@ from tally.commands import (
     sql,
     status,
     streams,
+    token,
     topics,
     up,
     verify,
@@ -44,6 +46,8 @@ app.command("rebuild", rich_help_panel=_ASK)(rebuild.rebuild)
 app.add_typer(log.app, name="log", rich_help_panel=_ASK)
 app.add_typer(budget.app, name="budget", rich_help_panel=_DECIDE)
 app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)
+app.add_typer(token.app, name="token", rich_help_panel=_DECIDE)
+app.add_typer(api.app, name="api", rich_help_panel=_PARTS)
 app.add_typer(streams.app, name="streams", rich_help_panel=_PARTS)
 app.add_typer(topics.app, name="topics", rich_help_panel=_PARTS)
 app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_PARTS)

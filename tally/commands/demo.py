@@ -17,8 +17,9 @@ def demo(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     from ledger.log import Log
-    from tally.demo import fill
-    from tally.opening import settings
+    from ledger.tokens import ROLES, create, revoke
+    from tally.demo import fill, organization
+    from tally.opening import make_home, settings
     from tally.output import err, progress
     from tally.parts import FEED
     from tally.up import run
@@ -31,7 +32,12 @@ def demo(context: typer.Context) -> None:
             fill(log, chosen, lambda done, total: shown.update(task, completed=done, total=total))
         err.print("[green]✓[/] history up to now")
 
-    run(chosen, fill=filled, also=(FEED,))
+    make_home(chosen)
+    token, bearer = create(chosen.home, [organization(chosen)], ROLES)
+    try:
+        run(chosen, fill=filled, also=(FEED,), token=bearer)
+    finally:
+        revoke(chosen.home, token.id)
 
 
 @app.command()

@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ledger.errors import TallyError
 from ledger.log.opening import open_log
+from ledger.metrics import METRICS
 from ledger.settings import Settings
 from tally.joining import needing
 from tally.measuring import Source
-from tally.metrics import METRICS
 from tally.parts import METRICS as PART
 from tally.parts import STREAMS, Child, storing
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally

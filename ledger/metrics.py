@@ -40,6 +40,24 @@ EVENTS = Metric(
     "Facts on the log by what became of them: counted, duplicate, conflict, quarantined.",
 )  # fmt: skip
 
+HTTP_REQUESTS = Metric(
+    "tally_http_requests_total", "counter", ("path", "status"), "Requests to the HTTP door, by what they were answered."
+)
+HTTP_STRANGERS = Metric(
+    "tally_http_strangers_total", "counter", (), "Requests that showed no valid token: nothing else is kept of them."
+)
+HTTP_EVENTS = Metric(
+    "tally_http_events_total", "counter", ("result",),
+    "Events that came over HTTP: accepted (on the log, durable) and refused.",
+)  # fmt: skip
+HTTP_SECONDS = Metric(
+    "tally_http_append_seconds_total", "counter", (),
+    "Time that requests waited until their events were read, judged and durable.",
+)  # fmt: skip
+HTTP_HELD = Metric("tally_http_held_bytes", "gauge", (), "Bytes of bodies under way; from 32 MiB on others must wait.")
+
+HTTP = (HTTP_REQUESTS, HTTP_STRANGERS, HTTP_EVENTS, HTTP_SECONDS, HTTP_HELD)
+"""At the HTTP door's own /metrics; the others at those of `tally metrics serve`."""
 METRICS = (
     LOG_UP, WAREHOUSE_UP, PART_UP, PART_RESTARTS, RECORDED, FOLDED, STORED, LAG, RECEIVED, REJECTED, EVENTS,
 )  # fmt: skip

@@ -1,0 +1,29 @@
+"""What became of the events of one record: what a sender may ask of what it sent."""
+
+from http import HTTPStatus
+from typing import Any
+
+from ingest.api.problem import Problem
+from ingest.door import decode
+from ledger.log import PARTITIONS, Log, folded, records, seek_cause
+from ledger.topics import ENTRIES, EVENTS
+
+
+def became(log: Log, organization: str, partition: int, offset: int) -> dict[str, Any]:
+    """The outcome of each event of a record of the organization; ``folded`` is false while the folds have not come to
+    it. Problem where the organization has no such record."""
+    found = log.read(EVENTS, partition, offset, 1) if 0 <= partition < PARTITIONS else []
+    if not found or found[0].offset != offset or found[0].organization != organization:
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            f"{organization!r} has no record at partition {partition}, offset {offset}: the answer to what was sent "
+            "names its position",
+        )
+    if folded(log, partition) <= offset:
+        return {"folded": False, "events": []}
+    lines: list[dict[str, Any]] = []
+    for record in records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, offset)):
+        if int(record.headers["cause_offset"]) > offset:
+            break
+        lines += map(decode, record.value.split(b"\n"))
+    return {"folded": True, "events": [line for line in lines if line["outcome"] != "record"]}

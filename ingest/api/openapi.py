@@ -1,0 +1,163 @@
+"""What the API is, as an OpenAPI 3.1 document. A test sends its examples and holds the answers against it."""
+
+from typing import Any
+
+from ingest.api import body
+from tallystick import ANY_EVENT
+
+CALL: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "my-app/7f3a",
+    "time": "2026-06-01T12:00:00Z",
+    "sequence": 1,
+    "type": "tallystick.inference.v1",
+    "data": {
+        "provider": "openai", "model": "gpt-4o", "team": "search", "session": "s-1", "status": "ok",
+        "tokens": {"input": 1200, "cache_read": 300, "output": 80},
+    },
+}  # fmt: skip
+BUDGET: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "budget-1",
+    "source": "my-console",
+    "time": "2026-06-01T12:00:00Z",
+    "type": "tallystick.control.v1",
+    "data": {
+        "control": "budget.allocated",
+        "reason": "launch week",
+        "body": {"dimension": "team", "scope": "search", "limit": "100", "currency": "USD", "window_s": 3600},
+    },
+}
+_ORGANIZATION = {
+    "name": "Tally-Organization", "in": "header", "required": False, "schema": {"type": "string"},
+    "description": "Whose events they are; needed where the token is for several organizations.",
+}  # fmt: skip
+_WHY = {
+    400: "The body is no batch of events, was cut, or cannot be unpacked; or no organization was chosen.",
+    401: "No valid token.",
+    403: "The token is not for this organization, or lacks the role.",
+    404: "There is nothing of that kind.",
+    408: "The body did not arrive in time.",
+    413: f"More than {body.MAX_BODY:,} bytes, packed or unpacked, or more than {body.MAX_EVENTS:,} events.",
+    415: "Another Content-Type or Content-Encoding than those that are read.",
+    422: "The one event was refused: `field` and `reason` say why.",
+    503: "The log cannot take more now. Nothing is lost: repeat all after Retry-After; repeats are counted once.",
+}
+
+
+def document(server: str) -> dict[str, Any]:
+    """Of the API at this address."""
+    schema = ANY_EVENT.json_schema(ref_template="#/components/schemas/{model}")
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tallystick",
+            "version": "1",
+            "description": "Send events to the ledger. An answer of accepted means that the event is durable.",
+        },
+        "servers": [{"url": server}],
+        "security": [{"token": []}],
+        "paths": {
+            "/v1/events": {"post": _send()},
+            "/v1/events/{partition}/{offset}": {"get": _ask()},
+            "/v1/token": {"get": _get("What the token allows.", _TOKEN, {401})},
+            "/healthz": {"get": _get("Whether the process lives.", None, set()) | {"security": []}},
+            "/readyz": {"get": _get("Whether the log answers.", None, {503}) | {"security": []}},
+            "/metrics": {"get": _get("Figures for Prometheus.", None, set()) | {"security": []}},
+        },
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": schema.pop("$defs") | {"Event": schema, "Answer": _ANSWER, "Problem": _PROBLEM},
+        },
+    }
+
+
+def _send() -> dict[str, Any]:
+    event, examples = {"$ref": "#/components/schemas/Event"}, {"call": {"value": CALL}, "budget": {"value": BUDGET}}
+    content: dict[str, Any] = {kind: {"schema": event, "examples": examples} for kind in body.SINGLE}
+    for kind in body.BATCH:
+        content[kind] = {"schema": {"type": "array", "items": event}, "examples": {"batch": {"value": [CALL, CALL]}}}
+    for kind in body.LINES:
+        content[kind] = {"schema": {"type": "string", "description": "an event a line"}}
+    coding = {
+        "name": "Content-Encoding", "in": "header", "required": False,
+        "schema": {"type": "string", "enum": list(body.CODINGS)},
+    }  # fmt: skip
+    return {
+        "summary": "Append events: facts take the role write, decisions the role admin.",
+        "parameters": [_ORGANIZATION, coding],
+        "requestBody": {"required": True, "content": content},
+        "responses": _responses("Answer", {400, 401, 403, 408, 413, 415, 422, 503}),
+    }
+
+
+def _ask() -> dict[str, Any]:
+    path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+        for name in ("partition", "offset")
+    ]
+    return {
+        "summary": "What became of the events of one record: counted, duplicate, conflict or quarantined.",
+        "parameters": [*path, _ORGANIZATION],
+        "responses": _responses(None, {400, 401, 403, 404, 503}),
+    }
+
+
+def _get(summary: str, schema: dict[str, Any] | None, problems: set[int]) -> dict[str, Any]:
+    said: dict[str, Any] = {"description": "Yes."}
+    if schema:
+        said["content"] = {"application/json": {"schema": schema}}
+    return {"summary": summary, "responses": {"200": said} | _problems(problems)}
+
+
+def _responses(schema: str | None, problems: set[int]) -> dict[str, Any]:
+    answer = {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "object"}
+    return {
+        "200": {"description": "What became of each.", "content": {"application/json": {"schema": answer}}}
+    } | _problems(problems)
+
+
+def _problems(statuses: set[int]) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {str(status): {"description": _WHY[status], "content": content} for status in sorted(statuses)}
+
+
+_POSITION = {
+    "type": "object",
+    "description": "accepted: where it stands on tally.events",
+    "required": ["partition", "offset", "index"],
+    "properties": {name: {"type": "integer", "minimum": 0} for name in ("partition", "offset", "index")},
+}
+_REFUSAL = {
+    "type": "object",
+    "description": "refused: which field, and what would enter instead",
+    "required": ["field", "reason"],
+    "properties": {"field": {"type": "string"}, "reason": {"type": "string"}},
+}
+_ANSWER = {
+    "type": "object",
+    "required": ["accepted", "refused", "results"],
+    "properties": {
+        "accepted": {"type": "integer"},
+        "refused": {"type": "integer"},
+        "results": {"type": "array", "items": {"oneOf": [_POSITION, _REFUSAL]}},
+        "removed": {"type": "array", "items": {"type": "object"}, "description": "values that the log does not keep"},
+    },
+}
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+        "detail": {"type": "string"}, "field": {"type": "string"}, "reason": {"type": "string"},
+    },
+}  # fmt: skip
+_TOKEN = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "organizations": {"type": "array", "items": {"type": "string"}},
+        "roles": {"type": "array", "items": {"enum": ["write", "read", "admin"]}},
+    },
+}

@@ -1,0 +1,32 @@
+"""Why a request is not carried out, as ``application/problem+json`` (RFC 9457)."""
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+
+class Problem(Exception):
+    """``detail`` names the thing, the value and the way out; ``more`` are further members of the answer."""
+
+    def __init__(self, status: HTTPStatus, detail: str, retry_s: int | None = None, **more: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.retry_s = retry_s
+        self.more = more
+
+
+def answer(problem: Problem) -> JSONResponse:
+    headers: dict[str, str] = {}
+    if problem.retry_s is not None:
+        headers["Retry-After"] = str(problem.retry_s)
+    if problem.status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="tally"'
+    told = {
+        "type": "about:blank",
+        "title": problem.status.phrase,
+        "status": int(problem.status),
+        "detail": problem.detail,
+    }
+    return JSONResponse(told | problem.more, int(problem.status), headers, "application/problem+json")
