@@ -102,7 +102,7 @@ def _remember(log: KafkaLog, identities: int) -> None:
     taken = {chance.randbytes(16): First(chance.randbytes(8), 0, number) for number in range(identities)}
     producer = KafkaProducer(**log.cluster.client(), compression_type="zstd", max_request_size=MAX_DERIVED)
     for entry in written(Reached(record.offset + 1, record.digest()), Change(None, rows, taken)):
-        producer.send(log.cluster.topic(ROWS.name), entry.value, entry.key.encode(), partition=0)
+        producer.send(log.cluster.topic(ROWS), entry.value, entry.key.encode(), partition=0)
     producer.flush()
     producer.close()
 

@@ -45,7 +45,7 @@ class Hosted:
     def __init__(self, settings: Settings, log: KafkaLog, name: str, rows_id: str) -> None:
         self.app = _app(log.cluster, settings.streams_port, _folder(settings, log.cluster))
         self._settings, self._name = settings, name
-        self._events = log.cluster.topic(EVENTS.name)
+        self._events = log.cluster.topic(EVENTS)
         self._shared = Shared(log, documents(log), _folder(settings, log.cluster), rows_id, self._seek)
         self._owners: dict[int, Owner] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -121,7 +121,7 @@ def _rows_id(cluster: Cluster) -> str:
 def _app(cluster: Cluster, port: int, folder: Path) -> faust.App:
     folder.mkdir(parents=True, exist_ok=True)
     return faust.App(
-        f"{cluster.name}-folds",
+        cluster.folds,
         broker=[f"kafka://{server}" for server in cluster.servers],
         broker_credentials=_credentials(cluster),
         broker_session_timeout=SESSION_S, broker_heartbeat_interval=HEARTBEAT_S,

@@ -100,7 +100,7 @@ class Owner:
 
     async def _hold(self, held: AsyncExitStack) -> None:
         producer = AIOKafkaProducer(
-            **self._cluster.aio(), transactional_id=f"{self._cluster.name}-folds-{self.number}",
+            **self._cluster.aio(), transactional_id=f"{self._cluster.folds}-{self.number}",
             acks="all", compression_type="zstd", linger_ms=0, max_request_size=MAX_DERIVED,
         )  # fmt: skip
         held.push_async_callback(producer.stop)
@@ -146,7 +146,7 @@ class Owner:
 
     async def _load(self, cache: Cache) -> None:
         """Absorb what the topic of rows holds beyond the cache."""
-        at = TopicPartition(self._cluster.topic(ROWS.name), self.number)
+        at = TopicPartition(self._cluster.topic(ROWS), self.number)
         consumer = AIOKafkaConsumer(
             **self._cluster.aio(), isolation_level="read_committed", enable_auto_commit=False,
             auto_offset_reset="earliest", max_partition_fetch_bytes=4 << 20,
@@ -211,13 +211,13 @@ class Owner:
         try:
             for topic, one in derived:
                 headers = [(key, value.encode()) for key, value in one.headers.items()]
-                name = self._cluster.topic(topic.name)
+                name = self._cluster.topic(topic)
                 sent.append(
                     await producer.send(
                         name, one.value, one.key.encode(), self.number, timestamp_ms=one.time_ms, headers=headers
                     )
                 )
-            rows = self._cluster.topic(ROWS.name)
+            rows = self._cluster.topic(ROWS)
             for entry in changelog.written(reached, change):
                 sent.append(await producer.send(rows, entry.value, entry.key.encode(), self.number))
         except IllegalOperation:  # one that was sent before has failed, and ended the transaction: it says why

@@ -69,7 +69,7 @@ def wanted(cluster: Cluster, topic: Topic, brokers: int) -> Wanted:
         configs["retention.ms"] = str(-1 if topic.days is None else topic.days * DAY_MS)
     if topic.origin == "derived":
         configs["max.message.bytes"] = str(MAX_DERIVED)
-    return Wanted(cluster.topic(topic.name), topic.partitions, configs)
+    return Wanted(cluster.topic(topic), topic.partitions, configs)
 
 
 def apply(cluster: Cluster, topics: Iterable[Topic] = (*TOPICS, ROWS)) -> list[Difference]:
@@ -115,7 +115,7 @@ def settle(cluster: Cluster) -> None:
 
 def topic_id(cluster: Cluster, topic: Topic) -> str:
     """What tells a topic from another one that had its name before. TallyError where there is none."""
-    name = cluster.topic(topic.name)
+    name = cluster.topic(topic)
     with _admin(cluster) as admin:
         (found,) = admin.describe_topics([name])
     if found["error_code"]:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ledger.errors import TallyError
 from ledger.home import announced
 from ledger.settings import Settings
+from ledger.topics import Topic
 
 FORM = "kafka://host:9092,host:9092/name, or kafka:// for the broker of this home"
 OPTIONS = ("security_protocol", "sasl_mechanism", "ssl_cafile", "ssl_certfile", "ssl_keyfile")
@@ -16,7 +17,8 @@ _SERVER = re.compile(r"(\[[0-9a-f:]+\]|[^:\[\]]+):\d{1,5}")
 
 
 class Cluster(NamedTuple):
-    """Brokers to begin with, the log's name on them, and how to be let in."""
+    """Brokers to begin with, the log's name on them, how to be let in, and which generation is meant of what is
+    derived."""
 
     servers: tuple[str, ...]
     name: str
@@ -27,14 +29,25 @@ class Cluster(NamedTuple):
     cafile: str | None = None
     certfile: str | None = None
     keyfile: str | None = None
+    generation: int = 1
 
     def __repr__(self) -> str:
         """As it may be shown: without the password."""
         return f"kafka://{','.join(self.servers)}/{self.name}"
 
-    def topic(self, name: str) -> str:
-        """How a topic of ours is called there: several logs may live on one cluster."""
-        return self.name + name.removeprefix("tally")
+    def topic(self, topic: Topic) -> str:
+        """How a topic of ours is called there: several logs may live on one cluster, and several generations of what
+        is derived."""
+        return self.name + topic.name.removeprefix("tally") + (self._ending if topic.origin == "derived" else "")
+
+    @property
+    def folds(self) -> str:
+        """The group of the folds' workers; the ids of their transactions begin with it."""
+        return f"{self.name}-folds{self._ending}"
+
+    @property
+    def _ending(self) -> str:
+        return f".{self.generation}" if self.generation > 1 else ""
 
     def client(self) -> dict[str, Any]:
         """For kafka-python's clients."""

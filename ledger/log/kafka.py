@@ -107,7 +107,7 @@ class KafkaLog:
         """Append in order, and wait until all stand. A record brings its time, a draft has none."""
         drafts = [checked(Draft(one.partition, one.key, one.headers, one.value)) for one in ones]
         times = [one.time_ms if isinstance(one, Record) else None for one in ones]
-        name = self.cluster.topic(topic.name)
+        name = self.cluster.topic(topic)
         with self._lock, self._answering("take records"):
             self._producer = producer = self._producer or _producer(self.cluster)
             try:
@@ -128,7 +128,7 @@ class KafkaLog:
                 raise
 
     def _at(self, topic: Topic, partition: int) -> TopicPartition:
-        return TopicPartition(self.cluster.topic(topic.name), partition)
+        return TopicPartition(self.cluster.topic(topic), partition)
 
     def _newest(self, topic: Topic, partition: int, end: int) -> Record | None:
         """Stepping back, since the last offsets may be those of a transaction's end, and of aborted records."""
@@ -148,7 +148,7 @@ class KafkaLog:
         with self._lock, self._answering(doing):
             if self._reader is None:
                 self._reader = Reader(self.cluster)
-                self._reader.check(self.cluster.topic(EVENTS.name))
+                self._reader.check(self.cluster.topic(EVENTS))
             yield self._reader
 
     @contextmanager

@@ -121,7 +121,7 @@ def test_what_had_its_days_on_kafka_is_left_out(home: Path, url: str, tmp_path: 
     """As if two of three records of the first partition were deleted there after the copy."""
     copied(str(home), url)
     with KafkaAdminClient(**parsed(url).client()) as admin:
-        admin.delete_records({TopicPartition(parsed(url).topic(REJECTED.name), 0): 2})
+        admin.delete_records({TopicPartition(parsed(url).topic(REJECTED), 0): 2})
     again = copied(str(home), url)
     assert again.difference is None
     assert [one.gone for one in again.places if one.topic is REJECTED][:2] == [2, 0]

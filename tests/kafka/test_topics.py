@@ -32,12 +32,12 @@ def test_what_a_topic_is_to_be_follows_from_the_list() -> None:
 
 
 def test_topics_are_made_once(cluster: Cluster) -> None:
-    assert {one.topic for one in apply(cluster)} == {cluster.topic(topic.name) for topic in (*TOPICS, ROWS)}
+    assert {one.topic for one in apply(cluster)} == {cluster.topic(topic) for topic in (*TOPICS, ROWS)}
     assert apply(cluster) == []
 
 
 def test_what_differs_is_told_and_left(cluster: Cluster, kafka: str) -> None:
-    name = cluster.topic(ALERTS.name)
+    name = cluster.topic(ALERTS)
     with KafkaAdminClient(bootstrap_servers=kafka) as admin:
         admin.create_topics([NewTopic(name, 4, 1, topic_configs={"retention.ms": "1000"})])
         resource = ConfigResource(ConfigResourceType.TOPIC, name)
@@ -53,7 +53,7 @@ def test_the_command_tells_both(cluster: Cluster, kafka: str) -> None:
     url = f"kafka://{kafka}/{cluster.name}"
     assert len(json.loads(tally("topics", "apply", "--json", TALLY_LOG=url).stdout)["made"]) == 7
     with KafkaAdminClient(bootstrap_servers=kafka) as admin:
-        resource = ConfigResource(ConfigResourceType.TOPIC, cluster.topic(EVENTS.name), {"retention.ms": "5"})
+        resource = ConfigResource(ConfigResourceType.TOPIC, cluster.topic(EVENTS), {"retention.ms": "5"})
         admin.alter_configs([resource])
     done = tally("topics", "apply", TALLY_LOG=url)
     assert done.returncode == 1 and "retention.ms is 5, and should be -1" in done.stdout

@@ -7,7 +7,7 @@ import pytest
 from ledger.errors import TallyError
 from ledger.log.cluster import Cluster, cluster_of, parsed
 from ledger.settings import Settings
-from ledger.topics import ENTRIES
+from ledger.topics import DERIVED, ENTRIES, ROWS, TOPICS
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,17 @@ def test_what_cannot_be_meant_is_told_without_the_password(url: str, said: str) 
 
 
 def test_several_logs_live_on_one_cluster() -> None:
-    assert parsed("kafka://one").topic(ENTRIES.name) == "tally.entries"
-    assert parsed("kafka://one/staging").topic(ENTRIES.name) == "staging.entries"
+    assert parsed("kafka://one").topic(ENTRIES) == "tally.entries"
+    assert parsed("kafka://one/staging").topic(ENTRIES) == "staging.entries"
+
+
+def test_generations_of_what_is_derived_have_names_of_their_own() -> None:
+    first = parsed("kafka://one")
+    third = first._replace(generation=3)
+    assert {topic: third.topic(topic) for topic in TOPICS if third.topic(topic) != first.topic(topic)} == {
+        topic: f"{topic.name}.3" for topic in DERIVED
+    }
+    assert (third.topic(ROWS), third.folds, first.folds) == ("tally.rows.3", "tally-folds.3", "tally-folds")
 
 
 def test_the_homes_own_broker_must_run(tmp_path: Path) -> None:
