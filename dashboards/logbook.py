@@ -24,7 +24,7 @@ class Reach(NamedTuple):
 
 @st.cache_resource(show_spinner=False)
 def _log(settings: str) -> Log:
-    return open_log(Settings())
+    return open_log(Settings(), follows=True)
 
 
 def log() -> Log | None:

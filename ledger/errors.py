@@ -13,5 +13,9 @@ class LogAway(TallyError):
     """The log's cluster does not answer: it may come back."""
 
 
+class Superseded(TallyError):
+    """A later generation of what is derived is current: whoever starts again is of that one."""
+
+
 class LogClosed(TallyError):
     """The log went elsewhere and takes nothing more."""

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     kafka_port: int = Field(
         default=0, ge=0, le=65535, description="port of `tally kafka serve`; 0 is that of last time, or any free one"
     )
+    generation: int | None = Field(
+        default=None, ge=2, description="what the parts of a rebuild make; without it the current generation"
+    )
 
     @property
     def brings_kafka(self) -> bool:

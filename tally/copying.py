@@ -107,7 +107,7 @@ def _copy(source: Settings, target: Settings, ours: Log, theirs: Target, begin: 
     found = Copied(str(ours), went, closed, max(sum(held.values()) - before, 0), places, derived, recorded)
     point("copy.proved")
     if isinstance(theirs, KafkaLog) and found.difference is None:
-        admin.settle(theirs.cluster)
+        admin.settle(theirs)
     return found
 
 

@@ -36,9 +36,9 @@ def make_home(settings: Settings) -> None:
 
 
 @contextmanager
-def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
-    """The log. With ``new`` a home and a log are made where none are, and the first price book adopted. Where it is
-    on the home's own broker that one runs meanwhile."""
+def opened(settings: Settings, *, new: bool = False, follows: bool = False) -> Iterator[Log]:
+    """The log (``open_log``). With ``new`` a home and a log are made where none are, and the first price book adopted.
+    Where it is on the home's own broker that one runs meanwhile."""
     if new:
         make_home(settings)
     with ExitStack() as stack:
@@ -47,7 +47,7 @@ def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
             from tally.parts import KAFKA
 
             stack.enter_context(using(settings, KAFKA))
-        log = stack.enter_context(closing(open_log(settings, new=new)))
+        log = stack.enter_context(closing(open_log(settings, new=new, follows=follows)))
         if new:
             from ingest.control import ensure_price_book
 

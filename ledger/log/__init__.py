@@ -26,6 +26,10 @@ READ_BYTES = 1 << 20
 class Appends(Protocol):
     """What takes records for the log."""
 
+    @property
+    def generation(self) -> int | None:
+        """Whose topics it gives of what is derived; None where it holds one generation alone."""
+
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         """Append in the order given and return the records, durable. TallyError where the log cannot take them:
         then some of them, from the first on, may stand."""

@@ -1,4 +1,4 @@
-"""The topics on a cluster, made and checked against the typed list. Nothing is ever deleted; altered is only what a
+"""The topics on a cluster, made and checked against the typed list. Nothing is deleted here; altered is only what a
 copy of a log is taken into, while it is.
 """
 
@@ -13,8 +13,11 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from ledger.errors import LogAway, TallyError
 from ledger.log.cluster import Cluster
-from ledger.topics import ROWS, TOPICS, Topic
+from ledger.log.kafka import KafkaLog
+from ledger.topics import DERIVED, ROWS, TOPICS, Topic
 
+RECORDED = tuple(topic for topic in TOPICS if topic.origin == "recorded")
+OF_A_GENERATION = (*DERIVED, ROWS)
 DAY_MS = 86_400_000
 REPLICAS = 3
 """Where the cluster has so many brokers; of them all but one must have a record before it is acknowledged."""
@@ -72,22 +75,22 @@ def wanted(cluster: Cluster, topic: Topic, brokers: int) -> Wanted:
     return Wanted(cluster.topic(topic), topic.partitions, configs)
 
 
-def apply(cluster: Cluster, topics: Iterable[Topic] = (*TOPICS, ROWS)) -> list[Difference]:
-    """Make the topics that lack, and say what differs of the others. LogAway where the cluster does not answer."""
-    with _admin(cluster) as admin:
-        brokers = len(admin.describe_cluster()["brokers"])
-        there = set(admin.list_topics())
-        wishes = [wanted(cluster, topic, brokers) for topic in topics]
-        made = [one for one in wishes if one.name not in there and _create(admin, one, min(brokers, REPLICAS))]
-        return [
-            *(Difference(one.name, "topic", f"{one.partitions} partitions", None) for one in made),
-            *_differences(admin, wishes),
-        ]
+def apply_to(log: KafkaLog) -> list[Difference]:
+    """Make the topics that a log lacks, and say what differs of the others. The recorded ones come first, as they say
+    which generation is current. LogAway where the cluster does not answer."""
+    with administering(log.cluster) as admin:
+        return [*_applied(admin, log.cluster, RECORDED), *_applied(admin, log.pinned, OF_A_GENERATION)]
+
+
+def apply(cluster: Cluster, topics: Iterable[Topic] = (*RECORDED, *OF_A_GENERATION)) -> list[Difference]:
+    """The same for some topics."""
+    with administering(cluster) as admin:
+        return _applied(admin, cluster, topics)
 
 
 def make_recorded(cluster: Cluster) -> None:
     """Make the recorded topics that lack, ready to take a copy."""
-    with _admin(cluster) as admin:
+    with administering(cluster) as admin:
         brokers = len(admin.describe_cluster()["brokers"])
         there = set(admin.list_topics())
         for wish in _recorded(cluster, brokers):
@@ -97,30 +100,41 @@ def make_recorded(cluster: Cluster) -> None:
 
 def take(cluster: Cluster) -> None:
     """Have the recorded topics take records with the times they have."""
-    with _admin(cluster) as admin:
+    with administering(cluster) as admin:
         _alter(admin, {wish.name: TAKING for wish in _recorded(cluster, 1)})
 
 
-def settle(cluster: Cluster) -> None:
+def settle(log: KafkaLog) -> None:
     """Have the recorded topics as they should be after a copy, and all others beside them."""
-    with _admin(cluster) as admin:
+    with administering(log.cluster) as admin:
         brokers = len(admin.describe_cluster()["brokers"])
         ours = {
             wish.name: {setting: wish.configs.get(setting) for setting in TAKING}
-            for wish in _recorded(cluster, brokers)
+            for wish in _recorded(log.cluster, brokers)
         }
         _alter(admin, ours)
-    apply(cluster)
+    apply_to(log)
 
 
 def topic_id(cluster: Cluster, topic: Topic) -> str:
     """What tells a topic from another one that had its name before. TallyError where there is none."""
     name = cluster.topic(topic)
-    with _admin(cluster) as admin:
+    with administering(cluster) as admin:
         (found,) = admin.describe_topics([name])
     if found["error_code"]:
         raise TallyError(f"{cluster} has no topic {name}: `tally topics apply` makes what lacks")
     return str(found["topic_id"])
+
+
+def _applied(admin: KafkaAdminClient, cluster: Cluster, topics: Iterable[Topic]) -> list[Difference]:
+    brokers = len(admin.describe_cluster()["brokers"])
+    there = set(admin.list_topics())
+    wishes = [wanted(cluster, topic, brokers) for topic in topics]
+    made = [one for one in wishes if one.name not in there and _create(admin, one, min(brokers, REPLICAS))]
+    return [
+        *(Difference(one.name, "topic", f"{one.partitions} partitions", None) for one in made),
+        *_differences(admin, wishes),
+    ]
 
 
 def _create(admin: KafkaAdminClient, wish: Wanted, replicas: int) -> bool:
@@ -134,7 +148,7 @@ def _create(admin: KafkaAdminClient, wish: Wanted, replicas: int) -> bool:
 
 
 def _recorded(cluster: Cluster, brokers: int) -> list[Wanted]:
-    return [wanted(cluster, topic, brokers) for topic in TOPICS if topic.origin == "recorded"]
+    return [wanted(cluster, topic, brokers) for topic in RECORDED]
 
 
 def _alter(admin: KafkaAdminClient, wishes: Mapping[str, Mapping[str, str | None]]) -> None:
@@ -189,7 +203,8 @@ def _differences(admin: KafkaAdminClient, wishes: list[Wanted]) -> Iterator[Diff
 
 
 @contextmanager
-def _admin(cluster: Cluster) -> Iterator[KafkaAdminClient]:
+def administering(cluster: Cluster) -> Iterator[KafkaAdminClient]:
+    """A client for who changes a cluster. LogAway where that does not answer."""
     try:
         admin = KafkaAdminClient(**cluster.client())
         try:

@@ -78,17 +78,22 @@ class Cluster(NamedTuple):
 def cluster_of(settings: Settings) -> Cluster:
     """The cluster of ``TALLY_LOG``. TallyError where that is no such URL, or names the home's own broker, which does
     not run."""
+    return parsed(url_of(settings))
+
+
+def url_of(settings: Settings) -> str:
+    """The same as a URL, which tells the port of the home's own broker."""
     if settings.log is None:
         raise TallyError(f"TALLY_LOG names no Kafka cluster: it has the form {FORM}")
     if not settings.brings_kafka:
-        return parsed(settings.log)
+        return settings.log
     facts = announced(settings.home, "kafka")
     if facts is None:
         raise TallyError(
             f"no Kafka runs for {settings.home}: start it with `tally up` or `tally kafka serve`, "
             "or name brokers (TALLY_LOG=kafka://host:9092)"
         )
-    return parsed(facts["url"])
+    return str(facts["url"])
 
 
 def parsed(url: str, called: str = "TALLY_LOG") -> Cluster:

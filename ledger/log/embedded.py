@@ -17,7 +17,9 @@ class EmbeddedLog:
     """Many processes append and read. Each append holds a file lock for at most a mebibyte: SQLite's own lock
     is unfair, and small writers starve beside bulk ones."""
 
-    def __init__(self, home: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, home: Path, clock: Callable[[], float] = time.time, *, generation: int | None = None) -> None:
+        """``generation`` is the one that is made in this home."""
+        self.generation = generation
         self.folder = home / "log"
         self._clock = clock
         recorded = [topic for topic in TOPICS if topic.origin == "recorded"]

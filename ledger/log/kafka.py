@@ -17,6 +17,7 @@ from kafka.producer.future import RecordMetadata
 from ledger.errors import LogAway, LogDamaged, TallyError
 from ledger.log import READ_BYTES
 from ledger.log.cluster import Cluster
+from ledger.log.generation import LOOK_S, Pointer, followed
 from ledger.log.reader import Reader
 from ledger.log.record import MAX_RECORD, Draft, Record, checked
 from ledger.topics import EVENTS, Topic
@@ -33,8 +34,13 @@ class KafkaLog:
     again is safe, since an event's identity tells the repeat.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, generation: int | None = None, *, follows: bool = False) -> None:
+        """What is derived is given of this generation: without one, of that which is current when it is first asked
+        for, and who ``follows`` gets whichever is."""
         self.cluster = cluster
+        self._generation = generation
+        self._follows = follows
+        self._current: tuple[float, Pointer] | None = None
         self._lock = threading.RLock()
         self._producer: KafkaProducer | None = None
         self._reader: Reader | None = None
@@ -42,6 +48,22 @@ class KafkaLog:
 
     def __str__(self) -> str:
         return str(self.cluster)
+
+    @property
+    def generation(self) -> int:
+        if self._generation is not None:
+            return self._generation
+        now = time.monotonic()
+        if self._current is None:
+            self._current = now, followed(self)
+        elif self._follows and now > self._current[0] + LOOK_S:
+            self._current = now, followed(self, self._current[1])
+        return self._current[1].number
+
+    @property
+    def pinned(self) -> Cluster:
+        """The cluster, with the generation that is given."""
+        return self.cluster._replace(generation=self.generation)
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         stood = self._send(topic, drafts)
@@ -107,7 +129,7 @@ class KafkaLog:
         """Append in order, and wait until all stand. A record brings its time, a draft has none."""
         drafts = [checked(Draft(one.partition, one.key, one.headers, one.value)) for one in ones]
         times = [one.time_ms if isinstance(one, Record) else None for one in ones]
-        name = self.cluster.topic(topic)
+        name = self._name(topic)
         with self._lock, self._answering("take records"):
             self._producer = producer = self._producer or _producer(self.cluster)
             try:
@@ -128,7 +150,10 @@ class KafkaLog:
                 raise
 
     def _at(self, topic: Topic, partition: int) -> TopicPartition:
-        return TopicPartition(self.cluster.topic(topic), partition)
+        return TopicPartition(self._name(topic), partition)
+
+    def _name(self, topic: Topic) -> str:
+        return (self.pinned if topic.origin == "derived" else self.cluster).topic(topic)
 
     def _newest(self, topic: Topic, partition: int, end: int) -> Record | None:
         """Stepping back, since the last offsets may be those of a transaction's end, and of aborted records."""

@@ -6,22 +6,23 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 
 
-def open_log(settings: Settings, *, new: bool = False) -> Log:
+def open_log(settings: Settings, *, new: bool = False, follows: bool = False) -> Log:
     """The log of ``TALLY_LOG``, or the embedded one of the home. TallyError where there is none: with ``new`` it is
-    made, folder or topics."""
+    made, folder or topics. On Kafka it keeps to the generation that is current when it is first asked for what is
+    derived; who looks on for long ``follows`` the current one, as on the embedded log everybody does."""
     if settings.log is not None:
         from ledger.log.cluster import cluster_of  # Kafka's clients take a while to import
         from ledger.log.kafka import KafkaLog
 
-        cluster = cluster_of(settings)
+        log = KafkaLog(cluster_of(settings), settings.generation, follows=follows)
         if new:
-            from ledger.log.admin import apply
+            from ledger.log.admin import apply_to
 
-            apply(cluster)
-        return KafkaLog(cluster)
+            apply_to(log)
+        return log
     if not new and not (settings.home / "log").is_dir():
         raise TallyError(
             f"{settings.home} holds no log: `tally import`, `tally up` or `tally demo` makes one; "
             "TALLY_HOME names another folder, TALLY_LOG a Kafka cluster"
         )
-    return EmbeddedLog(settings.home)
+    return EmbeddedLog(settings.home, generation=settings.generation)

@@ -1,5 +1,6 @@
 """``tally topics``: the log's topics on a Kafka cluster."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -17,19 +18,22 @@ def apply(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     """Make the topics that lack, and say what differs of those that are there. Nothing is altered or deleted.
 
     Partitions, retention, compaction, timestamps and in-sync replicas follow from the typed list (`tally log topics`)
-    and the number of brokers: from three on there are three replicas, and two must have a record.
+    and the number of brokers: from three on there are three replicas, and two must have a record. Of what is derived
+    they are those of the current generation.
 
     Example: TALLY_LOG=kafka://broker:9092 tally topics apply
 
     Exit codes: 0 all are as they should be, 1 some differ (each is told), 2 the cluster does not answer."""
-    from ledger.log.admin import apply as apply_topics
+    from ledger.log.admin import apply_to
     from ledger.log.cluster import cluster_of
+    from ledger.log.kafka import KafkaLog
     from tally.ending import Failure
     from tally.opening import settings
     from tally.output import out, tell
 
     cluster = cluster_of(settings())
-    found = apply_topics(cluster)
+    with closing(KafkaLog(cluster)) as log:
+        found = apply_to(log)
     differing = [one for one in found if one.found is not None]
     if as_json:
         tell(
