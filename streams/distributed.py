@@ -1,6 +1,8 @@
 """The folds on Kafka: Faust gives each worker its partitions and brings their records, and shows how they are."""
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,13 @@ import faust
 from faust.types import TP
 from faust.web import Request, Response, View
 
-from ledger.errors import LogAway
+from ledger.errors import LogAway, Superseded
 from ledger.home import announce, one_of_several
 from ledger.log import Log, Record
 from ledger.log.admin import topic_id
 from ledger.log.broker import HOST, free_port
 from ledger.log.cluster import Cluster
+from ledger.log.generation import LOOK_S, Watch
 from ledger.log.kafka import KafkaLog
 from ledger.settings import Settings
 from ledger.topics import EVENTS, ROWS
@@ -31,22 +34,31 @@ LEAVE_S, AGAIN_S = 5.0, 5.0
 
 def run(settings: Settings, log: Log) -> None:
     """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them. While
-    the log cannot be reached, wait and try again. TallyError where its topics lack."""
+    the log cannot be reached, wait and try again. TallyError where its topics lack, Superseded where its generation is
+    no longer the current one."""
     assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
     with one_of_several(settings.home, PART) as name:
-        hosted = Hosted(settings, log, name, _rows_id(log.cluster))
+        hosted = Hosted(settings, log, name, _rows_id(log))
         worker = faust.Worker(hosted.app, quiet=True, loglevel="WARNING", redirect_stdouts=False)
-        worker.execute_from_commandline()
+        try:
+            worker.execute_from_commandline()
+        finally:  # it ends by SystemExit
+            if hosted.over is not None:
+                raise hosted.over
 
 
 class Hosted:
     """A Faust app and the partitions that it was given, announced under this name."""
 
     def __init__(self, settings: Settings, log: KafkaLog, name: str, rows_id: str) -> None:
-        self.app = _app(log.cluster, settings.streams_port, _folder(settings, log.cluster))
+        cluster = log.pinned
+        folder = settings.home / "streams" / cluster.name
+        self.over: Superseded | None = None
+        self.app = _app(cluster, settings.streams_port, folder)
         self._settings, self._name = settings, name
-        self._events = log.cluster.topic(EVENTS)
-        self._shared = Shared(log, documents(log), _folder(settings, log.cluster), rows_id, self._seek)
+        self._events = cluster.topic(EVENTS)
+        self._shared = Shared(log, cluster, documents(log), folder, rows_id, self._seek)
+        self._watch = Watch(log)
         self._owners: dict[int, Owner] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         topic = self.app.topic(self._events, key_type=bytes, value_type=bytes)
@@ -56,6 +68,7 @@ class Hosted:
             return view.json(self.status())
 
         self.app.page("/")(status)
+        self.app.timer(LOOK_S)(self._look)
         self.app.on_partitions_assigned.connect(self._given)
         self.app.on_partitions_revoked.connect(self._taken)
         self.app.on_rebalance_complete.connect(self._rebalanced)
@@ -74,6 +87,16 @@ class Hosted:
     async def _seek(self, partition: int, offset: int) -> None:
         # Not `seek`: that one reaches into the consumer from another thread than its own, and may crash it.
         await self.app.consumer.seek_wait({TP(self._events, partition): offset})
+
+    async def _look(self) -> None:
+        """End as a supervisor would have it, once the partitions of another generation are the ones to fold."""
+        try:
+            await asyncio.to_thread(self._watch.check)
+        except Superseded as over:
+            self.over = over
+            os.kill(os.getpid(), signal.SIGTERM)
+        except LogAway:
+            pass
 
     async def _given(self, _: Any, /, *partitions: Any, **__: Any) -> None:
         for tp in partitions[0]:
@@ -109,10 +132,10 @@ class Hosted:
             await asyncio.wait(tasks, timeout=LEAVE_S)
 
 
-def _rows_id(cluster: Cluster) -> str:
+def _rows_id(log: KafkaLog) -> str:
     while True:
         try:
-            return topic_id(cluster, ROWS)
+            return topic_id(log.pinned, ROWS)
         except LogAway as error:
             print(f"nothing is folded, trying again in {AGAIN_S} s: {error}", flush=True)
             time.sleep(AGAIN_S)
@@ -142,10 +165,6 @@ def _credentials(cluster: Cluster) -> Any:
             ssl_context=cluster.ssl_context(),
         )  # fmt: skip
     return faust.SSLCredentials(cluster.ssl_context()) if cluster.protocol == "SSL" else None
-
-
-def _folder(settings: Settings, cluster: Cluster) -> Path:
-    return settings.home / "streams" / cluster.name
 
 
 def _record(message: Any) -> Record:

@@ -21,6 +21,7 @@ from ledger.errors import LogDamaged, TallyError
 from ledger.faults import point
 from ledger.log import Record
 from ledger.log.admin import MAX_DERIVED
+from ledger.log.cluster import Cluster
 from ledger.log.kafka import KafkaLog
 from ledger.topics import EVENTS, ROWS
 from streams import changelog
@@ -52,6 +53,7 @@ class Shared(NamedTuple):
     """What all partitions of a worker use."""
 
     log: KafkaLog
+    cluster: Cluster
     documents: Documents
     folder: Path
     rows_id: str
@@ -70,7 +72,7 @@ class Owner:
         self._queue: asyncio.Queue[Arrived] = asyncio.Queue(RECORDS)
         self._sought = self._ticked = 0.0
         self._shared = shared
-        self._cluster = shared.log.cluster
+        self._cluster = shared.cluster
 
     async def offer(self, record: Record, acknowledge: Acknowledge) -> None:
         """A record of the partition has arrived. Where the partition cannot go on it is passed over, so that others

@@ -17,10 +17,11 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ledger.errors import LogAway, LogDamaged
+from ledger.errors import LogAway, LogDamaged, TallyError
 from ledger.faults import point
 from ledger.home import announce, write_atomically
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
+from ledger.log.generation import Watch
 from ledger.settings import Settings
 from ledger.topics import ALERTS, DECISIONS, ENTRIES, EVENTS, Topic
 from warehouse.client import WarehouseAway, connect
@@ -75,21 +76,25 @@ def _month(record: Record) -> tuple[int, int]:
 
 
 def run(settings: Settings, log: Log) -> None:
-    """Fill the warehouse until SIGTERM or SIGINT. While it cannot be reached, wait and try again."""
+    """Fill the warehouse until SIGTERM or SIGINT. While it cannot be reached, wait and try again. TallyError where
+    something else filled it, Superseded where the log's generation is no longer the current one."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    watch = Watch(log)
     failures = 0
     while not stopping.is_set():
         try:
             client = connect(settings)
             migrate(client)
             check_filled_from(log, client)
+            claim(log, client)
             sink = Sink(client, log, settings)
             announce(settings.home, PART)
             while not stopping.is_set():
                 if not sink.step():
                     stopping.wait(IDLE_S)
+                watch.check()
                 failures = 0
             sink.settle()
         except (ClickHouseError, WarehouseAway, LogAway, OSError) as error:
@@ -176,6 +181,24 @@ def check_filled_from(log: Log, client: Client) -> None:
                 f"tally.events, partition {partition}, the log no longer holds the record that is stored. Name the "
                 "right log (TALLY_LOG), restore a newer copy of it, or fill another warehouse (docs/operations.md)"
             )
+
+
+def claim(log: Log, client: Client) -> None:
+    """Say in an empty warehouse which generation fills it. TallyError where another one has: as the folds of both may
+    mean something else, their rows would make no ledger together."""
+    if log.generation is None:  # a home's own log, whose files take each other's place together
+        return
+    ((said, holds),) = client.query(
+        "SELECT (SELECT argMax(number, since) FROM tally.generations), (SELECT count() > 0 FROM tally.records)"
+    ).result_rows
+    filled = said or 1
+    if holds and filled != log.generation:
+        raise TallyError(
+            f"the warehouse was filled from generation {filled} of what {log} derives, and generation "
+            f"{log.generation} is current: empty it, and it is filled anew (docs/operations.md)"
+        )
+    if filled != log.generation:
+        client.insert("tally.generations", [[log.generation]], column_names=["number"])
 
 
 def stored(client: Client, topic: Topic) -> dict[int, int]:

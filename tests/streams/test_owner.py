@@ -41,7 +41,7 @@ def test_a_fence_in_the_middle_of_a_batch_is_no_crash(tmp_path: Path) -> None:
     async def seek(_: int, __: int) -> None:
         pass
 
-    owner = Owner(0, Shared(log, {}, tmp_path, "rows", seek))  # type: ignore[arg-type]  (no document is asked for)
+    owner = Owner(0, Shared(log, log.cluster, {}, tmp_path, "rows", seek))  # type: ignore[arg-type]  (no document is asked for)
     said = [(ENTRIES, Record(0, -1, 0, "acme", {}, b"{}"))] * 2
     with pytest.raises(ProducerFenced):
         asyncio.run(owner._commit(Fenced(), said, Reached(1, ""), Change(None, {}, {})))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ledger.errors import LogDamaged
+from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
@@ -19,7 +19,7 @@ from ledger.topics import DECISIONS, ENTRIES
 from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, text, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
-from warehouse.sink import BATCH_LINES, Sink, batches, check_filled_from, run, stored
+from warehouse.sink import BATCH_LINES, Sink, batches, check_filled_from, claim, run, stored
 
 Processes = Callable[..., Popen[str]]
 
@@ -210,3 +210,20 @@ def test_a_sink_waits_for_a_warehouse_that_is_away(
     running.terminate()
     assert running.wait(60) == 0
     assert counts(front.client()) == (200, 400, 20)
+
+
+def test_a_warehouse_holds_one_generation(client: Client, settings: Settings) -> None:
+    """An empty one takes any; what says nothing was filled from the first."""
+    log = log_of(settings, range(6))
+    first, second, third = (EmbeddedLog(settings.home, generation=number) for number in (1, 2, 3))
+    claim(second, client)
+    claim(third, client)
+    drain(Sink(client, third, settings))
+    claim(third, client)
+    claim(log, client)
+    with pytest.raises(TallyError, match=r"filled from generation 3 of .*, and generation 2 is current: empty it"):
+        claim(second, client)
+    client.command("TRUNCATE TABLE tally.generations")
+    claim(first, client)
+    with pytest.raises(TallyError, match="filled from generation 1 "):
+        claim(third, client)
