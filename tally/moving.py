@@ -1,8 +1,9 @@
 """The files of a generation, and how a new one takes the place of the old.
 
 A verified generation waits in ``rebuild/`` while ``run/switch.json`` asks for the switch, and the old one goes on. Who
-performs it renames that to ``run/switching.json``: from there on the home is the new one's. Nothing starts before the
-files are in their places; whoever comes first puts them there, and each step may be repeated.
+performs it has the log name the new one, and renames that to ``run/switching.json``: from there on the home is the new
+one's. Nothing starts before the files are in their places; whoever comes first puts them there, and each step may be
+repeated.
 """
 
 import json
@@ -20,6 +21,7 @@ BUILT, KEPT = "rebuild", "generations"
 """Folders of the home: of the generation that is being made, and of the one before the current."""
 MOVED: dict[str, tuple[str, ...]] = {
     "log/derived.db": ("-wal", "-shm"),  # put away after the file: whoever opens that makes them
+    "streams": (),  # on Kafka, where the topics stay in their places
     "warehouse": (),
     "consumers/sink.json": (),
     "consumers/verify.json": (),
@@ -28,12 +30,14 @@ MOVED: dict[str, tuple[str, ...]] = {
 
 
 class Request(NamedTuple):
-    """``line`` is the decision as it will stand on the log; ``keep`` says whether the old generation is kept."""
+    """``line`` is the decision as it will stand on the log, which is that of this ``TALLY_LOG``; ``keep`` says whether
+    the old generation is kept."""
 
     generation: int
     before: int
     line: str
     keep: bool
+    log: str | None = None
 
 
 def kept(settings: Settings, number: int) -> Path:
@@ -43,18 +47,22 @@ def kept(settings: Settings, number: int) -> Path:
 
 def ask(settings: Settings, request: Request) -> None:
     """Have the generation that is built become the current one. Nobody has it open."""
-    with closing(sqlite3.connect(settings.home / BUILT / "log" / "derived.db")) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    derived = settings.home / BUILT / "log" / "derived.db"
+    if derived.exists():
+        with closing(sqlite3.connect(derived)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     write_atomically(_asked(settings), json.dumps(request._asdict()), 0o600)
     point("switch.asked")
 
 
 def asked(settings: Settings) -> Request | None:
-    """The switch that waits for who performs it; None where none does."""
+    """The switch that waits for who performs it; None where none does. One of another log is none: the home has gone
+    to this one since."""
     try:
-        return Request(**json.loads(_asked(settings).read_text()))
+        request = Request(**json.loads(_asked(settings).read_text()))
     except FileNotFoundError:
         return None
+    return request if request.log == settings.log else None
 
 
 def alone(settings: Settings) -> AbstractContextManager[None]:
@@ -65,9 +73,14 @@ def alone(settings: Settings) -> AbstractContextManager[None]:
 def forget(settings: Settings) -> None:
     """Withdraw a request, and throw away what is built and what is kept."""
     with alone(settings):
-        _asked(settings).unlink(missing_ok=True)
-        for folder in (BUILT, KEPT):
-            shutil.rmtree(settings.home / folder, ignore_errors=True)
+        withdraw(settings)
+        shutil.rmtree(settings.home / KEPT, ignore_errors=True)
+
+
+def withdraw(settings: Settings) -> None:
+    """Withdraw a request, and throw away what is built. The caller is alone."""
+    _asked(settings).unlink(missing_ok=True)
+    shutil.rmtree(settings.home / BUILT, ignore_errors=True)
 
 
 def switch(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from ledger.errors import TallyError
 from ledger.log import Log
 from ledger.log.opening import open_log
 from ledger.settings import Settings
-from tally.moving import settle
+from tally.moving import asked, settle
 
 
 def settings(*, organization: str | None = None) -> Settings:
@@ -38,7 +38,8 @@ def make_home(settings: Settings) -> None:
 @contextmanager
 def opened(settings: Settings, *, new: bool = False, follows: bool = False) -> Iterator[Log]:
     """The log (``open_log``). With ``new`` a home and a log are made where none are, and the first price book adopted.
-    Where it is on the home's own broker that one runs meanwhile."""
+    Where it is on the home's own broker that one runs meanwhile. A home whose log names a new generation already has
+    that one's files from here on."""
     if new:
         make_home(settings)
     with ExitStack() as stack:
@@ -48,6 +49,10 @@ def opened(settings: Settings, *, new: bool = False, follows: bool = False) -> I
 
             stack.enter_context(using(settings, KAFKA))
         log = stack.enter_context(closing(open_log(settings, new=new, follows=follows)))
+        if asked(settings):
+            from tally.switching import resume
+
+            resume(settings, log)
         if new:
             from ingest.control import ensure_price_book
 

@@ -71,9 +71,10 @@ def storing(settings: Settings) -> list[Part]:
 class Child:
     """A part that this process started. It prints to ``logs/<part>.log``; the log before is kept."""
 
-    def __init__(self, settings: Settings, part: Part) -> None:
+    def __init__(self, settings: Settings, part: Part, number: int = 1) -> None:
+        """``number`` tells several of a part from each other."""
         self._settings, self.part = settings, part
-        self.log = settings.home / "logs" / f"{part.name}.log"
+        self.log = settings.home / "logs" / (f"{part.name}.log" if number == 1 else f"{part.name}-{number}.log")
         self._port = 0
         self._process = self._started()
 

@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,15 +13,16 @@ from ledger.errors import TallyError
 from ledger.faults import point
 from ledger.home import only_one
 from ledger.log import Log, generation
-from ledger.log.embedded import EmbeddedLog
+from ledger.log.opening import open_log
 from ledger.settings import Settings
+from ledger.topics import DERIVED, ROWS
 from streams.store import VERSION
 from tally import models, moving, switching
 from tally.comparing import Differences, compare
 from tally.joining import needing
 from tally.opening import opened
 from tally.output import progress, size, step
-from tally.parts import storing
+from tally.parts import STREAMS, Child, storing
 from tally.reaching import following, wait_for_sink
 from tally.telling import bytes_in
 from warehouse.client import connect
@@ -53,38 +55,61 @@ class Rebuilt(NamedTuple):
         }
 
 
-def rebuild(settings: Settings) -> Rebuilt:
+def rebuild(settings: Settings, workers: int = 1) -> Rebuilt:
     """Build, verify, compare, and switch unless the audit finds a difference: then what was built stays in
     ``rebuild/`` to be looked at. TallyError where this home or its disk cannot, Failure where a part fails."""
-    for said, name in ((settings.log, "TALLY_LOG"), (settings.warehouse, "TALLY_WAREHOUSE")):
-        if said is not None:
-            raise TallyError(
-                f"{name} is set, and only what a home holds itself can be rebuilt: what is derived on Kafka, or stands "
-                "in a ClickHouse server, has no generation yet"
-            )
-    built = settings.model_copy(update={"home": settings.home / moving.BUILT, "warehouse_port": 0})
+    if settings.warehouse is not None:
+        raise TallyError(
+            "TALLY_WAREHOUSE is set, and only a warehouse that a home holds itself can be rebuilt: what stands in a "
+            "ClickHouse server has no generation beside it yet; docs/operations.md says how to empty and fill it"
+        )
+    if settings.log is None and workers > 1:
+        raise TallyError(f"--workers is {workers}, and an embedded log is folded by one worker: leave it out")
+    built = settings.model_copy(update={"home": settings.home / moving.BUILT, "warehouse_port": 0, "streams_port": 0})
     with opened(settings) as log, only_one(settings.home, moving.BUILT):
         with ExitStack() as gone:
             for part in storing(built):  # of one that was killed
                 gone.enter_context(switching.kept_away(built, part))
             moving.forget(settings)
+        before = log.generation or generation.current(log)
         _check_room(settings)
-        before = generation.current(log)
-        seconds, report, differences = _built(built, log)
+        number, built = _begun(settings, built, log, before)
+        seconds, report, differences = _built(built, log, workers)
         point("rebuild.verified")
         if report.difference is not None:
-            return Rebuilt(before + 1, False, seconds, report, differences, None)
-        line = made_current(settings, before + 1, VERSION).decode()
-        moving.ask(settings, moving.Request(before + 1, before, line, keep=not differences.same))
+            return Rebuilt(number, False, seconds, report, differences, None)
+        line = made_current(settings, number, VERSION).decode()
+        moving.ask(settings, moving.Request(number, before, line, not differences.same, settings.log))
         switching.carried_out(settings, log)
+        if (now := generation.current(log)) > number:
+            raise TallyError(f"another home made generation {now} current meanwhile: nothing is left to switch to")
     old = None if differences.same else moving.kept(settings, before)
-    return Rebuilt(before + 1, True, seconds, report, differences, old)
+    return Rebuilt(number, True, seconds, report, differences, old)
+
+
+def _begun(settings: Settings, built: Settings, log: Log, before: int) -> tuple[int, Settings]:
+    """The new generation's number, and the settings of the home in which it is made: that has the same recorded log."""
+    if settings.log is None:
+        for name in ("recorded.db", "recorded.lock"):
+            link = built.home / "log" / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(f"../../log/{name}")
+        return before + 1, built.model_copy(update={"generation": before + 1})
+    from ledger.log.cluster import url_of
+    from ledger.log.kafka import KafkaLog
+    from ledger.log.kafka_generations import begun
+
+    assert isinstance(log, KafkaLog)
+    number = begun(log)
+    return number, built.model_copy(update={"generation": number, "log": url_of(settings)})
 
 
 def _check_room(settings: Settings) -> None:
-    """A full disk would stop the current generation too."""
+    """A full disk would stop the current generation too. What another machine's Kafka has free it does not say."""
     files = (settings.home / "log").glob("derived.db*")
-    needed = bytes_in(settings.home / "warehouse") + sum(file.stat().st_size for file in files)
+    own = [f"kafka/data/{topic.name}[-.]*" for topic in (*DERIVED, ROWS)] if settings.brings_kafka else []
+    folders = [settings.home / "warehouse", *(folder for names in own for folder in settings.home.glob(names))]
+    needed = sum(map(bytes_in, folders)) + sum(file.stat().st_size for file in files)
     free = shutil.disk_usage(settings.home).free
     if needed > free:
         raise TallyError(
@@ -93,15 +118,15 @@ def _check_room(settings: Settings) -> None:
         )
 
 
-def _built(built: Settings, current: Log) -> tuple[float, Report, Differences]:
-    """Run the parts in a home of their own that has the same recorded log, until its warehouse holds all that
-    follows, and prove it."""
-    for name in ("recorded.db", "recorded.lock"):
-        link = built.home / "log" / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(f"../../log/{name}")
+def _built(built: Settings, current: Log, workers: int) -> tuple[float, Report, Differences]:
+    """Run the parts in a home of their own, until its warehouse holds all that follows from the log, and prove it."""
     begun = time.monotonic()
-    with closing(EmbeddedLog(built.home)) as new, needing(built, storing(built)) as running:
+    with (
+        closing(open_log(built)) as new,
+        needing(built, storing(built)) as first,
+        _further(built, workers) as others,
+    ):
+        running = [*first, *others]
         wait_for_sink(built, new, running)
         seconds = time.monotonic() - begun
         point("rebuild.built")
@@ -111,3 +136,16 @@ def _built(built: Settings, current: Log) -> tuple[float, Report, Differences]:
             models.ensure(built)
         with step("comparing with the current generation"):
             return seconds, report, compare(current, new)
+
+
+@contextmanager
+def _further(settings: Settings, workers: int) -> Iterator[list[Child]]:
+    """Workers beside the first, who share the partitions with it."""
+    with ExitStack() as end:
+        some: list[Child] = []
+        for number in range(2, workers + 1):
+            some.append(Child(settings, STREAMS, number))
+            end.callback(some[-1].stop)
+        for child in some:
+            child.ready()
+        yield some

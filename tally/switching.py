@@ -36,19 +36,44 @@ def carried_out(settings: Settings, log: Log) -> None:
 
 
 def perform(settings: Settings, log: Log) -> None:
-    """Switch, if that is asked for. The parts are the caller's, who has stopped them; those that were started by hand
-    are waited for."""
+    """Switch, if that is asked for and still can be. The parts are the caller's, who has stopped them; those that were
+    started by hand are waited for."""
     with ExitStack() as held:
         for part in storing(settings):
             held.enter_context(kept_away(settings, part))
         held.enter_context(moving.alone(settings))
         if (request := moving.asked(settings)) is None:
             return
+        if (why := _hindrance(settings, log, request)) is not None:
+            err.print(f"generation {request.generation} does not become the current one, and is thrown away: {why}")
+            moving.withdraw(settings)
+            return
         with suppress(LogClosed), platform.alone(settings.home):  # a log that went elsewhere takes no decision
             platform.ensure(log, request.line.encode())
             point("switch.recorded")
             generation.make_current(log, request.generation)
+            point("switch.named")
         moving.switch(settings)
+
+
+def resume(settings: Settings, log: Log) -> None:
+    """Perform a switch whose performer was killed when the log named the new generation already."""
+    request = moving.asked(settings)
+    if request is not None and generation.current(log) == request.generation:
+        perform(settings, log)
+
+
+def _hindrance(settings: Settings, log: Log, request: moving.Request) -> str | None:
+    """On Kafka other homes may rebuild meanwhile."""
+    if (current := generation.current(log)) not in (request.before, request.generation):
+        return f"generation {current} became it meanwhile"
+    if settings.log is not None:
+        from ledger.log.cluster import cluster_of
+        from ledger.log.kafka_generations import standing
+
+        if request.generation not in standing(cluster_of(settings)):
+            return "its topics are gone, as another rebuild has begun since"
+    return None
 
 
 @contextmanager

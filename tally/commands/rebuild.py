@@ -4,11 +4,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.log.record import PARTITIONS
+
 if TYPE_CHECKING:
     from tally.rebuilding import Rebuilt
 
 
-def rebuild(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def rebuild(
+    workers: Annotated[
+        int, typer.Option(min=1, max=PARTITIONS, help="On Kafka: how many workers share the partitions.")
+    ] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Derive everything again from the log beside what is there, verify it, and switch to it.
 
     Topics, positions, warehouse and dbt models are made in TALLY_HOME/rebuild, which takes as much disk again, while
@@ -16,23 +23,30 @@ def rebuild(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     without a difference the new generation becomes the current one by a decision on the log. `tally up` stops its
     parts for a moment and goes on with the new; parts that you started by hand you are asked to stop.
 
+    On Kafka what is derived stands in topics with the generation's number, which all homes of the log use. Their
+    workers and sinks notice the new one within seconds and end; `tally up` starts them again, and a warehouse that
+    another home filled from the old one is to be emptied.
+
     What both generations derived is compared too. Where it is the same, the old one is deleted. Where not (the folds
     mean something else than before, or somebody altered what was derived), the first difference is told and the old
-    one is kept in TALLY_HOME/generations until the next rebuild.
+    one is kept in TALLY_HOME/generations until the next rebuild. Its topics on Kafka are kept until then in any case.
 
     It works where the folds refuse what other folds have derived. Killed at any moment it leaves the old generation
     or the new one; run it again.
 
     Example: tally rebuild --json
 
+    Example: TALLY_LOG=kafka://broker:9092 tally rebuild --workers 4
+
     Exit codes: 0 switched, 1 what was built is not what the audit recomputes, or a part failed (nothing is switched,
-    and TALLY_HOME/rebuild is kept), 2 there is no log, or it or the warehouse is elsewhere, or there is no room."""
+    and TALLY_HOME/rebuild is kept), 2 there is no log, or no room, or the warehouse is elsewhere, or another home
+    rebuilds."""
     from audit.report import rendered
     from tally.opening import settings
     from tally.output import out, tell
     from tally.rebuilding import rebuild as rebuilt
 
-    done = rebuilt(settings())
+    done = rebuilt(settings(), workers)
     facts = done.as_json()
     if as_json:
         tell(facts)
@@ -59,6 +73,6 @@ def _show(done: "Rebuilt") -> None:
     if not done.switched:
         err.print("the audit finds a difference: nothing is switched, and what was built is in rebuild/ of the home")
     elif done.old is None:
-        out.print(f"generation {done.generation} is current; the one before was the same, and is deleted")
+        out.print(f"generation {done.generation} is current; the one before was the same, and its files are deleted")
     else:
         out.print(f"generation {done.generation} is current; the one before is kept in {done.old}", markup=False)
