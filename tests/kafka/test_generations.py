@@ -3,17 +3,21 @@
 import json
 import uuid
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from kafka import KafkaConsumer
 
-from ledger.errors import Superseded
-from ledger.log import Draft, generation
+from ledger.errors import Superseded, TallyError
+from ledger.log import Draft, generation, kafka_generations
 from ledger.log.admin import apply, apply_to
 from ledger.log.cluster import Cluster, parsed
 from ledger.log.generation import Watch, make_current
 from ledger.log.kafka import KafkaLog
+from ledger.log.kafka_generations import begun, standing
 from ledger.topics import ENTRIES, EVENTS
-from tests.tally.conftest import tally
+from tests.faults.house import House
+from tests.tally.conftest import eventually, tally
 
 
 @pytest.fixture
@@ -53,3 +57,38 @@ def test_topics_are_those_of_the_current_generation(cluster: Cluster) -> None:
     url = f"kafka://{','.join(cluster.servers)}/{cluster.name}"
     made = json.loads(tally("topics", "apply", "--json", TALLY_LOG=url).stdout)["made"]
     assert len(made) == 4 and cluster._replace(generation=2).topic(ENTRIES) in made
+
+
+def test_each_new_one_has_a_number_of_its_own_and_takes_the_place_of_those_that_are_over(cluster: Cluster) -> None:
+    with closing(KafkaLog(cluster)) as log:
+        apply_to(log)
+        for number in (2, 3):
+            assert begun(log) == number
+            eventually(lambda: standing(cluster) == {1, number})  # noqa: B023  (called at once)
+        make_current(log, 3)
+    with closing(KafkaLog(cluster)) as log:
+        assert begun(log) == 4
+    eventually(lambda: standing(cluster) == {3, 4})
+
+
+def test_one_that_is_being_made_elsewhere_is_left_alone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_generations, "SILENT_S", 1)
+    with closing(KafkaLog(cluster)) as log:
+        apply_to(log)
+        second = cluster._replace(generation=begun(log))
+        with KafkaConsumer(second.topic(EVENTS), **second.client(), group_id=second.folds) as consumer:
+            while not consumer.assignment():
+                consumer.poll(100)
+            with pytest.raises(TallyError, match=r"generation 2 of .* is being made: .*; wait for its end"):
+                begun(log)
+        assert begun(log) == 3
+
+
+def test_a_worker_whose_generation_is_over_ends_and_says_so(cluster: Cluster, tmp_path: Path) -> None:
+    """It is on another machine than who rebuilds: nothing but the log tells it."""
+    house = House(tmp_path / "home", log=f"kafka://{','.join(cluster.servers)}/{cluster.name}")
+    house.start("streams")
+    with closing(KafkaLog(cluster)) as log:
+        make_current(log, begun(log))
+    assert house.running.pop("streams").wait(60) == 1
+    assert "generation 1 of what is derived is over, as 2 is current: start again" in house.said("streams")

@@ -111,3 +111,11 @@ def test_a_home_that_had_derived_nothing_takes_a_new_one(home: Path) -> None:
     assert switch(home, "keep", "switch.moved:1") == -9
     moving.settle(Settings(home=home))
     assert generation(home) == {"new"}
+
+
+def test_a_request_waits_while_the_home_has_the_log_it_was_made_for(home: Path) -> None:
+    embedded, elsewhere = Settings(home=home, log=None), Settings(home=home, log="kafka://elsewhere")
+    moving.ask(embedded, Request(5, 4, "", True))
+    assert moving.asked(embedded) and moving.asked(elsewhere) is None
+    moving.ask(elsewhere, Request(5, 4, "", True, "kafka://elsewhere"))
+    assert moving.asked(elsewhere) and moving.asked(embedded) is None

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ledger.errors import LogDamaged, TallyError
+from ledger.errors import LogDamaged, Superseded, TallyError
 from ledger.log import Record
 from ledger.log.embedded import EmbeddedLog
+from ledger.log.generation import make_current
 from ledger.settings import Settings
 from ledger.topics import DECISIONS, ENTRIES
 from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, text, write
@@ -210,6 +211,16 @@ def test_a_sink_waits_for_a_warehouse_that_is_away(
     running.terminate()
     assert running.wait(60) == 0
     assert counts(front.client()) == (200, 400, 20)
+
+
+def test_a_sink_whose_generation_is_over_ends(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = EmbeddedLog(settings.home, generation=1)
+    make_current(log, 2)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
+    with pytest.raises(Superseded, match="generation 1 of what is derived is over, as 2 is current"):
+        run(settings, log)
 
 
 def test_a_warehouse_holds_one_generation(client: Client, settings: Settings) -> None:
