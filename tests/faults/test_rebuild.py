@@ -1,11 +1,15 @@
-"""``tally rebuild``: a new generation beside the running one, killed at each of its points, and what it tells."""
+"""``tally rebuild``: a new generation beside the running one, killed at each of its points, and what it tells.
+
+On Kafka the points of the switch are in ``tests/kafka/test_switching.py``, without the parts."""
 
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +28,15 @@ BUDGET = ("--scope", "team=engineering", "--window", "1h", "--reason", "a test",
 FIGURES = ("events", "tokens", "cost", "list_cost", "quantities", "difference", "behind")
 LINES = 2_000
 Run = Callable[..., "subprocess.Popen[str]"]
+BOTH = pytest.mark.parametrize("house", ["embedded", "kafka"], indirect=True)
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """A home with something of everything in it, of which nothing runs."""
-    made = House(tmp_path / "home")
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    """A home with something of everything in it, of which nothing runs; its log is on Kafka where a test says so."""
+    on_kafka = getattr(request, "param", "embedded") == "kafka"
+    log = f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}" if on_kafka else None
+    made = House(tmp_path / "home", log=log)
     made.ask("budget", "set", *BUDGET, "1")
     made.ask("import", str(history(tmp_path / "calls.ndjson", 1)[0]))
     made.ask("import", str(trace(tmp_path / "trace.csv", LINES)), "--set", "model=gpt-4o")
@@ -43,7 +50,8 @@ def run(house: House) -> Iterator[Run]:
     started: list[subprocess.Popen[str]] = []
 
     def command(*arguments: str, fault: str = "") -> "subprocess.Popen[str]":
-        environment = {"TALLY_HOME": str(house.settings.home)} | ({"TALLY_FAULT": fault} if fault else {})
+        environment = {"TALLY_HOME": str(house.settings.home), "TALLY_LOG": house.settings.log or ""}
+        environment |= {"TALLY_FAULT": fault} if fault else {}
         with (house.settings.home.parent / f"{arguments[0]}.said").open("a") as said:
             started.append(
                 subprocess.Popen(
@@ -103,6 +111,7 @@ def test_what_was_altered_or_is_of_other_folds_is_healed_and_told(house: House, 
     assert not (house.settings.home / "rebuild").exists()
 
 
+@BOTH
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_beside_the_running_product_while_an_import_goes_on(house: House, run: Run, tmp_path: Path) -> None:
@@ -125,6 +134,7 @@ def test_beside_the_running_product_while_an_import_goes_on(house: House, run: R
     assert difference(derived(house.settings), refolded(house.settings)) is None
 
 
+@BOTH
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_parts_that_were_started_by_hand_are_waited_for(house: House, run: Run) -> None:
@@ -142,14 +152,19 @@ def test_parts_that_were_started_by_hand_are_waited_for(house: House, run: Run) 
 
 
 POINTS = (
-    "rebuild.built:1", "rebuild.verified:1", "switch.asked:1", "switch.recorded:1", "switch.begun:1",
+    "rebuild.built:1", "rebuild.verified:1", "switch.asked:1", "switch.recorded:1", "switch.named:1", "switch.begun:1",
     "switch.moving:1", "switch.moved:1", "switch.moving:2", "switch.moved:2", "switch.ending:1",
 )  # fmt: skip
+ON_KAFKA = ("rebuild.built:1", "switch.named:1", "switch.moving:2")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("fault", POINTS)
+@pytest.mark.parametrize(
+    ("house", "fault"),
+    [*(("embedded", point) for point in POINTS), *(("kafka", point) for point in ON_KAFKA)],
+    indirect=["house"],
+)
 def test_a_kill_at_a_named_point(house: House, run: Run, fault: str) -> None:
     before = house.ask("verify")
     assert run("rebuild", "--json", fault=fault).wait(600) == -signal.SIGKILL
@@ -159,6 +174,7 @@ def test_a_kill_at_a_named_point(house: House, run: Run, fault: str) -> None:
     same(house, before)
 
 
+@BOTH
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_product_dies_while_it_switches(house: House, run: Run) -> None:
@@ -167,4 +183,28 @@ def test_the_product_dies_while_it_switches(house: House, run: Run) -> None:
     eventually(lambda: ready(house.settings, "metrics") is not None, 300)
     assert told(run("rebuild", "--json"))["switched"]
     assert up.wait(60) == -signal.SIGKILL
+    same(house, before)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("house", ["kafka"], indirect=True)
+def test_another_home_of_the_log_ends_and_fills_its_warehouse_anew(house: House, run: Run, tmp_path: Path) -> None:
+    before = house.ask("verify")
+    other = House(tmp_path / "other" / "home", log=house.settings.log)
+    other.settings.home.mkdir(parents=True)
+    shutil.copy(house.settings.home / "secrets.json", other.settings.home)
+    with ExitStack() as end:
+        end.callback(other.kill)
+        up = other.another("up")
+        eventually(lambda: ready(other.settings, "metrics") is not None, 300)
+        other.settle()
+        assert told(run("rebuild", "--workers", "2", "--json"))["switched"]
+        assert up.wait(120) == 2
+    said = other.said("another")
+    assert "generation 1 of what is derived is over, as 2 is current: start again" in said
+    assert "the warehouse was filled from generation 1 of" in said and "generation 2 is current: empty it" in said
+    for name in ("warehouse", "consumers"):
+        shutil.rmtree(other.settings.home / name)
+    same(other, before)
     same(house, before)
