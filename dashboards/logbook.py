@@ -24,13 +24,15 @@ class Reach(NamedTuple):
 
 @st.cache_resource(show_spinner=False)
 def _log(settings: str) -> Log:
-    return open_log(Settings(), follows=True)
+    return open_log(Settings())
 
 
 def log() -> Log | None:
     """The log of the product that is looked at; None where it has none."""
     try:
-        return _log(Settings().model_dump_json())
+        held = _log(Settings().model_dump_json())
+        held.follow()
+        return held
     except TallyError:
         return None
 

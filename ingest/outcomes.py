@@ -87,6 +87,7 @@ def outcomes_of(log: Log, appended: Sequence[Range], progress: Progress = lambda
         offset = first
         while offset <= last:
             progress(done + offset - first, total)
+            log.follow()  # the folds of the generation before stop where a new one takes its place
             reached = min(folded(log, partition), last + 1)
             if reached <= offset:
                 time.sleep(POLL_S)

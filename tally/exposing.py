@@ -22,7 +22,7 @@ FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
 
 def serve(settings: Settings, port: int) -> None:
     """Answer scrapes until SIGTERM or SIGINT. TallyError where the port is taken, or the home's metrics are served."""
-    with only_one(settings.home, PART), opened(settings, follows=True) as log:
+    with only_one(settings.home, PART), opened(settings) as log:
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())

@@ -68,7 +68,7 @@ class Measured:
 
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
-        self._log = Source(lambda: reached(settings, log))
+        self._log = Source(lambda: _reached_now(settings, log))
         self._warehouse = Source(lambda: counts(settings))
 
     def samples(self) -> Iterator[Sample]:
@@ -94,6 +94,11 @@ class Measured:
                 yield Sample(metrics.PART_UP, (part.name,), is_up)
         for name, times in restarts.items():
             yield Sample(metrics.PART_RESTARTS, (name,), times)
+
+
+def _reached_now(settings: Settings, log: Log) -> list[Reached]:
+    log.follow()
+    return reached(settings, log)
 
 
 def _of_partition(one: Reached) -> Iterator[Sample]:

@@ -36,8 +36,8 @@ def make_home(settings: Settings) -> None:
 
 
 @contextmanager
-def opened(settings: Settings, *, new: bool = False, follows: bool = False) -> Iterator[Log]:
-    """The log (``open_log``). With ``new`` a home and a log are made where none are, and the first price book adopted.
+def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
+    """The log. With ``new`` a home and a log are made where none are, and the first price book adopted.
     Where it is on the home's own broker that one runs meanwhile. A home whose log names a new generation already has
     that one's files from here on."""
     if new:
@@ -48,7 +48,7 @@ def opened(settings: Settings, *, new: bool = False, follows: bool = False) -> I
             from tally.parts import KAFKA
 
             stack.enter_context(using(settings, KAFKA))
-        log = stack.enter_context(closing(open_log(settings, new=new, follows=follows)))
+        log = stack.enter_context(closing(open_log(settings, new=new)))
         if asked(settings):
             from tally.switching import resume
 

@@ -33,7 +33,12 @@ def warehouse_with_models(settings: Settings) -> Iterator[None]:
 def wait_for_folds(log: Log, running: Sequence[Child | Joined]) -> None:
     """Wait until the folds have come to the log's end as it stands now. Failure where a part dies."""
     ends = dict(enumerate(log.ends(EVENTS)))
-    _wait("folding", ends, running, lambda: {partition: folded(log, partition) for partition in ends})
+
+    def reached() -> dict[int, int]:
+        log.follow()  # a switch ends the workers of the generation before
+        return {partition: folded(log, partition) for partition in ends}
+
+    _wait("folding", ends, running, reached)
 
 
 def wait_for_sink(settings: Settings, log: Log, running: Sequence[Child | Joined]) -> None:

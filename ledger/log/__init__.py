@@ -28,7 +28,11 @@ class Appends(Protocol):
 
     @property
     def generation(self) -> int | None:
-        """Whose topics it gives of what is derived; None where it holds one generation alone."""
+        """Whose topics it gives of what is derived: it keeps to the generation that was current when it was first
+        asked. None where it holds one alone."""
+
+    def follow(self) -> None:
+        """Give from here on what is derived in the generation that is current now: for who waits, or looks on."""
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         """Append in the order given and return the records, durable. TallyError where the log cannot take them:

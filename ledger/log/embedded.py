@@ -33,6 +33,9 @@ class EmbeddedLog:
     def __str__(self) -> str:
         return str(self.folder)
 
+    def follow(self) -> None:
+        """Every read does: it looks whether the file is still the same."""
+
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         written: list[Record] = []
         for some in _within([checked(draft) for draft in drafts], READ_BYTES):

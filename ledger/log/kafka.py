@@ -34,12 +34,10 @@ class KafkaLog:
     again is safe, since an event's identity tells the repeat.
     """
 
-    def __init__(self, cluster: Cluster, generation: int | None = None, *, follows: bool = False) -> None:
-        """What is derived is given of this generation: without one, of that which is current when it is first asked
-        for, and who ``follows`` gets whichever is."""
+    def __init__(self, cluster: Cluster, generation: int | None = None) -> None:
+        """With a ``generation`` what is derived is given of that one, whichever is current."""
         self.cluster = cluster
         self._generation = generation
-        self._follows = follows
         self._current: tuple[float, Pointer] | None = None
         self._lock = threading.RLock()
         self._producer: KafkaProducer | None = None
@@ -53,12 +51,14 @@ class KafkaLog:
     def generation(self) -> int:
         if self._generation is not None:
             return self._generation
-        now = time.monotonic()
         if self._current is None:
-            self._current = now, followed(self)
-        elif self._follows and now > self._current[0] + LOOK_S:
-            self._current = now, followed(self, self._current[1])
+            self._current = time.monotonic(), followed(self)
         return self._current[1].number
+
+    def follow(self) -> None:
+        """The cluster is asked at most once a second."""
+        if self._current is not None and (now := time.monotonic()) > self._current[0] + LOOK_S:
+            self._current = now, followed(self, self._current[1])
 
     @property
     def pinned(self) -> Cluster:

@@ -6,15 +6,14 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 
 
-def open_log(settings: Settings, *, new: bool = False, follows: bool = False) -> Log:
+def open_log(settings: Settings, *, new: bool = False) -> Log:
     """The log of ``TALLY_LOG``, or the embedded one of the home. TallyError where there is none: with ``new`` it is
-    made, folder or topics. On Kafka it keeps to the generation that is current when it is first asked for what is
-    derived; who looks on for long ``follows`` the current one, as on the embedded log everybody does."""
+    made, folder or topics."""
     if settings.log is not None:
         from ledger.log.cluster import cluster_of  # Kafka's clients take a while to import
         from ledger.log.kafka import KafkaLog
 
-        log = KafkaLog(cluster_of(settings), settings.generation, follows=follows)
+        log = KafkaLog(cluster_of(settings), settings.generation)
         if new:
             from ledger.log.admin import apply_to
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer
 
+from ingest.outcomes import Range, outcomes_of
 from ledger.errors import Superseded, TallyError
 from ledger.log import Draft, generation, kafka_generations
 from ledger.log.admin import apply, apply_to
@@ -33,7 +34,7 @@ def test_a_log_keeps_to_its_generation_and_who_looks_on_follows(
     second = cluster._replace(generation=2)
     apply(cluster)
     apply(second)
-    with closing(KafkaLog(cluster)) as log, closing(KafkaLog(cluster, follows=True)) as looking:
+    with closing(KafkaLog(cluster)) as log, closing(KafkaLog(cluster)) as looking:
         watches = [Watch(one) for one in (log, KafkaLog(cluster, 2))]
         log.append(EVENTS, [Draft(0, "acme", {}, b"for both")])
         log.append(ENTRIES, [Draft(0, "acme", {}, b"of the first")])
@@ -41,6 +42,7 @@ def test_a_log_keeps_to_its_generation_and_who_looks_on_follows(
         for watch in watches:
             watch.check()
         make_current(log, 2)
+        looking.follow()
         assert (log.pinned, looking.pinned) == (cluster, second)
         with closing(KafkaLog(cluster)) as later:
             assert later.ends(EVENTS) == log.ends(EVENTS) and later.pinned == second
@@ -48,6 +50,9 @@ def test_a_log_keeps_to_its_generation_and_who_looks_on_follows(
         watches[1].check()
         with pytest.raises(Superseded, match=r"generation 1 .* as 2 is current"):
             watches[0].check()
+        said = Draft(0, "acme", {"cause_offset": "0"}, b'{"outcome": "counted"}')
+        KafkaLog(cluster, 2).append(ENTRIES, [said])
+        assert outcomes_of(log, [Range(0, 0, 0)]).counted == 1, "who imports waits for the new one's folds"
 
 
 def test_topics_are_those_of_the_current_generation(cluster: Cluster) -> None:

@@ -51,6 +51,9 @@ class Held:
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         raise NotImplementedError
 
+    def follow(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
