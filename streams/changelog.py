@@ -52,7 +52,7 @@ def read(entries: Iterable[Entry]) -> Change:
             if version != VERSION:
                 raise TallyError(
                     f"the topic of rows was written by folds of version {version}, and these are of version {VERSION}: "
-                    "run that version, or fold the log anew under another name (docs/operations.md)"
+                    "`tally rebuild` derives everything again from the log, beside the old"
                 )
             reached = Reached(*position)
         elif key.startswith(BLOCK) and value:

@@ -49,7 +49,7 @@ class Reached(NamedTuple):
             raise LogDamaged(
                 f"partition {partition} of tally.events was folded up to offset {self.next_offset - 1}, and the log no "
                 "longer holds that record as it was: restore the log from a newer copy, or derive everything again "
-                "from the log as it is (`tally rebuild`; on Kafka see docs/operations.md)"
+                "from the log as it is (`tally rebuild`)"
             )
         return self.next_offset
 

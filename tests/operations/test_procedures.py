@@ -23,7 +23,7 @@ from tests.tally.conftest import ROOT, home_environment
 PAGE = ROOT / "docs" / "operations.md"
 BLOCK = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 QUICK = {"backup"}
-KAFKA = {"backup-kafka", "grow", "workers", "machines", "stopped", "doors"}
+KAFKA = {"backup-kafka", "grow", "workers", "machines", "stopped", "doors", "rebuild-kafka"}
 TIMEOUT_S = 550
 pytestmark = pytest.mark.timeout(600)
 
@@ -147,6 +147,14 @@ def _on_kafka(shell: Shell) -> None:
     shell.run("tally import monday.ndjson", TALLY_LOG=_log(shell))
 
 
+def _two_homes(shell: Shell) -> None:
+    """Another home, as on another machine, has a warehouse of the same log."""
+    _on_kafka(shell)
+    (shell.folder / "second").mkdir()
+    shutil.copy(shell.folder / ".tally" / "secrets.json", shell.folder / "second")
+    shell.run("tally verify", TALLY_LOG=_log(shell), TALLY_HOME="second")
+
+
 def _made_anew(shell: Shell) -> None:
     """The topic of events goes, and one of the same name takes less."""
     from kafka.admin import KafkaAdminClient
@@ -163,7 +171,7 @@ def _log(shell: Shell) -> str:
 
 HARM: dict[str, Callable[[Shell], None]] = {
     "cut": _cut, "cut-warehouse": _cut, "refold": _other_folds, "backup-kafka": _on_kafka,
-    "stopped": _made_anew, "workers": _another_log, "doors": _another_log,
+    "stopped": _made_anew, "rebuild-kafka": _two_homes, "workers": _another_log, "doors": _another_log,
 }  # fmt: skip
 WHOLE = {"restore", "cut", "upgrade", "refold", "rebuild", "lose-derived", "lose-warehouse", "lose-secrets", "backup"}
 """After which a home holds both days."""
