@@ -19,6 +19,7 @@ def became(log: Log, organization: str, partition: int, offset: int) -> dict[str
             f"{organization!r} has no record at partition {partition}, offset {offset}: the answer to what was sent "
             "names its position",
         )
+    log.follow()
     if folded(log, partition) <= offset:
         return {"folded": False, "events": []}
     lines: list[dict[str, Any]] = []

@@ -26,14 +26,6 @@ READ_BYTES = 1 << 20
 class Appends(Protocol):
     """What takes records for the log."""
 
-    @property
-    def generation(self) -> int | None:
-        """Whose topics it gives of what is derived: it keeps to the generation that was current when it was first
-        asked. None where it holds one alone."""
-
-    def follow(self) -> None:
-        """Give from here on what is derived in the generation that is current now: for who waits, or looks on."""
-
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         """Append in the order given and return the records, durable. TallyError where the log cannot take them:
         then some of them, from the first on, may stand."""
@@ -41,6 +33,14 @@ class Appends(Protocol):
 
 class Log(Appends, Protocol):
     """Append-only records in partitions, each partition in one order."""
+
+    @property
+    def generation(self) -> int | None:
+        """Whose topics it gives of what is derived: it keeps to the generation that was current when it was first
+        asked. None where it holds one alone."""
+
+    def follow(self) -> None:
+        """Give from here on what is derived in the generation that is current now: for who waits, or looks on."""
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         """The records from this offset on, in order: at least one where there is one, then up to the bytes."""

@@ -15,6 +15,7 @@ from tests.tally.conftest import COMMAND, ROOT, home_environment, tally
 COMMANDS = [
     "up", "demo", "demo feed", "import", "status", "sql", "verify", "log topics", "log positions", "log events",
     "warehouse serve", "warehouse sink", "warehouse models", "streams worker", "dashboards serve", "metrics serve",
+    "api serve", "token create", "token list", "token revoke",
     "budget set", "price adopt",
 ]  # fmt: skip
 REPORTING = [
@@ -27,6 +28,9 @@ REPORTING = [
     "log events",
     "budget set",
     "price adopt",
+    "token create",
+    "token list",
+    "token revoke",
 ]
 
 

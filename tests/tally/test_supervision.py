@@ -71,12 +71,12 @@ def test_a_part_that_dies_is_told_and_started_again_in_its_place(settings: Setti
     eventually(lambda: (announced(settings.home, "streams") or {"pid": first})["pid"] != first)
     assert [len(pids(settings, name)) for name in ("warehouse", "streams", "dashboards")] == [1, 2, 1]
     product = announced(settings.home, "product")
-    assert product and product["restarts"] == {"warehouse": 0, "streams": 1, "dashboards": 0, "metrics": 0}
+    assert product and product["restarts"] == {"warehouse": 0, "streams": 1, "api": 0, "dashboards": 0, "metrics": 0}
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 0
     assert "the part streams ended by SIGKILL" in errors and "starting the part streams again" in errors
-    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "streams", "warehouse"]
+    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "api", "streams", "warehouse"]
     assert (settings.home / "logs" / "streams.previous.log").exists()
 
 

@@ -1,0 +1,119 @@
+"""A door that is open: a process of `tally api serve`, and requests to it."""
+
+import http.client
+import json
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from ledger.home import announced
+from ledger.settings import Settings
+from ledger.tokens import Role, create
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
+
+NDJSON, JSON, BATCH = "application/x-ndjson", "application/cloudevents+json", "application/cloudevents-batch+json"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Served:
+    """``tally api serve`` of a home, and who may come: bearers by what they may."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.bearers: dict[str, str] = {}
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = settings.home / "api.log"
+        settings.home.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        environment = {"TALLY_HOME": str(self.settings.home)} | (
+            {"TALLY_LOG": self.settings.log} if self.settings.log else {}
+        )
+        with self._log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*COMMAND, "api", "serve"], cwd=ROOT, env=home_environment(environment),
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        eventually(lambda: announced(self.settings.home, "api") is not None)
+        facts = announced(self.settings.home, "api")
+        assert facts
+        self.address = urlsplit(facts["url"])
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def bearer(self, *roles: Role, organizations: tuple[str, ...] = ("acme",)) -> str:
+        name = f"{organizations} {roles}"
+        if name not in self.bearers:
+            _, self.bearers[name] = create(self.settings.home, organizations, roles)
+        return self.bearers[name]
+
+    def send(
+        self, body: bytes, kind: str = NDJSON, bearer: str | None = None, timeout: float = 60, **headers: str
+    ) -> Answer:
+        shown = self.bearer("write") if bearer is None else bearer
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.ask(
+            "/v1/events", "POST", body, timeout, **{"Authorization": f"Bearer {shown}", "Content-Type": kind} | named
+        )
+
+    def ask(
+        self, path: str, method: str = "GET", body: bytes | None = None, timeout: float = 60, **headers: str
+    ) -> Answer:
+        assert self.address.hostname
+        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=timeout)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One for a file of tests, on the embedded log."""
+    one = Served(Settings(home=tmp_path_factory.mktemp("api") / "home"))
+    one.start()
+    yield one
+    one.kill()
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+    """One for a test, not started, on either log."""
+    log = None if request.param == "embedded" else f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}"
+    one = Served(Settings(home=tmp_path / "home", log=log))
+    yield one
+    one.kill()
+
+
+Call = Callable[..., dict[str, Any]]
+
+
+def call(id: str, source: str = "app", **said: Any) -> dict[str, Any]:
+    """An inference as an application sends it."""
+    data = {"model": "gpt-4o", "provider": "openai", "tokens": {"input": 10}} | said
+    return {
+        "specversion": "1.0", "id": id, "source": source, "time": "2026-06-01T12:00:00Z",
+        "type": "tallystick.inference.v1", "data": data,
+    }  # fmt: skip
+
+
+def lines(*events: dict[str, Any]) -> bytes:
+    return b"\n".join(json.dumps(event).encode() for event in events)

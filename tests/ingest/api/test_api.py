@@ -1,0 +1,315 @@
+"""The HTTP door: what each request is answered, and what then stands on the log."""
+
+import gzip
+import json
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import zstandard
+from prometheus_client.parser import text_string_to_metric_families
+
+from ingest.api import body, openapi
+from ledger.log import Record, partition_of, records
+from ledger.log.embedded import EmbeddedLog
+from ledger.log.opening import open_log
+from ledger.metrics import HTTP
+from ledger.settings import Settings
+from ledger.tokens import listed, revoke
+from ledger.topics import EVENTS, REJECTED, Topic
+from streams.replay import outcomes
+from tests.faults.house import House
+from tests.ingest.api.conftest import BATCH, JSON, NDJSON, Answer, Served, call, lines
+from tests.tally.conftest import eventually
+
+NO_DECISION = {
+    "log.closed": {"went_to": "x"},
+    "price_book.adopted": {"name": "x", "document": "0" * 64},
+    "generation.made_current": {"generation": 2, "folds_version": 1},
+}
+
+
+def recorded(served: Served, organization: str = "acme", topic: Topic = EVENTS) -> list[Record]:
+    with closing(open_log(served.settings)) as log:
+        found = list(records(log, topic, partition_of(organization)))
+    return [record for record in found if record.organization == organization]
+
+
+def ids(some: list[Record]) -> list[str]:
+    return [json.loads(line)["id"] for record in some for line in record.value.split(b"\n") if line]
+
+
+def decision(id: str, control: str, body: dict[str, object]) -> dict[str, object]:
+    return call(id) | {"type": "tallystick.control.v1", "data": {"control": control, "body": body}}
+
+
+def budget(id: str, dimension: str = "team", scope: str = "search") -> dict[str, object]:
+    limit = {"limit": "10", "currency": "USD", "window_s": 3600}
+    return decision(id, "budget.allocated", {"dimension": dimension, "scope": scope} | limit)
+
+
+def test_what_is_accepted_stands_where_the_answer_says(own: Served) -> None:
+    own.start()
+    sent = [call(f"{number}") for number in range(1201)]
+    answer = own.send(lines(*sent))
+    assert answer.status == 200
+    told = answer.json()
+    assert (told["accepted"], told["refused"]) == (1201, 0)
+    by_offset = {record.offset: record for record in recorded(own)}
+    for event, at in zip(sent, told["results"], strict=True):
+        assert at["partition"] == partition_of("acme")
+        line = by_offset[at["offset"]].value.split(b"\n")[at["index"]]
+        assert json.loads(line)["id"] == event["id"]
+    assert len(by_offset) == 3
+    (principal,) = {record.headers["principal"] for record in by_offset.values()}
+    assert principal == listed(own.settings.home)[0].id
+    assert {record.headers["door"] for record in by_offset.values()} == {"http"}
+
+
+def test_one_event_a_batch_and_lines_packed_or_not(served: Served) -> None:
+    one = json.dumps(call("kinds")).encode()
+    both = b"[" + one + b"," + one + b"]"
+    for content, kind in ((one, JSON), (one, "application/json"), (both, BATCH), (both, "application/json")):
+        assert served.send(content, kind).json()["refused"] == 0
+    for coding, pack in (("gzip", gzip.compress), ("zstd", zstandard.compress)):
+        assert served.send(pack(one + b"\n" + one), NDJSON, Content_Encoding=coding).json()["accepted"] == 2
+    what = outcomes(recorded(served), {})
+    assert [line["outcome"] for line in what if line["id"] == "kinds"] == ["counted"] + ["duplicate"] * 9
+
+
+def test_each_event_is_judged_by_itself(served: Served) -> None:
+    good, bad = call("judged"), call("judged-not", latency_ms=-1)
+    answer = served.send(lines(bad, good, call("judged-2")) + b"\n{\n\n[]")
+    assert answer.status == 200
+    told = answer.json()
+    assert (told["accepted"], told["refused"]) == (2, 3)
+    refused, first, second, *others = told["results"]
+    assert refused["field"] == "data.latency_ms" and "greater than or equal to 0" in refused["reason"]
+    assert (first["index"], second["index"]) == (0, 1)
+    assert [one["reason"] for one in others] == ["is not JSON: one whole object a line is", "is not a JSON object"]
+    record = recorded(served)[-1]
+    assert ids([record]) == ["judged", "judged-2"] and record.headers["refused"] == "3"
+    details = [json.loads(line) for line in recorded(served, topic=REJECTED)[-1].value.split(b"\n")]
+    assert [one["path"] for one in details] == ["data.latency_ms", "", ""]
+
+
+def test_a_single_event_that_is_refused_is_a_problem(served: Served) -> None:
+    answer = served.send(json.dumps(call("x") | {"time": "yesterday"}).encode(), JSON)
+    assert answer.status == 422 and answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert told["field"] == "time" and told["reason"] and told["status"] == 422
+    assert recorded(served)[-1].headers["refused"] == "1"
+
+
+def test_what_is_left_out_is_told_and_is_on_no_log(served: Served) -> None:
+    told = served.send(json.dumps(call("left-out", answer="MARK " * 9, completion_text="MARK")).encode(), JSON).json()
+    assert {one["path"]: one["times"] for one in told["removed"]} == {"data.answer": 1, "data.completion_text": 1}
+    for path in served.settings.home.rglob("*"):
+        assert not path.is_file() or b"MARK" not in path.read_bytes(), path
+
+
+def test_who_shows_no_token_is_counted_and_not_kept(served: Served) -> None:
+    before, strangers = len(recorded(served)), figure(served, "tally_http_strangers_total")
+    revoked = served.bearer("write", organizations=("acme", "gone"))
+    revoke(served.settings.home, listed(served.settings.home)[-1].id)
+    shown = ["", "Bearer", "Bearer x", "Basic eDp5", f"Basic {served.bearer('write')}", f"Bearer {revoked}"]
+    for authorization in shown:
+        headers = {"Authorization": authorization, "Content-Type": NDJSON}
+        answer = served.ask("/v1/events", "POST", lines(call("no")), **headers)
+        assert answer.status == 401 and answer.headers["www-authenticate"].startswith("Bearer")
+        assert "tally token create" in answer.json()["detail"]
+    assert len(recorded(served)) == before
+    assert figure(served, "tally_http_strangers_total") == strangers + len(shown)
+
+
+def test_a_token_is_for_its_organizations_and_its_roles(served: Served) -> None:
+    both = served.bearer("write", organizations=("acme", "beta"))
+    assert served.send(lines(call("whose")), bearer=both).status == 400
+    assert served.send(lines(call("whose")), bearer=both, Tally_Organization="beta").status == 200
+    assert ids(recorded(served, "beta")) == ["whose"]
+    before = len(recorded(served, "beta"))
+    foreign = served.send(lines(call("foreign")), Tally_Organization="beta")
+    assert foreign.status == 403 and "'beta'" in foreign.json()["detail"]
+    assert len(recorded(served, "beta")) == before
+    reader = served.bearer("read")
+    assert served.send(lines(call("no")), bearer=reader).status == 403
+    at = served.send(lines(call("asked"))).json()["results"][0]
+    path = f"/v1/events/{at['partition']}/{at['offset']}"
+    assert served.ask(path, Authorization=f"Bearer {served.bearer('write')}").status == 403
+    assert served.ask(path, Authorization=f"Bearer {reader}").json() == {"folded": False, "events": []}
+    stranger = served.bearer("read", organizations=("gamma",))
+    assert served.ask(path, Authorization=f"Bearer {stranger}").status == 404
+    assert served.ask("/v1/token", Authorization=f"Bearer {reader}").json()["roles"] == ["read"]
+
+
+def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(served: Served) -> None:
+    told = served.send(lines(budget("by-writer"))).json()
+    assert told["results"] == [{"field": "type", "reason": "is a decision: it takes a token of the role admin"}]
+    admin = served.bearer("admin")
+    assert served.send(lines(budget("by-admin")), bearer=admin).json()["accepted"] == 1
+    assert served.send(lines(call("fact-by-admin")), bearer=admin).json()["refused"] == 1
+    for control, content in NO_DECISION.items():
+        (result,) = served.send(lines(decision("no", control, content)), bearer=admin).json()["results"]
+        assert result["field"] == "data.control" and "`tally" in result["reason"]
+    (result,) = served.send(lines(budget("whole", "organization", "beta")), bearer=admin).json()["results"]
+    assert result["field"] == "data.body.scope"
+    assert [line["outcome"] for line in outcomes(recorded(served), {}) if line["id"] == "by-admin"] == ["counted"]
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"x" * (body.MAX_BODY + 1), {}, 413),
+        (b"{}\n" * (body.MAX_EVENTS + 1), {}, 413),
+        (gzip.compress(bytes(100 << 20)), {"Content_Encoding": "gzip"}, 413),
+        (zstandard.compress(bytes(100 << 20)), {"Content_Encoding": "zstd"}, 413),
+        (b"[{}", {"kind": BATCH}, 400),
+        (b"{}", {"Content_Encoding": "gzip"}, 400),
+        (b"{}", {"Content_Encoding": "br"}, 415),
+        (b"{}", {"kind": "text/html"}, 415),
+    ],
+)
+def test_each_limit_has_its_own_answer(served: Served, content: bytes, headers: dict[str, str], status: int) -> None:
+    before = len(recorded(served))
+    answer = served.send(content, **headers)  # type: ignore[arg-type]
+    assert answer.status == status and answer.headers["content-type"] == "application/problem+json"
+    assert len(recorded(served)) == before
+
+
+@pytest.mark.parametrize("raw", [b"[" * 500_000, b'{"a":' * 200_000, b"[" * 900 + b"]" * 900, b'"' + b"x" * (2 << 20)])
+def test_what_is_deep_or_long_is_refused_with_its_reason(served: Served, raw: bytes) -> None:
+    answer = served.send(raw, JSON if raw.startswith(b"{") else NDJSON)
+    assert answer.status in (200, 422)
+    assert served.ask("/healthz").status == 200
+
+
+def chunked(served: Served) -> socket.socket:
+    """The head of a request whose body has no length."""
+    connection = socket.create_connection((served.address.hostname, served.address.port), timeout=60)
+    connection.sendall(
+        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.bearer('write')}\r\n"
+        f"Content-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    return connection
+
+
+def test_a_body_without_a_length_is_bounded_too(served: Served) -> None:
+    with chunked(served) as connection:
+        for _ in range(body.MAX_BODY // 65536 + 1):
+            connection.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.long
+def test_a_body_that_does_not_come_is_not_waited_for(served: Served) -> None:
+    with chunked(served) as connection:
+        connection.sendall(b"1\r\nx\r\n")
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408")
+
+
+def test_the_examples_of_the_description_run(served: Served) -> None:
+    described = served.ask("/openapi.json").json()
+    send = described["paths"]["/v1/events"]["post"]
+    bearers = {"call": served.bearer("write"), "batch": served.bearer("write"), "budget": served.bearer("admin")}
+    sent = 0
+    for kind, content in send["requestBody"]["content"].items():
+        for name, example in content.get("examples", {}).items():
+            answer = served.send(json.dumps(example["value"]).encode(), kind, bearers[name])
+            assert answer.status == 200 and answer.json()["refused"] == 0
+            sent += 1
+    assert sent == 5
+    assert set(described["paths"]) == {
+        "/v1/events", "/v1/events/{partition}/{offset}", "/v1/token", "/healthz", "/readyz", "/metrics",
+    }  # fmt: skip
+    assert openapi.document("")["openapi"] == "3.1.0"
+
+
+def test_every_figure_is_named_and_explained(served: Served) -> None:
+    families = {one.name: one for one in text_string_to_metric_families(served.ask("/metrics").body.decode())}
+    for metric in HTTP:
+        assert families[metric.name.removesuffix("_total")].documentation == metric.help
+    known = {metric.name.removesuffix("_total") for metric in HTTP}
+    assert families.keys() <= known | {f"{name}_created" for name in known}
+
+
+def figure(served: Served, name: str) -> float:
+    families = text_string_to_metric_families(served.ask("/metrics").body.decode())
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def test_what_became_of_it_can_be_asked(served: Served) -> None:
+    at = served.send(lines(call("became"), call("became"))).json()["results"][0]
+    path, bearer = f"/v1/events/{at['partition']}/{at['offset']}", f"Bearer {served.bearer('read')}"
+    house = House(served.settings.home)
+    try:
+        house.start("streams")
+        eventually(lambda: served.ask(path, Authorization=bearer).json()["folded"])
+    finally:
+        house.kill()
+    found = served.ask(path, Authorization=bearer).json()["events"]
+    assert [(one["id"], one["outcome"]) for one in found] == [("became", "counted"), ("became", "duplicate")]
+
+
+def test_a_log_that_is_closed_takes_nothing_and_says_so(tmp_path: Path) -> None:
+    served = Served(Settings(home=tmp_path / "home"))
+    served.start()
+    try:
+        with closing(EmbeddedLog(served.settings.home)) as log:
+            log.end_with(EVENTS, [], "kafka://elsewhere")
+        answer = served.send(lines(call("late")))
+    finally:
+        served.kill()
+    assert answer.status == 503 and answer.headers["retry-after"] == "1"
+    assert "kafka://elsewhere" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))])
+def test_what_was_accepted_outlives_the_door(own: Served, seed: int) -> None:
+    """Killed with SIGKILL at any moment: what was answered stands once; what was not is sent again."""
+    chance = random.Random(seed)
+    own.start()
+    stop = threading.Event()
+
+    def kill() -> None:
+        while not stop.wait(chance.uniform(0.1, 0.8)):
+            assert own.process
+            os.kill(own.process.pid, signal.SIGKILL)
+            own.process.wait()
+            own.start()
+
+    def send(sender: int) -> int:
+        repeats = 0
+        for number in range(12):
+            some = [call(f"{sender}-{number}-{at}") for at in range(1 + number % 3)]
+            while (answer := tried(own, lines(*some))) is None or answer.status == 503:
+                repeats += 1
+                time.sleep(0.05)
+            assert answer.status == 200 and answer.json()["refused"] == 0, (seed, answer)
+        return repeats
+
+    own.bearer("write")
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(send, range(4)))
+    finally:
+        stop.set()
+        killer.join()
+    counted = [line["id"] for line in outcomes(recorded(own), {}) if line["outcome"] == "counted"]
+    sent = [f"{sender}-{number}-{at}" for sender in range(4) for number in range(12) for at in range(1 + number % 3)]
+    assert sorted(counted) == sorted(sent), seed
+
+
+def tried(served: Served, content: bytes) -> Answer | None:
+    try:
+        return served.send(content, timeout=30)
+    except OSError:
+        return None

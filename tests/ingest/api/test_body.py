@@ -1,0 +1,81 @@
+"""Bodies, unpacked and cut: what is too much or no body at all is a problem with its own answer."""
+
+import gzip
+import json
+import tracemalloc
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as some
+
+from ingest.api import body
+from ingest.api.problem import Problem
+
+PACK = {"gzip": gzip.compress, "zstd": zstandard.compress, "identity": bytes}
+
+
+@given(some.binary(max_size=2000), some.sampled_from(sorted(PACK)))
+def test_what_was_packed_is_unpacked(content: bytes, coding: str) -> None:
+    assert body.unpacked(PACK[coding](content), coding) == content
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_a_body_that_is_cut_is_no_shorter_body(coding: str, cut: int) -> None:
+    whole = PACK[coding](b'{"a":1}\n' * 5000)
+    with pytest.raises(Problem, match=f"is not {coding}, or is cut") as caught:
+        body.unpacked(whole[:-cut], coding)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_bomb_is_not_unpacked(coding: str) -> None:
+    bomb = PACK[coding](bytes(300 << 20))
+    tracemalloc.start()
+    with pytest.raises(Problem, match="larger than 4,194,304 bytes") as caught:
+        body.unpacked(bomb, coding)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.status == 413
+    assert most < 64 << 20
+
+
+def test_zstd_does_not_take_the_memory_that_it_asks_for() -> None:
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=27, enable_ldm=True)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = packer.compress(b"x" * 100) + packer.flush()
+    with pytest.raises(Problem, match="is not zstd") as caught:
+        body.unpacked(packed, "zstd")
+    assert caught.value.status == 400
+
+
+@given(some.lists(some.dictionaries(some.text(max_size=5), some.integers(), max_size=3), max_size=20))
+def test_a_batch_and_lines_hold_the_same_events(events: list[dict[str, int]]) -> None:
+    raw = [json.dumps(event).encode() for event in events]
+    assert body.events(b"[" + b", ".join(raw) + b"]", body.BATCH[0]).raw == raw
+    assert body.events(b"\n".join([*raw, b"", b" "]), body.LINES[0]).raw == raw
+
+
+def test_a_single_event_is_one() -> None:
+    assert body.events(b'{"a": 1}', "application/json; charset=utf-8") == body.Events([b'{"a": 1}'], True)
+    assert body.events(b' [{"a":1},2]', "Application/JSON") == body.Events([b'{"a":1}', b"2"], False)
+
+
+@pytest.mark.parametrize("content", [b"[1,", b"{}", b"", b"[" * 100_000, b"[1] 2"])
+def test_what_is_no_array_is_no_batch(content: bytes) -> None:
+    with pytest.raises(Problem, match="not a JSON array") as caught:
+        body.events(content, body.BATCH[0])
+    assert caught.value.status == 400
+
+
+def test_a_batch_has_a_bound() -> None:
+    with pytest.raises(Problem, match="5,001 events, and may have 5,000"):
+        body.events(b"{}\n" * 5001, body.LINES[0])
+
+
+@pytest.mark.parametrize(("kind", "coding"), [("text/plain", "identity"), ("", "identity"), (body.LINES[0], "br")])
+def test_other_kinds_are_told_which_are_read(kind: str, coding: str) -> None:
+    with pytest.raises(Problem, match="send") as caught:
+        body.checked(kind, coding)
+    assert caught.value.status == 415
