@@ -12,7 +12,7 @@ from ledger.topics import EVENTS
 
 
 def back_up(home: Path, folder: Path) -> tuple[int, int]:
-    """Copy what is recorded, as it stands at one moment, and the home's secrets: the folder is a home then, from which
+    """Copy what is recorded, as it stands at one moment, the home's secrets and its tokens: the folder is a home then, from which
     everything else is derived again. Records of ``tally.events`` and bytes of the copy.
 
     The folder appears whole or not at all. TallyError where it holds something, or cannot be written.
@@ -23,8 +23,9 @@ def back_up(home: Path, folder: Path) -> tuple[int, int]:
     try:
         (new / "log").mkdir(parents=True)
         records = _copied(home / "log" / "recorded.db", new / "log" / "recorded.db")
-        if (home / "secrets.json").exists():  # after the records: no key that one of them needs is missing
-            shutil.copy(home / "secrets.json", new)  # with its mode
+        for name in ("secrets.json", "tokens.json"):  # after the records: no key that one of them needs is missing
+            if (home / name).exists():
+                shutil.copy(home / name, new)  # with its mode
         new.rename(folder)
     except (OSError, sqlite3.Error) as error:
         raise TallyError(f"cannot back up {home} to {folder}: {error}") from error

@@ -102,7 +102,7 @@ def test_one_that_keeps_dying_stops_the_whole_with_its_reason(settings: Settings
         "It died 4 times in a row, so all is stopped.",
     ]
     assert len(pids(settings, "dashboards")) == 4
-    assert lines(settings.home / "stopped") == ["metrics", "streams", "warehouse"]
+    assert lines(settings.home / "stopped") == ["metrics", "api", "streams", "warehouse"]
 
 
 def test_one_that_needs_its_user_stops_the_whole_at_once(settings: Settings, process: Process) -> None:
