@@ -12,8 +12,8 @@ from ledger.topics import EVENTS
 
 
 def back_up(home: Path, folder: Path) -> tuple[int, int]:
-    """Copy what is recorded, as it stands at one moment, the home's secrets and its tokens: the folder is a home then, from which
-    everything else is derived again. Records of ``tally.events`` and bytes of the copy.
+    """Copy what is recorded, as it stands at one moment, the home's secrets and its tokens: the folder is a home then,
+    from which everything else is derived again. Records of ``tally.events`` and bytes of the copy.
 
     The folder appears whole or not at all. TallyError where it holds something, or cannot be written.
     """
