@@ -6,7 +6,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -17,7 +17,6 @@ import zstandard
 from ingest.api import body
 from ledger.log import PARTITIONS, Record, records
 from ledger.log.opening import open_log
-from ledger.settings import Settings
 from ledger.topics import EVENTS, PLATFORM, REJECTED, Topic
 from tests.ingest.api.conftest import BATCH, JSON, NDJSON, Served, call
 
@@ -32,14 +31,6 @@ FIELDS = (
     "data.session", "data.latency_ms", "data.claimed_cost", "data.acting_for", "data.tags", "data.violations",
     "data.provider_usage", "data.quantities", f"data.{MARK}", MARK, "data.prompt_text", "data.messages",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    one = Served(Settings(home=tmp_path_factory.mktemp("malformed") / "home"))
-    one.start()
-    yield one
-    one.kill()
 
 
 def altered(chance: random.Random) -> bytes:
@@ -86,10 +77,10 @@ def one(chance: random.Random) -> bytes:
     return chance.choice((altered, altered, broken, broken, odd))(chance)
 
 
-def sent(door: Served, chance: random.Random) -> tuple[int, int, int]:
+def sent(served: Served, chance: random.Random) -> tuple[int, int, int]:
     """A request of one kind or another; its status, how many events it had, and how many of them were refused."""
     some = [one(chance).replace(b"\n", b" ") for _ in range(chance.randint(1, 5))]
-    bearer, kind, content, headers = door.bearer("write"), NDJSON, b"\n".join(some), {}
+    bearer, kind, content, headers = served.bearer("write"), NDJSON, b"\n".join(some), {}
     match chance.randrange(12):
         case 0:
             kind, content = JSON, some[0]
@@ -102,12 +93,12 @@ def sent(door: Served, chance: random.Random) -> tuple[int, int, int]:
         case 4:
             kind = chance.choice(("", "text/plain", "multipart/form-data", "application/json5"))
         case 5:
-            bearer = chance.choice(("", MARK, "tally_x_y", door.bearer("read")))
+            bearer = chance.choice(("", MARK, "tally_x_y", served.bearer("read")))
         case 6:
             headers = {"Tally_Organization": chance.choice(("beta", MARK, "", PLATFORM))}
         case 7:
             content, headers = gzip.compress(bytes(20 << 20)), {"Content_Encoding": "gzip"}
-    answer = door.send(content, kind, bearer, **headers)
+    answer = served.send(content, kind, bearer, **headers)
     told = json.loads(answer.body)
     told.pop("removed", None)  # the sender is told its own names, which are kept nowhere
     assert MARK not in json.dumps(told) or answer.status == 403, told
@@ -120,46 +111,46 @@ def sent(door: Served, chance: random.Random) -> tuple[int, int, int]:
     return answer.status, 1, int(answer.status == 422)
 
 
-def all_of(door: Served, topic: Topic) -> list[Record]:
-    with closing(open_log(door.settings)) as log:
+def all_of(served: Served, topic: Topic) -> list[Record]:
+    with closing(open_log(served.settings)) as log:
         found = [record for number in range(PARTITIONS) for record in records(log, topic, number)]
     return [record for record in found if record.headers.get("organization") != PLATFORM]
 
 
-def refused_on_log(door: Served) -> int:
-    return sum(int(record.headers["refused"]) for record in all_of(door, EVENTS))
+def refused_on_log(served: Served) -> int:
+    return sum(int(record.headers["refused"]) for record in all_of(served, EVENTS))
 
 
 @pytest.mark.parametrize(
     ("seed", "requests"), [(20261125, 150), pytest.param(7, 2000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 )
-def test_all_is_refused_with_its_reason_and_counted(door: Served, seed: int, requests: int) -> None:
+def test_all_is_refused_with_its_reason_and_counted(served: Served, seed: int, requests: int) -> None:
     chance = random.Random(seed)
-    assert door.process
-    process = psutil.Process(door.process.pid)
-    door.send(json.dumps(call("warm")).encode())
+    assert served.process
+    process = psutil.Process(served.process.pid)
+    served.send(json.dumps(call("warm")).encode())
     idle, most = process.memory_info().rss, 0
-    before, refused = refused_on_log(door), 0
+    before, refused = refused_on_log(served), 0
     for number in range(requests):
-        status, _, some = sent(door, chance)
+        status, _, some = sent(served, chance)
         assert status in (200, 400, 401, 403, 413, 415, 422), (seed, number, status)
         refused += some
         most = max(most, process.memory_info().rss)
-    assert door.process.poll() is None and door.ask("/healthz").status == 200
-    assert refused_on_log(door) - before == refused > 0, seed
+    assert served.process.poll() is None and served.ask("/healthz").status == 200
+    assert refused_on_log(served) - before == refused > 0, seed
     assert most - idle < ABOVE_IDLE, f"{(most - idle) >> 20} MB above idle, seed {seed}"
-    assert {record.headers["organization"] for record in all_of(door, EVENTS)} == {"acme"}
+    assert {record.headers["organization"] for record in all_of(served, EVENTS)} == {"acme"}
 
 
-def test_nothing_of_it_is_on_a_log_or_in_a_file(door: Served) -> None:
+def test_nothing_of_it_is_on_a_log_or_in_a_file(served: Served) -> None:
     """After the requests above, and some that are let in with words that are left out."""
     for number in range(50):
-        sent(door, random.Random(number))
-    told = b"".join(record.value for record in all_of(door, REJECTED))
+        sent(served, random.Random(number))
+    told = b"".join(record.value for record in all_of(served, REJECTED))
     assert b'"reason"' in told
-    for path in door.settings.home.rglob("*"):
+    for path in served.settings.home.rglob("*"):
         assert not path.is_file() or MARK.encode() not in path.read_bytes(), path
-    assert MARK.encode() not in door.ask("/metrics").body
+    assert MARK.encode() not in served.ask("/metrics").body
 
 
 def many(count: int, work: Callable[[int], None]) -> None:
@@ -170,10 +161,10 @@ def many(count: int, work: Callable[[int], None]) -> None:
         thread.join()
 
 
-def test_large_bodies_at_once_do_not_take_the_memory(door: Served) -> None:
+def test_large_bodies_at_once_do_not_take_the_memory(served: Served) -> None:
     """Forty at a time of four megabytes, and bombs: what is beyond the bound is told to come again."""
-    assert door.process
-    process = psutil.Process(door.process.pid)
+    assert served.process
+    process = psutil.Process(served.process.pid)
     idle, most, statuses = process.memory_info().rss, [0], []
     bodies = (
         b"[" + b"1," * (1 << 21) + b"1]",
@@ -185,23 +176,23 @@ def test_large_bodies_at_once_do_not_take_the_memory(door: Served) -> None:
     def work(number: int) -> None:
         kind = number % 3
         try:
-            answer = door.send(bodies[kind], BATCH if kind == 0 else NDJSON, timeout=120, **coding[kind])
+            answer = served.send(bodies[kind], BATCH if kind == 0 else NDJSON, timeout=120, **coding[kind])
             statuses.append(answer.status)
         except OSError:  # it hung up on what it does not read to its end
             statuses.append(0)
         most[0] = max(most[0], process.memory_info().rss)
 
-    door.bearer("write")
+    served.bearer("write")
     many(40, work)
     assert len(statuses) == 40 and set(statuses) <= {0, 200, 400, 413, 503}
     assert most[0] - idle < ABOVE_IDLE, f"{(most[0] - idle) >> 20} MB above idle"
-    assert door.ask("/healthz").status == 200
+    assert served.ask("/healthz").status == 200
 
 
-def test_slow_senders_keep_nobody_waiting(door: Served) -> None:
-    address = (door.address.hostname, door.address.port)
+def test_slow_senders_keep_nobody_waiting(served: Served) -> None:
+    address = (served.address.hostname, served.address.port)
     head = (
-        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {door.bearer('write')}\r\n"
+        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.bearer('write')}\r\n"
         f"Content-Type: {NDJSON}\r\nContent-Length: 1000\r\n\r\n"
     ).encode()
     slow = [socket.create_connection(address, timeout=60) for _ in range(100)]
@@ -209,7 +200,7 @@ def test_slow_senders_keep_nobody_waiting(door: Served) -> None:
         for number, connection in enumerate(slow):
             connection.sendall(head[: len(head) if number % 2 else number])
         time.sleep(0.2)
-        assert door.send(json.dumps(call("beside")).encode()).status == 200
+        assert served.send(json.dumps(call("beside")).encode()).status == 200
     finally:
         for connection in slow:
             connection.close()
