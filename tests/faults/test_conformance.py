@@ -48,7 +48,7 @@ def copied(log: EmbeddedLog, settings: Settings) -> dict[str, int]:
     admin.take(with_topics.cluster)
     held = dict.fromkeys(copying.PLACES, 0)
     copying.copy(log, with_topics, held)
-    admin.settle(with_topics.cluster)
+    admin.settle(with_topics)
     admin.apply(with_topics.cluster)
     with_topics.close()
     return {str(partition): end - 1 for partition, end in enumerate(log.ends(EVENTS))}

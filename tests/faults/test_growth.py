@@ -89,7 +89,7 @@ def test_memory_is_bounded_and_what_is_over_is_deleted(tmp_path: Path, kafka: st
     for partition in range(PARTITIONS):
         for some in batched(records(partition, events // PARTITIONS), 200):
             log.insert(EVENTS, some)
-    admin.settle(log.cluster)
+    admin.settle(log)
     try:
         begun = time.monotonic()
         house.start("streams")
