@@ -7,9 +7,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from ledger.home import announce, only_one
+from ledger.ports import free_port, reached_at
 from ledger.settings import Settings
 from tally.output import err
-from tally.ports import free_port, reached_at
 
 PART = "dashboards"
 APP = Path(__file__).parents[1] / "dashboards" / "app.py"

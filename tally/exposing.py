@@ -11,10 +11,10 @@ from prometheus_client.registry import Collector
 
 from ledger.home import announce, only_one
 from ledger.metrics import METRICS
+from ledger.ports import free_port, reached_at
 from ledger.settings import Settings
 from tally.measuring import Measured, Sample
 from tally.opening import opened
-from tally.ports import free_port, reached_at
 
 PART = "metrics"
 FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}

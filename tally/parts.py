@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ledger.errors import TallyError
+from ledger.ports import free_port
 from ledger.settings import Settings
 from tally import lifeline
 from tally.ending import Failure
-from tally.ports import free_port
 from tally.presence import each, lives
 
 READY_S = 300

@@ -8,13 +8,13 @@ from rich.markup import escape
 
 from ledger.home import only_one
 from ledger.log import Log
+from ledger.ports import free_port
 from ledger.settings import Settings
 from tally import models, moving, switching
 from tally.joining import using
 from tally.opening import make_home, opened
 from tally.output import err, out, step
 from tally.parts import API, DASHBOARDS, KAFKA, METRICS, PRODUCT, Child, Part, storing
-from tally.ports import free_port
 from tally.presence import ready
 from tally.supervising import Supervisor
 

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.errors import TallyError
 from ledger.home import announced
-from tally.ports import free_port
+from ledger.ports import free_port
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 
 
