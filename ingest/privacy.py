@@ -27,19 +27,19 @@ _NESTED: dict[str, type[BaseModel]] = {
     "rate_limits": RateLimit,
     "violations": Violation,
 }
+_KNOWN = frozenset(Inference.model_fields)
 _MOST = 10**12
 
 
 def without_unknown(data: Data, removed: Removed, path: str = "data") -> Data:
     """An inference's data with its known fields as they came, and numbers and booleans of unknown ones."""
-    known = Inference.model_fields
-    kept = {name: value for name, value in data.items() if name in known and value is not None}
+    kept = {name: value for name, value in data.items() if name in _KNOWN and value is not None}
     for name, model in _NESTED.items():
         if name in kept:
             kept[name] = _nested(kept[name], model.model_fields, removed, f"{path}.{name}")
     if isinstance(kept.get("provider_usage"), dict):
         kept["provider_usage"] = _usage(kept["provider_usage"], removed, f"{path}.provider_usage")
-    if unknown := [name for name in data if name not in known]:
+    if unknown := data.keys() - _KNOWN:
         kept |= _numbers(data, sorted(unknown), removed, path)
     return kept
 
@@ -47,9 +47,10 @@ def without_unknown(data: Data, removed: Removed, path: str = "data") -> Data:
 def only_known(event: Data, known: Iterable[str], removed: Removed) -> Data:
     """An object without the fields that the vocabulary does not know; what is null was not said."""
     kept = {name: event[name] for name in known if event.get(name) is not None}
-    for name in event:
-        if name not in kept and event[name] is not None:
-            _count(removed, "", name, event[name])
+    if len(kept) < len(event):
+        for name in event:
+            if name not in kept and event[name] is not None:
+                _count(removed, "", name, event[name])
     return kept
 
 

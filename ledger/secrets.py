@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 from ledger.home import locked, write_atomically
@@ -20,6 +21,14 @@ def secret(home: Path, name: str) -> str:
         return kept[name]
 
 
+@lru_cache(maxsize=10_000)  # the same persons call again and again
 def pseudonym(key: str, value: str) -> str:
     """A name that says nothing to who lacks the organization's key; the same value gives the same one."""
-    return "p_" + hmac.new(key.encode(), value.encode(), hashlib.sha256).hexdigest()[:24]
+    keyed = _keyed(key).copy()
+    keyed.update(value.encode())
+    return "p_" + keyed.hexdigest()[:24]
+
+
+@lru_cache(maxsize=1_000)
+def _keyed(key: str) -> hmac.HMAC:
+    return hmac.new(key.encode(), digestmod=hashlib.sha256)

@@ -79,7 +79,8 @@ def enter(appender: Appender, home: Path, token: Token, organization: str, raw: 
         pending.append(len(results))
         results.append({})
         batch.add(entered.line)
-        answer.removed.update(entered.removed)
+        if entered.removed:
+            answer.removed.update(entered.removed)
     flush()
     return answer._replace(refused=refusals)
 
