@@ -1,0 +1,105 @@
+"""What the HTTP door takes in, validated and durable, against pydantic alone on the same bytes.
+
+``python -m benchmarks.ingest [EVENTS]``. In turns, several times: this process validates every event, and then sends
+all of them to a door of its own, 500 in a request, one request after the other, each answered once it is durable; then
+a part of them one by one, on 16 connections. The door's share is told by the clock, and by its processor: what it
+would do on a core that it has for itself.
+"""
+
+import http.client
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psutil
+
+from benchmarks import workload
+from ledger.home import announced
+from ledger.settings import Settings
+from ledger.tokens import create
+from tally.joining import using
+from tally.opening import opened
+from tally.parts import API
+from tallystick import ANY_EVENT
+
+ROUNDS = 5
+A_REQUEST, SENDERS = 500, 16
+
+
+class Rates(NamedTuple):
+    """Events a second by the clock, and by the processor of who worked."""
+
+    clock: float
+    processor: float
+
+
+def main(events: int = 20_000) -> None:
+    _, *calls = workload.records(events)
+    lines = [line for record in calls for line in record.value.split(b"\n")]
+    measured: dict[str, list[Rates]] = {"pydantic alone": [], f"{A_REQUEST} a request": [], "one a request": []}
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder), api_port=0)
+        with opened(settings, new=True), using(settings, API, own=True):
+            facts = announced(settings.home, API.name)
+            assert facts
+            door, process = _Door(facts["url"], create(settings.home, ["acme"], ["write"])[1]), psutil.Process()
+            served = psutil.Process(facts["pid"])
+            batches = [b"\n".join(lines[at : at + A_REQUEST]) for at in range(0, len(lines), A_REQUEST)]
+            single = lines[: len(lines) // 10]
+            for _ in range(ROUNDS):
+                alone, batched, one_by_one = measured.values()
+                alone.append(_rates(process, len(lines), lambda: [ANY_EVENT.validate_json(line) for line in lines]))
+                batched.append(_rates(served, len(lines), lambda: door.send(batches)))
+                one_by_one.append(_rates(served, len(single), lambda: door.send_from_many(single)))
+    _tell(lines, measured)
+
+
+class _Door:
+    def __init__(self, url: str, bearer: str) -> None:
+        self._at = urlsplit(url)
+        self._headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/x-ndjson"}
+
+    def send(self, bodies: list[bytes]) -> None:
+        """One request after the other, on one connection."""
+        assert self._at.hostname
+        connection = http.client.HTTPConnection(self._at.hostname, self._at.port, timeout=60)
+        for body in bodies:
+            connection.request("POST", "/v1/events", body, self._headers)
+            response = connection.getresponse()
+            answer = response.read()
+            if response.status != 200 or b'"refused":0' not in answer:
+                raise RuntimeError(f"the door answered {response.status}: {answer[:500]!r}")
+        connection.close()
+
+    def send_from_many(self, bodies: list[bytes]) -> None:
+        with ThreadPoolExecutor(SENDERS) as senders:
+            list(senders.map(self.send, [bodies[at::SENDERS] for at in range(SENDERS)]))
+
+
+def _rates(worker: psutil.Process, events: int, work: object) -> Rates:
+    assert callable(work)
+    cpu, clock = sum(worker.cpu_times()[:2]), time.perf_counter()
+    work()
+    return Rates(events / (time.perf_counter() - clock), events / (sum(worker.cpu_times()[:2]) - cpu))
+
+
+def _tell(lines: list[bytes], measured: dict[str, list[Rates]]) -> None:
+    print(f"{len(lines):,} events of {sum(map(len, lines)) // len(lines)} bytes, {ROUNDS} rounds, medians")
+    print(f"{'':20} {'events/s':>10} {'of pydantic':>12} {'events/s of its processor':>28} {'of pydantic':>12}")
+    base = measured["pydantic alone"]
+    for name, rates in measured.items():
+        figures = [statistics.median(getattr(rate, kind) for rate in rates) for kind in Rates._fields]
+        ratios = [
+            statistics.median(getattr(one, kind) / getattr(alone, kind) for one, alone in zip(rates, base, strict=True))
+            for kind in Rates._fields
+        ]
+        print(f"{name:20} {figures[0]:10,.0f} {ratios[0]:12.3f} {figures[1]:28,.0f} {ratios[1]:12.3f}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
