@@ -13,6 +13,7 @@ from typing import TypeVar
 import anyio
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -221,7 +222,8 @@ def _away(error: Exception) -> Problem:
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    status = HTTPStatus(getattr(error, "status_code", 404))
-    return answer(
-        Problem(status, f"{request.method} {request.url.path[:200]} is nothing here: /openapi.json tells what is")
-    )
+    assert isinstance(error, HTTPException)
+    where = f"{request.method[:20]} {request.url.path[:200]}"
+    response = answer(Problem(HTTPStatus(error.status_code), f"{where} is nothing here: /openapi.json tells what is"))
+    response.headers.update(error.headers or {})  # which methods there are
+    return response

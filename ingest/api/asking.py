@@ -8,11 +8,14 @@ from ingest.door import decode
 from ledger.log import PARTITIONS, Log, folded, records, seek_cause
 from ledger.topics import ENTRIES, EVENTS
 
+_LAST = 2**63 - 1
+"""No log has an offset beyond it, and none can be asked."""
+
 
 def became(log: Log, organization: str, partition: int, offset: int) -> dict[str, Any]:
     """The outcome of each event of a record of the organization; ``folded`` is false while the folds have not come to
     it. Problem where the organization has no such record."""
-    found = log.read(EVENTS, partition, offset, 1) if 0 <= partition < PARTITIONS else []
+    found = log.read(EVENTS, partition, offset, 1) if 0 <= partition < PARTITIONS and offset <= _LAST else []
     if not found or found[0].offset != offset or found[0].organization != organization:
         raise Problem(
             HTTPStatus.NOT_FOUND,

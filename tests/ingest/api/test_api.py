@@ -257,6 +257,15 @@ def test_what_became_of_it_can_be_asked(served: Served) -> None:
     assert [(one["id"], one["outcome"]) for one in found] == [("became", "counted"), ("became", "duplicate")]
 
 
+def test_what_is_not_there_is_said(served: Served) -> None:
+    bearer = f"Bearer {served.bearer('read')}"
+    for path in (f"/v1/events/1/{2**64}", f"/v1/events/{2**64}/1", "/v1/events/99/0", "/v1/nothing"):
+        answer = served.ask(path, Authorization=bearer)
+        assert answer.status == 404 and answer.json()["detail"], path
+    answer = served.ask("/v1/events", "DELETE", Authorization=bearer)
+    assert answer.status == 405 and answer.headers["allow"] == "POST"
+
+
 def test_a_log_that_is_closed_takes_nothing_and_says_so(tmp_path: Path) -> None:
     served = Served(Settings(home=tmp_path / "home"))
     served.start()
