@@ -1,0 +1,31 @@
+"""The API against its own document, by Schemathesis: what it sends is made from the document, and from its opposite."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.api.conftest import Served
+
+FOR_US = "positive_data_acceptance,negative_data_rejection"
+"""What the document cannot say: times from 2000 to 2199, decisions that take more words than their schema, and that a
+batch is answered 200 with what is wrong in it, event by event."""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [1, 20261127])
+def test_every_answer_is_one_that_the_document_promises(served: Served, seed: int) -> None:
+    bearer = served.bearer("write", "read", "admin")
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("st"), "run", f"{served.address.geturl()}/openapi.json",
+            "--header", f"Authorization: Bearer {bearer}", "--seed", str(seed), "--max-examples", "100",
+            "--exclude-checks", FOR_US, "--no-color",
+        ],
+        capture_output=True, text=True, check=False, cwd=served.settings.home,
+    )  # fmt: skip
+    assert done.returncode == 0, f"seed {seed}\n{done.stdout}\n{done.stderr}"
+    assert "6 selected / 6 total" in done.stdout
+    assert served.process and served.process.poll() is None
