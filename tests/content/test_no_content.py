@@ -1,0 +1,183 @@
+"""No prompt, completion, key or person's name gets beyond a door: all that a home holds is searched for marked ones."""
+
+import gzip
+import json
+import subprocess
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.home import announced
+from ledger.log import PARTITIONS, records
+from ledger.log.opening import open_log
+from ledger.settings import Settings
+from ledger.topics import EVENTS, TOPICS
+from tests.faults.house import House
+from tests.ingest.api.conftest import Served, call, lines
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
+from warehouse.client import connect
+
+PROMPT, COMPLETION, KEY = "QZXprompt how do I", "QZXcompletion you should", "sk-QZXkey-0123456789"
+PERSON = "QZXperson@example.com"
+MARK, SEEN = "QZX", "a team that is kept"
+
+MESSAGES = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": [{"text": COMPLETION}]}]
+CONTENT: dict[str, Any] = {
+    "messages": MESSAGES, "prompt_text": PROMPT, "completion": COMPLETION, "api_key": KEY, "email": PERSON,
+    PROMPT: 1, "headers": {"authorization": f"Bearer {KEY}"}, "provider_usage": {"total": 1, "note": COMPLETION},
+    "reported_tokens": {"input": 10, "prompt": PROMPT}, "user": PERSON, "customer": PERSON, "acting_for": [PERSON],
+    "tool_arguments_hash": PROMPT, "tool_result_hash": COMPLETION,
+}  # fmt: skip
+"""As applications and gateways would have it: beside what is known, in it, and as names of fields."""
+
+
+def good(id: str) -> dict[str, Any]:
+    return call(id, **CONTENT, team=SEEN) | {"subject": PERSON, "prompt": PROMPT}
+
+
+def bad(id: str) -> list[bytes]:
+    """The same with something wrong, so that it is refused and told."""
+    event = good(id)
+    data = event["data"]
+    return [
+        json.dumps(one).encode()
+        for one in (
+            event | {"time": PROMPT}, event | {"type": COMPLETION}, event | {"id": PROMPT * 50},
+            event | {"data": data | {"tokens": {PROMPT: 1}}}, event | {"data": data | {"tokens": PROMPT}},
+            event | {"data": data | {"status": COMPLETION}}, event | {"data": data | {"claimed_cost": KEY}},
+            event | {"data": data | {"team": {PROMPT: PERSON}}}, event | {"data": data | {"latency_ms": PERSON}},
+            event | {"data": data | {"user": [PERSON]}}, event | {"data": PROMPT}, PROMPT, [MESSAGES], MESSAGES[0],
+        )
+    ] + [PROMPT.encode(), json.dumps(event).encode()[:-40], b"\xff" + KEY.encode()]  # fmt: skip
+
+
+BUDGET_OF_A_PERSON = {
+    "specversion": "1.0", "id": "budget", "source": "console", "time": "2026-06-01T12:00:00Z",
+    "type": "tallystick.control.v1",
+    "data": {
+        "control": "budget.allocated", "actor": PERSON, "reason": "asked for",
+        "body": {"dimension": "user", "scope": PERSON, "limit": "1", "currency": "USD", "window_s": 3600},
+    },
+}  # fmt: skip
+
+
+def over_http(served: Served) -> None:
+    admin = served.bearer("write", "admin")
+    assert served.send(lines(good("1"), BUDGET_OF_A_PERSON), bearer=admin).json()["accepted"] == 2
+    answer = served.send(b"\n".join(bad("2")))
+    assert answer.json()["refused"] == len(bad("2"))
+    packed = gzip.compress(lines(good("3")))
+    served.send(packed[:-9] + PROMPT.encode(), Content_Encoding="gzip")
+    served.send(PROMPT.encode(), kind=PROMPT)
+    served.send(lines(good("4")), bearer=KEY)
+    served.send(lines(good("5")), Tally_Organization="QZXorganization")
+    served.ask(f"/v1/events?prompt={MARK}", "PUT", PROMPT.encode(), Authorization=f"Bearer {KEY}")
+    served.ask(f"/{MARK}/{MARK}", Authorization=f"Bearer {KEY}", Cookie=f"session={KEY}")
+
+
+def by_import(served: Served) -> None:
+    folder = served.settings.home.parent
+    azure = b"TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.9799600,5,%b\r\n%b\r\n"
+    mooncake = {"timestamp": 1, "input_length": 5, "output_length": 6, "hash_ids": [1, 2]}
+    files = {
+        "events.ndjson": b"\n".join([lines(good("6")), *bad("7")]),
+        "azure.csv": azure % (KEY.encode(), f"{PROMPT},{PERSON},{COMPLETION}".encode()),
+        "mooncake.jsonl": lines(mooncake | {"text": PROMPT}, mooncake | {"output_length": COMPLETION}),
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        done = subprocess.run(
+            [*COMMAND, "import", str(folder / name), *([] if "events" in name else ["--set", f"user={PERSON}"])],
+            cwd=ROOT, env=home_environment({"TALLY_HOME": str(served.settings.home)}), capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode in (0, 1), done.stderr.decode()
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Served]:
+    """The whole product."""
+    served = Served(Settings(home=tmp_path / "home"))
+    environment = {
+        "TALLY_HOME": str(served.settings.home), "TALLY_API_PORT": "0", "TALLY_DASHBOARDS_PORT": "0",
+        "TALLY_WAREHOUSE_PORT": "0", "TALLY_METRICS_PORT": "0",
+    }  # fmt: skip
+    with (tmp_path / "up.log").open("wb") as output:
+        served.process = subprocess.Popen(
+            [*COMMAND, "up"], cwd=ROOT, env=home_environment(environment), stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        eventually(lambda: "In another terminal" in (tmp_path / "up.log").read_text(), 120)
+        served.address = urllib.parse.urlsplit((announced(served.settings.home, "api") or {})["url"])
+        yield served
+    finally:
+        served.process.terminate()
+        served.process.wait(60)
+
+
+def test_nothing_that_was_marked_is_found_anywhere(up: Served) -> None:
+    over_http(up)
+    by_import(up)
+    House(up.settings.home).settle()
+    places = {
+        "log": on_the_log(up.settings), "warehouse": in_the_warehouse(up.settings),
+        "files": in_files(up.settings.home), "metrics": in_metrics(up),
+    }  # fmt: skip
+    for place, texts in places.items():
+        found = {where for where, text in texts if MARK.lower() in text.lower()}
+        assert not found, (place, found)
+    for place in ("log", "warehouse"):  # that there was something to be found
+        assert any(SEEN in text for _, text in places[place]), place
+    assert refused_by_door(up.settings).keys() >= {"http", "import"}
+
+
+Texts = list[tuple[str, str]]
+"""Where, and what stands there."""
+
+
+def on_the_log(settings: Settings) -> Texts:
+    with closing(open_log(settings)) as log:
+        return [
+            (f"{topic.name}/{number}/{record.offset}", f"{record.key}{record.headers}{record.value.decode()}")
+            for topic in TOPICS
+            if topic.name != "tally.documents"  # packed prices, from no door
+            for number in range(PARTITIONS)
+            for record in records(log, topic, number)
+        ]
+
+
+def refused_by_door(settings: Settings) -> Counter[str]:
+    with closing(open_log(settings)) as log:
+        found = [record.headers for number in range(PARTITIONS) for record in records(log, EVENTS, number)]
+    return Counter(one["door"] for one in found if int(one["refused"]))
+
+
+def in_the_warehouse(settings: Settings) -> Texts:
+    """Every row of every table that is not ClickHouse's own, and what the engine noted of queries."""
+    client = connect(settings)
+    tables = client.query(
+        "select database, name from system.tables where engine not in ('MaterializedView', 'Null') "
+        "and (database not in ('system', 'INFORMATION_SCHEMA', 'information_schema') or name like '%log')"
+    ).result_rows
+    return [
+        (f"{database}.{name}", line)
+        for database, name in tables
+        for line in client.raw_query(f"select * from {database}.{name} format JSONEachRow").decode().splitlines()
+    ]
+
+
+def in_files(home: Path) -> Texts:
+    """All that a home holds, and what its product printed; but for the imported files, which were never ours."""
+    files = [path for path in home.rglob("*") if path.is_file() and not path.is_relative_to(home / "warehouse")]
+    return [(str(path), path.read_bytes().decode(errors="replace")) for path in [*files, home.parent / "up.log"]]
+
+
+def in_metrics(up: Served) -> Texts:
+    metrics = (announced(up.settings.home, "metrics") or {})["url"]
+    with urllib.request.urlopen(metrics) as answer:
+        return [("metrics", answer.read().decode()), ("api", up.ask("/metrics").body.decode())]
