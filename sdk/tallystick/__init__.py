@@ -1,5 +1,6 @@
-"""Tallystick's vocabulary: what an application can say about its inferences."""
+"""Tallystick: what an application can say about its inferences, and the client that brings it to the ledger."""
 
+from tallystick.client import Client
 from tallystick.control import BudgetAllocated, Control, PriceBookAdopted
 from tallystick.correction import Correction
 from tallystick.event import (
@@ -17,6 +18,7 @@ from tallystick.observation import Observation, Target
 __all__ = [
     "ANY_EVENT",
     "BudgetAllocated",
+    "Client",
     "Control",
     "ControlEvent",
     "Correction",

@@ -35,11 +35,13 @@ class Served:
         self.settings = settings
         self.bearers: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
+        self._port = 0
         self._log = settings.home / "api.log"
         settings.home.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
-        environment = {"TALLY_HOME": str(self.settings.home)} | (
+        """On a free port at first, and there again."""
+        environment = {"TALLY_HOME": str(self.settings.home), "TALLY_API_PORT": str(self._port)} | (
             {"TALLY_LOG": self.settings.log} if self.settings.log else {}
         )
         with self._log.open("ab") as output:
@@ -51,6 +53,7 @@ class Served:
         facts = announced(self.settings.home, "api")
         assert facts
         self.address = urlsplit(facts["url"])
+        self._port = self.address.port or 0
 
     def kill(self) -> None:
         if self.process:

@@ -1,0 +1,144 @@
+"""The delivery: a thread that sends what stands in the spool, in order, until the ledger has answered for all of it."""
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tallystick.door import Door, Refusal, Unanswered
+from tallystick.spool import Spool, files_of, lines, orphans
+
+logger = logging.getLogger("tallystick")
+
+BATCH, BATCH_BYTES = 500, 200_000
+LINGER_S = 0.1
+"""For how long calls are gathered before they are sent."""
+FIRST_S, LONGEST_S = 0.1, 30.0
+"""How long the thread rests after a failure: twice as long each time, and at most so long; a random part less."""
+LOOK_S = 5.0
+"""How often it is looked for what other processes left."""
+SAY_S = 60.0
+"""The same is said once in so many seconds."""
+
+
+class Delivery:
+    """Delivers one client's spool, and what died processes left in the same folder."""
+
+    def __init__(self, door: Door, folder: Path, spool: Spool, guard: AbstractContextManager[object]) -> None:
+        """``guard`` is held by whoever touches the spool."""
+        self._door, self._folder, self._spool, self._guard = door, folder, spool, guard
+        self._changed = threading.Condition()
+        self._written = self.delivered = self.refused = 0
+        self._hurry = self._stopped = False
+        self._said: dict[str, float] = {}
+        self._most = BATCH
+        threading.Thread(target=self._run, name="tallystick", daemon=True).start()
+
+    def written(self) -> None:
+        """One more event stands in the spool."""
+        with self._changed:
+            self._written += 1
+            if self._written - self.done == 1:
+                self._changed.notify_all()
+
+    @property
+    def done(self) -> int:
+        """How many events of this client the ledger has answered for."""
+        return self.delivered + self.refused
+
+    @property
+    def pending(self) -> int:
+        return self._written - self.done
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all that is written by now is answered for; False where that takes longer."""
+        with self._changed:
+            wanted, self._hurry = self._written, True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self.done >= wanted, seconds)
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        looked = -LOOK_S
+        while not self._stopped:
+            try:
+                if time.monotonic() - looked >= LOOK_S:
+                    looked = time.monotonic()
+                    for files in orphans(self._folder):
+                        self._deliver(files, self._adopted)
+                with self._guard:
+                    files = files_of(self._folder, self._spool.incarnation) if self.pending else []
+                self._deliver(files, self._own)
+            except OSError as error:
+                self._say(f"the spool {self._folder} cannot be read: {error.strerror}")
+                self._rest(LONGEST_S)
+            except Exception:  # a defect must not end the delivery
+                logger.exception("the delivery of %s failed and goes on", self._folder)
+                self._rest(LONGEST_S)
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped or self._hurry or self.pending, LOOK_S)
+                if not self._stopped and not self._hurry:
+                    self._changed.wait_for(lambda: self._stopped or self._hurry, LINGER_S)
+                self._hurry = False
+
+    def _deliver(self, files: Sequence[Path], answered: Callable[[int, Sequence[Refusal]], None]) -> None:
+        """Send these files from their beginning, one after the other, and forget each that was answered for."""
+        for file in files:
+            position, failures = 0, 0
+            while not self._stopped:
+                events, end = lines(file, position, BATCH_BYTES)
+                if not events:
+                    with self._guard:
+                        if self._spool.delivered(file, position):
+                            break
+                    continue  # more came meanwhile
+                taken = events[: self._most]
+                if len(taken) < len(events):
+                    end = position + sum(len(event) + 1 for event in taken)
+                try:
+                    refused = self._door.send(taken)
+                except Unanswered as unanswered:
+                    if unanswered.too_large and self._most > 1:
+                        self._most = max(1, len(taken) // 2)
+                        continue
+                    failures += 1
+                    self._say(f"{unanswered}; events wait in {self._folder}, and are sent again")
+                    self._rest(max(unanswered.after_s, min(LONGEST_S, FIRST_S * 2**failures) * random.random()))
+                    continue
+                position, failures = end, 0
+                answered(len(taken), refused)
+
+    def _own(self, events: int, refused: Sequence[Refusal]) -> None:
+        with self._changed:
+            self.delivered += events - len(refused)
+            self.refused += len(refused)
+            self._changed.notify_all()
+        self._tell(refused)
+
+    def _adopted(self, events: int, refused: Sequence[Refusal]) -> None:
+        logger.info("delivered %d events that another process left", events - len(refused))
+        self._tell(refused)
+
+    def _tell(self, refused: Sequence[Refusal]) -> None:
+        for (field, reason), times in Counter(refused).items():
+            logger.warning("the ledger refused %d events: %s %s", times, field, reason)
+
+    def _rest(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._hurry, seconds)
+            self._hurry = False
+
+    def _say(self, what: str) -> None:
+        now = time.monotonic()
+        if now - self._said.get(what, -SAY_S) >= SAY_S:
+            self._said[what] = now
+            logger.warning("%s", what)

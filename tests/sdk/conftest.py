@@ -1,0 +1,58 @@
+"""A ledger to send to: the real door on a free port, and what stands on its log."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.log import PARTITIONS, records
+from ledger.log.opening import open_log
+from ledger.settings import Settings
+from ledger.topics import EVENTS
+from tallystick import Client
+from tests.ingest.api.conftest import Served
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Served]:
+    served = Served(Settings(home=tmp_path / "home"))
+    served.start()
+    yield served
+    served.kill()
+
+
+@pytest.fixture
+def client(door: Served, tmp_path: Path) -> Iterator[Client]:
+    made = Client(door.address.geturl(), door.bearer("write"), source="app", spool=tmp_path / "spool")
+    yield made
+    made.close()
+
+
+def stood(served: Served) -> list[dict[str, Any]]:
+    """The applications' events as they stand on the log, repeats included."""
+    with closing(open_log(served.settings)) as log:
+        found = [record for number in range(PARTITIONS) for record in records(log, EVENTS, number)]
+    lines = [line for record in found if record.headers["door"] == "http" for line in record.value.split(b"\n") if line]
+    return [json.loads(line) for line in lines]
+
+
+def counted(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Each source's events as the ledger counts them: the first of each identity, in their order on the log."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for event in events:
+        first.setdefault((event["source"], event["id"]), event)
+    by_source: dict[str, list[dict[str, Any]]] = {}
+    for event in first.values():
+        by_source.setdefault(event["source"], []).append(event)
+    return by_source
+
+
+def left(spool: Path) -> list[Path]:
+    """Files of the spool with something in them."""
+    return [file for file in spool.rglob("*.ndjson") if file.stat().st_size]
+
+
+Fields = Callable[[], list[dict[str, Any]]]

@@ -1,0 +1,328 @@
+"""What an application does with the client, against the real door."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallystick import Client, Inference
+from tests.ingest.api.conftest import Served
+from tests.sdk.conftest import counted, left, stood
+from tests.tally.conftest import eventually
+
+ANSWER = {"model": "gpt-4o-2024-08-06", "usage": {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}}
+NOWHERE = "http://127.0.0.1:9"
+"""Nobody listens on it."""
+
+
+def by_name(door: Served) -> dict[str, dict[str, Any]]:
+    """The data of each event by the feature that it names."""
+    return {event["data"].get("feature", event["id"]): event["data"] for event in stood(door)}
+
+
+def test_what_is_recorded_is_delivered_in_order_and_leaves_the_spool(
+    client: Client, door: Served, tmp_path: Path
+) -> None:
+    ids = [client.record(model="gpt-4o", usage=ANSWER, team="search") for _ in range(1200)]
+    assert client.flush(60)
+    assert client.counts == (1200, 1200, 0, 0)
+    events = counted(stood(door))[client.source]
+    assert [event["id"] for event in events] == ids
+    assert [event["sequence"] for event in events] == list(range(1, 1201))
+    assert events[0]["data"]["tokens"] == {"input": 10, "output": 3}
+    assert events[0]["data"]["model_resolved"] == "gpt-4o-2024-08-06"
+    eventually(lambda: not left(tmp_path / "spool"))
+
+
+def test_calls_lie_within_each_other(client: Client, door: Served) -> None:
+    with client.session(agent="researcher", team="search") as session, session.call(model="m", feature="root") as root:
+        with client.call(tool="grep", feature="inner") as inner:
+            client.record(model="m", feature="leaf")
+        root.usage(ANSWER)
+        root.say(finish_reason="stop")
+    with session.call(feature="next"):
+        pass
+    client.record(model="m", feature="outside")
+    assert client.flush(60)
+    said = by_name(door)
+    place = {name: (one.get("session"), one.get("root_call"), one.get("parent_call")) for name, one in said.items()}
+    assert place["root"] == (session.id, root.id, None)
+    assert place["inner"] == (session.id, root.id, root.id)
+    assert place["leaf"] == (session.id, root.id, inner.id)
+    assert place["next"][0] == session.id and place["next"][1] not in (None, root.id) and place["next"][2] is None
+    assert place["outside"] == (None, None, None)
+    assert said["leaf"]["agent"] == "researcher" and "agent" not in said["outside"]
+    assert said["root"]["finish_reason"] == "stop" and said["root"]["usage_source"] == "reported"
+    assert said["inner"]["usage_source"] == "missing" and said["inner"]["status"] == "ok"
+
+
+def test_an_exception_is_the_callers_and_is_told(client: Client, door: Served) -> None:
+    with pytest.raises(ZeroDivisionError), client.call(model="m", feature="broken"):
+        1 / 0  # noqa: B018
+    with pytest.raises(asyncio.CancelledError), client.call(model="m", feature="cancelled"):
+        raise asyncio.CancelledError
+    assert client.flush(60)
+    said = by_name(door)
+    assert (said["broken"]["status"], said["broken"]["error_code"]) == ("error", "ZeroDivisionError")
+    assert said["cancelled"]["status"] == "aborted"
+
+
+def test_a_decorated_function_is_a_call_with_what_it_returns(client: Client, door: Served) -> None:
+    @client.call(model="m", feature="function")
+    def ask(question: str) -> dict[str, Any]:
+        return ANSWER | {"question": question}
+
+    @client.call(model="m", feature="coroutine")
+    async def ask_later() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return ANSWER
+
+    @client.session(agent="a")
+    def work() -> None:
+        ask("x")
+        asyncio.run(ask_later())
+
+    work()
+    work()
+    assert ask("y")["question"] == "y"
+    assert client.flush(60)
+    events = stood(door)
+    assert [event["data"]["feature"] for event in events].count("function") == 3
+    assert all(event["data"]["tokens"] == {"input": 10, "output": 3} for event in events)
+    assert len({event["data"].get("session") for event in events}) == 3  # each work its own, and none outside
+
+
+def test_a_generator_is_not_decorated(client: Client) -> None:
+    with pytest.raises(TypeError, match=r"stream is a generator.*with client\.call"):
+
+        @client.call(model="m")
+        def stream() -> Iterator[str]:
+            yield "x"
+
+
+def test_tasks_and_threads_keep_their_own_place(client: Client, door: Served) -> None:
+    async def one(name: str) -> None:
+        with client.session(id=name) as session, session.call(feature=name):
+            await asyncio.sleep(0.01)
+            client.record(feature=f"{name}.inner")
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(one(f"task-{number}") for number in range(20)))
+
+    asyncio.run(all_of_them())
+    with client.session(id="threads") as session, ThreadPoolExecutor(8) as pool:
+
+        def apart(number: int) -> None:
+            with session.call(feature=f"thread-{number}"):
+                client.record(feature=f"thread-{number}.inner")
+
+        list(pool.map(apart, range(200)))
+    assert client.flush(60)
+    said = by_name(door)
+    assert len(said) == 2 * 20 + 2 * 200
+    for name, one_of in said.items():
+        outer = said[name.partition(".")[0]]
+        assert one_of["root_call"] == outer["root_call"] and one_of["session"] == outer["session"]
+        assert one_of["session"] == ("threads" if name.startswith("thread-") else name.partition(".")[0])
+    sequences = [event["sequence"] for event in counted(stood(door))[client.source]]
+    assert sequences == list(range(1, len(said) + 1))
+
+
+def test_what_cannot_be_is_said_and_raises_nothing(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    assert client.record(model=5) is None
+    assert client.record(tokens={"input": -1}) is None
+    assert client.record(latency_ms="QZXvalue", model="m") is None
+    assert client.record(Inference(model="m"), usage=object()) is not None
+    assert client.record(model="m", prompt_text="QZXprompt", speed=1.5) is not None
+    client.observe(metric="m", value="not a number")
+    assert client.counts.dropped == 4 and client.counts.recorded == 2
+    said = caplog.text
+    assert "model: Input should be a valid string" in said and "no field 'prompt_text'" in said and "QZX" not in said
+
+
+def test_observations_name_the_call(client: Client, door: Served) -> None:
+    id = client.record(model="m")
+    client.observe(call=id, metric="solved", value="1", evaluator="tests")
+    assert client.flush(60)
+    observed = stood(door)[-1]
+    assert observed["type"] == "tallystick.observation.v1"
+    assert observed["data"]["of"] == {"source": client.source, "id": id}
+
+
+def test_a_bounded_spool_says_what_it_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    client = Client(NOWHERE, "t", source="app", spool=tmp_path, spool_bytes=100_000)
+    for _ in range(2000):
+        client.record(model="m")
+    counts = client.counts
+    size = sum(file.stat().st_size for file in tmp_path.rglob("*.ndjson"))
+    assert 90_000 < size <= 100_000 and counts.recorded + counts.dropped == 2000 and counts.dropped > 1000
+    assert "holds its 100,000 bytes" in caplog.text
+    client.close(0.1)
+    assert f"{counts.recorded} events are not delivered; they wait in" in caplog.text
+
+
+def test_nothing_is_recorded_after_the_end(tmp_path: Path) -> None:
+    client = Client(NOWHERE, "t", source="app", spool=tmp_path)
+    client.close(0)
+    assert client.record(model="m") is None and client.counts.dropped == 1
+    client.close(0)
+    assert client.flush(0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "url is not given: pass url=… or set TALLY_URL"),
+        ({"url": "ledger:8787", "token": "t"}, "url is 'ledger:8787': write http"),
+        ({"url": NOWHERE}, "token is not given: pass token=… or set TALLY_TOKEN"),
+        ({"url": NOWHERE, "token": "a b"}, "token holds a space"),
+        ({"url": NOWHERE, "token": "t", "source": ""}, "source has 0 characters"),
+    ],
+)
+def test_a_client_that_cannot_be_says_why(
+    arguments: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("TALLY_URL", raising=False)
+    monkeypatch.delenv("TALLY_TOKEN", raising=False)
+    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+        Client(**{"source": "app", "spool": tmp_path} | arguments)
+
+
+def test_a_spool_that_cannot_be_costs_the_application_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    client = Client(NOWHERE, "t", source="app", spool=tmp_path / "file")
+    assert client.record(model="m") is None
+    with client.call(model="m"):
+        pass
+    assert "cannot be used, nothing is recorded" in caplog.text and client.counts.dropped == 2
+
+
+def script(body: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(body)], env=os.environ | environment, text=True, capture_output=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def reached(door: Served, tmp_path: Path) -> dict[str, str]:
+    """The environment in which an application reaches the door."""
+    return {
+        "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }  # fmt: skip
+
+
+def test_the_end_of_the_process_delivers(door: Served, reached: dict[str, str]) -> None:
+    body = "from tallystick import Client; c = Client(source='app'); [c.record(model='m') for _ in range(700)]"
+    done = script(body, **reached)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(stood(door)) == 700
+
+
+def test_forked_children_are_sources_of_their_own(door: Served, reached: dict[str, str]) -> None:
+    body = """
+        import os, time
+        from tallystick import Client
+        client = Client(source="app")
+        for _ in range(50): client.record(model="m", feature="before")
+        children = []
+        for child in range(4):
+            if (pid := os.fork()) == 0:
+                for _ in range(100): client.record(model="m", feature=f"child-{child}")
+                assert client.flush(60) or child % 2
+                os._exit(0)
+            children.append(pid)
+        for _ in range(50): client.record(model="m", feature="after")
+        assert all(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 for pid in children)
+        assert client.flush(60)
+    """
+    done = script(body, **reached)
+    assert (done.returncode, done.stderr) == (0, "")
+    by_source = counted(stood(door))
+    assert len(by_source) == 5
+    for events in by_source.values():
+        assert [event["sequence"] for event in events] == list(range(1, 101))
+
+
+def test_what_a_killed_process_left_is_delivered_by_the_next(
+    door: Served, reached: dict[str, str], tmp_path: Path
+) -> None:
+    body = """
+        import os, signal
+        from tallystick import Client
+        client = Client(source="app")
+        for _ in range(300): client.record(model="m")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    door.kill()
+    assert script(body, **reached).returncode == -9
+    (file,) = left(tmp_path / "spool")
+    with file.open("ab") as torn:
+        torn.write(b'{"specversion":"1.0","id":"half')
+    other = script("from tallystick import Client; Client('http://127.0.0.1:9', source='app').close()", **reached)
+    assert other.returncode == 0 and left(tmp_path / "spool") == [file], "it is for another ledger"
+    door.start()
+    body = """
+        import os, pathlib, time
+        from tallystick import Client
+        client, spool = Client(source="app"), pathlib.Path(os.environ["TALLY_SPOOL"])
+        while any(file.stat().st_size for file in spool.rglob("*.ndjson")): time.sleep(0.05)
+    """
+    done = script(body, **reached)
+    assert done.returncode == 0, done.stderr
+    ((_, events),) = counted(stood(door)).items()
+    assert [event["sequence"] for event in events] == list(range(1, 301))
+    assert not [*(tmp_path / "spool").rglob("*.ndjson"), *file.parent.glob("*.lock")]
+
+
+def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(door: Served, reached: dict[str, str]) -> None:
+    body = """
+        import resource, signal
+        from tallystick import Client
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        client = Client("http://127.0.0.1:9", source="app")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        ids = [client.record(model="m") for _ in range(500)]
+        kept = len([one for one in ids if one])
+        print(kept, client.counts.recorded, client.counts.dropped)
+        (file,) = client._folder.glob("*.ndjson")
+        lines = file.read_bytes().split(b"\\n")
+        assert lines.pop() == b"" and len(lines) == kept, lines[-1]
+        client.close(0)
+    """
+    done = script(body, **reached)
+    assert done.returncode == 0, done.stderr
+    kept, recorded, dropped = map(int, done.stdout.split())
+    assert kept == recorded > 50 and kept + dropped == 500 and "cannot be written" in done.stderr
+
+
+def test_the_caller_never_waits_for_the_network(tmp_path: Path) -> None:
+    """A door that takes connections and says nothing: the caller's thread records on, and the end comes in time."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        client = Client(f"http://127.0.0.1:{deaf.getsockname()[1]}", "t", source="app", spool=tmp_path)
+        done = threading.Event()
+        threading.Thread(target=lambda: ([client.record(model="m") for _ in range(1000)], done.set())).start()
+        assert done.wait(9), "it waits as long as a request may take"
+        begun = time.monotonic()
+        client.close(0.2)
+        assert time.monotonic() - begun < 9
+    assert client.counts.pending == 1000
+
+
+def test_httpx_says_nothing_of_ours(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    client.record(model="m")
+    assert client.flush(60) and "/v1/events" not in caplog.text

@@ -1,0 +1,74 @@
+"""The application is killed with SIGKILL, and the door too, at moments of a seed: every event whose call returned is
+counted once, in order."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.api.conftest import Served
+from tests.sdk.conftest import counted, stood
+from tests.tally.conftest import eventually
+
+APPLICATION = """
+import os, random, sys, threading
+from tallystick import Client
+
+chance = random.Random(sys.argv[1])
+client = Client(source="app")
+
+def work():
+    while True:
+        with client.session(agent="a") as session, session.call(model="m", feature="outer"):
+            id = client.record(model="m", tokens={"input": chance.randrange(9)})
+        os.write(1, f"{id}\\n".encode())
+
+for _ in range(chance.choice((1, 1, 3))):
+    threading.Thread(target=work, daemon=True).start()
+threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 103))])
+def test_what_was_recorded_is_counted_once_and_in_order(door: Served, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    door.start()
+    environment = os.environ | {
+        "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }  # fmt: skip
+    returned: set[str] = set()
+    for life in range(chance.randint(2, 4)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", APPLICATION, f"{seed}-{life}"], env=environment, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert process.stdout
+        begun = [process.stdout.readline()]  # it works
+        reader = chance.uniform(0, 0.6)
+        if chance.random() < 0.5:
+            time.sleep(reader / 2)
+            door.kill()
+            if chance.random() < 0.7:
+                door.start()
+        time.sleep(reader)
+        process.kill()
+        whole = b"".join(begun) + process.communicate()[0]
+        returned |= set(whole.decode().rpartition("\n")[0].split("\n"))
+    if door.process is None or door.process.poll() is not None:
+        door.start()
+    spool = tmp_path / "spool"
+    last = "from tallystick import Client; import threading; c = Client(source='app'); threading.Event().wait()"
+    with subprocess.Popen([sys.executable, "-c", last], env=environment, stderr=subprocess.DEVNULL) as process:
+        eventually(lambda: not any(file.stat().st_size for file in spool.rglob("*.ndjson") if file.exists()))
+        process.kill()
+    by_source = counted(stood(door))
+    missing = returned - {str(event["id"]) for events in by_source.values() for event in events}
+    assert not missing, f"seed {seed}: {len(missing)} of {len(returned)} returned and are not there"
+    for source, events in by_source.items():
+        numbers = [event["sequence"] for event in events]
+        assert numbers == list(range(1, len(numbers) + 1)), f"seed {seed}: {source} is out of order"
