@@ -6,13 +6,19 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from ledger.log.opening import open_log
+from ledger.settings import Settings
 from tallystick import Client
 from tests.ingest.api.conftest import Served
 from tests.sdk.conftest import counted, left, stood
 from tests.tally.conftest import eventually
+
+if TYPE_CHECKING:
+    from tests.kafka.cluster import Cluster
 
 Lines = list[dict[str, object]]
 
@@ -169,3 +175,24 @@ def test_the_spool_takes_what_comes_while_the_ledger_is_away(client: Client, doo
     events = counted(stood(door))[client.source]
     assert [event["sequence"] for event in events] == list(range(1, 3102))
     eventually(lambda: not left(tmp_path / "spool"))
+
+
+def test_a_broker_that_dies_under_the_door_costs_nothing(own: "Cluster", tmp_path: Path) -> None:
+    served = Served(Settings(home=tmp_path / "home", log=f"kafka://{own.bootstrap}"))
+    open_log(served.settings, new=True).close()
+    served.start()
+    client = Client(served.address.geturl(), served.bearer("write"), source="app", spool=tmp_path / "spool")
+    try:
+        for _ in range(300):
+            client.record(model="m")
+        eventually(lambda: client.counts.delivered > 0)
+        own.kill()
+        for _ in range(300):
+            client.record(model="m")
+        own.start()
+        assert client.flush(180), client.counts
+        events = counted(stood(served))[client.source]
+        assert [event["sequence"] for event in events] == list(range(1, 601))
+    finally:
+        client.close(0)
+        served.kill()

@@ -1,0 +1,52 @@
+"""The distribution by itself: built as a wheel, and used with what it says it needs."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.ingest.api.conftest import Served
+from tests.sdk.conftest import stood
+from tests.tally.conftest import ROOT
+
+NEEDED = (
+    "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection",
+    "httpx", "httpcore", "h11", "anyio", "sniffio", "certifi", "idna",
+)  # fmt: skip
+"""pydantic and httpx, and what they need; everything else of this environment is out of reach."""
+
+
+def test_the_wheel_records_with_pydantic_and_httpx_alone(door: Served, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "sdk", tmp_path / "sdk", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=tmp_path / "sdk", check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("tallystick-*.whl")
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    (packages,) = {path for path in sys.path if path.endswith("site-packages")}
+    for name in NEEDED:
+        for found in (Path(packages) / name, Path(packages) / f"{name}.py"):
+            if found.exists():
+                (site / found.name).symlink_to(found)
+    body = """
+import sys
+from tallystick import Client
+client = Client(source="app")
+client.record(model="m")
+assert client.flush(60)
+print(sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {
+        "PYTHONPATH": str(site), "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"),
+        "TALLY_SPOOL": str(tmp_path / "spool"),
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-S", "-c", body], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "tallystick" in done.stdout and len(stood(door)) == 1
+    (metadata,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("METADATA"))
+    said = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
+    requires = [line.split()[1].partition("<")[0] for line in said if line.startswith("Requires-Dist")]
+    assert requires == ["httpx", "pydantic"]
