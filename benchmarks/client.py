@@ -1,0 +1,73 @@
+"""What the client costs the caller's thread, a call, beside `logging` of the same fields to a file.
+
+``python -m benchmarks.client [CALLS]``. In turns, call by call, in one process: a formatted line through `logging` with
+a file handler, and `Client.record`. Once with a door that takes what comes, whose delivery shares the interpreter with
+the caller, at 200 calls a second; and once with nobody at the address, as fast as it goes, so that there is nothing but
+the call.
+"""
+
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ledger.settings import Settings
+from ledger.tokens import create
+from tally.joining import using
+from tally.opening import opened
+from tally.parts import API
+from tally.presence import ready
+from tallystick import Client
+
+NOWHERE = "http://127.0.0.1:9"
+BETWEEN_S = 0.005
+USAGE = {
+    "model": "gpt-4o-2024-08-06",
+    "usage": {"prompt_tokens": 1200, "completion_tokens": 80, "prompt_tokens_details": {"cached_tokens": 300}},
+}
+FIELDS = {"model": "gpt-4o", "provider": "openai", "team": "search", "feature": "answers", "session": "s-1"}
+
+
+def main(calls: int = 5_000) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder) / "home", api_port=0)
+        with opened(settings, new=True), using(settings, API, own=True):
+            facts = ready(settings, API.name)
+            assert facts
+            token = create(settings.home, ["acme"], ["write"])[1]
+            _measure("delivering, 200 a second", Path(folder), facts["url"], token, calls, BETWEEN_S)
+        _measure("nobody there, one after the other", Path(folder), NOWHERE, "t", calls, 0)
+
+
+def _measure(called: str, folder: Path, url: str, token: str, calls: int, between_s: float) -> None:
+    logger = logging.getLogger("benchmark")
+    logger.propagate = False
+    handler = logging.FileHandler(folder / "log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    client = Client(url, token, source="benchmark", spool=folder / "spool")
+    logging.getLogger("tallystick").setLevel(logging.ERROR)
+    took: dict[str, list[float]] = {"logging": [], "record": []}
+    for _ in range(calls):
+        begun = time.perf_counter()
+        logger.info("%s %s", FIELDS, USAGE)
+        between = time.perf_counter()
+        client.record(usage=USAGE, **FIELDS)
+        took["record"].append(time.perf_counter() - between)
+        took["logging"].append(between - begun)
+        time.sleep(between_s)
+    assert client.counts.recorded == calls
+    client.close(60 if between_s else 0)
+    cuts = {name: statistics.quantiles(seconds, n=100) for name, seconds in took.items()}
+    print(f"{called}, {calls:,} calls")
+    for name, cut in cuts.items():
+        print(f"  {name:8} p50 {cut[49] * 1e6:6.0f} us   p99 {cut[98] * 1e6:6.0f} us")
+    p50, p99 = (cuts["record"][at] / cuts["logging"][at] for at in (49, 98))
+    print(f"  record / logging: p50 {p50:.1f}, p99 {p99:.1f}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
