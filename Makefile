@@ -12,7 +12,7 @@ KAFKA_HOME := $(or $(TALLY_HOME),$(CURDIR)/.tally-kafka)
 export TALLY_HOME := $(or $(TALLY_HOME),$(CURDIR)/.tally)
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
-CODE := sdk ledger ingest streams warehouse audit dashboards tally benchmarks tests
+CODE := sdk ledger ingest streams alerting warehouse audit dashboards tally benchmarks tests
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'

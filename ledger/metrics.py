@@ -39,6 +39,14 @@ EVENTS = Metric(
     "tally_events_total", "counter", ("outcome",),
     "Facts on the log by what became of them: counted, duplicate, conflict, quarantined.",
 )  # fmt: skip
+TELLINGS = Metric(
+    "tally_deliveries_total", "counter", ("state",),
+    "Alerts and crossings for webhooks, by what became of them: delivered, given up.",
+)  # fmt: skip
+TELLINGS_PENDING = Metric("tally_deliveries_pending", "gauge", (), "Those that are to be delivered, or tried again.")
+TELLINGS_AGE = Metric(
+    "tally_deliveries_oldest_pending_seconds", "gauge", (), "How long ago the oldest pending one was caused; or 0."
+)
 
 HTTP_REQUESTS = Metric(
     "tally_http_requests_total", "counter", ("path", "status"), "Requests to the HTTP door, by what they were answered."
@@ -60,4 +68,5 @@ HTTP = (HTTP_REQUESTS, HTTP_STRANGERS, HTTP_EVENTS, HTTP_SECONDS, HTTP_HELD)
 """At the HTTP door's own /metrics; the others at those of `tally metrics serve`."""
 METRICS = (
     LOG_UP, WAREHOUSE_UP, PART_UP, PART_RESTARTS, RECORDED, FOLDED, STORED, LAG, RECEIVED, REJECTED, EVENTS,
+    TELLINGS, TELLINGS_PENDING, TELLINGS_AGE,
 )  # fmt: skip

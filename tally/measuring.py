@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Generic, NamedTuple, TypeVar
 
+from alerting.deliveries import Deliveries
 from ledger import metrics
 from ledger.errors import TallyError
 from ledger.log import Log
@@ -74,6 +76,7 @@ class Measured:
     def samples(self) -> Iterator[Sample]:
         """All that is known now."""
         yield from self._of_parts()
+        yield from _of_deliveries(self._settings)
         at = self._log.answer()
         yield Sample(metrics.LOG_UP, (), at is not None)
         for one in at or ():
@@ -94,6 +97,18 @@ class Measured:
                 yield Sample(metrics.PART_UP, (part.name,), is_up)
         for name, times in restarts.items():
             yield Sample(metrics.PART_RESTARTS, (name,), times)
+
+
+def _of_deliveries(settings: Settings) -> Iterator[Sample]:
+    """Nothing where nobody was ever to be told."""
+    if not (settings.home / "deliveries.db").exists():
+        return
+    with closing(Deliveries(settings.home)) as deliveries:
+        states, oldest_ms = deliveries.counts(), deliveries.oldest_pending_ms()
+    for state in ("delivered", "given up"):
+        yield Sample(metrics.TELLINGS, (state,), states.get(state, 0))
+    yield Sample(metrics.TELLINGS_PENDING, (), states.get("pending", 0))
+    yield Sample(metrics.TELLINGS_AGE, (), max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0)
 
 
 def _reached_now(settings: Settings, log: Log) -> list[Reached]:

@@ -53,13 +53,14 @@ SINK = _tally("sink", "sink", "warehouse sink")
 MODELS = _tally("models", "building of the dbt models", "warehouse models")
 DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve", "TALLY_DASHBOARDS_PORT")
 API = _tally("api", "HTTP door", "api serve", "TALLY_API_PORT")
+ALERTS = _tally("alerts", "delivery of alerts", "alerts deliver")
 METRICS = _tally("metrics", "metrics", "metrics serve", "TALLY_METRICS_PORT")
 FEED = _tally("feed", "demo's live feed", "demo feed")
 
 
 def lasting(settings: Settings) -> list[Part]:
     """The parts that this home may run as long as the product does."""
-    there = [*storing(settings), API, DASHBOARDS, METRICS, FEED]
+    there = [*storing(settings), API, ALERTS, DASHBOARDS, METRICS, FEED]
     return [KAFKA, *there] if settings.brings_kafka else there
 
 

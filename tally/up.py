@@ -14,7 +14,7 @@ from tally import models, moving, switching
 from tally.joining import using
 from tally.opening import make_home, opened
 from tally.output import err, out, step
-from tally.parts import API, DASHBOARDS, KAFKA, METRICS, PRODUCT, Child, Part, storing
+from tally.parts import ALERTS, API, DASHBOARDS, KAFKA, METRICS, PRODUCT, Child, Part, storing
 from tally.presence import ready
 from tally.supervising import Supervisor
 
@@ -58,7 +58,7 @@ def run(
                 fill(log)
             with _timed("looking at the dbt models", "dbt models there"):
                 models.ensure(settings)
-            for part in (API, DASHBOARDS, METRICS, *also):
+            for part in (API, ALERTS, DASHBOARDS, METRICS, *also):
                 start(part)
             _tell_addresses(settings, token)
             supervisor = Supervisor(settings, running)

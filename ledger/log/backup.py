@@ -12,8 +12,8 @@ from ledger.topics import EVENTS
 
 
 def back_up(home: Path, folder: Path) -> tuple[int, int]:
-    """Copy what is recorded, as it stands at one moment, the home's secrets and its tokens: the folder is a home then,
-    from which everything else is derived again. Records of ``tally.events`` and bytes of the copy.
+    """Copy what is recorded, as it stands at one moment, the home's secrets, tokens and webhooks: the folder is a home
+    then, from which everything else is derived again. Records of ``tally.events`` and bytes of the copy.
 
     The folder appears whole or not at all. TallyError where it holds something, or cannot be written.
     """
@@ -23,7 +23,7 @@ def back_up(home: Path, folder: Path) -> tuple[int, int]:
     try:
         (new / "log").mkdir(parents=True)
         records = _copied(home / "log" / "recorded.db", new / "log" / "recorded.db")
-        for name in ("secrets.json", "tokens.json"):  # after the records: no key that one of them needs is missing
+        for name in ("secrets.json", "tokens.json", "webhooks.json"):  # after the records: no key that one of them needs is missing
             if (home / name).exists():
                 shutil.copy(home / name, new)  # with its mode
         new.rename(folder)

@@ -3,6 +3,7 @@
 import typer
 
 from tally.commands import (
+    alerts,
     api,
     budget,
     dashboards,
@@ -16,6 +17,7 @@ from tally.commands import (
     sql,
     status,
     streams,
+    tail,
     token,
     topics,
     up,
@@ -43,10 +45,12 @@ app.command("import", rich_help_panel=_ASK, no_args_is_help=True)(importing.impo
 app.command("sql", rich_help_panel=_ASK, no_args_is_help=True)(sql.sql)
 app.command("verify", rich_help_panel=_ASK)(verify.verify)
 app.command("rebuild", rich_help_panel=_ASK)(rebuild.rebuild)
+app.command("tail", rich_help_panel=_ASK)(tail.tail)
 app.add_typer(log.app, name="log", rich_help_panel=_ASK)
 app.add_typer(budget.app, name="budget", rich_help_panel=_DECIDE)
 app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)
 app.add_typer(token.app, name="token", rich_help_panel=_DECIDE)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=_DECIDE)
 app.add_typer(api.app, name="api", rich_help_panel=_PARTS)
 app.add_typer(streams.app, name="streams", rich_help_panel=_PARTS)
 app.add_typer(topics.app, name="topics", rich_help_panel=_PARTS)

@@ -71,7 +71,7 @@ def test_it_can_be_proved_while_it_lives(url: str, home: Path) -> None:
 def test_ctrl_c_ends_it_cleanly(url: str, home: Path, demo: "subprocess.Popen[str]") -> None:
     said = json.loads(tally("status", "--json", TALLY_HOME=str(home)).stdout)
     pids = [part["pid"] for part in said["parts"].values() if "pid" in part]
-    assert len(pids) == 7
+    assert len(pids) == 8
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 0
     assert not any(alive(pid) for pid in pids)

@@ -77,6 +77,7 @@ UP = """
     with (
         patch.object(product, "storing", lambda settings: [part("warehouse"), part("streams")]),
         patch.object(product, "API", part("api")),
+        patch.object(product, "ALERTS", part("alerts")),
         patch.object(product, "DASHBOARDS", part("dashboards", {how!r})),
         patch.object(product, "METRICS", part("metrics")),
         patch.object(product.models, "ensure", lambda settings: None),

@@ -15,10 +15,17 @@ from tests.tally.conftest import COMMAND, ROOT, home_environment, tally
 COMMANDS = [
     "up", "demo", "demo feed", "import", "status", "sql", "verify", "log topics", "log positions", "log events",
     "warehouse serve", "warehouse sink", "warehouse models", "streams worker", "dashboards serve", "metrics serve",
+    "tail", "alerts webhook", "alerts webhooks", "alerts remove", "alerts test", "alerts deliveries", "alerts deliver",
     "api serve", "token create", "token list", "token revoke",
     "budget set", "price adopt",
 ]  # fmt: skip
 REPORTING = [
+    "tail",
+    "alerts webhook",
+    "alerts webhooks",
+    "alerts remove",
+    "alerts test",
+    "alerts deliveries",
     "import",
     "status",
     "sql",

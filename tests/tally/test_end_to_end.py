@@ -151,7 +151,7 @@ def test_under_up_commands_join_and_two_homes_run_side_by_side(
 ) -> None:
     said = facts(home, "status")
     running = {name: part for name, part in said["parts"].items() if part["state"] == "runs"}
-    assert set(running) == {"warehouse", "streams", "sink", "api", "dashboards", "metrics"}
+    assert set(running) == {"warehouse", "streams", "sink", "api", "alerts", "dashboards", "metrics"}
     with urllib.request.urlopen(said["pages"]["overview"], timeout=60) as page:
         assert page.status == 200
     more = facts(home, "import", str(trace), "--set", "model=gpt-4o", "--source", "another")

@@ -71,12 +71,19 @@ def test_a_part_that_dies_is_told_and_started_again_in_its_place(settings: Setti
     eventually(lambda: (announced(settings.home, "streams") or {"pid": first})["pid"] != first)
     assert [len(pids(settings, name)) for name in ("warehouse", "streams", "dashboards")] == [1, 2, 1]
     product = announced(settings.home, "product")
-    assert product and product["restarts"] == {"warehouse": 0, "streams": 1, "api": 0, "dashboards": 0, "metrics": 0}
+    assert product and product["restarts"] == {
+        "warehouse": 0,
+        "streams": 1,
+        "api": 0,
+        "alerts": 0,
+        "dashboards": 0,
+        "metrics": 0,
+    }
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 0
     assert "the part streams ended by SIGKILL" in errors and "starting the part streams again" in errors
-    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "api", "streams", "warehouse"]
+    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "alerts", "api", "streams", "warehouse"]
     assert (settings.home / "logs" / "streams.previous.log").exists()
 
 
@@ -102,7 +109,7 @@ def test_one_that_keeps_dying_stops_the_whole_with_its_reason(settings: Settings
         "It died 4 times in a row, so all is stopped.",
     ]
     assert len(pids(settings, "dashboards")) == 4
-    assert lines(settings.home / "stopped") == ["metrics", "api", "streams", "warehouse"]
+    assert lines(settings.home / "stopped") == ["metrics", "alerts", "api", "streams", "warehouse"]
 
 
 def test_one_that_needs_its_user_stops_the_whole_at_once(settings: Settings, process: Process) -> None:

@@ -23,7 +23,7 @@ def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, p
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert (up.returncode, errors.splitlines()[-1]) == (0, "stopped")
-    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "api", "streams", "warehouse"]
+    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "alerts", "api", "streams", "warehouse"]
 
 
 def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:

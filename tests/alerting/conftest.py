@@ -1,0 +1,134 @@
+"""A receiver of webhooks, and a home whose folds and deliverer run."""
+
+import json
+import subprocess
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerting import webhooks
+from alerting.deliver import begin
+from alerting.deliveries import Deliveries
+from alerting.webhooks import Format, Webhook
+from ingest.batch import Batch, Envelope
+from ingest.door import door
+from ledger.log.opening import open_log
+from ledger.settings import Settings
+from tally.opening import opened
+from tally.presence import ready
+from tests.ingest.api.conftest import call
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes what comes, and answers 204, or as it is told."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+        self.status: Callable[[int], int] = lambda number: 204
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook"
+
+    def messages(self, kind: str = "") -> list[dict[str, Any]]:
+        return [said for _, body in self.taken if (said := json.loads(body)).get("type", "").startswith(kind)]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        self.send_response(self.server.status(len(self.server.taken)))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class Telling:
+    """Folds and deliverer of a home, as processes that can be killed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        with opened(settings, new=True):
+            pass
+
+    def start(self, name: str, **environment: str) -> None:
+        command = {"alerts": "alerts deliver", "streams": "streams worker"}[name].split()
+        environment |= {"TALLY_HOME": str(self.settings.home), "TALLY_LOG": self.settings.log or ""}
+        with (self.settings.home / f"{name}.said").open("ab") as said:
+            self.running[name] = subprocess.Popen(
+                [*COMMAND, *command], cwd=ROOT, env=home_environment(environment), stdout=said, stderr=said
+            )
+        eventually(lambda: ready(self.settings, name) is not None or self.running[name].poll() is not None)
+
+    def stop(self) -> None:
+        for process in self.running.values():
+            process.kill()
+            process.wait()
+
+    def hook(self, url: str, organization: str = "acme", form: Format = "standard") -> Webhook:
+        """As `tally alerts webhook` does."""
+        log, deliveries = open_log(self.settings), Deliveries(self.settings.home)
+        if not webhooks.listed(self.settings.home):
+            begin(log, deliveries)
+        log.close()
+        deliveries.close()
+        return webhooks.put(self.settings.home, organization, url, form)
+
+    def loops(self, *sessions: str, organization: str = "acme") -> None:
+        """Each of these sessions calls a tool alike three times."""
+        tool = {"tool": "grep", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler"}
+        log = open_log(self.settings)
+        entrance = door(self.settings.home, organization)
+        batch = Batch(log, Envelope(organization, "test", "test"), entrance.key)
+        for session in sessions:
+            for _ in range(3):
+                event = call(uuid.uuid4().hex, session=session, **tool)
+                batch.add(entrance.enter_event(event).line)
+        batch.append()
+        log.close()
+
+    def states(self) -> dict[str, int]:
+        deliveries = Deliveries(self.settings.home)
+        try:
+            return deliveries.counts()
+        finally:
+            deliveries.close()
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def telling(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Telling]:
+    log = None if request.param == "embedded" else f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}"
+    one = Telling(Settings(home=tmp_path / "home", log=log))
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Telling]:
+    one = Telling(Settings(home=tmp_path / "home"))
+    yield one
+    one.stop()

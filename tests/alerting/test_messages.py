@@ -1,0 +1,84 @@
+"""What is told, in which words, and when again."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerting.messages import message, slack, standard, trial
+from alerting.schedule import AFTER_S, next_attempt_ms
+from ledger.topics import ALERTS, DECISIONS
+
+AT = {
+    "partition": 3,
+    "offset": 17,
+    "seq": 1,
+    "accepted_ms": 1_790_000_000_123,
+    "organization": "acme",
+    "cause_index": 0,
+}
+CROSSED = AT | {
+    "decision": "threshold.crossed", "dimension": "team", "scope": "search", "window_s": 3600,
+    "limit": "10.000000000000",
+    "currency": "USD", "threshold": 80, "used": "8.100000000000", "window_end_us": 1, "event_source": "s",
+    "event_id": "e",
+}  # fmt: skip
+RAISED = AT | {
+    "alert": "3-17-0-repeated_tool", "state": "raised", "detector": "repeated_tool", "session": "s-1",
+    "agent": "crawler", "tool": "grep", "arguments_hash": "a", "result_hash": "r", "repeats": 3,
+    "spent": {"USD": "0.120000000000"},
+    "since_us": 1, "last_us": 2, "evidence": [],
+}  # fmt: skip
+
+
+def test_a_crossing_says_which_budget_and_how_far() -> None:
+    made = message(DECISIONS, CROSSED)
+    assert made and (made.id, made.type, made.organization) == ("decisions-3-17-1", "budget.threshold_crossed", "acme")
+    told = json.loads(standard(made))
+    assert told["timestamp"] == "2026-09-21T14:13:20.123Z" and told["organization"] == "acme"
+    assert told["data"]["used"] == "8.100000000000" and told["data"]["event_id"] == "e"
+    text = json.loads(slack(made, "http://dash"))["text"]
+    assert "*80 % of a budget*: team `search` of `acme` used 8.1 of 10 USD in 1 h <http://dash/budgets|look>" in text
+
+
+def test_a_runaway_says_what_repeats_and_what_it_cost() -> None:
+    made = message(ALERTS, RAISED)
+    assert made and (made.id, made.type) == ("alerts-3-17-1", "runaway.raised")
+    text = json.loads(slack(made, None))["text"]
+    assert "`crawler` called `grep` 3 times with the same arguments and result, in session `s-1`" in text
+    assert text.endswith("spent 0.12 USD")
+    over = message(ALERTS, RAISED | {"state": "resolved", "reason": "silent"})
+    assert over and over.type == "runaway.resolved" and "over* (silent)" in json.loads(slack(over, None))["text"]
+
+
+def test_what_else_is_decided_is_not_told() -> None:
+    for decision in ("control.applied", "control.ineffective", "threshold.rearmed"):
+        assert message(DECISIONS, CROSSED | {"decision": decision}) is None
+
+
+def test_a_trial_is_no_alert() -> None:
+    one = trial("acme", "test-1", 0)
+    assert (
+        json.loads(standard(one))["type"] == "test" and "nothing has happened" in json.loads(slack(one, None))["text"]
+    )
+
+
+@given(name=st.text(min_size=1, max_size=256))
+def test_a_name_is_never_markup(name: str) -> None:
+    """Slack reads `<…>` as links and mentions, and `*`, `_` outside of code."""
+    made = message(ALERTS, RAISED | {"agent": name, "tool": name, "session": name, "team": name, "organization": name})
+    assert made
+    text = json.loads(slack(made, None))["text"]
+    outside = "".join(text.split("`")[::2])
+    assert "<" not in text and text.count("`") == 10
+    assert outside == (
+        ":rotating_light: *Runaway*:  (team ) called  3 times with the same arguments and result, in session  of , "
+        "spent 0.12 USD"
+    )
+    assert made.data["agent"] == name  # to programs it is said as it is
+
+
+def test_a_day_is_tried_and_ever_less_often() -> None:
+    assert list(AFTER_S) == sorted(AFTER_S) and 23 <= sum(AFTER_S) / 3600 <= 25
+    assert [next_attempt_ms(n, 0) for n in (1, 2, len(AFTER_S))] == [5_000, 30_000, AFTER_S[-1] * 1000]
+    assert next_attempt_ms(len(AFTER_S) + 1, 0) is None

@@ -1,0 +1,28 @@
+"""The receiver of the README verifies what we send."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from alerting import webhooks
+from alerting.messages import standard, trial
+from alerting.sending import signature
+
+README = Path(__file__).parents[2] / "alerting" / "README.md"
+
+
+def test_the_receiver_of_the_readme_verifies(tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    secret = webhooks.put(tmp_path, "acme", "http://host/x", "standard").secret
+    body = standard(trial("acme", "test-1", 0))
+    now = int(time.time())
+    exec(program, {"secret": secret, "body": body, "headers": signature(secret, "test-1", now, body)})
+    for spoilt in (
+        signature(secret, "test-2", now, body) | {"webhook-id": "test-1"},
+        signature(secret, "test-1", now - 600, body),
+    ):
+        with pytest.raises(WebhookVerificationError):
+            exec(program, {"secret": secret, "body": body, "headers": spoilt})
