@@ -10,12 +10,14 @@ from typing import BinaryIO
 
 from ingest.batch import Batch, Envelope
 from ingest.door import Door, Entered, door
+from ingest.mapping import RowReader
 from ingest.occurrences import Occurrences
 from ingest.outcomes import Outcomes, Progress, Range, outcomes_of
 from ingest.plan import Options, Plan, moment, planned
 from ingest.privacy import Removed
 from ingest.reading import MAX_LINE, Line, lines
 from ingest.refusal import Refused
+from ingest.rows import rows
 from ingest.summary import Imported, Summary
 from ledger.log import Log
 from ledger.settings import Settings
@@ -66,13 +68,17 @@ class _File:
         self._pace = pace
         self._begun: tuple[datetime, float] | None = None
         self._tell: Callable[[], None] = lambda: None
-        self._imported = Imported(plan.path, plan.format.name, plan.trace.source if plan.trace else None)
+        self._imported = Imported(plan.path, plan.format, plan.source)
         summary.files.append(self._imported)
 
     def run(self, progress: Callable[[int], None]) -> None:
-        with self._plan.path.open("rb") as file, closing(Occurrences()) as occurrences:
-            self._tell = lambda: progress(file.tell())
-            self._read(file, self._taker(occurrences))
+        with closing(Occurrences()) as occurrences:
+            if self._plan.rows is not None:
+                self._read_rows(self._plan.rows, occurrences, progress)
+                return
+            with self._plan.path.open("rb") as file:
+                self._tell = lambda: progress(file.tell())
+                self._read(file, self._taker(occurrences))
 
     def _taker(self, occurrences: Occurrences) -> Take:
         trace = self._plan.trace
@@ -87,12 +93,29 @@ class _File:
 
     def _read(self, file: BinaryIO, take: Take) -> None:
         for line in lines(file):
-            if line.number == 1 and self._plan.format.headed:
+            if line.number == 1 and self._plan.headed:
                 continue
             try:
                 entered = take(_whole(line))
             except Refused as refused:
                 self._refuse(line, refused)
+            else:
+                self._accept(entered)
+        self._flush()
+
+    def _read_rows(self, reader: RowReader, occurrences: Occurrences, progress: Callable[[int], None]) -> None:
+        """Rows that a mapping reads: what tells them apart is what it says, or else their bytes, as of a trace."""
+        sheet = reader.sheet
+        for number, raw, row in rows(self._plan.path, sheet.format, sheet.delimiter, progress):
+            try:
+                if isinstance(row, Refused):
+                    raise row
+                event, id = reader.read(row)
+                event["specversion"], event["id"] = "1.0", id or occurrences.identity(raw)
+                event["data"] = self._plan.filled | event["data"]
+                entered = self._door.enter_event(event)
+            except Refused as refused:
+                self._refuse(Line(number, raw, len(raw)), refused)
             else:
                 self._accept(entered)
         self._flush()

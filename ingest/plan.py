@@ -2,52 +2,55 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from ingest.door import Door
 from ingest.filling import filled
-from ingest.formats import Format, recognised
-from ingest.formats.format import TRACE_SAYS, Parse
+from ingest.formats import recognised
+from ingest.formats.format import INFERENCE, TRACE_SAYS, Parse
 from ingest.frame import Frame
-from ingest.privacy import Removed
+from ingest.mapping import RowReader, sheet
+from ingest.privacy import Data, Removed
 from ingest.reading import lines
 from ingest.refusal import Refused
 from ledger.errors import TallyError
-
-INFERENCE = "tallystick.inference.v1"
 
 
 @dataclass(frozen=True)
 class Options:
     """What a person says about files: their source, ``field=value`` that a trace does not say, when relative
-    times begin, and how many times as fast as the trace (None is as fast as it goes)."""
+    times begin, how many times as fast as the trace (None is as fast as it goes), and what their columns mean."""
 
     source: str | None = None
     sets: Sequence[str] = ()
     start: datetime | None = None
     pace: float | None = None
+    mapping: Path | None = None
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What all events of a trace share."""
+    """How its lines are read, and what all of its events share."""
 
-    source: str
     parse: Parse
     frame: Frame
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One file: how it is read. Without a trace its lines are events as they are."""
+    """One file: how it is read. Without a trace its lines are events as they are; with ``rows`` a mapping reads it,
+    and ``filled`` is what every row says besides."""
 
     path: Path
     size: int
-    format: Format
+    format: str
+    headed: bool = False
+    source: str | None = None
     trace: Trace | None = None
+    rows: RowReader | None = None
+    filled: Data = field(default_factory=dict)
 
 
 def moment(text: str) -> datetime:
@@ -64,10 +67,33 @@ def planned(files: Sequence[Path], options: Options, door: Door) -> list[Plan]:
     if options.pace is not None and not (math.isfinite(options.pace) and options.pace > 0):
         raise TallyError(f"--pace {options.pace} must be above zero: 1 is the trace's own pace, 60 an hour a minute")
     data = filled(options.sets, TRACE_SAYS)
+    if options.mapping is not None:
+        return _mapped(files, options.mapping, options, data)
     return [_plan(path, options, data, door) for path in files]
 
 
-def _plan(path: Path, options: Options, data: dict[str, Any], door: Door) -> Plan:
+def _mapped(files: Sequence[Path], mapping: Path, options: Options, data: Data) -> list[Plan]:
+    try:
+        text = mapping.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TallyError(f"cannot read --mapping {mapping}: {error}") from None
+    if options.start is not None:
+        raise TallyError("--start is for traces with relative times; the mapping says what times are: leave it out")
+    said = sheet(text, str(mapping), data)
+    if options.source is not None:
+        said = said.model_copy(update={"source": options.source})
+    found: list[Plan] = []
+    for path in files:
+        size, first = _opened(path)
+        if first is None:
+            raise TallyError(f"{path} is empty: there is nothing to import")
+        found.append(
+            Plan(path, size, f"{said.format} by {mapping.name}", source=said.source, rows=RowReader(said), filled=data)
+        )
+    return found
+
+
+def _plan(path: Path, options: Options, data: Data, door: Door) -> Plan:
     size, first = _opened(path)
     if first is None:
         raise TallyError(f"{path} is empty: there is nothing to import")
@@ -80,7 +106,7 @@ def _plan(path: Path, options: Options, data: dict[str, Any], door: Door) -> Pla
         ):
             if given:
                 raise TallyError(f"{name} is for traces; the events of {path} say everything themselves: leave it out")
-        return Plan(path, size, form)
+        return Plan(path, size, form.name)
     if options.start is not None and form.start is None:
         raise TallyError(f"--start is for relative times; those of {path} ({form.name}) are absolute: leave it out")
     start = options.start or form.start
@@ -92,7 +118,7 @@ def _plan(path: Path, options: Options, data: dict[str, Any], door: Door) -> Pla
             frame.line("", start, dict.fromkeys(form.classes, 0))
     except Refused as refused:
         raise TallyError(f"--source, --set or --start is not possible: {refused}") from None
-    return Plan(path, size, form, Trace(source, form.trace(start), frame))
+    return Plan(path, size, form.name, form.headed, source, Trace(form.trace(start), frame))
 
 
 def _opened(path: Path) -> tuple[int, bytes | None]:

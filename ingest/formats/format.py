@@ -37,5 +37,6 @@ class Format:
 
 TRACE_SAYS = frozenset({"tokens", "adapter"})
 """Fields of an inference that every trace says, so ``--set`` does not."""
+INFERENCE = "tallystick.inference.v1"
 MOST = 10**12
 """The greatest count that an event may carry."""

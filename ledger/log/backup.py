@@ -10,6 +10,8 @@ from ledger.errors import TallyError
 from ledger.log import sqlite
 from ledger.topics import EVENTS
 
+KEPT = ("secrets.json", "tokens.json", "webhooks.json")
+
 
 def back_up(home: Path, folder: Path) -> tuple[int, int]:
     """Copy what is recorded, as it stands at one moment, the home's secrets, tokens and webhooks: the folder is a home
@@ -23,7 +25,7 @@ def back_up(home: Path, folder: Path) -> tuple[int, int]:
     try:
         (new / "log").mkdir(parents=True)
         records = _copied(home / "log" / "recorded.db", new / "log" / "recorded.db")
-        for name in ("secrets.json", "tokens.json", "webhooks.json"):  # after the records: no key that one of them needs is missing
+        for name in KEPT:  # after the records: no key that one of them needs is missing
             if (home / name).exists():
                 shutil.copy(home / name, new)  # with its mode
         new.rename(folder)

@@ -12,6 +12,9 @@ def import_(
     start: Annotated[str | None, typer.Option(help="When a trace with relative times begins.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE that the trace does not say.")] = None,
     source: Annotated[str | None, typer.Option(help="Under which source; else the format's name.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="A YAML file that says what the columns of any CSV, JSONL or Parquet mean.")
+    ] = None,
     organization: Annotated[str | None, typer.Option(help="Whose events (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -25,6 +28,8 @@ def import_(
 
     Example: tally import conversation.jsonl --set model=kimi-k2 --pace 60
 
+    Example: tally import spend.csv --mapping litellm.yaml (docs/import.md shows such mappings)
+
     Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong, 130 interrupted
     (what was imported stays; importing again adds the rest)."""
     from ingest.importer import Options, import_files, moment, outcomes_of
@@ -36,7 +41,7 @@ def import_(
     from tally.reaching import following
 
     chosen = settings(organization=organization)
-    options = Options(source, sets or (), moment(start) if start else None, pace)
+    options = Options(source, sets or (), moment(start) if start else None, pace, mapping)
     with opened(chosen, new=True) as log, needing(chosen, [STREAMS]) as running:
         with progress() as shown:
             summary = import_files(log, chosen, files, options, following(shown, "reading", running))
