@@ -90,8 +90,8 @@ def _none(name: str) -> None:
 
 
 def _parquet(path: Path, progress: Progress) -> Iterator[Read]:
-    import pyarrow
-    from pyarrow.parquet import ParquetFile
+    import pyarrow  # type: ignore[import-untyped]
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
     try:
         file = ParquetFile(path)
