@@ -10,7 +10,7 @@ import zstandard
 BODY = 256 << 20
 """What a body may have once it is unpacked: a small one can hold a very large one."""
 
-_PIECE = 1 << 12  # at most so much is unpacked before the limit is looked at
+_PIECES = 1 << 16  # in at least so many a body of the greatest size is unpacked: zstd makes 32 KiB of a byte
 _GZIP = 31  # zlib's name for gzip's framing
 
 _READERS: dict[str, Callable[[], Any]] = {
@@ -24,8 +24,13 @@ _WRITERS: dict[str, Callable[[], Any]] = {
 }
 
 
-def unpacked(body: bytes, coding: str) -> bytes:
-    """The body as it was before it was compressed. ValueError where it cannot be unpacked, or is not whole."""
+def too_large(most: int) -> ValueError:
+    return ValueError(f"the body has more than {most >> 20} MiB once unpacked: send less at a time")
+
+
+def unpacked(body: bytes, coding: str, most: int = BODY) -> bytes:
+    """The body as it was before it was compressed. ValueError where it cannot be unpacked, is not whole, or too
+    large."""
     if coding.lower() in ("", "identity"):
         return body
     if coding.lower() not in _READERS:
@@ -33,10 +38,11 @@ def unpacked(body: bytes, coding: str) -> bytes:
     reader = _READERS[coding.lower()]()
     plain = bytearray()
     try:
-        for start in range(0, len(body), _PIECE):
-            plain += reader.decompress(body[start : start + _PIECE])
-            if len(plain) > BODY:
-                raise ValueError(f"the body has more than {BODY >> 20} MiB once unpacked: send less at a time")
+        piece = max(1, most // _PIECES)
+        for start in range(0, len(body), piece):
+            plain += reader.decompress(body[start : start + piece])
+            if len(plain) > most:
+                raise too_large(most)
     except (EOFError, RuntimeError, zlib.error, zstandard.ZstdError) as error:
         raise ValueError(f"the {coding} body cannot be unpacked: {error}") from error
     if not reader.eof or reader.unused_data:

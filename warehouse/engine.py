@@ -1,5 +1,6 @@
 """ClickHouse's engine in this process (chDB), and the one process that may own its folder."""
 
+import json
 import os
 import re
 import threading
@@ -34,6 +35,11 @@ SETTINGS = {
     "max_bytes_before_external_sort": str(150 << 20),
     "max_result_bytes": str(ANSWER),
 }
+ACCESS = Path(__file__).parent / "access" / "config.xml"
+"""Says which roles there are, and what each may."""
+
+_TREE = "SELECT parseQueryToJSON(unhex({text:String}))"
+NO_TREE = 36
 _CODE = re.compile(r"Code: (\d+)")
 _SETTING = re.compile(r"\w+", re.ASCII)
 
@@ -45,6 +51,15 @@ class QueryFailed(Exception):
         super().__init__(said[max(0, said.find("Code: ")) :])
         found = _CODE.search(said)
         self.code = int(found.group(1)) if found else 1001  # STD_EXCEPTION
+
+
+class Read(NamedTuple):
+    """How the engine reads a text. ``tree`` is its syntax as nested objects, each with its type; some statements have
+    none."""
+
+    only_reads: bool
+    statements: int
+    tree: Any
 
 
 class Answer(NamedTuple):
@@ -68,7 +83,7 @@ class Engine:
         self._running = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._first = chdb.connect(f"{self._path}?max_server_memory_usage={MEMORY}")
+            self._first = chdb.connect(f"{self._path}?config-file={ACCESS}&max_server_memory_usage={MEMORY}")
         except (OSError, RuntimeError) as error:
             raise TallyError(
                 f"the warehouse's folder {folder} cannot be opened ({str(error)[:300]}): stop the process that has "
@@ -82,12 +97,35 @@ class Engine:
         self._first.close()
         return True
 
-    def run(self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str]) -> Answer:
+    def read(self, sql: bytes, tree_of: bytes) -> Read:
+        """Read a text without running it, and the tree of another. QueryFailed where that cannot be read."""
+        with self._connection({}) as connection:
+            said = connection._conn.classify_query(sql)
+            try:
+                found = connection.query(_TREE, "RawBLOB", params={"text": tree_of.hex()}).bytes()
+                tree = json.loads(bytes(found).decode(errors="replace"))
+            except RecursionError as error:
+                raise QueryFailed("Code: 306. DB::Exception: It is nested too deep. (TOO_DEEP_RECURSION)") from error
+            except RuntimeError as error:
+                failed = QueryFailed(str(error).split(": In scope SELECT parseQueryToJSON")[0])
+                if failed.code != NO_TREE:
+                    raise failed from error
+                tree = None
+            return Read(said["query_class"].name == "READ_ONLY", said["statement_count"], tree)
+
+    def end(self, mark: str) -> None:
+        """End the statements whose ``log_comment`` this is, and wait for their end."""
+        with self._connection({}) as connection:
+            connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {_quoted(mark)} SYNC")
+
+    def run(
+        self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str], role: str | None = None
+    ) -> Answer:
         """Run a statement to its end. An answer beyond ``ANSWER`` bytes is refused (error 396)."""
         with ExitStack() as held:
             if statement.fills is not None:
                 held.enter_context(self._inserting[statement.fills])
-            connection = held.enter_context(self._connection(settings))
+            connection = held.enter_context(self._connection(settings, role))
             began = time.monotonic_ns()
             result = connection.query(statement.sql, statement.format, params=dict(values))
             counted = {
@@ -99,23 +137,28 @@ class Engine:
             }
             return Answer(bytes(result.bytes()), {name: str(value) for name, value in counted.items()})
 
-    def stream(self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str]) -> Iterator[bytes]:
+    def stream(
+        self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str], role: str | None = None
+    ) -> Iterator[bytes]:
         """The answer's chunks, made as they are taken."""
         with (
-            self._connection({"max_result_bytes": "0"} | dict(settings)) as connection,
+            self._connection({"max_result_bytes": "0"} | dict(settings), role) as connection,
             connection.send_query(statement.sql, statement.format, params=dict(values)) as chunks,
         ):
             for chunk in chunks:
                 yield bytes(chunk.bytes())
 
     @contextmanager
-    def _connection(self, settings: Mapping[str, str]) -> Iterator[Any]:
-        """A connection with these settings. What the engine says against them, or later, is QueryFailed."""
+    def _connection(self, settings: Mapping[str, str], role: str | None = None) -> Iterator[Any]:
+        """A connection with these settings, and the rights of this role, or all. What the engine says against them, or
+        later, is QueryFailed."""
         with self._counting:
             self._running += 1
         connection = None
         try:
             connection = chdb.connect(self._path)
+            if role:
+                connection.query(f"SET ROLE {role}")
             wanted = SETTINGS | dict(settings)
             if database := wanted.pop("database", ""):
                 connection.query(f"USE {_quoted(database, '`')}")

@@ -43,10 +43,13 @@ def credentials(environ: Mapping[str, Any]) -> tuple[str, str]:
     return parameters.get("user", ""), parameters.get("password", "")
 
 
-def read(environ: Mapping[str, Any]) -> Request:
-    """Read a request whose body is there whole. ValueError where it cannot be read."""
+def read(environ: Mapping[str, Any], most: int = compression.BODY) -> Request:
+    """Read a request whose body is there whole. ValueError where it cannot be read, or its body has more than so many
+    bytes once unpacked."""
+    if int(environ.get("CONTENT_LENGTH") or 0) > most:
+        raise compression.too_large(most)
     parameters = dict(parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
-    body = compression.unpacked(environ["wsgi.input"].read(), environ.get("HTTP_CONTENT_ENCODING", ""))
+    body = compression.unpacked(environ["wsgi.input"].read(), environ.get("HTTP_CONTENT_ENCODING", ""), most)
     kind = environ.get("CONTENT_TYPE", "")
     if kind.lower().startswith("multipart/form-data"):  # how clients send parameters too large for a URL
         parameters, body = parameters | _form(kind, body), b""

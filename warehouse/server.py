@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 import types
 from contextlib import suppress
 
@@ -14,29 +15,37 @@ from ledger.home import announce, only_one
 from ledger.secrets import secret
 from ledger.settings import Settings
 from warehouse.engine import Engine
-from warehouse.front import USER, Front
+from warehouse.front import ANALYST, USER, Front
+from warehouse.turns import PLACES
 
 PART = "warehouse"
 THREADS = 8
-"""How many statements run at once; more wait. Two cores gain nothing from more, and memory is kept."""
+"""How many statements of the product run at once; more wait. Two cores gain nothing from more, and memory is kept.
+Beside them each analyst under way has a thread: none can keep the sink waiting."""
+
+CONNECTIONS = 1000
+"""How many may be open, most of them idle; beyond it none is accepted until one is closed."""
 
 BODY = 128 << 20
-"""What a request may have: bodies are held in memory, as the engine wants them whole."""
+"""What a request may have. It waits in a file, and is held in memory as it runs, as the engine wants it whole."""
 
 
 def serve(settings: Settings, port: int | None = None) -> None:
     """Own the home's warehouse until SIGTERM or SIGINT. TallyError where it cannot be owned, or the port is taken."""
     with only_one(settings.home, PART):
-        password = secret(settings.home, "warehouse")
+        password, analysts = secret(settings.home, "warehouse"), secret(settings.home, "warehouse:analyst")
+        tempfile.tempdir = str(settings.run)  # where the system has its own may be memory
         listening = _listen(settings.warehouse_port if port is None else port)
         engine = Engine(settings.home / "warehouse")
         logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request that waits
         server = create_server(
-            Front(engine, password),
+            Front(engine, password, analysts),
             sockets=[listening],
-            threads=THREADS,
+            threads=THREADS + PLACES,
+            connection_limit=CONNECTIONS,
+            asyncore_use_poll=True,
+            channel_request_lookahead=1,  # so it is seen when who asks is gone
             max_request_body_size=BODY,
-            inbuf_overflow=BODY,
             channel_timeout=600,
             ident=None,
             clear_untrusted_proxy_headers=True,
@@ -44,7 +53,8 @@ def serve(settings: Settings, port: int | None = None) -> None:
         taken = listening.getsockname()[1]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
-        announce(settings.home, PART, url=f"http://127.0.0.1:{taken}", port=taken, user=USER, password=password)
+        url, analyst = f"http://127.0.0.1:{taken}", {"user": ANALYST, "password": analysts}
+        announce(settings.home, PART, url=url, port=taken, user=USER, password=password, analyst=analyst)
         with suppress(SystemExit):
             server.run()  # after a signal it waits some seconds for what runs
         server.close()
