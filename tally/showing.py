@@ -15,6 +15,8 @@ def show(found: dict[str, Any]) -> None:
     shown = table("part", "state", "address", "user", "password")
     for name, part in found["parts"].items():
         shown.add_row(name, part["state"], *(part.get(key, "") for key in ("url", "user", "password")))
+        if analyst := part.get("analyst"):
+            shown.add_row("", "", "the same, to read only", analyst["user"], analyst["password"])
     out.print(shown)
     for one in found["workers"]:
         _show_worker(one)

@@ -26,8 +26,8 @@ class Front:
         self.settings = Settings(home=home)
         self.start()
 
-    def start(self) -> None:
-        self.process = python(SERVE, self.settings.home)
+    def start(self, code: str = SERVE) -> None:
+        self.process = python(code, self.settings.home)
         self.facts: dict[str, Any] = {}
         while self.facts.get("pid") != self.process.pid:  # a killed one's announcement may still lie there
             assert self.process.poll() is None, "the front did not start"
