@@ -1,11 +1,14 @@
 """How bodies may be compressed: what ClickHouse's clients send by themselves, and what they ask for."""
 
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import lz4.block  # type: ignore[import-untyped]
 import lz4.frame  # type: ignore[import-untyped]
 import zstandard
+from clickhouse_cityhash.cityhash import CityHash128
 
 BODY = 256 << 20
 """What a body may have once it is unpacked: a small one can hold a very large one."""
@@ -18,9 +21,32 @@ _READERS: dict[str, Callable[[], Any]] = {
     "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
     "gzip": lambda: zlib.decompressobj(_GZIP),
 }
+BLOCKS = "blocks"
+"""ClickHouse's own framing, which is no coding of HTTP: what JDBC asks for by ``compress=1``."""
+
+_BLOCK = 1 << 20
+_LZ4 = 0x82
+
+
+class _Blocks:
+    """A block is its checksum, the method, its length with these nine bytes and unpacked, and what it holds."""
+
+    def compress(self, chunk: bytes) -> bytes:
+        return b"".join(self._block(chunk[start : start + _BLOCK]) for start in range(0, len(chunk), _BLOCK))
+
+    def flush(self) -> bytes:
+        return b""
+
+    def _block(self, plain: bytes) -> bytes:
+        packed: bytes = lz4.block.compress(plain, store_size=False)
+        block = struct.pack("<BII", _LZ4, len(packed) + 9, len(plain)) + packed
+        return struct.pack("<QQ", *divmod(CityHash128(block), 1 << 64)) + block
+
+
 _WRITERS: dict[str, Callable[[], Any]] = {
     "zstd": lambda: zstandard.ZstdCompressor(level=1).compressobj(),
     "gzip": lambda: zlib.compressobj(1, wbits=_GZIP),
+    BLOCKS: _Blocks,
 }
 
 
@@ -53,7 +79,12 @@ def unpacked(body: bytes, coding: str, most: int = BODY) -> bytes:
 def chosen(accepted: str) -> str | None:
     """The coding for an answer, of those that the client accepts; None where none is known here."""
     asked = {one.split(";")[0].strip().lower() for one in accepted.split(",")}
-    return next((coding for coding in _WRITERS if coding in asked), None)
+    return next((coding for coding in _WRITERS if coding in asked - {BLOCKS}), None)
+
+
+def headers(coding: str | None) -> list[tuple[str, str]]:
+    """What HTTP says of an answer that is compressed so."""
+    return [("Content-Encoding", coding)] if coding and coding != BLOCKS else []
 
 
 def packed(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:

@@ -129,9 +129,9 @@ class Front:
                 whole = _bounded(chunks)
                 for chunk in compression.packed(whole, asked.coding) if asked.coding else whole:
                     file.write(chunk)
-            headers = [*_headers(statement, asked), *_ALWAYS, ("Content-Length", str(file.tell()))]
+            headers = [*_headers(statement, asked), *_ALWAYS, *compression.headers(asked.coding)]
+            start("200 OK", [*headers, ("Content-Length", str(file.tell()))])
             file.seek(0)
-            start("200 OK", [*headers, *([("Content-Encoding", asked.coding)] if asked.coding else [])])
             answer: Iterable[bytes] = environ["wsgi.file_wrapper"](_Kept(file, held.pop_all()))
             return answer
 
@@ -208,7 +208,7 @@ def _streamed(start: Start, chunks: Iterator[bytes], headers: Headers, coding: s
     tag = secrets.token_hex(8)
     start(
         "200 OK",
-        [*headers, *_ALWAYS, ("X-ClickHouse-Exception-Tag", tag), *([("Content-Encoding", coding)] if coding else [])],
+        [*headers, *_ALWAYS, ("X-ClickHouse-Exception-Tag", tag), *compression.headers(coding)],
     )
     whole = _until_failure(chunks, tag)
     return compression.packed(whole, coding) if coding else whole

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from warehouse.engine import QueryFailed, Read
+from warehouse.engine import SETTINGS, QueryFailed, Read
 
 ROLE = "analyst"
 
@@ -28,6 +28,8 @@ LIMITS = {
     "allow_introspection_functions": "0",
     "readonly": "1",
 }
+
+_FIXED = SETTINGS | LIMITS
 
 FORMATTING = frozenset((
     "date_time_output_format", "format_csv_delimiter", "session_timezone",
@@ -48,8 +50,10 @@ STATEMENTS = frozenset((
     "ShowTablesQuery", "ShowColumnsQuery", "ShowIndexesQuery",
 ))  # fmt: skip
 
-TABLE_FUNCTIONS = frozenset(("numbers", "generate_series", "generateSeries", "SQLStandardValues"))
-"""``values`` is none of them: the names and types that it is given may hold ``ALIAS file('…')``."""
+TABLE_FUNCTIONS = frozenset(("numbers", "generate_series", "generateseries", "sqlstandardvalues", "values"))
+
+_COMPUTED = re.compile("alias|default|materialized|ephemeral", re.I)
+"""What the names and types that ``values`` is given may not say: ``a String ALIAS file('…')`` reads a file."""
 
 SYSTEM = frozenset((
     "columns", "data_type_families", "databases", "dictionaries", "formats", "functions", "keywords", "numbers", "one",
@@ -78,15 +82,17 @@ _OF_A_NAME = re.compile(
 
 
 def settings(asked: Mapping[str, str]) -> dict[str, str]:
-    """The settings to run with, of those that the request has. QueryFailed where one is none of ``FORMATTING``."""
+    """The settings to run with, of those that the request has. QueryFailed where one is none of ``FORMATTING`` and not
+    as it is anyway."""
     given = dict(asked)
     database = given.pop("database", "")
     if database.lower() == "system":
         raise _denied("the database system cannot be the current one: write system.tables")
     if given.pop("readonly", "1") not in ("1", "2"):
         raise _unchanged("readonly")
-    for name in given.keys() - FORMATTING:
-        raise _unchanged(name)
+    for name, value in given.items():
+        if name not in FORMATTING and value != _FIXED.get(name):
+            raise _unchanged(name)
     return {"database": database} | given | LIMITS
 
 
@@ -117,8 +123,10 @@ def _check(parent: str, key: str, node: Mapping[str, Any]) -> None:
         raise _denied(_MORE)
     if "out_file" in node:
         raise _denied("INTO OUTFILE writes a file here: name one where you take the answer")
-    if key == "table_function" and name not in TABLE_FUNCTIONS:
+    if key == "table_function" and name.lower() not in TABLE_FUNCTIONS:
         raise _denied(f"the table function {name} is none of {', '.join(sorted(TABLE_FUNCTIONS))}")
+    if key == "table_function" and name.lower() == "values" and not _plain(node["arguments"]):
+        raise _denied("values takes names and types as text without expressions, or rows alone")
     for one in (name, str(node.get("func_name", ""))):
         if kind in ("Function", "Identifier", "ColumnsApplyTransformer") and _REACHING_OUT.fullmatch(one):
             raise _denied(
@@ -129,6 +137,15 @@ def _check(parent: str, key: str, node: Mapping[str, Any]) -> None:
     parts: list[str] = node.get("name_parts", [])
     if len(parts) > 1 and parts[0] == "system" and parts[1] not in SYSTEM:
         raise _denied(f"{'.'.join(parts[:2])} is none of the system's tables for analysts: {', '.join(sorted(SYSTEM))}")
+
+
+def _plain(arguments: Mapping[str, Any]) -> bool:
+    """Whether the first argument of ``values`` is a row, or a text of nothing but names and types."""
+    for first in arguments.get("children", [])[:1]:
+        value = first.get("value", {})
+        text = str(value.get("value")) if value.get("field_type") == "String" else ""
+        return first["type"] == "Literal" and not _COMPUTED.search(text)
+    return True  # which the engine refuses
 
 
 def _nodes(tree: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

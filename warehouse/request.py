@@ -12,7 +12,8 @@ from warehouse import compression
 
 INTERFACE = {
     "query", "user", "password", "default_format", "query_id", "session_id", "session_timeout", "session_check",
-    "quota_key", "role", "enable_http_compression", "wait_end_of_query", "buffer_size", "client_protocol_version",
+    "quota_key", "role", "enable_http_compression", "compress", "wait_end_of_query", "buffer_size",
+    "client_protocol_version",
 }  # fmt: skip
 """Parameters of the interface itself; whatever else stands in the URL is a setting, or the database."""
 
@@ -25,7 +26,7 @@ class Request(NamedTuple):
     settings: dict[str, str]
     values: dict[str, str]
     query_id: str
-    coding: str | None  # how the answer may be compressed
+    coding: str | None  # how the answer is compressed
 
 
 def credentials(environ: Mapping[str, Any]) -> tuple[str, str]:
@@ -66,10 +67,14 @@ def read(environ: Mapping[str, Any], most: int = compression.BODY) -> Request:
         settings=settings,
         values={name.removeprefix("param_"): value for name, value in values.items()},
         query_id=parameters.get("query_id", ""),
-        coding=compression.chosen(environ.get("HTTP_ACCEPT_ENCODING", ""))
-        if parameters.get("enable_http_compression") in ("1", "true")
-        else None,
+        coding=_coding(parameters, environ.get("HTTP_ACCEPT_ENCODING", "")),
     )
+
+
+def _coding(parameters: Mapping[str, str], accepted: str) -> str | None:
+    if parameters.get("compress") in ("1", "true"):
+        return compression.BLOCKS
+    return compression.chosen(accepted) if parameters.get("enable_http_compression") in ("1", "true") else None
 
 
 def _form(kind: str, body: bytes) -> dict[str, str]:

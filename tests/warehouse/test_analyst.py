@@ -72,6 +72,9 @@ READS = [  # FILE stands for the path of a file, quoted; PATH for it as it is
     'SELECT * FROM "PATH"',
     "DESCRIBE TABLE FILE",
     "SELECT a FROM values('b UInt8, a String ALIAS file(\\'PATH\\')', 1)",
+    "SELECT a FROM VALUES(concat('b UInt8, a String AL', 'IAS file(\\'PATH\\')'), 1)",
+    "SELECT a FROM values('b UInt8, a String DeFault file(\\'PATH\\')', (1, 'x'))",
+    "SELECT a FROM values({x:String}, 1)",
     "SELECT a FROM generateRandom('b UInt8, a String ALIAS file(\\'PATH\\')') LIMIT 1",
     "SELECT a FROM format(CSV, 'b UInt8, a String ALIAS file(1)', '1')",
     "SELECT * FROM sqlite(FILE, 't')",
@@ -274,6 +277,8 @@ ALLOWED = [
     "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT * FROM t",
     "SELECT * EXCEPT (number) APPLY toString FROM (SELECT number, 2 AS b FROM numbers(2))",
     "SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t(a, b)",
+    "SELECT * FROM VALUES('a UInt8, b Nullable(String)', (1, 'x'), (2, NULL))",
+    "SELECT * FROM values((1, 'default'), (2, 'y'))",
     "SELECT generate_series FROM generate_series(1, 3)",
     "SELECT sum(number) OVER (ORDER BY number) FROM numbers(3) QUALIFY 1 LIMIT 1",
     "SELECT {x:UInt8} + {y:UInt8}",
@@ -324,7 +329,8 @@ def refused(said: Said) -> None:
 def test_no_file_is_read(house: Front, tmp_path: Path, sql: str) -> None:
     (tmp_path / "a").write_text(MARK)
     path = str(tmp_path / "a")
-    refused(as_analyst(house, sql.replace("FILE", f"'{path}'").replace("PATH", path)))
+    sql = sql.replace("FILE", f"'{path}'").replace("PATH", path)
+    refused(as_analyst(house, sql, param_x=f"a String ALIAS file('{path}')"))
 
 
 def test_no_address_is_opened(house: Front) -> None:
@@ -370,8 +376,8 @@ def test_the_system_database_cannot_be_the_current_one(house: Front, name: str) 
     ],
 )  # fmt: skip
 def test_settings_are_not_the_analysts(house: Front, name: str) -> None:
-    assert as_analyst(house, "SELECT 1", **{name: "0"}).code == "164"
-    body, headers = form(query="SELECT 1", **{name: "0"})
+    assert as_analyst(house, "SELECT 1", **{name: "7"}).code == "164"
+    body, headers = form(query="SELECT 1", **{name: "7"})
     assert ask(house, house.facts["analyst"], body, headers=headers).code == "164"
 
 

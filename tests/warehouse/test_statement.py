@@ -1,9 +1,11 @@
 """What the front must know of a statement before the engine reads it, and of a request before that (pure)."""
 
 import gzip
+import struct
 from io import BytesIO
 from typing import Any
 
+import lz4.block  # type: ignore[import-untyped]
 import lz4.frame  # type: ignore[import-untyped]
 import pytest
 import zstandard
@@ -97,3 +99,19 @@ def test_who_asks_may_be_said_in_three_places() -> None:
     assert request.credentials(who | {"HTTP_AUTHORIZATION": "Basic YzpkOmU="}) == ("c", "d:e")
     assert request.credentials(who | {"HTTP_X_CLICKHOUSE_USER": "f", "HTTP_X_CLICKHOUSE_KEY": "g"}) == ("f", "g")
     assert request.credentials(who | {"HTTP_AUTHORIZATION": "Basic !!"}) == ("", "")
+
+
+def test_blocks_are_what_clickhouse_packs() -> None:
+    """Their checksums are held against ClickHouse's own driver in test_connect.py."""
+    plain = bytes(range(256)) * 10_000
+    packed = b"".join(compression.packed([plain[:9], b"", plain[9:]], compression.BLOCKS))
+    found = b""
+    while packed:
+        method, size, length = struct.unpack("<BII", packed[16:25])
+        assert method == 0x82
+        found += lz4.block.decompress(packed[25 : 16 + size], uncompressed_size=length)
+        packed = packed[16 + size :]
+    assert found == plain
+    assert asked("compress=1").coding == compression.BLOCKS
+    assert compression.headers(compression.BLOCKS) == []
+    assert compression.chosen("blocks") is None
