@@ -39,6 +39,9 @@ EVENTS = Metric(
     "tally_events_total", "counter", ("outcome",),
     "Facts on the log by what became of them: counted, duplicate, conflict, quarantined.",
 )  # fmt: skip
+MISSING = Metric(
+    "tally_missing_events", "gauge", (), "Events that their sources numbered and that never arrived, or were refused."
+)
 TELLINGS = Metric(
     "tally_deliveries_total", "counter", ("state",),
     "Alerts and crossings for webhooks, by what became of them: delivered, given up.",
@@ -68,5 +71,5 @@ HTTP = (HTTP_REQUESTS, HTTP_STRANGERS, HTTP_EVENTS, HTTP_SECONDS, HTTP_HELD)
 """At the HTTP door's own /metrics; the others at those of `tally metrics serve`."""
 METRICS = (
     LOG_UP, WAREHOUSE_UP, PART_UP, PART_RESTARTS, RECORDED, FOLDED, STORED, LAG, RECEIVED, REJECTED, EVENTS,
-    TELLINGS, TELLINGS_PENDING, TELLINGS_AGE,
+    MISSING, TELLINGS, TELLINGS_PENDING, TELLINGS_AGE,
 )  # fmt: skip

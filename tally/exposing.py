@@ -1,15 +1,21 @@
 """The metrics for Prometheus, over HTTP on loopback or where TALLY_BIND says."""
 
 import signal
+import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from audit import gaps
+from ledger.errors import TallyError
 from ledger.home import announce, only_one
+from ledger.log import Log
+from ledger.log.opening import open_log
 from ledger.metrics import METRICS
 from ledger.ports import free_port, reached_at
 from ledger.settings import Settings
@@ -17,6 +23,7 @@ from tally.measuring import Measured, Sample
 from tally.opening import opened
 
 PART = "metrics"
+FOLLOW_S = 2.0
 FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
 
 
@@ -31,8 +38,18 @@ def serve(settings: Settings, port: int) -> None:
         taken = free_port(port, PART, "TALLY_METRICS_PORT", settings.bind)
         server, _ = start_http_server(taken, str(settings.bind), registry)
         announce(settings.home, PART, url=f"http://{reached_at(settings.bind)}:{taken}/metrics")
-        stopping.wait()
+        with closing(open_log(settings)) as followed:  # one of its own: the figures are asked by other threads
+            while not stopping.wait(FOLLOW_S):
+                _follow(followed, settings)
         server.shutdown()
+
+
+def _follow(log: Log, settings: Settings) -> None:
+    """Count what sources numbered and never arrived, for the metrics and the trust page."""
+    try:
+        gaps.follow(log, settings.home)
+    except (TallyError, OSError, sqlite3.Error) as error:
+        print(f"the numbers of sources are not followed now: {error}", flush=True)
 
 
 class Exposed(Collector):

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Generic, NamedTuple, TypeVar
 
 from alerting.deliveries import Deliveries
+from audit import gaps
 from ledger import metrics
 from ledger.errors import TallyError
 from ledger.log import Log
@@ -72,11 +73,14 @@ class Measured:
         self._settings = settings
         self._log = Source(lambda: _reached_now(settings, log))
         self._warehouse = Source(lambda: counts(settings))
+        self._missing = Source(lambda: gaps.missing(settings.home))
 
     def samples(self) -> Iterator[Sample]:
         """All that is known now."""
         yield from self._of_parts()
         yield from _of_deliveries(self._settings)
+        if (missing := self._missing.answer()) is not None:
+            yield Sample(metrics.MISSING, (), missing)
         at = self._log.answer()
         yield Sample(metrics.LOG_UP, (), at is not None)
         for one in at or ():

@@ -6,14 +6,16 @@ from typing import Any
 
 import streamlit as st
 
+from audit import gaps
 from dashboards import decided, empty, intake, logbook, usage
-from dashboards.connection import Row, guarded, guarded_part
+from dashboards.connection import Row, guarded, guarded_part, home
 from dashboards.figures import count, percent
 from dashboards.intake import Counts
 from dashboards.tables import Column, Html, equation, link, live, moment, mono, table
 
 PATIENCE_S = 10
 SHOWN = 50
+RANGES = 12
 
 
 @guarded
@@ -42,6 +44,7 @@ def _live() -> None:
         _verification()
     with right:
         _lag()
+    _gaps()
     _unpriced()
     _doubtful("conflict", "Conflicts", "Same identity, other content: shown, and not counted.")
     _doubtful("quarantined", "Quarantined", "Accepted, and kept out of the ledger for a reason.")
@@ -119,6 +122,38 @@ def _lag() -> None:
             columns,
             ((str(one.partition), one.recorded, one.folded, stored.get(one.partition, 0)) for one in reaches),
         )
+
+
+def _gaps() -> None:
+    st.subheader("Numbered, and never arrived", anchor="gaps")
+    found = gaps.listed(home(), SHOWN)
+    if found is None:
+        st.caption("Nobody has followed the numbers of sources yet: `tally metrics serve` does, a part of `tally up`.")
+        return
+    if not found:
+        st.caption("Of what sources numbered nothing lacks.")
+        return
+    st.caption(
+        "Numbers between the first and the last of a source that are not on the log: lost on their way, still in a "
+        "client's spool, or refused at the door. One that arrives late is gone from here."
+    )
+    columns = [
+        Column("Organization"), Column("Source", "wide"), Column("Missing", "right"), Column("Numbers", "wrap"),
+        Column("Of", "right"),
+    ]  # fmt: skip
+    table(
+        columns,
+        (
+            (one.organization, one.source, one.numbers.missing, _ranges(one.numbers), f"{one.numbers.last:,}")
+            for one in found
+        ),
+    )
+
+
+def _ranges(numbers: gaps.Numbered) -> str:
+    shown = [str(first) if first == last else f"{first}–{last}" for first, last in numbers.lacking[-RANGES:]]
+    more = len(numbers.lacking) - len(shown)
+    return (f"{more:,} ranges before, " if more else "") + ", ".join(shown)
 
 
 def _unpriced() -> None:

@@ -1,6 +1,8 @@
 """The pages over a real warehouse, without a browser."""
 
+import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,8 +11,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from audit import gaps
 from dashboards import figures
+from ledger.log import Draft
+from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
+from ledger.topics import EVENTS
 from tests.dashboards.feed import Feed, call
 from tests.dashboards.running import ROOT
 from warehouse.client import connect
@@ -107,6 +113,31 @@ def test_nothing_that_an_event_says_is_read_as_html(full: Full, monkeypatch: pyt
     feed.add([call("named", datetime.now(UTC), team=named, model="gpt-4o", tokens={"input": 1})])
     shown = html(opened(settings, monkeypatch, period="hour"))
     assert "&lt;img" in shown and "<img" not in shown
+
+
+def test_what_a_source_numbered_and_never_arrived_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLY_HOME", str(tmp_path))
+
+    def shown() -> AppTest:
+        app = AppTest.from_string("from dashboards.views import trust\ntrust._gaps()", default_timeout=30).run()
+        assert not app.exception, app.exception
+        return app
+
+    def add(*numbers: int) -> None:
+        lines = [json.dumps({"source": "app <b>", "id": "x", "sequence": number}).encode() for number in numbers]
+        log.append(EVENTS, [Draft(0, "acme", {"organization": "acme", "door": "http"}, b"\n".join(lines))])
+        gaps.follow(log, tmp_path)
+
+    assert "Nobody has followed the numbers" in text(shown())
+    with closing(EmbeddedLog(tmp_path)) as log:
+        add(1, 2, 5, 9)
+        assert "app &lt;b&gt;" in html(shown()) and "3–4, 6–8" in html(shown())
+        add(3, 4, 6, 7, 8)
+    assert "nothing lacks" in text(shown())
+
+
+def text(app: AppTest) -> str:
+    return "\n".join(caption.value for caption in app.caption)
 
 
 def test_trust_adds_up(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
