@@ -7,6 +7,7 @@ to the engine as they came, answers come back as they are.
 import hmac
 import json
 import secrets
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
@@ -73,6 +74,7 @@ class Front:
         self._engine = engine
         self._runs = {USER: (password, self._run), ANALYST: (analysts_password, self._read)}
         self._turns = Turns()
+        self._checking = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/ping" or (environ["PATH_INFO"] == "/" and _asks_nothing(environ)):
@@ -120,7 +122,8 @@ class Front:
             mark = f"analyst-{secrets.token_hex(16)}"
             settings = permitted.settings(asked.settings) | {"log_comment": mark}
             statement = _statement(asked)._replace(fills=None)
-            permitted.check(self._engine.read(statement.sql, permitted.to_read(statement.sql)))
+            with self._checking:  # the tree of a long statement takes a hundred MiB
+                permitted.check(self._engine.read(statement.sql, permitted.to_read(statement.sql)))
             file = held.enter_context(SpooledTemporaryFile(IN_MEMORY))
             with (
                 self._turns.turn(gone, lambda: self._engine.end(mark)),

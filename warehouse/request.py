@@ -54,6 +54,9 @@ def read(environ: Mapping[str, Any], most: int = compression.BODY) -> Request:
     kind = environ.get("CONTENT_TYPE", "")
     if kind.lower().startswith("multipart/form-data"):  # how clients send parameters too large for a URL
         parameters, body = parameters | _form(kind, body), b""
+    query_id = parameters.get("query_id", "")
+    if not (query_id.isascii() and query_id.isprintable()):
+        raise ValueError(f"query_id {query_id!r} cannot stand in a header: give it printable ASCII, or none")
     asked = parameters.get("query", "").encode()
     settings = {name: value for name, value in parameters.items() if name not in INTERFACE}
     values = {name: settings.pop(name) for name in list(settings) if name.startswith("param_")}
@@ -66,7 +69,7 @@ def read(environ: Mapping[str, Any], most: int = compression.BODY) -> Request:
         format=parameters.get("default_format") or environ.get("HTTP_X_CLICKHOUSE_FORMAT") or "TabSeparated",
         settings=settings,
         values={name.removeprefix("param_"): value for name, value in values.items()},
-        query_id=parameters.get("query_id", ""),
+        query_id=query_id,
         coding=_coding(parameters, environ.get("HTTP_ACCEPT_ENCODING", "")),
     )
 

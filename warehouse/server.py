@@ -23,8 +23,8 @@ THREADS = 8
 """How many statements of the product run at once; more wait. Two cores gain nothing from more, and memory is kept.
 Beside them each analyst under way has a thread: none can keep the sink waiting."""
 
-CONNECTIONS = 1000
-"""How many may be open, most of them idle; beyond it none is accepted until one is closed."""
+CONNECTIONS = 256
+"""How many may be open, idle ones too: a process may often have no more than 1,024 files, and the engine needs some."""
 
 BODY = 128 << 20
 """What a request may have. It waits in a file, and is held in memory as it runs, as the engine wants it whole."""

@@ -9,7 +9,8 @@ app = typer.Typer(no_args_is_help=True, help="Where entries rest, and how they g
 def serve() -> None:
     """Own the embedded warehouse and speak ClickHouse's HTTP interface on loopback until SIGTERM or Ctrl-C.
 
-    `tally status` tells address, user and password; any ClickHouse client connects.
+    `tally status` tells the address, and both users with their passwords: the product's own, and analyst, who only
+    reads. Any ClickHouse client connects (docs/connect.md).
 
     Example: TALLY_WAREHOUSE_PORT=8123 tally warehouse serve
 

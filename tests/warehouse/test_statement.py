@@ -101,6 +101,12 @@ def test_who_asks_may_be_said_in_three_places() -> None:
     assert request.credentials(who | {"HTTP_AUTHORIZATION": "Basic !!"}) == ("", "")
 
 
+@pytest.mark.parametrize("name", ["%C3%A9%E2%98%83", "a%0D%0ASet-Cookie:%20x"])
+def test_a_name_that_no_header_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="query_id"):
+        asked(f"query_id={name}", b"SELECT 1")
+
+
 def test_blocks_are_what_clickhouse_packs() -> None:
     """Their checksums are held against ClickHouse's own driver in test_connect.py."""
     plain = bytes(range(256)) * 10_000

