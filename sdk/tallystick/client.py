@@ -135,7 +135,7 @@ class Client:
                 )  # fmt: skip
             if spool and self._delivery:
                 self._delivery.stop()
-                spool.close()
+                spool.close(empty=self._delivery.pending == 0)
 
     @property
     def counts(self) -> Counts:
@@ -184,9 +184,11 @@ class Client:
     def _record(self, id: str, fields: dict[str, Any], inference: Inference | None = None) -> str | None:
         said = fields if inference is None else fields | inference.model_dump(exclude_none=True)
         for name in said.keys() - Inference.model_fields:
-            if not isinstance(said[name], (bool, int, float)):
+            like_a_field = name.isidentifier() and name.isascii() and len(name) <= 64  # else it may be content
+            if not like_a_field or not isinstance(said[name], (bool, int, float)):
                 said.pop(name)
-                self._say(f"an inference has no field {name[:64]!r}, it is left out: tags take what is your own")
+                shown = repr(name) if like_a_field else "of that name"
+                self._say(f"an inference has no field {shown}, it is left out: tags take what is your own")
         try:
             data = Inference.model_validate(said)
         except ValidationError as error:

@@ -79,6 +79,8 @@ class Delivery:
                     files = files_of(self._folder, self._spool.incarnation) if self.pending else []
                 self._deliver(files, self._own)
             except OSError as error:
+                if self._stopped:  # its files are gone
+                    return
                 self._say(f"the spool {self._folder} cannot be read: {error.strerror}")
                 self._rest(LONGEST_S)
             except Exception:  # a defect must not end the delivery

@@ -71,12 +71,13 @@ class Spool:
             file.unlink(missing_ok=True)
         return True
 
-    def close(self) -> None:
-        """Leave the rest to who comes next."""
+    def close(self, *, empty: bool) -> None:
+        """Leave the rest to who comes next; nothing, where all was delivered."""
         os.close(self._file)
         self._file = -1
-        if self._size == 0:
-            self.current.unlink(missing_ok=True)
+        if empty:
+            for file in files_of(self._folder, self.incarnation):
+                file.unlink(missing_ok=True)
         if not files_of(self._folder, self.incarnation):
             (self._folder / f"{self.incarnation}.lock").unlink(missing_ok=True)
         os.close(self._lock)
