@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ingest.privacy import PERSONAL, Data, Removed, only_known, pseudonymous, replaced, without_unknown
 from ingest.refusal import Refused, explained
+from ledger.persons import Persons
 from ledger.secrets import pseudonym, secret
 from tallystick import ANY_EVENT
 from tallystick.event import CloudEvent
@@ -24,6 +25,9 @@ FACTS = ("inference", "observation", "correction")
 _ENVELOPE = (*CloudEvent.model_fields, "type", "data")
 _TYPE = "tallystick.{}.v1"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+_persons = cache(Persons)
+"""One table a home and process."""
 
 decode = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
@@ -38,10 +42,18 @@ class Entered(NamedTuple):
 
 
 class Door:
-    """Lets events of some kinds in, of one organization, whose key makes the pseudonyms."""
+    """Lets events of some kinds in, of one organization, whose key makes the pseudonyms. ``remember`` is told which
+    name each stands for."""
 
-    def __init__(self, key: str, kinds: tuple[str, ...] = FACTS) -> None:
+    def __init__(
+        self,
+        key: str,
+        kinds: tuple[str, ...] = FACTS,
+        remember: Callable[[str, str], None] = lambda pseudonym, name: None,
+    ) -> None:
         self.key = key
+        self._remember = remember
+        self._named: dict[str, str] = {}
         self._types = {_TYPE.format(kind): kind for kind in kinds}
         self._pseudonym: Callable[[str], str] = partial(pseudonym, key)
 
@@ -64,19 +76,21 @@ class Door:
         if kind is None:
             raise Refused("type", f"is not one of {', '.join(self._types)}: nothing else enters here", event)
         removed: Removed = Counter()
+        self._named.clear()
         kept = only_known(event, _ENVELOPE, removed)
         if isinstance(kept.get("data"), dict):
             kept["data"] = self.clean(kind, kept["data"], removed)
         line, time = sealed(kept)
+        self.keep_names()
         return Entered(line, time, removed)
 
     def clean(self, kind: str, data: Data, removed: Removed) -> Data:
         """The data of an event without unknown words, and with pseudonyms for persons."""
         if kind == "inference":
-            return pseudonymous(without_unknown(data, removed), self._pseudonym)
+            return pseudonymous(without_unknown(data, removed), self._person, self._pseudonym)
         if kind == "correction" and isinstance(data.get("replacement"), dict):
             replacement = without_unknown(data["replacement"], removed, "data.replacement")
-            return data | {"replacement": pseudonymous(replacement, self._pseudonym)}
+            return data | {"replacement": pseudonymous(replacement, self._person, self._pseudonym)}
         if kind == "control":
             return self._decision(data)
         return data
@@ -84,11 +98,22 @@ class Door:
     def _decision(self, data: Data) -> Data:
         kept = dict(data)
         if "actor" in kept:
-            kept["actor"] = replaced(kept["actor"], self._pseudonym)
+            kept["actor"] = replaced(kept["actor"], self._person)
         body = kept.get("body")
         if isinstance(body, dict) and body.get("dimension") in PERSONAL and "scope" in body:
-            kept["body"] = body | {"scope": replaced(body["scope"], self._pseudonym)}
+            kept["body"] = body | {"scope": replaced(body["scope"], self._person)}
         return kept
+
+    def keep_names(self) -> None:
+        """Have the names remembered that were met last; those of an event that is refused are not."""
+        for made, name in self._named.items():
+            self._remember(made, name)
+        self._named.clear()
+
+    def _person(self, name: str) -> str:
+        made = self._pseudonym(name)
+        self._named[made] = name
+        return made
 
 
 def sealed(event: Data) -> tuple[bytes, datetime]:
@@ -108,5 +133,10 @@ def sealed(event: Data) -> tuple[bytes, datetime]:
 
 
 def door(home: Path, organization: str, kinds: tuple[str, ...] = FACTS) -> Door:
-    """The door of an organization, with the key that the home keeps for it."""
-    return Door(secret(home, f"pseudonym:{organization}"), kinds)
+    """The door of an organization, with the key that the home keeps for it, and its table of names."""
+    return Door(secret(home, key_of(organization)), kinds, partial(_persons(home.resolve()).remember, organization))
+
+
+def key_of(organization: str) -> str:
+    """Under which name a home keeps the key of an organization's pseudonyms."""
+    return f"pseudonym:{organization}"

@@ -118,6 +118,7 @@ def _plan(path: Path, options: Options, data: Data, door: Door) -> Plan:
             frame.line("", start, dict.fromkeys(form.classes, 0))
     except Refused as refused:
         raise TallyError(f"--source, --set or --start is not possible: {refused}") from None
+    door.keep_names()
     return Plan(path, size, form.name, form.headed, source, Trace(form.trace(start), frame))
 
 

@@ -17,7 +17,6 @@ Removed = Counter[tuple[str, str]]
 
 PERSONAL = ("user", "customer")
 GUESSABLE = ("tool_arguments_hash", "tool_result_hash")
-NAMED_IN_INFERENCE = (*PERSONAL, *GUESSABLE)
 MOST_UNKNOWN = 32
 """How many numbers and booleans under unknown names an event may keep, the first in the order of names."""
 
@@ -54,14 +53,17 @@ def only_known(event: Data, known: Iterable[str], removed: Removed) -> Data:
     return kept
 
 
-def pseudonymous(data: Data, pseudonym: Callable[[str], str]) -> Data:
+def pseudonymous(data: Data, person: Callable[[str], str], pseudonym: Callable[[str], str]) -> Data:
     """An inference's data with persons, and hashes that could be guessed, replaced by keyed pseudonyms."""
     kept = dict(data)
-    for name in NAMED_IN_INFERENCE:
+    for name in PERSONAL:
+        if name in kept:
+            kept[name] = replaced(kept[name], person)
+    for name in GUESSABLE:
         if name in kept:
             kept[name] = replaced(kept[name], pseudonym)
     if isinstance(kept.get("acting_for"), list):
-        kept["acting_for"] = [replaced(one, pseudonym) for one in kept["acting_for"]]
+        kept["acting_for"] = [replaced(one, person) for one in kept["acting_for"]]
     return kept
 
 

@@ -17,6 +17,7 @@ from tally.commands import (
     sql,
     status,
     streams,
+    subject,
     tail,
     token,
     topics,
@@ -50,6 +51,7 @@ app.add_typer(log.app, name="log", rich_help_panel=_ASK)
 app.add_typer(budget.app, name="budget", rich_help_panel=_DECIDE)
 app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)
 app.add_typer(token.app, name="token", rich_help_panel=_DECIDE)
+app.add_typer(subject.app, name="subject", rich_help_panel=_DECIDE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_DECIDE)
 app.add_typer(api.app, name="api", rich_help_panel=_PARTS)
 app.add_typer(streams.app, name="streams", rich_help_panel=_PARTS)

@@ -1,7 +1,9 @@
 """No prompt, completion, key or person's name gets beyond a door: all that a home holds is searched for marked ones."""
 
+import contextlib
 import gzip
 import json
+import logging
 import subprocess
 import urllib.parse
 import urllib.request
@@ -18,9 +20,10 @@ from ledger.log import PARTITIONS, records
 from ledger.log.opening import open_log
 from ledger.settings import Settings
 from ledger.topics import EVENTS, TOPICS
+from tallystick import Client
 from tests.faults.house import House
 from tests.ingest.api.conftest import Served, call, lines
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 from warehouse.client import connect
 
 PROMPT, COMPLETION, KEY = "QZXprompt how do I", "QZXcompletion you should", "sk-QZXkey-0123456789"
@@ -81,6 +84,20 @@ def over_http(served: Served) -> None:
     served.ask(f"/{MARK}/{MARK}", Authorization=f"Bearer {KEY}", Cookie=f"session={KEY}")
 
 
+def by_the_client(served: Served) -> None:
+    spool = served.settings.home.parent / "spool"
+    client = Client(served.address.geturl(), served.bearer("write"), source="app", spool=spool)
+    said = {name: value for name, value in CONTENT.items() if name not in ("provider_usage", "reported_tokens")}
+    assert client.record(model="gpt-4o", usage={"usage": {"prompt_tokens": 1, "note": PROMPT}, "id": KEY}, **said)
+    assert client.record(model=[PROMPT]) is None and client.record(tokens={PROMPT: 1}) is None
+    with client.call(model="gpt-4o", **said), contextlib.suppress(ValueError):
+        raise ValueError(PROMPT)
+    assert client.flush(60)
+    client.close()
+    left = [file.read_bytes() for file in spool.rglob("*") if file.is_file()]
+    assert MARK.encode() not in b"".join(left)
+
+
 def by_import(served: Served) -> None:
     folder = served.settings.home.parent
     azure = b"TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.9799600,5,%b\r\n%b\r\n"
@@ -120,9 +137,12 @@ def up(tmp_path: Path) -> Iterator[Served]:
         served.process.wait(60)
 
 
-def test_nothing_that_was_marked_is_found_anywhere(up: Served) -> None:
+def test_nothing_that_was_marked_is_found_anywhere(up: Served, caplog: pytest.LogCaptureFixture) -> None:
     over_http(up)
     by_import(up)
+    with caplog.at_level(logging.DEBUG, "tallystick"):
+        by_the_client(up)
+    assert MARK not in caplog.text
     House(up.settings.home).settle()
     places = {
         "log": on_the_log(up.settings), "warehouse": in_the_warehouse(up.settings),
@@ -134,6 +154,29 @@ def test_nothing_that_was_marked_is_found_anywhere(up: Served) -> None:
     for place in ("log", "warehouse"):  # that there was something to be found
         assert any(SEEN in text for _, text in places[place]), place
     assert refused_by_door(up.settings).keys() >= {"http", "import"}
+    names_and_an_erasure(up.settings, verified(up.settings))
+
+
+def names_and_an_erasure(settings: Settings, before: object) -> None:
+    """A person's name stands in the table of names and nowhere else; and not there, once it is erased."""
+    files = list(settings.home.glob("persons.db*"))
+    assert PERSON.encode() in b"".join(path.read_bytes() for path in files)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+    done = tally("subject", "erase", PERSON, "--organization", "acme", "--yes", TALLY_HOME=str(settings.home))
+    assert done.returncode == 0 and "its name is forgotten" in done.stdout, done.stderr
+    done = tally("subject", "erase", PERSON, "--organization", "default", "--yes", TALLY_HOME=str(settings.home))
+    assert "its name is forgotten" in done.stdout, done.stderr
+    assert PERSON.encode() not in b"".join(path.read_bytes() for path in settings.home.glob("persons.db*"))
+    assert verified(settings) == before
+
+
+def verified(settings: Settings) -> object:
+    """What the audit finds in all; of what was counted nothing may change."""
+    House(settings.home).settle()
+    done = tally("verify", "--json", TALLY_HOME=str(settings.home))
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    return said["events"], said["difference"]
 
 
 Texts = list[tuple[str, str]]
@@ -174,6 +217,7 @@ def in_the_warehouse(settings: Settings) -> Texts:
 def in_files(home: Path) -> Texts:
     """All that a home holds, and what its product printed; but for the imported files, which were never ours."""
     files = [path for path in home.rglob("*") if path.is_file() and not path.is_relative_to(home / "warehouse")]
+    files = [path for path in files if not path.name.startswith("persons.db")]  # where names belong
     return [(str(path), path.read_bytes().decode(errors="replace")) for path in [*files, home.parent / "up.log"]]
 
 

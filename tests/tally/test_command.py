@@ -15,11 +15,14 @@ from tests.tally.conftest import COMMAND, ROOT, home_environment, tally
 COMMANDS = [
     "up", "demo", "demo feed", "import", "status", "sql", "verify", "log topics", "log positions", "log events",
     "warehouse serve", "warehouse sink", "warehouse models", "streams worker", "dashboards serve", "metrics serve",
+    "subject list", "subject erase",
     "tail", "alerts webhook", "alerts webhooks", "alerts remove", "alerts test", "alerts deliveries", "alerts deliver",
     "api serve", "token create", "token list", "token revoke",
     "budget set", "price adopt",
 ]  # fmt: skip
 REPORTING = [
+    "subject list",
+    "subject erase",
     "tail",
     "alerts webhook",
     "alerts webhooks",

@@ -1,0 +1,97 @@
+"""Persons: which name a pseudonym stands for, in a small table beside the log, readable by its home's owner alone.
+
+The log holds pseudonyms and nothing else of a person, so a name can be forgotten without touching it.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+MOST_KNOWN = 100_000
+"""Pseudonyms that a door keeps in mind, so that each name is written once and not at every call."""
+
+_SCHEMA = """CREATE TABLE IF NOT EXISTS persons (
+    organization TEXT, pseudonym TEXT, name TEXT, PRIMARY KEY (organization, pseudonym)
+) WITHOUT ROWID"""
+
+
+class Persons:
+    """The table of a home. Several processes may write. A name that was erased is not taken up again."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "persons.db"
+        self._known: set[tuple[str, str]] = set()
+        self._guard = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+
+    def remember(self, organization: str, pseudonym: str, name: str) -> None:
+        """Keep a name that a door has seen. Where the table cannot be written the name is not kept, and the event
+        enters all the same: what it says stands under the pseudonym."""
+        with self._guard:
+            if (organization, pseudonym) in self._known:
+                return
+            try:
+                self._open().execute("INSERT OR IGNORE INTO persons VALUES (?, ?, ?)", (organization, pseudonym, name))
+            except (sqlite3.Error, OSError) as error:
+                print(f"names of persons are not kept now: {self._path}: {error}", flush=True)
+                return
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known.add((organization, pseudonym))
+
+    def erase(self, organization: str, pseudonym: str) -> bool:
+        """Forget a name for good; whether it was known. Raises sqlite3.Error."""
+        with self._guard:
+            db = self._open()
+            known = self._name(db, organization, pseudonym) is not None
+            db.execute("INSERT OR REPLACE INTO persons VALUES (?, ?, NULL)", (organization, pseudonym))
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the old page would stand in the journal
+            return known
+
+    def names(self, organization: str, pseudonyms: Iterable[str]) -> dict[str, str]:
+        """The names that are known of these pseudonyms."""
+        if not self._path.exists():
+            return {}
+        with self._guard:
+            db = self._open()
+            found = {one: self._name(db, organization, one) for one in pseudonyms}
+        return {pseudonym: name for pseudonym, name in found.items() if name is not None}
+
+    def listed(self, organization: str | None, limit: int) -> list[tuple[str, str, str | None]]:
+        """Organization, pseudonym and name; None where it was erased."""
+        if not self._path.exists():
+            return []
+        with self._guard:
+            return (
+                self._open()
+                .execute(
+                    "SELECT * FROM persons WHERE ?1 IS NULL OR organization = ?1 ORDER BY organization, name LIMIT ?2",
+                    (organization, limit),
+                )
+                .fetchall()
+            )
+
+    def close(self) -> None:
+        with self._guard:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.touch(0o600)
+            self._db = sqlite3.connect(self._path, isolation_level=None, timeout=1, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")  # a name is not worth a sync
+            self._db.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten
+            self._db.execute(_SCHEMA)
+        return self._db
+
+    @staticmethod
+    def _name(db: sqlite3.Connection, organization: str, pseudonym: str) -> str | None:
+        found = db.execute(
+            "SELECT name FROM persons WHERE organization = ? AND pseudonym = ?", (organization, pseudonym)
+        ).fetchone()
+        return found[0] if found else None

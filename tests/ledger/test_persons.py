@@ -1,0 +1,72 @@
+"""Names beside the log: kept once, forgotten for good."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ingest.door import Door, door
+from ingest.refusal import Refused
+from ledger.persons import Persons
+from tests.ingest.api.conftest import call, lines
+from tests.tally.conftest import tally
+
+
+def test_a_name_is_kept_once_and_forgotten_for_good(tmp_path: Path) -> None:
+    with closing(Persons(tmp_path)) as persons, closing(Persons(tmp_path)) as other:
+        assert persons.names("acme", ["p_1"]) == {} and not (tmp_path / "persons.db").exists()
+        persons.remember("acme", "p_1", "alice")
+        persons.remember("acme", "p_1", "alice")
+        persons.remember("beta", "p_1", "bob")
+        assert other.names("acme", ["p_1", "p_2"]) == {"p_1": "alice"}
+        assert persons.erase("acme", "p_1") and not persons.erase("acme", "p_1")
+        for one in (persons, other):
+            one.remember("acme", "p_1", "alice")
+            assert one.names("acme", ["p_1"]) == {}
+        assert other.listed(None, 10) == [("acme", "p_1", None), ("beta", "p_1", "bob")]
+        assert other.listed("beta", 10) == [("beta", "p_1", "bob")]
+    assert b"alice" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_one_that_was_never_met_is_not_taken_up_after_its_erasure(tmp_path: Path) -> None:
+    with closing(Persons(tmp_path)) as persons:
+        assert not persons.erase("acme", "p_1")
+        persons.remember("acme", "p_1", "alice")
+        assert persons.names("acme", ["p_1"]) == {}
+
+
+def test_a_table_that_cannot_be_written_costs_no_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "persons.db").write_bytes(b"no database" * 1000)
+    entered = door(tmp_path, "acme").enter(lines(call("1", user="alice")))
+    assert b'"user":"p_' in entered.line
+    assert "names of persons are not kept now" in (said := capsys.readouterr().out) and "alice" not in said
+
+
+def test_only_names_of_what_enters_are_kept() -> None:
+    kept: dict[str, str] = {}
+    entrance = Door("key", remember=kept.__setitem__)
+    with pytest.raises(Refused):
+        entrance.enter(lines(call("1", user="alice", tokens={"input": -1})))
+    assert kept == {}
+    entrance.enter(lines(call("1", user="bob", customer="c", acting_for=["d"], tool_arguments_hash="not a person")))
+    assert sorted(kept.values()) == ["bob", "c", "d"]
+
+
+def test_the_command_lists_and_erases(tmp_path: Path) -> None:
+    home = str(tmp_path / "home")
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(lines(call("1", user="alice"), call("2", user="alice"), call("3", customer="Evil [red]Corp")))
+    assert tally("import", str(path), TALLY_HOME=home).returncode == 0
+    shown = tally("subject", "list", TALLY_HOME=home).stdout
+    assert shown.count("alice") == 1 and "Evil [red]Corp" in shown
+    refused = tally("subject", "erase", "alice", stdin="n\n", TALLY_HOME=home)
+    assert refused.returncode == 1 and "What this cannot undo" in refused.stderr
+    done = tally("subject", "erase", "alice", stdin="y\n", TALLY_HOME=home)
+    assert done.returncode == 0 and "its name is forgotten" in done.stdout
+    again = tally("import", str(path), TALLY_HOME=home)
+    assert "duplicate 3" in again.stdout
+    shown = tally("subject", "list", TALLY_HOME=home).stdout
+    assert "alice" not in shown and "(erased)" in shown
+    events = tally("log", "events", "--limit", "30", TALLY_HOME=home).stdout
+    assert "alice" not in events
+    assert '"control":"subject.erased"' in events and '"subject":"p_' in events
