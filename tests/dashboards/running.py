@@ -30,8 +30,8 @@ def warehouse(home: Path) -> Iterator[Settings]:
         served.wait(20)
 
 
-def build(settings: Settings) -> subprocess.CompletedProcess[str]:
-    """``dbt build`` as a user would run it."""
+def build(settings: Settings, command: str = "build") -> subprocess.CompletedProcess[str]:
+    """``dbt build`` as a user would run it; ``run`` leaves out the tests."""
     where = address(settings)
     url = urlsplit(where.url)
     said = {
@@ -41,7 +41,7 @@ def build(settings: Settings) -> subprocess.CompletedProcess[str]:
     folder = settings.home / "dbt"
     return subprocess.run(
         [
-            Path(sys.executable).with_name("dbt"), "build", "--project-dir", ROOT / "dbt", "--profiles-dir",
+            Path(sys.executable).with_name("dbt"), command, "--project-dir", ROOT / "dbt", "--profiles-dir",
             ROOT / "dbt", "--target-path", folder / "target", "--log-path", folder / "logs", "--no-use-colors",
         ],
         env=os.environ | said, capture_output=True, text=True, check=False,

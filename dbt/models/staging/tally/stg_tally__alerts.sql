@@ -12,6 +12,7 @@ renamed as (
         `partition` as log_partition,
         `offset` as log_offset,
         seq,
+        cause_index,
         accepted_at,
         organization,
         alert as alert_id,
@@ -21,8 +22,17 @@ renamed as (
         agent,
         team,
         tool,
+        arguments_hash,
+        result_hash,
         repeats,
         spent,
+        since as run_started_at,
+        last as run_last_at,
+        tupleElement(evidence[1], 'offset') as run_offset,
+        tupleElement(evidence[1], 'index') as run_index,
+        arrayMap(
+            one -> concat(toString(one.3), '-', toString(one.4), '-', toString(one.5)), evidence
+        ) as evidence_positions,
         reason
 
     from source

@@ -12,6 +12,7 @@ renamed as (
         `partition` as log_partition,
         `offset` as log_offset,
         seq,
+        cause_index,
         accepted_at,
         organization,
         decision,
@@ -24,6 +25,7 @@ renamed as (
         used as used_amount,
         currency,
         threshold as threshold_percent,
+        window_end as window_ends_at,
         event_source,
         event_id
 

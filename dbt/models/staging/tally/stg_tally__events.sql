@@ -45,6 +45,8 @@ renamed as (
         parent_call,
         agent,
         tool,
+        tool_arguments_hash,
+        tool_result_hash,
 
         -- what answered
         provider,

@@ -1,0 +1,99 @@
+-- While a run goes on, nothing is said of it but that it began: its figures are those of its calls so far.
+with
+
+runs as (
+
+    select * from {{ ref('int_runaways') }}
+
+),
+
+calls as (
+
+    select
+        *,
+        (log_offset, event_index) as place
+
+    from {{ ref('fct_runaway_calls') }}
+
+),
+
+costs as (
+
+    select
+        alert_id,
+        currency,
+        sum(list_cost) as list_cost
+
+    from calls
+
+    where currency != ''
+
+    group by
+        alert_id,
+        currency
+
+),
+
+spent as (
+
+    select
+        alert_id,
+        mapFromArrays(groupArray(currency), groupArray(coalesce(list_cost, 0))) as spent
+
+    from costs
+
+    group by alert_id
+
+),
+
+went as (
+
+    select
+        alert_id,
+        count() as calls,
+        sum(is_repeat) as repeats,
+        argMax(occurred_at, place) as last_at,
+        argMax(accepted_at, place) as last_accepted_at
+
+    from calls
+
+    group by alert_id
+
+),
+
+final as (
+
+    select
+        runs.alert_id as alert_id,
+        runs.log_partition as log_partition,
+        runs.organization as organization,
+        runs.detector as detector,
+        runs.session as session,
+        runs.agent as agent,
+        runs.team as team,
+        runs.tool as tool,
+        runs.arguments_hash as arguments_hash,
+        runs.result_hash as result_hash,
+        runs.is_open as is_open,
+        runs.raised_at as raised_at,
+        if(runs.is_open, null, runs.resolved_at) as resolved_at,
+        runs.reason as reason,
+        runs.started_at as started_at,
+        if(runs.is_open, went.last_at, runs.last_at) as last_at,
+        went.last_accepted_at as last_accepted_at,
+        went.calls as calls,
+        if(runs.is_open, greatest(went.repeats, runs.repeats), runs.repeats) as repeats,
+        if(runs.is_open, spent.spent, runs.spent) as spent,
+        runs.evidence_positions as evidence_positions
+
+    from runs
+
+    left join went
+        on runs.alert_id = went.alert_id
+
+    left join spent
+        on runs.alert_id = spent.alert_id
+
+)
+
+select * from final

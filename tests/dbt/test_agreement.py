@@ -1,0 +1,189 @@
+"""The marts answer what the folds would: budgets and runaways against the folds' own rows, on logs made from a seed."""
+
+import random
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from ledger.log import Record
+from ledger.money import PICO
+from ledger.topics import Topic
+from streams import budgets, runaways
+from streams.budgets import Budget, Scope
+from streams.chain import NOW, fold
+from streams.emit import Emit
+from streams.event import parse
+from streams.identity import First
+from streams.replay import catalogues
+from streams.rows import Rows
+from tests.dashboards.running import build, warehouse
+from tests.streams.build import DOCUMENTS, START_MS, adopt, call, control
+from warehouse.client import connect
+from warehouse.migrate import migrate
+from warehouse.sink import INBOX
+
+PARTITIONS = 12
+RECORDS = 240
+TEAMS = ("search", "<b>*support*</b>", "none of ours", "growth")
+WINDOWS = (60, 120, 3600, 86400)
+BOOKS = catalogues(DOCUMENTS)
+Key = tuple[str, str, str, int]
+
+
+class Ledger:
+    """One partition of one organization, folded in memory: a log of whatever may happen to budgets and sessions."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition, self.organization = partition, f"org-{partition}"
+        self.rows, self.known = Rows(), dict[bytes, First]()
+        self._chance = random.Random(f"agreement {partition}")
+        self._offset, self._ms, self._number = 0, START_MS, 0
+        self._lag_s, self._pace_s = 0.0, self._chance.choice((0.3, 5, 200))
+        self.keys: set[Key] = set()
+        self.moved: set[Key] = set()  # budgets that time alone has moved on, once
+
+    def go_on(self, records: int) -> Iterator[tuple[Topic, bytes]]:
+        """What the next records derive."""
+        for _ in range(records):
+            lines = [adopt()] if self._offset == 0 else [self._line() for _ in range(self._chance.randrange(4))]
+            headers = {"organization": self.organization, "door": "test", "refused": "0"}
+            value = b"\n".join(lines)
+            self.last = Record(self.partition, self._offset, self._ms, self.organization, headers, value)
+            for topic, said in fold(parse(self.last), self.rows, self.known, BOOKS):
+                yield topic, said.value
+            self.rows.take_changes()
+            for key in self.keys:
+                budget: Budget = self.rows.get(Scope(*key).key)
+                if budget.bucket > budget.seen_us // Scope(*key).bucket_us:
+                    self.moved.add(key)
+            self._offset += 1
+            back = self._chance.random() < 0.02  # a broker's clock may go back
+            self._ms += -3000 if back else int(self._chance.expovariate(1 / self._pace_s) * 1000)
+
+    def _line(self) -> bytes:
+        self._number += 1
+        chance, id = self._chance, f"e{self._number}"
+        if self._offset == 1 or chance.random() < 0.08:
+            return self._allocation(id)
+        if chance.random() < 0.05:  # a source that lags, or whose clock is ahead
+            self._lag_s = chance.choice((0, 0, chance.uniform(-290, 30), chance.choice(WINDOWS) * chance.uniform(0, 2)))
+        said: dict[str, Any] = {"team": chance.choice((*TEAMS, None)), "agent": chance.choice(("a1", None))}
+        said |= {"session": chance.choice(("s1", "s2", "s<3>")), "payer": chance.choice(("platform", None, "customer"))}
+        if chance.random() < 0.7:
+            same = "1" if chance.random() < 0.8 else "2"
+            said |= {"tool": "look", "tool_arguments_hash": same, "tool_result_hash": "r"}
+        said |= {"model": chance.choice(("m1", "m1", "m1", "unheard of"))}
+        said |= {"tokens": {"input": chance.choice((0, 1, 1_000, 123_457, 900_000))}}
+        late = self._lag_s + chance.expovariate(1) * self._pace_s / 4
+        if chance.random() < 0.05:
+            late += chance.choice(WINDOWS) * chance.uniform(0.5, 3)
+        at_s = (self._ms - START_MS) / 1000 - late
+        return call(id, at_s, **{name: value for name, value in said.items() if value is not None})
+
+    def _allocation(self, id: str) -> bytes:
+        chance = self._chance
+        dimension = chance.choice(("organization", "team", "agent", "session"))
+        scopes = {"organization": (self.organization,), "team": TEAMS, "agent": ("a1",), "session": ("s1", "s2")}
+        scope, window_s = chance.choice(scopes[dimension]), chance.choice(WINDOWS)
+        self.keys.add((self.organization, dimension, scope, window_s))
+        limit = chance.choice(("0.0001", "0.5", "2", "20", "999999.000000000001"))
+        currency = "EUR" if chance.random() < 0.1 else "USD"
+        body = {"dimension": dimension, "scope": scope, "limit": limit, "currency": currency, "window_s": window_s}
+        return control(id, "budget.allocated", **body)
+
+    def budget(self, key: Key) -> tuple[Any, ...]:
+        """What the fold would say of a budget now, by the time that has passed alone."""
+        scope = Scope(*key)
+        kept: Budget = self.rows.get(scope.key)
+        now_us = self.rows.get(NOW) * 1000
+        self.rows.begin()
+        budgets.due(scope.key, now_us, self.rows, Emit(self.last, now_us // 1000))
+        now: Budget = self.rows.get(scope.key)
+        self.rows.undo()
+        ends = _moment((now.bucket + 1) * scope.bucket_us) if kept.seen_us else None
+        return (*key, _money(kept.limit), kept.currency, max(kept.fired, default=0), _money(now.used), ends)
+
+    def series(self, key: Key, ends: datetime | None) -> list[Decimal]:
+        """What the fold has in the buckets of the window that ends there."""
+        scope = Scope(*key)
+        last = int(ends.timestamp()) * 1_000_000 // scope.bucket_us - 1 if ends else 0
+        return [_money(scope.spent(bucket, self.rows)) for bucket in range(last - budgets.BUCKETS, last + 1)]
+
+    def run(self, session: str) -> tuple[Any, ...] | None:
+        """What the fold remembers of a session whose alert is open."""
+        run = self.rows.get((runaways.NAME, self.organization, session))
+        if run is None or run.alert is None:
+            return None
+        spent = {currency: _money(amount) for currency, amount in run.spent}
+        at = (_moment(run.since_us), _moment(run.last_us))
+        return (self.organization, session, run.alert, run.call.tool, run.call.arguments_hash, run.repeats, spent, *at)
+
+
+def _moment(us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with warehouse(tmp_path_factory.mktemp("agreement")) as settings:
+        client = connect(settings)
+        migrate(client)
+        done = build(settings, "run")
+        assert done.returncode == 0, done.stdout
+        yield client
+
+
+def test_budgets_and_runaways_are_those_of_the_folds(client: Client) -> None:
+    """After a budget's threshold was armed by time, a source may come later than those before it. Only then a window
+    of the folds may end later than that of the mart, whose figures are the folds' for the window that it names."""
+    ledgers = [Ledger(partition) for partition in range(PARTITIONS)]
+    compared, otherwise = 0, []
+    for _ in range(4):
+        _store(client, (said for ledger in ledgers for said in ledger.go_on(RECORDS // 4)))
+        kept = {key: ledger for ledger in ledgers for key in ledger.keys}
+        found = _budgets(client)
+        assert found.keys() == kept.keys()
+        for key, ledger in kept.items():
+            *said, series = found[key]
+            assert series == ledger.series(key, said[-1]) and sum(series) == said[-2], key
+            compared += 1
+            if (*key, *said) != ledger.budget(key):
+                assert key in ledger.moved, key
+                otherwise.append(key)
+        runs = sorted(filter(None, (one.run(session) for one in ledgers for session in ("s1", "s2", "s<3>"))))
+        assert _runaways(client) == runs and runs, "some go on"
+    assert len(otherwise) * 100 < compared, otherwise
+
+
+def _budgets(client: Client) -> dict[Key, tuple[Any, ...]]:
+    sql = (
+        "select organization, dimension, scope_value, window_s, limit_amount, currency, fired_percent, used_amount,"
+        " window_ends_at, spend_by_bucket from analytics.fct_budgets"
+    )
+    return {row[:4]: row[4:] for row in client.query(sql, tz_mode="aware").result_rows}
+
+
+def _runaways(client: Client) -> list[tuple[Any, ...]]:
+    sql = (
+        "select organization, session, alert_id, tool, arguments_hash, repeats, spent, started_at, last_at"
+        " from analytics.fct_runaways where is_open"
+    )
+    return sorted(client.query(sql, tz_mode="aware").result_rows)
+
+
+def _store(client: Client, derived: Iterable[tuple[Topic, bytes]]) -> None:
+    """As the sink does."""
+    said: dict[Topic, list[bytes]] = {}
+    for topic, value in derived:
+        said.setdefault(topic, []).append(value)
+    for topic, values in said.items():
+        body = b"\n".join(values) + b"\n"
+        client.raw_insert(INBOX[topic], insert_block=body, fmt="JSONEachRow", settings={"async_insert": 0})
+
+
+def _money(pico: int) -> Decimal:
+    return Decimal(pico) / PICO
