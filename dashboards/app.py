@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboards import theme
-from dashboards.views import call, overview, trust
+from dashboards.views import budgets, call, overview, runaways, trust
 
 st.set_page_config(page_title="Tallystick", page_icon=theme.MARK, layout="wide")
 st.html(theme.CSS)
@@ -11,6 +11,8 @@ st.logo(theme.LOGO, size="large")
 st.navigation(
     [
         st.Page(overview.page, title="Overview", url_path="overview", default=True),
+        st.Page(budgets.page, title="Budgets", url_path="budgets"),
+        st.Page(runaways.page, title="Runaways", url_path="runaways"),
         st.Page(trust.page, title="Trust", url_path="trust"),
         st.Page(call.page, title="Call", url_path="call", visibility="hidden"),
     ],

@@ -1,13 +1,15 @@
-"""The chart over time. A picture may use floats; the figures beside it do not."""
+"""Charts over time. A picture may use floats; the figures beside it do not."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import altair as alt
 import streamlit as st
 
 from dashboards import periods, tables, usage
 from dashboards.figures import SIGNS
+from dashboards.periods import Span
 from dashboards.theme import COLOURS
 from dashboards.usage import OTHER, View
 
@@ -37,23 +39,19 @@ def over_time(view: View, names: Sequence[str], show: str) -> None:
     bars = [
         row
         | {
-            "from": f"{datetime.fromtimestamp(row['start'], UTC):%-d %b %Y, %H:%M:%S}",
+            "from": _from(row["start"]),
             "start": row["start"] * 1000,
             "end": (row["start"] + size) * 1000,
             "rank": order.index(row["name"]),
         }
         for row in rows
     ]
-    axis = alt.Axis(format=TICKS, grid=False, tickCount=8, labelOverlap=True)
-    domain = [drawn.start.timestamp() * 1000, drawn.end.timestamp() * 1000]
-    form = f"{SIGNS.get(view.currency, '')},.4~f" if show == "spend" else ",.3~s"
+    form = _money(view.currency) if show == "spend" else ",.3~s"
     chart = (
         alt.Chart({"values": bars})
         .mark_bar(binSpacing=1)
         .encode(
-            x=alt.X(
-                "start:T", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False, clamp=True), axis=axis
-            ),
+            x=_over(drawn),
             x2=alt.X2("end:T"),
             y=alt.Y(f"sum({show}):Q", title=None, stack="zero", axis=alt.Axis(format=form, tickCount=4)),
             color=alt.Color("name:N", scale=alt.Scale(domain=order, range=colours), legend=None),
@@ -69,3 +67,47 @@ def over_time(view: View, names: Sequence[str], show: str) -> None:
         .properties(height=280)
     )
     st.altair_chart(chart, width="stretch")
+
+
+def by_bucket(amounts: Sequence[Decimal], span: Span, size: int, currency: str) -> None:
+    """Bars of a budget's spend in each bucket of its window (``size`` in seconds), the oldest first."""
+    start = int(span.start.timestamp())
+    bars = [
+        {
+            "from": _from(start + at * size),
+            "start": (start + at * size) * 1000,
+            "end": (start + (at + 1) * size) * 1000,
+            "spend": float(amount),
+        }
+        for at, amount in enumerate(amounts)
+    ]
+    chart = (
+        alt.Chart({"values": bars})
+        .mark_bar(binSpacing=1, color=COLOURS[0])
+        .encode(
+            x=_over(span),
+            x2=alt.X2("end:T"),
+            y=alt.Y("sum(spend):Q", title=None, stack="zero", axis=alt.Axis(format=_money(currency), tickCount=4)),
+            tooltip=[
+                alt.Tooltip("from:N", title="From, UTC"),
+                alt.Tooltip("spend:Q", title=f"Spend, {currency}", format=",.6~f"),
+            ],
+        )
+        .properties(height=220)
+    )
+    st.altair_chart(chart, width="stretch")
+
+
+def _over(span: Span) -> alt.X:
+    domain = [span.start.timestamp() * 1000, span.end.timestamp() * 1000]
+    scale = alt.Scale(type="utc", domain=domain, nice=False, clamp=True)
+    axis = alt.Axis(format=TICKS, grid=False, tickCount=8, labelOverlap=True)
+    return alt.X("start:T", title=None, scale=scale, axis=axis)
+
+
+def _money(currency: str) -> str:
+    return f"{SIGNS.get(currency, '')},.4~f"
+
+
+def _from(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%-d %b %Y, %H:%M:%S}"

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from dashboards import intake
+from dashboards.budgets import identity
 from dashboards.connection import Row
 from dashboards.figures import money
+from dashboards.periods import length
 from dashboards.tables import Column, Html, link, moment, table
 
 
@@ -23,7 +25,7 @@ def alerts() -> None:
         columns,
         (
             (
-                moment(row["raised_at"]),
+                link(moment(row["raised_at"]), "runaways", {"alert": row["alert_id"]}),
                 row["state_now"],
                 row["of_session"],
                 row["of_agent"] or None,
@@ -53,11 +55,11 @@ def _threshold(row: Row) -> tuple[str | None, ...]:
     currency = row["currency"] or ""
     return (
         _when(row),
-        f"{row['dimension']} {row['scope_value']}",
+        link(f"{row['dimension']} {row['scope_value']}", "budgets", identity(row).link()),
         f"{row['threshold_percent']}% {row['decision'].removeprefix('threshold.')}",
         money(row["used_amount"], currency),
         money(row["limit_amount"], currency),
-        _length(int(row["window_s"] or 0)),
+        length(int(row["window_s"] or 0)),
     )
 
 
@@ -100,12 +102,4 @@ def _about(row: Row) -> str | None:
     if not row["dimension"]:
         return None
     limit = money(row["limit_amount"], row["currency"] or "")
-    return f"{row['dimension']} {row['scope_value']}: {limit} over {_length(int(row['window_s'] or 0))}"
-
-
-def _length(seconds: int) -> str:
-    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds % size == 0 and seconds >= size:
-            number = seconds // size
-            return f"{number} {name}{'s' * (number != 1)}"
-    return f"{seconds} s"
+    return f"{row['dimension']} {row['scope_value']}: {limit} over {length(int(row['window_s'] or 0))}"

@@ -98,6 +98,21 @@ def spoken(span: Span) -> str:
     return f"{start:%-d %b %Y, %H:%M} – {end:%-d %b, %H:%M} UTC"
 
 
+def length(seconds: int) -> str:
+    """A window for people: ``1 day``, ``90 seconds``."""
+    units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    size, unit = next((size, unit) for size, unit in units if seconds % size == 0)
+    return f"{seconds // size} {unit}{'s' * (seconds != size)}"
+
+
+def lasting(time: timedelta) -> str:
+    """How long something takes, to its two largest units: ``2 h 24 min``."""
+    seconds = max(0, int(time.total_seconds()))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
+    first = next((at for at, (number, _) in enumerate(parts) if number), len(parts) - 1)
+    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number) or "0 s"
+
+
 def _minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)
 

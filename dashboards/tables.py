@@ -71,9 +71,21 @@ def hinted(text: str, hint: str) -> Html:
     return Html(f'<span title="{escape(hint)}">{escape(text)}</span>')
 
 
-def bar(share: Decimal) -> Html:
-    """A share of 100 as a bar with its figure."""
-    return Html(f'<span class="bar"><i style="width:{min(share, Decimal(100))}%"></i></span>{share}%')
+def bar(share: Decimal, look: str = "") -> Html:
+    """A share of 100 as a bar with its figure; ``look`` may be ``near`` or ``over``."""
+    return Html(f'<span class="bar {look}"><i style="width:{min(share, Decimal(100))}%"></i></span>{share}%')
+
+
+def spark(amounts: Sequence[Decimal], hint: str) -> Html:
+    """A row of small bars, the highest as high as the row."""
+    highest = max(amounts, default=Decimal(0)) or Decimal(1)
+    bars = "".join(f'<i style="height:{amount * 100 / highest:.0f}%"></i>' for amount in amounts)
+    return Html(f'<span class="spark" title="{escape(hint)}">{bars}</span>')
+
+
+def heading(text: str) -> None:
+    """A page's heading with values in it: as text, for Streamlit's own would be read as Markdown."""
+    st.html(f'<div class="tally"><h2>{escape(text)}</h2></div>')
 
 
 def legend(names: Sequence[str], colours: Sequence[str]) -> None:

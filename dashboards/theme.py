@@ -44,6 +44,7 @@ CSS = """<style>
 .tally td:not(.wrap) { max-width: min(24rem, 45vw); overflow: hidden; text-overflow: ellipsis; }
 .tally .legend span { max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .tally .right { text-align: right; }
+.tally .right + :not(.right) { padding-left: 1rem; }
 .tally .wrap { white-space: normal; overflow-wrap: anywhere; }
 .tally .soft { opacity: .65; }
 .tally .name { width: 14rem; opacity: .65; }
@@ -57,6 +58,12 @@ CSS = """<style>
 .tally .bar { display: inline-block; width: 6rem; height: .5rem; border-radius: .25rem; vertical-align: middle;
   background: color-mix(in srgb, currentColor 10%, transparent); overflow: hidden; margin-right: .6rem; }
 .tally .bar i { display: block; height: 100%; background: #3f8f7a; }
+.tally .bar.near i { background: #d19a45; }
+.tally .bar.over i { background: #b8627f; }
+.tally .spark { display: inline-flex; align-items: flex-end; width: 7.6rem; height: 1.5rem; vertical-align: middle;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+.tally .spark i { flex: 1; background: #3f8f7a; }
+.tally h2 { font-size: 1.6rem; font-weight: 600; margin: 0; padding: .2rem 0; overflow-wrap: anywhere; }
 .tally .equation { display: flex; flex-wrap: wrap; align-items: baseline; gap: .4rem 1rem; padding: .3rem 0; }
 .tally .equation b { display: block; font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .tally .equation span { opacity: .65; }

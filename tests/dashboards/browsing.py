@@ -24,6 +24,8 @@ ARGUMENTS = [
     ]
 ]
 
+expect.set_options(timeout=20_000)
+
 
 def metric(page: Page, label: str) -> str:
     found = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")

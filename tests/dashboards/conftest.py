@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+import streamlit as st
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from ledger.settings import Settings
 from tests.dashboards.browsing import ARGUMENTS, CHROMIUM
-from tests.dashboards.feed import Feed, doubtful, history
+from tests.dashboards.feed import BOOK, EURO, NAMED, Feed, doubtful, history, limits, loop, spent
 from tests.dashboards.running import build, warehouse
 
 
@@ -18,7 +19,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A warehouse whose ledger holds nothing."""
     with warehouse(tmp_path_factory.mktemp("empty")) as settings:
         Feed(settings).close()
-        done = build(settings)
+        done = build(settings, "run")
         assert done.returncode == 0, done.stdout
         yield settings
 
@@ -31,12 +32,37 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, F
         feed.begin()
         feed.add(history(20, 3000, datetime.now(UTC)), refused=3)
         feed.add(doubtful(datetime.now(UTC)), door="import", refused=2)
-        done = build(settings)
+        done = build(settings, "run")
         assert done.returncode == 0, done.stdout
         verified = {"at": "2026-01-05T12:00:00+00:00", "events": {"counted": 3007}, "difference": None}
         (settings.home / "consumers" / "verify.json").write_text(json.dumps(verified))
         yield settings, feed
         feed.close()
+
+
+@pytest.fixture(scope="session")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Feed]]:
+    """A warehouse with budgets in all their states, and with sessions that loop and looped."""
+    with warehouse(tmp_path_factory.mktemp("limited")) as settings:
+        feed = Feed(settings)
+        feed.adopt("test", BOOK)
+        feed.adopt("euro", EURO)
+        now = datetime.now(UTC)
+        feed.add(limits(), door="control")
+        feed.add(spent(now))
+        feed.add(loop("s-ended", "reviewer", 4, now, then="read"))
+        feed.add(loop("s-open", NAMED, 5, now))
+        done = build(settings, "run")
+        assert done.returncode == 0, done.stdout
+        yield settings, feed
+        feed.close()
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,14 @@ providers:
     models:
       - {id: gemini-2.5-flash, prices: [{rates: {input: 0.3, cache_read: 0.075, output: 2.5}}]}
 """
+EURO = """
+name: euro
+currency: EUR
+providers:
+  - {id: mistral, model_match: {starts_with: mist}, models: [{id: mist-1, prices: [{rates: {input: 1}}]}]}
+"""
+NAMED = "<b>*bold*</b> $a$"
+"""A name that must not be read as HTML, Markdown or a formula."""
 TEAMS = {
     "search": ("answers", "ranking"),
     "support": ("triage", "replies"),
@@ -65,13 +73,17 @@ class Feed:
 
     def begin(self) -> None:
         """Adopt the price book, and give two budgets."""
-        digest, packed = sealed(from_text(BOOK, "the test"))
-        store_document(self._log, digest, packed)
+        self.adopt("test", BOOK)
         self.add([
-            control("book", "price_book.adopted", name="test", document=digest),
             budget("b1", "team", "search", "25"),
             budget("b2", "organization", ORGANIZATION, "400"),
         ], door="control")  # fmt: skip
+
+    def adopt(self, name: str, book: str) -> None:
+        """Price what comes from here on by this book, too."""
+        digest, packed = sealed(from_text(book, "the test"))
+        store_document(self._log, digest, packed)
+        self.add([control(f"book {name}", "price_book.adopted", name=name, document=digest)], door="control")
 
     def add(self, lines: Iterable[bytes], door: str = "api", refused: int = 0, per_record: int = 100) -> None:
         """Make these events visible."""
@@ -87,6 +99,10 @@ class Feed:
             for at in range(0, len(held), per_record)
         ]
         self._log.append(EVENTS, drafts)
+        self.carry()
+
+    def carry(self) -> None:
+        """Fold and store what others appended, too."""
         while self._partition.step():
             pass
         while self._sink.step():
@@ -102,9 +118,9 @@ def control(id: str, control: str, **body: Any) -> bytes:
     return ControlEvent(id=id, source="people", time=datetime.now(UTC), data=data).canonical()
 
 
-def budget(id: str, dimension: str, scope: str, limit: str) -> bytes:
+def budget(id: str, dimension: str, scope: str, limit: str, currency: str = "USD", window_s: int = 86400) -> bytes:
     return control(
-        id, "budget.allocated", dimension=dimension, scope=scope, limit=limit, currency="USD", window_s=86400
+        id, "budget.allocated", dimension=dimension, scope=scope, limit=limit, currency=currency, window_s=window_s
     )
 
 
@@ -166,3 +182,36 @@ def doubtful(end: datetime) -> list[bytes]:
         for at in range(6)
     ]  # fmt: skip
     return [first, first, other, wrong, early, *loop]
+
+
+def limits() -> list[bytes]:
+    """Budgets that will be full, half used, quiet, in another currency, and of a scope whose name is markup."""
+    return [
+        budget("full", "agent", "shopper", "1", window_s=3600),
+        budget("half", "team", NAMED, "17"),
+        budget("quiet", "team", "nobody", "5"),
+        budget("euro", "feature", "summaries", "4", "EUR"),
+    ]
+
+
+def spent(now: datetime) -> list[bytes]:
+    """What those budgets see, and what the one in euros does not."""
+    return [
+        call("s-full", now, agent="shopper", model="gpt-4o", tokens={"input": 440_000}),
+        call("s-half", now, team=NAMED, model="gpt-4o", tokens={"input": 3_400_000}),
+        call("s-euro", now, feature="summaries", model="mist-1", tokens={"input": 1_000_001}),
+        call("s-dollars", now, feature="summaries", model="gpt-4o", tokens={"input": 1_000_000}),
+    ]
+
+
+def loop(session: str, agent: str, times: int, end: datetime, then: str | None = None) -> list[bytes]:
+    """A session that makes the same call so many times, five seconds apart, and then another."""
+    tools = ["look <up>"] * times + ([then] if then else [])
+    start = end - timedelta(seconds=5 * len(tools))
+    return [
+        call(
+            f"{session}-{at}", start + timedelta(seconds=5 * at), team=NAMED, agent=agent, session=session,
+            model="gpt-4o", tool=tool, tool_arguments_hash="a1", tool_result_hash="r1", tokens={"input": 100_000},
+        )
+        for at, tool in enumerate(tools)
+    ]  # fmt: skip

@@ -7,27 +7,39 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from ledger.home import announced
 from ledger.settings import Settings
 from warehouse.client import address
 
 ROOT = Path(__file__).parents[2]
-_SERVE = "from ledger.settings import Settings; from warehouse.server import serve; serve(Settings(), 0)"
+_WAREHOUSE = "from ledger.settings import Settings; from warehouse.server import serve; serve(Settings(), 0)"
+_DASHBOARDS = "from ledger.settings import Settings; from tally.dashboard import serve; serve(Settings())"
 
 
 @contextmanager
 def warehouse(home: Path) -> Iterator[Settings]:
     """A warehouse of its own process, with every model built."""
     settings = Settings(home=home)
-    environment = {**os.environ, "TALLY_HOME": str(home), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    served = subprocess.Popen([sys.executable, "-P", "-c", _SERVE], env=environment)
-    try:
+    with _process([sys.executable, "-P", "-c", _WAREHOUSE], home):
         _until(lambda: address(settings))
         yield settings
-    finally:
-        served.terminate()
-        served.wait(20)
+
+
+@contextmanager
+def dashboards(settings: Settings, **environment: str) -> Iterator[str]:
+    """The app in a process of its own; its address."""
+    with _process([sys.executable, "-P", "-c", _DASHBOARDS], settings.home, **environment):
+        yield _announced(settings, "dashboards")
+
+
+@contextmanager
+def door(settings: Settings) -> Iterator[str]:
+    """The HTTP door of the home in a process of its own; its address."""
+    with _process([sys.executable, "-m", "tally", "api", "serve"], settings.home):
+        yield _announced(settings, "api")
 
 
 def build(settings: Settings, command: str = "build") -> subprocess.CompletedProcess[str]:
@@ -46,6 +58,29 @@ def build(settings: Settings, command: str = "build") -> subprocess.CompletedPro
         ],
         env=os.environ | said, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+@contextmanager
+def _process(command: list[str], home: Path, **environment: str) -> Iterator[None]:
+    paths = os.pathsep.join(filter(None, sys.path))
+    served = subprocess.Popen(command, env={**os.environ, "TALLY_HOME": str(home), "PYTHONPATH": paths, **environment})
+    try:
+        yield
+    finally:
+        served.terminate()
+        served.wait(20)
+
+
+def _announced(settings: Settings, part: str) -> str:
+    found: list[dict[str, Any]] = []
+
+    def look() -> None:
+        facts = announced(settings.home, part)
+        assert facts is not None, f"{part} is not there"
+        found.append(facts)
+
+    _until(look)
+    return str(found[0]["url"])
 
 
 def _until(ready: Callable[[], object], seconds: float = 60) -> None:

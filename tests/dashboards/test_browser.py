@@ -1,46 +1,20 @@
 """What a person does: look, watch figures move, filter, follow a link to one call, share a link."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ledger.home import announced
 from ledger.settings import Settings
 from tests.dashboards.browsing import BROWSER, metric, until
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.running import build, warehouse
+from tests.dashboards.running import build, dashboards, warehouse
 
-_SERVE = "from ledger.settings import Settings; from tally.dashboard import serve; serve(Settings())"
 pytestmark = BROWSER
 Full = tuple[Settings, Feed]
-
-
-@contextmanager
-def dashboards(settings: Settings) -> Iterator[str]:
-    """The app in a process of its own; its address."""
-    environment = {
-        **os.environ,
-        "TALLY_HOME": str(settings.home),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    served = subprocess.Popen([sys.executable, "-P", "-c", _SERVE], env=environment)
-    try:
-        deadline = time.monotonic() + 60
-        while (facts := announced(settings.home, "dashboards")) is None and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert facts is not None
-        yield facts["url"]
-    finally:
-        served.terminate()
-        served.wait(20)
 
 
 @pytest.fixture(scope="module")

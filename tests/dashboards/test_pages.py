@@ -1,15 +1,12 @@
 """The pages over a real warehouse, without a browser."""
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from audit import gaps
 from dashboards import figures
@@ -18,37 +15,10 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import EVENTS
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.running import ROOT
+from tests.dashboards.looking import html, metrics, opened
 from warehouse.client import connect
 
-APP = str(ROOT / "dashboards" / "app.py")
 Full = tuple[Settings, Feed]
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
-
-
-def opened(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "", **query: str | list[str]) -> AppTest:
-    monkeypatch.setenv("TALLY_HOME", str(settings.home))
-    script = f"from dashboards.views import {page}\n{page}.page()"
-    app = AppTest.from_string(script, default_timeout=30) if page else AppTest.from_file(APP, default_timeout=30)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception, app.exception
-    return app
-
-
-def metrics(app: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in app.metric}
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(str(part.proto.body) for part in app.get("html"))
 
 
 def test_the_headline_is_the_sum_of_the_entries(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
