@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboards import theme
-from dashboards.views import budgets, call, overview, runaways, trust
+from dashboards.views import budgets, call, overview, runaways, start, trust
 
 st.set_page_config(page_title="Tallystick", page_icon=theme.MARK, layout="wide")
 st.html(theme.CSS)
@@ -14,6 +14,7 @@ st.navigation(
         st.Page(budgets.page, title="Budgets", url_path="budgets"),
         st.Page(runaways.page, title="Runaways", url_path="runaways"),
         st.Page(trust.page, title="Trust", url_path="trust"),
+        st.Page(start.page, title="Start here", url_path="start"),
         st.Page(call.page, title="Call", url_path="call", visibility="hidden"),
     ],
     position="top",

@@ -1,29 +1,44 @@
-"""What a page says while the ledger holds nothing yet."""
+"""What a page says while the ledger holds nothing yet: how the first event comes in, and that it has."""
 
 import streamlit as st
 
+from dashboards import arrivals, sending
+from dashboards.connection import guarded_part
+from dashboards.tables import facts, link, live, moment
 from dashboards.usage import extent
 
 
 def show() -> None:
-    """Say how the first data comes in, and show it as soon as it does."""
+    """Say how the first event comes in, and give way to the page as soon as it is counted. While a token is shown,
+    only a click takes it away."""
     st.header("The ledger is empty", anchor=False)
-    st.write(
-        "Nothing has been counted yet. This page fills by itself as soon as the first calls arrive, "
-        "within seconds of their being recorded."
-    )
-    st.subheader("Import a trace or events you have", anchor=False)
-    st.code("tally import FILE --set model=gpt-4o --set team=search", language="bash")
-    st.write(
-        "It reads the Azure LLM inference trace (CSV), the Mooncake trace (JSONL), and CloudEvents of our own "
-        "as NDJSON; `tally import --help` says more."
-    )
-    st.subheader("Or look at a made-up organization first", anchor=False)
-    st.code("tally demo", language="bash")
-    _wait()
+    st.write("Nothing has been counted yet. This page fills by itself, within seconds of the first event.")
+    notice(gives_way=True)
+    sending.ways()
 
 
 @st.fragment(run_every=2)
-def _wait() -> None:
-    if extent() is not None:
+@guarded_part
+def notice(gives_way: bool) -> None:
+    """Say what came in last, and what became of it."""
+    if gives_way and "made_a_token" not in st.session_state and extent() is not None:
         st.rerun()
+    row = arrivals.newest()
+    if row is None:
+        if refused := arrivals.refused():
+            st.warning(f"Refused so far: {refused:,}. The answer to each request says why; nothing was accepted yet.")
+        live("Waiting for the first event")
+        return
+    counted = row["outcome"] == "counted"
+    if counted:
+        st.success("Events arrive. The newest of them is counted.", icon=":material/check_circle:")
+    else:
+        st.warning(f"Events arrive. The newest of them is not counted, it is: {row['outcome']}.")
+    position = f"{row['log_partition']}-{row['log_offset']}-{row['event_index']}"
+    facts([
+        ("Accepted, UTC", moment(row["accepted_at"])),
+        ("Organization", row["organization"]),
+        ("Event", link(f"{row['event_source']} {row['event_id']}".strip() or position, "call", {"position": position})),
+        ("Reason", " ".join(filter(None, (row["reason"], row["detail"])))),
+    ])  # fmt: skip
+    st.html(f'<div class="tally">{link("To the overview", "./", {})}</div>')

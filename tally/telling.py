@@ -15,7 +15,7 @@ from tally.positions import Reached, reached
 from tally.presence import lives, ready
 from tally.workers import workers
 
-PAGES = {"overview": "", "budgets": "budgets", "runaways": "runaways", "trust": "trust"}
+PAGES = {"overview": "", "budgets": "budgets", "runaways": "runaways", "trust": "trust", "start here": "start"}
 
 
 def state(settings: Settings, log: Log) -> dict[str, Any]:

@@ -122,5 +122,5 @@ def test_a_runaway_leads_to_its_calls(limited: Limited, monkeypatch: pytest.Monk
 
 def test_a_warehouse_that_is_away_is_a_sentence(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = Settings(home=limited[0].home / "nowhere")
-    for page in ("budgets", "runaways"):
+    for page in ("budgets", "runaways", "start"):
         assert "does not answer" in opened(nowhere, monkeypatch, page).info[0].value

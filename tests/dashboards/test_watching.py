@@ -70,7 +70,7 @@ def test_a_runaway_goes_on_while_one_looks_and_ends(page: Page, url: str, limite
     expect(page.get_by_role("heading", name="Entries")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["budgets", SHOPPER, "runaways", "alert"])
+@pytest.mark.parametrize("path", ["budgets", SHOPPER, "runaways", "alert", "start"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_overflows_a_narrow_screen(browser: Browser, url: str, path: str, theme: str) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=theme)
