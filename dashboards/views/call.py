@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import calls, logbook, onecall
+from dashboards import calls, logbook, names, onecall
 from dashboards.connection import Row, guarded
 from dashboards.figures import count, exact
 from dashboards.onecall import Identity
@@ -38,7 +38,9 @@ def page() -> None:
     said = _on_the_log(position)
     if said:
         st.subheader("What it says", anchor=False)
-        facts(_flat(said.get("data", {})))
+        data = said.get("data", {})
+        record = logbook.record(position)
+        facts([*_flat(data), *names.known(record.organization if record else "", data)])
     if counted is not None and counted["session"]:
         _session(counted)
     if len(arrived) > 1:

@@ -7,11 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from audit import gaps
-from dashboards import figures
+from dashboards import figures, names, strangers
 from ledger.log import Draft
 from ledger.log.embedded import EmbeddedLog
+from ledger.persons import Persons
 from ledger.settings import Settings
 from ledger.topics import EVENTS
 from tests.dashboards.feed import Feed, call
@@ -104,6 +106,19 @@ def test_what_a_source_numbered_and_never_arrived_is_shown(tmp_path: Path, monke
         assert "app &lt;b&gt;" in html(shown()) and "3–4, 6–8" in html(shown())
         add(3, 4, 6, 7, 8)
     assert "nothing lacks" in text(shown())
+
+
+@pytest.mark.parametrize(("bound", "shown"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_names_are_for_who_sits_at_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, shown: bool
+) -> None:
+    monkeypatch.setenv("TALLY_HOME", str(tmp_path))
+    with closing(Persons(tmp_path)) as persons:
+        persons.remember("acme", "p_1", "alice")
+    monkeypatch.setattr(names, "may_come", lambda: strangers.way(bound, None))
+    found = names.known("acme", {"user": "p_1", "customer": "p_2", "acting_for": ["p_1", "p_3"], "team": "p_1"})
+    assert found == ([("user is", "alice"), ("acting_for is", '["alice"]')] if shown else [])
+    assert names.known("beta", {"user": "p_1"}) == [] == names.known("acme", {})
 
 
 def text(app: AppTest) -> str:
