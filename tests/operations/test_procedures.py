@@ -22,7 +22,7 @@ from tests.tally.conftest import ROOT, home_environment
 
 PAGE = ROOT / "docs" / "operations.md"
 BLOCK = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
-QUICK = {"backup"}
+QUICK = {"backup", "erase"}
 KAFKA = {"backup-kafka", "grow", "workers", "machines", "stopped", "doors", "rebuild-kafka"}
 TIMEOUT_S = 550
 pytestmark = pytest.mark.timeout(600)
@@ -173,7 +173,18 @@ HARM: dict[str, Callable[[Shell], None]] = {
     "cut": _cut, "cut-warehouse": _cut, "refold": _other_folds, "backup-kafka": _on_kafka,
     "stopped": _made_anew, "rebuild-kafka": _two_homes, "workers": _another_log, "doors": _another_log,
 }  # fmt: skip
-WHOLE = {"restore", "cut", "upgrade", "refold", "rebuild", "lose-derived", "lose-warehouse", "lose-secrets", "backup"}
+WHOLE = {
+    "restore",
+    "cut",
+    "upgrade",
+    "refold",
+    "rebuild",
+    "lose-derived",
+    "lose-warehouse",
+    "lose-secrets",
+    "backup",
+    "erase",
+}
 """After which a home holds both days."""
 
 
