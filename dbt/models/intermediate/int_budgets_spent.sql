@@ -1,10 +1,5 @@
 -- What each budget saw of spend, by tumbling bucket, a sixtieth of its window. As the folds do, it counts
 -- billed cost in the budget's currency, of what stands behind the budget's first allocation on the log.
-{% set columns = {
-    'organization': 'organization', 'team': 'team', 'project': 'project', 'feature': 'feature',
-    'environment': 'environment', 'user': 'user_pseudonym', 'customer': 'customer', 'key': 'key_fingerprint',
-    'agent': 'agent', 'session': 'session'
-} %}
 with
 
 budgets as (
@@ -17,6 +12,7 @@ entries as (
 
     select
         *,
+        arrayJoin((select groupUniqArray(budgets.dimension) from budgets)) as limited_dimension,
         -- the greatest is the latest; of those of one time, the first on the log
         bitShiftLeft(toInt128(toUnixTimestamp64Micro(occurred_at)), 64) - log_offset as place
 
@@ -27,46 +23,58 @@ entries as (
 ),
 
 spends as (
-    {% for dimension, column in columns.items() %}
+
     select
-        budgets.budget_key as budget_key,
-        budgets.bucket_s as bucket_s,
-        entries.occurred_at as occurred_at,
-        entries.log_offset as log_offset,
-        entries.accepted_at as accepted_at,
-        entries.place as place,
-        entries.billed_cost as billed_cost
+        log_offset,
+        event_index,
+        accepted_at,
+        organization,
+        occurred_at,
+        currency,
+        billed_cost,
+        place,
+        limited_dimension as dimension,
+        multiIf(
+            limited_dimension = 'organization', organization::String,
+            limited_dimension = 'team', team::String,
+            limited_dimension = 'project', project::String,
+            limited_dimension = 'feature', feature::String,
+            limited_dimension = 'environment', environment::String,
+            limited_dimension = 'user', user_pseudonym,
+            limited_dimension = 'customer', customer::String,
+            limited_dimension = 'key', key_fingerprint::String,
+            limited_dimension = 'agent', agent::String,
+            limited_dimension = 'session', session,
+            ''
+        ) as scope_value
 
     from entries
 
-    inner join budgets
-        on entries.{{ column }} = budgets.scope_value
-
-    where
-        budgets.dimension = '{{ dimension }}'
-        and budgets.organization = entries.organization
-        and budgets.currency = entries.currency
-        and (
-            entries.log_offset > budgets.first_offset
-            or (entries.log_offset = budgets.first_offset and entries.event_index > budgets.first_index)
-        )
-    {% if not loop.last %}
-    union all
-    {% endif %}
-    {% endfor %}
 ),
 
 bucketed as (
 
     select
-        budget_key,
-        intDiv(toUnixTimestamp64Micro(occurred_at), 1000000 * bucket_s) as bucket,
-        sum(billed_cost) as spend,
-        max(occurred_at) as last_spent_at,
-        argMax(log_offset, place) as last_seen_offset,
-        argMax(accepted_at, place) as last_seen_at
+        budgets.budget_key as budget_key,
+        intDiv(toUnixTimestamp64Micro(spends.occurred_at), 1000000 * budgets.bucket_s) as bucket,
+        sum(spends.billed_cost) as spend,
+        max(spends.occurred_at) as last_spent_at,
+        argMax(spends.log_offset, spends.place) as last_seen_offset,
+        argMax(spends.accepted_at, spends.place) as last_seen_at
 
     from spends
+
+    inner join budgets
+        on spends.scope_value = budgets.scope_value
+
+    where
+        spends.dimension = budgets.dimension
+        and spends.organization = budgets.organization
+        and spends.currency = budgets.currency
+        and (
+            spends.log_offset > budgets.first_offset
+            or (spends.log_offset = budgets.first_offset and spends.event_index > budgets.first_index)
+        )
 
     group by
         budget_key,

@@ -17,41 +17,13 @@ calls as (
 
 ),
 
-costs as (
-
-    select
-        alert_id,
-        currency,
-        sum(list_cost) as list_cost
-
-    from calls
-
-    where currency != ''
-
-    group by
-        alert_id,
-        currency
-
-),
-
-spent as (
-
-    select
-        alert_id,
-        mapFromArrays(groupArray(currency), groupArray(coalesce(list_cost, 0))) as spent
-
-    from costs
-
-    group by alert_id
-
-),
-
 went as (
 
     select
         alert_id,
         count() as calls,
         sum(is_repeat) as repeats,
+        sumMapIf(map(currency::String, coalesce(list_cost, 0)), currency != '') as spent,
         argMax(occurred_at, place) as last_at,
         argMax(accepted_at, place) as last_accepted_at
 
@@ -83,16 +55,13 @@ final as (
         went.last_accepted_at as last_accepted_at,
         went.calls as calls,
         if(runs.is_open, greatest(went.repeats, runs.repeats), runs.repeats) as repeats,
-        if(runs.is_open, spent.spent, runs.spent) as spent,
+        if(runs.is_open, went.spent, runs.spent) as spent,
         runs.evidence_positions as evidence_positions
 
     from runs
 
     left join went
         on runs.alert_id = went.alert_id
-
-    left join spent
-        on runs.alert_id = spent.alert_id
 
 )
 
