@@ -430,12 +430,6 @@ def test_no_way_of_sending_makes_a_difference(house: Front, tmp_path: Path, way:
     assert send(house, "SELECT 1").text == "1\n"
 
 
-def test_a_statement_that_looks_like_an_insert_holds_no_insert(house: Front) -> None:
-    """The inserts into a table wait for each other, and would wait for this."""
-    said = as_analyst(house, "WITH 'insert into migrations' AS x SELECT x")
-    assert (said.status, said.text) == (200, "insert into migrations\n")
-
-
 @pytest.mark.parametrize(
     ("sql", "code"),
     [

@@ -94,6 +94,16 @@ def test_a_query_ends_with_who_asked(slow: Front) -> None:
     eventually(lambda: running(slow) == 0)
 
 
+def test_a_query_that_reads_like_an_insert_keeps_none_waiting(slow: Front) -> None:
+    """Inserts into a table wait for each other; they would wait for this one."""
+    client = slow.client()
+    with asking(slow, f"WITH 'insert into entries_in' AS x {SLOW}"):
+        eventually(lambda: running(slow) == 1)
+        client.raw_insert("tally.entries_in", insert_block=run_of([10**6], partition=9), fmt="JSONEachRow")
+        assert running(slow) == 1
+    eventually(lambda: running(slow) == 0)
+
+
 def test_who_waits_and_leaves_gives_up_the_place(slow: Front) -> None:
     with asking(slow, SLOW, RUNNING), ThreadPoolExecutor() as pool:
         eventually(lambda: running(slow) == RUNNING)
