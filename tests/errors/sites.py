@@ -1,0 +1,73 @@
+"""Where the code makes an error for a user, and which of these places were reached."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from ingest.api.problem import Problem
+from ingest.refusal import Refused
+from ledger.errors import TallyError
+from tests.tally.conftest import ROOT
+
+KINDS: tuple[type[Exception], ...] = (TallyError, Refused, Problem)
+FOLDERS = ("ledger", "ingest", "streams", "alerting", "warehouse", "audit", "dashboards", "tally")
+
+
+class Site(NamedTuple):
+    """A call that makes an error: its file, its function, and the lines that it takes."""
+
+    file: str
+    function: str
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.file}:{self.function}"
+
+
+def sites() -> list[Site]:
+    """All of them."""
+    found: list[Site] = []
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            found += _in(ast.parse(path.read_text()), str(path.relative_to(ROOT)), "")
+    return found
+
+
+def _in(node: ast.AST, file: str, function: str) -> Iterator[Site]:
+    for child in ast.iter_child_nodes(node):
+        inner = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
+        called = child.func.id if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) else ""
+        if isinstance(child, ast.Call) and called in {kind.__name__ for kind in KINDS}:
+            yield Site(file, function, child.lineno, child.end_lineno or child.lineno)
+        yield from _in(child, file, inner)
+
+
+@contextmanager
+def reaching(reached: set[tuple[str, int]]) -> Iterator[None]:
+    """Note the file and line of every such error that is made."""
+
+    def noting(made: Callable[..., None]) -> Callable[..., None]:
+        def init(self: Exception, *arguments: Any, **more: Any) -> None:
+            frame = sys._getframe(1)
+            file = Path(frame.f_code.co_filename)
+            if file.is_relative_to(ROOT):
+                reached.add((str(file.relative_to(ROOT)), frame.f_lineno))
+            made(self, *arguments, **more)
+
+        return init
+
+    def plain(self: Exception, *arguments: Any, **more: Any) -> None:
+        Exception.__init__(self, *arguments)
+
+    with (
+        patch.object(TallyError, "__init__", noting(plain)),
+        patch.object(Refused, "__init__", noting(Refused.__init__)),
+        patch.object(Problem, "__init__", noting(Problem.__init__)),
+    ):
+        yield

@@ -1,0 +1,352 @@
+"""Every error that a user can cause: it names the thing, the value where there is one that may be said, and the way out.
+
+Each place in the code that makes one must be reached by a case below, or stand in ``ELSEWHERE`` with what it takes. A
+refused event is told without its values, since they may be content: its thing is the field, its way out what enters.
+"""
+
+import gzip
+import json
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import yaml
+
+from alerting import webhooks
+from ingest import mapping
+from ingest.api import asking, body, entering
+from ingest.api.appending import Appender
+from ingest.batch import Batch, Envelope
+from ingest.control import append_control, checked_decision, set_budget
+from ingest.door import Door
+from ingest.formats import azure, mooncake
+from ingest.importer import Options, import_files, moment
+from ledger import catalogue, prices, tokens
+from ledger.home import only_one
+from ledger.log import Draft
+from ledger.log.backup import back_up
+from ledger.log.cluster import cluster_of, parsed
+from ledger.log.embedded import EmbeddedLog
+from ledger.log.opening import open_log
+from ledger.log.record import MAX_RECORD
+from ledger.ports import bound
+from ledger.settings import Settings
+from ledger.topics import EVENTS, PLATFORM
+from tally import reading
+from tally.copying import copy_log
+from tally.kafka import _port
+from tally.opening import make_home
+from tally.opening import settings as read_settings
+from tally.rebuilding import rebuild
+from tests.errors.sites import reaching, sites
+from tests.ingest.api.conftest import call, lines
+from tests.tally.conftest import tally
+from warehouse.client import address
+
+DOOR = Door("key")
+Case = tuple[str, Callable[[Path], object], tuple[str, ...]]
+SHEET = {"format": "csv", "source": "s", "time": {"column": "at"}, "tokens": {"input": "in"}, "id": ["id"]}
+BOOK = {"name": "b", "providers": [{"id": "p", "models": [{"id": "m", "prices": [{"rates": {"input": "-1"}}]}]}]}
+
+
+def home(path: Path) -> Settings:
+    return Settings(home=path / "home")
+
+
+def brought(path: Path, content: bytes | None = None, **options: Any) -> object:
+    file = path / "file.csv"
+    if content is not None:
+        file.write_bytes(content)
+    return import_files(EmbeddedLog(path / "home"), home(path), [file], Options(**options))
+
+
+def mapped(said: Any, row: dict[str, Any] | None = None, sets: dict[str, Any] | None = None) -> object:
+    made = mapping.sheet(said if isinstance(said, str) else yaml.safe_dump(said), "map.yaml", sets or {})
+    return mapping.RowReader(made).read(row or {})
+
+
+def by_mapping(path: Path, content: bytes, kind: str = "csv", **more: Any) -> object:
+    """The first refusal of a file that a mapping reads."""
+    (path / "map.yaml").write_text(yaml.safe_dump({**SHEET, "format": kind, "id": [], **more}))
+    summary = brought(path, content, mapping=path / "map.yaml")
+    raise AssertionError if not summary.refusals else Told(summary.refusals[0])  # type: ignore[attr-defined]
+
+
+class Told(Exception):
+    """A refusal as a summary tells it."""
+
+    def __init__(self, refusal: Any) -> None:
+        super().__init__(f"{refusal[2]}: {refusal[3]}")
+
+
+def entered(raw: bytes, *roles: str) -> object:
+    token = tokens.Token("t", ("acme",), roles or ("write",), "", None, "")  # type: ignore[arg-type]
+    (result,) = entering.enter(Appender(KEPT), KEPT_AT, token, "acme", [raw]).results
+    raise Told((0, 0, result["field"], result["reason"]))
+
+
+KEPT_AT = Path()
+KEPT: Any = None
+
+
+def decision(**data: Any) -> bytes:
+    return json.dumps({"data": {"control": "budget.allocated", "body": {}, **data}}).encode()
+
+
+def control(**body: Any) -> bytes:
+    said = {"control": "budget.allocated", "body": {"dimension": "team", "scope": "s", **body}}
+    return lines(call("1") | {"type": "tallystick.control.v1", "data": said})
+
+
+def deep(path: Path) -> object:
+    return DOOR.enter(lines(call("1"))[:-2] + b',"x":' + b"[" * 5000 + b"]" * 5000 + b"}}")
+
+
+def taken(path: Path) -> object:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        return bound(other.getsockname()[1], "dashboards", "TALLY_DASHBOARDS_PORT")
+
+
+def kafka_taken(path: Path) -> object:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        return _port(path / "port", other.getsockname()[1])
+
+
+def twice(path: Path) -> object:
+    with only_one(path, "sink"), only_one(path, "sink"):
+        return None
+
+
+def backed_up_over(path: Path) -> object:
+    EmbeddedLog(path / "home").close()
+    (path / "there").mkdir()
+    (path / "there" / "x").touch()
+    return back_up(path / "home", path / "there")
+
+
+def set_wrong(path: Path, name: str, value: str) -> object:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(name, value)
+        return read_settings()
+
+
+def too_large_a_book(path: Path) -> object:
+    with patch.object(prices, "MAX_DOCUMENT", 10):
+        return prices.sealed(catalogue.genai_prices())
+
+
+def too_large_an_event(path: Path) -> object:
+    with patch("ingest.door.MAX_EVENT", 100):
+        return DOOR.enter(lines(call("1")))
+
+
+CASES: list[Case] = [
+    # settings, homes, ports
+    ("a setting", lambda p: set_wrong(p, "TALLY_API_PORT", "x"), ("TALLY_API_PORT", "'x'", "integer")),
+    ("a home that cannot be", lambda p: make_home(Settings(home=Path("/proc/x"))), ("/proc/x", "TALLY_HOME")),
+    ("a home without a log", lambda p: open_log(home(p)), ("home", "tally import", "TALLY_HOME")),
+    ("a port that is taken", taken, ("TALLY_DASHBOARDS_PORT", "Address already in use", "choose another")),
+    ("a port of Kafka's", kafka_taken, ("for Kafka is taken", "--port")),
+    ("two of a part", twice, ("sink of", "already runs", "stop that one")),
+    ("a backup over something", backed_up_over, ("there", "is there already", "name a new folder")),
+    ("no Kafka", lambda p: cluster_of(Settings(home=p)), ("TALLY_LOG", "kafka://")),
+    ("the home's own Kafka", lambda p: cluster_of(Settings(home=p, log="kafka://")), ("no Kafka runs", "tally up")),
+    ("a log's URL", lambda p: parsed("kafka:/host"), ("TALLY_LOG", "kafka:/host", "form")),
+    ("an option of it", lambda p: parsed("kafka://h?x=1"), ("TALLY_LOG", "'x'", "security_protocol")),
+    ("a mechanism", lambda p: parsed("kafka://u:p@h?sasl_mechanism=X"), ("sasl_mechanism=X", "one of")),
+    ("half of a login", lambda p: parsed("kafka://h?security_protocol=SASL_SSL"), ("SASL_SSL", "no user", "give both")),
+    ("a warehouse's URL", lambda p: address(Settings(home=p, warehouse="host")), ("TALLY_WAREHOUSE", "'host'", "http://")),
+    # tokens, webhooks
+    ("a token's organization", lambda p: tokens.create(p, [PLATFORM], ["write"]), ("--organization", PLATFORM, "name one")),
+    ("a token that is none", lambda p: tokens.revoke(p, "x"), ("no token", "'x'", "tally token list")),
+    ("a webhook's organization", lambda p: webhooks.put(p, "", "http://h", "slack"), ("--organization", "''", "name one")),
+    ("a webhook's URL", lambda p: webhooks.put(p, "a", "ftp://h", "slack"), ("ftp://h", "https://host/path")),
+    ("a webhook that is none", lambda p: webhooks.of(p, "acme"), ("'acme'", "no webhook", "tally alerts webhook URL")),
+    # what people type
+    ("a pair", lambda p: reading.pair("x", "--scope"), ("--scope", "'x'", "NAME=VALUE")),
+    ("one of some", lambda p: reading.one_of("x", ["a", "b"], "--format"), ("--format", "'x'", "a, b")),
+    ("a length of time", lambda p: reading.seconds("1y", "--window"), ("--window", "'1y'", "s, m, h or d")),
+    ("an amount", lambda p: reading.amount("x", "--limit"), ("--limit", "'x'", "for example 100")),
+    ("a moment", lambda p: reading.moment("x", "--since"), ("--since", "'x'", "2026-11-24T10:00:00Z")),
+    ("a start", lambda p: moment("x"), ("--start", "'x'", "2024-06-01T00:00:00Z")),
+    # decisions
+    ("a budget of the platform", lambda p: append_control(EmbeddedLog(p), home(p), "budget.allocated", {}, organization=PLATFORM), (PLATFORM, "TALLY_ORGANIZATION")),
+    ("a budget's window", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "team", "s", Decimal(1), "USD", 61), ("window_s", "61", "multiple of 60")),
+    ("a budget's reason", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "team", "s", Decimal(1), "USD", 60, "x" * 1001), ("budget.allocated", "data.reason", "1000")),
+    ("the whole organization's", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "organization", "s", Decimal(1), "USD", 60), ("'acme'", "'s'")),
+    ("a decision of elsewhere", lambda p: checked_decision(decision(control="log.closed"), "acme"), ("data.control", "log.closed", "tally log copy")),
+    ("another's budget", lambda p: checked_decision(decision(body={"dimension": "organization", "scope": "x"}), "acme"), ("data.body.scope", "'acme'")),
+    ("a reserved organization", lambda p: Batch(EmbeddedLog(p), Envelope(PLATFORM, "d", "x"), "k"), (PLATFORM, "TALLY_ORGANIZATION")),
+    # price books
+    ("a book that cannot be read", lambda p: catalogue.from_file(p / "none"), ("none", "No such file")),
+    ("a book that is no YAML", lambda p: catalogue.from_text("a: [", "b.yaml"), ("b.yaml", "is not YAML")),
+    ("a book of another shape", lambda p: catalogue.from_text("{}", "b.yaml"), ("b.yaml", "providers", "docs/prices.md")),
+    ("a book's price", lambda p: catalogue.from_text(json.dumps(BOOK), "b.yaml"), ("b.yaml", "rates.input", "-1")),
+    ("a book that is too large", too_large_a_book, ("'genai-prices'", "bytes compressed", "split it")),
+    # files
+    ("no file", lambda p: brought(p), ("file.csv", "does not exist", "name a file")),
+    ("an empty file", lambda p: brought(p, b""), ("file.csv", "is empty")),
+    ("a file of no format", lambda p: brought(p, b"x,y"), ("file.csv", "no known format", "TIMESTAMP")),
+    ("a pace", lambda p: brought(p, b"", pace=0.0), ("--pace", "0.0", "above zero")),
+    ("options of a trace", lambda p: brought(p, lines(call("1")), source="x"), ("--source", "leave it out")),
+    ("a start of absolute times", lambda p: brought(p, b"TIMESTAMP,ContextTokens,GeneratedTokens", start=datetime.now(UTC)), ("--start", "absolute", "leave it out")),
+    ("a source that is too long", lambda p: brought(p, b"TIMESTAMP,ContextTokens,GeneratedTokens", source="x" * 600), ("--source", "512")),
+    ("what a trace says", lambda p: brought(p, b"", sets=["tokens=1"]), ("--set tokens", "leave it out")),
+    ("a set without =", lambda p: brought(p, b"", sets=["model"]), ("--set", "'model'", "--set model=gpt-4o")),
+    ("a set that is twice", lambda p: brought(p, b"", sets=["model=a", "model=b"]), ("--set model", "twice", "give it once")),
+    ("a set of no field", lambda p: brought(p, b"", sets=["modle=a"]), ("--set modle", "did you mean 'model'")),
+    ("a set of another kind", lambda p: brought(p, b"", sets=["latency_ms=x"]), ("--set latency_ms", "'x'", "integer")),
+    # lines of traces
+    ("Azure: not UTF-8", lambda p: azure._line(b"\xff"), ("UTF-8",)),
+    ("Azure: columns", lambda p: azure._line(b"x"), ("1 columns", "3 of the header")),
+    ("Azure: time", lambda p: azure._line(b"x,1,1"), ("TIMESTAMP", "must look like")),
+    ("Azure: no moment", lambda p: azure._line(b"2023-13-45 18:17:03.9799600,1,1"), ("TIMESTAMP", "calendar")),
+    ("Azure: count", lambda p: azure._line(b"2023-11-16 18:17:03.9799600,x,1"), ("ContextTokens", "whole number")),
+    ("Mooncake: not UTF-8", lambda p: mooncake.FORMAT.trace(datetime.now(UTC))(b'{"a":"\xff"}'), ("UTF-8",)),  # type: ignore[misc]
+    ("Mooncake: no JSON", lambda p: mooncake.FORMAT.trace(datetime.now(UTC))(b"{"), ("JSON", "one whole object a line")),  # type: ignore[misc]
+    ("Mooncake: no object", lambda p: mooncake.FORMAT.trace(datetime.now(UTC))(b"[]"), ("not a JSON object",)),  # type: ignore[misc]
+    ("Mooncake: a field", lambda p: mooncake.FORMAT.trace(datetime.now(UTC))(b'{"timestamp":"x"}'), ("timestamp", "must be")),  # type: ignore[misc]
+    ("a trace's time", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n1023-11-16 18:17:03.9799600,1,1"), ("time", "between 2000 and 2200")),
+    ("a line that is empty", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n\n2023-11-16 18:17:03,1,1"), ("is empty", "leave it out")),
+    ("a line that is too long", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n" + b"1" * (2 << 20)), ("bytes", "may have")),
+    # mappings
+    ("a mapping that is not there", lambda p: brought(p, b"x", mapping=p / "none"), ("--mapping", "none")),
+    ("a mapping and a start", lambda p: brought(p, b"x", mapping=Path(__file__), start=datetime.now(UTC)), ("--start", "leave it out")),
+    ("a mapping and an empty file", lambda p: by_mapping(p, b""), ("file.csv", "is empty")),
+    ("a mapping that is no YAML", lambda p: mapped("a: ["), ("map.yaml", "is not YAML")),
+    ("a mapping's key", lambda p: mapped(SHEET | {"x": 1}), ("map.yaml", "x: Extra", "'1'", "docs/import.md")),
+    ("a mapping's field", lambda p: mapped(SHEET | {"fields": {"x": "y"}}), ("map.yaml", "fields.x", "tags take any name")),
+    ("a mapping's class", lambda p: mapped(SHEET | {"includes": {"output": []}}), ("map.yaml", "includes.output")),
+    ("a mapping and a set", lambda p: mapped(SHEET | {"fields": {"model": "m"}}, sets={"model": "m"}), ("--set model", "leave it out")),
+    ("a row without a time", lambda p: mapped(SHEET, {"id": "1"}), ("at", "is empty")),
+    ("a row's time", lambda p: mapped(SHEET, {"id": "1", "at": "x"}), ("at", "ISO 8601")),
+    ("a row without its id", lambda p: mapped(SHEET, {"at": "2026-01-01T00:00:00Z"}), ("id", "is empty")),
+    ("a row's number", lambda p: mapped(SHEET, {"id": "1", "in": "x"}), ("in", "must be a number")),
+    ("a row's count", lambda p: mapped(SHEET, {"id": "1", "in": "-1"}), ("in", "whole number")),
+    ("a row's total", lambda p: mapped(SHEET | {"tokens": {"input": "in", "cache_read": "c"}, "includes": {"input": ["cache_read"]}}, {"in": 1, "c": 2}), ("in", "is less than cache_read")),
+    ("a CSV without a header", lambda p: by_mapping(p, b"a,a\n"), ("file.csv", "header")),
+    ("a CSV's quote", lambda p: by_mapping(p, b'at,in\n"a"b,1\n'), ("is no row of CSV",)),
+    ("a CSV's columns", lambda p: by_mapping(p, b"at,in\nx\n"), ("1 columns", "header has 2")),
+    ("a CSV that is not UTF-8", lambda p: by_mapping(p, b"at,in\n\xff,1\n"), ("UTF-8",)),
+    ("JSONL: no JSON", lambda p: by_mapping(p, b"{", "jsonl"), ("JSON", "one whole object a line")),
+    ("JSONL: no object", lambda p: by_mapping(p, b"[]", "jsonl"), ("not a JSON object",)),
+    ("JSONL: too long", lambda p: by_mapping(p, b"1" * (2 << 20), "jsonl"), ("bytes", "may have")),
+    ("no Parquet", lambda p: by_mapping(p, b"x", "parquet"), ("file.csv", "Parquet")),
+    # events
+    ("not UTF-8", lambda p: DOOR.enter(b'{"a":"\xff"}'), ("UTF-8",)),
+    ("no JSON", lambda p: DOOR.enter(b"{"), ("JSON", "one whole object a line")),
+    ("no object", lambda p: DOOR.enter(b"[]"), ("not a JSON object",)),
+    ("a type", lambda p: DOOR.enter(b'{"type":"x"}'), ("type", "tallystick.inference.v1")),
+    ("a field", lambda p: DOOR.enter(lines(call("1", latency_ms=-1))), ("data.latency_ms", "greater than or equal to 0")),
+    ("an event that is too large", too_large_an_event, ("bytes as an event", "may have 100")),
+    ("the character NUL", lambda p: DOOR.enter(lines(call("1", model="\0"))), ("NUL", "leave it out")),
+    ("a record that is too large", lambda p: EmbeddedLog(p).append(EVENTS, [Draft(0, "k", {}, b"x" * MAX_RECORD)]), ("a record of", "too large")),
+    # over HTTP
+    ("a Content-Type", lambda p: body.checked("text/plain", "identity"), ("Content-Type", "'text/plain'", "application/x-ndjson")),
+    ("a Content-Encoding", lambda p: body.checked("application/json", "br"), ("Content-Encoding", "'br'", "gzip or zstd")),
+    ("a body that is not packed", lambda p: body.unpacked(b"x", "gzip"), ("gzip", "cut")),
+    ("a body that is too large", lambda p: body.unpacked(gzip.compress(bytes(5 << 20)), "gzip"), ("larger than 4,194,304 bytes", "send several")),
+    ("a batch that is none", lambda p: body.events(b"{", "application/cloudevents-batch+json"), ("JSON array",)),
+    ("a batch that is too large", lambda p: body.events(b"1\n" * 5001, "application/x-ndjson"), ("5,001", "5,000", "send several")),
+    ("an event that is too long", lambda p: entered(b"1" * (2 << 20)), ("bytes", "may have")),
+    ("a decision without its right", lambda p: entered(control()), ("type", "a token of the role admin")),
+    ("a record that is not there", lambda p: asking.became(EmbeddedLog(p), "acme", 0, 5), ("'acme'", "partition 0, offset 5", "names its position")),
+    # commands
+    ("two folders", lambda p: copy_log(home(p), home(p), None), ("FROM and TO", "copy the folder")),  # type: ignore[arg-type]
+    ("two clusters", lambda p: copy_log(Settings(log="kafka://h"), Settings(log="kafka://i"), None), ("FROM and TO", "copy to a folder")),  # type: ignore[arg-type]
+    ("a server's rebuild", lambda p: rebuild(Settings(home=p, warehouse="http://h")), ("TALLY_WAREHOUSE", "docs/operations.md")),
+    ("workers of an embedded log", lambda p: rebuild(Settings(home=p), 2), ("--workers is 2", "leave it out")),
+]  # fmt: skip
+
+
+def brought_refusal(path: Path, content: bytes) -> object:
+    raise Told(brought(path, content).refusals[0])  # type: ignore[attr-defined]
+
+
+ELSEWHERE = {
+    # over a served door: tests/ingest/api/test_api.py and test_malformed.py
+    "ingest/api/app.py": "a served door",
+    "ingest/door.py:sealed": "depths that no decoder lets through today; two of its three are above",
+    # commands as processes: below, or tests/tally
+    "tally/commands/": "a process of the command",
+    "tally/asking.py": "a warehouse that runs",
+    "tally/copying.py": "a cluster: tests/kafka/test_copy.py",
+    "ledger/log/copying.py": "a cluster: tests/kafka/test_copy.py",
+    "tally/rebuilding.py": "a disk that is full, another home of the log, a damaged one: tests/tally/test_rebuilding.py",
+    "warehouse/": "a warehouse: tests/warehouse",
+    # a cluster, or a log, in a state that no word of a user's brings about
+    "ledger/log/admin.py": "a cluster that refuses",
+    "ledger/log/kafka.py": "a copy that somebody else writes to",
+    "ledger/log/kafka_generations.py": "workers that run",
+    "ledger/log/reader.py": "a cluster without our topics",
+    "ledger/log/jars.py": "no way to the package index",
+    "ledger/log/embedded.py": "a full disk, or a copy that somebody else writes to",
+    "ledger/log/sqlite.py": "a damaged file",
+    "ledger/log/backup.py": "a damaged file, or a full disk",
+    "ingest/reading.py": "a disk that fails while a file is read",
+    "ingest/plan.py:_opened": "a file that may not be read (root may)",
+    "streams/": "rows of other folds, or a document that lacks: tests/streams",
+}
+
+
+@pytest.fixture(scope="module")
+def reached() -> set[tuple[str, int]]:
+    return set()
+
+
+@pytest.mark.parametrize(("cause", "said"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_an_error_says_what_and_what_to_do(
+    cause: Callable[[Path], object], said: tuple[str, ...], tmp_path: Path, reached: set[tuple[str, int]]
+) -> None:
+    global KEPT, KEPT_AT
+    KEPT_AT = tmp_path
+    with closing(EmbeddedLog(tmp_path / "kept")) as KEPT, reaching(reached), pytest.raises(Exception) as caught:
+        cause(tmp_path)
+    told = getattr(caught.value, "detail", None) or str(caught.value)
+    assert type(caught.value).__name__ in ("TallyError", "Refused", "Problem", "Told"), repr(caught.value)
+    assert [word for word in said if word not in told] == [], told
+
+
+def test_no_error_is_left_out(reached: set[tuple[str, int]], request: pytest.FixtureRequest) -> None:
+    ran = {item.name for item in request.session.items}
+    if any(f"test_an_error_says_what_and_what_to_do[{name}]" not in ran for name, *_ in CASES):
+        pytest.skip("not all of the cases ran")
+    lacking = [
+        site for site in sites()
+        if not any(site.file == file and site.first <= line <= site.last for file, line in reached)
+        and not any(site.name.startswith(place) for place in ELSEWHERE)
+    ]  # fmt: skip
+    assert lacking == []
+    names = {site.name for site in sites()}
+    assert [place for place in ELSEWHERE if not any(name.startswith(place) for name in names)] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], ("No such command 'nonsense'", "--help")),
+        (["import", "--nonsense"], ("Usage: tally import",)),
+        (["status", "--nonsense"], ("No such option: --nonsense", "--help")),
+        (["import", "x", "--pace", "fast"], ("--pace", "valid number")),
+        (["log", "events", "--topic", "x"], ("'x'", "tally.events")),
+        (["log", "events", "--offset", "1"], ("--offset", "--partition")),
+        (["sql", "select 1", "--json", "--format", "CSV"], ("--json", "--format CSV", "give one")),
+        (["sql", "--file", "/none"], ("--file", "/none")),
+        (["subject", "erase", "", "--yes"], ("NAME", "1 to 256")),
+        (["tail", "--where", "x"], ("--where", "'x'", "NAME=VALUE")),
+    ],
+)
+def test_a_command_that_cannot_be_says_so_and_ends_with_2(
+    arguments: list[str], said: tuple[str, ...], tmp_path: Path
+) -> None:
+    EmbeddedLog(tmp_path / "home").close()
+    done = tally(*arguments, TALLY_HOME=str(tmp_path / "home"))
+    told = done.stderr + done.stdout
+    assert done.returncode == 2 and "Traceback" not in told, told
+    assert [word for word in said if word not in " ".join(told.split())] == [], told
