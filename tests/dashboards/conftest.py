@@ -40,7 +40,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, F
         feed.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Feed]]:
     """A warehouse with budgets in all their states, and with sessions that loop and looped."""
     with warehouse(tmp_path_factory.mktemp("limited")) as settings:
