@@ -1,8 +1,8 @@
 """A ledger to send to: the real door on a free port, and what stands on its log."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,10 @@ def counted(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def left(spool: Path) -> list[Path]:
-    """Files of the spool with something in them."""
-    return [file for file in spool.rglob("*.ndjson") if file.stat().st_size]
-
-
-Fields = Callable[[], list[dict[str, Any]]]
+    """Files of the spool with something in them; they come and go while one looks."""
+    found: list[Path] = []
+    for file in spool.rglob("*.ndjson"):
+        with suppress(FileNotFoundError):
+            if file.stat().st_size:
+                found.append(file)
+    return found

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.api.conftest import Served
-from tests.sdk.conftest import counted, stood
+from tests.sdk.conftest import counted, left, stood
 from tests.tally.conftest import eventually
 
 APPLICATION = """
@@ -36,7 +36,6 @@ threading.Event().wait()
 @pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 103))])
 def test_what_was_recorded_is_counted_once_and_in_order(door: Served, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    door.start()
     environment = os.environ | {
         "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -64,7 +63,7 @@ def test_what_was_recorded_is_counted_once_and_in_order(door: Served, tmp_path: 
     spool = tmp_path / "spool"
     last = "from tallystick import Client; import threading; c = Client(source='app'); threading.Event().wait()"
     with subprocess.Popen([sys.executable, "-c", last], env=environment, stderr=subprocess.DEVNULL) as process:
-        eventually(lambda: not any(file.stat().st_size for file in spool.rglob("*.ndjson") if file.exists()))
+        eventually(lambda: not left(spool))
         process.kill()
     by_source = counted(stood(door))
     missing = returned - {str(event["id"]) for events in by_source.values() for event in events}
