@@ -74,13 +74,14 @@ def arrived(known: Numbered | None, numbers: Iterable[int]) -> Numbered | None:
     return known
 
 
-def follow(log: Log, home: Path) -> None:
-    """Take in what is new on the log. What was followed of another log, or of one that was cut, is forgotten first."""
+def follow(log: Log, home: Path, *, check: bool = True) -> None:
+    """Take in what is new on the log. What was followed of another log, or of one that was cut, is forgotten first:
+    who follows on need not ``check`` that again, which reads a record of every partition."""
     (home / "consumers").mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(_path(home), isolation_level=None, timeout=30)) as db:
         db.execute("PRAGMA journal_mode=WAL")
         db.executescript(_SCHEMA)
-        if not _continues(log, db):
+        if check and not _continues(log, db):
             with db:
                 db.executescript("DELETE FROM positions; DELETE FROM sources")
         at = dict(db.execute("SELECT partition, offset + 1 FROM positions").fetchall())

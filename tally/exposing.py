@@ -39,17 +39,20 @@ def serve(settings: Settings, port: int) -> None:
         server, _ = start_http_server(taken, str(settings.bind), registry)
         announce(settings.home, PART, url=f"http://{reached_at(settings.bind)}:{taken}/metrics")
         with closing(open_log(settings)) as followed:  # one of its own: the figures are asked by other threads
+            follows = False
             while not stopping.wait(FOLLOW_S):
-                _follow(followed, settings)
+                follows = _follow(followed, settings, check=not follows)
         server.shutdown()
 
 
-def _follow(log: Log, settings: Settings) -> None:
-    """Count what sources numbered and never arrived, for the metrics and the trust page."""
+def _follow(log: Log, settings: Settings, *, check: bool) -> bool:
+    """Count what sources numbered and never arrived, for the metrics and the trust page; whether it could be."""
     try:
-        gaps.follow(log, settings.home)
+        gaps.follow(log, settings.home, check=check)
     except (TallyError, OSError, sqlite3.Error) as error:
         print(f"the numbers of sources are not followed now: {error}", flush=True)
+        return False
+    return True
 
 
 class Exposed(Collector):
