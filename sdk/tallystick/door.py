@@ -1,5 +1,6 @@
 """The ledger's HTTP door, as a client sees it: lines go, and what became of each comes back."""
 
+import encodings.idna  # noqa: F401  (or the first request imports it, and who forks just then never gets it whole)
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
