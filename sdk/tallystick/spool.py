@@ -89,10 +89,14 @@ class Spool:
                 os.close(descriptor)
 
     def _next(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-        self._number += 1
-        self._file = os.open(self.current, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        before, self._number = self._file, self._number + 1
+        try:
+            self._file = os.open(self.current, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            self._number -= 1  # the one before is still the one that is written to
+            raise
+        if before >= 0:
+            os.close(before)
         self._size = 0
         self._look_for_room()
 

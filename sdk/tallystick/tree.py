@@ -6,6 +6,7 @@ import inspect
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
@@ -46,7 +47,8 @@ class _Within:
         self._token = _around.set(around)
 
     def _leave(self) -> None:
-        _around.reset(self._token)
+        with suppress(ValueError):  # it ends in another context than it began in, whose own is as it was
+            _around.reset(self._token)
 
     def _again(self) -> "_Within":
         """A fresh one, for each call of what it decorates."""

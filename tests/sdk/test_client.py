@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,29 @@ def test_what_cannot_be_is_said_and_raises_nothing(client: Client, caplog: pytes
     assert client.counts.dropped == 4 and client.counts.recorded == 2
     said = caplog.text
     assert "model: Input should be a valid string" in said and "no field 'prompt_text'" in said and "QZX" not in said
+
+
+def test_what_ends_in_another_context_raises_nothing(client: Client, door: Served) -> None:
+    """An asynchronous generator is often closed by another task than the one that read it."""
+    kept: list[AsyncGenerator[int]] = []
+
+    async def stream() -> AsyncGenerator[int]:
+        with client.session(id="s"), client.call(feature="streamed"):
+            yield 1
+
+    async def begin() -> None:
+        kept.append(stream())
+        await anext(kept[0])
+
+    async def end() -> None:
+        await kept[0].aclose()
+
+    async def both() -> None:
+        await asyncio.create_task(begin())
+        await asyncio.create_task(end())
+
+    asyncio.run(both())
+    assert client.flush(60) and by_name(door)["streamed"]["status"] == "aborted"
 
 
 def test_observations_name_the_call(client: Client, door: Served) -> None:
@@ -305,6 +328,32 @@ def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(door: Served
     assert done.returncode == 0, done.stderr
     kept, recorded, dropped = map(int, done.stdout.split())
     assert kept == recorded > 50 and kept + dropped == 500 and "cannot be written" in done.stderr
+
+
+def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> None:
+    """Where the next file of the spool cannot be opened the event is refused, and it goes on when one can."""
+    body = """
+        import os, resource
+        from pathlib import Path
+        from tallystick.spool import SEGMENT, Spool
+        folder = Path(os.environ["SPOOL"])
+        spool = Spool(folder, "i", 10 << 20)
+        spool.append(b"x" * (SEGMENT - 2) + bytes([10]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spool._file + 1, 100))
+        for _ in range(3):
+            try:
+                spool.append(b"beyond" + bytes([10]))
+            except OSError:
+                continue
+            raise AssertionError
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+        other = (folder / "other").open("w")
+        spool.append(b"beyond" + bytes([10]))
+        assert (folder / "other").read_text() == ""
+        assert [file.stat().st_size for file in sorted(folder.glob("i.*.ndjson"))] == [SEGMENT - 1, 7]
+    """
+    done = script(body, SPOOL=str(tmp_path), PYTHONPATH=os.pathsep.join(sys.path))
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_caller_never_waits_for_the_network(tmp_path: Path) -> None:
