@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import threading
-import time
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from tallystick.event import InferenceEvent, ObservationEvent
 from tallystick.inference import Inference
 from tallystick.observation import Observation, Target
+from tallystick.saying import Saying
 from tallystick.spool import Full, Spool
 from tallystick.tree import Call, Session, fields_around, used
 
@@ -30,7 +30,6 @@ logger = logging.getLogger("tallystick")
 SPOOL_BYTES = 64 << 20
 LEAVE_S = 5.0
 """For how long the end of the process waits for what is not delivered yet."""
-SAY_S = 60.0
 
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
@@ -140,8 +139,8 @@ class Client:
     @property
     def counts(self) -> Counts:
         delivery = self._delivery
-        done = (delivery.delivered, delivery.refused) if delivery else (0, 0)
-        return Counts(self._sequence, *done, self._dropped)
+        known = (delivery.written, delivery.delivered, delivery.refused) if delivery else (0, 0, 0)
+        return Counts(*known, self._dropped)
 
     @property
     def source(self) -> str:
@@ -152,8 +151,8 @@ class Client:
         """Be a new incarnation."""
         self._guard = threading.RLock()
         self._ids = itertools.count(1)
-        self._sequence = self._dropped = 0
-        self._told: dict[str, float] = {}
+        self._dropped = 0
+        self._saying = Saying()
         self._spool, self._delivery, self._forked_off = None, None, False
         self._incarnation = secrets.token_hex(6)
         try:
@@ -188,7 +187,7 @@ class Client:
             if not like_a_field or not isinstance(said[name], (bool, int, float)):
                 said.pop(name)
                 shown = repr(name) if like_a_field else "of that name"
-                self._say(f"an inference has no field {shown}, it is left out: tags take what is your own")
+                self._saying.warn(f"an inference has no field {shown}, it is left out: tags take what is your own")
         try:
             data = Inference.model_validate(said)
         except ValidationError as error:
@@ -201,7 +200,8 @@ class Client:
             if self._spool is None or self._delivery is None:
                 return self._drop("the client is closed, or its spool cannot be used")
             try:
-                event = kind(id=id, source=self.source, time=datetime.now(UTC), sequence=self._sequence + 1, data=data)
+                number = self._delivery.written + 1
+                event = kind(id=id, source=self.source, time=datetime.now(UTC), sequence=number, data=data)
                 self._spool.append(event.canonical() + b"\n")
             except ValidationError as error:
                 return self._drop(_first(error))
@@ -211,21 +211,15 @@ class Client:
                 )
             except OSError as error:
                 return self._drop(f"the spool {self._folder} cannot be written: {error.strerror}")
-            self._sequence += 1
-            self._delivery.written()
+            self._delivery.take_up(number)
         return id
 
     def _drop(self, why: str) -> str | None:
         """Count what is not kept, and say it now and then: an event without an id."""
-        self._dropped += 1
-        self._say(f"an event is not recorded: {why}")
+        with self._guard:
+            self._dropped += 1
+        self._saying.warn(f"an event is not recorded: {why} (Client.counts tells how many)")
         return None
-
-    def _say(self, what: str) -> None:
-        now = time.monotonic()
-        if now - self._told.get(what, -SAY_S) >= SAY_S:
-            self._told[what] = now
-            logger.warning("%s (Client.counts tells how many)", what)
 
 
 def _said(value: str | None, name: str, variable: str) -> str:

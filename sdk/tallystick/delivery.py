@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tallystick.door import Door, Refusal, Unanswered
+from tallystick.saying import Saying
 from tallystick.spool import Spool, files_of, lines, orphans
 
 logger = logging.getLogger("tallystick")
@@ -21,8 +22,6 @@ FIRST_S, LONGEST_S = 0.1, 30.0
 """How long the thread rests after a failure: twice as long each time, and at most so long; a random part less."""
 LOOK_S = 5.0
 """How often it is looked for what other processes left."""
-SAY_S = 60.0
-"""The same is said once in so many seconds."""
 
 
 class Delivery:
@@ -32,17 +31,17 @@ class Delivery:
         """``guard`` is held by whoever touches the spool."""
         self._door, self._folder, self._spool, self._guard = door, folder, spool, guard
         self._changed = threading.Condition()
-        self._written = self.delivered = self.refused = 0
+        self.written = self.delivered = self.refused = 0
         self._hurry = self._stopped = False
-        self._said: dict[str, float] = {}
+        self._saying = Saying()
         self._most = BATCH
         threading.Thread(target=self._run, name="tallystick", daemon=True).start()
 
-    def written(self) -> None:
-        """One more event stands in the spool."""
+    def take_up(self, number: int) -> None:
+        """The event of this number stands in the spool: so many were written."""
         with self._changed:
-            self._written += 1
-            if self._written - self.done == 1:
+            self.written = number
+            if self.pending == 1:
                 self._changed.notify_all()
 
     @property
@@ -52,12 +51,12 @@ class Delivery:
 
     @property
     def pending(self) -> int:
-        return self._written - self.done
+        return self.written - self.done
 
     def flush(self, seconds: float) -> bool:
         """Wait until all that is written by now is answered for; False where that takes longer."""
         with self._changed:
-            wanted, self._hurry = self._written, True
+            wanted, self._hurry = self.written, True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self.done >= wanted, seconds)
 
@@ -81,7 +80,7 @@ class Delivery:
             except OSError as error:
                 if self._stopped:  # its files are gone
                     return
-                self._say(f"the spool {self._folder} cannot be read: {error.strerror}")
+                self._saying.warn(f"the spool {self._folder} cannot be read: {error.strerror}")
                 self._rest(LONGEST_S)
             except Exception:  # a defect must not end the delivery
                 logger.exception("the delivery of %s failed and goes on", self._folder)
@@ -113,7 +112,7 @@ class Delivery:
                         self._most = max(1, len(taken) // 2)
                         continue
                     failures += 1
-                    self._say(f"{unanswered}; events wait in {self._folder}, and are sent again")
+                    self._saying.warn(f"{unanswered}; events wait in {self._folder}, and are sent again")
                     self._rest(max(unanswered.after_s, min(LONGEST_S, FIRST_S * 2**failures) * random.random()))
                     continue
                 position, failures = end, 0
@@ -138,9 +137,3 @@ class Delivery:
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._hurry, seconds)
             self._hurry = False
-
-    def _say(self, what: str) -> None:
-        now = time.monotonic()
-        if now - self._said.get(what, -SAY_S) >= SAY_S:
-            self._said[what] = now
-            logger.warning("%s", what)
