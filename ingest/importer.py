@@ -72,12 +72,11 @@ class _File:
         summary.files.append(self._imported)
 
     def run(self, progress: Callable[[int], None]) -> None:
-        with closing(Occurrences()) as occurrences:
+        with self._plan.path.open("rb") as file, closing(Occurrences()) as occurrences:
+            self._tell = lambda: progress(file.tell())
             if self._plan.rows is not None:
-                self._read_rows(self._plan.rows, occurrences, progress)
-                return
-            with self._plan.path.open("rb") as file:
-                self._tell = lambda: progress(file.tell())
+                self._read_rows(file, self._plan.rows, occurrences)
+            else:
                 self._read(file, self._taker(occurrences))
 
     def _taker(self, occurrences: Occurrences) -> Take:
@@ -103,16 +102,14 @@ class _File:
                 self._accept(entered)
         self._flush()
 
-    def _read_rows(self, reader: RowReader, occurrences: Occurrences, progress: Callable[[int], None]) -> None:
+    def _read_rows(self, file: BinaryIO, reader: RowReader, occurrences: Occurrences) -> None:
         """Rows that a mapping reads: what tells them apart is what it says, or else their bytes, as of a trace."""
-        sheet = reader.sheet
-        for number, raw, row in rows(self._plan.path, sheet.format, sheet.delimiter, progress):
+        for number, raw, row in rows(file, reader.sheet.format, reader.sheet.delimiter):
             try:
                 if isinstance(row, Refused):
                     raise row
                 event, id = reader.read(row)
                 event["specversion"], event["id"] = "1.0", id or occurrences.identity(raw)
-                event["data"] = self._plan.filled | event["data"]
                 entered = self._door.enter_event(event)
             except Refused as refused:
                 self._refuse(Line(number, raw, len(raw)), refused)

@@ -4,9 +4,10 @@ It has no expressions: a field is a column, a constant, or a column with its wor
 examples, each of which a test runs.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,7 +24,7 @@ Row = Mapping[str, Any]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
-MONEY_DIGITS = Decimal(1).scaleb(-12)
+MONEY_DIGITS, MOST_MONEY, EXACT = Decimal(1).scaleb(-12), 10**25, Context(prec=40)
 
 
 class _Said(BaseModel):
@@ -84,21 +85,23 @@ class Mapped(NamedTuple):
 
 
 class RowReader:
-    """Reads rows as a sheet says."""
+    """Reads rows as a sheet says; ``filled`` is what every row says besides."""
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: Sheet, filled: Mapping[str, Any]) -> None:
         self.sheet = sheet
+        self._filled = filled
         self._numbers = {name for name in sheet.fields if _takes_numbers(name)}
         self._time: Callable[[Any], datetime] = _moments(sheet.time)
 
     def read(self, row: Row) -> Mapped:
         """Raises Refused where a value cannot be what it is to be."""
         sheet = self.sheet
-        data: dict[str, Any] = {"adapter": "mapping"}
+        data: dict[str, Any] = {"adapter": "mapping", **self._filled}
         for name, where in sheet.fields.items():
             if (value := _value(where, row)) is not None:
                 data[name] = self._field(name, where, value)
-        tags = {name: _text(value) for name, where in sheet.tags.items() if (value := _value(where, row)) is not None}
+        tags = dict(self._filled.get("tags", {}))
+        tags |= {name: _text(value) for name, where in sheet.tags.items() if (value := _value(where, row)) is not None}
         tokens = {name: count for name, column in sheet.tokens.items() if (count := _count(row, column)) is not None}
         for whole, parts in sheet.includes.items():
             if whole in tokens:
@@ -138,7 +141,7 @@ class RowReader:
         for column, value in zip(self.sheet.id, said, strict=True):
             if value is None:
                 raise Refused(column, "is empty: it tells a row from the others")
-        return "-".join(map(_text, said))
+        return "-".join(str(_text(value)) for value in said)
 
 
 def sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
@@ -164,7 +167,8 @@ def sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
     for whole, parts in made.includes.items():
         if lacking := [part for part in (whole, *parts) if part not in made.tokens]:
             raise TallyError(f"the mapping {name}, includes.{whole}: {lacking[0]} is no class of its tokens")
-    if both := sorted(sets.keys() & made.fields.keys()):
+    said_twice = [f"tags.{tag}" for tag in sets.get("tags", {}) if tag in made.tags]
+    if both := sorted({*(sets.keys() & made.fields.keys()), *said_twice}):
         raise TallyError(f"--set {both[0]}: the mapping {name} says it; leave it out")
     return made
 
@@ -182,27 +186,29 @@ def _value(where: object, row: Row) -> Any:
         return where.value
     if isinstance(where, Words):
         value = _at(row, where.column)
-        return where.words.get(_text(value), value) if value is not None else None
+        return where.words.get(str(_text(value)), value) if value is not None else None
     return _at(row, str(where))
 
 
 def _at(row: Row, column: str) -> Any:
-    """The value of a column, or of a path with dots; None where there is none, or an empty one."""
+    """The value of a column, or of a path with dots; None where there is none, an empty one, or a NaN, which is what
+    programs write that know no absent numbers."""
     if column in row:
         found = row[column]
     else:
         found = row
         for part in column.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
-    return None if found == "" else found
+    return None if found == "" or (isinstance(found, float) and math.isnan(found)) else found
 
 
 def _text(value: Any) -> Any:
+    """Numbers and booleans as text; what else it is the vocabulary takes or refuses."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return (
-        format(value, "f") if isinstance(value, Decimal) else str(value) if isinstance(value, (int, float)) else value
-    )
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value) if isinstance(value, (int, float)) else value
 
 
 def _number(column: str, value: Any) -> Decimal:
@@ -230,7 +236,10 @@ def _count(row: Row, column: str) -> int | None:
 
 def _money(column: str, value: Any) -> str:
     """A claim, to the twelfth digit: programs that count in floats write more."""
-    return format(_number(column, value).quantize(MONEY_DIGITS, ROUND_HALF_EVEN), "f")
+    number = _number(column, value)
+    if not 0 <= number < MOST_MONEY:
+        raise Refused(column, f"must be an amount from 0 to {MOST_MONEY:,}")
+    return format(number.quantize(MONEY_DIGITS, ROUND_HALF_EVEN, EXACT), "f")
 
 
 def _kind(time: Moment) -> str:

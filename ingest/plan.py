@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,8 +40,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Plan:
-    """One file: how it is read. Without a trace its lines are events as they are; with ``rows`` a mapping reads it,
-    and ``filled`` is what every row says besides."""
+    """One file: how it is read. With ``rows`` a mapping reads it; without a trace its lines are events as they are."""
 
     path: Path
     size: int
@@ -50,7 +49,6 @@ class Plan:
     source: str | None = None
     trace: Trace | None = None
     rows: RowReader | None = None
-    filled: Data = field(default_factory=dict)
 
 
 def moment(text: str) -> datetime:
@@ -82,21 +80,12 @@ def _mapped(files: Sequence[Path], mapping: Path, options: Options, data: Data) 
     said = sheet(text, str(mapping), data)
     if options.source is not None:
         said = said.model_copy(update={"source": options.source})
-    found: list[Plan] = []
-    for path in files:
-        size, first = _opened(path)
-        if first is None:
-            raise TallyError(f"{path} is empty: there is nothing to import")
-        found.append(
-            Plan(path, size, f"{said.format} by {mapping.name}", source=said.source, rows=RowReader(said), filled=data)
-        )
-    return found
+    called, reader = f"{said.format} by {mapping.name}", RowReader(said, data)
+    return [Plan(path, _opened(path)[0], called, source=said.source, rows=reader) for path in files]
 
 
 def _plan(path: Path, options: Options, data: Data, door: Door) -> Plan:
     size, first = _opened(path)
-    if first is None:
-        raise TallyError(f"{path} is empty: there is nothing to import")
     form = recognised(first, str(path))
     if form.trace is None:
         for name, given in (
@@ -122,14 +111,16 @@ def _plan(path: Path, options: Options, data: Data, door: Door) -> Plan:
     return Plan(path, size, form.name, form.headed, source, Trace(form.trace(start), frame))
 
 
-def _opened(path: Path) -> tuple[int, bytes | None]:
-    """The size of a file and its first line; None where it holds none."""
+def _opened(path: Path) -> tuple[int, bytes]:
+    """The size of a file and its first line."""
     try:
         if not path.is_file():
             what = "is no file that can be read twice" if path.exists() else "does not exist"
             raise TallyError(f"{path} {what}: name a file on disk")
         with path.open("rb") as file:
             first = next(lines(file), None)
-            return path.stat().st_size, None if first is None else first.content
+            if first is None:
+                raise TallyError(f"{path} is empty: there is nothing to import")
+            return path.stat().st_size, first.content
     except OSError as error:
         raise TallyError(f"cannot read {path}: {error.strerror}; nothing was imported") from error

@@ -2,9 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ingest.reading import MAX_LINE, lines
@@ -24,18 +23,11 @@ class Read(NamedTuple):
     row: dict[str, Any] | Refused
 
 
-Progress = Callable[[int], None]
-
-
-def rows(path: Path, kind: str, delimiter: str, progress: Progress) -> Iterator[Read]:
-    """All rows of a file. TallyError where it is of another kind."""
+def rows(file: BinaryIO, kind: str, delimiter: str) -> Iterator[Read]:
+    """All rows of a file. TallyError where it is of another kind, or cannot be read to its end."""
     if kind == "parquet":
-        yield from _parquet(path, progress)
-        return
-    with path.open("rb") as file:
-        for read in _csv(file, delimiter) if kind == "csv" else _jsonl(file):
-            yield read
-            progress(file.tell())
+        return _parquet(file)
+    return _csv(file, delimiter) if kind == "csv" else _jsonl(file)
 
 
 def _csv(file: BinaryIO, delimiter: str) -> Iterator[Read]:
@@ -49,8 +41,11 @@ def _csv(file: BinaryIO, delimiter: str) -> Iterator[Read]:
             yield line.content.decode(errors="surrogateescape") + "\n"
 
     reader = csv.reader(text(), delimiter=delimiter, strict=True)
-    header = next(reader, None)
-    if header is None or len(set(header)) < len(header):
+    try:
+        header = next(reader, [])
+    except csv.Error:
+        header = []
+    if not header or len(set(header)) < len(header):
         raise TallyError(f"{file.name} has no header whose names differ: a mapping names columns by it")
     while True:
         try:
@@ -89,21 +84,19 @@ def _none(name: str) -> None:
     """NaN and infinities are no values."""
 
 
-def _parquet(path: Path, progress: Progress) -> Iterator[Read]:
+def _parquet(file: BinaryIO) -> Iterator[Read]:
     import pyarrow  # type: ignore[import-untyped]
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
     try:
-        file = ParquetFile(path)
+        batches = ParquetFile(file).iter_batches(A_BATCH)
+        for number, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
+            yield Read(number, json.dumps(row, default=str, sort_keys=True).encode(), row)
     except (pyarrow.ArrowException, OSError) as error:
-        raise TallyError(f"{path} cannot be read as Parquet: {error}") from None
-    number, size = 0, path.stat().st_size
-    with file:
-        for batch in file.iter_batches(A_BATCH):
-            for row in batch.to_pylist():
-                number += 1
-                yield Read(number, json.dumps(row, default=str, sort_keys=True).encode(), row)
-            progress(size * number // max(1, file.metadata.num_rows))
+        said = " ".join(str(error).split())
+        raise TallyError(
+            f"{file.name} cannot be read as Parquet: {said}; what was imported stays, and mended it adds the rest"
+        ) from None
 
 
 def _is_text(raw: bytes) -> bool:

@@ -68,7 +68,7 @@ def brought(path: Path, content: bytes | None = None, **options: Any) -> object:
 
 def mapped(said: Any, row: dict[str, Any] | None = None, sets: dict[str, Any] | None = None) -> object:
     made = mapping.sheet(said if isinstance(said, str) else yaml.safe_dump(said), "map.yaml", sets or {})
-    return mapping.RowReader(made).read(row or {})
+    return mapping.RowReader(made, {}).read(row or {})
 
 
 def by_mapping(path: Path, content: bytes, kind: str = "csv", **more: Any) -> object:
@@ -229,6 +229,7 @@ CASES: list[Case] = [
     ("a row without its id", lambda p: mapped(SHEET, {"at": "2026-01-01T00:00:00Z"}), ("id", "is empty")),
     ("a row's number", lambda p: mapped(SHEET, {"id": "1", "in": "x"}), ("in", "must be a number")),
     ("a row's count", lambda p: mapped(SHEET, {"id": "1", "in": "-1"}), ("in", "whole number")),
+    ("a row's money", lambda p: mapped(SHEET | {"fields": {"claimed_cost": "c"}}, {"c": "-1"}), ("c", "must be an amount")),
     ("a row's total", lambda p: mapped(SHEET | {"tokens": {"input": "in", "cache_read": "c"}, "includes": {"input": ["cache_read"]}}, {"in": 1, "c": 2}), ("in", "is less than cache_read")),
     ("a CSV without a header", lambda p: by_mapping(p, b"a,a\n"), ("file.csv", "header")),
     ("a CSV's quote", lambda p: by_mapping(p, b'at,in\n"a"b,1\n'), ("is no row of CSV",)),

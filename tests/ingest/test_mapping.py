@@ -1,5 +1,6 @@
 """Any file by a mapping: the examples of the document, what is refused, and what tells rows apart."""
 
+import contextlib
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.door import Door
 from ingest.importer import Options, Summary, import_files
 from ingest.mapping import RowReader, sheet
 from ingest.refusal import Refused
@@ -156,6 +158,8 @@ def test_what_else_a_person_gets_wrong(tmp_path: Path) -> None:
         imported(tmp_path, SMALL, b"")
     with pytest.raises(TallyError, match="has no header whose names differ"):
         imported(tmp_path, SMALL, b"a,a\n")
+    with pytest.raises(TallyError, match="has no header whose names differ"):
+        imported(tmp_path, SMALL, b'"a"b,c\n')
     with pytest.raises(TallyError, match="cannot be read as Parquet"):
         imported(tmp_path, PARQUET, b"PAR1 not")
     with pytest.raises(TallyError, match="cannot read --mapping"):
@@ -169,6 +173,49 @@ def test_the_rest_is_set_and_the_source_is_chosen(tmp_path: Path) -> None:
     assert log.events[0]["source"] == "elsewhere" and log.events[0]["data"]["team"] == "search"
 
 
+def reader(mapping: dict[str, Any]) -> RowReader:
+    return RowReader(sheet(yaml.safe_dump(mapping), "map", {}), {})
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals() | st.datetimes() | st.binary(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2), max_leaves=4,
+)  # fmt: skip
+
+
+@given(row=st.fixed_dictionaries(dict.fromkeys(("id", "at", "model", "ms", "cost", "tag", "in", "status"), ANYTHING)))
+def test_whatever_a_cell_holds_is_taken_or_refused(row: dict[str, Any]) -> None:
+    mapping = SMALL | {
+        "id": ["id", "model"], "tags": {"tag": "tag"},
+        "fields": {
+            "model": "model", "latency_ms": "ms", "claimed_cost": "cost",
+            "status": {"column": "status", "words": {"success": "ok"}},
+        },
+    }  # fmt: skip
+    with contextlib.suppress(Refused):
+        event, id = reader(mapping).read(row)
+        Door("key").enter_event(event | {"specversion": "1.0", "id": id})
+
+
+def test_what_is_set_stands_beside_what_the_mapping_says(tmp_path: Path) -> None:
+    mapping = SMALL | {"tags": {"tier": "model"}}
+    row = b"at,model,in\n2026-05-04T10:00:00Z,m,1\n"
+    _, log = imported(tmp_path, mapping, row, sets=["tags.region=eu"])
+    assert log.events[0]["data"]["tags"] == {"region": "eu", "tier": "m"}
+    with pytest.raises(TallyError, match=r"--set tags\.tier: the mapping .* says it"):
+        imported(tmp_path, mapping, row, sets=["tags.tier=gold"])
+
+
+def test_parquet_that_is_cut_says_so_and_what_absent_is(tmp_path: Path) -> None:
+    row = {"called_at": datetime(2026, 5, 4), "model": "m", "tokens_in": 1.0, "tokens_out": float("nan")}
+    whole = parquet(tmp_path / "t.parquet", [row])
+    _, log = imported(tmp_path, PARQUET, whole)
+    assert log.events[0]["data"]["tokens"] == {"input": 1}
+    half = whole[:20] + bytes(len(whole) // 3) + whole[20 + len(whole) // 3 :]
+    with pytest.raises(TallyError, match=r"cannot be read as Parquet: .*mended it adds the rest"):
+        imported(tmp_path, PARQUET, half)
+
+
 @given(parts=st.lists(st.integers(0, 10**6), min_size=3, max_size=3))
 def test_what_a_total_includes_is_taken_out_of_it_and_nothing_is_lost(parts: list[int]) -> None:
     mapping = SMALL | {
@@ -177,17 +224,17 @@ def test_what_a_total_includes_is_taken_out_of_it_and_nothing_is_lost(parts: lis
     }
     fresh, read, write = parts
     row = {"at": "2026-05-04T10:00:00Z", "model": "m", "all": str(sum(parts)), "read": f"{read}.0", "write": write}
-    tokens = RowReader(sheet(yaml.safe_dump(mapping), "map", {})).read(row).event["data"]["tokens"]
+    tokens = reader(mapping).read(row).event["data"]["tokens"]
     assert tokens == {"input": fresh, "cache_read": read, "cache_write": write}
     with pytest.raises(Refused, match="is less than"):
-        RowReader(sheet(yaml.safe_dump(mapping), "map", {})).read(row | {"all": read + write, "read": read + 1})
+        reader(mapping).read(row | {"all": read + write, "read": read + 1})
 
 
 @given(value=st.decimals(0, 10**6, allow_nan=False, places=18))
 def test_a_claim_keeps_twelve_digits(value: Decimal) -> None:
     mapping = SMALL | {"fields": {"claimed_cost": "cost"}}
     row = {"at": datetime(2026, 5, 4, tzinfo=UTC), "cost": value}
-    (claim,) = [RowReader(sheet(yaml.safe_dump(mapping), "map", {})).read(row).event["data"]["claimed_cost"]]
+    claim = reader(mapping).read(row).event["data"]["claimed_cost"]
     assert abs(Decimal(claim) - value) <= Decimal("5e-13")
 
 
