@@ -2,11 +2,10 @@
 
 import json
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, NamedTuple
 
+from ledger.money import brief
 from ledger.topics import ALERTS, DECISIONS, Topic
-from tallystick.model import plain
 
 LONGEST = 120
 """Characters of a name in a sentence."""
@@ -62,7 +61,7 @@ def sentence(message: Message) -> tuple[str, str | None]:
     data, whose = message.data, _name(message.organization)
     match message.type:
         case "budget.threshold_crossed":
-            used, limit = _money(data["used"]), _money(data["limit"])
+            used, limit = brief(data["used"]), brief(data["limit"])
             return (
                 f":money_with_wings: *{data['threshold']} % of a budget*: {data['dimension']} {_name(data['scope'])} "
                 f"of {whose} used {used} of {limit} {data['currency']} in {_length(data['window_s'])}",
@@ -87,12 +86,8 @@ def _loop(data: dict[str, Any]) -> str:
 
 
 def _spent(data: dict[str, Any]) -> str:
-    spent = " and ".join(f"{_money(amount)} {currency}" for currency, amount in data["spent"].items())
+    spent = " and ".join(f"{brief(amount)} {currency}" for currency, amount in data["spent"].items())
     return f"spent {spent or 'nothing that has a price'}"
-
-
-def _money(amount: str) -> str:
-    return plain(Decimal(amount))
 
 
 def _length(seconds: int) -> str:

@@ -6,6 +6,8 @@ figure is rounded is :func:`round_rate`, before a price becomes part of a docume
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
+from tallystick.model import plain
+
 PICO = 10**12
 _exact = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
@@ -23,6 +25,11 @@ def text(amount: int) -> str:
     if amount < 0:
         return "-" + text(-amount)
     return "%d.%012d" % divmod(amount, PICO)  # noqa: UP031  (a third quicker, and the folds write four an event)
+
+
+def brief(amount: str) -> str:
+    """A written amount without the zeros at its end, for a sentence: ``brief("2.500000000000") == "2.5"``."""
+    return plain(Decimal(amount))
 
 
 def round_rate(rate: Decimal, decimals: int) -> Decimal:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ledger.log import Log
+from ledger.log import Log, newest_first
 from ledger.log.record import Record
 from ledger.topics import DOCUMENTS, Topic
 
@@ -65,11 +65,10 @@ def newest(log: Log, topic: Topic, partitions: dict[int, int], index: int | None
 
 def _last(log: Log, topic: Topic, partition: int, end: int, index: int | None, limit: int) -> list[Line]:
     found: list[Line] = []
-    while end > 0 and len(found) < limit:
-        end -= 1
-        for record in log.read(topic, partition, end, max_bytes=1):
-            if record.offset == end:  # on Kafka it may be that of a transaction's end
-                found = [*_lines(topic, record, index), *found]
+    for record in newest_first(log, topic, partition, end):
+        if len(found) >= limit:
+            break
+        found = [*_lines(topic, record, index), *found]
     return found[-limit:]
 
 

@@ -1,6 +1,7 @@
 """How commands speak: facts on stdout, progress and errors on stderr, JSON for programs."""
 
 import json
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,15 @@ def progress() -> Progress:
     """A bar on stderr for work whose size is known; nothing where stderr is no terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     return Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal)
+
+
+def pause(seconds: float) -> None:
+    """Wait, for who follows. BrokenPipeError as soon as nobody reads stdout any more: a write would say so, but none
+    may come for long (``tally tail | head -1``)."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if poll.poll(seconds * 1000):
+        raise BrokenPipeError
 
 
 def size(count: int) -> str:

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NamedTuple
 
-from ledger.log import PARTITIONS, Log, Record, records, seek_cause
+from ledger.log import PARTITIONS, Log, Record, newest_first, records, seek_cause
+from ledger.money import brief
 from ledger.topics import ALERTS, DECISIONS, ENTRIES, PLATFORM, Topic
 from tallystick.model import plain
 
@@ -77,13 +79,9 @@ class Tail:
 
     def _last(self, kind: str, topic: Topic, partition: int, end: int, count: int) -> list[Line]:
         found: list[Line] = []
-        for offset in range(end - 1, max(-1, end - 1 - BACK), -1):
-            for record in self._log.read(topic, partition, offset, max_bytes=1):
-                if record.offset == offset:  # on Kafka it may be that of a transaction's end
-                    self._cause[kind][partition] = max(
-                        self._cause[kind][partition], int(record.headers["cause_offset"])
-                    )
-                    found = [*filter(self._shown, _lines(kind, record)), *found]
+        for record in islice(newest_first(self._log, topic, partition, end), BACK):
+            self._cause[kind][partition] = max(self._cause[kind][partition], int(record.headers["cause_offset"]))
+            found = [*filter(self._shown, _lines(kind, record)), *found]
             if len(found) >= count:
                 break
         return found
@@ -116,18 +114,14 @@ def _decision(said: dict[str, Any]) -> str:
         return "  ".join(filter(None, (said["decision"], said.get("control_type"), said.get("reason"))))
     crossed = "crossed" if said["decision"] == "threshold.crossed" else "below again"
     return (
-        f"BUDGET {said['threshold']} % {crossed}: {said['dimension']} {said['scope']} used {_money(said['used'])} of "
-        f"{_money(said['limit'])} {said['currency']} in {said['window_s']} s"
+        f"BUDGET {said['threshold']} % {crossed}: {said['dimension']} {said['scope']} used {brief(said['used'])} of "
+        f"{brief(said['limit'])} {said['currency']} in {said['window_s']} s"
     )
 
 
 def _alert(said: dict[str, Any]) -> str:
-    spent = " ".join(f"{_money(amount)} {currency}" for currency, amount in said["spent"].items())
+    spent = " ".join(f"{brief(amount)} {currency}" for currency, amount in said["spent"].items())
     return f"RUNAWAY {said['state']}: {said['tool']} {said['repeats']} times alike, spent {spent or 'no price'}"
-
-
-def _money(amount: str) -> str:
-    return plain(Decimal(amount))
 
 
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {"events": _event, "decisions": _decision, "alerts": _alert}

@@ -14,6 +14,7 @@ __all__ = [
     "Position",
     "Record",
     "folded",
+    "newest_first",
     "partition_of",
     "records",
     "seek_cause",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 READ_BYTES = 1 << 20
+BACK, MOST_BACK = 4, 256
 
 
 class Appends(Protocol):
@@ -71,6 +73,15 @@ def records(log: Log, topic: Topic, partition: int, offset: int = 0, end: int | 
                 return
             yield record
         offset = batch[-1].offset + 1
+
+
+def newest_first(log: Log, topic: Topic, partition: int, end: int) -> Iterator[Record]:
+    """The records before ``end``, the last one first: read in pieces that grow, since each is sought anew."""
+    step = BACK
+    while end > 0:
+        start = max(end - step, 0)
+        yield from reversed(list(records(log, topic, partition, start, end)))
+        end, step = start, min(step * BACK, MOST_BACK)
 
 
 def seek_cause(log: Log, topic: Topic, partition: int, cause_offset: int) -> int:

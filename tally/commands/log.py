@@ -1,6 +1,5 @@
 """``tally log``: the log as it stands, for who is on call."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
@@ -14,7 +13,7 @@ from ledger.log.record import PARTITIONS
 from ledger.topics import EVENTS, TOPICS, Topic
 from tally.commands import copying
 from tally.looking import Line, newest, onward
-from tally.output import out, table, tell
+from tally.output import out, pause, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="The log: its topics, its positions, its events; and a copy of it.")
 app.command("copy", no_args_is_help=True)(copying.copy)
@@ -108,7 +107,7 @@ def events(
                 for line in onward(log, wanted, number, end, index):
                     at[number] = line.record.offset + 1
                     typer.echo(line.json() if as_json else line.text())
-            time.sleep(FOLLOW_S)
+            pause(FOLLOW_S)
 
 
 @app.command(no_args_is_help=True)

@@ -1,6 +1,5 @@
 """``tally tail``: the live stream, in a terminal."""
 
-import time
 from typing import Annotated
 
 import typer
@@ -20,6 +19,8 @@ def tail(
 ) -> None:
     """What becomes of events as they are folded, with what they cost; budgets' thresholds; runaways.
 
+    For those of before (--lines), the last 500 records of each partition are looked at.
+
     Example: tally tail --where team=search
 
     Example: tally tail --only alerts --only decisions --json
@@ -27,7 +28,7 @@ def tail(
     Exit codes: 0 shown (--no-follow), 2 bad input or no log, 130 Ctrl-C."""
     from ledger.errors import LogAway
     from tally.opening import opened, settings
-    from tally.output import err
+    from tally.output import err, pause
     from tally.reading import one_of, pair
     from tally.tailing import TOPICS, Line, Tail
 
@@ -48,7 +49,7 @@ def tail(
             try:
                 for line in stream.news():
                     show(line)
-                time.sleep(FOLLOW_S)
+                pause(FOLLOW_S)
             except LogAway as error:
                 err.print(f"the log does not answer, trying again: {error}", markup=False)
-                time.sleep(AWAY_S)
+                pause(AWAY_S)

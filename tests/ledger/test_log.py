@@ -15,7 +15,19 @@ from typing import NamedTuple
 import pytest
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.log import PARTITIONS, READ_BYTES, Draft, Log, Record, partition_of, records, seek_cause, seek_time, sqlite
+from ledger.log import (
+    PARTITIONS,
+    READ_BYTES,
+    Draft,
+    Log,
+    Record,
+    newest_first,
+    partition_of,
+    records,
+    seek_cause,
+    seek_time,
+    sqlite,
+)
 from ledger.log.embedded import EmbeddedLog
 from ledger.log.opening import open_log
 from ledger.log.record import MAX_RECORD
@@ -66,6 +78,14 @@ def test_a_read_takes_at_least_one_and_at_most_what_was_asked(opened: Open) -> N
     assert len(log.read(EVENTS, 0, 2, max_bytes=1)) == 1
     assert [one.offset for one in log.read(EVENTS, 0, 2, max_bytes=250)] == [2, 3, 4]
     assert log.read(EVENTS, 0, 10) == []
+
+
+def test_records_are_read_from_the_end(opened: Open) -> None:
+    log = opened()
+    written = log.append(EVENTS, [draft(str(number)) for number in range(300)])
+    assert list(newest_first(log, EVENTS, 0, 300)) == written[::-1]
+    assert [one.offset for one in newest_first(log, EVENTS, 0, 3)] == [2, 1, 0]
+    assert list(newest_first(log, EVENTS, 1, 0)) == []
 
 
 def test_an_altered_record_has_another_digest(opened: Open) -> None:

@@ -101,11 +101,17 @@ def follow_on(house: House) -> None:
     assert b"Traceback" not in path.read_bytes()
 
 
-def test_a_reader_that_leaves_ends_it(house: House) -> None:
-    sent(house.settings, "acme", *({} for _ in range(50)))
+@pytest.mark.parametrize("command", [["tail"], ["log", "events", "--follow"]])
+def test_a_reader_that_leaves_ends_it(house: House, command: list[str]) -> None:
+    """Also where no line comes that could not be written."""
+    sent(house.settings, "acme", *({} for _ in range(5)))
     eventually(house.folded)
-    done = subprocess.run(
-        f"{' '.join(COMMAND)} tail -n 50 | head -1", shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60,
-        env=home_environment(environment(house)), check=False,
-    )  # fmt: skip
-    assert len(done.stdout.splitlines()) == 1 and "Traceback" not in done.stderr
+    with subprocess.Popen(
+        [*COMMAND, *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=home_environment(environment(house)),
+    ) as process:  # fmt: skip
+        assert process.stdout and process.stderr
+        for _ in range(5):
+            assert process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(60), process.stderr.read()) == (0, "")
