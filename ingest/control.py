@@ -1,32 +1,26 @@
 """Decisions of people, appended through the same door as everything else."""
 
-import re
 import uuid
-from contextlib import closing as closing_
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from ingest import platform
 from ingest.batch import Envelope
-from ingest.door import decode, door, encode, key_of
+from ingest.door import decode, door, encode
 from ingest.refusal import Refused
 from ledger.catalogue import genai_prices
 from ledger.errors import TallyError
 from ledger.log import PARTITIONS, Draft, Log, Position
 from ledger.log.documents import store
-from ledger.persons import Persons
 from ledger.prices import PriceBook, sealed
-from ledger.secrets import pseudonym, secret
 from ledger.settings import Settings
 from ledger.topics import EVENTS, PLATFORM
 from tallystick.control import BODIES
 
 SOURCE = "tally-cli"
-PSEUDONYM = re.compile(r"p_[0-9a-f]{24}")
 ORGANIZATION = "organization"
 ELSEWHERE = {
     "price_book.adopted": "`tally price adopt` makes, as it brings the book",
@@ -99,20 +93,6 @@ def set_budget(
     return append_control(
         log, settings, "budget.allocated", body, organization=organization, reason=reason, actor=actor
     )
-
-
-def erase_subject(log: Log, settings: Settings, organization: str, subject: str) -> tuple[str, bool, Position]:
-    """Forget whose name a pseudonym is, and say on the log that it was; given is the one or the other. The pseudonym,
-    whether its name was known here, and where the record stands. Nothing else of the log changes."""
-    pseudonym = subject if PSEUDONYM.fullmatch(subject) else pseudonym_of(settings.home, organization, subject)
-    position = append_control(log, settings, "subject.erased", {"subject": pseudonym}, organization=organization)
-    with closing_(Persons(settings.home)) as persons:
-        return pseudonym, persons.erase(organization, pseudonym), position
-
-
-def pseudonym_of(home: Path, organization: str, name: str) -> str:
-    """Of a person of an organization, by the home's key."""
-    return pseudonym(secret(home, key_of(organization)), name)
 
 
 def adopt_price_book(log: Log, settings: Settings, book: PriceBook, reason: str | None = None) -> Adopted:

@@ -1,4 +1,5 @@
-"""The door: what enters and in which form. Pure: bytes in, canonical bytes or a refusal out."""
+"""The door: what enters and in which form. Bytes in, canonical bytes or a refusal out; what a :class:`Door` keeps is
+the names of persons, and only by telling them to ``remember``."""
 
 import re
 from collections import Counter

@@ -57,7 +57,7 @@ def erase(
     Example: tally subject erase alice@example.com --organization acme
 
     Exit codes: 0 forgotten, 1 not confirmed, 2 bad input."""
-    from ingest.control import erase_subject
+    from ingest import subjects
     from ledger.errors import TallyError
     from tally.opening import opened, settings
 
@@ -67,7 +67,7 @@ def erase(
     if not yes:
         typer.confirm(f"Forget {subject!r} of {chosen.organization!r} for good? {CANNOT}\n", abort=True, err=True)
     with opened(chosen, new=True) as log:
-        pseudonym, known, (partition, offset, _) = erase_subject(log, chosen, chosen.organization, subject)
+        pseudonym, known, (partition, offset, _) = subjects.erase(log, chosen, chosen.organization, subject)
     if as_json:
         tell({"pseudonym": pseudonym, "known": known, "partition": partition, "offset": offset, "cannot": CANNOT})
         return
