@@ -25,8 +25,8 @@ PART = "alerts"
 TOPICS = (ALERTS, DECISIONS)
 _decode = msgspec.json.Decoder().decode
 LOOK_S, AWAY_S = 0.3, 2.0
-AT_ONCE, SENDERS = 20, 8
-"""Messages of one organization that are taken up together, and organizations that are told at once."""
+TAKEN, AT_ONCE, SENDERS = 500, 20, 8
+"""Messages that are written together; those of one organization that are sent in a row; organizations told at once."""
 
 
 def serve(settings: Settings, log: Log) -> None:
@@ -74,10 +74,13 @@ class Deliverer:
             self._log.follow()
             for topic in TOPICS:
                 self._read(topic, hooks)
-        for organization in self._deliveries.waiting():
-            if (sent := self._sending.get(organization)) and sent.done():
-                sent.result()  # raises what was a defect of ours
+        for organization, sent in list(self._sending.items()):
+            if sent.done():
                 del self._sending[organization]
+                sent.result()  # raises what was a defect of ours
+        with self._guard:
+            waiting = self._deliveries.waiting(_now_ms())
+        for organization in waiting:
             if organization not in self._sending:
                 self._take_up(organization, hooks.get(organization))
 
@@ -93,14 +96,21 @@ class Deliverer:
             if end == before[partition]:
                 continue
             with self._guard:
-                known = self._deliveries.position(topic.name, partition)
-            start = seek_cause(self._log, topic, partition, known[0])
-            for record in records(self._log, topic, partition, start, end):
-                told, upto = _news(topic, record, known, hooks)
-                with self._guard:
-                    self._deliveries.take(topic.name, partition, upto, told, _now_ms())
-                faults.point("alerts.taken")
+                upto = self._deliveries.position(topic.name, partition)
+            told: list[Message] = []
+            for record in records(self._log, topic, partition, seek_cause(self._log, topic, partition, upto[0]), end):
+                news, upto = _news(topic, record, upto, hooks)
+                told += news
+                if len(told) >= TAKEN:
+                    self._take(topic, partition, upto, told)
+                    told = []
+            self._take(topic, partition, upto, told)
         self._seen[topic] = ends
+
+    def _take(self, topic: Topic, partition: int, upto: Cause, told: list[Message]) -> None:
+        with self._guard:
+            self._deliveries.take(topic.name, partition, upto, told, _now_ms())
+        faults.point("alerts.taken")
 
     def _take_up(self, organization: str, hook: Webhook | None) -> None:
         with self._guard:

@@ -109,9 +109,9 @@ class Deliveries:
                 "WHERE organization = ? AND state = 'pending'", (why, now_ms, organization),
             )  # fmt: skip
 
-    def waiting(self) -> list[str]:
-        """The organizations for which something is pending."""
-        found = self._db.execute("SELECT DISTINCT organization FROM deliveries WHERE due_ms IS NOT NULL")
+    def waiting(self, now_ms: int) -> list[str]:
+        """The organizations for which something is to be tried now."""
+        found = self._db.execute("SELECT DISTINCT organization FROM deliveries WHERE due_ms <= ?", (now_ms,))
         return [organization for (organization,) in found]
 
     def newest(self, organization: str | None, limit: int) -> list[Delivery]:
