@@ -1,5 +1,6 @@
 """What the metrics are now: asked of the log, of the warehouse, and of what the parts say of themselves."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ class Source(Generic[Answer]):
         answer = None
         try:
             answer = self._ask()
-        except (TallyError, OSError) as error:
+        except (TallyError, OSError, sqlite3.Error) as error:
             print(f"absent from the metrics: {error}", flush=True)
         finally:
             with self._known:
@@ -74,11 +75,12 @@ class Measured:
         self._log = Source(lambda: _reached_now(settings, log))
         self._warehouse = Source(lambda: counts(settings))
         self._missing = Source(lambda: gaps.missing(settings.home))
+        self._deliveries = Source(lambda: _told(settings))
 
     def samples(self) -> Iterator[Sample]:
         """All that is known now."""
         yield from self._of_parts()
-        yield from _of_deliveries(self._settings)
+        yield from self._deliveries.answer() or ()
         if (missing := self._missing.answer()) is not None:
             yield Sample(metrics.MISSING, (), missing)
         at = self._log.answer()
@@ -103,16 +105,18 @@ class Measured:
             yield Sample(metrics.PART_RESTARTS, (name,), times)
 
 
-def _of_deliveries(settings: Settings) -> Iterator[Sample]:
+def _told(settings: Settings) -> list[Sample]:
     """Nothing where nobody was ever to be told."""
     if not (settings.home / "deliveries.db").exists():
-        return
+        return []
     with closing(Deliveries(settings.home)) as deliveries:
         states, oldest_ms = deliveries.counts(), deliveries.oldest_pending_ms()
-    for state in ("delivered", "given up"):
-        yield Sample(metrics.TELLINGS, (state,), states.get(state, 0))
-    yield Sample(metrics.TELLINGS_PENDING, (), states.get("pending", 0))
-    yield Sample(metrics.TELLINGS_AGE, (), max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0)
+    age_s = max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0
+    return [
+        *(Sample(metrics.TELLINGS, (state,), states.get(state, 0)) for state in ("delivered", "given up")),
+        Sample(metrics.TELLINGS_PENDING, (), states.get("pending", 0)),
+        Sample(metrics.TELLINGS_AGE, (), age_s),
+    ]
 
 
 def _reached_now(settings: Settings, log: Log) -> list[Reached]:
