@@ -95,7 +95,7 @@ def crossings(rows: Iterable[Row], many: bool, of_one: bool) -> None:
     """Draw thresholds that were crossed, each a link to the call that crossed it."""
     columns = [
         Column("In the window to, UTC"), *([] if of_one else [Column("Budget of")]), Column("Crossed", "right"),
-        Column("At", "right"), Column("Limit then", "right wide"), Column("Armed again, UTC", "wide"),
+        Column("At", "right wide"), Column("Limit then", "right wide"), Column("Armed again, UTC", "wide"),
     ]  # fmt: skip
     table(columns, (_crossing(row, many, of_one) for row in rows))
 
