@@ -85,14 +85,14 @@ class State:
                     (partition, json.dumps(key)),
                 ).fetchone()
             except sqlite3.Error as error:
-                raise TallyError(f"the folds' rows cannot be read: {error}") from error
+                raise _damaged(error) from error
             return Row(json.loads(found[0]), found[1]) if found else None
 
         def due(after_us: int, soonest: int) -> list[tuple[int, Key]]:
             try:
                 found = self._db.execute(_DUE, (partition, after_us, partition, after_us, soonest - 1)).fetchall()
             except sqlite3.Error as error:
-                raise TallyError(f"the folds' rows cannot be read: {error}") from error
+                raise _damaged(error) from error
             return [(at, tuple(json.loads(key))) for at, key in found]
 
         return Rows(load, due)
@@ -140,3 +140,7 @@ class State:
         )
         if change.reached is not None:
             self._db.execute("REPLACE INTO positions VALUES (?, ?, ?)", (partition, *change.reached))
+
+
+def _damaged(error: sqlite3.Error) -> TallyError:
+    return TallyError(f"the folds' rows cannot be read: {error}; `tally rebuild` derives them again from the log")

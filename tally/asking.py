@@ -58,7 +58,9 @@ def _answer(settings: Settings, sql: str, parameters: dict[str, str], timeout: f
                 yield held[:-_HELD]
                 held = held[-_HELD:]
         except (OSError, http.client.HTTPException) as error:
-            raise TallyError(f"the warehouse at {where.url} does not answer: {error!r}") from None
+            raise TallyError(
+                f"the warehouse at {where.url} does not answer ({error!r}): `tally status` shows what runs"
+            ) from None
         whole, broken, trouble = held.partition(b"\r\n__exception__\r\n")
         yield whole
         if broken:

@@ -82,7 +82,10 @@ def rebuild(settings: Settings, workers: int = 1) -> Rebuilt:
         moving.ask(settings, moving.Request(number, before, line, not differences.same, settings.log))
         switching.carried_out(settings, log)
         if settings.log is not None and generation.current(log) != number:
-            raise TallyError(f"another home of {log} rebuilds, or has meanwhile: generation {number} is thrown away")
+            raise TallyError(
+                f"another home of {log} rebuilds, or has meanwhile: generation {number} is thrown away, and once that "
+                "is done `tally rebuild` makes another"
+            )
     old = None if differences.same else moving.kept(settings, before)
     return Rebuilt(number, True, seconds, report, differences, old)
 

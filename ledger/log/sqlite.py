@@ -26,7 +26,9 @@ def open_file(path: Path, *, writes: bool) -> sqlite3.Connection:
         else:
             connection.execute("PRAGMA query_only=ON")
     except (OSError, sqlite3.Error) as error:
-        raise TallyError(f"cannot open the log file {path}: {error}") from error
+        raise TallyError(
+            f"cannot open the log file {path}: {error}; restore a damaged one from a copy (`tally log backup`)"
+        ) from error
     return connection
 
 

@@ -119,10 +119,9 @@ class Telling:
             deliveries.close()
 
 
-@pytest.fixture(params=["embedded", "kafka"])
-def telling(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Telling]:
-    log = None if request.param == "embedded" else f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}"
-    one = Telling(Settings(home=tmp_path / "home", log=log))
+@pytest.fixture
+def telling(either: str | None, tmp_path: Path) -> Iterator[Telling]:
+    one = Telling(Settings(home=tmp_path / "home", log=either))
     yield one
     one.stop()
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from audit import gaps
 from audit.gaps import MOST, Gap, Numbered, arrived
-from ledger.log import Draft, partition_of
+from ledger.log import Draft, Log, partition_of
 from ledger.log.embedded import EmbeddedLog
+from ledger.log.opening import open_log
+from ledger.settings import Settings
 from ledger.topics import EVENTS
 
 
@@ -38,13 +40,13 @@ def line(source: str, sequence: int | None) -> bytes:
     return json.dumps({"source": source, "id": "x", **({} if sequence is None else {"sequence": sequence})}).encode()
 
 
-def add(log: EmbeddedLog, organization: str, *lines: bytes) -> None:
+def add(log: Log, organization: str, *lines: bytes) -> None:
     headers = {"organization": organization, "door": "test", "refused": "0"}
     log.append(EVENTS, [Draft(partition_of(organization), organization, headers, b"\n".join(lines))])
 
 
-def test_the_log_is_followed_from_where_it_stood(tmp_path: Path) -> None:
-    log = EmbeddedLog(tmp_path)
+def test_the_log_is_followed_from_where_it_stood(either: str | None, tmp_path: Path) -> None:
+    log = open_log(Settings(home=tmp_path, log=either), new=True)
     assert gaps.listed(tmp_path) is None and gaps.missing(tmp_path) is None
     add(log, "acme", line("a", 1), line("a", 5), line("b", 7), line("c", None), b"not json", b"")
     gaps.follow(log, tmp_path)

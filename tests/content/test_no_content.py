@@ -26,9 +26,10 @@ from tests.ingest.api.conftest import Served, call, lines
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 from warehouse.client import connect
 
-PROMPT, COMPLETION, KEY = "QZXprompt how do I", "QZXcompletion you should", "sk-QZXkey-0123456789"
-PERSON = "QZXperson@example.com"
-MARK, SEEN = "QZX", "a team that is kept"
+PROMPT, COMPLETION, KEY = "QZXMARKEDprompt how do I", "QZXMARKEDcompletion you should", "sk-QZXMARKEDkey-0123456789"
+PERSON = "QZXMARKEDperson@example.com"
+MARK, SEEN = "QZXMARKED", "a team that is kept"
+"""Long enough to stand nowhere by chance: packed prices are half a megabyte of any bytes."""
 
 MESSAGES = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": [{"text": COMPLETION}]}]
 CONTENT: dict[str, Any] = {
@@ -79,7 +80,7 @@ def over_http(served: Served) -> None:
     served.send(packed[:-9] + PROMPT.encode(), Content_Encoding="gzip")
     served.send(PROMPT.encode(), kind=PROMPT)
     served.send(lines(good("4")), bearer=KEY)
-    served.send(lines(good("5")), Tally_Organization="QZXorganization")
+    served.send(lines(good("5")), Tally_Organization="QZXMARKEDorganization")
     served.ask(f"/v1/events?prompt={MARK}", "PUT", PROMPT.encode(), Authorization=f"Bearer {KEY}")
     served.ask(f"/{MARK}/{MARK}", Authorization=f"Bearer {KEY}", Cookie=f"session={KEY}")
 

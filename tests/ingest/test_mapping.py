@@ -238,10 +238,11 @@ def test_a_claim_keeps_twelve_digits(value: Decimal) -> None:
     assert abs(Decimal(claim) - value) <= Decimal("5e-13")
 
 
-def test_the_command_counts_once_what_is_imported_twice(tmp_path: Path) -> None:
+def test_the_command_counts_once_what_is_imported_twice(either: str | None, tmp_path: Path) -> None:
+    home = {"TALLY_HOME": str(tmp_path / "home"), "TALLY_LOG": either or ""}
     (tmp_path / "map.yaml").write_text(LITELLM)
     (tmp_path / "spend.csv").write_text(LITELLM_CSV)
     arguments = ["import", str(tmp_path / "spend.csv"), "--mapping", str(tmp_path / "map.yaml")]
-    first = tally(*arguments, TALLY_HOME=str(tmp_path / "home"))
+    first = tally(*arguments, **home)
     assert "counted 2 + duplicate 0" in first.stdout, first.stderr
-    assert "counted 0 + duplicate 2" in tally(*arguments, TALLY_HOME=str(tmp_path / "home")).stdout
+    assert "counted 0 + duplicate 2" in tally(*arguments, **home).stdout

@@ -1,4 +1,4 @@
-"""The fixtures ``kafka``, ``own`` and ``three``, for every test (`tests/conftest.py` loads them).
+"""The fixtures ``kafka``, ``either``, ``own`` and ``three``, for every test (`tests/conftest.py` loads them).
 
 ``kafka`` is one broker for a whole run of pytest, also where several workers share it. A keeper, a process of its
 own, starts it, and ends it when nobody holds the lock ``users`` any more, which also those who are killed let go.
@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,6 +37,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         facts = announced(home, "kafka")
         assert facts is not None
         yield facts["bootstrap"]
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def either(request: pytest.FixtureRequest) -> str | None:
+    """The log of a new home, as ``Settings(log=…)`` takes it: who asks for it runs on both."""
+    return None if request.param == "embedded" else f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}"
 
 
 @pytest.fixture

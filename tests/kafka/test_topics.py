@@ -2,12 +2,15 @@
 
 import json
 import uuid
+from contextlib import closing
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 
-from ledger.log.admin import apply, wanted
+from ledger.errors import TallyError
+from ledger.log.admin import apply, make_recorded, settle, topic_id, wanted
 from ledger.log.cluster import Cluster, parsed
+from ledger.log.kafka import KafkaLog
 from ledger.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, ROWS, TOPICS
 from tests.tally.conftest import tally
 
@@ -57,3 +60,19 @@ def test_the_command_tells_both(cluster: Cluster, kafka: str) -> None:
         admin.alter_configs([resource])
     done = tally("topics", "apply", TALLY_LOG=url)
     assert done.returncode == 1 and "retention.ms is 5, and should be -1" in done.stdout
+
+
+def test_a_cluster_without_our_topics_says_so(cluster: Cluster) -> None:
+    with closing(KafkaLog(cluster)) as log, pytest.raises(TallyError, match=r"has no topic .*`tally topics apply`"):
+        log.end(EVENTS, 0)
+    with pytest.raises(TallyError, match=rf"{cluster.name}.* has no topic .*`tally topics apply`"):
+        topic_id(cluster, EVENTS)
+
+
+def test_a_cluster_that_lets_nobody_alter_topics_is_named(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(KafkaLog(cluster)) as log:
+        make_recorded(cluster)
+        refused = {"topic": {"any": "TopicAuthorizationFailedError"}}
+        monkeypatch.setattr(KafkaAdminClient, "alter_configs", lambda *_: refused)
+        with pytest.raises(TallyError, match=r"does not let us alter the topic .*: TopicAuthorizationFailed"):
+            settle(log)

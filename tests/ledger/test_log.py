@@ -6,7 +6,6 @@ import random
 import signal
 import threading
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -46,11 +45,9 @@ class Open(NamedTuple):
         return open_log(self.settings, new=True)
 
 
-@pytest.fixture(params=["embedded", "kafka"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    if request.param == "embedded":
-        return Open(Settings(home=tmp_path))
-    return Open(Settings(home=tmp_path, log=f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}"))
+@pytest.fixture
+def opened(either: str | None, tmp_path: Path) -> Open:
+    return Open(Settings(home=tmp_path, log=either))
 
 
 def draft(text: str, partition: int = 0) -> Draft:

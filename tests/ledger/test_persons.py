@@ -52,21 +52,21 @@ def test_only_names_of_what_enters_are_kept() -> None:
     assert sorted(kept.values()) == ["bob", "c", "d"]
 
 
-def test_the_command_lists_and_erases(tmp_path: Path) -> None:
-    home = str(tmp_path / "home")
+def test_the_command_lists_and_erases(either: str | None, tmp_path: Path) -> None:
+    home = {"TALLY_HOME": str(tmp_path / "home"), "TALLY_LOG": either or ""}
     path = tmp_path / "events.ndjson"
     path.write_bytes(lines(call("1", user="alice"), call("2", user="alice"), call("3", customer="Evil [red]Corp")))
-    assert tally("import", str(path), TALLY_HOME=home).returncode == 0
-    shown = tally("subject", "list", TALLY_HOME=home).stdout
+    assert tally("import", str(path), **home).returncode == 0
+    shown = tally("subject", "list", **home).stdout
     assert shown.count("alice") == 1 and "Evil [red]Corp" in shown
-    refused = tally("subject", "erase", "alice", stdin="n\n", TALLY_HOME=home)
+    refused = tally("subject", "erase", "alice", stdin="n\n", **home)
     assert refused.returncode == 1 and "What this cannot undo" in refused.stderr
-    done = tally("subject", "erase", "alice", stdin="y\n", TALLY_HOME=home)
+    done = tally("subject", "erase", "alice", stdin="y\n", **home)
     assert done.returncode == 0 and "its name is forgotten" in done.stdout
-    again = tally("import", str(path), TALLY_HOME=home)
+    again = tally("import", str(path), **home)
     assert "duplicate 3" in again.stdout
-    shown = tally("subject", "list", TALLY_HOME=home).stdout
+    shown = tally("subject", "list", **home).stdout
     assert "alice" not in shown and "(erased)" in shown
-    events = tally("log", "events", "--limit", "30", TALLY_HOME=home).stdout
+    events = tally("log", "events", "--limit", "30", **home).stdout
     assert "alice" not in events
     assert '"control":"subject.erased"' in events and '"subject":"p_' in events

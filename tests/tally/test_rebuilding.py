@@ -1,5 +1,6 @@
 """What a rebuild compares, when it does not switch, and where it cannot be: without the real parts."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 from audit.totals import Totals
 from audit.verify import Report
 from ledger.errors import TallyError
-from ledger.log import READ_BYTES, Draft, Record
+from ledger.log import READ_BYTES, Draft, Log, Record, generation
 from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import ENTRIES, EVENTS, Topic
 from tally import moving, rebuilding
 from tally.comparing import Differences, compare
+from tally.opening import opened
 from tests.tally.conftest import tally
 
 
@@ -103,6 +105,26 @@ def test_nothing_is_switched_where_the_audit_finds_a_difference(
     assert (done.switched, done.old, done.as_json()["records"]) == (False, None, 5)
     assert moving.asked(settings) is None and (tmp_path / "rebuild" / "warehouse").is_dir()
     assert not any(EmbeddedLog(tmp_path).ends(EVENTS))
+
+
+def test_one_that_another_home_overtook_is_thrown_away(
+    tmp_path: Path, kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path, log=f"kafka://{kafka}/{uuid.uuid4()}")
+
+    def overtaken(built: Settings, log: Log, workers: int) -> tuple[float, Report, Differences]:
+        with opened(settings) as other:
+            generation.make_current(other, 7)
+        return 1.0, Report(Totals(), Totals(), Totals(), None, {}, 0), Differences(5, 0, None, None)
+
+    monkeypatch.setattr(rebuilding, "_built", overtaken)
+    with opened(settings, new=True):
+        pass
+    with pytest.raises(TallyError, match=r"another home of .*: generation 2 is thrown away, and .* makes another"):
+        rebuilding.rebuild(settings)
+    assert moving.asked(settings) is None
+    with opened(settings) as log:
+        assert generation.current(log) == 7
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,9 @@ from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, ta
 LOOP = {"tool": "grep", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler", "session": "s-1"}
 
 
-@pytest.fixture(params=["embedded", "kafka"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
-    log = None if request.param == "embedded" else f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}"
-    one = House(tmp_path / "home", log=log)
+@pytest.fixture
+def house(either: str | None, tmp_path: Path) -> Iterator[House]:
+    one = House(tmp_path / "home", log=either)
     with opened(one.settings, new=True):
         pass
     one.start("streams")

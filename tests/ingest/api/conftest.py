@@ -3,7 +3,6 @@
 import http.client
 import json
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,11 +96,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     one.kill()
 
 
-@pytest.fixture(params=["embedded", "kafka"])
-def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture
+def own(either: str | None, tmp_path: Path) -> Iterator[Served]:
     """One for a test, not started, on either log."""
-    log = None if request.param == "embedded" else f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}"
-    one = Served(Settings(home=tmp_path / "home", log=log))
+    one = Served(Settings(home=tmp_path / "home", log=either))
     yield one
     one.kill()
 

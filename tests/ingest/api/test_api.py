@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 import zstandard
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
-from ingest.api import body, openapi
+from ingest.api import app, body, openapi
 from ledger.log import Record, partition_of, records
 from ledger.log.embedded import EmbeddedLog
 from ledger.log.opening import open_log
@@ -277,6 +278,20 @@ def test_a_log_that_is_closed_takes_nothing_and_says_so(tmp_path: Path) -> None:
         served.kill()
     assert answer.status == 503 and answer.headers["retry-after"] == "1"
     assert "kafka://elsewhere" in answer.json()["detail"]
+
+
+def test_a_log_that_does_not_answer_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "READY_S", 0.05)
+    answering = threading.Event()
+    with closing(EmbeddedLog(tmp_path)) as log, closing(EmbeddedLog(tmp_path)) as asked:
+        monkeypatch.setattr(asked, "end", lambda *_: answering.wait(60))
+        with TestClient(app.Api(Settings(home=tmp_path), log, asked).app()) as client:
+            answer = client.get("/readyz")
+            assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+            assert "the log has not answered for 0.05 s" in answer.json()["detail"]
+            assert client.get("/healthz").status_code == 200
+            answering.set()
+            assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))])
