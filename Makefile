@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-kafka test test-long lint format bench bench-kafka lock clean distclean
 MAKEFLAGS += --no-print-directory
+# Ten processes that compile all their packages anew at each start would start at half the speed.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?=
 KAFKA_HOME := $(or $(TALLY_HOME),$(CURDIR)/.tally-kafka)

@@ -14,6 +14,7 @@ from ledger.log.documents import store
 from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import EVENTS
+from streams.hosting import documents
 from streams.store import Store
 from streams.worker import Partition
 
@@ -24,7 +25,7 @@ def ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog
     for digest, packed in workload.documents().items():
         store(log, digest, packed)
     log.append(EVENTS, [Draft(0, record.key, record.headers, record.value) for record in records])
-    partition = Partition(0, log, Store(home))
+    partition = Partition(0, log, Store(home), documents(log))
     while partition.step():
         pass
     return Settings(home=home, warehouse=None, warehouse_port=0), log

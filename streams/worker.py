@@ -12,6 +12,7 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import EVENTS
 from streams.hosting import documents, tick
+from streams.rating import Documents
 from streams.store import Store
 
 PART = "streams"
@@ -25,7 +26,8 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     with only_one(settings.home, PART):
         log, store = EmbeddedLog(settings.home), Store(settings.home)
-        partitions = [Partition(number, log, store) for number in range(PARTITIONS)]
+        books = documents(log)  # once: to check a price book takes a tenth of a second
+        partitions = [Partition(number, log, store, books) for number in range(PARTITIONS)]
         announce(settings.home, PART)
         while not stopping.is_set():
             if sum(partition.step() for partition in partitions) == 0:
@@ -39,14 +41,14 @@ def run(settings: Settings) -> None:
 class Partition:
     """One partition's folding: its rows in memory are what its store holds."""
 
-    def __init__(self, number: int, log: Log, store: Store) -> None:
+    def __init__(self, number: int, log: Log, store: Store, books: Documents) -> None:
         self._number = number
         self._log = log
         self._store = store
         reached = store.state.reached(number)
         self._next = reached.resumed(log, number) if reached else 0
         self._rows = store.state.rows(number)
-        self._documents = documents(log)
+        self._documents = books
 
     def step(self) -> bool:
         """Fold the next run of records, if there is one, and commit what follows."""

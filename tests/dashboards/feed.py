@@ -12,6 +12,7 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.prices import sealed
 from ledger.settings import Settings
 from ledger.topics import EVENTS
+from streams.hosting import documents
 from streams.store import Store
 from streams.worker import Partition
 from tallystick import Control, ControlEvent, Inference, InferenceEvent
@@ -68,7 +69,7 @@ class Feed:
         migrate(client)
         self._log, self._store = EmbeddedLog(settings.home), Store(settings.home)
         self._number = partition_of(ORGANIZATION)
-        self._partition = Partition(self._number, self._log, self._store)
+        self._partition = Partition(self._number, self._log, self._store, documents(self._log))
         self._sink = Sink(client, self._log, settings)
 
     def begin(self) -> None:

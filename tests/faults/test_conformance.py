@@ -14,6 +14,7 @@ from ledger.log.kafka import KafkaLog
 from ledger.log.opening import open_log
 from ledger.settings import Settings
 from ledger.topics import EVENTS
+from streams.hosting import documents
 from streams.store import Store
 from streams.worker import Partition
 from tests.faults.house import House
@@ -34,7 +35,7 @@ def embedded(home: Path, events: int) -> EmbeddedLog:
         log.insert(EVENTS, [record])
     folds = Store(home)
     for number in range(PARTITIONS):
-        partition = Partition(number, log, folds)
+        partition = Partition(number, log, folds, documents(log))
         while partition.step():
             pass
     return log

@@ -13,6 +13,7 @@ from ledger.log import Draft, Record, records, sqlite
 from ledger.log.documents import store as store_document
 from ledger.log.embedded import EmbeddedLog
 from ledger.topics import DERIVED, ENTRIES, EVENTS
+from streams.hosting import documents
 from streams.replay import replay
 from streams.rows import Rows
 from streams.state import Change, Reached
@@ -27,10 +28,11 @@ import sys
 from pathlib import Path
 import streams.worker
 from ledger.log.embedded import EmbeddedLog
+from streams.hosting import documents
 from streams.state import Change, Reached
 from streams.store import Store
 log = EmbeddedLog(Path(sys.argv[1]))
-partition = streams.worker.Partition(0, log, Store(Path(sys.argv[1])))
+partition = streams.worker.Partition(0, log, Store(Path(sys.argv[1])), documents(log))
 while partition.step():
     pass
 """
@@ -71,7 +73,7 @@ def test_killed_at_a_named_point(tmp_path: Path, where: str, hit: int) -> None:
 
 def test_dropped_and_refolded_gives_the_same_bytes(tmp_path: Path) -> None:
     log = filled(tmp_path)
-    partition = Partition(0, log, Store(tmp_path))
+    partition = Partition(0, log, Store(tmp_path), documents(log))
     while partition.step():
         pass
     first = derived(log)
@@ -83,15 +85,15 @@ def test_dropped_and_refolded_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_log_that_was_cut_or_altered_is_noticed(tmp_path: Path) -> None:
     log = filled(tmp_path)
-    partition = Partition(0, log, Store(tmp_path))
+    partition = Partition(0, log, Store(tmp_path), documents(log))
     while partition.step():
         pass
     log._recorded.execute("UPDATE tally_events SET time_ms = time_ms + 1 WHERE id = (SELECT max(id) FROM tally_events)")
     with pytest.raises(LogDamaged, match="no longer holds"):
-        Partition(0, log, Store(tmp_path))
+        Partition(0, log, Store(tmp_path), documents(log))
     log._recorded.execute("DELETE FROM tally_events WHERE id = (SELECT max(id) FROM tally_events)")
     with pytest.raises(LogDamaged, match="no longer holds"):
-        Partition(0, log, Store(tmp_path))
+        Partition(0, log, Store(tmp_path), documents(log))
 
 
 def test_partitions_share_no_identity(tmp_path: Path) -> None:
@@ -104,14 +106,14 @@ def test_partitions_share_no_identity(tmp_path: Path) -> None:
     log.append(EVENTS, [Draft(one.partition, one.key, one.headers, one.value) for one in some])
     store = Store(tmp_path)
     for partition in (0, 1):
-        assert Partition(partition, log, store).step()
+        assert Partition(partition, log, store, documents(log)).step()
         (_, entries) = records(log, ENTRIES, partition)
         assert b'"outcome":"counted"' in entries.value and b'"pricing":"priced"' in entries.value
 
 
 def test_for_a_log_that_is_closed_time_stands_still(tmp_path: Path) -> None:
     log = filled(tmp_path)
-    partition = Partition(0, log, Store(tmp_path))
+    partition = Partition(0, log, Store(tmp_path), documents(log))
     log.end_with(EVENTS, [], "kafka://there/tally")
     while partition.step():
         pass
@@ -124,7 +126,7 @@ def test_for_a_log_that_is_closed_time_stands_still(tmp_path: Path) -> None:
 def test_something_due_makes_a_tick(tmp_path: Path) -> None:
     """The calls are of the past, so the session has long been silent by the log's clock."""
     log = filled(tmp_path)
-    partition = Partition(0, log, Store(tmp_path))
+    partition = Partition(0, log, Store(tmp_path), documents(log))
     while partition.step():
         pass
     end = log.end(EVENTS, 0)
