@@ -17,6 +17,15 @@ from ingest.reading import lines
 from ingest.refusal import Refused
 from ledger.errors import TallyError
 
+_UNREADABLE = {
+    b"\x1f\x8b": "is compressed by gzip: unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd: unpack it first",
+    b"PK\x03\x04": "is a ZIP archive or a workbook: unpack it, or save its sheet as CSV",
+    b"\xff\xfe": "is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+}
+"""How files begin that no format has."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -121,6 +130,9 @@ def _opened(path: Path) -> tuple[int, bytes]:
             first = next(lines(file), None)
             if first is None:
                 raise TallyError(f"{path} is empty: there is nothing to import")
+            for begin, what in _UNREADABLE.items():
+                if first.content.startswith(begin):
+                    raise TallyError(f"{path} {what}")
             return path.stat().st_size, first.content
     except OSError as error:
         raise TallyError(f"cannot read {path}: {error.strerror}; nothing was imported") from error
