@@ -18,8 +18,9 @@ logger = logging.getLogger("tallystick")
 BATCH, BATCH_BYTES = 500, 200_000
 LINGER_S = 0.1
 """For how long calls are gathered before they are sent."""
-FIRST_S, LONGEST_S = 0.1, 30.0
-"""How long the thread rests after a failure: twice as long each time, and at most so long; a random part less."""
+FIRST_S, LONGEST_S, ASKED_S = 0.1, 30.0, 300.0
+"""How long the thread rests after a failure: twice as long each time, and at most so long; a random part less. As long
+as it is asked to (Retry-After), but no longer than the last."""
 LOOK_S = 5.0
 """How often it is looked for what other processes left."""
 
@@ -113,9 +114,11 @@ class Delivery:
                         continue
                     failures += 1
                     self._saying.warn(f"{unanswered}; events wait in {self._folder}, and are sent again")
-                    self._rest(max(unanswered.after_s, min(LONGEST_S, FIRST_S * 2**failures) * random.random()))
+                    asked_s = min(unanswered.after_s, ASKED_S)
+                    self._rest(max(asked_s, min(LONGEST_S, FIRST_S * 2**failures) * random.random()))
                     continue
                 position, failures = end, 0
+                self._most = min(BATCH, self._most + 1)
                 answered(len(taken), refused)
 
     def _own(self, events: int, refused: Sequence[Refusal]) -> None:

@@ -143,7 +143,7 @@ def test_a_ledger_says_when_to_come_again(sender: Client, scripted: Scripted) ->
     delivered(sender, scripted, 1)
 
 
-def test_a_proxy_that_takes_less_gets_less(sender: Client, scripted: Scripted) -> None:
+def test_a_proxy_that_takes_less_gets_less_and_more_again_once_it_takes_it(sender: Client, scripted: Scripted) -> None:
     def small(handler: BaseHTTPRequestHandler, lines: Lines) -> None:
         scripted.script.append(small)
         if len(lines) > 10:
@@ -155,6 +155,12 @@ def test_a_proxy_that_takes_less_gets_less(sender: Client, scripted: Scripted) -
     for _ in range(100):
         sender.record(model="m")
     delivered(sender, scripted, 100)
+    scripted.script.clear()
+    seen = len(scripted.requests)
+    for _ in range(200):
+        sender.record(model="m")
+    delivered(sender, scripted, 300)
+    assert max(lines for _, lines in scripted.requests[seen:]) > 10
 
 
 def test_the_spool_takes_what_comes_while_the_ledger_is_away(client: Client, door: Served, tmp_path: Path) -> None:
