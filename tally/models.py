@@ -36,13 +36,14 @@ def digest() -> str:
     return said.hexdigest()
 
 
-def build(settings: Settings) -> None:
-    """Build and test every model. Failure names the nodes that failed."""
+def build(settings: Settings, *, test: bool = False) -> None:
+    """Make every model, which is a view: it takes no longer where more is stored. ``test`` also holds their tests
+    against all that is. Failure names the nodes that failed."""
     from dbt.cli.main import dbtRunner
 
     os.environ |= _environment(settings)
     folder = settings.home.resolve() / "dbt"
-    arguments = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    arguments = ["build" if test else "run", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     arguments += [
         "--target-path",
         str(folder / "target"),

@@ -1,5 +1,7 @@
 """``tally warehouse``: the embedded warehouse, its sink and its models, each as a process."""
 
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(no_args_is_help=True, help="Where entries rest, and how they get there.")
@@ -39,13 +41,15 @@ def sink() -> None:
 
 
 @app.command()
-def models() -> None:
-    """Build and test the dbt models in the running warehouse, once.
+def models(
+    test: Annotated[bool, typer.Option("--test", help="Hold their tests against all that is stored, too.")] = False,
+) -> None:
+    """Build the dbt models in the running warehouse, once.
 
-    Example: tally warehouse models
+    Example: tally warehouse models --test
 
     Exit codes: 0 built, 1 a model or a test failed (it is named), 2 no warehouse answers."""
     from tally.models import build
     from tally.opening import settings
 
-    build(settings())
+    build(settings(), test=test)

@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, budget, call, doubtful
 from tests.dashboards.running import ROOT, build, warehouse
+from tests.tally.conftest import tally
 from warehouse.client import connect
 
 MODELS = sorted((ROOT / "dbt" / "models").rglob("*.sql"))
@@ -121,3 +122,14 @@ def test_every_page_is_an_exposure() -> None:
     }
     said = {mart for exposure in exposures for mart in re.findall(r"fct_\w+", str(exposure["depends_on"]))}
     assert read == said
+
+
+def test_the_command_holds_their_tests_against_what_is_stored_where_it_is_asked(
+    settings: Settings, client: Client
+) -> None:
+    """The last of this file: it doubles a row."""
+    home = {"TALLY_HOME": str(settings.home)}
+    client.command("INSERT INTO tally.records SELECT * FROM tally.records LIMIT 1")
+    assert tally("warehouse", "models", **home).returncode == 0
+    done = tally("warehouse", "models", "--test", **home)
+    assert done.returncode == 1 and "test.tallystick.unique_fct_records_record_key" in done.stderr, done.stderr
