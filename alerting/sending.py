@@ -40,7 +40,7 @@ def send(webhook: Webhook, message: Message, dashboards: str | None) -> Answer:
             with client.stream("POST", webhook.url, content=body, headers=kind | headers) as response:
                 status = response.status_code
     except httpx.HTTPError as error:
-        return Answer(False, False, type(error).__name__)
+        return Answer(False, False, f"no answer ({type(error).__name__})")
     return Answer(200 <= status < 300, status == GONE, f"HTTP {status}")
 
 

@@ -116,7 +116,7 @@ def test(organization: Whose = None, as_json: AsJson = False) -> None:
     if as_json:
         tell({"id": message.id, "url": hook.url, "delivered": answer.delivered, "answer": answer.said})
     else:
-        out.print(f"{hook.url} answered {answer.said}{'' if answer.delivered else ': not taken'}", markup=False)
+        out.print(f"{hook.url}: {answer.said}, {'taken' if answer.delivered else 'not taken'}", markup=False)
     if not answer.delivered:
         raise typer.Exit(1)
 
