@@ -47,7 +47,7 @@ format: $(BIN)/.dev ## put the style right
 	@$(BIN)/ruff format --quiet $(CODE)
 
 bench: $(BIN)/.dev ## the figures of docs/benchmarks.md that need no Kafka
-	@for program in folds ingest client sink path latency size; do $(BIN)/python -m benchmarks.$$program; done
+	@for program in folds ingest client sink path latency telling size; do $(BIN)/python -m benchmarks.$$program; done
 
 bench-kafka: $(BIN)/.dev ## those over a broker, a quarter of an hour
 	@for program in distributed kills rebuild recovery "sink --kafka" "latency --kafka --rate 1000 --events 20000" \
