@@ -23,7 +23,7 @@ MAX_EVENT = 128_000
 """Bytes of one event in canonical form."""
 
 FACTS = ("inference", "observation", "correction")
-_ENVELOPE = (*CloudEvent.model_fields, "type", "data")
+_ENVELOPE = frozenset((*CloudEvent.model_fields, "type", "data"))
 _TYPE = "tallystick.{}.v1"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from pydantic import BaseModel
@@ -32,20 +32,25 @@ _MOST = 10**12
 
 def without_unknown(data: Data, removed: Removed, path: str = "data") -> Data:
     """An inference's data with its known fields as they came, and numbers and booleans of unknown ones."""
-    kept = {name: value for name, value in data.items() if name in _KNOWN and value is not None}
+    whole = data.keys() <= _KNOWN and None not in data.values()  # nearly always, and told in a tenth of the time
+    kept = (
+        dict(data) if whole else {name: value for name, value in data.items() if name in _KNOWN and value is not None}
+    )
     for name, model in _NESTED.items():
         if name in kept:
             kept[name] = _nested(kept[name], model.model_fields, removed, f"{path}.{name}")
     if isinstance(kept.get("provider_usage"), dict):
         kept["provider_usage"] = _usage(kept["provider_usage"], removed, f"{path}.provider_usage")
-    if unknown := data.keys() - _KNOWN:
-        kept |= _numbers(data, sorted(unknown), removed, path)
+    if not whole:
+        kept |= _numbers(data, sorted(data.keys() - _KNOWN), removed, path)
     return kept
 
 
-def only_known(event: Data, known: Iterable[str], removed: Removed) -> Data:
+def only_known(event: Data, known: Set[str], removed: Removed) -> Data:
     """An object without the fields that the vocabulary does not know; what is null was not said."""
-    kept = {name: event[name] for name in known if event.get(name) is not None}
+    if event.keys() <= known and None not in event.values():
+        return dict(event)
+    kept = {name: value for name, value in event.items() if name in known and value is not None}
     if len(kept) < len(event):
         for name in event:
             if name not in kept and event[name] is not None:

@@ -24,6 +24,7 @@ from ingest.api.asking import became
 from ingest.api.entering import enter, kinds
 from ingest.api.openapi import document
 from ingest.api.problem import Problem, answer
+from ingest.door import encode
 from ledger.errors import TallyError
 from ledger.log import Log
 from ledger.settings import Settings
@@ -118,7 +119,7 @@ class Api:
             (result,) = entered.results
             detail = ": ".join(filter(None, (result["field"], result["reason"])))
             return answer(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, **result))
-        return JSONResponse(entered.as_json())
+        return Response(encode(entered.as_json()), media_type="application/json")
 
     async def _receive(self, request: Request, held: bytearray) -> None:
         """The body, as far as it and all others together are within bounds."""
