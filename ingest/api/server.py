@@ -35,5 +35,6 @@ def serve(settings: Settings, log: Log, asked: Log, port: int) -> None:
             Api(settings, log, asked).app(announced),
             log_level="warning", access_log=False, server_header=False, limit_concurrency=CONNECTIONS,
             timeout_keep_alive=30, timeout_graceful_shutdown=LEAVE_S,
+            http="h11",  # httptools, which uvicorn takes where it is installed, holds a head of any size
         )  # fmt: skip
         uvicorn.Server(config).run([listening])

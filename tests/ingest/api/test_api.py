@@ -215,6 +215,15 @@ def test_a_body_that_does_not_come_is_not_waited_for(served: Served) -> None:
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408")
 
 
+def test_a_head_without_an_end_is_cut(served: Served) -> None:
+    with socket.create_connection((served.address.hostname or "", served.address.port or 0), timeout=30) as sender:
+        sender.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n")
+        with pytest.raises(OSError):
+            for _ in range(1_000):
+                sender.sendall(b"X-More: and more\r\n" * 10_000)
+    assert served.ask("/healthz").status == 200
+
+
 def test_the_examples_of_the_description_run(served: Served) -> None:
     described = served.ask("/openapi.json").json()
     send = described["paths"]["/v1/events"]["post"]
