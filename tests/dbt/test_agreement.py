@@ -92,8 +92,9 @@ class Ledger:
         self.keys.add((self.organization, dimension, scope, window_s))
         limit = chance.choice(("0.0001", "0.5", "2", "20", "999999.000000000001"))
         currency = "EUR" if chance.random() < 0.1 else "USD"
-        body = {"dimension": dimension, "scope": scope, "limit": limit, "currency": currency, "window_s": window_s}
-        return control(id, "budget.allocated", **body)
+        return control(
+            id, "budget.allocated", dimension=dimension, scope=scope, limit=limit, currency=currency, window_s=window_s
+        )
 
     def budget(self, key: Key) -> tuple[Any, ...]:
         """What the fold would say of a budget now, by the time that has passed alone."""
@@ -164,7 +165,8 @@ def _budgets(client: Client) -> dict[Key, tuple[Any, ...]]:
         "select organization, dimension, scope_value, window_s, limit_amount, currency, fired_percent, used_amount,"
         " window_ends_at, spend_by_bucket from analytics.fct_budgets"
     )
-    return {row[:4]: row[4:] for row in client.query(sql, tz_mode="aware").result_rows}
+    rows = client.query(sql, tz_mode="aware").result_rows
+    return {(row[0], row[1], row[2], row[3]): tuple(row[4:]) for row in rows}
 
 
 def _runaways(client: Client) -> list[tuple[Any, ...]]:
@@ -172,7 +174,7 @@ def _runaways(client: Client) -> list[tuple[Any, ...]]:
         "select organization, session, alert_id, tool, arguments_hash, repeats, spent, started_at, last_at"
         " from analytics.fct_runaways where is_open"
     )
-    return sorted(client.query(sql, tz_mode="aware").result_rows)
+    return sorted(map(tuple, client.query(sql, tz_mode="aware").result_rows))
 
 
 def _store(client: Client, derived: Iterable[tuple[Topic, bytes]]) -> None:

@@ -176,11 +176,11 @@ def rows_of_nothing() -> Rows:
         return State(gone).rows(0)
 
 
-def full_disk(path: Path) -> object:
+def full_disk(path: Path) -> None:
     (path / "warehouse").mkdir()
     (path / "warehouse" / "part").write_bytes(b"x" * 10_000)
     with patch("shutil.disk_usage", return_value=SimpleNamespace(free=0)):
-        return _check_room(Settings(home=path))
+        _check_room(Settings(home=path))
 
 
 def forbidden(path: Path) -> object:
@@ -329,7 +329,7 @@ CASES: list[Case] = [
     ("no object", lambda p: DOOR.enter(b"[]"), ("not a JSON object",)),
     ("a type", lambda p: DOOR.enter(b'{"type":"x"}'), ("type", "tallystick.inference.v1")),
     ("a field", lambda p: DOOR.enter(lines(call("1", latency_ms=-1))), ("data.latency_ms", "greater than or equal to 0")),
-    ("a depth that no field has", lambda p: sealed({"data": reduce(lambda inner, _: [inner], range(5_000), [])}), ("a depth that no field can have",)),
+    ("a depth that no field has", lambda p: sealed({"data": reduce(lambda inner, _: [inner], range(5_000), list[Any]())}), ("a depth that no field can have",)),
     ("an event that is too large", too_large_an_event, ("bytes as an event", "may have 100")),
     ("the character NUL", lambda p: DOOR.enter(lines(call("1", model="\0"))), ("NUL", "leave it out")),
     ("a record that is too large", lambda p: EmbeddedLog(p).append(EVENTS, [Draft(0, "k", {}, b"x" * MAX_RECORD)]), ("a record of", "too large")),

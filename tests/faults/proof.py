@@ -27,7 +27,8 @@ def prove(house: House) -> dict[str, Any]:
     assert difference(kept, refolded(house.settings)) is None
     client = house.client()
     for table, topic in TABLES.items():
-        rows, once = client.query(f"SELECT count(), uniqExact(partition, offset, seq) FROM tally.{table}").first_row
+        found = client.query(f"SELECT count(), uniqExact(partition, offset, seq) FROM tally.{table}")
+        ((rows, once),) = found.result_rows
         assert (rows, rows) == (once, _lines(kept, topic, table)), table
     report = house.ask("verify")
     assert (report["difference"], report["behind"]) == (None, 0)

@@ -28,7 +28,7 @@ def disk() -> Iterator[Disk]:
             found = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True)
             if found.returncode != 0:
                 pytest.skip(f"NOT RUN: a small disk takes the right to mount one ({found.stderr.decode().strip()})")
-            gone.callback(subprocess.run, ["umount", "--lazy", folder], check=True)
+            gone.callback(lambda: subprocess.run(["umount", "--lazy", folder], check=True))
 
             def resize(size: str) -> None:
                 subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)

@@ -66,7 +66,11 @@ def test_workers_share_one_and_it_goes_with_them_however_they_end(
     eventually(lambda: len(lines(said)) == 2, 120)
     (bootstrap,) = set(lines(said))
     port = int(bootstrap.rpartition(":")[2])
-    (java,) = (each.pid for each in psutil.net_connections() if each.laddr.port == port and each.status == "LISTEN")
+    (java,) = (
+        each.pid
+        for each in psutil.net_connections()
+        if each.laddr and each.laddr.port == port and each.status == "LISTEN"
+    )
     assert java is not None
     os.killpg(process.pid, signal.SIGKILL)
     eventually(lambda: not alive(java))

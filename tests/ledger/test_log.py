@@ -179,7 +179,10 @@ def test_places_are_read_in_any_order(opened: Open) -> None:
 
 def test_a_place_in_time_is_found(opened: Open) -> None:
     log = opened()
-    written = [record for text in "abc" for record in (log.append(EVENTS, [draft(text)])[0], time.sleep(0.003))[:1]]
+    written = []
+    for text in "abc":
+        written += log.append(EVENTS, [draft(text)])
+        time.sleep(0.003)
     assert [seek_time(log, EVENTS, 0, one.time_ms) for one in written] == [0, 1, 2]
     assert seek_time(log, EVENTS, 0, written[-1].time_ms + 1) == 3
 

@@ -218,7 +218,7 @@ def test_a_client_that_cannot_be_says_why(
     monkeypatch.delenv("TALLY_URL", raising=False)
     monkeypatch.delenv("TALLY_TOKEN", raising=False)
     with pytest.raises(ValueError, match=said.replace("(", r"\(")):
-        Client(**{"source": "app", "spool": tmp_path} | arguments)
+        Client(**{"source": "app", "spool": tmp_path, **arguments})
 
 
 def test_a_spool_that_cannot_be_costs_the_application_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -363,7 +363,13 @@ def test_the_caller_never_waits_for_the_network(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         client = Client(f"http://127.0.0.1:{deaf.getsockname()[1]}", "t", source="app", spool=tmp_path)
         done = threading.Event()
-        threading.Thread(target=lambda: ([client.record(model="m") for _ in range(1000)], done.set())).start()
+
+        def record() -> None:
+            for _ in range(1000):
+                client.record(model="m")
+            done.set()
+
+        threading.Thread(target=record).start()
         assert done.wait(9), "it waits as long as a request may take"
         begun = time.monotonic()
         client.close(0.2)

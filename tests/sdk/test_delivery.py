@@ -65,8 +65,8 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: 
 def well(handler: BaseHTTPRequestHandler, lines: Lines, refused: int = 0) -> None:
     assert isinstance(handler, _Handler)
     handler.server.taken += lines[refused:]
-    results = [{"field": "data.model", "reason": "is not what enters"}] * refused
-    results += [{"partition": 0, "offset": 0, "index": at} for at in range(len(lines) - refused)]  # type: ignore[misc]
+    results: list[dict[str, object]] = [{"field": "data.model", "reason": "is not what enters"}] * refused
+    results += [{"partition": 0, "offset": 0, "index": at} for at in range(len(lines) - refused)]
     reply(handler, 200, json.dumps({"results": results}).encode())
 
 

@@ -71,7 +71,7 @@ def test_relays_count_nothing_and_must_follow_one_another() -> None:
 def test_a_relay_that_is_repeated_changes_nothing() -> None:
     first = record(0, adopt("one"), relay_of="3:9", relay_after="")
     second = record(1, adopt("two"), relay_of="3:10", relay_after="3:9")
-    again = [record(at, adopt(name), **one.headers) for at, name, one in ((2, "one", first), (3, "two", second))]
+    again = [first._replace(offset=2), second._replace(offset=3)]
     derived = replay([first, second, *again, record(4, call("a"))], DOCUMENTS)
     lines = [json.loads(line) for topic, one in derived if topic is ENTRIES for line in one.value.split(b"\n")]
     assert [(line["outcome"], line.get("received")) for line in lines] == [

@@ -83,7 +83,7 @@ def test_a_cache_of_another_topic_or_of_long_ago_is_begun_anew(tmp_path: Path, m
         first.absorb([change(1)], 17)
         first.close()
         now = time.time() + later_s
-        monkeypatch.setattr(caching.time, "time", lambda: now)  # noqa: B023  (used at once)
+        monkeypatch.setattr("streams.cache.time.time", lambda: now)  # noqa: B023  (used at once)
         again = Cache(tmp_path / topic, 3, topic)
         assert (again.absorbed, again.state.reached(3)) == (0, None)
         again.close()

@@ -12,6 +12,7 @@ from ledger.log.cluster import parsed
 from ledger.log.kafka import KafkaLog
 from ledger.topics import ENTRIES
 from streams.owner import Owner, Shared
+from streams.replay import catalogues
 from streams.state import Change, Reached
 
 
@@ -41,7 +42,7 @@ def test_a_fence_in_the_middle_of_a_batch_is_no_crash(tmp_path: Path) -> None:
     async def seek(_: int, __: int) -> None:
         pass
 
-    owner = Owner(0, Shared(log, log.cluster, {}, tmp_path, "rows", seek))  # type: ignore[arg-type]  (no document is asked for)
+    owner = Owner(0, Shared(log, log.cluster, catalogues({}), tmp_path, "rows", seek))
     said = [(ENTRIES, Record(0, -1, 0, "acme", {}, b"{}"))] * 2
     with pytest.raises(ProducerFenced):
         asyncio.run(owner._commit(Fenced(), said, Reached(1, ""), Change(None, {}, {})))

@@ -7,6 +7,7 @@ from decimal import Decimal
 import genai_prices
 import pytest
 from genai_prices import data
+from genai_prices.types import TieredPrices
 
 from ledger.catalogue import genai_prices as compiled
 from ledger.money import PICO, round_rate
@@ -26,8 +27,8 @@ def rows() -> Rows:
     return rows
 
 
-def exact(rate: object) -> bool:
-    figures = [rate.base, *(tier.price for tier in rate.tiers)] if hasattr(rate, "tiers") else [rate]
+def exact(rate: Decimal | TieredPrices) -> bool:
+    figures = [rate.base, *(tier.price for tier in rate.tiers)] if isinstance(rate, TieredPrices) else [rate]
     return all(round_rate(figure, 6) == figure for figure in figures)
 
 

@@ -30,7 +30,8 @@ class Stored:
 
 
 def test_undo_takes_back_what_changed_since_begin() -> None:
-    rows = Rows({("a",): Row(1, None)}.get)
+    held: dict[Key, Row] = {("a",): Row(1, None)}
+    rows = Rows(held.get)
     rows.put(("b",), 2)
     rows.begin()
     rows.put(("a",), 9)
@@ -46,8 +47,8 @@ def test_undo_takes_back_what_changed_since_begin() -> None:
 def test_due_rows_come_by_time_and_key_whatever_was_put_before(puts: list[tuple[int, int | None]]) -> None:
     """In memory or reloaded from what was stored: the same rows fall due in the same order."""
     rows = Rows()
-    for key, due in puts:
-        rows.put((key,), "x", due)
+    for number, due in puts:
+        rows.put((number,), "x", due)
     stored = Stored()
     stored.write(rows.take_changes())
     reloaded = Rows(stored.rows.get, stored.due)

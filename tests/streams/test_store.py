@@ -100,8 +100,7 @@ def test_partitions_share_no_identity(tmp_path: Path) -> None:
     """What concerns everyone stands in each partition, under one identity, and is applied in each."""
     log = EmbeddedLog(tmp_path)
     store_document(log, DIGEST, PACKED)
-    relay = {"relay_of": "2:0", "relay_after": ""}
-    some = [record(0, adopt(), partition=one, **relay) for one in (0, 1)]
+    some = [record(0, adopt(), partition=one, relay_of="2:0", relay_after="") for one in (0, 1)]
     some += [record(1, call("a"), partition=one) for one in (0, 1)]
     log.append(EVENTS, [Draft(one.partition, one.key, one.headers, one.value) for one in some])
     store = Store(tmp_path)

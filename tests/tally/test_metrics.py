@@ -148,7 +148,8 @@ def _shares(settings: Settings) -> list[list[str]]:
 def test_a_source_that_is_slow_or_away_is_absent_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tally.measuring.WAIT_S", 0.05)
     monkeypatch.setattr("tally.measuring.FRESH_S", 0.3)
-    answers, asked = threading.Event(), []
+    answers = threading.Event()
+    asked: list[None] = []
 
     def ask() -> int:
         asked.append(None)

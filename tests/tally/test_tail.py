@@ -34,7 +34,7 @@ def house(either: str | None, tmp_path: Path) -> Iterator[House]:
     one.kill()
 
 
-def sent(settings: Settings, organization: str, *said: dict[str, object]) -> None:
+def sent(settings: Settings, organization: str, *said: dict[str, str]) -> None:
     log = open_log(settings)
     entrance = door(settings.home, organization)
     batch = Batch(log, Envelope(organization, "test", "test"), entrance.key)

@@ -17,11 +17,11 @@ class Said(NamedTuple):
 
 
 def as_analyst(front: Front, sql: str | bytes = b"", method: str = "POST", **parameters: str) -> Said:
-    return ask(front, front.facts["analyst"], sql, method, **parameters)
+    return ask(front, front.facts["analyst"], sql, method, headers=None, **parameters)
 
 
 def as_writer(front: Front, sql: str | bytes, **parameters: str) -> Said:
-    return ask(front, front.facts, sql, **parameters)
+    return ask(front, front.facts, sql, headers=None, **parameters)
 
 
 def ask(

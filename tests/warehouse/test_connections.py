@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from threading import Event
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -185,7 +186,7 @@ def test_a_thousand_queries_on_twenty_connections_while_the_sink_writes(slow: Fr
 
     with ThreadPoolExecutor(21) as pool:
         inserting = pool.submit(insert)
-        eventually(lambda: client.command("SELECT count() FROM tally.records") > 0)
+        eventually(lambda: cast(int, client.command("SELECT count() FROM tally.records")) > 0)
         statuses = sum(pool.map(ask, range(20)), Counter())
         over.set()
     assert statuses == {200: 1000}

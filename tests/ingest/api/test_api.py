@@ -30,7 +30,7 @@ from tests.faults.house import House
 from tests.ingest.api.conftest import BATCH, JSON, NDJSON, Answer, Served, call, lines
 from tests.tally.conftest import eventually
 
-NO_DECISION = {
+NO_DECISION: dict[str, dict[str, object]] = {
     "log.closed": {"went_to": "x"},
     "price_book.adopted": {"name": "x", "document": "0" * 64},
     "generation.made_current": {"generation": 2, "folds_version": 1},
@@ -123,7 +123,7 @@ def test_who_shows_no_token_is_counted_and_not_kept(served: Served) -> None:
     shown = ["", "Bearer", "Bearer x", "Basic eDp5", f"Basic {served.bearer('write')}", f"Bearer {revoked}"]
     for authorization in shown:
         headers = {"Authorization": authorization, "Content-Type": NDJSON}
-        answer = served.ask("/v1/events", "POST", lines(call("no")), **headers)
+        answer = served.ask("/v1/events", "POST", lines(call("no")), 60, **headers)
         assert answer.status == 401 and answer.headers["www-authenticate"].startswith("Bearer")
         assert "tally token create" in answer.json()["detail"]
     assert len(recorded(served)) == before

@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 
 from ingest.api.appending import Appender
 from ledger.errors import TallyError
-from ledger.log import Draft, Record
+from ledger.log import Draft, Log, Record
 from ledger.topics import EVENTS, REJECTED, Topic
 
 
@@ -39,7 +40,7 @@ def draft(number: int) -> Draft:
 
 def test_each_is_given_its_own_records() -> None:
     log = Slow()
-    appender = Appender(log)
+    appender = Appender(cast(Log, log))
 
     def append(number: int) -> bool:
         topic = REJECTED if number % 5 == 0 else EVENTS
@@ -54,7 +55,7 @@ def test_each_is_given_its_own_records() -> None:
 
 def test_where_the_log_refuses_all_are_told_and_the_next_goes_on() -> None:
     log = Slow()
-    appender = Appender(log)
+    appender = Appender(cast(Log, log))
     log.refuses = True
 
     def append(number: int) -> str:

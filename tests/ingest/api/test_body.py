@@ -3,6 +3,7 @@
 import gzip
 import json
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -12,7 +13,7 @@ from hypothesis import strategies as some
 from ingest.api import body
 from ingest.api.problem import Problem
 
-PACK = {"gzip": gzip.compress, "zstd": zstandard.compress, "identity": bytes}
+PACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstandard.compress, "identity": bytes}
 
 
 @given(some.binary(max_size=2000), some.sampled_from(sorted(PACK)))

@@ -98,7 +98,7 @@ def sent(served: Served, chance: random.Random) -> tuple[int, int, int]:
             headers = {"Tally_Organization": chance.choice(("beta", MARK, "", PLATFORM))}
         case 7:
             content, headers = gzip.compress(bytes(20 << 20)), {"Content_Encoding": "gzip"}
-    answer = served.send(content, kind, bearer, **headers)
+    answer = served.send(content, kind, bearer, 60, **headers)
     told = json.loads(answer.body)
     told.pop("removed", None)  # the sender is told its own names, which are kept nowhere
     assert MARK not in json.dumps(told) or answer.status == 403, told
@@ -171,7 +171,7 @@ def test_large_bodies_at_once_do_not_take_the_memory(served: Served) -> None:
         b"\n".join([json.dumps(call("x", model="m" * 200, team="t" * 200)).encode()] * 4500)[: body.MAX_BODY],
         gzip.compress(b'{"a":' * (600 << 10)),
     )
-    coding = ({}, {}, {"Content_Encoding": "gzip"})
+    coding: tuple[dict[str, str], ...] = ({}, {}, {"Content_Encoding": "gzip"})
 
     def work(number: int) -> None:
         kind = number % 3
