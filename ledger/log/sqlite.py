@@ -27,7 +27,7 @@ def open_file(path: Path, *, writes: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA query_only=ON")
     except (OSError, sqlite3.Error) as error:
         raise TallyError(
-            f"cannot open the log file {path}: {error}; restore a damaged one from a copy (`tally log backup`)"
+            f"cannot open {path}: {error}; docs/operations.md (Lose a disk) says what replaces a damaged file"
         ) from error
     return connection
 
