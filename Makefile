@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-kafka test test-long lint format bench bench-kafka lock clean distclean
 MAKEFLAGS += --no-print-directory
-# Ten processes that compile all their packages anew at each start would start at half the speed.
+# Each of the product's ten processes would compile all of its packages anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?=

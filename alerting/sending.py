@@ -16,7 +16,7 @@ TIMEOUT_S = 10
 GONE = 410
 
 _authorities = cache(httpx.create_ssl_context)
-"""Read once: to read all that are trusted takes longer than to send."""
+"""Whom we trust, read once a process: it takes longer than a post (`python -m benchmarks.telling`)."""
 
 
 class Answer(NamedTuple):

@@ -1,8 +1,8 @@
 """How late people are told of a runaway: from the call that makes it one until its webhook has the message.
 
-``python -m benchmarks.telling [RUNAWAYS]``. Agents begin to loop at random moments, five a second, each with three
-calls alike in one record; a moment counts from when that record is handed to the log. Beside it the post alone: the
-same messages, signed and sent one after the other to the same receiver.
+``python -m benchmarks.telling [RUNAWAYS]``. Agents begin to loop at random moments, five a second, each with as
+many calls alike as it takes, in one record; a moment counts from when that record is handed to the log. Beside it the
+post alone: the same messages, signed and sent one after the other to the same receiver.
 """
 
 import json
@@ -22,15 +22,17 @@ from alerting.deliveries import Deliveries
 from alerting.messages import Message
 from alerting.sending import send
 from benchmarks import workload
+from ingest.batch import Envelope
 from ingest.door import door
-from ledger.log import Draft, Log, partition_of
+from ledger.log import Log
 from ledger.settings import Settings
 from ledger.topics import EVENTS
+from streams.runaways import REPEATS
 from tally.joining import needing
 from tally.opening import opened
 from tally.parts import ALERTS, STREAMS
 
-PER_SECOND, ALIKE, PATIENCE_S = 5.0, 3, 60
+PER_SECOND, PATIENCE_S = 5.0, 60
 TOOL = {"tool": "search", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler"}
 
 
@@ -86,15 +88,14 @@ def _loop(settings: Settings, log: Log, runaways: int) -> dict[str, float]:
     """When each session, by its name, made the call that is one too many."""
     chance = random.Random(1)
     entrance = door(settings.home, workload.ORGANIZATION)
-    headers = {"organization": workload.ORGANIZATION, "door": "benchmark", "refused": "0"}
+    envelope = Envelope(workload.ORGANIZATION, "benchmark", "benchmark")
     begun: dict[str, float] = {}
     for number in range(runaways):
         time.sleep(chance.expovariate(PER_SECOND))
         session = f"session-{number}"
-        lines = [entrance.enter_event(_call(f"{number}-{one}", session)).line for one in range(ALIKE)]
+        lines = [entrance.enter_event(_call(f"{number}-{one}", session)).line for one in range(REPEATS)]
         begun[session] = time.perf_counter()
-        key = workload.ORGANIZATION
-        log.append(EVENTS, [Draft(partition_of(key), key, headers, b"\n".join(lines))])
+        log.append(EVENTS, [envelope.draft(b"\n".join(lines))])
     return begun
 
 

@@ -48,14 +48,14 @@ class Partition:
         reached = store.state.reached(number)
         self._next = reached.resumed(log, number) if reached else 0
         self._rows = store.state.rows(number)
-        self._documents = books
+        self._books = books
 
     def step(self) -> bool:
         """Fold the next run of records, if there is one, and commit what follows."""
         records = self._log.read(EVENTS, self._number, self._next)
         if not records:
             return False
-        derived, reached, change = self._store.state.fold(records, self._rows, self._documents)
+        derived, reached, change = self._store.state.fold(records, self._rows, self._books)
         self._store.commit(self._number, derived, change)
         self._next = reached.next_offset
         return True
