@@ -6,6 +6,7 @@ from clickhouse_connect.driver.client import Client
 
 from audit import contents
 from audit.totals import Group, Sum, Totals
+from warehouse.client import database
 
 Bounds = dict[int, int]
 """For each partition of ``tally.events``, the last offset that is compared."""
@@ -16,7 +17,7 @@ def greatest(client: Client) -> Bounds:
     reached: Bounds = {}
     for table in ("records", "events", "entries"):
         for partition, offset in client.query(
-            f"SELECT partition, max(offset) FROM tally.{table} GROUP BY partition"
+            f"SELECT partition, max(offset) FROM {database(client)}.{table} GROUP BY partition"
         ).result_rows:
             reached[partition] = max(offset, reached.get(partition, -1))
     return reached
@@ -25,14 +26,14 @@ def greatest(client: Client) -> Bounds:
 def totals(client: Client, bounds: Bounds) -> Totals:
     """The figures of the tables up to the bounds."""
     within = " OR ".join(f"(partition = {one} AND offset <= {end})" for one, end in bounds.items()) or "0"
-    found = Totals()
+    tables, found = database(client), Totals()
     for row in client.query(
-        f"SELECT organization, kind, outcome, {contents.EVENTS_SQL}, count() FROM tally.events WHERE {within}"
+        f"SELECT organization, kind, outcome, {contents.EVENTS_SQL}, count() FROM {tables}.events WHERE {within}"
         " GROUP BY organization, kind, outcome"
     ).result_rows:
         found.outcome(*row)
     for row in client.query(
-        f"SELECT organization, sum(received), sum(refused), {contents.RECORDS_SQL}, count() FROM tally.records"
+        f"SELECT organization, sum(received), sum(refused), {contents.RECORDS_SQL}, count() FROM {tables}.records"
         f" WHERE {within} GROUP BY organization"
     ).result_rows:
         found.record(*row)
@@ -40,7 +41,7 @@ def totals(client: Client, bounds: Bounds) -> Totals:
         "SELECT organization, toString(toDate(time)) AS day, if(model_resolved = '', model, model_resolved) AS called,"
         f" class, currency, count(), {contents.ENTRIES_SQL}, sum(quantity),"
         " sum(list_cost), sum(contracted_cost), sum(effective_cost), sum(billed_cost)"
-        f" FROM tally.entries WHERE {within}"
+        f" FROM {tables}.entries WHERE {within}"
         " GROUP BY organization, day, called, class, currency"
     ).result_rows:
         lines, all_said, quantity, *costs = figures

@@ -25,6 +25,7 @@ from tally.output import progress, size, step
 from tally.parts import STREAMS, Child, storing
 from tally.reaching import following, wait_for_sink
 from tally.telling import bytes_in
+from warehouse import generations
 from warehouse.client import connect
 
 
@@ -58,11 +59,6 @@ class Rebuilt(NamedTuple):
 def rebuild(settings: Settings, workers: int = 1) -> Rebuilt:
     """Build, verify, compare, and switch unless the audit finds a difference: then what was built stays in
     ``rebuild/`` to be looked at. TallyError where this home or its disk cannot, Failure where a part fails."""
-    if settings.warehouse is not None:
-        raise TallyError(
-            "TALLY_WAREHOUSE is set, and only a warehouse that a home holds itself can be rebuilt: what stands in a "
-            "ClickHouse server has no generation beside it yet; docs/operations.md says how to empty and fill it"
-        )
     if settings.log is None and workers > 1:
         raise TallyError(f"--workers is {workers}, and an embedded log is folded by one worker: leave it out")
     built = settings.model_copy(update={"home": settings.home / moving.BUILT, "warehouse_port": 0, "streams_port": 0})
@@ -73,6 +69,8 @@ def rebuild(settings: Settings, workers: int = 1) -> Rebuilt:
             moving.forget(settings)
         before = log.generation or generation.current(log)
         _check_room(settings)
+        if settings.warehouse is not None:
+            generations.begin(connect(settings), before)
         number, built = _begun(settings, built, log, before)
         seconds, report, differences = _built(built, log, workers)
         point("rebuild.verified")
@@ -135,8 +133,9 @@ def _built(built: Settings, current: Log, workers: int) -> tuple[float, Report, 
         point("rebuild.built")
         with progress() as shown:
             report = verify(built, new, connect(built), following(shown, "recomputing", running))
-        with step("building the dbt models"):
-            models.ensure(built)
+        if built.warehouse is None:  # a server's are of the tables' names, whichever generation has them
+            with step("building the dbt models"):
+                models.ensure(built)
         with step("comparing with the current generation"):
             return seconds, report, compare(current, new)
 

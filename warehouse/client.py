@@ -11,6 +11,10 @@ if TYPE_CHECKING:  # it takes half a second, and who only asks where the warehou
     from clickhouse_connect.driver.client import Client
 
 
+CURRENT, BESIDE = "tally", "tally_beside"
+"""The databases of the current generation, and on a ClickHouse server of the one that a rebuild makes."""
+
+
 class WarehouseAway(TallyError):
     """The warehouse does not run, or does not answer: it may come back."""
 
@@ -48,9 +52,16 @@ def connect(settings: Settings) -> "Client":
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     url, user, password = address(settings)
+    beside = settings.warehouse is not None and settings.generation is not None
     try:
         return clickhouse_connect.get_client(
-            dsn=url, username=user, password=password, autogenerate_session_id=False, compress=False
-        )
+            dsn=url, username=user, password=password, database=BESIDE if beside else "__default__",
+            autogenerate_session_id=False, compress=False,
+        )  # fmt: skip
     except ClickHouseError as error:
         raise WarehouseAway(f"the warehouse at {url} does not answer: {error}") from error
+
+
+def database(client: "Client") -> str:
+    """Where the tables are that the client reads and fills."""
+    return client.database or CURRENT

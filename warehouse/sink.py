@@ -17,14 +17,15 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ledger.errors import LogAway, LogDamaged, TallyError
+from ledger.errors import LogAway, LogDamaged
 from ledger.faults import point
 from ledger.home import announce, write_atomically
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
 from ledger.log.generation import Watch
 from ledger.settings import Settings
 from ledger.topics import ALERTS, DECISIONS, ENTRIES, EVENTS, Topic
-from warehouse.client import WarehouseAway, connect
+from warehouse.client import WarehouseAway, connect, database
+from warehouse.generations import claim
 from warehouse.migrate import migrate
 
 PART = "sink"
@@ -35,7 +36,7 @@ IDLE_S = 0.1
 PATIENCE_S = (0.2, 0.5, 1, 2, 5)
 
 TABLES = {ENTRIES: ("events", "entries", "records"), DECISIONS: ("decisions",), ALERTS: ("alerts",)}
-INBOX = {ENTRIES: "tally.entries_in", DECISIONS: "tally.decisions_in", ALERTS: "tally.alerts_in"}
+INBOX = {ENTRIES: "entries_in", DECISIONS: "decisions_in", ALERTS: "alerts_in"}
 
 
 class Batch(NamedTuple):
@@ -87,8 +88,8 @@ def run(settings: Settings, log: Log) -> None:
         try:
             client = connect(settings)
             migrate(client)
+            claim(settings, log, client)
             check_filled_from(log, client)
-            claim(log, client)
             sink = Sink(client, log, settings)
             announce(settings.home, PART)
             while not stopping.is_set():
@@ -153,8 +154,9 @@ class Sink:
 
     def _store(self, topic: Topic, batch: Batch) -> None:
         point("sink.before_insert")
+        inbox = f"{database(self._client)}.{INBOX[topic]}"
         self._client.raw_insert(
-            INBOX[topic], insert_block=b"".join(batch.body()), fmt="JSONEachRow", settings={"async_insert": 0}
+            inbox, insert_block=b"".join(batch.body()), fmt="JSONEachRow", settings={"async_insert": 0}
         )
         point("sink.after_insert")
         self._reached[topic][batch.records[0].partition] = batch.cause
@@ -171,7 +173,7 @@ def check_filled_from(log: Log, client: Client) -> None:
     it, or this one was cut or restored. What is derived from this one would be taken for what is stored already."""
     newest = client.query(
         "SELECT partition, max(offset), argMax(toUnixTimestamp64Milli(accepted_at), offset), "
-        "argMax(organization, offset) FROM tally.records GROUP BY partition ORDER BY partition"
+        f"argMax(organization, offset) FROM {database(client)}.records GROUP BY partition ORDER BY partition"
     )
     for partition, offset, time_ms, organization in newest.result_rows:
         found = log.read(EVENTS, partition, offset, max_bytes=1)
@@ -181,24 +183,6 @@ def check_filled_from(log: Log, client: Client) -> None:
                 f"tally.events, partition {partition}, the log no longer holds the record that is stored. Name the "
                 "right log (TALLY_LOG), restore a newer copy of it, or fill another warehouse (docs/operations.md)"
             )
-
-
-def claim(log: Log, client: Client) -> None:
-    """Say in an empty warehouse which generation fills it. TallyError where another one has: as the folds of both may
-    mean something else, their rows would make no ledger together."""
-    if log.generation is None:  # a home's own log, whose files take each other's place together
-        return
-    ((said, holds),) = client.query(
-        "SELECT (SELECT argMax(number, since) FROM tally.generations), (SELECT count() > 0 FROM tally.records)"
-    ).result_rows
-    filled = said or 1
-    if holds and filled != log.generation:
-        raise TallyError(
-            f"the warehouse was filled from generation {filled} of what {log} derives, and generation "
-            f"{log.generation} is current: empty it, and it is filled anew (docs/operations.md)"
-        )
-    if filled != log.generation:
-        client.insert("tally.generations", [[log.generation]], column_names=["number"])
 
 
 def stored(client: Client, topic: Topic) -> dict[int, int]:
@@ -222,5 +206,5 @@ def stored(client: Client, topic: Topic) -> dict[int, int]:
 
 
 def _greatest(client: Client, table: str, where: str = "") -> dict[int, int]:
-    found = client.query(f"SELECT partition, max(offset) FROM tally.{table} {where} GROUP BY partition")
+    found = client.query(f"SELECT partition, max(offset) FROM {database(client)}.{table} {where} GROUP BY partition")
     return {row[0]: row[1] for row in found.result_rows}

@@ -31,6 +31,9 @@ def rebuild(
     mean something else than before, or somebody altered what was derived), the first difference is told and the old
     one is kept in TALLY_HOME/generations until the next rebuild. Its topics on Kafka are kept until then in any case.
 
+    With TALLY_WAREHOUSE the tables are filled in the server's database tally_beside, which takes as much disk there.
+    The sink exchanges them for those of tally as it starts again; the old ones stay beside until the next rebuild.
+
     It works where the folds refuse what other folds have derived. Killed at any moment it leaves the old generation
     or the new one; run it again.
 
@@ -39,8 +42,8 @@ def rebuild(
     Example: TALLY_LOG=kafka://broker:9092 tally rebuild --workers 4
 
     Exit codes: 0 switched, 1 what was built is not what the audit recomputes, or a part failed (nothing is switched,
-    and TALLY_HOME/rebuild is kept), 2 there is no log, or no room, or the warehouse is elsewhere, or another home
-    rebuilds."""
+    and TALLY_HOME/rebuild is kept), 2 there is no log, or no room, or the server does not answer, or another
+    home rebuilds."""
     from audit.report import rendered
     from tally.opening import settings
     from tally.output import out, tell

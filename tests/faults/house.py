@@ -33,13 +33,19 @@ Meanwhile = Callable[[], None]
 
 class House:
     def __init__(
-        self, home: Path, faults: dict[str, str] | None = None, log: str | None = None, workers: int = 1
+        self,
+        home: Path,
+        faults: dict[str, str] | None = None,
+        log: str | None = None,
+        workers: int = 1,
+        warehouse: str | None = None,
     ) -> None:
         """``faults`` says at which passing of a named point a part dies, the first time it runs. On Kafka (``log`` is
-        its URL) several workers fold."""
-        self.settings = Settings(home=home, log=log)
+        its URL) several workers fold. ``warehouse`` is the URL of a server that is not the house's own."""
+        self.settings = Settings(home=home, log=log, warehouse=warehouse)
         self.folds = ["streams", *(f"streams-{number}" for number in range(2, workers + 1))]
-        self._parts = {"warehouse": WAREHOUSE, **dict.fromkeys(self.folds, STREAMS), "sink": SINK}
+        own = {} if warehouse else {"warehouse": WAREHOUSE}
+        self._parts = {**own, **dict.fromkeys(self.folds, STREAMS), "sink": SINK}
         self._faults = dict(faults or {})
         self.running: dict[str, Process] = {}
         self._others: list[Process] = []
@@ -123,7 +129,7 @@ class House:
 
     def stop(self, *names: str) -> None:
         """End parts as a supervisor would."""
-        for name in names or ("sink", *self.folds, "warehouse"):
+        for name in names or reversed(self._parts):
             part = self.running.pop(name)
             part.terminate()
             code = part.wait(timeout=PATIENCE_S)
@@ -146,7 +152,11 @@ class House:
         return json.loads(told)
 
     def _spawn(self, name: str, *arguments: str) -> Process:
-        environment = {"TALLY_HOME": str(self.settings.home), "TALLY_LOG": self.settings.log or ""}
+        environment = {
+            "TALLY_HOME": str(self.settings.home),
+            "TALLY_LOG": self.settings.log or "",
+            "TALLY_WAREHOUSE": self.settings.warehouse or "",
+        }
         if name in self._faults:
             environment["TALLY_FAULT"] = self._faults.pop(name)
         asked = name in ("", "import")

@@ -18,6 +18,7 @@ import pytest
 from ledger.log import sqlite
 from ledger.topics import ENTRIES
 from streams.store import VERSION
+from tally.parts import storing
 from tally.presence import ready
 from tests.faults.house import House
 from tests.faults.input import history, trace
@@ -29,19 +30,28 @@ FIGURES = ("events", "tokens", "cost", "list_cost", "quantities", "difference", 
 LINES = 2_000
 Run = Callable[..., "subprocess.Popen[str]"]
 BOTH = pytest.mark.parametrize("house", ["embedded", "kafka"], indirect=True)
+EACH = pytest.mark.parametrize("house", ["embedded", "kafka", "server"], indirect=True)
 
 
 @pytest.fixture
 def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
-    """A home with something of everything in it, of which nothing runs; its log is on Kafka where a test says so."""
-    on_kafka = getattr(request, "param", "embedded") == "kafka"
-    log = f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}" if on_kafka else None
-    made = House(tmp_path / "home", log=log)
+    """A home with something of everything in it, of which nothing runs. Where a test says so its log is on Kafka, or
+    its warehouse on a server: that is another home's, which is reached as a server is."""
+    where = getattr(request, "param", "embedded")
+    log = f"kafka://{request.getfixturevalue('kafka')}/{uuid.uuid4()}" if where == "kafka" else None
+    server = House(tmp_path / "server")
+    url = None
+    if where == "server":
+        server.start("warehouse")
+        facts = ready(server.settings, "warehouse") or {}
+        url = f"http://{facts['user']}:{facts['password']}@127.0.0.1:{facts['port']}"
+    made = House(tmp_path / "home", log=log, warehouse=url)
     made.ask("budget", "set", *BUDGET, "1")
     made.ask("import", str(history(tmp_path / "calls.ndjson", 1)[0]))
     made.ask("import", str(trace(tmp_path / "trace.csv", LINES)), "--set", "model=gpt-4o")
     yield made
     made.kill()
+    server.kill()
 
 
 @pytest.fixture
@@ -50,8 +60,12 @@ def run(house: House) -> Iterator[Run]:
     started: list[subprocess.Popen[str]] = []
 
     def command(*arguments: str, fault: str = "") -> "subprocess.Popen[str]":
-        environment = {"TALLY_HOME": str(house.settings.home), "TALLY_LOG": house.settings.log or ""}
-        environment |= {"TALLY_FAULT": fault} if fault else {}
+        environment = {
+            "TALLY_HOME": str(house.settings.home),
+            "TALLY_LOG": house.settings.log or "",
+            "TALLY_WAREHOUSE": house.settings.warehouse or "",
+            "TALLY_FAULT": fault,
+        }
         with (house.settings.home.parent / f"{arguments[0]}.said").open("a") as said:
             started.append(
                 subprocess.Popen(
@@ -111,7 +125,7 @@ def test_what_was_altered_or_is_of_other_folds_is_healed_and_told(house: House, 
     assert not (house.settings.home / "rebuild").exists()
 
 
-@BOTH
+@EACH
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_beside_the_running_product_while_an_import_goes_on(house: House, run: Run, tmp_path: Path) -> None:
@@ -123,7 +137,7 @@ def test_beside_the_running_product_while_an_import_goes_on(house: House, run: R
     imported = house.bring(trace(tmp_path / "more.csv", 60_000), "--set", "model=gpt-4o", "--source", "more")
     facts = told(rebuilding)
     assert facts["switched"] and facts["differences"]["differing"] == 0 and facts["old"] is None
-    eventually(lambda: all(ready(house.settings, name) for name in ("warehouse", "streams", "sink")), 300)
+    eventually(lambda: all(ready(house.settings, part.name) for part in storing(house.settings)), 300)
     assert up.poll() is None and (ready(house.settings, "dashboards") or {})["pid"] == dashboards
     up.send_signal(signal.SIGINT)
     assert up.wait(300) == 0
@@ -134,7 +148,7 @@ def test_beside_the_running_product_while_an_import_goes_on(house: House, run: R
     assert difference(derived(house.settings), refolded(house.settings)) is None
 
 
-@BOTH
+@EACH
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_parts_that_were_started_by_hand_are_waited_for(house: House, run: Run) -> None:
@@ -156,13 +170,19 @@ POINTS = (
     "switch.moving:1", "switch.moved:1", "switch.moving:2", "switch.moved:2", "switch.ending:1",
 )  # fmt: skip
 ON_KAFKA = ("rebuild.built:1", "switch.named:1", "switch.moving:2")
+ON_SERVER = ("rebuild.built:1", "switch.asked:1", "switch.named:1", "switch.moving:1")
+EXCHANGE = ("exchange.marked:1", "exchange.done:1", "exchange.marked:6", "exchange.done:6")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("house", "fault"),
-    [*(("embedded", point) for point in POINTS), *(("kafka", point) for point in ON_KAFKA)],
+    [
+        *(("embedded", point) for point in POINTS),
+        *(("kafka", point) for point in ON_KAFKA),
+        *(("server", point) for point in ON_SERVER),
+    ],
     indirect=["house"],
 )
 def test_a_kill_at_a_named_point(house: House, run: Run, fault: str) -> None:
@@ -172,6 +192,19 @@ def test_a_kill_at_a_named_point(house: House, run: Run, fault: str) -> None:
     facts = told(run("rebuild", "--json"))
     assert facts["switched"] and facts["differences"]["differing"] == 0
     same(house, before)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("house", ["server"], indirect=True)
+@pytest.mark.parametrize("fault", ["exchange.done:3", *(pytest.param(one, marks=pytest.mark.long) for one in EXCHANGE)])
+def test_a_servers_tables_are_exchanged_by_a_sink_that_is_killed(house: House, run: Run, fault: str) -> None:
+    before = house.ask("verify")
+    assert told(run("rebuild", "--json"))["switched"]
+    dying = run("warehouse", "sink", fault=fault)
+    assert dying.wait(120) == -signal.SIGKILL
+    same(house, before)
+    assert house.client().command("SELECT number FROM tally.generations") == 2
+    assert house.client().command("SELECT count() FROM tally_beside.records") != 0, "the one before stands beside"
 
 
 @BOTH

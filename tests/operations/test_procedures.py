@@ -19,6 +19,7 @@ from tests.faults.input import history
 from tests.kafka.cluster import kafka_jars
 from tests.kafka.secured import PASSWORD, USER, secured
 from tests.tally.conftest import ROOT, home_environment
+from tests.warehouse.conftest import Front
 
 PAGE = ROOT / "docs" / "operations.md"
 BLOCK = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -119,6 +120,14 @@ def shell(before: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
             who = {"USER_NAME": USER, "PASSWORD": PASSWORD.replace(" ", "%20")}
             yield Shell(folder, **environment, **more, **who)
         return
+    if name == "rebuild-server":
+        server = Front(tmp_path / "server")
+        facts = server.facts
+        yield Shell(
+            folder, **environment, SERVER=f"http://{facts['user']}:{facts['password']}@127.0.0.1:{facts['port']}"
+        )
+        server.kill()
+        return
     if name in KAFKA:
         environment["BROKERS"] = request.getfixturevalue("kafka")
     yield Shell(folder, **environment)
@@ -155,6 +164,11 @@ def _two_homes(shell: Shell) -> None:
     shell.run("tally verify", TALLY_LOG=_log(shell), TALLY_HOME="second")
 
 
+def _on_a_server(shell: Shell) -> None:
+    """What the home's own warehouse held is on a server, which here is another home's."""
+    shell.run("rm -rf .tally/warehouse .tally/consumers", "tally verify", TALLY_WAREHOUSE=shell.environment["SERVER"])
+
+
 def _made_anew(shell: Shell) -> None:
     """The topic of events goes, and one of the same name takes less."""
     from kafka.admin import KafkaAdminClient
@@ -171,7 +185,8 @@ def _log(shell: Shell) -> str:
 
 HARM: dict[str, Callable[[Shell], None]] = {
     "cut": _cut, "cut-warehouse": _cut, "refold": _other_folds, "backup-kafka": _on_kafka,
-    "stopped": _made_anew, "rebuild-kafka": _two_homes, "workers": _another_log, "doors": _another_log,
+    "stopped": _made_anew, "rebuild-kafka": _two_homes, "rebuild-server": _on_a_server,
+    "workers": _another_log, "doors": _another_log,
 }  # fmt: skip
 WHOLE = {
     "restore",

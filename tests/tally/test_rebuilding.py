@@ -131,7 +131,6 @@ def test_one_that_another_home_overtook_is_thrown_away(
     ("where", "said"),
     [
         ({}, "holds no log"),
-        ({"TALLY_WAREHOUSE": "http://nowhere"}, "TALLY_WAREHOUSE is set"),
     ],
 )
 def test_where_it_cannot_be_it_says_so(tmp_path: Path, where: dict[str, str], said: str) -> None:

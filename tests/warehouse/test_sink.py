@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ledger.errors import LogDamaged, Superseded, TallyError
+from ledger.errors import LogDamaged, Superseded
 from ledger.log import Record
 from ledger.log.embedded import EmbeddedLog
 from ledger.log.generation import make_current
@@ -20,7 +20,7 @@ from ledger.topics import DECISIONS, ENTRIES
 from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, text, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
-from warehouse.sink import BATCH_LINES, Sink, batches, check_filled_from, claim, run, stored
+from warehouse.sink import BATCH_LINES, Sink, batches, check_filled_from, run, stored
 
 Processes = Callable[..., Popen[str]]
 
@@ -221,20 +221,3 @@ def test_a_sink_whose_generation_is_over_ends(
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
     with pytest.raises(Superseded, match="generation 1 of what is derived is over, as 2 is current"):
         run(settings, log)
-
-
-def test_a_warehouse_holds_one_generation(client: Client, settings: Settings) -> None:
-    """An empty one takes any; what says nothing was filled from the first."""
-    log = log_of(settings, range(6))
-    first, second, third = (EmbeddedLog(settings.home, generation=number) for number in (1, 2, 3))
-    claim(second, client)
-    claim(third, client)
-    drain(Sink(client, third, settings))
-    claim(third, client)
-    claim(log, client)
-    with pytest.raises(TallyError, match=r"filled from generation 3 of .*, and generation 2 is current: empty it"):
-        claim(second, client)
-    client.command("TRUNCATE TABLE tally.generations")
-    claim(first, client)
-    with pytest.raises(TallyError, match="filled from generation 1 "):
-        claim(third, client)

@@ -1,0 +1,125 @@
+"""Which generation fills a warehouse, and the exchange of a server's tables for those of a rebuild, killed anywhere."""
+
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from ledger.errors import TallyError
+from ledger.log.embedded import EmbeddedLog
+from ledger.log.generation import make_current
+from ledger.settings import Settings
+from tests.warehouse.build import derived, record, write
+from tests.warehouse.conftest import Front
+from warehouse import generations
+from warehouse.client import connect
+from warehouse.generations import EXCHANGED, begin, claim
+from warehouse.migrate import migrate
+from warehouse.sink import Sink
+
+OLD, NEW = range(6), range(8)
+"""Offsets that are stored of each generation."""
+
+
+@pytest.fixture
+def settings(front: Front, tmp_path: Path, client: Client) -> Settings:
+    """A home whose warehouse is a server, on which nothing is stored."""
+    client.command("TRUNCATE TABLE tally.generations")
+    client.command("DROP DATABASE IF EXISTS tally_beside SYNC")
+    facts = front.facts
+    return Settings(home=tmp_path, warehouse=f"http://{facts['user']}:{facts['password']}@127.0.0.1:{facts['port']}")
+
+
+def log_of(home: Path, offsets: range, calls: int = 10) -> EmbeddedLog:
+    write(home, (derived(at, at, record(at, calls)) for at in offsets))
+    return EmbeddedLog(home)
+
+
+def fill(settings: Settings, log: EmbeddedLog) -> Client:
+    """As a sink does."""
+    client = connect(settings)
+    migrate(client)
+    claim(settings, log, client)
+    sink = Sink(client, log, settings)
+    while sink.step():
+        pass
+    return client
+
+
+def built(settings: Settings, number: int) -> None:
+    """What a rebuild stores beside: more records of fewer calls."""
+    begin(connect(settings), number - 1)
+    part = settings.model_copy(update={"home": settings.home / f"rebuild-{number}", "generation": number})
+    fill(part, log_of(part.home, NEW, calls=2))
+
+
+def rows(client: Client, name: str) -> tuple[int, ...]:
+    return tuple(client.query(f"SELECT count() FROM {name}.{one}").result_rows[0][0] for one in EXCHANGED[:3])
+
+
+def test_a_warehouse_holds_one_generation(client: Client, settings: Settings) -> None:
+    """An empty one takes any; what says nothing was filled from the first."""
+    log = log_of(settings.home, OLD)
+    first, second, third = (EmbeddedLog(settings.home, generation=number) for number in (1, 2, 3))
+    claim(settings, second, client)
+    fill(settings, third)
+    claim(settings, third, client)
+    claim(Settings(home=settings.home), log, client)  # its folder goes with its generation
+    with pytest.raises(TallyError, match=r"filled from generation 3 of .*, and generation 2 is current: empty it"):
+        claim(settings, second, client)
+    client.command("TRUNCATE TABLE tally.generations")
+    claim(settings, first, client)
+    with pytest.raises(TallyError, match="filled from generation 1 "):
+        claim(settings, third, client)
+
+
+@pytest.mark.parametrize(
+    "killed_at", [1, 10, *(pytest.param(one, marks=pytest.mark.long) for one in (0, *range(2, 10), 11))]
+)
+def test_the_exchange_goes_on_where_it_was_killed(
+    settings: Settings, client: Client, killed_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log_of(settings.home, OLD)
+    fill(settings, log)
+    built(settings, 2)
+    assert rows(client, "tally") == (60, 120, 6)
+    claim(settings, log, client)
+    assert rows(client, "tally") == (60, 120, 6), "what is built and not current stays beside"
+    make_current(log, 2)
+    passed: list[str] = []
+
+    def die(name: str) -> None:
+        passed.append(name)
+        if len(passed) > killed_at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generations, "point", die)
+        with pytest.raises(KeyboardInterrupt):
+            claim(settings, log, client)
+    claim(settings, log, client)
+    assert (rows(client, "tally"), rows(client, "tally_beside")) == ((16, 32, 8), (60, 120, 6))
+    claim(settings, log, client)
+    fill(settings, log_of(settings.home, range(6, 9)))
+    assert rows(client, "tally") == (26, 52, 9), "the guards look at the tables that are there now"
+
+
+def test_a_rebuild_that_comes_to_nothing_leaves_what_is_stored(settings: Settings, client: Client) -> None:
+    log = log_of(settings.home, OLD)
+    fill(settings, log)
+    built(settings, 2)
+    begin(connect(settings), 1)
+    make_current(log, 2)
+    with pytest.raises(TallyError, match="filled from generation 1 of"):
+        claim(settings, log, client)
+    assert rows(client, "tally") == (60, 120, 6)
+
+
+def test_a_rebuild_takes_up_first_what_no_sink_has(settings: Settings, client: Client) -> None:
+    log = log_of(settings.home, OLD)
+    fill(settings, log)
+    built(settings, 2)
+    make_current(log, 2)
+    begin(connect(settings), 2)
+    assert rows(client, "tally") == (16, 32, 8)
+    claim(settings, log, client)

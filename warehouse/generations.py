@@ -1,0 +1,77 @@
+"""Which generation of what is derived a warehouse holds, and on a ClickHouse server how a new one takes its place.
+
+A home's own warehouse is a folder, which goes with its generation. On a server a rebuild fills tables in a database
+beside. Once that generation is current the sink exchanges the tables, and those of the one before then stand beside.
+"""
+
+from clickhouse_connect.driver.client import Client
+
+from ledger.errors import TallyError
+from ledger.faults import point
+from ledger.log import Log, generation
+from ledger.settings import Settings
+from warehouse.client import BESIDE, CURRENT, database
+from warehouse.migrate import migrate
+
+EXCHANGED = ("events", "entries", "records", "decisions", "alerts", "generations")
+"""The last says which generation it is, and so that the others are exchanged, too."""
+
+
+def begin(client: Client, current: int) -> None:
+    """Make room for a rebuild: what stands beside goes. Where that is the current generation, which no sink has taken
+    up yet, it takes its place first."""
+    migrate(client)
+    if _filled(client, CURRENT)[0] != current and _stands_beside(client, current):
+        _exchange(client)
+    client.command(f"DROP DATABASE IF EXISTS {BESIDE} SYNC")
+    client.command(f"CREATE DATABASE {BESIDE}")
+
+
+def claim(settings: Settings, log: Log, client: Client) -> None:
+    """Say in an empty warehouse which generation fills it, and exchange the tables where that generation stands beside.
+    TallyError where another one has filled it: as the folds of both may mean something else, their rows would make
+    no ledger together."""
+    number = log.generation
+    if settings.warehouse is not None:
+        number = settings.generation or number or generation.current(log)
+    if number is None:  # a home's own log and warehouse, whose files take each other's place together
+        return
+    filled, holds = _filled(client, database(client))
+    if filled == number:
+        return
+    if database(client) == CURRENT and _stands_beside(client, number):
+        _exchange(client)
+    elif holds:
+        raise TallyError(
+            f"the warehouse was filled from generation {filled} of what {log} derives, and generation {number} is "
+            "current: empty it, and it is filled anew (docs/operations.md)"
+        )
+    else:
+        client.insert(f"{database(client)}.generations", [[number]], column_names=["number"])
+
+
+def _filled(client: Client, name: str) -> tuple[int, bool]:
+    """Which generation fills this database, and whether anything of it is there."""
+    ((said, holds),) = client.query(
+        f"SELECT (SELECT argMax(number, since) FROM {name}.generations), (SELECT count() > 0 FROM {name}.records)"
+    ).result_rows
+    return int(said) or 1, bool(holds)
+
+
+def _stands_beside(client: Client, number: int) -> bool:
+    there = client.command(f"EXISTS TABLE {BESIDE}.generations") and client.command(f"EXISTS TABLE {BESIDE}.records")
+    return bool(there) and _filled(client, BESIDE)[0] == number
+
+
+def _exchange(client: Client) -> None:
+    """Each table by its name, so that views and readers go on with the new one. A comment goes along with a table: who
+    was killed and comes back sees by it which are exchanged."""
+    newest = "concat('generation ', toString(max(number)), ' of ', toString(max(since)))"
+    mark = client.command(f"SELECT {newest} FROM {BESIDE}.generations")
+    for table in EXCHANGED:
+        said = f"SELECT comment FROM system.tables WHERE database = '{CURRENT}' AND name = '{table}'"
+        if client.command(said) != mark:
+            client.command(f"ALTER TABLE {BESIDE}.{table} MODIFY COMMENT '{mark}'")
+            point("exchange.marked")
+            client.command(f"EXCHANGE TABLES {CURRENT}.{table} AND {BESIDE}.{table}")
+        point("exchange.done")
