@@ -9,6 +9,7 @@ from streams import budgets, runaways
 from streams.chain import fold
 from streams.emit import Emit
 from streams.event import Event, parse
+from streams.hosting import spare_the_collector
 from streams.identity import First, doubt, identify
 from streams.rating import Entry, adopt, rate
 from streams.replay import catalogues
@@ -16,6 +17,7 @@ from streams.rows import Rows
 
 
 def main(events: int = 40_000) -> None:
+    spare_the_collector()  # as a worker does
     records = workload.records(events)
     books = catalogues(workload.documents())
     parsed = [parse(record) for record in records]

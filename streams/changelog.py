@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.errors import TallyError
 from streams.identity import First
-from streams.rows import Key, Row
+from streams.rows import Key, Row, key_text
 from streams.state import Change, Reached
 from streams.store import VERSION
 
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 def written(reached: Reached, change: Change) -> Iterator[Entry]:
     """What a change adds to the topic, the position last."""
     for key, row in change.rows.items():
-        yield Entry(json.dumps(key), None if row is None else msgspec.json.encode((row.value, row.due_us)))
+        yield Entry(key_text(key), None if row is None else msgspec.json.encode((row.value, row.due_us)))
     taken = list(change.taken.items())
     for start in range(0, len(taken), A_BLOCK):
         packed = b"".join(_IDENTITY.pack(one, *first) for one, first in taken[start : start + A_BLOCK])

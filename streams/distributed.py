@@ -21,7 +21,7 @@ from ledger.log.generation import LOOK_S, Watch
 from ledger.log.kafka import KafkaLog
 from ledger.settings import Settings
 from ledger.topics import EVENTS, ROWS
-from streams.hosting import documents
+from streams.hosting import documents, spare_the_collector
 from streams.owner import Owner, Shared
 
 PART = "streams"
@@ -39,6 +39,7 @@ def run(settings: Settings, log: Log) -> None:
     assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
     with one_of_several(settings.home, PART) as name:
         hosted = Hosted(settings, log, name, _rows_id(log))
+        spare_the_collector()
         worker = faust.Worker(hosted.app, quiet=True, loglevel="WARNING", redirect_stdouts=False)
         try:
             worker.execute_from_commandline()

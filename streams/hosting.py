@@ -1,5 +1,6 @@
 """What every runtime of the folds needs beside them: the documents that the log holds, and ticks."""
 
+import gc
 import json
 from datetime import timedelta
 from functools import lru_cache
@@ -15,6 +16,12 @@ from streams.rating import Documents
 from tallystick import TickEvent
 
 _HEADERS = {"organization": PLATFORM, "door": "streams", "principal": "streams", "schema": "1", "refused": "0"}
+
+
+def spare_the_collector() -> None:
+    """Let Python look for cycles seldom: the folds make none, and its looking takes a fifth of their time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def documents(log: Log) -> Documents:

@@ -13,27 +13,23 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import aiokafka.producer.sender
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.faults import point
 from ledger.log import Record
-from ledger.log.admin import MAX_DERIVED
 from ledger.log.cluster import Cluster
 from ledger.log.kafka import KafkaLog
 from ledger.topics import EVENTS, ROWS
 from streams import changelog
 from streams.cache import Cache
-from streams.chain import Derived
 from streams.changelog import Entry
 from streams.hosting import tick
 from streams.rating import Documents
 from streams.rows import Rows
 from streams.state import Change, Reached
+from streams.transaction import commit, producer_of
 
-aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002  # it sleeps so long where one transaction follows another
 logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust lets it make a line of every send, and shows none
 
 FAR = 1_000
@@ -101,10 +97,7 @@ class Owner:
         return {"next_offset": self.reached.next_offset, "waiting": self._queue.qsize(), "stopped": self.stopped}
 
     async def _hold(self, held: AsyncExitStack) -> None:
-        producer = AIOKafkaProducer(
-            **self._cluster.aio(), transactional_id=f"{self._cluster.folds}-{self.number}",
-            acks="all", compression_type="zstd", linger_ms=0, max_request_size=MAX_DERIVED,
-        )  # fmt: skip
+        producer = producer_of(self._cluster, self.number)
         held.push_async_callback(producer.stop)
         await producer.start()
         cache = Cache(self._shared.folder, self.number, self._shared.rows_id)
@@ -123,7 +116,7 @@ class Owner:
             records = await self._following(arrived)
             if records:
                 derived, reached, change = cache.state.fold(records, rows, self._shared.documents)
-                end = await self._commit(producer, derived, reached, change)
+                end = await commit(producer, self._cluster, self.number, derived, reached, change)
                 cache.absorb([change], end)
                 self.reached = reached
             for record, acknowledge in arrived:
@@ -204,30 +197,3 @@ class Owner:
     async def _seek(self) -> None:
         await self._shared.seek(self.number, self.reached.next_offset)
         self._sought = time.monotonic()
-
-    async def _commit(self, producer: AIOKafkaProducer, derived: Derived, reached: Reached, change: Change) -> int:
-        """One transaction; the offset of the topic of rows behind it."""
-        point("worker.before_transaction")
-        await producer.begin_transaction()
-        sent: list[Awaitable[Any]] = []
-        try:
-            for topic, one in derived:
-                headers = [(key, value.encode()) for key, value in one.headers.items()]
-                name = self._cluster.topic(topic)
-                sent.append(
-                    await producer.send(
-                        name, one.value, one.key.encode(), self.number, timestamp_ms=one.time_ms, headers=headers
-                    )
-                )
-            rows = self._cluster.topic(ROWS)
-            for entry in changelog.written(reached, change):
-                sent.append(await producer.send(rows, entry.value, entry.key.encode(), self.number))
-        except IllegalOperation:  # one that was sent before has failed, and ended the transaction: it says why
-            await asyncio.gather(*sent)
-            raise
-        # All are awaited: aiokafka commits a transaction in which a send has failed.
-        stood = await asyncio.gather(*sent)
-        point("worker.inside_transaction")
-        await producer.commit_transaction()
-        point("worker.after_transaction")
-        return int(stood[-1].offset) + 1

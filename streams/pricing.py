@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from ledger.classes import per
 from ledger.money import PICO
@@ -17,8 +18,9 @@ UnitPrice = int | tuple[tuple[int, int], ...]
 """Pico a unit; or (above, pico) by rising threshold of the event's input tokens, the base with -1."""
 
 
-class Offer(NamedTuple):
-    """One price of a model: when it holds, and what a unit of each class costs."""
+class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One price of a model: when it holds, and what a unit of each class costs. ``tiers`` are the amounts of input
+    tokens above which some class costs otherwise, rising."""
 
     price_id: str
     document: str
@@ -26,6 +28,7 @@ class Offer(NamedTuple):
     since_us: int
     daily_us: tuple[int, int] | None
     unit_prices: dict[str, UnitPrice]
+    tiers: tuple[int, ...]
 
     def holds(self, time_us: int) -> bool:
         if time_us < self.since_us:
@@ -35,6 +38,17 @@ class Offer(NamedTuple):
         start, end = self.daily_us
         moment = time_us % DAY_US
         return start <= moment < end if start <= end else moment >= start or moment < end
+
+    def tier(self, given: int) -> int:
+        """The greatest of the amounts that so many input tokens are above; -1 where there is none."""
+        return max((above for above in self.tiers if given > above), default=-1)
+
+    def unit_price(self, name: str, tier: int) -> int | None:
+        """Of a class in a tier."""
+        price = self.unit_prices.get(name)
+        if isinstance(price, tuple):
+            return next(pico for above, pico in reversed(price) if above <= tier)
+        return price
 
 
 class Catalogue:
@@ -68,10 +82,12 @@ class Catalogue:
 
     def _compiled(self, owner: Provider, model: PricedModel) -> tuple[Offer, ...]:
         name = f"{self._book.name}/{owner.id}/{model.id}"
-        offers = (
-            Offer(f"{name}#{at}", self._document, self._book.currency, *_when(price), _unit_prices(price))
-            for at, price in enumerate(model.prices)
-        )
+        offers: list[Offer] = []
+        for at, price in enumerate(model.prices):
+            costs = _unit_prices(price)
+            above = {above for cost in costs.values() if isinstance(cost, tuple) for above, _ in cost if above >= 0}
+            said = f"{name}#{at}", self._document, self._book.currency
+            offers.append(Offer(*said, *_when(price), costs, tuple(sorted(above))))
         return tuple(offers)[::-1]
 
 

@@ -5,13 +5,18 @@ and what one event changed can be undone.
 """
 
 import heapq
+import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 Key = tuple[str | int, ...]
 """The name of the fold first, then whatever tells its rows apart."""
+
+key_text: Callable[[Key], str] = lru_cache(maxsize=20_000)(json.dumps)
+"""A key as stores have it. Most come again and again."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -27,6 +32,7 @@ Due = Callable[[int, int], list[tuple[int, Key]]]
 of the last moment all."""
 
 FIRST, LAST = -(1 << 62), 1 << 62
+_UNREAD = Row(None, None)
 SOONEST = 5_000
 KEPT = 10_000
 
@@ -53,7 +59,9 @@ class Rows:
 
     def get(self, key: Key) -> Any:
         """The row's value; None where there is no such row."""
-        row = self._cache[key] if key in self._cache else self._read(key)
+        row = self._cache.get(key, _UNREAD)
+        if row is _UNREAD:
+            row = self._read(key)
         return None if row is None else row.value
 
     def put(self, key: Key, value: Any, due_us: int | None = None) -> None:
@@ -111,7 +119,9 @@ class Rows:
         return row
 
     def _write(self, key: Key, row: Row | None) -> None:
-        before = self._cache[key] if key in self._cache else self._read(key)
+        before = self._cache.get(key, _UNREAD)
+        if before is _UNREAD:
+            before = self._read(key)
         self._changes.append((key, before))
         self._cache[key] = row
 

@@ -17,7 +17,7 @@ from streams.chain import Derived, fold
 from streams.event import parse
 from streams.identity import First
 from streams.rating import Documents
-from streams.rows import LAST, Key, Row, Rows
+from streams.rows import LAST, Key, Row, Rows, key_text
 
 VARIABLES = 10_000  # SQLite takes 32,766 in a statement
 
@@ -82,7 +82,7 @@ class State:
             try:
                 found = self._db.execute(
                     "SELECT value, due_us FROM rows WHERE partition = ? AND key = ?",
-                    (partition, json.dumps(key)),
+                    (partition, key_text(key)),
                 ).fetchone()
             except sqlite3.Error as error:
                 raise _damaged(error) from error
@@ -126,9 +126,9 @@ class State:
 
     def apply(self, partition: int, change: Change) -> None:
         """Remember it, in the caller's transaction. What it takes anew may be taken already: then it is the same."""
-        gone = [(partition, json.dumps(key)) for key, row in change.rows.items() if row is None]
+        gone = [(partition, key_text(key)) for key, row in change.rows.items() if row is None]
         put = [
-            (partition, json.dumps(key), msgspec.json.encode(row.value).decode(), row.due_us)
+            (partition, key_text(key), msgspec.json.encode(row.value).decode(), row.due_us)
             for key, row in change.rows.items()
             if row is not None
         ]

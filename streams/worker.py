@@ -11,7 +11,7 @@ from ledger.log import PARTITIONS, Log
 from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from ledger.topics import EVENTS
-from streams.hosting import documents, tick
+from streams.hosting import documents, spare_the_collector, tick
 from streams.rating import Documents
 from streams.store import Store
 
@@ -25,6 +25,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with only_one(settings.home, PART):
+        spare_the_collector()
         log, store = EmbeddedLog(settings.home), Store(settings.home)
         books = documents(log)  # once: to check a price book takes a tenth of a second
         partitions = [Partition(number, log, store, books) for number in range(PARTITIONS)]

@@ -1,0 +1,85 @@
+"""A run of records is one transaction: all its rows, however many; and what its owner is told who was fenced."""
+
+import asyncio
+import uuid
+from contextlib import closing
+from typing import Any, cast
+
+import pytest
+from aiokafka.errors import IllegalOperation, ProducerFenced
+from kafka import KafkaConsumer, TopicPartition
+
+from ledger.log import Record
+from ledger.log.admin import apply
+from ledger.log.cluster import parsed
+from ledger.log.kafka import KafkaLog
+from ledger.topics import ENTRIES, ROWS
+from streams import changelog
+from streams.changelog import Entry
+from streams.rows import Key, Row
+from streams.state import Change, Reached
+from streams.transaction import commit, producer_of
+
+
+class Fenced:
+    """As aiokafka's producer: the first send fails on the broker, and so ends the transaction for the next."""
+
+    def __init__(self) -> None:
+        self.sends: list[asyncio.Future[Any]] = []
+
+    async def begin_transaction(self) -> None:
+        pass
+
+    async def send(self, *_: Any, **__: Any) -> "asyncio.Future[Any]":
+        if self.sends:
+            raise IllegalOperation("Can't send messages while not in transaction")
+        self.sends.append(asyncio.get_running_loop().create_future())
+        self.sends[0].set_exception(ProducerFenced())
+        return self.sends[0]
+
+    async def commit_transaction(self) -> None:
+        raise AssertionError("a part of a batch was committed")
+
+
+def test_a_fence_in_the_middle_of_a_batch_is_no_crash() -> None:
+    cluster = parsed("kafka://127.0.0.1:1/none")
+    said = [(ENTRIES, Record(0, -1, 0, "acme", {}, b"{}"))] * 2
+    with pytest.raises(ProducerFenced):
+        asyncio.run(commit(cast(Any, Fenced()), cluster, 0, said, Reached(1, ""), Change(None, {}, {})))
+
+
+def test_rows_go_in_batches_and_the_end_lies_behind_the_last(kafka: str) -> None:
+    """More than one batch's worth, and one row that fills several by itself."""
+    rows: dict[Key, Row | None] = {("fold", at): Row("x" * 5_000, None) for at in range(300)}
+    rows["fold", "large"] = Row("y" * 900_000, None)
+    change = Change(None, rows, {})
+
+    async def committed(log: KafkaLog) -> tuple[int, int]:
+        producer = producer_of(log.cluster, 0)
+        await producer.start()
+        try:
+            first = await commit(producer, log.cluster, 0, [], Reached(1, "a"), change)
+            return first, await commit(producer, log.cluster, 0, [], Reached(2, "b"), Change(None, {}, {}))
+        finally:
+            await producer.stop()
+
+    with closing(KafkaLog(parsed(f"kafka://{kafka}/{uuid.uuid4()}"))) as log:
+        apply(log.cluster)
+        ends = asyncio.run(committed(log))
+        found = consumed(kafka, log.cluster.topic(ROWS))
+    assert ends == (302, 304), "the positions are records too, and a transaction's end takes an offset"
+    read = changelog.read(Entry(key, value) for key, value in found)
+    assert (read.rows, read.reached) == (rows, Reached(2, "b"))
+
+
+def consumed(bootstrap: str, topic: str) -> list[tuple[str, bytes | None]]:
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")) as consumer:
+        at = TopicPartition(topic, 0)
+        consumer.assign([at])
+        consumer.seek_to_beginning(at)
+        end = consumer.end_offsets([at])[at]
+        found: list[tuple[str, bytes | None]] = []
+        while consumer.position(at) < end:
+            for one in consumer.poll(1000).get(at, ()):
+                found.append((one.key.decode(), one.value))
+        return found
