@@ -54,7 +54,7 @@ def test_the_table_is_what_the_formulae_give() -> None:
 
 def test_what_was_measured_is_what_the_benchmarks_say() -> None:
     measured = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| .* \| `python -m (benchmarks\.\w+)` \|", PAGE, re.MULTILINE)
-    assert {name for name, *_ in measured} == {"chain", "sink", "recorded", "derived", "memory", "stored"}
+    assert {name for name, *_ in measured} == {"worker", "sink", "recorded", "derived", "memory", "stored"}
     for name, value, program in measured:
         section = BENCHMARKS.split(f"`python -m {program}`")[1].split("\n## ")[0]
         said = f"{int(value):,}" if "." not in value else value
@@ -64,12 +64,12 @@ def test_what_was_measured_is_what_the_benchmarks_say() -> None:
 
 def test_the_text_says_what_the_inputs_say() -> None:
     said = inputs()
-    peak = said["chain"] * said["used"]
+    peak = said["worker"] * said["used"]
     text = " ".join(PAGE.split())
     assert f"a peak of {peak:,.0f} calls a second" in text
     assert f"{peak / said['peak'] * 86400 / 1e6:.0f} million calls a day" in text
     assert computed(100)["sinks"] == 1 < computed(1000)["sinks"], "at 1,000 times the load one sink is not enough"
     assert computed(1000)["workers"] <= said["partitions"]
-    assert f"takes {said['calls'] * 365 / said['chain'] / 3600:.1f} hours" in text
+    assert f"takes {said['calls'] * 365 / said['worker'] / 3600:.1f} hours" in text
     mean = computed(100)["mean"] * (said["recorded"] + said["derived"]) / 1e6
     assert f"grow by {mean:.1f} MB a second, and {mean * said['peak']:.0f} MB at the peak" in text
