@@ -70,7 +70,7 @@ def rebuild(settings: Settings, workers: int = 1) -> Rebuilt:
         before = log.generation or generation.current(log)
         _check_room(settings)
         if settings.warehouse is not None:
-            generations.begin(connect(settings), before)
+            generations.begin(log, connect(settings), before)
         number, built = _begun(settings, built, log, before)
         seconds, report, differences = _built(built, log, workers)
         point("rebuild.verified")

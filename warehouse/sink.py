@@ -17,13 +17,13 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ledger.errors import LogAway, LogDamaged
+from ledger.errors import LogAway
 from ledger.faults import point
 from ledger.home import announce, write_atomically
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
 from ledger.log.generation import Watch
 from ledger.settings import Settings
-from ledger.topics import ALERTS, DECISIONS, ENTRIES, EVENTS, Topic
+from ledger.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from warehouse.client import WarehouseAway, connect, database
 from warehouse.generations import claim
 from warehouse.migrate import migrate
@@ -89,7 +89,6 @@ def run(settings: Settings, log: Log) -> None:
             client = connect(settings)
             migrate(client)
             claim(settings, log, client)
-            check_filled_from(log, client)
             sink = Sink(client, log, settings)
             announce(settings.home, PART)
             while not stopping.is_set():
@@ -166,23 +165,6 @@ class Sink:
         """Where the sink stands, for who compares or shows it. It never resumes from this."""
         said = {topic.name: reached for topic, reached in self._reached.items()} | {"at": time.time()}
         write_atomically(self._path, json.dumps(said))
-
-
-def check_filled_from(log: Log, client: Client) -> None:
-    """LogDamaged where the newest record that the warehouse has of a partition is not the log's: another log filled
-    it, or this one was cut or restored. What is derived from this one would be taken for what is stored already."""
-    newest = client.query(
-        "SELECT partition, max(offset), argMax(toUnixTimestamp64Milli(accepted_at), offset), "
-        f"argMax(organization, offset) FROM {database(client)}.records GROUP BY partition ORDER BY partition"
-    )
-    for partition, offset, time_ms, organization in newest.result_rows:
-        found = log.read(EVENTS, partition, offset, max_bytes=1)
-        if [(one.offset, one.time_ms, one.organization) for one in found[:1]] != [(offset, time_ms, organization)]:
-            raise LogDamaged(
-                f"the warehouse was filled from another log, or this one was cut or restored: at offset {offset} of "
-                f"tally.events, partition {partition}, the log no longer holds the record that is stored. Name the "
-                "right log (TALLY_LOG), restore a newer copy of it, or fill another warehouse (docs/operations.md)"
-            )
 
 
 def stored(client: Client, topic: Topic) -> dict[int, int]:

@@ -247,7 +247,7 @@ ELSEWHERE = {
     "tally/copying.py:_copy": COPY + "test_a_log_that_went_is_not_copied_to_another_place",
     "tally/rebuilding.py:rebuild": "tests/tally/test_rebuilding.py::test_one_that_another_home_overtook_is_thrown_away",
     "warehouse/migrate.py:migrate": "tests/warehouse/test_migrate.py::test_each_is_applied_once_and_an_edited_one_is_named",
-    "warehouse/generations.py:claim": "tests/warehouse/test_generations.py::test_a_warehouse_holds_one_generation",
+    "warehouse/generations.py:_claim": "tests/warehouse/test_generations.py::test_a_warehouse_holds_one_generation",
 }  # fmt: skip
 """Places that take a served door, a cluster or a warehouse; and a test that brings each about."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ledger.errors import TallyError
+from ledger.errors import LogDamaged, TallyError
 from ledger.log.embedded import EmbeddedLog
 from ledger.log.generation import make_current
 from ledger.settings import Settings
@@ -46,9 +46,9 @@ def fill(settings: Settings, log: EmbeddedLog) -> Client:
     return client
 
 
-def built(settings: Settings, number: int) -> None:
+def built(settings: Settings, log: EmbeddedLog, number: int) -> None:
     """What a rebuild stores beside: more records of fewer calls."""
-    begin(connect(settings), number - 1)
+    begin(log, connect(settings), number - 1)
     part = settings.model_copy(update={"home": settings.home / f"rebuild-{number}", "generation": number})
     fill(part, log_of(part.home, NEW, calls=2))
 
@@ -81,7 +81,7 @@ def test_the_exchange_goes_on_where_it_was_killed(
 ) -> None:
     log = log_of(settings.home, OLD)
     fill(settings, log)
-    built(settings, 2)
+    built(settings, log_of(settings.home, range(6, 8)), 2)
     assert rows(client, "tally") == (60, 120, 6)
     claim(settings, log, client)
     assert rows(client, "tally") == (60, 120, 6), "what is built and not current stays beside"
@@ -100,15 +100,15 @@ def test_the_exchange_goes_on_where_it_was_killed(
     claim(settings, log, client)
     assert (rows(client, "tally"), rows(client, "tally_beside")) == ((16, 32, 8), (60, 120, 6))
     claim(settings, log, client)
-    fill(settings, log_of(settings.home, range(6, 9)))
+    fill(settings, log_of(settings.home, range(8, 9)))
     assert rows(client, "tally") == (26, 52, 9), "the guards look at the tables that are there now"
 
 
 def test_a_rebuild_that_comes_to_nothing_leaves_what_is_stored(settings: Settings, client: Client) -> None:
-    log = log_of(settings.home, OLD)
-    fill(settings, log)
-    built(settings, 2)
-    begin(connect(settings), 1)
+    fill(settings, log_of(settings.home, OLD))
+    log = log_of(settings.home, range(6, 8))
+    built(settings, log, 2)
+    begin(log, connect(settings), 1)
     make_current(log, 2)
     with pytest.raises(TallyError, match="filled from generation 1 of"):
         claim(settings, log, client)
@@ -116,10 +116,23 @@ def test_a_rebuild_that_comes_to_nothing_leaves_what_is_stored(settings: Setting
 
 
 def test_a_rebuild_takes_up_first_what_no_sink_has(settings: Settings, client: Client) -> None:
-    log = log_of(settings.home, OLD)
-    fill(settings, log)
-    built(settings, 2)
+    fill(settings, log_of(settings.home, OLD))
+    log = log_of(settings.home, range(6, 8))
+    built(settings, log, 2)
     make_current(log, 2)
-    begin(connect(settings), 2)
+    begin(log, connect(settings), 2)
     assert rows(client, "tally") == (16, 32, 8)
     claim(settings, log, client)
+
+
+def test_another_log_changes_nothing_on_a_server(settings: Settings, client: Client, tmp_path: Path) -> None:
+    """Neither by a rebuild of its own, nor where its generation has the number of what stands beside."""
+    fill(settings, log_of(settings.home, OLD))
+    built(settings, log_of(settings.home, range(6, 8)), 2)
+    other = log_of(tmp_path / "other", range(3))
+    make_current(other, 2)
+    with pytest.raises(LogDamaged, match="filled from another log"):
+        claim(settings, other, client)
+    with pytest.raises(LogDamaged, match="filled from another log"):
+        begin(other, client, 1)
+    assert (rows(client, "tally"), rows(client, "tally_beside")) == ((60, 120, 6), (16, 32, 8))

@@ -20,7 +20,8 @@ from ledger.topics import DECISIONS, ENTRIES
 from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, text, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
-from warehouse.sink import BATCH_LINES, Sink, batches, check_filled_from, run, stored
+from warehouse.generations import claim
+from warehouse.sink import BATCH_LINES, Sink, batches, run, stored
 
 Processes = Callable[..., Popen[str]]
 
@@ -138,7 +139,7 @@ def test_a_warehouse_that_another_log_filled_gets_nothing_more(
     """The log is empty, ends before what is stored, or has another record there."""
     log = log_of(settings, range(6))
     drain(Sink(client, log, settings))
-    check_filled_from(log, client)
+    claim(settings, log, client)
     write(tmp_path / "elsewhere", other)
     elsewhere = settings.model_copy(update={"home": tmp_path / "elsewhere"})
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
