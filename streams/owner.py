@@ -34,10 +34,11 @@ logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust lets it make a 
 
 FAR = 1_000
 """Beyond so many repeats it is quicker to seek."""
-RECORDS, BYTES = 64, 1 << 20
-"""The most that one transaction takes: more of either would keep heartbeats and other partitions waiting."""
+RECORDS, BYTES = 1_000, 1 << 20
+"""The most that one transaction takes: more of either would keep heartbeats and other partitions waiting. As much may
+wait for the next one, and a record more."""
 ABSORB = 50_000
-TICK_S, SEEK_S = 1.0, 2.0
+LOOK_S, GATHER_S, TICK_S, SEEK_S = 0.005, 0.25, 1.0, 2.0
 AGAIN_S, FENCED_S = 2.0, 5.0
 """When a partition is taken again: after a failure; after another one has taken it, which a rebalance then tells."""
 
@@ -65,16 +66,23 @@ class Owner:
         self.stopped: str | None = None
         """Why it does not go on, and is tried again and again; None while it does."""
         self._takes = True
-        self._queue: asyncio.Queue[Arrived] = asyncio.Queue(RECORDS)
-        self._sought = self._ticked = 0.0
+        self._queue: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._sought = self._ticked = self._took_s = 0.0
         self._shared = shared
         self._cluster = shared.cluster
 
     async def offer(self, record: Record, acknowledge: Acknowledge) -> None:
         """A record of the partition has arrived. Where the partition cannot go on it is passed over, so that others
         need not wait behind it, and asked for again later."""
+        await self._room.wait()
         if self._takes:
-            await self._queue.put((record, acknowledge))
+            self._queue.put_nowait((record, acknowledge))
+            self._bytes += len(record.value)
+            if self._queue.qsize() >= RECORDS or self._bytes >= BYTES:
+                self._room.clear()
 
     async def run(self) -> None:
         """Until it is cancelled. Raises what is a defect of ours."""
@@ -116,7 +124,9 @@ class Owner:
             records = await self._following(arrived)
             if records:
                 derived, reached, change = cache.state.fold(records, rows, self._shared.documents)
+                begun = time.monotonic()
                 end = await commit(producer, self._cluster, self.number, derived, reached, change)
+                self._took_s = time.monotonic() - begun
                 cache.absorb([change], end)
                 self.reached = reached
             for record, acknowledge in arrived:
@@ -127,8 +137,10 @@ class Owner:
 
     def _let_go(self) -> None:
         self._takes = False
-        while not self._queue.empty():  # whoever waits to put one more goes on
+        while not self._queue.empty():
             self._queue.get_nowait()
+        self._bytes = 0
+        self._room.set()  # whoever waits to put one more goes on
 
     async def _tick(self, rows: Rows) -> None:
         """Append a tick when something has fallen due. It comes back like any record."""
@@ -165,15 +177,20 @@ class Owner:
             await consumer.stop()
 
     async def _batch(self) -> list[Arrived]:
-        """What has arrived, at most a transaction's worth; nothing after a while without."""
+        """What has arrived, at most a transaction's worth; nothing after a while without. Behind the first it waits for
+        more, about as long as the last transaction took: they cost the same however little is in them, and a worker
+        that is given small records would do nothing else."""
         try:
             arrived = [await asyncio.wait_for(self._queue.get(), TICK_S / 4)]
         except TimeoutError:
             return []
-        size = len(arrived[0][0].value)
-        while len(arrived) < RECORDS and size < BYTES and not self._queue.empty():
+        gathered = time.monotonic() + min(self._took_s, GATHER_S)
+        while self._room.is_set() and time.monotonic() < gathered:
+            await asyncio.sleep(LOOK_S)
+        while not self._queue.empty():
             arrived.append(self._queue.get_nowait())
-            size += len(arrived[-1][0].value)
+        self._bytes = 0
+        self._room.set()
         return arrived
 
     async def _following(self, arrived: Sequence[Arrived]) -> list[Record]:
