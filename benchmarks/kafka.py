@@ -57,11 +57,11 @@ def new_log(bootstrap: str) -> KafkaLog:
     return log
 
 
-def calls(events: int) -> list[list[Record]]:
+def calls(events: int, a_record: int = workload.A_RECORD) -> list[list[Record]]:
     """The workload for each partition that is worked, its decisions in its first record."""
-    if events % (WORKED * workload.A_RECORD):
-        raise SystemExit(f"{events} events do not fill whole records: take a multiple of {WORKED * workload.A_RECORD}")
-    return [workload.records(events // WORKED, seed) for seed in range(WORKED)]
+    if events % (WORKED * a_record):
+        raise SystemExit(f"{events} events do not fill whole records: take a multiple of {WORKED * a_record}")
+    return [workload.records(events // WORKED, seed, a_record) for seed in range(WORKED)]
 
 
 def fill(log: KafkaLog, partitions: Sequence[Sequence[Record]]) -> None:
@@ -70,9 +70,9 @@ def fill(log: KafkaLog, partitions: Sequence[Sequence[Record]]) -> None:
         log.append(EVENTS, [Draft(number, one.key, one.headers, one.value) for one in records])
 
 
-def events_folded(log: KafkaLog) -> int:
+def events_folded(log: KafkaLog, a_record: int = workload.A_RECORD) -> int:
     """How many of the workload's events are folded and committed; the first record of a partition holds none."""
-    return sum(max(folded(log, number) - 1, 0) for number in PLACES) * workload.A_RECORD
+    return sum(max(folded(log, number) - 1, 0) for number in PLACES) * a_record
 
 
 def caught_up(log: KafkaLog) -> bool:

@@ -30,8 +30,8 @@ def trace(path: Path, lines: int) -> Path:
     return path
 
 
-def records(events: int, seed: int = 1) -> list[Record]:
-    """The decisions first (prices, three budgets), then the calls, 200 a record, two seconds apart."""
+def records(events: int, seed: int = 1, a_record: int = A_RECORD) -> list[Record]:
+    """The decisions first (prices, three budgets), then the calls, so many a record, two seconds apart."""
     chance = random.Random(seed)
     (digest,) = documents()
     bodies: list[tuple[str, dict[str, object]]] = [("price_book.adopted", {"name": "genai-prices", "document": digest})]
@@ -49,15 +49,15 @@ def records(events: int, seed: int = 1) -> list[Record]:
         }
         bodies.append(("budget.allocated", body))
     lines = [_control(at, control, body) for at, (control, body) in enumerate(bodies)]
-    made = [_record(0, lines)]
-    for offset in range(1, 1 + events // A_RECORD):
-        made.append(_record(offset, [_call(offset * A_RECORD + at, chance) for at in range(A_RECORD)]))
+    made = [_record(0, lines, a_record)]
+    for offset in range(1, 1 + events // a_record):
+        made.append(_record(offset, [_call(offset * a_record + at, chance) for at in range(a_record)], a_record))
     return made
 
 
-def _record(offset: int, lines: list[bytes]) -> Record:
+def _record(offset: int, lines: list[bytes], a_record: int) -> Record:
     headers = {"organization": ORGANIZATION, "door": "benchmark", "refused": "0"}
-    time_ms = int(START.timestamp() * 1000) + (offset + 1) * A_RECORD * 2000  # when its last call was made
+    time_ms = int(START.timestamp() * 1000) + (offset + 1) * a_record * 2000  # when its last call was made
     return Record(0, offset, time_ms, ORGANIZATION, headers, b"\n".join(lines))
 
 
