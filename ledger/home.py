@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ledger.errors import TallyError
+
+ROOM = 1 << 20
+"""A disk with less than so many bytes free is full."""
 
 LOOK_S = 0.5
 """For how long a lock is tried: who looks whether a part runs holds the part's for a moment."""
@@ -84,6 +88,11 @@ def runs(home: Path, part: str) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def is_full(folder: Path) -> bool:
+    """Whether its disk has no room: then what stops there often cannot say why."""
+    return shutil.disk_usage(folder).free < ROOM
 
 
 def announce(home: Path, part: str, **facts: Any) -> None:

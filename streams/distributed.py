@@ -87,7 +87,11 @@ class Hosted:
 
     async def _seek(self, partition: int, offset: int) -> None:
         # Not `seek`: that one reaches into the consumer from another thread than its own, and may crash it.
-        await self.app.consumer.seek_wait({TP(self._events, partition): offset})
+        try:
+            await self.app.consumer.seek_wait({TP(self._events, partition): offset})
+        except RuntimeError:  # the consumer's thread ends before its partitions are let go
+            if not self.app.should_stop:
+                raise
 
     async def _look(self) -> None:
         """End as a supervisor would have it, once the partitions of another generation are the ones to fold."""

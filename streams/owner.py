@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from ledger.errors import LogDamaged, TallyError
+from ledger.home import is_full
 from ledger.log import Record
 from ledger.log.cluster import Cluster
 from ledger.log.kafka import KafkaLog
@@ -95,9 +96,12 @@ class Owner:
             except ProducerFenced:
                 wait_s = FENCED_S
             except (KafkaError, TallyError, OSError, sqlite3.Error) as error:
-                if str(error) != self.stopped:
-                    print(f"partition {self.number} is not folded, and tried again: {error}", flush=True)
-                self.stopped = str(error)
+                why, folder = str(error), self._shared.folder
+                if isinstance(error, OSError | sqlite3.Error) and is_full(folder):
+                    why = f"the disk of {folder} is full: free some space"
+                if why != self.stopped:
+                    print(f"partition {self.number} is not folded, and tried again: {why}", flush=True)
+                self.stopped = why
             await asyncio.sleep(wait_s)
 
     def status(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ledger.errors import TallyError
+from ledger.home import is_full
 from ledger.ports import free_port
 from ledger.settings import Settings
 from tally import lifeline
@@ -27,9 +27,6 @@ BACK_S = 60
 
 PRODUCT = "product"
 """The lock of the one `tally up` of a home, and what it says of the whole."""
-
-FULL = 1 << 20
-"""A disk with less than so many bytes free is what a part died of."""
 
 
 class Part(NamedTuple):
@@ -147,7 +144,7 @@ class Child:
 
     def _failure(self, code: int, what: str) -> Failure:
         home = self._settings.home
-        if shutil.disk_usage(home).free < FULL:  # then it could not say so itself
+        if is_full(home):
             return Failure(f"the {self.part.called} {what}: the disk of {home} is full; free some space", 2)
         return Failure(self._reason(code, what), 2 if code == 2 else 1)
 
