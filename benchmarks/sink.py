@@ -18,7 +18,7 @@ from ledger.settings import Settings
 from ledger.topics import ENTRIES
 from warehouse.client import connect
 from warehouse.migrate import migrate
-from warehouse.sink import INBOX, Sink, batches
+from warehouse.sink import Sink, batches, inbox
 
 
 def main(events: int, on_kafka: bool, rounds: int = 3) -> None:
@@ -41,7 +41,7 @@ def main(events: int, on_kafka: bool, rounds: int = 3) -> None:
                         blocks = [b"".join(batch.body()) for batch in batches(records(log, ENTRIES, 0))]
                         start = time.perf_counter()
                         for block in blocks:
-                            client.raw_insert(INBOX[ENTRIES], insert_block=block, fmt="JSONEachRow")
+                            client.raw_insert(inbox(client, ENTRIES), insert_block=block, fmt="JSONEachRow")
                     seconds.append(time.perf_counter() - start)
                     stored = client.command("SELECT count() FROM tally.events WHERE kind = 'inference'")
                     assert stored == events, stored

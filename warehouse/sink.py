@@ -36,7 +36,7 @@ IDLE_S = 0.1
 PATIENCE_S = (0.2, 0.5, 1, 2, 5)
 
 TABLES = {ENTRIES: ("events", "entries", "records"), DECISIONS: ("decisions",), ALERTS: ("alerts",)}
-INBOX = {ENTRIES: "entries_in", DECISIONS: "decisions_in", ALERTS: "alerts_in"}
+_INBOX = {ENTRIES: "entries_in", DECISIONS: "decisions_in", ALERTS: "alerts_in"}
 
 
 class Batch(NamedTuple):
@@ -153,10 +153,10 @@ class Sink:
 
     def _store(self, topic: Topic, batch: Batch) -> None:
         point("sink.before_insert")
-        inbox = f"{database(self._client)}.{INBOX[topic]}"
         self._client.raw_insert(
-            inbox, insert_block=b"".join(batch.body()), fmt="JSONEachRow", settings={"async_insert": 0}
-        )
+            inbox(self._client, topic), insert_block=b"".join(batch.body()), fmt="JSONEachRow",
+            settings={"async_insert": 0},
+        )  # fmt: skip
         point("sink.after_insert")
         self._reached[topic][batch.records[0].partition] = batch.cause
         self._say()
@@ -165,6 +165,11 @@ class Sink:
         """Where the sink stands, for who compares or shows it. It never resumes from this."""
         said = {topic.name: reached for topic, reached in self._reached.items()} | {"at": time.time()}
         write_atomically(self._path, json.dumps(said))
+
+
+def inbox(client: Client, topic: Topic) -> str:
+    """Where the lines of a topic are inserted."""
+    return f"{database(client)}.{_INBOX[topic]}"
 
 
 def stored(client: Client, topic: Topic) -> dict[int, int]:

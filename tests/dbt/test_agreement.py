@@ -24,7 +24,7 @@ from tests.dashboards.running import build, warehouse
 from tests.streams.build import DOCUMENTS, START_MS, adopt, call, control
 from warehouse.client import connect
 from warehouse.migrate import migrate
-from warehouse.sink import INBOX
+from warehouse.sink import inbox
 
 PARTITIONS = 12
 RECORDS = 240
@@ -184,7 +184,7 @@ def _store(client: Client, derived: Iterable[tuple[Topic, bytes]]) -> None:
         said.setdefault(topic, []).append(value)
     for topic, values in said.items():
         body = b"\n".join(values) + b"\n"
-        client.raw_insert(INBOX[topic], insert_block=body, fmt="JSONEachRow", settings={"async_insert": 0})
+        client.raw_insert(inbox(client, topic), insert_block=body, fmt="JSONEachRow", settings={"async_insert": 0})
 
 
 def _money(pico: int) -> Decimal:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger import home
 from ledger.home import announce, announced, runs
 from ledger.settings import Settings
 from tally import parts
@@ -52,7 +53,7 @@ def test_a_part_that_dies_is_noticed_with_its_last_lines(settings: Settings, fak
 def test_a_part_that_dies_of_a_full_disk_is_told_so(
     settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "FULL", 1 << 62)
+    monkeypatch.setattr(home, "ROOM", 1 << 62)
     with pytest.raises(Failure) as died, using(settings, fake("a", "dies")) as part:
         while True:
             part.check()
