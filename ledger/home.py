@@ -90,9 +90,9 @@ def runs(home: Path, part: str) -> bool:
     return False
 
 
-def is_full(folder: Path) -> bool:
-    """Whether its disk has no room: then what stops there often cannot say why."""
-    return shutil.disk_usage(folder).free < ROOM
+def full(folder: Path) -> str | None:
+    """A sentence where its disk has no room: what stops there often cannot say why itself."""
+    return f"the disk of {folder} is full; free some space" if shutil.disk_usage(folder).free < ROOM else None
 
 
 def announce(home: Path, part: str, **facts: Any) -> None:

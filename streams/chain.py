@@ -142,17 +142,15 @@ def _place(relayed: str) -> int:
 
 def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -> bytes:
     """One object: what became of the event, then an entry's dimensions, then what it cost."""
-    told: tuple[str | None, str | None, int | None] = (None, None, None)
-    if event.kind != "unknown":
-        told = event.source, event.id, event.time_us
     line = _Line(
         record.partition, record.offset, event.at + 1, record.time_ms, event.organization, event.at, outcome.outcome,
-        event.kind, *told,
+        event.kind,
     )  # fmt: skip
+    if event.kind != "unknown":
+        line.source, line.id, line.time_us = event.source, event.id, event.time_us
     if entry is not None:
-        said = _encode(entry.dimensions)
-        between = b"," if len(said) > 2 else b""
-        return b"".join((_encode(line)[:-1], between, said[1:-1], b",", entry.rated[1:]))
+        parts = _encode(line)[1:-1], _encode(entry.dimensions)[1:-1], entry.rated[1:-1]
+        return b"{" + b",".join(filter(None, parts)) + b"}"
     line.reason, line.detail = outcome.reason, outcome.detail
     if outcome.of is not None:
         line.of_offset, line.of_index = outcome.of.offset, outcome.of.at

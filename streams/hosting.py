@@ -1,4 +1,4 @@
-"""What every runtime of the folds needs beside them: the documents that the log holds, and ticks."""
+"""What every runtime of the folds needs beside them: the documents that the log holds, ticks, and a quiet collector."""
 
 import gc
 import json

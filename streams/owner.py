@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.home import is_full
+from ledger.home import full
 from ledger.log import Record
 from ledger.log.cluster import Cluster
 from ledger.log.kafka import KafkaLog
@@ -39,7 +39,9 @@ RECORDS, BYTES = 1_000, 1 << 20
 """The most that one transaction takes: more of either would keep heartbeats and other partitions waiting. As much may
 wait for the next one, and a record more."""
 ABSORB = 50_000
-LOOK_S, GATHER_S, TICK_S, SEEK_S = 0.005, 0.25, 1.0, 2.0
+TICK_S, SEEK_S = 1.0, 2.0
+LOOK_S, GATHER_S = 0.005, 0.25
+"""How often it looks whether enough for a transaction has arrived, and how long it waits for that at most."""
 AGAIN_S, FENCED_S = 2.0, 5.0
 """When a partition is taken again: after a failure; after another one has taken it, which a rebalance then tells."""
 
@@ -96,9 +98,8 @@ class Owner:
             except ProducerFenced:
                 wait_s = FENCED_S
             except (KafkaError, TallyError, OSError, sqlite3.Error) as error:
-                why, folder = str(error), self._shared.folder
-                if isinstance(error, OSError | sqlite3.Error) and is_full(folder):
-                    why = f"the disk of {folder} is full: free some space"
+                on_disk = isinstance(error, OSError | sqlite3.Error)
+                why = (full(self._shared.folder) if on_disk else None) or str(error)
                 if why != self.stopped:
                     print(f"partition {self.number} is not folded, and tried again: {why}", flush=True)
                 self.stopped = why

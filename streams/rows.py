@@ -59,9 +59,7 @@ class Rows:
 
     def get(self, key: Key) -> Any:
         """The row's value; None where there is no such row."""
-        row = self._cache.get(key, _UNREAD)
-        if row is _UNREAD:
-            row = self._read(key)
+        row = self._row(key)
         return None if row is None else row.value
 
     def put(self, key: Key, value: Any, due_us: int | None = None) -> None:
@@ -90,7 +88,7 @@ class Rows:
             if self._queued.get(key) != at:
                 continue
             del self._queued[key]
-            row = self._cache[key] if key in self._cache else self._read(key)
+            row = self._row(key)
             if row is None or row.due_us is None:
                 continue
             if row.due_us > at:
@@ -114,15 +112,14 @@ class Rows:
             self._older, self._cache = self._cache, {}
         return changed
 
-    def _read(self, key: Key) -> Row | None:
-        row = self._cache[key] = self._older[key] if key in self._older else self._load(key)
+    def _row(self, key: Key) -> Row | None:
+        row = self._cache.get(key, _UNREAD)
+        if row is _UNREAD:
+            row = self._cache[key] = self._older[key] if key in self._older else self._load(key)
         return row
 
     def _write(self, key: Key, row: Row | None) -> None:
-        before = self._cache.get(key, _UNREAD)
-        if before is _UNREAD:
-            before = self._read(key)
-        self._changes.append((key, before))
+        self._changes.append((key, self._row(key)))
         self._cache[key] = row
 
     def _await(self, at: int, key: Key) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ledger.errors import TallyError
-from ledger.home import is_full
+from ledger.home import full
 from ledger.ports import free_port
 from ledger.settings import Settings
 from tally import lifeline
@@ -143,9 +143,8 @@ class Child:
             )  # fmt: skip
 
     def _failure(self, code: int, what: str) -> Failure:
-        home = self._settings.home
-        if is_full(home):
-            return Failure(f"the {self.part.called} {what}: the disk of {home} is full; free some space", 2)
+        if why := full(self._settings.home):
+            return Failure(f"the {self.part.called} {what}: {why}", 2)
         return Failure(self._reason(code, what), 2 if code == 2 else 1)
 
     def _reason(self, code: int, what: str) -> str:

@@ -55,7 +55,7 @@ def connect(settings: Settings) -> "Client":
     beside = settings.warehouse is not None and settings.generation is not None
     try:
         return clickhouse_connect.get_client(
-            dsn=url, username=user, password=password, database=BESIDE if beside else "__default__",
+            dsn=url, username=user, password=password, database=BESIDE if beside else None,
             autogenerate_session_id=False, compress=False,
         )  # fmt: skip
     except ClickHouseError as error:

@@ -14,9 +14,6 @@ from ledger.topics import EVENTS
 from warehouse.client import BESIDE, CURRENT, database
 from warehouse.migrate import migrate
 
-EXCHANGED = ("events", "entries", "records", "decisions", "alerts", "generations")
-"""The last says which generation it is, and so that the others are exchanged, too."""
-
 
 def begin(log: Log, client: Client, current: int) -> None:
     """Make room for a rebuild: what stands beside goes. Where that is the current generation, which no sink has taken
@@ -70,17 +67,19 @@ def _stands_beside(client: Client, number: int) -> bool:
 
 
 def _exchange(log: Log, client: Client) -> None:
-    """Each table by its name, so that views and readers go on with the new one. A comment goes along with a table: who
-    was killed and comes back sees by it which are exchanged."""
+    """Each table by its name, so that views and readers go on with the new one; last the one that says which generation
+    it is. A comment goes along with a table: who was killed and comes back sees by it which are exchanged."""
     check_filled_from(log, client, BESIDE)
     newest = "concat('generation ', toString(max(number)), ' of ', toString(max(since)))"
     mark = client.command(f"SELECT {newest} FROM {BESIDE}.generations")
-    for table in EXCHANGED:
-        said = f"SELECT comment FROM system.tables WHERE database = '{CURRENT}' AND name = '{table}'"
-        if client.command(said) != mark:
-            client.command(f"ALTER TABLE {BESIDE}.{table} MODIFY COMMENT '{mark}'")
+    for name, comment in client.query(
+        f"SELECT name, comment FROM system.tables WHERE database = '{CURRENT}' AND engine LIKE '%MergeTree' "
+        "ORDER BY name = 'generations', name"
+    ).result_rows:
+        if comment != mark:
+            client.command(f"ALTER TABLE {BESIDE}.{name} MODIFY COMMENT '{mark}'")
             point("exchange.marked")
-            client.command(f"EXCHANGE TABLES {CURRENT}.{table} AND {BESIDE}.{table}")
+            client.command(f"EXCHANGE TABLES {CURRENT}.{name} AND {BESIDE}.{name}")
         point("exchange.done")
 
 

@@ -171,7 +171,7 @@ POINTS = (
 )  # fmt: skip
 ON_KAFKA = ("rebuild.built:1", "switch.named:1", "switch.moving:2")
 ON_SERVER = ("rebuild.built:1", "switch.asked:1", "switch.named:1", "switch.moving:1")
-EXCHANGE = ("exchange.marked:1", "exchange.done:1", "exchange.marked:6", "exchange.done:6")
+EXCHANGE = ("exchange.marked:1", "exchange.done:1", "exchange.marked:7", "exchange.done:7")
 
 
 @pytest.mark.long

@@ -122,10 +122,7 @@ def shell(before: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
         return
     if name == "rebuild-server":
         server = Front(tmp_path / "server")
-        facts = server.facts
-        yield Shell(
-            folder, **environment, SERVER=f"http://{facts['user']}:{facts['password']}@127.0.0.1:{facts['port']}"
-        )
+        yield Shell(folder, **environment, SERVER=server.url)
         server.kill()
         return
     if name in KAFKA:

@@ -49,7 +49,7 @@ def test_a_fence_in_the_middle_of_a_batch_is_no_crash() -> None:
 
 
 def test_rows_go_in_batches_and_the_end_lies_behind_the_last(kafka: str) -> None:
-    """More than one batch's worth, and one row that fills several by itself."""
+    """More than one batch's worth, and one row that is larger than a batch."""
     rows: dict[Key, Row | None] = {("fold", at): Row("x" * 5_000, None) for at in range(300)}
     rows["fold", "large"] = Row("y" * 900_000, None)
     change = Change(None, rows, {})

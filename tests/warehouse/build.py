@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ledger.log import Record, sqlite
+from ledger.log.embedded import EmbeddedLog
 from ledger.topics import DERIVED, ENTRIES, EVENTS, Topic
+from warehouse.sink import Sink
 
 OCTOBER, NOVEMBER = 1_790_900_000_000, 1_793_600_000_000
 
@@ -65,6 +67,18 @@ def write(home: Path, records: Iterable[Record], topic: Topic = ENTRIES) -> None
     if topic is ENTRIES:
         causes = [one._replace(offset=int(one.headers["cause_offset"]), value=b"{}") for one in records]
         _append(home / "log" / "recorded.db", (EVENTS,), EVENTS, causes)
+
+
+def log_of(home: Path, offsets: range, partition: int = 3, calls: int = 10) -> EmbeddedLog:
+    """A home's log of which these offsets are derived, so many calls each."""
+    write(home, (derived(at, at, record(at, calls, partition), partition) for at in offsets))
+    return EmbeddedLog(home)
+
+
+def drain(sink: Sink) -> None:
+    """Store what there is."""
+    while sink.step():
+        pass
 
 
 def _append(path: Path, topics: Iterable[Topic], topic: Topic, records: Iterable[Record]) -> None:

@@ -37,6 +37,11 @@ class Front:
     def client(self) -> Client:
         return connect(self.settings)
 
+    @property
+    def url(self) -> str:
+        """By which it is reached as a server is."""
+        return f"http://{self.facts['user']}:{self.facts['password']}@127.0.0.1:{self.facts['port']}"
+
     def stop(self) -> int:
         self.process.terminate()
         return self.process.wait(60)

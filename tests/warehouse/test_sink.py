@@ -17,7 +17,7 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.log.generation import make_current
 from ledger.settings import Settings
 from ledger.topics import DECISIONS, ENTRIES
-from tests.warehouse.build import NOVEMBER, OCTOBER, derived, line, record, text, write
+from tests.warehouse.build import NOVEMBER, OCTOBER, derived, drain, line, log_of, record, text, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
 from warehouse.generations import claim
@@ -36,23 +36,8 @@ run(Settings(), EmbeddedLog(Settings().home))
 @pytest.fixture
 def settings(front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A log of its own for each test, on the module's warehouse."""
-    facts = front.facts
-    url = f"http://{facts['user']}:{facts['password']}@127.0.0.1:{facts['port']}"
-    monkeypatch.setenv("TALLY_WAREHOUSE", url)
+    monkeypatch.setenv("TALLY_WAREHOUSE", front.url)
     return Settings(home=tmp_path)
-
-
-def log_of(settings: Settings, offsets: range, partition: int = 3, calls: int = 10) -> EmbeddedLog:
-    write(
-        settings.home,
-        (derived(at, at, record(at, calls, partition), partition) for at in offsets),
-    )
-    return EmbeddedLog(settings.home)
-
-
-def drain(sink: Sink) -> None:
-    while sink.step():
-        pass
 
 
 def hint(settings: Settings) -> dict[str, dict[str, int]]:
@@ -94,8 +79,8 @@ def test_a_batch_is_a_run_of_one_month_and_bounded() -> None:
 
 
 def test_every_topic_and_partition_is_stored(client: Client, settings: Settings) -> None:
-    log_of(settings, range(5), partition=2)
-    log = log_of(settings, range(3), partition=3)
+    log_of(settings.home, range(5), partition=2)
+    log = log_of(settings.home, range(3), partition=3)
     decision = json.dumps(line(7, 1, decision="control.applied")).encode()
     write(settings.home, [derived(0, 7, decision)], DECISIONS)
     sink = Sink(client, log, settings)
@@ -108,8 +93,8 @@ def test_every_topic_and_partition_is_stored(client: Client, settings: Settings)
 
 
 def test_a_new_sink_goes_on_where_the_tables_stand(client: Client, settings: Settings) -> None:
-    drain(Sink(client, log_of(settings, range(4)), settings))
-    log = log_of(settings, range(4, 6))
+    drain(Sink(client, log_of(settings.home, range(4)), settings))
+    log = log_of(settings.home, range(4, 6))
     assert stored(client, ENTRIES) == {3: 3}
     drain(Sink(client, log, settings))
     assert counts(client) == (60, 120, 6)
@@ -137,7 +122,7 @@ def test_a_warehouse_that_another_log_filled_gets_nothing_more(
     client: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: list[Record]
 ) -> None:
     """The log is empty, ends before what is stored, or has another record there."""
-    log = log_of(settings, range(6))
+    log = log_of(settings.home, range(6))
     drain(Sink(client, log, settings))
     claim(settings, log, client)
     write(tmp_path / "elsewhere", other)
@@ -150,7 +135,7 @@ def test_a_warehouse_that_another_log_filled_gets_nothing_more(
 
 @pytest.mark.parametrize("lost", ["events", "entries", "records", "events records", "events entries"])
 def test_tables_that_a_kill_left_apart_are_made_whole(client: Client, settings: Settings, lost: str) -> None:
-    log = log_of(settings, range(6))
+    log = log_of(settings.home, range(6))
     drain(Sink(client, log, settings))
     for table in lost.split():
         client.command(f"DELETE FROM tally.{table} WHERE offset >= 4")
@@ -168,14 +153,14 @@ def test_records_without_entries_are_not_sent_again(client: Client, settings: Se
 
 
 def test_two_sinks_at_once_and_one_that_was_frozen(client: Client, settings: Settings, processes: Processes) -> None:
-    log_of(settings, range(40), calls=100)
+    log_of(settings.home, range(40), calls=100)
     one, two = processes(settings), processes(settings)
     eventually(lambda: client.command("SELECT count() FROM tally.records") != 0)
     one.send_signal(signal.SIGSTOP)
-    log_of(settings, range(40, 80), calls=100)
+    log_of(settings.home, range(40, 80), calls=100)
     eventually(lambda: client.command("SELECT count() FROM tally.records") == 80)
     one.send_signal(signal.SIGCONT)
-    log_of(settings, range(80, 90), calls=100)
+    log_of(settings.home, range(80, 90), calls=100)
     eventually(lambda: client.command("SELECT count() FROM tally.records") == 90)
     for process in (one, two):
         process.terminate()
@@ -186,7 +171,7 @@ def test_two_sinks_at_once_and_one_that_was_frozen(client: Client, settings: Set
 @pytest.mark.parametrize("fault", ["sink.before_insert:1", "sink.after_insert:1", "sink.after_insert:2"])
 def test_a_sink_killed_at_a_named_point(client: Client, settings: Settings, processes: Processes, fault: str) -> None:
     for partition in (1, 2, 3):
-        log = log_of(settings, range(3), partition)
+        log = log_of(settings.home, range(3), partition)
     died = processes(settings, TALLY_FAULT=fault)
     assert died.wait(60) == -signal.SIGKILL
     drain(Sink(client, log, settings))
@@ -198,7 +183,7 @@ def test_a_sink_waits_for_a_warehouse_that_is_away(
 ) -> None:
     monkeypatch.delenv("TALLY_WAREHOUSE", raising=False)
     front = start()
-    log_of(front.settings, range(10))
+    log_of(front.settings.home, range(10))
     front.kill()
     running = processes(front.settings)
     time.sleep(0.5)
@@ -206,7 +191,7 @@ def test_a_sink_waits_for_a_warehouse_that_is_away(
     eventually(lambda: (front.settings.home / "consumers" / "sink.json").exists())
     eventually(lambda: hint(front.settings)["tally.entries"] == {"3": 9})
     front.kill()
-    log_of(front.settings, range(10, 20))
+    log_of(front.settings.home, range(10, 20))
     front.start()
     eventually(lambda: hint(front.settings)["tally.entries"] == {"3": 19})
     running.terminate()
