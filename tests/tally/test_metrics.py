@@ -84,7 +84,7 @@ def test_they_are_the_figures_of_status_and_verify_and_a_part_that_is_away_leave
         url = metrics.ready()["url"]
         for source in ("one", "one", "other"):
             facts(settings, "import", str(trace), "--set", "model=gpt-4o", "--source", source)
-        eventually(lambda: scraped(url).get(("tally_events_total", "duplicate")) == CALLS)
+        eventually(lambda: scraped(url).get(("tally_received_total",)) == 3 * (CALLS + 1))
 
         verified, said, figures = facts(settings, "verify"), facts(settings, "status"), whole(url)
         assert verified["difference"] is None
