@@ -89,7 +89,7 @@ class Owner:
 
     async def run(self) -> None:
         """Until it is cancelled. Raises what is a defect of ours."""
-        while True:
+        while not _cancelled():
             wait_s = AGAIN_S
             try:
                 async with AsyncExitStack() as held:
@@ -103,6 +103,8 @@ class Owner:
                 if why != self.stopped:
                     print(f"partition {self.number} is not folded, and tried again: {why}", flush=True)
                 self.stopped = why
+            else:
+                return
             await asyncio.sleep(wait_s)
 
     def status(self) -> dict[str, Any]:
@@ -124,7 +126,7 @@ class Owner:
             self._takes = True
             await self._seek()
         self.stopped = None
-        while True:
+        while not _cancelled():
             arrived = await self._batch()
             records = await self._following(arrived)
             if records:
@@ -186,7 +188,8 @@ class Owner:
         more, about as long as the last transaction took: they cost the same however little is in them, and a worker
         that is given small records would do nothing else."""
         try:
-            arrived = [await asyncio.wait_for(self._queue.get(), TICK_S / 4)]
+            async with asyncio.timeout(TICK_S / 4):
+                arrived = [await self._queue.get()]
         except TimeoutError:
             return []
         gathered = time.monotonic() + min(self._took_s, GATHER_S)
@@ -219,3 +222,10 @@ class Owner:
     async def _seek(self) -> None:
         await self._shared.seek(self.number, self.reached.next_offset)
         self._sought = time.monotonic()
+
+
+def _cancelled() -> bool:
+    """Whether this task was told to end. What it awaited may have kept that to itself, as ``asyncio.wait_for`` does at
+    times before Python 3.12: the partition would have two owners, who take it from each other for ever."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,58 @@
+"""A partition's owner ends when it is told to, whatever happens at that moment: else the partition has two."""
+
+import asyncio
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from ledger.log import Record
+from streams.owner import Owner
+
+
+def owner() -> Owner:
+    return Owner(0, cast(Any, SimpleNamespace(cluster=None)))
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_it_ends_though_a_record_arrives_just_before(steps: int) -> None:
+    """The loop of events takes some steps from the record to who waits for it, and the word may come between any."""
+
+    async def told() -> None:
+        one = owner()
+        waiting = asyncio.create_task(one._batch())
+        await asyncio.sleep(0.01)
+        await one.offer(Record(0, 0, 0, "acme", {}, b"{}"), lambda: None)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if waiting.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        else:
+            assert len(waiting.result()) == 1
+
+    asyncio.run(told())
+
+
+def test_it_ends_though_what_it_awaits_keeps_the_word_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = 0
+
+    async def deaf(self: Owner, _: Any) -> None:
+        nonlocal held
+        held += 1
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        raise KafkaError("the broker is away, too")
+
+    async def told() -> None:
+        running = asyncio.create_task(owner().run())
+        await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait_for(running, 10)
+
+    monkeypatch.setattr(Owner, "_hold", deaf)
+    monkeypatch.setattr("streams.owner.AGAIN_S", 0.01)
+    asyncio.run(told())
+    assert held == 1
