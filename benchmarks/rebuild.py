@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import kafka
 
 
-def main(events: int = 80_000, rounds: int = 2) -> None:
+def main(events: int = 240_000, rounds: int = 2) -> None:
     partitions = kafka.calls(events)
     rates: dict[int, list[kafka.Rate]] = {1: [], 2: []}
     with kafka.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
