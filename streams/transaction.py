@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import aiokafka.producer.sender
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ledger.faults import point
@@ -56,7 +56,7 @@ async def commit(
             for batch in _batches(producer, messages):
                 last = batch.record_count()
                 sent.append(await producer.send_batch(batch, cluster.topic(topic), partition=partition))
-    except KafkaError:  # one that was sent before has failed, and ended the transaction: it says why
+    except (KafkaError, IllegalOperation):  # one sent before has failed, and ended the transaction: it says why
         await asyncio.gather(*sent)
         raise
     # All are awaited: aiokafka commits a transaction in which a send has failed.

@@ -1,6 +1,7 @@
 """A run of records is one transaction: all that follows, however much; and what its owner is told who was fenced."""
 
 import asyncio
+import gc
 import uuid
 from contextlib import closing
 from typing import Any, cast
@@ -25,8 +26,9 @@ from streams.transaction import BATCH, commit, producer_of
 class Fenced:
     """As aiokafka's producer: the first send fails on the broker, and so ends the transaction for the next."""
 
-    def __init__(self) -> None:
-        self.sends: list[asyncio.Future[Any]] = []
+    def __init__(self, next_says: type[Exception]) -> None:
+        self._next_says = next_says
+        self._sends: list[asyncio.Future[Any]] = []
 
     async def begin_transaction(self) -> None:
         pass
@@ -35,21 +37,30 @@ class Fenced:
         return BatchBuilder(BATCH, 0)
 
     async def send_batch(self, *_: Any, **__: Any) -> "asyncio.Future[Any]":
-        if self.sends:
-            raise IllegalOperation("Can't send messages while not in transaction")
-        self.sends.append(asyncio.get_running_loop().create_future())
-        self.sends[0].set_exception(ProducerFenced())
-        return self.sends[0]
+        if self._sends:
+            raise self._next_says()
+        self._sends.append(asyncio.get_running_loop().create_future())
+        self._sends[0].set_exception(ProducerFenced())
+        return self._sends[0]
 
     async def commit_transaction(self) -> None:
         raise AssertionError("a part of a batch was committed")
 
 
-def test_a_fence_in_the_middle_of_a_batch_is_no_crash() -> None:
+@pytest.mark.parametrize("next_says", [IllegalOperation, ProducerFenced])
+def test_a_fence_in_the_middle_of_a_batch_is_no_crash_and_told_once(next_says: type[Exception]) -> None:
     cluster = parsed("kafka://127.0.0.1:1/none")
     said = [(ENTRIES, Record(0, -1, 0, "acme", {}, b"{}"))]  # and behind them the position
-    with pytest.raises(ProducerFenced):
-        asyncio.run(commit(cast(Any, Fenced()), cluster, 0, said, Reached(1, ""), Change(None, {}, {})))
+
+    async def committed() -> list[str]:
+        unheard: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context["message"]))
+        with pytest.raises(ProducerFenced):
+            await commit(cast(Any, Fenced(next_says)), cluster, 0, said, Reached(1, ""), Change(None, {}, {}))
+        gc.collect()
+        return unheard
+
+    assert asyncio.run(committed()) == []
 
 
 def test_rows_go_in_batches_and_the_end_lies_behind_the_last(kafka: str) -> None:
