@@ -104,7 +104,7 @@ class Owner:
                     print(f"partition {self.number} is not folded, and tried again: {why}", flush=True)
                 self.stopped = why
             else:
-                return
+                return  # it was told to
             await asyncio.sleep(wait_s)
 
     def status(self) -> dict[str, Any]:
