@@ -31,7 +31,7 @@ class Spool:
         """``most`` bytes in the whole folder, whoever wrote them. OSError where it cannot be made or locked."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self.incarnation, self._most = folder, incarnation, most
-        self._lock = _locked(folder / f"{self.incarnation}.lock")
+        self._lock = _made(folder / f"{self.incarnation}.lock")
         self._number, self._file, self._size = 0, -1, 0
         self._room = 0
         self._next()
@@ -138,7 +138,16 @@ def lines(file: Path, position: int, most: int) -> tuple[list[bytes], int]:
     return read[:end].split(b"\n")[:-1], position + end
 
 
-def _locked(path: Path, *, new: bool = True) -> int:
+def _made(path: Path) -> int:
+    """A new lock that is ours from the moment in which it has its name: whoever looks for orphans may look right then,
+    and would adopt what nobody holds yet."""
+    nameless = path.with_suffix(".new")
+    descriptor = _locked(nameless, new=True)
+    nameless.rename(path)
+    return descriptor
+
+
+def _locked(path: Path, *, new: bool) -> int:
     if fcntl is None:
         raise OSError(errno.ENOSYS, "the spool needs flock, which this system lacks")
     descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if new else 0), 0o600)
