@@ -132,17 +132,11 @@ class EmbeddedLog:
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All or nothing. A full disk or an unreadable file is a TallyError, and nothing was written."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("COMMIT")
+        with connection:  # it commits, or rolls back
+            connection.execute("BEGIN IMMEDIATE")
+            yield
     except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
         raise TallyError(f"the log cannot be written: {error}; free some disk space or mend the folder") from error
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _within(drafts: Sequence[Draft], size: int) -> Iterator[list[Draft]]:
