@@ -166,9 +166,44 @@ def rate(crew: Crew, progress: Callable[[], int], total: int) -> Rate:
                 first, begun, spent = done, now, crew.processor_s()
         if now > moved + (STILL_S if done else PATIENCE_S):
             raise RuntimeError(f"{done:,} of {total:,} events are done, and no more since {now - moved:.0f} s")
+    if first == done:
+        raise SystemExit(f"{total:,} events were all done at the first look: take more")
     return Rate((total - first) / (moved - begun), (total - first) / (crew.processor_s() - spent))
 
 
-def told(rates: Sequence[float]) -> str:
-    """Their median, and how far apart they are."""
-    return f"{statistics.median(rates):9,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
+def folding(
+    folder: Path,
+    bootstrap: str,
+    partitions: Sequence[Sequence[Record]],
+    a_record: int = workload.A_RECORD,
+    workers: int = 1,
+    command: Sequence[str] = WORKER,
+) -> Rate:
+    """How fast so many workers, which begin together, fold a new log of these records."""
+    log = new_log(bootstrap)
+    fill(log, partitions)
+    events = sum(len(records) - 1 for records in partitions) * a_record
+    with Crew(folder, command, TALLY_LOG=repr(log.cluster)) as crew:
+        for number in range(workers):
+            crew.start(number)
+        measured = rate(crew, lambda: events_folded(log, a_record), events)
+    log.close()
+    return measured
+
+
+def in_turns(rounds: int, contestants: dict[str, Callable[[Path], Rate]]) -> None:
+    """Measure them, each in a folder of its own, and print their rates and how many times the first one's the last
+    one's is."""
+    rates: dict[str, list[Rate]] = {name: [] for name in contestants}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            for name, measure in contestants.items():
+                rates[name].append(measure(Path(folder) / f"{number}-{name}"))
+    for unit, each in zip(("second", "processor second of the workers"), Rate._fields, strict=True):
+        measured = {name: [getattr(one, each) for one in some] for name, some in rates.items()}
+        print(f"events a {unit}, median of {rounds}:")
+        for name, some in measured.items():
+            print(f"  {name:18}{statistics.median(some):9,.0f} ({min(some):,.0f} to {max(some):,.0f})")
+        first, *_, last = measured.values()
+        ratios = [later / earlier for earlier, later in zip(first, last, strict=True)]
+        print(f"  {'ratio':18}{statistics.median(ratios):9.1f} ({min(ratios):.1f} to {max(ratios):.1f})")

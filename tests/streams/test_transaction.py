@@ -17,6 +17,7 @@ from ledger.log.cluster import parsed
 from ledger.log.kafka import KafkaLog
 from ledger.topics import ALERTS, ENTRIES, ROWS
 from streams import changelog
+from streams.chain import Derived
 from streams.changelog import Entry
 from streams.rows import Key, Row
 from streams.state import Change, Reached
@@ -69,20 +70,11 @@ def test_rows_go_in_batches_and_the_end_lies_behind_the_last(kafka: str) -> None
     rows["fold", "large"] = Row("y" * 900_000, None)
     change = Change(None, rows, {})
 
-    async def committed(log: KafkaLog) -> tuple[int, int]:
-        producer = producer_of(log.cluster, 0)
-        await producer.start()
-        try:
-            first = await commit(producer, log.cluster, 0, [], Reached(1, "a"), change)
-            return first, await commit(producer, log.cluster, 0, [], Reached(2, "b"), Change(None, {}, {}))
-        finally:
-            await producer.stop()
-
     with closing(KafkaLog(parsed(f"kafka://{kafka}/{uuid.uuid4()}"))) as log:
         apply(log.cluster)
-        ends = asyncio.run(committed(log))
+        ends = committed(log, ([], Reached(1, "a"), change), ([], Reached(2, "b"), Change(None, {}, {})))
         found = consumed(kafka, log.cluster.topic(ROWS))
-    assert ends == (302, 304), "the positions are records too, and a transaction's end takes an offset"
+    assert ends == [302, 304], "the positions are records too, and a transaction's end takes an offset"
     read = changelog.read(Entry(key, value) for key, value in found)
     assert (read.rows, read.reached) == (rows, Reached(2, "b"))
 
@@ -93,23 +85,29 @@ def test_what_is_derived_stands_as_it_was_said_however_large(kafka: str) -> None
     said = [(ENTRIES, Record(0, at, 1_000 + at, "acme", {"cause": f"{at}"}, b"e" * n)) for at, n in enumerate(sizes)]
     said.insert(2, (ALERTS, Record(0, 0, 1_001, "acme", {"cause": "1"}, b"a")))
 
-    async def committed(log: KafkaLog) -> None:
-        producer = producer_of(log.cluster, 0)
-        await producer.start()
-        try:
-            await commit(producer, log.cluster, 0, said, Reached(1, "a"), Change(None, {}, {}))
-        finally:
-            await producer.stop()
-
     with closing(KafkaLog(parsed(f"kafka://{kafka}/{uuid.uuid4()}"))) as log:
         apply(log.cluster)
-        asyncio.run(committed(log))
+        committed(log, (said, Reached(1, "a"), Change(None, {}, {})))
         for topic in (ENTRIES, ALERTS):
             expected = [one for of, one in said if of is topic]
             found: list[Record] = []
             while len(found) < len(expected):
                 found += log.read(topic, 0, len(found))
             assert found == expected
+
+
+def committed(log: KafkaLog, *batches: tuple[Derived, Reached, Change]) -> list[int]:
+    """Each in a transaction of partition 0; where they end."""
+
+    async def ends() -> list[int]:
+        producer = producer_of(log.cluster, 0)
+        await producer.start()
+        try:
+            return [await commit(producer, log.cluster, 0, *batch) for batch in batches]
+        finally:
+            await producer.stop()
+
+    return asyncio.run(ends())
 
 
 def consumed(bootstrap: str, topic: str) -> list[tuple[str, bytes | None]]:
