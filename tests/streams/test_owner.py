@@ -9,11 +9,11 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from ledger.log import Record
-from streams.owner import Owner
+from streams.owner import Arrived, Owner
 
 
 def owner() -> Owner:
-    return Owner(0, cast(Any, SimpleNamespace(cluster=None)))
+    return Owner(0, cast(Any, SimpleNamespace(cluster=None, folder=None, rows_id="", log=None)))
 
 
 @pytest.mark.parametrize("steps", range(6))
@@ -42,6 +42,7 @@ def test_it_ends_though_what_it_awaits_keeps_the_word_to_itself(monkeypatch: pyt
     async def deaf(self: Owner, _: Any) -> None:
         nonlocal held
         held += 1
+        assert held == 1, "it takes the partition again"
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
         raise KafkaError("the broker is away, too")
@@ -56,3 +57,35 @@ def test_it_ends_though_what_it_awaits_keeps_the_word_to_itself(monkeypatch: pyt
     monkeypatch.setattr("streams.owner.AGAIN_S", 0.01)
     asyncio.run(told())
     assert held == 1
+
+
+def test_it_ends_though_no_record_comes_and_waiting_keeps_the_word_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it holds the partition, too."""
+    looked = 0
+
+    async def deaf(self: Owner) -> list[Arrived]:
+        nonlocal looked
+        looked += 1
+        assert looked == 1, "it goes on"
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        return []
+
+    async def nothing(*_: Any) -> None:
+        pass
+
+    async def told() -> None:
+        running = asyncio.create_task(owner().run())
+        await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait_for(running, 10)
+
+    producer = SimpleNamespace(start=nothing, stop=nothing)
+    state = SimpleNamespace(reached=lambda _: None, rows=lambda _: SimpleNamespace(next_due=lambda: None))
+    monkeypatch.setattr("streams.owner.producer_of", lambda *_: producer)
+    monkeypatch.setattr("streams.owner.Cache", lambda *_: SimpleNamespace(close=lambda: None, state=state))
+    monkeypatch.setattr(Owner, "_load", nothing)
+    monkeypatch.setattr(Owner, "_following", lambda *_: asyncio.sleep(0, []))
+    monkeypatch.setattr(Owner, "_batch", deaf)
+    asyncio.run(told())
+    assert looked == 1
