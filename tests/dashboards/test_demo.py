@@ -1,11 +1,10 @@
-"""The demo as a stranger meets it: one command, its pages while it lives, the proof, and its end."""
+"""The demo as a stranger meets it, on either log: one command, its pages while it lives, the proof, and its end."""
 
 import json
 import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,15 +15,17 @@ from tests.tally.conftest import COMMAND, ROOT, alive, home_environment, tally
 pytestmark = BROWSER
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo") / "home"
+@pytest.fixture(scope="module", params=["", pytest.param("kafka://", marks=pytest.mark.long)])
+def chosen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """As `make demo` sets it, and `make demo-kafka`."""
+    home = {"TALLY_HOME": str(tmp_path_factory.mktemp("demo") / "home")}
+    return home | ({"TALLY_LOG": request.param} if request.param else {})
 
 
 @pytest.fixture(scope="module")
-def demo(home: Path) -> Iterator["subprocess.Popen[str]"]:
+def demo(chosen: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
     running = subprocess.Popen(
-        [*COMMAND, "demo"], env=home_environment({"TALLY_HOME": str(home)}), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [*COMMAND, "demo"], env=home_environment(chosen), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     yield running
     running.kill()
@@ -61,17 +62,17 @@ def test_a_decision_for_everyone_is_told_once(page: Page, url: str) -> None:
     expect(page.get_by_role("cell", name="price_book.adopted")).to_have_count(2)
 
 
-def test_it_can_be_proved_while_it_lives(url: str, home: Path) -> None:
-    done = tally("verify", "--json", TALLY_HOME=str(home))
+def test_it_can_be_proved_while_it_lives(url: str, chosen: dict[str, str]) -> None:
+    done = tally("verify", "--json", **chosen)
     assert done.returncode == 0, done.stdout
     events = json.loads(done.stdout)["events"]
     assert all(events.values()), "every outcome is in the demo"
 
 
-def test_ctrl_c_ends_it_cleanly(url: str, home: Path, demo: "subprocess.Popen[str]") -> None:
-    said = json.loads(tally("status", "--json", TALLY_HOME=str(home)).stdout)
+def test_ctrl_c_ends_it_cleanly(url: str, chosen: dict[str, str], demo: "subprocess.Popen[str]") -> None:
+    said = json.loads(tally("status", "--json", **chosen).stdout)
     pids = [part["pid"] for part in said["parts"].values() if "pid" in part]
-    assert len(pids) == 8
+    assert len(pids) == (9 if "TALLY_LOG" in chosen else 8), "Kafka is a part of its own"
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 0
     assert not any(alive(pid) for pid in pids)
