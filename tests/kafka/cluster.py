@@ -8,8 +8,9 @@ from ledger.errors import TallyError
 from ledger.log.broker import Broker, Node, free_port, new_cluster_id
 from ledger.log.jars import bring
 
-QUICK = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""Flags by which Java starts with two thirds of the work, and works on more slowly."""
+QUICK = ("-Xmx2g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Flags by which Java starts with two thirds of the work, and works on more slowly. The heap is only taken where it is
+needed: the broker that all tests share holds their topics, and at eight thousand partitions 256 MB were too few."""
 
 
 def kafka_jars() -> list[Path]:
