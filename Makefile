@@ -28,8 +28,8 @@ demo: $(BIN)/.platform ## a realistic organization that lives, on loopback; Ctrl
 demo-kafka: $(BIN)/.platform ## the same on an Apache Kafka of its own, in a home of its own (.tally-kafka)
 	@TALLY_HOME="$(KAFKA_HOME)" TALLY_LOG=kafka:// exec $(BIN)/tally demo
 
-# A file's tests share what they set up. In the order of the folders the long files do not come last, as they would
-# where those with few tests do, so neither of the two has to wait for the other.
+# A file's tests share what they set up. By default the files with few tests come last, and they are long: one of the
+# two workers waits for the other. So they come in the order of their folders.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(BIN)/.dev lint ## everything that fits a quarter of an hour

@@ -137,9 +137,9 @@ class Crew:
                 raise RuntimeError(f"worker {number} ended with {process.returncode}:\n{said}")
 
 
-def workers(folder: Path, log: KafkaLog) -> Crew:
+def workers(folder: Path, log: KafkaLog, command: Sequence[str] = WORKER) -> Crew:
     """Our own folds of this log."""
-    return Crew(folder, WORKER, TALLY_LOG=repr(log.cluster))
+    return Crew(folder, command, TALLY_LOG=repr(log.cluster))
 
 
 class Rate(NamedTuple):
@@ -176,15 +176,15 @@ def folding(
     bootstrap: str,
     partitions: Sequence[Sequence[Record]],
     a_record: int = workload.A_RECORD,
-    workers: int = 1,
+    crew_size: int = 1,
     command: Sequence[str] = WORKER,
 ) -> Rate:
     """How fast so many workers, which begin together, fold a new log of these records."""
     log = new_log(bootstrap)
     fill(log, partitions)
     events = sum(len(records) - 1 for records in partitions) * a_record
-    with Crew(folder, command, TALLY_LOG=repr(log.cluster)) as crew:
-        for number in range(workers):
+    with workers(folder, log, command) as crew:
+        for number in range(crew_size):
             crew.start(number)
         measured = rate(crew, lambda: events_folded(log, a_record), events)
     log.close()

@@ -14,7 +14,7 @@ def main(events: int = 240_000, rounds: int = 2) -> None:
     partitions = kafka.calls(events)
     with kafka.broker() as bootstrap:
         folding = partial(kafka.folding, bootstrap=bootstrap, partitions=partitions)
-        kafka.in_turns(rounds, {"one worker": folding, "two workers": partial(folding, workers=2)})
+        kafka.in_turns(rounds, {"one worker": folding, "two workers": partial(folding, crew_size=2)})
 
 
 if __name__ == "__main__":
