@@ -7,13 +7,16 @@ lies before the first number that was seen, or after the last, cannot be known.
 import json
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
+from ledger.files import create_private, database
+from ledger.layout import GAPS
 from ledger.log import Log, Record, records
 from ledger.topics import EVENTS
 
@@ -77,8 +80,8 @@ def arrived(known: Numbered | None, numbers: Iterable[int]) -> Numbered | None:
 def follow(log: Log, home: Path, *, check: bool = True) -> None:
     """Take in what is new on the log. What was followed of another log, or of one that was cut, is forgotten first:
     who follows on need not ``check`` that again, which reads a record of every partition."""
-    (home / "consumers").mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(_path(home), isolation_level=None, timeout=30)) as db:
+    create_private(_path(home))
+    with database(home, GAPS), closing(sqlite3.connect(_path(home), isolation_level=None, timeout=30)) as db:
         db.execute("PRAGMA journal_mode=WAL")
         db.executescript(_SCHEMA)
         if check and not _continues(log, db):
@@ -99,7 +102,7 @@ def listed(home: Path, limit: int = 100) -> list[Gap] | None:
     """The sources that lack something, those that lack most first; None where nobody ever followed the log."""
     if not _path(home).exists():
         return None
-    with closing(sqlite3.connect(f"file:{_path(home)}?mode=ro", uri=True, timeout=30)) as db:
+    with _reading(home) as db:
         found = db.execute(
             "SELECT organization, source, first, last, ranges FROM sources WHERE missing > 0 "
             "ORDER BY missing DESC, organization, source LIMIT ?", (limit,),
@@ -111,7 +114,7 @@ def missing(home: Path) -> int | None:
     """How many numbers lack in all."""
     if not _path(home).exists():
         return None
-    with closing(sqlite3.connect(f"file:{_path(home)}?mode=ro", uri=True, timeout=30)) as db:
+    with _reading(home) as db:
         ((total,),) = db.execute("SELECT coalesce(sum(missing), 0) FROM sources WHERE missing > 0").fetchall()
     return int(total)
 
@@ -170,5 +173,13 @@ def _numbered(first: int, last: int, ranges: str) -> Numbered:
     return Numbered(first, last, tuple((one, other) for one, other in json.loads(ranges)))
 
 
+@contextmanager
+def _reading(home: Path) -> Iterator[sqlite3.Connection]:
+    """The file, which is not changed. A name in it may be any: so it is quoted in the address that SQLite reads."""
+    address = f"file:{quote(str(_path(home)))}?mode=ro"
+    with database(home, GAPS), closing(sqlite3.connect(address, uri=True, timeout=30)) as db:
+        yield db
+
+
 def _path(home: Path) -> Path:
-    return home / "consumers" / "gaps.db"
+    return GAPS.path(home).absolute()

@@ -15,12 +15,13 @@ from audit.recompute import EPOCH, FACTS, Judged, Partition
 from audit.totals import WORDS, Group, Sum, Totals, first_difference
 from ledger.classes import QUANTITY_CLASSES, TOKEN_CLASSES
 from ledger.errors import LogDamaged
-from ledger.home import write_atomically
-from ledger.log import PARTITIONS, Log, Record, folded, records, seek_cause
+from ledger.files import read_json, write_atomically
+from ledger.layout import SINK, VERIFIED
+from ledger.log import PARTITIONS, Log, Record, cause_offset, folded, records, seek_cause
 from ledger.log.documents import load
 from ledger.prices import opened
 from ledger.settings import Settings
-from ledger.topics import ENTRIES, EVENTS
+from ledger.topics import ENTRIES, EVENTS, Topic
 
 Progress = Callable[[int, int], None]
 
@@ -92,10 +93,13 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
         reader = Partition(book)
         entries = records(log, ENTRIES, partition)
         for record in records(log, EVENTS, partition, end=bound + 1):
-            _add(recomputed, record, list(reader.judge(record)))
+            try:
+                _add(recomputed, record, list(reader.judge(record)))
+            except ValueError as error:  # its envelope was altered
+                missing = missing or _unreadable(EVENTS, record, error)
             derived = next(entries, None)
             if derived is not None and _caused(derived, record):
-                topic.add(said, derived)
+                missing = missing or _add_derived(said, derived)
             else:
                 missing = missing or _not_caused(derived, record)
                 entries = records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, record.offset + 1))
@@ -108,7 +112,7 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
     behind = sum(ends.values()) - total
     report = Report(recomputed, said, warehouse, difference, bounds, max(behind, 0))
     kept = report.as_json() | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_atomically(settings.home / "consumers" / "verify.json", json.dumps(kept))
+    write_atomically(VERIFIED.path(settings.home), json.dumps(kept))
     return report
 
 
@@ -118,15 +122,18 @@ def _bounds(settings: Settings, log: Log, client: Client) -> stored.Bounds:
     The tables do not say it: an insert that is under way fills one after the other, and one that was lost shows no
     trace. They are asked only where no sink has said anything.
     """
-    path = settings.home / "consumers" / "sink.json"
-    told = json.loads(path.read_text())[ENTRIES.name] if path.exists() else stored.greatest(client)
-    said = {int(partition): offset for partition, offset in told.items()}
+    told = read_json(settings.home, SINK, _stored_entries)
+    said = stored.greatest(client) if told is None else told
     bounds: stored.Bounds = {}
     for partition in range(PARTITIONS):
         reached = min(folded(log, partition) - 1, said.get(partition, -1))
         if reached >= 0:
             bounds[partition] = reached
     return bounds
+
+
+def _stored_entries(content: Any) -> stored.Bounds:
+    return {int(partition): int(offset) for partition, offset in content[ENTRIES.name].items()}
 
 
 def _add(totals: Totals, record: Record, judged: list[Judged]) -> None:
@@ -169,24 +176,39 @@ def _sum(of: contents.Of, one: Judged, line: Line) -> Sum:
     return Sum(1, said, line.quantity, list_cost, list_cost, list_cost, billed or Decimal(0))
 
 
+def _add_derived(totals: Totals, derived: Record) -> dict[str, Any] | None:
+    """Add what a record of the topic says; the difference where it cannot be read as what the folds write."""
+    try:
+        topic.add(totals, derived)
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        return _unreadable(ENTRIES, derived, error)
+    return None
+
+
+def _unreadable(of: Topic, record: Record, error: Exception) -> dict[str, Any]:
+    where = {"topic": of.name, "partition": str(record.partition), "offset": str(record.offset)}
+    said = {"log": "", "topic": "", "warehouse": ""} | {"log" if of is EVENTS else "topic": repr(error)[:200]}
+    return {"what": "unreadable record", "where": where, **said}
+
+
 def _caused(derived: Record, record: Record) -> bool:
     headers = derived.headers
-    return headers["cause_offset"] == str(record.offset) and headers["cause_hash"] == record.digest()
+    return headers.get("cause_offset") == str(record.offset) and headers.get("cause_hash") == record.digest()
 
 
 def _not_caused(derived: Record | None, record: Record) -> dict[str, Any]:
     where = {"topic": ENTRIES.name, "partition": str(record.partition), "offset": str(record.offset)}
-    if derived is None or derived.headers["cause_offset"] != str(record.offset):
+    if derived is None or derived.headers.get("cause_offset") != str(record.offset):
         return {"what": "record", "where": where, "log": "stands", "topic": "missing", "warehouse": ""}
     return {
-        "what": "digest", "where": where, "log": record.digest(), "topic": derived.headers["cause_hash"],
+        "what": "digest", "where": where, "log": record.digest(), "topic": derived.headers.get("cause_hash", ""),
         "warehouse": "",
     }  # fmt: skip
 
 
 def _too_much(derived: Record | None, bound: int) -> dict[str, Any] | None:
     """What stands behind the record of the last position that is compared must be caused later."""
-    if derived is None or int(derived.headers["cause_offset"]) > bound:
+    if derived is None or cause_offset(derived) > bound:
         return None
     where = {"topic": ENTRIES.name, "partition": str(derived.partition), "offset": derived.headers["cause_offset"]}
     return {"what": "record", "where": where, "log": "stands once", "topic": "stands again", "warehouse": ""}

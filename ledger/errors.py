@@ -9,6 +9,10 @@ class LogDamaged(TallyError):
     """The log does not hold what a stored position says it holds: it was cut, restored or altered."""
 
 
+class FileDamaged(TallyError):
+    """A file of the home does not hold what it held: the sentence names it and the way out."""
+
+
 class LogAway(TallyError):
     """The log's cluster does not answer: it may come back."""
 

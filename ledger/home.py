@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ledger.errors import TallyError
+from ledger.files import make_folder, read_json, unusable, write_atomically
+from ledger.layout import PRESENCE
+
+__all__ = ["announce", "announced", "full", "locked", "one_of_several", "only_one", "runs", "write_atomically"]
 
 ROOM = 1 << 20
 """A disk with less than so many bytes free is full."""
@@ -20,23 +24,20 @@ LOOK_S = 0.5
 """For how long a lock is tried: who looks whether a part runs holds the part's for a moment."""
 
 
-def write_atomically(path: Path, content: str, mode: int = 0o644) -> None:
-    """Replace a small file whole, so that a reader or a crash sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+def open_lock(path: Path) -> TextIOWrapper:
+    """A lock's file, made where it is not there. TallyError where it cannot be opened."""
+    make_folder(path.parent)
+    try:
+        return path.open("a")
+    except OSError as error:
+        raise unusable(path, error) from error
 
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Wait for a file's lock and hold it. The lock goes with the process, however that ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    """Wait for a file's lock and hold it. The lock goes with the process, however that ends. TallyError where the file
+    cannot be opened."""
+    with open_lock(path) as file:
         fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
@@ -45,19 +46,18 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
 def only_one(home: Path, part: str) -> Iterator[None]:
     """Be the one process that runs this part of a home. TallyError where another one is."""
     path = home / "run" / f"{part}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with open_lock(path) as file:
         if not _taken(file):
             raise TallyError(
                 f"the {part} of {home} already runs in another process: stop that one, "
                 "or set TALLY_HOME to another folder"
             )
         said = home / "run" / f"{part}.json"
-        said.unlink(missing_ok=True)  # of one that was killed
+        _remove(said)  # of one that was killed
         try:
             yield
         finally:
-            said.unlink(missing_ok=True)
+            _remove(said)
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def runs(home: Path, part: str) -> bool:
     path = home / "run" / f"{part}.lock"
     if not path.exists():
         return False
-    with path.open("a") as file:
+    with open_lock(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -97,18 +97,31 @@ def full(folder: Path) -> str | None:
 
 def announce(home: Path, part: str, **facts: Any) -> None:
     """Say that a part is ready, and what others need to reach it. Readable by the owner alone."""
-    write_atomically(home / "run" / f"{part}.json", json.dumps({"pid": os.getpid(), **facts}), 0o600)
+    write_atomically(home / "run" / f"{part}.json", json.dumps({"pid": os.getpid(), **facts}))
 
 
 def announced(home: Path, part: str) -> dict[str, Any] | None:
-    """What a ready part said of itself; None while it does not run or is not ready."""
-    if not runs(home, part):
-        return None
-    try:
-        facts: dict[str, Any] = json.loads((home / "run" / f"{part}.json").read_text())
-    except FileNotFoundError:
-        return None
+    """What a ready part said of itself; None while it does not run or is not ready. FileDamaged."""
+    return read_presence(home, part) if runs(home, part) else None
+
+
+def read_presence(home: Path, name: str) -> dict[str, Any] | None:
+    """What stands in the file of a part that runs; None where there is none. FileDamaged where that says nothing."""
+    return read_json(home, PRESENCE, _presence, home / "run" / f"{name}.json")
+
+
+def _presence(content: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {**content, "pid": int(content["pid"])}
+    if not isinstance(facts.get("url", ""), str):
+        raise TypeError("its url is no text")
     return facts
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unusable(path, error) from error
 
 
 def _taken(file: TextIOWrapper) -> bool:

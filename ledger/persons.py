@@ -5,8 +5,13 @@ The log holds pseudonyms and nothing else of a person, so a name can be forgotte
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from ledger.errors import TallyError
+from ledger.files import create_private, database
+from ledger.layout import PERSONS
 
 MOST_KNOWN = 100_000
 """Pseudonyms that a door keeps in mind, so that each name is written once and not at every call."""
@@ -20,7 +25,8 @@ class Persons:
     """The table of a home. Several processes may write. A name that was erased is not taken up again."""
 
     def __init__(self, home: Path) -> None:
-        self._path = home / "persons.db"
+        self._home, self._path = home, PERSONS.path(home).absolute()
+        self._reported: str | None = None
         self._known: set[tuple[str, str]] = set()
         self._guard = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -32,56 +38,66 @@ class Persons:
             if (organization, pseudonym) in self._known:
                 return
             try:
-                self._open().execute("INSERT OR IGNORE INTO persons VALUES (?, ?, ?)", (organization, pseudonym, name))
-            except (sqlite3.Error, OSError) as error:
-                print(f"names of persons are not kept now: {self._path}: {error}", flush=True)
+                with self._database() as db:
+                    db.execute("INSERT OR IGNORE INTO persons VALUES (?, ?, ?)", (organization, pseudonym, name))
+            except TallyError as error:
+                if str(error) != self._reported:  # once, not with every name
+                    print(f"names of persons are not kept now: {error}", flush=True)
+                self._reported = str(error)
                 return
+            self._reported = None
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known.add((organization, pseudonym))
 
     def erase(self, organization: str, pseudonym: str) -> bool:
-        """Forget a name for good; whether it was known. Raises sqlite3.Error."""
-        with self._guard:
-            db = self._open()
+        """Forget a name for good; whether it was known. TallyError where the table cannot be written."""
+        with self._guard, self._database() as db:
             known = self._name(db, organization, pseudonym) is not None
             db.execute("INSERT OR REPLACE INTO persons VALUES (?, ?, NULL)", (organization, pseudonym))
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the old page would stand in the journal
             return known
 
     def names(self, organization: str, pseudonyms: Iterable[str]) -> dict[str, str]:
-        """The names that are known of these pseudonyms."""
+        """The names that are known of these pseudonyms. TallyError where the table cannot be read."""
         if not self._path.exists():
             return {}
-        with self._guard:
-            db = self._open()
+        with self._guard, self._database() as db:
             found = {one: self._name(db, organization, one) for one in pseudonyms}
         return {pseudonym: name for pseudonym, name in found.items() if name is not None}
 
     def listed(self, organization: str | None, limit: int) -> list[tuple[str, str, str | None]]:
-        """Organization, pseudonym and name; None where it was erased."""
+        """Organization, pseudonym and name; None where it was erased. TallyError where the table cannot be read."""
         if not self._path.exists():
             return []
-        with self._guard:
-            return (
-                self._open()
-                .execute(
-                    "SELECT * FROM persons WHERE ?1 IS NULL OR organization = ?1 ORDER BY organization, name LIMIT ?2",
-                    (organization, limit),
-                )
-                .fetchall()
-            )
+        with self._guard, self._database() as db:
+            return db.execute(
+                "SELECT * FROM persons WHERE ?1 IS NULL OR organization = ?1 ORDER BY organization, name LIMIT ?2",
+                (organization, limit),
+            ).fetchall()
 
     def close(self) -> None:
         with self._guard:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        """The table. After a failure it is opened anew, as the file may be another one by then."""
+        try:
+            with database(self._home, PERSONS):
+                yield self._open()
+        except TallyError:
+            self._close()
+            raise
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(0o600)
+            create_private(self._path)
             self._db = sqlite3.connect(self._path, isolation_level=None, timeout=1, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")  # a name is not worth a sync
@@ -95,3 +111,14 @@ class Persons:
             "SELECT name FROM persons WHERE organization = ? AND pseudonym = ?", (organization, pseudonym)
         ).fetchone()
         return found[0] if found else None
+
+
+def has_persons(home: Path, organization: str) -> bool:
+    """Whether the home knows pseudonyms of this organization; False also where the table cannot be read."""
+    persons = Persons(home)
+    try:
+        return bool(persons.listed(organization, 1))
+    except TallyError:
+        return False
+    finally:
+        persons.close()

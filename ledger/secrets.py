@@ -6,19 +6,38 @@ import json
 import secrets
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from ledger.files import damaged, read_json
 from ledger.home import locked, write_atomically
+from ledger.layout import SECRETS
+from ledger.persons import has_persons
+
+PSEUDONYMS = "pseudonym:"
+"""The names of the organizations' keys begin with it."""
 
 
 def secret(home: Path, name: str) -> str:
-    """The secret of this name, made at its first use and kept with the home."""
-    path = home / "secrets.json"
+    """The secret of this name, made at its first use and kept with the home.
+
+    FileDamaged where the file cannot be read, or lacks the key of an organization whose pseudonyms the home knows: a
+    new key would make others of the same persons."""
     with locked(home / "run" / "secrets.lock"):
-        kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        kept = read_json(home, SECRETS, _texts) or {}
         if name not in kept:
+            organization = name.removeprefix(PSEUDONYMS)
+            if organization != name and has_persons(home, organization):
+                raise damaged(home, SECRETS, f"it lacks the key of {organization!r}, whose pseudonyms persons.db holds")
             kept[name] = secrets.token_hex(24)
-            write_atomically(path, json.dumps(kept, indent=1), 0o600)
+            write_atomically(SECRETS.path(home), json.dumps(kept, indent=1))
         return kept[name]
+
+
+def _texts(content: Any) -> dict[str, str]:
+    kept = dict(content)
+    if not isinstance(content, dict) or not all(isinstance(value, str) and value for value in kept.values()):
+        raise TypeError("it is no object of texts")
+    return kept
 
 
 @lru_cache(maxsize=10_000)  # the same persons call again and again

@@ -1,9 +1,10 @@
 """Settings: environment variables named ``TALLY_…``, with one default each."""
 
+import os
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -46,6 +47,11 @@ class Settings(BaseSettings):
         default=None, ge=2, description="what the parts of a rebuild make; without it the current generation"
     )
 
+    @field_validator("home")
+    @classmethod
+    def _check_home(cls, home: Path) -> Path:
+        return usable_home(home)
+
     @property
     def brings_kafka(self) -> bool:
         """Whether the log is on the broker that this home brings."""
@@ -54,3 +60,29 @@ class Settings(BaseSettings):
     @property
     def run(self) -> Path:
         return self.home / "run"
+
+
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 3_000
+"""The longest name that file systems take, and a path that leaves room for what stands below it (Linux takes 4,096)."""
+
+
+def usable_home(home: Path) -> Path:
+    """The path of a home, with ``~`` for the user's own folder. ValueError where a part of the product cannot use it:
+    the embedded warehouse takes what follows a ``?`` for options, and messages and files are UTF-8 text in lines."""
+    try:
+        home = home.expanduser()
+    except RuntimeError:
+        raise ValueError("it begins with the home of a user who is not there: write the whole path") from None
+    whole = os.path.realpath(home)  # children are given it; resolve() fails on a loop of links
+    name = os.fsencode(whole)
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        raise ValueError("its path is not UTF-8: name a folder whose path is") from None
+    if "?" in whole:
+        raise ValueError(f"the embedded warehouse cannot keep files below a path with '?' ({whole}): name another one")
+    if not whole.isprintable():
+        raise ValueError("its path holds a line break or another character that is not shown: name another folder")
+    if len(name) > MAX_PATH_BYTES or any(len(part) > MAX_NAME_BYTES for part in name.split(b"/")):
+        raise ValueError("its path is too long: name a folder with a shorter one")
+    return home

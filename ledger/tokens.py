@@ -9,8 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+import msgspec
+
 from ledger.errors import TallyError
+from ledger.files import read_json, unusable
 from ledger.home import locked, write_atomically
+from ledger.layout import TOKENS
 from ledger.topics import PLATFORM
 
 Role = Literal["write", "read", "admin"]
@@ -44,9 +48,8 @@ def create(home: Path, organizations: Sequence[str], roles: Sequence[Role]) -> t
 
 
 def listed(home: Path) -> list[Token]:
-    """All tokens that a home ever made, in the order of their making."""
-    path = _path(home)
-    return [_read(one) for one in json.loads(path.read_text())] if path.exists() else []
+    """All tokens that a home ever made, in the order of their making. FileDamaged where they cannot be read."""
+    return read_json(home, TOKENS, _tokens) or []
 
 
 def revoke(home: Path, id: str) -> Token:
@@ -70,7 +73,8 @@ class Tokens:
         self._by_id: dict[str, Token] = {}
 
     def find(self, bearer: str) -> Token | None:
-        """The token that somebody showed; None where it is none of ours, or revoked."""
+        """The token that somebody showed; None where it is none of ours, or revoked. FileDamaged where the file
+        cannot be read: nobody is let in by what it said before."""
         self._look()
         _, _, rest = bearer.partition("_")
         token = self._by_id.get(rest.partition("_")[0])
@@ -81,17 +85,15 @@ class Tokens:
 
     def _look(self) -> None:
         try:
-            found = _path(self._home).stat()
+            found = TOKENS.path(self._home).stat()
         except FileNotFoundError:
-            self._by_id = {}
+            self._by_id, self._seen = {}, None
             return
+        except OSError as error:
+            raise unusable(TOKENS.path(self._home), error) from error
         if (seen := (found.st_ino, found.st_mtime_ns)) != self._seen:
             self._by_id = {token.id: token for token in listed(self._home)}
             self._seen = seen
-
-
-def _path(home: Path) -> Path:
-    return home / "tokens.json"
 
 
 def _changing(home: Path) -> Any:
@@ -99,11 +101,11 @@ def _changing(home: Path) -> Any:
 
 
 def _write(home: Path, tokens: Iterable[Token]) -> None:
-    write_atomically(_path(home), json.dumps([token._asdict() for token in tokens], indent=1), 0o600)
+    write_atomically(TOKENS.path(home), json.dumps([token._asdict() for token in tokens], indent=1))
 
 
-def _read(kept: dict[str, Any]) -> Token:
-    return Token(**kept | {"organizations": tuple(kept["organizations"]), "roles": tuple(kept["roles"])})
+def _tokens(content: Any) -> list[Token]:
+    return [msgspec.convert(tuple(Token(**token)), Token) for token in content]
 
 
 def _now() -> str:

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from io import TextIOWrapper
 from pathlib import Path
 
+from ledger.files import database, is_damage
+from ledger.home import open_lock
+from ledger.layout import STATE_CACHE
 from ledger.log import sqlite
 from ledger.log.embedded import transaction
 from streams.state import Change, State
@@ -31,14 +34,20 @@ class Cache:
         self._partition = partition
         self._topic = topic
         path = folder / f"{partition}.{VERSION}.db"
+        self._path = path
         self._lock = _held(path.with_suffix(".lock"))
-        self._db = self._opened(path if self._lock else Path())
-        self.state = State(self._db)
+        try:
+            self._db = self._opened(path if self._lock else Path())
+            self.state = State(self._db)
+        except BaseException as error:
+            self._let_go(error)
+            raise
 
     @property
     def absorbed(self) -> int:
         """The offset of the topic of rows that comes next."""
-        (found,) = self._db.execute("SELECT next_offset FROM absorbed").fetchone()
+        with sqlite.answering(self._db):
+            (found,) = self._db.execute("SELECT next_offset FROM absorbed").fetchone()
         return int(found)
 
     def absorb(self, changes: Iterable[Change], next_offset: int) -> None:
@@ -48,22 +57,35 @@ class Cache:
                 self.state.apply(self._partition, change)
             self._db.execute("UPDATE absorbed SET next_offset = ?, at_s = ?", (next_offset, time.time()))
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """Give the file back. Where ``error`` says that it is damaged it is deleted: the next one reads Kafka again."""
         self._db.close()
+        self._let_go(error)
+
+    def _let_go(self, error: BaseException | None) -> None:
+        if self._lock and is_damage(error):
+            print(f"{self._path} is damaged, deleted, and read again from Kafka: {error}", flush=True)
+            _delete(self._path)
         if self._lock:
             self._lock.close()
 
     def _opened(self, path: Path) -> sqlite3.Connection:
-        db = _file(path)
-        stamp = db.execute("SELECT topic, at_s FROM absorbed").fetchone()
-        if stamp and (stamp[0] != self._topic or time.time() - stamp[1] > FRESH_S):
-            db.close()
-            for part in path.parent.glob(f"{path.name}*"):
-                part.unlink()
-            db, stamp = _file(path), None
-        if stamp is None:
-            db.execute("INSERT INTO absorbed VALUES (?, 0, ?)", (self._topic, time.time()))
-        return db
+        with database(path.parent, STATE_CACHE, path):
+            db = _file(path)
+            stamp = db.execute("SELECT topic, at_s FROM absorbed").fetchone()
+            if stamp and (stamp[0] != self._topic or time.time() - stamp[1] > FRESH_S):
+                db.close()
+                _delete(path)
+                db, stamp = _file(path), None
+            if stamp is None:
+                db.execute("INSERT INTO absorbed VALUES (?, 0, ?)", (self._topic, time.time()))
+            return db
+
+
+def _delete(path: Path) -> None:
+    """The file, and what SQLite keeps beside it."""
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink(missing_ok=True)
 
 
 def _file(path: Path) -> sqlite3.Connection:
@@ -78,8 +100,7 @@ def _file(path: Path) -> sqlite3.Connection:
 
 
 def _held(path: Path) -> TextIOWrapper | None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a")
+    file = open_lock(path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

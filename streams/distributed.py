@@ -12,6 +12,7 @@ from faust.types import TP
 from faust.web import Request, Response, View
 
 from ledger.errors import LogAway, Superseded
+from ledger.files import make_folder
 from ledger.home import announce, one_of_several
 from ledger.log import Log, Record
 from ledger.log.admin import topic_id
@@ -147,7 +148,7 @@ def _rows_id(log: KafkaLog) -> str:
 
 
 def _app(cluster: Cluster, port: int, folder: Path) -> faust.App:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return faust.App(
         cluster.folds,
         broker=[f"kafka://{server}" for server in cluster.servers],

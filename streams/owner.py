@@ -116,7 +116,7 @@ class Owner:
         held.push_async_callback(producer.stop)
         await producer.start()
         cache = Cache(self._shared.folder, self.number, self._shared.rows_id)
-        held.callback(cache.close)
+        held.push(lambda _, error, __: cache.close(error))
         await self._load(cache)
         self.reached = cache.state.reached(self.number) or Reached(0, "")
         if self.reached.next_offset:

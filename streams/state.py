@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.log import Log, Record
+from ledger.log import Log, Record, sqlite
 from ledger.topics import EVENTS
 from streams.chain import Derived, fold
 from streams.event import parse
@@ -67,14 +67,16 @@ class State:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        for statement in _TABLES.split(";"):
-            db.execute(statement)
+        with sqlite.answering(db):
+            for statement in _TABLES.split(";"):
+                db.execute(statement)
 
     def reached(self, partition: int) -> Reached | None:
         """None where nothing was folded yet."""
-        stored = self._db.execute(
-            "SELECT next_offset, digest FROM positions WHERE partition = ?", (partition,)
-        ).fetchone()
+        with sqlite.answering(self._db):
+            stored = self._db.execute(
+                "SELECT next_offset, digest FROM positions WHERE partition = ?", (partition,)
+            ).fetchone()
         return Reached(*stored) if stored else None
 
     def rows(self, partition: int) -> Rows:
@@ -104,11 +106,13 @@ class State:
         for start in range(0, len(asked), VARIABLES):
             some = asked[start : start + VARIABLES]
             marks = ",".join("?" * len(some))
-            found = self._db.execute(
-                f"SELECT identity, content, offset, at FROM identities WHERE partition = ? AND identity IN ({marks})",
-                [partition, *some],
-            )
-            taken.update((identity, First(*first)) for identity, *first in found)
+            with sqlite.answering(self._db):
+                found = self._db.execute(
+                    "SELECT identity, content, offset, at FROM identities"
+                    f" WHERE partition = ? AND identity IN ({marks})",
+                    [partition, *some],
+                )
+                taken.update((identity, First(*first)) for identity, *first in found)
         return taken
 
     def fold(self, records: list[Record], rows: Rows, documents: Documents) -> tuple[Derived, Reached, Change]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ledger.errors import TallyError
 from ledger.faults import point
+from ledger.layout import DERIVED as DERIVED_FILE
 from ledger.log import sqlite
 from ledger.log.embedded import transaction
 from ledger.topics import DERIVED, ENTRIES, Topic
@@ -19,12 +20,13 @@ class Store:
     to the last commit, only whole."""
 
     def __init__(self, home: Path) -> None:
-        self._db = sqlite.open_file(home / "log" / "derived.db", writes=True)
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        self._db = sqlite.open_file(DERIVED_FILE.path(home), writes=True)
+        with sqlite.answering(self._db):
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version != VERSION and sqlite.holds(self._db, ENTRIES):
             raise TallyError(
-                f"{home / 'log' / 'derived.db'} was derived by folds of version {version}, and these are of version "
+                f"{DERIVED_FILE.path(home)} was derived by folds of version {version}, and these are of version "
                 f"{VERSION}: `tally rebuild` derives everything again from the log, and keeps the old"
             )
         with transaction(self._db):

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ledger.errors import Superseded, TallyError
+from ledger.files import OUT_OF_SPACE
 
 
 class Terminated(KeyboardInterrupt):
@@ -24,8 +25,7 @@ class Failure(Exception):
         self.exit_code = exit_code
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.EIO)
 
 
 class Told(TyperGroup):
@@ -53,7 +53,7 @@ def told() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(0) from None
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in OUT_OF_SPACE:
             _end(f"the disk is full ({error.filename or error.strerror}): free some space and start again", 2)
         if error.errno in _FORBIDDEN and error.filename:
             _end(f"cannot use {error.filename} ({error.strerror}): set TALLY_HOME to a folder you may write", 2)

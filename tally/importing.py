@@ -1,11 +1,33 @@
 """What an import did, as facts and for people."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ingest.importer import Outcomes, Summary
+from ledger.settings import Settings
+from tally.ending import Failure
+from tally.joining import needing
 from tally.output import err, out
+from tally.parts import STREAMS, Child, Joined
 
+Running = Sequence[Child | Joined]
 KINDS = ("counted", "duplicate", "conflict", "quarantined")
+
+
+@contextmanager
+def folding(settings: Settings) -> Iterator[tuple[Running, Failure | None]]:
+    """The folds running, or why they cannot: what is derived may be damaged, and facts are recorded all the same."""
+    with ExitStack() as stack:
+        running: Running = ()
+        failure = None
+        try:
+            running = stack.enter_context(needing(settings, [STREAMS]))
+        except Failure as error:
+            if error.exit_code != 2:
+                raise
+            failure = Failure(f"{error}\nWhat was accepted stays on the log, and is folded once that is mended.", 2)
+        yield running, failure
 
 
 def summed(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
@@ -52,7 +74,7 @@ def show(summary: Summary, outcomes: Outcomes | None) -> None:
             err.print(f"quarantined: {count:,} with the reason {reason}", markup=False)
         if hint := outcomes.hint():
             err.print(hint, markup=False)
-    else:
+    elif summary.interrupted is not None:
         err.print("interrupted: what was accepted stays on the log; importing again adds the rest")
     for (field, kind), count in summary.removed.most_common():
         err.print(f"left out: {count:,} values ({kind}) of the unknown field {field}", markup=False)

@@ -15,7 +15,9 @@ from contextlib import ExitStack, closing, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
+from ledger.home import open_lock
 from ledger.settings import Settings
+from tally.ending import Failure
 from tally.parts import Child, Joined, Part
 from tally.presence import lives, ready
 
@@ -33,8 +35,9 @@ def needing(settings: Settings, parts: Sequence[Part], *, own: bool = False) -> 
 
 
 @contextmanager
-def using(settings: Settings, part: Part, *, own: bool = False) -> Iterator[Child | Joined]:
-    """Have one part running. With ``own`` it must be ours: wait until another command's is gone."""
+def using(settings: Settings, part: Part, *, own: bool = False, rests: bool = False) -> Iterator[Child | Joined]:
+    """Have one part running. With ``own`` it must be ours: wait until another command's is gone. With ``rests`` one
+    that ended with what its user must do is given as it is: its supervisor starts it again."""
     begun = time.monotonic()
     explained = False
     while True:
@@ -51,7 +54,7 @@ def using(settings: Settings, part: Part, *, own: bool = False) -> Iterator[Chil
                 yield Joined(settings, part)
                 return
             if owner and (not lives(settings, part.name) or (own and waited > LEAVING_S)):
-                yield from _owned(settings, part, users, leave=own)
+                yield from _owned(settings, part, users, leave=own, rests=rests)
                 return
         if waited > PATIENCE_S and not explained:
             explained = True
@@ -71,12 +74,16 @@ def owning(settings: Settings, parts: Sequence[Part]) -> Iterator[bool]:
         yield all(one is not None and locks.enter_context(closing(one)) for one in owners)
 
 
-def _owned(settings: Settings, part: Part, users: TextIOWrapper, *, leave: bool) -> Iterator[Child]:
+def _owned(settings: Settings, part: Part, users: TextIOWrapper, *, leave: bool, rests: bool) -> Iterator[Child]:
     with ExitStack() as end:
         locks = end.enter_context(ExitStack())  # given back last
         child = Child(settings, part)
         end.callback(child.stop)
-        child.ready()
+        try:
+            child.ready()
+        except Failure as failure:
+            if not (rests and failure.exit_code == 2):
+                raise
         try:
             yield child
         finally:
@@ -107,8 +114,7 @@ def _try(path: Path) -> TextIOWrapper | None:
 
 
 def _flock(path: Path, how: int) -> TextIOWrapper:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a")
+    file = open_lock(path)
     try:
         fcntl.flock(file, how)
     except BaseException:

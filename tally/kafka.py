@@ -6,6 +6,7 @@ from types import FrameType
 
 from ledger.errors import TallyError
 from ledger.home import announce, only_one, write_atomically
+from ledger.layout import KAFKA_PORT
 from ledger.log.broker import HOST, VERSION, Broker, Node, NodeDied, free_port, hindrance, new_cluster_id
 from ledger.log.jars import bring
 from ledger.settings import Settings
@@ -46,7 +47,7 @@ def serve(settings: Settings, port: int) -> None:
 def _port(kept: Path, port: int) -> int:
     """The port that was asked for; else the one of last time, as clients outlive a restart; else any free one."""
     if port == 0:
-        last = int(kept.read_text()) if kept.exists() else 0
+        last = _last_port(kept)
         return last if last and hindrance(last) is None else free_port()
     if (why := hindrance(port)) is not None:
         raise TallyError(
@@ -54,6 +55,16 @@ def _port(kept: Path, port: int) -> int:
             "or 0 for any that is free"
         )
     return port
+
+
+def _last_port(kept: Path) -> int:
+    """The port of last time; 0 where none is known. One that cannot be read is worth no more than a new port."""
+    try:
+        last = int(kept.read_text()) if kept.exists() else 0
+        return last if 0 < last < 1 << 16 else 0
+    except (ValueError, OSError) as error:
+        err.print(f"{kept} is damaged ({error}): {KAFKA_PORT.way_out}", style="yellow", markup=False)
+        return 0
 
 
 def _jars() -> list[Path]:

@@ -1,5 +1,7 @@
 """The command itself: its groups, and how it ends."""
 
+import io
+import os
 import signal
 import sys
 import traceback
@@ -12,6 +14,10 @@ from tally.ending import Terminated
 
 def main() -> None:
     """Run ``tally``: exit 0 is fine, 1 a check that failed, 2 bad input, 70 a defect of ours, 130 Ctrl-C."""
+    os.umask(0o077)  # a home and all that is made in it are their owner's alone, whichever library makes it
+    for stream in (sys.stdout, sys.stderr):  # names of files may be any bytes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     lifeline.hold()
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts start background jobs with it ignored

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from alerting.deliveries import Deliveries
 from audit import gaps
@@ -96,13 +96,21 @@ class Measured:
                 yield Sample(metrics.EVENTS, (outcome,), counted[outcome])
 
     def _of_parts(self) -> Iterator[Sample]:
-        restarts = (ready(self._settings, PRODUCT) or {}).get("restarts", {})
+        restarts = (_presence(self._settings, PRODUCT) or {}).get("restarts", {})
         for part in lasting(self._settings):
-            is_up = ready(self._settings, part.name) is not None
+            is_up = _presence(self._settings, part.name) is not None
             if part is not FEED or is_up or part.name in restarts:  # only the demo has a feed
                 yield Sample(metrics.PART_UP, (part.name,), is_up)
         for name, times in restarts.items():
             yield Sample(metrics.PART_RESTARTS, (name,), times)
+
+
+def _presence(settings: Settings, name: str) -> dict[str, Any] | None:
+    """What a part says of itself; None also where that cannot be read, which `tally status` tells."""
+    try:
+        return ready(settings, name)
+    except TallyError:
+        return None
 
 
 def _told(settings: Settings) -> list[Sample]:

@@ -11,10 +11,14 @@ import shutil
 import sqlite3
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from ledger.faults import point
+from ledger.files import database, make_folder, read_json
 from ledger.home import locked, write_atomically
+from ledger.layout import DERIVED, SWITCH, SWITCHING
 from ledger.settings import Settings
 
 BUILT, KEPT = "rebuild", "generations"
@@ -47,22 +51,20 @@ def kept(settings: Settings, number: int) -> Path:
 
 def ask(settings: Settings, request: Request) -> None:
     """Have the generation that is built become the current one. Nobody has it open."""
-    derived = settings.home / BUILT / "log" / "derived.db"
+    built = settings.home / BUILT
+    derived = DERIVED.path(built).absolute()
     if derived.exists():
-        with closing(sqlite3.connect(derived)) as db:
+        with database(built, DERIVED), closing(sqlite3.connect(derived)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    write_atomically(_asked(settings), json.dumps(request._asdict()), 0o600)
+    write_atomically(_asked(settings), json.dumps(request._asdict()))
     point("switch.asked")
 
 
 def asked(settings: Settings) -> Request | None:
     """The switch that waits for who performs it; None where none does. One of another log is none: the home has gone
-    to this one since."""
-    try:
-        request = Request(**json.loads(_asked(settings).read_text()))
-    except FileNotFoundError:
-        return None
-    return request if request.log == settings.log else None
+    to this one since. FileDamaged."""
+    request = read_json(settings.home, SWITCH, _request)
+    return request if request is not None and request.log == settings.log else None
 
 
 def alone(settings: Settings) -> AbstractContextManager[None]:
@@ -99,8 +101,10 @@ def settle(settings: Settings) -> None:
 
 
 def _move(settings: Settings) -> None:
-    """What is done and what is still to be done is told by where the new files are."""
-    request = Request(**json.loads(_begun(settings).read_text()))
+    """What is done and what is still to be done is told by where the new files are. FileDamaged."""
+    request = read_json(settings.home, SWITCHING, _request)
+    if request is None:
+        return
     built, old = settings.home / BUILT, kept(settings, request.before)
     for name, beside in MOVED.items():
         if (built / name).exists():
@@ -118,13 +122,17 @@ def _move(settings: Settings) -> None:
 
 def _put(path: Path, to: Path) -> None:
     if path.exists():
-        to.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(to.parent)
         path.replace(to)
 
 
+def _request(content: Any) -> Request:
+    return msgspec.convert(tuple(Request(**content)), Request)
+
+
 def _asked(settings: Settings) -> Path:
-    return settings.run / "switch.json"
+    return SWITCH.path(settings.home)
 
 
 def _begun(settings: Settings) -> Path:
-    return settings.run / "switching.json"
+    return SWITCHING.path(settings.home)

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 from pydantic import ValidationError
 
-from ledger.errors import TallyError
+from ledger.errors import FileDamaged, TallyError
+from ledger.files import make_folder
 from ledger.log import Log
 from ledger.log.opening import open_log
 from ledger.settings import Settings
 from tally.moving import asked, settle
+from tally.output import err
 
 
 def settings(*, organization: str | None = None) -> Settings:
@@ -20,19 +23,16 @@ def settings(*, organization: str | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "TALLY_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise TallyError(f"the setting {name} is {first['input']!r}: {first['msg']}") from None
+        value = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
+        raise TallyError(f"the setting {name} is {value!r}: {first['msg'].removeprefix('Value error, ')}") from None
     settle(chosen)
     return chosen
 
 
 def make_home(settings: Settings) -> None:
-    """Make the data folder where it is not there. TallyError where that cannot be."""
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TallyError(
-            f"cannot make the data folder {settings.home} ({error.strerror}): set TALLY_HOME to a folder you may write"
-        ) from None
+    """Make the data folder where it is not there. TallyError where that cannot be, or nothing can be made in it."""
+    make_folder(settings.home)
+    make_folder(settings.run)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
 
             stack.enter_context(using(settings, KAFKA))
         log = stack.enter_context(closing(open_log(settings, new=new)))
-        if asked(settings):
+        if _is_switch_asked(settings):
             from tally.switching import resume
 
             resume(settings, log)
@@ -58,3 +58,12 @@ def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
 
             ensure_price_book(log, settings)
         yield log
+
+
+def _is_switch_asked(settings: Settings) -> bool:
+    """Whether a switch waits. A request that cannot be read is told, and keeps nobody from the log."""
+    try:
+        return asked(settings) is not None
+    except FileDamaged as error:
+        err.print(f"no generation is switched: {error}", style="yellow", markup=False)
+        return False

@@ -8,10 +8,11 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
-from ledger.errors import TallyError
+from ledger.errors import FileDamaged, TallyError
+from ledger.files import make_folder, unusable
 from ledger.home import full
 from ledger.ports import free_port
 from ledger.settings import Settings
@@ -98,7 +99,11 @@ class Child:
 
     def announced(self) -> dict[str, Any] | None:
         """What the part said of itself; None while it is not ready."""
-        for facts in each(self._settings, self.part.name):
+        try:
+            said = each(self._settings, self.part.name)
+        except FileDamaged:  # what stands there is told to who asks for it; the part runs all the same
+            return None
+        for facts in said:
             if facts["pid"] == self._process.pid:
                 self._port = urlsplit(facts.get("url", "")).port or 0
                 return facts
@@ -128,12 +133,9 @@ class Child:
 
     def _started(self) -> "subprocess.Popen[bytes]":
         there = {self.part.port: str(self._port)} if self.part.port and self._port else {}
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".previous.log"))
         if not lives(self._settings, self.part.name):  # what a killed predecessor said of itself
             (self._settings.run / f"{self.part.name}.json").unlink(missing_ok=True)
-        with self.log.open("wb") as output:
+        with self._output() as output:
             return subprocess.Popen(
                 self.part.command,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -142,14 +144,27 @@ class Child:
                 env=_environment(self._settings) | there,
             )  # fmt: skip
 
+    def _output(self) -> BinaryIO:
+        """Where the part prints to. TallyError where that cannot be written."""
+        make_folder(self.log.parent)
+        try:
+            if self.log.exists():
+                self.log.replace(self.log.with_suffix(".previous.log"))
+            return os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        except OSError as error:
+            raise unusable(self.log, error) from error
+
     def _failure(self, code: int, what: str) -> Failure:
         if why := full(self._settings.home):
             return Failure(f"the {self.part.called} {what}: {why}", 2)
         return Failure(self._reason(code, what), 2 if code == 2 else 1)
 
     def _reason(self, code: int, what: str) -> str:
-        with self.log.open(errors="replace") as file:
-            last = deque((line.rstrip() for line in file if line.strip()), maxlen=12)
+        try:
+            with self.log.open(errors="replace") as file:
+                last = deque((line.rstrip() for line in file if line.strip()), maxlen=12)
+        except OSError:
+            last = deque()
         if code == 2 and last:  # it said so in a sentence of its own
             return f"the {self.part.called} {what}: {last[-1]}"
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
@@ -175,7 +190,7 @@ class Joined:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    named = json.loads(settings.model_dump_json(exclude_none=True, exclude_unset=True))
+    named = json.loads(settings.model_dump_json(exclude_none=True, exclude_unset=True, exclude={"home"}))
     named["home"] = str(settings.home.resolve())
     return (
         dict(os.environ)

@@ -1,12 +1,14 @@
 """How far each stage has come, by partition."""
 
-import json
 from dataclasses import dataclass
 
+from ledger.files import read_json
+from ledger.layout import SINK
 from ledger.log import Log, folded
 from ledger.settings import Settings
 from ledger.topics import ENTRIES, EVENTS, Topic
 from tally.presence import ready
+from warehouse.sink import sink_offsets
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,11 @@ class Reached:
 
 def stored(settings: Settings, topic: Topic = ENTRIES) -> dict[int, int] | None:
     """The next offset of ``tally.events`` whose consequences on this topic the sink has yet to store; None while
-    no sink runs."""
+    no sink runs. FileDamaged."""
     if ready(settings, "sink") is None:
         return None
-    last = json.loads((settings.home / "consumers" / "sink.json").read_text()).get(topic.name, {})
-    return {int(partition): offset + 1 for partition, offset in last.items()}
+    last = read_json(settings.home, SINK, sink_offsets) or {}
+    return {partition: offset + 1 for partition, offset in last.get(topic.name, {}).items()}
 
 
 def reached(settings: Settings, log: Log) -> list[Reached]:

@@ -11,6 +11,7 @@ from audit.verify import Report, verify
 from ingest.control import made_current
 from ledger.errors import TallyError
 from ledger.faults import point
+from ledger.files import make_folder
 from ledger.home import only_one
 from ledger.log import Log, generation
 from ledger.log.opening import open_log
@@ -93,7 +94,7 @@ def _begun(settings: Settings, built: Settings, log: Log, before: int) -> tuple[
     if settings.log is None:
         for name in ("recorded.db", "recorded.lock"):
             link = built.home / "log" / name
-            link.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(link.parent)
             link.symlink_to(f"../../log/{name}")
         return before + 1, built.model_copy(update={"generation": before + 1})
     from ledger.log.cluster import url_of

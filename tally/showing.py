@@ -36,6 +36,8 @@ def show(found: dict[str, Any]) -> None:
         out.print(
             f"events in the warehouse: {events['received']:,} received, {events['rejected']:,} rejected, {accepted}"
         )
+    for problem in found["problems"]:
+        err.print(problem, style="red", markup=False)
     out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
 
 

@@ -9,6 +9,7 @@ from ledger.errors import LogClosed
 from ledger.faults import point
 from ledger.home import locked
 from ledger.log import Log, generation
+from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
 from tally import moving
 from tally.joining import owning
@@ -48,6 +49,8 @@ def perform(settings: Settings, log: Log) -> None:
             err.print(f"generation {request.generation} does not become the current one, and is thrown away: {why}")
             moving.withdraw(settings)
             return
+        if isinstance(log, EmbeddedLog):  # what was built follows from the log as it is
+            log.accept_past()
         with suppress(LogClosed), platform.alone(settings.home):  # a log that went elsewhere takes no decision
             platform.ensure(log, request.line.encode())
             point("switch.recorded")

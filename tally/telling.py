@@ -5,12 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ledger.errors import TallyError
+from ledger.errors import FileDamaged, LogAway, TallyError
+from ledger.inspection import problems
 from ledger.log import Log
 from ledger.settings import Settings
 from tally.counts import counts
 from tally.pace import Pace
-from tally.parts import lasting
+from tally.parts import PRODUCT, lasting
 from tally.positions import Reached, reached
 from tally.presence import lives, ready
 from tally.workers import workers
@@ -21,11 +22,12 @@ PAGES = {"overview": "", "budgets": "budgets", "runaways": "runaways", "trust": 
 def state(settings: Settings, log: Log) -> dict[str, Any]:
     """Parts, workers on Kafka, links to the pages, how far each stage is and lags (over all partitions, and by
     partition, the worst first), the folds' rate (null while they do not run), what became of all events (null while
-    the warehouse is away), and bytes on disk. What a sink stored is null while none runs."""
+    the warehouse is away), bytes on disk, and what is wrong with the home's files. What a sink stored is null while
+    none runs."""
     parts = {part.name: _part(settings, part.name) for part in lasting(settings)}
     url = parts["dashboards"].get("url")
-    pace = Pace(log) if parts["streams"]["state"] == "runs" else None
-    at = sorted(reached(settings, log), key=lambda one: (-one.behind, one.partition))
+    pace = _pace(log) if parts["streams"]["state"] == "runs" else None
+    at, problem = _reached(settings, log)
     return {
         "home": str(settings.home.resolve()),
         "log": str(log),
@@ -40,12 +42,46 @@ def state(settings: Settings, log: Log) -> dict[str, Any]:
             "warehouse": bytes_in(settings.home / "warehouse"),
             "logs": bytes_in(settings.home / "logs"),
         },
-        "rate": pace and pace.measured(),
+        "rate": _rate(pace),
+        "problems": [*problems(settings.home), *_waiting_parts(settings), *([problem] if problem else [])],
     }
 
 
+def _pace(log: Log) -> Pace | None:
+    with suppress(TallyError):  # what cannot be read is among the problems
+        return Pace(log)
+    return None
+
+
+def _rate(pace: Pace | None) -> dict[str, Any] | None:
+    with suppress(TallyError):
+        return pace.measured() if pace else None
+    return None
+
+
+def _reached(settings: Settings, log: Log) -> tuple[list[Reached], str | None]:
+    """How far each partition is, the worst first, and why that is not known where it is not."""
+    try:
+        return sorted(reached(settings, log), key=lambda one: (-one.behind, one.partition)), None
+    except LogAway:
+        raise  # without it there is nothing to tell
+    except TallyError as error:
+        return [], str(error)
+
+
+def _waiting_parts(settings: Settings) -> list[str]:
+    """Why parts of a running product rest: what their user must do."""
+    try:
+        return list(((ready(settings, PRODUCT) or {}).get("problems") or {}).values())
+    except TallyError:
+        return []  # the file itself is told
+
+
 def _part(settings: Settings, name: str) -> dict[str, Any]:
-    facts = ready(settings, name)
+    try:
+        facts = ready(settings, name)
+    except FileDamaged as error:
+        return {"state": "runs, and where is not known", "problem": str(error)}
     if facts is not None:
         return {"state": "runs", **facts}
     return {"state": "is starting" if lives(settings, name) else "does not run"}

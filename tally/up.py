@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from rich.markup import escape
 
 from ledger.home import only_one
+from ledger.inspection import privacy_problems
 from ledger.log import Log
 from ledger.ports import free_port
 from ledger.settings import Settings
@@ -14,7 +15,7 @@ from tally import models, moving, switching
 from tally.joining import using
 from tally.opening import make_home, opened
 from tally.output import err, out, step
-from tally.parts import ALERTS, API, DASHBOARDS, KAFKA, METRICS, PRODUCT, Child, Part, storing
+from tally.parts import ALERTS, API, DASHBOARDS, KAFKA, METRICS, PRODUCT, SINK, STREAMS, Child, Part, storing
 from tally.presence import ready
 from tally.supervising import Supervisor
 
@@ -36,6 +37,8 @@ def run(
     try:
         with ExitStack() as stack:
             make_home(settings)
+            for problem in privacy_problems(settings.home):
+                err.print(problem, style="yellow", markup=False)
             stack.enter_context(only_one(settings.home, PRODUCT))
             # Said now, not when all else has started.
             free_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT", settings.bind)
@@ -44,7 +47,8 @@ def run(
 
             def start(part: Part) -> None:
                 with _timed(f"starting the {part.called}", f"{part.called} ready"):
-                    child = stack.enter_context(using(settings, part, own=True))
+                    rests = part in (STREAMS, SINK, ALERTS)
+                    child = stack.enter_context(using(settings, part, own=True, rests=rests))
                     assert isinstance(child, Child), "what is owned is a child"
                     running.append(child)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -165,6 +165,16 @@ class Sink:
         """Where the sink stands, for who compares or shows it. It never resumes from this."""
         said = {topic.name: reached for topic, reached in self._reached.items()} | {"at": time.time()}
         write_atomically(self._path, json.dumps(said))
+
+
+def sink_offsets(content: Any) -> dict[str, dict[int, int]]:
+    """What the sink said of each topic: the last offset that it stored of each partition. Raises where it is not that
+    what stands there."""
+    return {
+        topic.name: {int(partition): int(offset) for partition, offset in content[topic.name].items()}
+        for topic in TABLES
+        if topic.name in content or topic is ENTRIES
+    }
 
 
 def inbox(client: Client, topic: Topic) -> str:

@@ -39,6 +39,8 @@ BODY_S = 30
 """How long a body may take to arrive."""
 READY_S = 3
 RETRY_S = 1
+TOKENS_RETRY_S = 10
+"""When somebody may come again whose token cannot be looked up, as a person must mend that."""
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -54,6 +56,7 @@ class Api:
         self._asked = asked
         self._asking = threading.Lock()
         self._tokens = Tokens(settings.home)
+        self._tokens_problem: str | None = None
         self._threads = anyio.CapacityLimiter(THREADS)
         self._held = 0
         self._counts = counting.Counts(lambda: self._held)
@@ -155,7 +158,7 @@ class Api:
 
     def _token(self, request: Request) -> Token:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        token = self._tokens.find(bearer.strip()) if scheme.lower() == "bearer" else None
+        token = self._find_token(bearer.strip()) if scheme.lower() == "bearer" else None
         if token is None:
             self._counts.stranger()
             raise Problem(
@@ -164,6 +167,20 @@ class Api:
                 "and make one with `tally token create`",
             )
         return token
+
+    def _find_token(self, bearer: str) -> Token | None:
+        """The token of this text. Problem 503 where the home's tokens cannot be read: who asks is nobody yet, so the
+        reason and its place are told in the log of the door and by `tally status`, and not to them."""
+        try:
+            token = self._tokens.find(bearer)
+            self._tokens_problem = None
+            return token
+        except TallyError as error:
+            if str(error) != self._tokens_problem:  # once, not with every request
+                print(f"nobody is let in: {error}", flush=True)
+            self._tokens_problem = str(error)
+            detail = "the tokens of this home cannot be read now: `tally status` of its operator says why"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, TOKENS_RETRY_S) from None
 
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(document(str(request.base_url).rstrip("/")))

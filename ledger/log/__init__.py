@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from ledger.errors import LogDamaged
 from ledger.log.record import PARTITIONS, Draft, Position, Record, partition_of
 from ledger.topics import ENTRIES, Topic
 
@@ -84,9 +85,9 @@ def newest_first(log: Log, topic: Topic, partition: int, end: int) -> Iterator[R
         end, step = start, min(step * BACK, MOST_BACK)
 
 
-def seek_cause(log: Log, topic: Topic, partition: int, cause_offset: int) -> int:
+def seek_cause(log: Log, topic: Topic, partition: int, offset: int) -> int:
     """The offset of the first derived record that was caused at or after this offset of ``tally.events``."""
-    return _seek(log, topic, partition, lambda record: int(record.headers["cause_offset"]) >= cause_offset)
+    return _seek(log, topic, partition, lambda record: cause_offset(record) >= offset)
 
 
 def seek_time(log: Log, topic: Topic, partition: int, time_ms: int) -> int:
@@ -114,4 +115,15 @@ def folded(log: Log, partition: int, topic: Topic = ENTRIES) -> int:
     """The next offset of ``tally.events`` after the last that caused a record of this derived topic; on
     ``tally.entries`` every record causes one, so that is how far the folds have come."""
     last = log.last(topic, partition)
-    return int(last.headers["cause_offset"]) + 1 if last else 0
+    return cause_offset(last) + 1 if last else 0
+
+
+def cause_offset(derived: Record) -> int:
+    """The offset of ``tally.events`` that caused a derived record. LogDamaged where it does not say one."""
+    try:
+        return int(derived.headers["cause_offset"])
+    except (KeyError, ValueError) as error:
+        raise LogDamaged(
+            f"the derived record of partition {derived.partition}, offset {derived.offset} does not say what caused it "
+            f"({error!r}): `tally rebuild` derives everything again from the log"
+        ) from error

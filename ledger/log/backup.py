@@ -7,10 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 from ledger.errors import TallyError
+from ledger.files import create_private, make_folder
+from ledger.layout import RECORDED, SECRETS, TOKENS, WEBHOOKS
 from ledger.log import sqlite
 from ledger.topics import EVENTS
 
-KEPT = ("secrets.json", "tokens.json", "webhooks.json")
+KEPT = (SECRETS, TOKENS, WEBHOOKS)
 
 
 def back_up(home: Path, folder: Path) -> tuple[int, int]:
@@ -23,21 +25,25 @@ def back_up(home: Path, folder: Path) -> tuple[int, int]:
         raise TallyError(f"{folder} is there already: name a new folder, a backup overwrites nothing")
     new = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.new")
     try:
-        (new / "log").mkdir(parents=True)
-        records = _copied(home / "log" / "recorded.db", new / "log" / "recorded.db")
-        for name in KEPT:  # after the records: no key that one of them needs is missing
-            if (home / name).exists():
-                shutil.copy(home / name, new)  # with its mode
+        make_folder(new / "log")
+        records = _copied(RECORDED.path(home), RECORDED.path(new))
+        for file in KEPT:  # after the records: no key that one of them needs is missing
+            if file.path(home).exists():
+                create_private(file.path(new))
+                shutil.copyfile(file.path(home), file.path(new))
         new.rename(folder)
-    except (OSError, sqlite3.Error) as error:
+    except TallyError as error:
         raise TallyError(f"cannot back up {home} to {folder}: {error}") from error
+    except (OSError, sqlite3.Error) as error:
+        raise TallyError(f"cannot back up {home} to {folder}: {error}; name a folder that can be written") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return records, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _copied(path: Path, copy: Path) -> int:
-    with closing(sqlite.open_file(path, writes=False)) as source, closing(sqlite3.connect(copy)) as target:
+    create_private(copy)
+    with closing(sqlite.open_file(path, writes=False)) as source, closing(sqlite3.connect(copy.absolute())) as target:
         source.backup(target)  # in one step, which is one moment of a log in WAL mode
         target.execute("PRAGMA journal_mode=DELETE")  # one file, without another beside it
         (found,) = target.execute("PRAGMA quick_check(1)").fetchone()

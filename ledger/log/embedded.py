@@ -1,16 +1,19 @@
 """The embedded transport: what is recorded and what is derived in a SQLite file each."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from ledger.errors import LogClosed, TallyError
-from ledger.home import locked
+from ledger.errors import LogClosed, LogDamaged, TallyError
+from ledger.files import damaged
+from ledger.home import locked, write_atomically
+from ledger.layout import BEGUN, DERIVED, RECORDED
 from ledger.log import READ_BYTES, Draft, Record, sqlite
 from ledger.log.record import checked
-from ledger.topics import TOPICS, Topic
+from ledger.topics import ENTRIES, EVENTS, TOPICS, Topic
 
 
 class EmbeddedLog:
@@ -21,14 +24,38 @@ class EmbeddedLog:
         """``generation`` is the one that is made in this home."""
         self.generation = generation
         self.folder = home / "log"
+        self._home, self._path = home, RECORDED.path(home)
         self._clock = clock
-        recorded = [topic for topic in TOPICS if topic.origin == "recorded"]
-        with locked(self.folder / "recorded.lock"):
-            self._recorded = sqlite.open_file(self.folder / "recorded.db", writes=True)
-            sqlite.create(self._recorded, recorded)
-            # Not told by the last records: a copy that came here from elsewhere ends with the same ones, and goes on.
-            self._recorded.execute("CREATE TABLE IF NOT EXISTS closed (went TEXT)")
         self._derived: tuple[int, sqlite3.Connection] | None = None  # by its file's inode
+        self._is_checked = False
+        with locked(self.folder / "recorded.lock"):
+            self._recorded = self._open()
+            self._inode = self._path.stat().st_ino
+
+    def _open(self) -> sqlite3.Connection:
+        """The file of what is recorded, made where no log was begun here. LogDamaged where one was, and is gone."""
+        was_begun = BEGUN.path(self._home).exists() or _holds_entries(self._home)
+        if was_begun and not (self._path.exists() and self._path.stat().st_size):
+            lost = "is empty" if self._path.exists() else "is missing"
+            raise LogDamaged(
+                f"{self._path} {lost}, and held a log before: restore it from a copy (docs/operations.md, Restore), or "
+                f"move {self.folder} away to begin another log; nothing is appended to one that lost its past"
+            )
+        recorded = sqlite.open_file(self._path, writes=True)
+        try:
+            with sqlite.answering(recorded):
+                lacks = [topic for topic in TOPICS if topic.origin == "recorded" and not sqlite.holds(recorded, topic)]
+                if was_begun and EVENTS in lacks:
+                    raise damaged(self._home, RECORDED, "it holds no log any more")
+                sqlite.create(recorded, lacks)
+                # Not told by the last records: a copy from elsewhere ends with the same ones, and goes on.
+                recorded.execute("CREATE TABLE IF NOT EXISTS closed (went TEXT)")
+            if not BEGUN.path(self._home).exists():
+                write_atomically(BEGUN.path(self._home), json.dumps({"begun": True}))
+        except BaseException:
+            recorded.close()
+            raise
+        return recorded
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -68,7 +95,8 @@ class EmbeddedLog:
 
     def went(self) -> str | None:
         """Where the log goes on that was closed here; None where it was not."""
-        found = self._recorded.execute("SELECT went FROM closed").fetchone()
+        with sqlite.answering(self._recorded):
+            found = self._recorded.execute("SELECT went FROM closed").fetchone()
         return str(found[0]) if found else None
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
@@ -92,9 +120,54 @@ class EmbeddedLog:
         if self._derived:
             self._derived[1].close()
 
+    def accept_past(self) -> None:
+        """Append from here on also where more was derived from the log than it holds: for who derived it anew from the
+        log as it is, and is about to put that in the place of the old."""
+        self._is_checked = True
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with locked(self.folder / "recorded.lock"), transaction(self._recorded):
+        with locked(self.folder / "recorded.lock"):
+            self._check_file()
+            if not self._is_checked:
+                self._check_past()
+                self._is_checked = True
+            with self._transaction():
+                yield
+
+    def _check_file(self) -> None:
+        """LogDamaged where another file is in the place of the one that is open: what is appended would be lost."""
+        try:
+            inode = self._path.stat().st_ino
+        except OSError:
+            inode = -1
+        if inode != self._inode:
+            raise LogDamaged(
+                f"{self._path} was deleted or replaced while this process had it open, and takes nothing from it: "
+                "put it back if it is lost, and start this process again"
+            )
+
+    def _check_past(self) -> None:
+        """LogDamaged where more was derived from the log than it holds: it was cut, or restored from an older copy."""
+        for partition in range(EVENTS.partitions):
+            try:
+                entry = self.last(ENTRIES, partition)
+                cause = (int(entry.headers["cause_offset"]), entry.headers["cause_hash"]) if entry else None
+            except (TallyError, KeyError, ValueError):  # then the folds say so, and recording goes on
+                continue
+            if cause is None:
+                continue
+            found = self.read(EVENTS, partition, cause[0], max_bytes=1)
+            if not found or found[0].offset != cause[0] or found[0].digest() != cause[1]:
+                raise LogDamaged(
+                    f"{self._path} no longer holds the record at partition {partition}, offset {cause[0]}, from which "
+                    "more was derived: it was cut, or restored from an older copy, and takes nothing; restore a newer "
+                    "copy, or derive everything again from the log as it is (`tally rebuild`; docs/operations.md)"
+                )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with transaction(self._recorded):
             if (went := self.went()) is not None:
                 raise LogClosed(
                     f"the log in {self} is closed and takes nothing more: it went to {went}; set TALLY_LOG to that, "
@@ -112,7 +185,7 @@ class EmbeddedLog:
     def _connection(self, topic: Topic) -> sqlite3.Connection | None:
         if topic.origin == "recorded":
             return self._recorded
-        path = self.folder / "derived.db"
+        path = DERIVED.path(self._home)
         try:
             file = path.stat().st_ino
         except FileNotFoundError:
@@ -131,12 +204,20 @@ class EmbeddedLog:
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All or nothing. A full disk or an unreadable file is a TallyError, and nothing was written."""
+    with sqlite.answering(connection), connection:  # it commits, or rolls back
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def _holds_entries(home: Path) -> bool:
+    """Whether anything was derived in this home; False also where that cannot be read."""
     try:
-        with connection:  # it commits, or rolls back
-            connection.execute("BEGIN IMMEDIATE")
-            yield
-    except sqlite3.Error as error:
-        raise TallyError(f"the log cannot be written: {error}; free some disk space or mend the folder") from error
+        with closing(sqlite.open_file(DERIVED.path(home), writes=False)) as derived:
+            return sqlite.holds(derived, ENTRIES) and any(
+                sqlite.last(derived, ENTRIES, partition)[0] >= 0 for partition in range(ENTRIES.partitions)
+            )
+    except TallyError:
+        return False
 
 
 def _within(drafts: Sequence[Draft], size: int) -> Iterator[list[Draft]]:

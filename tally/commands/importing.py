@@ -33,20 +33,18 @@ def import_(
     Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong, 130 interrupted
     (what was imported stays; importing again adds the rest)."""
     from ingest.importer import Options, import_files, moment, outcomes_of
-    from tally.importing import show, summed
-    from tally.joining import needing
+    from tally.importing import folding, show, summed
     from tally.opening import opened, settings
     from tally.output import progress, tell
-    from tally.parts import STREAMS
     from tally.reaching import following
 
     chosen = settings(organization=organization)
     options = Options(source, sets or (), moment(start) if start else None, pace, mapping)
-    with opened(chosen, new=True) as log, needing(chosen, [STREAMS]) as running:
+    with opened(chosen, new=True) as log, folding(chosen) as (running, failure):
         with progress() as shown:
             summary = import_files(log, chosen, files, options, following(shown, "reading", running))
             outcomes = None
-            if summary.interrupted is None:
+            if summary.interrupted is None and failure is None:
                 outcomes = outcomes_of(log, summary.appended, following(shown, "folding", running))
         if as_json:
             tell(summed(summary, outcomes))
@@ -54,3 +52,5 @@ def import_(
             show(summary, outcomes)
         if summary.interrupted is not None:
             raise summary.interrupted
+        if failure is not None:
+            raise failure

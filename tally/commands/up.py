@@ -4,7 +4,8 @@
 def up() -> None:
     """Run the whole product in the foreground: folds, warehouse, dbt models, dashboards and metrics, on loopback.
 
-    A part that dies is told and started again; one that keeps dying stops the whole.
+    A part that dies is told and started again; one that keeps dying stops the whole. One whose files
+    are damaged rests until they are mended, and the others go on.
 
     Example: TALLY_HOME=~/tally tally up
 

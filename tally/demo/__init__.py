@@ -10,13 +10,16 @@ from heapq import heappop, heappush
 from itertools import cycle
 from random import Random
 from threading import Event as Signal
+from typing import Any
 
 from ingest.batch import Batch, Envelope
 from ingest.control import adopt_price_book, set_budget
 from ingest.door import Door, door, encode
 from ingest.refusal import Refused
 from ledger.catalogue import from_text
+from ledger.files import read_json
 from ledger.home import write_atomically
+from ledger.layout import DEMO
 from ledger.log import Log
 from ledger.settings import Settings
 from tally.demo import history
@@ -40,9 +43,9 @@ def organization(settings: Settings) -> str:
 def fill(log: Log, settings: Settings, progress: Progress = lambda done, total: None) -> None:
     """Append the history that is missing: a month at first, later what lies between the last run and now."""
     whose = organization(settings)
-    path = settings.home / "consumers" / "demo.json"
+    path = DEMO.path(settings.home)
     now = datetime.now(UTC)
-    state = json.loads(path.read_text()) if path.exists() else None
+    state = read_json(settings.home, DEMO, _history)
     if state is None:
         state = {"end": now.date().isoformat(), "until": (now - MONTH).isoformat()}
         for dimension, scope, limit, window_s in BUDGETS:
@@ -61,6 +64,13 @@ def fill(log: Log, settings: Settings, progress: Progress = lambda done, total: 
         over = min(datetime(on.year, on.month, on.day, tzinfo=UTC) + timedelta(days=1), now)
         write_atomically(path, json.dumps(state | {"until": over.isoformat()}))
         progress(done + 1, len(missing))
+
+
+def _history(content: Any) -> dict[str, str]:
+    """How far the history is written. Raises where the file says something else."""
+    date.fromisoformat(content["end"])
+    datetime.fromisoformat(content["until"])
+    return dict(content)
 
 
 def append(batch: Batch, entrance: Door, events: Iterable[Event]) -> None:

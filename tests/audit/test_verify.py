@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 
 from audit.report import rendered
 from audit.verify import Report, verify
+from ledger.errors import LogDamaged, TallyError
 from ledger.log import partition_of
 from ledger.log.embedded import EmbeddedLog
 from ledger.settings import Settings
@@ -209,3 +210,42 @@ def records_of(settings: Settings, topic: Topic) -> Iterator[sqlite3.Connection]
     with db:
         yield db
     db.close()
+
+
+@pytest.mark.parametrize("content", [b"no json", b"[]", b"{}", b'{"outcome": 1}', b"\xff", b'{"outcome": "counted"}'])
+def test_a_derived_record_that_is_no_more_is_a_difference(copied: Settings, asking: Client, content: bytes) -> None:
+    with records_of(copied, ENTRIES) as db:
+        db.execute("UPDATE tally_entries SET value = ? WHERE id = (SELECT min(id) FROM tally_entries)",
+                   (zstandard.compress(content),))  # fmt: skip
+    assert "unreadable record" in differs(copied, asking)
+
+
+@pytest.mark.parametrize(
+    ("topic", "change"),
+    [
+        (EVENTS, "value = x'00'"), (EVENTS, "value = NULL"), (EVENTS, "headers = '{'"), (EVENTS, "headers = '[]'"),
+        (EVENTS, "time_ms = 'x'"), (EVENTS, "key = NULL"), (ENTRIES, "value = 7"), (ENTRIES, "headers = NULL"),
+    ],
+)  # fmt: skip
+def test_a_record_whose_columns_are_no_more_is_a_sentence(
+    copied: Settings, asking: Client, topic: Topic, change: str
+) -> None:
+    name = topic.name.replace(".", "_")
+    with records_of(copied, topic) as db:
+        db.execute(f"UPDATE {name} SET {change} WHERE id = (SELECT min(id) FROM {name})")
+    with pytest.raises(LogDamaged, match="cannot be read"):
+        verified(copied, asking)
+
+
+@pytest.mark.parametrize("name", ["recorded", "derived"])
+def test_a_damaged_page_is_a_sentence(copied: Settings, asking: Client, name: str) -> None:
+    path = copied.home / "log" / f"{name}.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    content = bytearray(path.read_bytes())
+    for page in range(3, len(content) // 4096):
+        content[page * 4096 : page * 4096 + 64] = b"?" * 64
+    path.write_bytes(content)
+    with pytest.raises(TallyError, match=f"{name}.db is damaged"):
+        verified(copied, asking)

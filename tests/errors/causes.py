@@ -21,7 +21,9 @@ from ingest.api.appending import Appender
 from ingest.door import Door
 from ingest.importer import Options, import_files
 from ledger import catalogue, prices, tokens
+from ledger.files import database_error, write_atomically
 from ledger.home import only_one
+from ledger.layout import RECORDED
 from ledger.log import Draft
 from ledger.log.backup import back_up
 from ledger.log.embedded import EmbeddedLog
@@ -185,3 +187,32 @@ def too_large_an_event(path: Path) -> object:
 
 def brought_refusal(path: Path, content: bytes) -> object:
     raise Told(brought(path, content).refusals[0])  # type: ignore[attr-defined]
+
+
+def no_room(path: Path) -> None:
+    with patch("os.open", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+        write_atomically(path / "tokens.json", "[]")
+
+
+def said_by_sqlite(code: int) -> object:
+    error = sqlite3.OperationalError("what SQLite said")
+    error.sqlite_errorcode = code
+    raise database_error(Path("home"), RECORDED, error)
+
+
+def replaced_log(path: Path) -> object:
+    with closing(EmbeddedLog(path)) as log:
+        (path / "log" / "recorded.db").rename(path / "elsewhere")
+        return log.append(EVENTS, [Draft(0, "k", {}, b"{}")])
+
+
+def lost_log(path: Path) -> object:
+    EmbeddedLog(path).close()
+    (path / "log" / "recorded.db").write_bytes(b"")
+    return EmbeddedLog(path)
+
+
+def forbidden_backup(path: Path) -> object:
+    made_log(path / "home")
+    with patch.object(Path, "rename", side_effect=PermissionError(errno.EACCES, "Permission denied")):
+        return back_up(path / "home", path / "copy")

@@ -7,6 +7,7 @@ what enters.
 
 import gzip
 import json
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -56,12 +57,17 @@ from tests.errors.causes import (
     decision,
     entered,
     forbidden,
+    forbidden_backup,
     full_disk,
     home,
     kafka_taken,
+    lost_log,
     made_log,
     mapped,
+    no_room,
+    replaced_log,
     rows_of_nothing,
+    said_by_sqlite,
     taken,
     too_large_a_book,
     too_large_an_event,
@@ -96,7 +102,19 @@ CASES: list[Case] = [
     ("a warehouse's URL", lambda p: address(Settings(home=p, warehouse="host")), ("TALLY_WAREHOUSE", "'host'", "http://")),
     ("a warehouse's port", lambda p: taken(p, _listen), ("port", "for the warehouse is taken", "TALLY_WAREHOUSE_PORT")),
     ("a warehouse's folder", warehouse_of_a_file, ("warehouse", "cannot be opened", "delete the folder")),
-    ("a log that is damaged", damaged_log, ("recorded.db", "not a database", "docs/operations.md")),
+    ("a log that is damaged", damaged_log, ("recorded.db", "not a database", "docs/operations.md, Restore")),
+    ("a log that is empty, and was not", lost_log, ("recorded.db is empty", "held a log before", "restore it from a copy")),
+    ("a log that was replaced under a process", replaced_log, ("recorded.db was deleted or replaced", "start this process again")),
+    ("a full disk", no_room, ("tokens.json", "the disk is full", "free some space")),
+    ("a database on a full disk", lambda p: said_by_sqlite(sqlite3.SQLITE_FULL), ("recorded.db", "the disk is full", "free some space")),
+    ("a database that is forbidden", lambda p: said_by_sqlite(sqlite3.SQLITE_CANTOPEN), ("recorded.db", "what SQLite said", "the right to read and write")),
+    ("a database that is locked", lambda p: said_by_sqlite(sqlite3.SQLITE_BUSY), ("recorded.db", "locked by another process", "wait for its end")),
+    ("a home that the warehouse cannot have", lambda p: where("TALLY_HOME", "a?b"), ("TALLY_HOME", "'a?b'", "'?'", "name another one")),
+    ("a home of nobody", lambda p: where("TALLY_HOME", "~nobody-of-this-name/x"), ("TALLY_HOME", "user who is not there", "write the whole path")),
+    ("a home in two lines", lambda p: where("TALLY_HOME", "a\nb"), ("TALLY_HOME", "line break", "name another folder")),
+    ("a home that is no text", lambda p: where("TALLY_HOME", "a\udcff"), ("TALLY_HOME", "not UTF-8", "name a folder whose path is")),
+    ("a home that is too long", lambda p: where("TALLY_HOME", "a" * 300), ("TALLY_HOME", "too long", "shorter")),
+    ("a backup that may not be", forbidden_backup, ("cannot back up", "copy", "name a folder that can be written")),
     ("a log with a bad page", backed_up_damaged, ("recorded.db", "is damaged", "restore it from an older one")),
     ("a backup to where nothing can be", lambda p: back_up(made_log(p / "home"), Path("/proc/x")), ("cannot back up", "/proc/x")),
     ("rows that are damaged", lambda p: rows_of_nothing().get(("budgets", "x", 0)), ("folds' rows", "tally rebuild")),
@@ -219,6 +237,7 @@ API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
 ELSEWHERE = {
     "ingest/api/app.py:_away": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
     "ingest/api/app.py:_enter": API + "test_a_single_event_that_is_refused_is_a_problem",
+    "ingest/api/app.py:_find_token": API + "test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so",
     "ingest/api/app.py:_forbidden": API + "test_a_token_is_for_its_organizations_and_its_roles",
     "ingest/api/app.py:_not_found": API + "test_what_is_not_there_is_said",
     "ingest/api/app.py:_organization": API + "test_a_token_is_for_its_organizations_and_its_roles",
@@ -228,7 +247,6 @@ ELSEWHERE = {
     "ledger/log/admin.py:_alter": "tests/kafka/test_topics.py::test_a_cluster_that_lets_nobody_alter_topics_is_named",
     "ledger/log/admin.py:topic_id": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
     "ledger/log/copying.py:standing": COPY + "test_what_differs_is_refused_and_nothing_is_closed",
-    "ledger/log/embedded.py:transaction": "tests/ledger/test_log.py::test_a_disk_that_is_full_is_a_sentence_and_no_damage",
     "ledger/log/jars.py:_unreachable": "tests/kafka/test_jars.py::test_a_mirror_that_lacks_it_is_named",
     "ledger/log/kafka.py:insert": COPY + "test_what_goes_on_by_itself_before_all_is_there_is_refused",
     "ledger/log/kafka_generations.py:_check_idle":
@@ -259,7 +277,9 @@ def test_an_error_says_what_and_what_to_do(
     with pytest.raises(Exception) as caught:
         cause(tmp_path)
     told = getattr(caught.value, "detail", None) or str(caught.value)
-    assert type(caught.value).__name__ in ("TallyError", "Refused", "Problem", "Told"), repr(caught.value)
+    assert type(caught.value).__name__ in ("TallyError", "FileDamaged", "LogDamaged", "Refused", "Problem", "Told"), (
+        repr(caught.value)
+    )
     assert [word for word in said if word not in told] == [], told
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.control import set_budget
-from ledger.home import announced
+from ledger.home import announced, read_presence
 from ledger.log import folded
 from ledger.settings import Settings
 from tally import parts
@@ -118,12 +118,46 @@ def test_one_that_keeps_dying_stops_the_whole_with_its_reason(settings: Settings
     assert lines(settings.home / "stopped") == ["metrics", "alerts", "api", "streams", "warehouse"]
 
 
-def test_one_that_needs_its_user_stops_the_whole_at_once(settings: Settings, process: Process) -> None:
+def test_one_that_needs_its_user_rests_and_the_others_go_on(settings: Settings, process: Process) -> None:
     up = process(UP.format(how="gives up"))
-    _, errors = up.communicate(timeout=60)
-    assert up.returncode == 2
-    assert errors.splitlines()[-1] == "the part dashboards stopped: the log is damaged: restore it"
+    eventually(lambda: "dashboards" in ((announced(settings.home, "product") or {}).get("problems") or {}))
+    product = announced(settings.home, "product")
+    assert product and product["problems"] == {
+        "dashboards": "the part dashboards stopped: the log is damaged: restore it"
+    }
+    assert up.poll() is None and announced(settings.home, "api") is not None
     assert len(pids(settings, "dashboards")) == 1
+    up.send_signal(signal.SIGINT)
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 0 and errors.count("the log is damaged: restore it\n") == 1
+    assert "The rest goes on" in errors
+
+
+def test_one_that_rests_holds_up_no_other_and_comes_back_when_it_is_mended(
+    settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tally.supervising.REST_S", 0.1)
+    monkeypatch.setattr("tally.supervising.WAITS_S", (0.0,))
+    with (
+        using(settings, fake("a", "refuses"), own=True, rests=True) as first,
+        using(settings, fake("b"), own=True) as second,
+    ):
+        assert isinstance(first, parts.Child) and isinstance(second, parts.Child)
+        supervisor = Supervisor(settings, [first, second])
+        eventually(lambda: looked(supervisor) and "a" in (read_presence(settings.home, "product") or {})["problems"])
+        os.kill(pids(settings, "b")[0], signal.SIGKILL)
+        eventually(lambda: looked(supervisor) and len(pids(settings, "b")) == 2)
+        first.part = fake("a")
+        eventually(lambda: looked(supervisor) and announced(settings.home, "a") is not None)
+        eventually(lambda: looked(supervisor) and not (read_presence(settings.home, "product") or {})["problems"])
+
+
+def test_without_a_required_part_the_whole_stops(settings: Settings, fake: Fake) -> None:
+    with using(settings, fake("api", "gives up"), own=True) as door:
+        assert isinstance(door, parts.Child)
+        supervisor = Supervisor(settings, [door])
+        with pytest.raises(Failure, match="the log is damaged: restore it"):
+            eventually(lambda: looked(supervisor) and False)
 
 
 def test_a_part_waits_for_those_before_it(settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from ledger.log.embedded import EmbeddedLog
 from ledger.log.opening import open_log
 from ledger.metrics import HTTP
 from ledger.settings import Settings
-from ledger.tokens import listed, revoke
+from ledger.tokens import create, listed, revoke
 from ledger.topics import EVENTS, REJECTED, Topic
 from streams.replay import outcomes
 from tests.faults.house import House
@@ -346,3 +346,25 @@ def tried(served: Served, content: bytes) -> Answer | None:
         return served.send(content, timeout=30)
     except OSError:
         return None
+
+
+def test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """503 without where and why for who asks, the reason once in the log, and all as before with the file restored."""
+    settings = Settings(home=tmp_path / "home")
+    _, bearer = create(settings.home, ["acme"], ["write", "read"])
+    kept = (settings.home / "tokens.json").read_bytes()
+    with closing(open_log(settings, new=True)) as log:
+        client = TestClient(app.Api(settings, log, log).app())
+        headers = {"Authorization": f"Bearer {bearer}"}
+        assert client.get("/v1/token", headers=headers).status_code == 200
+        for damaged in (b"", b"{", b"[1]", b"null", b'{"a": 1}', b'[{"id": 1}]'):
+            (settings.home / "tokens.json").write_bytes(damaged)
+            for _ in range(2):
+                answer = client.get("/v1/token", headers=headers)
+                assert answer.status_code == 503 and "tokens of this home" in answer.json()["detail"], damaged
+                assert str(tmp_path) not in answer.text
+            assert capfd.readouterr().out.count("tokens.json is damaged") == 1
+        (settings.home / "tokens.json").write_bytes(kept)
+        assert client.get("/v1/token", headers=headers).status_code == 200

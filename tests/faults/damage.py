@@ -1,0 +1,191 @@
+"""A home with every file that its layout lists, ways to damage one, and what then is tried in this process."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from typer.testing import CliRunner
+
+from alerting import webhooks
+from alerting.deliveries import Deliveries
+from audit import gaps
+from audit.verify import _bounds
+from ingest.door import _persons
+from ingest.importer import import_files
+from ledger import tokens
+from ledger.errors import TallyError
+from ledger.files import write_atomically
+from ledger.layout import DEMO, FILES, KAFKA_PORT, SINK, SWITCH, VERIFIED, HomeFile
+from ledger.log import PARTITIONS, Draft, Log, folded, records
+from ledger.log.embedded import EmbeddedLog
+from ledger.log.opening import open_log
+from ledger.persons import Persons
+from ledger.secrets import secret
+from ledger.settings import Settings
+from ledger.topics import ENTRIES, EVENTS
+from streams.cache import Cache
+from streams.hosting import documents
+from streams.store import Store
+from streams.worker import Partition
+from tally import moving, positions
+from tally.commands import app
+from tally.kafka import _port
+from tally.opening import settings as command_settings
+from tally.telling import state
+from tests.ingest.api.conftest import call, lines
+
+OTHER_LOG = "kafka://elsewhere"
+Damage = Callable[[Path], None]
+NO_WAREHOUSE: Any = SimpleNamespace(database="tally", query=lambda sql: SimpleNamespace(result_rows=[]))
+
+
+def build(home: Path) -> Settings:
+    """A home in which everything was used once, and nothing runs."""
+    settings = Settings(home=home)
+    file = home.parent / "calls.ndjson"
+    file.write_bytes(b"".join(lines(call(str(number), user="ann")) + b"\n" for number in range(3)))
+    with closing(open_log(settings, new=True)) as log:
+        import_files(log, settings, [file])
+        fold(settings)
+        gaps.follow(log, home)
+        offsets = {str(number): folded(log, number) - 1 for number in range(PARTITIONS)}
+    _persons(home.resolve()).close()
+    tokens.create(home, ["acme"], ["write"])
+    webhooks.put(home, "acme", "http://nowhere/x", "standard")
+    Deliveries(home).close()
+    Cache(home / "streams" / "name", 0, "topic").close()
+    request = moving.Request(2, 1, "{}", keep=False, log=OTHER_LOG)
+    write_atomically(SWITCH.path(home), json.dumps(request._asdict()))
+    write_atomically(SINK.path(home), json.dumps({ENTRIES.name: offsets, "at": 1.0}))
+    write_atomically(VERIFIED.path(home), "{}")
+    write_atomically(DEMO.path(home), json.dumps({"end": "2026-01-01", "until": "2026-01-01T00:00:00+00:00"}))
+    write_atomically(KAFKA_PORT.path(home), "20001")
+    write_atomically(home / "logs" / "api.log", "said\n")
+    write_atomically(home / "run" / "sink.json", json.dumps({"pid": os.getpid()}))
+    return settings
+
+
+def paths(home: Path) -> list[tuple[HomeFile, Path]]:
+    """Every file of the home with its entry, the first of several of a pattern."""
+    found = []
+    for file in FILES:
+        if file.kind in ("json", "sqlite", "text", "lock"):
+            of_pattern = [path for path in sorted(home.glob(file.pattern)) if path.is_file()]
+            found += [(file, of_pattern[0])] if of_pattern else []
+    return found
+
+
+def fold(settings: Settings) -> None:
+    """What the embedded worker does, until it has nothing left to do."""
+    with closing(EmbeddedLog(settings.home)) as log, closing(Store(settings.home)) as store:
+        books = documents(log)
+        partitions = [Partition(number, log, store, books) for number in range(PARTITIONS)]
+        while sum(partition.step() for partition in partitions):
+            pass
+
+
+def tried(settings: Settings) -> Iterator[tuple[str, Any]]:
+    """The name of each thing that is done with a home, and what came of it: a value, or the error. What ends in another
+    error than a sentence is raised."""
+    home = settings.home
+
+    def append(log: Log) -> int:
+        return log.append(EVENTS, [Draft(0, "acme", {"organization": "acme"}, lines(call("more")))])[0].partition
+
+    def in_log(do: Callable[[Log], Any]) -> Callable[[], Any]:
+        def done() -> Any:
+            with closing(open_log(settings)) as log:
+                return do(log)
+
+        return done
+
+    def present() -> Any:
+        kept = (home / "run" / "sink.json").read_bytes() if (home / "run" / "sink.json").is_file() else None
+        try:
+            return positions.stored(settings)
+        finally:
+            if kept is not None:
+                (home / "run" / "sink.json").write_bytes(kept)
+
+    todo: dict[str, Callable[[], Any]] = {
+        "read": in_log(lambda log: [len(list(records(log, EVENTS, number))) > 0 for number in range(PARTITIONS)]),
+        "derived": in_log(lambda log: folded(log, 0) >= 0),
+        "status": in_log(lambda log: state(settings, log)["problems"]),
+        "verify's bounds": in_log(lambda log: len(_bounds(settings, log, NO_WAREHOUSE)) >= 0),
+        "gaps": in_log(lambda log: gaps.follow(log, home)),
+        "missing": lambda: gaps.missing(home),
+        "append": in_log(append),
+        "fold": lambda: fold(settings),
+        "tokens": lambda: len(tokens.listed(home)),
+        "a bearer": lambda: tokens.Tokens(home).find("tally_x_y"),
+        "secret": lambda: secret(home, "pseudonym:default"),
+        "persons": lambda: Persons(home).listed(None, 10),
+        "switch": lambda: moving.asked(Settings(home=home, log=OTHER_LOG)) is not None,
+        "settle": lambda: moving.settle(settings),
+        "port": lambda: _port(KAFKA_PORT.path(home), 0) > 0,
+        "sink": present,
+        "settings": lambda: command_settings() is not None,
+        **{" ".join(command): _command(home, *command) for command in
+           (("status",), ("token", "list"), ("subject", "list"), ("log", "positions"))},
+    }  # fmt: skip
+    for name, do in todo.items():
+        try:
+            yield name, do()
+        except TallyError as error:
+            yield name, error
+        except PermissionError as error:  # as the command tells it (`tally/ending.py`)
+            yield name, TallyError(f"cannot use {error.filename} ({error.strerror})")
+        except Exception as error:
+            raise AssertionError(f"{name} ends in a traceback: {error!r}") from error
+
+
+def _command(home: Path, *arguments: str) -> Callable[[], Any]:
+    def run() -> Any:
+        with patch.dict(os.environ, {"TALLY_HOME": str(home)}):
+            done = CliRunner().invoke(app, list(arguments))
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done.exit_code if done.exit_code in (0,) else TallyError(done.output)
+
+    return run
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"\x00\xff no such thing {" * 400)
+
+
+def another_shape(path: Path) -> None:
+    path.write_bytes(b'[{"a": [1]}, 7]')
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+QUICK: tuple[Damage, ...] = (garbage, empty, folder)
+DAMAGES: tuple[Damage, ...] = (*QUICK, another_shape, half, gone)
+
+
+def restore(home: Path, copy: Path) -> None:
+    shutil.rmtree(home)
+    shutil.copytree(copy, home)
