@@ -31,7 +31,7 @@ WRITE_TIMEOUT_S = 30.0
 KEEP_ALIVE_S, STRANGER_KEEP_ALIVE_S = 30, 5
 READ_BYTES = 32 << 10
 """What is read of a connection at once, before others have their turn."""
-FREE_CHUNKS, MIN_CHUNK_BYTES = 256, 128
+FREE_CHUNKS, MIN_CHUNK_BYTES = 64, 128
 """Each chunk of a body costs as much as hundreds of its bytes: beyond the first ones they have to be of this size on
 average. An event has more."""
 STATE = "connection"
