@@ -93,7 +93,7 @@ class _Victim:
     def _send(self, id: str) -> bool:
         event = {
             "specversion": "1.0", "id": id, "source": "victim", "time": "2026-06-01T12:00:00Z",
-            "type": "tallystick.inference.v1", "data": {"model": "gpt-4o", "provider": "openai", "tokens": {"input": 1}},
+            "type": "tallystick.inference.v1", "data": {"model": "gpt-4o", "tokens": {"input": 1}},
         }  # fmt: skip
         assert self._url.hostname
         connection = http.client.HTTPConnection(self._url.hostname, self._url.port, timeout=60)
