@@ -30,7 +30,7 @@ class Webhook(NamedTuple):
 
 def put(home: Path, organization: str, url: str, format: Format) -> Webhook:
     """Tell an organization there from now on, and nowhere else. TallyError where that cannot be an address."""
-    check_organization(organization, "--organization")
+    check_organization(organization, "--organization", "have a webhook")
     try:
         parts = urlsplit(url)
         possible = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -37,7 +37,7 @@ class Batch:
     """Collects events and refusals, and appends them as one record. It is empty again after each append."""
 
     def __init__(self, log: Appends, envelope: Envelope, key: str) -> None:
-        check_organization(envelope.organization, "TALLY_ORGANIZATION")
+        check_organization(envelope.organization, "TALLY_ORGANIZATION", "have events")
         self._log = log
         self._envelope = envelope
         self._key = hashlib.sha256(key.encode()).digest()

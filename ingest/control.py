@@ -51,7 +51,7 @@ def append_control(
     actor: str | None = None,
 ) -> Position:
     """Append a decision, in force from now on. TallyError names the field that is not possible."""
-    check_organization(organization, "TALLY_ORGANIZATION")
+    check_organization(organization, "TALLY_ORGANIZATION", "have decisions")
     _check(control, body)
     line = _line(settings, control, body, organization, reason, actor)
     (record,) = log.append(EVENTS, [Envelope(organization, "control", "local").draft(line)])

@@ -7,10 +7,15 @@ from tallystick.model import is_visible
 MAX_LENGTH = 256
 
 
-def check_organization(name: str, where: str) -> None:
-    """TallyError where an organization cannot have this name. ``where`` is the option or setting that says it."""
-    if name == PLATFORM or not 1 <= len(name) <= MAX_LENGTH or not is_visible(name):
-        raise TallyError(
-            f"{where} {name[:100]!r} cannot be an organization: name one of 1 to {MAX_LENGTH} visible characters; "
-            f"{PLATFORM!r} is reserved"
-        )
+def name_problem(name: str) -> str | None:
+    """Return what the name of an organization has to be, or None where this is one."""
+    if name != PLATFORM and 1 <= len(name) <= MAX_LENGTH and is_visible(name):
+        return None
+    return f"one of 1 to {MAX_LENGTH} visible characters; {PLATFORM!r} is reserved"
+
+
+def check_organization(name: str, where: str, purpose: str) -> None:
+    """TallyError where an organization cannot have this name. ``where`` is the option or setting that says it, and
+    ``purpose`` what was wanted for it."""
+    if reason := name_problem(name):
+        raise TallyError(f"{where} {name[:100]!r} cannot {purpose}: name {reason}")

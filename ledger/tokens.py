@@ -32,7 +32,7 @@ class Token(NamedTuple):
 def create(home: Path, organizations: Sequence[str], roles: Sequence[Role]) -> tuple[Token, str]:
     """A new token, and the one time that it is told. TallyError where an organization cannot have one."""
     for organization in organizations:
-        check_organization(organization, "--organization")
+        check_organization(organization, "--organization", "have a token")
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(24)
     bearer = f"{_PREFIX}_{id}_{secret}"
     wanted = tuple(role for role in ROLES if role in roles)

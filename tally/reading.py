@@ -32,7 +32,7 @@ def one_of(text: str, possible: Sequence[T], option: str) -> T:
 
 def seconds(text: str, option: str) -> int:
     """A whole number with its unit: ``90s``, ``5m``, ``1h``, ``7d``."""
-    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    found = re.fullmatch(r"(0|[1-9][0-9]{0,8})([smhd])", text)
     if not found:
         raise TallyError(f"{option} is {text!r}: write a number and s, m, h or d, for example 1h")
     return int(found[1]) * _UNITS[found[2]]

@@ -106,7 +106,8 @@ class Api:
             raise _forbidden(token, "write")
         organization = _organization(request, token)
         content_type = _header(request, "content-type") or ""
-        coding = body.checked(content_type, _header(request, "content-encoding", several=", ") or "identity")
+        coding = _header(request, "content-encoding", several=", ")
+        coding = body.checked(content_type, "identity" if coding is None else coding)
         held = bytearray()
         try:
             await self._receive(request, token, held)

@@ -2,25 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter
 
 from tallystick.control import Control
 from tallystick.correction import Correction
 from tallystick.inference import Inference
-from tallystick.model import Model, Name, Time, is_visible
+from tallystick.model import Model, Name, Time
 from tallystick.observation import Observation
 
 SCHEMA_VERSION = "1"
 
-
-def _visible(source: str) -> str:
-    if not is_visible(source):
-        raise ValueError("must have visible characters alone: no line's end, no control, nothing of no width")
-    return source
-
-
-Source = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_visible)]
-"""A URI reference in CloudEvents, so it has no controls."""
+Source = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
 
 class Tick(Model):
