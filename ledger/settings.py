@@ -9,10 +9,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.organizations import name_problem
+from ledger.topics import PLATFORM
 
 
 def _organization(name: str) -> str:
-    if reason := name_problem(name):
+    if name != PLATFORM and (reason := name_problem(name)):  # whose own is refused where something is to enter
         raise ValueError(f"must be {reason}")
     return name
 
