@@ -20,6 +20,7 @@ from pydantic import (
 
 MAX_DIGITS = 38
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_EXPONENT = re.compile(r"-?[0-9](\.[0-9]{1,38})?[eE][+-]?[0-9]{1,2}")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
@@ -75,8 +76,8 @@ def is_visible(text: str) -> bool:
 
 
 def _decimal(value: object) -> object:
-    if isinstance(value, str):
-        return decimal_of(value)
+    if isinstance(value, str):  # programs write decimals with an exponent too, as Python does
+        return Decimal(value) if _EXPONENT.fullmatch(value) else decimal_of(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Decimal(str(value))  # a number of JSON, which has a form of its own
     return value
