@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ledger.errors import TallyError
 from ledger.home import locked, write_atomically
-from ledger.topics import PLATFORM
+from ledger.organizations import check_organization
 
 Format = Literal["standard", "slack"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -30,8 +30,7 @@ class Webhook(NamedTuple):
 
 def put(home: Path, organization: str, url: str, format: Format) -> Webhook:
     """Tell an organization there from now on, and nowhere else. TallyError where that cannot be an address."""
-    if organization == PLATFORM or not 1 <= len(organization) <= 256:
-        raise TallyError(f"--organization {organization!r} cannot have a webhook: name one of 1 to 256 characters")
+    check_organization(organization, "--organization", "have a webhook")
     try:
         parts = urlsplit(url)
         possible = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

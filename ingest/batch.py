@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from ingest.door import encode
 from ingest.refusal import Refused, skeleton
 from ledger import faults
-from ledger.errors import TallyError
 from ledger.log import Appends, Draft, Record, partition_of
-from ledger.topics import EVENTS, PLATFORM, REJECTED
+from ledger.organizations import check_organization
+from ledger.topics import EVENTS, REJECTED
 from tallystick.event import SCHEMA_VERSION
 
 MAX_EVENTS = 500
@@ -37,8 +37,7 @@ class Batch:
     """Collects events and refusals, and appends them as one record. It is empty again after each append."""
 
     def __init__(self, log: Appends, envelope: Envelope, key: str) -> None:
-        if envelope.organization == PLATFORM:
-            raise TallyError(f"{PLATFORM!r} is reserved: choose another organization (TALLY_ORGANIZATION)")
+        check_organization(envelope.organization, "TALLY_ORGANIZATION", "have events")
         self._log = log
         self._envelope = envelope
         self._key = hashlib.sha256(key.encode()).digest()

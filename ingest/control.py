@@ -15,6 +15,7 @@ from ledger.catalogue import genai_prices
 from ledger.errors import TallyError
 from ledger.log import PARTITIONS, Draft, Log, Position
 from ledger.log.documents import store
+from ledger.organizations import check_organization
 from ledger.prices import PriceBook, sealed
 from ledger.settings import Settings
 from ledger.topics import EVENTS, PLATFORM
@@ -50,8 +51,7 @@ def append_control(
     actor: str | None = None,
 ) -> Position:
     """Append a decision, in force from now on. TallyError names the field that is not possible."""
-    if organization == PLATFORM:
-        raise TallyError(f"{PLATFORM!r} is reserved: choose another organization (TALLY_ORGANIZATION)")
+    check_organization(organization, "TALLY_ORGANIZATION", "have decisions")
     _check(control, body)
     line = _line(settings, control, body, organization, reason, actor)
     (record,) = log.append(EVENTS, [Envelope(organization, "control", "local").draft(line)])

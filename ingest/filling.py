@@ -11,7 +11,7 @@ from ingest.door import decode, encode
 from ledger.errors import TallyError
 from tallystick import Inference
 
-_LITERAL = re.compile(r"-?\d{1,18}|true|false")
+_LITERAL = re.compile(r"-?(0|[1-9][0-9]{0,17})|true|false")
 
 
 def filled(sets: Iterable[str], said: Collection[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ examples, each of which a test runs.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
@@ -17,13 +18,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ingest.formats.format import INFERENCE, MOST
 from ingest.refusal import Refused
 from ledger.errors import TallyError
+from ledger.yaml_files import read_yaml
 from tallystick import Inference, QuantityClass, TokenClass
-from tallystick.model import Name
+from tallystick.model import Name, decimal_of
 
 Row = Mapping[str, Any]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
+_DATE_AND_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
+)
+_EXPONENT = re.compile(r"-?[0-9](\.[0-9]{1,17})?[eE][+-]?[0-9]{1,2}")
 MONEY_DIGITS, MOST_MONEY, EXACT = Decimal(1).scaleb(-12), 10**25, Context(prec=40)
 
 
@@ -147,7 +153,7 @@ class RowReader:
 def sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
     """A mapping as it is written. TallyError names what is wrong and where."""
     try:
-        said = yaml.safe_load(text)
+        said = read_yaml(text)
         made = Sheet.model_validate(said)
     except yaml.YAMLError as error:
         raise TallyError(f"the mapping {name} is not YAML: {' '.join(str(error).split())}") from None
@@ -213,12 +219,30 @@ def _text(value: Any) -> Any:
 
 def _number(column: str, value: Any) -> Decimal:
     try:
-        number = Decimal(value if isinstance(value, (int, Decimal)) else str(value).strip())
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if isinstance(value, bool) or not number.is_finite():
-        raise Refused(column, "must be a number")
+        return _decimal(value)
+    except ValueError:
+        raise Refused(column, "must be a number in plain digits, such as 100 or 0.25") from None
+
+
+def _decimal(value: Any) -> Decimal:
+    """Read a number of the file, or a text that is one: as :func:`tallystick.model.decimal_of` does, or with an
+    exponent, as programs write small floats. ValueError where it is none."""
+    if isinstance(value, str):
+        if not _EXPONENT.fullmatch(value):
+            return decimal_of(value)
+    elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError
     return number
+
+
+def _iso(text: str) -> datetime:
+    """Read a date with its time of day, in any of the ways in which databases write it. ValueError where it is none."""
+    if not _DATE_AND_TIME.fullmatch(text):
+        raise ValueError
+    return datetime.fromisoformat(text)
 
 
 def _whole(column: str, value: Any) -> int:
@@ -258,9 +282,12 @@ def _moments(time: Moment) -> Callable[[Any], datetime]:
         if isinstance(value, datetime):
             return zoned(value)
         if time.format is not None:
-            return zoned(datetime.strptime(str(value), time.format))
+            text = str(value)
+            if any(letter.isdigit() and not letter.isascii() for letter in text):  # strptime takes them
+                raise ValueError
+            return zoned(datetime.strptime(text, time.format))
         if time.unit == "iso":
-            return zoned(datetime.fromisoformat(str(value).strip()))
-        return EPOCH + timedelta(microseconds=int(Decimal(str(value)) * UNITS[time.unit]))
+            return zoned(_iso(str(value)))
+        return EPOCH + timedelta(microseconds=int(_decimal(value) * UNITS[time.unit]))
 
     return read

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from ingest.door import Door
@@ -16,6 +16,7 @@ from ingest.privacy import Data, Removed
 from ingest.reading import lines
 from ingest.refusal import Refused
 from ledger.errors import TallyError
+from ledger.moments import moment_of
 
 _UNREADABLE = {
     b"\x1f\x8b": "is compressed by gzip: unpack it first",
@@ -63,10 +64,9 @@ class Plan:
 def moment(text: str) -> datetime:
     """A moment as people write it; without a zone it is UTC. TallyError where it is none."""
     try:
-        time = datetime.fromisoformat(text)
+        return moment_of(text)
     except ValueError:
         raise TallyError(f"--start {text!r} is no moment: write it like 2024-06-01T00:00:00Z") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def planned(files: Sequence[Path], options: Options, door: Door) -> list[Plan]:

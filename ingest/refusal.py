@@ -54,7 +54,7 @@ def explained(error: ValidationError, shape: Any) -> Refused:
         case "extra_forbidden":
             reason = "has a field that the vocabulary does not know: leave it out"
         case "value_error" if field == "time":
-            reason = "must lie between 2000 and 2200"
+            reason = first["msg"].removeprefix("Value error, ").partition(", and is ")[0]
         case "value_error" if field == "data.control":
             reason = "is not one of the decisions that the log can carry"
         case "value_error":

@@ -15,6 +15,7 @@ from ledger.classes import PRICED_AS, decimals
 from ledger.errors import TallyError
 from ledger.money import round_rate
 from ledger.prices import Clause, Daily, Price, PriceBook, PricedModel, Provider, Tier, Tiered
+from ledger.yaml_files import read_yaml
 
 _KEYS = {
     "input_mtok": "input",
@@ -62,7 +63,7 @@ def from_text(text: str, name: str) -> PriceBook:
     TallyError names the field that is wrong.
     """
     try:
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
         for provider in content["providers"]:
             for model in provider["models"]:
                 model.setdefault("match", {"equals": model["id"]})

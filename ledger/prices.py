@@ -13,13 +13,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, fi
 from ledger.classes import CLASSES, decimals, per
 from ledger.errors import LogDamaged, TallyError
 from ledger.money import PICO
-from tallystick.model import Currency, Label, Model, Name, Time, in_order, plain
+from tallystick.model import Currency, Label, Model, Name, Time, Written, in_order, plain
 
 MAX_DOCUMENT = 900_000
 """Bytes a document may have on the log, compressed: Kafka refuses records over a mebibyte."""
 
 
-Rate = Annotated[Decimal, Field(ge=0, lt=10**9, strict=False), PlainSerializer(plain, return_type=str)]
+Rate = Annotated[Decimal, Written, Field(ge=0, lt=10**9, strict=False), PlainSerializer(plain, return_type=str)]
 """Currency per million tokens, or per thousand of another quantity."""
 
 

@@ -15,7 +15,7 @@ from ledger.errors import TallyError
 from ledger.files import read_json, unusable
 from ledger.home import locked, write_atomically
 from ledger.layout import TOKENS
-from ledger.topics import PLATFORM
+from ledger.organizations import check_organization
 
 Role = Literal["write", "read", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -36,8 +36,7 @@ class Token(NamedTuple):
 def create(home: Path, organizations: Sequence[str], roles: Sequence[Role]) -> tuple[Token, str]:
     """A new token, and the one time that it is told. TallyError where an organization cannot have one."""
     for organization in organizations:
-        if organization == PLATFORM or not 1 <= len(organization) <= 256:
-            raise TallyError(f"--organization {organization!r} cannot have a token: name one of 1 to 256 characters")
+        check_organization(organization, "--organization", "have a token")
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(24)
     bearer = f"{_PREFIX}_{id}_{secret}"
     wanted = tuple(role for role in ROLES if role in roles)

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from ledger.errors import TallyError
+from ledger.moments import moment_of
+from tallystick.model import decimal_of
 
 T = TypeVar("T")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -30,7 +32,7 @@ def one_of(text: str, possible: Sequence[T], option: str) -> T:
 
 def seconds(text: str, option: str) -> int:
     """A whole number with its unit: ``90s``, ``5m``, ``1h``, ``7d``."""
-    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    found = re.fullmatch(r"(0|[1-9][0-9]{0,8})([smhd])", text)
     if not found:
         raise TallyError(f"{option} is {text!r}: write a number and s, m, h or d, for example 1h")
     return int(found[1]) * _UNITS[found[2]]
@@ -39,18 +41,14 @@ def seconds(text: str, option: str) -> int:
 def amount(text: str, option: str) -> Decimal:
     """Exact money."""
     try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite():
-        raise TallyError(f"{option} is {text!r}: write an amount of money, for example 100 or 0.25")
-    return value
+        return decimal_of(text)
+    except ValueError:
+        raise TallyError(f"{option} is {text!r}: write an amount of money, for example 100 or 0.25") from None
 
 
 def moment(text: str, option: str) -> datetime:
-    """ISO 8601; UTC where no zone is said."""
+    """A moment, or a day; UTC where no zone is written."""
     try:
-        value = datetime.fromisoformat(text)
+        return moment_of(text)
     except ValueError:
         raise TallyError(f"{option} is {text!r}: write a moment such as 2026-11-24T10:00:00Z") from None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -18,25 +18,30 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import body, counting
+from ingest.api import body, connections, counting
 from ingest.api.appending import Appender
 from ingest.api.asking import became
 from ingest.api.entering import enter, kinds
 from ingest.api.openapi import document
 from ingest.api.problem import Problem, answer
+from ingest.api.room import Lack, Room, allowed_s
 from ingest.door import encode
+from ingest.reading import MAX_LINE
 from ledger.errors import TallyError
 from ledger.log import Log
 from ledger.settings import Settings
 from ledger.tokens import Role, Token, Tokens
 from ledger.topics import EVENTS
 
-THREADS = 16
-"""How many requests are worked on at once; most of them wait for the log."""
-MAX_HELD = 32 << 20
-"""Bytes of bodies that are being received or wait to be worked on: beyond it, senders are asked to come again."""
+THREADS, MAX_TOKEN_THREADS = 16, 4
+"""How many requests are worked on at once, and how many of one token; most of them wait for the log."""
+MAX_HELD, MAX_TOKEN_HELD, MIN_TOKEN_HELD = 32 << 20, 16 << 20, MAX_LINE
+"""Bytes of bodies that are being received or wait to be worked on, of all tokens and of one: beyond it, senders are
+asked to come again. The least is kept for each token: its single event finds room whatever others do."""
 BODY_S = 30
 """How long a body may take to arrive."""
+BODY_GRACE_S, MIN_BODY_BYTES_PER_S = 10, 8 << 10
+"""A body may take the first, and more only as long as its bytes come at this rate."""
 READY_S = 3
 RETRY_S = 1
 TOKENS_RETRY_S = 10
@@ -58,14 +63,15 @@ class Api:
         self._tokens = Tokens(settings.home)
         self._tokens_problem: str | None = None
         self._threads = anyio.CapacityLimiter(THREADS)
-        self._held = 0
-        self._counts = counting.Counts(lambda: self._held)
+        self._token_threads: dict[str, anyio.CapacityLimiter] = {}
+        self._room = Room(MAX_HELD, MAX_TOKEN_HELD, MIN_TOKEN_HELD)
+        self._counts = counting.Counts(lambda: self._room.held)
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
         def route(path: str, handler: Handler, method: str = "GET") -> Route:
             return Route(path, self._answering(path, handler), methods=[method])
 
-        return Starlette(
+        app = Starlette(
             routes=[
                 route("/v1/events", self._events, "POST"),
                 route("/v1/events/{partition:int}/{offset:int}", self._became),
@@ -78,6 +84,8 @@ class Api:
             exception_handlers={404: _not_found, 405: _not_found},
             lifespan=lifespan,
         )
+        app.router.redirect_slashes = False  # a redirect would name the host that the request names
+        return app
 
     def _answering(self, path: str, handler: Handler) -> Handler:
         """With every problem told as one, and every request counted."""
@@ -100,18 +108,24 @@ class Api:
         if not kinds(token):
             raise _forbidden(token, "write")
         organization = _organization(request, token)
-        content_type = request.headers.get("content-type", "")
-        coding = request.headers.get("content-encoding", "identity").strip().lower()
-        body.checked(content_type, coding)
+        content_type = _header(request, "content-type") or ""
+        coding = _header(request, "content-encoding", several=", ")
+        coding = body.checked(content_type, "identity" if coding is None else coding)
         held = bytearray()
         try:
-            await self._receive(request, held)
+            await self._receive(request, token, held)
             packed = bytes(held)
-            return await anyio.to_thread.run_sync(
-                self._enter, token, organization, packed, content_type, coding, limiter=self._threads
+            return await self._work(
+                token, functools.partial(self._enter, token, organization, packed, content_type, coding)
             )
         finally:
-            self._held -= len(held)
+            self._room.give_back(token.id, len(held))
+
+    async def _work(self, token: Token, work: Callable[[], T]) -> T:
+        """Call in a thread. Requests of one token wait for each other, before they wait for those of others."""
+        own = self._token_threads.setdefault(token.id, anyio.CapacityLimiter(MAX_TOKEN_THREADS))
+        async with own:
+            return await anyio.to_thread.run_sync(work, limiter=self._threads)
 
     def _enter(self, token: Token, organization: str, packed: bytes, content_type: str, coding: str) -> Response:
         found = body.events(body.unpacked(packed, coding), content_type)
@@ -124,21 +138,25 @@ class Api:
             return answer(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, **result))
         return Response(encode(entered.as_json()), media_type="application/json")
 
-    async def _receive(self, request: Request, held: bytearray) -> None:
-        """The body, as far as it and all others together are within bounds."""
+    async def _receive(self, request: Request, token: Token, held: bytearray) -> None:
+        """Receive the body into ``held``, as far as it, its token's and all others are within bounds."""
         if int(request.headers.get("content-length") or 0) > body.MAX_BODY:
             raise body.too_large()
+        begun = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(BODY_S):
+            async with asyncio.timeout_at(begun + _body_timeout_s(0)) as deadline:
                 async for chunk in request.stream():
                     if len(held) + len(chunk) > body.MAX_BODY:
                         raise body.too_large()
-                    if self._held + len(chunk) > MAX_HELD:
-                        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too much is under way: come again", RETRY_S)
+                    if lack := self._room.take(token.id, len(chunk)):
+                        raise _busy(lack)
                     held += chunk
-                    self._held += len(chunk)
+                    deadline.reschedule(begun + _body_timeout_s(len(held)))
         except TimeoutError:
-            detail = f"the body did not arrive within {BODY_S} s: send less at once"
+            detail = (
+                f"the body did not arrive in time: it has {BODY_S} s, and {BODY_GRACE_S} s where less than "
+                f"{MIN_BODY_BYTES_PER_S:,} bytes a second come: send less at once"
+            )
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail) from None
         except ClientDisconnect:
             raise Problem(HTTPStatus.BAD_REQUEST, "the body was cut") from None
@@ -150,14 +168,14 @@ class Api:
         organization = _organization(request, token)
         partition, offset = request.path_params["partition"], request.path_params["offset"]
         ask = functools.partial(self._ask, lambda log: became(log, organization, partition, offset))
-        return JSONResponse(await anyio.to_thread.run_sync(ask, limiter=self._threads))
+        return JSONResponse(await self._work(token, ask))
 
     async def _who(self, request: Request) -> Response:
         token = self._token(request)
         return JSONResponse({"id": token.id, "organizations": token.organizations, "roles": token.roles})
 
     def _token(self, request: Request) -> Token:
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        scheme, _, bearer = (_header(request, "authorization") or "").partition(" ")
         token = self._find_token(bearer.strip()) if scheme.lower() == "bearer" else None
         if token is None:
             self._counts.stranger()
@@ -165,6 +183,14 @@ class Api:
                 HTTPStatus.UNAUTHORIZED,
                 "the request shows no token that is valid here: send `Authorization: Bearer TOKEN`, "
                 "and make one with `tally token create`",
+            )
+        connection = request.scope.get("state", {}).get(connections.STATE)
+        if connection is not None and not connection.belongs_to(token.id):
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"the token {token.id} has {connections.MAX_TOKEN_CONNECTIONS} connections under way: "
+                "let them end, and use them again",
+                RETRY_S,
             )
         return token
 
@@ -183,7 +209,7 @@ class Api:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, TOKENS_RETRY_S) from None
 
     async def _openapi(self, request: Request) -> Response:
-        return JSONResponse(document(str(request.base_url).rstrip("/")))
+        return Response(_description(), media_type="application/json")
 
     async def _healthy(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -210,7 +236,7 @@ class Api:
 
 def _organization(request: Request, token: Token) -> str:
     """Whose events the request brings or asks for."""
-    named = request.headers.get("tally-organization")
+    named = _header(request, "tally-organization")
     if named is None and len(token.organizations) == 1:
         return token.organizations[0]
     if named is None:
@@ -225,6 +251,31 @@ def _organization(request: Request, token: Token) -> str:
             "makes one that is",
         )
     return named
+
+
+def _header(request: Request, name: str, several: str | None = None) -> str | None:
+    """Return what a header says. Problem where it stands twice, and ``several`` joins no lists of it: a proxy before us
+    may have judged by the other."""
+    values = request.headers.getlist(name)
+    if len(values) > 1 and several is None:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the header {name} stands {len(values)} times: send it once")
+    return (several or "").join(values) if values else None
+
+
+@functools.cache
+def _description() -> bytes:
+    """Return the API's description, which takes long to make."""
+    return encode(document())
+
+
+def _body_timeout_s(received: int) -> float:
+    return allowed_s(received, grace_s=BODY_GRACE_S, min_bytes_per_s=MIN_BODY_BYTES_PER_S, max_s=BODY_S)
+
+
+def _busy(lack: Lack) -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, f"too much is under way: {lack.value}. Repeat it after Retry-After", RETRY_S
+    )
 
 
 def _forbidden(token: Token, role: Role) -> Problem:

@@ -1,10 +1,10 @@
 """The body of a request, unpacked and cut into events, within bounds."""
 
-import gzip
-import io
+import re
 import zlib
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import zstandard
@@ -23,6 +23,13 @@ SINGLE = ("application/cloudevents+json", "application/json")
 BATCH = ("application/cloudevents-batch+json",)
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 CODINGS = ("identity", "gzip", "zstd")
+_ALIASES = {"x-gzip": "gzip"}
+"""RFC 9110, 8.4.1.3."""
+MAX_FRAMES = MAX_EVENTS
+"""Members of gzip, or frames of zstd, in one body: senders pack an event a frame at most."""
+_GZIP_BITS = 16 + zlib.MAX_WBITS
+_MEDIA_TYPE = re.compile(r"[a-z0-9][\w.+-]*/[\w.+-]+", re.ASCII)
+_CODING = re.compile(r"[\w., -]+", re.ASCII)
 
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -34,32 +41,49 @@ class Events(NamedTuple):
     single: bool
 
 
-def checked(content_type: str, coding: str) -> None:
-    """Problem where a body of this kind is not read; known before the body is."""
+class _Unpacker(Protocol):
+    """One frame's state: ``zlib.decompressobj`` and ``ZstdDecompressor.decompressobj`` alike."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def checked(content_type: str, content_encoding: str) -> str:
+    """Return the coding to unpack with. Problem where a body of this kind is not read, known before the body is.
+
+    Codings that are applied one after the other ("gzip, zstd") are not read.
+    """
     if _kind(content_type) not in (*SINGLE, *BATCH, *LINES):
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the Content-Type is {_kind(content_type)[:100]!r}: send one event as {SINGLE[0]}, several as {BATCH[0]} "
-            f"or, one a line, as {LINES[0]}",
+            f"the Content-Type is {_quoted(_kind(content_type), _MEDIA_TYPE)}: send one event as {SINGLE[0]}, several "
+            f"as {BATCH[0]} or, one a line, as {LINES[0]}",
         )
+    coding = content_encoding.strip().lower()
+    coding = _ALIASES.get(coding, coding)
     if coding not in CODINGS:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the Content-Encoding is {coding[:100]!r}: send the body as it is, or packed as gzip or zstd",
+            f"the Content-Encoding is {_quoted(coding, _CODING)}: send the body as it is, or packed once as "
+            "gzip or zstd",
         )
+    return coding
 
 
 def unpacked(body: bytes, coding: str) -> bytes:
-    """The body as it was before it was packed. Problem where it cannot be unpacked, or grows too large."""
+    """Return the body as it was before it was packed, whole. Problem where it cannot be unpacked to its last byte, or
+    grows too large."""
     if coding == "identity":
         return body
+    zstd = zstandard.ZstdDecompressor(max_window_size=WINDOW)
+    begin = (lambda: zlib.decompressobj(_GZIP_BITS)) if coding == "gzip" else zstd.decompressobj
     try:
-        whole = _of_gzip(body) if coding == "gzip" else _of_zstd(body)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        return _unpack_frames(body, begin)
+    except (EOFError, zlib.error, zstandard.ZstdError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not {coding}, or is cut: {error}") from None
-    if len(whole) > MAX_BODY:
-        raise too_large()
-    return whole
 
 
 def events(body: bytes, content_type: str) -> Events:
@@ -94,25 +118,32 @@ def too_long(raw: bytes) -> bool:
     return len(raw) > MAX_LINE
 
 
-def _of_gzip(body: bytes) -> bytes:
-    """At most a byte more than a body may have."""
-    with gzip.GzipFile(fileobj=io.BytesIO(body)) as reader:
-        return reader.read(MAX_BODY + 1)
-
-
-def _of_zstd(body: bytes) -> bytes:
-    """In pieces so small that what one unpacks to is bounded, until it is more than a body may have."""
-    unpacker = zstandard.ZstdDecompressor(max_window_size=WINDOW).decompressobj()
-    whole = bytearray()
-    for at in range(0, len(body), PIECE):
-        whole += unpacker.decompress(body[at : at + PIECE])
-        if len(whole) > MAX_BODY:
-            return bytes(whole)
-        if unpacker.eof:
-            break
-    if not unpacker.eof:  # the reader of the library's own does not tell
+def _unpack_frames(packed: bytes, begin: Callable[[], _Unpacker]) -> bytes:
+    """Unpack all frames, which is what both codings allow a body to be. Pieces are so small that what one unpacks to is
+    bounded. EOFError where the last frame is cut, or there is none."""
+    whole, frames = bytearray(), 0
+    unpacker: _Unpacker | None = None
+    for offset in range(0, len(packed), PIECE):
+        rest = packed[offset : offset + PIECE]
+        while rest:
+            if unpacker is None:
+                unpacker, frames = begin(), frames + 1
+                if frames > MAX_FRAMES:
+                    raise EOFError(f"it has more than {MAX_FRAMES:,} frames")
+            whole += unpacker.decompress(rest)
+            if len(whole) > MAX_BODY:
+                raise too_large()
+            if not unpacker.eof:
+                break
+            rest, unpacker = unpacker.unused_data, None
+    if unpacker is not None or not frames:
         raise EOFError("it ends before its end")
     return bytes(whole)
+
+
+def _quoted(text: str, form: re.Pattern[str]) -> str:
+    """Return what a header says, where it has the form of such a value; nothing else of a request is repeated to it."""
+    return repr(text[:100]) if form.fullmatch(text) else "none that is known"
 
 
 def _kind(content_type: str) -> str:

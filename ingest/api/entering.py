@@ -1,13 +1,14 @@
 """The events of one request through the door and onto the log."""
 
-import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingest.api import body
 from ingest.api.appending import Appender
+from ingest.api.turns import Turns
 from ingest.batch import Batch, Envelope
 from ingest.control import checked_decision
 from ingest.door import FACTS, Door, Entered, door
@@ -20,9 +21,11 @@ DOOR = "http"
 CONTROL = "tallystick.control.v1"
 _KINDS: dict[Role, tuple[str, ...]] = {"write": FACTS, "admin": ("control",)}
 _door = lru_cache(maxsize=1_000)(door)
-_parsing = threading.Lock()
+_parsing = Turns()
 """One event at a time is read: threads gain nothing there, and what an event is while it is read takes many times
 its bytes."""
+TURN_S = 0.01
+"""For how long a request reads its events until others have their turn."""
 
 
 class Answer(NamedTuple):
@@ -64,15 +67,13 @@ def enter(appender: Appender, home: Path, token: Token, organization: str, raw: 
             results[at] = {"partition": record.partition, "offset": record.offset, "index": index}
         pending.clear()
 
-    for line in raw:
-        try:
-            entered = _entered(entrance, organization, line)
-        except Refused as refused:
+    for line, entered in _read(entrance, organization, raw):
+        if isinstance(entered, Refused):
             if not batch.takes(b""):
                 flush()
-            batch.refuse(refused, line, len(line))
+            batch.refuse(entered, line, len(line))
             refusals += 1
-            results.append({"field": refused.field, "reason": refused.reason})
+            results.append({"field": entered.field, "reason": entered.reason})
             continue
         if not batch.takes(entered.line):
             flush()
@@ -85,16 +86,28 @@ def enter(appender: Appender, home: Path, token: Token, organization: str, raw: 
     return answer._replace(refused=refusals)
 
 
-def _entered(entrance: Door, organization: str, raw: bytes) -> Entered:
+def _read(entrance: Door, organization: str, raw: Sequence[bytes]) -> Iterator[tuple[bytes, Entered | Refused]]:
+    """Read all events, in turns with other requests."""
+    position = 0
+    while position < len(raw):
+        outcomes: list[tuple[bytes, Entered | Refused]] = []
+        with _parsing.turn():
+            end = time.perf_counter() + TURN_S
+            while position < len(raw) and (not outcomes or time.perf_counter() < end):
+                outcomes.append((raw[position], _entered(entrance, organization, raw[position])))
+                position += 1
+        yield from outcomes
+
+
+def _entered(entrance: Door, organization: str, raw: bytes) -> Entered | Refused:
     if body.too_long(raw):
-        raise Refused("", f"has {len(raw):,} bytes, and an event may have {MAX_LINE:,} as it comes")
-    with _parsing:
-        try:
-            entered = entrance.enter(raw)
-        except Refused as refused:
-            if refused.field == "type" and isinstance(refused.shape, dict) and refused.shape.get("type") == CONTROL:
-                raise Refused("type", "is a decision: it takes a token of the role admin", refused.shape) from None
-            raise
+        return Refused("", f"has {len(raw):,} bytes, and an event may have {MAX_LINE:,} as it comes")
+    try:
+        entered = entrance.enter(raw)
         if b'"type":"tallystick.control.v1"' in entered.line:
             checked_decision(entered.line, organization)
+    except Refused as refused:
+        if refused.field == "type" and isinstance(refused.shape, dict) and refused.shape.get("type") == CONTROL:
+            return Refused("type", "is a decision: it takes a token of the role admin", refused.shape)
+        return refused
     return entered

@@ -38,16 +38,17 @@ _WHY = {
     401: "No valid token.",
     403: "The token is not for this organization, or lacks the role.",
     404: "There is nothing of that kind.",
-    408: "The body did not arrive in time.",
+    408: "The body did not arrive in time, or came too slowly.",
     413: f"More than {body.MAX_BODY:,} bytes, packed or unpacked, or more than {body.MAX_EVENTS:,} events.",
     415: "Another Content-Type or Content-Encoding than those that are read.",
     422: "The one event was refused: `field` and `reason` say why.",
-    503: "The log cannot take more now. Nothing is lost: repeat all after Retry-After; repeats are counted once.",
+    503: "The log cannot take more now, or too much is under way, of this token or of all. "
+    "Nothing is lost: repeat all after Retry-After; repeats are counted once.",
 }
 
 
-def document(server: str) -> dict[str, Any]:
-    """Of the API at this address."""
+def document(server: str = "/") -> dict[str, Any]:
+    """Describe the API at this address, by default the one where the description was asked for."""
     schema = ANY_EVENT.json_schema(ref_template="#/components/schemas/{model}")
     return {
         "openapi": "3.1.0",

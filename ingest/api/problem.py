@@ -18,7 +18,7 @@ class Problem(Exception):
 
 
 def answer(problem: Problem) -> JSONResponse:
-    headers: dict[str, str] = {}
+    headers = {"X-Content-Type-Options": "nosniff"}
     if problem.retry_s is not None:
         headers["Retry-After"] = str(problem.retry_s)
     if problem.status is HTTPStatus.UNAUTHORIZED:

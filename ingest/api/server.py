@@ -1,11 +1,14 @@
 """The HTTP door as a process."""
 
 import contextlib
+import resource
+import sys
 from collections.abc import AsyncIterator
 
 import uvicorn
 from starlette.applications import Starlette
 
+from ingest.api import connections
 from ingest.api.app import Api
 from ledger.home import announce, only_one
 from ledger.log import Log
@@ -13,8 +16,11 @@ from ledger.ports import bound, reached_at
 from ledger.settings import Settings
 
 PART = "api"
-CONNECTIONS = 1_000
-"""Beyond so many a new one is answered 503: each may hold a body that is under way."""
+OTHER_FILES = 256
+"""Files that the process has open beside its connections, at most."""
+SWITCH_S = 0.0005
+"""How long a thread that reads events keeps the interpreter, while the one that answers requests waits for it: at each
+read and write of a socket. Python's own 5 ms add up to seconds where hundreds of connections are served."""
 WAITING, LEAVE_S = 1_024, 10
 """How many connections may wait to be taken, and how long what is under way may take at the end."""
 
@@ -31,10 +37,23 @@ def serve(settings: Settings, log: Log, asked: Log, port: int) -> None:
             announce(settings.home, PART, url=url)
             yield
 
+        table = connections.Connections(_files() - OTHER_FILES)
+        sys.setswitchinterval(SWITCH_S)
         config = uvicorn.Config(
             Api(settings, log, asked).app(announced),
-            log_level="warning", access_log=False, server_header=False, limit_concurrency=CONNECTIONS,
-            timeout_keep_alive=30, timeout_graceful_shutdown=LEAVE_S,
-            http="h11",  # httptools, which uvicorn takes where it is installed, holds a head of any size
+            log_level="error",  # it warns of each request that is none, and anybody may send those
+            access_log=False, server_header=False, timeout_graceful_shutdown=LEAVE_S,
+            http=connections.protocol(table),  # on h11: httptools holds a head of any size
+            loop="asyncio", ws="none",
         )  # fmt: skip
         uvicorn.Server(config).run([listening])
+
+
+def _files() -> int:
+    """Return how many files the process may have open, raised to what the connections need where that is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections.MAX_CONNECTIONS + OTHER_FILES
+    if soft < wanted:
+        soft = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(soft, wanted)

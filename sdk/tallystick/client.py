@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from tallystick.event import InferenceEvent, ObservationEvent
 from tallystick.inference import Inference
+from tallystick.model import is_visible
 from tallystick.observation import Observation, Target
 from tallystick.saying import Saying
 from tallystick.spool import Full, Spool
@@ -79,6 +80,8 @@ class Client:
             raise ValueError("token holds a space or a letter that no token has: take the one of `tally token create`")
         if not 1 <= len(source) <= 400:
             raise ValueError(f"source has {len(source)} characters: name the application with 1 to 400")
+        if not is_visible(source):
+            raise ValueError(f"source is {source!r}: name the application with visible characters alone")
         self._name, self._most = source, spool_bytes
         self._folder = _folder(spool or os.environ.get("TALLY_SPOOL"), source, self._url)
         self._begin()

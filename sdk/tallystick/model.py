@@ -1,5 +1,6 @@
 """What every part of the vocabulary shares: strictness, bounds and canonical form."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,11 +10,24 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
 )
+
+MAX_DIGITS = 38
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_EXPONENT = re.compile(r"-?[0-9](\.[0-9]{1,38})?[eE][+-]?[0-9]{1,2}")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters that ``str.isprintable`` takes for visible, and that show nothing."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -34,6 +48,45 @@ class Model(BaseModel):
     def canonical(self) -> bytes:
         """The JSON that stands on the log: fields in the order of their definition, absent ones left out."""
         return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+
+def decimal_of(text: str) -> Decimal:
+    """Read a number as it is written everywhere: ASCII digits, a point, and a minus where it is below zero. ValueError
+    for every other form: ``+1``, ``1e3``, ``1_0``, ``.5``, ``05``, a space, digits of other scripts."""
+    if len(text) > 2 * MAX_DIGITS or not _NUMBER.fullmatch(text):
+        raise ValueError("must be a number in plain digits, such as 100 or 0.25")
+    return Decimal(text)
+
+
+def time_of(text: str) -> datetime:
+    """Read a moment as RFC 3339 writes it. It has no zone where none is written. ValueError for every other form: a
+    count of seconds, a day alone, a week's day, digits without separators."""
+    if not _TIME.fullmatch(text):
+        raise ValueError("must be a moment as RFC 3339 writes it, such as 2026-06-01T12:00:00Z")
+    try:
+        return datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise ValueError("must be a moment of the calendar, such as 2026-06-01T12:00:00Z") from None
+
+
+def is_visible(text: str) -> bool:
+    """Whether each character of a name shows: none is a control, a line's end, of no width, or turns the text around;
+    and no space stands at either end."""
+    return text.isprintable() and text == text.strip() and not _INVISIBLE.search(text)
+
+
+def _decimal(value: object) -> object:
+    if isinstance(value, str):  # programs write decimals with an exponent too, as Python does
+        return Decimal(value) if _EXPONENT.fullmatch(value) else decimal_of(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Decimal(str(value))  # a number of JSON, which has a form of its own
+    return value
+
+
+def _time(value: object) -> object:
+    if isinstance(value, datetime):
+        return value
+    return time_of(value if isinstance(value, str) else "")
 
 
 def _utc(value: datetime) -> datetime:
@@ -59,8 +112,8 @@ def in_order(value: Mapping[Key, Value]) -> dict[Key, Value]:
     return dict(sorted(value.items()))
 
 
-Time = Annotated[AwareDatetime, AfterValidator(_utc), PlainSerializer(_iso, return_type=str)]
-"""A moment with its zone, kept in UTC with microseconds; finer digits are cut off."""
+Time = Annotated[AwareDatetime, BeforeValidator(_time), AfterValidator(_utc), PlainSerializer(_iso, return_type=str)]
+"""A moment of RFC 3339 with its zone, kept in UTC with microseconds; finer digits are cut off."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 """A name or an id: bounded, since people and programs type it."""
@@ -70,10 +123,25 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 """A sentence of a person's: a reason, an error. Never a prompt."""
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
-Amount = Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=12), PlainSerializer(plain, return_type=str)]
+Written = BeforeValidator(_decimal)
+"""A decimal that is written as :func:`decimal_of` reads it, or is a number of JSON."""
+_number_schema = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "number", "minimum": 0},
+            {"type": "string", "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]{1,12})?$"},
+        ]
+    }
+)
+Amount = Annotated[
+    Decimal, Written, Field(ge=0, max_digits=MAX_DIGITS, decimal_places=12), PlainSerializer(plain, return_type=str),
+    _number_schema,
+]  # fmt: skip
 """Exact money in major units (dollars), at most 12 decimals; written as a string."""
 
-Ratio = Annotated[Decimal, Field(ge=0, le=1, decimal_places=12), PlainSerializer(plain, return_type=str)]
+Ratio = Annotated[
+    Decimal, Written, Field(ge=0, le=1, decimal_places=12), PlainSerializer(plain, return_type=str), _number_schema
+]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Names = Annotated[tuple[Name, ...], Field(max_length=64, strict=False)]
 Tags = Annotated[dict[Label, Name], Field(max_length=32), AfterValidator(in_order)]

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tallystick.model import Count, Label, Model, Name
 
-Score = Annotated[str, Field(pattern=r"^-?\d{1,26}(\.\d{1,12})?$")]
+Score = Annotated[str, Field(pattern=r"^-?[0-9]{1,26}(\.[0-9]{1,12})?$")]
 
 
 class Target(Model):

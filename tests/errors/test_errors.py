@@ -133,6 +133,9 @@ CASES: list[Case] = [
     ("a pair", lambda p: reading.pair("x", "--scope"), ("--scope", "'x'", "NAME=VALUE")),
     ("one of some", lambda p: reading.one_of("x", ["a", "b"], "--format"), ("--format", "'x'", "a, b")),
     ("a length of time", lambda p: reading.seconds("1y", "--window"), ("--window", "'1y'", "s, m, h or d")),
+    ("an amount in another form", lambda p: reading.amount("1_0", "--limit"), ("--limit", "'1_0'", "for example 100")),
+    ("a setting's number in another form", lambda p: where("TALLY_API_PORT", "1_0"), ("TALLY_API_PORT", "'1_0'", "plain digits")),
+    ("an organization of two lines", lambda p: where("TALLY_ORGANIZATION", "a\nb"), ("TALLY_ORGANIZATION", "visible characters")),
     ("an amount", lambda p: reading.amount("x", "--limit"), ("--limit", "'x'", "for example 100")),
     ("a moment", lambda p: reading.moment("x", "--since"), ("--since", "'x'", "2026-11-24T10:00:00Z")),
     ("a start", lambda p: moment("x"), ("--start", "'x'", "2024-06-01T00:00:00Z")),
@@ -235,6 +238,8 @@ CASES: list[Case] = [
 COMMAND = "tests/errors/test_errors.py::test_a_command_that_cannot_be_says_so_and_ends_with_2"
 API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
 ELSEWHERE = {
+    "ingest/api/app.py:_busy": "tests/ingest/api/test_isolation.py::test_unfinished_bodies_of_one_token_take_no_room_of_others",
+    "ingest/api/app.py:_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
     "ingest/api/app.py:_away": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
     "ingest/api/app.py:_enter": API + "test_a_single_event_that_is_refused_is_a_problem",
     "ingest/api/app.py:_find_token": API + "test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so",

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -238,7 +239,7 @@ def test_the_examples_of_the_description_run(served: Served) -> None:
     assert set(described["paths"]) == {
         "/v1/events", "/v1/events/{partition}/{offset}", "/v1/token", "/healthz", "/readyz", "/metrics",
     }  # fmt: skip
-    assert openapi.document("")["openapi"] == "3.1.0"
+    assert openapi.document()["openapi"] == "3.1.0"
 
 
 def test_every_figure_is_named_and_explained(served: Served) -> None:
@@ -344,7 +345,7 @@ def test_what_was_accepted_outlives_the_door(own: Served, seed: int) -> None:
 def tried(served: Served, content: bytes) -> Answer | None:
     try:
         return served.send(content, timeout=30)
-    except OSError:
+    except (OSError, HTTPException):  # it was killed before its answer, or within
         return None
 
 

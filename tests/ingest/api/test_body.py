@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import struct
 import tracemalloc
 from collections.abc import Callable
 
@@ -80,3 +81,40 @@ def test_other_kinds_are_told_which_are_read(kind: str, coding: str) -> None:
     with pytest.raises(Problem, match="send") as caught:
         body.checked(kind, coding)
     assert caught.value.status == 415
+
+
+@given(some.lists(some.binary(max_size=900), min_size=1, max_size=6), some.sampled_from(["gzip", "zstd"]))
+def test_frames_one_after_the_other_are_one_body(parts: list[bytes], coding: str) -> None:
+    assert body.unpacked(b"".join(map(PACK[coding], parts)), coding) == b"".join(parts)
+
+
+SKIPPABLE = struct.pack("<II", 0x184D2A5F, 2_000) + bytes(2_000)
+
+
+def test_frames_that_say_nothing_are_passed_over() -> None:
+    pack = PACK["zstd"]
+    packed = SKIPPABLE + pack(b"a") + pack(b"") + SKIPPABLE + pack(b"b") + SKIPPABLE
+    assert body.unpacked(packed, "zstd") == b"ab"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+@pytest.mark.parametrize(
+    "after", [b"x", bytes(9), b"garbage" * 200, b"\x1f\x8b", b"\x28\xb5\x2f\xfd", SKIPPABLE[:-1], b'{"id":1}']
+)
+def test_what_follows_the_last_frame_is_not_dropped(coding: str, after: bytes) -> None:
+    with pytest.raises(Problem, match=f"is not {coding}, or is cut") as caught:
+        body.unpacked(PACK[coding](b"a" * 600) + after, coding)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_nothing_is_no_frame_and_frames_have_a_bound(coding: str) -> None:
+    for packed in (b"", PACK[coding](b"") * (body.MAX_FRAMES + 1)):
+        with pytest.raises(Problem, match=f"is not {coding}, or is cut"):
+            body.unpacked(packed, coding)
+    assert body.unpacked(PACK[coding](b"ab") * body.MAX_FRAMES, coding) == b"ab" * body.MAX_FRAMES
+
+
+@pytest.mark.parametrize(("said", "coding"), [("GZIP", "gzip"), (" x-gzip ", "gzip"), ("identity", "identity")])
+def test_codings_have_other_names(said: str, coding: str) -> None:
+    assert body.checked(body.LINES[0], said) == coding

@@ -1,0 +1,181 @@
+"""Ways in which one token, or somebody without one, does its worst at the HTTP door; each as a process of its own.
+
+``python -m benchmarks.hostile ATTACK HOST PORT BEARER`` goes on until it is killed.
+"""
+
+import asyncio
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+BODY = 4 << 20
+Attack = Callable[["Target"], Coroutine[Any, Any, None]]
+
+
+class Target:
+    """The door, and the token that is shown there."""
+
+    def __init__(self, host: str, port: int, bearer: str) -> None:
+        self.host, self.port, self._bearer = host, port, bearer
+
+    def head(self, *more: str, authorized: bool = True) -> bytes:
+        """The head of a request that brings events."""
+        lines = ["POST /v1/events HTTP/1.1", "Host: door", "Content-Type: application/x-ndjson", *more]
+        if authorized:
+            lines.append(f"Authorization: Bearer {self._bearer}")
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    async def keep(self, connections: int, act: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> None:
+        """Do the same on many connections, and on a new one for each that was closed."""
+
+        async def again() -> None:
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection(self.host, self.port)
+                    try:
+                        await act(reader, writer)
+                    finally:
+                        writer.transport.abort()
+                except (OSError, asyncio.IncompleteReadError):
+                    await asyncio.sleep(0.05)
+
+        await asyncio.gather(*(again() for _ in range(connections)))
+
+
+async def unfinished_heads(target: Target) -> None:
+    """1,100 heads that lack their end."""
+
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(target.head()[:-2])
+        await reader.read()
+
+    await target.keep(1_100, act)
+
+
+async def unfinished_bodies(target: Target) -> None:
+    """64 bodies of 4 MB that lack their last byte."""
+
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(target.head(f"Content-Length: {BODY}") + b" " * (BODY - 1))
+        await writer.drain()
+        await reader.read()
+
+    await target.keep(64, act)
+
+
+async def dripping_bodies(target: Target) -> None:
+    """500 bodies of which a byte comes each second."""
+
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(target.head("Content-Length: 1000"))
+        while not reader.at_eof():
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(1)
+
+    await target.keep(500, act)
+
+
+async def crumbs(target: Target) -> None:
+    """64 bodies in chunks of one byte."""
+
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(target.head("Transfer-Encoding: chunked"))
+        while not reader.at_eof():
+            writer.write(b"1\r\n \r\n" * 10_000)
+            await writer.drain()
+
+    await target.keep(64, act)
+
+
+def _call(number: int) -> dict[str, Any]:
+    data = {"model": "gpt-4o", "provider": "openai", "tokens": {"input": 10, "output": 5}, "session": f"s-{number}"}
+    return {
+        "specversion": "1.0", "id": f"{number}", "source": "hostile", "time": "2026-06-01T12:00:00Z",
+        "type": "tallystick.inference.v1", "data": data,
+    }  # fmt: skip
+
+
+async def _batches(target: Target, make: Callable[[], bytes]) -> None:
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = make()
+        writer.write(target.head(f"Content-Length: {len(body)}", "Connection: close") + body)
+        await writer.drain()
+        await reader.read()
+
+    await target.keep(64, act)
+
+
+async def greatest_batches(target: Target) -> None:
+    """64 senders of 5,000 events at once, again and again, each event another one."""
+    body = b"\n".join(json.dumps(_call(number)).encode() for number in range(5_000))
+    batches = itertools.count()
+    await _batches(target, lambda: body.replace(b'"source": "hostile"', b'"source": "hostile-%d"' % next(batches)))
+
+
+async def refused_batches(target: Target) -> None:
+    """64 senders of 5,000 events, each of which is refused with all its fields wrong."""
+    event = _call(0) | {"time": 1, "data": {f"field_{number}": "x" for number in range(40)} | {"latency_ms": -1}}
+    body = b"\n".join([json.dumps(event).encode()] * 4_000)[:BODY]
+    await _batches(target, lambda: body)
+
+
+async def long_events(target: Target) -> None:
+    """64 senders of four events as long as one may be, full of unknown fields."""
+    event = _call(0) | {"data": {f"field_{number}": number for number in range(50_000)}}
+    body = b"\n".join([json.dumps(event).encode()[: 1 << 20]] * 4)[:BODY]
+    await _batches(target, lambda: body)
+
+
+async def requests(target: Target) -> None:
+    """256 connections of a token that ask as fast as they are answered."""
+    request = target.head("Content-Length: 2") + b"{}"
+
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not reader.at_eof():
+            writer.write(request)
+            await reader.readuntil(b"}")
+
+    await target.keep(256, act)
+
+
+async def strangers(target: Target) -> None:
+    """256 connections that send bodies of 4 MB without a token."""
+
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(target.head(f"Content-Length: {BODY}", authorized=False) + b" " * BODY)
+        await writer.drain()
+        await reader.read()
+
+    await target.keep(256, act)
+
+
+ATTACKS: dict[str, Attack] = {
+    attack.__name__: attack
+    for attack in (
+        unfinished_heads, unfinished_bodies, dripping_bodies, crumbs, greatest_batches, refused_batches, long_events,
+        requests, strangers,
+    )
+}  # fmt: skip
+
+
+@contextmanager
+def attacking(attack: str, url: str, bearer: str) -> Iterator[None]:
+    """Have the door attacked by another process."""
+    where = urlsplit(url)
+    command = [sys.executable, "-m", "benchmarks.hostile", attack, str(where.hostname), str(where.port), bearer]
+    with subprocess.Popen(command) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    name, host, port, token = sys.argv[1:]
+    asyncio.run(ATTACKS[name](Target(host, int(port), token)))

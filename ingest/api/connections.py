@@ -1,0 +1,232 @@
+"""Connections of an HTTP server: ceilings for addresses and tokens, and deadlines for all that a sender can leave
+unfinished.
+
+A newcomer is never turned away. Whoever holds the most loses what it used least, so a sender that opens thousands of
+connections pushes out its own.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+MAX_CONNECTIONS = 1_000
+MAX_TOKEN_CONNECTIONS = 256
+MAX_ADDRESS_CONNECTIONS = 256
+"""Of those that have not shown a token. A proxy is one address: who comes through it shows a token at once, and then
+counts by that."""
+FIRST_HEAD_S = 2.0
+"""So young a connection is dropped for its address's ceiling by none: many may be opened at once."""
+HEAD_TIMEOUT_S = 10.0
+"""How long the head of a request may take from its first byte, and that of the first from the connection's opening."""
+LINGER_TIMEOUT_S, MAX_LINGER_BYTES = 3.0, 8 << 20
+"""What is taken and thrown away of a body that is answered before its end, so that the sender sees the answer."""
+WRITE_TIMEOUT_S = 30.0
+"""How long an answer may wait for a sender that does not read it."""
+KEEP_ALIVE_S, STRANGER_KEEP_ALIVE_S = 30, 5
+READ_BYTES = 32 << 10
+"""What is read of a connection at once, before others have their turn."""
+FREE_CHUNKS, MIN_CHUNK_BYTES = 64, 128
+"""Each chunk of a body costs as much as hundreds of its bytes: beyond the first ones they have to be of this size on
+average. An event has more."""
+STATE = "connection"
+"""Under which name a request's state tells its connection."""
+
+
+class Connection(Protocol):
+    """What the table needs of a connection."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way on it."""
+
+    def drop(self) -> None:
+        """Close it at once, whatever is under way."""
+
+
+class Connections:
+    """Table of the open connections by who holds them: an address, until a token was shown. Each group is in the order
+    of opening."""
+
+    def __init__(
+        self, most: int = MAX_CONNECTIONS, most_of_address: int = MAX_ADDRESS_CONNECTIONS,
+        most_of_token: int = MAX_TOKEN_CONNECTIONS, clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._most = most
+        self._most_of_address = most_of_address
+        self._most_of_token = most_of_token
+        self._clock = clock
+        self._holders: dict[Connection, tuple[str, str]] = {}
+        self._groups: dict[tuple[str, str], dict[Connection, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._holders)
+
+    def add(self, connection: Connection, address: str) -> None:
+        """Take in a connection that was just opened, and drop another where there are too many."""
+        group = self._put(connection, ("address", address))
+        oldest = next(iter(group))
+        if len(group) > self._most_of_address and self._clock() - group[oldest] >= FIRST_HEAD_S:
+            self._drop(oldest)
+        elif len(self) > self._most:
+            self._drop(self._least_deserving(connection))
+
+    def assign(self, connection: Connection, token: str) -> bool:
+        """Count a connection as its token's, and drop an idle one of it where it has too many. False where all of them
+        are busy: then it has to go."""
+        if connection not in self._holders:  # dropped meanwhile
+            return False
+        if self._holders[connection] == ("token", token):
+            return True
+        self.remove(connection)
+        group = self._put(connection, ("token", token))
+        if len(group) <= self._most_of_token:
+            return True
+        idle = next((other for other in group if other is not connection and other.idle), None)
+        if idle is not None:
+            self._drop(idle)
+        return idle is not None
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that was closed."""
+        holder = self._holders.pop(connection, None)
+        if holder is not None:
+            del self._groups[holder][connection]
+            if not self._groups[holder]:
+                del self._groups[holder]
+
+    def _put(self, connection: Connection, holder: tuple[str, str]) -> dict[Connection, float]:
+        self._holders[connection] = holder
+        group = self._groups.setdefault(holder, {})
+        group[connection] = self._clock()
+        return group
+
+    def _least_deserving(self, newcomer: Connection) -> Connection:
+        """Return the oldest without a token of the address that has most of them; else, of the token that has most, the
+        oldest that is idle, or the oldest."""
+        strangers = [[other for other in group if other is not newcomer] for group in self._of("address")]
+        if largest := max(strangers, key=len, default=[]):
+            return largest[0]
+        largest = max(self._of("token"), key=len)
+        return next((other for other in largest if other.idle), largest[0])
+
+    def _of(self, kind: str) -> list[list[Connection]]:
+        return [list(group) for holder, group in self._groups.items() if holder[0] == kind]
+
+    def _drop(self, connection: Connection) -> None:
+        self.remove(connection)
+        connection.drop()
+
+
+class _Http(h11.Connection):
+    """HTTP/1.1 that refuses bodies cut into chunks of a few bytes."""
+
+    _chunks = _bytes = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._chunks += 1
+            self._bytes += len(event.data)
+            if self._chunks > FREE_CHUNKS and self._bytes < self._chunks * MIN_CHUNK_BYTES:
+                raise h11.RemoteProtocolError(f"the body's chunks have less than {MIN_CHUNK_BYTES} bytes on average")
+        return event
+
+
+class BoundedProtocol(H11Protocol):
+    """A connection of uvicorn's whose every state has a deadline, held in a table."""
+
+    table: Connections
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(config, server_state, app_state | {STATE: self}, _loop)
+        self.conn = _Http(h11.SERVER, self.conn._max_incomplete_event_size)
+        self.timeout_keep_alive = STRANGER_KEEP_ALIVE_S
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._left_to_discard: int | None = None
+
+    @property
+    def idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def drop(self) -> None:
+        self.transport.abort()
+
+    def belongs_to(self, token: str) -> bool:
+        """Say whose the request on it is. False where that token has too many under way: then the connection is closed
+        with the answer."""
+        self.timeout_keep_alive = KEEP_ALIVE_S
+        if not self.table.assign(self, token):
+            self.cycle.keep_alive = False
+            return False
+        return True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # of asyncio's own transports
+        self._expire("head", HEAD_TIMEOUT_S)
+        self.table.add(self, self.client[0] if self.client else "")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.table.remove(self)
+        for name in list(self._deadlines):
+            self._met(name)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._left_to_discard is not None:
+            self._left_to_discard -= len(data)
+            if self._left_to_discard < 0:
+                self.transport.abort()
+            return
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._expire("head", HEAD_TIMEOUT_S)
+        else:
+            self._met("head")
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self._left_to_discard = MAX_LINGER_BYTES
+            self._expire("linger", LINGER_TIMEOUT_S)
+
+    def send_400_response(self, msg: str) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:  # the answer is under way or was given
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expire("write", WRITE_TIMEOUT_S)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._met("write")
+
+    def _expire(self, name: str, seconds: float) -> None:
+        """Have the connection closed after so many seconds, unless this was met before; a deadline that runs stays."""
+        if name not in self._deadlines and not self.transport.is_closing():
+            self._deadlines[name] = self.loop.call_later(seconds, self.transport.abort)
+
+    def _met(self, name: str) -> None:
+        deadline = self._deadlines.pop(name, None)
+        if deadline is not None:
+            deadline.cancel()
+
+
+def protocol(connections: Connections) -> type[asyncio.Protocol]:
+    """Return uvicorn's ``http``, for the server whose connections stand in this table."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"table": connections})

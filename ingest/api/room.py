@@ -1,0 +1,59 @@
+"""Room for bodies under way: shares of tokens, so that no token takes what others need. Pure."""
+
+from enum import Enum
+
+
+class Lack(Enum):
+    """Why a token gets no more room now."""
+
+    SHARE = "its token has as much under way as one token may"
+    TOTAL = "all tokens together have as much under way as there is room for"
+
+
+class Room:
+    """Counts bytes under way, as they arrive. Each token may always hold ``floor`` bytes; what it holds beyond comes
+    out of ``total``, which all share, and of which one token gets ``share`` at most.
+
+    So bytes under way stay below ``total`` and a floor for each token that sends.
+    """
+
+    def __init__(self, total: int, share: int, floor: int) -> None:
+        self._total = total
+        self._share = share
+        self._floor = floor
+        self._held: dict[str, int] = {}
+        self._beyond_floors = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes under way of all tokens."""
+        return sum(self._held.values())
+
+    def take(self, token: str, count: int) -> Lack | None:
+        """Count more bytes of a token, or return why there is no room for them."""
+        before = self._held.get(token, 0)
+        beyond = self._beyond(before + count)
+        more = beyond - self._beyond(before)
+        if beyond > self._share:
+            return Lack.SHARE
+        if more and self._beyond_floors + more > self._total:
+            return Lack.TOTAL
+        self._held[token] = before + count
+        self._beyond_floors += more
+        return None
+
+    def give_back(self, token: str, count: int) -> None:
+        """Count bytes of a token no more."""
+        before = self._held.pop(token, 0)
+        if after := before - count:
+            self._held[token] = after
+        self._beyond_floors -= self._beyond(before) - self._beyond(after)
+
+    def _beyond(self, count: int) -> int:
+        return max(0, count - self._floor)
+
+
+def allowed_s(received: int, *, grace_s: float, min_bytes_per_s: int, max_s: float) -> float:
+    """Return how long a body may take by the time that so many bytes of it have arrived: some seconds, more as long as
+    bytes keep coming, and never more than ``max_s``."""
+    return min(max_s, grace_s + received / min_bytes_per_s)

@@ -1,0 +1,42 @@
+"""Turns: a lock that threads get in the order in which they asked for it."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Turns:
+    """Let one thread work at a time. ``threading.Lock`` does not keep an order: who takes it again and again keeps the
+    others out for as long as it has work."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._taken = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, and keep it until the end of the block."""
+        self._wait()
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _wait(self) -> None:
+        place = threading.Lock()
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return
+            place.acquire()
+            self._waiting.append(place)
+        place.acquire()  # until the thread before passes its turn on
+
+    def _pass_on(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False

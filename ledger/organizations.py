@@ -1,0 +1,21 @@
+"""Names of organizations: which are possible, wherever one enters."""
+
+from ledger.errors import TallyError
+from ledger.topics import PLATFORM
+from tallystick.model import is_visible
+
+MAX_LENGTH = 256
+
+
+def name_problem(name: str) -> str | None:
+    """Return what the name of an organization has to be, or None where this is one."""
+    if name != PLATFORM and 1 <= len(name) <= MAX_LENGTH and is_visible(name):
+        return None
+    return f"one of 1 to {MAX_LENGTH} visible characters; {PLATFORM!r} is reserved"
+
+
+def check_organization(name: str, where: str, purpose: str) -> None:
+    """TallyError where an organization cannot have this name. ``where`` is the option or setting that says it, and
+    ``purpose`` what was wanted for it."""
+    if reason := name_problem(name):
+        raise TallyError(f"{where} {name[:100]!r} cannot {purpose}: name {reason}")

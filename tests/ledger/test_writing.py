@@ -1,0 +1,171 @@
+"""One form of numbers, moments and names of organizations, wherever one enters."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from ingest.batch import Batch, Envelope
+from ingest.door import sealed
+from ingest.filling import filled
+from ingest.formats.format import INFERENCE
+from ingest.mapping import RowReader, sheet
+from ingest.refusal import Refused
+from ledger import tokens
+from ledger.catalogue import from_text
+from ledger.errors import TallyError
+from ledger.moments import moment_of
+from ledger.organizations import check_organization
+from ledger.yaml_files import read_yaml
+from tally import reading
+from tallystick.control import BudgetAllocated
+from tallystick.model import Amount, Ratio, Time, decimal_of, time_of
+from tallystick.observation import Observation
+from tests.ingest.build import Kept
+from tests.streams.build import BOOK
+
+NO_NUMBERS = (
+    "١", "１", "1_0", " 1", "1 ", "1\n", "+1", "1e999999", "Infinity", "NaN", "-inf", ".5", "5.", "05", "0x1",
+    "", "1,5", "१", "1.٥", "--1", "1" * 100,
+)  # fmt: skip
+NO_TIMES = (
+    "1700000000", "1700000000000", "2024-01-01", "20240101T000000Z", "2024-W01-1T00:00:00Z", "2024-001T00:00:00Z",
+    "2024-01-01 00:00:00Z", "2024-01-01T00:00Z", "2024-01-01T00:00:00+0000", "2024-01-01T00:00:00 Z",
+    "٢٠٢٤-01-01T00:00:00Z", "2024-13-01T00:00:00Z", "2024-02-30T00:00:00Z", "2024-01-01T24:00:00Z",
+    "2024-01-01T00:00:60Z", "2024-01-01T00:00:00,5Z", "2024-01-01T00:00:00Z\n", "0000-01-01T00:00:00Z",
+    "10000-01-01T00:00:00Z", "-2024-01-01T00:00:00Z", "now", "",
+)  # fmt: skip
+OUTSIDE = ("1999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2200-01-01T00:00:00Z")
+NO_ORGANIZATIONS = (
+    "", " ", "a\n", "a\nb", "a\tb", "a\0", "\u200b", "a\u200bb", "\u202eacme", "acme ", " acme", "\u3164", "\u2800",
+    "\ufeffacme", "a\u2028b", "\x1b[31m", "a" * 257, "_platform", "\u00adacme", "a\ufe0f",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
+def test_other_forms_are_no_numbers(text: str) -> None:
+    for read in (decimal_of, TypeAdapter(Amount).validate_python, TypeAdapter(Ratio).validate_python):
+        with pytest.raises(ValueError, match="plain digits"):
+            read(text)
+    with pytest.raises(TallyError, match="for example 100"):
+        reading.amount(text, "--limit")
+    with pytest.raises(TallyError, match="a number and s, m, h or d"):
+        reading.seconds(f"{text}h", "--window")
+    with pytest.raises(ValidationError, match="plain digits"):
+        BudgetAllocated.model_validate(
+            {"dimension": "team", "scope": "x", "limit": text, "currency": "USD", "window_s": 60}
+        )
+    with pytest.raises(Refused, match="plain digits"):
+        event(data={"claimed_cost": text})
+    with pytest.raises(TallyError):
+        from_text(BOOK.replace("input: 1,", f"input: {text!r},"), "mine.yaml")
+    if text not in ("05", "1" * 100):
+        with pytest.raises(ValidationError):
+            Observation(value=text)
+    if text != "":
+        with pytest.raises(Refused, match=r"plain digits|whole number"):
+            mapped("tokens", text)
+
+
+def test_numbers_are_read() -> None:
+    with pytest.raises(TallyError, match="for example 100"):
+        reading.amount("1e3", "--limit")
+    assert event(data={"claimed_cost": "1E+3"})[0] == event(data={"claimed_cost": "1000"})[0]
+    assert [decimal_of(text) for text in ("0", "100", "0.250", "-1.5")] == [0, 100, Decimal("0.25"), Decimal("-1.5")]
+    assert event(data={"claimed_cost": 0.5})[0] == event(data={"claimed_cost": "0.50"})[0]
+    assert mapped("tokens", "12.0")["data"]["tokens"] == {"input": 12}
+    assert mapped("cost", "5e-05")["data"]["claimed_cost"] == "0.000050000000"
+
+
+@pytest.mark.parametrize("text", ["1_0", "010", "0x10", "1:30", ".5", ".inf", "+1", "1_0.5"])
+def test_yaml_has_one_form_of_numbers_too(text: str) -> None:
+    """YAML 1.1 reads 010 as eight, and 1:30 as ninety."""
+    assert read_yaml(f"rate: {text}") == {"rate": text}
+    with pytest.raises(TallyError):
+        from_text(BOOK.replace("input: 1,", f"input: {text},"), "mine.yaml")
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+def test_other_forms_are_no_times(text: str) -> None:
+    for read in (time_of, TypeAdapter(Time).validate_python):
+        with pytest.raises(ValueError, match=r"RFC 3339|of the calendar"):
+            read(text)
+    with pytest.raises(Refused, match=r"^time: must be a moment"):
+        event(time=text)
+    if text != "2024-01-01":
+        with pytest.raises(ValueError, match="must be a moment"):
+            moment_of(text)
+        with pytest.raises(TallyError, match="2026-11-24T10:00:00Z"):
+            reading.moment(text, "--since")
+
+
+@pytest.mark.parametrize("time", [1700000000, 1.7e9, True, None, [], {}])
+def test_a_number_is_no_time(time: object) -> None:
+    with pytest.raises(Refused, match=r"^time: "):
+        event(time=time)
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+def test_times_lie_between_two_years(text: str) -> None:
+    with pytest.raises(Refused, match=r"^time: must lie between 2000 and 2200$"):
+        event(time=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00.000000Z"),
+        ("2024-01-01t02:00:00.5+02:00", "2024-01-01T00:00:00.500000Z"),
+        ("2024-01-01T00:00:00.123456789z", "2024-01-01T00:00:00.123456Z"),
+        ("2024-02-29T00:00:00-00:00", "2024-02-29T00:00:00.000000Z"),
+    ],
+)  # fmt: skip
+def test_times_are_read(text: str, line: str) -> None:
+    assert f'"time":"{line}"'.encode() in event(time=text)[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["1700000000", "2024-W01-1 00:00:00Z", "20240101T000000Z", "2024-01-01", "2024-1-1 0:0:0Z"]
+)
+def test_a_mapping_reads_dates_with_a_time_of_day(text: str) -> None:
+    with pytest.raises(Refused, match="is no time"):
+        mapped("time", text)
+    assert mapped("time", "2024-01-01 02:00:00.5+02")["time"] == "2024-01-01T00:00:00.500000+00:00"
+
+
+@pytest.mark.parametrize(("field", "text"), [("latency_ms", "١"), ("latency_ms", "1_0"), ("latency_ms", "05")])
+def test_what_is_filled_in_has_the_same_form(field: str, text: str) -> None:
+    with pytest.raises(TallyError, match=f"--set {field}"):
+        filled([f"{field}={text}"], ())
+
+
+@pytest.mark.parametrize("name", NO_ORGANIZATIONS)
+def test_such_a_name_is_no_organization(tmp_path: Path, name: str) -> None:
+    entries: list[Callable[[], object]] = [
+        lambda: check_organization(name, "--organization", "be an organization"),
+        lambda: tokens.create(tmp_path, ["acme", name], ["write"]),
+        lambda: Batch(Kept(), Envelope(name, "http", "x"), "key"),
+    ]
+    for enter in entries:
+        with pytest.raises(TallyError, match=r"cannot (be|have) .*: name one of 1 to 256 visible") as caught:
+            enter()
+        assert "\n" not in str(caught.value) and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["acme", "Bücher & Söhne", "日本", "a b", "team-7/eu", "a" * 256])
+def test_visible_names_are(name: str) -> None:
+    check_organization(name, "--organization", "be an organization")
+
+
+def event(**said: object) -> tuple[bytes, object]:
+    whole = {"id": "1", "source": "s", "type": INFERENCE, "time": "2026-01-05T12:00:00Z", "data": {}}
+    return sealed(whole | said)
+
+
+def mapped(column: str, text: str) -> dict[str, Any]:
+    columns = "time: {column: time, zone: UTC}, tokens: {input: tokens}, fields: {claimed_cost: cost}"
+    made = sheet(f"{{format: csv, source: s, {columns}}}", "m.yaml", {})
+    return RowReader(made, {}).read({"time": "2024-01-01T00:00:00Z", column: text}).event
