@@ -37,6 +37,8 @@ def show(found: dict[str, Any]) -> None:
             f"events in the warehouse: {events['received']:,} received, {events['rejected']:,} rejected, {accepted}"
         )
     out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
+    for trouble in found["alerts"]:
+        err.print(f"alerts: {trouble}", markup=False)
 
 
 def _show_worker(worker: dict[str, Any]) -> None:

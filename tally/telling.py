@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from alerting.troubles import find_troubles
 from ledger.errors import TallyError
 from ledger.log import Log
 from ledger.settings import Settings
@@ -21,7 +22,8 @@ PAGES = {"overview": "", "budgets": "budgets", "runaways": "runaways", "trust": 
 def state(settings: Settings, log: Log) -> dict[str, Any]:
     """Parts, workers on Kafka, links to the pages, how far each stage is and lags (over all partitions, and by
     partition, the worst first), the folds' rate (null while they do not run), what became of all events (null while
-    the warehouse is away), and bytes on disk. What a sink stored is null while none runs."""
+    the warehouse is away), bytes on disk, and what is wrong with the alerts. What a sink stored is null while none
+    runs."""
     parts = {part.name: _part(settings, part.name) for part in lasting(settings)}
     url = parts["dashboards"].get("url")
     pace = Pace(log) if parts["streams"]["state"] == "runs" else None
@@ -40,6 +42,7 @@ def state(settings: Settings, log: Log) -> dict[str, Any]:
             "warehouse": bytes_in(settings.home / "warehouse"),
             "logs": bytes_in(settings.home / "logs"),
         },
+        "alerts": find_troubles(settings.home),
         "rate": pace and pace.measured(),
     }
 
