@@ -53,7 +53,7 @@ class Troubles:
         if trouble == self._trouble:
             return
         self._trouble = trouble
-        print(trouble or "Alerts are delivered again.", flush=True)
+        _log(trouble or "Alerts are delivered again.")
         with suppress(OSError):  # the disk may be what is wrong, and the line above says so
             announce(self._home, PART, **({"trouble": trouble} if trouble else {}))
             self._is_announced = True
@@ -86,7 +86,7 @@ def _replace(home: Path, damage: DeliveriesDamaged, troubles: Troubles) -> None:
     except DeliveriesUnavailable as error:
         troubles.note(f"{damage}; {error}")
     else:
-        print(f"{damage}; it is {aside} now", flush=True)
+        _log(f"{damage}; it is {aside} now")
 
 
 def _deliver(
@@ -102,7 +102,7 @@ def _deliver(
                 troubles.announce()
                 troubles.note(deliverer.step())
             except LogAway as error:
-                print(f"the log does not answer, trying again: {error}", flush=True)
+                _log(f"the log does not answer, trying again: {error}")
                 stopping.wait(AWAY_S)
             except DeliveriesUnavailable as error:
                 troubles.note(str(error))
@@ -236,7 +236,7 @@ class Deliverer:
         again = None if answer.delivered or answer.gone else next_attempt_ms(attempts + 1, now_ms)
         state = "delivered" if answer.delivered else "given up" if again is None else "pending"
         if not answer.delivered:
-            print(f"{news.type} {news.id} of {hook.organization!r}: {answer.said}, {state}", flush=True)
+            _log(f"{news.type} {news.id} of {hook.organization!r}: {answer.said}, {state}")
         with self._guard:
             self._unrecorded.append((news.id, now_ms, answer.said, state, again))
             with suppress(DeliveriesUnavailable, DeliveriesDamaged):  # the next step meets it, and tells
@@ -245,7 +245,7 @@ class Deliverer:
             try:
                 webhooks.end(self._home, hook, f"its receiver said that it is gone ({answer.said})")
             except (TallyError, OSError) as error:
-                print(f"the webhook of {hook.organization!r} is not marked as gone: {error}", flush=True)
+                _log(f"the webhook of {hook.organization!r} is not marked as gone: {error}")
 
     def _record_unrecorded(self) -> None:
         while self._unrecorded:
@@ -264,6 +264,12 @@ def _news(topic: Topic, record: Record, known: Cause, hooks: dict[str, Webhook])
             told.append(one)
         known = max(known, at)
     return told, known
+
+
+def _log(line: str) -> None:
+    """Write a line to the part's log. A disk that is full does not end it: `tally status` tells the trouble too."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def _now_ms() -> int:

@@ -96,7 +96,7 @@ class Deliveries:
         """Look at every page, and whether it may be written."""
         ((found,),) = self._rows("PRAGMA quick_check(1)")
         if found != "ok":
-            raise DeliveriesDamaged(_damaged(self._path, found))
+            raise DeliveriesDamaged(_damaged(self._path, " ".join(found.split())))
         with self._transaction():
             pass
 
