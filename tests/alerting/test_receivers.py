@@ -1,5 +1,6 @@
 """Receivers that do their worst: each delivery ends within its deadline, within its bytes, and waits on no other."""
 
+import asyncio
 import itertools
 import socket
 import ssl
@@ -9,15 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from unittest.mock import patch
 
 import httpx
 import pytest
 
-from alerting import network, schedule, sending, webhooks
+from alerting import schedule, sending, webhooks
 from alerting.messages import trial
+from alerting.network import Network
 from alerting.schedule import MAX_LINES, MAX_SLOW_LINES, Turns
-from alerting.sending import send
+from alerting.sending import post, send
 from alerting.webhooks import Webhook, mask_url
 from tests.alerting.conftest import Receiver, Telling
 from tests.tally.conftest import eventually, tally
@@ -118,12 +119,17 @@ def test_a_delivery_ends_whatever_its_receiver_does(name: str, monkeypatch: pyte
 
 
 def test_a_name_whose_lookup_hangs_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread goes on, and is known to: the line keeps its place until then."""
     release = threading.Event()
     monkeypatch.setattr(sending, "DEADLINE_S", 0.5)
-    with patch.object(network.socket, "getaddrinfo", lambda *_, **__: release.wait(60) and []):
-        answer = send(Webhook("acme", "http://hangs.example/hook", "standard", SECRET, 0), TRIAL, None)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(60)][1:])
+    network = Network(0.5)
+    answer = asyncio.run(
+        post(Webhook("acme", "http://hangs.example/hook", "standard", SECRET, 0), TRIAL, None, network)
+    )
+    assert answer.said.startswith("no answer within") and network.is_looking_up()
     release.set()
-    assert answer.said.startswith("no answer within")
+    eventually(lambda: not network.is_looking_up())
 
 
 @pytest.mark.parametrize("host", ["a..b", "no-such-host.invalid", "[::1]:1", "127.0.0.1:1", "x" * 64])
