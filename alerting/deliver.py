@@ -1,50 +1,113 @@
 """The deliverer: reads alerts and crossings as they are derived, and sends them until each is told or given up."""
 
+import asyncio
 import signal
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import Future, wait
+from contextlib import closing, suppress
+from pathlib import Path
 
 import msgspec
 
 from alerting import webhooks
-from alerting.deliveries import Cause, Deliveries
+from alerting.deliveries import Cause, Deliveries, DeliveriesDamaged, DeliveriesUnavailable, set_aside
 from alerting.messages import Message, message
-from alerting.schedule import next_attempt_ms
-from alerting.sending import send
+from alerting.network import Network
+from alerting.schedule import SLOW_S, Turns, next_attempt_ms
+from alerting.sending import DEADLINE_S, Answer, post
+from alerting.troubles import PART
 from alerting.webhooks import Webhook
 from ledger import faults
-from ledger.errors import LogAway
+from ledger.errors import LogAway, TallyError
 from ledger.home import announce, announced, only_one
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
 from ledger.settings import Settings
 from ledger.topics import ALERTS, DECISIONS, EVENTS, Topic
 
-PART = "alerts"
 TOPICS = (ALERTS, DECISIONS)
 _decode = msgspec.json.Decoder().decode
 LOOK_S, AWAY_S = 0.3, 2.0
-TAKEN, AT_ONCE, SENDERS = 500, 20, 8
-"""Messages that are written together; those of one organization that are sent in a row; organizations told at once."""
+TAKEN, AT_ONCE = 500, 20
+"""Messages that are written together; those of one organization that are sent in a row."""
+PRUNE_INTERVAL_S = 3_600.0
+LOOKUP_POLL_S = 0.2
+
+
+class Troubles:
+    """What keeps the deliverer from its work, as people see it: in its log when it changes, and in `tally status`."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._trouble: str | None = None
+        self._is_announced = False
+
+    def announce(self) -> None:
+        """Announce that the deliverer works, where it has not been said."""
+        if not self._is_announced:
+            announce(self._home, PART)
+            self._is_announced = True
+
+    def note(self, trouble: str | None) -> None:
+        """Show this trouble, or that there is none any more. A part in trouble is announced too."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        _log(trouble or "Alerts are delivered again.")
+        with suppress(OSError):  # the disk may be what is wrong, and the line above says so
+            announce(self._home, PART, **({"trouble": trouble} if trouble else {}))
+            self._is_announced = True
 
 
 def serve(settings: Settings, log: Log) -> None:
-    """Deliver until SIGTERM or SIGINT. TallyError where another process of this home does."""
+    """Deliver until SIGTERM or SIGINT. TallyError where another process of this home does.
+
+    A file that is damaged or cannot be used does not end it: the product goes on, and is told."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with only_one(settings.home, PART), closing(Deliveries(settings.home)) as deliveries:
-        if not deliveries.begun():  # the home was restored: what lies behind was told, or is old
-            begin(log, deliveries)
-        deliverer = Deliverer(settings, log, deliveries)
-        announce(settings.home, PART)
+    with only_one(settings.home, PART):
+        troubles = Troubles(settings.home)
+        while not stopping.is_set():
+            try:
+                with closing(Deliveries(settings.home)) as deliveries:
+                    deliveries.check()
+                    _deliver(settings, log, deliveries, troubles, stopping)
+            except DeliveriesUnavailable as error:
+                troubles.note(str(error))
+            except DeliveriesDamaged as error:
+                _replace(settings.home, error, troubles)
+            stopping.wait(AWAY_S)
+
+
+def _replace(home: Path, damage: DeliveriesDamaged, troubles: Troubles) -> None:
+    try:
+        aside = set_aside(home)
+    except DeliveriesUnavailable as error:
+        troubles.note(f"{damage}; {error}")
+    else:
+        _log(f"{damage}; it is {aside} now")
+
+
+def _deliver(
+    settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stopping: threading.Event
+) -> None:
+    """Deliver from one file until it is to stop. DeliveriesDamaged where the file turns out to be."""
+    deliverer = Deliverer(settings, log, deliveries)
+    try:
         while not stopping.wait(LOOK_S):
             try:
-                deliverer.step()
+                if not deliveries.begun():  # the home was restored: what lies behind was told, or is old
+                    begin(log, deliveries)
+                troubles.announce()
+                troubles.note(deliverer.step())
             except LogAway as error:
-                print(f"the log does not answer, trying again: {error}", flush=True)
+                _log(f"the log does not answer, trying again: {error}")
                 stopping.wait(AWAY_S)
+            except DeliveriesUnavailable as error:
+                troubles.note(str(error))
+                stopping.wait(AWAY_S)
+    finally:
         deliverer.close()
 
 
@@ -61,33 +124,59 @@ class Deliverer:
 
     def __init__(self, settings: Settings, log: Log, deliveries: Deliveries) -> None:
         self._home, self._log, self._deliveries = settings.home, log, deliveries
+        self._webhooks: dict[str, Webhook] | None = None
         self._seen: dict[Topic, list[int]] = {}
-        self._sending: dict[str, Future[None]] = {}
-        self._pool = ThreadPoolExecutor(SENDERS, "send")
-        self._guard = threading.Lock()
+        self._lines: dict[str, Future[None]] = {}
+        self._turns = Turns()
+        self._unrecorded: list[tuple[str, int, str, str, int | None]] = []
+        self._guard = threading.RLock()
+        self._pruned_s = time.monotonic() - PRUNE_INTERVAL_S
         self._closing = False
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="lines", daemon=True).start()
 
-    def step(self) -> None:
-        """Take up what is new, and send what is due."""
-        hooks = webhooks.listed(self._home)
-        if hooks:
+    def step(self) -> str | None:
+        """Take up what is new, and send what is due. What keeps the webhooks from being read, where something does:
+        then those that were read before are delivered to."""
+        trouble = None
+        try:
+            self._webhooks = webhooks.listed(self._home)
+        except TallyError as error:
+            trouble = str(error)
+        self._reap()
+        with self._guard:
+            self._record_unrecorded()
+        if self._webhooks is None:  # whom to tell is not known: nothing is read, so nothing is missed
+            return trouble
+        if self._webhooks:
             self._log.follow()
             for topic in TOPICS:
-                self._read(topic, hooks)
-        for organization, sent in list(self._sending.items()):
-            if sent.done():
-                del self._sending[organization]
-                sent.result()  # raises what was a defect of ours
+                self._read(topic, self._webhooks)
         with self._guard:
             waiting = self._deliveries.waiting(_now_ms())
-        for organization in waiting:
-            if organization not in self._sending:
-                self._take_up(organization, hooks.get(organization))
+        for organization in self._turns.choose(waiting, self._lines.keys()):
+            self._take_up(organization, self._webhooks.get(organization))
+        self._prune()
+        return trouble
 
     def close(self) -> None:
-        """Begin nothing more, and wait for what is under way."""
+        """Begin nothing more, and wait for what is under way: as long as a deadline, and no longer."""
         self._closing = True
-        self._pool.shutdown(cancel_futures=True)
+        wait(self._lines.values(), DEADLINE_S + 1)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _reap(self) -> None:
+        for organization, line in list(self._lines.items()):
+            if line.done():
+                del self._lines[organization]
+                line.result()  # raises what was a defect of ours
+
+    def _prune(self) -> None:
+        if time.monotonic() - self._pruned_s < PRUNE_INTERVAL_S:
+            return
+        with self._guard:
+            if self._deliveries.prune(_now_ms()) == 0:
+                self._pruned_s = time.monotonic()
 
     def _read(self, topic: Topic, hooks: dict[str, Webhook]) -> None:
         ends = self._log.ends(topic)
@@ -119,25 +208,50 @@ class Deliverer:
                 why = hook.gone if hook and hook.gone else "the webhook was removed"
                 self._deliveries.give_up(organization, _now_ms(), why)
         if due and hook and not hook.gone:
-            self._sending[organization] = self._pool.submit(self._send, hook, due)
+            self._lines[organization] = asyncio.run_coroutine_threadsafe(self._deliver_line(hook, due), self._loop)
 
-    def _send(self, hook: Webhook, due: list[tuple[Message, int]]) -> None:
+    async def _deliver_line(self, hook: Webhook, due: list[tuple[Message, int]]) -> None:
+        """Send an organization's messages one after the other, as long as its receiver is prompt. The line keeps its
+        place while a lookup of its name hangs: so there are never more threads than lines."""
+        network = Network(DEADLINE_S)
         dashboards = (announced(self._home, "dashboards") or {}).get("url")
-        for one, attempts in due:
-            if self._closing:
-                return
-            answer = send(hook, one, dashboards)
-            faults.point("alerts.sent")
-            now_ms = _now_ms()
-            again = None if answer.delivered or answer.gone else next_attempt_ms(attempts + 1, now_ms)
-            state = "delivered" if answer.delivered else "given up" if again is None else "pending"
-            with self._guard:
-                self._deliveries.tried(one.id, now_ms, answer.said, state=state, due_ms=again)
-            if not answer.delivered:
-                print(f"{one.type} {one.id} of {hook.organization!r}: {answer.said}, {state}", flush=True)
-            if answer.gone:
+        for news, attempts in due:
+            if self._closing or self._unrecorded:
+                break
+            begun_s = time.monotonic()
+            answer = await post(hook, news, dashboards, network)
+            taken_s = time.monotonic() - begun_s
+            self._turns.note(hook.organization, taken_s)
+            await asyncio.to_thread(self._record, hook, news, attempts, answer)
+            if answer.gone or taken_s > SLOW_S:
+                break
+        while network.is_looking_up() and not self._closing:
+            await asyncio.sleep(LOOKUP_POLL_S)
+
+    def _record(self, hook: Webhook, news: Message, attempts: int, answer: Answer) -> None:
+        """Record an answer. Where the file cannot be written now, it waits here, and nothing more is sent until it is:
+        what was sent is not sent again for the sake of a full disk."""
+        faults.point("alerts.sent")
+        now_ms = _now_ms()
+        again = None if answer.delivered or answer.gone else next_attempt_ms(attempts + 1, now_ms)
+        state = "delivered" if answer.delivered else "given up" if again is None else "pending"
+        if not answer.delivered:
+            _log(f"{news.type} {news.id} of {hook.organization!r}: {answer.said}, {state}")
+        with self._guard:
+            self._unrecorded.append((news.id, now_ms, answer.said, state, again))
+            with suppress(DeliveriesUnavailable, DeliveriesDamaged):  # the next step meets it, and tells
+                self._record_unrecorded()
+        if answer.gone:
+            try:
                 webhooks.end(self._home, hook, f"its receiver said that it is gone ({answer.said})")
-                return
+            except (TallyError, OSError) as error:
+                _log(f"the webhook of {hook.organization!r} is not marked as gone: {error}")
+
+    def _record_unrecorded(self) -> None:
+        while self._unrecorded:
+            id, now_ms, said, state, due_ms = self._unrecorded[0]
+            self._deliveries.tried(id, now_ms, said, state=state, due_ms=due_ms)
+            del self._unrecorded[0]
 
 
 def _news(topic: Topic, record: Record, known: Cause, hooks: dict[str, Webhook]) -> tuple[list[Message], Cause]:
@@ -150,6 +264,12 @@ def _news(topic: Topic, record: Record, known: Cause, hooks: dict[str, Webhook])
             told.append(one)
         known = max(known, at)
     return told, known
+
+
+def _log(line: str) -> None:
+    """Write a line to the part's log. A disk that is full does not end it: `tally status` tells the trouble too."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def _now_ms() -> int:

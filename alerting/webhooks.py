@@ -1,12 +1,15 @@
 """Webhooks: where each organization is told. A home keeps their addresses and secrets, readable by its owner alone."""
 
 import base64
+import hashlib
 import json
 import secrets
 import time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
+
+import msgspec
 
 from ledger.errors import TallyError
 from ledger.home import locked, write_atomically
@@ -15,6 +18,7 @@ from ledger.organizations import check_organization
 Format = Literal["standard", "slack"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 SECRET_BYTES = 32
+MAX_URL_LENGTH = 2_000
 
 
 class Webhook(NamedTuple):
@@ -27,17 +31,31 @@ class Webhook(NamedTuple):
     since_ms: int
     gone: str | None = None
 
+    def __repr__(self) -> str:
+        """Show it in an error or a traceback without its secrets."""
+        return f"Webhook({self.organization!r}, {mask_url(self.url)!r})"
+
+
+def mask_url(url: str) -> str:
+    """Show an address by its scheme, its host and a mark: the path of one, its query and its user may be secrets, as
+    Slack's are. The mark tells two addresses of a host apart, and says nothing of what it stands for."""
+    mark = "…" + hashlib.sha256(url.encode(errors="replace")).hexdigest()[:8]
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return mark
+    if not parts.scheme or not host:
+        return mark
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{f':{port}' if port is not None else ''}/{mark}"
+
 
 def put(home: Path, organization: str, url: str, format: Format) -> Webhook:
     """Tell an organization there from now on, and nowhere else. TallyError where that cannot be an address."""
     check_organization(organization, "--organization", "have a webhook")
-    try:
-        parts = urlsplit(url)
-        possible = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        possible = False
-    if not possible or len(url) > 2_000 or any(not "!" <= letter <= "~" for letter in url):
-        raise TallyError(f"the URL {url[:200]!r} is none of a webhook: it looks like https://host/path")
+    if not _is_address(url):
+        raise TallyError(f"the URL {mask_url(url)!r} is none of a webhook: it looks like https://host/path")
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
     made = Webhook(organization, url, format, secret, time.time_ns() // 1_000_000)
     with _changing(home):
@@ -71,10 +89,51 @@ def of(home: Path, organization: str) -> Webhook:
 
 
 def listed(home: Path) -> dict[str, Webhook]:
-    """Every webhook of a home, by its organization."""
+    """Every webhook of a home, by its organization. TallyError where the file cannot be read, or is damaged."""
     path = _path(home)
-    kept = json.loads(path.read_text()) if path.exists() else []
-    return {one["organization"]: Webhook(**one) for one in kept}
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise TallyError(
+            f"cannot read {path} ({error.strerror}): let the user that runs Tallystick read and write it (chown, chmod)"
+        ) from None
+    try:
+        return {webhook.organization: webhook for webhook in parse(content)}
+    except ValueError as error:
+        raise TallyError(
+            f"{path} is damaged ({error}): restore it from a backup, or move it away and set each webhook again with "
+            "`tally alerts webhook`, which makes new secrets"
+        ) from None
+
+
+def parse(content: bytes) -> list[Webhook]:
+    """Read the webhooks of a file. ValueError, without any value of it, where that is damaged."""
+    try:
+        entries = msgspec.json.decode(content, type=list[dict[str, Any]])
+        found = [msgspec.convert([entry[name] for name in Webhook._fields], Webhook) for entry in entries]
+    except (msgspec.ValidationError, KeyError):
+        raise ValueError("it is not a list of webhooks") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError("it is not JSON" if content else "it is empty") from None
+    for webhook in found:
+        if not _is_address(webhook.url):
+            raise ValueError(f"the address of {webhook.organization!r} is none")
+        try:
+            base64.b64decode(webhook.secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            raise ValueError(f"the secret of {webhook.organization!r} is none") from None
+    return found
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        possible = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return possible and len(url) <= MAX_URL_LENGTH and all("!" <= letter <= "~" for letter in url)
 
 
 def _path(home: Path) -> Path:
@@ -86,4 +145,11 @@ def _changing(home: Path) -> Any:
 
 
 def _write(home: Path, webhooks: dict[str, Webhook]) -> None:
-    write_atomically(_path(home), json.dumps([one._asdict() for one in webhooks.values()], indent=1), 0o600)
+    content = json.dumps([webhook._asdict() for webhook in webhooks.values()], indent=1)
+    try:
+        write_atomically(_path(home), content, 0o600)
+    except OSError as error:
+        raise TallyError(
+            f"cannot write {_path(home)} ({error.strerror}): free some disk space, or let the user that runs "
+            "Tallystick write to its folder; what it held before still stands"
+        ) from None

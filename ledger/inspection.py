@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ledger.errors import TallyError
 from ledger.files import damaged, database, read_json, unusable
 from ledger.home import read_presence
-from ledger.layout import BEGUN, FILES, PRESENCE, RECORDED, SWITCH, SWITCHING, TOKENS, WEBHOOKS, HomeFile
+from ledger.layout import BEGUN, DELIVERIES, FILES, PRESENCE, RECORDED, SWITCH, SWITCHING, TOKENS, WEBHOOKS, HomeFile
 from ledger.tokens import listed
 
 SEVERAL = 100
@@ -58,7 +58,7 @@ def _of_files(home: Path) -> Iterator[TallyError]:
     if BEGUN.path(home).exists() and not (RECORDED.path(home).exists() and RECORDED.path(home).stat().st_size):
         yield damaged(home, RECORDED, "it is gone or empty, and a log was begun here")
     for file in FILES:
-        if file.kind not in ("json", "sqlite"):
+        if file.kind not in ("json", "sqlite") or file in (WEBHOOKS, DELIVERIES):  # the alerts look at their own
             continue
         for path in sorted(home.glob(file.pattern))[:SEVERAL]:
             if file is PRESENCE and path in (SWITCH.path(home), SWITCHING.path(home)):
@@ -75,8 +75,6 @@ def _check(home: Path, file: HomeFile, path: Path) -> None:
         listed(home)
     elif file is PRESENCE:
         read_presence(home, path.stem)
-    elif file is WEBHOOKS:
-        read_json(home, file, lambda content: [dict(webhook)["url"] for webhook in content])
     elif file.kind == "json":
         read_json(home, file, _object, path)
     elif not path.is_file():

@@ -119,6 +119,8 @@ FILES: tuple[HomeFile, ...] = (
              "stop what runs and delete it"),
     HomeFile("**/*.lock", "lock", "a lock; its content says nothing", "who holds it", "nothing",
              "delete it while nothing runs"),
+    HomeFile("deliveries.db.damaged-*", "text", "a damaged deliveries.db that was set aside", "delivery of alerts",
+             "nothing", "delete it when you have seen to the alerts that were not sent"),
     HomeFile("logs/*.log", "text", "what a part printed", "each part", "nothing", "delete it"),
     HomeFile("dbt", "folder", "what dbt compiled, and its log", "tally warehouse models", "nothing", "delete it",
              0o700),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from alerting.deliveries import Deliveries
+from alerting.deliveries import FILE, Deliveries
 from audit import gaps
 from ledger import metrics
 from ledger.errors import TallyError
@@ -115,9 +115,9 @@ def _presence(settings: Settings, name: str) -> dict[str, Any] | None:
 
 def _told(settings: Settings) -> list[Sample]:
     """Nothing where nobody was ever to be told."""
-    if not (settings.home / "deliveries.db").exists():
+    if not (settings.home / FILE).exists():
         return []
-    with closing(Deliveries(settings.home)) as deliveries:
+    with closing(Deliveries(settings.home, writes=False)) as deliveries:
         states, oldest_ms = deliveries.counts(), deliveries.oldest_pending_ms()
     age_s = max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0
     return [

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from alerting.troubles import find_troubles
 from ledger.errors import FileDamaged, LogAway, TallyError
 from ledger.inspection import problems
 from ledger.log import Log
@@ -43,7 +44,12 @@ def state(settings: Settings, log: Log) -> dict[str, Any]:
             "logs": bytes_in(settings.home / "logs"),
         },
         "rate": _rate(pace),
-        "problems": [*problems(settings.home), *_waiting_parts(settings), *([problem] if problem else [])],
+        "problems": [
+            *problems(settings.home),
+            *find_troubles(settings.home),
+            *_waiting_parts(settings),
+            *([problem] if problem else []),
+        ],
     }
 
 

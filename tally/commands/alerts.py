@@ -54,11 +54,11 @@ def webhook(
 
 @app.command()
 def webhooks(as_json: AsJson = False) -> None:
-    """Every organization's webhook, without its secret.
+    """Every organization's webhook, without its secrets: of its address the host is shown, and a mark.
 
     Example: tally alerts webhooks
 
-    Exit codes: 0 always."""
+    Exit codes: 0 shown, 2 the file of webhooks is damaged or cannot be read."""
     from alerting.webhooks import listed
     from tally.opening import settings
 
@@ -66,12 +66,13 @@ def webhooks(as_json: AsJson = False) -> None:
     if as_json:
         tell([_shown(one) for one in found.values()])
         return
-    shown = table("organization", "url", "format", "since", "ended")
+    shown = table("organization", "address", "format", "since", "ended")
     for one in found.values():
         facts = _shown(one)
         shown.add_row(
-            escape(one.organization), escape(one.url), one.format, str(facts["since"]), escape(one.gone or "")
-        )
+            escape(one.organization), escape(str(facts["address"])), one.format, str(facts["since"]),
+            escape(one.gone or ""),
+        )  # fmt: skip
     out.print(shown)
 
 
@@ -105,7 +106,7 @@ def test(organization: Whose = None, as_json: AsJson = False) -> None:
 
     from alerting.messages import trial
     from alerting.sending import send
-    from alerting.webhooks import of
+    from alerting.webhooks import mask_url, of
     from ledger.home import announced
     from tally.opening import settings
 
@@ -114,9 +115,9 @@ def test(organization: Whose = None, as_json: AsJson = False) -> None:
     message = trial(hook.organization, f"test-{secrets.token_hex(8)}", time.time_ns() // 1_000_000)
     answer = send(hook, message, (announced(chosen.home, "dashboards") or {}).get("url"))
     if as_json:
-        tell({"id": message.id, "url": hook.url, "delivered": answer.delivered, "answer": answer.said})
+        tell({"id": message.id, "address": mask_url(hook.url), "delivered": answer.delivered, "answer": answer.said})
     else:
-        out.print(f"{hook.url}: {answer.said}, {'taken' if answer.delivered else 'not taken'}", markup=False)
+        out.print(f"{mask_url(hook.url)}: {answer.said}, {'taken' if answer.delivered else 'not taken'}", markup=False)
     if not answer.delivered:
         raise typer.Exit(1)
 
@@ -131,16 +132,17 @@ def deliveries(
 
     Example: tally alerts deliveries --organization acme --limit 5
 
-    Exit codes: 0 always."""
+    Exit codes: 0 shown, 2 the file of deliveries is damaged or cannot be read."""
     from contextlib import closing
 
-    from alerting.deliveries import Deliveries
-    from tally.opening import make_home, settings
+    from alerting.deliveries import FILE, Deliveries, Delivery
+    from tally.opening import settings
 
     chosen = settings()
-    make_home(chosen)
-    with closing(Deliveries(chosen.home)) as kept:
-        found = kept.newest(organization, limit)
+    found: list[Delivery] = []
+    if (chosen.home / FILE).exists():
+        with closing(Deliveries(chosen.home, writes=False)) as kept:
+            found = kept.newest(organization, limit)
     if as_json:
         moments = ("time", "due", "ended")
         tell([one._asdict() | {name: _time(getattr(one, f"{name}_ms")) for name in moments} for one in found])
@@ -176,7 +178,14 @@ def deliver() -> None:
 
 
 def _shown(hook: "Webhook") -> dict[str, object]:
-    kept = {name: value for name, value in hook._asdict().items() if name not in ("secret", "since_ms")}
+    from alerting.webhooks import mask_url
+
+    kept: dict[str, object] = {
+        "organization": hook.organization,
+        "address": mask_url(hook.url),
+        "format": hook.format,
+        "gone": hook.gone,
+    }
     return kept | {"since": _time(hook.since_ms)}
 
 

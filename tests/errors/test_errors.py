@@ -237,9 +237,12 @@ CASES: list[Case] = [
 
 COMMAND = "tests/errors/test_errors.py::test_a_command_that_cannot_be_says_so_and_ends_with_2"
 API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
+ALERT_FILES = "tests/alerting/test_files.py::"
 ELSEWHERE = {
     "ingest/api/app.py:_busy": "tests/ingest/api/test_isolation.py::test_unfinished_bodies_of_one_token_take_no_room_of_others",
     "ingest/api/app.py:_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
+    "alerting/webhooks.py:_write": ALERT_FILES + "test_webhooks_that_cannot_be_written_stand_as_they_were",
+    "alerting/webhooks.py:listed": ALERT_FILES + "test_damaged_webhooks_are_named",
     "ingest/api/app.py:_away": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
     "ingest/api/app.py:_enter": API + "test_a_single_event_that_is_refused_is_a_problem",
     "ingest/api/app.py:_find_token": API + "test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so",
