@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple, get_args
 from ledger.errors import TallyError
 from ledger.home import locked, write_atomically
 from ledger.topics import PLATFORM
+from tallystick.addresses import replace_addresses
+from tallystick.key_shapes import without_keys
 
 Role = Literal["write", "read", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -34,6 +36,11 @@ def create(home: Path, organizations: Sequence[str], roles: Sequence[Role]) -> t
     for organization in organizations:
         if organization == PLATFORM or not 1 <= len(organization) <= 256:
             raise TallyError(f"--organization {organization!r} cannot have a token: name one of 1 to 256 characters")
+        if replace_addresses(without_keys(organization), lambda name: "") != organization:
+            raise TallyError(
+                f"--organization {organization!r} is a key or an e-mail address, which every record would show: choose "
+                "another name"
+            )
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(24)
     bearer = f"{_PREFIX}_{id}_{secret}"
     wanted = tuple(role for role in ROLES if role in roles)
