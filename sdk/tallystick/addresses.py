@@ -43,7 +43,9 @@ def replace_addresses(text: str, pseudonym: Callable[[str], str]) -> str:
         text = _USERINFO.sub(lambda match: _of_user(match, pseudonym), text)
     if _ENCODED_AT.search(text) and _ADDRESS.search(decoded := _decoded(text)):
         return replace_addresses(decoded, pseudonym)
-    return _ADDRESS.sub(lambda match: _of_address(match, pseudonym), text)
+    while (replaced := _ADDRESS.sub(lambda match: _of_address(match, pseudonym), text)) != text:
+        text = replaced  # what stood behind one address may be another; each has one @ less
+    return text
 
 
 def _of_user(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
