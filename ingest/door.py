@@ -156,7 +156,8 @@ def sealed(event: Data, conceal: Callable[[Data], Data] | None = None) -> tuple[
     except ValidationError as error:
         refused = explained(error, event)
         if concealed and "at most" in refused.reason:
-            refused.reason += ", counted with what stands there for e-mail addresses and keys"
+            why = f"{refused.reason}, counted with what stands there for e-mail addresses and keys"
+            refused = Refused(refused.field, why, event)
         raise refused from None
     except (OverflowError, RecursionError):
         raise Refused("", "holds a number or a depth that no field can have", event) from None
