@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +41,7 @@ _ENVELOPE = frozenset((*CloudEvent.model_fields, "type", "data"))
 _TYPE = "tallystick.{}.v1"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
+_name_without_keys = lru_cache(maxsize=10_000)(without_keys)  # the same persons call again and again
 _persons = cache(Persons)
 """One table a home and process."""
 
@@ -135,7 +136,7 @@ class Door:
         self._named.clear()
 
     def _person(self, name: str) -> str:
-        name = without_keys(name)  # the table of names holds no key
+        name = _name_without_keys(name)  # the table of names holds no key
         made = self._pseudonym(name)
         self._named[made] = name
         return made

@@ -137,6 +137,7 @@ class Delivery:
                         self._most = max(1, len(taken) // 2)
                         continue
                     failures += 1
+                    self._restore()  # while the ledger is away nothing else looks
                     self._saying.warn(f"{unanswered}; events wait in {self._folder}, and are sent again")
                     asked_s = min(unanswered.after_s, ASKED_S)
                     self._rest(max(asked_s, min(LONGEST_S, FIRST_S * 2**failures) * random.random()))

@@ -138,14 +138,15 @@ class Spool:
         return True
 
     def close(self, *, empty: bool) -> None:
-        """Leave the rest to who comes next; nothing, where all was delivered."""
+        """Leave the rest to who comes next; nothing, where all was delivered and it can be deleted."""
         os.close(self._file)
         self._file = -1
-        if empty:
-            for file in files_of(self._folder, self.incarnation):
-                file.unlink(missing_ok=True)
-        if not files_of(self._folder, self.incarnation):
-            (self._folder / f"{self.incarnation}.lock").unlink(missing_ok=True)
+        with suppress(OSError):  # what stays is looked at, and deleted, by the next client there
+            if empty:
+                for file in files_of(self._folder, self.incarnation):
+                    file.unlink(missing_ok=True)
+            if not files_of(self._folder, self.incarnation):
+                (self._folder / f"{self.incarnation}.lock").unlink(missing_ok=True)
         os.close(self._lock)
 
     def forsake(self) -> None:
