@@ -50,8 +50,8 @@ def replace_addresses(text: str, pseudonym: Callable[[str], str]) -> str:
 
 def _of_user(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
     user = _decoded(match["user"])
-    if "@" in match["rest"] and ":" not in match["rest"]:  # ftp://ann@example.com@host
-        user += match["rest"]
+    if match["rest"].startswith("@"):  # ftp://ann@example.com:password@host
+        user += match["rest"].partition(":")[0]
     if not user:
         return ""
     return f"{user if _OURS.fullmatch(user) else pseudonym(user)}@"

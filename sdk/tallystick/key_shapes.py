@@ -227,7 +227,7 @@ def _expression(markers: Iterable[str]) -> str:
 _holds_marker = re.compile(
     _expression(marker for marker in _MARKERS if set(_PIVOTS) & set(marker) and not _SIGNS & set(marker)).encode()
 ).search
-_USERINFO_PASSWORD = re.compile(r"(?<=://)([^\s/?#@:]*):[^\s/?#]*@")
+_USERINFO_PASSWORD = re.compile(r"(?<=://)([^\s/?#:]*):[^\s/?#]*@")
 
 
 def may_hold_key(body: bytes) -> bool:

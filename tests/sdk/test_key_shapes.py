@@ -101,17 +101,25 @@ NO_KEYS = [
     "a @ b",
 ]
 ADDRESSES = {
-    "ann@example.com": "ann@example.com", "agent of ann.b+x@mail.example.co.uk.": "ann.b+x@mail.example.co.uk",
+    "ann@example.com": "ann@example.com",
+    "agent of ann.b+x@mail.example.co.uk.": "ann.b+x@mail.example.co.uk",
     "https://h/?mail=ann%40example.com&x=1": "ann@example.com",
     "https://h/?q=a%3Dann%2540example.com": "ann@example.com",
-    "https://ann:secret@example.com/x": "ann", "https://ann%40example.com:secret@h/x": "ann@example.com",
-    "auth0|ann@example.com": "ann@example.com", "Ann <ann@example.com>": "ann@example.com", "'o'hara@example.ie'":
-    "o'hara@example.ie", "ann\uff20example.com": "ann@example.com",
+    "https://ann:secret@example.com/x": "ann",
+    "https://ann%40example.com:secret@h/x": "ann@example.com",
+    "https://ann@example.com:secret@h/x": "ann@example.com",
+    "auth0|ann@example.com": "ann@example.com",
+    "Ann <ann@example.com>": "ann@example.com",
+    "'o'hara@example.ie'": "o'hara@example.ie",
+    "ann\uff20example.com": "ann@example.com",
     "ann@b\u00fccher.example": "ann@b\u00fccher.example",
-    "mailto:ann@example.com?x": "ann@example.com", "a\u200bnn@example.com": "ann@example.com", "ann@localhost":
-    "ann@localhost", "ann@[10.0.0.1]": "ann@[10.0.0.1]", '"ann b"@example.com': '"ann b"@example.com',
+    "mailto:ann@example.com?x": "ann@example.com",
+    "a\u200bnn@example.com": "ann@example.com",
+    "ann@localhost": "ann@localhost",
+    "ann@[10.0.0.1]": "ann@[10.0.0.1]",
+    '"ann b"@example.com': '"ann b"@example.com',
     "x ann@example.com@example.org": "ann@example.com",
-}  # fmt: skip
+}
 
 
 def person(name: str) -> str:
@@ -143,6 +151,7 @@ def test_what_a_text_calls_a_secret_is_one(carrier: str, key: str) -> None:
 
 def test_the_password_of_a_url_is_left_out() -> None:
     assert without_keys("postgres://tally:a/b@h") == "postgres://tally:a/b@h", "a slash ends the authority"
+    assert without_keys("x://a@b.io:s3cret!@h") == "x://a@b.io@h"
     assert without_keys("postgres://tally:s3cret!@h/x") == "postgres://tally@h/x"
 
 
