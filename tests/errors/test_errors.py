@@ -77,7 +77,9 @@ from warehouse.server import _listen
 
 Case = tuple[str, Callable[[Path], object], tuple[str, ...]]
 
-ADDRESSED = "{name: ann@example.com, currency: USD, providers: [{id: a, models: [{id: m, prices: [{rates: {input: 1}}]}]}]}"
+ADDRESSED = (
+    "{name: ann@example.com, currency: USD, providers: [{id: a, models: [{id: m, prices: [{rates: {input: 1}}]}]}]}"
+)
 CASES: list[Case] = [
     # settings, homes, ports
     ("a setting", lambda p: where("TALLY_API_PORT", "x"), ("TALLY_API_PORT", "'x'", "integer")),
