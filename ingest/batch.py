@@ -3,14 +3,17 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ingest.door import encode
+from ingest.privacy import text_without_secrets
 from ingest.refusal import Refused, skeleton
 from ledger import faults
 from ledger.log import Appends, Draft, Record, partition_of
 from ledger.organizations import check_organization
+from ledger.secrets import pseudonym
 from ledger.topics import EVENTS, REJECTED
 from tallystick.event import SCHEMA_VERSION
 
@@ -40,6 +43,7 @@ class Batch:
         check_organization(envelope.organization, "TALLY_ORGANIZATION", "have events")
         self._log = log
         self._envelope = envelope
+        self._pseudonym = partial(pseudonym, key)
         self._key = hashlib.sha256(key.encode()).digest()
         self._clear()
 
@@ -61,14 +65,16 @@ class Batch:
     def refuse(self, refused: Refused, raw: bytes, length: int) -> None:
         """Count a refusal, and keep what may be said of it: no value, and a keyed hash."""
         self.refused += 1
+        # A mapping's columns have names of a person's choice.
+        path, reason = (text_without_secrets(text, self._pseudonym) for text in (refused.field, refused.reason))
         if len(self._details) == MAX_DETAILS:
-            self._others[refused.field, refused.reason] += 1
+            self._others[path, reason] += 1
             return
         self._details.append(
             {
                 "door": self._envelope.door,
-                "path": refused.field,
-                "reason": refused.reason,
+                "path": path,
+                "reason": reason,
                 "bytes": length,
                 "hash": hashlib.blake2b(raw, digest_size=16, key=self._key).hexdigest(),
                 "skeleton": skeleton(refused.shape),

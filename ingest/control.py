@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ingest import platform
 from ingest.batch import Envelope
 from ingest.door import decode, door, encode
+from ingest.privacy import text_without_secrets
 from ingest.refusal import Refused
 from ledger.catalogue import genai_prices
 from ledger.errors import TallyError
@@ -127,6 +128,10 @@ def made_current(settings: Settings, generation: int, folds_version: int) -> byt
 
 
 def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> Adopted:
+    if text_without_secrets(book.name, lambda name: "") != book.name:
+        raise TallyError(
+            f"the price book is called {book.name!r}, by a key or an e-mail address: give it another `name`"
+        )
     document, packed = sealed(book)
     in_force = {adoption.name: adoption for adoption in platform.adoptions(log)}.get(book.name)
     if in_force is not None and in_force.document == document:

@@ -5,19 +5,33 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 from pydantic import ValidationError
 
-from ingest.privacy import PERSONAL, Data, Removed, only_known, pseudonymous, replaced, without_unknown
+from ingest.privacy import (
+    PERSONAL,
+    Data,
+    Removed,
+    key_name,
+    may_hold_secret,
+    only_known,
+    pseudonymous,
+    replaced,
+    text_without_secrets,
+    without_secrets,
+    without_unknown,
+)
 from ingest.refusal import Refused, explained
+from ledger.errors import TallyError
 from ledger.persons import Persons
 from ledger.secrets import pseudonym, secret
 from tallystick import ANY_EVENT
 from tallystick.event import CloudEvent
+from tallystick.key_shapes import MAX_KEY, without_keys
 
 MAX_EVENT = 128_000
 """Bytes of one event in canonical form."""
@@ -27,6 +41,7 @@ _ENVELOPE = frozenset((*CloudEvent.model_fields, "type", "data"))
 _TYPE = "tallystick.{}.v1"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
+_name_without_keys = lru_cache(maxsize=10_000)(without_keys)  # the same persons call again and again
 _persons = cache(Persons)
 """One table a home and process."""
 
@@ -81,7 +96,7 @@ class Door:
         kept = only_known(event, _ENVELOPE, removed)
         if isinstance(kept.get("data"), dict):
             kept["data"] = self.clean(kind, kept["data"], removed)
-        line, time = sealed(kept)
+        line, time = sealed(kept, self.conceal)
         self.keep_names()
         return Entered(line, time, removed)
 
@@ -103,7 +118,16 @@ class Door:
         body = kept.get("body")
         if isinstance(body, dict) and body.get("dimension") in PERSONAL and "scope" in body:
             kept["body"] = body | {"scope": replaced(body["scope"], self._person)}
+        elif isinstance(body, dict):
+            name = "scope" if body.get("dimension") == "key" else "key"
+            if isinstance(body.get(name), str):
+                kept["body"] = body | {name: key_name(body[name], self._person)}
         return kept
+
+    def conceal(self, event: Data) -> Data:
+        """A cleaned event without keys and addresses in any of its texts."""
+        concealed: Data = without_secrets(event, self._person)
+        return concealed
 
     def keep_names(self) -> None:
         """Have the names remembered that were met last; those of an event that is refused are not."""
@@ -112,25 +136,42 @@ class Door:
         self._named.clear()
 
     def _person(self, name: str) -> str:
+        name = _name_without_keys(name)  # the table of names holds no key
         made = self._pseudonym(name)
         self._named[made] = name
         return made
 
 
-def sealed(event: Data) -> tuple[bytes, datetime]:
-    """A cleaned event validated, in canonical form, with its time. Raises Refused."""
+def sealed(event: Data, conceal: Callable[[Data], Data] | None = None) -> tuple[bytes, datetime]:
+    """A cleaned event validated, in canonical form, with its time. ``conceal`` takes keys and addresses out of one that
+    may hold some. Raises Refused."""
+    concealed = False
     try:
-        whole = ANY_EVENT.validate_json(encode(event))
+        body = encode(event)
+        if conceal is not None and may_hold_secret(body):
+            if len(body) > MAX_EVENT + MAX_KEY:  # so that no event is looked at for long
+                raise _too_large(len(body), event)
+            kept = conceal(event)
+            concealed, event, body = kept != event, kept, encode(kept)
+        whole = ANY_EVENT.validate_json(body)
     except ValidationError as error:
-        raise explained(error, event) from None
+        refused = explained(error, event)
+        if concealed and "at most" in refused.reason:
+            why = f"{refused.reason}, counted with what stands there for e-mail addresses and keys"
+            refused = Refused(refused.field, why, event)
+        raise refused from None
     except (OverflowError, RecursionError):
         raise Refused("", "holds a number or a depth that no field can have", event) from None
     line = whole.canonical()
     if len(line) > MAX_EVENT:
-        raise Refused("", f"has {len(line):,} bytes as an event, and may have {MAX_EVENT:,}", event)
+        raise _too_large(len(line), event)
     if b"\\u0000" in line and _NUL.search(line):
         raise Refused("", "holds the character NUL in a string: leave it out", event)
     return line, whole.time
+
+
+def _too_large(bytes: int, event: Data) -> Refused:
+    return Refused("", f"has {bytes:,} bytes as an event, and may have {MAX_EVENT:,}", event)
 
 
 def door(home: Path, organization: str, kinds: tuple[str, ...] = FACTS) -> Door:
@@ -139,5 +180,11 @@ def door(home: Path, organization: str, kinds: tuple[str, ...] = FACTS) -> Door:
 
 
 def key_of(organization: str) -> str:
-    """Under which name a home keeps the key of an organization's pseudonyms."""
+    """Under which name a home keeps the key of an organization's pseudonyms. TallyError where the organization is
+    called by a key or an address, which would stand in clear in every record."""
+    if text_without_secrets(organization, lambda name: "") != organization:
+        raise TallyError(
+            f"the organization {organization!r} is a key or an e-mail address, which every record would show: "
+            "choose another name (TALLY_ORGANIZATION)"
+        )
     return f"pseudonym:{organization}"

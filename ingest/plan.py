@@ -111,7 +111,7 @@ def _plan(path: Path, options: Options, data: Data, door: Door) -> Plan:
     source = form.name if options.source is None else options.source
     cleaned = door.clean("inference", data | {"adapter": form.name}, Removed())
     try:
-        frame = Frame({"source": source, "type": INFERENCE, "data": cleaned}, form.classes)
+        frame = Frame(door.conceal({"source": source, "type": INFERENCE, "data": cleaned}), form.classes)
         if start:
             frame.line("", start, dict.fromkeys(form.classes, 0))
     except Refused as refused:

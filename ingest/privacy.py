@@ -1,4 +1,8 @@
-"""What is taken out of an event before it is looked at: unknown words, and names of persons."""
+"""What is taken out of an event before it is looked at: unknown words, keys, and names of persons.
+
+Keys become fingerprints and addresses pseudonyms wherever a text holds them, in names of fields and in the event's
+identity too. Both are functions of the text (and of the organization's key), so duplicates stay duplicates.
+"""
 
 import math
 import re
@@ -9,7 +13,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from tallystick import Inference
+from tallystick.addresses import PSEUDONYM, may_hold_address, replace_addresses
 from tallystick.inference import RateLimit, ReportedTokens, Violation
+from tallystick.key_shapes import MAX_TEXT, key_fingerprint, map_texts, may_hold_key, without_keys
 
 Data = dict[str, Any]
 Removed = Counter[tuple[str, str]]
@@ -63,14 +69,44 @@ def pseudonymous(data: Data, person: Callable[[str], str], pseudonym: Callable[[
     for name in GUESSABLE:
         if name in kept:
             kept[name] = replaced(kept[name], pseudonym)
+    if isinstance(kept.get("key"), str):
+        kept["key"] = key_name(kept["key"], person)
     if isinstance(kept.get("acting_for"), list):
         kept["acting_for"] = [replaced(one, person) for one in kept["acting_for"]]
     return kept
 
 
 def replaced(value: Any, pseudonym: Callable[[str], str]) -> Any:
-    """The pseudonym of a name; what is no possible name stays, for the vocabulary to refuse."""
-    return pseudonym(value) if isinstance(value, str) and 1 <= len(value) <= 256 else value
+    """The pseudonym of a name; what is no possible name stays, for the vocabulary to refuse. So does a pseudonym."""
+    if not isinstance(value, str) or not 1 <= len(value) <= 256 or PSEUDONYM.fullmatch(value):
+        return value
+    return pseudonym(value)
+
+
+def key_name(value: str, person: Callable[[str], str]) -> str:
+    """What stands in a field that is meant for a key: a fingerprint, or the pseudonym of a person who was named."""
+    said = key_fingerprint(value)
+    return key_fingerprint(replace_addresses(said, person)) if len(said) <= MAX_TEXT else said
+
+
+def may_hold_secret(body: bytes) -> bool:
+    """Tell quickly that compact JSON holds neither key nor address; True where its texts must be looked at."""
+    return may_hold_address(body) or may_hold_key(body)
+
+
+def without_secrets(value: Any, person: Callable[[str], str]) -> Any:
+    """The same structure without keys and addresses in any text or name of a field. Again it changes nothing."""
+    return map_texts(value, lambda text: text_without_secrets(text, person))
+
+
+def text_without_secrets(text: str, person: Callable[[str], str]) -> str:
+    """A text with fingerprints for its keys and pseudonyms for its addresses; one beyond every field's bound stays."""
+    return text if len(text) > MAX_TEXT else replace_addresses(without_keys(text), person)
+
+
+def is_field_name(name: str) -> bool:
+    """Whether a name looks like a field's: what does not may be a word of content, or a key."""
+    return _LIKE_A_FIELD.fullmatch(name) is not None and without_keys(name) == name
 
 
 def _said(data: Data, known: Set[str]) -> Data:
@@ -95,9 +131,9 @@ def _usage(value: Data, removed: Removed, path: str, depth: int = 0) -> Data:
     """Counts of the provider's usage block, one object deep; its strings are words."""
     kept: Data = {}
     for name, one in value.items():
-        if depth == 0 and isinstance(one, dict) and _LIKE_A_FIELD.fullmatch(name):
+        if depth == 0 and isinstance(one, dict) and is_field_name(name):
             kept[name] = dict(sorted(_usage(one, removed, f"{path}.{name}", 1).items()))
-        elif type(one) is int and 0 <= one <= _MOST and _LIKE_A_FIELD.fullmatch(name):
+        elif type(one) is int and 0 <= one <= _MOST and is_field_name(name):
             kept[name] = one
         elif one is not None:
             _count(removed, path, name, one)
@@ -107,7 +143,7 @@ def _usage(value: Data, removed: Removed, path: str, depth: int = 0) -> Data:
 def _numbers(data: Data, names: list[str], removed: Removed, path: str) -> Data:
     kept: Data = {}
     for name in names:
-        if _is_number(data[name]) and _LIKE_A_FIELD.fullmatch(name) and len(kept) < MOST_UNKNOWN:
+        if _is_number(data[name]) and is_field_name(name) and len(kept) < MOST_UNKNOWN:
             kept[name] = data[name]
         elif data[name] is not None:
             _count(removed, path, name, data[name])
@@ -122,6 +158,6 @@ def _is_number(value: Any) -> bool:
 
 def _count(removed: Removed, path: str, name: str, value: Any) -> None:
     """A name that does not look like a field's may be a word of content: it is counted, and not said."""
-    word = name if _LIKE_A_FIELD.fullmatch(name) else "?"
+    word = name if is_field_name(name) else "?"
     kind = {str: "string", list: "array", dict: "object", bool: "boolean"}.get(type(value), "number")
     removed[f"{path}.{word}".removeprefix("."), kind] += 1

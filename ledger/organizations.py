@@ -2,6 +2,8 @@
 
 from ledger.errors import TallyError
 from ledger.topics import PLATFORM
+from tallystick.addresses import replace_addresses
+from tallystick.key_shapes import without_keys
 from tallystick.model import is_visible
 
 MAX_LENGTH = 256
@@ -19,3 +21,7 @@ def check_organization(name: str, where: str, purpose: str) -> None:
     ``purpose`` what was wanted for it."""
     if reason := name_problem(name):
         raise TallyError(f"{where} {name[:100]!r} cannot {purpose}: name {reason}")
+    if replace_addresses(without_keys(name), lambda address: "") != name:
+        raise TallyError(
+            f"{where} {name!r} is a key or an e-mail address, which every record would show: choose another name"
+        )

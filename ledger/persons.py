@@ -3,10 +3,11 @@
 The log holds pseudonyms and nothing else of a person, so a name can be forgotten without touching it.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ledger.errors import TallyError
@@ -15,6 +16,7 @@ from ledger.layout import PERSONS
 
 MOST_KNOWN = 100_000
 """Pseudonyms that a door keeps in mind, so that each name is written once and not at every call."""
+
 
 _SCHEMA = """CREATE TABLE IF NOT EXISTS persons (
     organization TEXT, pseudonym TEXT, name TEXT, PRIMARY KEY (organization, pseudonym)
@@ -51,12 +53,64 @@ class Persons:
             self._known.add((organization, pseudonym))
 
     def erase(self, organization: str, pseudonym: str) -> bool:
-        """Forget a name for good; whether it was known. TallyError where the table cannot be written."""
+        """Forget a name; whether it was known. Until :meth:`held_by` is empty a file may hold it. TallyError where the
+        table cannot be written."""
         with self._guard, self._database() as db:
             known = self._name(db, organization, pseudonym) is not None
             db.execute("INSERT OR REPLACE INTO persons VALUES (?, ?, NULL)", (organization, pseudonym))
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the old page would stand in the journal
             return known
+
+    def is_listed(self, organization: str, pseudonym: str) -> bool:
+        """Whether a name is known, or was and is erased."""
+        sql = "SELECT 1 FROM persons WHERE organization = ? AND pseudonym = ?"
+        with self._guard, self._database() as db:
+            return db.execute(sql, (organization, pseudonym)).fetchone() is not None
+
+    def held_by(self, pseudonym: str, name: str | None) -> tuple[str, ...]:
+        """Overwrite what was erased, and say what keeps a name all the same: nothing, where it is forgotten. Asked
+        again when that has ended, it finishes. Without ``name`` no file is searched for it."""
+        with self._guard, self._database() as db:
+            held_by = self._overwrite(db) + self._traces(pseudonym, name)
+        return tuple(held_by + self._readers() if held_by else held_by)
+
+    def _overwrite(self, db: sqlite3.Connection) -> list[str]:
+        """Write the table anew, without what was deleted, and empty the journal: what keeps that from being done."""
+        try:
+            db.execute("PRAGMA temp_store=MEMORY")  # or the copy would leave the names in a temporary file
+            db.execute("VACUUM")
+            busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError as error:
+            return [f"{self._path} is in use ({error})"]
+        journal = self._file("-wal")
+        if busy or (journal.exists() and journal.stat().st_size):
+            return [f"{journal} cannot be emptied, since a reader has not ended"]
+        return []
+
+    def _traces(self, pseudonym: str, name: str | None) -> list[str]:
+        """Which files hold the name behind the end of its pseudonym, as its row had them: alone it may be a word of
+        the table's own, or the name of another organization's person. The beginning tells, as the rest of a long name
+        lies on another page."""
+        if name is None:
+            return []
+        row = pseudonym.encode()[-8:] + name.encode()[:100]
+        files = [self._file(suffix) for suffix in ("", "-wal", "-shm")]
+        found = [file for file in files if file.exists() and row in file.read_bytes()]
+        return [f"{file} still holds the name" for file in found]
+
+    def _readers(self) -> list[str]:
+        """Which other processes have the table open, where the system tells it."""
+        files = {str(self._file(suffix).resolve()) for suffix in ("", "-wal")}
+        readers = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # another user's, or it has ended
+                open_files = {str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()}
+                if open_files & files and int(process.name) != os.getpid():
+                    readers.append(f"process {process.name} ({(process / 'comm').read_text().strip()}) has it open")
+        return readers
+
+    def _file(self, suffix: str) -> Path:
+        return self._path.with_name(self._path.name + suffix)
 
     def names(self, organization: str, pseudonyms: Iterable[str]) -> dict[str, str]:
         """The names that are known of these pseudonyms. TallyError where the table cannot be read."""

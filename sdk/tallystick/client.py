@@ -3,6 +3,7 @@
 import atexit
 import hashlib
 import itertools
+import json
 import logging
 import os
 import re
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from tallystick.event import InferenceEvent, ObservationEvent
-from tallystick.inference import Inference
+from tallystick.inference import Inference, usage_contradiction
+from tallystick.key_shapes import key_fingerprint, map_texts, may_hold_key, without_keys
 from tallystick.model import is_visible
 from tallystick.observation import Observation, Target
 from tallystick.saying import Saying
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tallystick")
 
 SPOOL_BYTES = 64 << 20
+MAX_EVENT_BYTES = 128_000
+"""What the ledger takes as one event."""
 LEAVE_S = 5.0
 """For how long the end of the process waits for what is not delivered yet."""
 
@@ -36,18 +40,19 @@ _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
 
 class Counts(NamedTuple):
-    """What became of what this process recorded: kept in the spool, delivered, refused by the ledger, and not even
-    kept (invalid, or no room)."""
+    """What became of what this process recorded: kept in the spool, delivered, refused by the ledger, not even kept
+    (invalid, or no room), and lost with files of the spool that somebody deleted."""
 
     recorded: int
     delivered: int
     refused: int
     dropped: int
+    lost: int = 0
 
     @property
     def pending(self) -> int:
         """In the spool, and not answered for yet."""
-        return self.recorded - self.delivered - self.refused
+        return self.recorded - self.delivered - self.refused - self.lost
 
 
 class Client:
@@ -82,8 +87,8 @@ class Client:
             raise ValueError(f"source has {len(source)} characters: name the application with 1 to 400")
         if not is_visible(source):
             raise ValueError(f"source is {source!r}: name the application with visible characters alone")
-        self._name, self._most = source, spool_bytes
-        self._folder = _folder(spool or os.environ.get("TALLY_SPOOL"), source, self._url)
+        self._name, self._most = without_keys(source), spool_bytes
+        self._folder = _folder(spool or os.environ.get("TALLY_SPOOL"), self._name, self._url)
         self._begin()
         _clients.add(self)
         atexit.register(_leave, weakref.ref(self))
@@ -94,8 +99,7 @@ class Client:
         ``usage`` is a provider's response, or its usage block, as it came. What the session and the call around say
         is taken over. Returns the event's id; None where it could not be kept.
         """
-        said = fields if usage is None else used(usage) | fields
-        return self._record(self._new_id(), fields_around(said), inference)
+        return self._record(self._new_id(), fields_around(fields if usage is None else used(usage) | fields), inference)
 
     def observe(self, observation: Observation | None = None, /, *, call: str | None = None, **fields: Any) -> None:
         """Record what was learnt later, of a call that this client recorded (its id), of a session, or of an account:
@@ -104,10 +108,11 @@ class Client:
             if call is not None:
                 fields["of"] = Target(source=self.source, id=call)
             data = observation or Observation.model_validate(fields)
+            self._keep(ObservationEvent, self._new_id(), data)
         except ValidationError as error:
             self._drop(_first(error))
-            return
-        self._keep(ObservationEvent, self._new_id(), data)
+        except Exception as error:  # noqa: BLE001  (whatever the application's objects do, its call goes on)
+            self._drop(_unreadable(error))
 
     def session(self, id: str | None = None, **fields: Any) -> Session:
         """A session: ``with client.session(agent="researcher") as session:``, or a decorator. Its calls carry these
@@ -120,7 +125,8 @@ class Client:
         return Call(self, fields)
 
     def flush(self, seconds: float = LEAVE_S) -> bool:
-        """Wait until all that was recorded is delivered; False where that takes longer. Nothing is lost then."""
+        """Wait until all that was recorded is delivered; False where that takes longer, and nothing is lost then, or
+        where files of the spool were deleted (``counts.lost``)."""
         return self._forked_off or self._delivery is None or self._delivery.flush(seconds)
 
     def close(self, seconds: float = LEAVE_S) -> None:
@@ -142,8 +148,9 @@ class Client:
     @property
     def counts(self) -> Counts:
         delivery = self._delivery
-        known = (delivery.written, delivery.delivered, delivery.refused) if delivery else (0, 0, 0)
-        return Counts(*known, self._dropped)
+        if delivery is None:
+            return Counts(0, 0, 0, self._dropped)
+        return Counts(delivery.written, delivery.delivered, delivery.refused, self._dropped, delivery.lost)
 
     @property
     def source(self) -> str:
@@ -184,18 +191,33 @@ class Client:
         return f"{self._incarnation}-{next(self._ids)}"
 
     def _record(self, id: str, fields: dict[str, Any], inference: Inference | None = None) -> str | None:
-        said = fields if inference is None else fields | inference.model_dump(exclude_none=True)
+        try:
+            return self._keep(InferenceEvent, id, self._inference(fields, inference))
+        except ValidationError as error:
+            return self._drop(_first(error))
+        except Exception as error:  # noqa: BLE001  (whatever the application's objects do, its call goes on)
+            return self._drop(_unreadable(error))
+
+    def _inference(self, fields: dict[str, Any], inference: Inference | None) -> Inference:
+        """What is to be recorded, without keys. ValidationError where it is none."""
+        said = dict(fields) if inference is None else fields | inference.model_dump(exclude_none=True)
         for name in said.keys() - Inference.model_fields:
-            like_a_field = name.isidentifier() and name.isascii() and len(name) <= 64  # else it may be content
+            # What does not look like a field's name may be content, or a key.
+            like_a_field = name.isidentifier() and name.isascii() and len(name) <= 64 and without_keys(name) == name
             if not like_a_field or not isinstance(said[name], (bool, int, float)):
                 said.pop(name)
                 shown = repr(name) if like_a_field else "of that name"
                 self._saying.warn(f"an inference has no field {shown}, it is left out: tags take what is your own")
+        if isinstance(said.get("key"), str):
+            said["key"] = key_fingerprint(said["key"])
+        if contradiction := usage_contradiction(said):
+            if said["usage_source"] != "missing":  # which the client says by itself where nothing else is said
+                self._saying.warn(f"{contradiction}; the event is recorded without it")
+            del said["usage_source"]
         try:
-            data = Inference.model_validate(said)
-        except ValidationError as error:
-            return self._drop(_first(error))
-        return self._keep(InferenceEvent, id, data)
+            return Inference.model_validate(said)
+        except ValidationError:  # what is too long may be a key, of which the fingerprint is not
+            return Inference.model_validate(map_texts(said, without_keys))
 
     def _keep(self, kind: type[InferenceEvent] | type[ObservationEvent], id: str, data: Any) -> str | None:
         self._here()
@@ -205,9 +227,10 @@ class Client:
             try:
                 number = self._delivery.written + 1
                 event = kind(id=id, source=self.source, time=datetime.now(UTC), sequence=number, data=data)
-                self._spool.append(event.canonical() + b"\n")
-            except ValidationError as error:
-                return self._drop(_first(error))
+                line = _line(kind, event)
+                if len(line) > MAX_EVENT_BYTES:
+                    return self._drop(f"it has {len(line):,} bytes, and may have {MAX_EVENT_BYTES:,}")
+                self._spool.append(line + b"\n")
             except Full:
                 return self._drop(
                     f"the spool {self._folder} holds its {self._most:,} bytes: the ledger is away for long"
@@ -237,6 +260,19 @@ def _folder(spool: str | os.PathLike[str] | None, source: str, url: str) -> Path
     root = Path(spool) if spool else Path(state) / "tallystick" / "spool"
     whose = hashlib.sha256(f"{url}\n{source}".encode()).hexdigest()[:12]
     return root / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', source)[:40]}-{whose}"
+
+
+def _line(kind: type[InferenceEvent] | type[ObservationEvent], event: InferenceEvent | ObservationEvent) -> bytes:
+    """An event as it leaves the process: with fingerprints for the keys that its texts hold."""
+    line = event.canonical()
+    if not may_hold_key(line):
+        return line
+    return kind.model_validate_json(json.dumps(map_texts(json.loads(line), without_keys))).canonical()
+
+
+def _unreadable(error: Exception) -> str:
+    """That an object of the application's fails when it is read; what it says may be content."""
+    return f"what was given cannot be read ({type(error).__name__})"
 
 
 def _first(error: ValidationError) -> str:

@@ -1,6 +1,7 @@
 """The delivery: a thread that sends what stands in the spool, in order, until the ledger has answered for all of it."""
 
 import logging
+import os
 import random
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from tallystick.door import Door, Refusal, Unanswered
 from tallystick.saying import Saying
-from tallystick.spool import Spool, files_of, lines, orphans
+from tallystick.spool import Spool, lines, orphans
 
 logger = logging.getLogger("tallystick")
 
@@ -32,10 +33,13 @@ class Delivery:
         """``guard`` is held by whoever touches the spool."""
         self._door, self._folder, self._spool, self._guard = door, folder, spool, guard
         self._changed = threading.Condition()
-        self.written = self.delivered = self.refused = 0
+        self.written = self.delivered = self.refused = self.lost = 0
         self._hurry = self._stopped = False
         self._saying = Saying()
         self._most = BATCH
+        self._positions: dict[Path, int] = {}
+        """How far each file is answered for, so that nothing is sent twice where a file cannot be read or deleted."""
+        spool.on_restored = self._restored
         threading.Thread(target=self._run, name="tallystick", daemon=True).start()
 
     def take_up(self, number: int) -> None:
@@ -47,19 +51,19 @@ class Delivery:
 
     @property
     def done(self) -> int:
-        """How many events of this client the ledger has answered for."""
-        return self.delivered + self.refused
+        """How many events of this client the ledger has answered for, or nobody can any more."""
+        return self.delivered + self.refused + self.lost
 
     @property
     def pending(self) -> int:
         return self.written - self.done
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all that is written by now is answered for; False where that takes longer."""
+        """Wait until all that is written by now is answered for; False where that takes longer, or some was lost."""
         with self._changed:
-            wanted, self._hurry = self.written, True
+            wanted, lost, self._hurry = self.written, self.lost, True
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self.done >= wanted, seconds)
+            return self._changed.wait_for(lambda: self.done >= wanted, seconds) and self.lost == lost
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -71,13 +75,16 @@ class Delivery:
         looked = -LOOK_S
         while not self._stopped:
             try:
+                self._restore()
                 if time.monotonic() - looked >= LOOK_S:
                     looked = time.monotonic()
                     for files in orphans(self._folder):
                         self._deliver(files, self._adopted)
                 with self._guard:
-                    files = files_of(self._folder, self._spool.incarnation) if self.pending else []
+                    files = self._spool.files if self.pending else []
                 self._deliver(files, self._own)
+            except FileNotFoundError:  # it is made again, or was delivered by another process
+                self._rest(FIRST_S)
             except OSError as error:
                 if self._stopped:  # its files are gone
                     return
@@ -92,16 +99,33 @@ class Delivery:
                     self._changed.wait_for(lambda: self._stopped or self._hurry, LINGER_S)
                 self._hurry = False
 
+    def _restore(self) -> None:
+        """Make again what somebody deleted of the spool. Where that fails the open file is delivered all the same."""
+        try:
+            with self._guard:
+                self._spool.restore()
+        except OSError as error:
+            self._saying.warn(
+                f"the spool {self._folder} is gone and cannot be made again, nothing more is recorded: {error.strerror}"
+            )
+
+    def _restored(self, lost: int) -> None:
+        with self._changed:
+            self.lost += lost
+            self._changed.notify_all()
+        what = "events of it are lost (Client.counts tells how many)" if lost else "no event of it is lost"
+        self._saying.warn(f"files of the spool {self._folder} were deleted while it was in use, and {what}")
+
     def _deliver(self, files: Sequence[Path], answered: Callable[[int, Sequence[Refusal]], None]) -> None:
-        """Send these files from their beginning, one after the other, and forget each that was answered for."""
+        """Send these files, one after the other, and forget each that was answered for."""
         for file in files:
-            position, failures = 0, 0
+            failures = 0
             while not self._stopped:
-                events, end = lines(file, position, BATCH_BYTES)
+                position = self._positions.get(file, 0)
+                events, end = self._read(file, position)
                 if not events:
-                    with self._guard:
-                        if self._spool.delivered(file, position):
-                            break
+                    if self._forget(file, position):
+                        break
                     continue  # more came meanwhile
                 taken = events[: self._most]
                 if len(taken) < len(events):
@@ -113,13 +137,36 @@ class Delivery:
                         self._most = max(1, len(taken) // 2)
                         continue
                     failures += 1
+                    self._restore()  # while the ledger is away nothing else looks
                     self._saying.warn(f"{unanswered}; events wait in {self._folder}, and are sent again")
                     asked_s = min(unanswered.after_s, ASKED_S)
                     self._rest(max(asked_s, min(LONGEST_S, FIRST_S * 2**failures) * random.random()))
                     continue
-                position, failures = end, 0
+                failures = 0
                 self._most = min(BATCH, self._most + 1)
+                with self._guard:
+                    self._positions[file] = end
+                    self._spool.answered(file, len(taken))
                 answered(len(taken), refused)
+
+    def _read(self, file: Path, position: int) -> tuple[list[bytes], int]:
+        with self._guard:
+            descriptor = self._spool.opened(file)
+        try:
+            return lines(descriptor, position, BATCH_BYTES)
+        finally:
+            os.close(descriptor)
+
+    def _forget(self, file: Path, position: int) -> bool:
+        """Whether a file is done with: all of it is answered for. Where it cannot be deleted it is passed over."""
+        try:
+            with self._guard:
+                if not self._spool.delivered(file, position):
+                    return False
+                self._positions.pop(file, None)
+        except OSError as error:
+            self._saying.warn(f"{file} is delivered and cannot be deleted: {error.strerror}")
+        return True
 
     def _own(self, events: int, refused: Sequence[Refusal]) -> None:
         with self._changed:

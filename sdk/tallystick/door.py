@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import httpx
 
+from tallystick.key_shapes import without_keys
+
 TIMEOUT_S = 10
 _ours: set[str] = set()
 
@@ -45,7 +47,7 @@ class Door:
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"},
             timeout=TIMEOUT_S,
         )
-        self.url = url
+        self.url = without_keys(url)  # log lines name it, and its password is nobody's news
         _ours.add(f"{url}/v1/events")
 
     def send(self, events: Sequence[bytes]) -> list[Refusal]:

@@ -1,8 +1,9 @@
 """``inference``: one call to a model, successful, failed or refused."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from tallystick.model import Amount, Count, Currency, Label, Model, Name, Names, Ratio, Tags, in_order
 
@@ -140,6 +141,33 @@ class Inference(Model):
     reported_tokens: ReportedTokens | None = None
     max_tokens: Count | None = Field(default=None, description="the most output tokens that were asked for")
     quantities: Quantities | None = None
-    usage_source: Literal["reported", "estimated", "missing"] | None = None
+    usage_source: Literal["reported", "estimated", "missing"] | None = Field(
+        default=None, description="missing: there are no tokens; reported or estimated: tokens or quantities are given"
+    )
     claimed_cost: Amount | None = Field(default=None, description="what the source says it cost: a claim, never a cost")
     claimed_currency: Currency | None = None
+
+    @model_validator(mode="after")
+    def _usage_as_its_source_says(self) -> "Inference":
+        if self.usage_source is not None and (contradiction := usage_contradiction(vars(self))):
+            raise ValueError(contradiction)
+        return self
+
+
+def usage_contradiction(fields: Mapping[str, object]) -> str | None:
+    """What is wrong between where usage is said to come from and the usage that is given; None where they agree.
+
+    Zero is not absent: ``{"input": 0}`` is usage. A request that was counted says nothing of its tokens, so
+    ``quantities`` agree with ``missing``.
+    """
+    source, reported = fields.get("usage_source"), fields.get("reported_tokens")
+    totals = (
+        reported if isinstance(reported, Mapping) else vars(reported) if isinstance(reported, ReportedTokens) else {}
+    )
+    told = any(total is not None for total in totals.values())
+    usage = bool(fields.get("tokens")) or told or bool(fields.get("provider_usage"))
+    if source == "missing" and usage:
+        return "usage_source is 'missing' beside usage: say 'reported' or 'estimated', or leave it out"
+    if source in ("reported", "estimated") and not usage and not fields.get("quantities"):
+        return f"usage_source is {source!r} without tokens or quantities: say 'missing', or leave it out"
+    return None

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 
 logger = logging.getLogger("tallystick")
 AGAIN_S = 60.0
@@ -15,4 +16,5 @@ class Saying:
         now = time.monotonic()
         if now - self._said.get(what, -AGAIN_S) >= AGAIN_S:
             self._said[what] = now
-            logger.warning("%s", what)
+            with suppress(Exception):  # a handler of the application's that fails is no reason for its calls to fail
+                logger.warning("%s", what)

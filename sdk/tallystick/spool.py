@@ -7,7 +7,7 @@ may adopt them. A line is written whole, by one write, before its call returns; 
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +34,10 @@ class Spool:
         self._lock = _made(folder / f"{self.incarnation}.lock")
         self._number, self._file, self._size = 0, -1, 0
         self._room = 0
+        self._unanswered: dict[Path, int] = {}
+        """Events of each of its files that the ledger has not answered for."""
+        self.on_restored: Callable[[int], None] = lambda lost: None
+        """Is told that files were gone and are made again, and how many events are lost with them."""
         self._next()
 
     @property
@@ -42,7 +46,12 @@ class Spool:
         return self._folder / f"{self.incarnation}.{self._number:08}.ndjson"
 
     def append(self, line: bytes) -> None:
-        """Write a line with its end. Where there is no room (Full), or the disk refuses (OSError), it is not there."""
+        """Write a line with its end. Where there is no room (Full), or the disk refuses (OSError), it is not there.
+
+        What has lost its name would be delivered by nobody once this process ends, so the files are made again first.
+        """
+        if not self._is_in_place():
+            self.restore()
         if self._size and self._size + len(line) > SEGMENT:
             self._next()
         if len(line) > self._room:
@@ -59,6 +68,62 @@ class Spool:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
         self._room -= written
+        self._unanswered[self.current] += 1
+
+    @property
+    def files(self) -> list[Path]:
+        """Its files in the order of their writing, those too that somebody deleted meanwhile."""
+        return list(self._unanswered)
+
+    def answered(self, file: Path, events: int) -> None:
+        """The ledger has answered for so many more events of a file."""
+        if file in self._unanswered:
+            self._unanswered[file] -= events
+
+    def opened(self, file: Path) -> int:
+        """A descriptor to read a file by, for the caller to close. The one that is written to can be read after its
+        name is gone. OSError where it cannot."""
+        return os.dup(self._file) if file == self.current and self._file >= 0 else os.open(file, os.O_RDONLY)
+
+    def restore(self) -> None:
+        """Make again what somebody deleted: the folder, the lock, and the file that is written to, whose content is
+        ours as long as it is open. Closed files that are gone are lost. OSError where it cannot be made; what is in
+        the open file is kept then."""
+        if self._file < 0:
+            return
+        gone = [file for file in self._unanswered if file != self.current and not file.exists()]
+        is_current_gone = not self._is_in_place()
+        if is_current_gone:
+            self._remake()
+        lost = sum(self._unanswered.pop(file) for file in gone)
+        if is_current_gone or lost:
+            self.on_restored(lost)
+
+    def _is_in_place(self) -> bool:
+        """Whether the file that is written to still has its name."""
+        try:
+            return os.path.samestat(self.current.stat(), os.fstat(self._file))
+        except OSError:
+            return False
+
+    def _remake(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = self._folder / f"{self.incarnation}.lock"
+        if not lock.exists():
+            held, self._lock = self._lock, _made(lock)
+            os.close(held)
+        content = os.pread(self._file, self._size, 0)
+        self.current.unlink(missing_ok=True)
+        file = os.open(self.current, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            if os.write(file, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.close(file)
+            self.current.unlink(missing_ok=True)
+            raise
+        os.close(self._file)
+        self._file = file
 
     def delivered(self, file: Path, size: int) -> bool:
         """Forget a file that was delivered up to ``size``; False where more stands in it meanwhile."""
@@ -69,17 +134,19 @@ class Spool:
             self._size = 0
         elif file != self.current:
             file.unlink(missing_ok=True)
+            self._unanswered.pop(file, None)
         return True
 
     def close(self, *, empty: bool) -> None:
-        """Leave the rest to who comes next; nothing, where all was delivered."""
+        """Leave the rest to who comes next; nothing, where all was delivered and it can be deleted."""
         os.close(self._file)
         self._file = -1
-        if empty:
-            for file in files_of(self._folder, self.incarnation):
-                file.unlink(missing_ok=True)
-        if not files_of(self._folder, self.incarnation):
-            (self._folder / f"{self.incarnation}.lock").unlink(missing_ok=True)
+        with suppress(OSError):  # what stays is looked at, and deleted, by the next client there
+            if empty:
+                for file in files_of(self._folder, self.incarnation):
+                    file.unlink(missing_ok=True)
+            if not files_of(self._folder, self.incarnation):
+                (self._folder / f"{self.incarnation}.lock").unlink(missing_ok=True)
         os.close(self._lock)
 
     def forsake(self) -> None:
@@ -91,13 +158,14 @@ class Spool:
     def _next(self) -> None:
         before, self._number = self._file, self._number + 1
         try:
-            self._file = os.open(self.current, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = os.open(self.current, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError:
             self._number -= 1  # the one before is still the one that is written to
             raise
         if before >= 0:
             os.close(before)
         self._size = 0
+        self._unanswered[self.current] = 0
         self._look_for_room()
 
     def _look_for_room(self) -> None:
@@ -127,13 +195,11 @@ def orphans(folder: Path) -> Iterator[list[Path]]:
             os.close(lock)
 
 
-def lines(file: Path, position: int, most: int) -> tuple[list[bytes], int]:
+def lines(descriptor: int, position: int, most: int) -> tuple[list[bytes], int]:
     """Whole lines from a position on, at most so many bytes but at least one line, and where they end."""
-    with file.open("rb") as opened:
-        opened.seek(position)
-        read = opened.read(most)
-        while b"\n" not in read and (more := opened.read(most)):
-            read += more
+    read = os.pread(descriptor, most, position)
+    while b"\n" not in read and (more := os.pread(descriptor, most, position + len(read))):
+        read += more
     end = read.rfind(b"\n") + 1
     return read[:end].split(b"\n")[:-1], position + end
 

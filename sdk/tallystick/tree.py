@@ -95,7 +95,7 @@ class Session(_Within):
 
     def __init__(self, client: "Client", id: str | None, fields: dict[str, Any]) -> None:
         self._client, self._given, self._fields = client, id, fields
-        self.id = id or uuid.uuid4().hex
+        self.id = uuid.uuid4().hex if id is None or (isinstance(id, str) and not id) else id
 
     @property
     def _inside(self) -> Around:
@@ -142,7 +142,7 @@ class Call(_Within):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._leave()
-        ended: dict[str, Any] = {"status": "ok", "usage_source": "missing"}
+        ended: dict[str, Any] = {"status": "ok", "usage_source": "missing"}  # which gives way to any usage
         if kind is not None:
             aborted = issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt))
             ended |= {"status": "aborted" if aborted else "error", "error_code": kind.__name__[:256]}
@@ -152,9 +152,11 @@ class Call(_Within):
     def _within(self) -> Around:
         """The session that it was made by, unless it lies in a call of that session."""
         around = _around.get()
-        if self._session is None or around.fields.get("session") == self._session.fields["session"]:
-            return around
-        return self._session
+        try:
+            lies_within = self._session is None or around.fields.get("session") == self._session.fields["session"]
+        except Exception:  # noqa: BLE001  (a session's id that is no text, of which nothing is known)
+            lies_within = False
+        return around if lies_within or self._session is None else self._session
 
     def _again(self) -> "Call":
         return Call(self._client, self._fields, self._session)

@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from tally.output import out, table, tell
+from tally.output import err, out, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Whose names pseudonyms are, and how one is forgotten.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CANNOT = (
     "What this cannot undo: whoever holds the organization's key (secrets.json of a home, and its backups) and the "
-    "name can make the pseudonym again; other homes on the same Kafka log keep tables of their own, and so do the "
+    "name can make the pseudonym again; copies of this home's persons.db (backups and snapshots of the file system) "
+    "keep the name until you delete them; other homes on the same Kafka log keep tables of their own, and so do the "
     "systems that sent the events."
 )
 
@@ -56,7 +57,7 @@ def erase(
 
     Example: tally subject erase alice@example.com --organization acme
 
-    Exit codes: 0 forgotten, 1 not confirmed, 2 bad input."""
+    Exit codes: 0 forgotten, 1 not confirmed or something still holds the name, 2 bad input."""
     from ingest import subjects
     from ledger.errors import TallyError
     from tally.opening import opened, settings
@@ -67,9 +68,22 @@ def erase(
     if not yes:
         typer.confirm(f"Forget {subject!r} of {chosen.organization!r} for good? {CANNOT}\n", abort=True, err=True)
     with opened(chosen, new=True) as log:
-        pseudonym, known, (partition, offset, _) = subjects.erase(log, chosen, chosen.organization, subject)
+        pseudonym, known, (partition, offset, _), held_by = subjects.erase(log, chosen, chosen.organization, subject)
     if as_json:
-        tell({"pseudonym": pseudonym, "known": known, "partition": partition, "offset": offset, "cannot": CANNOT})
+        tell(
+            {"pseudonym": pseudonym, "known": known, "partition": partition, "offset": offset, "cannot": CANNOT}
+            | {"forgotten": not held_by, "held_by": held_by}
+        )
+    elif held_by:
+        err.print(
+            f"{pseudonym}: its name is not forgotten yet: {'; '.join(held_by)}. Close what uses the table (sqlite3, a "
+            "backup, dashboards), and repeat this command to finish. The erasure is on the log at "
+            f"{partition}:{offset}.",
+            markup=False,
+        )
+    if held_by:
+        raise typer.Exit(1)
+    if as_json:
         return
     what = "forgotten" if known else "not known here, and will not be"
     out.print(f"{pseudonym}: its name is {what}; on the log at {partition}:{offset}. {CANNOT}", markup=False)

@@ -39,10 +39,29 @@ CONTENT: dict[str, Any] = {
     "tool_arguments_hash": PROMPT, "tool_result_hash": COMPLETION,
 }  # fmt: skip
 """As applications and gateways would have it: beside what is known, in it, and as names of fields."""
+KNOWN: dict[str, Any] = {
+    "key": KEY, "session": f"of {PERSON}", "agent": PERSON, "team": f"Bearer {KEY}", "project": KEY, "feature": PERSON,
+    "tool": KEY, "deployment": f"https://{PERSON}:{KEY}@h/?mail=QZXMARKEDperson%40example.com", "provider_account": KEY,
+    "tags": {PERSON: KEY, "owner": PERSON}, "error_code": KEY, "ticket_of": PERSON,
+}  # fmt: skip
+"""Keys and addresses where the vocabulary takes texts."""
 
 
 def good(id: str) -> dict[str, Any]:
     return call(id, **CONTENT, team=SEEN) | {"subject": PERSON, "prompt": PROMPT}
+
+
+def known(id: str) -> list[dict[str, Any]]:
+    """Events that enter, with a secret in each text: their identity, what is observed, and what is corrected."""
+    identity = {"source": f"app of {PERSON}", "id": f"{PERSON}-{id}"}
+    event = call(id, **KNOWN) | identity
+    observed = {"of": identity, "session": PERSON, "evaluator": PERSON, "metric": KEY, "ticket": PERSON}
+    corrected = {"action": "reversal", "of": identity, "reason": f"asked by {PERSON} with {KEY}"}
+    return [
+        event,
+        event | {"id": f"{id}-observed", "type": "tallystick.observation.v1", "data": observed},
+        event | {"id": f"{id}-corrected", "type": "tallystick.correction.v1", "data": corrected},
+    ]
 
 
 def bad(id: str) -> list[bytes]:
@@ -65,7 +84,8 @@ BUDGET_OF_A_PERSON = {
     "specversion": "1.0", "id": "budget", "source": "console", "time": "2026-06-01T12:00:00Z",
     "type": "tallystick.control.v1",
     "data": {
-        "control": "budget.allocated", "actor": PERSON, "reason": "asked for",
+        "control": "budget.allocated", "actor": PERSON, "reason": f"asked for by {PERSON} with {KEY}",
+        "evidence": [PERSON, KEY],
         "body": {"dimension": "user", "scope": PERSON, "limit": "1", "currency": "USD", "window_s": 3600},
     },
 }  # fmt: skip
@@ -76,6 +96,9 @@ def over_http(served: Served) -> None:
     assert served.send(lines(good("1"), BUDGET_OF_A_PERSON), bearer=admin).json()["accepted"] == 2
     answer = served.send(b"\n".join(bad("2")))
     assert answer.json()["refused"] == len(bad("2"))
+    answer = served.send(lines(*known("8")))
+    assert answer.json()["accepted"] == 3, answer.json()
+    assert served.send(lines(*known("8"))).json()["accepted"] == 3  # and are duplicates, as the audit counts them
     packed = gzip.compress(lines(good("3")))
     served.send(packed[:-9] + PROMPT.encode(), Content_Encoding="gzip")
     served.send(PROMPT.encode(), kind=PROMPT)
@@ -91,6 +114,8 @@ def by_the_client(served: Served) -> None:
     said = {name: value for name, value in CONTENT.items() if name not in ("provider_usage", "reported_tokens")}
     assert client.record(model="gpt-4o", usage={"usage": {"prompt_tokens": 1, "note": PROMPT}, "id": KEY}, **said)
     assert client.record(model=[PROMPT]) is None and client.record(tokens={PROMPT: 1}) is None
+    assert client.record(**KNOWN)
+    client.observe(session=f"of {KEY}", metric="m", value="1")
     with client.call(model="gpt-4o", **said), contextlib.suppress(ValueError):
         raise ValueError(PROMPT)
     assert client.flush(60)
@@ -99,19 +124,22 @@ def by_the_client(served: Served) -> None:
     assert MARK.encode() not in b"".join(left)
 
 
+OPTIONS = ["--set", f"user={PERSON}", "--set", f"session={KEY}", "--source", f"file of {PERSON}", "--set", f"key={KEY}"]
+
+
 def by_import(served: Served) -> None:
     folder = served.settings.home.parent
     azure = b"TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.9799600,5,%b\r\n%b\r\n"
     mooncake = {"timestamp": 1, "input_length": 5, "output_length": 6, "hash_ids": [1, 2]}
     files = {
-        "events.ndjson": b"\n".join([lines(good("6")), *bad("7")]),
+        "events.ndjson": b"\n".join([lines(good("6"), *known("9")), *bad("7")]),
         "azure.csv": azure % (KEY.encode(), f"{PROMPT},{PERSON},{COMPLETION}".encode()),
         "mooncake.jsonl": lines(mooncake | {"text": PROMPT}, mooncake | {"output_length": COMPLETION}),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
         done = subprocess.run(
-            [*COMMAND, "import", str(folder / name), *([] if "events" in name else ["--set", f"user={PERSON}"])],
+            [*COMMAND, "import", str(folder / name), *([] if "events" in name else OPTIONS)],
             cwd=ROOT, env=home_environment({"TALLY_HOME": str(served.settings.home)}), capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stderr.decode()
@@ -161,6 +189,7 @@ def test_nothing_that_was_marked_is_found_anywhere(up: Served, caplog: pytest.Lo
 def names_and_an_erasure(settings: Settings, before: object) -> None:
     """A person's name stands in the table of names and nowhere else; and not there, once it is erased."""
     files = list(settings.home.glob("persons.db*"))
+    assert KEY.encode() not in b"".join(path.read_bytes() for path in files)
     assert PERSON.encode() in b"".join(path.read_bytes() for path in files)
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
     done = tally("subject", "erase", PERSON, "--organization", "acme", "--yes", TALLY_HOME=str(settings.home))

@@ -21,8 +21,8 @@ import pytest
 from alerting import webhooks
 from ingest.api import asking, body
 from ingest.batch import Batch, Envelope
-from ingest.control import append_control, checked_decision, set_budget
-from ingest.door import sealed
+from ingest.control import adopt_price_book, append_control, checked_decision, set_budget
+from ingest.door import Door, key_of, sealed
 from ingest.formats import azure, mooncake
 from ingest.importer import moment
 from ingest.reading import lines as read_lines
@@ -83,6 +83,9 @@ from warehouse.server import _listen
 
 Case = tuple[str, Callable[[Path], object], tuple[str, ...]]
 
+ADDRESSED = (
+    "{name: ann@example.com, currency: USD, providers: [{id: a, models: [{id: m, prices: [{rates: {input: 1}}]}]}]}"
+)
 CASES: list[Case] = [
     # settings, homes, ports
     ("a setting", lambda p: where("TALLY_API_PORT", "x"), ("TALLY_API_PORT", "'x'", "integer")),
@@ -214,6 +217,10 @@ CASES: list[Case] = [
     ("no object", lambda p: DOOR.enter(b"[]"), ("not a JSON object",)),
     ("a type", lambda p: DOOR.enter(b'{"type":"x"}'), ("type", "tallystick.inference.v1")),
     ("a field", lambda p: DOOR.enter(lines(call("1", latency_ms=-1))), ("data.latency_ms", "greater than or equal to 0")),
+    ("an organization called by an address", lambda p: key_of("ann@example.com"), ("'ann@example.com'", "e-mail address", "choose another name")),
+    ("a token for one", lambda p: tokens.create(p, ["ann@example.com"], ["write"]), ("'ann@example.com'", "e-mail address", "choose another name")),
+    ("a price book called by an address", lambda p: adopt_price_book(EmbeddedLog(p), Settings(home=p), catalogue.from_text(ADDRESSED, "x")), ("'ann@example.com'", "e-mail address", "another `name`")),
+    ("what is too long with a pseudonym in it", lambda p: Door("key").enter_event(json.loads(lines(call("1", session="x" * 240 + " a@b.example")))), ("data.session", "at most 256", "counted with what stands there for e-mail addresses")),
     ("a depth that no field has", lambda p: sealed({"data": reduce(lambda inner, _: [inner], range(5_000), list[Any]())}), ("a depth that no field can have",)),
     ("an event that is too large", too_large_an_event, ("bytes as an event", "may have 100")),
     ("the character NUL", lambda p: DOOR.enter(lines(call("1", model="\0"))), ("NUL", "leave it out")),

@@ -1,5 +1,8 @@
 """Names beside the log: kept once, forgotten for good."""
 
+import json
+import os
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -7,7 +10,10 @@ import pytest
 
 from ingest.door import Door, door
 from ingest.refusal import Refused
+from ingest.subjects import erase
+from ledger.log.opening import open_log
 from ledger.persons import Persons
+from ledger.settings import Settings
 from tests.ingest.api.conftest import call, lines
 from tests.tally.conftest import tally
 
@@ -70,3 +76,50 @@ def test_the_command_lists_and_erases(either: str | None, tmp_path: Path) -> Non
     events = tally("log", "events", "--limit", "30", **home).stdout
     assert "alice" not in events
     assert '"control":"subject.erased"' in events and '"subject":"p_' in events
+
+
+def test_a_name_that_a_reader_holds_is_not_called_forgotten(tmp_path: Path) -> None:
+    """Another process in a read transaction keeps the journal, and the name in it, until it ends."""
+    home = {"TALLY_HOME": str(tmp_path / "home")}
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(lines(call("1", team="agent of QZXann@example.com")))
+    assert tally("import", str(path), **home).returncode == 0
+    files = [tmp_path / "home" / f"persons.db{suffix}" for suffix in ("", "-wal")]
+    with closing(sqlite3.connect(files[0], isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM persons").fetchone() == (1,)
+        held = tally("subject", "erase", "QZXann@example.com", "--yes", **home)
+        assert held.returncode == 1 and held.stdout == "", held.stdout
+        assert "is not forgotten yet" in held.stderr and "repeat this command" in held.stderr
+        assert f"process {os.getpid()}" in held.stderr or not Path("/proc/self/fd").exists()
+        as_json = json.loads(tally("subject", "erase", "QZXann@example.com", "--yes", "--json", **home).stdout)
+        assert as_json["forgotten"] is False and as_json["held_by"]
+        assert any(b"QZXann" in file.read_bytes() for file in files if file.exists())
+        reader.execute("COMMIT")
+    done = tally("subject", "erase", "QZXann@example.com", "--yes", **home)
+    assert done.returncode == 0 and "its name is forgotten" in done.stdout and "snapshots" in done.stdout, done.stderr
+    assert not any(b"QZXann" in file.read_bytes() for file in files if file.exists())
+
+
+def test_a_writer_that_holds_the_table_is_told_too(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    door(tmp_path, "acme").enter(lines(call("1", user="alice")))
+    with closing(open_log(settings, new=True)) as log, closing(sqlite3.connect(tmp_path / "persons.db")) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert erase(log, settings, "acme", "alice").held_by
+        writer.rollback()
+        assert erase(log, settings, "acme", "alice").held_by == ()
+
+
+@pytest.mark.parametrize("name", ["al", "persons", "x" * 1000, "é" * 256])
+def test_names_of_any_length_leave_no_trace(tmp_path: Path, name: str) -> None:
+    """Also words of the table's own, and what lies on two pages; the same name of another organization stays."""
+    with closing(Persons(tmp_path)) as persons:
+        for number in range(300):
+            persons.remember("acme", f"p_{number:024x}", f"other {number}")
+        persons.remember("acme", "p_" + "a" * 24, name)
+        persons.remember("beta", "p_" + "b" * 24, name)
+        assert persons.erase("acme", "p_" + "a" * 24)
+        assert persons.held_by("p_" + "a" * 24, name) == ()
+        assert persons.names("beta", ["p_" + "b" * 24]) == {"p_" + "b" * 24: name}
+        assert ("a" * 8 + name).encode() not in (tmp_path / "persons.db").read_bytes()

@@ -35,7 +35,7 @@ def test_what_is_recorded_is_delivered_in_order_and_leaves_the_spool(
 ) -> None:
     ids = [client.record(model="gpt-4o", usage=ANSWER, team="search") for _ in range(1200)]
     assert client.flush(60)
-    assert client.counts == (1200, 1200, 0, 0)
+    assert client.counts == (1200, 1200, 0, 0, 0)
     events = counted(stood(door))[client.source]
     assert [event["id"] for event in events] == ids
     assert [event["sequence"] for event in events] == list(range(1, 1201))

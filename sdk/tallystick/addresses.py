@@ -1,0 +1,73 @@
+"""E-mail addresses in texts, also in URLs and percent-encoded: where they stand, and what is put there. Pure.
+
+An address is ``local@domain.tld`` (RFC 5321, with the letters of RFC 6531), ``local@localhost`` or ``local@[IP]``. A
+version behind an ``@`` (``claude-3-5-sonnet@20240620``, ``image@sha256:...``, ``package@1.2.3``) is none.
+"""
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+PSEUDONYM = re.compile(r"p_[0-9a-f]{24}")
+_INVISIBLE = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
+_LOCAL = rf"[\w.+'!$^~{_INVISIBLE}-]"
+_LABEL = rf"[\w{_INVISIBLE}-]"
+_ADDRESS = re.compile(
+    rf'(?:(?<!{_LOCAL})(?P<local>{_LOCAL}++)|(?P<quoted>"[^"@\r\n]{{1,64}}"))[@\uff20\ufe6b]'
+    rf"(?P<domain>(?:{_LABEL}+[.\u3002\uff0e\uff61])+(?:xn--[A-Za-z0-9-]+|[^\W\d_]{{2,63}})"
+    r"|localhost\b|\[[0-9A-Fa-f.:IPv]{3,45}\])"
+)
+_USERINFO = re.compile(r"(?<=://)(?P<user>[^\s/?#:@]*)(?P<rest>[^\s/?#]*)@")
+_ENCODED_AT = re.compile(r"%(?:25)*40")
+_UNSEEN = re.compile(f"[{_INVISIBLE}]")
+_OURS = re.compile(r"(?:p|fp)_[0-9a-f]{24}")
+
+
+def may_hold_address(body: bytes) -> bool:
+    """Tell quickly that a JSON text in UTF-8 holds no address; True where it must be looked at."""
+    return b"@" in body or b"%" in body or b"\xef" in body  # the last one begins the wide forms of @
+
+
+def holds_address(text: str) -> bool:
+    """Whether a text holds an address, or a URL that names a user."""
+    return replace_addresses(text, lambda name: "") != text
+
+
+def replace_addresses(text: str, pseudonym: Callable[[str], str]) -> str:
+    """A text with a pseudonym in the place of each address, and of the user that a URL names.
+
+    An encoded address is decoded, so that the pseudonym is that of the person wherever it stands; the text around it
+    is decoded with it. Doing it again changes nothing.
+    """
+    if "://" in text:
+        text = _USERINFO.sub(lambda match: _of_user(match, pseudonym), text)
+    if _ENCODED_AT.search(text) and _ADDRESS.search(decoded := _decoded(text)):
+        return replace_addresses(decoded, pseudonym)
+    while (replaced := _ADDRESS.sub(lambda match: _of_address(match, pseudonym), text)) != text:
+        text = replaced  # what stood behind one address may be another; each has one @ less
+    return text
+
+
+def _of_user(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
+    user = _decoded(match["user"])
+    if match["rest"].startswith("@"):  # ftp://ann@example.com:password@host
+        user += match["rest"].partition(":")[0]
+    if not user:
+        return ""
+    return f"{user if _OURS.fullmatch(user) else pseudonym(user)}@"
+
+
+def _of_address(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
+    local = match["local"] or match["quoted"]
+    quotes = len(local) - len(local.lstrip("'")) if match["local"] else 0
+    if _OURS.fullmatch(local.lstrip("'")):
+        return match[0]
+    address = f"{local[quotes:]}@{match['domain']}"
+    return local[:quotes] + pseudonym(_UNSEEN.sub("", address))
+
+
+def _decoded(text: str) -> str:
+    """Without percent-encoding, however often it was applied; each time makes the text shorter."""
+    while (shorter := unquote(text)) != text:
+        text = shorter
+    return text
