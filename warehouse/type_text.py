@@ -7,6 +7,9 @@ here, in one linear reading.
 import re
 from collections.abc import Container
 
+MAX_DEPTH = 32
+"""Types within types. The engine's own reading takes seconds for many thousand."""
+
 _TOKEN = re.compile(
     r"(?P<space>\s++)"
     r"|(?P<literal>[-+]?\d++|'(?:[^'\\]|\\.|'')*+')"
@@ -49,7 +52,7 @@ def is_type_text(text: str, types: Container[str]) -> bool:
                     return False
                 depth += {"(": 1, ")": -1}.get(token.group(), 0)
                 words, has_literal, is_closed = [], False, token.group() == ")"
-                if depth < 0:
+                if not 0 <= depth <= MAX_DEPTH:
                     return False
     return depth == 0 and (not words or _is_column(words, types))
 
