@@ -24,6 +24,10 @@ BODY = 1 << 20
 MAX_STATEMENT_BYTES = 256 << 10
 """ClickHouse's own ``max_query_size``. Nothing reads a longer text here."""
 
+MAX_TABLES = 1000
+"""Tables that a statement reads once each name of its WITH is replaced by what it stands for. Names that stand for two
+others each double this at every step, and the engine replaces them all before any limit of time holds."""
+
 MAX_NAME_LENGTH = 200
 """Characters of a function's name. The longest that ClickHouse has are far below, with all their suffixes."""
 
@@ -153,6 +157,41 @@ def check(read: Read) -> None:
         raise _denied(_MORE)
     for parent, key, node in _nodes(read.tree):
         _check_node(parent, key, node)
+    if count_tables(read.tree) > MAX_TABLES:
+        raise _denied(
+            f"the names of its WITH stand for more than {MAX_TABLES:,} tables: name fewer of them in one another"
+        )
+
+
+def count_tables(tree: Mapping[str, Any]) -> int:
+    """Count the tables that a statement reads, those of each name of a WITH as often as it is named. Names that several
+    WITH give count together; a name within itself (WITH RECURSIVE) does not count again."""
+    named: dict[str, list[str]] = {"": []}  # the names that the statement, and each name of a WITH, reads
+    waiting: list[tuple[str, Any]] = [("", tree)]
+    while waiting:
+        owner, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(owner, item) for item in value]
+        elif isinstance(value, dict):
+            if value.get("type") in ("TableIdentifier", "Identifier"):
+                named[owner].append(value["name"])
+            elif value.get("type") == "WithElement":
+                owner = "=" + value["name"]
+                named.setdefault(owner, [])
+            waiting += [(owner, child) for child in value.values()]
+    counts: dict[str, int] = {}
+    pending, under_way = [""], set[str]()
+    while pending:
+        owner = pending[-1]
+        missing = {f"={name}" for name in named[owner]} & named.keys() - counts.keys() - under_way - {owner}
+        if missing and owner not in under_way:
+            under_way.add(owner)
+            pending += missing
+            continue
+        counts[owner] = min(1 + sum(counts.get(f"={name}", 0) for name in named[owner]), 2 * MAX_TABLES)
+        under_way.discard(owner)
+        pending.pop()
+    return counts[""]
 
 
 def _check_node(parent: str, key: str, node: Mapping[str, Any]) -> None:
@@ -167,7 +206,7 @@ def _check_node(parent: str, key: str, node: Mapping[str, Any]) -> None:
         else:
             _check_function(node)
     elif kind == "ColumnsApplyTransformer" and "func_name" in node:
-        _check_name(node["func_name"])
+        _check_named(node["func_name"], "APPLY")
     elif kind == "QueryParameter":
         _check_parameter(node)
     elif kind == "ExplainQuery" and node["kind"] not in _EXPLAIN_KINDS:
@@ -220,7 +259,14 @@ def _check_function_arguments(name: str, arguments: list[Mapping[str, Any]]) -> 
             named = str(argument["name"])
             is_function = position == 0 and len(arguments) > 1
             if is_function or named.lower() in _FUNCTIONS.refused or named.lower() in _AGGREGATES.refused:
-                _check_name(named, f" (in {name}; a column of that name is written with its table's: t.{named})")
+                _check_named(named, f"{name}; a column of that name is written with its table's: t.{named}")
+
+
+def _check_named(name: str, where: str) -> None:
+    """QueryFailed where a function is none that analysts may name without calling it."""
+    if name.lower() in _TYPE_POSITION:
+        raise _denied(f"{name} takes a type written as text: call it (in {where})")
+    _check_name(name, f" (in {where})")
 
 
 def _check_name(name: str, where: str = "") -> None:

@@ -314,6 +314,8 @@ COLUMNS_IN_TEXT = [  # a list of columns, a type or SQL in a text, which the eng
     "SELECT JSONExtract('{}', concat('UInt', '8'))",
     "SELECT JSONExtractKeysAndValues('{}', 'Dynamic')",
     "SELECT reinterpret(1, 'AggregateFunction(count)')",
+    "SELECT arrayMap(CAST, [1], ['UInt8'])",
+    "SELECT * APPLY(accurateCast) FROM (SELECT 1 AS a)",
     "SELECT {x:AggregateFunction(count)}",
     "SELECT {x: Dynamic}",
     "SELECT * FROM values('a UInt8, b UInt8 ALIAS a IN system.processes', 1)",
@@ -359,6 +361,11 @@ COSTLY = [  # what no limit ends, or what takes memory past them
     "SELECT * FROM zeros(1)", "SELECT * FROM numbers_mt(1)", "SELECT * FROM primes(1)",
     "SELECT * FROM generateRandom()",
     f"SELECT CAST(1 AS {'Array(' * 40}UInt8{')' * 40})", "SELECT * FROM system.zeros", "SELECT * FROM system.primes",
+    "WITH c0 AS (SELECT 1 AS x), " + ", ".join(f"c{n + 1} AS (SELECT l.x FROM c{n} AS l, c{n} AS r)" for n in range(30))
+    + " SELECT count() FROM c30",
+    "WITH c0 AS (SELECT 1 AS x), " + ", ".join(
+        f"c{n + 1} AS (SELECT 1 AS x WHERE 1 IN c{n} OR 1 IN (SELECT x FROM c{n}))" for n in range(30)
+    ) + " SELECT * FROM c30",
 ]  # fmt: skip
 
 FORMATS = [

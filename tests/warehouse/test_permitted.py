@@ -113,3 +113,24 @@ def test_what_a_newer_engine_may_add_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(QueryFailed, match="analysts") as failed:
         permitted.check(select(**fields))
     assert failed.value.code in (46, 497)
+
+
+def with_parts(**parts: list[str]) -> dict[str, Any]:
+    """A tree whose WITH gives these names, each reading others; ``main`` is the statement's own."""
+
+    def tables(names: list[str]) -> list[dict[str, Any]]:
+        return [{"type": "TableIdentifier", "name": name} for name in names]
+
+    elements = [{"type": "WithElement", "name": name, "subquery": tables(names)} for name, names in parts.items()]
+    return {"type": "SelectQuery", "with": elements, "tables": tables(parts["main"])}
+
+
+def test_tables_are_counted_as_often_as_they_are_named() -> None:
+    assert permitted.count_tables(with_parts(main=["t"])) == 1
+    assert permitted.count_tables(with_parts(main=["a", "a"], a=["b", "b"], b=["t"])) == 7
+    assert permitted.count_tables(with_parts(main=["a"], a=["a", "t"])) == 2  # WITH RECURSIVE
+    assert permitted.count_tables(with_parts(main=["a"], a=["b"], b=["a"])) <= 4
+    chain = {f"c{step + 1}": [f"c{step}"] * 2 for step in range(2000)}
+    assert permitted.count_tables(with_parts(main=["c2000"], **chain)) > permitted.MAX_TABLES
+    wide = {f"c{step}": ["t"] for step in range(500)}
+    assert permitted.count_tables(with_parts(main=list(wide), **wide)) == 501
