@@ -24,9 +24,9 @@ BODY = 1 << 20
 MAX_STATEMENT_BYTES = 256 << 10
 """ClickHouse's own ``max_query_size``. Nothing reads a longer text here."""
 
-MAX_TABLES = 1000
-"""Tables that a statement reads once each name of its WITH is replaced by what it stands for. Names that stand for two
-others each double this at every step, and the engine replaces them all before any limit of time holds."""
+MAX_SELECTS = 1000
+"""Selects of a statement, once each name of its WITH is replaced by what it stands for. Names that stand for two others
+each double this at every step, and the engine replaces and plans them all before any limit of time holds."""
 
 MAX_NAME_LENGTH = 200
 """Characters of a function's name. The longest that ClickHouse has are far below, with all their suffixes."""
@@ -157,41 +157,52 @@ def check(read: Read) -> None:
         raise _denied(_MORE)
     for parent, key, node in _nodes(read.tree):
         _check_node(parent, key, node)
-    if count_tables(read.tree) > MAX_TABLES:
+    if count_selects(read.tree) > MAX_SELECTS:
         raise _denied(
-            f"the names of its WITH stand for more than {MAX_TABLES:,} tables: name fewer of them in one another"
+            f"it has more than {MAX_SELECTS:,} selects, those of each name of its WITH as often as it is named: "
+            "name fewer of them in one another"
         )
 
 
-def count_tables(tree: Mapping[str, Any]) -> int:
-    """Count the tables that a statement reads, those of each name of a WITH as often as it is named. Names that several
-    WITH give count together; a name within itself (WITH RECURSIVE) does not count again."""
-    named: dict[str, list[str]] = {"": []}  # the names that the statement, and each name of a WITH, reads
+def count_selects(tree: Mapping[str, Any]) -> int:
+    """Count the selects of a statement, those of each name of a WITH as often as it is named; beyond twice
+    ``MAX_SELECTS`` no further. What several WITH call by one name counts together, and a name within itself (WITH
+    RECURSIVE) once."""
+    selects, named = {"": 0}, {"": list[str]()}  # of the statement, and of each name of a WITH
     waiting: list[tuple[str, Any]] = [("", tree)]
     while waiting:
         owner, value = waiting.pop()
         if isinstance(value, list):
             waiting += [(owner, item) for item in value]
         elif isinstance(value, dict):
-            if value.get("type") in ("TableIdentifier", "Identifier"):
-                named[owner].append(value["name"])
-            elif value.get("type") == "WithElement":
+            kind = value.get("type")
+            if kind == "WithElement":
                 owner = "=" + value["name"]
+                selects.setdefault(owner, 0)
                 named.setdefault(owner, [])
+            elif kind == "SelectQuery":
+                selects[owner] += 1
+            elif kind in ("TableIdentifier", "Identifier"):
+                named[owner].append("=" + value["name"])
             waiting += [(owner, child) for child in value.values()]
-    counts: dict[str, int] = {}
-    pending, under_way = [""], set[str]()
+    return _total("", selects, named)
+
+
+def _total(first: str, selects: Mapping[str, int], named: Mapping[str, list[str]]) -> int:
+    totals: dict[str, int] = {}
+    pending, under_way = [first], set[str]()
     while pending:
         owner = pending[-1]
-        missing = {f"={name}" for name in named[owner]} & named.keys() - counts.keys() - under_way - {owner}
+        missing = set(named[owner]) & named.keys() - totals.keys() - under_way - {owner}
         if missing and owner not in under_way:
             under_way.add(owner)
             pending += missing
-            continue
-        counts[owner] = min(1 + sum(counts.get(f"={name}", 0) for name in named[owner]), 2 * MAX_TABLES)
-        under_way.discard(owner)
-        pending.pop()
-    return counts[""]
+        else:
+            total = selects[owner] + sum(totals.get(name, 0) for name in named[owner])
+            totals[owner] = min(total, 2 * MAX_SELECTS)
+            under_way.discard(owner)
+            pending.pop()
+    return totals[first]
 
 
 def _check_node(parent: str, key: str, node: Mapping[str, Any]) -> None:

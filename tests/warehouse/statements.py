@@ -363,6 +363,7 @@ COSTLY = [  # what no limit ends, or what takes memory past them
     f"SELECT CAST(1 AS {'Array(' * 40}UInt8{')' * 40})", "SELECT * FROM system.zeros", "SELECT * FROM system.primes",
     "WITH c0 AS (SELECT 1 AS x), " + ", ".join(f"c{n + 1} AS (SELECT l.x FROM c{n} AS l, c{n} AS r)" for n in range(30))
     + " SELECT count() FROM c30",
+    "SELECT 1 " + "UNION ALL SELECT 1 " * 5000,
     "WITH c0 AS (SELECT 1 AS x), " + ", ".join(
         f"c{n + 1} AS (SELECT 1 AS x WHERE 1 IN c{n} OR 1 IN (SELECT x FROM c{n}))" for n in range(30)
     ) + " SELECT * FROM c30",

@@ -118,19 +118,19 @@ def test_what_a_newer_engine_may_add_is_refused(fields: dict[str, Any]) -> None:
 def with_parts(**parts: list[str]) -> dict[str, Any]:
     """A tree whose WITH gives these names, each reading others; ``main`` is the statement's own."""
 
-    def tables(names: list[str]) -> list[dict[str, Any]]:
-        return [{"type": "TableIdentifier", "name": name} for name in names]
+    def select(names: list[str]) -> dict[str, Any]:
+        return {"type": "SelectQuery", "tables": [{"type": "TableIdentifier", "name": name} for name in names]}
 
-    elements = [{"type": "WithElement", "name": name, "subquery": tables(names)} for name, names in parts.items()]
-    return {"type": "SelectQuery", "with": elements, "tables": tables(parts["main"])}
+    elements = [{"type": "WithElement", "name": name, "subquery": select(names)} for name, names in parts.items()]
+    return select(parts["main"]) | {"with": elements}
 
 
-def test_tables_are_counted_as_often_as_they_are_named() -> None:
-    assert permitted.count_tables(with_parts(main=["t"])) == 1
-    assert permitted.count_tables(with_parts(main=["a", "a"], a=["b", "b"], b=["t"])) == 7
-    assert permitted.count_tables(with_parts(main=["a"], a=["a", "t"])) == 2  # WITH RECURSIVE
-    assert permitted.count_tables(with_parts(main=["a"], a=["b"], b=["a"])) <= 4
+def test_selects_are_counted_as_often_as_they_are_named() -> None:
+    assert permitted.count_selects(with_parts(main=["t"])) == 1
+    assert permitted.count_selects(with_parts(main=["a", "a"], a=["b", "b"], b=["t"])) == 7
+    assert permitted.count_selects(with_parts(main=["a"], a=["a", "t"])) == 2  # WITH RECURSIVE
+    assert permitted.count_selects(with_parts(main=["a"], a=["b"], b=["a"])) <= 4
     chain = {f"c{step + 1}": [f"c{step}"] * 2 for step in range(2000)}
-    assert permitted.count_tables(with_parts(main=["c2000"], **chain)) > permitted.MAX_TABLES
+    assert permitted.count_selects(with_parts(main=["c2000"], **chain)) > permitted.MAX_SELECTS
     wide = {f"c{step}": ["t"] for step in range(500)}
-    assert permitted.count_tables(with_parts(main=list(wide), **wide)) == 501
+    assert permitted.count_selects(with_parts(main=list(wide), **wide)) == 501
