@@ -73,6 +73,12 @@ def statements(names: list[str], path: str) -> Iterator[str]:
         yield _fill(place, name, text, path)
 
 
+def every_place(names: list[str], path: str) -> Iterator[str]:
+    """Every name in every place, each name and each place with other texts in turn."""
+    for (turn, name), (shift, place) in product(enumerate(names), enumerate(PLACES)):
+        yield _fill(place, name, TEXTS[(turn + shift) % len(TEXTS)], path)
+
+
 def sample(names: list[str], path: str, seed: int, count: int) -> list[str]:
     """As many of these statements, at random from a seed."""
     draw = random.Random(seed)
