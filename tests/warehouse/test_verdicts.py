@@ -1,5 +1,6 @@
 """The verdicts on ClickHouse's names against the names that the engine has, and every name tried on a marked file."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from tests.warehouse import names
 from tests.warehouse.asking import as_analyst, as_writer
 from tests.warehouse.conftest import Front
+from tests.warehouse.statements import ALLOWED, ALSO_ALLOWED, CONTROLS, FORMATS
 from warehouse import verdicts
 from warehouse.verdicts import ENGINE_NAMES, HIGHER_ORDER, Verdicts, read_verdicts
 
@@ -70,6 +72,25 @@ def test_functions_that_take_a_function_are_those_of_the_engine(front: Front) ->
     found = set(as_writer(front, "SELECT name FROM system.functions WHERE higher_order FORMAT TSVRaw").text.split())
     judged = read_verdicts("functions")
     assert {name for name, group in judged.allowed.items() if group == HIGHER_ORDER} == found - judged.refused.keys()
+
+
+NO_TREE = "does not support JSON serialization"
+
+
+def test_a_tree_leaves_nothing_of_a_statement_out(front: Front) -> None:
+    """What is judged is the tree, so a statement written from its tree is the statement."""
+    from_tree = "formatQueryFromJSON(parseQueryToJSON(unhex({sql:String})))"
+    texts = f"SELECT formatQuerySingleLine(unhex({{sql:String}})), formatQuerySingleLine({from_tree})"
+    judged = 0
+    for statement in ALLOWED + ALSO_ALLOWED + FORMATS + CONTROLS:
+        said = as_writer(front, f"{texts} FORMAT JSONCompactEachRow", param_sql=statement.encode().hex())
+        if said.status == 200:
+            sent, written = json.loads(said.text)
+            assert sent == written
+            judged += 1
+        else:
+            assert NO_TREE in said.text or said.code == "62", said
+    assert judged > 80
 
 
 @pytest.fixture(scope="module")
