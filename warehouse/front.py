@@ -121,7 +121,9 @@ class Front:
             asked = request.read(environ, permitted.BODY)
             mark = f"analyst-{secrets.token_hex(16)}"
             settings = permitted.settings(asked.settings) | {"log_comment": mark}
+            permitted.check_size(asked.sql)
             statement = _statement(asked)._replace(fills=None)
+            permitted.check_format(statement.format)
             with self._checking:  # the tree of a long statement takes a hundred MiB
                 permitted.check(self._engine.read(statement.sql, permitted.to_read(statement.sql)))
             file = held.enter_context(SpooledTemporaryFile(IN_MEMORY))

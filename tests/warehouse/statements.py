@@ -283,3 +283,134 @@ ALLOWED = [
     "SELECT * FROM information_schema.tables",
     "SELECT name, value, readonly FROM system.settings",
 ]
+
+COLUMNS_IN_TEXT = [  # a list of columns, a type or SQL in a text, which the engine evaluates; PATH is a file's path
+    f"SELECT {name}('b UInt8, a String {kind} hex(file(\\'PATH\\'))')"
+    for name in ("structureToProtobufSchema", "structureToCapnProtoSchema", "STRUCTURETOPROTOBUFSCHEMA")
+    for kind in ("ALIAS", "DEFAULT", "MATERIALIZED", "EPHEMERAL", "alias")
+] + [
+    "SELECT arrayMap(structureToProtobufSchema, ['b UInt8, a String ALIAS file(\\'PATH\\')'])",
+    "SELECT * APPLY structureToProtobufSchema FROM (SELECT 'b UInt8, a String ALIAS file(\\'PATH\\')' AS a)",
+    "SELECT structureToProtobufSchema({x:String})",
+    "SELECT formatRow('Template', 1)",
+    "SELECT formatQuery('SELECT file(\\'PATH\\')')",
+    "SELECT parseQueryToJSON('SELECT 1')",
+    "SELECT defaultValueOfTypeName('AggregateFunction(any, String)')",
+    "SELECT generateRandomStructure(3)",
+    "SELECT arrayReduce('any', [1])",
+    "SELECT initializeAggregation('sumState', 1)",
+    "SELECT groupFormat('CSV')(1)",
+    "SELECT CAST(1, concat('UInt', '8'))",
+    "SELECT CAST(1, {x:String})",
+    "WITH 'UInt8' AS t SELECT CAST(1, t)",
+    "SELECT CAST(unhex('01'), 'AggregateFunction(count)')",
+    "SELECT unhex('01')::AggregateFunction(uniq, String)",
+    "SELECT CAST('x' AS Array(Tuple(a SimpleAggregateFunction(any, String))))",
+    "SELECT CAST('{}' AS JSON(SKIP REGEXP 'x'))",
+    "SELECT CAST(1 AS Dynamic)",
+    "SELECT accurateCastOrNull('x', 'AggregateFunction(count)')",
+    "SELECT _CAST(1, 'UInt8')",
+    "SELECT JSONExtract('{}', 'a', 'AggregateFunction(count)')",
+    "SELECT JSONExtract('{}', concat('UInt', '8'))",
+    "SELECT JSONExtractKeysAndValues('{}', 'Dynamic')",
+    "SELECT reinterpret(1, 'AggregateFunction(count)')",
+    "SELECT arrayMap(CAST, [1], ['UInt8'])",
+    "SELECT * APPLY(accurateCast) FROM (SELECT 1 AS a)",
+    "SELECT {x:AggregateFunction(count)}",
+    "SELECT {x: Dynamic}",
+    "SELECT * FROM values('a UInt8, b UInt8 ALIAS a IN system.processes', 1)",
+    "SELECT * FROM values('a/**/UInt8,b/**/String/**/ALIAS/**/file(\\'PATH\\')', 1)",
+    "SELECT * FROM values('a Enum8(\\'x\\' = 1 -- \\'\n), b String ALIAS file(\\'PATH\\') -- \\'', 1)",
+    "SELECT * FROM values('a AggregateFunction(count)', unhex('01'))",
+    "SELECT * FROM null('a String ALIAS file(\\'PATH\\')')",
+    "SELECT * FROM input('a String ALIAS file(\\'PATH\\')')",
+    "SELECT 1 IN format(CSV, 'a UInt8 ALIAS length(file(\\'PATH\\'))', '1')",
+]
+
+MACHINE = [  # what tells of the machine, the server, its owner or others
+    f"SELECT {call}"
+    for call in (
+        "FQDN()", "fullHostName()", "serverUUID()", "tcpPort()", "getServerPort('tcp_port')", "getMacro('shard')",
+        "getServerSetting('max_server_memory_usage')", "getMergeTreeSetting('index_granularity')", "showCertificate()",
+        "getOSKernelVersion()", "filesystemAvailable()", "filesystemCapacity()", "filesystemUnreserved()", "buildId()",
+        "uptime()", "getClientHTTPHeader('X')", "currentRequestURL()", "currentProfiles()", "enabledRoles()", "chdb()",
+        "displayName()", "runningConcurrency(now(), now())", "tid()", "logTrace('x')", "connection_id()", "@@version",
+        "zookeeperSessionUptime()", "transactionID()", "SERVERUUID()",
+    )
+] + [
+    "SHOW MERGES", "SHOW CLUSTERS", "SHOW CLUSTER 'x'", "SHOW FILESYSTEM CACHES", "SHOW PRIVILEGES", "SHOW ENGINES",
+    "SHOW CREATE USERS", "SHOW CREATE USER", "SHOW CREATE ROLES", "SHOW CREATE QUOTAS", "SHOW CREATE PROFILES",
+    "SHOW CREATE USER default", "DESCRIBE CACHE 'x'", "DESCRIBE FILESYSTEM CACHE 'x'", "EXPLAIN ANALYZE SELECT 1",
+    "EXPLAIN WHATIF SELECT 1", "EXPLAIN CURRENT TRANSACTION", "EXPLAIN json = 1, max_threads = 9 SELECT 1",
+    "SELECT * FROM tally.entries STREAM", "SELECT * FROM tally.entries(x = 1)", "SHOW TABLES FROM {x:Identifier}",
+    "SELECT dictGet('x', 'y', 1)", "SELECT joinGet('x', 'y', 1)", "SELECT regionToName(1)",
+]  # fmt: skip
+
+COSTLY = [  # what no limit ends, or what takes memory past them
+    f"SELECT {call}"
+    for call in (
+        "sleep(3)", "sleepEachRow(1) FROM numbers(9)", "printf('%2100000000d', 1)",
+        "arrayFold((a, x) -> a + x, [1], 0)",
+        "arrayLevenshteinDistance(range(100000), range(100000))", "arraySimilarity([1], [1], [1], [1])",
+        "editDistance(repeat('a', 60000), repeat('b', 60000))", "damerauLevenshteinDistance('a', 'b')",
+        "hasSubstr([1], [1])", "multiMatchAny('x', ['y'])", "prettyPrintJSON('{}')", "bitmapBuild([1])",
+        "quantileDD(0.01)(1)", "sumResample(0, 1000000, 1)(1, 1)", "kolmogorovSmirnovTest(1, 1)", "SLEEP(1)",
+        "arrayMap(sleep, [1])", "randomString(1000000000)", "convertCharset('x', 'utf8', 'latin1')",
+    )
+] + [
+    "SELECT * FROM zeros(1)", "SELECT * FROM numbers_mt(1)", "SELECT * FROM primes(1)",
+    "SELECT * FROM generateRandom()",
+    f"SELECT CAST(1 AS {'Array(' * 40}UInt8{')' * 40})", "SELECT * FROM system.zeros", "SELECT * FROM system.primes",
+    "WITH c0 AS (SELECT 1 AS x), " + ", ".join(f"c{n + 1} AS (SELECT l.x FROM c{n} AS l, c{n} AS r)" for n in range(30))
+    + " SELECT count() FROM c30",
+    "SELECT 1 " + "UNION ALL SELECT 1 " * 5000,
+    "WITH c0 AS (SELECT 1 AS x), " + ", ".join(
+        f"c{n + 1} AS (SELECT 1 AS x WHERE 1 IN c{n} OR 1 IN (SELECT x FROM c{n}))" for n in range(30)
+    ) + " SELECT * FROM c30",
+]  # fmt: skip
+
+FORMATS = [
+    "SELECT 1 FORMAT Template", "SELECT 1 FORMAT Protobuf", "SELECT 1 FORMAT CapnProto", "SELECT 1 FORMAT MySQLWire",
+    "SELECT 1 format template -- FORMAT TSV", "SELECT 1 -- FORMAT Template", "DESCRIBE tally.entries FORMAT Template",
+    "EXISTS tally.entries FORMAT Template", "SHOW TABLES FORMAT Template", "EXPLAIN SELECT 1 FORMAT Template",
+    "SELECT 1 FORMAT NoSuchFormat", "SELECT 1 FORMAT DataFrame",
+]  # fmt: skip
+
+ALSO_ALLOWED = [
+    "SELECT count FROM (SELECT 1 AS count)",
+    "SELECT file, sleep, `user`, format FROM (SELECT 1 AS file, 2 AS sleep, 3 AS `user`, 4 AS format)",
+    "SELECT sum(file), max(t.file) FROM (SELECT 1 AS file) AS t GROUP BY t.file ORDER BY 1",
+    "SELECT arraySum(t.file), length(file) FROM (SELECT [1] AS file) AS t",
+    "SELECT arrayMap(upper, ['a']), arrayFilter(isNotNull, [1]), arrayMap(x -> lower(x), ['A'])",
+    "SELECT COUNT(*), Sum(1), sumIf(1, 1), countIf(1), uniqExactIf(1, 1), sumMap(map('a', 1)), avgOrNull(1)",
+    "SELECT sumMerge(s) FROM (SELECT sumState(number) AS s FROM numbers(3))",
+    "SELECT quantiles(0.5, 0.9)(number), topK(3)(number), argMax(number, 1), groupArray(3)(number) FROM numbers(9)",
+    "SELECT CAST('1' AS Nullable(Decimal(38, 12))), 1::DOUBLE PRECISION, CAST((1, 'a') AS Tuple(a UInt8, b String))",
+    "SELECT CAST('a' AS Enum8('a' = 1, 'b,(' = -2)), toDateTime64('2026-01-01 00:00:00', 3, 'Europe/Berlin')",
+    "SELECT JSONExtract('{\"a\": [1]}', 'a', 'Array(UInt8)'), JSONExtractString('{\"a\": \"b\"}', 'a')",
+    "SELECT CASE WHEN 1 THEN 'a' ELSE 'b' END, EXTRACT(YEAR FROM today()), INTERVAL 1 DAY + today(), 1 BETWEEN 0 AND 2",
+    "SELECT exists(SELECT 1), 1 IN (SELECT 1), 1 = ANY (SELECT 1), (1, 2) IN ((1, 2))",
+    "SELECT grouping(a), count() FROM (SELECT 1 AS a) GROUP BY ROLLUP(a)",
+    "SELECT row_number() OVER w, lagInFrame(number) OVER w FROM numbers(3) WINDOW w AS (ORDER BY number)",
+    "SELECT COLUMNS('^a') APPLY(max), * REPLACE(2 AS a) FROM (SELECT 1 AS a) GROUP BY ALL",
+    "SELECT * EXCEPT(b) FROM (SELECT 1 AS a, 2 AS b) LIMIT 1 BY a LIMIT 1",
+    "SELECT 1 INTERSECT SELECT 1 EXCEPT SELECT 2",
+    "SELECT * FROM values('one-word', 'two')",
+    "SELECT * FROM values((1, now()), (2, now()))",
+    "SELECT * FROM VALUES('a UInt8, b Array(Tuple(x String, y Enum8(\\'a\\' = 1)))', (1, []))",
+    "SELECT untuple((1, 2)), map('a', 1)['a'], [1, 2][1], (1, 2).1, tuple(1, 2)",
+    "SELECT {x:Nullable(UInt8)}, {y:String}",
+    "SHOW SETTINGS LIKE 'max_threads'",
+    "SHOW TABLES FROM tally NOT LIKE 'x%' LIMIT 3",
+    "SHOW FULL COLUMNS FROM entries FROM tally",
+    "SHOW INDEXES FROM entries FROM tally",
+    "SHOW CREATE tally.entries",
+    "EXISTS DATABASE tally",
+    "EXPLAIN PLAN json = 1, description = 0 SELECT 1 FORMAT TSVRaw",
+    "EXPLAIN QUERY TREE SELECT 1",
+    "EXPLAIN ESTIMATE SELECT count() FROM tally.entries",
+    "SELECT getSetting('max_threads'), currentDatabase(), timezone(), version(), queryID()",
+    "SELECT number FROM (SELECT 1 AS number) ORDER BY number WITH FILL FROM 1 TO 3",
+    "SELECT 1 FORMAT Vertical",
+    "SELECT 1 FORMAT pretty",
+]
