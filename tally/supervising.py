@@ -1,4 +1,5 @@
-"""Parts that die are started again. One that keeps dying, or that needs its user, stops the whole with its reason."""
+"""Parts that die are started again. Where one keeps dying, or needs its user, the others go on, and it is tried ever
+less often; only one without which nothing is recorded or folded stops the whole, with its reason."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ STEADY_S = 60.0
 """A part that ran so long before it died is as good as new."""
 WAITS_S = (0.5, 2.0, 5.0)
 """How long a part rests after its first, second and third death in a row. After one more, it keeps dying."""
+LONG_WAITS_S = (15.0, 30.0, 60.0)
+"""How long one that keeps dying rests then, and from the last on, where the others can do without it."""
 
 
 def in_a_row(before: int, ran_s: float) -> int:
@@ -21,9 +24,11 @@ def in_a_row(before: int, ran_s: float) -> int:
     return 1 if ran_s >= STEADY_S else before + 1
 
 
-def rest_s(deaths: int) -> float | None:
+def rest_s(deaths: int, *, ingests: bool) -> float | None:
     """How long it rests after so many deaths in a row; None where it is not started again (pure)."""
-    return WAITS_S[deaths - 1] if deaths <= len(WAITS_S) else None
+    if deaths <= len(WAITS_S):
+        return WAITS_S[deaths - 1]
+    return None if ingests else LONG_WAITS_S[min(deaths - len(WAITS_S), len(LONG_WAITS_S)) - 1]
 
 
 class Kept:
@@ -71,19 +76,25 @@ class Kept:
 
     def _borne(self, death: Failure, now: float) -> float:
         """After how many seconds it is started again. Failure where it is not."""
-        if death.exit_code == 2:  # it said what its user must do, so it would end like this again
-            raise death
+        part = self.child.part
         self._deaths = in_a_row(self._deaths, 0 if self._ready is None else now - self._ready)
-        wait_s = rest_s(self._deaths)
+        wait_s = rest_s(self._deaths, ingests=part.ingests)
+        if death.exit_code == 2:  # it said what its user must do, and would end like this again
+            if part.ingests:
+                raise death
+            wait_s = LONG_WAITS_S[-1]
         if wait_s is None:
             raise Failure(f"{death}\nIt died {self._deaths} times in a row, so all is stopped.", death.exit_code)
         err.print(str(death), style="yellow", markup=False)
-        err.print(f"starting the {self.child.part.called} again")
+        again = f"starting the {part.called} again"
+        if wait_s in LONG_WAITS_S:
+            again += f" in {wait_s:g} s; until then the rest goes on without it"
+        err.print(again)
         return wait_s
 
 
 class Supervisor:
-    """The parts in the order of their start. Each needs some of those before it, so it is started again after them."""
+    """The parts in the order of their start. Each is started again once those that it needs are ready."""
 
     def __init__(self, settings: Settings, children: Sequence[Child]) -> None:
         self._settings = settings
@@ -92,11 +103,12 @@ class Supervisor:
 
     def look(self) -> None:
         """See to every part. Failure where the whole must stop."""
-        all_ready = True
+        away: set[str] = set()
         for one in self._kept:
-            if one.look(may_start=all_ready):
+            if one.look(may_start=away.isdisjoint(one.child.part.needs)):
                 self._tell()
-            all_ready = all_ready and one.is_ready
+            if not one.is_ready:
+                away.add(one.child.part.name)
 
     @contextmanager
     def without(self, parts: Sequence[Part]) -> Iterator[None]:
