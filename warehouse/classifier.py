@@ -15,11 +15,24 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from warehouse.errors import QueryFailed
 
-COMMAND = (sys.executable, "-P", "-m", "warehouse.classifier")
+_ROOT = Path(__file__).parents[1]
+_START = f"""
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+for name in ("ledger", "warehouse"):
+    path = {str(_ROOT)!r} + "/" + name
+    spec = spec_from_file_location(name, path + "/__init__.py", submodule_search_locations=[path])
+    sys.modules[name] = module_from_spec(spec)
+from warehouse.classifier import main
+main()
+"""
+COMMAND = (sys.executable, "-P", "-c", _START)
+"""The confinement does not let it list the folder that the packages are in, so it is told where they are."""
 
 READ_TIMEOUT_S = 2.0
 """How long one statement may take to be read; a hundred thousand values take a tenth of a second."""
@@ -153,6 +166,3 @@ def main() -> None:
     with suppress(KeyboardInterrupt):  # who started this one says when it ends
         reading.join()
 
-
-if __name__ == "__main__":
-    main()
