@@ -165,4 +165,3 @@ def main() -> None:
     reading.start()
     with suppress(KeyboardInterrupt):  # who started this one says when it ends
         reading.join()
-

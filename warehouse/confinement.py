@@ -9,6 +9,8 @@ import ctypes
 import os
 import resource
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +18,13 @@ from typing import NamedTuple
 from ledger.errors import TallyError
 
 MAX_MEMORY_BYTES = 2 << 30
-"""What the process may allocate (RLIMIT_DATA), the engine's own limit being 600 MiB. Allocations beyond it fail; what
-the engine cannot bear ends the process, which is then started again."""
+"""What the process may have in memory, the engine's own limit being 600 MiB. Beyond it, it ends, and is started again."""
+
+MAX_DATA_BYTES = 3 << 30
+"""What it may allocate (RLIMIT_DATA): a single allocation beyond it fails, before there is any memory to look at. It is
+not enough: what is mapped over a reservation is not counted, and a process that lacks memory may wait for ever."""
+
+_MEMORY_INTERVAL_S = 0.05
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
 _VERSION_FLAG = 1
@@ -77,13 +84,15 @@ def confine(home: Path, writable: Iterable[Path]) -> Confinement:
 
     Nothing else of the home can be read. TallyError where a kernel that has Landlock refuses it.
     """
-    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file holds what people stored
+    statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)  # confined, it cannot be opened
     abi = landlock_abi()
     if abi:
         if len(list(Path("/proc/self/task").iterdir())) > 1:
             raise TallyError("the warehouse has threads already, which cannot be confined: load the engine afterwards")
         _restrict(abi, grants(home.resolve(), writable))
+    threading.Thread(target=_watch_memory, args=(statm,), daemon=True).start()
     return Confinement(abi, MAX_MEMORY_BYTES)
 
 
@@ -111,6 +120,15 @@ def paths_without(path: Path, home: Path) -> Iterator[Path]:
     for inside in path.iterdir():
         if not inside.is_symlink():  # it is where it leads to that counts
             yield from paths_without(inside, home)
+
+
+def _watch_memory(statm: int) -> None:
+    while (resident := int(os.pread(statm, 200, 0).split()[1]) * resource.getpagesize()) <= MAX_MEMORY_BYTES:
+        time.sleep(_MEMORY_INTERVAL_S)
+    print(
+        f"the warehouse has {resident >> 20} MiB in memory, and may have {MAX_MEMORY_BYTES >> 20}: it ends", flush=True
+    )
+    os._exit(1)
 
 
 def _restrict(abi: int, paths: Grants) -> None:

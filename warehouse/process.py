@@ -36,6 +36,10 @@ THREADS = 8
 Beside them each analyst under way has a thread: none can keep the sink waiting."""
 
 
+END_TIMEOUT_S = 5.0
+"""How long the engine may take to let its folder go."""
+
+
 def temporary_folder(home: Path) -> Path:
     """Where the bodies of requests wait, and answers to analysts."""
     return home / "run" / PART
@@ -70,13 +74,13 @@ def _serve(job: Job, home: Path, announcement: Path) -> None:
     announcement.rename(home / "run" / f"{PART}.json")
     with suppress(SystemExit):
         server.run()  # after a signal it waits some seconds for what runs
+    (home / "run" / f"{PART}.json").unlink(missing_ok=True)
+    threading.Timer(END_TIMEOUT_S, os._exit, (0,)).start()  # what is stored bears any end
     server.close()
     front.close()
     with ThreadPoolExecutor(1) as beside:
-        closed = beside.submit(engine.close).result()
-    if not closed:
-        (home / "run" / f"{PART}.json").unlink(missing_ok=True)
-        os._exit(0)  # a query still runs, and would crash the interpreter's end; what is stored bears any end
+        beside.submit(engine.close).result()
+    os._exit(0)  # the interpreter's end would be one of the engine's in the main thread, and crash where a query runs
 
 
 def _open(folder: Path) -> "tuple[Engine, Front]":
