@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ledger.errors import TallyError
 
 MAX_MEMORY_BYTES = 2 << 30
-"""What the process may have in memory, the engine's own limit being 600 MiB. Beyond it, it ends, and is started again."""
+"""What the process may have in memory, the engine's own limit being 600 MiB. Beyond it, it ends, to be started again."""
 
 MAX_DATA_BYTES = 3 << 30
 """What it may allocate (RLIMIT_DATA): a single allocation beyond it fails, before there is any memory to look at. It is
