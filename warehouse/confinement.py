@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ledger.errors import TallyError
 
 MAX_MEMORY_BYTES = 2 << 30
-"""What the process may have in memory, the engine's own limit being 600 MiB. Beyond it, it ends, to be started again."""
+"""What the process may have in memory, the engine's own limit being 600 MiB. Beyond it, it ends."""
 
 MAX_DATA_BYTES = 3 << 30
 """What it may allocate (RLIMIT_DATA): a single allocation beyond it fails, before there is any memory to look at. It is
@@ -84,13 +84,13 @@ def confine(home: Path, writable: Iterable[Path]) -> Confinement:
 
     Nothing else of the home can be read. TallyError where a kernel that has Landlock refuses it.
     """
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        raise TallyError("the warehouse has threads already, which cannot be confined: load the engine afterwards")
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file holds what people stored
     statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)  # confined, it cannot be opened
     abi = landlock_abi()
     if abi:
-        if len(list(Path("/proc/self/task").iterdir())) > 1:
-            raise TallyError("the warehouse has threads already, which cannot be confined: load the engine afterwards")
         _restrict(abi, grants(home.resolve(), writable))
     threading.Thread(target=_watch_memory, args=(statm,), daemon=True).start()
     return Confinement(abi, MAX_MEMORY_BYTES)

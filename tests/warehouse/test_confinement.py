@@ -1,16 +1,20 @@
 """What the kernel keeps the warehouse's process from, whatever the engine is talked into: so asked as `tally`, who may
 ask anything."""
 
+import ctypes
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from ledger.errors import TallyError
 from ledger.home import announced
 from tests.warehouse.asking import as_analyst, as_writer
 from tests.warehouse.conftest import Front
+from warehouse import confinement, process
 from warehouse.confinement import MAX_MEMORY_BYTES, landlock_abi, paths_without
 
 MARK = "the-content-of-a-file"
@@ -123,3 +127,27 @@ def as_writer_by(front: Front, method: str, sql: str, readonly: str) -> int:
     from tests.warehouse.asking import ask
 
     return ask(front, front.facts, b"", method, query=sql, readonly=readonly).status
+
+
+def test_threads_that_run_already_are_refused(tmp_path: Path) -> None:
+    """In this process there may be some; if not, the one that is started here is."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        with pytest.raises(TallyError, match="threads already"):
+            confinement.confine(tmp_path, ())
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_kernel_that_refuses_is_told() -> None:
+    with pytest.raises(TallyError, match="cannot be confined with Landlock .* look which"):
+        confinement._called(confinement._RESTRICT_SELF, ctypes.c_int(-1), ctypes.c_uint32(0))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "warehouse").touch()
+    with pytest.raises(TallyError, match="warehouse cannot be made .* move away"):
+        process._make(tmp_path / "warehouse")
