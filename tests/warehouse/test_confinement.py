@@ -143,11 +143,11 @@ def test_threads_that_run_already_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_refuses_is_told() -> None:
-    with pytest.raises(TallyError, match="cannot be confined with Landlock .* look which"):
+    with pytest.raises(TallyError, match=r"cannot be confined with Landlock .* look which"):
         confinement._called(confinement._RESTRICT_SELF, ctypes.c_int(-1), ctypes.c_uint32(0))
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "warehouse").touch()
-    with pytest.raises(TallyError, match="warehouse cannot be made .* move away"):
+    with pytest.raises(TallyError, match=r"warehouse cannot be made .* move away"):
         process._make(tmp_path / "warehouse")
