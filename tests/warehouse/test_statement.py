@@ -140,14 +140,20 @@ def test_a_link_is_read_only(method: str, readonly: str) -> None:
     assert asked(f"query=x&readonly={readonly}", method=method).settings["readonly"] in ("1", "2")
 
 
+NESTED = (
+    b'--a\r\nContent-Disposition: form-data; name="q"\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n'
+    b"--b--\r\n--a--"
+)
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "why"),
     [
-        ("multipart/form-data; boundary=a", b'--a\r\nContent-Disposition: form-data; name="q"\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b--\r\n--a--', "is a multipart itself"),
+        ("multipart/form-data; boundary=a", NESTED, "is a multipart itself"),
         ("multipart/form-data", b"", "boundary"),
         ("multipart/mixed; boundary=a", b"--a--", "multipart/form-data"),
         ("multipart/form-data; boundary=a", b"--a\r\n\r\nx", "not whole"),
-        ("multipart/form-data; boundary=a", b"--a\r\n\r\n\r\nx\r\n--a--", "names no field"),
+        ("multipart/form-data; boundary=a", b"--a\r\nX: y\r\n\r\nx\r\n--a--", "names no field"),
     ],
 )  # fmt: skip
 def test_a_form_that_cannot_be_read_is_refused_with_its_reason(kind: str, body: bytes, why: str) -> None:
