@@ -10,6 +10,7 @@ import threading
 from functools import cache
 
 VARIABLE = "TALLY_LIFELINE"
+_held: int | None = None
 
 
 @cache
@@ -21,9 +22,16 @@ def reading_end() -> int:
 
 def hold() -> None:
     """In a child: from here on, end with the parent. Nothing where no parent asked for it."""
+    global _held
     descriptor = os.environ.pop(VARIABLE, None)
     if descriptor is not None:
-        threading.Thread(target=_end_with_parent, args=(int(descriptor),), daemon=True).start()
+        _held = int(descriptor)
+        threading.Thread(target=_end_with_parent, args=(_held,), daemon=True).start()
+
+
+def held() -> int | None:
+    """In a child: what it holds, for a program that takes its place; None where no parent asked for it."""
+    return _held
 
 
 def _end_with_parent(descriptor: int) -> None:

@@ -32,28 +32,34 @@ PRODUCT = "product"
 
 class Part(NamedTuple):
     """Its name under ``run/`` and ``logs/``, how people call it, the command that runs it, and the setting of the port
-    on which people reach it, where there is one."""
+    on which people reach it, where there is one. ``needs`` names the parts without which it cannot start; ``ingests``:
+    nothing is recorded or folded without it."""
 
     name: str
     called: str
     command: tuple[str, ...]
     port: str | None = None
+    needs: tuple[str, ...] = ()
+    ingests: bool = False
 
 
-def _tally(name: str, called: str, arguments: str, port: str | None = None) -> Part:
-    return Part(name, called, (sys.executable, "-P", "-m", "tally", *arguments.split()), port)
+def _tally(
+    name: str, called: str, arguments: str, port: str | None = None, needs: str = "", *, ingests: bool = False
+) -> Part:
+    command = (sys.executable, "-P", "-m", "tally", *arguments.split())
+    return Part(name, called, command, port, tuple(needs.split()), ingests)
 
 
-KAFKA = _tally("kafka", "Kafka broker", "kafka serve")
+KAFKA = _tally("kafka", "Kafka broker", "kafka serve", ingests=True)
 WAREHOUSE = _tally("warehouse", "warehouse", "warehouse serve", "TALLY_WAREHOUSE_PORT")
-STREAMS = _tally("streams", "streams worker", "streams worker")
-SINK = _tally("sink", "sink", "warehouse sink")
+STREAMS = _tally("streams", "streams worker", "streams worker", needs="kafka")
+SINK = _tally("sink", "sink", "warehouse sink", needs="kafka warehouse")
 MODELS = _tally("models", "building of the dbt models", "warehouse models")
-DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve", "TALLY_DASHBOARDS_PORT")
-API = _tally("api", "HTTP door", "api serve", "TALLY_API_PORT")
-ALERTS = _tally("alerts", "delivery of alerts", "alerts deliver")
+DASHBOARDS = _tally("dashboards", "dashboards", "dashboards serve", "TALLY_DASHBOARDS_PORT", needs="warehouse")
+API = _tally("api", "HTTP door", "api serve", "TALLY_API_PORT", needs="kafka", ingests=True)
+ALERTS = _tally("alerts", "delivery of alerts", "alerts deliver", needs="kafka")
 METRICS = _tally("metrics", "metrics", "metrics serve", "TALLY_METRICS_PORT")
-FEED = _tally("feed", "demo's live feed", "demo feed")
+FEED = _tally("feed", "demo's live feed", "demo feed", needs="kafka")
 
 
 def lasting(settings: Settings) -> list[Part]:

@@ -18,6 +18,7 @@ def show(found: dict[str, Any]) -> None:
         if analyst := part.get("analyst"):
             shown.add_row("", "", "the same, to read only", analyst["user"], analyst["password"])
     out.print(shown)
+    _show_confinement(found["parts"].get("warehouse", {}).get("confinement"))
     for one in found["workers"]:
         _show_worker(one)
     for page, link in found["pages"].items():
@@ -39,6 +40,17 @@ def show(found: dict[str, Any]) -> None:
     for problem in found["problems"]:
         err.print(problem, style="red", markup=False)
     out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
+
+
+def _show_confinement(confinement: dict[str, Any] | None) -> None:
+    if confinement is None or confinement["network"]:
+        return
+    lacks = "its files alone, not in its TCP connections," if confinement["files"] else "nothing"
+    err.print(
+        f"the warehouse's process is confined in {lacks}: Landlock has ABI {confinement['landlock_abi']} here, and "
+        "4 is needed (Linux 6.7, with landlock among its security modules)",
+        style="yellow",
+    )
 
 
 def _show_worker(worker: dict[str, Any]) -> None:

@@ -1,5 +1,5 @@
-"""Parts that die are started again. One that needs its user (a damaged file) rests, and the others go on. One that
-keeps dying, or without which nothing is recorded, stops the whole with its reason."""
+"""Parts that die are started again. Where one keeps dying, or needs its user, the others go on, and it is tried ever
+less often; only one without which nothing is recorded stops the whole, with its reason."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,14 @@ from ledger.home import announce
 from ledger.settings import Settings
 from tally.ending import Failure
 from tally.output import err
-from tally.parts import API, KAFKA, PRODUCT, Child, Part
+from tally.parts import PRODUCT, Child, Part
 
 STEADY_S = 60.0
 """A part that ran so long before it died is as good as new."""
-REST_S = 30.0
-"""How long a part rests that said what its user must do (a file is damaged), until it is tried again."""
-REQUIRED = (KAFKA.name, API.name)
-"""Parts without which nothing is recorded. The product goes on without any other one."""
 WAITS_S = (0.5, 2.0, 5.0)
 """How long a part rests after its first, second and third death in a row. After one more, it keeps dying."""
+LONG_WAITS_S = (15.0, 30.0, 60.0)
+"""How long one that keeps dying rests then, and from the last on, where the others can do without it."""
 
 
 def in_a_row(before: int, ran_s: float) -> int:
@@ -27,9 +25,11 @@ def in_a_row(before: int, ran_s: float) -> int:
     return 1 if ran_s >= STEADY_S else before + 1
 
 
-def rest_s(deaths: int) -> float | None:
+def rest_s(deaths: int, *, ingests: bool) -> float | None:
     """How long it rests after so many deaths in a row; None where it is not started again (pure)."""
-    return WAITS_S[deaths - 1] if deaths <= len(WAITS_S) else None
+    if deaths <= len(WAITS_S):
+        return WAITS_S[deaths - 1]
+    return None if ingests else LONG_WAITS_S[min(deaths - len(WAITS_S), len(LONG_WAITS_S)) - 1]
 
 
 class Kept:
@@ -47,11 +47,6 @@ class Kept:
     @property
     def is_ready(self) -> bool:
         return self._ready is not None
-
-    @property
-    def holds_up(self) -> bool:
-        """Whether those behind it wait for it: not where it waits for its user, which may take days."""
-        return not self.is_ready and self.problem is None
 
     def start(self) -> None:
         """Start it again after it was stopped, and wait until it is ready. Failure where it does not become so."""
@@ -87,26 +82,27 @@ class Kept:
 
     def _borne(self, death: Failure, now: float) -> float:
         """After how many seconds it is started again. Failure where it is not."""
-        if death.exit_code == 2:  # it said what its user must do, so it would end like this again
-            if self.child.part.name in REQUIRED:
-                raise death
-            if self.problem != str(death):
-                err.print(
-                    f"{death}\nThe rest goes on; it is tried again every {REST_S:.0f} s.", style="red", markup=False
-                )
-            self.problem = str(death)
-            return REST_S
+        part = self.child.part
+        asks_user = death.exit_code == 2  # it said what its user must do, and would end like this again
+        if asks_user and part.ingests:
+            raise death
         self._deaths = in_a_row(self._deaths, 0 if self._ready is None else now - self._ready)
-        wait_s = rest_s(self._deaths)
+        wait_s = LONG_WAITS_S[-1] if asks_user else rest_s(self._deaths, ingests=part.ingests)
         if wait_s is None:
             raise Failure(f"{death}\nIt died {self._deaths} times in a row, so all is stopped.", death.exit_code)
-        err.print(str(death), style="yellow", markup=False)
-        err.print(f"starting the {self.child.part.called} again")
+        if wait_s in LONG_WAITS_S:
+            if self.problem != str(death):  # once, not at every attempt
+                again = f"The rest goes on without it; it is tried again in {wait_s:g} s, and then about every minute."
+                err.print(f"{death}\n{again}", style="red", markup=False)
+            self.problem = str(death)
+        else:
+            err.print(str(death), style="yellow", markup=False)
+            err.print(f"starting the {part.called} again")
         return wait_s
 
 
 class Supervisor:
-    """The parts in the order of their start. Each needs some of those before it, so it is started again after them."""
+    """The parts in the order of their start. Each is started again once those that it needs are ready."""
 
     def __init__(self, settings: Settings, children: Sequence[Child]) -> None:
         self._settings = settings
@@ -115,12 +111,13 @@ class Supervisor:
 
     def look(self) -> None:
         """See to every part. Failure where the whole must stop."""
-        all_ready = True
+        away: set[str] = set()
         for one in self._kept:
             problem = one.problem
-            if one.look(may_start=all_ready) or one.problem != problem:
+            if one.look(may_start=away.isdisjoint(one.child.part.needs)) or one.problem != problem:
                 self._tell()
-            all_ready = all_ready and not one.holds_up
+            if not one.is_ready:
+                away.add(one.child.part.name)
 
     @contextmanager
     def without(self, parts: Sequence[Part]) -> Iterator[None]:

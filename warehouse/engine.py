@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ledger.errors import TallyError
+from warehouse.errors import QueryFailed as QueryFailed
 from warehouse.statement import Statement
 
 # The engine takes the host's time zone, and a day is a UTC day everywhere.
@@ -40,17 +41,7 @@ ACCESS = Path(__file__).parent / "access" / "config.xml"
 
 _TREE = "SELECT parseQueryToJSON(unhex({text:String}))"
 NO_TREE = 36
-_CODE = re.compile(r"Code: (\d+)")
 _SETTING = re.compile(r"\w+", re.ASCII)
-
-
-class QueryFailed(Exception):
-    """What ClickHouse said, with its code."""
-
-    def __init__(self, said: str) -> None:
-        super().__init__(said[max(0, said.find("Code: ")) :])
-        found = _CODE.search(said)
-        self.code = int(found.group(1)) if found else 1001  # STD_EXCEPTION
 
 
 class Read(NamedTuple):
@@ -65,6 +56,28 @@ class Read(NamedTuple):
 class Answer(NamedTuple):
     body: bytes
     summary: dict[str, str]  # as in ClickHouse's X-ClickHouse-Summary
+
+
+class Parser:
+    """The engine without a folder: it reads statements, and runs none of them."""
+
+    def __init__(self) -> None:
+        self._connection = chdb.connect(":memory:")
+
+    def read(self, sql: bytes, tree_of: bytes) -> Read:
+        """Read a text without running it, and the tree of another. QueryFailed where that cannot be read."""
+        try:
+            classes = self._connection._conn.classify_query(sql)
+            found = self._connection.query(_TREE, "RawBLOB", params={"text": tree_of.hex()}).bytes()
+            tree = json.loads(bytes(found).decode(errors="replace"))
+        except (RecursionError, MemoryError) as error:
+            raise QueryFailed("Code: 306. DB::Exception: It is nested too deep. (TOO_DEEP_RECURSION)") from error
+        except RuntimeError as error:
+            failed = QueryFailed(str(error).split(": In scope SELECT parseQueryToJSON")[0])
+            if failed.code != NO_TREE:
+                raise failed from error
+            tree = None
+        return Read(classes["query_class"].name == "READ_ONLY", classes["statement_count"], tree)
 
 
 class Engine:
@@ -97,26 +110,10 @@ class Engine:
         self._first.close()
         return True
 
-    def read(self, sql: bytes, tree_of: bytes) -> Read:
-        """Read a text without running it, and the tree of another. QueryFailed where that cannot be read."""
-        with self._connection({}) as connection:
-            said = connection._conn.classify_query(sql)
-            try:
-                found = connection.query(_TREE, "RawBLOB", params={"text": tree_of.hex()}).bytes()
-                tree = json.loads(bytes(found).decode(errors="replace"))
-            except RecursionError as error:
-                raise QueryFailed("Code: 306. DB::Exception: It is nested too deep. (TOO_DEEP_RECURSION)") from error
-            except RuntimeError as error:
-                failed = QueryFailed(str(error).split(": In scope SELECT parseQueryToJSON")[0])
-                if failed.code != NO_TREE:
-                    raise failed from error
-                tree = None
-            return Read(said["query_class"].name == "READ_ONLY", said["statement_count"], tree)
-
     def end(self, mark: str) -> None:
-        """End the statements whose ``log_comment`` this is, and wait for their end."""
+        """Ask the statements whose ``log_comment`` this is to end. Some do not, or not at once."""
         with self._connection({}) as connection:
-            connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {_quoted(mark)} SYNC")
+            connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {_quoted(mark)} ASYNC")
 
     def run(
         self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str], role: str | None = None

@@ -4,10 +4,8 @@ It is ours only because it must be: chDB's own HTTP handler cannot be started ye
 to the engine as they came, answers come back as they are.
 """
 
-import hmac
 import json
 import secrets
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
@@ -15,13 +13,15 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from warehouse import compression, permitted, request
+from warehouse.classifier import Classifier
 from warehouse.engine import Answer, Engine, QueryFailed
 from warehouse.request import Request
 from warehouse.statement import Statement, read
 from warehouse.turns import TOO_MANY, Turns
+from warehouse.users import ANALYST, USER
 
-USER, ANALYST = "tally", "analyst"
-CANNOT_PARSE, NOT_STREAMED, WRONG_PASSWORD = 27, 36, 516
+NOT_STREAMED = 36
+METHODS = ("GET", "HEAD", "POST")
 
 LARGEST = 128 << 20
 """Bytes of an answer to an analyst, before it is compressed."""
@@ -33,69 +33,70 @@ Start = Callable[[str, list[tuple[str, str]]], object]
 Headers = list[tuple[str, str]]
 
 _STATUS = {
-    "400 Bad Request": (
-        6,
-        27,
-        36,
-        38,
-        41,
-        42,
-        43,
-        44,
-        50,
-        53,
-        57,
-        62,
-        69,
-        70,
-        72,
-        73,
-        117,
-        131,
-        306,
-        386,
-        395,
-        396,
-        457,
-    ),
     "403 Forbidden": (164, 497, 516),
     "404 Not Found": (46, 47, 60, 81, 115),
     "408 Request Timeout": (159,),
+    "500 Internal Server Error": (49, 173, 236, 241, 243, 394, 1000, 1001, 1002),
     "501 Not Implemented": (48,),
     "503 Service Unavailable": (TOO_MANY,),
 }
+"""Of codes that are not the statement's fault, or for which HTTP has a word of its own; all others are 400."""
+
 _STATUS_OF = {code: status for status, codes in _STATUS.items() for code in codes}
 
 
 class Front:
-    """The application. One user has full rights; analysts read, within limits."""
+    """The application. One user has full rights; analysts read, within limits. Who asks is known by then."""
 
-    def __init__(self, engine: Engine, password: str, analysts_password: str) -> None:
-        self._engine = engine
-        self._runs = {USER: (password, self._run), ANALYST: (analysts_password, self._read)}
-        self._turns = Turns()
-        self._checking = threading.Lock()
+    def __init__(self, engine: Engine, classifier: Classifier, turns: Turns) -> None:
+        self._engine, self._classifier, self._turns = engine, classifier, turns
+        self._runs = {USER: self._run, ANALYST: self._read}
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        answer = self._answered(environ, start)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return answer
+        if hasattr(answer, "close"):
+            answer.close()
+        return []
+
+    def close(self) -> None:
+        """End what reads statements."""
+        self._classifier.close()
+
+    def _answered(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] not in METHODS:
+            return _whole(
+                start, "405 Method Not Allowed", b"Send GET, HEAD or POST.\n", [("Allow", ", ".join(METHODS))]
+            )
         if environ["PATH_INFO"] == "/ping" or (environ["PATH_INFO"] == "/" and _asks_nothing(environ)):
             return _whole(start, "200 OK", b"Ok.\n")
         if environ["PATH_INFO"] != "/":
             return _whole(start, "404 Not Found", b"There is no such page: statements go to /\n")
-        user, password = request.credentials(environ)
-        known, run = self._runs.get(user, (secrets.token_hex(), self._read))
-        if not hmac.compare_digest(password.encode(), known.encode()):
+        if environ["tally.user"] is None:
+            user = request.credentials(environ)[0][:100]
             said = f"{user or 'no user'}: Authentication failed: `tally status` tells user and password."
             return _refused(start, QueryFailed(f"Code: 516. DB::Exception: {said} (AUTHENTICATION_FAILED)"))
         try:
-            return run(environ, start)
+            if environ["tally.overfull"]:
+                raise QueryFailed(_OVERFULL)
+            return self._runs[environ["tally.user"]](environ, start)
         except QueryFailed as error:
             return _refused(start, error)
+        except MemoryError:  # of a body that is held whole; the engine's own are QueryFailed
+            return _refused(
+                start, QueryFailed("Code: 241. DB::Exception: The warehouse's ceiling of memory is reached.")
+            )
         except ValueError as error:
             return _refused(start, QueryFailed(f"Code: 27. DB::Exception: the request cannot be read: {error}"))
 
     def _run(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         asked = request.read(environ)
         statement = _statement(asked)
+        if statement.writes_file and not request.may_write(environ):
+            raise QueryFailed(
+                "Code: 164. DB::Exception: Cannot write a file in readonly mode: send it by POST. (READONLY)"
+            )
         headers = _headers(statement, asked)
         if statement.streams:
             chunks = self._engine.stream(statement, asked.settings, asked.values)
@@ -119,26 +120,37 @@ class Front:
         with ExitStack() as held:
             held.enter_context(self._turns.place())
             asked = request.read(environ, permitted.BODY)
+            permitted.check_size(asked.sql)
             mark = f"analyst-{secrets.token_hex(16)}"
             settings = permitted.settings(asked.settings) | {"log_comment": mark}
-            permitted.check_size(asked.sql)
             statement = _statement(asked)._replace(fills=None)
             permitted.check_format(statement.format)
-            with self._checking:  # the tree of a long statement takes a hundred MiB
-                permitted.check(self._engine.read(statement.sql, permitted.to_read(statement.sql)))
-            file = held.enter_context(SpooledTemporaryFile(IN_MEMORY))
-            with (
-                self._turns.turn(gone, lambda: self._engine.end(mark)),
-                closing(self._chunks(statement, settings, asked.values)) as chunks,
-            ):
-                whole = _bounded(chunks)
-                for chunk in compression.packed(whole, asked.coding) if asked.coding else whole:
-                    file.write(chunk)
+            self._classifier.check(asked.sql)
+            file = self._turns.run(
+                lambda: self._written(statement, settings, asked),
+                discard=lambda late: late.close(),
+                end=lambda: self._engine.end(mark),
+                gone=gone,
+                max_run_s=float(permitted.LIMITS["max_execution_time"]),
+            )
+            held.enter_context(file)
             headers = [*_headers(statement, asked), *_ALWAYS, *compression.headers(asked.coding)]
             start("200 OK", [*headers, ("Content-Length", str(file.tell()))])
             file.seek(0)
             answer: Iterable[bytes] = environ["wsgi.file_wrapper"](_Kept(file, held.pop_all()))
             return answer
+
+    def _written(self, statement: Statement, settings: dict[str, str], asked: Request) -> SpooledTemporaryFile[bytes]:
+        """An analyst's answer, whole, as it is sent."""
+        with ExitStack() as opened:
+            file = opened.enter_context(SpooledTemporaryFile(IN_MEMORY))
+            chunks = opened.enter_context(closing(self._chunks(statement, settings, asked.values)))
+            whole = _bounded(chunks)
+            for chunk in compression.packed(whole, asked.coding) if asked.coding else whole:
+                file.write(chunk)
+            chunks.close()
+            opened.pop_all()
+            return file
 
     def _chunks(
         self, statement: Statement, settings: dict[str, str], values: dict[str, str]
@@ -158,6 +170,12 @@ class _Kept:
 
     def __init__(self, file: SpooledTemporaryFile[bytes], held: ExitStack) -> None:
         self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, held.close
+
+
+_OVERFULL = (
+    f"Code: {TOO_MANY}. DB::Exception: Too many simultaneous queries: too many connections of this user are busy: "
+    "ask again when one is done. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+)
 
 
 def _statement(asked: Request) -> Statement:
@@ -202,7 +220,7 @@ def _whole(start: Start, status: str, body: bytes, headers: Iterable[tuple[str, 
 
 
 def _refused(start: Start, error: QueryFailed) -> list[bytes]:
-    status = _STATUS_OF.get(error.code, "500 Internal Server Error")
+    status = _STATUS_OF.get(error.code, "400 Bad Request")
     headers = [("X-ClickHouse-Exception-Code", str(error.code))]
     if error.code == TOO_MANY:
         headers.append(("Retry-After", "1"))

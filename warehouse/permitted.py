@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from warehouse.engine import SETTINGS, QueryFailed, Read
+from warehouse.statement import MAX_STATEMENT_BYTES
 from warehouse.type_text import is_type_text
 from warehouse.verdicts import HIGHER_ORDER, Verdicts, read_syntax, read_verdicts
 
@@ -20,9 +21,6 @@ ROLE = "analyst"
 
 BODY = 1 << 20
 """Bytes of a request, also once unpacked."""
-
-MAX_STATEMENT_BYTES = 256 << 10
-"""ClickHouse's own ``max_query_size``. Nothing reads a longer text here."""
 
 MAX_SELECTS = 1000
 """Selects of a statement, once each name of its WITH is replaced by what it stands for. Names that stand for two others

@@ -1,66 +1,81 @@
-"""The embedded warehouse as a process: it owns the home's chDB folder and listens on loopback."""
+"""Start the embedded warehouse: what must be done before its process confines itself."""
 
-import logging
+import json
 import os
-import signal
 import socket
-import tempfile
-import types
-from contextlib import suppress
-
-from waitress.server import create_server
+import sys
+from typing import NamedTuple
 
 from ledger.errors import TallyError
-from ledger.home import announce, only_one
+from ledger.home import only_one
 from ledger.secrets import secret
 from ledger.settings import Settings
-from warehouse.engine import Engine
-from warehouse.front import ANALYST, USER, Front
-from warehouse.turns import PLACES
+from warehouse.confinement import MAX_MEMORY_BYTES, Confinement, landlock_abi
+from warehouse.users import ANALYST, USER, password_hash
 
 PART = "warehouse"
-THREADS = 8
-"""How many statements of the product run at once; more wait. Two cores gain nothing from more, and memory is kept.
-Beside them each analyst under way has a thread: none can keep the sink waiting."""
 
-CONNECTIONS = 256
-"""How many may be open, idle ones too: a process may often have no more than 1,024 files, and the engine needs some."""
+COMMAND = (sys.executable, "-P", "-m", "warehouse.process")
 
-BODY = 128 << 20
-"""What a request may have. It waits in a file, and is held in memory as it runs, as the engine wants it whole."""
+INHERITED = frozenset((
+    "PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH", "LANG",
+    "LC_ALL",
+))  # fmt: skip
+"""What the process knows of its environment. Others may be credentials: of Kafka, of a ClickHouse server."""
 
 
-def serve(settings: Settings, port: int | None = None) -> None:
-    """Own the home's warehouse until SIGTERM or SIGINT. TallyError where it cannot be owned, or the port is taken."""
-    with only_one(settings.home, PART):
-        password, analysts = secret(settings.home, "warehouse"), secret(settings.home, "warehouse:analyst")
-        tempfile.tempdir = str(settings.run)  # where the system has its own may be memory
+class Job(NamedTuple):
+    """What the process is told: the socket it listens on, and the announcement that is written already, which gets its
+    name once the warehouse is ready."""
+
+    home: str
+    socket: int
+    hashes: dict[str, str]
+    announcement: str
+    lifeline: int | None
+
+
+def serve(settings: Settings, port: int | None = None, lifeline: int | None = None) -> None:
+    """Own the home's warehouse until SIGTERM or SIGINT, in place of this process. With a lifeline, a descriptor, also
+    until that ends. TallyError where it cannot be owned, or the port is taken."""
+    home = settings.home.resolve()
+    with only_one(home, PART):  # until the process is replaced; that one owns it itself
+        password, analysts_password = secret(home, "warehouse"), secret(home, "warehouse:analyst")
         listening = _listen(settings.warehouse_port if port is None else port)
-        engine = Engine(settings.home / "warehouse")
-        logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request that waits
-        server = create_server(
-            Front(engine, password, analysts),
-            sockets=[listening],
-            threads=THREADS + PLACES,
-            connection_limit=CONNECTIONS,
-            asyncore_use_poll=True,
-            channel_request_lookahead=1,  # so it is seen when who asks is gone
-            max_request_body_size=BODY,
-            channel_timeout=600,
-            ident=None,
-            clear_untrusted_proxy_headers=True,
-        )
-        taken = listening.getsockname()[1]
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stop)
-        url, analyst = f"http://127.0.0.1:{taken}", {"user": ANALYST, "password": analysts}
-        announce(settings.home, PART, url=url, port=taken, user=USER, password=password, analyst=analyst)
-        with suppress(SystemExit):
-            server.run()  # after a signal it waits some seconds for what runs
-        server.close()
-        closed = engine.close()
-    if not closed:
-        os._exit(0)  # a query still runs, and would crash the interpreter's end; what is stored bears any end
+        bound_port = listening.getsockname()[1]
+        announcement = _announcement(settings, bound_port, password, analysts_password)
+        hashes = {USER: password_hash(password), ANALYST: password_hash(analysts_password)}
+        job = Job(str(home), listening.fileno(), hashes, announcement, lifeline)
+        reading, writing = os.pipe()
+        os.write(writing, json.dumps(job._asdict()).encode())
+        os.close(writing)
+        for descriptor in (reading, listening.fileno(), *([] if lifeline is None else [lifeline])):
+            os.set_inheritable(descriptor, True)
+        environment = {name: value for name, value in os.environ.items() if name in INHERITED}
+        os.execve(COMMAND[0], [*COMMAND, str(reading)], environment)
+
+
+def _announcement(settings: Settings, port: int, password: str, analysts_password: str) -> str:
+    """Write what others must know to reach the warehouse; the path, under which nobody looks for it yet."""
+    confinement = Confinement(landlock_abi(), MAX_MEMORY_BYTES)
+    facts = {
+        "pid": os.getpid(),
+        "url": f"http://127.0.0.1:{port}",
+        "port": port,
+        "user": USER,
+        "password": password,
+        "analyst": {"user": ANALYST, "password": analysts_password},
+        "confinement": {
+            "landlock_abi": confinement.landlock_abi,
+            "files": confinement.files,
+            "network": confinement.network,
+            "max_memory_bytes": confinement.max_memory_bytes,
+        },
+    }
+    path = settings.home.resolve() / "run" / f"{PART}.json.{os.getpid()}.new"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(facts, file)
+    return str(path)
 
 
 def _listen(port: int) -> socket.socket:
@@ -74,7 +89,3 @@ def _listen(port: int) -> socket.socket:
             "set TALLY_WAREHOUSE_PORT to another one, or to 0 for any that is free"
         ) from error
     return listening
-
-
-def _stop(number: int, frame: types.FrameType | None) -> None:
-    raise SystemExit

@@ -1,43 +1,114 @@
-"""What a statement is, as far as the front must know before the engine reads it (pure)."""
+"""What a statement is, as far as the front must know before the engine reads it (pure).
+
+It is cut into tokens, each byte looked at once: an expression that can go back over what it has read takes the square
+of a statement's length, and holds the interpreter's lock meanwhile.
+"""
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 STREAMED = frozenset(("native", "rowbinary", "jsoneachrow"))
 """Chunks of these formats concatenate to one answer; others have a head and a tail."""
 
-_GAP = rb"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*+\*/)"  # a comment can be read in one way only
-_NAME = rb"(?:`[^`]+`|\"[^\"]+\"|\w+)"
-_INSERT = re.compile(
-    rb"%(g)s*(?:with\b.*?)?\binsert%(g)s+into%(g)s+(?:table%(g)s+)?(%(n)s(?:%(g)s*\.%(g)s*%(n)s)?)"
-    % {b"g": _GAP, b"n": _NAME},
-    re.I | re.S,
+MAX_STATEMENT_BYTES = 256 << 10
+"""As much as the engine reads of a statement (its ``max_query_size``); the data of an INSERT may follow."""
+
+_TOKEN = re.compile(
+    rb"""
+      (?P<gap>    (?: \s++ | --[^\n]*+ | \#[!\ ][^\n]*+ | /\*(?:[^*]++|\*(?!/))*+(?:\*/)?+ )++ )
+    | (?P<word>   \w++ )
+    | (?P<name>   `(?:[^`\\]++|\\.)*+`?+ | "(?:[^"\\]++|\\.)*+"?+ )
+    | (?P<text>   '(?:[^'\\]++|\\.)*+'?+ )
+    | (?P<sign>   \(++ | [^\w\s`"'/\-\#(.;]++ | . )
+    """,
+    re.S | re.X,
 )
-_READS = re.compile(rb"%(g)s*+(?:\(%(g)s*+)*+(?:select|with)\b" % {b"g": _GAP}, re.I | re.S)
-_FORMAT = re.compile(rb"\bformat\s+(\w+)\s*(?:settings\b[^;]*)?;?\s*$", re.I)
-HEAD = 1 << 16  # an INSERT names its table, and a SELECT its format, within so many bytes of an end
+
+_INSERT = re.compile(rb"insert", re.I)
+_OUTPUT = re.compile(rb"format|outfile", re.I)
 
 
 class Statement(NamedTuple):
     """``format`` is its answer's. ``streams``: the answer can be sent while it is made. ``fills``: the table that an
-    INSERT fills, without its database; None for whatever else."""
+    INSERT fills, without its database; None for whatever else. ``writes_file``: the answer goes into a file."""
 
     sql: bytes
     format: str
     streams: bool
     fills: str | None
+    writes_file: bool
+
+
+class _Token(NamedTuple):
+    """``text`` is in lower case where it is a word."""
+
+    kind: str
+    text: bytes
+    raw: bytes
+
+    @property
+    def is_name(self) -> bool:
+        return self.kind in ("word", "name")
+
+
+_END = _Token("end", b"", b"")
 
 
 def read(sql: bytes, default_format: str) -> Statement:
     """Tell what the text asks for. Whether it can be run is the engine's to say."""
-    insert = _INSERT.match(sql, 0, HEAD)
-    if insert:
-        return Statement(sql, default_format, False, _last_name(insert.group(1)))
-    said = _FORMAT.search(sql, max(0, len(sql) - HEAD))
-    format = said.group(1).decode() if said else default_format
-    return Statement(sql, format, bool(_READS.match(sql, 0, HEAD)) and format.lower() in STREAMED, None)
+    tokens = _tokens(sql)
+    first = next((token for token in tokens if not token.text.startswith(b"(")), _END)
+    if first.text in (b"insert", b"with") and _INSERT.search(sql, 0, MAX_STATEMENT_BYTES):
+        table = _inserted_table(first, tokens)
+        if table is not None:
+            return Statement(sql, default_format, False, table, False)
+    format, writes_file = _output(sql) if _OUTPUT.search(sql, 0, MAX_STATEMENT_BYTES) else (None, False)
+    format = format or default_format
+    streams = first.text in (b"select", b"with") and format.lower() in STREAMED
+    return Statement(sql, format, streams, None, writes_file)
 
 
-def _last_name(name: bytes) -> str:
-    last: bytes = re.findall(_NAME, name)[-1]
-    return last.strip(b'`"').decode(errors="replace")
+def _tokens(sql: bytes) -> Iterator[_Token]:
+    for match in _TOKEN.finditer(sql, 0, MAX_STATEMENT_BYTES):
+        kind = str(match.lastgroup)
+        if kind != "gap":
+            raw = match.group()
+            yield _Token(kind, raw.lower() if kind == "word" else raw, raw)
+
+
+def _inserted_table(first: _Token, tokens: Iterator[_Token]) -> str | None:
+    """Find ``INSERT INTO [TABLE] [database.]table``, at the beginning or after a WITH."""
+    before, token = first, next(tokens, _END)
+    while (before.text, token.text) != (b"insert", b"into"):
+        if token is _END or first.text == b"insert":
+            return None
+        before, token = token, next(tokens, _END)
+    name = next(tokens, _END)
+    if name.text == b"table":
+        name = next(tokens, _END)
+    while name.is_name:
+        if next(tokens, _END).text != b".":
+            return name.raw.strip(b'`"').decode(errors="replace")
+        name = next(tokens, _END)
+    return None
+
+
+def _output(sql: bytes) -> tuple[str | None, bool]:
+    """Find the FORMAT with which the text ends, SETTINGS after it aside; and whether it says INTO OUTFILE."""
+    format: bytes | None = None
+    place, before, writes_file = "", _END, False
+    for token in _tokens(sql):
+        writes_file = writes_file or (before.text, token.text) == (b"into", b"outfile")
+        if token.text == b"format":
+            place, format = "format", None
+        elif place == "format" and token.kind == "word":
+            place, format = "after", token.raw
+        elif token.text == b";":
+            place = "closed"
+        elif place == "after" and token.text == b"settings":
+            place = "settings"
+        elif place != "settings":
+            place, format = "", None
+        before = token
+    return format.decode(errors="replace") if format else None, writes_file

@@ -17,11 +17,12 @@ def serve() -> None:
     Example: TALLY_WAREHOUSE_PORT=8123 tally warehouse serve
 
     Exit codes: 0 stopped, 2 the port is taken or another process owns this home's warehouse."""
+    from tally.lifeline import held
     from tally.opening import settings
     from warehouse.server import serve as serve_warehouse
 
     chosen = settings()
-    serve_warehouse(chosen, chosen.warehouse_port)
+    serve_warehouse(chosen, chosen.warehouse_port, held())
 
 
 @app.command()

@@ -245,6 +245,7 @@ CASES: list[Case] = [
 COMMAND = "tests/errors/test_errors.py::test_a_command_that_cannot_be_says_so_and_ends_with_2"
 API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
 ALERT_FILES = "tests/alerting/test_files.py::"
+CONFINED = "tests/warehouse/test_confinement.py::"
 ELSEWHERE = {
     "ingest/api/app.py:_busy": "tests/ingest/api/test_isolation.py::test_unfinished_bodies_of_one_token_take_no_room_of_others",
     "ingest/api/app.py:_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
@@ -279,6 +280,9 @@ ELSEWHERE = {
     "tally/copying.py:_check_begins": COPY + "test_what_had_its_days_on_kafka_is_left_out",
     "tally/copying.py:_copy": COPY + "test_a_log_that_went_is_not_copied_to_another_place",
     "tally/rebuilding.py:rebuild": "tests/tally/test_rebuilding.py::test_one_that_another_home_overtook_is_thrown_away",
+    "warehouse/confinement.py:confine": CONFINED + "test_threads_that_run_already_are_refused",
+    "warehouse/confinement.py:_unconfined": CONFINED + "test_a_kernel_that_refuses_is_told",
+    "warehouse/process.py:_make": CONFINED + "test_a_folder_that_cannot_be_made_is_named",
     "warehouse/migrate.py:migrate": "tests/warehouse/test_migrate.py::test_each_is_applied_once_and_an_edited_one_is_named",
     "warehouse/generations.py:_claim": "tests/warehouse/test_generations.py::test_a_warehouse_holds_one_generation",
 }  # fmt: skip

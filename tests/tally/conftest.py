@@ -76,18 +76,19 @@ UP = """
 
     with (
         patch.object(product, "storing", lambda settings: [part("warehouse"), part("streams")]),
-        patch.object(product, "API", part("api")),
+        patch.object(product, "API", part("api", {api!r}, ingests=True)),
         patch.object(product, "ALERTS", part("alerts")),
         patch.object(product, "DASHBOARDS", part("dashboards", {how!r})),
         patch.object(product, "METRICS", part("metrics")),
         patch.object(product.models, "ensure", lambda settings: None),
         patch.object(product, "opened", opened),
         patch("tally.supervising.WAITS_S", (0.1, 0.1, 0.1)),
+        patch("tally.supervising.LONG_WAITS_S", (0.1,)),
         told(),
     ):
         product.run(settings)
 """
-"""``tally up`` of such parts, for ``process``; ``how`` the dashboards are."""
+"""``tally up`` of such parts, for ``process``; ``how`` the dashboards are, and ``api`` the HTTP door."""
 
 
 @pytest.fixture
@@ -117,8 +118,9 @@ def process(
         from tally.joining import needing
         from tally.parts import Part
         settings = Settings(home=Path({str(settings.home)!r}))
-        def part(name, how="well"):
-            return Part(name, "part " + name, (sys.executable, {str(tmp_path / "fake.py")!r}, name, how))
+        def part(name, how="well", ingests=False):
+            command = (sys.executable, {str(tmp_path / "fake.py")!r}, name, how)
+            return Part(name, "part " + name, command, ingests=ingests)
     """
 
     def run(body: str) -> subprocess.Popen[str]:

@@ -19,7 +19,7 @@ from tally.ending import Failure
 from tally.joining import using
 from tally.opening import opened
 from tally.parts import Part
-from tally.supervising import STEADY_S, WAITS_S, Kept, Supervisor, in_a_row, rest_s
+from tally.supervising import LONG_WAITS_S, STEADY_S, WAITS_S, Kept, Supervisor, in_a_row, rest_s
 from tests.kafka.cluster import kafka_jars
 from tests.tally.conftest import UP, eventually, lines
 
@@ -38,12 +38,12 @@ def looked(supervisor: Supervisor) -> bool:
     return True
 
 
-def died_after(*ran_s: float) -> list[float | None]:
+def died_after(*ran_s: float, ingests: bool = True) -> list[float | None]:
     """What is decided at each of these deaths."""
     deaths, decided = 0, []
     for seconds in ran_s:
         deaths = in_a_row(deaths, seconds)
-        decided.append(rest_s(deaths))
+        decided.append(rest_s(deaths, ingests=ingests))
     return decided
 
 
@@ -61,6 +61,10 @@ def test_when_a_part_is_started_again(ran_s: tuple[float, ...], decided: list[fl
     assert died_after(*ran_s) == decided
 
 
+def test_one_that_others_can_do_without_is_never_given_up() -> None:
+    assert died_after(0, 0, 0, 0, 0, 0, 0, 60, ingests=False) == [*WAITS_S, *LONG_WAITS_S, LONG_WAITS_S[-1], WAITS_S[0]]
+
+
 @given(st.lists(st.floats(0, 2 * STEADY_S)))
 def test_it_is_given_up_exactly_after_more_deaths_in_a_row_than_are_borne(ran_s: list[float]) -> None:
     for number, decided in enumerate(died_after(*ran_s)):
@@ -70,7 +74,7 @@ def test_it_is_given_up_exactly_after_more_deaths_in_a_row_than_are_borne(ran_s:
 
 
 def test_a_part_that_dies_is_told_and_started_again_in_its_place(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="well"))
+    up = process(UP.format(how="well", api="well"))
     eventually(lambda: announced(settings.home, "metrics") is not None and bool(announced(settings.home, "product")))
     first = pids(settings, "streams")[0]
     os.kill(first, signal.SIGKILL)
@@ -94,7 +98,7 @@ def test_a_part_that_dies_is_told_and_started_again_in_its_place(settings: Setti
 
 
 def test_one_that_dies_once_does_not_stop_the_whole(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="dies once"))
+    up = process(UP.format(how="dies once", api="well"))
     assert up.stderr
     told: list[str] = []
     while not told or "part dashboards ready again at http://nowhere" not in told[-1]:
@@ -105,17 +109,16 @@ def test_one_that_dies_once_does_not_stop_the_whole(settings: Settings, process:
     assert up.wait(60) == 0
 
 
-def test_one_that_keeps_dying_stops_the_whole_with_its_reason(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="dies"))
+def test_what_ingestion_needs_and_keeps_dying_stops_the_whole_with_its_reason(
+    settings: Settings, process: Process
+) -> None:
+    up = process(UP.format(how="well", api="dies"))
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 1
-    assert errors.count("the part dashboards ended with exit code 3") == 4
-    assert errors.splitlines()[-2:] == [
-        "  dashboards | something broke",
-        "It died 4 times in a row, so all is stopped.",
-    ]
-    assert len(pids(settings, "dashboards")) == 4
-    assert lines(settings.home / "stopped") == ["metrics", "alerts", "api", "streams", "warehouse"]
+    assert errors.count("the part api ended with exit code 3") == 4
+    assert errors.splitlines()[-2:] == ["  api | something broke", "It died 4 times in a row, so all is stopped."]
+    assert len(pids(settings, "api")) == 4
+    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "alerts", "streams", "warehouse"]
 
 
 def test_one_that_needs_its_user_rests_and_the_others_go_on(settings: Settings, process: Process) -> None:
@@ -130,13 +133,13 @@ def test_one_that_needs_its_user_rests_and_the_others_go_on(settings: Settings, 
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 0 and errors.count("the log is damaged: restore it\n") == 1
-    assert "The rest goes on" in errors
+    assert "The rest goes on without it" in errors
 
 
 def test_one_that_rests_holds_up_no_other_and_comes_back_when_it_is_mended(
     settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tally.supervising.REST_S", 0.1)
+    monkeypatch.setattr("tally.supervising.LONG_WAITS_S", (0.1,))
     monkeypatch.setattr("tally.supervising.WAITS_S", (0.0,))
     with (
         using(settings, fake("a", "refuses"), own=True, rests=True) as first,
@@ -153,11 +156,58 @@ def test_one_that_rests_holds_up_no_other_and_comes_back_when_it_is_mended(
 
 
 def test_without_a_required_part_the_whole_stops(settings: Settings, fake: Fake) -> None:
-    with using(settings, fake("api", "gives up"), own=True) as door:
+    with using(settings, fake("api", "gives up")._replace(ingests=True), own=True) as door:
         assert isinstance(door, parts.Child)
         supervisor = Supervisor(settings, [door])
         with pytest.raises(Failure, match="the log is damaged: restore it"):
             eventually(lambda: looked(supervisor) and False)
+
+
+@pytest.mark.parametrize("how", ["dies", "gives up"])
+def test_what_the_rest_can_do_without_is_tried_again_while_the_rest_goes_on(
+    settings: Settings, process: Process, how: str
+) -> None:
+    up = process(UP.format(how=how, api="well"))
+    eventually(lambda: len(pids(settings, "dashboards")) > 2 * len(WAITS_S))
+    assert up.poll() is None
+    assert [len(pids(settings, name)) for name in ("warehouse", "streams", "api", "metrics")] == [1, 1, 1, 1]
+    up.send_signal(signal.SIGINT)
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 0
+    assert "The rest goes on without it" in errors
+
+
+def test_what_ingestion_needs_and_its_user_must_mend_stops_the_whole_at_once(
+    settings: Settings, process: Process
+) -> None:
+    up = process(UP.format(how="well", api="gives up"))
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 2
+    assert errors.splitlines()[-1] == "the part api stopped: the log is damaged: restore it"
+    assert len(pids(settings, "api")) == 1
+
+
+@pytest.mark.parametrize("needs", [(), ("a",)])
+def test_only_what_needs_a_part_waits_for_it(
+    settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch, needs: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("tally.supervising.WAITS_S", (600.0,))
+    with using(settings, fake("a"), own=True) as first, using(settings, fake("b")._replace(needs=needs), own=True) as b:
+        assert isinstance(first, parts.Child) and isinstance(b, parts.Child)
+        supervisor = Supervisor(settings, [first, b])
+        os.kill(pids(settings, "a")[0], signal.SIGKILL)
+        eventually(lambda: not first.lives())
+        supervisor.look()
+        monkeypatch.setattr("tally.supervising.WAITS_S", (0.0,))
+        os.kill(pids(settings, "b")[0], signal.SIGKILL)
+        eventually(lambda: not b.lives())
+        for _ in range(3):
+            supervisor.look()
+        assert len(pids(settings, "a")) == 1
+        if needs:
+            assert len(pids(settings, "b")) == 1
+        else:
+            eventually(lambda: looked(supervisor) and len(pids(settings, "b")) == 2)
 
 
 def test_a_part_waits_for_those_before_it(settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,11 +31,26 @@ MORE = 3
 """So many more ask than there are places: who looks whether all are taken may have had one meanwhile."""
 
 QUICK = """
+import sys
 from ledger.settings import Settings
-from warehouse import permitted
-permitted.LIMITS["max_execution_time"] = "1"
-from warehouse.server import serve
-serve(Settings())
+from warehouse import server
+patched = '''
+import threading
+from warehouse import process
+confine = process.confine
+def shorten():
+    from warehouse import permitted
+    permitted.LIMITS["max_execution_time"] = "1"
+def confine_and_shorten(*arguments):
+    confine(*arguments)
+    thread = threading.Thread(target=shorten)
+    thread.start()
+    thread.join()
+process.confine = confine_and_shorten
+process.main()
+'''
+server.COMMAND = (sys.executable, "-c", patched)
+server.serve(Settings())
 """
 """A front whose analysts have one second."""
 

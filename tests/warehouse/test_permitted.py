@@ -6,6 +6,7 @@ import pytest
 
 from warehouse import permitted
 from warehouse.engine import QueryFailed, Read
+from warehouse.statement import MAX_STATEMENT_BYTES
 from warehouse.type_text import MAX_DEPTH, is_type_text
 
 TYPES = frozenset(
@@ -59,11 +60,11 @@ def test_a_long_text_is_read_once(head: str, gap: str) -> None:
 
 @pytest.mark.parametrize("read", [permitted.check_size, permitted.to_read])
 def test_a_text_that_is_too_long_is_refused_before_it_is_read(read: Any) -> None:
-    read(b"S" * permitted.MAX_STATEMENT_BYTES)
+    read(b"S" * MAX_STATEMENT_BYTES)
     with pytest.raises(
         QueryFailed, match="a statement has 262,145 bytes, and at most 262,144: send values as parameters"
     ):
-        read(b"S" * (permitted.MAX_STATEMENT_BYTES + 1))
+        read(b"S" * (MAX_STATEMENT_BYTES + 1))
 
 
 @pytest.mark.parametrize(

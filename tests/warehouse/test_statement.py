@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from warehouse import compression, request
-from warehouse.statement import read
+from warehouse.statement import MAX_STATEMENT_BYTES, read
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,41 @@ def test_blocks_are_what_clickhouse_packs() -> None:
     assert asked("compress=1").coding == compression.BLOCKS
     assert compression.headers(compression.BLOCKS) == []
     assert compression.chosen("blocks") is None
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("before", ["", "with ", "select 1 format a", "insert into "])
+@pytest.mark.parametrize(
+    "unit",
+    [" ", "/*", "/* ", "--", "'", '"', "`", "\\", "(", "with ", "insert ", "insert/*", "format ", "format a settings "],
+)
+def test_no_statement_is_read_in_the_square_of_its_length(before: str, unit: str) -> None:
+    """90 kB of spaces after FORMAT took 39 seconds."""
+    read((before + unit * (MAX_STATEMENT_BYTES // len(unit))).encode(), "TSV")
+
+
+@pytest.mark.parametrize("readonly", ["0", "1", "2", ""])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_link_is_read_only(method: str, readonly: str) -> None:
+    assert asked(f"query=x&readonly={readonly}", method=method).settings["readonly"] in ("1", "2")
+
+
+NESTED = (
+    b'--a\r\nContent-Disposition: form-data; name="q"\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n'
+    b"--b--\r\n--a--"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "why"),
+    [
+        ("multipart/form-data; boundary=a", NESTED, "is a multipart itself"),
+        ("multipart/form-data", b"", "boundary"),
+        ("multipart/mixed; boundary=a", b"--a--", "multipart/form-data"),
+        ("multipart/form-data; boundary=a", b"--a\r\n\r\nx", "not whole"),
+        ("multipart/form-data; boundary=a", b"--a\r\nX: y\r\n\r\nx\r\n--a--", "names no field"),
+    ],
+)  # fmt: skip
+def test_a_form_that_cannot_be_read_is_refused_with_its_reason(kind: str, body: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        asked(body=body, CONTENT_TYPE=kind)
