@@ -249,6 +249,7 @@ LOOKS = [
 ]
 
 ALLOWED = [
+    "SELECT 1 -- FORMAT Template",
     "SELECT 1",
     "SELECT 1;",
     "-- why\nSELECT 1 /* and ; this */",
@@ -371,7 +372,7 @@ COSTLY = [  # what no limit ends, or what takes memory past them
 
 FORMATS = [
     "SELECT 1 FORMAT Template", "SELECT 1 FORMAT Protobuf", "SELECT 1 FORMAT CapnProto", "SELECT 1 FORMAT MySQLWire",
-    "SELECT 1 format template -- FORMAT TSV", "SELECT 1 -- FORMAT Template", "DESCRIBE tally.entries FORMAT Template",
+    "SELECT 1 format template -- FORMAT TSV", "DESCRIBE tally.entries FORMAT Template",
     "EXISTS tally.entries FORMAT Template", "SHOW TABLES FORMAT Template", "EXPLAIN SELECT 1 FORMAT Template",
     "SELECT 1 FORMAT NoSuchFormat", "SELECT 1 FORMAT DataFrame",
 ]  # fmt: skip
