@@ -3,8 +3,10 @@
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ledger.host_check import AllowedHosts, parse_names
 
 
 class Settings(BaseSettings):
@@ -31,8 +33,13 @@ class Settings(BaseSettings):
     )
     bind: IPv4Address = Field(
         default=IPv4Address("127.0.0.1"),
-        description="where dashboards, metrics and the HTTP door listen; 0.0.0.0 is every address of the machine, and "
-        "only the HTTP door asks who comes",
+        description="where dashboards, metrics and the HTTP door listen; 0.0.0.0 is every address of the machine. "
+        "Elsewhere than on loopback the dashboards ask for a sign-in; the metrics ask nobody",
+    )
+    hosts: str = Field(
+        default="",
+        description="names by which the servers of this home are reached beside localhost, separated by commas; a "
+        "request to another name is refused",
     )
     dashboards_port: int = Field(default=0, ge=0, le=65535, description="port of the dashboards; 0 is any free one")
     api_port: int = Field(default=0, ge=0, le=65535, description="port of the HTTP door; 0 is any free one")
@@ -45,6 +52,16 @@ class Settings(BaseSettings):
     generation: int | None = Field(
         default=None, ge=2, description="what the parts of a rebuild make; without it the current generation"
     )
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: str) -> str:
+        parse_names(hosts)
+        return hosts
+
+    def allowed_hosts(self, bind: IPv4Address) -> AllowedHosts:
+        """The names by which a server that listens there is reached."""
+        return AllowedHosts(bind, parse_names(self.hosts))
 
     @property
     def brings_kafka(self) -> bool:
