@@ -12,8 +12,10 @@ from waitress.server import create_server
 
 from ledger.errors import TallyError
 from ledger.home import announce, only_one
+from ledger.ports import LOOPBACK
 from ledger.secrets import secret
 from ledger.settings import Settings
+from ledger.web_guard import WsgiGuard
 from warehouse.engine import Engine
 from warehouse.front import ANALYST, USER, Front
 from warehouse.turns import PLACES
@@ -39,7 +41,7 @@ def serve(settings: Settings, port: int | None = None) -> None:
         engine = Engine(settings.home / "warehouse")
         logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request that waits
         server = create_server(
-            Front(engine, password, analysts),
+            WsgiGuard(Front(engine, password, analysts), settings.allowed_hosts(LOOPBACK)),
             sockets=[listening],
             threads=THREADS + PLACES,
             connection_limit=CONNECTIONS,

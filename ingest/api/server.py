@@ -11,6 +11,7 @@ from ledger.home import announce, only_one
 from ledger.log import Log
 from ledger.ports import bound, reached_at
 from ledger.settings import Settings
+from ledger.web_guard import AsgiGuard
 
 PART = "api"
 CONNECTIONS = 1_000
@@ -32,7 +33,7 @@ def serve(settings: Settings, log: Log, asked: Log, port: int) -> None:
             yield
 
         config = uvicorn.Config(
-            Api(settings, log, asked).app(announced),
+            AsgiGuard(Api(settings, log, asked).app(announced), settings.allowed_hosts(settings.bind)),
             log_level="warning", access_log=False, server_header=False, limit_concurrency=CONNECTIONS,
             timeout_keep_alive=30, timeout_graceful_shutdown=LEAVE_S,
             http="h11",  # httptools, which uvicorn takes where it is installed, holds a head of any size
