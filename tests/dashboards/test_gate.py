@@ -7,15 +7,19 @@ import struct
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from dashboards import gate, here, open_id, sign_in_page, sign_ins
+from dashboards import gate, here, open_id, sign_in_page, sign_ins, strangers
 from dashboards.gate import Gate, index_page, page_headers, streamlit_index
 from dashboards.sign_ins import MAX_FAILURES, SIGN_IN_S, Attempts, SignIns, local_path
+from ledger.errors import TallyError
 from ledger.local_peer import find_uid, uid_of_peer
+from ledger.settings import Settings
+from tests.dashboards.looking import opened
 from tests.dashboards.running import ROOT
 
 HOST = "localhost:8501"
@@ -81,7 +85,7 @@ def sign_in(before: Gate, password: str = PASSWORD, **more: Any) -> list[dict[st
 
 
 def cookie_of(sent: list[dict[str, Any]]) -> str:
-    return dict(sent[0]["headers"])[b"set-cookie"].decode()
+    return str(dict(sent[0]["headers"])[b"set-cookie"], "latin-1")
 
 
 @pytest.mark.parametrize(
@@ -279,6 +283,26 @@ def test_the_pages_of_the_app_are_those_that_are_served() -> None:
     text = (ROOT / "dashboards" / "app.py").read_text()
     assert all(f'url_path="{path}"' in text for path in gate.PATHS)
     assert text.count("url_path=") == len(gate.PATHS) + 1
+
+
+def test_openid_connect_without_authlib_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    section: dict[str, Any] = {"client_id": "y", "redirect_uri": "x"}
+    monkeypatch.setattr(open_id, "_section", lambda: section)
+    monkeypatch.setattr(open_id.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(TallyError, match=r"\[auth\].*Authlib.*pip install"):
+        open_id.is_configured()
+    monkeypatch.setattr(open_id.importlib.util, "find_spec", lambda _: object())
+    assert open_id.is_configured()
+
+
+def test_with_openid_connect_nothing_is_asked_or_shown_before_one_signs_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(open_id, "_section", lambda: {"client_id": "y"})
+    monkeypatch.setattr("dashboards.connection._rows", lambda *_: pytest.fail("the warehouse was asked"))
+    app = opened(Settings(home=tmp_path / "home"), monkeypatch)
+    assert app.header[0].value == "Sign in" and [button.label for button in app.button] == ["Sign in"]
+    assert strangers.may_come() == "nobody has signed in"
 
 
 def test_each_provider_of_openid_connect_gets_a_button() -> None:

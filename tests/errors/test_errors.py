@@ -217,6 +217,7 @@ CASES: list[Case] = [
 COMMAND = "tests/errors/test_errors.py::test_a_command_that_cannot_be_says_so_and_ends_with_2"
 API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
 ELSEWHERE = {
+    "dashboards/open_id.py:is_configured": "tests/dashboards/test_gate.py::test_openid_connect_without_authlib_is_told",
     "ingest/api/app.py:_away": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
     "ingest/api/app.py:_enter": API + "test_a_single_event_that_is_refused_is_a_problem",
     "ingest/api/app.py:_forbidden": API + "test_a_token_is_for_its_organizations_and_its_roles",
