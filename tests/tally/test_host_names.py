@@ -1,17 +1,23 @@
 """Every server of a home answers to its own names alone, and forbids frames and guessing on each answer."""
 
+import asyncio
 import http.client
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from ledger.home import announced
+from ledger.host_check import AllowedHosts
+from ledger.log.cluster import parsed
 from ledger.log.opening import open_log
 from ledger.settings import Settings
+from streams.distributed import _app
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 
 SERVERS = {
@@ -90,3 +96,13 @@ def test_a_setting_that_is_no_name_is_told_with_the_way_out(tmp_path: Path) -> N
     done = tally("status", TALLY_HOME=str(tmp_path), TALLY_HOSTS="https://tally.example.org")
     assert done.returncode == 2
     assert "TALLY_HOSTS" in done.stderr and "without scheme and port" in done.stderr
+
+
+def test_a_worker_on_kafka_answers_to_its_own_names_alone(tmp_path: Path) -> None:
+    async def statuses() -> list[tuple[int, str]]:
+        app: Any = _app(parsed("kafka://127.0.0.1:9/x"), 0, tmp_path, AllowedHosts())
+        async with TestClient(TestServer(app.web.web_app)) as client:
+            answers = [await client.get("/", headers={"Host": host}) for host in ("localhost:1", "evil.example")]
+            return [(answer.status, answer.headers["X-Frame-Options"]) for answer in answers]
+
+    assert asyncio.run(statuses()) == [(404, "DENY"), (421, "DENY")], "it has pages only once it runs"
