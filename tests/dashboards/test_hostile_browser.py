@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
 from ledger.home import announced
 from ledger.settings import Settings
@@ -56,14 +56,22 @@ def url(hostile: Settings) -> Iterator[str]:
 @pytest.mark.parametrize("path", PATHS)
 def test_the_console_is_clean_and_nothing_runs_or_is_refused(page: Page, url: str, path: str) -> None:
     told: list[str] = []
-    page.on("console", lambda message: message.type in ("error", "warning") and told.append(message.text))
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            told.append(message.text)
+
+    def see(answer: Response) -> None:
+        if answer.status >= 400:
+            told.append(answer.url)
+
+    page.on("console", hear)
+    page.on("response", see)
     page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("response", lambda answer: answer.status >= 400 and told.append(answer.url))
     page.on("dialog", lambda dialog: told.append(dialog.message))
     page.goto(f"{url}/{path}")
-    expect(page.locator(".tally").last).to_be_visible()
+    expect(page.locator(".tally").last).to_be_visible(timeout=90_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
-    page.wait_for_load_state("networkidle")
     if path in ("", "?by=agent"):
         expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()
     assert not told
