@@ -288,10 +288,10 @@ def test_the_pages_of_the_app_are_those_that_are_served() -> None:
 def test_openid_connect_without_authlib_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     section: dict[str, Any] = {"client_id": "y", "redirect_uri": "x"}
     monkeypatch.setattr(open_id, "_section", lambda: section)
-    monkeypatch.setattr(open_id.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("dashboards.open_id.importlib.util.find_spec", lambda _: None)
     with pytest.raises(TallyError, match=r"\[auth\].*Authlib.*pip install"):
         open_id.is_configured()
-    monkeypatch.setattr(open_id.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr("dashboards.open_id.importlib.util.find_spec", lambda _: object())
     assert open_id.is_configured()
 
 
