@@ -36,7 +36,7 @@ def over_time(view: View, names: Sequence[str], show: str) -> None:
     others = any(row["is_other"] for row in rows)
     order = [*map(spell, named), *[OTHER] * others]
     colours = [*COLOURS[: len(named)], *COLOURS[-1:] * others]
-    tables.legend([*map(tables.named, named), *[tables.Html(OTHER)] * others], colours)
+    tables.legend([*map(tables.named, named), *[tables.soft(OTHER)] * others], colours)
     bars = [
         row
         | {

@@ -97,7 +97,12 @@ def heading(text: str) -> None:
 
 def named(name: str) -> Html:
     """A name, or in soft print that there is none; no name looks like that."""
-    return Html(_shown(name) if name else f'<span class="soft">{NONE}</span>')
+    return Html(_shown(name)) if name else soft(NONE)
+
+
+def soft(word: str) -> Html:
+    """A word of ours among names."""
+    return Html(f'<span class="soft">{escape(word)}</span>')
 
 
 def legend(names: Sequence[Html], colours: Sequence[str]) -> None:

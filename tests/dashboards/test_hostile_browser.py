@@ -13,14 +13,14 @@ from tests.dashboards.running import build, dashboards, warehouse
 
 pytestmark = BROWSER
 NAMES = {
-    " ": "⟨U+0020⟩",
-    "\u200b": "⟨U+200B⟩",
-    "\u202etxt.exe": "⟨U+202E⟩txt.exe",
-    "a\nb": "a⟨U+000A⟩b",
+    " ": "⟦U+0020⟧",
+    "\u200b": "⟦U+200B⟧",
+    "\u202etxt.exe": "⟦U+202E⟧txt.exe",
+    "a\nb": "a⟦U+000A⟧b",
     "<img src=x onerror=alert(1)>[a](b) **c** $d$ :red[e]": "<img src=x onerror=alert(1)>[a](b) **c** $d$ :red[e]",
     "(none)": "(none)",
     "(other)": "(other)",
-    "⟨none⟩": "⟨U+27E8⟩none⟩",
+    "⟦none⟧": "⟦U+27E6⟧none⟧",
 }
 PATHS = ("", "?by=agent", "budgets", "runaways", "trust", "start", "call")
 
@@ -82,7 +82,7 @@ def test_each_name_is_seen_and_leads_to_its_own_calls(page: Page, url: str) -> N
         expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
         assert metric(page, "Calls") == "1", (at, written)
     page.goto(f"{url}/?period=all")
-    page.get_by_role("link", name="⟨none⟩", exact=True).first.click()
+    page.get_by_role("link", name="⟦none⟧", exact=True).first.click()
     page.wait_for_url("**team=**")
     expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
     assert metric(page, "Calls") == "2", "the calls of no team, and not those of a team of that name"

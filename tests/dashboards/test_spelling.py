@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dashboards.spelling import NONE, OTHER, escape_json, read, shorten, spell
 
 NAMES = st.text(
-    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("⟨⟩U+27E8 \u200b\u202e\u0301none")), min_size=1
+    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("⟦⟧U+27E6 \u200b\u202e\u0301none")), min_size=1
 )
 
 
@@ -18,19 +18,19 @@ NAMES = st.text(
     [
         ("search", "search"),
         ("Größe 漢字 עברית 🙂", "Größe 漢字 עברית 🙂"),
-        (" ", "⟨U+0020⟩"),
-        (" a  b ", "⟨U+0020⟩a ⟨U+0020⟩b⟨U+0020⟩"),
-        ("a\u200bb", "a⟨U+200B⟩b"),
-        ("\u202egpj.exe", "⟨U+202E⟩gpj.exe"),
-        ("a\nb\tc\x00", "a⟨U+000A⟩b⟨U+0009⟩c⟨U+0000⟩"),
-        ("\u3164\u2800\u00a0\ufe0f\U000e0041", "⟨U+3164⟩⟨U+2800⟩⟨U+00A0⟩⟨U+FE0F⟩⟨U+E0041⟩"),
-        ("\u0301a", "⟨U+0301⟩a"),
-        ("a" + "\u0301" * 4, "a\u0301\u0301⟨U+0301⟩⟨U+0301⟩"),
+        (" ", "⟦U+0020⟧"),
+        (" a  b ", "⟦U+0020⟧a ⟦U+0020⟧b⟦U+0020⟧"),
+        ("a\u200bb", "a⟦U+200B⟧b"),
+        ("\u202egpj.exe", "⟦U+202E⟧gpj.exe"),
+        ("a\nb\tc\x00", "a⟦U+000A⟧b⟦U+0009⟧c⟦U+0000⟧"),
+        ("\u3164\u2800\u00a0\ufe0f\U000e0041", "⟦U+3164⟧⟦U+2800⟧⟦U+00A0⟧⟦U+FE0F⟧⟦U+E0041⟧"),
+        ("\u0301a", "⟦U+0301⟧a"),
+        ("a" + "\u0301" * 4, "a\u0301\u0301⟦U+0301⟧⟦U+0301⟧"),
         ("(none)", "(none)"),
         ("(other)", "(other)"),
-        (NONE, "⟨U+27E8⟩none⟩"),
-        (OTHER, "⟨U+27E8⟩other⟩"),
-        ("⟨U+200B⟩", "⟨U+27E8⟩U+200B⟩"),
+        (NONE, "⟦U+27E6⟧none⟧"),
+        (OTHER, "⟦U+27E6⟧other⟧"),
+        ("⟦U+200B⟧", "⟦U+27E6⟧U+200B⟧"),
         ("", NONE),
     ],
 )
@@ -50,7 +50,7 @@ def test_any_text_is_read_as_something(text: str) -> None:
 
 
 def test_a_code_that_is_no_sign_stays_as_it_stands() -> None:
-    assert read("⟨U+FFFFFF⟩") == "⟨U+FFFFFF⟩"
+    assert read("⟦U+FFFFFF⟧") == "⟦U+FFFFFF⟧"
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
