@@ -2,12 +2,15 @@
 
 import streamlit as st
 
-from dashboards import theme
+from dashboards import open_id, theme
 from dashboards.views import budgets, call, overview, runaways, start, trust
 
 st.set_page_config(page_title="Tallystick", page_icon=theme.MARK, layout="wide")
 st.html(theme.CSS)
 st.logo(theme.LOGO, size="large")
+if not open_id.is_signed_in():
+    st.navigation([st.Page(open_id.page, title="Sign in")], position="hidden").run()
+    st.stop()
 st.navigation(
     [
         st.Page(overview.page, title="Overview", url_path="overview", default=True),
@@ -19,3 +22,4 @@ st.navigation(
     ],
     position="top",
 ).run()
+open_id.offer_sign_out()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dashboards import tables
 from dashboards.connection import Row
 from dashboards.figures import exact, money
-from dashboards.tables import Column, Html, hinted, link, moment
+from dashboards.tables import Column, Html, hinted, link, moment, named
 
 
 def address(row: Row) -> dict[str, object]:
@@ -58,7 +58,7 @@ def tree(rows: Sequence[Row], here: Row) -> None:
         cells.append(
             (
                 Html(f"<b>{time}</b>") if is_here else link(time, "call", address(row)),
-                f"{chr(0x2003) * level}{'└ ' * bool(level)}{row['model'] or ''}",
+                Html(f"{chr(0x2003) * level}{'└ ' * bool(level)}{named(row['model'] or '')}"),
                 row["agent"] or None,
                 row["status"] or None,
                 row["tokens"],

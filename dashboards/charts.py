@@ -10,8 +10,9 @@ import streamlit as st
 from dashboards import periods, tables, usage
 from dashboards.figures import SIGNS
 from dashboards.periods import Span
+from dashboards.spelling import NONE, OTHER, shorten, spell
 from dashboards.theme import COLOURS
-from dashboards.usage import OTHER, View
+from dashboards.usage import View
 
 MOST = 8
 TICKS = {
@@ -32,17 +33,19 @@ def over_time(view: View, names: Sequence[str], show: str) -> None:
     rows = usage.series(view, drawn, size, named)
     if not rows:
         return
-    others = any(row["name"] == OTHER for row in rows)
-    order = [*named, OTHER] if others else named
+    others = any(row["is_other"] for row in rows)
+    order = [*map(spell, named), *[OTHER] * others]
     colours = [*COLOURS[: len(named)], *COLOURS[-1:] * others]
-    tables.legend(order, colours)
+    tables.legend([*map(tables.named, named), *[tables.soft(OTHER)] * others], colours)
     bars = [
         row
         | {
             "from": _from(row["start"]),
             "start": row["start"] * 1000,
             "end": (row["start"] + size) * 1000,
-            "rank": order.index(row["name"]),
+            "name": (name := OTHER if row["is_other"] else spell(row["name"])),
+            "rank": order.index(name),
+            "label": OTHER if row["is_other"] else shorten(row["name"]) or NONE,
         }
         for row in rows
     ]
@@ -58,7 +61,7 @@ def over_time(view: View, names: Sequence[str], show: str) -> None:
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("from:N", title="From, UTC"),
-                alt.Tooltip("name:N", title=view.by.capitalize()),
+                alt.Tooltip("label:N", title=view.by.capitalize()),
                 alt.Tooltip("spend:Q", title=f"Spend, {view.currency}", format=",.6~f"),
                 alt.Tooltip("tokens:Q", title="Tokens", format=","),
                 alt.Tooltip("calls:Q", title="Calls", format=","),

@@ -7,6 +7,7 @@ from decimal import Decimal
 from dashboards.connection import Row
 from dashboards.figures import exact, money
 from dashboards.periods import lasting
+from dashboards.spelling import spell
 from dashboards.tables import Cell, Column, hinted, link, moment, table
 
 ENDED = {"another call": "called something else", "silent": "fell silent"}
@@ -47,7 +48,7 @@ def agents(rows: Iterable[Row]) -> None:
 
 def _agent(row: Row) -> tuple[Cell, ...]:
     return (
-        link(row["agent"], "./", {"period": "all", "agent": row["agent"]}) if row["agent"] else None,
+        link(row["agent"], "./", {"period": "all", "agent": spell(row["agent"])}) if row["agent"] else None,
         row["team"] or None,
         int(row["alerts"]),
         int(row["going_on"]),

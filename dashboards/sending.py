@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards import arrivals, strangers, usage
 from dashboards.connection import guarded_part, home
+from dashboards.spelling import read
 from dashboards.tables import note
 from ledger.errors import TallyError
 from ledger.settings import Settings
@@ -90,4 +91,4 @@ def _organization() -> str:
     """Whose calls the ledger has most of, or the one that commands mean."""
     settings = Settings()
     known = [] if "organization" in settings.model_fields_set else usage.choices("organization")
-    return known[0] if known else settings.organization
+    return read(known[0]) if known else settings.organization

@@ -1,28 +1,20 @@
-"""Who may be given a token by a page that asks nobody who they are: only somebody at this machine."""
+"""Who may be given a token, or see the names of persons: only somebody at this machine, with our own page open.
 
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+The gate lets in nobody else from loopback than the home's owner, and who has signed in with the home's password."""
 
 import streamlit as st
+
+from dashboards import open_id
+from dashboards.here import reason_away, reason_foreign
 
 
 def may_come() -> str | None:
     """By which way others than who sits at this machine may be looking at this page; None where by none."""
-    return way(st.get_option("server.address"), st.context.headers.get("Origin"))
+    if not open_id.is_signed_in():
+        return "nobody has signed in"
+    return way(st.get_option("server.address"), {name.lower(): value for name, value in st.context.headers.items()})
 
 
-def way(bound: str | None, origin: str | None) -> str | None:
-    """The pages listen at an address (None is all there are), and a browser says whence it took them: a proxy or a
-    tunnel would bring strangers to loopback, too."""
-    if bound is None or not _is_loopback(bound):
-        return f"the pages listen at {bound or 'every address of this machine'}"
-    if origin is not None and not _is_loopback(host := urlsplit(origin).hostname or origin):
-        return f"your browser has this page from {host}"
-    return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def way(bound: str | None, headers: dict[str, str]) -> str | None:
+    """The same of an address to listen at (None is all there are) and the headers of a connection."""
+    return reason_away(bound, headers) or reason_foreign(headers)

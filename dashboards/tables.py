@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from dashboards.spelling import MAX_SHOWN, NONE, shorten
+
 
 class Html(str):
     """Text that is HTML already."""
@@ -22,6 +24,8 @@ class Column(NamedTuple):
 
 
 Cell = str | int | Html | None
+MAX_NOTE = 2_000
+"""Characters of small print and of texts that wrap; of a name ``MAX_SHOWN`` are shown."""
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
@@ -29,7 +33,10 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
     head = "".join(f'<th class="{column.look}">{escape(column.label)}</th>' for column in columns)
     body = "".join(
         "<tr>"
-        + "".join(f'<td class="{column.look}">{_text(cell)}</td>' for column, cell in zip(columns, row, strict=True))
+        + "".join(
+            f'<td class="{column.look}">{_text(cell, MAX_NOTE if "wrap" in column.look else MAX_SHOWN)}</td>'
+            for column, cell in zip(columns, row, strict=True)
+        )
         + "</tr>"
         for row in rows
     )
@@ -39,7 +46,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
 def facts(pairs: Iterable[tuple[str, Cell]]) -> None:
     """Draw names and values, two columns; what was not said is left out."""
     rows = "".join(
-        f'<tr><td class="name">{escape(name)}</td><td class="wrap">{_text(value)}</td></tr>'
+        f'<tr><td class="name">{_shown(name)}</td><td class="wrap">{_text(value, MAX_NOTE)}</td></tr>'
         for name, value in pairs
         if value not in (None, "")
     )
@@ -62,13 +69,13 @@ def link(text: str | Html, page: str, parameters: Mapping[str, object], title: s
     query = urlencode(
         {name: value for name, value in parameters.items() if value not in (None, "", [], ())}, doseq=True
     )
-    hint = f' title="{escape(title)}"' if title else ""
+    hint = f' title="{_shown(title)}"' if title else ""
     return Html(f'<a href="{escape(page)}?{escape(query)}"{hint}>{_text(text)}</a>')
 
 
 def hinted(text: str, hint: str) -> Html:
     """A figure that shows all its digits when pointed at."""
-    return Html(f'<span title="{escape(hint)}">{escape(text)}</span>')
+    return Html(f'<span title="{_shown(hint)}">{_shown(text)}</span>')
 
 
 def bar(share: Decimal, look: str = "") -> Html:
@@ -80,19 +87,28 @@ def spark(amounts: Sequence[Decimal], hint: str) -> Html:
     """A row of small bars, the highest as high as the row."""
     highest = max(amounts, default=Decimal(0)) or Decimal(1)
     bars = "".join(f'<i style="height:{amount * 100 / highest:.0f}%"></i>' for amount in amounts)
-    return Html(f'<span class="spark" title="{escape(hint)}">{bars}</span>')
+    return Html(f'<span class="spark" title="{_shown(hint)}">{bars}</span>')
 
 
 def heading(text: str) -> None:
     """A page's heading with values in it: as text, for Streamlit's own would be read as Markdown."""
-    st.html(f'<div class="tally"><h2>{escape(text)}</h2></div>')
+    st.html(f'<div class="tally"><h2>{_shown(text)}</h2></div>')
 
 
-def legend(names: Sequence[str], colours: Sequence[str]) -> None:
+def named(name: str) -> Html:
+    """A name, or in soft print that there is none; no name looks like that."""
+    return Html(_shown(name)) if name else soft(NONE)
+
+
+def soft(word: str) -> Html:
+    """A word of ours among names."""
+    return Html(f'<span class="soft">{escape(word)}</span>')
+
+
+def legend(names: Sequence[Html], colours: Sequence[str]) -> None:
     """Draw which colour stands for which group."""
     items = "".join(
-        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
-        for name, colour in zip(names, colours, strict=False)
+        f'<span><i style="background:{colour}"></i>{name}</span>' for name, colour in zip(names, colours, strict=False)
     )
     st.html(f'<div class="tally"><div class="legend">{items}</div></div>')
 
@@ -104,12 +120,12 @@ def moment(time: datetime) -> Html:
 
 def mono(text: str) -> Html:
     """An id or a hash."""
-    return Html(f'<span class="id">{escape(text)}</span>')
+    return Html(f'<span class="id">{_shown(text)}</span>')
 
 
 def note(text: str) -> None:
     """Small print with values in it: as text, for Streamlit's own captions would read them as Markdown."""
-    st.html(f'<div class="tally"><span class="soft">{escape(text)}</span></div>')
+    st.html(f'<div class="tally"><span class="soft">{_shown(text, MAX_NOTE)}</span></div>')
 
 
 def live(text: str) -> None:
@@ -121,7 +137,14 @@ def _term(label: str, number: int) -> str:
     return f"<div><b>{number:,}</b><span>{escape(label)}</span></div>"
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: Cell, length: int = MAX_SHOWN) -> str:
     if isinstance(cell, Html):
         return cell
-    return "–" if cell is None else escape(f"{cell:,}" if isinstance(cell, int) else cell)
+    if cell is None:
+        return '<span class="soft">–</span>'
+    return f"{cell:,}" if isinstance(cell, int) else _shown(cell, length)
+
+
+def _shown(text: str, length: int = MAX_SHOWN) -> str:
+    """Text as HTML, with whatever in it cannot be seen, or turns what is beside it, written out."""
+    return escape(shorten(text, length))

@@ -40,6 +40,7 @@ CSS = """<style>
   border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent);
 }
 .tally th { font-weight: 500; opacity: .65; font-size: .8rem; }
+.tally td, .tally a, .tally span { unicode-bidi: isolate; }
 .tally td { font-variant-numeric: tabular-nums; }
 .tally td:not(.wrap) { max-width: min(24rem, 45vw); overflow: hidden; text-overflow: ellipsis; }
 .tally .legend span { max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 from dashboards.connection import Row, ask, ask_slowly
 from dashboards.periods import Period, Span
+from dashboards.spelling import read, spell
 
 DIMENSIONS = ("team", "model", "feature", "provider", "agent", "customer", "organization")
-ABSENT = "(none)"
-OTHER = "(other)"
 
 
 class View(NamedTuple):
-    """What is looked at: which calls, in which currency, and by which dimension."""
+    """What is looked at: which calls, in which currency, and by which dimension. Values are spelled, as in links."""
 
     period: Period
     chosen: Mapping[str, Sequence[str]]  # dimension -> its values; nothing means all
@@ -26,7 +25,7 @@ class View(NamedTuple):
             "start": _micros(span.start),
             "end": _micros(span.end),
             "currency": self.currency,
-            **{name: list(self.chosen.get(name, ())) for name in DIMENSIONS},
+            **{name: [read(value) for value in self.chosen.get(name, ())] for name in DIMENSIONS},
         }
 
     def compared(self) -> dict[str, Any]:
@@ -55,13 +54,15 @@ class Sums(NamedTuple):
 
 
 class Group(NamedTuple):
+    """The calls that say the same of a dimension; the empty name is that of those that say nothing."""
+
     name: str
     now: Sums
     before: Sums
 
 
 def _said(dimension: str) -> str:
-    return f"coalesce(nullIf({dimension}, ''), '{ABSENT}')"
+    return f"ifNull({dimension}, '')"
 
 
 def _time(name: str) -> str:
@@ -110,12 +111,14 @@ def groups(view: View, most: int = 200) -> list[Group]:
 
 
 def series(view: View, drawn: Span, step: int, names: Sequence[str]) -> list[Row]:
-    """Spend, tokens and calls by bar (its ``start`` in seconds since 1970) and group; others are one group."""
+    """Spend, tokens and calls by bar (its ``start`` in seconds since 1970) and group. Those that are not among the
+    names are one group, of which ``is_other`` is true: no name says so."""
     sql = (
         "select intDiv(toUnixTimestamp(occurred_at), {step:UInt32}) * {step:UInt32} as start,"
-        f" if(has({{names:Array(String)}}, {_said(view.by)}), {_said(view.by)}, '{OTHER}') as name,"
+        f" not has({{names:Array(String)}}, {_said(view.by)}) as is_other, if(is_other, '', {_said(view.by)}) as name,"
         f" toFloat64(sumIf(billed_cost, {_MONEY})) as spend, sum(tokens) as tokens, sum(calls) as calls"
-        f" from analytics.fct_usage where ({_NOW}) and {_CHOSEN} group by start, name order by start, name"
+        f" from analytics.fct_usage where ({_NOW}) and {_CHOSEN} group by start, is_other, name"
+        " order by start, is_other, name"
     )
     return ask(sql, step=step, names=list(names), **view.parameters(drawn))
 
@@ -147,12 +150,12 @@ def extent() -> Span | None:
 
 
 def choices(dimension: str) -> list[str]:
-    """The values that a dimension has in the ledger, the most used first."""
+    """The values that a dimension has in the ledger, spelled, the most used first."""
     sql = (
         f"select {_said(dimension)} as name from analytics.fct_usage"
         " group by name order by sum(calls) desc, name limit 500"
     )
-    return [row["name"] for row in ask_slowly(sql)]
+    return [spell(row["name"]) for row in ask_slowly(sql)]
 
 
 def currencies() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger.host_check import AllowedHosts, parse_names
 from ledger.organizations import name_problem
 from ledger.topics import PLATFORM
 
@@ -50,8 +51,13 @@ class Settings(BaseSettings):
     streams_port: Port = Field(default=0, description="port of a worker's status on Kafka; 0 is any free one")
     bind: IPv4Address = Field(
         default=IPv4Address("127.0.0.1"),
-        description="where dashboards, metrics and the HTTP door listen; 0.0.0.0 is every address of the machine, and "
-        "only the HTTP door asks who comes",
+        description="where dashboards, metrics and the HTTP door listen; 0.0.0.0 is every address of the machine. "
+        "Elsewhere than on loopback the dashboards ask for a sign-in; the metrics ask nobody",
+    )
+    hosts: str = Field(
+        default="",
+        description="names by which the servers of this home are reached beside localhost, separated by commas; a "
+        "request to another name is refused",
     )
     dashboards_port: Port = Field(default=0, description="port of the dashboards; 0 is any free one")
     api_port: Port = Field(default=0, description="port of the HTTP door; 0 is any free one")
@@ -67,6 +73,16 @@ class Settings(BaseSettings):
     @classmethod
     def _check_home(cls, home: Path) -> Path:
         return usable_home(home)
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: str) -> str:
+        parse_names(hosts)
+        return hosts
+
+    def allowed_hosts(self, bind: IPv4Address) -> AllowedHosts:
+        """The names by which a server that listens there is reached."""
+        return AllowedHosts(bind, parse_names(self.hosts))
 
     @property
     def brings_kafka(self) -> bool:

@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiohttp import web
 from faust.types import TP
 from faust.web import Request, Response, View
 
 from ledger.errors import LogAway, Superseded
 from ledger.files import make_folder
 from ledger.home import announce, one_of_several
+from ledger.host_check import AllowedHosts, refusal
 from ledger.log import Log, Record
 from ledger.log.admin import topic_id
 from ledger.log.broker import HOST, free_port
 from ledger.log.cluster import Cluster
 from ledger.log.generation import LOOK_S, Watch
 from ledger.log.kafka import KafkaLog
+from ledger.ports import LOOPBACK
 from ledger.settings import Settings
 from ledger.topics import EVENTS, ROWS
+from ledger.web_guard import DATA_HEADERS, MISDIRECTED
 from streams.hosting import documents, spare_the_collector
 from streams.owner import Owner, Shared
 
@@ -56,7 +60,7 @@ class Hosted:
         cluster = log.pinned
         folder = settings.home / "streams" / cluster.name
         self.over: Superseded | None = None
-        self.app = _app(cluster, settings.streams_port, folder)
+        self.app = _app(cluster, settings.streams_port, folder, settings.allowed_hosts(LOOPBACK))
         self._settings, self._name = settings, name
         self._events = cluster.topic(EVENTS)
         self._shared = Shared(log, cluster, documents(log), folder, rows_id, self._seek)
@@ -138,6 +142,25 @@ class Hosted:
             await asyncio.wait(tasks, timeout=LEAVE_S)
 
 
+def _checks_host(hosts: AllowedHosts) -> Any:
+    """Answer only what names this server: Faust's pages answer to any name."""
+
+    @web.middleware
+    async def checked(request: web.Request, handler: Any) -> web.StreamResponse:
+        named = request.headers.getall("Host", [])
+        answer: web.StreamResponse = web.Response(status=MISDIRECTED, text=refusal(named))
+        if hosts.allow(named):
+            try:
+                answer = await handler(request)
+            except web.HTTPException as problem:
+                problem.headers.update(DATA_HEADERS)
+                raise
+        answer.headers.update(DATA_HEADERS)
+        return answer
+
+    return checked
+
+
 def _rows_id(log: KafkaLog) -> str:
     while True:
         try:
@@ -147,7 +170,7 @@ def _rows_id(log: KafkaLog) -> str:
             time.sleep(AGAIN_S)
 
 
-def _app(cluster: Cluster, port: int, folder: Path) -> faust.App:
+def _app(cluster: Cluster, port: int, folder: Path, hosts: AllowedHosts) -> faust.App:
     make_folder(folder)
     return faust.App(
         cluster.folds,
@@ -160,6 +183,7 @@ def _app(cluster: Cluster, port: int, folder: Path) -> faust.App:
         topic_disable_leader=True, topic_allow_declare=False,
         key_serializer="raw", value_serializer="raw", store="memory://",
         datadir=folder / "faust",  # else it makes one where it was started, which may be nobody's to write
+        web_application_options={"middlewares": [_checks_host(hosts)]},
         web_host=HOST, web_bind=HOST, web_port=port or free_port(),  # known before it is bound: others are told it
     )  # fmt: skip
 

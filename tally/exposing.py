@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from waitress.server import create_server
 
 from audit import gaps
 from ledger.errors import TallyError
@@ -17,13 +18,18 @@ from ledger.home import announce, only_one
 from ledger.log import Log
 from ledger.log.opening import open_log
 from ledger.metrics import METRICS
-from ledger.ports import free_port, reached_at
+from ledger.ports import bound, reached_at
 from ledger.settings import Settings
+from ledger.web_guard import WsgiGuard
 from tally.measuring import Measured, Sample
 from tally.opening import opened
 
 PART = "metrics"
 FOLLOW_S = 2.0
+MAX_CONNECTIONS = 100
+MAX_BODY_BYTES = 1 << 16
+CHANNEL_TIMEOUT_S = 30
+"""A scrape is one short request: who holds a connection open without one is cut off."""
 FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
 
 
@@ -35,14 +41,19 @@ def serve(settings: Settings, port: int) -> None:
             signal.signal(number, lambda *_: stopping.set())
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Exposed(Measured(settings, log)))
-        taken = free_port(port, PART, "TALLY_METRICS_PORT", settings.bind)
-        server, _ = start_http_server(taken, str(settings.bind), registry)
+        listening = bound(port, PART, "TALLY_METRICS_PORT", settings.bind)
+        taken = listening.getsockname()[1]
+        server = create_server(
+            WsgiGuard(make_wsgi_app(registry), settings.allowed_hosts(settings.bind)),
+            sockets=[listening], ident=None, connection_limit=MAX_CONNECTIONS, channel_timeout=CHANNEL_TIMEOUT_S,
+            max_request_body_size=MAX_BODY_BYTES, clear_untrusted_proxy_headers=True, asyncore_use_poll=True,
+        )  # fmt: skip
+        threading.Thread(target=server.run, daemon=True).start()
         announce(settings.home, PART, url=f"http://{reached_at(settings.bind)}:{taken}/metrics")
         with closing(open_log(settings)) as followed:  # one of its own: the figures are asked by other threads
             follows = False
             while not stopping.wait(FOLLOW_S):
                 follows = _follow(followed, settings, check=not follows)
-        server.shutdown()
 
 
 def _follow(log: Log, settings: Settings, *, check: bool) -> bool:

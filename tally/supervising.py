@@ -90,7 +90,7 @@ class Kept:
         wait_s = LONG_WAITS_S[-1] if asks_user else rest_s(self._deaths, ingests=part.ingests)
         if wait_s is None:
             raise Failure(f"{death}\nIt died {self._deaths} times in a row, so all is stopped.", death.exit_code)
-        if wait_s in LONG_WAITS_S:
+        if asks_user or self._deaths > len(WAITS_S):
             if self.problem != str(death):  # once, not at every attempt
                 again = f"The rest goes on without it; it is tried again in {wait_s:g} s, and then about every minute."
                 err.print(f"{death}\n{again}", style="red", markup=False)

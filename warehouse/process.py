@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.errors import TallyError
 from ledger.home import only_one
+from ledger.host_check import AllowedHosts, parse_names
+from ledger.web_guard import WsgiGuard
 from warehouse.classifier import Classifier
 from warehouse.confinement import confine
 from warehouse.connections import Server
@@ -68,7 +70,8 @@ def _serve(job: Job, home: Path, announcement: Path) -> None:
     with ThreadPoolExecutor(1) as beside:
         engine, front = beside.submit(_open, folder).result()
     logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request that waits
-    server = Server(front, socket.socket(fileno=job.socket), THREADS + PLACES, job.hashes)
+    guarded = WsgiGuard(front, AllowedHosts(names=parse_names(job.hosts)))
+    server = Server(guarded, socket.socket(fileno=job.socket), THREADS + PLACES, job.hashes)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     announcement.rename(home / "run" / f"{PART}.json")

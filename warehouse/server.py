@@ -31,6 +31,7 @@ class Job(NamedTuple):
     home: str
     socket: int
     hashes: dict[str, str]
+    hosts: str
     announcement: str
     lifeline: int | None
 
@@ -45,7 +46,7 @@ def serve(settings: Settings, port: int | None = None, lifeline: int | None = No
         bound_port = listening.getsockname()[1]
         announcement = _announcement(settings, bound_port, password, analysts_password)
         hashes = {USER: password_hash(password), ANALYST: password_hash(analysts_password)}
-        job = Job(str(home), listening.fileno(), hashes, announcement, lifeline)
+        job = Job(str(home), listening.fileno(), hashes, settings.hosts, announcement, lifeline)
         reading, writing = os.pipe()
         os.write(writing, json.dumps(job._asdict()).encode())
         os.close(writing)

@@ -9,6 +9,7 @@ from dashboards.budgets import Identity
 from dashboards.connection import Row, guarded, guarded_part
 from dashboards.figures import count, exact, money
 from dashboards.periods import Span, length
+from dashboards.spelling import spell
 from dashboards.tables import facts, heading, link, live, moment
 
 SHOW = ("all", "crossed")
@@ -120,7 +121,9 @@ def _crossings(chosen: Identity | None, many: bool) -> None:
 def _calls(chosen: Identity) -> str:
     if chosen.dimension not in usage.DIMENSIONS:
         return ""
-    return " · " + link("Its spend on the overview", "./", {"period": "all", chosen.dimension: chosen.scope_value})
+    return " · " + link(
+        "Its spend on the overview", "./", {"period": "all", chosen.dimension: spell(chosen.scope_value)}
+    )
 
 
 def _none() -> None:

@@ -10,6 +10,7 @@ from dashboards import calls, logbook, names, onecall
 from dashboards.connection import Row, guarded
 from dashboards.figures import count, exact
 from dashboards.onecall import Identity
+from dashboards.spelling import escape_json
 from dashboards.tables import Column, Html, facts, link, moment, mono, note, table
 from ledger.log import Position
 
@@ -132,10 +133,10 @@ def _on_the_log(position: Position) -> dict[str, Any]:
     try:
         said: dict[str, Any] = json.loads(line or "")
     except ValueError:
-        st.code(line or "", language=None, wrap_lines=True)
+        st.code(escape_json(line or ""), language=None, wrap_lines=True)
         return {}
     with st.expander("The event as it stands there"):
-        st.code(json.dumps(said, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
+        st.code(escape_json(json.dumps(said, indent=2, ensure_ascii=False)), language="json", wrap_lines=True)
     return said if isinstance(said.get("data"), dict) else {}
 
 

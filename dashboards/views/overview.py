@@ -9,7 +9,8 @@ from dashboards import calls, charts, controls, empty, periods, usage
 from dashboards.connection import guarded, guarded_part
 from dashboards.controls import Choice
 from dashboards.figures import change, count, exact, money, per_million, percent, short
-from dashboards.tables import Column, Html, bar, hinted, link, live, table
+from dashboards.spelling import spell
+from dashboards.tables import Column, Html, bar, hinted, link, live, named, table
 from dashboards.usage import Group, Sums, View
 
 GROUPS = 12
@@ -115,7 +116,7 @@ def _table(choice: Choice, view: View, groups: list[Group], all_: Sums) -> None:
         rate = per_million(now.spend + now.own_key, now.tokens - now.unpriced_tokens)
         rows.append(
             (
-                link(group.name, "", choice.link() | {view.by: group.name, "by": view.by}),
+                link(named(group.name), "", choice.link() | {view.by: spell(group.name), "by": view.by}),
                 hinted(money(now.known, view.currency), exact(now.known, view.currency)),
                 bar(share),
                 hinted(short(now.tokens), count(now.tokens)),
@@ -160,7 +161,7 @@ def _what_changed(view: View, groups: list[Group]) -> None:
         [Column(view.by.capitalize()), Column("Moved by", "right"), Column("")],
         (
             (
-                group.name,
+                named(group.name),
                 hinted(
                     f"{'+' if moved > 0 else ''}{money(moved, view.currency)}",
                     f"from {exact(group.before.spend, view.currency)} to {exact(group.now.spend, view.currency)}",

@@ -11,7 +11,8 @@ from dashboards import decided, empty, intake, logbook, usage
 from dashboards.connection import Row, guarded, guarded_part, home
 from dashboards.figures import count, percent
 from dashboards.intake import Counts
-from dashboards.tables import Column, Html, equation, link, live, moment, mono, table
+from dashboards.spelling import spell
+from dashboards.tables import Column, Html, equation, link, live, moment, mono, named, table
 
 PATIENCE_S = 10
 SHOWN = 50
@@ -71,7 +72,7 @@ def _by(dimension: str, rows: list[Counts]) -> None:
         Column(dimension.capitalize()),
         *(Column(name.capitalize(), "right") for name in intake.COUNTS),
     ]
-    table(columns, ((name or "(none)", *(counts[one] for one in intake.COUNTS)) for name, counts in rows[:SHOWN]))
+    table(columns, ((named(name), *(counts[one] for one in intake.COUNTS)) for name, counts in rows[:SHOWN]))
 
 
 def _verification() -> None:
@@ -174,11 +175,11 @@ def _unpriced() -> None:
         (
             (
                 link(
-                    row["model"] or usage.ABSENT,
+                    named(row["model"] or ""),
                     "./",
-                    {"period": "all", "model": row["model"] or usage.ABSENT},
+                    {"period": "all", "model": spell(row["model"] or "")},
                 ),
-                row["provider"] or usage.ABSENT,
+                named(row["provider"] or ""),
                 moment(row["last_at"]),
                 int(row["lacking"]),
                 f"{percent(row['lacking'], row['of_all'])}%",

@@ -14,6 +14,7 @@ from ledger.home import announce, only_one
 from ledger.log import Log
 from ledger.ports import bound, reached_at
 from ledger.settings import Settings
+from ledger.web_guard import AsgiGuard
 
 PART = "api"
 OTHER_FILES = 256
@@ -40,7 +41,7 @@ def serve(settings: Settings, log: Log, asked: Log, port: int) -> None:
         table = connections.Connections(_files() - OTHER_FILES)
         sys.setswitchinterval(SWITCH_S)
         config = uvicorn.Config(
-            Api(settings, log, asked).app(announced),
+            AsgiGuard(Api(settings, log, asked).app(announced), settings.allowed_hosts(settings.bind)),
             log_level="error",  # it warns of each request that is none, and anybody may send those
             access_log=False, server_header=False, timeout_graceful_shutdown=LEAVE_S,
             http=connections.protocol(table),  # on h11: httptools holds a head of any size

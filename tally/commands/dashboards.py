@@ -14,11 +14,12 @@ def group() -> None:
 def serve() -> None:
     """Serve the pages on loopback until SIGTERM or Ctrl-C; `tally status` tells their address.
 
-    TALLY_BIND names another address of this machine. There is no login: who reaches the pages sees every figure.
+    TALLY_BIND names another address of this machine, TALLY_HOSTS the names it is reached by. There, people sign in
+    with the home's password, which `tally status` tells; or with OpenID Connect, where Streamlit's secrets have [auth].
 
     Example: TALLY_DASHBOARDS_PORT=8501 tally dashboards serve
 
-    Exit codes: 0 stopped, 2 the port is taken or another process serves this home's pages."""
+    Exit codes: 0 stopped, 2 the port is taken, another process serves this home's pages, or [auth] lacks Authlib."""
     from tally.dashboard import serve as serve_pages
     from tally.opening import settings
 

@@ -115,7 +115,9 @@ def test_names_are_for_who_sits_at_the_machine(
     monkeypatch.setenv("TALLY_HOME", str(tmp_path))
     with closing(Persons(tmp_path)) as persons:
         persons.remember("acme", "p_1", "alice")
-    monkeypatch.setattr(names, "may_come", lambda: strangers.way(bound, None))
+    monkeypatch.setattr(
+        names, "may_come", lambda: strangers.way(bound, {"host": "localhost:1", "origin": "http://localhost:1"})
+    )
     found = names.known("acme", {"user": "p_1", "customer": "p_2", "acting_for": ["p_1", "p_3"], "team": "p_1"})
     assert found == ([("user is", "alice"), ("acting_for is", '["alice"]')] if shown else [])
     assert names.known("beta", {"user": "p_1"}) == [] == names.known("acme", {})

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from playwright.sync_api import Page, expect
 from streamlit import config
 from streamlit.testing.v1 import AppTest
@@ -23,7 +24,10 @@ from tests.dashboards.running import ROOT, dashboards, door
 
 
 @pytest.fixture
-def on_loopback() -> Iterator[None]:
+def on_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The pages on loopback, and a browser that has them from there: a test without one sends no headers."""
+    headers = {"Host": "127.0.0.1:8501", "Origin": "http://127.0.0.1:8501"}
+    monkeypatch.setattr(type(st.context), "headers", property(lambda _: headers))
     config.set_option("server.address", "127.0.0.1")
     yield
     config.set_option("server.address", None)
@@ -41,22 +45,26 @@ def codes(app: AppTest) -> str:
 
 
 @pytest.mark.parametrize(
-    ("bound", "origin", "way"),
+    ("bound", "host", "origin", "word"),
     [
-        ("127.0.0.1", "http://127.0.0.1:8501", None),
-        ("127.0.0.1", "http://localhost:8501", None),
-        ("127.0.0.1", None, None),
-        ("127.0.0.1", "https://ledger.example.org", "ledger.example.org"),
-        ("127.0.0.1", "null", "null"),
-        ("0.0.0.0", "http://127.0.0.1:8501", "0.0.0.0"),
-        ("10.0.0.7", "http://127.0.0.1:8501", "10.0.0.7"),
-        (None, "http://localhost:8501", "every address"),
-        ("localhost.example.org", None, "localhost.example.org"),
+        ("127.0.0.1", "127.0.0.1:8501", "http://127.0.0.1:8501", None),
+        ("127.0.0.1", "localhost:8501", "http://localhost:8501", None),
+        ("127.0.0.1", "localhost:8501", "http://localhost:9999", "http://localhost:9999"),
+        ("127.0.0.1", "localhost:8501", "http://127.0.0.1:8501", "http://127.0.0.1:8501"),
+        ("127.0.0.1", "localhost:8501", None, "no page"),
+        ("127.0.0.1", "localhost:8501", "null", "null"),
+        ("127.0.0.1", "ledger.example.org", "https://ledger.example.org", "ledger.example.org"),
+        ("0.0.0.0", "127.0.0.1:8501", "http://127.0.0.1:8501", "0.0.0.0"),
+        ("10.0.0.7", "127.0.0.1:8501", "http://127.0.0.1:8501", "10.0.0.7"),
+        (None, "localhost:8501", "http://localhost:8501", "every address"),
+        ("localhost.example.org", "localhost:8501", "http://localhost:8501", "localhost.example.org"),
     ],
 )  # fmt: skip
-def test_only_who_sits_at_this_machine_is_no_stranger(bound: str | None, origin: str | None, way: str | None) -> None:
-    found = strangers.way(bound, origin)
-    assert found is None if way is None else way in (found or "")
+def test_only_our_own_page_at_this_machine_gets_a_token(
+    bound: str | None, host: str, origin: str | None, word: str | None
+) -> None:
+    reason = strangers.way(bound, {"host": host} | ({"origin": origin} if origin is not None else {}))
+    assert reason is None if word is None else word in (reason or "")
 
 
 def test_without_a_door_it_says_what_starts_one(

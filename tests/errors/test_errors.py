@@ -251,6 +251,7 @@ ELSEWHERE = {
     "ingest/api/app.py:_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
     "alerting/webhooks.py:_write": ALERT_FILES + "test_webhooks_that_cannot_be_written_stand_as_they_were",
     "alerting/webhooks.py:listed": ALERT_FILES + "test_damaged_webhooks_are_named",
+    "dashboards/open_id.py:is_configured": "tests/dashboards/test_gate.py::test_openid_connect_without_authlib_is_told",
     "ingest/api/app.py:_away": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
     "ingest/api/app.py:_enter": API + "test_a_single_event_that_is_refused_is_a_problem",
     "ingest/api/app.py:_find_token": API + "test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so",

@@ -10,8 +10,10 @@ import pytest
 
 from ledger.errors import TallyError
 from ledger.home import announced
+from ledger.log.opening import open_log
 from ledger.ports import free_port
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
+from ledger.settings import Settings
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 
 
 def test_an_address_of_another_machine_is_told() -> None:
@@ -20,6 +22,7 @@ def test_an_address_of_another_machine_is_told() -> None:
 
 
 def test_they_are_reached_where_tally_bind_says_and_warn_of_it(tmp_path: Path) -> None:
+    open_log(Settings(home=tmp_path), new=True).close()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -33,8 +36,9 @@ def test_they_are_reached_where_tally_bind_says_and_warn_of_it(tmp_path: Path) -
         facts = announced(tmp_path, "dashboards")
         assert facts is not None and facts["url"] == f"http://127.0.0.1:{port}"
         with urllib.request.urlopen(facts["url"], timeout=10) as answer:
-            assert answer.status == 200
+            assert answer.url.startswith(f"{facts['url']}/sign-in"), "elsewhere than on loopback everybody signs in"
+        assert facts["password"] in tally("status", TALLY_HOME=str(tmp_path)).stdout
     finally:
         served.terminate()
         _, errors = served.communicate(timeout=60)
-    assert "there is no login" in errors
+    assert "sign in with the password" in errors

@@ -1,0 +1,52 @@
+"""Whose process is at the other end of a connection within this machine, as Linux tells it."""
+
+import socket
+import struct
+from pathlib import Path
+
+ESTABLISHED = "01"
+"""Only such a socket has an owner for certain: one that its process closed is listed as root's."""
+_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+Address = tuple[str, int]
+
+
+def is_known_here() -> bool:
+    """Tell whether this system lists its connections with their owners."""
+    return _TABLES[0].exists()
+
+
+def uid_of_peer(client: Address, server: Address) -> int | None:
+    """The user whose process holds the client's end of a connection over IPv4; None where no process here does."""
+    for table in _TABLES:
+        try:
+            uid = find_uid(table.read_text(), client, server)
+        except OSError:
+            continue
+        if uid is not None:
+            return uid
+    return None
+
+
+def find_uid(table: str, client: Address, server: Address) -> int | None:
+    """The owner in a table as in ``/proc/net/tcp``; ``/proc/net/tcp6`` has IPv4 addresses in their mapped form."""
+    local, remote = _written(client), _written(server)
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) < 8 or fields[3] != ESTABLISHED:
+            continue
+        if _is_same(fields[1], local) and _is_same(fields[2], remote):
+            return int(fields[7])
+    return None
+
+
+def _written(address: Address) -> str:
+    """As the kernel writes it: the address as a number of this machine's byte order, and the port."""
+    (number,) = struct.unpack("=I", socket.inet_aton(address[0]))
+    return f"{number:08X}:{address[1]:04X}"
+
+
+def _is_same(field: str, written: str) -> bool:
+    if field == written:
+        return True
+    (mark,) = struct.unpack("=I", b"\x00\x00\xff\xff")
+    return field == f"{0:016X}{mark:08X}{written}"

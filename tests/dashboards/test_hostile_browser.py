@@ -1,0 +1,94 @@
+"""The pages in a browser where names are hostile, and where another page would use them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, Response, expect
+
+from ledger.settings import Settings
+from tests.dashboards.browsing import BROWSER, metric
+from tests.dashboards.feed import BOOK, Feed, budget, call, loop
+from tests.dashboards.running import build, dashboards, warehouse
+
+pytestmark = BROWSER
+NAMES = {
+    " ": "⟦U+0020⟧",
+    "\u200b": "⟦U+200B⟧",
+    "\u202etxt.exe": "⟦U+202E⟧txt.exe",
+    "a\nb": "a⟦U+000A⟧b",
+    "<img src=x onerror=alert(1)>[a](b) **c** $d$ :red[e]": "<img src=x onerror=alert(1)>[a](b) **c** $d$ :red[e]",
+    "(none)": "(none)",
+    "(other)": "(other)",
+    "⟦none⟧": "⟦U+27E6⟧none⟧",
+}
+PATHS = ("", "?by=agent", "budgets", "runaways", "trust", "start", "call")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A ledger whose teams, agents and sessions have such names, and calls of no team."""
+    with warehouse(tmp_path_factory.mktemp("hostile")) as settings:
+        feed, now = Feed(settings), datetime.now(UTC)
+        feed.adopt("test", BOOK)
+        feed.add([budget(f"b{at}", "team", name, "1") for at, name in enumerate(NAMES) if name.strip()], door="control")
+        feed.add([
+            call(f"n{at}", now, team=name, agent=name, session=name, model="gpt-4o", tokens={"input": 10**6 + at})
+            for at, name in enumerate(NAMES)
+        ])  # fmt: skip
+        feed.add([call(f"absent{at}", now, model="gpt-4o", tokens={"input": 10**5}) for at in range(2)])
+        for at, name in enumerate(NAMES):
+            feed.add(loop(f"{name}{at}", name, 4, now))
+        assert build(settings, "run").returncode == 0
+        yield settings
+        feed.close()
+
+
+@pytest.fixture(scope="module")
+def url(hostile: Settings) -> Iterator[str]:
+    with dashboards(hostile) as url:
+        yield url
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_console_is_clean_and_nothing_runs_or_is_refused(page: Page, url: str, path: str) -> None:
+    told: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            told.append(message.text)
+
+    def see(answer: Response) -> None:
+        if answer.status >= 400:
+            told.append(answer.url)
+
+    page.on("console", hear)
+    page.on("response", see)
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("dialog", lambda dialog: told.append(dialog.message))
+    page.goto(f"{url}/{path}")
+    expect(page.locator(".tally").last).to_be_visible(timeout=90_000)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    if path in ("", "?by=agent"):
+        expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()
+    assert not told
+
+
+def test_each_name_is_seen_and_leads_to_its_own_calls(page: Page, url: str) -> None:
+    for at, written in enumerate(NAMES.values()):
+        page.goto(f"{url}/?period=all")
+        page.get_by_role("link", name=written, exact=True).first.click()
+        page.wait_for_url("**team=**")
+        expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
+        assert metric(page, "Calls") == "1", (at, written)
+    page.goto(f"{url}/?period=all")
+    page.get_by_role("link", name="⟦none⟧", exact=True).first.click()
+    page.wait_for_url("**team=**")
+    expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
+    assert metric(page, "Calls") == "2", "the calls of no team, and not those of a team of that name"
+
+
+def test_another_page_cannot_frame_it(page: Page, url: str) -> None:
+    page.set_content(f'<iframe src="{url}/trust"></iframe>')
+    page.wait_for_timeout(2000)
+    assert all(frame.locator(".tally").count() == 0 for frame in page.frames[1:])
