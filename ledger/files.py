@@ -68,10 +68,18 @@ def read_json(home: Path, file: HomeFile, read: Callable[[Any], Content], path: 
 
 
 def create_private(path: Path) -> None:
-    """Have a file there that its owner alone may read, before a library makes it otherwise. TallyError."""
+    """Make a file that its owner alone may read, before a library makes it otherwise. TallyError.
+
+    A file that exists is not opened: closing it would drop the locks that SQLite holds on it in this process, and the
+    next process to leave would delete the journal that this one goes on writing to.
+    """
     make_folder(path.parent)
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass
     except OSError as error:
         raise unusable(path, error) from error
 
@@ -107,6 +115,10 @@ def database_error(home: Path, file: HomeFile, error: sqlite3.Error, path: Path 
         )
     if code in _WAITING:
         return TallyError(f"{place} is locked by another process ({error}): wait for its end, or end it")
+    if code == sqlite3.SQLITE_IOERR:  # a disk that is full or quotas may say no more than this
+        return TallyError(
+            f"cannot read or write {place} ({error}): free some space, and check the disk; start again then"
+        )
     return damaged(home, file, str(error), path)
 
 

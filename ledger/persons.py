@@ -71,7 +71,9 @@ class Persons:
         """Overwrite what was erased, and say what keeps a name all the same: nothing, where it is forgotten. Asked
         again when that has ended, it finishes. Without ``name`` no file is searched for it."""
         with self._guard, self._database() as db:
-            held_by = self._overwrite(db) + self._traces(pseudonym, name)
+            held_by = self._overwrite(db)
+            self._close()  # reading the file beside the connection would drop SQLite's locks
+            held_by += self._traces(pseudonym, name)
         return tuple(held_by + self._readers() if held_by else held_by)
 
     def _overwrite(self, db: sqlite3.Connection) -> list[str]:

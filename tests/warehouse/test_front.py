@@ -126,7 +126,9 @@ def test_a_body_that_was_cut_short_is_not_inserted(front: Front, asking: Client)
     facts = front.facts
     basic = base64.b64encode(f"{facts['user']}:{facts['password']}".encode()).decode()
     body = b'INSERT INTO t FORMAT JSONEachRow\n{"a":1,"b":"whole"}\n'
-    head = f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic}\r\nContent-Length: {len(body) + 9}\r\n\r\n"
+    head = (
+        f"POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {basic}\r\nContent-Length: {len(body) + 9}\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", facts["port"])) as connection:
         connection.sendall(head.encode() + body)
         connection.shutdown(socket.SHUT_WR)

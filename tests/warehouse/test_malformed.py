@@ -27,7 +27,7 @@ def malformed(chance: random.Random, front: Front) -> bytes:
     body = chance.choice((body, b"", b"SELECT 1", chance.randbytes(50)))
     method = chance.choice(("GET", "POST", "POST", "HEAD", "PUT", "get", "\x00"))
     head = (
-        f"{method} /?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-ClickHouse-User: {who['user']}\r\n"
+        f"{method} /?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-ClickHouse-User: {who['user']}\r\n"
         f"X-ClickHouse-Key: {who['password']}\r\nContent-Type: {chance.choice(KINDS)}\r\n"
         f"Content-Encoding: {chance.choice(CODINGS)}\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode()

@@ -196,7 +196,7 @@ def chunked(served: Served) -> socket.socket:
     """The head of a request whose body has no length."""
     connection = socket.create_connection((served.address.hostname, served.address.port), timeout=60)
     connection.sendall(
-        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.bearer('write')}\r\n"
+        f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {served.bearer('write')}\r\n"
         f"Content-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     )
     return connection
@@ -218,7 +218,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(served: Served) -> None:
 
 def test_a_head_without_an_end_is_cut(served: Served) -> None:
     with socket.create_connection((served.address.hostname or "", served.address.port or 0), timeout=30) as sender:
-        sender.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n")
+        sender.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
         with pytest.raises(OSError):
             for _ in range(1_000):
                 sender.sendall(b"X-More: and more\r\n" * 10_000)

@@ -22,7 +22,13 @@ BODY = 4 << 20
 
 def head(served: Served, *more: str, bearer: str | None = None) -> bytes:
     shown = served.bearer("write") if bearer is None else bearer
-    said = ["POST /v1/events HTTP/1.1", "Host: x", f"Authorization: Bearer {shown}", f"Content-Type: {NDJSON}", *more]
+    said = [
+        "POST /v1/events HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {shown}",
+        f"Content-Type: {NDJSON}",
+        *more,
+    ]
     return "\r\n".join([*said, "", ""]).encode()
 
 
@@ -84,7 +90,7 @@ def test_greatest_batches_of_one_token_keep_nobody_waiting(served: Served) -> No
 @pytest.mark.long
 def test_what_is_left_unfinished_is_closed(served: Served) -> None:
     """A head, a second head on a connection, a body that drips, and a body that nobody asked for."""
-    heads = (b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HT")
+    heads = (b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HT")
     with ExitStack() as stack:
         for sent in heads:
             (sender,) = stack.enter_context(unfinished(served, 1, sent))

@@ -192,7 +192,7 @@ def test_large_bodies_at_once_do_not_take_the_memory(served: Served) -> None:
 def test_slow_senders_keep_nobody_waiting(served: Served) -> None:
     address = (served.address.hostname, served.address.port)
     head = (
-        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.bearer('write')}\r\n"
+        f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {served.bearer('write')}\r\n"
         f"Content-Type: {NDJSON}\r\nContent-Length: 1000\r\n\r\n"
     ).encode()
     slow = [socket.create_connection(address, timeout=60) for _ in range(100)]
