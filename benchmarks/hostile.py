@@ -25,7 +25,7 @@ class Target:
 
     def head(self, *more: str, authorized: bool = True) -> bytes:
         """The head of a request that brings events."""
-        lines = ["POST /v1/events HTTP/1.1", "Host: door", "Content-Type: application/x-ndjson", *more]
+        lines = ["POST /v1/events HTTP/1.1", "Host: localhost", "Content-Type: application/x-ndjson", *more]
         if authorized:
             lines.append(f"Authorization: Bearer {self._bearer}")
         return "\r\n".join([*lines, "", ""]).encode()

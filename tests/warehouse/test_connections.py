@@ -77,7 +77,8 @@ def asking(front: Front, sql: str, count: int = 1) -> Iterator[list[socket.socke
     """So many connections of analysts that have asked, and read nothing."""
     who = front.facts["analyst"]
     head = (
-        f"POST / HTTP/1.1\r\nHost: localhost\r\nX-ClickHouse-User: {who['user']}\r\nX-ClickHouse-Key: {who['password']}\r\n"
+        f"POST / HTTP/1.1\r\nHost: localhost\r\nX-ClickHouse-User: {who['user']}\r\n"
+        f"X-ClickHouse-Key: {who['password']}\r\n"
         f"Content-Length: {len(sql)}\r\n\r\n{sql}"
     )
     connections = [socket.create_connection(("127.0.0.1", front.facts["port"])) for _ in range(count)]
