@@ -62,7 +62,7 @@ lock: $(BIN)/.platform ## resolve the requirements anew
 	@$(COMPILE) --group build --no-emit-package tallystick pyproject.toml -o requirements/platform.txt
 	@$(COMPILE) --group dev -c requirements/platform.txt -o requirements/dev.txt
 	@echo uv | $(COMPILE) - -o requirements/uv.txt
-	@$(BIN)/python tools/kafka-lock > .kafka.lock && mv .kafka.lock ledger/log/kafka.lock
+	@$(BIN)/python tools/kafka-lock > .kafka.lock && mv .kafka.lock tally/local_kafka/kafka.lock
 
 clean: ## forget the data folders (.tally and .tally-kafka, or what TALLY_HOME names)
 	@tools/clean "$(TALLY_HOME)"

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from ledger.log.topics import ALERTS, DECISIONS, Topic
 from ledger.money import brief
-from ledger.topics import ALERTS, DECISIONS, Topic
 
 LONGEST = 120
 """Characters of a name in a sentence."""
@@ -47,13 +47,6 @@ def standard(message: Message) -> bytes:
     at = datetime.fromtimestamp(message.time_ms / 1000, UTC).isoformat(timespec="milliseconds")
     told = {"type": message.type, "timestamp": at.replace("+00:00", "Z"), "organization": message.organization}
     return json.dumps(told | {"data": message.data}, ensure_ascii=False).encode()
-
-
-def slack(message: Message, dashboards: str | None) -> bytes:
-    """The body of Slack's incoming webhooks, with a link to the page where the dashboards' address is known."""
-    text, page = sentence(message)
-    link = f" <{dashboards}/{page}|look>" if dashboards and page else ""
-    return json.dumps({"text": text + link}, ensure_ascii=False).encode()
 
 
 def sentence(message: Message) -> tuple[str, str | None]:

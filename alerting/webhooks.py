@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ledger.errors import TallyError
-from ledger.home import locked, write_atomically
+from ledger.home.files import write_atomically
+from ledger.home.locks import locked
 from ledger.organizations import check_organization
 
 Format = Literal["standard", "slack"]

@@ -13,12 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from ledger.home.presence import ready
+from ledger.home.tokens import create
 from ledger.settings import Settings
-from ledger.tokens import create
-from tally.joining import using
-from tally.opening import opened
-from tally.parts import API
-from tally.presence import ready
+from tally.processes.join import using
+from tally.processes.part import API
+from tally.session import opened
 from tallystick import Client
 
 NOWHERE = "http://127.0.0.1:9"

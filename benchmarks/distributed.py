@@ -10,23 +10,23 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from benchmarks import kafka, workload
-from benchmarks.plain import Plain, lines
+from benchmarks import kafka_harness, workload
+from benchmarks.faust_baseline import Plain, lines
 
 
 def main(events: int = 32_000, rounds: int = 3, a_record: int = workload.A_RECORD) -> None:
-    partitions = kafka.calls(events, a_record)
-    with kafka.broker() as bootstrap:
+    partitions = kafka_harness.calls(events, a_record)
+    with kafka_harness.broker() as bootstrap:
 
-        def plain(folder: Path) -> kafka.Rate:
+        def plain(folder: Path) -> kafka_harness.Rate:
             program = Plain(bootstrap)
             program.send(lines(partitions))
             with program.crew(folder) as crew:
                 crew.start()
-                return kafka.rate(crew, program.written, events)
+                return kafka_harness.rate(crew, program.written, events)
 
-        ours = partial(kafka.folding, bootstrap=bootstrap, partitions=partitions, a_record=a_record)
-        kafka.in_turns(rounds, {"plain Faust": plain, "tallystick": ours})
+        ours = partial(kafka_harness.folding, bootstrap=bootstrap, partitions=partitions, a_record=a_record)
+        kafka_harness.in_turns(rounds, {"plain Faust": plain, "tallystick": ours})
 
 
 if __name__ == "__main__":

@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable
 
 from benchmarks import workload
-from streams import budgets, runaways
-from streams.chain import fold
-from streams.emit import Emit
-from streams.event import Event, parse
-from streams.hosting import spare_the_collector
-from streams.identity import First, doubt, identify
-from streams.rating import Entry, adopt, rate
+from streams.folds import budgets
+from streams.folds.chain import fold
+from streams.folds.emit import Emit
+from streams.folds.event import Event, parse
+from streams.folds.identity import First, doubt, identify
+from streams.folds.rating import Entry, adopt, rate
+from streams.folds.runaways import repeated_tool
+from streams.folds.state import Rows
 from streams.replay import catalogues
-from streams.rows import Rows
+from streams.runtime import spare_the_collector
 
 
 def main(events: int = 40_000) -> None:
@@ -62,7 +63,9 @@ def main(events: int = 40_000) -> None:
         "identity": each(lambda event, offset: (identify(event, offset, known), doubt(event, event.time_us)), rows),
         "rating": each(lambda event, offset: rated(event), rows),
         "budgets": each(lambda event, offset: budgets.spend(event, entries[event.identity], budgeted, emit), budgeted),
-        "runaways": each(lambda event, offset: runaways.watch(event, entries[event.identity], watched, emit), watched),
+        "runaways": each(
+            lambda event, offset: repeated_tool.watch(event, entries[event.identity], watched, emit), watched
+        ),
         "chain (parsing, all folds, encoding)": chain,
     }
     print(f"{events:,} events of {sum(len(r.value) for r in records) // events} bytes")

@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 import psutil
 
 from benchmarks import workload
-from ledger.home import announced
+from ledger.home.presence import announced
+from ledger.home.tokens import create
 from ledger.settings import Settings
-from ledger.tokens import create
-from tally.joining import using
-from tally.opening import opened
-from tally.parts import API
+from tally.processes.join import using
+from tally.processes.part import API
+from tally.session import opened
 from tallystick import ANY_EVENT
 
 ROUNDS = 5

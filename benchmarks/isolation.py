@@ -20,12 +20,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from benchmarks.hostile import ATTACKS, attacking
-from ledger.home import announced
+from ledger.home.presence import announced
+from ledger.home.tokens import create
 from ledger.settings import Settings
-from ledger.tokens import create
-from tally.joining import needing
-from tally.opening import opened
-from tally.parts import API, storing
+from tally.processes.join import needing
+from tally.processes.part import API, storing
+from tally.session import opened
 from warehouse.client import connect
 
 MAX_ANSWER_S, MAX_LAG_S = 2.0, 5.0

@@ -19,11 +19,11 @@ from clickhouse_connect.driver.client import Client
 
 from benchmarks import workload
 from ledger.log import Draft, Log
+from ledger.log.topics import ENTRIES, EVENTS
 from ledger.settings import Settings
-from ledger.topics import ENTRIES, EVENTS
-from tally.joining import needing
-from tally.opening import opened
-from tally.parts import storing
+from tally.processes.join import needing
+from tally.processes.part import storing
+from tally.session import opened
 from warehouse.client import connect
 
 INSERTS = 300

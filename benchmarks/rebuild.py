@@ -7,14 +7,14 @@ part of the figure. They take turns.
 import sys
 from functools import partial
 
-from benchmarks import kafka
+from benchmarks import kafka_harness
 
 
 def main(events: int = 240_000, rounds: int = 2) -> None:
-    partitions = kafka.calls(events)
-    with kafka.broker() as bootstrap:
-        folding = partial(kafka.folding, bootstrap=bootstrap, partitions=partitions)
-        kafka.in_turns(rounds, {"one worker": folding, "two workers": partial(folding, crew_size=2)})
+    partitions = kafka_harness.calls(events)
+    with kafka_harness.broker() as bootstrap:
+        folding = partial(kafka_harness.folding, bootstrap=bootstrap, partitions=partitions)
+        kafka_harness.in_turns(rounds, {"one worker": folding, "two workers": partial(folding, crew_size=2)})
 
 
 if __name__ == "__main__":

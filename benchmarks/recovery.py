@@ -19,27 +19,27 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from benchmarks import kafka, workload
-from ledger.log.admin import MAX_DERIVED
-from ledger.log.kafka import KafkaLog
+from benchmarks import kafka_harness, workload
+from ledger.home.presence import each
+from ledger.log.kafka.log import KafkaLog
+from ledger.log.kafka.topics import MAX_DERIVED
+from ledger.log.topics import EVENTS, ROWS
 from ledger.settings import Settings
-from ledger.topics import EVENTS, ROWS
-from streams.changelog import written
-from streams.distributed import PART, SESSION_S
-from streams.identity import First
-from streams.rows import Key, Row
-from streams.state import Change, Reached
-from tally.presence import each
+from streams.folds.identity import First
+from streams.folds.state import Key, Row
+from streams.kafka.changelog import written
+from streams.kafka.worker import PART, SESSION_S
+from streams.partition_state import Change, Reached
 
 
 def main(identities: int = 1_000_000, kills: int = 5, starts: int = 2) -> None:
-    with kafka.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
-        killed = _kills(Path(folder) / "kills", kafka.new_log(bootstrap), kills)
+    with kafka_harness.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
+        killed = _kills(Path(folder) / "kills", kafka_harness.new_log(bootstrap), kills)
         _say("kill -9 until every partition is folded", killed)
         print(f"  the session that must end first: {SESSION_S} s")
-        nothing, much = kafka.new_log(bootstrap), kafka.new_log(bootstrap)
+        nothing, much = kafka_harness.new_log(bootstrap), kafka_harness.new_log(bootstrap)
         for log in (nothing, much):
-            kafka.fill(log, [workload.records(0)])
+            kafka_harness.fill(log, [workload.records(0)])
         _remember(much, identities)
         taken: dict[str, list[float]] = {"with nothing": [], "without its cache": [], "with its cache": []}
         for number in range(starts):
@@ -53,20 +53,22 @@ def main(identities: int = 1_000_000, kills: int = 5, starts: int = 2) -> None:
 
 def _kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
     chance = random.Random(1)
-    kafka.fill(log, kafka.calls(0))
+    kafka_harness.fill(log, kafka_harness.calls(0))
     taken = []
-    with kafka.workers(folder, log) as crew:
+    with kafka_harness.workers(folder, log) as crew:
         for number in range(2):
             crew.start(number)
-        kafka.wait(lambda: kafka.caught_up(log) and all(_shares(folder / str(number)) for number in range(2)))
+        kafka_harness.wait(
+            lambda: kafka_harness.caught_up(log) and all(_shares(folder / str(number)) for number in range(2))
+        )
         for kill in range(kills):
-            kafka.fill(log, [some[1:] for some in kafka.calls(4_000)])
+            kafka_harness.fill(log, [some[1:] for some in kafka_harness.calls(4_000)])
             time.sleep(chance.uniform(0, 0.5))
             crew.kill(kill % 2)
             begun = time.monotonic()
             crew.start(kill % 2)
-            kafka.fill(log, kafka.calls(0))
-            kafka.wait(lambda: kafka.caught_up(log))
+            kafka_harness.fill(log, kafka_harness.calls(0))
+            kafka_harness.wait(lambda: kafka_harness.caught_up(log))
             taken.append(time.monotonic() - begun)
     return taken
 
@@ -81,11 +83,11 @@ def _shares(home: Path) -> bool:
 
 def _start(home: Path, log: KafkaLog) -> float:
     """One worker's start, until it has folded what it finds."""
-    kafka.fill(log, [workload.records(0)])
-    with kafka.workers(home, log) as crew:
+    kafka_harness.fill(log, [workload.records(0)])
+    with kafka_harness.workers(home, log) as crew:
         begun = time.monotonic()
         crew.start()
-        kafka.wait(lambda: kafka.caught_up(log))
+        kafka_harness.wait(lambda: kafka_harness.caught_up(log))
         taken = time.monotonic() - begun
         crew.stop()
     return taken

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from ledger.catalogue import genai_prices
 from ledger.log import Record
-from ledger.prices import sealed
+from ledger.pricing.genai_prices import genai_prices
+from ledger.pricing.price_book import sealed
 from tallystick import Control, ControlEvent, Inference, InferenceEvent
 
 START = datetime(2026, 6, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from tallystick.model import time_of
+from tallystick.vocabulary.base import time_of
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 

@@ -6,7 +6,7 @@ figure is rounded is :func:`round_rate`, before a price becomes part of a docume
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from tallystick.model import plain
+from tallystick.vocabulary.base import plain
 
 PICO = 10**12
 _exact = Context(prec=60, rounding=ROUND_HALF_EVEN)

@@ -1,10 +1,10 @@
 """Names of organizations: which are possible, wherever one enters."""
 
 from ledger.errors import TallyError
-from ledger.topics import PLATFORM
-from tallystick.addresses import replace_addresses
-from tallystick.key_shapes import without_keys
-from tallystick.model import is_visible
+from ledger.log.topics import PLATFORM
+from tallystick.privacy.addresses import replace_addresses
+from tallystick.privacy.key_shapes import without_keys
+from tallystick.vocabulary.base import is_visible
 
 MAX_LENGTH = 256
 

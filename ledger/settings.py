@@ -9,9 +9,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ledger.host_check import AllowedHosts, parse_names
+from ledger.http.host_check import AllowedHosts, parse_names
+from ledger.log.topics import PLATFORM
 from ledger.organizations import name_problem
-from ledger.topics import PLATFORM
 
 
 def _organization(name: str) -> str:

@@ -8,14 +8,14 @@ import msgspec
 
 from ledger.errors import TallyError
 from ledger.log import Record
-from ledger.prices import opened
-from ledger.topics import ENTRIES, Topic
-from streams.chain import Derived, fold
-from streams.event import parse
-from streams.identity import First
-from streams.pricing import Catalogue
-from streams.rating import Documents
-from streams.rows import Rows
+from ledger.log.topics import ENTRIES, Topic
+from ledger.pricing.price_book import opened
+from streams.folds.chain import Derived, fold
+from streams.folds.event import parse
+from streams.folds.identity import First
+from streams.folds.price_lookup import Catalogue
+from streams.folds.rating import Documents
+from streams.folds.state import Rows
 
 
 def catalogues(documents: Mapping[str, bytes]) -> Documents:

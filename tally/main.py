@@ -7,9 +7,9 @@ import sys
 import traceback
 from types import FrameType
 
-from tally import lifeline
-from tally.commands import app
-from tally.ending import Terminated
+from tally.cli.app import app
+from tally.exit import Terminated
+from tally.processes import lifeline
 
 
 def main() -> None:

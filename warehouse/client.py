@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ledger.errors import TallyError
-from ledger.home import announced
+from ledger.home.presence import announced
 from ledger.settings import Settings
 
 if TYPE_CHECKING:  # it takes half a second, and who only asks where the warehouse is needs none

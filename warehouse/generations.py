@@ -7,10 +7,10 @@ beside. Once that generation is current the sink exchanges the tables, and those
 from clickhouse_connect.driver.client import Client
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.faults import point
+from ledger.fault_points import point
 from ledger.log import Log, generation
+from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from ledger.topics import EVENTS
 from warehouse.client import BESIDE, CURRENT, database
 from warehouse.migrate import migrate
 

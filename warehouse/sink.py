@@ -18,12 +18,13 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ledger.errors import LogAway
-from ledger.faults import point
-from ledger.home import announce, write_atomically
+from ledger.fault_points import point
+from ledger.home.files import write_atomically
+from ledger.home.presence import announce
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
 from ledger.log.generation import Watch
+from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from ledger.settings import Settings
-from ledger.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from warehouse.client import WarehouseAway, connect, database
 from warehouse.generations import claim
 from warehouse.migrate import migrate

@@ -18,20 +18,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import body, connections, counting
-from ingest.api.appending import Appender
-from ingest.api.asking import became
-from ingest.api.entering import enter, kinds
+from ingest.api import body, connections, metrics
+from ingest.api.accept_events import enter, kinds
+from ingest.api.group_commit import Appender
 from ingest.api.openapi import document
+from ingest.api.outcomes import became
 from ingest.api.problem import Problem, answer
 from ingest.api.room import Lack, Room, allowed_s
-from ingest.door import encode
-from ingest.reading import MAX_LINE
+from ingest.intake.intake import encode
+from ingest.intake.limits import MAX_LINE
 from ledger.errors import TallyError
+from ledger.home.tokens import Role, Token, Tokens
 from ledger.log import Log
+from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from ledger.tokens import Role, Token, Tokens
-from ledger.topics import EVENTS
 
 THREADS, MAX_TOKEN_THREADS = 16, 4
 """How many requests are worked on at once, and how many of one token; most of them wait for the log."""
@@ -65,7 +65,7 @@ class Api:
         self._threads = anyio.CapacityLimiter(THREADS)
         self._token_threads: dict[str, anyio.CapacityLimiter] = {}
         self._room = Room(MAX_HELD, MAX_TOKEN_HELD, MIN_TOKEN_HELD)
-        self._counts = counting.Counts(lambda: self._room.held)
+        self._counts = metrics.Counts(lambda: self._room.held)
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
         def route(path: str, handler: Handler, method: str = "GET") -> Route:

@@ -10,7 +10,7 @@ import msgspec
 import zstandard
 
 from ingest.api.problem import Problem
-from ingest.reading import MAX_LINE
+from ingest.intake.limits import MAX_LINE
 
 MAX_BODY = 4 << 20
 """Bytes of a body, packed and unpacked."""

@@ -10,11 +10,12 @@ from starlette.applications import Starlette
 
 from ingest.api import connections
 from ingest.api.app import Api
-from ledger.home import announce, only_one
+from ledger.home.locks import only_one
+from ledger.home.ports import bound, reached_at
+from ledger.home.presence import announce
+from ledger.http.guard import AsgiGuard
 from ledger.log import Log
-from ledger.ports import bound, reached_at
 from ledger.settings import Settings
-from ledger.web_guard import AsgiGuard
 
 PART = "api"
 OTHER_FILES = 256

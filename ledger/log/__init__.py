@@ -5,7 +5,7 @@ from typing import Protocol
 
 from ledger.errors import LogDamaged
 from ledger.log.record import PARTITIONS, Draft, Position, Record, partition_of
-from ledger.topics import ENTRIES, Topic
+from ledger.log.topics import ENTRIES, Topic
 
 __all__ = [
     "PARTITIONS",

@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 from ledger.errors import TallyError
-from ledger.files import create_private, make_folder
-from ledger.layout import RECORDED, SECRETS, TOKENS, WEBHOOKS
-from ledger.log import sqlite
-from ledger.topics import EVENTS
+from ledger.home.files import create_private, make_folder
+from ledger.home.layout import RECORDED, SECRETS, TOKENS, WEBHOOKS
+from ledger.log.sqlite import tables
+from ledger.log.topics import EVENTS
 
 KEPT = (SECRETS, TOKENS, WEBHOOKS)
 
@@ -43,10 +43,10 @@ def back_up(home: Path, folder: Path) -> tuple[int, int]:
 
 def _copied(path: Path, copy: Path) -> int:
     create_private(copy)
-    with closing(sqlite.open_file(path, writes=False)) as source, closing(sqlite3.connect(copy.absolute())) as target:
+    with closing(tables.open_file(path, writes=False)) as source, closing(sqlite3.connect(copy.absolute())) as target:
         source.backup(target)  # in one step, which is one moment of a log in WAL mode
         target.execute("PRAGMA journal_mode=DELETE")  # one file, without another beside it
         (found,) = target.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise TallyError(f"{path} is damaged, and so would be a copy of it ({found}): restore it from an older one")
-        return sum(sqlite.last(target, EVENTS, number)[0] + 1 for number in range(EVENTS.partitions))
+        return sum(tables.last(target, EVENTS, number)[0] + 1 for number in range(EVENTS.partitions))

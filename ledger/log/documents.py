@@ -1,7 +1,7 @@
 """Documents on the log: large content named by its hash, there before the record that adopts it."""
 
 from ledger.log import Draft, Log, records
-from ledger.topics import DOCUMENTS
+from ledger.log.topics import DOCUMENTS
 
 
 def store(log: Log, digest: str, packed: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ledger.errors import Superseded
 from ledger.log import Draft, Log, records
-from ledger.topics import DOCUMENTS
+from ledger.log.topics import DOCUMENTS
 
 KEY = "generation"
 LOOK_S = 1.0

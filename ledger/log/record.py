@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ledger.errors import TallyError
-from ledger.topics import EVENTS
+from ledger.log.topics import EVENTS
 
 PARTITIONS = EVENTS.partitions
 """For ever: a copy of a log keeps partitions and offsets, and so is the same log."""

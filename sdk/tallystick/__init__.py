@@ -1,9 +1,11 @@
 """Tallystick: what an application can say about its inferences, and the client that brings it to the ledger."""
 
-from tallystick.client import Client
-from tallystick.control import BudgetAllocated, Control, PriceBookAdopted
-from tallystick.correction import Correction
-from tallystick.event import (
+from tallystick.client.client import Client
+from tallystick.vocabulary.controls.budgets import BudgetAllocated
+from tallystick.vocabulary.controls.control import Control
+from tallystick.vocabulary.controls.prices import PriceBookAdopted
+from tallystick.vocabulary.correction import Correction
+from tallystick.vocabulary.event import (
     ANY_EVENT,
     ControlEvent,
     CorrectionEvent,
@@ -12,8 +14,8 @@ from tallystick.event import (
     ObservationEvent,
     TickEvent,
 )
-from tallystick.inference import Inference, QuantityClass, TokenClass
-from tallystick.observation import Observation, Target
+from tallystick.vocabulary.inference import Inference, QuantityClass, TokenClass
+from tallystick.vocabulary.observation import Observation, Target
 
 __all__ = [
     "ANY_EVENT",

@@ -2,6 +2,6 @@
 
 import json
 
-from tallystick.event import ANY_EVENT
+from tallystick.vocabulary.event import ANY_EVENT
 
 print(json.dumps(ANY_EVENT.json_schema(), indent=1, sort_keys=True))

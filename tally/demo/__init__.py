@@ -12,15 +12,15 @@ from random import Random
 from threading import Event as Signal
 from typing import Any
 
-from ingest.batch import Batch, Envelope
-from ingest.control import adopt_price_book, set_budget
-from ingest.door import Door, door, encode
-from ingest.refusal import Refused
-from ledger.catalogue import from_text
-from ledger.files import read_json
-from ledger.home import write_atomically
-from ledger.layout import DEMO
+from ingest.controls.budgets import set_budget
+from ingest.controls.prices import adopt_price_book
+from ingest.intake.batch import Batch, Envelope
+from ingest.intake.intake import Door, door, encode
+from ingest.intake.rejection import Refused
+from ledger.home.files import read_json, write_atomically
+from ledger.home.layout import DEMO
 from ledger.log import Log
+from ledger.pricing.price_book_file import from_text
 from ledger.settings import Settings
 from tally.demo import history
 from tally.demo.calls import Event, session

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from alerting import webhooks
-from alerting.deliver import begin
-from alerting.deliveries import Deliveries
+from alerting.delivery_store import Deliveries
 from alerting.webhooks import Format, Webhook
-from ingest.batch import Batch, Envelope
-from ingest.door import door
-from ledger.log.opening import open_log
+from alerting.worker import begin
+from ingest.intake.batch import Batch, Envelope
+from ingest.intake.intake import door
+from ledger.home.presence import ready
+from ledger.log.open import open_log
 from ledger.settings import Settings
-from tally.opening import opened
-from tally.presence import ready
+from tally.session import opened
 from tests.ingest.api.conftest import call
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 

@@ -13,10 +13,9 @@ from unittest.mock import patch
 
 import pytest
 
-from alerting import deliveries as storage
+from alerting import delivery_store as storage
 from alerting import webhooks
-from alerting.deliver import Deliverer
-from alerting.deliveries import (
+from alerting.delivery_store import (
     FILE,
     KEPT_DAYS,
     MAX_SET_ASIDE,
@@ -27,10 +26,11 @@ from alerting.deliveries import (
     set_aside_files,
 )
 from alerting.messages import Message
-from alerting.troubles import find_troubles
+from alerting.problems import find_troubles
+from alerting.worker import Deliverer
 from ledger.errors import TallyError
-from ledger.log.opening import open_log
-from tally.presence import ready
+from ledger.home.presence import ready
+from ledger.log.open import open_log
 from tests.alerting.conftest import Receiver, Telling
 from tests.tally.conftest import eventually, tally
 

@@ -5,9 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.messages import message, slack, standard, trial
-from alerting.schedule import AFTER_S, next_attempt_ms
-from ledger.topics import ALERTS, DECISIONS
+from alerting.channels.slack import slack
+from alerting.messages import message, standard, trial
+from alerting.retry_schedule import AFTER_S, next_attempt_ms
+from ledger.log.topics import ALERTS, DECISIONS
 
 AT = {
     "partition": 3,

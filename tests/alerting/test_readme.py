@@ -8,8 +8,8 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from alerting import webhooks
+from alerting.channels.webhook import signature
 from alerting.messages import standard, trial
-from alerting.sending import signature
 
 README = Path(__file__).parents[2] / "alerting" / "README.md"
 

@@ -13,15 +13,15 @@ import pytest
 import zstandard
 from clickhouse_connect.driver.client import Client
 
-from audit.report import rendered
-from audit.verify import Report, verify
+from audit.verify.report import rendered
+from audit.verify.verify import Report, verify
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import partition_of
-from ledger.log.embedded import EmbeddedLog
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import ENTRIES, EVENTS, Topic
 from ledger.settings import Settings
-from ledger.topics import ENTRIES, EVENTS, Topic
 from tests.dashboards.feed import ORGANIZATION, Feed, doubtful, history
-from tests.dashboards.running import warehouse
+from tests.dashboards.server import warehouse
 from warehouse.client import connect
 
 PARTITION = partition_of(ORGANIZATION)

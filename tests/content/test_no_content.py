@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from ledger.home import announced
+from ledger.home.presence import announced
 from ledger.log import PARTITIONS, records
-from ledger.log.opening import open_log
+from ledger.log.open import open_log
+from ledger.log.topics import EVENTS, TOPICS
 from ledger.settings import Settings
-from ledger.topics import EVENTS, TOPICS
 from tallystick import Client
 from tests.faults.house import House
 from tests.ingest.api.conftest import Served, call, lines

@@ -9,9 +9,9 @@ import streamlit as st
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from ledger.settings import Settings
-from tests.dashboards.browsing import ARGUMENTS, CHROMIUM
+from tests.dashboards.browser import ARGUMENTS, CHROMIUM
 from tests.dashboards.feed import BOOK, EURO, NAMED, Feed, doubtful, history, limits, loop, spent
-from tests.dashboards.running import build, warehouse
+from tests.dashboards.server import build, warehouse
 
 
 @pytest.fixture(scope="module")

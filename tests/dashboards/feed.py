@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ledger.catalogue import from_text
 from ledger.log import Draft, partition_of
 from ledger.log.documents import store as store_document
-from ledger.log.embedded import EmbeddedLog
-from ledger.prices import sealed
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from ledger.pricing.price_book import sealed
+from ledger.pricing.price_book_file import from_text
 from ledger.settings import Settings
-from ledger.topics import EVENTS
-from streams.hosting import documents
-from streams.store import Store
-from streams.worker import Partition
+from streams.embedded.store import Store
+from streams.embedded.worker import Partition
+from streams.runtime import documents
 from tallystick import Control, ControlEvent, Inference, InferenceEvent
 from warehouse.client import connect
 from warehouse.migrate import migrate

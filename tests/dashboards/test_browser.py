@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browsing import BROWSER, metric, until
+from tests.dashboards.browser import BROWSER, metric, until
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.running import build, dashboards, warehouse
+from tests.dashboards.server import build, dashboards, warehouse
 
 pytestmark = BROWSER
 Full = tuple[Settings, Feed]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboards.browsing import BROWSER, metric, until
+from tests.dashboards.browser import BROWSER, metric, until
 from tests.tally.conftest import COMMAND, ROOT, alive, home_environment, tally
 
 pytestmark = BROWSER

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, Response, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browsing import BROWSER, metric
+from tests.dashboards.browser import BROWSER, metric
 from tests.dashboards.feed import BOOK, Feed, budget, call, loop
-from tests.dashboards.running import build, dashboards, warehouse
+from tests.dashboards.server import build, dashboards, warehouse
 
 pytestmark = BROWSER
 NAMES = {

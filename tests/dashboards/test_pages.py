@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from audit import gaps
-from dashboards import figures, names, strangers
+from audit import sequence_gaps
+from dashboards.components import format
+from dashboards.sources import loopback
+from dashboards.sources import persons as names
+from ledger.home.persons import Persons
 from ledger.log import Draft
-from ledger.log.embedded import EmbeddedLog
-from ledger.persons import Persons
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from ledger.topics import EVENTS
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.looking import html, metrics, opened
+from tests.dashboards.screenshots import html, metrics, opened
 from warehouse.client import connect
 
 Full = tuple[Settings, Feed]
@@ -35,9 +37,9 @@ def test_the_headline_is_the_sum_of_the_entries(full: Full, monkeypatch: pytest.
     )
     shown = metrics(opened(settings, monkeypatch, period="all"))
     assert isinstance(spend, Decimal)
-    assert shown["Spend"] == figures.money(spend, "USD")
-    assert shown["Tokens"] == figures.short(tokens)
-    assert shown["Calls"] == figures.count(calls)
+    assert shown["Spend"] == format.money(spend, "USD")
+    assert shown["Tokens"] == format.short(tokens)
+    assert shown["Calls"] == format.count(calls)
 
 
 def test_the_address_chooses_the_view(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +50,7 @@ def test_the_address_chooses_the_view(full: Full, monkeypatch: pytest.MonkeyPatc
         .query("select count() from tally.events where outcome = 'counted' and kind = 'inference' and team = 'support'")
         .result_rows
     )
-    assert metrics(app)["Calls"] == figures.count(calls)
+    assert metrics(app)["Calls"] == format.count(calls)
     assert "By model" in [heading.value for heading in app.subheader]
     assert "team=support" in html(app), "the links of the table keep the filter"
 
@@ -91,14 +93,14 @@ def test_what_a_source_numbered_and_never_arrived_is_shown(tmp_path: Path, monke
     monkeypatch.setenv("TALLY_HOME", str(tmp_path))
 
     def shown() -> AppTest:
-        app = AppTest.from_string("from dashboards.views import trust\ntrust._gaps()", default_timeout=30).run()
+        app = AppTest.from_string("from dashboards.pages.trust import page\npage._gaps()", default_timeout=30).run()
         assert not app.exception, app.exception
         return app
 
     def add(*numbers: int) -> None:
         lines = [json.dumps({"source": "app <b>", "id": "x", "sequence": number}).encode() for number in numbers]
         log.append(EVENTS, [Draft(0, "acme", {"organization": "acme", "door": "http"}, b"\n".join(lines))])
-        gaps.follow(log, tmp_path)
+        sequence_gaps.follow(log, tmp_path)
 
     assert "Nobody has followed the numbers" in text(shown())
     with closing(EmbeddedLog(tmp_path)) as log:
@@ -116,7 +118,7 @@ def test_names_are_for_who_sits_at_the_machine(
     with closing(Persons(tmp_path)) as persons:
         persons.remember("acme", "p_1", "alice")
     monkeypatch.setattr(
-        names, "may_come", lambda: strangers.way(bound, {"host": "localhost:1", "origin": "http://localhost:1"})
+        names, "may_come", lambda: loopback.way(bound, {"host": "localhost:1", "origin": "http://localhost:1"})
     )
     found = names.known("acme", {"user": "p_1", "customer": "p_2", "acting_for": ["p_1", "p_3"], "team": "p_1"})
     assert found == ([("user is", "alice"), ("acting_for is", '["alice"]')] if shown else [])

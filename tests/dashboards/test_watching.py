@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browsing import BROWSER, metric, until
+from tests.dashboards.browser import BROWSER, metric, until
 from tests.dashboards.feed import Feed, call, loop
-from tests.dashboards.running import dashboards
+from tests.dashboards.server import dashboards
 
 pytestmark = BROWSER
 Limited = tuple[Settings, Feed]

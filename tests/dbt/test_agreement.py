@@ -11,16 +11,16 @@ from clickhouse_connect.driver.client import Client
 
 from ledger.log import Record
 from ledger.money import PICO
-from ledger.topics import Topic
-from streams import budgets, runaways
-from streams.budgets import Budget, Scope
-from streams.chain import NOW, fold
-from streams.emit import Emit
-from streams.event import parse
-from streams.identity import First
+from ledger.log.topics import Topic
+from streams.folds import budgets; from streams.folds.runaways import repeated_tool
+from streams.folds.budgets import Budget, Scope
+from streams.folds.chain import NOW, fold
+from streams.folds.emit import Emit
+from streams.folds.event import parse
+from streams.folds.identity import First
 from streams.replay import catalogues
-from streams.rows import Rows
-from tests.dashboards.running import build, warehouse
+from streams.folds.state import Rows
+from tests.dashboards.server import build, warehouse
 from tests.streams.build import DOCUMENTS, START_MS, adopt, call, control
 from warehouse.client import connect
 from warehouse.migrate import migrate
@@ -116,7 +116,7 @@ class Ledger:
 
     def run(self, session: str) -> tuple[Any, ...] | None:
         """What the fold remembers of a session whose alert is open."""
-        run = self.rows.get((runaways.NAME, self.organization, session))
+        run = self.rows.get((repeated_tool.NAME, self.organization, session))
         if run is None or run.alert is None:
             return None
         spent = {currency: _money(amount) for currency, amount in run.spent}

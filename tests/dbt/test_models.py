@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, budget, call, doubtful
-from tests.dashboards.running import ROOT, build, warehouse
+from tests.dashboards.server import ROOT, build, warehouse
 from tests.tally.conftest import tally
 from warehouse.client import connect
 
@@ -113,11 +113,11 @@ def test_the_style_holds() -> None:
 
 def test_every_page_is_an_exposure() -> None:
     exposures = yaml.safe_load((ROOT / "dbt/models/marts/_exposures.yml").read_text())["exposures"]
-    pages = {path.stem for path in (ROOT / "dashboards/views").glob("[!_]*.py")}
+    pages = {path.parent.name for path in (ROOT / "dashboards/pages").glob("*/page.py")}
     assert {exposure["name"] for exposure in exposures} == pages
     read = {
         mart
-        for path in (ROOT / "dashboards").glob("*.py")
+        for path in (ROOT / "dashboards").rglob("*.py")
         for mart in re.findall(r"analytics\.(fct_\w+)", path.read_text())
     }
     said = {mart for exposure in exposures for mart in re.findall(r"fct_\w+", str(exposure["depends_on"]))}

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from audit.pricing import Book, rated
-from ingest.door import door
-from ingest.refusal import Refused
-from ledger.catalogue import genai_prices
+from audit.verify.pricing import Book, rated
+from ingest.intake.intake import door
+from ingest.intake.rejection import Refused
 from ledger.log import PARTITIONS, partition_of, records
-from ledger.log.embedded import EmbeddedLog
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from ledger.pricing.genai_prices import genai_prices
 from ledger.settings import Settings
-from ledger.topics import EVENTS
 from tally.demo import fill, history
 from tally.demo.calls import session
 from tally.demo.lengths import CHAT_INPUT, CODE_INPUT, SHARES, drawn

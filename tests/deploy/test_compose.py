@@ -13,11 +13,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from ledger.log.admin import apply
-from ledger.log.broker import VERSION, Broker, Node, free_port, new_cluster_id, properties
-from ledger.log.cluster import cluster_of, parsed
+from ledger.home.free_ports import free_port
+from ledger.log.kafka.cluster import cluster_of, parsed
+from ledger.log.kafka.topics import apply
 from ledger.settings import Settings
-from tally.commands import app
+from tally.cli.app import app
+from tally.local_kafka.broker import VERSION, Broker, Node, new_cluster_id, properties
 from tests.kafka.cluster import QUICK, kafka_jars
 from tests.tally.conftest import ROOT
 from warehouse.client import address

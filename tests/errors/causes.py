@@ -15,28 +15,30 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from ingest import mapping
-from ingest.api import entering
-from ingest.api.appending import Appender
-from ingest.door import Door
-from ingest.importer import Options, import_files
-from ledger import catalogue, prices, tokens
-from ledger.files import database_error, write_atomically
-from ledger.home import only_one
-from ledger.layout import RECORDED
+from ingest.adapters import mapping
+from ingest.api import accept_events
+from ingest.api.group_commit import Appender
+from ingest.files.importer import Options, import_files
+from ingest.intake.intake import Door
+from ledger.home import tokens
+from ledger.home.files import database_error, write_atomically
+from ledger.home.layout import RECORDED
+from ledger.home.locks import only_one
+from ledger.home.ports import bound
 from ledger.log import Draft
 from ledger.log.backup import back_up
-from ledger.log.embedded import EmbeddedLog
-from ledger.ports import bound
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from ledger.pricing import genai_prices as catalogue
+from ledger.pricing import price_book
 from ledger.settings import Settings
-from ledger.topics import EVENTS
-from streams.rows import Rows
-from streams.state import State
-from tally.kafka import _port
-from tally.opening import settings as read_settings
-from tally.rebuilding import _check_room
+from streams.folds.state import Rows
+from streams.partition_state import State
+from tally.local_kafka.serve import _port
+from tally.product.rebuild import _check_room
+from tally.session import settings as read_settings
 from tests.ingest.api.conftest import call, lines
-from warehouse.engine import Engine
+from warehouse.embedded.engine import Engine
 
 DOOR = Door("key")
 SHEET = {"format": "csv", "source": "s", "time": {"column": "at"}, "tokens": {"input": "in"}, "id": ["id"]}
@@ -76,7 +78,7 @@ class Told(Exception):
 def entered(path: Path, raw: bytes) -> object:
     token = tokens.Token("t", ("acme",), ("write",), "", None, "")
     with closing(EmbeddedLog(path)) as log:
-        (result,) = entering.enter(Appender(log), path, token, "acme", [raw]).results
+        (result,) = accept_events.enter(Appender(log), path, token, "acme", [raw]).results
     raise Told((0, 0, result["field"], result["reason"]))
 
 
@@ -176,12 +178,12 @@ def where(name: str, value: str, do: Callable[[], object] = read_settings) -> ob
 
 
 def too_large_a_book(path: Path) -> object:
-    with patch.object(prices, "MAX_DOCUMENT", 10):
-        return prices.sealed(catalogue.genai_prices())
+    with patch.object(price_book, "MAX_DOCUMENT", 10):
+        return price_book.sealed(catalogue.genai_prices())
 
 
 def too_large_an_event(path: Path) -> object:
-    with patch("ingest.door.MAX_EVENT", 100):
+    with patch("ingest.intake.intake.MAX_EVENT", 100):
         return DOOR.enter(lines(call("1")))
 
 

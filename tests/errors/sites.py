@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from ingest.api.problem import Problem
-from ingest.refusal import Refused
+from ingest.intake.rejection import Refused
 from ledger.errors import TallyError
 from tests.tally.conftest import ROOT
 

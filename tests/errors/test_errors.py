@@ -19,29 +19,32 @@ from typing import Any
 import pytest
 
 from alerting import webhooks
-from ingest.api import asking, body
-from ingest.batch import Batch, Envelope
-from ingest.control import adopt_price_book, append_control, checked_decision, set_budget
-from ingest.door import Door, key_of, sealed
-from ingest.formats import azure, mooncake
-from ingest.importer import moment
-from ingest.reading import lines as read_lines
-from ledger import catalogue, tokens
+from ingest.adapters import azure_llm_trace, mooncake_trace
+from ingest.api import body, outcomes
+from ingest.controls.append import append_control, checked_decision
+from ingest.controls.budgets import set_budget
+from ingest.controls.prices import adopt_price_book
+from ingest.files.importer import moment
+from ingest.files.lines import lines as read_lines
+from ingest.intake.batch import Batch, Envelope
+from ingest.intake.intake import Door, key_of, sealed
+from ledger.home import tokens
 from ledger.log import Draft, Record
 from ledger.log.backup import back_up
-from ledger.log.cluster import cluster_of, parsed
-from ledger.log.embedded import EmbeddedLog
-from ledger.log.opening import open_log
+from ledger.log.kafka.cluster import cluster_of, parsed
+from ledger.log.open import open_log
 from ledger.log.record import MAX_RECORD
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS, PLATFORM
+from ledger.pricing.price_book_file import from_file, from_text
 from ledger.settings import Settings
-from ledger.topics import EVENTS, PLATFORM
-from streams.hosting import documents
 from streams.replay import catalogues
-from tally import reading
-from tally.commands.log import backup
-from tally.copying import copy_log
-from tally.opening import make_home
-from tally.rebuilding import rebuild
+from streams.runtime import documents
+from tally.cli import arguments as reading
+from tally.cli.log import backup
+from tally.product.copy_log import copy_log
+from tally.product.rebuild import rebuild
+from tally.session import make_home
 from tests.errors.causes import (
     BOOK,
     DOOR,
@@ -79,7 +82,7 @@ from tests.errors.sites import reaching, sites
 from tests.ingest.api.conftest import call, lines
 from tests.tally.conftest import ROOT, tally
 from warehouse.client import address
-from warehouse.server import _listen
+from warehouse.embedded.server import _listen
 
 Case = tuple[str, Callable[[Path], object], tuple[str, ...]]
 
@@ -151,10 +154,10 @@ CASES: list[Case] = [
     ("another's budget", lambda p: checked_decision(decision(body={"dimension": "organization", "scope": "x"}), "acme"), ("data.body.scope", "'acme'")),
     ("a reserved organization", lambda p: Batch(EmbeddedLog(p), Envelope(PLATFORM, "d", "x"), "k"), (PLATFORM, "TALLY_ORGANIZATION")),
     # price books
-    ("a book that cannot be read", lambda p: catalogue.from_file(p / "none"), ("none", "No such file")),
-    ("a book that is no YAML", lambda p: catalogue.from_text("a: [", "b.yaml"), ("b.yaml", "is not YAML")),
-    ("a book of another shape", lambda p: catalogue.from_text("{}", "b.yaml"), ("b.yaml", "providers", "docs/prices.md")),
-    ("a book's price", lambda p: catalogue.from_text(json.dumps(BOOK), "b.yaml"), ("b.yaml", "rates.input", "-1")),
+    ("a book that cannot be read", lambda p: from_file(p / "none"), ("none", "No such file")),
+    ("a book that is no YAML", lambda p: from_text("a: [", "b.yaml"), ("b.yaml", "is not YAML")),
+    ("a book of another shape", lambda p: from_text("{}", "b.yaml"), ("b.yaml", "providers", "docs/prices.md")),
+    ("a book's price", lambda p: from_text(json.dumps(BOOK), "b.yaml"), ("b.yaml", "rates.input", "-1")),
     ("a book that is too large", too_large_a_book, ("'genai-prices'", "bytes compressed", "split it")),
     # files
     ("no file", lambda p: brought(p), ("file.csv", "does not exist", "name a file")),
@@ -175,15 +178,15 @@ CASES: list[Case] = [
     ("a set of no field", lambda p: brought(p, b"", sets=["modle=a"]), ("--set modle", "did you mean 'model'")),
     ("a set of another kind", lambda p: brought(p, b"", sets=["latency_ms=x"]), ("--set latency_ms", "'x'", "integer")),
     # lines of traces
-    ("Azure: not UTF-8", lambda p: azure._line(b"\xff"), ("UTF-8",)),
-    ("Azure: columns", lambda p: azure._line(b"x"), ("1 columns", "3 of the header")),
-    ("Azure: time", lambda p: azure._line(b"x,1,1"), ("TIMESTAMP", "must look like")),
-    ("Azure: no moment", lambda p: azure._line(b"2023-13-45 18:17:03.9799600,1,1"), ("TIMESTAMP", "calendar")),
-    ("Azure: count", lambda p: azure._line(b"2023-11-16 18:17:03.9799600,x,1"), ("ContextTokens", "whole number")),
-    ("Mooncake: not UTF-8", lambda p: mooncake.FORMAT.trace(datetime.now(UTC))(b'{"a":"\xff"}'), ("UTF-8",)),  # type: ignore[misc]
-    ("Mooncake: no JSON", lambda p: mooncake.FORMAT.trace(datetime.now(UTC))(b"{"), ("JSON", "one whole object a line")),  # type: ignore[misc]
-    ("Mooncake: no object", lambda p: mooncake.FORMAT.trace(datetime.now(UTC))(b"[]"), ("not a JSON object",)),  # type: ignore[misc]
-    ("Mooncake: a field", lambda p: mooncake.FORMAT.trace(datetime.now(UTC))(b'{"timestamp":"x"}'), ("timestamp", "must be")),  # type: ignore[misc]
+    ("Azure: not UTF-8", lambda p: azure_llm_trace._line(b"\xff"), ("UTF-8",)),
+    ("Azure: columns", lambda p: azure_llm_trace._line(b"x"), ("1 columns", "3 of the header")),
+    ("Azure: time", lambda p: azure_llm_trace._line(b"x,1,1"), ("TIMESTAMP", "must look like")),
+    ("Azure: no moment", lambda p: azure_llm_trace._line(b"2023-13-45 18:17:03.9799600,1,1"), ("TIMESTAMP", "calendar")),
+    ("Azure: count", lambda p: azure_llm_trace._line(b"2023-11-16 18:17:03.9799600,x,1"), ("ContextTokens", "whole number")),
+    ("Mooncake: not UTF-8", lambda p: mooncake_trace.FORMAT.trace(datetime.now(UTC))(b'{"a":"\xff"}'), ("UTF-8",)),  # type: ignore[misc]
+    ("Mooncake: no JSON", lambda p: mooncake_trace.FORMAT.trace(datetime.now(UTC))(b"{"), ("JSON", "one whole object a line")),  # type: ignore[misc]
+    ("Mooncake: no object", lambda p: mooncake_trace.FORMAT.trace(datetime.now(UTC))(b"[]"), ("not a JSON object",)),  # type: ignore[misc]
+    ("Mooncake: a field", lambda p: mooncake_trace.FORMAT.trace(datetime.now(UTC))(b'{"timestamp":"x"}'), ("timestamp", "must be")),  # type: ignore[misc]
     ("a trace's time", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n1023-11-16 18:17:03.9799600,1,1"), ("time", "between 2000 and 2200")),
     ("a line that is empty", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n\n2023-11-16 18:17:03,1,1"), ("is empty", "leave it out")),
     ("a line that is too long", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n" + b"1" * (2 << 20)), ("bytes", "may have")),
@@ -219,7 +222,7 @@ CASES: list[Case] = [
     ("a field", lambda p: DOOR.enter(lines(call("1", latency_ms=-1))), ("data.latency_ms", "greater than or equal to 0")),
     ("an organization called by an address", lambda p: key_of("ann@example.com"), ("'ann@example.com'", "e-mail address", "choose another name")),
     ("a token for one", lambda p: tokens.create(p, ["ann@example.com"], ["write"]), ("'ann@example.com'", "e-mail address", "choose another name")),
-    ("a price book called by an address", lambda p: adopt_price_book(EmbeddedLog(p), Settings(home=p), catalogue.from_text(ADDRESSED, "x")), ("'ann@example.com'", "e-mail address", "another `name`")),
+    ("a price book called by an address", lambda p: adopt_price_book(EmbeddedLog(p), Settings(home=p), from_text(ADDRESSED, "x")), ("'ann@example.com'", "e-mail address", "another `name`")),
     ("what is too long with a pseudonym in it", lambda p: Door("key").enter_event(json.loads(lines(call("1", session="x" * 240 + " a@b.example")))), ("data.session", "at most 256", "counted with what stands there for e-mail addresses")),
     ("a depth that no field has", lambda p: sealed({"data": reduce(lambda inner, _: [inner], range(5_000), list[Any]())}), ("a depth that no field can have",)),
     ("an event that is too large", too_large_an_event, ("bytes as an event", "may have 100")),
@@ -234,7 +237,7 @@ CASES: list[Case] = [
     ("a batch that is too large", lambda p: body.events(b"1\n" * 5001, "application/x-ndjson"), ("5,001", "5,000", "send several")),
     ("an event that is too long", lambda p: entered(p, b"1" * (2 << 20)), ("bytes", "may have")),
     ("a decision without its right", lambda p: entered(p, control()), ("type", "a token of the role admin")),
-    ("a record that is not there", lambda p: asking.became(EmbeddedLog(p), "acme", 0, 5), ("'acme'", "partition 0, offset 5", "names its position")),
+    ("a record that is not there", lambda p: outcomes.became(EmbeddedLog(p), "acme", 0, 5), ("'acme'", "partition 0, offset 5", "names its position")),
     # commands
     ("two folders", lambda p: copy_log(home(p), home(p), None), ("FROM and TO", "copy the folder")),  # type: ignore[arg-type]
     ("two clusters", lambda p: copy_log(Settings(log="kafka://h"), Settings(log="kafka://i"), None), ("FROM and TO", "copy to a folder")),  # type: ignore[arg-type]
@@ -245,13 +248,13 @@ CASES: list[Case] = [
 COMMAND = "tests/errors/test_errors.py::test_a_command_that_cannot_be_says_so_and_ends_with_2"
 API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
 ALERT_FILES = "tests/alerting/test_files.py::"
-CONFINED = "tests/warehouse/test_confinement.py::"
+CONFINED = "tests/warehouse/embedded/test_confinement.py::"
 ELSEWHERE = {
     "ingest/api/app.py:_busy": "tests/ingest/api/test_isolation.py::test_unfinished_bodies_of_one_token_take_no_room_of_others",
     "ingest/api/app.py:_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
     "alerting/webhooks.py:_write": ALERT_FILES + "test_webhooks_that_cannot_be_written_stand_as_they_were",
     "alerting/webhooks.py:listed": ALERT_FILES + "test_damaged_webhooks_are_named",
-    "dashboards/open_id.py:is_configured": "tests/dashboards/test_gate.py::test_openid_connect_without_authlib_is_told",
+    "dashboards/access/open_id.py:is_configured": "tests/dashboards/access/test_gate.py::test_openid_connect_without_authlib_is_told",
     "ingest/api/app.py:_away": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
     "ingest/api/app.py:_enter": API + "test_a_single_event_that_is_refused_is_a_problem",
     "ingest/api/app.py:_find_token": API + "test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so",
@@ -261,29 +264,29 @@ ELSEWHERE = {
     "ingest/api/app.py:_ready": API + "test_a_log_that_does_not_answer_is_not_ready",
     "ingest/api/app.py:_receive": API + "test_a_body_that_does_not_come_is_not_waited_for",
     "ingest/api/app.py:_token": API + "test_who_shows_no_token_is_counted_and_not_kept",
-    "ledger/log/admin.py:_alter": "tests/kafka/test_topics.py::test_a_cluster_that_lets_nobody_alter_topics_is_named",
-    "ledger/log/admin.py:topic_id": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
-    "ledger/log/copying.py:standing": COPY + "test_what_differs_is_refused_and_nothing_is_closed",
-    "ledger/log/jars.py:_unreachable": "tests/kafka/test_jars.py::test_a_mirror_that_lacks_it_is_named",
-    "ledger/log/kafka.py:insert": COPY + "test_what_goes_on_by_itself_before_all_is_there_is_refused",
-    "ledger/log/kafka_generations.py:_check_idle":
+    "ledger/log/kafka/topics.py:_alter": "tests/kafka/test_topics.py::test_a_cluster_that_lets_nobody_alter_topics_is_named",
+    "ledger/log/kafka/topics.py:topic_id": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
+    "ledger/log/copy.py:standing": COPY + "test_what_differs_is_refused_and_nothing_is_closed",
+    "tally/local_kafka/jars.py:_unreachable": "tests/kafka/test_jars.py::test_a_mirror_that_lacks_it_is_named",
+    "ledger/log/kafka/log.py:insert": COPY + "test_what_goes_on_by_itself_before_all_is_there_is_refused",
+    "ledger/log/kafka/generations.py:_check_idle":
         "tests/kafka/test_generations.py::test_one_that_is_being_made_elsewhere_is_left_alone",
-    "ledger/log/reader.py:check": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
-    "streams/changelog.py:read": "tests/streams/test_changelog.py::test_what_other_folds_remember_is_not_gone_on_with",
-    "streams/store.py:__init__": "tests/streams/test_store.py::test_what_other_folds_derived_is_not_gone_on_with",
-    "tally/asking.py:_answer": "tests/tally/test_asking.py::test_a_warehouse_that_breaks_off_or_does_not_answer_is_told",
-    "tally/asking.py:_sent": "tests/tally/test_end_to_end.py::test_what_the_warehouse_refuses_is_told_in_a_sentence",
-    "tally/commands/log.py:_topic": COMMAND,
-    "tally/commands/log.py:events": COMMAND,
-    "tally/commands/sql.py:_read": COMMAND,
-    "tally/commands/sql.py:sql": COMMAND,
-    "tally/commands/subject.py:erase": COMMAND,
-    "tally/copying.py:_check_begins": COPY + "test_what_had_its_days_on_kafka_is_left_out",
-    "tally/copying.py:_copy": COPY + "test_a_log_that_went_is_not_copied_to_another_place",
-    "tally/rebuilding.py:rebuild": "tests/tally/test_rebuilding.py::test_one_that_another_home_overtook_is_thrown_away",
-    "warehouse/confinement.py:confine": CONFINED + "test_threads_that_run_already_are_refused",
-    "warehouse/confinement.py:_unconfined": CONFINED + "test_a_kernel_that_refuses_is_told",
-    "warehouse/process.py:_make": CONFINED + "test_a_folder_that_cannot_be_made_is_named",
+    "ledger/log/kafka/reader.py:check": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
+    "streams/kafka/changelog.py:read": "tests/streams/kafka/test_changelog.py::test_what_other_folds_remember_is_not_gone_on_with",
+    "streams/embedded/store.py:__init__": "tests/streams/embedded/test_store.py::test_what_other_folds_derived_is_not_gone_on_with",
+    "tally/sql_client.py:_answer": "tests/tally/test_sql_client.py::test_a_warehouse_that_breaks_off_or_does_not_answer_is_told",
+    "tally/sql_client.py:_sent": "tests/tally/test_end_to_end.py::test_what_the_warehouse_refuses_is_told_in_a_sentence",
+    "tally/cli/log.py:_topic": COMMAND,
+    "tally/cli/log.py:events": COMMAND,
+    "tally/cli/sql.py:_read": COMMAND,
+    "tally/cli/sql.py:sql": COMMAND,
+    "tally/cli/subject.py:erase": COMMAND,
+    "tally/product/copy_log.py:_check_begins": COPY + "test_what_had_its_days_on_kafka_is_left_out",
+    "tally/product/copy_log.py:_copy": COPY + "test_a_log_that_went_is_not_copied_to_another_place",
+    "tally/product/rebuild.py:rebuild": "tests/tally/product/test_rebuild.py::test_one_that_another_home_overtook_is_thrown_away",
+    "warehouse/embedded/confinement.py:confine": CONFINED + "test_threads_that_run_already_are_refused",
+    "warehouse/embedded/confinement.py:_unconfined": CONFINED + "test_a_kernel_that_refuses_is_told",
+    "warehouse/embedded/process.py:_make": CONFINED + "test_a_folder_that_cannot_be_made_is_named",
     "warehouse/migrate.py:migrate": "tests/warehouse/test_migrate.py::test_each_is_applied_once_and_an_edited_one_is_named",
     "warehouse/generations.py:_claim": "tests/warehouse/test_generations.py::test_a_warehouse_holds_one_generation",
 }  # fmt: skip

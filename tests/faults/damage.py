@@ -13,31 +13,32 @@ from unittest.mock import patch
 from typer.testing import CliRunner
 
 from alerting import webhooks
-from alerting.deliveries import Deliveries
-from audit import gaps
-from audit.verify import _bounds
-from ingest.door import _persons
-from ingest.importer import import_files
-from ledger import tokens
+from alerting.delivery_store import Deliveries
+from audit import sequence_gaps
+from audit.verify.verify import _bounds
+from ingest.files.importer import import_files
+from ingest.intake.intake import _persons
 from ledger.errors import TallyError
-from ledger.files import write_atomically
-from ledger.layout import DEMO, FILES, KAFKA_PORT, SINK, SWITCH, VERIFIED, HomeFile
+from ledger.home import tokens
+from ledger.home.files import write_atomically
+from ledger.home.layout import DEMO, FILES, KAFKA_PORT, SINK, SWITCH, VERIFIED, HomeFile
+from ledger.home.persons import Persons
+from ledger.home.secrets import secret
 from ledger.log import PARTITIONS, Draft, Log, folded, records
-from ledger.log.embedded import EmbeddedLog
-from ledger.log.opening import open_log
-from ledger.persons import Persons
-from ledger.secrets import secret
+from ledger.log.open import open_log
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import ENTRIES, EVENTS
 from ledger.settings import Settings
-from ledger.topics import ENTRIES, EVENTS
-from streams.cache import Cache
-from streams.hosting import documents
-from streams.store import Store
-from streams.worker import Partition
-from tally import moving, positions
-from tally.commands import app
-from tally.kafka import _port
-from tally.opening import settings as command_settings
-from tally.telling import state
+from streams.embedded.store import Store
+from streams.embedded.worker import Partition
+from streams.kafka.state_cache import Cache
+from streams.runtime import documents
+from tally.cli.app import app
+from tally.generations import files as moving
+from tally.local_kafka.serve import _port
+from tally.session import settings as command_settings
+from tally.status import positions
+from tally.status.collect import state
 from tests.ingest.api.conftest import call, lines
 
 OTHER_LOG = "kafka://elsewhere"
@@ -53,7 +54,7 @@ def build(home: Path) -> Settings:
     with closing(open_log(settings, new=True)) as log:
         import_files(log, settings, [file])
         fold(settings)
-        gaps.follow(log, home)
+        sequence_gaps.follow(log, home)
         offsets = {str(number): folded(log, number) - 1 for number in range(PARTITIONS)}
     _persons(home.resolve()).close()
     tokens.create(home, ["acme"], ["write"])
@@ -118,8 +119,8 @@ def tried(settings: Settings) -> Iterator[tuple[str, Any]]:
         "derived": in_log(lambda log: folded(log, 0) >= 0),
         "status": in_log(lambda log: state(settings, log)["problems"]),
         "verify's bounds": in_log(lambda log: len(_bounds(settings, log, NO_WAREHOUSE)) >= 0),
-        "gaps": in_log(lambda log: gaps.follow(log, home)),
-        "missing": lambda: gaps.missing(home),
+        "gaps": in_log(lambda log: sequence_gaps.follow(log, home)),
+        "missing": lambda: sequence_gaps.missing(home),
         "append": in_log(append),
         "fold": lambda: fold(settings),
         "tokens": lambda: len(tokens.listed(home)),
@@ -139,7 +140,7 @@ def tried(settings: Settings) -> Iterator[tuple[str, Any]]:
             yield name, do()
         except TallyError as error:
             yield name, error
-        except PermissionError as error:  # as the command tells it (`tally/ending.py`)
+        except PermissionError as error:  # as the command tells it (`tally/exit.py`)
             yield name, TallyError(f"cannot use {error.filename} ({error.strerror})")
         except Exception as error:
             raise AssertionError(f"{name} ends in a traceback: {error!r}") from error

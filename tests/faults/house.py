@@ -13,11 +13,11 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from ledger.home.presence import ready
 from ledger.log import PARTITIONS, Log, folded
-from ledger.log.opening import open_log
+from ledger.log.open import open_log
+from ledger.log.topics import DERIVED, EVENTS
 from ledger.settings import Settings
-from ledger.topics import DERIVED, EVENTS
-from tally.presence import ready
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 from warehouse.client import WarehouseAway, connect
 from warehouse.sink import stored

@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterator
 from datetime import timedelta
 
-from ledger.catalogue import from_text
 from ledger.log import PARTITIONS, Record, partition_of
-from ledger.prices import sealed
-from ledger.topics import PLATFORM
+from ledger.log.topics import PLATFORM
+from ledger.pricing.price_book import sealed
+from ledger.pricing.price_book_file import from_text
 from tallystick import Inference, InferenceEvent, TickEvent
 from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget, control
 

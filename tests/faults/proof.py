@@ -7,9 +7,9 @@ from itertools import product, zip_longest
 from typing import Any
 
 from ledger.log import PARTITIONS, Record, folded, records
-from ledger.log.opening import open_log
+from ledger.log.open import open_log
+from ledger.log.topics import ALERTS, DECISIONS, DERIVED, DOCUMENTS, ENTRIES, EVENTS, Topic
 from ledger.settings import Settings
-from ledger.topics import ALERTS, DECISIONS, DERIVED, DOCUMENTS, ENTRIES, EVENTS, Topic
 from streams.replay import replay
 from tests.faults.house import House
 

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from ledger.log import PARTITIONS, admin, copying, folded
+from ledger.log import PARTITIONS, folded
+from ledger.log import copy as copying
 from ledger.log.documents import store
-from ledger.log.embedded import EmbeddedLog
-from ledger.log.kafka import KafkaLog
-from ledger.log.opening import open_log
+from ledger.log.kafka import topics as admin
+from ledger.log.kafka.log import KafkaLog
+from ledger.log.open import open_log
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from ledger.topics import EVENTS
-from streams.hosting import documents
-from streams.store import Store
-from streams.worker import Partition
+from streams.embedded.store import Store
+from streams.embedded.worker import Partition
+from streams.runtime import documents
 from tests.faults.house import House
 from tests.faults.mixture import DOCUMENTS, Mixture
 from tests.faults.proof import derived, difference, outcomes

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from ledger.home.presence import each
 from ledger.log import PARTITIONS, folded, partition_of
-from ledger.log.opening import open_log
-from ledger.topics import EVENTS
-from streams.store import VERSION
-from tally.presence import each
+from ledger.log.open import open_log
+from ledger.log.topics import EVENTS
+from streams.folds.version import VERSION
 from tests.faults.conftest import Build
 from tests.faults.house import House
 from tests.faults.input import trace

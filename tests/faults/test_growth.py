@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from ledger.log import Record, admin, folded
-from ledger.log.kafka import KafkaLog
-from ledger.log.opening import open_log
-from ledger.topics import DOCUMENTS, EVENTS
-from streams.budgets import BUCKETS
-from streams.hosting import tick
+from ledger.log import Record, folded
+from ledger.log.kafka import topics as admin
+from ledger.log.kafka.log import KafkaLog
+from ledger.log.open import open_log
+from ledger.log.topics import DOCUMENTS, EVENTS
+from streams.folds.budgets import BUCKETS
+from streams.runtime import tick
 from tests.faults.house import House
 from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ledger.errors import TallyError
-from ledger.inspection import problems
-from ledger.layout import BEGUN, FILES, RECORDED, HomeFile
+from ledger.home.inspection import problems
+from ledger.home.layout import BEGUN, FILES, RECORDED, HomeFile
 from ledger.settings import Settings
 from tests.faults.damage import (
     DAMAGES,

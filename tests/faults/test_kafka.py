@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest.batch import Envelope
-from ingest.door import Door, Entered, door
-from ingest.refusal import Refused
-from ledger.log.opening import open_log
-from ledger.topics import EVENTS
-from streams.distributed import SESSION_S
+from ingest.intake.batch import Envelope
+from ingest.intake.intake import Door, Entered, door
+from ingest.intake.rejection import Refused
+from ledger.log.open import open_log
+from ledger.log.topics import EVENTS
+from streams.kafka.worker import SESSION_S
 from tests.faults.conftest import Build
 from tests.faults.input import history
 from tests.faults.proof import prove

@@ -1,6 +1,6 @@
 """``tally rebuild``: a new generation beside the running one, killed at each of its points, and what it tells.
 
-On Kafka the points of the switch are in ``tests/kafka/test_switching.py``, without the parts."""
+On Kafka the points of the switch are in ``tests/kafka/test_switch.py``, without the parts."""
 
 import json
 import shutil
@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from ledger.log import sqlite
-from ledger.topics import ENTRIES
-from streams.store import VERSION
-from tally.parts import storing
-from tally.presence import ready
+from ledger.home.presence import ready
+from ledger.log.sqlite import tables
+from ledger.log.topics import ENTRIES
+from streams.folds.version import VERSION
+from tally.processes.part import storing
 from tests.faults.house import House
 from tests.faults.input import history, trace
 from tests.faults.proof import derived, difference, refolded
@@ -90,10 +90,10 @@ def told(process: "subprocess.Popen[str]") -> Any:
 def altered(house: House) -> str:
     """Make a call of the home's cost more, by hand and nowhere but on the topic; its cause."""
     with closing(sqlite3.connect(house.settings.home / "log" / "derived.db")) as db:
-        partition = next(one for one in range(16) if sqlite.last(db, ENTRIES, one)[0] > 0)
-        record = next(one for one in sqlite.select(db, ENTRIES, partition, 0, 1 << 30) if b'"counted"' in one.value)
-        db.execute("DELETE FROM tally_entries WHERE id = ?", (partition << sqlite.SHIFT | record.offset,))
-        sqlite.insert(db, ENTRIES, record._replace(value=record.value.replace(b'"counted"', b'"conflict"', 1)))
+        partition = next(one for one in range(16) if tables.last(db, ENTRIES, one)[0] > 0)
+        record = next(one for one in tables.select(db, ENTRIES, partition, 0, 1 << 30) if b'"counted"' in one.value)
+        db.execute("DELETE FROM tally_entries WHERE id = ?", (partition << tables.SHIFT | record.offset,))
+        tables.insert(db, ENTRIES, record._replace(value=record.value.replace(b'"counted"', b'"conflict"', 1)))
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
         db.commit()
     return f"{record.partition}:{record.headers['cause_offset']}"

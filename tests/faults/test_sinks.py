@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.topics import ENTRIES
+from ledger.log.topics import ENTRIES
 from tests.faults.conftest import Build
 from tests.faults.input import history, trace
 from tests.faults.proof import prove

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ingest.importer import Options, Summary, import_files
+from ingest.files.importer import Options, Summary, import_files
 from ledger.log import Draft, Record
+from ledger.log.topics import EVENTS, REJECTED, Topic
 from ledger.settings import Settings
-from ledger.topics import EVENTS, REJECTED, Topic
 
 HEADER = b"TIMESTAMP,ContextTokens,GeneratedTokens"
 LINE = b"2023-11-16 18:17:03.9799600,4808,10"

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import TallyError
-from ledger.log.broker import Broker, Node, free_port, new_cluster_id
-from ledger.log.jars import bring
+from ledger.home.free_ports import free_port
+from tally.local_kafka.broker import Broker, Node, new_cluster_id
+from tally.local_kafka.jars import bring
 
 QUICK = ("-Xmx2g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """Flags by which Java starts with two thirds of the work, and works on more slowly. The heap is only taken where it is

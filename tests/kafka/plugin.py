@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.home import announce, announced, locked, only_one
+from ledger.home.locks import locked, only_one
+from ledger.home.presence import announce, announced
 
 if TYPE_CHECKING:  # every run of pytest loads this file; Kafka's clients take a second, and most runs need none
     from tests.kafka.cluster import Cluster

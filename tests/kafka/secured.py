@@ -13,7 +13,8 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from ledger.log.broker import HOST, Broker, Node, free_port, new_cluster_id
+from ledger.home.free_ports import HOST, free_port
+from tally.local_kafka.broker import Broker, Node, new_cluster_id
 from tests.kafka.cluster import QUICK
 
 USER, PASSWORD = "alice", "correct horse"

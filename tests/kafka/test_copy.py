@@ -15,17 +15,17 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from ingest.control import closing as closing_records
+from ingest.controls.log import closing as closing_records
 from ledger.errors import LogClosed, TallyError
 from ledger.log import PARTITIONS, Draft, Log, Record, records
-from ledger.log.admin import apply, make_recorded, take
-from ledger.log.cluster import parsed
-from ledger.log.copying import COPIED, compared
-from ledger.log.embedded import EmbeddedLog
-from ledger.log.kafka import KafkaLog
+from ledger.log.copy import COPIED, compared
+from ledger.log.kafka.cluster import parsed
+from ledger.log.kafka.log import KafkaLog
+from ledger.log.kafka.topics import apply, make_recorded, take
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import DOCUMENTS, EVENTS, REJECTED
 from ledger.settings import Settings
-from ledger.topics import DOCUMENTS, EVENTS, REJECTED
-from tally.copying import Copied, copy_log, place
+from tally.product.copy_log import Copied, copy_log, place
 from tests.tally.conftest import COMMAND, ROOT, home_environment, tally
 
 HEADERS = {"organization": "acme", "door": "tëst", "empty": ""}

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer
 
-from ingest.outcomes import Range, outcomes_of
+from ingest.files.outcomes import Range, outcomes_of
 from ledger.errors import Superseded, TallyError
-from ledger.log import Draft, generation, kafka_generations
-from ledger.log.admin import apply, apply_to
-from ledger.log.cluster import Cluster, parsed
+from ledger.log import Draft, generation
 from ledger.log.generation import Watch, make_current
-from ledger.log.kafka import KafkaLog
-from ledger.log.kafka_generations import begun, standing
-from ledger.topics import ENTRIES, EVENTS
+from ledger.log.kafka import generations
+from ledger.log.kafka.cluster import Cluster, parsed
+from ledger.log.kafka.generations import begun, standing
+from ledger.log.kafka.log import KafkaLog
+from ledger.log.kafka.topics import apply, apply_to
+from ledger.log.topics import ENTRIES, EVENTS
 from tests.faults.house import House
 from tests.tally.conftest import eventually, tally
 
@@ -29,7 +30,7 @@ def cluster(kafka: str) -> Cluster:
 def test_a_log_keeps_to_its_generation_and_who_looks_on_follows(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.log.kafka.LOOK_S", 0)
+    monkeypatch.setattr("ledger.log.kafka.log.LOOK_S", 0)
     monkeypatch.setattr(generation, "LOOK_S", 0)
     second = cluster._replace(generation=2)
     apply(cluster)
@@ -77,7 +78,7 @@ def test_each_new_one_has_a_number_of_its_own_and_takes_the_place_of_those_that_
 
 
 def test_one_that_is_being_made_elsewhere_is_left_alone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_generations, "SILENT_S", 1)
+    monkeypatch.setattr(generations, "SILENT_S", 1)
     with closing(KafkaLog(cluster)) as log:
         apply_to(log)
         second = cluster._replace(generation=begun(log))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import TallyError
-from ledger.log import jars
-from ledger.log.jars import Jar, bring, pinned
+from tally.local_kafka import jars
+from tally.local_kafka.jars import Jar, bring, pinned
 from tests.kafka.cluster import kafka_jars
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ledger.log.broker import Node, new_cluster_id, properties
+from tally.local_kafka.broker import Node, new_cluster_id, properties
 
 
 def said(voters: dict[int, int], more: dict[str, str]) -> dict[str, str]:

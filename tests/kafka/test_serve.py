@@ -13,7 +13,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from ledger.home import announced
+from ledger.home.presence import announced
 from tests.kafka.cluster import kafka_jars
 from tests.tally.conftest import COMMAND, ROOT, alive, eventually, home_environment, tally
 

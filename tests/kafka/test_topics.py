@@ -8,10 +8,10 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 
 from ledger.errors import TallyError
-from ledger.log.admin import apply, make_recorded, settle, topic_id, wanted
-from ledger.log.cluster import Cluster, parsed
-from ledger.log.kafka import KafkaLog
-from ledger.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, ROWS, TOPICS
+from ledger.log.kafka.cluster import Cluster, parsed
+from ledger.log.kafka.log import KafkaLog
+from ledger.log.kafka.topics import apply, make_recorded, settle, topic_id, wanted
+from ledger.log.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, ROWS, TOPICS
 from tests.tally.conftest import tally
 
 

@@ -8,22 +8,22 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ingest.batch import Batch, Envelope
-from ingest.door import sealed
-from ingest.filling import filled
-from ingest.formats.format import INFERENCE
-from ingest.mapping import RowReader, sheet
-from ingest.refusal import Refused
-from ledger import tokens
-from ledger.catalogue import from_text
+from ingest.adapters.adapter import INFERENCE
+from ingest.adapters.mapping import RowReader, sheet
+from ingest.files.set_options import filled
+from ingest.intake.batch import Batch, Envelope
+from ingest.intake.intake import sealed
+from ingest.intake.rejection import Refused
 from ledger.errors import TallyError
+from ledger.home import tokens
 from ledger.moments import moment_of
 from ledger.organizations import check_organization
+from ledger.pricing.price_book_file import from_text
 from ledger.yaml_files import read_yaml
-from tally import reading
-from tallystick.control import BudgetAllocated
-from tallystick.model import Amount, Ratio, Time, decimal_of, time_of
-from tallystick.observation import Observation
+from tally.cli import arguments
+from tallystick.vocabulary.base import Amount, Ratio, Time, decimal_of, time_of
+from tallystick.vocabulary.controls.budgets import BudgetAllocated
+from tallystick.vocabulary.observation import Observation
 from tests.ingest.build import Kept
 from tests.streams.build import BOOK
 
@@ -51,9 +51,9 @@ def test_other_forms_are_no_numbers(text: str) -> None:
         with pytest.raises(ValueError, match="plain digits"):
             read(text)
     with pytest.raises(TallyError, match="for example 100"):
-        reading.amount(text, "--limit")
+        arguments.amount(text, "--limit")
     with pytest.raises(TallyError, match="a number and s, m, h or d"):
-        reading.seconds(f"{text}h", "--window")
+        arguments.seconds(f"{text}h", "--window")
     with pytest.raises(ValidationError, match="plain digits"):
         BudgetAllocated.model_validate(
             {"dimension": "team", "scope": "x", "limit": text, "currency": "USD", "window_s": 60}
@@ -72,7 +72,7 @@ def test_other_forms_are_no_numbers(text: str) -> None:
 
 def test_numbers_are_read() -> None:
     with pytest.raises(TallyError, match="for example 100"):
-        reading.amount("1e3", "--limit")
+        arguments.amount("1e3", "--limit")
     assert event(data={"claimed_cost": "1E+3"})[0] == event(data={"claimed_cost": "1000"})[0]
     assert [decimal_of(text) for text in ("0", "100", "0.250", "-1.5")] == [0, 100, Decimal("0.25"), Decimal("-1.5")]
     assert event(data={"claimed_cost": 0.5})[0] == event(data={"claimed_cost": "0.50"})[0]
@@ -99,7 +99,7 @@ def test_other_forms_are_no_times(text: str) -> None:
         with pytest.raises(ValueError, match="must be a moment"):
             moment_of(text)
         with pytest.raises(TallyError, match="2026-11-24T10:00:00Z"):
-            reading.moment(text, "--since")
+            arguments.moment(text, "--since")
 
 
 @pytest.mark.parametrize("time", [1700000000, 1.7e9, True, None, [], {}])

@@ -4,7 +4,7 @@ import re
 from math import ceil
 
 from ledger.log import PARTITIONS
-from ledger.log.admin import REPLICAS
+from ledger.log.kafka.topics import REPLICAS
 from tests.tally.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "scale.md").read_text()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from ledger.classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 from ledger.log import Record
+from ledger.token_classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 from tests.rules.test_rules import BOOKS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from audit.pricing import Book
-from audit.recompute import Judged, Partition
-from ledger.catalogue import from_text
+from audit.verify.pricing import Book
+from audit.verify.recompute import Judged, Partition
 from ledger.log import Record
-from ledger.prices import opened, sealed
+from ledger.pricing.price_book import opened, sealed
+from ledger.pricing.price_book_file import from_text
 from streams.replay import outcomes
 from tallystick import ANY_EVENT
 from tests.streams.build import START, control, record
@@ -118,7 +118,7 @@ def test_the_audit_and_the_folds_share_no_rule() -> None:
         "sqlite3",
         "typing",
     )
-    for file in (Path(__file__).parents[2] / "audit").glob("*.py"):
+    for file in (Path(__file__).parents[2] / "audit").rglob("*.py"):
         for line in file.read_text().splitlines():
             if line.startswith(("import ", "from ")):
                 module = line.split()[1]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ledger.log import PARTITIONS, records
-from ledger.log.opening import open_log
+from ledger.log.open import open_log
+from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from ledger.topics import EVENTS
 from tallystick import Client
 from tests.ingest.api.conftest import Served
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ledger.catalogue import from_text
 from ledger.log import Record
-from ledger.prices import sealed
+from ledger.pricing.price_book import sealed
+from ledger.pricing.price_book_file import from_text
 from tallystick import Control, ControlEvent, Inference, InferenceEvent
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)

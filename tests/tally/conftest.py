@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.settings import Settings
-from tally.parts import Part
+from tally.processes.part import Part
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tally"]

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from audit import gaps
-from ledger import tokens
+from audit import sequence_gaps
+from ledger.home import tokens
 from ledger.log import Draft
 from ledger.log.backup import back_up
-from ledger.log.opening import open_log
+from ledger.log.open import open_log
+from ledger.log.topics import EVENTS
 from ledger.settings import Settings, usable_home
-from ledger.topics import EVENTS
-from streams.store import Store
-from tally.commands import app
+from streams.embedded.store import Store
+from tally.cli.app import app
 from tests.tally.conftest import tally
-from warehouse.engine import Engine
+from warehouse.embedded.engine import Engine
 
 WORKS = ["plain", "a b", "a#b", "a%41b", "a'b\"c", "file:x", ":memory:", "é", "link"]
 REFUSED = ["a?b", "a?mode=memory", "a\nb", "a\x1b[2Jb", "a" * 300, "a/" * 1_600, "~nobody-of-this-name/x"]
@@ -33,9 +33,9 @@ def test_a_folder_of_this_name_is_a_home(name: str, tmp_path: Path, monkeypatch:
     tokens.create(settings.home, ["acme"], ["write"])
     with closing(open_log(settings, new=True)) as log:
         log.append(EVENTS, [Draft(0, "acme", {}, b'{"source": "s", "sequence": 1}')])
-        gaps.follow(log, settings.home)
+        sequence_gaps.follow(log, settings.home)
     Store(settings.home).close()
-    assert gaps.missing(settings.home) == 0 and back_up(settings.home, Path("copy?mode=memory"))[0] == 1
+    assert sequence_gaps.missing(settings.home) == 0 and back_up(settings.home, Path("copy?mode=memory"))[0] == 1
     for home in (Path(name), Path("copy?mode=memory")):
         assert (tmp_path / home / "log" / "recorded.db").stat().st_size > 0
     assert {path.name for path in tmp_path.iterdir()} <= {name, "target", "link", "copy?mode=memory"}

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from ledger.home import announced
-from ledger.host_check import AllowedHosts
-from ledger.log.cluster import parsed
-from ledger.log.opening import open_log
+from ledger.home.presence import announced
+from ledger.http.host_check import AllowedHosts
+from ledger.log.kafka.cluster import parsed
+from ledger.log.open import open_log
 from ledger.settings import Settings
-from streams.distributed import _app
+from streams.kafka.worker import _app
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 
 SERVERS = {

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ledger.log import Record, sqlite
-from ledger.log.embedded import EmbeddedLog
-from ledger.topics import DERIVED, ENTRIES, EVENTS, Topic
+from ledger.log import Record
+from ledger.log.sqlite import tables
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import DERIVED, ENTRIES, EVENTS, Topic
 from warehouse.sink import Sink
 
 OCTOBER, NOVEMBER = 1_790_900_000_000, 1_793_600_000_000
@@ -82,10 +83,10 @@ def drain(sink: Sink) -> None:
 
 
 def _append(path: Path, topics: Iterable[Topic], topic: Topic, records: Iterable[Record]) -> None:
-    connection = sqlite.open_file(path, writes=True)
-    sqlite.create(connection, topics)
+    connection = tables.open_file(path, writes=True)
+    tables.create(connection, topics)
     connection.execute("BEGIN IMMEDIATE")
     for one in records:
-        sqlite.insert(connection, topic, one)
+        tables.insert(connection, topic, one)
     connection.execute("COMMIT")
     connection.close()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ledger.home import announced
+from ledger.home.presence import announced
 from ledger.settings import Settings
 from warehouse.client import connect
 from warehouse.migrate import migrate

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ledger.home import announced
+from ledger.home.presence import announced
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.running import ROOT, build, warehouse
+from tests.dashboards.server import ROOT, build, warehouse
 from tests.tally.conftest import tally
 from tests.warehouse import java
 from warehouse.client import connect
-from warehouse.permitted import LIMITS
-from warehouse.turns import PLACES, RUNNING
+from warehouse.embedded.analyst.policy import LIMITS
+from warehouse.embedded.analyst.query_slots import PLACES, RUNNING
 
 PAGE = ROOT / "docs" / "connect.md"
 BLOCK = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -6,10 +6,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.log.embedded import EmbeddedLog
 from ledger.log.generation import make_current
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import ENTRIES
 from ledger.settings import Settings
-from ledger.topics import ENTRIES
 from tests.warehouse.build import drain, log_of
 from tests.warehouse.conftest import Front
 from warehouse import generations

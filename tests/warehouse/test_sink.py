@@ -13,10 +13,10 @@ from clickhouse_connect.driver.client import Client
 
 from ledger.errors import LogDamaged, Superseded
 from ledger.log import Record
-from ledger.log.embedded import EmbeddedLog
 from ledger.log.generation import make_current
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import DECISIONS, ENTRIES
 from ledger.settings import Settings
-from ledger.topics import DECISIONS, ENTRIES
 from tests.warehouse.build import NOVEMBER, OCTOBER, derived, drain, line, log_of, record, text, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts

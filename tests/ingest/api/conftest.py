@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ledger.home import announced
+from ledger.home.presence import announced
+from ledger.home.tokens import Role, create
 from ledger.settings import Settings
-from ledger.tokens import Role, create
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 
 NDJSON, JSON, BATCH = "application/x-ndjson", "application/cloudevents+json", "application/cloudevents-batch+json"

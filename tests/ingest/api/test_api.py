@@ -19,13 +19,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from ingest.api import app, body, openapi
+from ledger.home.tokens import create, listed, revoke
 from ledger.log import Record, partition_of, records
-from ledger.log.embedded import EmbeddedLog
-from ledger.log.opening import open_log
+from ledger.log.open import open_log
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS, REJECTED, Topic
 from ledger.metrics import HTTP
 from ledger.settings import Settings
-from ledger.tokens import create, listed, revoke
-from ledger.topics import EVENTS, REJECTED, Topic
 from streams.replay import outcomes
 from tests.faults.house import House
 from tests.ingest.api.conftest import BATCH, JSON, NDJSON, Answer, Served, call, lines

@@ -1,0 +1,12 @@
+"""Write an alert in the form of Slack's incoming webhooks (pure)."""
+
+import json
+
+from alerting.messages import Message, sentence
+
+
+def slack(message: Message, dashboards: str | None) -> bytes:
+    """The body of Slack's incoming webhooks, with a link to the page where the dashboards' address is known."""
+    text, page = sentence(message)
+    link = f" <{dashboards}/{page}|look>" if dashboards and page else ""
+    return json.dumps({"text": text + link}, ensure_ascii=False).encode()

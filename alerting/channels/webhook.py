@@ -1,0 +1,101 @@
+"""One message to one webhook: signed, sent within one deadline, and its answer."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import time
+from functools import cache
+from typing import NamedTuple
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+import httpx
+
+from alerting.channels.network import Network
+from alerting.channels.slack import slack
+from alerting.messages import Message, standard
+from alerting.webhooks import Webhook
+
+DEADLINE_S = 10.0
+"""All that one delivery may take, whatever its receiver does: lookup, connection, TLS, request and headers."""
+
+GONE = 410
+
+_authorities = cache(httpx.create_ssl_context)
+"""Whom we trust, read once a process: it takes longer than a post (`python -m benchmarks.telling`)."""
+
+
+class Answer(NamedTuple):
+    """``said`` is the status, or why there is none. Nothing that a receiver words is kept: no header, no body."""
+
+    delivered: bool
+    gone: bool
+    said: str
+
+
+def send(webhook: Webhook, message: Message, dashboards: str | None) -> Answer:
+    """Post one message, for a command that waits for its answer."""
+    return asyncio.run(post(webhook, message, dashboards, Network(DEADLINE_S)))
+
+
+async def post(webhook: Webhook, message: Message, dashboards: str | None, network: Network) -> Answer:
+    """Post one message, without following redirects: what is sent elsewhere was not meant for there.
+
+    Whatever goes wrong is an answer. A receiver, or a message that cannot be put into words, is one delivery's
+    failure and must not end the others'. Only the kind of an error is kept: its text may hold the address."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            status = await _request(webhook, message, dashboards, network)
+    except TimeoutError:
+        return Answer(False, False, f"no answer within {DEADLINE_S:.0f} s")
+    except Exception as error:  # noqa: BLE001 see above
+        return Answer(False, False, f"no answer ({type(error).__name__})")
+    finally:
+        await network.close()
+    return Answer(200 <= status < 300, status == GONE, f"HTTP {status}")
+
+
+async def _request(webhook: Webhook, message: Message, dashboards: str | None, network: Network) -> int:
+    """Send the request and read up to the end of the headers. The status."""
+    url = httpx.URL(webhook.url)
+    if webhook.format == "slack":
+        body, headers = slack(message, dashboards), {}
+    else:
+        body = standard(message)
+        headers = signature(webhook.secret, message.id, int(time.time()), body)
+    headers |= {"Content-Type": "application/json", "User-Agent": "tallystick"}
+    if url.userinfo:
+        pair = f"{url.username}:{url.password}".encode()
+        headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    authorities = _authorities() if url.scheme == "https" else None
+    async with (
+        httpcore.AsyncConnectionPool(ssl_context=authorities, proxy=_proxy(url), network_backend=network) as pool,
+        pool.stream("POST", target, headers=list(headers.items()), content=body) as response,
+    ):
+        return response.status
+
+
+def _proxy(url: httpx.URL) -> httpcore.Proxy | None:
+    """The proxy that the environment names for an address (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
+    proxies = getproxies()
+    address = None if proxy_bypass(url.host) else proxies.get(url.scheme) or proxies.get("all")
+    if not address:
+        return None
+    proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+    raw = httpcore.URL(
+        scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=proxy.url.raw_path
+    )
+    return httpcore.Proxy(raw, auth=proxy.raw_auth)
+
+
+def signature(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks: HMAC-SHA256 over id, time and body."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = hmac.new(key, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": "v1," + base64.b64encode(signed).decode(),
+    }

@@ -1,0 +1,283 @@
+"""The deliveries of a home: what was to be told, each attempt, and how far the topics are read; in SQLite."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from alerting.messages import Message
+from ledger.errors import TallyError
+from ledger.home.locks import locked
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS positions (
+    topic TEXT, partition INTEGER, offset INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deliveries (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, organization TEXT NOT NULL, type TEXT NOT NULL,
+    time_ms INTEGER NOT NULL, data TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL DEFAULT 'pending', due_ms INTEGER, said TEXT, ended_ms INTEGER
+);
+CREATE INDEX IF NOT EXISTS due ON deliveries (organization, due_ms) WHERE due_ms IS NOT NULL;
+CREATE TABLE IF NOT EXISTS attempts (id TEXT, at_ms INTEGER, said TEXT);
+CREATE TABLE IF NOT EXISTS pruned (state TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+FILE = "deliveries.db"
+KEPT_DAYS = 30
+"""For how long a delivery that has ended is kept, by this machine's clock."""
+PRUNED_AT_ONCE = 1_000
+MAX_SET_ASIDE = 5
+"""So many damaged files are kept. One more, and it is the disk that needs its user."""
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""What SQLite answers where a file is none of ours: its pages, its head, or (our statements are fixed) its tables."""
+
+
+class DeliveriesDamaged(TallyError):
+    """The file of deliveries holds something else than we wrote. The deliverer sets it aside."""
+
+
+class DeliveriesUnavailable(TallyError):
+    """The file of deliveries cannot be read or written now: its owner, its mode, or its disk."""
+
+
+Cause = tuple[int, int]
+"""The offset of the record of ``tally.events`` that caused a line, and the line's number."""
+
+
+class Delivery(NamedTuple):
+    """``state`` is pending, delivered, or given up; ``due_ms`` when it is tried next; ``said`` the last answer."""
+
+    id: str
+    organization: str
+    type: str
+    time_ms: int
+    attempts: int
+    state: str
+    due_ms: int | None
+    said: str | None
+    ended_ms: int | None
+
+
+class Deliveries:
+    """One thread at a time. What is written is durable when the call returns. DeliveriesDamaged or
+    DeliveriesUnavailable where a call cannot be answered."""
+
+    def __init__(self, home: Path, *, writes: bool = True) -> None:
+        """Open the file; without ``writes`` it must be there, and nothing is changed."""
+        self._path = home / FILE
+        with self._named():
+            if writes:
+                _create(self._path)
+            if self._path.stat().st_size == 0:
+                raise DeliveriesDamaged(_damaged(self._path, "it is empty"))
+            address = f"{self._path.resolve().as_uri()}?mode={'rw' if writes else 'ro'}"
+            self._db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
+        try:
+            with self._named():
+                if writes:
+                    self._db.execute("PRAGMA journal_mode=WAL")
+                    self._db.execute("PRAGMA synchronous=FULL")
+                    self._db.executescript(_SCHEMA)
+        except TallyError:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        self._db.close()
+
+    def check(self) -> None:
+        """Look at every page, and whether it may be written."""
+        ((found,),) = self._rows("PRAGMA quick_check(1)")
+        if found != "ok":
+            raise DeliveriesDamaged(_damaged(self._path, " ".join(found.split())))
+        with self._transaction():
+            pass
+
+    def begun(self) -> bool:
+        """Whether it stands anywhere."""
+        return bool(self._rows("SELECT 1 FROM positions LIMIT 1"))
+
+    def position(self, topic: str, partition: int) -> Cause:
+        """The last line that was read."""
+        found = self._rows("SELECT offset, seq FROM positions WHERE topic = ? AND partition = ?", (topic, partition))
+        try:
+            return msgspec.convert(found[0], Cause) if found else (-1, 0)
+        except msgspec.ValidationError:
+            raise DeliveriesDamaged(_damaged(self._path, "a position is no number")) from None
+
+    def begin(self, positions: Iterable[tuple[str, int, int]]) -> None:
+        """Read from behind these records on: topic, partition and the cause's offset."""
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, 1 << 60)", positions)
+
+    def take(self, topic: str, partition: int, upto: Cause, messages: Iterable[Message], now_ms: int) -> None:
+        """All that these lines tell is to be delivered, and they are read: both or neither."""
+        rows = [(one.id, one.organization, one.type, one.time_ms, json.dumps(one.data), now_ms) for one in messages]
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR IGNORE INTO deliveries (id, organization, type, time_ms, data, due_ms) "
+                "VALUES (?, ?, ?, ?, ?, ?)", rows,
+            )  # fmt: skip
+            self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)", (topic, partition, *upto))
+
+    def due(self, organization: str, now_ms: int, most: int) -> list[tuple[Message, int]]:
+        """What is to be tried now, in order, and how often it was."""
+        found = self._rows(
+            "SELECT id, organization, type, time_ms, data, attempts FROM deliveries "
+            "WHERE organization = ? AND due_ms <= ? ORDER BY number LIMIT ?", (organization, now_ms, most),
+        )  # fmt: skip
+        try:
+            return [
+                msgspec.convert(((id, whose, kind, time_ms, json.loads(data)), attempts), tuple[Message, int])
+                for id, whose, kind, time_ms, data, attempts in found
+            ]
+        except (TypeError, ValueError, msgspec.ValidationError):
+            raise DeliveriesDamaged(_damaged(self._path, "a delivery is not what we write")) from None
+
+    def tried(self, id: str, now_ms: int, said: str, *, state: str, due_ms: int | None) -> None:
+        """Record an attempt, and what follows."""
+        ended = None if state == "pending" else now_ms
+        with self._transaction():
+            self._db.execute("INSERT INTO attempts VALUES (?, ?, ?)", (id, now_ms, said))
+            self._db.execute(
+                "UPDATE deliveries SET attempts = attempts + 1, state = ?, due_ms = ?, said = ?, ended_ms = ? "
+                "WHERE id = ?", (state, due_ms, said, ended, id),
+            )  # fmt: skip
+
+    def give_up(self, organization: str, now_ms: int, why: str) -> None:
+        """Whatever is pending for an organization that cannot be told any more."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE deliveries SET state = 'given up', due_ms = NULL, said = ?, ended_ms = ? "
+                "WHERE organization = ? AND state = 'pending'", (why, now_ms, organization),
+            )  # fmt: skip
+
+    def waiting(self, now_ms: int) -> list[str]:
+        """The organizations for which something is to be tried now."""
+        found = self._rows("SELECT DISTINCT organization FROM deliveries WHERE due_ms <= ?", (now_ms,))
+        return [organization for (organization,) in found]
+
+    def newest(self, organization: str | None, limit: int) -> list[Delivery]:
+        """The newest, the latest first."""
+        found = self._rows(
+            "SELECT id, organization, type, time_ms, attempts, state, due_ms, said, ended_ms FROM deliveries "
+            "WHERE ? IN ('', organization) ORDER BY number DESC LIMIT ?", (organization or "", limit),
+        )  # fmt: skip
+        return [Delivery(*one) for one in found]
+
+    def counts(self) -> dict[str, int]:
+        """How many there are and were by state: what is pruned still counts."""
+        return dict(
+            self._rows(
+                "SELECT state, sum(count) FROM (SELECT state, count(*) AS count FROM deliveries GROUP BY state "
+                "UNION ALL SELECT state, count FROM pruned) GROUP BY state"
+            )
+        )
+
+    def oldest_pending_ms(self) -> int | None:
+        """The log's time of the oldest that is pending."""
+        ((oldest_ms,),) = self._rows("SELECT min(time_ms) FROM deliveries WHERE due_ms IS NOT NULL")
+        return oldest_ms  # type: ignore[no-any-return]
+
+    def prune(self, now_ms: int) -> int:
+        """Forget some of what ended more than ``KEPT_DAYS`` ago, and its attempts. How many; 0 when none is left.
+
+        A cause that is derived again is not told again: it lies behind the position."""
+        before_ms = now_ms - KEPT_DAYS * 86_400_000
+        ended = self._rows(
+            "SELECT number, id, state FROM deliveries WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNED_AT_ONCE)
+        )
+        if not ended:
+            return 0
+        with self._transaction():
+            self._db.executemany("DELETE FROM deliveries WHERE number = ?", [(number,) for number, _, _ in ended])
+            self._db.execute("DELETE FROM attempts WHERE at_ms < ?", (before_ms,))
+            self._db.executemany(
+                "INSERT INTO pruned VALUES (?, 1) ON CONFLICT (state) DO UPDATE SET count = count + 1",
+                [(state,) for _, _, state in ended],
+            )
+        return len(ended)
+
+    def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+        with self._named():
+            return self._db.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._named(), self._db:  # it commits, or rolls back
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turn what SQLite or the disk answers into an error that names the file and its way out."""
+        try:
+            yield
+        except OSError as error:
+            raise DeliveriesUnavailable(_unavailable(self._path, error.strerror or str(error))) from error
+        except sqlite3.OperationalError as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # none where text is not UTF-8
+            if code in _DAMAGE:
+                raise DeliveriesDamaged(_damaged(self._path, str(error))) from error
+            raise DeliveriesUnavailable(_unavailable(self._path, str(error))) from error
+        except sqlite3.DatabaseError as error:
+            raise DeliveriesDamaged(_damaged(self._path, str(error))) from error
+
+
+def set_aside(home: Path) -> Path:
+    """Move a damaged file, and SQLite's beside it, to a name of its own, so that a new one can begin. Its new path.
+    DeliveriesUnavailable where that cannot be done, or was done too often."""
+    path = home / FILE
+    if len(set_aside_files(home)) >= MAX_SET_ASIDE:
+        raise DeliveriesUnavailable(
+            f"{path} is damaged again, and {MAX_SET_ASIDE} damaged ones are set aside already: look at the disk, then "
+            f"delete {path}.damaged-*"
+        )
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    try:
+        for suffix in ("-wal", "-shm", ""):  # the file itself last: a kill in between does this again
+            beside = path.with_name(path.name + suffix)
+            if beside.exists():
+                beside.replace(aside.with_name(aside.name + suffix))
+    except OSError as error:
+        raise DeliveriesUnavailable(_unavailable(path, error.strerror or str(error))) from error
+    return aside
+
+
+def set_aside_files(home: Path) -> list[Path]:
+    """The damaged files that were set aside, the oldest first."""
+    return [path for path in sorted(home.glob(f"{FILE}.damaged-*")) if not path.name.endswith(("-wal", "-shm"))]
+
+
+def _create(path: Path) -> None:
+    """Make the file whole where there is none: an empty one always is one that lost what it held."""
+    with locked(path.parent / "run" / "deliveries.lock"):
+        if path.exists():
+            return
+        new = path.with_name(f"{path.name}.new")
+        new.unlink(missing_ok=True)
+        new.touch(0o600)
+        with closing(sqlite3.connect(new)) as db:
+            db.executescript(_SCHEMA)
+        new.replace(path)
+
+
+def _damaged(path: Path, why: str) -> str:
+    return (
+        f"{path} is damaged ({why}): `tally up` and `tally alerts deliver` set it aside and begin a new one; "
+        "what was pending in it is not sent"
+    )
+
+
+def _unavailable(path: Path, why: str) -> str:
+    return (
+        f"cannot use {path} ({why}): free some disk space, or let the user that runs Tallystick read and write it and "
+        "its folder (chown, chmod); alerts are delivered from then on, and none is lost"
+    )

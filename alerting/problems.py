@@ -1,0 +1,34 @@
+"""What is wrong with the alerts of a home, for `tally status`. Reads only."""
+
+from contextlib import closing
+from pathlib import Path
+
+from alerting import webhooks
+from alerting.delivery_store import FILE, Deliveries, set_aside_files
+from ledger.errors import TallyError
+from ledger.home.presence import announced
+
+PART = "alerts"
+
+
+def find_troubles(home: Path) -> list[str]:
+    """Name each file of the alerts that is damaged, cannot be used, or was set aside, with its way out."""
+    troubles: list[str] = []
+    try:
+        webhooks.listed(home)
+    except TallyError as error:
+        troubles.append(str(error))
+    try:
+        if (home / FILE).exists():
+            with closing(Deliveries(home, writes=False)) as deliveries:
+                deliveries.counts()
+    except TallyError as error:
+        troubles.append(str(error))
+    trouble = (announced(home, PART) or {}).get("trouble")
+    if trouble and trouble not in troubles:  # what only who writes meets: a full disk, a file that is read-only
+        troubles.append(trouble)
+    return troubles + [
+        f"{path} was damaged and is set aside: what was pending in it, and what was raised between its last delivery "
+        "and that moment, was not sent (see the runaways and budgets pages); delete it when you have seen to that"
+        for path in set_aside_files(home)
+    ]

@@ -1,0 +1,51 @@
+"""The report of a verification, for people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from audit.verify.verify import Report
+
+
+def rendered(report: Report) -> Group:
+    """Events, tokens and costs three times over, and what was proved or where it fails."""
+    facts = report.as_json()
+    events = facts["events"]
+    return Group(
+        f"received {events['received']:,} = accepted {events['accepted']:,} + rejected {events['rejected']:,}",
+        f"accepted {events['accepted']:,} = "
+        + " + ".join(f"{word} {events[word]:,}" for word in ("counted", "duplicate", "conflict", "quarantined")),
+        _table(facts),
+        _conclusion(facts),
+    )
+
+
+def _table(facts: dict[str, Any]) -> Table:
+    table = Table("", "log", "topic", "warehouse", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, figures in _figures(facts):
+        same = len(set(figures)) == 1
+        table.add_row(name, *figures, style=None if same else "bold red")
+    return table
+
+
+def _figures(facts: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    for name, figures in (facts["tokens"] | facts["quantities"]).items():
+        yield name, [f"{figure:,}" for figure in figures.values()]
+    for kind, called in (("cost", "billed"), ("list_cost", "at list price")):
+        for currency, figures in facts[kind].items():
+            yield f"{currency} {called}", list(figures.values())
+
+
+def _conclusion(facts: dict[str, Any]) -> Text:
+    behind = f"; {facts['behind']:,} records were not yet folded or stored" if facts["behind"] else ""
+    difference = facts["difference"]
+    if difference is None:
+        return Text(f"equal to the last digit, on {len(facts['positions'])} partitions of the log{behind}", "green")
+    where = ", ".join(f"{name} {value}" for name, value in difference["where"].items() if value)
+    figures = ", ".join(f"{name} {difference[name]}" for name in ("log", "topic", "warehouse") if difference[name])
+    return Text(f"the first difference is in {difference['what']} ({where}): {figures}{behind}", "bold red")

@@ -1,0 +1,116 @@
+"""How late people are told of a runaway: from the call that makes it one until its webhook has the message.
+
+``python -m benchmarks.telling [RUNAWAYS]``. Agents begin to loop at random moments, five a second, each with as
+many calls alike as it takes, in one record; a moment counts from when that record is handed to the log. Beside it the
+post alone: the same messages, signed and sent one after the other to the same receiver.
+"""
+
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from alerting import webhooks
+from alerting.channels.webhook import send
+from alerting.delivery_store import Deliveries
+from alerting.messages import Message
+from alerting.worker import begin
+from benchmarks import workload
+from ingest.intake.batch import Envelope
+from ingest.intake.intake import door
+from ledger.log import Log
+from ledger.log.topics import EVENTS
+from ledger.settings import Settings
+from streams.folds.runaways.repeated_tool import REPEATS
+from tally.processes.join import needing
+from tally.processes.part import ALERTS, STREAMS
+from tally.session import opened
+
+PER_SECOND, PATIENCE_S = 5.0, 60
+TOOL = {"tool": "search", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler"}
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps when each session was told of first, and the bodies."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, float] = {}
+        self.bodies: list[dict[str, object]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.told.setdefault(said["data"]["session"], time.perf_counter())
+        self.server.bodies.append(said)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def main(runaways: int = 300) -> None:
+    receiver = Receiver()
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{receiver.server_port}"
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder))
+        with opened(settings, new=True) as log:
+            with closing(Deliveries(settings.home)) as deliveries:
+                begin(log, deliveries)
+            hook = webhooks.put(settings.home, workload.ORGANIZATION, url, "standard")
+            with needing(settings, [STREAMS, ALERTS]):
+                begun = _loop(settings, log, runaways)
+                deadline = time.monotonic() + PATIENCE_S
+                while len(receiver.told) < runaways and time.monotonic() < deadline:
+                    time.sleep(0.1)
+    assert receiver.told.keys() == begun.keys(), f"{len(receiver.told)} of {runaways} were told"
+    late = [receiver.told[session] - at for session, at in begun.items()]
+    alone = [_posted(hook, said) for said in receiver.bodies[:runaways]]
+    print(f"{runaways} runaways, {PER_SECOND:.0f} a second")
+    for name, seconds in {"call to told": late, "the post alone": alone}.items():
+        cuts = statistics.quantiles(seconds, n=100)
+        print(f"{name:16} p50 {cuts[49]:6.3f} s   p99 {cuts[98]:6.3f} s")
+    print(f"call to told / the post alone, p50: {statistics.median(late) / statistics.median(alone):.0f}")
+
+
+def _loop(settings: Settings, log: Log, runaways: int) -> dict[str, float]:
+    """When each session, by its name, made the call that is one too many."""
+    chance = random.Random(1)
+    entrance = door(settings.home, workload.ORGANIZATION)
+    envelope = Envelope(workload.ORGANIZATION, "benchmark", "benchmark")
+    begun: dict[str, float] = {}
+    for number in range(runaways):
+        time.sleep(chance.expovariate(PER_SECOND))
+        session = f"session-{number}"
+        lines = [entrance.enter_event(_call(f"{number}-{one}", session)).line for one in range(REPEATS)]
+        begun[session] = time.perf_counter()
+        log.append(EVENTS, [envelope.draft(b"\n".join(lines))])
+    return begun
+
+
+def _call(id: str, session: str) -> dict[str, object]:
+    data = {"model": "gpt-4o", "provider": "openai", "session": session, "tokens": {"input": 10}, **TOOL}
+    envelope = {"specversion": "1.0", "id": id, "source": "benchmark", "type": "tallystick.inference.v1"}
+    return {**envelope, "time": "2026-06-01T00:00:00Z", "data": data}
+
+
+def _posted(hook: webhooks.Webhook, said: dict[str, object]) -> float:
+    one = Message("again", hook.organization, str(said["type"]), 0, dict(said["data"]))  # type: ignore[call-overload]
+    begun = time.perf_counter()
+    assert send(hook, one, None).delivered
+    return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

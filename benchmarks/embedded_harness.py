@@ -1,0 +1,48 @@
+"""The embedded product for a measurement: a folded log in a folder, and its warehouse in a process of its own."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import workload
+from ledger.home.presence import announced
+from ledger.log import Draft, Record
+from ledger.log.documents import store
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from ledger.settings import Settings
+from streams.embedded.store import Store
+from streams.embedded.worker import Partition
+from streams.runtime import documents
+
+
+def ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog]:
+    """A log with these records of partition 0, folded to its end."""
+    log = EmbeddedLog(home)
+    for digest, packed in workload.documents().items():
+        store(log, digest, packed)
+    log.append(EVENTS, [Draft(0, record.key, record.headers, record.value) for record in records])
+    partition = Partition(0, log, Store(home), documents(log))
+    while partition.step():
+        pass
+    return Settings(home=home, warehouse=None, warehouse_port=0), log
+
+
+@contextmanager
+def warehouse(settings: Settings) -> Iterator[None]:
+    """Its warehouse runs."""
+    code = "import sys; from pathlib import Path; from ledger.settings import Settings; import warehouse.server as w;"
+    code += "w.serve(Settings(home=Path(sys.argv[1])), 0)"
+    server = subprocess.Popen([sys.executable, "-c", code, str(settings.home)])
+    try:
+        while announced(settings.home, "warehouse") is None:
+            if server.poll() is not None:
+                raise RuntimeError(f"the warehouse ended with {server.returncode}")
+            time.sleep(0.05)
+        yield
+    finally:
+        server.terminate()
+        server.wait()

@@ -1,0 +1,63 @@
+"""From file to ClickHouse, against chDB reading the same file into one table: ``python -m benchmarks.path [LINES]``.
+
+Ours imports with every part running, and ends when the last line stands in ``tally.entries``: what was appended
+durably, told apart from duplicates, priced, held against budgets, and stored with its proof. chDB alone parses the
+columns and stores them. Both start with their processes running.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import chdb
+
+from benchmarks import workload
+from ingest.files.importer import Options, import_files
+from ledger.settings import Settings
+from tally.processes.join import needing
+from tally.processes.part import storing
+from tally.session import opened
+from warehouse.client import connect
+
+
+def main(lines: int = 100_000) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = workload.trace(Path(folder) / "trace.csv", lines)
+        seconds = {"tallystick": _ours(Path(folder) / "home", file, lines), "chDB alone": _alone(folder, file, lines)}
+    for name, taken in seconds.items():
+        print(f"{name:12} {lines / taken:12,.0f} lines/s")
+    print(f"tallystick / chDB alone: {seconds['chDB alone'] / seconds['tallystick']:.4f}")
+
+
+def _ours(home: Path, file: Path, lines: int) -> float:
+    settings = Settings(home=home, warehouse=None, warehouse_port=0)
+    with opened(settings, new=True) as log, needing(settings, storing(settings)) as parts:
+        client = connect(settings)
+        start = time.perf_counter()
+        import_files(log, settings, [file], Options(sets=["model=gpt-4o", "team=search"]))
+        while client.command("SELECT uniqExact(offset, seq) FROM tally.entries") != lines:
+            for part in parts:
+                part.check()
+            time.sleep(0.02)
+        return time.perf_counter() - start
+
+
+def _alone(folder: str, file: Path, lines: int) -> float:
+    connection = chdb.connect(f"{folder}/alone")
+    connection.query("CREATE DATABASE alone")
+    connection.query(
+        "CREATE TABLE alone.calls (TIMESTAMP DateTime64(7, 'UTC'), ContextTokens UInt64, GeneratedTokens UInt64)"
+        " ENGINE = MergeTree ORDER BY TIMESTAMP"
+    )
+    start = time.perf_counter()
+    connection.query(f"INSERT INTO alone.calls SELECT * FROM file('{file}', CSVWithNames)")
+    taken = time.perf_counter() - start
+    stored = connection.query("SELECT count() FROM alone.calls", "TSV").bytes()
+    assert int(stored) == lines, stored
+    connection.close()
+    return taken
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

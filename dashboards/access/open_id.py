@@ -1,0 +1,60 @@
+"""Signing in with OpenID Connect, where Streamlit's secrets configure it under ``[auth]``."""
+
+import importlib.util
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.secrets import secrets_singleton
+
+from dashboards.access.sign_ins import COOKIE_PREFIX
+from ledger.errors import TallyError
+
+
+def is_configured() -> bool:
+    """Tell whether an identity provider is configured. TallyError where what speaks with it is missing."""
+    if not _section():
+        return False
+    if importlib.util.find_spec("authlib") is None:
+        raise TallyError(
+            "Streamlit's secrets.toml configures a sign-in under [auth], and the package Authlib is missing: install "
+            "it (`pip install Authlib`), or remove [auth] to sign in with the home's password"
+        )
+    return True
+
+
+def providers(section: dict[str, Any]) -> list[str | None]:
+    """The providers' names; None is the one that has no name."""
+    named: list[str | None] = [
+        name for name, value in section.items() if isinstance(value, dict) and "client_id" in value
+    ]
+    return [*([None] if "client_id" in section else []), *named]
+
+
+def is_signed_in() -> bool:
+    """Tell whether the viewer is known where a provider is configured, and anybody where none is."""
+    return not _section() or bool(st.user.get("is_logged_in"))
+
+
+def page() -> None:
+    """Ask to sign in; nothing of the ledger is shown or asked before."""
+    st.header("Sign in", anchor=False)
+    st.write("The dashboards of this home are for people whom its identity provider knows.")
+    for name in providers(_section()):
+        if st.button(f"Sign in with {name}" if name else "Sign in", key=f"provider {name}", type="primary"):
+            st.login(name)
+
+
+def offer_sign_out() -> None:
+    """Say how to leave, to who has signed in: here, or with the home's password."""
+    if _section():
+        if st.button("Sign out", type="tertiary"):
+            st.logout()
+    elif any(name.startswith(COOKIE_PREFIX) for name in st.context.cookies):
+        st.html('<div class="tally"><a class="soft" href="sign-out">Sign out</a></div>')
+
+
+def _section() -> dict[str, Any]:
+    if not secrets_singleton.load_if_toml_exists():
+        return {}
+    section = secrets_singleton.get("auth")
+    return section.to_dict() if section else {}

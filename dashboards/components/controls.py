@@ -1,0 +1,19 @@
+"""Controls that several pages share."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+
+def pick(label: str, options: Sequence[str], key: str) -> str:
+    """One of some words, bound to the address."""
+    said = st.segmented_control(
+        label,
+        options,
+        key=key,
+        default=options[0],
+        required=True,
+        label_visibility="collapsed",
+        bind="query-params",
+    )
+    return said or options[0]

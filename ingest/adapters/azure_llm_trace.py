@@ -1,0 +1,64 @@
+"""Azure's LLM inference traces (Azure Public Dataset, CC-BY 4.0): CSV with a time and two counts of tokens.
+
+The trace of 2023 writes times as ``2023-11-16 18:17:03.9799600``; a zone (``+00:00``) may follow. A time
+without one is UTC; digits beyond microseconds are cut off.
+"""
+
+import re
+from datetime import UTC, datetime
+
+from ingest.adapters.adapter import MOST, Format, Parse, Said
+from ingest.intake.rejection import Refused
+
+COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+_HEADER = ",".join(COLUMNS).encode()
+_TIME = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?"
+_LINE = re.compile(rf"({_TIME}),(\d{{1,13}}),(\d{{1,13}})", re.ASCII)
+
+
+def _line(raw: bytes) -> Said:
+    try:
+        line = raw.decode()
+    except UnicodeDecodeError:
+        raise Refused("", "is not UTF-8") from None
+    found = _LINE.fullmatch(line)
+    if found is None:
+        raise _refused(line)
+    when, given, made = found.groups()
+    try:
+        time = datetime.fromisoformat(when)
+    except ValueError:
+        raise Refused("TIMESTAMP", "is no moment of the calendar", line.split(",")) from None
+    tokens = {"input": int(given), "output": int(made)}
+    if max(tokens.values()) > MOST:
+        raise _refused(line)
+    return Said(time if time.tzinfo else time.replace(tzinfo=UTC), tokens)
+
+
+def _refused(line: str) -> Refused:
+    """What is wrong with a line that does not look like one."""
+    cells = line.split(",")
+    if len(cells) != len(COLUMNS):
+        return Refused("", f"has {len(cells)} columns, and must have the {len(COLUMNS)} of the header", cells)
+    if not re.fullmatch(_TIME, cells[0], re.ASCII):
+        return Refused("TIMESTAMP", "must look like 2023-11-16 18:17:03.9799600", cells)
+    field = next(
+        column
+        for column, cell in zip(COLUMNS[1:], cells[1:], strict=True)
+        if not re.fullmatch(r"\d{1,13}", cell, re.ASCII) or int(cell) > MOST
+    )
+    return Refused(field, f"must be a whole number from 0 to {MOST:,}", cells)
+
+
+def _trace(start: datetime | None) -> Parse:
+    return _line
+
+
+FORMAT = Format(
+    name="azure-llm",
+    known_by=f"the header {','.join(COLUMNS)} (CSV)",
+    recognises=lambda first: first == _HEADER,
+    classes=("input", "output"),
+    trace=_trace,
+    headed=True,
+)

@@ -1,0 +1,293 @@
+"""A mapping: what the columns of any file mean, as a small YAML file says it. Pure.
+
+It has no expressions: a field is a column, a constant, or a column with its words translated. docs/import.md has
+examples, each of which a test runs.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Annotated, Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ingest.adapters.adapter import INFERENCE, MOST
+from ingest.intake.rejection import Refused
+from ledger.errors import TallyError
+from ledger.yaml_files import read_yaml
+from tallystick import Inference, QuantityClass, TokenClass
+from tallystick.vocabulary.base import Name, decimal_of
+
+Row = Mapping[str, Any]
+Column = Annotated[str, Field(min_length=1, max_length=256)]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
+_DATE_AND_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
+)
+_EXPONENT = re.compile(r"-?[0-9](\.[0-9]{1,17})?[eE][+-]?[0-9]{1,2}")
+MONEY_DIGITS, MOST_MONEY, EXACT = Decimal(1).scaleb(-12), 10**25, Context(prec=40)
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Constant(_Said):
+    """The same in every row."""
+
+    value: str | bool | int
+
+
+class Words(_Said):
+    """A column whose words mean others; those that are not named stay."""
+
+    column: Column
+    words: dict[str, str]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("is no zone of the IANA database, such as UTC or Europe/Berlin") from None
+    return name
+
+
+class Moment(_Said):
+    """When a row's call was: ``unit`` iso, or s, ms or us since 1970; or a ``format`` of strptime. A time without a
+    zone is of ``zone``."""
+
+    column: Column
+    unit: Literal["iso", "s", "ms", "us"] = "iso"
+    format: str | None = None
+    zone: Annotated[str, AfterValidator(_zone)] | None = None
+
+
+class Sheet(_Said):
+    """The whole mapping."""
+
+    format: Literal["csv", "jsonl", "parquet"]
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    source: Name
+    id: list[Column] = []
+    time: Moment
+    fields: dict[str, Column | Words | Constant] = {}
+    tags: dict[str, Column | Words | Constant] = {}
+    tokens: dict[TokenClass, Column] = {}
+    includes: dict[TokenClass, list[TokenClass]] = {}
+    quantities: dict[QuantityClass, Column] = {}
+
+
+class Mapped(NamedTuple):
+    """What a row says: an event without its identity, and the columns that tell it, where they do."""
+
+    event: dict[str, Any]
+    id: str | None
+
+
+class RowReader:
+    """Reads rows as a sheet says; ``filled`` is what every row says besides."""
+
+    def __init__(self, sheet: Sheet, filled: Mapping[str, Any]) -> None:
+        self.sheet = sheet
+        self._filled = filled
+        self._numbers = {name for name in sheet.fields if _takes_numbers(name)}
+        self._time: Callable[[Any], datetime] = _moments(sheet.time)
+
+    def read(self, row: Row) -> Mapped:
+        """Raises Refused where a value cannot be what it is to be."""
+        sheet = self.sheet
+        data: dict[str, Any] = {"adapter": "mapping", **self._filled}
+        for name, where in sheet.fields.items():
+            if (value := _value(where, row)) is not None:
+                data[name] = self._field(name, where, value)
+        tags = dict(self._filled.get("tags", {}))
+        tags |= {name: _text(value) for name, where in sheet.tags.items() if (value := _value(where, row)) is not None}
+        tokens = {name: count for name, column in sheet.tokens.items() if (count := _count(row, column)) is not None}
+        for whole, parts in sheet.includes.items():
+            if whole in tokens:
+                rest = tokens[whole] - sum(tokens.get(part, 0) for part in parts)
+                if rest < 0:
+                    raise Refused(sheet.tokens[whole], f"is less than {', '.join(parts)}, which it is to include", None)
+                tokens[whole] = rest
+        quantities = {
+            name: count for name, column in sheet.quantities.items() if (count := _count(row, column)) is not None
+        }
+        data |= {name: said for name, said in (("tags", tags), ("tokens", tokens), ("quantities", quantities)) if said}
+        event = {"source": sheet.source, "type": INFERENCE, "time": self._moment(row).isoformat(), "data": data}
+        return Mapped(event, self._identity(row))
+
+    def _field(self, name: str, where: object, value: Any) -> Any:
+        if isinstance(where, Constant):
+            return value
+        column = where.column if isinstance(where, Words) else str(where)
+        if name == "claimed_cost":
+            return _money(column, value)
+        return _whole(column, value) if name in self._numbers else _text(value)
+
+    def _moment(self, row: Row) -> datetime:
+        column = self.sheet.time.column
+        value = _at(row, column)
+        if value is None:
+            raise Refused(column, "is empty: a row needs its time")
+        try:
+            return self._time(value)
+        except (ValueError, OverflowError, InvalidOperation, TypeError):
+            raise Refused(column, f"is no time as the mapping says it ({_kind(self.sheet.time)})") from None
+
+    def _identity(self, row: Row) -> str | None:
+        if not self.sheet.id:
+            return None
+        said = [_at(row, column) for column in self.sheet.id]
+        for column, value in zip(self.sheet.id, said, strict=True):
+            if value is None:
+                raise Refused(column, "is empty: it tells a row from the others")
+        return "-".join(str(_text(value)) for value in said)
+
+
+def sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
+    """A mapping as it is written. TallyError names what is wrong and where."""
+    try:
+        said = read_yaml(text)
+        made = Sheet.model_validate(said)
+    except yaml.YAMLError as error:
+        raise TallyError(f"the mapping {name} is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"] if part not in ("str", "Words", "Constant"))
+        value = "" if first["type"] == "missing" else f", and is {str(first['input'])[:100]!r}"
+        raise TallyError(
+            f"the mapping {name}, {where or 'as a whole'}: {first['msg']}{value}; docs/import.md shows mappings"
+        ) from None
+    for field in made.fields:
+        if field not in Inference.model_fields or field in ("tags", "tokens", "quantities", "adapter"):
+            raise TallyError(
+                f"the mapping {name}, fields.{field}: an inference has no such field; tags take any name, and tokens "
+                "and quantities stand apart"
+            )
+    for whole, parts in made.includes.items():
+        if lacking := [part for part in (whole, *parts) if part not in made.tokens]:
+            raise TallyError(f"the mapping {name}, includes.{whole}: {lacking[0]} is no class of its tokens")
+    said_twice = [f"tags.{tag}" for tag in sets.get("tags", {}) if tag in made.tags]
+    if both := sorted({*(sets.keys() & made.fields.keys()), *said_twice}):
+        raise TallyError(f"--set {both[0]}: the mapping {name} says it; leave it out")
+    return made
+
+
+def _takes_numbers(name: str) -> bool:
+    try:
+        Inference.model_validate({name: 1})
+    except ValidationError:
+        return False
+    return True
+
+
+def _value(where: object, row: Row) -> Any:
+    if isinstance(where, Constant):
+        return where.value
+    if isinstance(where, Words):
+        value = _at(row, where.column)
+        return where.words.get(str(_text(value)), value) if value is not None else None
+    return _at(row, str(where))
+
+
+def _at(row: Row, column: str) -> Any:
+    """The value of a column, or of a path with dots; None where there is none, an empty one, or a NaN, which is what
+    programs write that know no absent numbers."""
+    if column in row:
+        found = row[column]
+    else:
+        found = row
+        for part in column.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+    return None if found == "" or (isinstance(found, float) and math.isnan(found)) else found
+
+
+def _text(value: Any) -> Any:
+    """Numbers and booleans as text; what else it is the vocabulary takes or refuses."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def _number(column: str, value: Any) -> Decimal:
+    try:
+        return _decimal(value)
+    except ValueError:
+        raise Refused(column, "must be a number in plain digits, such as 100 or 0.25") from None
+
+
+def _decimal(value: Any) -> Decimal:
+    """Read a number of the file, or a text that is one: as :func:`tallystick.model.decimal_of` does, or with an
+    exponent, as programs write small floats. ValueError where it is none."""
+    if isinstance(value, str):
+        if not _EXPONENT.fullmatch(value):
+            return decimal_of(value)
+    elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError
+    return number
+
+
+def _iso(text: str) -> datetime:
+    """Read a date with its time of day, in any of the ways in which databases write it. ValueError where it is none."""
+    if not _DATE_AND_TIME.fullmatch(text):
+        raise ValueError
+    return datetime.fromisoformat(text)
+
+
+def _whole(column: str, value: Any) -> int:
+    """A count; programs that know no absent numbers write 12.0."""
+    number = _number(column, value)
+    if number != number.to_integral_value() or not 0 <= number <= MOST:
+        raise Refused(column, f"must be a whole number from 0 to {MOST:,}")
+    return int(number)
+
+
+def _count(row: Row, column: str) -> int | None:
+    value = _at(row, column)
+    return None if value is None else _whole(column, value)
+
+
+def _money(column: str, value: Any) -> str:
+    """A claim, to the twelfth digit: programs that count in floats write more."""
+    number = _number(column, value)
+    if not 0 <= number < MOST_MONEY:
+        raise Refused(column, f"must be an amount from 0 to {MOST_MONEY:,}")
+    return format(number.quantize(MONEY_DIGITS, ROUND_HALF_EVEN, EXACT), "f")
+
+
+def _kind(time: Moment) -> str:
+    return time.format or {"iso": "ISO 8601"}.get(time.unit, f"{time.unit} since 1970")
+
+
+def _moments(time: Moment) -> Callable[[Any], datetime]:
+    def zoned(moment: datetime) -> datetime:
+        if moment.tzinfo is None:
+            if time.zone is None:
+                raise ValueError
+            moment = moment.replace(tzinfo=ZoneInfo(time.zone))
+        return moment.astimezone(UTC)
+
+    def read(value: Any) -> datetime:
+        if isinstance(value, datetime):
+            return zoned(value)
+        if time.format is not None:
+            text = str(value)
+            if any(letter.isdigit() and not letter.isascii() for letter in text):  # strptime takes them
+                raise ValueError
+            return zoned(datetime.strptime(text, time.format))
+        if time.unit == "iso":
+            return zoned(_iso(str(value)))
+        return EPOCH + timedelta(microseconds=int(_decimal(value) * UNITS[time.unit]))
+
+    return read

@@ -1,0 +1,45 @@
+"""Appends of many requests at once: the log makes all that wait durable together."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from ledger.log import Draft, Log, Record
+from ledger.log.topics import Topic
+
+Waiting = tuple[Topic, Sequence[Draft], "Future[list[Record]]"]
+
+
+class Appender:
+    """Appends like the log itself, for many threads. Whoever comes while one appends waits, and the next of them takes
+    along what the others have."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._waiting: list[Waiting] = []
+        self._queue = threading.Lock()
+        self._turn = threading.Lock()
+
+    def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
+        """As ``Log.append``; where it fails, all fail that were taken along."""
+        appended: Future[list[Record]] = Future()
+        with self._queue:
+            self._waiting.append((topic, drafts, appended))
+        with self._turn:
+            if not appended.done():
+                self._append_all()
+        return appended.result()
+
+    def _append_all(self) -> None:
+        with self._queue:
+            waiting, self._waiting = self._waiting, []
+        for topic in dict.fromkeys(topic for topic, _, _ in waiting):
+            some = [one for one in waiting if one[0] is topic]
+            try:
+                records = iter(self._log.append(topic, [draft for _, drafts, _ in some for draft in drafts]))
+            except Exception as error:  # noqa: BLE001  (each of them is told)
+                for _, _, appended in some:
+                    appended.set_exception(error)
+                continue
+            for _, drafts, appended in some:
+                appended.set_result([next(records) for _ in drafts])

@@ -1,0 +1,33 @@
+"""What became of the events of one record: what a sender may ask of what it sent."""
+
+from http import HTTPStatus
+from typing import Any
+
+from ingest.api.problem import Problem
+from ingest.intake.intake import decode
+from ledger.log import PARTITIONS, Log, folded, records, seek_cause
+from ledger.log.topics import ENTRIES, EVENTS
+
+_LAST = 2**63 - 1
+"""No log has an offset beyond it, and none can be asked."""
+
+
+def became(log: Log, organization: str, partition: int, offset: int) -> dict[str, Any]:
+    """The outcome of each event of a record of the organization; ``folded`` is false while the folds have not come to
+    it. Problem where the organization has no such record."""
+    found = log.read(EVENTS, partition, offset, 1) if 0 <= partition < PARTITIONS and offset <= _LAST else []
+    if not found or found[0].offset != offset or found[0].organization != organization:
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            f"{organization!r} has no record at partition {partition}, offset {offset}: the answer to what was sent "
+            "names its position",
+        )
+    log.follow()
+    if folded(log, partition) <= offset:
+        return {"folded": False, "events": []}
+    lines: list[dict[str, Any]] = []
+    for record in records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, offset)):
+        if int(record.headers["cause_offset"]) > offset:
+            break
+        lines += map(decode, record.value.split(b"\n"))
+    return {"folded": True, "events": [line for line in lines if line["outcome"] != "record"]}

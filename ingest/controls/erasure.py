@@ -1,0 +1,43 @@
+"""Forgetting a person: the name goes from this home's table, and the log says that it did."""
+
+from contextlib import closing
+from typing import NamedTuple
+
+from ingest.controls.append import append_control
+from ingest.intake.intake import key_of
+from ledger.errors import TallyError
+from ledger.home.persons import Persons
+from ledger.home.secrets import pseudonym, secret
+from ledger.log import Log, Position
+from ledger.settings import Settings
+from tallystick.privacy.addresses import PSEUDONYM
+from tallystick.privacy.key_shapes import without_keys
+
+
+class Erased(NamedTuple):
+    """Whose name was forgotten, whether it was known here, where the record of it stands, and what still holds the
+    name: it is forgotten where nothing does."""
+
+    pseudonym: str
+    known: bool
+    position: Position
+    held_by: tuple[str, ...]
+
+
+def erase(log: Log, settings: Settings, organization: str, subject: str) -> Erased:
+    """Forget whose name a pseudonym is; given is the one or the other. Nothing else of the log changes. Where something
+    still holds the name the same again finishes it."""
+    made = (
+        subject
+        if PSEUDONYM.fullmatch(subject)
+        else pseudonym(secret(settings.home, key_of(organization)), without_keys(subject))
+    )
+    position = append_control(log, settings, "subject.erased", {"subject": made}, organization=organization)
+    with closing(Persons(settings.home)) as persons:
+        try:
+            known = persons.is_listed(organization, made)
+            name = persons.names(organization, [made]).get(made, None if subject == made else subject)
+            persons.erase(organization, made)
+        except TallyError as error:
+            return Erased(made, True, position, (str(error),))
+        return Erased(made, known, position, persons.held_by(made, name))

@@ -1,0 +1,55 @@
+"""Adopt price books: the document first, then the record that names it."""
+
+from typing import NamedTuple
+
+from ingest.controls import platform_relay
+from ingest.controls.append import _line
+from ingest.intake.privacy import text_without_secrets
+from ledger.errors import TallyError
+from ledger.log import Log, Position
+from ledger.log.documents import store
+from ledger.log.topics import PLATFORM
+from ledger.pricing.genai_prices import genai_prices
+from ledger.pricing.price_book import PriceBook, sealed
+from ledger.settings import Settings
+
+
+class Adopted(NamedTuple):
+    """Where a book's adoption stands, and whether it is new: the book in force is not adopted again."""
+
+    position: Position
+    document: str
+    new: bool
+
+
+def adopt_price_book(log: Log, settings: Settings, book: PriceBook, reason: str | None = None) -> Adopted:
+    """Price by this book what comes from here on, whosever it is. The book in force changes nothing."""
+    with platform_relay.alone(settings.home):
+        return _adopt(log, settings, book, reason)
+
+
+def ensure_price_book(log: Log, settings: Settings) -> None:
+    """Adopt the installed catalogue where nothing was adopted yet: the first start of a home."""
+    if platform_relay.complete(log):
+        return
+    with platform_relay.alone(settings.home):
+        if next(platform_relay.adoptions(log), None) is None:
+            _adopt(log, settings, genai_prices(), "the first start of this home")
+        else:
+            platform_relay.relay(log)
+
+
+def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> Adopted:
+    if text_without_secrets(book.name, lambda name: "") != book.name:
+        raise TallyError(
+            f"the price book is called {book.name!r}, by a key or an e-mail address: give it another `name`"
+        )
+    document, packed = sealed(book)
+    in_force = {adoption.name: adoption for adoption in platform_relay.adoptions(log)}.get(book.name)
+    if in_force is not None and in_force.document == document:
+        platform_relay.relay(log)
+        return Adopted(in_force.position, document, new=False)
+    body = {"name": book.name, "document": document}
+    line = _line(settings, "price_book.adopted", body, PLATFORM, reason, None)
+    store(log, document, packed)
+    return Adopted(platform_relay.publish(log, line), document, new=True)

@@ -1,0 +1,138 @@
+"""What an import is about to do: every file and option checked before anything is written."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ingest.adapters.adapter import INFERENCE, TRACE_SAYS, Parse
+from ingest.adapters.mapping import RowReader, sheet
+from ingest.adapters.registry import recognised
+from ingest.files.lines import lines
+from ingest.files.set_options import filled
+from ingest.files.trace_template import Frame
+from ingest.intake.intake import Door
+from ingest.intake.privacy import Data, Removed
+from ingest.intake.rejection import Refused
+from ledger.errors import TallyError
+from ledger.moments import moment_of
+
+_UNREADABLE = {
+    b"\x1f\x8b": "is compressed by gzip: unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd: unpack it first",
+    b"PK\x03\x04": "is a ZIP archive or a workbook: unpack it, or save its sheet as CSV",
+    b"\xff\xfe": "is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+}
+"""How files begin that no format has."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person says about files: their source, ``field=value`` that a trace does not say, when relative
+    times begin, how many times as fast as the trace (None is as fast as it goes), and what their columns mean."""
+
+    source: str | None = None
+    sets: Sequence[str] = ()
+    start: datetime | None = None
+    pace: float | None = None
+    mapping: Path | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How its lines are read, and what all of its events share."""
+
+    parse: Parse
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One file: how it is read. With ``rows`` a mapping reads it; without a trace its lines are events as they are."""
+
+    path: Path
+    size: int
+    format: str
+    headed: bool = False
+    source: str | None = None
+    trace: Trace | None = None
+    rows: RowReader | None = None
+
+
+def moment(text: str) -> datetime:
+    """A moment as people write it; without a zone it is UTC. TallyError where it is none."""
+    try:
+        return moment_of(text)
+    except ValueError:
+        raise TallyError(f"--start {text!r} is no moment: write it like 2024-06-01T00:00:00Z") from None
+
+
+def planned(files: Sequence[Path], options: Options, door: Door) -> list[Plan]:
+    """All files opened and known, all options possible; else a TallyError, and nothing was done."""
+    if options.pace is not None and not (math.isfinite(options.pace) and options.pace > 0):
+        raise TallyError(f"--pace {options.pace} must be above zero: 1 is the trace's own pace, 60 an hour a minute")
+    data = filled(options.sets, TRACE_SAYS)
+    if options.mapping is not None:
+        return _mapped(files, options.mapping, options, data)
+    return [_plan(path, options, data, door) for path in files]
+
+
+def _mapped(files: Sequence[Path], mapping: Path, options: Options, data: Data) -> list[Plan]:
+    try:
+        text = mapping.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TallyError(f"cannot read --mapping {mapping}: {error}") from None
+    if options.start is not None:
+        raise TallyError("--start is for traces with relative times; the mapping says what times are: leave it out")
+    said = sheet(text, str(mapping), data)
+    if options.source is not None:
+        said = said.model_copy(update={"source": options.source})
+    called, reader = f"{said.format} by {mapping.name}", RowReader(said, data)
+    return [Plan(path, _opened(path)[0], called, source=said.source, rows=reader) for path in files]
+
+
+def _plan(path: Path, options: Options, data: Data, door: Door) -> Plan:
+    size, first = _opened(path)
+    form = recognised(first, str(path))
+    if form.trace is None:
+        for name, given in (
+            ("--source", options.source),
+            ("--set", options.sets),
+            ("--start", options.start),
+        ):
+            if given:
+                raise TallyError(f"{name} is for traces; the events of {path} say everything themselves: leave it out")
+        return Plan(path, size, form.name)
+    if options.start is not None and form.start is None:
+        raise TallyError(f"--start is for relative times; those of {path} ({form.name}) are absolute: leave it out")
+    start = options.start or form.start
+    source = form.name if options.source is None else options.source
+    cleaned = door.clean("inference", data | {"adapter": form.name}, Removed())
+    try:
+        frame = Frame(door.conceal({"source": source, "type": INFERENCE, "data": cleaned}), form.classes)
+        if start:
+            frame.line("", start, dict.fromkeys(form.classes, 0))
+    except Refused as refused:
+        raise TallyError(f"--source, --set or --start is not possible: {refused}") from None
+    door.keep_names()
+    return Plan(path, size, form.name, form.headed, source, Trace(form.trace(start), frame))
+
+
+def _opened(path: Path) -> tuple[int, bytes]:
+    """The size of a file and its first line."""
+    try:
+        if not path.is_file():
+            what = "is no file that can be read twice" if path.exists() else "does not exist"
+            raise TallyError(f"{path} {what}: name a file on disk")
+        with path.open("rb") as file:
+            first = next(lines(file), None)
+            if first is None:
+                raise TallyError(f"{path} is empty: there is nothing to import")
+            for begin, what in _UNREADABLE.items():
+                if first.content.startswith(begin):
+                    raise TallyError(f"{path} {what}")
+            return path.stat().st_size, first.content
+    except OSError as error:
+        raise TallyError(f"cannot read {path}: {error.strerror}; nothing was imported") from error

@@ -1,0 +1,80 @@
+"""What an import did."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ingest.files.outcomes import Range
+from ingest.intake.privacy import Removed
+from ingest.intake.rejection import Refused
+from ledger.log import Record
+
+SHOWN = 20
+PATHS = 100
+
+
+class RefusedLine(NamedTuple):
+    path: Path
+    line: int
+    field: str
+    reason: str
+
+
+@dataclass
+class Imported:
+    """What was appended of one file: ``received = accepted + rejected``."""
+
+    path: Path
+    format: str
+    source: str | None
+    accepted: int = 0
+    rejected: int = 0
+
+    @property
+    def received(self) -> int:
+        return self.accepted + self.rejected
+
+
+@dataclass
+class Summary:
+    """What an import appended, also when it was interrupted: it then says by what, and the log is whole."""
+
+    files: list[Imported] = field(default_factory=list)
+    removed: Removed = field(default_factory=Removed)
+    """Values of unknown fields that were left out, by path and type."""
+    refusals: list[RefusedLine] = field(default_factory=list)
+    """The first of them."""
+    appended: list[Range] = field(default_factory=list)
+    interrupted: KeyboardInterrupt | None = None
+
+    @property
+    def accepted(self) -> int:
+        return sum(file.accepted for file in self.files)
+
+    @property
+    def rejected(self) -> int:
+        return sum(file.rejected for file in self.files)
+
+    @property
+    def received(self) -> int:
+        return self.accepted + self.rejected
+
+    def add(self, record: Record, file: Imported, accepted: int, rejected: int) -> None:
+        """A record was appended; one that follows the last needs no range of its own."""
+        file.accepted += accepted
+        file.rejected += rejected
+        last = self.appended[-1] if self.appended else None
+        if last and last.partition == record.partition and last.last + 1 == record.offset:
+            self.appended[-1] = last._replace(last=record.offset)
+        else:
+            self.appended.append(Range(record.partition, record.offset, record.offset))
+
+    def add_refusal(self, path: Path, line: int, refused: Refused) -> None:
+        if len(self.refusals) < SHOWN:
+            self.refusals.append(RefusedLine(path, line, refused.field, refused.reason))
+
+    def add_removed(self, removed: Removed) -> None:
+        """Beyond so many paths they are counted by type alone."""
+        for (path, kind), times in removed.items():
+            known = (path, kind) in self.removed or len(self.removed) < PATHS
+            self.removed[path if known else "?", kind] += times

@@ -1,0 +1,3 @@
+"""Bounds of what the intake takes."""
+
+MAX_LINE = 1 << 20

@@ -1,0 +1,155 @@
+"""Files of a home: made for the owner alone, replaced whole, and told with the way out where they cannot be used."""
+
+import errno
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ledger.errors import FileDamaged, TallyError
+from ledger.home.layout import HomeFile, find
+
+Content = TypeVar("Content")
+
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_MISFITS = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, msgspec.MsgspecError)
+"""What a reader raises of content of another shape."""
+_DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
+_WAITING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that lack, each for its owner alone. TallyError where that cannot be."""
+    try:
+        lacking = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(lacking):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def write_atomically(path: Path, content: str, mode: int = 0o600) -> None:
+    """Replace a small file whole, so that a reader or a crash sees the old one or the new one. TallyError where the
+    disk is full or forbids it; the old one stays then."""
+    make_folder(path.parent)
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise unusable(path, error) from error
+
+
+def read_json(home: Path, file: HomeFile, read: Callable[[Any], Content], path: Path | None = None) -> Content | None:
+    """What a JSON file of a home says, made by ``read``, which raises where the content has another shape; None where
+    there is no such file. FileDamaged where it cannot be read. ``path`` is the one that a pattern stands for."""
+    path = path or file.path(home)
+    try:
+        return read(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unusable(path, error) from error
+    except _MISFITS as error:
+        why = str(error) if isinstance(error, ValueError) else f"its content has another shape: {error!r}"
+        raise damaged(home, file, why, path) from error
+
+
+def create_private(path: Path) -> None:
+    """Make a file that its owner alone may read, before a library makes it otherwise. TallyError.
+
+    A file that exists is not opened: closing it would drop the locks that SQLite holds on it in this process, and the
+    next process to leave would delete the journal that this one goes on writing to.
+    """
+    make_folder(path.parent)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def damaged(home: Path, file: HomeFile, why: str, path: Path | None = None) -> FileDamaged:
+    """The error of a file that does not hold what it held."""
+    return FileDamaged(f"{path or file.path(home)} is damaged ({why}): {file.way_out.format(home=home)}")
+
+
+def unusable(path: Path, error: OSError) -> TallyError:
+    """The error of a file or folder that the system does not let us use."""
+    if error.errno in OUT_OF_SPACE:
+        return TallyError(f"cannot write {path}: the disk is full; free some space and start again")
+    if error.errno == errno.EISDIR and (found := find(path)) is not None:
+        home, file = found
+        return damaged(home, file, "a folder is in its place: move that away", path)
+    return TallyError(
+        f"cannot use {path} ({error.strerror}): give the user of this process the right to read and write it, or set "
+        "TALLY_HOME to a folder that it may write"
+    )
+
+
+def database_error(home: Path, file: HomeFile, error: sqlite3.Error, path: Path | None = None) -> TallyError:
+    """The error of a SQLite file: damaged, forbidden, locked by another process, or on a full disk."""
+    place = path or file.path(home)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return TallyError(f"cannot write {place}: the disk is full; free some space and start again")
+    if code in _DENIED:
+        return TallyError(
+            f"cannot open {place} ({error}): give the user of this process the right to read and write it and its "
+            "folder; where something else stands in its place, " + file.way_out.format(home=home)
+        )
+    if code in _WAITING:
+        return TallyError(f"{place} is locked by another process ({error}): wait for its end, or end it")
+    if code == sqlite3.SQLITE_IOERR:  # a disk that is full or quotas may say no more than this
+        return TallyError(
+            f"cannot read or write {place} ({error}): free some space, and check the disk; start again then"
+        )
+    return damaged(home, file, str(error), path)
+
+
+@contextmanager
+def database(home: Path, file: HomeFile, path: Path | None = None) -> Iterator[None]:
+    """Turn what SQLite or the system says against a file into a TallyError with the way out."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise  # a defect of ours
+    except sqlite3.Error as error:
+        raise database_error(home, file, error, path) from error
+    except OSError as error:
+        raise unusable(path or file.path(home), error) from error
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Whether a SQLite file does not hold what it held, also where another error was made of that."""
+    while error is not None:
+        if isinstance(error, sqlite3.DatabaseError):
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+        error = error.__cause__
+    return False
+
+
+ROOM = 1 << 20
+"""A disk with less than so many bytes free is full."""
+
+
+def full(folder: Path) -> str | None:
+    """A sentence where its disk has no room: what stops there often cannot say why itself."""
+    return f"the disk of {folder} is full; free some space" if shutil.disk_usage(folder).free < ROOM else None

@@ -1,0 +1,111 @@
+"""What is wrong with the files of a home, each in a sentence with the way out. Nothing is changed."""
+
+import errno
+import os
+import shlex
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ledger.errors import TallyError
+from ledger.home.files import damaged, database, read_json, unusable
+from ledger.home.layout import (
+    BEGUN,
+    DELIVERIES,
+    FILES,
+    PRESENCE,
+    RECORDED,
+    SWITCH,
+    SWITCHING,
+    TOKENS,
+    WEBHOOKS,
+    HomeFile,
+)
+from ledger.home.presence import read_presence
+from ledger.home.tokens import listed
+
+SEVERAL = 100
+"""Of the files of one pattern, so many are looked at."""
+
+
+def problems(home: Path) -> list[str]:
+    """Everything that is found: who else may read the home, what cannot be read, and what is gone."""
+    return [*privacy_problems(home), *(str(error) for error in _file_problems(home))]
+
+
+def privacy_problems(home: Path) -> list[str]:
+    """Whether others may enter the home's folder, or it is not this process's user's. A folder that nobody else may
+    enter keeps everything in it."""
+    try:
+        status = home.stat()
+    except OSError:
+        return []  # whoever needs it says so
+    found = []
+    if (mode := stat.S_IMODE(status.st_mode)) & 0o077:
+        found.append(
+            f"other users of this machine may enter {home} (its mode is {mode:04o}): "
+            f"chmod -R go-rwx {shlex.quote(str(home))}"
+        )
+    if status.st_uid != os.geteuid():
+        found.append(
+            f"{home} belongs to the user {status.st_uid}, and this process is of {os.geteuid()}: run it as that one, "
+            f"or chown -R {os.geteuid()} {shlex.quote(str(home))}"
+        )
+    return found
+
+
+def _file_problems(home: Path) -> Iterator[TallyError]:
+    try:
+        yield from _of_files(home)
+    except OSError as error:  # a folder that this user may not enter
+        yield unusable(Path(error.filename or home), error)
+
+
+def _of_files(home: Path) -> Iterator[TallyError]:
+    if BEGUN.path(home).exists() and not (RECORDED.path(home).exists() and RECORDED.path(home).stat().st_size):
+        yield damaged(home, RECORDED, "it is gone or empty, and a log was begun here")
+    for file in FILES:
+        if file.kind not in ("json", "sqlite") or file in (WEBHOOKS, DELIVERIES):  # the alerts look at their own
+            continue
+        for path in sorted(home.glob(file.pattern))[:SEVERAL]:
+            if file is PRESENCE and path in (SWITCH.path(home), SWITCHING.path(home)):
+                continue  # these have entries of their own
+            try:
+                _check(home, file, path)
+            except TallyError as error:
+                yield error
+
+
+def _check(home: Path, file: HomeFile, path: Path) -> None:
+    """TallyError where the file cannot be read as what it is."""
+    if file is TOKENS:
+        listed(home)
+    elif file is PRESENCE:
+        read_presence(home, path.stem)
+    elif file.kind == "json":
+        read_json(home, file, _object, path)
+    elif not path.is_file():
+        raise unusable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+    elif path.stat().st_size == 0:
+        raise damaged(home, file, "it is empty", path)
+    else:
+        _check_database(home, file, path)
+
+
+def _check_database(home: Path, file: HomeFile, path: Path) -> None:
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    with database(home, file, path), closing(sqlite3.connect(address, uri=True, timeout=1)) as db:
+        tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            with suppress(StopIteration):
+                next(db.execute(f'SELECT 1 FROM "{table}" LIMIT 1'))
+
+
+def _object(content: Any) -> Any:
+    if not isinstance(content, dict):
+        raise TypeError("it holds no object")
+    return content

@@ -1,0 +1,97 @@
+"""What stands before every HTTP application of ours: it answers to its own names alone, and every answer forbids a
+browser to show it in a frame, to guess its type and to run what stands in it."""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from ledger.http.host_check import AllowedHosts, refusal
+
+Headers = tuple[tuple[str, str], ...]
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+MISDIRECTED = 421
+COMMON_HEADERS: Headers = (
+    ("X-Frame-Options", "DENY"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+DATA_HEADERS: Headers = (
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    *COMMON_HEADERS,
+)
+"""Of a server that has no pages: nothing of what it answers may run."""
+
+
+class AsgiGuard:
+    """An ASGI application behind the check of its names, with these headers on each answer."""
+
+    def __init__(self, app: AsgiApp, hosts: AllowedHosts, headers: Headers = DATA_HEADERS) -> None:
+        self._app, self._hosts, self._headers = app, hosts, headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        secured = add_headers(send, self._headers)
+        named = header_values(scope, b"host")
+        if self._hosts.allow(named):
+            await self._app(scope, receive, secured)
+        else:
+            await refuse(scope, secured, MISDIRECTED, refusal(named))
+
+
+class WsgiGuard:
+    """The same for a WSGI application. WSGI folds repeated headers into one, with a comma: no name has one."""
+
+    def __init__(self, app: WsgiApp, hosts: AllowedHosts, headers: Headers = DATA_HEADERS) -> None:
+        self._app, self._hosts, self._headers = app, hosts, headers
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *exception: Any) -> Any:
+            return start_response(status, [*headers, *self._headers], *exception)
+
+        named = [environ["HTTP_HOST"]] if "HTTP_HOST" in environ else []
+        if self._hosts.allow(named):
+            return self._app(environ, start)
+        body = refusal(named).encode()
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+        start(f"{MISDIRECTED} Misdirected Request", headers)
+        return [body]
+
+
+def header_values(scope: Scope, name: bytes) -> list[str]:
+    """All values of a request's header; ``name`` is in lower case."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def add_headers(send: Send, headers: Headers) -> Send:
+    """Send answers with these headers; those that the application names itself stay as they are."""
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
+
+    async def sending(message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            own = list(message.get("headers", ()))
+            names = {bytes(name).lower() for name, _ in own}
+            message = {**message, "headers": [*own, *(pair for pair in encoded if pair[0] not in names)]}
+        await send(message)
+
+    return sending
+
+
+async def refuse(scope: Scope, send: Send, status: int, text: str, headers: Headers = ()) -> None:
+    """Answer a request with a sentence; a WebSocket is not opened."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    body = text.encode()
+    common = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()))
+    own = [(name.lower().encode(), value.encode()) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": [*common, *own]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,124 @@
+"""Where the log is a Kafka cluster's: what ``TALLY_LOG`` says, in the words of each client."""
+
+import re
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ledger.errors import TallyError
+from ledger.home.presence import announced
+from ledger.log.topics import Topic
+from ledger.settings import Settings
+
+FORM = "kafka://host:9092,host:9092/name, or kafka:// for the broker of this home"
+OPTIONS = ("security_protocol", "sasl_mechanism", "ssl_cafile", "ssl_certfile", "ssl_keyfile")
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_SERVER = re.compile(r"(\[[0-9a-f:]+\]|[^:\[\]]+):\d{1,5}")
+
+
+class Cluster(NamedTuple):
+    """Brokers to begin with, the log's name on them, how to be let in, and which generation is meant of what is
+    derived."""
+
+    servers: tuple[str, ...]
+    name: str
+    protocol: str
+    mechanism: str | None = None
+    user: str | None = None
+    password: str | None = None
+    cafile: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+    generation: int = 1
+
+    def __repr__(self) -> str:
+        """As it may be shown: without the password."""
+        return f"kafka://{','.join(self.servers)}/{self.name}"
+
+    def topic(self, topic: Topic) -> str:
+        """How a topic of ours is called there: several logs may live on one cluster, and several generations of what
+        is derived."""
+        return self.name + topic.name.removeprefix("tally") + (self._ending if topic.origin == "derived" else "")
+
+    @property
+    def folds(self) -> str:
+        """The group of the folds' workers; the ids of their transactions begin with it."""
+        return f"{self.name}-folds{self._ending}"
+
+    @property
+    def _ending(self) -> str:
+        return f".{self.generation}" if self.generation > 1 else ""
+
+    def client(self) -> dict[str, Any]:
+        """For kafka-python's clients."""
+        return self._common() | {
+            "ssl_cafile": self.cafile, "ssl_certfile": self.certfile, "ssl_keyfile": self.keyfile,
+        }  # fmt: skip
+
+    def aio(self) -> dict[str, Any]:
+        """For aiokafka's."""
+        return self._common() | {"ssl_context": self.ssl_context()}
+
+    def ssl_context(self) -> Any:
+        """What TLS trusts and shows; None without TLS."""
+        if "SSL" not in self.protocol:
+            return None
+        from aiokafka.helpers import create_ssl_context
+
+        return create_ssl_context(cafile=self.cafile, certfile=self.certfile, keyfile=self.keyfile)
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "bootstrap_servers": list(self.servers), "security_protocol": self.protocol,
+            "sasl_mechanism": self.mechanism or "PLAIN", "sasl_plain_username": self.user,
+            "sasl_plain_password": self.password,
+        }  # fmt: skip
+
+
+def cluster_of(settings: Settings) -> Cluster:
+    """The cluster of ``TALLY_LOG``. TallyError where that is no such URL, or names the home's own broker, which does
+    not run."""
+    return parsed(url_of(settings))
+
+
+def url_of(settings: Settings) -> str:
+    """The same as a URL, which tells the port of the home's own broker."""
+    if settings.log is None:
+        raise TallyError(f"TALLY_LOG names no Kafka cluster: it has the form {FORM}")
+    if not settings.brings_kafka:
+        return settings.log
+    facts = announced(settings.home, "kafka")
+    if facts is None:
+        raise TallyError(
+            f"no Kafka runs for {settings.home}: start it with `tally up` or `tally kafka serve`, "
+            "or name brokers (TALLY_LOG=kafka://host:9092)"
+        )
+    return str(facts["url"])
+
+
+def parsed(url: str, called: str = "TALLY_LOG") -> Cluster:
+    """A cluster by its URL: ``kafka://user:password@host:port,host:port/name?security_protocol=…``; who gave it knows
+    it as ``called``. TallyError where it is none."""
+    parts = urlsplit(url)
+    who, _, hosts = parts.netloc.rpartition("@")
+    servers = tuple(host if ":" in host.rpartition("]")[2] else f"{host}:9092" for host in hosts.split(",") if host)
+    if parts.scheme != "kafka" or not servers or not all(_SERVER.fullmatch(server) for server in servers):
+        raise TallyError(f"{called} is {url.replace(who, '…', 1) if who else url}: it has the form {FORM}")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in options.keys() - set(OPTIONS):
+        raise TallyError(f"{called} has the option {name!r}, which is none of {', '.join(OPTIONS)}")
+    user, _, password = who.partition(":")
+    mechanism = options.get("sasl_mechanism", "SCRAM-SHA-256" if user else None)
+    protocol = options.get("security_protocol", "SASL_SSL" if user else "PLAINTEXT")
+    for said, possible, option in ((protocol, PROTOCOLS, OPTIONS[0]), (mechanism, MECHANISMS, OPTIONS[1])):
+        if said is not None and said not in possible:
+            raise TallyError(f"{called} has {option}={said}: it is one of {', '.join(possible)}")
+    if ("SASL" in protocol) != bool(user):
+        raise TallyError(
+            f"{called} has security_protocol={protocol}, and {'a' if user else 'no'} user: give both or none"
+        )
+    name = unquote(parts.path.strip("/")) or "tally"
+    return Cluster(
+        servers, name, protocol, mechanism, unquote(user) or None, unquote(password) or None,
+        options.get("ssl_cafile"), options.get("ssl_certfile"), options.get("ssl_keyfile"),
+    )  # fmt: skip

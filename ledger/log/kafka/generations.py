@@ -1,0 +1,58 @@
+"""The generations of what is derived on a cluster: a new one's topics are made, and the topics of others go."""
+
+import re
+import time
+
+from kafka import KafkaAdminClient
+
+from ledger.errors import TallyError
+from ledger.log.kafka.cluster import Cluster
+from ledger.log.kafka.log import KafkaLog
+from ledger.log.kafka.topics import OF_A_GENERATION, administering, apply
+
+SILENT_S, LOOK_S = 15, 0.5
+"""For how long who was killed may be taken for alive (a worker, until its session is over), and how often one looks."""
+
+
+def begun(log: KafkaLog) -> int:
+    """Make the topics of a new generation, and delete those of all others but the one that the log gives; the new
+    one's number, which none has that left anything. TallyError where workers are at one that is not current yet."""
+    current = log.generation
+    with administering(log.cluster) as admin:
+        there = _there(admin, log.cluster)
+        _check_idle(admin, log.cluster, {number for number in there.values() if number > current})
+        new = max(current, *there.values()) + 1
+        apply(log.cluster._replace(generation=new), OF_A_GENERATION)  # before others go, as it has its number by that
+        if over := [name for name, number in there.items() if number != current]:
+            admin.delete_topics(over)
+    return new
+
+
+def standing(cluster: Cluster) -> set[int]:
+    """The numbers of the generations that have topics."""
+    with administering(cluster) as admin:
+        return set(_there(admin, cluster).values())
+
+
+def _there(admin: KafkaAdminClient, cluster: Cluster) -> dict[str, int]:
+    """The names of topics of what is derived, each with its generation."""
+    names = "|".join(re.escape(cluster._replace(generation=1).topic(topic)) for topic in OF_A_GENERATION)
+    pattern = re.compile(rf"(?:{names})(?:\.(\d+))?")
+    return {name: int(found[1] or 1) for name in admin.list_topics() if (found := pattern.fullmatch(name))}
+
+
+def _check_idle(admin: KafkaAdminClient, cluster: Cluster, numbers: set[int]) -> None:
+    groups = {cluster._replace(generation=number).folds: number for number in numbers}
+    deadline = time.monotonic() + SILENT_S
+    while busy := _busy(admin) & groups.keys():
+        if time.monotonic() > deadline:
+            raise TallyError(
+                f"generation {groups[min(busy)]} of {cluster} is being made: another `tally rebuild` has workers in "
+                f"the group {min(busy)}; wait for its end, or end it"
+            )
+        time.sleep(LOOK_S)
+
+
+def _busy(admin: KafkaAdminClient) -> set[str]:
+    """The groups that have members."""
+    return {group["group_id"] for group in admin.list_groups() if group["group_state"] not in ("Empty", "Dead")}

@@ -1,0 +1,27 @@
+"""Which log a command means."""
+
+from ledger.errors import TallyError
+from ledger.log import Log
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.settings import Settings
+
+
+def open_log(settings: Settings, *, new: bool = False) -> Log:
+    """The log of ``TALLY_LOG``, or the embedded one of the home. TallyError where there is none: with ``new`` it is
+    made, folder or topics."""
+    if settings.log is not None:
+        from ledger.log.kafka.cluster import cluster_of  # Kafka's clients take a while to import
+        from ledger.log.kafka.log import KafkaLog
+
+        log = KafkaLog(cluster_of(settings), settings.generation)
+        if new:
+            from ledger.log.kafka.topics import apply_to
+
+            apply_to(log)
+        return log
+    if not new and not (settings.home / "log").is_dir():
+        raise TallyError(
+            f"{settings.home} holds no log: `tally import`, `tally up` or `tally demo` makes one; "
+            "TALLY_HOME names another folder, TALLY_LOG a Kafka cluster"
+        )
+    return EmbeddedLog(settings.home, generation=settings.generation)

@@ -1,0 +1,234 @@
+"""The embedded transport: what is recorded and what is derived in a SQLite file each."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from ledger.errors import LogClosed, LogDamaged, TallyError
+from ledger.home.files import damaged, write_atomically
+from ledger.home.layout import BEGUN, DERIVED, RECORDED
+from ledger.home.locks import locked
+from ledger.log import READ_BYTES, Draft, Record
+from ledger.log.record import checked
+from ledger.log.sqlite import tables
+from ledger.log.topics import ENTRIES, EVENTS, TOPICS, Topic
+
+
+class EmbeddedLog:
+    """Many processes append and read. Each append holds a file lock for at most a mebibyte: SQLite's own lock
+    is unfair, and small writers starve beside bulk ones."""
+
+    def __init__(self, home: Path, clock: Callable[[], float] = time.time, *, generation: int | None = None) -> None:
+        """``generation`` is the one that is made in this home."""
+        self.generation = generation
+        self.folder = home / "log"
+        self._home, self._path = home, RECORDED.path(home)
+        self._clock = clock
+        self._derived: tuple[int, sqlite3.Connection] | None = None  # by its file's inode
+        self._is_checked = False
+        with locked(self.folder / "recorded.lock"):
+            self._recorded = self._open()
+            self._inode = self._path.stat().st_ino
+
+    def _open(self) -> sqlite3.Connection:
+        """The file of what is recorded, made where no log was begun here. LogDamaged where one was, and is gone."""
+        was_begun = BEGUN.path(self._home).exists() or _holds_entries(self._home)
+        if was_begun and not (self._path.exists() and self._path.stat().st_size):
+            lost = "is empty" if self._path.exists() else "is missing"
+            raise LogDamaged(
+                f"{self._path} {lost}, and held a log before: restore it from a copy (docs/operations.md, Restore), or "
+                f"move {self.folder} away to begin another log; nothing is appended to one that lost its past"
+            )
+        recorded = tables.open_file(self._path, writes=True)
+        try:
+            with tables.answering(recorded):
+                lacks = [topic for topic in TOPICS if topic.origin == "recorded" and not tables.holds(recorded, topic)]
+                if was_begun and EVENTS in lacks:
+                    raise damaged(self._home, RECORDED, "it holds no log any more")
+                tables.create(recorded, lacks)
+                # Not told by the last records: a copy from elsewhere ends with the same ones, and goes on.
+                recorded.execute("CREATE TABLE IF NOT EXISTS closed (went TEXT)")
+            if not BEGUN.path(self._home).exists():
+                write_atomically(BEGUN.path(self._home), json.dumps({"begun": True}))
+        except BaseException:
+            recorded.close()
+            raise
+        return recorded
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def follow(self) -> None:
+        """Every read does: it looks whether the file is still the same."""
+
+    def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
+        written: list[Record] = []
+        for some in _within([checked(draft) for draft in drafts], READ_BYTES):
+            with self._writing():
+                written += [self._insert(topic, draft) for draft in some]
+        return written
+
+    def insert(self, topic: Topic, records: Sequence[Record]) -> None:
+        """Take records of a partition as they stand, each with its offset and time: for a copy. All or none.
+
+        TallyError where another record has the place, or the one before it lacks.
+        """
+        with self._writing():
+            for record in records:
+                expected = tables.last(self._recorded, topic, record.partition)[0] + 1
+                begins = expected == 0 and topic.days is not None  # what stood before it had its days
+                if record.offset != expected and not begins:
+                    raise TallyError(
+                        f"{self} goes on at offset {expected} of {topic.name}, partition {record.partition}, and was "
+                        f"to take the record at {record.offset}: somebody else appends there; end that first"
+                    )
+                tables.insert(self._recorded, topic, record)
+
+    def end_with(self, topic: Topic, drafts: Sequence[Draft], went: str) -> None:
+        """Append these, and refuse whatever would follow them: the log goes on elsewhere. All or none."""
+        with self._writing():
+            for draft in drafts:
+                self._insert(topic, checked(draft))
+            self._recorded.execute("INSERT INTO closed VALUES (?)", (went,))
+
+    def went(self) -> str | None:
+        """Where the log goes on that was closed here; None where it was not."""
+        with tables.answering(self._recorded):
+            found = self._recorded.execute("SELECT went FROM closed").fetchone()
+        return str(found[0]) if found else None
+
+    def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
+        connection = self._connection(topic)
+        return tables.select(connection, topic, partition, offset, max_bytes) if connection else []
+
+    def end(self, topic: Topic, partition: int) -> int:
+        connection = self._connection(topic)
+        return tables.last(connection, topic, partition)[0] + 1 if connection else 0
+
+    def ends(self, topic: Topic) -> list[int]:
+        return [self.end(topic, partition) for partition in range(topic.partitions)]
+
+    def last(self, topic: Topic, partition: int) -> Record | None:
+        end = self.end(topic, partition)
+        found = self.read(topic, partition, end - 1, max_bytes=1) if end else []
+        return found[0] if found else None
+
+    def close(self) -> None:
+        self._recorded.close()
+        if self._derived:
+            self._derived[1].close()
+
+    def accept_past(self) -> None:
+        """Append from here on also where more was derived from the log than it holds: for who derived it anew from the
+        log as it is, and is about to put that in the place of the old."""
+        self._is_checked = True
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with locked(self.folder / "recorded.lock"):
+            self._check_file()
+            if not self._is_checked:
+                self._check_past()
+                self._is_checked = True
+            with self._transaction():
+                yield
+
+    def _check_file(self) -> None:
+        """LogDamaged where another file is in the place of the one that is open: what is appended would be lost."""
+        try:
+            inode = self._path.stat().st_ino
+        except OSError:
+            inode = -1
+        if inode != self._inode:
+            raise LogDamaged(
+                f"{self._path} was deleted or replaced while this process had it open, and takes nothing from it: "
+                "put it back if it is lost, and start this process again"
+            )
+
+    def _check_past(self) -> None:
+        """LogDamaged where more was derived from the log than it holds: it was cut, or restored from an older copy."""
+        for partition in range(EVENTS.partitions):
+            try:
+                entry = self.last(ENTRIES, partition)
+                cause = (int(entry.headers["cause_offset"]), entry.headers["cause_hash"]) if entry else None
+            except (TallyError, KeyError, ValueError):  # then the folds say so, and recording goes on
+                continue
+            if cause is None:
+                continue
+            found = self.read(EVENTS, partition, cause[0], max_bytes=1)
+            if not found or found[0].offset != cause[0] or found[0].digest() != cause[1]:
+                raise LogDamaged(
+                    f"{self._path} no longer holds the record at partition {partition}, offset {cause[0]}, from which "
+                    "more was derived: it was cut, or restored from an older copy, and takes nothing; restore a newer "
+                    "copy, or derive everything again from the log as it is (`tally rebuild`; docs/operations.md)"
+                )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with transaction(self._recorded):
+            if (went := self.went()) is not None:
+                raise LogClosed(
+                    f"the log in {self} is closed and takes nothing more: it went to {went}; set TALLY_LOG to that, "
+                    "with the user and the options that its cluster wants"
+                )
+            yield
+
+    def _insert(self, topic: Topic, draft: Draft) -> Record:
+        offset, last_ms = tables.last(self._recorded, topic, draft.partition)
+        now_ms = max(int(self._clock() * 1000), last_ms)
+        record = Record(draft.partition, offset + 1, now_ms, draft.key, draft.headers, draft.value)
+        tables.insert(self._recorded, topic, record)
+        return record
+
+    def _connection(self, topic: Topic) -> sqlite3.Connection | None:
+        if topic.origin == "recorded":
+            return self._recorded
+        path = DERIVED.path(self._home)
+        try:
+            file = path.stat().st_ino
+        except FileNotFoundError:
+            return None
+        held = self._derived
+        if held is None or held[0] != file:  # none yet, or it was deleted and is derived anew
+            connection = tables.open_file(path, writes=False)
+            if not tables.holds(connection, topic):  # the folds are about to make their topics
+                connection.close()
+                return None
+            # Another thread may still read from the connection before: that one ends with its last user.
+            held = self._derived = (file, connection)
+        return held[1]
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. A full disk or an unreadable file is a TallyError, and nothing was written."""
+    with tables.answering(connection), connection:  # it commits, or rolls back
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def _holds_entries(home: Path) -> bool:
+    """Whether anything was derived in this home; False also where that cannot be read."""
+    try:
+        with closing(tables.open_file(DERIVED.path(home), writes=False)) as derived:
+            return tables.holds(derived, ENTRIES) and any(
+                tables.last(derived, ENTRIES, partition)[0] >= 0 for partition in range(ENTRIES.partitions)
+            )
+    except TallyError:
+        return False
+
+
+def _within(drafts: Sequence[Draft], size: int) -> Iterator[list[Draft]]:
+    some: list[Draft] = []
+    held = 0
+    for draft in drafts:
+        if some and held + len(draft.value) > size:
+            yield some
+            some, held = [], 0
+        some.append(draft)
+        held += len(draft.value)
+    if some:
+        yield some

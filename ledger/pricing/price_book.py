@@ -1,0 +1,159 @@
+"""Price documents: what a price book says. How an event finds its price is a rule (docs/rules.md), not here."""
+
+import hashlib
+import re
+import zlib
+from datetime import time
+from decimal import Decimal
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+
+from ledger.errors import LogDamaged, TallyError
+from ledger.money import PICO
+from ledger.token_classes import CLASSES, decimals, per
+from tallystick.vocabulary.base import Currency, Label, Model, Name, Time, Written, in_order, plain
+
+MAX_DOCUMENT = 900_000
+"""Bytes a document may have on the log, compressed: Kafka refuses records over a mebibyte."""
+
+
+Rate = Annotated[Decimal, Written, Field(ge=0, lt=10**9, strict=False), PlainSerializer(plain, return_type=str)]
+"""Currency per million tokens, or per thousand of another quantity."""
+
+
+class Clause(Model):
+    """One way to recognise a name, case-insensitively: exactly one field is set."""
+
+    equals: str | None = None
+    starts_with: str | None = None
+    ends_with: str | None = None
+    contains: str | None = None
+    regex: str | None = Field(default=None, description="searched for in the name in lower case")
+    any_of: Annotated[tuple["Clause", ...], Field(strict=False)] | None = None
+    all_of: Annotated[tuple["Clause", ...], Field(strict=False)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Clause":
+        if sum(said is not None for _, said in self) != 1:
+            raise ValueError(f"a clause has exactly one of {', '.join(type(self).model_fields)}")
+        if self.regex is not None:
+            try:
+                re.compile(self.regex)
+            except re.error as error:
+                raise ValueError(f"the regular expression {self.regex!r} is none: {error}") from error
+        return self
+
+
+class Tier(Model):
+    """Where an event's input tokens exceed ``above``, the rate holds for all its tokens of the class."""
+
+    above: Annotated[int, Field(ge=0)]
+    rate: Rate
+
+
+class Tiered(Model):
+    base: Rate
+    tiers: Annotated[tuple[Tier, ...], Field(strict=False, min_length=1)] = Field(description="rising by 'above'")
+
+    @field_validator("tiers")
+    @classmethod
+    def _rising(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+        if any(one.above >= other.above for one, other in pairwise(tiers)):
+            raise ValueError("each tier must have a greater 'above' than the one before it")
+        return tiers
+
+
+def _known_and_exact(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
+    for name, rate in rates.items():
+        if name not in CLASSES:
+            raise ValueError(f"{name!r} is not one of the classes {', '.join(CLASSES)}")
+        for figure in [rate] if isinstance(rate, Decimal) else [rate.base, *(tier.rate for tier in rate.tiers)]:
+            if (figure * PICO / per(name)) % 1:
+                raise ValueError(f"the rate {figure} of {name!r} has more than {decimals(name)} decimals")
+    return in_order(rates)
+
+
+Rates = Annotated[dict[Name, Rate | Tiered], AfterValidator(_known_and_exact)]
+
+
+def _written(said: object) -> object:
+    if not isinstance(said, str | time):  # YAML reads 20:00 without quotes as the number 1200
+        raise ValueError("must be a time of day in quotes, like '20:00'")
+    return said
+
+
+def _in_utc(said: time) -> time:
+    if said.tzinfo is not None:
+        raise ValueError("is in UTC and names no zone: write it like '20:00'")
+    return said
+
+
+TimeOfDay = Annotated[time, Field(strict=False), BeforeValidator(_written), AfterValidator(_in_utc)]
+
+
+class Daily(Model):
+    """A time of day in UTC, start included and end not; it may pass midnight."""
+
+    start: TimeOfDay
+    end: TimeOfDay
+
+
+class Price(Model):
+    """Rates, and when they hold by the event's own time. Of those that hold, the last in the list counts."""
+
+    since: Time | None = Field(default=None, description="from this moment on; without it, always")
+    daily: Daily | None = None
+    rates: Rates
+
+
+class PricedModel(Model):
+    id: Name
+    match: Clause
+    prices: Annotated[tuple[Price, ...], Field(strict=False, min_length=1)]
+
+
+class Provider(Model):
+    id: Name
+    match: Clause | None = Field(default=None, description="other names by which events call this provider")
+    model_match: Clause | None = Field(default=None, description="models that mean this provider where none is named")
+    models_of: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        default=(), description="providers whose models this one sells at their price, asked after its own"
+    )
+    models: Annotated[tuple[PricedModel, ...], Field(strict=False)]
+
+
+class PriceBook(Model):
+    """A catalogue of list prices, whole: a later book of the same name replaces it."""
+
+    kind: Literal["price_book"] = "price_book"
+    version: Literal[1] = 1
+    name: Label
+    currency: Currency
+    origin: Label = Field(description="where the figures come from, with its version")
+    providers: Annotated[tuple[Provider, ...], Field(strict=False)]
+
+
+def sealed(book: PriceBook) -> tuple[str, bytes]:
+    """The document's hash (SHA-256 of its canonical JSON) and its compressed bytes, as they go onto the log."""
+    content = book.canonical()
+    packed = zlib.compress(content, 9)
+    if len(packed) > MAX_DOCUMENT:
+        raise TallyError(
+            f"price book {book.name!r} has {len(packed):,} bytes compressed and may have {MAX_DOCUMENT:,}: "
+            "split it into books of different names"
+        )
+    return hashlib.sha256(content).hexdigest(), packed
+
+
+def opened(digest: str, packed: bytes) -> PriceBook:
+    """The book of a document's bytes. LogDamaged where they are not the document of this hash."""
+    try:
+        content = zlib.decompress(packed)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ValueError("its content has another hash")
+        return PriceBook.model_validate_json(content)
+    except (ValueError, zlib.error) as error:
+        said = " ".join(str(error).split())
+        raise LogDamaged(f"the document {digest} cannot be read ({said}): restore the log from a copy") from error

@@ -1,0 +1,69 @@
+"""What a provider's response says of its usage, in our token classes. Pure.
+
+Providers differ in what their totals include: OpenAI's input holds the cache, Anthropic's and Bedrock's do not, and
+Gemini's candidates leave out the thoughts. The provider's own totals go along, so that the ledger puts aside what does
+not add up to them.
+"""
+
+from collections.abc import Callable
+
+from tallystick.usage.anthropic import _anthropic
+from tallystick.usage.base import Block, Fields, Usage, _plain
+from tallystick.usage.bedrock import _bedrock
+from tallystick.usage.gemini import _gemini
+from tallystick.usage.openai import _chat
+
+MOST, NAMES, LONGEST = 10**12, 32, 64
+
+
+def fields(response: object) -> Fields | None:
+    """The fields of an inference that a response, or its usage block, fills; None where it holds no usage we know.
+
+    Reads the objects of the providers' clients, or dicts, of OpenAI (chat, responses), Anthropic, Gemini and Bedrock
+    Converse, and of whoever answers in their form.
+    """
+    said = _plain(response)
+    block = next((found for name in _BLOCKS if (found := _plain(said.get(name)))), said)
+    read = next((reader for name, reader in _READERS if isinstance(block.get(name), int)), None)
+    if read is None:
+        return None
+    usage = read(block)
+    totals = {"input": usage.input, "output": usage.output, "total": usage.total}
+    filled: Fields = {
+        "tokens": {name: count for name, count in usage.tokens.items() if count},
+        "reported_tokens": {name: total for name, total in totals.items() if total is not None},
+        "provider_usage": _numbers(block, 0),
+        "quantities": {name: count for name, count in usage.quantities.items() if count} or None,
+        "usage_source": "reported",
+        "model_resolved": _word(said, "model", "modelVersion", "model_version"),
+        "service_tier": _word(said, "service_tier") or _word(block, "service_tier"),
+    }
+    return {name: value for name, value in filled.items() if value is not None}
+
+
+_BLOCKS = ("usage", "usageMetadata", "usage_metadata")
+_READERS: tuple[tuple[str, Callable[[Block], Usage]], ...] = (
+    ("prompt_tokens", _chat),
+    ("promptTokenCount", _gemini),
+    ("prompt_token_count", _gemini),
+    ("inputTokens", _bedrock),
+    ("input_tokens", _anthropic),
+)
+"""What tells the forms apart, and what reads each."""
+
+
+def _numbers(block: Block, depth: int) -> Fields:
+    """The counts of a block as they came, one object deep; whatever else it says is left out."""
+    kept: Fields = {}
+    for name, value in block.items():
+        if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or len(name) > LONGEST:
+            continue
+        if type(value) is int and 0 <= value <= MOST:
+            kept[name] = value
+        elif depth == 0 and (inner := _numbers(_plain(value), 1)):
+            kept[name] = inner
+    return dict(list(kept.items())[:NAMES])
+
+
+def _word(said: Block, *names: str) -> str | None:
+    return next((word for name in names if isinstance(word := said.get(name), str) and 0 < len(word) <= 256), None)

@@ -1,0 +1,65 @@
+"""An event: a CloudEvent 1.0 whose type says what its data is."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter
+
+from tallystick.vocabulary.base import Model, Name, Time
+from tallystick.vocabulary.controls.control import Control
+from tallystick.vocabulary.correction import Correction
+from tallystick.vocabulary.inference import Inference
+from tallystick.vocabulary.observation import Observation
+
+SCHEMA_VERSION = "1"
+
+Source = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class Tick(Model):
+    """Time has passed, something fell due, and nothing else arrived."""
+
+
+class CloudEvent(Model):
+    """Source and id are its identity; time is when it happened, by its source's clock."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Name
+    source: Source
+    time: Time
+    sequence: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        default=None, description="the source's own count of its events, to find what never arrived"
+    )
+
+
+class InferenceEvent(CloudEvent):
+    type: Literal["tallystick.inference.v1"] = "tallystick.inference.v1"
+    data: Inference
+
+
+class ObservationEvent(CloudEvent):
+    type: Literal["tallystick.observation.v1"] = "tallystick.observation.v1"
+    data: Observation
+
+
+class CorrectionEvent(CloudEvent):
+    type: Literal["tallystick.correction.v1"] = "tallystick.correction.v1"
+    data: Correction
+
+
+class ControlEvent(CloudEvent):
+    type: Literal["tallystick.control.v1"] = "tallystick.control.v1"
+    data: Control
+
+
+class TickEvent(CloudEvent):
+    type: Literal["tallystick.tick.v1"] = "tallystick.tick.v1"
+    data: Tick = Tick()
+
+
+Event = InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | TickEvent
+_ByType = Annotated[
+    InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | TickEvent,
+    Field(discriminator="type"),
+]
+ANY_EVENT: TypeAdapter[Event] = TypeAdapter(_ByType)
+"""Validates and describes every event: ``ANY_EVENT.validate_json(line)``, ``ANY_EVENT.json_schema()``."""

@@ -1,0 +1,173 @@
+"""``inference``: one call to a model, successful, failed or refused."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from tallystick.vocabulary.base import Amount, Count, Currency, Label, Model, Name, Names, Ratio, Tags, in_order
+
+TokenClass = Literal[
+    "input", "cache_read", "cache_write_5m", "cache_write_1h", "cache_write", "output", "reasoning",
+    "input_audio", "cache_read_audio", "output_audio", "input_image", "cache_read_image", "output_image",
+]  # fmt: skip
+"""Disjoint: ``input`` is what no cache served; ``output`` is without ``reasoning``."""
+
+QuantityClass = Literal["requests", "web_searches", "seconds", "images"]
+"""What is charged for and is not a token."""
+
+Tokens = Annotated[dict[TokenClass, Count], AfterValidator(in_order)]
+Quantities = Annotated[dict[QuantityClass, Count], AfterValidator(in_order)]
+Usage = Annotated[dict[Label, Count | dict[Label, Count]], Field(max_length=32), AfterValidator(in_order)]
+
+
+class ReportedTokens(Model):
+    """The provider's own totals, cache and reasoning included. Classes that do not sum to them are wrong."""
+
+    input: Count | None = None
+    output: Count | None = None
+    total: Count | None = None
+
+
+class RateLimit(Model):
+    """One of the provider's rate-limit headers."""
+
+    dimension: Label
+    limit: Count | None = None
+    remaining: Count | None = None
+    reset_ms: Count | None = None
+
+
+class Violation(Model):
+    """Where an answer broke its output contract: a code and a keyed hash of the path, never the value."""
+
+    code: Label
+    path_hash: Name
+
+
+class Inference(Model):
+    """What is known of one call. Every field is optional; names follow OpenTelemetry GenAI and FOCUS.
+
+    Of fields that are not listed here only numbers and booleans are kept.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, bool | int | float]
+
+    # identity
+    adapter: Name | None = None
+    adapter_version: Name | None = None
+    provider_usage: Usage | None = Field(default=None, description="the provider's usage block, numbers only")
+    # call tree
+    session: Name | None = None
+    root_call: Name | None = None
+    parent_call: Name | None = None
+    agent: Name | None = None
+    agent_version: Name | None = None
+    tool: Name | None = None
+    tool_arguments_hash: Name | None = Field(default=None, description="hash of the canonical arguments")
+    tool_result_hash: Name | None = None
+    prompt_hash: Name | None = Field(default=None, description="similarity hash of the prompt")
+    attempt: Count | None = None
+    retry_of: Name | None = None
+    fallback_of: Name | None = None
+    fallback_reason: Name | None = None
+    cached_from: Name | None = None
+    # who
+    team: Name | None = None
+    project: Name | None = None
+    feature: Name | None = None
+    environment: Name | None = None
+    user: Name | None = Field(default=None, description="a person; a keyed pseudonym on the log")
+    customer: Name | None = Field(default=None, description="an end customer; a keyed pseudonym on the log")
+    acting_for: Names | None = Field(default=None, description="who acted for whom, the last principal first")
+    tags: Tags | None = None
+    # by what right
+    grant: Name | None = None
+    admission: Name | None = None
+    priority: Name | None = None
+    queued_ms: Count | None = None
+    purpose: Literal["production", "evaluation", "development", "batch", "rehearsal"] | None = None
+    inference_class: Name | None = None
+    # whose key and account
+    payer: Literal["platform", "customer"] | None = Field(default=None, description="who owns the provider's key")
+    key: Name | None = Field(default=None, description="fingerprint of the key, never the key")
+    provider_account: Name | None = None
+    ingress: Literal["gateway", "direct", "telemetry"] | None = None
+    gateway: Name | None = None
+    # what answered
+    provider: Name | None = None
+    model: Name | None = Field(default=None, description="the model that was asked for")
+    model_resolved: Name | None = Field(default=None, description="the model that answered")
+    deployment: Name | None = None
+    region: Name | None = None
+    service_tier: Name | None = None
+    operation: Name | None = None
+    data_class: Name | None = None
+    # which assignment
+    intent: Name | None = None
+    segment: Name | None = None
+    prompt: Name | None = Field(default=None, description="id of the prompt, never its text")
+    prompt_version: Name | None = None
+    variant: Name | None = None
+    portfolio_version: Name | None = None
+    propensity: Ratio | None = Field(default=None, description="probability of this variant when it was chosen")
+    corpus_version: Name | None = None
+    # which path
+    route: Name | None = None
+    route_version: Name | None = None
+    rollout: Name | None = None
+    rollout_arm: Name | None = None
+    configuration_version: Name | None = None
+    role: Literal["primary", "fallback", "shadow"] | None = None
+    # output contract
+    output_mode: Literal["free", "json", "schema", "tool"] | None = None
+    output_schema: Name | None = None
+    output_schema_hash: Name | None = None
+    translator_version: Name | None = None
+    parser_version: Name | None = None
+    conformance: Literal["ok", "repaired", "failed", "unchecked"] | None = None
+    violations: Annotated[tuple[Violation, ...], Field(max_length=64, strict=False)] | None = None
+    # result
+    status: Literal["ok", "error", "refused", "aborted"] | None = None
+    finish_reason: Name | None = None
+    error_origin: Literal["customer_key", "provider", "platform", "policy"] | None = None
+    error_code: Name | None = None
+    latency_ms: Count | None = None
+    time_to_first_token_ms: Count | None = None
+    rate_limits: Annotated[tuple[RateLimit, ...], Field(max_length=16, strict=False)] | None = None
+    # quantities
+    tokens: Tokens | None = None
+    reported_tokens: ReportedTokens | None = None
+    max_tokens: Count | None = Field(default=None, description="the most output tokens that were asked for")
+    quantities: Quantities | None = None
+    usage_source: Literal["reported", "estimated", "missing"] | None = Field(
+        default=None, description="missing: there are no tokens; reported or estimated: tokens or quantities are given"
+    )
+    claimed_cost: Amount | None = Field(default=None, description="what the source says it cost: a claim, never a cost")
+    claimed_currency: Currency | None = None
+
+    @model_validator(mode="after")
+    def _usage_as_its_source_says(self) -> "Inference":
+        if self.usage_source is not None and (contradiction := usage_contradiction(vars(self))):
+            raise ValueError(contradiction)
+        return self
+
+
+def usage_contradiction(fields: Mapping[str, object]) -> str | None:
+    """What is wrong between where usage is said to come from and the usage that is given; None where they agree.
+
+    Zero is not absent: ``{"input": 0}`` is usage. A request that was counted says nothing of its tokens, so
+    ``quantities`` agree with ``missing``.
+    """
+    source, reported = fields.get("usage_source"), fields.get("reported_tokens")
+    totals = (
+        reported if isinstance(reported, Mapping) else vars(reported) if isinstance(reported, ReportedTokens) else {}
+    )
+    told = any(total is not None for total in totals.values())
+    usage = bool(fields.get("tokens")) or told or bool(fields.get("provider_usage"))
+    if source == "missing" and usage:
+        return "usage_source is 'missing' beside usage: say 'reported' or 'estimated', or leave it out"
+    if source in ("reported", "estimated") and not usage and not fields.get("quantities"):
+        return f"usage_source is {source!r} without tokens or quantities: say 'missing', or leave it out"
+    return None

@@ -1,0 +1,71 @@
+"""The embedded runtime: one process that folds every partition, and tells time when nothing arrives."""
+
+import signal
+import threading
+import time
+from contextlib import suppress
+
+from ledger.errors import LogClosed
+from ledger.home.locks import only_one
+from ledger.home.presence import announce
+from ledger.log import PARTITIONS, Log
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from ledger.settings import Settings
+from streams.embedded.store import Store
+from streams.folds.rating import Documents
+from streams.runtime import documents, spare_the_collector, tick
+
+PART = "streams"
+IDLE_S = 0.05
+
+
+def run(settings: Settings) -> None:
+    """Fold until SIGTERM or SIGINT. TallyError where another worker has the home, or the log is damaged."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with only_one(settings.home, PART):
+        spare_the_collector()
+        log, store = EmbeddedLog(settings.home), Store(settings.home)
+        books = documents(log)  # once: to check a price book takes a tenth of a second
+        partitions = [Partition(number, log, store, books) for number in range(PARTITIONS)]
+        announce(settings.home, PART)
+        while not stopping.is_set():
+            if sum(partition.step() for partition in partitions) == 0:
+                for partition in partitions:
+                    partition.tick()
+                stopping.wait(IDLE_S)
+        store.close()
+        log.close()
+
+
+class Partition:
+    """One partition's folding: its rows in memory are what its store holds."""
+
+    def __init__(self, number: int, log: Log, store: Store, books: Documents) -> None:
+        self._number = number
+        self._log = log
+        self._store = store
+        reached = store.state.reached(number)
+        self._next = reached.resumed(log, number) if reached else 0
+        self._rows = store.state.rows(number)
+        self._books = books
+
+    def step(self) -> bool:
+        """Fold the next run of records, if there is one, and commit what follows."""
+        records = self._log.read(EVENTS, self._number, self._next)
+        if not records:
+            return False
+        derived, reached, change = self._store.state.fold(records, self._rows, self._books)
+        self._store.commit(self._number, derived, change)
+        self._next = reached.next_offset
+        return True
+
+    def tick(self) -> None:
+        """Append a tick when something has fallen due. It is folded like any record; for a log that is closed time
+        stands still."""
+        due_us = self._rows.next_due()
+        if due_us is not None and due_us <= time.time() * 1_000_000:
+            with suppress(LogClosed):
+                self._log.append(EVENTS, [tick(self._number, self._next, due_us)])

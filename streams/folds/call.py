@@ -1,0 +1,87 @@
+"""What an inference says of its call, checked as it is read (docs/rules.md, R4).
+
+The types are made from the vocabulary, so that one pass over a line's bytes reads and judges it. What is not exactly
+of the vocabulary is read without types (``event.py``), and fitted to it here where no rule minds.
+"""
+
+from typing import Annotated, Any, Literal, Protocol
+
+import msgspec
+
+from ledger.inference_fields import AMOUNT, AMOUNTS, COUNTS, LISTS, MAPS, MOST_COUNT, TEXTS
+from streams.folds.schema_check import misfit
+from tallystick import Inference, QuantityClass, TokenClass
+
+Counts = dict[str, int]
+
+
+class Dimensions(Protocol):
+    """Of a call what an entry repeats: those that rules read; the vocabulary's others are there, too."""
+
+    session: str | None
+    agent: str | None
+    team: str | None
+    tool: str | None
+    tool_arguments_hash: str | None
+    tool_result_hash: str | None
+    payer: str | None
+    provider: str | None
+    model: str | None
+    model_resolved: str | None
+
+
+class Call(msgspec.Struct, gc=False):
+    """Its dimensions, what was used by class, and the provider's totals."""
+
+    dimensions: Dimensions
+    tokens: Counts | None
+    quantities: Counts | None
+    reported: Counts | None
+
+
+_COUNT = Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNT)]
+_UNREAD: dict[str, Any] = {
+    "provider_usage": dict[str, int | dict[str, int]],
+    "rate_limits": list[dict[str, str | int | None]],
+    "violations": list[dict[str, str]],
+}
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(TEXTS, str),
+    **dict.fromkeys(COUNTS, _COUNT),
+    **dict.fromkeys(AMOUNTS, Annotated[str, msgspec.Meta(pattern=rf"\A(?a:{AMOUNT})\Z")]),
+    **dict.fromkeys(LISTS, list[str]),
+    **dict.fromkeys(MAPS, dict[str, str]),
+    "tokens": dict[TokenClass, _COUNT],
+    "quantities": dict[QuantityClass, _COUNT],
+    "reported_tokens": dict[Literal["input", "output", "total"], _COUNT],
+    **_UNREAD,
+}
+_Data: Any = msgspec.defstruct(
+    "_Data", [(name, _TYPES[name], None) for name in Inference.model_fields],
+    forbid_unknown_fields=True, omit_defaults=True, gc=False,
+)  # fmt: skip
+_Line: Any = msgspec.defstruct(
+    "_Line", [
+        ("id", str), ("source", str), ("time", str), ("type", Literal["tallystick.inference.v1"]), ("data", _Data),
+        ("specversion", str, ""), ("sequence", int, 0),
+    ], forbid_unknown_fields=True, gc=False,
+)  # fmt: skip
+_READ = frozenset(Inference.model_fields) - _UNREAD.keys()
+
+read_line = msgspec.json.Decoder(_Line).decode
+"""A line that is an inference of the vocabulary and nothing else. msgspec.DecodeError or ValueError for any other."""
+
+
+def call_of(data: Any) -> Call:
+    """Of a line's data, which it takes apart."""
+    call = Call(data, data.tokens, data.quantities, data.reported_tokens)
+    data.tokens = data.quantities = data.reported_tokens = None
+    data.provider_usage = data.rate_limits = data.violations = None
+    return call
+
+
+def fitting(data: dict[str, Any]) -> Call | None:
+    """Of data that were read without types; None where a field is not what the vocabulary says."""
+    if misfit("inference", data) is not None:
+        return None
+    return call_of(msgspec.convert({name: value for name, value in data.items() if name in _READ}, _Data))

@@ -1,0 +1,165 @@
+"""Finding the price of a call in the price books in force (docs/rules.md, R5 to R8)."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache
+
+import msgspec
+
+from ledger.money import PICO
+from ledger.pricing.price_book import Clause, Price, PriceBook, PricedModel, Provider, Tiered
+from ledger.token_classes import per
+
+DAY_US = 86400 * 1_000_000
+_COMPACT_DATE = re.compile(r"-(\d{4})(\d{2})(\d{2})$", re.ASCII)
+
+UnitPrice = int | tuple[tuple[int, int], ...]
+"""Pico a unit; or (above, pico) by rising threshold of the event's input tokens, the base with -1."""
+
+
+class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One price of a model: when it holds, and what a unit of each class costs. ``tiers`` are the amounts of input
+    tokens above which some class costs otherwise, rising."""
+
+    price_id: str
+    document: str
+    currency: str
+    since_us: int
+    daily_us: tuple[int, int] | None
+    unit_prices: dict[str, UnitPrice]
+    tiers: tuple[int, ...]
+
+    def holds(self, time_us: int) -> bool:
+        if time_us < self.since_us:
+            return False
+        if self.daily_us is None:
+            return True
+        start, end = self.daily_us
+        moment = time_us % DAY_US
+        return start <= moment < end if start <= end else moment >= start or moment < end
+
+    def tier(self, given: int) -> int:
+        """The greatest of the amounts that so many input tokens are above; -1 where there is none."""
+        return max((above for above in self.tiers if given > above), default=-1)
+
+    def unit_price(self, name: str, tier: int) -> int | None:
+        """Of a class in a tier."""
+        price = self.unit_prices.get(name)
+        if isinstance(price, tuple):
+            return next(pico for above, pico in reversed(price) if above <= tier)
+        return price
+
+
+class Catalogue:
+    """One price book, with what was found in it."""
+
+    def __init__(self, document: str, book: PriceBook) -> None:
+        self._document = document
+        self._book = book
+        self.offers = lru_cache(maxsize=10_000)(self._offers)
+
+    def _offers(self, provider: str | None, model: str) -> tuple[Offer, ...]:
+        """The model's prices, the strongest first; none where the book does not know it."""
+        seller = self._provider(provider, model)
+        if seller is None:
+            return ()
+        others = (other for name in seller.models_of for other in self._book.providers if other.id == name)
+        asked = [seller, *others]
+        for spelling in dict.fromkeys((model, _with_dashes(model))):
+            for owner in asked:
+                for priced in owner.models:
+                    if matches(priced.match, spelling):
+                        return self._compiled(owner, priced)
+        return ()
+
+    def _provider(self, provider: str | None, model: str) -> Provider | None:
+        providers = self._book.providers
+        if provider is None:
+            return next((one for one in providers if one.model_match and matches(one.model_match, model)), None)
+        named = next((one for one in providers if one.id.lower() == provider), None)
+        return named or next((one for one in providers if one.match and matches(one.match, provider)), None)
+
+    def _compiled(self, owner: Provider, model: PricedModel) -> tuple[Offer, ...]:
+        name = f"{self._book.name}/{owner.id}/{model.id}"
+        offers: list[Offer] = []
+        for at, price in enumerate(model.prices):
+            costs = _unit_prices(price)
+            above = {above for cost in costs.values() if isinstance(cost, tuple) for above, _ in cost if above >= 0}
+            said = f"{name}#{at}", self._document, self._book.currency
+            offers.append(Offer(*said, *_when(price), costs, tuple(sorted(above))))
+        return tuple(offers)[::-1]
+
+
+def find(books: Sequence[Catalogue], provider: str | None, model: str, time_us: int) -> Offer | None:
+    """The price of a call at its own time: the youngest book name that has one decides."""
+    provider = provider.lower() if provider is not None else None
+    for book in reversed(books):
+        for offer in book.offers(provider, model.lower()):
+            if offer.holds(time_us):
+                return offer
+    return None
+
+
+def matches(clause: Clause, name: str) -> bool:
+    """Whether a lower-case name is meant by the clause."""
+    return _test(clause)(name)
+
+
+@cache
+def _test(clause: Clause) -> Callable[[str], bool]:
+    if clause.any_of is not None:
+        some = [_test(part) for part in clause.any_of]
+        return lambda name: any(test(name) for test in some)
+    if clause.all_of is not None:
+        all_ = [_test(part) for part in clause.all_of]
+        return lambda name: all(test(name) for test in all_)
+    if clause.regex is not None:
+        pattern = re.compile(clause.regex)
+        return lambda name: pattern.search(name) is not None
+    if clause.starts_with is not None:
+        start = clause.starts_with.lower()
+        return lambda name: name.startswith(start)
+    if clause.ends_with is not None:
+        end = clause.ends_with.lower()
+        return lambda name: name.endswith(end)
+    if clause.contains is not None:
+        part = clause.contains.lower()
+        return lambda name: part in name
+    whole = (clause.equals or "").lower()
+    return lambda name: name == whole
+
+
+def _with_dashes(model: str) -> str:
+    found = _COMPACT_DATE.search(model)
+    if found is None:
+        return model
+    try:
+        day = date(*map(int, found.groups()))
+    except ValueError:
+        return model
+    return f"{model[: found.start()]}-{day.isoformat()}"
+
+
+def _when(price: Price) -> tuple[int, tuple[int, int] | None]:
+    since = int(price.since.timestamp()) * 1_000_000 + price.since.microsecond if price.since else -(10**18)
+    if price.daily is None:
+        return since, None
+    start, end = (
+        (datetime.combine(date.min, moment, UTC) - datetime.combine(date.min, datetime.min.time(), UTC))
+        // timedelta(microseconds=1)
+        for moment in (price.daily.start, price.daily.end)
+    )
+    return since, (start, end)
+
+
+def _unit_prices(price: Price) -> dict[str, UnitPrice]:
+    unit_prices: dict[str, UnitPrice] = {}
+    for name, rate in price.rates.items():
+        scale = PICO // per(name)
+        if isinstance(rate, Tiered):
+            tiers = ((tier.above, int(tier.rate * scale)) for tier in rate.tiers)
+            unit_prices[name] = ((-1, int(rate.base * scale)), *tiers)
+        else:
+            unit_prices[name] = int(rate * scale)
+    return unit_prices

@@ -1,0 +1,137 @@
+"""Runaways: a session that calls the same tool with the same arguments and gets the same result, again and again.
+
+Three times in a row raise an alert with its evidence. Calls that used no tool neither repeat nor break a run.
+The alert is resolved when the session calls something else, or has been silent for a quarter of an hour of
+the log's time; until then nothing more is said, so that a loop of a thousand calls is one alert.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from ledger.money import text
+from streams.folds.call import Dimensions
+from streams.folds.emit import Emit
+from streams.folds.event import Event
+from streams.folds.rating import Entry
+from streams.folds.state import Key, Rows
+
+NAME = "runaways"
+REPEATS = 3
+SILENCE_US = 15 * 60 * 1_000_000
+DETECTOR = "repeated_tool"
+
+
+class Repeatable(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What repeats: a tool, and hashes of its canonical arguments and of its result."""
+
+    tool: str
+    arguments_hash: str
+    result_hash: str
+
+
+Evidence = tuple[str, str, int, int, int]
+"""A call's source, id and position."""
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A session's latest run of equal calls. Spent is at list price, whoever pays, in pico by currency."""
+
+    call: Repeatable
+    repeats: int
+    since_us: int
+    last_us: int
+    spent: tuple[tuple[str, int], ...]
+    evidence: tuple[Evidence, ...]  # of the first calls
+    agent: str | None
+    team: str | None
+    alert: str | None = None
+
+
+def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
+    """A counted inference continues, breaks or begins its session's run."""
+    said = entry.dimensions
+    session = said.session
+    if session is None:
+        return
+    key: Key = (NAME, event.organization, session)
+    run = _run(key, rows)
+    call = _call(said)
+    if call is None:
+        if run is None:
+            return
+        run = _longer(run, event, entry, run.repeats, run.evidence)
+    elif run is not None and run.call == call:
+        run = _repeated(run, event, entry, emit)
+        if run.alert is None and run.repeats >= REPEATS:
+            run = replace(run, alert="-".join(map(str, (*emit.here(), DETECTOR))))
+            _say(key, run, "raised", emit)
+    else:
+        if run is not None and run.alert is not None:
+            _say(key, run, "resolved", emit, reason="another call")
+        first = (event.source, event.id, *emit.here())
+        spent = _added((), entry)
+        run = Run(call, 1, event.time_us, event.time_us, spent, (first,), said.agent, said.team)
+    rows.put(key, run, emit.now_us + SILENCE_US)
+
+
+def due(key: Key, at_us: int, rows: Rows, emit: Emit) -> None:
+    """The session has been silent: it is forgotten, and its alert ends."""
+    run = _run(key, rows)
+    if run is not None and run.alert is not None:
+        _say(key, run, "resolved", emit, reason="silent", due_us=at_us)
+    rows.delete(key)
+
+
+def _run(key: Key, rows: Rows) -> Run | None:
+    kept = rows.get(key)
+    return kept if kept is None or type(kept) is Run else msgspec.convert(kept, Run)  # lists where a store gave it
+
+
+def _call(said: Dimensions) -> Repeatable | None:
+    tool, arguments, result = said.tool, said.tool_arguments_hash, said.tool_result_hash
+    return None if tool is None or arguments is None or result is None else Repeatable(tool, arguments, result)
+
+
+def _repeated(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:
+    evidence = run.evidence
+    if len(evidence) < REPEATS:
+        evidence = (*evidence, (event.source, event.id, *emit.here()))
+    return _longer(run, event, entry, run.repeats + 1, evidence)
+
+
+def _longer(run: Run, event: Event, entry: Entry, repeats: int, evidence: tuple[Evidence, ...]) -> Run:
+    spent = _added(run.spent, entry)
+    return Run(run.call, repeats, run.since_us, event.time_us, spent, evidence, run.agent, run.team, run.alert)
+
+
+def _added(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
+    if entry.currency is None:
+        return spent
+    if not spent:
+        return ((entry.currency, entry.list_cost),)
+    sums = dict(spent)
+    sums[entry.currency] = sums.get(entry.currency, 0) + entry.list_cost
+    return tuple(sorted(sums.items()))
+
+
+def _say(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
+    who = {name: value for name, value in (("agent", run.agent), ("team", run.team)) if value is not None}
+    emit.alert(
+        str(key[1]),
+        str(run.alert),
+        state,
+        detector=DETECTOR,
+        session=str(key[2]),
+        **who,
+        **asdict(run.call),
+        repeats=run.repeats,
+        spent={currency: text(amount) for currency, amount in run.spent},
+        since_us=run.since_us,
+        last_us=run.last_us,
+        evidence=[
+            dict(zip(("source", "id", "partition", "offset", "index"), one, strict=True)) for one in run.evidence
+        ],
+        **facts,
+    )

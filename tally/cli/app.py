@@ -1,0 +1,62 @@
+"""What ``tally`` can do: a file for each group of commands. Heavy imports stand inside the commands."""
+
+import typer
+
+from tally.cli import (
+    alerts,
+    api,
+    budget,
+    dashboards,
+    demo,
+    import_files,
+    kafka,
+    log,
+    metrics,
+    price,
+    rebuild,
+    sql,
+    status,
+    streams,
+    subject,
+    tail,
+    token,
+    topics,
+    up,
+    verify,
+    warehouse,
+)
+from tally.exit import Told
+
+app = typer.Typer(
+    cls=Told,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Tallystick: what every inference cost, and the proof.\n\n"
+    "Start with `tally demo`, or `tally import FILE` and `tally up`. TALLY_HOME names the data folder "
+    "(.tally).\n\n"
+    "Exit codes: 0 fine, 1 a check failed or a part died, 2 bad input, 70 a defect of ours, 130 Ctrl-C.",
+)
+_RUN, _ASK, _DECIDE, _PARTS = "Run", "Fill and ask", "Decide", "Parts, each a process of its own"
+
+app.command("up", rich_help_panel=_RUN)(up.up)
+app.add_typer(demo.app, name="demo", rich_help_panel=_RUN)
+app.command("status", rich_help_panel=_RUN)(status.status)
+app.command("import", rich_help_panel=_ASK, no_args_is_help=True)(import_files.import_)
+app.command("sql", rich_help_panel=_ASK, no_args_is_help=True)(sql.sql)
+app.command("verify", rich_help_panel=_ASK)(verify.verify)
+app.command("rebuild", rich_help_panel=_ASK)(rebuild.rebuild)
+app.command("tail", rich_help_panel=_ASK)(tail.tail)
+app.add_typer(log.app, name="log", rich_help_panel=_ASK)
+app.add_typer(budget.app, name="budget", rich_help_panel=_DECIDE)
+app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)
+app.add_typer(token.app, name="token", rich_help_panel=_DECIDE)
+app.add_typer(subject.app, name="subject", rich_help_panel=_DECIDE)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=_DECIDE)
+app.add_typer(api.app, name="api", rich_help_panel=_PARTS)
+app.add_typer(streams.app, name="streams", rich_help_panel=_PARTS)
+app.add_typer(topics.app, name="topics", rich_help_panel=_PARTS)
+app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_PARTS)
+app.add_typer(kafka.app, name="kafka", rich_help_panel=_PARTS)
+app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_PARTS)
+app.add_typer(metrics.app, name="metrics", rich_help_panel=_PARTS)

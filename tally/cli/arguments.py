@@ -1,0 +1,54 @@
+"""What people type: pairs, lengths of time, amounts, moments."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from ledger.errors import TallyError
+from ledger.moments import moment_of
+from tallystick.vocabulary.base import decimal_of
+
+T = TypeVar("T")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """``name=value``."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise TallyError(f"{option} is {text!r}: write NAME=VALUE, for example team=search")
+    return name, value
+
+
+def one_of(text: str, possible: Sequence[T], option: str) -> T:
+    """One of some words."""
+    for one in possible:
+        if one == text:
+            return one
+    raise TallyError(f"{option} is {text!r}: it is one of {', '.join(map(str, possible))}")
+
+
+def seconds(text: str, option: str) -> int:
+    """A whole number with its unit: ``90s``, ``5m``, ``1h``, ``7d``."""
+    found = re.fullmatch(r"(0|[1-9][0-9]{0,8})([smhd])", text)
+    if not found:
+        raise TallyError(f"{option} is {text!r}: write a number and s, m, h or d, for example 1h")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def amount(text: str, option: str) -> Decimal:
+    """Exact money."""
+    try:
+        return decimal_of(text)
+    except ValueError:
+        raise TallyError(f"{option} is {text!r}: write an amount of money, for example 100 or 0.25") from None
+
+
+def moment(text: str, option: str) -> datetime:
+    """A moment, or a day; UTC where no zone is written."""
+    try:
+        return moment_of(text)
+    except ValueError:
+        raise TallyError(f"{option} is {text!r}: write a moment such as 2026-11-24T10:00:00Z") from None

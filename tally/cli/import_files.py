@@ -1,0 +1,56 @@
+"""``tally import``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Traces, or our events as NDJSON.")],
+    pace: Annotated[float | None, typer.Option(help="At the trace's own pace, so many times as fast.")] = None,
+    start: Annotated[str | None, typer.Option(help="When a trace with relative times begins.")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE that the trace does not say.")] = None,
+    source: Annotated[str | None, typer.Option(help="Under which source; else the format's name.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="A YAML file that says what the columns of any CSV, JSONL or Parquet mean.")
+    ] = None,
+    organization: Annotated[str | None, typer.Option(help="Whose events (TALLY_ORGANIZATION).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Append the events of files to the log, and say what became of them.
+
+    The format is known by the file: Azure's LLM traces (CSV), Mooncake's (JSONL), CloudEvents of our own
+    (NDJSON). A line is counted once, however often it is imported; a file that grew adds what is new. Different
+    files of one format want a --source each. A bad line is refused with its number and reason, and stops nothing.
+
+    Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
+
+    Example: tally import conversation.jsonl --set model=kimi-k2 --pace 60
+
+    Example: tally import spend.csv --mapping litellm.yaml (docs/import.md shows such mappings)
+
+    Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong, 130 interrupted
+    (what was imported stays; importing again adds the rest)."""
+    from ingest.files.importer import Options, import_files, moment, outcomes_of
+    from tally.cli.import_summary import folding, show, summed
+    from tally.output import progress, tell
+    from tally.product.catch_up import following
+    from tally.session import opened, settings
+
+    chosen = settings(organization=organization)
+    options = Options(source, sets or (), moment(start) if start else None, pace, mapping)
+    with opened(chosen, new=True) as log, folding(chosen) as (running, failure):
+        with progress() as shown:
+            summary = import_files(log, chosen, files, options, following(shown, "reading", running))
+            outcomes = None
+            if summary.interrupted is None and failure is None:
+                outcomes = outcomes_of(log, summary.appended, following(shown, "folding", running))
+        if as_json:
+            tell(summed(summary, outcomes))
+        else:
+            show(summary, outcomes)
+        if summary.interrupted is not None:
+            raise summary.interrupted
+        if failure is not None:
+            raise failure

@@ -1,0 +1,80 @@
+"""What an import did, as facts and for people."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from ingest.files.importer import Outcomes, Summary
+from ledger.settings import Settings
+from tally.exit import Failure
+from tally.output import err, out
+from tally.processes.join import needing
+from tally.processes.part import STREAMS, Child, Joined
+
+Running = Sequence[Child | Joined]
+KINDS = ("counted", "duplicate", "conflict", "quarantined")
+
+
+@contextmanager
+def folding(settings: Settings) -> Iterator[tuple[Running, Failure | None]]:
+    """The folds running, or why they cannot: what is derived may be damaged, and facts are recorded all the same."""
+    with ExitStack() as stack:
+        running: Running = ()
+        failure = None
+        try:
+            running = stack.enter_context(needing(settings, [STREAMS]))
+        except Failure as error:
+            if error.exit_code != 2:
+                raise
+            failure = Failure(f"{error}\nWhat was accepted stays on the log, and is folded once that is mended.", 2)
+        yield running, failure
+
+
+def summed(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
+    """The facts. What became of the accepted is null where the import was interrupted."""
+    return {
+        "received": summary.received,
+        "accepted": summary.accepted,
+        "rejected": summary.rejected,
+        **{kind: getattr(outcomes, kind) if outcomes else None for kind in KINDS},
+        "reasons": dict(outcomes.reasons) if outcomes else {},
+        "files": [
+            {
+                "path": file.path,
+                "format": file.format,
+                "source": file.source,
+                "received": file.received,
+                "accepted": file.accepted,
+                "rejected": file.rejected,
+            }
+            for file in summary.files
+        ],
+        "refused": [
+            {"path": path, "line": line, "field": field, "reason": reason}
+            for path, line, field, reason in summary.refusals
+        ],
+        "conflicts": [conflict._asdict() for conflict in outcomes.conflicts] if outcomes else [],
+        "removed": [{"field": field, "type": kind, "values": n} for (field, kind), n in summary.removed.items()],
+        "appended": [place._asdict() for place in summary.appended],
+        "interrupted": summary.interrupted is not None,
+    }
+
+
+def show(summary: Summary, outcomes: Outcomes | None) -> None:
+    """The figures on stdout, what went wrong on stderr."""
+    for path, line, field, reason in summary.refusals:
+        err.print(f"{path}, line {line}: {field + ' ' if field else ''}{reason}", markup=False)
+    if summary.rejected > len(summary.refusals):
+        err.print(f"… and {summary.rejected - len(summary.refusals):,} more lines that were refused")
+    out.print(f"received {summary.received:,} = accepted {summary.accepted:,} + rejected {summary.rejected:,}")
+    if outcomes:
+        said = " + ".join(f"{kind} {getattr(outcomes, kind):,}" for kind in KINDS)
+        out.print(f"accepted {summary.accepted:,} = {said}")
+        for reason, count in outcomes.reasons.most_common():
+            err.print(f"quarantined: {count:,} with the reason {reason}", markup=False)
+        if hint := outcomes.hint():
+            err.print(hint, markup=False)
+    elif summary.interrupted is not None:
+        err.print("interrupted: what was accepted stays on the log; importing again adds the rest")
+    for (field, kind), count in summary.removed.most_common():
+        err.print(f"left out: {count:,} values ({kind}) of the unknown field {field}", markup=False)

@@ -1,0 +1,46 @@
+"""``tally price``: price books as decisions on the log."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.pricing.price_book_file import from_file
+from tally.output import out, tell
+
+app = typer.Typer(no_args_is_help=True, help="Price books, as decisions on the log.")
+
+
+@app.callback()
+def group() -> None:
+    pass
+
+
+@app.command()
+def adopt(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A book in YAML or JSON (docs/prices.md).")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; it stays on the log.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Price what comes from here on by this book; without a file, by the installed catalogue of genai-prices.
+
+    Example: tally price adopt our-prices.yaml
+
+    Exit codes: 0 on the log, 2 the file is no price book."""
+    from ingest.controls.prices import adopt_price_book
+    from ledger.pricing import genai_prices as catalogue
+    from tally.session import opened, settings
+
+    book = from_file(file) if file else catalogue.genai_prices()
+    chosen = settings()
+    with opened(chosen, new=True) as log:
+        adopted = adopt_price_book(log, chosen, book, reason)
+    partition, offset, _ = adopted.position
+    if as_json:
+        said = {"name": book.name, "origin": book.origin, "document": adopted.document, "new": adopted.new}
+        tell(said | {"partition": partition, "offset": offset})
+    else:
+        what = "adopted" if adopted.new else "is in force already"
+        out.print(f"{book.name} ({book.origin}) {what}: document {adopted.document}", markup=False)

@@ -1,0 +1,55 @@
+"""``tally tail``: the live stream, in a terminal."""
+
+from typing import Annotated
+
+import typer
+
+FOLLOW_S, AWAY_S = 0.3, 2.0
+
+
+def tail(
+    organization: Annotated[str | None, typer.Option(help="Only of this organization.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="events, decisions or alerts; several times for two.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only lines that say so, for example team=search.")
+    ] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many of before, first.")] = 10,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes, until Ctrl-C.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+) -> None:
+    """What becomes of events as they are folded, with what they cost; budgets' thresholds; runaways.
+
+    For those of before (--lines), the last 500 records of each partition are looked at.
+
+    Example: tally tail --where team=search
+
+    Example: tally tail --only alerts --only decisions --json
+
+    Exit codes: 0 shown (--no-follow), 2 bad input or no log, 130 Ctrl-C."""
+    from ledger.errors import LogAway
+    from tally.cli.arguments import one_of, pair
+    from tally.log.tail import TOPICS, Line, Tail
+    from tally.output import err, pause
+    from tally.session import opened, settings
+
+    kinds = [one_of(kind, list(TOPICS), "--only") for kind in only or TOPICS]
+    wanted = dict(pair(one, "--where") for one in where or [])
+    if organization is not None:
+        wanted["organization"] = organization
+
+    def show(line: Line) -> None:
+        color = {"alerts": "red", "decisions": "yellow"}.get(line.kind)
+        typer.secho(line.json() if as_json else line.text(), fg=None if as_json else color)
+
+    with opened(settings()) as log:
+        stream = Tail(log, kinds, lambda said: all(str(said.get(name)) == value for name, value in wanted.items()))
+        for line in stream.before(lines):
+            show(line)
+        while follow:
+            try:
+                for line in stream.news():
+                    show(line)
+                pause(FOLLOW_S)
+            except LogAway as error:
+                err.print(f"the log does not answer, trying again: {error}", markup=False)
+                pause(AWAY_S)

@@ -1,0 +1,86 @@
+"""``tally token``: who may send, ask and decide over HTTP."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from tally.output import out, table, tell
+
+if TYPE_CHECKING:
+    from ledger.home.tokens import Token
+
+app = typer.Typer(no_args_is_help=True, help="Who may send, ask and decide over HTTP.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command(no_args_is_help=True)
+def create(
+    role: Annotated[list[str], typer.Option(help="write (facts), read (what became of them) or admin (decisions).")],
+    organization: Annotated[
+        list[str] | None, typer.Option(help="Whom it is for; several times for several (TALLY_ORGANIZATION).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token and print it, this once: the home keeps its hash alone.
+
+    Example: tally token create --organization acme --role write
+
+    Exit codes: 0 made, 2 bad input."""
+    from ledger.home.tokens import ROLES
+    from ledger.home.tokens import create as make
+    from tally.cli.arguments import one_of
+    from tally.session import make_home, settings
+
+    roles = [one_of(said, ROLES, "--role") for said in role]
+    chosen = settings()
+    make_home(chosen)
+    token, bearer = make(chosen.home, organization or [chosen.organization], roles)
+    if as_json:
+        tell({"token": bearer} | _shown(token))
+    else:
+        out.print(bearer, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """The tokens of this home: their ids, what each allows, and whether it still does.
+
+    Example: tally token list
+
+    Exit codes: 0 always."""
+    from ledger.home.tokens import listed
+    from tally.session import settings
+
+    tokens = listed(settings().home)
+    if as_json:
+        tell([_shown(one) for one in tokens])
+        return
+    shown = table("id", "organizations", "roles", "created", "revoked")
+    for one in tokens:
+        whose, may = ", ".join(one.organizations), ", ".join(one.roles)
+        shown.add_row(one.id, escape(whose), may, one.created, one.revoked or "")
+    out.print(shown)
+
+
+@app.command(no_args_is_help=True)
+def revoke(
+    id: Annotated[str, typer.Argument(help="Its id, as `tally token list` tells it.")], as_json: AsJson = False
+) -> None:
+    """Have a token be of no use, from the next request on.
+
+    Example: tally token revoke 5f3a9c01
+
+    Exit codes: 0 revoked, 2 there is none of this id."""
+    from ledger.home.tokens import revoke as end
+    from tally.session import settings
+
+    token = end(settings().home, id)
+    if as_json:
+        tell(_shown(token))
+    else:
+        out.print(f"revoked {token.id}, since {token.revoked}", markup=False)
+
+
+def _shown(token: "Token") -> dict[str, object]:
+    return {name: value for name, value in token._asdict().items() if name != "hash"}

@@ -1,0 +1,56 @@
+"""``tally warehouse``: the embedded warehouse, its sink and its models, each as a process."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Where entries rest, and how they get there.")
+
+
+@app.command()
+def serve() -> None:
+    """Own the embedded warehouse and speak ClickHouse's HTTP interface on loopback until SIGTERM or Ctrl-C.
+
+    `tally status` tells the address, and both users with their passwords: the product's own, and analyst, who only
+    reads. Any ClickHouse client connects (docs/connect.md).
+
+    Example: TALLY_WAREHOUSE_PORT=8123 tally warehouse serve
+
+    Exit codes: 0 stopped, 2 the port is taken or another process owns this home's warehouse."""
+    from tally.processes.lifeline import held
+    from tally.session import settings
+    from warehouse.embedded.server import serve as serve_warehouse
+
+    chosen = settings()
+    serve_warehouse(chosen, chosen.warehouse_port, held())
+
+
+@app.command()
+def sink() -> None:
+    """Carry what the folds derive into the warehouse until SIGTERM or Ctrl-C. Several at once do no harm.
+
+    Example: tally warehouse sink
+
+    Exit codes: 0 stopped, 2 there is no log."""
+    from ledger.home.locks import locked
+    from tally.session import opened, settings
+    from warehouse.sink import run
+
+    chosen = settings()
+    with opened(chosen) as log, locked(chosen.run / "sink.lock", shared=True):
+        run(chosen, log)
+
+
+@app.command()
+def models(
+    test: Annotated[bool, typer.Option("--test", help="Hold their tests against all that is stored, too.")] = False,
+) -> None:
+    """Build the dbt models in the running warehouse, once.
+
+    Example: tally warehouse models --test
+
+    Exit codes: 0 built, 1 a model or a test failed (it is named), 2 no warehouse answers."""
+    from tally.dbt_models import build
+    from tally.session import settings
+
+    build(settings(), test=test)

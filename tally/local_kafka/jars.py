@@ -1,0 +1,100 @@
+"""Apache Kafka's jars: which they are (``kafka.lock``), and how they come to this machine, once."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from jgo.config import GlobalSettings
+from jgo.constants import MAVEN_CENTRAL_URL
+from jgo.maven import MavenContext, PythonResolver
+from requests import RequestException
+
+from ledger.errors import TallyError
+from ledger.home.locks import locked
+
+LOCK = Path(__file__).with_name("kafka.lock")
+"""A line a jar: its Maven coordinates, bytes, and SHA-256. What has another hash never runs."""
+
+Arrived = Callable[[int, int], None]
+"""Called while jars arrive: bytes so far, and bytes in all."""
+
+
+class Jar(NamedTuple):
+    group: str
+    name: str
+    version: str
+    size: int
+    sha256: str
+
+
+def pinned() -> list[Jar]:
+    """What Kafka consists of: what Maven resolves for ``kafka_2.13``, and a logger, without which it says nothing."""
+    found = []
+    for line in LOCK.read_text().splitlines():
+        coordinates, size, sha256 = line.split()
+        group, name, version = coordinates.split(":")
+        found.append(Jar(group, name, version, int(size), sha256))
+    return found
+
+
+def bring(arrived: Arrived) -> list[Path]:
+    """The jars' paths in Maven's own folder (``~/.m2/repository``), which all homes share.
+
+    Where all are there, nothing is asked of the network. TallyError where one cannot be had."""
+    known = GlobalSettings.load()  # jgo.conf may name another folder, and mirrors
+    jars, folder = pinned(), known.repo_cache
+    paths = {jar: folder.joinpath(*jar.group.split("."), jar.name, jar.version, _file(jar)) for jar in jars}
+    if not all(_whole(paths[jar], jar) for jar in jars):
+        with locked(folder / "tallystick.lock"):  # two first starts at once would read each other's halves
+            missing = [jar for jar in jars if not _whole(paths[jar], jar)]
+            _download(missing, paths, known, arrived)
+    return list(paths.values())
+
+
+def _download(missing: list[Jar], paths: dict[Jar, Path], known: GlobalSettings, arrived: Arrived) -> None:
+    total, done = sum(jar.size for jar in missing), 0
+    remotes = {"central": MAVEN_CENTRAL_URL} | known.repositories
+
+    def showing(_name: str, _size: int) -> AbstractContextManager[Callable[[int], None]]:
+        @contextmanager
+        def context() -> Iterator[Callable[[int], None]]:
+            yield more
+
+        return context()
+
+    def more(count: int) -> None:
+        nonlocal done
+        done += count
+        arrived(done, total)
+
+    maven = MavenContext(PythonResolver(progress_callback=showing), known.repo_cache, remote_repos=remotes)
+    for jar in missing:
+        paths[jar].unlink(missing_ok=True)  # of a download that was cut
+        try:
+            maven.project(jar.group, jar.name).at_version(jar.version).artifact().resolve()
+        except (RequestException, RuntimeError) as error:  # no connection; no such file there
+            raise _unreachable(jar, known, remotes, type(error).__name__) from error
+        if not _whole(paths[jar], jar):
+            raise _unreachable(jar, known, remotes, "its SHA-256 is not the expected one")
+
+
+def _unreachable(jar: Jar, known: GlobalSettings, remotes: dict[str, str], why: str) -> TallyError:
+    return TallyError(
+        f"cannot bring Apache Kafka's {_file(jar)} from {' or '.join(remotes.values())} ({why}): connect this machine "
+        f"for its first start, name a mirror as `central` under [repositories] in ~/.config/jgo.conf, or copy "
+        f"{known.repo_cache} from a machine that has started Kafka"
+    )
+
+
+def _file(jar: Jar) -> str:
+    return f"{jar.name}-{jar.version}.jar"
+
+
+def _whole(path: Path, jar: Jar) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,81 @@
+"""Lines of the log as they stand, each with its position."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.log import Log, newest_first
+from ledger.log.record import Record
+from ledger.log.topics import DOCUMENTS, Topic
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a record: an event, or what the folds said of one."""
+
+    topic: Topic
+    record: Record
+    index: int
+    line: bytes
+
+    def text(self) -> str:
+        """Position, the log's time, key, and the line itself."""
+        record = self.record
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.time_ms // 1000))
+        where = f"{record.partition}:{record.offset}:{self.index}"
+        return f"{where} {stamp}.{record.time_ms % 1000:03}Z {record.key} {self.line.decode(errors='replace')}"
+
+    def json(self) -> str:
+        """The same with the record's headers. JSON stands byte for byte, anything else as a string."""
+        record = self.record
+        envelope = {
+            "topic": self.topic.name,
+            "partition": record.partition,
+            "offset": record.offset,
+            "index": self.index,
+            "time_ms": record.time_ms,
+            "key": record.key,
+            "headers": dict(record.headers),
+        }
+        line = self.line.decode(errors="replace")
+        try:
+            json.loads(self.line)
+        except ValueError:
+            line = json.dumps(line)
+        return f'{json.dumps(envelope, ensure_ascii=False)[:-1]}, "line": {line}}}'
+
+
+def onward(log: Log, topic: Topic, partition: int, offset: int, index: int | None) -> Iterator[Line]:
+    """The lines from this offset on, up to where the partition ends now; of each record all, or the one."""
+    while records := log.read(topic, partition, offset):
+        for record in records:
+            offset = record.offset + 1
+            yield from _lines(topic, record, index)
+
+
+def newest(log: Log, topic: Topic, partitions: dict[int, int], index: int | None, limit: int) -> list[Line]:
+    """The last lines of these partitions (each with its end) in the order of the log's time."""
+    found: list[Line] = []
+    for partition, end in partitions.items():
+        found += _last(log, topic, partition, end, index, limit)
+    found.sort(key=lambda line: (line.record.time_ms, line.record.partition, line.record.offset, line.index))
+    return found[-limit:]
+
+
+def _last(log: Log, topic: Topic, partition: int, end: int, index: int | None, limit: int) -> list[Line]:
+    found: list[Line] = []
+    for record in newest_first(log, topic, partition, end):
+        if len(found) >= limit:
+            break
+        found = [*_lines(topic, record, index), *found]
+    return found[-limit:]
+
+
+def _lines(topic: Topic, record: Record, index: int | None) -> Iterator[Line]:
+    if topic is DOCUMENTS:
+        yield Line(topic, record, 0, f"({len(record.value)} bytes, compressed)".encode())
+        return
+    for at, line in enumerate(record.value.split(b"\n")):
+        if index in (None, at):
+            yield Line(topic, record, at, line)

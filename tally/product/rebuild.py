@@ -1,0 +1,156 @@
+"""All that is derived, derived anew beside the current generation, verified, compared with it, and switched to."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from audit.verify.verify import Report, verify
+from ingest.controls.log import made_current
+from ledger.errors import TallyError
+from ledger.fault_points import point
+from ledger.home.disk import bytes_in
+from ledger.home.files import make_folder
+from ledger.home.locks import only_one
+from ledger.log import Log, generation
+from ledger.log.open import open_log
+from ledger.log.topics import DERIVED, ROWS
+from ledger.settings import Settings
+from streams.folds.version import VERSION
+from tally import dbt_models
+from tally.generations import files as moving
+from tally.generations import switch
+from tally.generations.compare import Differences, compare
+from tally.output import progress, size, step
+from tally.processes.join import needing
+from tally.processes.part import STREAMS, Child, storing
+from tally.product.catch_up import following, wait_for_sink
+from tally.session import opened
+from warehouse import generations
+from warehouse.client import connect
+
+
+class Rebuilt(NamedTuple):
+    """``seconds`` is how long folds and sink took; ``old`` where the generation before is kept, None where it was the
+    same and is gone. Where the audit found a difference nothing was ``switched``."""
+
+    generation: int
+    switched: bool
+    seconds: float
+    report: Report
+    differences: Differences
+    old: Path | None
+
+    def as_json(self) -> dict[str, Any]:
+        verified = self.report.as_json()
+        events = verified["events"]["received"]
+        return {
+            "generation": self.generation,
+            "switched": self.switched,
+            "records": sum(last + 1 for last in self.report.bounds.values()),
+            "events": events,
+            "seconds": round(self.seconds, 3),
+            "events_per_second": round(events / self.seconds),
+            "verified": verified,
+            "differences": self.differences._asdict(),
+            "old": self.old,
+        }
+
+
+def rebuild(settings: Settings, workers: int = 1) -> Rebuilt:
+    """Build, verify, compare, and switch unless the audit finds a difference: then what was built stays in
+    ``rebuild/`` to be looked at. TallyError where this home or its disk cannot, Failure where a part fails."""
+    if settings.log is None and workers > 1:
+        raise TallyError(f"--workers is {workers}, and an embedded log is folded by one worker: leave it out")
+    built = settings.model_copy(update={"home": settings.home / moving.BUILT, "warehouse_port": 0, "streams_port": 0})
+    with opened(settings) as log, only_one(settings.home, moving.BUILT):
+        with ExitStack() as gone:
+            for part in storing(built):  # of one that was killed
+                gone.enter_context(switch.kept_away(built, part))
+            moving.forget(settings)
+        before = log.generation or generation.current(log)
+        _check_room(settings)
+        if settings.warehouse is not None:
+            generations.begin(log, connect(settings), before)
+        number, built = _begun(settings, built, log, before)
+        seconds, report, differences = _built(built, log, workers)
+        point("rebuild.verified")
+        if report.difference is not None:
+            return Rebuilt(number, False, seconds, report, differences, None)
+        line = made_current(settings, number, VERSION).decode()
+        moving.ask(settings, moving.Request(number, before, line, not differences.same, settings.log))
+        switch.carried_out(settings, log)
+        if settings.log is not None and generation.current(log) != number:
+            raise TallyError(
+                f"another home of {log} rebuilds, or has meanwhile: generation {number} is thrown away, and once that "
+                "is done `tally rebuild` makes another"
+            )
+    old = None if differences.same else moving.kept(settings, before)
+    return Rebuilt(number, True, seconds, report, differences, old)
+
+
+def _begun(settings: Settings, built: Settings, log: Log, before: int) -> tuple[int, Settings]:
+    """The new generation's number, and the settings of the home in which it is made: that has the same recorded log."""
+    if settings.log is None:
+        for name in ("recorded.db", "recorded.lock"):
+            link = built.home / "log" / name
+            make_folder(link.parent)
+            link.symlink_to(f"../../log/{name}")
+        return before + 1, built.model_copy(update={"generation": before + 1})
+    from ledger.log.kafka.cluster import url_of
+    from ledger.log.kafka.generations import begun
+    from ledger.log.kafka.log import KafkaLog
+
+    assert isinstance(log, KafkaLog)
+    number = begun(log)
+    return number, built.model_copy(update={"generation": number, "log": url_of(settings)})
+
+
+def _check_room(settings: Settings) -> None:
+    """A full disk would stop the current generation too. What another machine's Kafka has free it does not say."""
+    files = (settings.home / "log").glob("derived.db*")
+    own = [f"kafka/data/{topic.name}[-.]*" for topic in (*DERIVED, ROWS)] if settings.brings_kafka else []
+    folders = [settings.home / "warehouse", *(folder for names in own for folder in settings.home.glob(names))]
+    needed = sum(map(bytes_in, folders)) + sum(file.stat().st_size for file in files)
+    free = shutil.disk_usage(settings.home).free
+    if needed > free:
+        raise TallyError(
+            f"a new generation takes about {size(needed)}, as the current one does, and the disk of {settings.home} "
+            f"has {size(free)} free: free some space"
+        )
+
+
+def _built(built: Settings, current: Log, workers: int) -> tuple[float, Report, Differences]:
+    """Run the parts in a home of their own, until its warehouse holds all that follows from the log, and prove it."""
+    begun = time.monotonic()
+    with (
+        closing(open_log(built)) as new,
+        needing(built, storing(built)) as first,
+        _further(built, workers) as others,
+    ):
+        running = [*first, *others]
+        wait_for_sink(built, new, running)
+        seconds = time.monotonic() - begun
+        point("rebuild.built")
+        with progress() as shown:
+            report = verify(built, new, connect(built), following(shown, "recomputing", running))
+        if built.warehouse is None:  # a server's are of the tables' names, whichever generation has them
+            with step("building the dbt models"):
+                dbt_models.ensure(built)
+        with step("comparing with the current generation"):
+            return seconds, report, compare(current, new)
+
+
+@contextmanager
+def _further(settings: Settings, workers: int) -> Iterator[list[Child]]:
+    """Workers beside the first, who share the partitions with it."""
+    with ExitStack() as end:
+        some: list[Child] = []
+        for number in range(2, workers + 1):
+            some.append(Child(settings, STREAMS, number))
+            end.callback(some[-1].stop)
+        for child in some:
+            child.ready()
+        yield some

@@ -1,0 +1,31 @@
+"""The folds' workers on Kafka: several may run in one home, each with a page that says how its partitions are."""
+
+import json
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ledger.home.presence import each
+from ledger.settings import Settings
+from tally.processes.part import STREAMS
+
+ANSWER_S = 1.0
+
+
+def workers(settings: Settings) -> list[dict[str, Any]]:
+    """Each worker of this home that shows a page: its process, the page's address, and by partition the offset that
+    comes next, how many records wait, and why it stands still if it does. ``partitions`` is null where the page does
+    not answer."""
+    shown = [facts for facts in each(settings, STREAMS.name) if "url" in facts]
+    if not shown:
+        return []
+    with ThreadPoolExecutor(len(shown)) as pool:
+        return list(pool.map(_asked, shown))
+
+
+def _asked(facts: dict[str, Any]) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(facts["url"], timeout=ANSWER_S) as page:
+            return facts | {"partitions": json.load(page)["partitions"]}
+    except OSError:  # it is busy, or has just died
+        return facts | {"partitions": None}

@@ -1,0 +1,52 @@
+"""How far each stage has come, by partition."""
+
+from dataclasses import dataclass
+
+from ledger.home.files import read_json
+from ledger.home.layout import SINK
+from ledger.home.presence import ready
+from ledger.log import Log, folded
+from ledger.log.topics import ENTRIES, EVENTS, Topic
+from ledger.settings import Settings
+from warehouse.sink import sink_offsets
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Next offsets of ``tally.events`` in one partition. ``stored`` is None while no sink runs."""
+
+    partition: int
+    recorded: int
+    folded: int
+    stored: int | None
+
+    @property
+    def behind(self) -> int:
+        """How many records the last stage that can be asked lacks."""
+        return sum(self.lag.values())
+
+    @property
+    def lag(self) -> dict[str, int]:
+        """How many records each stage lacks of those that the stage before it has passed."""
+        folds = {"folds": self.recorded - self.folded}
+        return folds if self.stored is None else folds | {"sink": self.folded - self.stored}
+
+
+def stored(settings: Settings, topic: Topic = ENTRIES) -> dict[int, int] | None:
+    """The next offset of ``tally.events`` whose consequences on this topic the sink has yet to store; None while
+    no sink runs. FileDamaged."""
+    if ready(settings, "sink") is None:
+        return None
+    last = read_json(settings.home, SINK, sink_offsets) or {}
+    return {partition: offset + 1 for partition, offset in last.get(topic.name, {}).items()}
+
+
+def reached(settings: Settings, log: Log) -> list[Reached]:
+    """Every partition that holds something."""
+    there = stored(settings)
+    found: list[Reached] = []
+    for partition, recorded in enumerate(log.ends(EVENTS)):
+        if recorded:
+            kept = None if there is None else there.get(partition, 0)
+            found.append(Reached(partition, recorded, folded(log, partition), kept))
+    return found

@@ -1,0 +1,169 @@
+"""The page that says how to begin: without a browser what it shows to whom, and with one the whole way."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from playwright.sync_api import Page, expect
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from dashboards.sources import loopback
+from ledger.home import tokens
+from ledger.settings import Settings
+from tests.dashboards.browser import CHROMIUM, metric, until
+from tests.dashboards.feed import BOOK, ORGANIZATION, Feed
+from tests.dashboards.screenshots import html, opened
+from tests.dashboards.server import ROOT, dashboards, door
+
+
+@pytest.fixture
+def on_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The pages on loopback, and a browser that has them from there: a test without one sends no headers."""
+    headers = {"Host": "127.0.0.1:8501", "Origin": "http://127.0.0.1:8501"}
+    monkeypatch.setattr(type(st.context), "headers", property(lambda _: headers))
+    config.set_option("server.address", "127.0.0.1")
+    yield
+    config.set_option("server.address", None)
+
+
+@pytest.fixture(scope="module")
+def at(empty: Settings) -> Iterator[str]:
+    """Where the door of the empty ledger is."""
+    with door(empty) as url:
+        yield url
+
+
+def codes(app: AppTest) -> str:
+    return "\n".join(code.value for code in app.code)
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "origin", "word"),
+    [
+        ("127.0.0.1", "127.0.0.1:8501", "http://127.0.0.1:8501", None),
+        ("127.0.0.1", "localhost:8501", "http://localhost:8501", None),
+        ("127.0.0.1", "localhost:8501", "http://localhost:9999", "http://localhost:9999"),
+        ("127.0.0.1", "localhost:8501", "http://127.0.0.1:8501", "http://127.0.0.1:8501"),
+        ("127.0.0.1", "localhost:8501", None, "no page"),
+        ("127.0.0.1", "localhost:8501", "null", "null"),
+        ("127.0.0.1", "ledger.example.org", "https://ledger.example.org", "ledger.example.org"),
+        ("0.0.0.0", "127.0.0.1:8501", "http://127.0.0.1:8501", "0.0.0.0"),
+        ("10.0.0.7", "127.0.0.1:8501", "http://127.0.0.1:8501", "10.0.0.7"),
+        (None, "localhost:8501", "http://localhost:8501", "every address"),
+        ("localhost.example.org", "localhost:8501", "http://localhost:8501", "localhost.example.org"),
+    ],
+)  # fmt: skip
+def test_only_our_own_page_at_this_machine_gets_a_token(
+    bound: str | None, host: str, origin: str | None, word: str | None
+) -> None:
+    reason = loopback.way(bound, {"host": host} | ({"origin": origin} if origin is not None else {}))
+    assert reason is None if word is None else word in (reason or "")
+
+
+def test_without_a_door_it_says_what_starts_one(
+    empty: Settings, on_loopback: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(empty, monkeypatch, "start")
+    assert not app.button and "`tally up`" in app.info[0].value
+
+
+def test_an_empty_ledger_says_how_to_begin_and_where(
+    empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for app in (opened(empty, monkeypatch), opened(empty, monkeypatch, "start")):
+        assert app.header[0].value in ("The ledger is empty", "Start here")
+        assert f"TALLY_URL={at}" in codes(app) and "tally import FILE" in codes(app)
+        assert "from tallystick import Client" in codes(app) and "Waiting for the first event" in html(app)
+        assert not tokens.listed(empty.home), "only the button makes one"
+
+
+def test_a_ledger_without_budgets_or_runaways_says_so(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(empty, monkeypatch, "budgets")
+    assert app.header[0].value == "No budgets yet" and "tally budget set" in app.code[0].value
+    assert opened(empty, monkeypatch, "runaways").header[0].value == "No runaways"
+
+
+def test_a_token_is_shown_once_and_may_write_alone(
+    empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(empty, monkeypatch, "start")
+    app.text_input[0].set_value(" acme ")
+    app.button[0].click().run()
+    (bearer,) = re.findall(r"TALLY_TOKEN=(tally_\w+\S*)", codes(app))
+    token = tokens.Tokens(empty.home).find(bearer)
+    assert token is not None and (token.organizations, token.roles) == (("acme",), ("write",))
+    assert bearer not in repr(app.session_state), "it is kept nowhere"
+    app.run()
+    assert bearer not in codes(app) + html(app)
+    tokens.revoke(empty.home, token.id)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "_platform"])
+def test_an_organization_that_cannot_have_a_token_is_named(
+    empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = tokens.listed(empty.home)
+    app = opened(empty, monkeypatch, "start")
+    app.text_input[0].set_value(name)
+    app.button[0].click().run()
+    assert "no token" in app.error[0].value and f"&#x27;{name.strip()}&#x27;" in html(app)
+    assert tokens.listed(empty.home) == before
+
+
+@pytest.mark.parametrize("address", [None, "0.0.0.0", "192.0.2.7"])
+def test_strangers_get_no_token(empty: Settings, at: str, monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:
+    config.set_option("server.address", address)
+    app = opened(empty, monkeypatch, "start")
+    config.set_option("server.address", None)
+    assert not app.button and "Make one in a terminal" in app.warning[0].value
+    assert "tally token create" in codes(app)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="NOT TESTED: chromium is not installed")
+def test_with_a_token_of_the_button_the_first_event_comes_in_and_is_seen(
+    page: Page, empty: Settings, at: str, tmp_path: Path
+) -> None:
+    """What the page says is run as it stands there."""
+    feed = Feed(empty)
+    feed.adopt("test", BOOK)
+    with dashboards(empty) as url:
+        page.goto(f"{url}/start")
+        expect(page.get_by_text("Waiting for the first event")).to_be_visible()
+        page.get_by_role("textbox", name="Organization").fill(ORGANIZATION)
+        page.get_by_role("button", name="Make a token").click()
+        exports = page.get_by_test_id("stCode").filter(has_text="TALLY_TOKEN=tally_").filter(has_not_text="…")
+        expect(exports).to_be_visible()
+        export, curl, python = (
+            page.get_by_test_id("stCode").filter(has_text=words).locator("code").inner_text()
+            for words in ("TALLY_TOKEN=", "curl $TALLY_URL", "import Client")
+        )
+        answer = json.loads(_shell(f"{export}\n{curl}", tmp_path))
+        assert answer["accepted"] == 1, answer
+        feed.carry()
+        expect(page.get_by_text("The newest of them is counted")).to_be_visible()
+        expect(exports).to_be_visible()
+        page.get_by_role("link", name=re.compile("^curl ")).click()
+        expect(page.get_by_role("heading", name="Entries")).to_be_visible()
+
+        page.goto(url)
+        assert metric(page, "Calls") == "1"
+        assert json.loads(_shell(f"{export}\n{curl}", tmp_path))["accepted"] == 1, "the same once more"
+        _shell(f"{export}\n{sys.executable} - <<'END'\n{python}\nEND", tmp_path)
+        feed.carry()
+        assert until(page, "Calls", "1") == "2"
+    feed.close()
+
+
+def _shell(lines: str, spool: Path) -> str:
+    environment = os.environ | {"TALLY_SPOOL": str(spool), "PYTHONPATH": str(ROOT / "sdk")}
+    done = subprocess.run(["bash", "-euc", lines], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

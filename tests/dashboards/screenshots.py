@@ -1,0 +1,29 @@
+"""What the tests of pages without a browser look with."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ledger.settings import Settings
+from tests.dashboards.server import ROOT
+
+APP = str(ROOT / "dashboards" / "app.py")
+
+
+def opened(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "", **query: str | list[str]) -> AppTest:
+    """A page of this home, without the app around it; without a name, the app."""
+    monkeypatch.setenv("TALLY_HOME", str(settings.home))
+    script = f"from dashboards.pages.{page} import page\npage.page()"
+    app = AppTest.from_string(script, default_timeout=30) if page else AppTest.from_file(APP, default_timeout=30)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(str(part.proto.body) for part in app.get("html"))

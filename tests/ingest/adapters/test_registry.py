@@ -1,0 +1,161 @@
+"""The formats: what a line says, which lines are refused, and how a file is known."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.adapters import azure_llm_trace, mooncake_trace
+from ingest.adapters.adapter import MOST, Parse
+from ingest.adapters.registry import FORMATS, recognised
+from ingest.files.trace_template import Frame
+from ingest.intake.intake import sealed
+from ingest.intake.rejection import Refused
+from ledger.errors import TallyError
+from tests.ingest.build import HEADER, LINE, request
+
+
+def parser(name: str, start: datetime | None = None) -> Parse:
+    (trace,) = [one.trace for one in FORMATS if one.name == name]
+    assert trace
+    return trace(start)
+
+
+@pytest.mark.parametrize(
+    ("line", "time", "tokens"),
+    [
+        (LINE, "2023-11-16T18:17:03.979960+00:00", (4808, 10)),
+        (b"2023-11-16 18:17:03.1234567,0,0", "2023-11-16T18:17:03.123456+00:00", (0, 0)),
+        (b"2023-11-16 18:17:03,1,2", "2023-11-16T18:17:03+00:00", (1, 2)),
+        (b"2024-05-12 00:00:00.001163+00:00,1,2", "2024-05-12T00:00:00.001163+00:00", (1, 2)),
+        (b"2024-05-12T00:00:00Z,1000000000000,007", "2024-05-12T00:00:00+00:00", (MOST, 7)),
+    ],
+)
+def test_a_line_of_azure(line: bytes, time: str, tokens: tuple[int, int]) -> None:
+    said = parser("azure-llm")(line)
+    assert (said.time.isoformat(), tuple(said.tokens.values())) == (time, tokens)
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "reason"),
+    [
+        (b"2023-11-16 18:17:03.97", "", "has 1 columns, and must have the 3"),
+        (LINE + b",", "", "has 4 columns"),
+        (HEADER, "TIMESTAMP", "must look like"),
+        (b"yesterday,1,2", "TIMESTAMP", "must look like"),
+        (b"2023-02-30 00:00:00,1,2", "TIMESTAMP", "no moment of the calendar"),
+        (b"2023-11-16 18:17:03,-1,2", "ContextTokens", "from 0 to 1,000,000,000,000"),
+        (b"2023-11-16 18:17:03,1,", "GeneratedTokens", "whole number"),
+        (b"2023-11-16 18:17:03,1,2.0", "GeneratedTokens", "whole number"),
+        (b"2023-11-16 18:17:03, 1,2", "ContextTokens", "whole number"),
+        (b"2023-11-16 18:17:03,1000000000001,2", "ContextTokens", "whole number"),
+        (b"2023-11-16 18:17:03,1," + b"9" * 5000, "GeneratedTokens", "whole number"),
+        ("2023-11-16 18:17:03,1,٣".encode(), "GeneratedTokens", "whole number"),
+        (b"2023-11-16 18:17:03,1\0,2", "ContextTokens", "whole number"),
+        (b"2023-11-16 18:17:03,1,2\r", "GeneratedTokens", "whole number"),
+        (b"2023-11-16 18:17:03,1,\xff", "", "is not UTF-8"),
+    ],
+)
+def test_a_bad_line_of_azure(line: bytes, field: str, reason: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parser("azure-llm")(line)
+    assert refused.value.field == field and reason in refused.value.reason
+
+
+def test_a_block_seen_before_is_a_cache_read() -> None:
+    parse = parser("mooncake")
+    lines = [
+        request(0, 1200, 5, 1, 2, 3),  # blocks of 512, 512 and 176 tokens
+        request(1, 1200, 5, 1, 2, 3),
+        request(2, 600, 5, 1, 9),
+        request(3, 700, 5, 8, 3),  # the last block counts with what it holds here
+        request(4, 100, 5, 7, 1),  # more blocks than tokens
+        request(5, 1500, 5, 1),  # fewer: the rest was in no block
+        request(6, 1024, 5, 20, 20),  # a request cannot read what it brings itself
+        request(7, 0, 0),
+    ]
+    said = [tuple(parse(line).tokens.values()) for line in lines]
+    assert said == [
+        (1200, 0, 5),
+        (0, 1200, 5),
+        (88, 512, 5),
+        (512, 188, 5),
+        (100, 0, 5),
+        (988, 512, 5),
+        (1024, 0, 5),
+        (0, 0, 0),
+    ]
+
+
+def test_a_refused_line_brings_no_blocks() -> None:
+    parse = parser("mooncake")
+    with pytest.raises(Refused):
+        parse(request(0, 600, -1, 1, 2))
+    with pytest.raises(Refused):
+        parse(request(0, 600, 1, 1, -2))
+    assert parse(request(0, 600, 5, 1, 2)).tokens["cache_read"] == 0
+
+
+def test_relative_times_begin_where_they_are_said_to() -> None:
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    line = request(1500, 0, 0)
+    assert parser("mooncake")(line).time == mooncake_trace.START + timedelta(seconds=1.5)
+    assert parser("mooncake", start)(line.replace(b"1500", b"1500.5")).time == start + timedelta(milliseconds=1500.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (b"{", ""),
+        (b"[1]", ""),
+        (b"\xff", ""),
+        (request(0, 5, 1, 1) + b"\0", ""),
+        (request(0, 5, 1, 1)[:-1], ""),
+        (b"{}", "timestamp"),
+        (request(-1, 5, 1), "timestamp"),
+        (request(0, MOST + 1, 1), "input_length"),
+        (request(0, 5, 1, input_length="5"), "input_length"),
+        (request(0, 5, 1, input_length=True), "input_length"),
+        (request(0, 5, 1, output_length=None), "output_length"),
+        (request(0, 5, 1, hash_ids={"1": 2}), "hash_ids"),
+        (request(0, 5, 1, hash_ids=[1.5]), "hash_ids"),
+        (request(0, 5, 1, 2**64), "hash_ids"),
+        (request(0, 5, 1, -1), "hash_ids"),
+    ],
+)
+def test_a_bad_line_of_mooncake(line: bytes, field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parser("mooncake")(line)
+    assert refused.value.field == field
+
+
+def test_a_file_is_known_by_its_first_line() -> None:
+    assert recognised(HEADER, "f").name == "azure-llm"
+    assert recognised(request(0, 1, 1, turn=3), "f").name == "mooncake"
+    assert recognised(b'{"type":"tallystick.inference.v1"}', "f").name == "cloudevents"
+    for other in (b"", b"a,b", b"{}", b"[", b"\xff\xfe", b"PK\3\4", HEADER + b",More", b'{"type":5}'):
+        with pytest.raises(TallyError, match=r"known format.*TIMESTAMP.*hash_ids.*tallystick"):
+            recognised(other, "f")
+
+
+TIMES = st.datetimes(datetime(2000, 1, 2), datetime(2199, 12, 30), timezones=st.timezones())
+COUNTS = st.integers(0, MOST)
+
+
+@given(st.text(min_size=1, max_size=9), st.text(min_size=1, max_size=9), TIMES, COUNTS, COUNTS)
+def test_a_frame_gives_the_bytes_of_the_door(source: str, model: str, time: datetime, given: int, made: int) -> None:
+    tags = {"id": '"id":', "time": "%(time)s", "input": "5", "tokens": '{"input":1000000000000}'}
+    shared = {"source": source, "type": "tallystick.inference.v1", "data": {"model": model, "tags": tags}}
+    try:
+        frame = Frame(shared, ("output", "input"))
+    except Refused:
+        assert "\0" in source + model
+        return
+    tokens = {"output": made, "input": given}
+    whole = shared | {"id": "x-1", "time": time, "data": shared["data"] | {"tokens": tokens}}  # type: ignore[operator]
+    assert frame.line("x-1", time, tokens) == sealed(whole)[0]
+
+
+def test_columns_are_the_header() -> None:
+    assert ",".join(azure_llm_trace.COLUMNS).encode() == HEADER

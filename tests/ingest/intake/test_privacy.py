@@ -1,0 +1,241 @@
+"""No key and no address stays in any text of any event: the fields come from the vocabulary's schema."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.controls.append import append_control
+from ingest.controls.prices import adopt_price_book
+from ingest.intake.batch import Batch, Envelope
+from ingest.intake.intake import Door, door
+from ingest.intake.rejection import Refused
+from ledger.errors import TallyError
+from ledger.home.secrets import pseudonym
+from ledger.home.tokens import create
+from ledger.log import PARTITIONS, records
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS, REJECTED
+from ledger.pricing.price_book_file import from_text
+from ledger.settings import Settings
+from tallystick.privacy.key_shapes import FINGERPRINT, fingerprint
+from tallystick.vocabulary.controls.control import CONTROL_TYPES
+from tallystick.vocabulary.event import ANY_EVENT
+
+KEY, MARK = "the organization's key", "QZXMARKED"
+KINDS = ("inference", "observation", "correction", "control")
+SECRET = f"sk-proj-{MARK}0123456789"
+MAIL = f"{MARK}@example.com"
+TEXTS = [
+    SECRET, f"Bearer {MARK}0123456789", f"x?api_key={MARK}99", f"eyJ{MARK}aGVhZGVy.{MARK}.x", MAIL, f"of {MAIL}, x",
+    f"https://{MARK}:{MARK}@h/x", f"https://h/?m={MARK}%40example.com",
+]  # fmt: skip
+SCHEMA = ANY_EVENT.json_schema()
+
+
+def example(schema: dict[str, Any]) -> Any:
+    """The least that fits a schema, with every field of it, and every branch's first."""
+    if "$ref" in schema:
+        return example(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]])
+    if "const" in schema or "enum" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    if "anyOf" in schema:
+        branches = [branch for branch in schema["anyOf"] if branch.get("type") != "null"]
+        return example(branches[-1] if branches[0].get("type") == "number" else branches[0])
+    match schema.get("type"):
+        case "object" if "properties" in schema:
+            return {name: example(field) for name, field in schema["properties"].items()}
+        case "object":
+            name = schema.get("propertyNames", {})
+            return {example({"type": "string"} | name): example(schema["additionalProperties"])}
+        case "array":
+            return [example(schema["items"])]
+        case "string" if schema.get("format") == "date-time":
+            return "2026-01-05T12:00:00Z"
+        case "string":
+            return {"^[A-Z]{3}$": "USD", "^[0-9a-f]{64}$": "0" * 64}.get(schema.get("pattern", ""), "1")
+        case "integer" | "number":
+            return 60
+        case "boolean":
+            return True
+    raise AssertionError(schema)
+
+
+def whole(kind: str) -> dict[str, Any]:
+    """An event of a kind with all of its fields."""
+    reference = SCHEMA["discriminator"]["mapping"][f"tallystick.{kind}.v1"]
+    event: dict[str, Any] = example({"$ref": reference})
+    if kind == "correction":
+        event["data"]["action"] = "replacement"
+    if kind == "control":
+        event["data"] |= {"control": "scope.declared", "body": {"owner": "1", "1": "x"}}
+    return event
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where texts stand: of fields, and as names in mappings (the path then ends with None)."""
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from places(inner, (*path, index))
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield (*path, name, None)
+            yield from places(inner, (*path, name))
+
+
+def put(value: Any, path: tuple[Any, ...], text: str) -> Any:
+    if not path:
+        return text
+    if path[1:] == (None,):
+        return {text if name == path[0] else name: inner for name, inner in value.items()}
+    if isinstance(value, list):
+        return [put(inner, path[1:], text) if index == path[0] else inner for index, inner in enumerate(value)]
+    return value | {path[0]: put(value[path[0]], path[1:], text)}
+
+
+def enter(event: Any, entrance: Door | None = None) -> bytes:
+    """What stands on the log of an event, or in the detail of its refusal."""
+    try:
+        return (entrance or Door(KEY, KINDS)).enter(json.dumps(event).encode()).line
+    except Refused as refused:
+        return f"refused {refused.field} {refused.reason}".encode()
+
+
+def test_the_examples_enter() -> None:
+    for kind in KINDS:
+        assert not enter(whole(kind)).startswith(b"refused"), enter(whole(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_secret_in_any_text_of_any_event_is_on_no_log(kind: str) -> None:
+    """Each text of the vocabulary in turn, and each name of a field."""
+    event, replaced = whole(kind), 0
+    for place in places(event):
+        for text in TEXTS:
+            line = enter(put(event, place, text))
+            assert MARK.encode() not in line, (place, text, line)
+            replaced += b"fp_" in line or b"p_" in line
+    assert replaced > 100 or kind != "inference", "or nothing was found because nothing entered"
+
+
+@given(
+    st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), st.sampled_from([*places(whole(kind))]))),
+    st.lists(
+        st.sampled_from(TEXTS) | st.sampled_from([" ", "/", "(", "\u200b", "\n", '"', "é"]), min_size=1, max_size=4
+    ),
+)
+def test_the_replacement_is_idempotent_and_keeps_no_secret(at: tuple[str, tuple[Any, ...]], parts: list[str]) -> None:
+    kind, place = at
+    text = " ".join(parts)
+    names: dict[str, str] = {}
+    line = enter(put(whole(kind), place, text), Door(KEY, KINDS, names.__setitem__))
+    assert MARK.encode() not in line, line
+    assert not any(f"sk-proj-{MARK}" in name for name in names.values()), "the table of names holds no key"
+    if not line.startswith(b"refused"):
+        assert enter(json.loads(line)) == line
+
+
+def test_a_key_has_one_fingerprint_wherever_it_stands() -> None:
+    names: dict[str, str] = {}
+    data = {"key": SECRET, "session": f"of {SECRET}", "user": SECRET, "tags": {"t": SECRET}}
+    kept = json.loads(enter(whole("inference") | {"data": data}, Door(KEY, KINDS, names.__setitem__)))["data"]
+    fp = fingerprint(SECRET)
+    assert kept == {"session": f"of {fp}", "user": pseudonym(KEY, fp), "tags": {"t": fp}, "key": fp}
+    assert names == {pseudonym(KEY, fp): fp}
+    budget = {"dimension": "key", "scope": SECRET, "limit": "1", "currency": "USD", "window_s": 60}
+    event = whole("control")
+    event["data"] |= {"control": "budget.allocated", "body": budget}
+    assert json.loads(enter(event))["data"]["body"]["scope"] == fp
+    event["data"] |= {"control": "credential.frozen", "body": {"key": "k1"}}
+    assert json.loads(enter(event))["data"]["body"] == {"key": fingerprint("k1")}
+
+
+@pytest.mark.parametrize("value", ["k1", "0f" * 16, "-----BEGIN PRIVATE KEY-----\n" + "MIIE" * 1000, f"sk-{'x1' * 60}"])
+def test_the_field_of_a_key_holds_fingerprints_alone(value: str) -> None:
+    kept = json.loads(enter(whole("inference") | {"data": {"key": value}}))["data"]["key"]
+    assert FINGERPRINT.fullmatch(kept)
+    assert json.loads(enter(whole("inference") | {"data": {"key": kept}}))["data"]["key"] == kept
+
+
+def test_an_address_is_the_person_that_user_names() -> None:
+    names: dict[str, str] = {}
+    data = {"user": MAIL, "session": MAIL, "agent": f"agent of {MAIL}", "key": MAIL}
+    kept = json.loads(enter(whole("inference") | {"source": f"app/{MAIL}", "id": MAIL, "data": data},
+                            Door(KEY, KINDS, names.__setitem__)))  # fmt: skip
+    person = pseudonym(KEY, MAIL)
+    assert kept["source"] == f"app/{person}" and kept["id"] == person
+    assert kept["data"] == {"session": person, "agent": f"agent of {person}", "user": person, "key": person}
+    assert names == {person: MAIL}, "which is how erasing reaches it"
+
+
+def test_numbers_under_a_name_like_a_key_are_left_out() -> None:
+    entered = Door(KEY).enter_event(whole("inference") | {"data": {SECRET: 1, "provider_usage": {SECRET: 1}, "n": 2}})
+    assert json.loads(entered.line)["data"] == {"provider_usage": {}, "n": 2}
+    assert set(entered.removed) == {("data.?", "number"), ("data.provider_usage.?", "number")}
+
+
+def test_what_does_not_fit_with_its_pseudonym_says_so() -> None:
+    with pytest.raises(Refused, match="counted with what stands there for e-mail addresses"):
+        Door(KEY).enter_event(whole("inference") | {"data": {"session": "x" * 240 + " a@b.example"}})
+
+
+def test_refusals_and_decisions_hold_none(tmp_path: Path) -> None:
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    entrance = door(tmp_path, "acme")
+    batch = Batch(log, Envelope("acme", "test", "test"), entrance.key)
+    for number in range(60):  # beyond 50 they are counted by reason
+        batch.refuse(Refused(f"column of {MAIL}", f"is less than {SECRET}, {number % 2}"), b"x", 1)
+    batch.append()
+    for control in sorted(CONTROL_TYPES):
+        try:
+            append_control(log, settings, control, {"owner": MAIL, SECRET: SECRET}, organization="acme",
+                           reason=f"asked by {MAIL} with {SECRET}", actor=MAIL)  # fmt: skip
+        except TallyError as error:
+            assert "is not possible" in str(error)
+    held = [
+        f"{record.key}{record.headers}{record.value.decode()}"
+        for topic in (EVENTS, REJECTED)
+        for partition in range(PARTITIONS)
+        for record in records(log, topic, partition)
+    ]
+    assert len(held) > 30 and not any(MARK in text for text in held)
+
+
+@pytest.mark.parametrize("name", [MAIL, SECRET, f"https://{MARK}:x@h"])
+def test_an_organization_and_a_price_book_are_called_by_none(name: str, tmp_path: Path) -> None:
+    with pytest.raises(TallyError, match="key or an e-mail address"):
+        door(tmp_path, name)
+    with pytest.raises(TallyError, match="key or an e-mail address"):
+        create(tmp_path, [name], ["write"])
+    book = from_text(json.dumps({"name": name[:60], "currency": "USD", "providers": [
+        {"id": "a", "models": [{"id": "m", "prices": [{"rates": {"input": 1}}]}]}]}), "the test")  # fmt: skip
+    with pytest.raises(TallyError, match="key or an e-mail address"):
+        adopt_price_book(EmbeddedLog(tmp_path), Settings(home=tmp_path), book)
+    assert not any(MARK.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        ({"usage_source": "missing", "tokens": {"input": 0}}, "'missing' beside usage"),
+        ({"usage_source": "missing", "reported_tokens": {"total": 0}}, "'missing' beside usage"),
+        ({"usage_source": "missing", "provider_usage": {"n": 1}}, "'missing' beside usage"),
+        ({"usage_source": "reported"}, "'reported' without tokens"),
+        ({"usage_source": "estimated", "tokens": {}}, "'estimated' without tokens"),
+        ({"usage_source": "missing"}, None),
+        ({"usage_source": "missing", "tokens": {}, "quantities": {"requests": 1}}, None),
+        ({"usage_source": "reported", "tokens": {"input": 0}}, None),
+        ({"usage_source": "reported", "quantities": {"images": 1}}, None),
+        ({"usage_source": "estimated", "reported_tokens": {"input": 1}}, None),
+        ({"tokens": {"input": 1}}, None),
+    ],
+)
+def test_where_usage_comes_from_agrees_with_the_usage(data: dict[str, Any], wrong: str | None) -> None:
+    line = enter(whole("inference") | {"data": data})
+    assert (wrong or "").encode() in line and line.startswith(b"refused data usage_source") is (wrong is not None), line

@@ -1,0 +1,204 @@
+"""What a ledger can do to its clients: die, be slow or full, answer nonsense, and come back."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger.log.open import open_log
+from ledger.settings import Settings
+from tallystick import Client
+from tests.ingest.api.conftest import Served
+from tests.sdk.conftest import counted, left, stood
+from tests.tally.conftest import eventually
+
+if TYPE_CHECKING:
+    from tests.kafka.cluster import Cluster
+
+Lines = list[dict[str, object]]
+
+
+class Scripted(ThreadingHTTPServer):
+    """Answers as it is told, request after request, and well when nothing more is told."""
+
+    def __init__(self) -> None:
+        self.script: list[Callable[[BaseHTTPRequestHandler, Lines], None]] = []
+        self.taken: Lines = []
+        self.requests: list[tuple[float, int]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Scripted
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        lines = [json.loads(line) for line in body.split(b"\n")]
+        self.server.requests.append((time.monotonic(), len(lines)))
+        if self.server.script:
+            self.server.script.pop(0)(self, lines)
+        else:
+            well(self, lines)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def well(handler: BaseHTTPRequestHandler, lines: Lines, refused: int = 0) -> None:
+    assert isinstance(handler, _Handler)
+    handler.server.taken += lines[refused:]
+    results: list[dict[str, object]] = [{"field": "data.model", "reason": "is not what enters"}] * refused
+    results += [{"partition": 0, "offset": 0, "index": at} for at in range(len(lines) - refused)]
+    reply(handler, 200, json.dumps({"results": results}).encode())
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    server = Scripted()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def sender(scripted: Scripted, tmp_path: Path) -> Iterator[Client]:
+    client = Client(scripted.url, "t", source="app", spool=tmp_path)
+    yield client
+    client.close(0)
+
+
+def delivered(sender: Client, scripted: Scripted, wanted: int) -> None:
+    """All that was recorded was taken at last, each after the one before, whatever was sent again."""
+    eventually(lambda: sender.counts.pending == 0)
+    first = list(dict.fromkeys(event["sequence"] for event in scripted.taken))
+    assert first == list(range(1, wanted + 1))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda handler, lines: reply(handler, 500, b"oops"), "answers 500"),
+        (lambda handler, lines: reply(handler, 503, b"{}", Retry_After="0"), "answers 503"),
+        (lambda handler, lines: reply(handler, 401, b"{}"), "does not take our token (401): look at TALLY_TOKEN"),
+        (lambda handler, lines: reply(handler, 404, b"{}"), "answers 404"),
+        (lambda handler, lines: reply(handler, 302, b"", Location="http://127.0.0.1:9/"), "answers 302"),
+        (lambda handler, lines: reply(handler, 200, b"<html>sign in</html>"), "is no ledger: look at TALLY_URL"),
+        (lambda handler, lines: reply(handler, 200, b'{"results":[]}'), "answered 0 of"),
+        (lambda handler, lines: handler.connection.close(), "does not answer"),
+        (
+            lambda handler, lines: handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"),
+            "does not answer",
+        ),
+    ],
+)
+def test_what_was_not_answered_is_sent_again(
+    sender: Client, scripted: Scripted, caplog: pytest.LogCaptureFixture,
+    answer: Callable[[BaseHTTPRequestHandler, Lines], None], said: str,
+) -> None:  # fmt: skip
+    scripted.script += [answer, answer]
+    for _ in range(30):
+        sender.record(model="m")
+    delivered(sender, scripted, 30)
+    assert said in caplog.text and sender.counts == (30, 30, 0, 0, 0)
+
+
+def test_what_the_ledger_refuses_is_said_and_holds_up_nothing(
+    sender: Client, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted.script.append(lambda handler, lines: well(handler, lines, refused=2))
+    for _ in range(10):
+        sender.record(model="m")
+    eventually(lambda: sender.counts.pending == 0)
+    assert sender.counts == (10, 8, 2, 0, 0)
+    assert "the ledger refused 2 events: data.model is not what enters" in caplog.text
+
+
+def test_a_ledger_says_when_to_come_again(sender: Client, scripted: Scripted) -> None:
+    scripted.script.append(lambda handler, lines: reply(handler, 503, b"{}", Retry_After="2"))
+    sender.record(model="m")
+    eventually(lambda: len(scripted.requests) == 2)
+    (first, _), (second, _) = scripted.requests
+    assert second - first >= 1.9
+    delivered(sender, scripted, 1)
+
+
+def test_a_proxy_that_takes_less_gets_less_and_more_again_once_it_takes_it(sender: Client, scripted: Scripted) -> None:
+    def small(handler: BaseHTTPRequestHandler, lines: Lines) -> None:
+        scripted.script.append(small)
+        if len(lines) > 10:
+            reply(handler, 413, b"")
+        else:
+            well(handler, lines)
+
+    scripted.script.append(small)
+    for _ in range(100):
+        sender.record(model="m")
+    delivered(sender, scripted, 100)
+    scripted.script.clear()
+    seen = len(scripted.requests)
+    for _ in range(200):
+        sender.record(model="m")
+    delivered(sender, scripted, 300)
+    assert max(lines for _, lines in scripted.requests[seen:]) > 10
+
+
+def test_the_spool_takes_what_comes_while_the_ledger_is_away(client: Client, door: Served, tmp_path: Path) -> None:
+    """Several files of the spool; the door is killed while it takes them, and comes back where it was."""
+    for _ in range(100):
+        client.record(model="m")
+    eventually(lambda: client.counts.delivered > 0)
+    door.kill()
+    for _ in range(3000):
+        client.record(model="m", feature="while it was away", team="search", project="assistant")
+    assert len(left(tmp_path / "spool")) > 2
+    door.start()
+    eventually(lambda: client.counts.delivered > 1000)
+    door.kill()
+    client.record(model="m", feature="the last")
+    door.start()
+    assert client.flush(60)
+    events = counted(stood(door))[client.source]
+    assert [event["sequence"] for event in events] == list(range(1, 3102))
+    eventually(lambda: not left(tmp_path / "spool"))
+
+
+def test_a_broker_that_dies_under_the_door_costs_nothing(own: "Cluster", tmp_path: Path) -> None:
+    served = Served(Settings(home=tmp_path / "home", log=f"kafka://{own.bootstrap}"))
+    open_log(served.settings, new=True).close()
+    served.start()
+    client = Client(served.address.geturl(), served.bearer("write"), source="app", spool=tmp_path / "spool")
+    try:
+        for _ in range(300):
+            client.record(model="m")
+        eventually(lambda: client.counts.delivered > 0)
+        own.kill()
+        for _ in range(300):
+            client.record(model="m")
+        own.start()
+        assert client.flush(180), client.counts
+        events = counted(stood(served))[client.source]
+        assert [event["sequence"] for event in events] == list(range(1, 601))
+    finally:
+        client.close(0)
+        served.kill()

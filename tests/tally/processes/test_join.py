@@ -1,0 +1,114 @@
+"""Several commands in one home: joining, waiting for one another, and leaving."""
+
+import subprocess
+import time
+from collections.abc import Callable
+
+from ledger.home.locks import runs
+from ledger.settings import Settings
+from tally.processes.join import needing
+from tally.processes.part import Part
+from tests.tally.conftest import eventually, lines
+
+Fake = Callable[..., Part]
+Process = Callable[[str], subprocess.Popen[str]]
+
+UNTIL_TOLD = """
+    with needing(settings, [part(name) for name in {parts!r}], own={own}) as running:
+        print(*[type(one).__name__ for one in running], flush=True)
+        while not (settings.home / {told!r}).exists():
+            for one in running: one.check()
+            time.sleep(0.02)
+    print("left", flush=True)
+"""
+
+
+def command(process: Process, parts: str, told: str, *, own: bool = False) -> subprocess.Popen[str]:
+    return process(UNTIL_TOLD.format(parts=parts, told=told, own=own))
+
+
+def said(child: subprocess.Popen[str]) -> str:
+    assert child.stdout
+    return child.stdout.readline().strip()
+
+
+def test_the_first_waits_for_who_joined(settings: Settings, process: Process) -> None:
+    first = command(process, "a", "end-first")
+    assert said(first) == "Child"
+    second = command(process, "a", "end-second")
+    assert said(second) == "Joined"
+    (settings.home / "end-first").touch()
+    time.sleep(1.5)
+    assert first.poll() is None and runs(settings.home, "a")
+    (settings.home / "end-second").touch()
+    assert said(second) == "left" and said(first) == "left"
+    assert "waiting for it" in first.communicate()[1]
+    assert first.returncode == second.wait() == 0
+    assert not runs(settings.home, "a")
+
+
+def test_two_that_start_at_once_share_the_parts(settings: Settings, process: Process) -> None:
+    both = [command(process, "ab", "end") for _ in range(2)]
+    assert {said(child) for child in both} <= {"Child Child", "Joined Joined", "Child Joined", "Joined Child"}
+    (settings.home / "end").touch()
+    assert [child.wait(60) for child in both] == [0, 0]
+    assert sorted(line.split()[0] for line in lines(settings.home / "started")) == ["a", "b"]
+
+
+def test_a_command_adds_the_parts_that_another_does_not_need(settings: Settings, process: Process) -> None:
+    importing = command(process, "b", "end-import")
+    assert said(importing) == "Child"
+    asking = command(process, "abc", "end-ask")
+    assert said(asking) == "Child Joined Child"
+    (settings.home / "end-import").touch()
+    time.sleep(0.3)
+    assert importing.poll() is None
+    (settings.home / "end-ask").touch()
+    assert [importing.wait(60), asking.wait(20)] == [0, 0]
+    assert not any(runs(settings.home, name) for name in "abc")
+
+
+def test_up_waits_until_a_short_command_has_left(settings: Settings, process: Process) -> None:
+    short = command(process, "b", "end-short")
+    assert said(short) == "Child"
+    up = command(process, "abc", "end-up", own=True)
+    eventually(lambda: runs(settings.home, "a"))
+    time.sleep(1.3)
+    (settings.home / "end-short").touch()
+    assert said(up) == "Child Child Child"
+    assert short.wait(60) == 0
+    joined = command(process, "abc", "end-joined")
+    assert said(joined) == "Joined Joined Joined"
+    (settings.home / "end-up").touch()
+    assert "waiting for another tally command to finish with the part b" in up.communicate(timeout=60)[1]
+    _, errors = joined.communicate(timeout=60)
+    assert joined.returncode == 1 and "which another process ran, stopped" in errors
+
+
+def test_a_failing_command_lets_the_joined_finish_too(settings: Settings, process: Process) -> None:
+    first = process("""
+        with needing(settings, [part("a")]):
+            print("Child", flush=True)
+            while not (settings.home / "end-first").exists(): time.sleep(0.02)
+            raise ValueError("of its own")
+    """)
+    assert said(first) == "Child"
+    second = command(process, "a", "end-second")
+    assert said(second) == "Joined"
+    (settings.home / "end-first").touch()
+    time.sleep(0.5)
+    assert runs(settings.home, "a")
+    (settings.home / "end-second").touch()
+    assert second.wait(60) == 0
+    assert "of its own" in first.communicate(timeout=60)[1]
+
+
+def test_who_is_killed_leaves_room_for_the_next(settings: Settings, process: Process, fake: Fake) -> None:
+    first = command(process, "a", "never")
+    assert said(first) == "Child"
+    first.kill()
+    first.wait()
+    with needing(settings, [fake("a")]) as running:
+        for part in running:
+            part.check()
+    assert len(lines(settings.home / "started")) == 2

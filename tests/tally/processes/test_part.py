@@ -1,0 +1,96 @@
+"""Supervision: parts start, fail, die and end as they should, and none outlives its parent."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger.home import locks as home
+from ledger.home.locks import runs
+from ledger.home.presence import announce, announced
+from ledger.settings import Settings
+from tally.exit import Failure
+from tally.processes import part as parts
+from tally.processes.join import needing, using
+from tally.processes.part import Child, Part
+from tests.tally.conftest import alive, eventually, lines
+
+Fake = Callable[..., Part]
+Process = Callable[[str], subprocess.Popen[str]]
+
+
+def started(home: Path) -> dict[str, int]:
+    return {name: int(pid) for name, pid in (line.split() for line in lines(home / "started"))}
+
+
+def test_parts_start_in_order_and_stop_in_the_reverse(settings: Settings, fake: Fake) -> None:
+    with needing(settings, [fake("a"), fake("b")]):
+        assert list(started(settings.home)) == ["a", "b"]
+        assert announced(settings.home, "b") is not None
+    assert lines(settings.home / "stopped") == ["b", "a"]
+    assert not runs(settings.home, "a")
+
+
+def test_a_part_that_refuses_says_why_in_its_own_sentence(settings: Settings, fake: Fake) -> None:
+    with pytest.raises(Failure) as refused, needing(settings, [fake("a"), fake("b", "refuses")]):
+        pytest.fail("it must not start")
+    assert str(refused.value) == "the part b did not start: TALLY_PORT 1234 is taken: choose another"
+    assert refused.value.exit_code == 2
+    assert lines(settings.home / "stopped") == ["a"]
+
+
+def test_a_part_that_dies_is_noticed_with_its_last_lines(settings: Settings, fake: Fake) -> None:
+    with pytest.raises(Failure) as died, using(settings, fake("a", "dies")) as part:
+        while True:
+            part.check()
+    assert "ended with exit code 3" in str(died.value)
+    assert "\n  a | first line\n  a | something broke" in str(died.value)
+    assert died.value.exit_code == 1
+
+
+def test_a_part_that_dies_of_a_full_disk_is_told_so(
+    settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home, "ROOM", 1 << 62)
+    with pytest.raises(Failure) as died, using(settings, fake("a", "dies")) as part:
+        while True:
+            part.check()
+    assert str(died.value) == f"the part a stopped: the disk of {settings.home} is full; free some space"
+    assert died.value.exit_code == 2
+
+
+def test_a_part_that_was_killed_names_the_signal(settings: Settings, fake: Fake) -> None:
+    with pytest.raises(Failure, match="by SIGKILL"), using(settings, fake("a")) as part:
+        os.kill(started(settings.home)["a"], signal.SIGKILL)
+        while True:
+            part.check()
+
+
+def test_a_part_that_does_not_end_is_killed(settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "STOP_S", 0.3)
+    with using(settings, fake("a", "deaf")):
+        pass
+    assert not alive(started(settings.home)["a"])
+
+
+def test_what_a_killed_predecessor_announced_is_not_believed(settings: Settings, fake: Fake) -> None:
+    announce(settings.home, "a", url="stale")
+    child = Child(settings, fake("a"))
+    try:
+        assert child.ready()["url"] == "http://nowhere"
+    finally:
+        child.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_no_child_outlives_its_parent(settings: Settings, process: Process, number: int) -> None:
+    parent = process("with needing(settings, [part('a'), part('b', 'deaf')]): time.sleep(60)")
+    eventually(lambda: announced(settings.home, "b") is not None)
+    children = started(settings.home)
+    parent.send_signal(number)
+    eventually(lambda: not any(alive(pid) for pid in children.values()))
+    with needing(settings, []):
+        assert not runs(settings.home, "a")

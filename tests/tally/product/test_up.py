@@ -1,0 +1,66 @@
+"""``tally up``: order, Ctrl-C, and a home in use, with parts that are not the real ones."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+
+from ledger.home.locks import runs
+from ledger.home.presence import announced
+from ledger.settings import Settings
+from tests.tally.conftest import UP, alive, eventually, lines
+
+Process = Callable[[str], subprocess.Popen[str]]
+
+
+def ready(settings: Settings) -> None:
+    eventually(lambda: announced(settings.home, "metrics") is not None)
+
+
+def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, process: Process) -> None:
+    up = process(UP.format(how="well"))
+    assert up.stdout
+    while "http://nowhere" not in up.stdout.readline():
+        assert up.poll() is None
+    up.send_signal(signal.SIGINT)
+    _, errors = up.communicate(timeout=60)
+    assert (up.returncode, errors.splitlines()[-1]) == (0, "stopped")
+    assert lines(settings.home / "stopped") == ["metrics", "dashboards", "alerts", "api", "streams", "warehouse"]
+
+
+def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
+    up = process(UP.format(how="well"))
+    ready(settings)
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(60) == 0
+    assert not runs(settings.home, "warehouse")
+
+
+def test_a_part_that_refuses_to_start_stops_the_whole_with_its_sentence(settings: Settings, process: Process) -> None:
+    up = process(UP.format(how="refuses"))
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 2
+    assert errors.splitlines()[-1] == "the part dashboards did not start: TALLY_PORT 1234 is taken: choose another"
+
+
+def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
+    first = process(UP.format(how="well"))
+    ready(settings)
+    second = process(UP.format(how="well"))
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert "already runs in another process" in errors and "TALLY_HOME" in errors
+    assert first.poll() is None
+
+
+def test_kill_9_of_up_leaves_nothing_and_it_starts_again_at_once(settings: Settings, process: Process) -> None:
+    first = process(UP.format(how="well"))
+    ready(settings)
+    pids = [int(line.split()[1]) for line in lines(settings.home / "started")]
+    first.kill()
+    first.wait()
+    second = process(UP.format(how="well"))
+    eventually(lambda: len(lines(settings.home / "started")) == 8)
+    assert not any(alive(pid) for pid in pids)
+    ready(settings)
+    second.send_signal(signal.SIGINT)
+    assert second.wait(60) == 0

@@ -1,0 +1,167 @@
+"""Statements of analysts are read in a process of their own, before the engine runs them.
+
+Reading a text can take seconds, hundreds of megabytes, or the process itself (a tree nested very deep). There it
+stalls nobody but the analysts, and not them for long: it is ended at its time limit, and started again. It inherits the
+confinement of the warehouse's process.
+"""
+
+import json
+import os
+import resource
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from warehouse.embedded.errors import QueryFailed
+
+_ROOT = Path(__file__).parents[3]
+_START = f"""
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+for name in ("ledger", "warehouse"):
+    path = {str(_ROOT)!r} + "/" + name
+    spec = spec_from_file_location(name, path + "/__init__.py", submodule_search_locations=[path])
+    sys.modules[name] = module_from_spec(spec)
+from warehouse.embedded.analyst.classifier import main
+main()
+"""
+COMMAND = (sys.executable, "-P", "-c", _START)
+"""The confinement does not let it list the folder that the packages are in, so it is told where they are."""
+
+READ_TIMEOUT_S = 2.0
+"""How long one statement may take to be read; a hundred thousand values take a tenth of a second."""
+
+WAIT_TIMEOUT_S = 4.0
+"""How long an analyst waits for the statements of others to be read."""
+
+START_TIMEOUT_S = 30.0
+
+MAX_MEMORY_BYTES = 1 << 30
+
+_LENGTH = struct.Struct(">I")
+
+
+class Classifier:
+    """The process, started at its first use."""
+
+    def __init__(self, command: tuple[str, ...] = COMMAND) -> None:
+        self._command = command
+        self._reading = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def check(self, sql: bytes) -> None:
+        """QueryFailed where an analyst may not ask this, it cannot be read in time, or too many others wait."""
+        if not self._reading.acquire(timeout=WAIT_TIMEOUT_S):
+            raise QueryFailed(
+                "Code: 202. DB::Exception: Too many simultaneous queries: statements of other analysts are being read: "
+                "ask again. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+            )
+        try:
+            refusal = self._answer(sql)
+        finally:
+            self._reading.release()
+        if refusal:
+            raise QueryFailed(refusal)
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+    def _answer(self, sql: bytes) -> str:
+        """Have it read; what it says against the statement, or nothing."""
+        process = self._running()
+        assert process.stdin
+        assert process.stdout
+        try:
+            process.stdin.write(_LENGTH.pack(len(sql)) + sql)
+            process.stdin.flush()
+            answer = _received(process.stdout.fileno(), READ_TIMEOUT_S)
+        except TimeoutError:
+            self.close()
+            return (
+                f"Code: 159. DB::Exception: Timeout exceeded: the statement takes more than {READ_TIMEOUT_S:g} seconds "
+                "to read: write it shorter, or nest it less. (TIMEOUT_EXCEEDED)"
+            )
+        except OSError:
+            self.close()
+            return (
+                "Code: 306. DB::Exception: What reads statements died of this one: write it shorter, or nest it less. "
+                "(TOO_DEEP_RECURSION)"
+            )
+        refusal: str = json.loads(answer)
+        return refusal
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert self._process.stdout
+            try:
+                _received(self._process.stdout.fileno(), START_TIMEOUT_S)
+            except OSError as error:  # TimeoutError is one
+                self.close()
+                raise QueryFailed(
+                    f"Code: 202. DB::Exception: What reads the statements of analysts does not start ({error}): ask "
+                    "again; the warehouse's log says more. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+                ) from error
+        return self._process
+
+
+def _received(descriptor: int, timeout_s: float) -> bytes:
+    """Read one message. TimeoutError where it is not there in time, ConnectionError where its sender is gone."""
+    deadline = time.monotonic() + timeout_s
+    (length,) = _LENGTH.unpack(_exactly(descriptor, _LENGTH.size, deadline))
+    return _exactly(descriptor, length, deadline)
+
+
+def _exactly(descriptor: int, length: int, deadline: float) -> bytes:
+    message = b""
+    while len(message) < length:
+        if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError("it takes too long")
+        some = os.read(descriptor, length - len(message))
+        if not some:
+            raise ConnectionError("it ended")
+        message += some
+    return message
+
+
+def serve(requests: Any, answers: Any) -> None:
+    """In the process: read statements and say what speaks against each, until nobody asks any more."""
+    from warehouse.embedded.analyst import policy
+    from warehouse.embedded.engine import Parser
+
+    parser = Parser()
+    _send(answers, b"ready")
+    while head := requests.read(_LENGTH.size):
+        sql = requests.read(_LENGTH.unpack(head)[0])
+        refusal = ""
+        try:
+            policy.check(parser.read(sql, policy.to_read(sql)))
+        except QueryFailed as error:
+            refusal = str(error)
+        _send(answers, json.dumps(refusal).encode())
+
+
+def _send(answers: Any, message: bytes) -> None:
+    answers.write(_LENGTH.pack(len(message)) + message)
+    answers.flush()
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    threading.stack_size(64 << 20)  # of address space: the engine sees how much is left, and refuses what is deeper
+    # Loaded in the main thread, the engine reads /proc/self/maps for that, which the confinement does not let it.
+    reading = threading.Thread(target=serve, args=(sys.stdin.buffer, sys.stdout.buffer))
+    reading.start()
+    with suppress(KeyboardInterrupt):  # who started this one says when it ends
+        reading.join()

@@ -1,0 +1,371 @@
+"""What an analyst may ask (pure).
+
+The analyst's role (``access/users.xml``) says what may be read, and ClickHouse refuses whatever else, but for what
+needs no right there: this module closes that. Nothing passes that nobody has judged. The tree of a statement may hold
+the syntax of ``access/syntax.toml`` and the names that the other files of that folder allow: functions, aggregates
+with their suffixes, table functions, formats, types, the system's tables. A name is judged wherever the engine may take
+it for one of these: called, applied to columns, or given to a function that takes a function. Where a text can hold
+more than data (a type, a list of columns), it must be written as text, and is read here too.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from warehouse.embedded.analyst.type_text import is_type_text
+from warehouse.embedded.analyst.verdicts import HIGHER_ORDER, Verdicts, read_syntax, read_verdicts
+from warehouse.embedded.engine import SETTINGS, QueryFailed, Read
+from warehouse.embedded.statement import MAX_STATEMENT_BYTES
+
+ROLE = "analyst"
+
+BODY = 1 << 20
+"""Bytes of a request, also once unpacked."""
+
+MAX_SELECTS = 1000
+"""Selects of a statement, once each name of its WITH is replaced by what it stands for. Names that stand for two others
+each double this at every step, and the engine replaces and plans them all before any limit of time holds."""
+
+MAX_NAME_LENGTH = 200
+"""Characters of a function's name. The longest that ClickHouse has are far below, with all their suffixes."""
+
+LIMITS = {
+    "max_execution_time": "30",
+    "max_threads": "2",
+    "max_memory_usage": str(128 << 20),
+    "max_bytes_before_external_group_by": str(48 << 20),
+    "max_bytes_before_external_sort": str(48 << 20),
+    "max_temporary_data_on_disk_size_for_query": str(1 << 30),
+    "allow_ddl": "0",
+    "allow_introspection_functions": "0",
+    "readonly": "1",
+}
+
+_FIXED = SETTINGS | LIMITS
+
+
+class _Judged(NamedTuple):
+    """The verdicts on one kind of names, in lower case: ClickHouse finds many names in any case."""
+
+    allowed: Mapping[str, str]
+    refused: Mapping[str, str]
+
+
+def _read_judged(kind: str) -> _Judged:
+    verdicts: Verdicts = read_verdicts(kind)
+    allowed, refused = (
+        {name.lower(): reason for name, reason in names.items()} for names in (verdicts.allowed, verdicts.refused)
+    )
+    return _Judged(allowed, refused)
+
+
+_FUNCTIONS, _AGGREGATES = _read_judged("functions"), _read_judged("aggregates")
+_COMBINATORS = tuple(read_verdicts("combinators").allowed)
+_TABLE_FUNCTIONS, _FORMATS, _TYPES = (_read_judged(kind) for kind in ("table_functions", "formats", "types"))
+_SYSTEM_TABLES = frozenset(read_verdicts("system_tables").allowed)
+_HIGHER_ORDER = frozenset(name for name, group in _FUNCTIONS.allowed.items() if group == HIGHER_ORDER)
+_STATEMENTS, _PARTS = read_syntax()
+
+FORMATTING = frozenset(read_verdicts("settings").allowed)
+"""Settings that change nothing but how an answer is written. (``output_format_schema`` names a file to write.)"""
+
+_TYPE_POSITION = {
+    "cast": 1, "accuratecast": 1, "accuratecastornull": 1, "accuratecastordefault": 1,
+    "jsonextract": -1, "jsonextractcaseinsensitive": -1,
+    "jsonextractkeysandvalues": -1, "jsonextractkeysandvaluescaseinsensitive": -1,
+}  # fmt: skip
+"""The functions that are given a type as text, and where among their arguments."""
+
+_EXPLAIN_KINDS = frozenset((
+    "EXPLAIN", "EXPLAIN AST", "EXPLAIN SYNTAX", "EXPLAIN QUERY TREE", "EXPLAIN PIPELINE", "EXPLAIN ESTIMATE",
+))  # fmt: skip
+
+_EXPLAIN_OPTIONS = frozenset((
+    "actions", "column_structure", "compact", "compact_repeated_processor_chains", "description", "distributed",
+    "dump_ast", "dump_passes", "dump_tree", "graph", "header", "indexes", "input_headers", "json", "keep_logical_steps",
+    "oneline", "optimize", "passes", "pretty", "projections", "query_tree_passes", "run_passes",
+    "run_query_tree_passes", "single_record", "sorting",
+))  # fmt: skip
+
+_APART = frozenset(("format_ast", "settings_ast", "settings"))
+"""Fields of any statement that are judged as nodes of their own."""
+
+_ONE_WORD = re.compile(r"[\w.@:+-]*+", re.ASCII)
+
+_MORE = "analysts send SELECT, EXPLAIN of one, DESCRIBE, EXISTS, SHOW TABLES, SHOW COLUMNS and SHOW CREATE TABLE"
+
+# Possessive throughout: a text that does not match is given up after one reading of it.
+_GAP = rb"(?:\s|--[^\n]*+(?:\n|$)|/\*(?:[^*]|\*(?!/))*+\*/)"
+_NAME = rb"(?:`\w++`|\"\w++\"|\w++)"
+_DESCRIBE = re.compile(rb"%(g)s*+desc(?:ribe)?+\b%(g)s*+(?:table\b)?+" % {b"g": _GAP}, re.I)
+_OF_A_NAME = re.compile(
+    rb"\s*+(?:exists(?:\s++(?:table|view|database)(?=\s))?+\s++%(n)s(?:\.%(n)s)?+"
+    rb"|show\s++create\s++(?:(?:table|view|database)\s++%(n)s(?:\.%(n)s)?+|%(n)s\.%(n)s))"
+    rb"(?:\s++format\s++\w++)?+\s*+;?+\s*+" % {b"n": _NAME},
+    re.I,
+)
+
+
+def check_size(sql: bytes) -> None:
+    """QueryFailed where a text is longer than a statement may be. Comes before whatever reads it."""
+    if len(sql) > MAX_STATEMENT_BYTES:
+        raise QueryFailed(
+            f"Code: 62. DB::Exception: Max query size exceeded: a statement has {len(sql):,} bytes, and at most "
+            f"{MAX_STATEMENT_BYTES:,}: send values as parameters, {{name:Type}}. (SYNTAX_ERROR)"
+        )
+
+
+def check_format(name: str) -> None:
+    """QueryFailed where an answer may not be written in this format."""
+    if because := _FORMATS.refused.get(name.lower()):
+        raise _denied(f"the format {name} {because}")
+    if name.lower() not in _FORMATS.allowed:
+        raise QueryFailed(f"Code: 73. DB::Exception: Unknown format {name}. (UNKNOWN_FORMAT)")
+
+
+def settings(asked: Mapping[str, str]) -> dict[str, str]:
+    """The settings to run with, of those that the request has. QueryFailed where one is none of ``FORMATTING`` and not
+    as it is anyway."""
+    given = dict(asked)
+    database = given.pop("database", "")
+    if database.lower() == "system":
+        raise _denied("the database system cannot be the current one: write system.tables")
+    if given.pop("readonly", "1") not in ("1", "2"):
+        raise _unchanged("readonly")
+    for name, value in given.items():
+        if name not in FORMATTING and value != _FIXED.get(name):
+            raise _unchanged(name)
+    return {"database": database} | given | LIMITS
+
+
+def to_read(sql: bytes) -> bytes:
+    """The text whose tree says what a statement does: itself, but ClickHouse gives none for some that only tell names
+    and types. What is described stands where a select would read it."""
+    check_size(sql)
+    if describe := _DESCRIBE.match(sql):
+        return b"SELECT * FROM " + sql[describe.end() :]
+    return b"SELECT 1" if _OF_A_NAME.fullmatch(sql) else sql
+
+
+def check(read: Read) -> None:
+    """QueryFailed where a statement, as the engine reads it, does what an analyst may not."""
+    if read.statements > 1:
+        raise QueryFailed("Code: 62. DB::Exception: Send one statement at a time. (SYNTAX_ERROR)")
+    if not read.only_reads or read.tree is None or read.tree["type"] not in _STATEMENTS:
+        raise _denied(_MORE)
+    for parent, key, node in _nodes(read.tree):
+        _check_node(parent, key, node)
+    if count_selects(read.tree) > MAX_SELECTS:
+        raise _denied(
+            f"it has more than {MAX_SELECTS:,} selects, those of each name of its WITH as often as it is named: "
+            "name fewer of them in one another"
+        )
+
+
+def count_selects(tree: Mapping[str, Any]) -> int:
+    """Count the selects of a statement, those of each name of a WITH as often as it is named; beyond twice
+    ``MAX_SELECTS`` no further. What several WITH call by one name counts together, and a name within itself (WITH
+    RECURSIVE) once."""
+    selects, named = {"": 0}, {"": list[str]()}  # of the statement, and of each name of a WITH
+    waiting: list[tuple[str, Any]] = [("", tree)]
+    while waiting:
+        owner, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(owner, item) for item in value]
+        elif isinstance(value, dict):
+            kind = value.get("type")
+            if kind == "WithElement":
+                owner = "=" + value["name"]
+                selects.setdefault(owner, 0)
+                named.setdefault(owner, [])
+            elif kind == "SelectQuery":
+                selects[owner] += 1
+            elif kind in ("TableIdentifier", "Identifier"):
+                named[owner].append("=" + value["name"])
+            waiting += [(owner, child) for child in value.values()]
+    return _total("", selects, named)
+
+
+def _total(first: str, selects: Mapping[str, int], named: Mapping[str, list[str]]) -> int:
+    totals: dict[str, int] = {}
+    pending, under_way = [first], set[str]()
+    while pending:
+        owner = pending[-1]
+        missing = set(named[owner]) & named.keys() - totals.keys() - under_way - {owner}
+        if missing and owner not in under_way:
+            under_way.add(owner)
+            pending += missing
+        else:
+            total = selects[owner] + sum(totals.get(name, 0) for name in named[owner])
+            totals[owner] = min(total, 2 * MAX_SELECTS)
+            under_way.discard(owner)
+            pending.pop()
+    return totals[first]
+
+
+def _check_node(parent: str, key: str, node: Mapping[str, Any]) -> None:
+    kind = node["type"]
+    if kind == "SetQuery":
+        _check_settings(node, is_options=(parent, key) == ("ExplainQuery", "settings"))
+        return
+    _check_shape(kind, node)
+    if kind == "Function":
+        if key == "table_function":
+            _check_table_function(node)
+        else:
+            _check_function(node)
+    elif kind == "ColumnsApplyTransformer" and "func_name" in node:
+        _check_named(node["func_name"], "APPLY")
+    elif kind == "QueryParameter":
+        _check_parameter(node)
+    elif kind == "ExplainQuery" and node["kind"] not in _EXPLAIN_KINDS:
+        raise _denied(f"{node['kind']} is none of {', '.join(sorted(_EXPLAIN_KINDS))}")
+    elif key == "format_ast":
+        check_format(str(node["name"]))
+    elif kind in ("Identifier", "TableIdentifier"):
+        _check_table(node.get("name_parts", []))
+
+
+def _check_settings(node: Mapping[str, Any], is_options: bool) -> None:
+    """The options of an EXPLAIN are settings in the tree; other settings do not stand in a statement."""
+    names = {str(change["name"]) for change in node["changes"]}
+    if not is_options or node.keys() - {"type", "changes"} or names - _EXPLAIN_OPTIONS:
+        raise _unchanged(", ".join(sorted(names)))
+
+
+def _check_shape(kind: str, node: Mapping[str, Any]) -> None:
+    fields = _STATEMENTS.get(kind) or _PARTS.get(kind)
+    if fields is None:
+        raise _denied(_MORE if kind.endswith("Query") else f"{kind} is no syntax that analysts may use")
+    if "out_file" in node:
+        raise _denied("INTO OUTFILE writes a file here: name one where you take the answer")
+    for field, value in node.items():
+        is_apart = field == "type" or (field in _APART and isinstance(value, dict))
+        if field not in fields and not is_apart and value is not False:
+            if kind == "Identifier":
+                raise _denied("a name cannot be a parameter ({x:Identifier}): write it into the statement")
+            raise _denied(f"{field} of {kind} is no syntax that analysts may use: {_MORE}")
+
+
+def _check_function(node: Mapping[str, Any]) -> None:
+    name, arguments = str(node["name"]), _arguments(node)
+    _check_name(name)
+    if name.lower() in _HIGHER_ORDER:
+        _check_function_arguments(name, arguments)
+    position = _TYPE_POSITION.get(name.lower())
+    if position is not None and len(arguments) > 1:
+        text = _text(arguments[position])
+        if text is None or not is_type_text(text, _TYPES.allowed):
+            raise _denied(
+                f"{name} takes a type written as text, one of those of ClickHouse but {', '.join(_TYPES.refused)}"
+            )
+
+
+def _check_function_arguments(name: str, arguments: list[Mapping[str, Any]]) -> None:
+    """A function can be named without a call: ``arrayMap(file, […])``. Columns stand there too."""
+    for position, argument in enumerate(arguments):
+        if argument["type"] == "Identifier" and "name_parts" not in argument:
+            named = str(argument["name"])
+            is_function = position == 0 and len(arguments) > 1
+            if is_function or named.lower() in _FUNCTIONS.refused or named.lower() in _AGGREGATES.refused:
+                _check_named(named, f"{name}; a column of that name is written with its table's: t.{named}")
+
+
+def _check_named(name: str, where: str) -> None:
+    """QueryFailed where a function is none that analysts may name without calling it."""
+    if name.lower() in _TYPE_POSITION:
+        raise _denied(f"{name} takes a type written as text: call it (in {where})")
+    _check_name(name, f" (in {where})")
+
+
+def _check_name(name: str, where: str = "") -> None:
+    """QueryFailed where a function is none that analysts may call."""
+    for judged in (_FUNCTIONS, _AGGREGATES):
+        if because := judged.refused.get(name.lower()):
+            raise _denied(f"the function {name} {because}{where}")
+    if name.lower() in _FUNCTIONS.allowed or _is_aggregate(name):
+        return
+    raise QueryFailed(
+        f"Code: 46. DB::Exception: Function with name `{name[:MAX_NAME_LENGTH]}` does not exist, or is not for analysts"
+        f"{where}. (UNKNOWN_FUNCTION)"
+    )
+
+
+def _is_aggregate(name: str) -> bool:
+    """Say whether this is an allowed aggregate function, with any of the allowed suffixes."""
+    if len(name) > MAX_NAME_LENGTH:
+        return False
+    return name.lower() in _AGGREGATES.allowed or any(
+        _is_aggregate(name.removesuffix(suffix)) for suffix in _COMBINATORS if name.endswith(suffix)
+    )
+
+
+def _check_table_function(node: Mapping[str, Any]) -> None:
+    name, arguments = str(node["name"]), _arguments(node)
+    if name.lower() not in _TABLE_FUNCTIONS.allowed:
+        because = _TABLE_FUNCTIONS.refused.get(name.lower(), "is not known")
+        allowed = ", ".join(sorted(_TABLE_FUNCTIONS.allowed))
+        raise _denied(f"the table function {name} {because}; analysts have {allowed}")
+    if name.lower() == "values" and arguments and not _is_plain(arguments[0]):
+        raise _denied("values takes names and types as text without expressions, or rows alone, each as (…)")
+
+
+def _is_plain(first: Mapping[str, Any]) -> bool:
+    """Say whether the first argument of ``values`` is a row, or a text of nothing but names and types. A text of one
+    word is a row: a column has a name and a type."""
+    if first["type"] == "Function":
+        return bool(first["name"] == "tuple")
+    if first["type"] != "Literal":
+        return False
+    text = _text(first)
+    return text is None or _ONE_WORD.fullmatch(text) is not None or is_type_text(text, _TYPES.allowed)
+
+
+def _check_parameter(node: Mapping[str, Any]) -> None:
+    kind = str(node["param_type"])
+    if kind == "Identifier":
+        raise _denied(f"the name {{{node['name']}:Identifier}} cannot be a parameter: write it into the statement")
+    if not is_type_text(kind, _TYPES.allowed):
+        raise _denied(f"the parameter {node['name']} has the type {kind}, which is none for analysts")
+
+
+def _check_table(parts: list[str]) -> None:
+    if len(parts) > 1 and parts[0] == "system" and parts[1] not in _SYSTEM_TABLES:
+        allowed = ", ".join(sorted(_SYSTEM_TABLES))
+        raise _denied(f"{'.'.join(parts[:2])} is none of the system's tables for analysts: {allowed}")
+
+
+def _arguments(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    arguments: list[Mapping[str, Any]] = node.get("arguments", {}).get("children", [])
+    return arguments
+
+
+def _text(node: Mapping[str, Any]) -> str | None:
+    """The text that a literal is, if it is one."""
+    value = node.get("value", {}) if node["type"] == "Literal" else {}
+    return str(value["value"]) if value.get("field_type") == "String" else None
+
+
+def _nodes(tree: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Every node with its parent's type, and the key under which it stands there. What a literal or a setting is has
+    no nodes."""
+    waiting: list[tuple[str, str, Any]] = [("", "", tree)]
+    while waiting:
+        parent, key, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(parent, key, item) for item in value]
+        elif isinstance(value, dict):
+            if "type" not in value:
+                raise _denied(f"{key} of {parent} is no syntax that analysts may use")
+            yield parent, key, value
+            if value["type"] not in ("Literal", "SetQuery"):
+                waiting += [(value["type"], name, child) for name, child in value.items()]
+
+
+def _denied(why: str) -> QueryFailed:
+    return QueryFailed(f"Code: 497. DB::Exception: analyst: Not enough privileges: {why}. (ACCESS_DENIED)")
+
+
+def _unchanged(name: str) -> QueryFailed:
+    said = f"Cannot modify '{name}' setting in readonly mode: an analyst's limits are fixed"
+    return QueryFailed(f"Code: 164. DB::Exception: {said}. (READONLY)")

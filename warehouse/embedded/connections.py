@@ -1,0 +1,201 @@
+"""The HTTP server below the front: waitress, but who asks is known before a body is taken, and places are kept.
+
+waitress takes a request whole, its body into a file, before anybody sees it, and counts connections alike. Here the
+head says who asks: without a right password there is no body, and each user has connections of its own.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.receiver import FixedStreamReceiver
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import RequestEntityTooLarge
+
+from warehouse.embedded import request
+from warehouse.embedded.users import ALLOWANCES, ANONYMOUS, Connection, allowance, authenticated, is_idle, is_overdue
+
+MAX_HEAD_BYTES = 64 << 10
+MAX_CONNECTIONS = ANONYMOUS.max_connections + sum(allowed.max_connections for allowed in ALLOWANCES.values())
+"""A process may often have no more than 1,024 files, and the engine needs some."""
+
+MAX_DISCARDED_BYTES = 4 << 20
+"""So much of a body that is not taken is read and thrown away, as many clients read no answer before they have sent
+all. Behind a longer one the connection is closed at once."""
+
+_LOOK_INTERVAL_S = 1
+
+
+class _Nothing:
+    """Where the body goes that is not taken."""
+
+    def append(self, some: bytes) -> None:
+        pass
+
+    def getfile(self) -> BytesIO:
+        return BytesIO()
+
+    def close(self) -> None:
+        pass
+
+
+class RequestParser(HTTPRequestParser):
+    """A request as it arrives. ``user`` is who asks, once its head is there; None where no password fits."""
+
+    user: str | None = None
+    overfull = False
+
+    query: str
+
+    def __init__(self, adjustments: Adjustments, hashes: Mapping[str, str], identify: Callable[[str], bool]) -> None:
+        super().__init__(adjustments)
+        self._hashes, self._identify = hashes, identify
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        limit = allowance(self.user).max_body_bytes
+        if self.chunked and self.body_bytes_received > limit and self.error is None:
+            self.error = RequestEntityTooLarge(f"a body has at most {limit} bytes: send less at a time")
+            self.completed = True
+        return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        environ = {"QUERY_STRING": self.query} | {
+            f"HTTP_{name}": value for name, value in self.headers.items() if not name.startswith("CONTENT_")
+        }
+        self.user = authenticated(*request.credentials(environ), self._hashes)
+        self.overfull = self.user is not None and not self._identify(self.user)
+        limit = allowance(self.user).max_body_bytes
+        if self.user is None or self.overfull or self.content_length > limit:
+            self._refuse_body()
+
+    def _refuse_body(self) -> None:
+        """Take no body: the front says why. A long one is not waited for, and the connection ends."""
+        if self.body_rcv is None:
+            return
+        self.body_rcv.getbuf().close()
+        self.body_rcv = None
+        if not self.chunked and not self.expect_continue and self.content_length <= MAX_DISCARDED_BYTES:
+            self.body_rcv = FixedStreamReceiver(self.content_length, _Nothing())  # type: ignore[arg-type]
+            return
+        self.chunked, self.content_length, self.expect_continue = False, 0, False
+        self.headers["CONNECTION"] = "close"  # type: ignore[index]
+
+
+class Task(WSGITask):
+    """A request as the front gets it, with who asks."""
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        assert isinstance(self.request, RequestParser)
+        environ["tally.user"], environ["tally.overfull"] = self.request.user, self.request.overfull
+        return environ
+
+
+class Channel(HTTPChannel):
+    """A connection."""
+
+    task_class = Task
+
+    def __init__(self, server: "Server", *arguments: Any, **named: Any) -> None:
+        self.user: str | None = None
+        self._head_began: float | None = None
+        self._body_began: float | None = None
+        self._server = server
+        self.parser_class = partial(  # type: ignore[assignment]
+            RequestParser, hashes=server.hashes, identify=self.identify
+        )
+        super().__init__(server, *arguments, **named)
+        if not server.make_room(self):
+            self.handle_close()
+
+    def handle_close(self) -> None:
+        request, self.request = self.request, None
+        if request is not None:
+            request.close()
+        super().handle_close()
+
+    def identify(self, user: str) -> bool:
+        """Be a connection of this user from now on; False where it has too many that are busy."""
+        if self.user != user:
+            self.user = user
+            return self._server.make_room(self)
+        return True
+
+    def received(self, data: bytes) -> bool:
+        now = time.time()
+        if self.request is None:
+            self._head_began = now
+        taken: bool = super().received(data)
+        if self.request is None:
+            self._head_began = self._body_began = None
+        elif self.request.headers_finished and self._body_began is None:
+            self._body_began = now
+        return taken
+
+    def state(self) -> Connection:
+        return Connection(
+            user=self.user,
+            opened=self.creation_time,
+            active=self.last_activity,
+            head_began=self._head_began,
+            body_began=self._body_began,
+            is_served=bool(self.requests),
+            is_sending=bool(self.total_outbufs_len),
+        )
+
+
+class Server(TcpWSGIServer):
+    """The server on a socket that is bound."""
+
+    channel_class = Channel
+    active_channels: dict[int, Channel]  # type: ignore[assignment]
+
+    def __init__(
+        self, application: Callable[..., Any], listening: socket.socket, threads: int, hashes: Mapping[str, str]
+    ) -> None:
+        self.hashes = hashes
+        adjustments = Adjustments(
+            sockets=[listening],
+            threads=threads,
+            connection_limit=MAX_CONNECTIONS + 16,  # never reached: room is made before
+            cleanup_interval=_LOOK_INTERVAL_S,
+            asyncore_use_poll=True,
+            channel_request_lookahead=1,  # so it is seen when who asks is gone
+            max_request_header_size=MAX_HEAD_BYTES,
+            max_request_body_size=max(allowed.max_body_bytes for allowed in ALLOWANCES.values()) + 1,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(threads)
+        super().__init__(
+            application, _sock=listening, dispatcher=dispatcher, adj=adjustments, bind_socket=False, map={},
+            sockinfo=(listening.family, listening.type, listening.proto, listening.getsockname()),
+        )  # fmt: skip
+
+    def maintenance(self, now: float) -> None:
+        """End the connections whose time is up."""
+        for channel in list(self.active_channels.values()):
+            if is_overdue(channel.state(), now):
+                channel.handle_close()
+
+    def make_room(self, new: Channel) -> bool:
+        """Where a user has more connections than it may, end the oldest for which nothing is done: of those who have
+        not said who they are, any. False where all are busy."""
+        others = [one for one in self.active_channels.values() if one.user == new.user and one is not new]
+        if len(others) < allowance(new.user).max_connections:
+            return True
+        idle = [one for one in others if new.user is None or is_idle(one.state())]
+        if not idle:
+            return False
+        min(idle, key=lambda one: one.state().active if new.user else one.state().opened).handle_close()
+        return True

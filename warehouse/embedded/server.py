@@ -1,0 +1,92 @@
+"""Start the embedded warehouse: what must be done before its process confines itself."""
+
+import json
+import os
+import socket
+import sys
+from typing import NamedTuple
+
+from ledger.errors import TallyError
+from ledger.home.locks import only_one
+from ledger.home.secrets import secret
+from ledger.settings import Settings
+from warehouse.embedded.confinement import MAX_MEMORY_BYTES, Confinement, landlock_abi
+from warehouse.embedded.users import ANALYST, USER, password_hash
+
+PART = "warehouse"
+
+COMMAND = (sys.executable, "-P", "-m", "warehouse.embedded.process")
+
+INHERITED = frozenset((
+    "PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH", "LANG",
+    "LC_ALL",
+))  # fmt: skip
+"""What the process knows of its environment. Others may be credentials: of Kafka, of a ClickHouse server."""
+
+
+class Job(NamedTuple):
+    """What the process is told: the socket it listens on, and the announcement that is written already, which gets its
+    name once the warehouse is ready."""
+
+    home: str
+    socket: int
+    hashes: dict[str, str]
+    hosts: str
+    announcement: str
+    lifeline: int | None
+
+
+def serve(settings: Settings, port: int | None = None, lifeline: int | None = None) -> None:
+    """Own the home's warehouse until SIGTERM or SIGINT, in place of this process. With a lifeline, a descriptor, also
+    until that ends. TallyError where it cannot be owned, or the port is taken."""
+    home = settings.home.resolve()
+    with only_one(home, PART):  # until the process is replaced; that one owns it itself
+        password, analysts_password = secret(home, "warehouse"), secret(home, "warehouse:analyst")
+        listening = _listen(settings.warehouse_port if port is None else port)
+        bound_port = listening.getsockname()[1]
+        announcement = _announcement(settings, bound_port, password, analysts_password)
+        hashes = {USER: password_hash(password), ANALYST: password_hash(analysts_password)}
+        job = Job(str(home), listening.fileno(), hashes, settings.hosts, announcement, lifeline)
+        reading, writing = os.pipe()
+        os.write(writing, json.dumps(job._asdict()).encode())
+        os.close(writing)
+        for descriptor in (reading, listening.fileno(), *([] if lifeline is None else [lifeline])):
+            os.set_inheritable(descriptor, True)
+        environment = {name: value for name, value in os.environ.items() if name in INHERITED}
+        os.execve(COMMAND[0], [*COMMAND, str(reading)], environment)
+
+
+def _announcement(settings: Settings, port: int, password: str, analysts_password: str) -> str:
+    """Write what others must know to reach the warehouse; the path, under which nobody looks for it yet."""
+    confinement = Confinement(landlock_abi(), MAX_MEMORY_BYTES)
+    facts = {
+        "pid": os.getpid(),
+        "url": f"http://127.0.0.1:{port}",
+        "port": port,
+        "user": USER,
+        "password": password,
+        "analyst": {"user": ANALYST, "password": analysts_password},
+        "confinement": {
+            "landlock_abi": confinement.landlock_abi,
+            "files": confinement.files,
+            "network": confinement.network,
+            "max_memory_bytes": confinement.max_memory_bytes,
+        },
+    }
+    path = settings.home.resolve() / "run" / f"{PART}.json.{os.getpid()}.new"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(facts, file)
+    return str(path)
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise TallyError(
+            f"port {port} for the warehouse is taken ({error.strerror}): "
+            "set TALLY_WAREHOUSE_PORT to another one, or to 0 for any that is free"
+        ) from error
+    return listening
