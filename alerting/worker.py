@@ -19,7 +19,7 @@ from alerting.problems import PART
 from alerting.retry_schedule import SLOW_S, Turns, next_attempt_ms
 from alerting.webhooks import Webhook
 from ledger import fault_points
-from ledger.errors import LogAway, TallyError
+from ledger.errors import LogUnavailable, TallyError
 from ledger.home.locks import only_one
 from ledger.home.presence import announce, announced
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
@@ -28,7 +28,7 @@ from ledger.settings import Settings
 
 TOPICS = (ALERTS, DECISIONS)
 _decode = msgspec.json.Decoder().decode
-LOOK_S, AWAY_S = 0.3, 2.0
+POLL_INTERVAL_S, AWAY_S = 0.3, 2.0
 TAKEN, AT_ONCE = 500, 20
 """Messages that are written together; those of one organization that are sent in a row."""
 PRUNE_INTERVAL_S = 3_600.0
@@ -96,13 +96,13 @@ def _deliver(
     """Deliver from one file until it is to stop. DeliveriesDamaged where the file turns out to be."""
     deliverer = Deliverer(settings, log, deliveries)
     try:
-        while not stopping.wait(LOOK_S):
+        while not stopping.wait(POLL_INTERVAL_S):
             try:
                 if not deliveries.begun():  # the home was restored: what lies behind was told, or is old
                     begin(log, deliveries)
                 troubles.announce()
                 troubles.note(deliverer.step())
-            except LogAway as error:
+            except LogUnavailable as error:
                 _log(f"the log does not answer, trying again: {error}")
                 stopping.wait(AWAY_S)
             except DeliveriesUnavailable as error:

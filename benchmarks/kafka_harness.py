@@ -30,7 +30,7 @@ PLACES = (0, 5, 10, 15)
 """The partitions that hold events: however workers share them, two or four of them get as many of these."""
 WORKED = len(PLACES)
 WORKER = (sys.executable, "-m", "tally", "streams", "worker")
-PATIENCE_S, STILL_S, LOOK_S = 120, 30, 0.05
+PATIENCE_S, STILL_S, POLL_INTERVAL_S = 120, 30, 0.05
 """How long the first may take, how long nothing may move until it is taken for the end, and how often we look."""
 
 
@@ -87,7 +87,7 @@ def wait(condition: Callable[[], bool]) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise RuntimeError(f"what we wait for has not come about within {PATIENCE_S} s")
-        time.sleep(LOOK_S)
+        time.sleep(POLL_INTERVAL_S)
 
 
 class Crew:
@@ -158,7 +158,7 @@ def rate(crew: Crew, progress: Callable[[], int], total: int) -> Rate:
     first = done = 0
     spent = 0.0
     while done < total:
-        time.sleep(LOOK_S)
+        time.sleep(POLL_INTERVAL_S)
         crew.check()
         before, done, now = done, progress(), time.perf_counter()
         if done > before:

@@ -23,7 +23,7 @@ from benchmarks import kafka_harness, workload
 from ledger.home.presence import each
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import MAX_DERIVED
-from ledger.log.topics import EVENTS, ROWS
+from ledger.log.topics import EVENTS, STATE
 from ledger.settings import Settings
 from streams.folds.identity import First
 from streams.folds.state import Key, Row
@@ -104,7 +104,7 @@ def _remember(log: KafkaLog, identities: int) -> None:
     taken = {chance.randbytes(16): First(chance.randbytes(8), 0, number) for number in range(identities)}
     producer = KafkaProducer(**log.cluster.client(), compression_type="zstd", max_request_size=MAX_DERIVED)
     for entry in written(Reached(record.offset + 1, record.digest()), Change(None, rows, taken)):
-        producer.send(log.cluster.topic(ROWS), entry.value, entry.key.encode(), partition=0)
+        producer.send(log.cluster.topic(STATE), entry.value, entry.key.encode(), partition=0)
     producer.flush()
     producer.close()
 

@@ -56,7 +56,7 @@ def records(events: int, seed: int = 1, a_record: int = A_RECORD) -> list[Record
 
 
 def _record(offset: int, lines: list[bytes], a_record: int) -> Record:
-    headers = {"organization": ORGANIZATION, "door": "benchmark", "refused": "0"}
+    headers = {"organization": ORGANIZATION, "channel": "benchmark", "refused": "0"}
     time_ms = int(START.timestamp() * 1000) + (offset + 1) * a_record * 2000  # when its last call was made
     return Record(0, offset, time_ms, ORGANIZATION, headers, b"\n".join(lines))
 

@@ -13,11 +13,11 @@ class FileDamaged(TallyError):
     """A file of the home does not hold what it held: the sentence names it and the way out."""
 
 
-class LogAway(TallyError):
+class LogUnavailable(TallyError):
     """The log's cluster does not answer: it may come back."""
 
 
-class Superseded(TallyError):
+class GenerationSuperseded(TallyError):
     """A later generation of what is derived is current: whoever starts again is of that one."""
 
 

@@ -14,15 +14,15 @@ LOG_UP = Metric("tally_log_up", "gauge", (), "Whether the log answers; while it 
 WAREHOUSE_UP = Metric(
     "tally_warehouse_up", "gauge", (), "Whether the warehouse answers; while it is 0, what it counts is absent."
 )
-PART_UP = Metric("tally_part_up", "gauge", ("part",), "Whether a part of this home runs and is ready.")
+PART_UP = Metric("tally_service_up", "gauge", ("part",), "Whether a part of this home runs and is ready.")
 PART_RESTARTS = Metric(
-    "tally_part_restarts_total", "counter", ("part",), "How often tally up started a part again since its own start."
+    "tally_service_restarts_total", "counter", ("part",), "How often tally up started a part again since its own start."
 )
 RECORDED = Metric(
     "tally_recorded_offset", "gauge", ("partition",), "The offset of tally.events that the next record gets."
 )
 FOLDED = Metric(
-    "tally_folded_offset", "gauge", ("partition",),
+    "tally_fold_offset", "gauge", ("partition",),
     "The next offset of tally.events that the folds take; its rate is that of the folds, in records.",
 )  # fmt: skip
 STORED = Metric(
@@ -55,7 +55,10 @@ HTTP_REQUESTS = Metric(
     "tally_http_requests_total", "counter", ("path", "status"), "Requests to the HTTP door, by what they were answered."
 )
 HTTP_STRANGERS = Metric(
-    "tally_http_strangers_total", "counter", (), "Requests that showed no valid token: nothing else is kept of them."
+    "tally_http_unauthenticated_requests_total",
+    "counter",
+    (),
+    "Requests that showed no valid token: nothing else is kept of them.",
 )
 HTTP_EVENTS = Metric(
     "tally_http_events_total", "counter", ("result",),

@@ -15,7 +15,7 @@ from streams.folds.price_lookup import Catalogue
 from streams.folds.rating import Documents
 from tallystick import TickEvent
 
-_HEADERS = {"organization": PLATFORM, "door": "streams", "principal": "streams", "schema": "1", "refused": "0"}
+_HEADERS = {"organization": PLATFORM, "channel": "streams", "principal": "streams", "schema": "1", "refused": "0"}
 
 
 def spare_the_collector() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ledger.errors import Superseded, TallyError
+from ledger.errors import GenerationSuperseded, TallyError
 from ledger.home.files import OUT_OF_SPACE
 
 
@@ -41,7 +41,7 @@ def told() -> Iterator[None]:
     """Turn what a user can mend into a red sentence on stderr and its exit code; leave defects alone."""
     try:
         yield
-    except Superseded as error:  # nobody need mend anything: who supervises it starts it again
+    except GenerationSuperseded as error:  # nobody need mend anything: who supervises it starts it again
         _end(str(error), 1)
     except TallyError as error:
         _end(str(error), 2)

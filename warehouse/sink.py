@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ledger.errors import LogAway
+from ledger.errors import LogUnavailable
 from ledger.fault_points import point
 from ledger.home.files import write_atomically
 from ledger.home.presence import announce
@@ -79,7 +79,7 @@ def _month(record: Record) -> tuple[int, int]:
 
 def run(settings: Settings, log: Log) -> None:
     """Fill the warehouse until SIGTERM or SIGINT. While it cannot be reached, wait and try again. TallyError where
-    something else filled it, Superseded where the log's generation is no longer the current one."""
+    something else filled it, GenerationSuperseded where the log's generation is no longer the current one."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -98,7 +98,7 @@ def run(settings: Settings, log: Log) -> None:
                 watch.check()
                 failures = 0
             sink.settle()
-        except (ClickHouseError, WarehouseAway, LogAway, OSError) as error:
+        except (ClickHouseError, WarehouseAway, LogUnavailable, OSError) as error:
             wait = PATIENCE_S[min(failures, len(PATIENCE_S) - 1)]
             print(f"entries do not get into the warehouse, trying again in {wait} s: {error}", flush=True)
             failures += 1
@@ -195,7 +195,7 @@ def stored(client: Client, topic: Topic) -> dict[int, int]:
     reached = _greatest(client, "records")
     events, entries = _greatest(client, "events"), _greatest(client, "entries")
     with_events = _greatest(client, "records", "WHERE seq > 1")
-    with_entries = _greatest(client, "events", "WHERE pricing IN ('priced', 'partly', 'unpriced')")
+    with_entries = _greatest(client, "events", "WHERE pricing IN ('priced', 'partially_priced', 'unpriced')")
     for has, needs in ((events, with_events), (entries, with_entries)):
         for partition, offset in needs.items():
             if has.get(partition, -1) < offset:

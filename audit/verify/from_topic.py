@@ -17,11 +17,11 @@ def add(totals: Totals, record: Record) -> None:
     for line in record.value.split(b"\n"):
         said = json.loads(line)
         if said["outcome"] == "record":
-            names = ("partition", "offset", "accepted_ms", "organization", "door", "received", "refused")
+            names = ("partition", "offset", "accepted_ms", "organization", "channel", "received", "refused")
             framed = row_checksums.record(*(said[name] for name in names))
             totals.record(said["organization"], said["received"], said["refused"], framed)
             continue
-        first = (said["of_offset"], said["of_index"]) if "of_offset" in said else None
+        first = (said["original_offset"], said["original_index"]) if "original_offset" in said else None
         contents_of_event = row_checksums.event(_of(said), said["outcome"], said["kind"], said.get("reason"), first)
         totals.outcome(said["organization"], said["kind"], said["outcome"], contents_of_event)
         for line in said.get("lines", ()):
@@ -30,7 +30,7 @@ def add(totals: Totals, record: Record) -> None:
 
 def _of(said: dict[str, Any]) -> row_checksums.Of:
     return row_checksums.Of(
-        said["partition"], said["offset"], said["index"], said["accepted_ms"], said["organization"],
+        said["partition"], said["offset"], said["event_index"], said["accepted_ms"], said["organization"],
         said.get("source"), said.get("id"), said.get("time_us"),
     )  # fmt: skip
 

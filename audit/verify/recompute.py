@@ -65,7 +65,7 @@ class Partition:
             same, position = first
             if same:
                 return counted._replace(outcome="duplicate", first=position)
-            return counted._replace(outcome="conflict", reason="other_content", first=position)
+            return counted._replace(outcome="conflict", reason="content_mismatch", first=position)
         reason = self._doubt(kind, time, data)
         if reason is not None:
             return counted._replace(outcome="quarantined", reason=reason)
@@ -89,9 +89,9 @@ class Partition:
 
     def _doubt(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
         if time > self._now + AHEAD:
-            return "future"
+            return "event_time_in_future"
         if not fits(kind, data):
-            return "misfit"
+            return "schema_mismatch"
         if kind != "inference" or "tokens" not in data or "reported_tokens" not in data:
             return None
         tokens, reported = data["tokens"], data["reported_tokens"]
@@ -99,7 +99,7 @@ class Partition:
         made = sum(tokens[name] for name in tokens if name in TOKEN_CLASSES and name not in INPUT_CLASSES)
         sums = {"input": given, "output": made, "total": given + made}
         if any(reported[name] != sums[name] for name in sums if name in reported):
-            return "tokens_do_not_sum"
+            return "token_totals_mismatch"
         return None
 
     def _adopt(self, name: str, document: str) -> None:

@@ -42,10 +42,10 @@ def entry(of: Of, said: Mapping[str, Any], priced: Iterable[str | None], figures
 
 
 def record(
-    partition: int, offset: int, accepted_ms: int, organization: str, door: str, received: int, refused: int
+    partition: int, offset: int, accepted_ms: int, organization: str, channel: str, received: int, refused: int
 ) -> int:
     """What entered as one record."""
-    return _number((partition, offset, accepted_ms, organization, door, received, refused))
+    return _number((partition, offset, accepted_ms, organization, channel, received, refused))
 
 
 def _number(values: Iterable[Any]) -> int:
@@ -64,14 +64,14 @@ def _sql(*columns: str) -> str:
 
 
 _OF = (
-    "partition", "offset", "`index`", "toUnixTimestamp64Milli(accepted_at)", "organization", "source", "id",
+    "partition", "offset", "event_index", "toUnixTimestamp64Milli(accepted_at)", "organization", "source", "id",
 )  # fmt: skip
 EVENTS_SQL = _sql(
-    *_OF, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason", "of_offset",
-    "of_index",
+    *_OF, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason", "original_offset",
+    "original_index",
 )  # fmt: skip
 RECORDS_SQL = _sql(
-    "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "door", "received", "refused"
+    "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "channel", "received", "refused"
 )
 ENTRIES_SQL = _sql(
     *_OF, "toUnixTimestamp64Micro(time)", *SAID, "currency", "price_document", "price_id", "class", "quantity",

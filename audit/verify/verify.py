@@ -144,7 +144,7 @@ def _add(totals: Totals, record: Record, judged: list[Judged]) -> None:
     refused = int(record.headers.get("refused", "0"))
     relayed = "relay_of" in record.headers
     received = 0 if relayed else sum(one.kind in FACTS for one in judged) + refused
-    frame = (record.partition, record.offset, record.time_ms, organization, record.headers.get("door", ""))
+    frame = (record.partition, record.offset, record.time_ms, organization, record.headers.get("channel", ""))
     totals.record(organization, received, refused, row_checksums.record(*frame, received, refused))
     for one in judged:
         if relayed:

@@ -2,7 +2,7 @@
 select
     acceptance_day,
     organization,
-    door,
+    channel,
     received,
     accepted,
     rejected

@@ -64,7 +64,7 @@ def enter(appender: Appender, home: Path, token: Token, organization: str, raw: 
         record = batch.append()
         for index, at in enumerate(pending):
             assert record is not None
-            results[at] = {"partition": record.partition, "offset": record.offset, "index": index}
+            results[at] = {"partition": record.partition, "offset": record.offset, "event_index": index}
         pending.clear()
 
     for line, entered in _read(entrance, organization, raw):

@@ -128,7 +128,7 @@ _POSITION = {
     "type": "object",
     "description": "accepted: where it stands on tally.events",
     "required": ["partition", "offset", "index"],
-    "properties": {name: {"type": "integer", "minimum": 0} for name in ("partition", "offset", "index")},
+    "properties": {name: {"type": "integer", "minimum": 0} for name in ("partition", "offset", "event_index")},
 }
 _REFUSAL = {
     "type": "object",

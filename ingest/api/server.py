@@ -23,7 +23,7 @@ OTHER_FILES = 256
 SWITCH_S = 0.0005
 """How long a thread that reads events keeps the interpreter, while the one that answers requests waits for it: at each
 read and write of a socket. Python's own 5 ms add up to seconds where hundreds of connections are served."""
-WAITING, LEAVE_S = 1_024, 10
+WAITING, SHUTDOWN_TIMEOUT_S = 1_024, 10
 """How many connections may wait to be taken, and how long what is under way may take at the end."""
 
 
@@ -44,7 +44,7 @@ def serve(settings: Settings, log: Log, asked: Log, port: int) -> None:
         config = uvicorn.Config(
             AsgiGuard(Api(settings, log, asked).app(announced), settings.allowed_hosts(settings.bind)),
             log_level="error",  # it warns of each request that is none, and anybody may send those
-            access_log=False, server_header=False, timeout_graceful_shutdown=LEAVE_S,
+            access_log=False, server_header=False, timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
             http=connections.protocol(table),  # on h11: httptools holds a head of any size
             loop="asyncio", ws="none",
         )  # fmt: skip

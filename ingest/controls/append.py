@@ -21,7 +21,7 @@ ORGANIZATION = "organization"
 ELSEWHERE = {
     "price_book.adopted": "`tally price adopt` makes, as it brings the book",
     "log.closed": "`tally log copy` makes",
-    "generation.made_current": "`tally rebuild` makes",
+    "generation.activated": "`tally rebuild` makes",
     "subject.erased": "`tally subject erase` makes, as it forgets the name",
 }
 """Decisions that take more than a record."""

@@ -7,15 +7,15 @@ from ledger.log.topics import PLATFORM
 from ledger.settings import Settings
 
 
-def closing(settings: Settings, went_to: str) -> list[Draft]:
+def closing(settings: Settings, moved_to: str) -> list[Draft]:
     """The last record of every partition, of a log that goes on elsewhere."""
-    line = _line(settings, "log.closed", {"went_to": went_to}, PLATFORM, None, None)
+    line = _line(settings, "log.closed", {"moved_to": moved_to}, PLATFORM, None, None)
     # A door of its own: what comes through that of decisions is relayed.
     draft = Envelope(PLATFORM, "log", "local").draft(line)
     return [draft._replace(partition=partition) for partition in range(PARTITIONS)]
 
 
-def made_current(settings: Settings, generation: int, folds_version: int) -> bytes:
+def activate_generation(settings: Settings, generation: int, folds_version: int) -> bytes:
     """The decision that this generation of all that is derived is the current one; `platform.ensure` appends it."""
     body = {"generation": generation, "folds_version": folds_version}
-    return _line(settings, "generation.made_current", body, PLATFORM, None, None)
+    return _line(settings, "generation.activated", body, PLATFORM, None, None)

@@ -79,7 +79,7 @@ def adoptions(log: Log) -> Iterator[Adoption]:
 
 def _originals(log: Log) -> Iterator[Record]:
     ours = (record for record in records(log, EVENTS, _HOME) if record.headers.get("organization") == PLATFORM)
-    return (record for record in ours if record.headers.get("door") == _ENVELOPE.door)
+    return (record for record in ours if record.headers.get("channel") == _ENVELOPE.channel)
 
 
 def _relayed(log: Log, partition: int, originals: Sequence[Record]) -> int:

@@ -33,8 +33,8 @@ class Conflict(NamedTuple):
     source: str
     id: str
     partition: int
-    of_offset: int
-    of_index: int
+    original_offset: int
+    original_index: int
 
 
 @dataclass
@@ -57,8 +57,8 @@ class Outcomes:
         first = self.conflicts[0]
         return (
             f"{self.conflict:,} events were not counted: the log has others of the same identity (the first "
-            f"at {first.partition}:{first.of_offset}:{first.of_index}). The same lines with another --set or "
-            "--start are conflicts; so are equal lines of different files, which take a --source each"
+            f"at {first.partition}:{first.original_offset}:{first.original_index}). The same lines with another --set "
+            "or --start are conflicts; so are equal lines of different files, which take a --source each"
         )
 
 
@@ -67,8 +67,8 @@ class _Line(msgspec.Struct):
     source: str = ""
     id: str = ""
     reason: str = ""
-    of_offset: int = -1
-    of_index: int = -1
+    original_offset: int = -1
+    original_index: int = -1
 
 
 _decode = msgspec.json.Decoder(_Line).decode
@@ -116,7 +116,7 @@ def _add(found: Outcomes, record: Record) -> None:
             case "conflict":
                 found.conflict += 1
                 if len(found.conflicts) < SHOWN:
-                    where = (record.partition, line.of_offset, line.of_index)
+                    where = (record.partition, line.original_offset, line.original_index)
                     found.conflicts.append(Conflict(line.source, line.id, *where))
             case "quarantined":
                 found.quarantined += 1

@@ -27,7 +27,7 @@ class Envelope(NamedTuple):
     """Who brings the events of a record, and through which door."""
 
     organization: str
-    door: str
+    channel: str
     principal: str
 
     def draft(self, value: bytes, refused: int = 0, more: Mapping[str, str] = MappingProxyType({})) -> Draft:
@@ -72,7 +72,7 @@ class Batch:
             return
         self._details.append(
             {
-                "door": self._envelope.door,
+                "channel": self._envelope.channel,
                 "path": path,
                 "reason": reason,
                 "bytes": length,
@@ -86,7 +86,7 @@ class Batch:
         if not self.lines and not self.refused:
             return None
         (record,) = self._log.append(EVENTS, [self._envelope.draft(b"\n".join(self.lines), self.refused)])
-        fault_points.point(f"{self._envelope.door}.after_append")
+        fault_points.point(f"{self._envelope.channel}.after_append")
         if self._details:
             self._log.append(REJECTED, [self._envelope.draft(self._told(record), self.refused)])
         self._clear()
@@ -95,7 +95,7 @@ class Batch:
     def _told(self, record: Record) -> bytes:
         beside = {"partition": record.partition, "offset": record.offset}
         others = [
-            {"door": self._envelope.door, "path": path, "reason": reason, "times": times}
+            {"channel": self._envelope.channel, "path": path, "reason": reason, "times": times}
             for (path, reason), times in self._others.most_common(MAX_DETAILS)
         ]
         return b"\n".join(encode(beside | one) for one in self._details + others)

@@ -146,10 +146,10 @@ def is_damage(error: BaseException | None) -> bool:
     return False
 
 
-ROOM = 1 << 20
+MIN_FREE_BYTES = 1 << 20
 """A disk with less than so many bytes free is full."""
 
 
 def full(folder: Path) -> str | None:
     """A sentence where its disk has no room: what stops there often cannot say why itself."""
-    return f"the disk of {folder} is full; free some space" if shutil.disk_usage(folder).free < ROOM else None
+    return f"the disk of {folder} is full; free some space" if shutil.disk_usage(folder).free < MIN_FREE_BYTES else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from ledger.errors import TallyError
 from ledger.home.files import make_folder, unusable
 
-LOOK_S = 0.5
+POLL_INTERVAL_S = 0.5
 """For how long a lock is tried: who looks whether a part runs holds the part's for a moment."""
 
 
@@ -89,7 +89,7 @@ def _remove(path: Path) -> None:
 
 
 def _taken(file: TextIOWrapper) -> bool:
-    deadline = time.monotonic() + LOOK_S
+    deadline = time.monotonic() + POLL_INTERVAL_S
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

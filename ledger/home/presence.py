@@ -8,7 +8,8 @@ from typing import Any
 
 from ledger.home.files import read_json, write_atomically
 from ledger.home.layout import PRESENCE
-from ledger.home.locks import runs
+from ledger.home.locks import open_lock, runs
+from ledger.settings import Settings
 
 
 def announce(home: Path, part: str, **facts: Any) -> None:
@@ -31,13 +32,6 @@ def _presence(content: Any) -> dict[str, Any]:
     if not isinstance(facts.get("url", ""), str):
         raise TypeError("its url is no text")
     return facts
-
-
-import fcntl
-from typing import Any
-
-from ledger.home.locks import open_lock
-from ledger.settings import Settings
 
 
 def lives(settings: Settings, name: str) -> bool:

@@ -5,12 +5,12 @@ which is cheap to find.
 import time
 from typing import NamedTuple
 
-from ledger.errors import Superseded
+from ledger.errors import GenerationSuperseded
 from ledger.log import Draft, Log, records
 from ledger.log.topics import DOCUMENTS
 
 KEY = "generation"
-LOOK_S = 1.0
+POLL_INTERVAL_S = 1.0
 """How old an answer may be, for who asks again and again."""
 
 
@@ -53,13 +53,13 @@ class Watch:
         self._due = 0.0
 
     def check(self) -> None:
-        """Superseded where that is so. The log is asked about once a second."""
+        """GenerationSuperseded where that is so. The log is asked about once a second."""
         if self._log.generation is None or time.monotonic() < self._due:
             return
         self._known = followed(self._log, self._known)
-        self._due = time.monotonic() + LOOK_S
+        self._due = time.monotonic() + POLL_INTERVAL_S
         if self._known.number > self._log.generation:
-            raise Superseded(
+            raise GenerationSuperseded(
                 f"generation {self._log.generation} of what is derived is over, as {self._known.number} is current: "
                 "start again"
             )

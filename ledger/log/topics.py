@@ -39,7 +39,7 @@ DECISIONS = Topic(
     "thresholds crossed and re-armed; control records applied, or without effect and why",
 )  # fmt: skip
 ALERTS = Topic("tally.alerts", "derived", "organization", "alerts and their life")
-ROWS = Topic("tally.rows", "derived", "row", "what the folds remember, beside their position", compacted=True)
+STATE = Topic("tally.state", "derived", "row", "what the folds remember, beside their position", compacted=True)
 """On Kafka alone: the embedded folds keep their rows in the file that they derive."""
 
 TOPICS = (EVENTS, DOCUMENTS, REJECTED, ENTRIES, DECISIONS, ALERTS)

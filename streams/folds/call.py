@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 
 from ledger.inference_fields import AMOUNT, AMOUNTS, COUNTS, LISTS, MAPS, MOST_COUNT, TEXTS
-from streams.folds.schema_check import misfit
+from streams.folds.schema_check import schema_mismatch
 from tallystick import Inference, QuantityClass, TokenClass
 
 Counts = dict[str, int]
@@ -82,6 +82,6 @@ def call_of(data: Any) -> Call:
 
 def fitting(data: dict[str, Any]) -> Call | None:
     """Of data that were read without types; None where a field is not what the vocabulary says."""
-    if misfit("inference", data) is not None:
+    if schema_mismatch("inference", data) is not None:
         return None
     return call_of(msgspec.convert({name: value for name, value in data.items() if name in _READ}, _Data))

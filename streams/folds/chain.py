@@ -54,8 +54,8 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     time_us: int | None = None
     reason: str | None = None
     detail: str | None = None
-    of_offset: int | None = None
-    of_index: int | None = None
+    original_offset: int | None = None
+    original_index: int | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -99,7 +99,7 @@ def _one(
     except Exception as error:  # noqa: BLE001  (whatever the pure chain raises, the log goes on)
         rows.undo()
         del emit.decisions[said[0] :], emit.alerts[said[1] :]
-        return Outcome("quarantined", "poison", f"{type(error).__name__}: {error}"[:200]), None
+        return Outcome("quarantined", "processing_error", f"{type(error).__name__}: {error}"[:200]), None
 
 
 def _follow(event: Event, rows: Rows, documents: Documents, emit: Emit) -> Entry | None:
@@ -154,7 +154,7 @@ def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -
         return b"{" + b",".join(filter(None, parts)) + b"}"
     line.reason, line.detail = outcome.reason, outcome.detail
     if outcome.of is not None:
-        line.of_offset, line.of_index = outcome.of.offset, outcome.of.at
+        line.original_offset, line.original_index = outcome.of.offset, outcome.of.at
     return _encode(line)
 
 
@@ -169,7 +169,7 @@ def _record_line(record: Record, facts: int, before: int) -> dict[str, Any]:
         "outcome": "record",
         "received": facts + refused,
         "refused": refused,
-        "door": record.headers.get("door", ""),
+        "channel": record.headers.get("channel", ""),
     }
 
 

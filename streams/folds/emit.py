@@ -35,5 +35,5 @@ class Emit:
             "seq": len(lines) + 1,
             "accepted_ms": self._accepted_ms,
             "organization": organization,
-            "cause_index": self.at,
+            "event_index": self.at,
         }

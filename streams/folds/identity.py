@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ledger.token_classes import INPUT_CLASSES, OUTPUT_CLASSES
 from streams.folds.event import Event
-from streams.folds.schema_check import misfit
+from streams.folds.schema_check import schema_mismatch
 
 AHEAD_US = 300 * 1_000_000
 """How far ahead of the log's time an event's own time may lie."""
@@ -40,7 +40,7 @@ def identify(event: Event, offset: int, known: Identities) -> Outcome:
     if first is not None:
         if first.content == event.content:
             return Outcome("duplicate", of=first)
-        return Outcome("conflict", "other_content", of=first)
+        return Outcome("conflict", "content_mismatch", of=first)
     known[event.identity] = First(event.content, offset, event.at)
     return COUNTED
 
@@ -48,15 +48,17 @@ def identify(event: Event, offset: int, known: Identities) -> Outcome:
 def doubt(event: Event, now_us: int) -> Outcome | None:
     """Why a new event is put aside instead of counted. Its identity stays taken."""
     if event.time_us > now_us + AHEAD_US:
-        return Outcome("quarantined", "future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log")
+        return Outcome(
+            "quarantined", "event_time_in_future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log"
+        )
     call = event.call
     if call is None:
-        field = misfit(event.kind, event.data)
-        return Outcome("quarantined", "misfit", f"{field} is not what the vocabulary says") if field else None
+        field = schema_mismatch(event.kind, event.data)
+        return Outcome("quarantined", "schema_mismatch", f"{field} is not what the vocabulary says") if field else None
     if call.reported is None or call.tokens is None:
         return None
     difference = _difference(call.tokens, call.reported)
-    return Outcome("quarantined", "tokens_do_not_sum", difference) if difference else None
+    return Outcome("quarantined", "token_totals_mismatch", difference) if difference else None
 
 
 def _difference(tokens: dict[str, int], reported: dict[str, int]) -> str | None:

@@ -127,7 +127,7 @@ def _form(offer: Offer, names: tuple[str, ...], tier: int) -> Form:
     rated = Rated(
         unpriced_reason="no rate for a class" if missing else None,
         currency=_plain(offer.currency), price_document=_plain(offer.document), price_id=_plain(offer.price_id),
-        pricing="free" if not lines else "priced" if not missing else "partly" if missing < len(lines) else "unpriced",
+        pricing="free" if not lines else "priced" if not missing else "partially_priced" if missing < len(lines) else "unpriced",
         lines=lines,
     )  # fmt: skip
     return Form(unit_prices, _encode(rated).decode())

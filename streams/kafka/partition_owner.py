@@ -21,7 +21,7 @@ from ledger.home.files import full
 from ledger.log import Record
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.topics import EVENTS, ROWS
+from ledger.log.topics import EVENTS, STATE
 from streams.folds.rating import Documents
 from streams.folds.state import Rows
 from streams.kafka import changelog
@@ -40,9 +40,9 @@ RECORDS, BYTES = 1_000, 1 << 20
 wait for the next one, and a record more."""
 ABSORB = 50_000
 TICK_S, SEEK_S = 1.0, 2.0
-LOOK_S, GATHER_S = 0.005, 0.25
+POLL_INTERVAL_S, GATHER_S = 0.005, 0.25
 """How often it looks whether enough for a transaction has arrived, and how long it waits for that at most."""
-AGAIN_S, FENCED_S = 2.0, 5.0
+RETRY_DELAY_S, FENCED_S = 2.0, 5.0
 """When a partition is taken again: after a failure; after another one has taken it, which a rebalance then tells."""
 
 Acknowledge = Callable[[], None]
@@ -90,7 +90,7 @@ class Owner:
     async def run(self) -> None:
         """Until it is cancelled. Raises what is a defect of ours."""
         while not _cancelled():
-            wait_s = AGAIN_S
+            wait_s = RETRY_DELAY_S
             try:
                 async with AsyncExitStack() as held:
                     held.callback(self._let_go)
@@ -160,7 +160,7 @@ class Owner:
 
     async def _load(self, cache: Cache) -> None:
         """Absorb what the topic of rows holds beyond the cache."""
-        at = TopicPartition(self._cluster.topic(ROWS), self.number)
+        at = TopicPartition(self._cluster.topic(STATE), self.number)
         consumer = AIOKafkaConsumer(
             **self._cluster.aio(), isolation_level="read_committed", enable_auto_commit=False,
             auto_offset_reset="earliest", max_partition_fetch_bytes=4 << 20,
@@ -194,7 +194,7 @@ class Owner:
             return []
         gathered = time.monotonic() + min(self._took_s, GATHER_S)
         while self._room.is_set() and time.monotonic() < gathered:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
         while not self._queue.empty():
             arrived.append(self._queue.get_nowait())
         self._bytes = 0

@@ -15,7 +15,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ledger.fault_points import point
 from ledger.log.kafka.cluster import Cluster
-from ledger.log.topics import ROWS, Topic
+from ledger.log.topics import STATE, Topic
 from streams.folds.chain import Derived
 from streams.kafka import changelog
 from streams.partition_state import Change, Reached
@@ -73,7 +73,7 @@ def _messages(derived: Derived, reached: Reached, change: Change) -> dict[Topic,
     for topic, one in derived:
         headers = [(key, value.encode()) for key, value in one.headers.items()]
         messages[topic].append(_Message(one.key.encode(), one.value, one.time_ms, headers))
-    messages[ROWS] = [_Message(key.encode(), value, None, []) for key, value in changelog.written(reached, change)]
+    messages[STATE] = [_Message(key.encode(), value, None, []) for key, value in changelog.written(reached, change)]
     return messages
 
 

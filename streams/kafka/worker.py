@@ -12,7 +12,7 @@ from aiohttp import web
 from faust.types import TP
 from faust.web import Request, Response, View
 
-from ledger.errors import LogAway, Superseded
+from ledger.errors import GenerationSuperseded, LogUnavailable
 from ledger.home.files import make_folder
 from ledger.home.free_ports import HOST, free_port
 from ledger.home.locks import one_of_several
@@ -21,11 +21,11 @@ from ledger.home.presence import announce
 from ledger.http.guard import DATA_HEADERS, MISDIRECTED
 from ledger.http.host_check import AllowedHosts, refusal
 from ledger.log import Log, Record
-from ledger.log.generation import LOOK_S, Watch
+from ledger.log.generation import POLL_INTERVAL_S, Watch
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import topic_id
-from ledger.log.topics import EVENTS, ROWS
+from ledger.log.topics import EVENTS, STATE
 from ledger.settings import Settings
 from streams.kafka.partition_owner import Owner, Shared
 from streams.runtime import documents, spare_the_collector
@@ -35,12 +35,12 @@ SESSION_S, HEARTBEAT_S = 6.0, 2.0
 """How long a worker may be silent before its partitions are given to others."""
 STREAM_RECORDS, FETCH_BYTES = 64, 512 << 10
 """What Faust may hold of records that no partition has taken yet; each may have up to a megabyte."""
-LEAVE_S, AGAIN_S = 5.0, 5.0
+SHUTDOWN_TIMEOUT_S, RETRY_DELAY_S = 5.0, 5.0
 
 
 def run(settings: Settings, log: Log) -> None:
     """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them. While
-    the log cannot be reached, wait and try again. TallyError where its topics lack, Superseded where its generation is
+    the log cannot be reached, wait and try again. TallyError where its topics lack, GenerationSuperseded where its generation is
     no longer the current one."""
     assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
     with one_of_several(settings.home, PART) as name:
@@ -60,7 +60,7 @@ class Hosted:
     def __init__(self, settings: Settings, log: KafkaLog, name: str, rows_id: str) -> None:
         cluster = log.pinned
         folder = settings.home / "streams" / cluster.name
-        self.over: Superseded | None = None
+        self.over: GenerationSuperseded | None = None
         self.app = _app(cluster, settings.streams_port, folder, settings.allowed_hosts(LOOPBACK))
         self._settings, self._name = settings, name
         self._events = cluster.topic(EVENTS)
@@ -75,7 +75,7 @@ class Hosted:
             return view.json(self.status())
 
         self.app.page("/")(status)
-        self.app.timer(LOOK_S)(self._look)
+        self.app.timer(POLL_INTERVAL_S)(self._look)
         self.app.on_partitions_assigned.connect(self._given)
         self.app.on_partitions_revoked.connect(self._taken)
         self.app.on_rebalance_complete.connect(self._rebalanced)
@@ -103,10 +103,10 @@ class Hosted:
         """End as a supervisor would have it, once the partitions of another generation are the ones to fold."""
         try:
             await asyncio.to_thread(self._watch.check)
-        except Superseded as over:
+        except GenerationSuperseded as over:
             self.over = over
             os.kill(os.getpid(), signal.SIGTERM)
-        except LogAway:
+        except LogUnavailable:
             pass
 
     async def _given(self, _: Any, /, *partitions: Any, **__: Any) -> None:
@@ -140,7 +140,7 @@ class Hosted:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=LEAVE_S)
+            await asyncio.wait(tasks, timeout=SHUTDOWN_TIMEOUT_S)
 
 
 def _checks_host(hosts: AllowedHosts) -> Any:
@@ -165,10 +165,10 @@ def _checks_host(hosts: AllowedHosts) -> Any:
 def _rows_id(log: KafkaLog) -> str:
     while True:
         try:
-            return topic_id(log.pinned, ROWS)
-        except LogAway as error:
-            print(f"nothing is folded, trying again in {AGAIN_S} s: {error}", flush=True)
-            time.sleep(AGAIN_S)
+            return topic_id(log.pinned, STATE)
+        except LogUnavailable as error:
+            print(f"nothing is folded, trying again in {RETRY_DELAY_S} s: {error}", flush=True)
+            time.sleep(RETRY_DELAY_S)
 
 
 def _app(cluster: Cluster, port: int, folder: Path, hosts: AllowedHosts) -> faust.App:

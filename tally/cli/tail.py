@@ -26,7 +26,7 @@ def tail(
     Example: tally tail --only alerts --only decisions --json
 
     Exit codes: 0 shown (--no-follow), 2 bad input or no log, 130 Ctrl-C."""
-    from ledger.errors import LogAway
+    from ledger.errors import LogUnavailable
     from tally.cli.arguments import one_of, pair
     from tally.log.tail import TOPICS, Line, Tail
     from tally.output import err, pause
@@ -50,6 +50,6 @@ def tail(
                 for line in stream.news():
                     show(line)
                 pause(FOLLOW_S)
-            except LogAway as error:
+            except LogUnavailable as error:
                 err.print(f"the log does not answer, trying again: {error}", markup=False)
                 pause(AWAY_S)

@@ -17,7 +17,7 @@ from tally.output import err
 from tally.processes.join import owning
 from tally.processes.part import Part, storing
 
-LOOK_S, PATIENCE_S = 0.1, 2.0
+POLL_INTERVAL_S, PATIENCE_S = 0.1, 2.0
 """How often one looks who is there, and after what time a wait is explained."""
 
 
@@ -32,7 +32,7 @@ def carried_out(settings: Settings, log: Log) -> None:
         if not explained and time.monotonic() > begun + PATIENCE_S:
             explained = True
             err.print("waiting for the command that runs the parts: `tally up` switches, any other one ends first")
-        time.sleep(LOOK_S)
+        time.sleep(POLL_INTERVAL_S)
     files.settle(settings)
 
 
@@ -87,7 +87,7 @@ def kept_away(settings: Settings, part: Part) -> Iterator[None]:
         if not explained and time.monotonic() > begun + PATIENCE_S:
             explained = True
             err.print(f"waiting for the {part.called} of {settings.home}, which was started by hand: stop it")
-        time.sleep(LOOK_S)
+        time.sleep(POLL_INTERVAL_S)
     with locked(settings.run / f"{part.name}.lock"):
         (settings.run / f"{part.name}.json").unlink(missing_ok=True)  # of one that was killed
         yield

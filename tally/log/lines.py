@@ -33,7 +33,7 @@ class Line:
             "topic": self.topic.name,
             "partition": record.partition,
             "offset": record.offset,
-            "index": self.index,
+            "event_index": self.index,
             "time_ms": record.time_ms,
             "key": record.key,
             "headers": dict(record.headers),

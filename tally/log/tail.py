@@ -101,7 +101,7 @@ def _event(said: dict[str, Any]) -> str:
     words = [outcome, said.get("kind", ""), said.get("model", "")]
     if lines := said.get("lines"):
         words.append(" ".join(f"{line['class']} {line['quantity']:,}" for line in lines))
-    if said.get("pricing") in ("priced", "partly"):
+    if said.get("pricing") in ("priced", "partially_priced"):
         billed = sum((Decimal(line["billed_cost"]) for line in lines or []), Decimal(0))
         words.append(f"{plain(billed)} {said['currency']}")
     elif said.get("pricing") == "unpriced":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from audit.verify.verify import Report, verify
-from ingest.controls.log import made_current
+from ingest.controls.log import activate_generation
 from ledger.errors import TallyError
 from ledger.fault_points import point
 from ledger.home.disk import bytes_in
@@ -16,7 +16,7 @@ from ledger.home.files import make_folder
 from ledger.home.locks import only_one
 from ledger.log import Log, generation
 from ledger.log.open import open_log
-from ledger.log.topics import DERIVED, ROWS
+from ledger.log.topics import DERIVED, STATE
 from ledger.settings import Settings
 from streams.folds.version import VERSION
 from tally import dbt_models
@@ -79,7 +79,7 @@ def rebuild(settings: Settings, workers: int = 1) -> Rebuilt:
         point("rebuild.verified")
         if report.difference is not None:
             return Rebuilt(number, False, seconds, report, differences, None)
-        line = made_current(settings, number, VERSION).decode()
+        line = activate_generation(settings, number, VERSION).decode()
         moving.ask(settings, moving.Request(number, before, line, not differences.same, settings.log))
         switch.carried_out(settings, log)
         if settings.log is not None and generation.current(log) != number:
@@ -111,7 +111,7 @@ def _begun(settings: Settings, built: Settings, log: Log, before: int) -> tuple[
 def _check_room(settings: Settings) -> None:
     """A full disk would stop the current generation too. What another machine's Kafka has free it does not say."""
     files = (settings.home / "log").glob("derived.db*")
-    own = [f"kafka/data/{topic.name}[-.]*" for topic in (*DERIVED, ROWS)] if settings.brings_kafka else []
+    own = [f"kafka/data/{topic.name}[-.]*" for topic in (*DERIVED, STATE)] if settings.brings_kafka else []
     folders = [settings.home / "warehouse", *(folder for names in own for folder in settings.home.glob(names))]
     needed = sum(map(bytes_in, folders)) + sum(file.stat().st_size for file in files)
     free = shutil.disk_usage(settings.home).free

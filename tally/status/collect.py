@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from alerting.problems import find_troubles
-from ledger.errors import FileDamaged, LogAway, TallyError
+from ledger.errors import FileDamaged, LogUnavailable, TallyError
 from ledger.home.disk import bytes_in
 from ledger.home.inspection import problems
 from ledger.home.presence import lives, ready
@@ -68,7 +68,7 @@ def _reached(settings: Settings, log: Log) -> tuple[list[Reached], str | None]:
     """How far each partition is, the worst first, and why that is not known where it is not."""
     try:
         return sorted(reached(settings, log), key=lambda one: (-one.behind, one.partition)), None
-    except LogAway:
+    except LogUnavailable:
         raise  # without it there is nothing to tell
     except TallyError as error:
         return [], str(error)

@@ -16,7 +16,7 @@ AT = {
     "seq": 1,
     "accepted_ms": 1_790_000_000_123,
     "organization": "acme",
-    "cause_index": 0,
+    "event_index": 0,
 }
 CROSSED = AT | {
     "decision": "threshold.crossed", "dimension": "team", "scope": "search", "window_s": 3600,

@@ -41,7 +41,7 @@ def line(source: str, sequence: int | None) -> bytes:
 
 
 def add(log: Log, organization: str, *lines: bytes) -> None:
-    headers = {"organization": organization, "door": "test", "refused": "0"}
+    headers = {"organization": organization, "channel": "test", "refused": "0"}
     log.append(EVENTS, [Draft(partition_of(organization), organization, headers, b"\n".join(lines))])
 
 

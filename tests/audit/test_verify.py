@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         feed = Feed(settings)
         feed.begin()
         feed.add(history(5, CALLS, END), refused=3)
-        feed.add(doubtful(datetime.now(UTC)), door="import", refused=2)
+        feed.add(doubtful(datetime.now(UTC)), channel="import", refused=2)
         feed.add([b"no event"])
         feed.close()
         yield settings

@@ -227,7 +227,7 @@ def on_the_log(settings: Settings) -> Texts:
 def refused_by_door(settings: Settings) -> Counter[str]:
     with closing(open_log(settings)) as log:
         found = [record.headers for number in range(PARTITIONS) for record in records(log, EVENTS, number)]
-    return Counter(one["door"] for one in found if int(one["refused"]))
+    return Counter(one["channel"] for one in found if int(one["refused"]))
 
 
 def in_the_warehouse(settings: Settings) -> Texts:

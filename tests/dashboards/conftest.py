@@ -31,7 +31,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, F
         feed = Feed(settings)
         feed.begin()
         feed.add(history(20, 3000, datetime.now(UTC)), refused=3)
-        feed.add(doubtful(datetime.now(UTC)), door="import", refused=2)
+        feed.add(doubtful(datetime.now(UTC)), channel="import", refused=2)
         done = build(settings, "run")
         assert done.returncode == 0, done.stdout
         verified = {"at": "2026-01-05T12:00:00+00:00", "events": {"counted": 3007}, "difference": None}
@@ -48,7 +48,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings
         feed.adopt("test", BOOK)
         feed.adopt("euro", EURO)
         now = datetime.now(UTC)
-        feed.add(limits(), door="control")
+        feed.add(limits(), channel="control")
         feed.add(spent(now))
         feed.add(loop("s-ended", "reviewer", 4, now, then="read"))
         feed.add(loop("s-open", NAMED, 5, now))

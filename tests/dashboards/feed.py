@@ -78,18 +78,18 @@ class Feed:
         self.add([
             budget("b1", "team", "search", "25"),
             budget("b2", "organization", ORGANIZATION, "400"),
-        ], door="control")  # fmt: skip
+        ], channel="control")  # fmt: skip
 
     def adopt(self, name: str, book: str) -> None:
         """Price what comes from here on by this book, too."""
         digest, packed = sealed(from_text(book, "the test"))
         store_document(self._log, digest, packed)
-        self.add([control(f"book {name}", "price_book.adopted", name=name, document=digest)], door="control")
+        self.add([control(f"book {name}", "price_book.adopted", name=name, document=digest)], channel="control")
 
-    def add(self, lines: Iterable[bytes], door: str = "api", refused: int = 0, per_record: int = 100) -> None:
+    def add(self, lines: Iterable[bytes], channel: str = "api", refused: int = 0, per_record: int = 100) -> None:
         """Make these events visible."""
         held = list(lines)
-        headers = {"organization": ORGANIZATION, "door": door, "principal": "test", "schema": "1"}
+        headers = {"organization": ORGANIZATION, "channel": channel, "principal": "test", "schema": "1"}
         drafts = [
             Draft(
                 self._number,

@@ -31,7 +31,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with warehouse(tmp_path_factory.mktemp("hostile")) as settings:
         feed, now = Feed(settings), datetime.now(UTC)
         feed.adopt("test", BOOK)
-        feed.add([budget(f"b{at}", "team", name, "1") for at, name in enumerate(NAMES) if name.strip()], door="control")
+        feed.add(
+            [budget(f"b{at}", "team", name, "1") for at, name in enumerate(NAMES) if name.strip()], channel="control"
+        )
         feed.add([
             call(f"n{at}", now, team=name, agent=name, session=name, model="gpt-4o", tokens={"input": 10**6 + at})
             for at, name in enumerate(NAMES)

@@ -99,7 +99,7 @@ def test_what_a_source_numbered_and_never_arrived_is_shown(tmp_path: Path, monke
 
     def add(*numbers: int) -> None:
         lines = [json.dumps({"source": "app <b>", "id": "x", "sequence": number}).encode() for number in numbers]
-        log.append(EVENTS, [Draft(0, "acme", {"organization": "acme", "door": "http"}, b"\n".join(lines))])
+        log.append(EVENTS, [Draft(0, "acme", {"organization": "acme", "channel": "http"}, b"\n".join(lines))])
         sequence_gaps.follow(log, tmp_path)
 
     assert "Nobody has followed the numbers" in text(shown())
@@ -135,7 +135,7 @@ def test_trust_adds_up(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     for word in ("received", "accepted", "rejected", "counted", "duplicate", "conflict", "quarantined"):
         assert word in shown
     assert "≠" not in shown
-    assert "tokens_do_not_sum" in shown and "other_content" in shown and "in-house-7b" in shown
+    assert "token_totals_mismatch" in shown and "content_mismatch" in shown and "in-house-7b" in shown
     assert metrics(app) == {"Not yet folded": "0", "Not yet stored": "0"}
     assert "no difference" in app.success[0].value and "3,007" in app.success[0].value
 

@@ -50,7 +50,7 @@ class Ledger:
         """What the next records derive."""
         for _ in range(records):
             lines = [adopt()] if self._offset == 0 else [self._line() for _ in range(self._chance.randrange(4))]
-            headers = {"organization": self.organization, "door": "test", "refused": "0"}
+            headers = {"organization": self.organization, "channel": "test", "refused": "0"}
             value = b"\n".join(lines)
             self.last = Record(self.partition, self._offset, self._ms, self.organization, headers, value)
             for topic, said in fold(parse(self.last), self.rows, self.known, BOOKS):

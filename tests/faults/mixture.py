@@ -95,16 +95,16 @@ class Mixture:
         tick = TickEvent.model_validate_json(
             json.dumps({"source": "tally-streams", "id": f"tick-{number}", "time": time.isoformat()})
         )
-        return self._append(partition_of(organization), PLATFORM, [tick.canonical()], {"door": "streams"})
+        return self._append(partition_of(organization), PLATFORM, [tick.canonical()], {"channel": "streams"})
 
     def _record(self, organization: str, lines: list[bytes]) -> Record:
-        said = {"door": "mixture", "refused": str(self._chance.choice((0, 0, 0, 2)))}
+        said = {"channel": "mixture", "refused": str(self._chance.choice((0, 0, 0, 2)))}
         return self._append(partition_of(organization), organization, lines, said)
 
     def _everyone(self, line: bytes) -> Iterator[Record]:
-        original = self._append(HOME, PLATFORM, [line], {"door": "control"})
+        original = self._append(HOME, PLATFORM, [line], {"channel": "control"})
         name = f"{HOME}:{original.offset}"
-        relay = {"door": "control", "relay_of": name, "relay_after": self._relayed}
+        relay = {"channel": "control", "relay_of": name, "relay_after": self._relayed}
         yield original
         for partition in range(PARTITIONS):
             if partition != HOME:

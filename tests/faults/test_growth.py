@@ -59,7 +59,7 @@ def needed(events: int) -> int:
 
 def records(partition: int, events: int) -> Iterator[Record]:
     """A partition's: prices and budgets, then calls over a month, ten in each session, a session an hour long."""
-    headers = {"organization": f"o{partition}", "door": "test", "principal": "test", "schema": "1", "refused": "0"}
+    headers = {"organization": f"o{partition}", "channel": "test", "principal": "test", "schema": "1", "refused": "0"}
     first = [adopt(f"book-{partition}")]
     for window_s in WINDOWS_S:
         first += [budget(f"{window_s}-{team}", "1000", window_s, team=f"t{team}") for team in range(TEAMS)]

@@ -28,7 +28,7 @@ from ledger.settings import Settings
 from tally.product.copy_log import Copied, copy_log, place
 from tests.tally.conftest import COMMAND, ROOT, home_environment, tally
 
-HEADERS = {"organization": "acme", "door": "tëst", "empty": ""}
+HEADERS = {"organization": "acme", "channel": "tëst", "empty": ""}
 DAY_MS = 86_400_000
 
 
@@ -78,7 +78,7 @@ def test_a_copy_is_the_same_log_and_goes_on(home: Path, url: str) -> None:
     assert everything(theirs) == there
     assert sum(one.records for one in done.places) == len(there)
     last = [ours.last(EVENTS, partition) for partition in range(PARTITIONS)]
-    assert all(one and json.loads(one.value)["data"]["body"] == {"went_to": url} for one in last)
+    assert all(one and json.loads(one.value)["data"]["body"] == {"moved_to": url} for one in last)
 
     for closed in (ours, EmbeddedLog(home)):
         with pytest.raises(LogClosed, match=f"it went to {url}; set TALLY_LOG"):

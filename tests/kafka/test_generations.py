@@ -9,7 +9,7 @@ import pytest
 from kafka import KafkaConsumer
 
 from ingest.files.outcomes import Range, outcomes_of
-from ledger.errors import Superseded, TallyError
+from ledger.errors import GenerationSuperseded, TallyError
 from ledger.log import Draft, generation
 from ledger.log.generation import Watch, make_current
 from ledger.log.kafka import generations
@@ -30,8 +30,8 @@ def cluster(kafka: str) -> Cluster:
 def test_a_log_keeps_to_its_generation_and_who_looks_on_follows(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.log.kafka.log.LOOK_S", 0)
-    monkeypatch.setattr(generation, "LOOK_S", 0)
+    monkeypatch.setattr("ledger.log.kafka.log.POLL_INTERVAL_S", 0)
+    monkeypatch.setattr(generation, "POLL_INTERVAL_S", 0)
     second = cluster._replace(generation=2)
     apply(cluster)
     apply(second)
@@ -49,7 +49,7 @@ def test_a_log_keeps_to_its_generation_and_who_looks_on_follows(
             assert later.ends(EVENTS) == log.ends(EVENTS) and later.pinned == second
         assert (log.end(ENTRIES, 0), looking.end(ENTRIES, 0)) == (1, 0)
         watches[1].check()
-        with pytest.raises(Superseded, match=r"generation 1 .* as 2 is current"):
+        with pytest.raises(GenerationSuperseded, match=r"generation 1 .* as 2 is current"):
             watches[0].check()
         said = Draft(0, "acme", {"cause_offset": "0"}, b'{"outcome": "counted"}')
         KafkaLog(cluster, 2).append(ENTRIES, [said])

@@ -62,7 +62,7 @@ def rebuild(settings: Settings, fault: str = "") -> int:
 def decisions(log: KafkaLog) -> int:
     """How many partitions have heard of a new generation."""
     heard = (b"".join(one.value for one in records(log, EVENTS, partition)) for partition in range(16))
-    return sum(b"generation.made_current" in said for said in heard)
+    return sum(b"generation.activated" in said for said in heard)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ledger.errors import TallyError
 from ledger.log.kafka.cluster import Cluster, parsed
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import apply, make_recorded, settle, topic_id, wanted
-from ledger.log.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, ROWS, TOPICS
+from ledger.log.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, STATE, TOPICS
 from tests.tally.conftest import tally
 
 
@@ -22,7 +22,7 @@ def cluster(kafka: str) -> Cluster:
 
 def test_what_a_topic_is_to_be_follows_from_the_list() -> None:
     cluster = parsed("kafka://one/ours")
-    events, rows, rejected = (wanted(cluster, topic, 3) for topic in (EVENTS, ROWS, REJECTED))
+    events, rows, rejected = (wanted(cluster, topic, 3) for topic in (EVENTS, STATE, REJECTED))
     assert (events.name, events.partitions) == ("ours.events", 16)
     assert events.configs["retention.ms"] == "-1" and events.configs["message.timestamp.type"] == "LogAppendTime"
     assert rejected.configs["retention.ms"] == str(30 * 86_400_000)
@@ -35,7 +35,7 @@ def test_what_a_topic_is_to_be_follows_from_the_list() -> None:
 
 
 def test_topics_are_made_once(cluster: Cluster) -> None:
-    assert {one.topic for one in apply(cluster)} == {cluster.topic(topic) for topic in (*TOPICS, ROWS)}
+    assert {one.topic for one in apply(cluster)} == {cluster.topic(topic) for topic in (*TOPICS, STATE)}
     assert apply(cluster) == []
 
 

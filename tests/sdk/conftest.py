@@ -35,7 +35,9 @@ def stood(served: Served) -> list[dict[str, Any]]:
     """The applications' events as they stand on the log, repeats included."""
     with closing(open_log(served.settings)) as log:
         found = [record for number in range(PARTITIONS) for record in records(log, EVENTS, number)]
-    lines = [line for record in found if record.headers["door"] == "http" for line in record.value.split(b"\n") if line]
+    lines = [
+        line for record in found if record.headers["channel"] == "http" for line in record.value.split(b"\n") if line
+    ]
     return [json.loads(line) for line in lines]
 
 

@@ -60,7 +60,7 @@ def record(offset: int, *lines: bytes, at_s: float = 0, partition: int = 0, **he
     """A record of the organization acme, given its time by the log so many seconds after START."""
     headers = {
         "organization": "acme",
-        "door": "test",
+        "channel": "test",
         "principal": "test",
         "schema": "1",
         "refused": "0",

@@ -24,7 +24,7 @@ def call(offset: int, index: int, partition: int = 3, ms: int = OCTOBER, **facts
     cost = dict.fromkeys(("list_cost", "contracted_cost", "effective_cost", "billed_cost"), "0.000000000005")
     lines = [{"class": name, "quantity": 5, "unit_price": "0.000000000001", **cost} for name in ("input", "output")]
     said = {
-        "index": index,
+        "event_index": index,
         "outcome": "counted",
         "kind": "inference",
         "source": "test",
@@ -41,7 +41,7 @@ def call(offset: int, index: int, partition: int = 3, ms: int = OCTOBER, **facts
 def record(offset: int, calls: int, partition: int = 3, ms: int = OCTOBER, **facts: Any) -> bytes:
     """A record of ``tally.entries``: its calls, and what the door received."""
     lines = [call(offset, index, partition, ms, **facts) for index in range(calls)]
-    lines.append(line(offset, calls + 1, partition, ms, outcome="record", received=calls, refused=0, door="test"))
+    lines.append(line(offset, calls + 1, partition, ms, outcome="record", received=calls, refused=0, channel="test"))
     return text(lines)
 
 

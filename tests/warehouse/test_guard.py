@@ -90,7 +90,7 @@ def test_decisions_and_alerts_are_guarded_too(client: Client) -> None:
     alert = line(
         8, 1, alert="a", state="raised", detector="repeated_tool", session="s", tool="t", arguments_hash="h",
         result_hash="r", repeats=3, spent={"USD": "0.25"}, since_us=1, last_us=2,
-        evidence=[{"source": "x", "id": "1", "partition": 3, "offset": 8, "index": 0}],
+        evidence=[{"source": "x", "id": "1", "partition": 3, "offset": 8, "event_index": 0}],
     )  # fmt: skip
     for _ in range(2):
         store(client, b"\n".join(json.dumps(one).encode() for one in decisions), "tally.decisions_in")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ledger.errors import LogDamaged, Superseded
+from ledger.errors import GenerationSuperseded, LogDamaged
 from ledger.log import Record
 from ledger.log.generation import make_current
 from ledger.log.sqlite.log import EmbeddedLog
@@ -104,7 +104,7 @@ def test_a_new_sink_goes_on_where_the_tables_stand(client: Client, settings: Set
     "said",
     [
         {"outcome": "duplicate", "kind": "inference", "source": "test", "id": "x" * 20, "time_us": OCTOBER * 1000},
-        {"outcome": "quarantined", "kind": "unknown", "reason": "misfit", "detail": "x" * 200},
+        {"outcome": "quarantined", "kind": "unknown", "reason": "schema_mismatch", "detail": "x" * 200},
     ],
 )
 def test_the_largest_batch_of_short_lines_is_no_more_than_the_engine_takes(
@@ -205,5 +205,5 @@ def test_a_sink_whose_generation_is_over_ends(
     log = EmbeddedLog(settings.home, generation=1)
     make_current(log, 2)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
-    with pytest.raises(Superseded, match="generation 1 of what is derived is over, as 2 is current"):
+    with pytest.raises(GenerationSuperseded, match="generation 1 of what is derived is over, as 2 is current"):
         run(settings, log)

@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS tally.events
     `partition` UInt16 CODEC(ZSTD(1)),
     `offset` UInt64 CODEC(Delta, ZSTD(1)),
     seq UInt32 CODEC(Delta, ZSTD(1)),
-    `index` UInt32 CODEC(Delta, ZSTD(1)),
+    event_index UInt32 CODEC(Delta, ZSTD(1)),
     accepted_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     organization LowCardinality(String),
     outcome LowCardinality(String),
@@ -14,8 +14,8 @@ CREATE TABLE IF NOT EXISTS tally.events
     time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
     reason LowCardinality(String),
     detail String CODEC(ZSTD(1)),
-    of_offset Nullable(UInt64) CODEC(ZSTD(1)),
-    of_index Nullable(UInt32) CODEC(ZSTD(1)),
+    original_offset Nullable(UInt64) CODEC(ZSTD(1)),
+    original_index Nullable(UInt32) CODEC(ZSTD(1)),
     pricing LowCardinality(String),
     unpriced_reason LowCardinality(String),
     currency LowCardinality(String),
@@ -107,7 +107,7 @@ CREATE TABLE IF NOT EXISTS tally.entries
     `partition` UInt16 CODEC(ZSTD(1)),
     `offset` UInt64 CODEC(Delta, ZSTD(1)),
     seq UInt32 CODEC(Delta, ZSTD(1)),
-    `index` UInt32 CODEC(Delta, ZSTD(1)),
+    event_index UInt32 CODEC(Delta, ZSTD(1)),
     accepted_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     organization LowCardinality(String),
     source LowCardinality(String),
@@ -145,7 +145,7 @@ PARTITION BY toYYYYMM(accepted_at)
 ORDER BY (organization, time, `partition`, `offset`, seq)
 SETTINGS lightweight_mutation_projection_mode = 'rebuild', fsync_after_insert = 1, fsync_part_directory = 1;
 
--- Completeness: one row a record of tally.events, with what its door refused beside it.
+-- Completeness: one row a record of tally.events, with what its channel refused beside it.
 CREATE TABLE IF NOT EXISTS tally.records
 (
     `partition` UInt16 CODEC(ZSTD(1)),
@@ -153,7 +153,7 @@ CREATE TABLE IF NOT EXISTS tally.records
     seq UInt32 CODEC(ZSTD(1)),
     accepted_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     organization LowCardinality(String),
-    door LowCardinality(String),
+    channel LowCardinality(String),
     received UInt64 CODEC(ZSTD(1)),
     refused UInt64 CODEC(ZSTD(1)),
     PROJECTION reached (SELECT `partition`, max((`offset`, seq)) GROUP BY `partition`)
@@ -169,7 +169,7 @@ CREATE TABLE IF NOT EXISTS tally.decisions
     `partition` UInt16,
     `offset` UInt64,
     seq UInt32,
-    cause_index Int32,
+    event_index Int32,
     accepted_at DateTime64(3, 'UTC'),
     organization LowCardinality(String),
     decision LowCardinality(String),
@@ -199,7 +199,7 @@ CREATE TABLE IF NOT EXISTS tally.alerts
     `partition` UInt16,
     `offset` UInt64,
     seq UInt32,
-    cause_index Int32,
+    event_index Int32,
     accepted_at DateTime64(3, 'UTC'),
     organization LowCardinality(String),
     alert String,
@@ -217,7 +217,7 @@ CREATE TABLE IF NOT EXISTS tally.alerts
     last DateTime64(6, 'UTC'),
     due_at Nullable(DateTime64(6, 'UTC')),
     reason LowCardinality(String),
-    evidence Array(Tuple(source String, id String, `partition` UInt16, `offset` UInt64, `index` UInt32)),
+    evidence Array(Tuple(source String, id String, `partition` UInt16, `offset` UInt64, event_index UInt32)),
     PROJECTION reached (SELECT `partition`, max((`offset`, seq)) GROUP BY `partition`)
 )
 ENGINE = MergeTree

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     `partition` UInt16,
     `offset` UInt64,
     seq UInt32,
-    `index` UInt32,
+    event_index UInt32,
     accepted_ms Int64,
     organization LowCardinality(String),
     outcome LowCardinality(String),
@@ -16,8 +16,8 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     time_us Int64,
     reason LowCardinality(String),
     detail String,
-    of_offset Nullable(UInt64),
-    of_index Nullable(UInt32),
+    original_offset Nullable(UInt64),
+    original_index Nullable(UInt32),
     pricing LowCardinality(String),
     unpriced_reason LowCardinality(String),
     currency LowCardinality(String),
@@ -96,7 +96,7 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     claimed_currency LowCardinality(String),
     adapter LowCardinality(String),
     adapter_version LowCardinality(String),
-    door LowCardinality(String),
+    channel LowCardinality(String),
     received UInt64,
     refused UInt64,
     lines Array(Tuple(
@@ -116,7 +116,7 @@ CREATE TABLE IF NOT EXISTS tally.decisions_in
     `partition` UInt16,
     `offset` UInt64,
     seq UInt32,
-    cause_index Int32,
+    event_index Int32,
     accepted_ms Int64,
     organization LowCardinality(String),
     decision LowCardinality(String),
@@ -141,7 +141,7 @@ CREATE TABLE IF NOT EXISTS tally.alerts_in
     `partition` UInt16,
     `offset` UInt64,
     seq UInt32,
-    cause_index Int32,
+    event_index Int32,
     accepted_ms Int64,
     organization LowCardinality(String),
     alert String,
@@ -159,6 +159,6 @@ CREATE TABLE IF NOT EXISTS tally.alerts_in
     last_us Int64,
     due_us Nullable(Int64),
     reason LowCardinality(String),
-    evidence Array(Tuple(source String, id String, `partition` UInt16, `offset` UInt64, `index` UInt32))
+    evidence Array(Tuple(source String, id String, `partition` UInt16, `offset` UInt64, event_index UInt32))
 )
 ENGINE = Null;

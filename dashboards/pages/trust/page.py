@@ -23,7 +23,7 @@ RANGES = 12
 
 @guarded
 def page() -> None:
-    if not queries.by("door") and usage.extent() is None:
+    if not queries.by("channel") and usage.extent() is None:
         empty_ledger.show()
     else:
         _live()
@@ -32,7 +32,7 @@ def page() -> None:
 @st.fragment(run_every=2)
 @guarded_part
 def _live() -> None:
-    doors = _settled(queries.by("door"))
+    doors = _settled(queries.by("channel"))
     counts = queries.whole(doors)
     st.header("Does it add up?", anchor=False)
     equation(("received", counts["received"]), [(name, counts[name]) for name in ("accepted", "rejected")])
@@ -41,7 +41,7 @@ def _live() -> None:
     organizations = queries.by("organization")
     if len(organizations) > 1:
         _by("organization", organizations)
-    _by("door", doors)
+    _by("channel", doors)
     left, right = st.columns(2, gap="large")
     with left:
         _verification()

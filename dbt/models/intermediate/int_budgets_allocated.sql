@@ -26,7 +26,7 @@ final as (
         currency,
         argMax(limit_amount, place) as limit_amount,
         min(log_offset) as first_offset,
-        argMin(cause_index, place) as first_index,
+        argMin(event_index, place) as first_index,
         min(accepted_at) as allocated_at,
         argMax(accepted_at, place) as limit_set_at
 

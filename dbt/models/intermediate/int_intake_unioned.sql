@@ -1,4 +1,4 @@
--- What each record brought and what became of each of its facts, one row each, with the door of the record.
+-- What each record brought and what became of each of its facts, one row each, with the channel of the record.
 with
 
 records as (
@@ -20,7 +20,7 @@ outcomes as (
     select
         facts.accepted_at as accepted_at,
         facts.organization as organization,
-        records.door as door,
+        records.channel as channel,
         0 as received,
         0 as rejected,
         facts.outcome as outcome
@@ -39,7 +39,7 @@ arrivals as (
     select
         accepted_at,
         organization,
-        door,
+        channel,
         received,
         refused as rejected,
         '' as outcome

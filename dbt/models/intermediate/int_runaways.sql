@@ -31,7 +31,7 @@ final as (
         countIf(alert_state = 'resolved') = 0 as is_open,
         maxIf(accepted_at, alert_state = 'resolved') as resolved_at,
         maxIf(log_offset, alert_state = 'resolved') as resolved_offset,
-        maxIf(cause_index, alert_state = 'resolved') as resolved_index,
+        maxIf(event_index, alert_state = 'resolved') as resolved_index,
         argMax(reason, place) as reason,
         argMax(repeats, place) as repeats,
         argMax(spent, place) as spent,

@@ -15,7 +15,7 @@ summed as (
     select
         acceptance_day,
         organization,
-        door,
+        channel,
         sum(received) as received,
         sum(rejected) as rejected,
         countIf(outcome != '') as accepted,
@@ -29,7 +29,7 @@ summed as (
     group by
         acceptance_day,
         organization,
-        door
+        channel
 
     having received > 0
 
@@ -38,7 +38,7 @@ summed as (
 final as (
 
     select
-        lower(hex(sipHash128(acceptance_day, organization, door))) as intake_key,
+        lower(hex(sipHash128(acceptance_day, organization, channel))) as intake_key,
         *
 
     from summed

@@ -10,7 +10,7 @@ from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import OF_A_GENERATION, administering, apply
 
-SILENT_S, LOOK_S = 15, 0.5
+SILENT_S, POLL_INTERVAL_S = 15, 0.5
 """For how long who was killed may be taken for alive (a worker, until its session is over), and how often one looks."""
 
 
@@ -50,7 +50,7 @@ def _check_idle(admin: KafkaAdminClient, cluster: Cluster, numbers: set[int]) ->
                 f"generation {groups[min(busy)]} of {cluster} is being made: another `tally rebuild` has workers in "
                 f"the group {min(busy)}; wait for its end, or end it"
             )
-        time.sleep(LOOK_S)
+        time.sleep(POLL_INTERVAL_S)
 
 
 def _busy(admin: KafkaAdminClient) -> set[str]:

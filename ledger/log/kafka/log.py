@@ -14,9 +14,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 from kafka.producer.future import RecordMetadata
 
-from ledger.errors import LogAway, LogDamaged, TallyError
+from ledger.errors import LogDamaged, LogUnavailable, TallyError
 from ledger.log import READ_BYTES
-from ledger.log.generation import LOOK_S, Pointer, followed
+from ledger.log.generation import POLL_INTERVAL_S, Pointer, followed
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.reader import Reader
 from ledger.log.record import MAX_RECORD, Draft, Record, checked
@@ -28,7 +28,7 @@ FURTHER_BACK = 16
 
 
 class KafkaLog:
-    """Many processes append and read, and many threads of each. LogAway where the cluster does not answer.
+    """Many processes append and read, and many threads of each. LogUnavailable where the cluster does not answer.
 
     A failed append means that nobody knows: the records may stand, or some of them, or none. Whoever appends them
     again is safe, since an event's identity tells the repeat.
@@ -57,7 +57,7 @@ class KafkaLog:
 
     def follow(self) -> None:
         """The cluster is asked at most once a second."""
-        if self._current is not None and (now := time.monotonic()) > self._current[0] + LOOK_S:
+        if self._current is not None and (now := time.monotonic()) > self._current[0] + POLL_INTERVAL_S:
             self._current = now, followed(self, self._current[1])
 
     @property
@@ -181,7 +181,7 @@ class KafkaLog:
         try:
             yield
         except KafkaError as error:
-            raise LogAway(f"the log at {self.cluster} does not {doing}: {error}") from error
+            raise LogUnavailable(f"the log at {self.cluster} does not {doing}: {error}") from error
 
 
 def _producer(cluster: Cluster) -> KafkaProducer:

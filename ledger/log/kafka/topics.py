@@ -11,13 +11,13 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from ledger.errors import LogAway, TallyError
+from ledger.errors import LogUnavailable, TallyError
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.topics import DERIVED, ROWS, TOPICS, Topic
+from ledger.log.topics import DERIVED, STATE, TOPICS, Topic
 
 RECORDED = tuple(topic for topic in TOPICS if topic.origin == "recorded")
-OF_A_GENERATION = (*DERIVED, ROWS)
+OF_A_GENERATION = (*DERIVED, STATE)
 DAY_MS = 86_400_000
 REPLICAS = 3
 """Where the cluster has so many brokers; of them all but one must have a record before it is acknowledged."""
@@ -77,7 +77,7 @@ def wanted(cluster: Cluster, topic: Topic, brokers: int) -> Wanted:
 
 def apply_to(log: KafkaLog) -> list[Difference]:
     """Make the topics that a log lacks, and say what differs of the others. The recorded ones come first, as they say
-    which generation is current. LogAway where the cluster does not answer."""
+    which generation is current. LogUnavailable where the cluster does not answer."""
     with administering(log.cluster) as admin:
         return [*_applied(admin, log.cluster, RECORDED), *_applied(admin, log.pinned, OF_A_GENERATION)]
 
@@ -178,7 +178,7 @@ def _alter(admin: KafkaAdminClient, wishes: Mapping[str, Mapping[str, str | None
     deadline = time.monotonic() + ALTERED_S
     while lacking():
         if time.monotonic() > deadline:
-            raise LogAway(f"the cluster did not alter {', '.join(altered)} within {ALTERED_S} s: try again")
+            raise LogUnavailable(f"the cluster did not alter {', '.join(altered)} within {ALTERED_S} s: try again")
         time.sleep(PAUSE_S / 10)
     time.sleep(PAUSE_S)
 
@@ -204,7 +204,7 @@ def _differences(admin: KafkaAdminClient, wishes: list[Wanted]) -> Iterator[Diff
 
 @contextmanager
 def administering(cluster: Cluster) -> Iterator[KafkaAdminClient]:
-    """A client for who changes a cluster. LogAway where that does not answer."""
+    """A client for who changes a cluster. LogUnavailable where that does not answer."""
     try:
         admin = KafkaAdminClient(**cluster.client())
         try:
@@ -212,4 +212,4 @@ def administering(cluster: Cluster) -> Iterator[KafkaAdminClient]:
         finally:
             admin.close()
     except KafkaError as error:
-        raise LogAway(f"the cluster at {cluster} does not answer: {error}") from error
+        raise LogUnavailable(f"the cluster at {cluster} does not answer: {error}") from error

@@ -33,7 +33,7 @@ logger = logging.getLogger("tallystick")
 SPOOL_BYTES = 64 << 20
 MAX_EVENT_BYTES = 128_000
 """What the ledger takes as one event."""
-LEAVE_S = 5.0
+SHUTDOWN_TIMEOUT_S = 5.0
 """For how long the end of the process waits for what is not delivered yet."""
 
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
@@ -124,12 +124,12 @@ class Client:
         that returns the response. It is recorded at its end, with what it lies in as its parent."""
         return Call(self, fields)
 
-    def flush(self, seconds: float = LEAVE_S) -> bool:
+    def flush(self, seconds: float = SHUTDOWN_TIMEOUT_S) -> bool:
         """Wait until all that was recorded is delivered; False where that takes longer, and nothing is lost then, or
         where files of the spool were deleted (``counts.lost``)."""
         return self._forked_off or self._delivery is None or self._delivery.flush(seconds)
 
-    def close(self, seconds: float = LEAVE_S) -> None:
+    def close(self, seconds: float = SHUTDOWN_TIMEOUT_S) -> None:
         """Deliver for at most so long, and leave the rest to the next client of the spool. Records nothing after."""
         if self._spool is None or self._forked_off:
             return

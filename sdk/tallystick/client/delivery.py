@@ -22,7 +22,7 @@ LINGER_S = 0.1
 FIRST_S, LONGEST_S, ASKED_S = 0.1, 30.0, 300.0
 """How long the thread rests after a failure: twice as long each time, and at most so long; a random part less. As long
 as it is asked to (Retry-After), but no longer than the last."""
-LOOK_S = 5.0
+POLL_INTERVAL_S = 5.0
 """How often it is looked for what other processes left."""
 
 
@@ -72,11 +72,11 @@ class Delivery:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        looked = -LOOK_S
+        looked = -POLL_INTERVAL_S
         while not self._stopped:
             try:
                 self._restore()
-                if time.monotonic() - looked >= LOOK_S:
+                if time.monotonic() - looked >= POLL_INTERVAL_S:
                     looked = time.monotonic()
                     for files in orphans(self._folder):
                         self._deliver(files, self._adopted)
@@ -94,7 +94,7 @@ class Delivery:
                 logger.exception("the delivery of %s failed and goes on", self._folder)
                 self._rest(LONGEST_S)
             with self._changed:
-                self._changed.wait_for(lambda: self._stopped or self._hurry or self.pending, LOOK_S)
+                self._changed.wait_for(lambda: self._stopped or self._hurry or self.pending, POLL_INTERVAL_S)
                 if not self._stopped and not self._hurry:
                     self._changed.wait_for(lambda: self._stopped or self._hurry, LINGER_S)
                 self._hurry = False

@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 
 logger = logging.getLogger("tallystick")
-AGAIN_S = 60.0
+RETRY_DELAY_S = 60.0
 
 
 class Saying:
@@ -14,7 +14,7 @@ class Saying:
 
     def warn(self, what: str) -> None:
         now = time.monotonic()
-        if now - self._said.get(what, -AGAIN_S) >= AGAIN_S:
+        if now - self._said.get(what, -RETRY_DELAY_S) >= RETRY_DELAY_S:
             self._said[what] = now
             with suppress(Exception):  # a handler of the application's that fails is no reason for its calls to fail
                 logger.warning("%s", what)

@@ -131,7 +131,7 @@ def _say(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
         since_us=run.since_us,
         last_us=run.last_us,
         evidence=[
-            dict(zip(("source", "id", "partition", "offset", "index"), one, strict=True)) for one in run.evidence
+            dict(zip(("source", "id", "partition", "offset", "event_index"), one, strict=True)) for one in run.evidence
         ],
         **facts,
     )

@@ -97,6 +97,6 @@ def test_what_became_of_the_accepted(tmp_path: Path) -> None:
     assert [(one.counted, one.duplicate, one.conflict, one.quarantined) for one in told] == [
         (1200, 0, 0, 0), (1, 1200, 0, 1), (0, 0, 1200, 0),
     ]  # fmt: skip
-    assert told[1].reasons == {"future": 1} and told[1].hint() is None
+    assert told[1].reasons == {"event_time_in_future": 1} and told[1].hint() is None
     assert told[2].conflicts[0][2:] == (first.appended[0].partition, 0, 0) and "--set" in (told[2].hint() or "")
     assert heard[-1] == (3, 3)

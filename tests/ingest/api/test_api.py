@@ -32,9 +32,9 @@ from tests.ingest.api.conftest import BATCH, JSON, NDJSON, Answer, Served, call,
 from tests.tally.conftest import eventually
 
 NO_DECISION: dict[str, dict[str, object]] = {
-    "log.closed": {"went_to": "x"},
+    "log.closed": {"moved_to": "x"},
     "price_book.adopted": {"name": "x", "document": "0" * 64},
-    "generation.made_current": {"generation": 2, "folds_version": 1},
+    "generation.activated": {"generation": 2, "folds_version": 1},
 }
 
 
@@ -67,12 +67,12 @@ def test_what_is_accepted_stands_where_the_answer_says(own: Served) -> None:
     by_offset = {record.offset: record for record in recorded(own)}
     for event, at in zip(sent, told["results"], strict=True):
         assert at["partition"] == partition_of("acme")
-        line = by_offset[at["offset"]].value.split(b"\n")[at["index"]]
+        line = by_offset[at["offset"]].value.split(b"\n")[at["event_index"]]
         assert json.loads(line)["id"] == event["id"]
     assert len(by_offset) == 3
     (principal,) = {record.headers["principal"] for record in by_offset.values()}
     assert principal == listed(own.settings.home)[0].id
-    assert {record.headers["door"] for record in by_offset.values()} == {"http"}
+    assert {record.headers["channel"] for record in by_offset.values()} == {"http"}
 
 
 def test_one_event_a_batch_and_lines_packed_or_not(served: Served) -> None:
@@ -94,7 +94,7 @@ def test_each_event_is_judged_by_itself(served: Served) -> None:
     assert (told["accepted"], told["refused"]) == (2, 3)
     refused, first, second, *others = told["results"]
     assert refused["field"] == "data.latency_ms" and "greater than or equal to 0" in refused["reason"]
-    assert (first["index"], second["index"]) == (0, 1)
+    assert (first["event_index"], second["event_index"]) == (0, 1)
     assert [one["reason"] for one in others] == ["is not JSON: one whole object a line is", "is not a JSON object"]
     record = recorded(served)[-1]
     assert ids([record]) == ["judged", "judged-2"] and record.headers["refused"] == "3"
@@ -118,7 +118,7 @@ def test_what_is_left_out_is_told_and_is_on_no_log(served: Served) -> None:
 
 
 def test_who_shows_no_token_is_counted_and_not_kept(served: Served) -> None:
-    before, strangers = len(recorded(served)), figure(served, "tally_http_strangers_total")
+    before, strangers = len(recorded(served)), figure(served, "tally_http_unauthenticated_requests_total")
     revoked = served.bearer("write", organizations=("acme", "gone"))
     revoke(served.settings.home, listed(served.settings.home)[-1].id)
     shown = ["", "Bearer", "Bearer x", "Basic eDp5", f"Basic {served.bearer('write')}", f"Bearer {revoked}"]
@@ -128,7 +128,7 @@ def test_who_shows_no_token_is_counted_and_not_kept(served: Served) -> None:
         assert answer.status == 401 and answer.headers["www-authenticate"].startswith("Bearer")
         assert "tally token create" in answer.json()["detail"]
     assert len(recorded(served)) == before
-    assert figure(served, "tally_http_strangers_total") == strangers + len(shown)
+    assert figure(served, "tally_http_unauthenticated_requests_total") == strangers + len(shown)
 
 
 def test_a_token_is_for_its_organizations_and_its_roles(served: Served) -> None:

@@ -105,7 +105,7 @@ def sent(served: Served, chance: random.Random) -> tuple[int, int, int]:
     if answer.status == 200:
         assert len(told["results"]) == told["accepted"] + told["refused"]
         for result in told["results"]:
-            assert "reason" in result or {"partition", "offset", "index"} == result.keys()
+            assert "reason" in result or {"partition", "offset", "event_index"} == result.keys()
         return 200, len(told["results"]), told["refused"]
     assert told["detail"] and told["status"] == answer.status
     return answer.status, 1, int(answer.status == 422)

@@ -43,7 +43,7 @@ def test_a_budget_is_a_decision_that_names_nobody(tmp_path: Path) -> None:
     (record,) = records(log, EVENTS, position.partition)
     event = json.loads(record.value)
     assert ANY_EVENT.validate_json(record.value).canonical() == record.value
-    assert record.headers["organization"] == "acme" and record.headers["door"] == "control"
+    assert record.headers["organization"] == "acme" and record.headers["channel"] == "control"
     data = event["data"]
     assert event["time"] == data["effective_at"] == data["recorded_at"] and event["source"] == "tally-cli"
     assert data["actor"].startswith("p_") and data["body"].pop("scope").startswith("p_")

@@ -78,7 +78,7 @@ def test_a_record_is_bounded_and_says_who_brought_it_and_what_was_refused(tmp_pa
     assert [record.value.count(b"\n") + 1 for record in records] == [500, 500, 100]
     assert [record.headers["refused"] for record in records] == ["0", "1", "0"]
     assert dict(records[0].headers) == {
-        "organization": "default", "door": "import", "principal": "local", "schema": "1", "refused": "0",
+        "organization": "default", "channel": "import", "principal": "local", "schema": "1", "refused": "0",
     }  # fmt: skip
     assert records[0].partition == partition_of("default")
     assert (summary.received, summary.accepted, summary.rejected) == (1101, 1100, 1)
@@ -101,7 +101,7 @@ def test_refusals_alone_are_a_record_without_events(tmp_path: Path) -> None:
     told = log.rejected
     assert len(told) == 2 * (batch.MAX_DETAILS + 1) + 1
     assert told[batch.MAX_DETAILS] | {"partition": 0} == {
-        "partition": 0, "offset": 0, "door": "import", "path": "",
+        "partition": 0, "offset": 0, "channel": "import", "path": "",
         "reason": "has 1 columns, and must have the 3 of the header", "times": 450,
     }  # fmt: skip
 

@@ -51,7 +51,7 @@ def opened(either: str | None, tmp_path: Path) -> Open:
 
 
 def draft(text: str, partition: int = 0) -> Draft:
-    return Draft(partition, "acme", {"organization": "acme", "door": "tëst"}, text.encode())
+    return Draft(partition, "acme", {"organization": "acme", "channel": "tëst"}, text.encode())
 
 
 def test_records_are_read_as_they_were_appended(opened: Open) -> None:

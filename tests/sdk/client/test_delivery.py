@@ -66,7 +66,7 @@ def well(handler: BaseHTTPRequestHandler, lines: Lines, refused: int = 0) -> Non
     assert isinstance(handler, _Handler)
     handler.server.taken += lines[refused:]
     results: list[dict[str, object]] = [{"field": "data.model", "reason": "is not what enters"}] * refused
-    results += [{"partition": 0, "offset": 0, "index": at} for at in range(len(lines) - refused)]
+    results += [{"partition": 0, "offset": 0, "event_index": at} for at in range(len(lines) - refused)]
     reply(handler, 200, json.dumps({"results": results}).encode())
 
 

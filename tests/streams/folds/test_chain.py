@@ -1,4 +1,4 @@
-"""The chain: outcomes, poison, relays, and that the order of work does not show."""
+"""The chain: outcomes, processing_error, relays, and that the order of work does not show."""
 
 import json
 
@@ -23,7 +23,7 @@ def said(*records: Record) -> list[tuple[str, str | None]]:
 
 def test_duplicates_and_conflicts_name_the_first() -> None:
     lines = outcomes([record(0, adopt(), call("a"), call("a")), record(1, call("a", 1))], DOCUMENTS)
-    assert [(line["outcome"], line.get("of_offset"), line.get("of_index")) for line in lines[1:]] == [
+    assert [(line["outcome"], line.get("original_offset"), line.get("original_index")) for line in lines[1:]] == [
         ("counted", None, None), ("duplicate", 0, 1), ("conflict", 0, 1),
     ]  # fmt: skip
 
@@ -38,7 +38,7 @@ def test_what_a_poisoned_event_changed_is_undone(monkeypatch: pytest.MonkeyPatch
     log = [record(0, adopt()), record(1, budget("b", "1"), call("p"), call("a"))]
     without = [record(0, adopt()), record(1, budget("b", "1"), b"x", call("a"))]
     monkeypatch.setattr(chain, "FOLDS", (*chain.FOLDS, chain.Fold("stumbling", stumble, repeated_tool.due)))
-    assert said(*log)[2:] == [("quarantined", "poison"), ("counted", None)]
+    assert said(*log)[2:] == [("quarantined", "processing_error"), ("counted", None)]
     decided = [[one.value for topic, one in replay(some, DOCUMENTS) if topic is DECISIONS] for some in (log, without)]
     assert decided[0] == decided[1] and len(decided[0]) == 2
 

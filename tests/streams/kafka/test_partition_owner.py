@@ -54,7 +54,7 @@ def test_it_ends_though_what_it_awaits_keeps_the_word_to_itself(monkeypatch: pyt
         await asyncio.wait_for(running, 10)
 
     monkeypatch.setattr(Owner, "_hold", deaf)
-    monkeypatch.setattr("streams.kafka.partition_owner.AGAIN_S", 0.01)
+    monkeypatch.setattr("streams.kafka.partition_owner.RETRY_DELAY_S", 0.01)
     asyncio.run(told())
     assert held == 1
 

@@ -15,7 +15,7 @@ from ledger.log import Record
 from ledger.log.kafka.cluster import parsed
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import apply
-from ledger.log.topics import ALERTS, ENTRIES, ROWS
+from ledger.log.topics import ALERTS, ENTRIES, STATE
 from streams.folds.chain import Derived
 from streams.folds.state import Key, Row
 from streams.kafka import changelog
@@ -73,7 +73,7 @@ def test_rows_go_in_batches_and_the_end_lies_behind_the_last(kafka: str) -> None
     with closing(KafkaLog(parsed(f"kafka://{kafka}/{uuid.uuid4()}"))) as log:
         apply(log.cluster)
         ends = committed(log, ([], Reached(1, "a"), change), ([], Reached(2, "b"), Change(None, {}, {})))
-        found = consumed(kafka, log.cluster.topic(ROWS))
+        found = consumed(kafka, log.cluster.topic(STATE))
     assert ends == [302, 304], "the positions are records too, and a transaction's end takes an offset"
     read = changelog.read(Entry(key, value) for key, value in found)
     assert (read.rows, read.reached) == (rows, Reached(2, "b"))

@@ -11,7 +11,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DOCUMENTS, EVENTS
 from tally.cli.app import app
 
-HEADERS = {"organization": "acme", "door": "test", "principal": "test", "schema": "1", "refused": "0"}
+HEADERS = {"organization": "acme", "channel": "test", "principal": "test", "schema": "1", "refused": "0"}
 EVENT = b'{"source":"s",  "id":"\xc3\xa9","type":"x"}'
 
 
@@ -49,7 +49,7 @@ def test_one_event_is_found_by_its_position(log: EmbeddedLog) -> None:
     (shown,) = run("events", "--partition", "3", "--offset", "1", "--index", "0", "--limit", "1", "--json")
     assert shown.encode().endswith(b'"line": ' + EVENT + b"}")
     told = json.loads(shown)
-    assert (told["partition"], told["offset"], told["index"], told["key"]) == (3, 1, 0, "acme")
+    assert (told["partition"], told["offset"], told["event_index"], told["key"]) == (3, 1, 0, "acme")
     assert told["headers"] == HEADERS
 
 

@@ -107,7 +107,7 @@ def test_they_are_the_figures_of_status_and_verify_and_a_part_that_is_away_leave
             assert figures["tally_lag_records", number, "sink"] == figures["tally_lag_records", number, "folds"] == 0
         assert said["rate"]["seconds"] >= 0.5 and said["rate"]["events"] == 0
         ready = {name for name, part in said["parts"].items() if part["state"] == "runs"}
-        assert ready == {key[1] for key, value in figures.items() if key[0] == "tally_part_up" and value}
+        assert ready == {key[1] for key, value in figures.items() if key[0] == "tally_service_up" and value}
 
         sink.stop()
         warehouse.stop()
@@ -115,7 +115,7 @@ def test_they_are_the_figures_of_status_and_verify_and_a_part_that_is_away_leave
         eventually(lambda: names(figures) - names(scraped(url)) == gone)
         left = scraped(url)
         assert left["tally_warehouse_up",] == 0
-        assert left["tally_part_up", "warehouse"] == left["tally_part_up", "sink"] == 0
+        assert left["tally_service_up", "warehouse"] == left["tally_service_up", "sink"] == 0
         assert ("tally_lag_records", "0", "sink") not in left and left["tally_lag_records", "0", "folds"] == 0
 
 
@@ -137,7 +137,7 @@ def test_on_kafka_they_are_the_same_and_status_tells_every_worker(on_kafka: Sett
         figures = scraped(url)
         for one in said["partitions"]:
             number = str(one["partition"])
-            assert figures["tally_recorded_offset", number] == figures["tally_folded_offset", number] == one["folded"]
+            assert figures["tally_recorded_offset", number] == figures["tally_fold_offset", number] == one["folded"]
         assert figures["tally_log_up",] == 1 and figures["tally_warehouse_up",] == 0
         assert "tally_stored_offset" not in names(figures)
         (worker,) = said["workers"]

@@ -12,7 +12,7 @@ renamed as (
         `partition` as log_partition,
         `offset` as log_offset,
         seq,
-        cause_index,
+        event_index,
         accepted_at,
         organization,
         decision,

@@ -12,7 +12,7 @@ renamed as (
         -- position on the log
         `partition` as log_partition,
         `offset` as log_offset,
-        `index` as event_index,
+        event_index,
         accepted_at,
 
         -- identity

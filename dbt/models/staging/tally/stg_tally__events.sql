@@ -12,7 +12,7 @@ renamed as (
         -- position on the log
         `partition` as log_partition,
         `offset` as log_offset,
-        `index` as event_index,
+        event_index,
         accepted_at,
 
         -- identity
@@ -26,8 +26,8 @@ renamed as (
         kind,
         reason,
         detail,
-        of_offset as first_offset,
-        of_index as first_index,
+        original_offset as first_offset,
+        original_index as first_index,
 
         -- who
         team,

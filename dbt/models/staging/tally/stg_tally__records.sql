@@ -13,7 +13,7 @@ renamed as (
         `offset` as log_offset,
         accepted_at,
         organization,
-        door,
+        channel,
         received,
         refused
 

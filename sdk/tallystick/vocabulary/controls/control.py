@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tallystick.vocabulary.base import Label, Model, Name, Names, Text, Time
 from tallystick.vocabulary.controls.budgets import BudgetAllocated
-from tallystick.vocabulary.controls.log import GenerationMadeCurrent, LogClosed
+from tallystick.vocabulary.controls.log import GenerationActivated, LogClosed
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 CONTROL_TYPES = frozenset(
@@ -16,7 +16,7 @@ CONTROL_TYPES = frozenset(
         "feature": "staged",
         "grant": "created narrowed delegated extended revoked reviewed",
         "price_book": "adopted",
-        "price": "learnt",
+        "price": "learned",
         "contract": "signed",
         "exchange_rate": "set",
         "commitment": "made",
@@ -26,8 +26,8 @@ CONTROL_TYPES = frozenset(
         "credential": "registered rotated frozen revoked incident",
         "model": "pinned",
         "capacity": "declared",
-        "budget": "asked allocated lent repaid",
-        "dispute": "opened ruled",
+        "budget": "requested allocated lent repaid",
+        "dispute": "opened resolved",
         "account": "discovered claimed",
         "access": "requested granted",
         "agreement": "declared",
@@ -35,16 +35,16 @@ CONTROL_TYPES = frozenset(
         "portfolio": "set",
         "evaluation": "completed",
         "route": "changed",
-        "rollout": "started stepped paused reverted restored",
+        "rollout": "started advanced paused reverted restored",
         "incident": "detected decided resolved",
         "drill": "completed",
         "schema": "registered",
         "translator": "released",
         "rules": "adopted",
-        "alert": "acknowledged silenced resolved judged",
+        "alert": "acknowledged silenced resolved labeled",
         "session": "stopped",
         "identity_horizon": "set",
-        "generation": "made_current",
+        "generation": "activated",
         "subject": "erased",
         "log": "closed",
     }.items()
@@ -59,7 +59,7 @@ BODIES: dict[str, type[Model]] = {
     "budget.allocated": BudgetAllocated,
     "price_book.adopted": PriceBookAdopted,
     "log.closed": LogClosed,
-    "generation.made_current": GenerationMadeCurrent,
+    "generation.activated": GenerationActivated,
 }
 
 
@@ -74,7 +74,7 @@ class Control(Model):
     recorded_at: Time | None = None
     supersedes: Name | None = None
     evidence: Names | None = None
-    body: BudgetAllocated | PriceBookAdopted | LogClosed | GenerationMadeCurrent | Facts = Field(
+    body: BudgetAllocated | PriceBookAdopted | LogClosed | GenerationActivated | Facts = Field(
         union_mode="left_to_right"
     )
 

@@ -78,12 +78,12 @@ def test_a_crossing_leads_to_the_call_that_crossed(limited: Limited, monkeypatch
 
 def test_a_changed_limit_arms_again_what_it_leaves_behind(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, feed = limited
-    feed.add([budget("more", "agent", "shopper", "100", window_s=3600)], door="control")
+    feed.add([budget("more", "agent", "shopper", "100", window_s=3600)], channel="control")
     query = {"dimension": "agent", "scope": "shopper", "window": "3600", "organization": ORGANIZATION}
     app = opened(settings, monkeypatch, "budgets", **query)
     assert metrics(app)["Limit"] == "$100.00" and cells(html(app), "Crossed now")[1] == "no threshold"
     assert "–" not in cells(html(app), ">80%<")[-1], "it says when it was armed again"
-    feed.add([budget("less", "agent", "shopper", "1", window_s=3600)], door="control")
+    feed.add([budget("less", "agent", "shopper", "1", window_s=3600)], channel="control")
 
 
 @pytest.mark.parametrize("query", [{"scope": "x"}, {"scope": "shopper", "dimension": "agent", "window": "1e9"}])

@@ -6,7 +6,7 @@ import pytest
 
 from ledger.errors import TallyError
 from ledger.log.kafka.cluster import Cluster, cluster_of, parsed
-from ledger.log.topics import DERIVED, ENTRIES, ROWS, TOPICS
+from ledger.log.topics import DERIVED, ENTRIES, STATE, TOPICS
 from ledger.settings import Settings
 
 
@@ -65,7 +65,7 @@ def test_generations_of_what_is_derived_have_names_of_their_own() -> None:
     assert {topic: third.topic(topic) for topic in TOPICS if third.topic(topic) != first.topic(topic)} == {
         topic: f"{topic.name}.3" for topic in DERIVED
     }
-    assert (third.topic(ROWS), third.folds, first.folds) == ("tally.rows.3", "tally-folds.3", "tally-folds")
+    assert (third.topic(STATE), third.folds, first.folds) == ("tally.state.3", "tally-folds.3", "tally-folds")
 
 
 def test_the_homes_own_broker_must_run(tmp_path: Path) -> None:

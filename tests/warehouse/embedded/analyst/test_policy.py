@@ -212,6 +212,6 @@ def test_each_password_opens_its_own_user(house: Front) -> None:
 
 
 def test_the_engine_is_the_one_that_was_judged(house: Front) -> None:
-    """Another version may have the same names mean more: see what is new in it, run ``python -m warehouse.embedded.analyst.verdicts``,
-    then put its number here."""
+    """Another version may have the same names mean more: see what is new in it, run
+    ``python -m warehouse.embedded.analyst.verdicts``, then put its number here."""
     assert as_analyst(house, "SELECT version()").text.startswith("26.9.2.")
