@@ -16,7 +16,7 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
-from streams.runtime import documents
+from streams.runtime import read_catalogues
 
 
 def ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog]:
@@ -25,7 +25,7 @@ def ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog
     for digest, packed in workload.documents().items():
         store(log, digest, packed)
     log.append(EVENTS, [Draft(0, record.key, record.headers, record.value) for record in records])
-    partition = Partition(0, log, Store(home), documents(log))
+    partition = Partition(0, log, Store(home), read_catalogues(log))
     while partition.step():
         pass
     return Settings(home=home, warehouse=None, warehouse_port=0), log

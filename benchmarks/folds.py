@@ -6,35 +6,36 @@ from collections.abc import Callable
 
 from benchmarks import workload
 from streams.folds import budgets
-from streams.folds.chain import fold
+from streams.folds.chain import fold_record
 from streams.folds.emit import Emit
-from streams.folds.event import Event, parse
-from streams.folds.identity import First, doubt, identify
-from streams.folds.rating import Entry, adopt, rate
+from streams.folds.entry import Entry
+from streams.folds.event import Event, parse_record
+from streams.folds.identity import FirstSeen, find_quarantine_reason, take_identity
+from streams.folds.rating import adopt_price_book, rate_call
 from streams.folds.runaways import repeated_tool
-from streams.folds.state import Rows
-from streams.replay import catalogues
-from streams.runtime import spare_the_collector
+from streams.folds.state import State
+from streams.replay import open_catalogues
+from streams.runtime import reduce_garbage_collection
 
 
 def main(events: int = 40_000) -> None:
-    spare_the_collector()  # as a worker does
+    reduce_garbage_collection()  # as a worker does
     records = workload.records(events)
-    books = catalogues(workload.documents())
-    parsed = [parse(record) for record in records]
+    books = open_catalogues(workload.documents())
+    parsed = [parse_record(record) for record in records]
     controls, *calls = parsed
     emit = Emit(controls.record, 0)
 
-    def fresh() -> Rows:
-        rows = Rows()
+    def fresh() -> State:
+        rows = State()
         for event in controls.events:
             if event.data["control"] == "price_book.adopted":
-                adopt(event, rows, books, emit)
+                adopt_price_book(event, rows, books, emit)
             else:
-                budgets.allocate(event, rows, emit)
+                budgets.set_limit(event, rows, emit)
         return rows
 
-    def each(step: Callable[[Event, int], object], rows: Rows) -> Callable[[], None]:
+    def each(step: Callable[[Event, int], object], rows: State) -> Callable[[], None]:
         def run() -> None:
             for record, some in calls:
                 for event in some:
@@ -43,28 +44,28 @@ def main(events: int = 40_000) -> None:
 
         return run
 
-    known: dict[bytes, First] = {}
+    known: dict[bytes, FirstSeen] = {}
     rows = fresh()
 
     def rated(event: Event) -> Entry:
         assert event.call is not None
-        return rate(event, event.call, rows, books)
+        return rate_call(event, event.call, rows, books)
 
     entries = {event.identity: rated(event) for _, some in calls for event in some}
-    budgeted, watched, chained = fresh(), fresh(), Rows()
+    budgeted, watched, chained = fresh(), fresh(), State()
 
     def chain() -> None:
         known.clear()
         for record in records:
-            fold(parse(record), chained, known, books)
+            fold_record(parse_record(record), chained, known, books)
 
     measures: dict[str, Callable[[], object]] = {
-        "parsing": lambda: [parse(record) for record in records],
-        "identity": each(lambda event, offset: (identify(event, offset, known), doubt(event, event.time_us)), rows),
+        "parsing": lambda: [parse_record(record) for record in records],
+        "identity": each(lambda event, offset: (take_identity(event, offset, known), find_quarantine_reason(event, event.time_us)), rows),
         "rating": each(lambda event, offset: rated(event), rows),
-        "budgets": each(lambda event, offset: budgets.spend(event, entries[event.identity], budgeted, emit), budgeted),
+        "budgets": each(lambda event, offset: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted),
         "runaways": each(
-            lambda event, offset: repeated_tool.watch(event, entries[event.identity], watched, emit), watched
+            lambda event, offset: repeated_tool.watch_entry(event, entries[event.identity], watched, emit), watched
         ),
         "chain (parsing, all folds, encoding)": chain,
     }

@@ -9,23 +9,23 @@ from collections.abc import Callable, Iterator
 
 from benchmarks import kafka_harness, workload
 from ledger.log import Record
-from streams.folds.chain import Derived, fold
-from streams.folds.event import parse
-from streams.folds.identity import First
-from streams.folds.rating import Documents
-from streams.folds.state import Rows
+from streams.folds.chain import Derived, fold_record
+from streams.folds.entry import Documents
+from streams.folds.event import parse_record
+from streams.folds.identity import FirstSeen
+from streams.folds.state import State
 from streams.kafka import worker
-from streams.partition_state import Change, Reached, State
-from streams.replay import catalogues
+from streams.partition_state import Change, Reached, PartitionState
+from streams.replay import open_catalogues
 from tally.session import opened, settings
 
 Caused = tuple[Derived, Change]
-Folding = Callable[[State, list[Record], Rows, Documents], tuple[Derived, Reached, Change]]
+Folding = Callable[[PartitionState, list[Record], State, Documents], tuple[Derived, Reached, Change]]
 
 
 def main(events: int) -> None:
     known = dict(_known(events))
-    State.fold = _from(known)  # type: ignore[assignment, method-assign]
+    PartitionState.fold = _from(known)  # type: ignore[assignment, method-assign]
     chosen = settings()
     with opened(chosen) as log:
         worker.run(chosen, log)
@@ -33,19 +33,19 @@ def main(events: int) -> None:
 
 def _known(events: int) -> Iterator[tuple[tuple[int, int], Caused]]:
     """What each record causes, by partition and offset."""
-    books = catalogues(workload.documents())
+    books = open_catalogues(workload.documents())
     for partition, records in zip(kafka_harness.PLACES, kafka_harness.calls(events), strict=True):
-        rows = Rows()
+        rows = State()
         for record in records:
-            taken: dict[bytes, First] = {}  # the workload has no event twice
-            derived = fold(parse(record._replace(partition=partition)), rows, taken, books)
+            taken: dict[bytes, FirstSeen] = {}  # the workload has no event twice
+            derived = fold_record(parse_record(record._replace(partition=partition)), rows, taken, books)
             yield (partition, record.offset), (derived, Change(None, rows.take_changes(), taken))
 
 
 def _from(known: dict[tuple[int, int], Caused]) -> Folding:
     nothing: Caused = ([], Change(None, {}, {}))  # of ticks, which the workload's end brings
 
-    def fold(_: State, records: list[Record], __: Rows, ___: Documents) -> tuple[Derived, Reached, Change]:
+    def fold_record(_: PartitionState, records: list[Record], __: State, ___: Documents) -> tuple[Derived, Reached, Change]:
         caused = [known.get((record.partition, record.offset), nothing) for record in records]
         derived = [one for said, _ in caused for one in said]
         rows = {key: row for _, change in caused for key, row in change.rows.items()}
@@ -53,7 +53,7 @@ def _from(known: dict[tuple[int, int], Caused]) -> Folding:
         reached = Reached(records[-1].offset + 1, records[-1].digest())
         return derived, reached, Change(reached, rows, taken)
 
-    return fold
+    return fold_record
 
 
 if __name__ == "__main__":

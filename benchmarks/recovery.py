@@ -25,9 +25,9 @@ from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import MAX_DERIVED
 from ledger.log.topics import EVENTS, STATE
 from ledger.settings import Settings
-from streams.folds.identity import First
+from streams.folds.identity import FirstSeen
 from streams.folds.state import Key, Row
-from streams.kafka.changelog import written
+from streams.kafka.changelog import encode_change
 from streams.kafka.worker import PART, SESSION_S
 from streams.partition_state import Change, Reached
 
@@ -101,9 +101,9 @@ def _remember(log: KafkaLog, identities: int) -> None:
         ("benchmark", f"session-{number:012}"): Row({"cost": str(chance.randrange(10**12)), "note": "x" * 80}, None)
         for number in range(identities // 10)
     }
-    taken = {chance.randbytes(16): First(chance.randbytes(8), 0, number) for number in range(identities)}
+    taken = {chance.randbytes(16): FirstSeen(chance.randbytes(8), 0, number) for number in range(identities)}
     producer = KafkaProducer(**log.cluster.client(), compression_type="zstd", max_request_size=MAX_DERIVED)
-    for entry in written(Reached(record.offset + 1, record.digest()), Change(None, rows, taken)):
+    for entry in encode_change(Reached(record.offset + 1, record.digest()), Change(None, rows, taken)):
         producer.send(log.cluster.topic(STATE), entry.value, entry.key.encode(), partition=0)
     producer.flush()
     producer.close()

@@ -14,11 +14,11 @@ from ledger.errors import LogDamaged, TallyError
 from ledger.log import Log, Record
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
-from streams.folds.chain import Derived, fold
-from streams.folds.event import parse
-from streams.folds.identity import First
-from streams.folds.rating import Documents
-from streams.folds.state import LAST, Key, Row, Rows, key_text
+from streams.folds.chain import Derived, fold_record
+from streams.folds.entry import Documents
+from streams.folds.event import parse_record
+from streams.folds.identity import FirstSeen
+from streams.folds.state import LAST, Key, Row, State, key_text
 
 VARIABLES = 10_000  # SQLite takes 32,766 in a statement
 
@@ -60,10 +60,10 @@ class Change(NamedTuple):
 
     reached: Reached | None  # None where it is a part of what was changed
     rows: Mapping[Key, Row | None]
-    taken: Mapping[bytes, First]
+    taken: Mapping[bytes, FirstSeen]
 
 
-class State:
+class PartitionState:
     """Not safe for processes: who writes holds the file alone."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -80,7 +80,7 @@ class State:
             ).fetchone()
         return Reached(*stored) if stored else None
 
-    def rows(self, partition: int) -> Rows:
+    def open_state(self, partition: int) -> State:
         def load(key: Key) -> Row | None:
             try:
                 found = self._db.execute(
@@ -98,12 +98,12 @@ class State:
                 raise _damaged(error) from error
             return [(at, tuple(json.loads(key))) for at, key in found]
 
-        return Rows(load, due)
+        return State(load, due)
 
-    def known(self, partition: int, identities: Iterable[bytes]) -> dict[bytes, First]:
+    def known(self, partition: int, identities: Iterable[bytes]) -> dict[bytes, FirstSeen]:
         """Those of the identities that were taken before in this partition."""
         asked = list(identities)
-        taken: dict[bytes, First] = {}
+        taken: dict[bytes, FirstSeen] = {}
         for start in range(0, len(asked), VARIABLES):
             some = asked[start : start + VARIABLES]
             marks = ",".join("?" * len(some))
@@ -113,17 +113,17 @@ class State:
                     f" WHERE partition = ? AND identity IN ({marks})",
                     [partition, *some],
                 )
-                taken.update((identity, First(*first)) for identity, *first in found)
+                taken.update((identity, FirstSeen(*first)) for identity, *first in found)
         return taken
 
-    def fold(self, records: list[Record], rows: Rows, documents: Documents) -> tuple[Derived, Reached, Change]:
+    def fold(self, records: list[Record], rows: State, documents: Documents) -> tuple[Derived, Reached, Change]:
         """What follows from a run of one partition's records, how far it goes, and what to remember of it."""
         partition = records[0].partition
-        parsed = [parse(record) for record in records]
+        parsed = [parse_record(record) for record in records]
         identities = {event.identity for _, events in parsed for event in events if event.identity}
         before = self.known(partition, identities)
         known = dict(before)
-        derived = [said for one in parsed for said in fold(one, rows, known, documents)]
+        derived = [said for one in parsed for said in fold_record(one, rows, known, documents)]
         taken = {identity: first for identity, first in known.items() if identity not in before}
         last = records[-1]
         reached = Reached(last.offset + 1, last.digest())

@@ -10,15 +10,15 @@ from ledger.errors import TallyError
 from ledger.log import Record
 from ledger.log.topics import ENTRIES, Topic
 from ledger.pricing.price_book import opened
-from streams.folds.chain import Derived, fold
-from streams.folds.event import parse
-from streams.folds.identity import First
+from streams.folds.chain import Derived, fold_record
+from streams.folds.entry import Documents
+from streams.folds.event import parse_record
+from streams.folds.identity import FirstSeen
 from streams.folds.price_lookup import Catalogue
-from streams.folds.rating import Documents
-from streams.folds.state import Rows
+from streams.folds.state import State
 
 
-def catalogues(documents: Mapping[str, bytes]) -> Documents:
+def open_catalogues(documents: Mapping[str, bytes]) -> Documents:
     """The price books of these documents."""
 
     @cache
@@ -32,13 +32,13 @@ def catalogues(documents: Mapping[str, bytes]) -> Documents:
 
 def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived:
     """What the records of any partitions cause, each partition's records being in order."""
-    books = catalogues(documents)
-    states: dict[int, tuple[Rows, dict[bytes, First]]] = {}
+    books = open_catalogues(documents)
+    states: dict[int, tuple[State, dict[bytes, FirstSeen]]] = {}
     derived: Derived = []
     ends: dict[tuple[Topic, int], int] = {}
     for record in records:
-        rows, known = states.setdefault(record.partition, (Rows(), {}))
-        for topic, said in fold(parse(record), rows, known, books):
+        rows, known = states.setdefault(record.partition, (State(), {}))
+        for topic, said in fold_record(parse_record(record), rows, known, books):
             offset = ends.get((topic, record.partition), 0)
             ends[topic, record.partition] = offset + 1
             derived.append((topic, said._replace(offset=offset)))
@@ -46,7 +46,7 @@ def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived
     return derived
 
 
-def outcomes(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[dict[str, Any]]:
+def replay_outcomes(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """The lines of ``tally.entries`` that tell what became of each event, in order."""
     lines = (
         msgspec.json.decode(line)

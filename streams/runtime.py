@@ -10,21 +10,21 @@ from ledger.log import Draft, Log
 from ledger.log.documents import load
 from ledger.log.topics import PLATFORM
 from ledger.pricing.price_book import opened
+from streams.folds.entry import Documents
 from streams.folds.event import EPOCH
 from streams.folds.price_lookup import Catalogue
-from streams.folds.rating import Documents
 from tallystick import TickEvent
 
 _HEADERS = {"organization": PLATFORM, "channel": "streams", "principal": "streams", "schema": "1", "refused": "0"}
 
 
-def spare_the_collector() -> None:
+def reduce_garbage_collection() -> None:
     """Let Python look for cycles seldom: the folds make none, and its looking takes a fifth of their time."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 
-def documents(log: Log) -> Documents:
+def read_catalogues(log: Log) -> Documents:
     """The price books that the log holds, by their hash."""
 
     @lru_cache(maxsize=8)
@@ -39,7 +39,7 @@ def documents(log: Log) -> Documents:
     return catalogue
 
 
-def tick(partition: int, offset: int, due_us: int) -> Draft:
+def build_tick(partition: int, offset: int, due_us: int) -> Draft:
     """A tick for a partition in which something fell due, and nothing arrives. ``offset`` is where it is expected to
     stand: two workers that tick at once write the same event, and a tick too many changes nothing."""
     due = (EPOCH + timedelta(microseconds=due_us)).isoformat()

@@ -24,7 +24,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Judged(NamedTuple):
     """What became of one line. ``data`` and ``time`` are the event's, where it is one."""
 
-    at: int
+    event_index: int
     kind: str
     outcome: str
     reason: str | None = None

@@ -160,7 +160,7 @@ def _add(totals: Totals, record: Record, judged: list[Judged]) -> None:
 def _of(record: Record, organization: str, one: Judged) -> row_checksums.Of:
     time_us = None if one.time is None else (one.time - EPOCH) // timedelta(microseconds=1)
     return row_checksums.Of(
-        record.partition, record.offset, one.at, record.time_ms, organization, one.source, one.id, time_us
+        record.partition, record.offset, one.event_index, record.time_ms, organization, one.source, one.id, time_us
     )
 
 

@@ -48,7 +48,7 @@ def event(position: Position) -> str | None:
     """One event as it stands on the log, byte for byte; None where the log has none there."""
     found = record(position)
     lines = found.value.split(b"\n") if found else []
-    return lines[position.at].decode(errors="replace") if position.at < len(lines) else None
+    return lines[position.event_index].decode(errors="replace") if position.event_index < len(lines) else None
 
 
 def reaches() -> list[Reach]:

@@ -59,7 +59,7 @@ class Position(NamedTuple):
 
     partition: int
     offset: int
-    at: int
+    event_index: int
 
 
 def partition_of(organization: str) -> int:

@@ -10,7 +10,7 @@ from ledger.log.sqlite.log import transaction
 from ledger.log.topics import DERIVED, ENTRIES, Topic
 from streams.folds.chain import Derived
 from streams.folds.version import VERSION
-from streams.partition_state import Change, State
+from streams.partition_state import Change, PartitionState
 
 
 class Store:
@@ -29,7 +29,7 @@ class Store:
             )
         with transaction(self._db):
             self._db.execute(f"PRAGMA user_version = {VERSION}")
-            self.state = State(self._db)
+            self.state = PartitionState(self._db)
             tables.create(self._db, DERIVED)
         self._ends: dict[tuple[Topic, int], int] = {}
 

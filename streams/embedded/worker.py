@@ -13,8 +13,8 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from streams.embedded.store import Store
-from streams.folds.rating import Documents
-from streams.runtime import documents, spare_the_collector, tick
+from streams.folds.entry import Documents
+from streams.runtime import read_catalogues, reduce_garbage_collection, build_tick
 
 PART = "streams"
 IDLE_S = 0.05
@@ -26,9 +26,9 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with only_one(settings.home, PART):
-        spare_the_collector()
+        reduce_garbage_collection()
         log, store = EmbeddedLog(settings.home), Store(settings.home)
-        books = documents(log)  # once: to check a price book takes a tenth of a second
+        books = read_catalogues(log)  # once: to check a price book takes a tenth of a second
         partitions = [Partition(number, log, store, books) for number in range(PARTITIONS)]
         announce(settings.home, PART)
         while not stopping.is_set():
@@ -49,7 +49,7 @@ class Partition:
         self._store = store
         reached = store.state.reached(number)
         self._next = reached.resumed(log, number) if reached else 0
-        self._rows = store.state.rows(number)
+        self._rows = store.state.open_state(number)
         self._books = books
 
     def step(self) -> bool:
@@ -68,4 +68,4 @@ class Partition:
         due_us = self._rows.next_due()
         if due_us is not None and due_us <= time.time() * 1_000_000:
             with suppress(LogClosed):
-                self._log.append(EVENTS, [tick(self._number, self._next, due_us)])
+                self._log.append(EVENTS, [build_tick(self._number, self._next, due_us)])

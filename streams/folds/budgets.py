@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from ledger.money import pico, text
 from streams.folds.emit import Emit
+from streams.folds.entry import Entry
 from streams.folds.event import Event
-from streams.folds.rating import Entry
-from streams.folds.state import Key, Rows
+from streams.folds.state import Key, State
 
 NAME = "budgets"
 THRESHOLDS = (50, 80, 100)
@@ -45,7 +45,7 @@ class Scope(msgspec.Struct):
         self.key = (NAME, BUDGET, *identity)
         self.buckets = (NAME, BUCKET, *identity)
 
-    def spent(self, bucket: int, rows: Rows) -> int:
+    def spent(self, bucket: int, rows: State) -> int:
         return rows.get((*self.buckets, bucket)) or 0
 
 
@@ -63,7 +63,7 @@ class Budget(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rearm: int = -1  # no threshold is armed again before this bucket; -1 is not known yet
 
 
-def allocate(event: Event, rows: Rows, emit: Emit) -> None:
+def set_limit(event: Event, rows: State, emit: Emit) -> None:
     """``budget.allocated``: a new budget, or another limit for one that stands."""
     body = event.data["body"]
     scope = _scope(event.organization, body["dimension"], body["scope"], body["window_s"])
@@ -89,7 +89,7 @@ def allocate(event: Event, rows: Rows, emit: Emit) -> None:
     _keep(scope, _cross(scope, budget, budget.bucket, budget.used, event, emit), rows)
 
 
-def spend(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
+def add_spend(event: Event, entry: Entry, rows: State, emit: Emit) -> None:
     """A counted inference is added to the budgets of its scopes."""
     if not entry.billed_cost:
         return
@@ -101,7 +101,7 @@ def spend(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
             _spend(_scope(event.organization, dimension, value, window_s), event, entry, rows, emit)
 
 
-def due(key: Key, at_us: int, rows: Rows, emit: Emit) -> None:
+def rearm_when_due(key: Key, at_us: int, rows: State, emit: Emit) -> None:
     """Time alone has emptied the window so far that a threshold is armed again."""
     organization, dimension, value, window_s = key[2:]
     scope = _scope(str(organization), str(dimension), str(value), int(window_s))
@@ -112,7 +112,7 @@ def due(key: Key, at_us: int, rows: Rows, emit: Emit) -> None:
     _keep(scope, _advance(scope, budget, bucket, rows, emit), rows)
 
 
-def _spend(scope: Scope, event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
+def _spend(scope: Scope, event: Event, entry: Entry, rows: State, emit: Emit) -> None:
     budget = _budget(scope, rows)
     if budget is None or entry.currency != budget.currency:
         return
@@ -134,7 +134,7 @@ def _spend(scope: Scope, event: Event, entry: Entry, rows: Rows, emit: Emit) -> 
     _keep(scope, budget, rows)
 
 
-def _advance(scope: Scope, budget: Budget, bucket: int, rows: Rows, emit: Emit) -> Budget:
+def _advance(scope: Scope, budget: Budget, bucket: int, rows: State, emit: Emit) -> Budget:
     """Move the clock on, and forget the buckets that no window needs: a late fact's reaches back two."""
     before, used = budget.bucket, budget.used
     for step, used in _emptying(scope, budget, bucket, rows):
@@ -146,7 +146,7 @@ def _advance(scope: Scope, budget: Budget, bucket: int, rows: Rows, emit: Emit) 
     return replace(budget, bucket=bucket, used=used)
 
 
-def _emptying(scope: Scope, budget: Budget, until: int, rows: Rows) -> Iterator[tuple[int, int]]:
+def _emptying(scope: Scope, budget: Budget, until: int, rows: State) -> Iterator[tuple[int, int]]:
     """The spend of the window as time alone passes: (bucket, used), up to a bucket or an empty window."""
     used = budget.used
     for step in range(budget.bucket + 1, min(until, budget.bucket + BUCKETS + 1) + 1):
@@ -175,7 +175,7 @@ def _cross(scope: Scope, budget: Budget, bucket: int, used: int, event: Event, e
     return budget
 
 
-def _keep(scope: Scope, budget: Budget, rows: Rows) -> None:
+def _keep(scope: Scope, budget: Budget, rows: State) -> None:
     """Put the budget, due when time alone would arm one of its thresholds again.
 
     More spend only delays that, so the bucket found once stays a lower bound. The due time is rounded up to a
@@ -196,14 +196,14 @@ def _below(used: int, threshold: int, limit: int) -> bool:
     return used * 1000 < threshold * limit * 9
 
 
-def _register(scope: Scope, rows: Rows) -> None:
+def _register(scope: Scope, rows: State) -> None:
     scoped = (NAME, SCOPED, scope.organization)
     rows.put(scoped, tuple(sorted({*(rows.get(scoped) or ()), scope.dimension})))
     windows = (NAME, WINDOWS, scope.organization, scope.dimension, scope.value)
     rows.put(windows, tuple(sorted({*(rows.get(windows) or ()), scope.window_s})))
 
 
-def _budget(scope: Scope, rows: Rows) -> Budget | None:
+def _budget(scope: Scope, rows: State) -> Budget | None:
     kept = rows.get(scope.key)
     return kept if kept is None or type(kept) is Budget else Budget(*kept)  # a list where the store gave it
 

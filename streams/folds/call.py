@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 
 from ledger.inference_fields import AMOUNT, AMOUNTS, COUNTS, LISTS, MAPS, MOST_COUNT, TEXTS
-from streams.folds.schema_check import schema_mismatch
+from streams.folds.schema_check import find_schema_mismatch
 from tallystick import Inference, QuantityClass, TokenClass
 
 Counts = dict[str, int]
@@ -72,7 +72,7 @@ read_line = msgspec.json.Decoder(_Line).decode
 """A line that is an inference of the vocabulary and nothing else. msgspec.DecodeError or ValueError for any other."""
 
 
-def call_of(data: Any) -> Call:
+def build_call(data: Any) -> Call:
     """Of a line's data, which it takes apart."""
     call = Call(data, data.tokens, data.quantities, data.reported_tokens)
     data.tokens = data.quantities = data.reported_tokens = None
@@ -80,8 +80,8 @@ def call_of(data: Any) -> Call:
     return call
 
 
-def fitting(data: dict[str, Any]) -> Call | None:
+def convert_call(data: dict[str, Any]) -> Call | None:
     """Of data that were read without types; None where a field is not what the vocabulary says."""
-    if schema_mismatch("inference", data) is not None:
+    if find_schema_mismatch("inference", data) is not None:
         return None
-    return call_of(msgspec.convert({name: value for name, value in data.items() if name in _READ}, _Data))
+    return build_call(msgspec.convert({name: value for name, value in data.items() if name in _READ}, _Data))

@@ -13,11 +13,11 @@ from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from streams.folds import budgets, rating
 from streams.folds.emit import Emit
+from streams.folds.entry import Documents, Entry
 from streams.folds.event import FACTS, Event, Parsed
-from streams.folds.identity import Identities, Outcome, doubt, identify
-from streams.folds.rating import Documents, Entry
+from streams.folds.identity import Identities, Outcome, find_quarantine_reason, take_identity
 from streams.folds.runaways import repeated_tool
-from streams.folds.state import Key, Rows
+from streams.folds.state import Key, State
 
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
@@ -27,15 +27,15 @@ class Fold(NamedTuple):
     """A fold that follows the entries: what it does with one, and with what fell due."""
 
     name: str
-    entry: Callable[[Event, Entry, Rows, Emit], None]
-    due: Callable[[Key, int, Rows, Emit], None]
+    entry: Callable[[Event, Entry, State, Emit], None]
+    due: Callable[[Key, int, State, Emit], None]
 
 
 FOLDS = (
-    Fold(budgets.NAME, budgets.spend, budgets.due),
-    Fold(repeated_tool.NAME, repeated_tool.watch, repeated_tool.due),
+    Fold(budgets.NAME, budgets.add_spend, budgets.rearm_when_due),
+    Fold(repeated_tool.NAME, repeated_tool.watch_entry, repeated_tool.end_silent_run),
 )
-DUE = {fold.name: fold.due for fold in FOLDS}
+DUE = {fold_record.name: fold_record.due for fold_record in FOLDS}
 
 
 class _Line(msgspec.Struct, omit_defaults=True, gc=False):
@@ -62,7 +62,7 @@ _encode = msgspec.json.Encoder().encode
 Derived = list[tuple[Topic, Record]]
 
 
-def fold(parsed: Parsed, rows: Rows, known: Identities, documents: Documents) -> Derived:
+def fold_record(parsed: Parsed, rows: State, known: Identities, documents: Documents) -> Derived:
     """What one record causes, for each derived topic; ``rows`` and ``known`` move on with it."""
     record, events = parsed
     now_ms = max(rows.get(NOW) or 0, record.time_ms)
@@ -73,7 +73,7 @@ def fold(parsed: Parsed, rows: Rows, known: Identities, documents: Documents) ->
     relayed = _is_relay(record, rows)
     lines: list[bytes] = []
     for event in events:
-        emit.at = event.at
+        emit.event_index = event.event_index
         outcome, entry = _one(event, record.offset, rows, known, documents, emit)
         if not relayed:
             lines.append(_line(record, event, outcome, entry))
@@ -84,15 +84,15 @@ def fold(parsed: Parsed, rows: Rows, known: Identities, documents: Documents) ->
 
 
 def _one(
-    event: Event, offset: int, rows: Rows, known: Identities, documents: Documents, emit: Emit
+    event: Event, offset: int, rows: State, known: Identities, documents: Documents, emit: Emit
 ) -> tuple[Outcome, Entry | None]:
-    outcome = identify(event, offset, known)
+    outcome = take_identity(event, offset, known)
     if outcome.outcome != "counted":
         return outcome, None
     rows.begin()
     said = len(emit.decisions), len(emit.alerts)
     try:
-        doubted = doubt(event, emit.now_us)
+        doubted = find_quarantine_reason(event, emit.now_us)
         return (doubted, None) if doubted else (outcome, _follow(event, rows, documents, emit))
     except (TallyError, MemoryError):
         raise  # not the record's fault: the partition stops
@@ -102,22 +102,22 @@ def _one(
         return Outcome("quarantined", "processing_error", f"{type(error).__name__}: {error}"[:200]), None
 
 
-def _follow(event: Event, rows: Rows, documents: Documents, emit: Emit) -> Entry | None:
+def _follow(event: Event, rows: State, documents: Documents, emit: Emit) -> Entry | None:
     if event.call is not None:
-        entry = rating.rate(event, event.call, rows, documents)
+        entry = rating.rate_call(event, event.call, rows, documents)
         for one in FOLDS:
             one.entry(event, entry, rows, emit)
         return entry
     if event.kind == "control":
         match event.data["control"]:
             case "price_book.adopted":
-                rating.adopt(event, rows, documents, emit)
+                rating.adopt_price_book(event, rows, documents, emit)
             case "budget.allocated":
-                budgets.allocate(event, rows, emit)
+                budgets.set_limit(event, rows, emit)
     return None
 
 
-def _is_relay(record: Record, rows: Rows) -> bool:
+def _is_relay(record: Record, rows: State) -> bool:
     """Whether the record is the copy of one that concerns everyone. It must follow the one before it, or be a
     repeat, whose event is a duplicate."""
     after = record.headers.get("relay_after")
@@ -144,7 +144,7 @@ def _place(relayed: str) -> int:
 def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -> bytes:
     """One object: what became of the event, then an entry's dimensions, then what it cost."""
     line = _Line(
-        record.partition, record.offset, event.at + 1, record.time_ms, event.organization, event.at, outcome.outcome,
+        record.partition, record.offset, event.event_index + 1, record.time_ms, event.organization, event.event_index, outcome.outcome,
         event.kind,
     )  # fmt: skip
     if event.kind != "unknown":
@@ -154,7 +154,7 @@ def _line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -
         return b"{" + b",".join(filter(None, parts)) + b"}"
     line.reason, line.detail = outcome.reason, outcome.detail
     if outcome.of is not None:
-        line.original_offset, line.original_index = outcome.of.offset, outcome.of.at
+        line.original_offset, line.original_index = outcome.of.offset, outcome.of.event_index
     return _encode(line)
 
 

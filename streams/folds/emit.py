@@ -10,7 +10,7 @@ class Emit:
 
     def __init__(self, record: Record, now_ms: int) -> None:
         self.now_us = now_ms * 1000
-        self.at = -1
+        self.event_index = -1
         self.decisions: list[dict[str, Any]] = []
         self.alerts: list[dict[str, Any]] = []
         self._offset = record.offset
@@ -26,7 +26,7 @@ class Emit:
 
     def here(self) -> tuple[int, int, int]:
         """The position of the event that is being folded."""
-        return self._partition, self._offset, self.at
+        return self._partition, self._offset, self.event_index
 
     def _line(self, lines: list[dict[str, Any]], organization: str) -> dict[str, Any]:
         return {
@@ -35,5 +35,5 @@ class Emit:
             "seq": len(lines) + 1,
             "accepted_ms": self._accepted_ms,
             "organization": organization,
-            "event_index": self.at,
+            "event_index": self.event_index,
         }

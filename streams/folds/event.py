@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.log import Record
-from streams.folds.call import Call, call_of, fitting, read_line
+from streams.folds.call import Call, build_call, convert_call, read_line
 from tallystick.vocabulary.base import EARLIEST, LATEST
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ class Event(msgspec.Struct, gc=False):
     """One line of a record. Of a line that is no event only ``at``, ``kind`` (unknown) and ``detail`` hold; of an
     inference that fits the vocabulary its ``call``, of any other event its ``data``."""
 
-    at: int
+    event_index: int
     organization: str
     kind: str
     source: str = ""
@@ -40,7 +40,7 @@ class Parsed(NamedTuple):
     events: list[Event]
 
 
-def parse(record: Record) -> Parsed:
+def parse_record(record: Record) -> Parsed:
     organization = record.organization
     lines = record.value.split(b"\n") if record.value else []
     return Parsed(record, [_event(at, line, organization) for at, line in enumerate(lines)])
@@ -54,7 +54,7 @@ def _event(at: int, line: bytes, organization: str) -> Event:
         return _read_untyped(at, line, organization)
     source, id = read.source, read.id
     identity, content = _digests(organization, source, id, line)
-    return Event(at, organization, "inference", source, id, time_us, identity, content, call_of(read.data))
+    return Event(at, organization, "inference", source, id, time_us, identity, content, build_call(read.data))
 
 
 def _read_untyped(at: int, line: bytes, organization: str) -> Event:
@@ -71,7 +71,7 @@ def _read_untyped(at: int, line: bytes, organization: str) -> Event:
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         return Event(at, organization, "unknown", detail=f"{type(error).__name__}: not an event of the vocabulary")
     digests = _digests(organization, source, id, line)
-    call = fitting(data) if kind == "inference" else None
+    call = convert_call(data) if kind == "inference" else None
     return Event(at, organization, kind, source, id, time_us, *digests, call, {} if call else data)
 
 

@@ -5,34 +5,34 @@ from typing import NamedTuple
 
 from ledger.token_classes import INPUT_CLASSES, OUTPUT_CLASSES
 from streams.folds.event import Event
-from streams.folds.schema_check import schema_mismatch
+from streams.folds.schema_check import find_schema_mismatch
 
 AHEAD_US = 300 * 1_000_000
 """How far ahead of the log's time an event's own time may lie."""
 
 
-class First(NamedTuple):
+class FirstSeen(NamedTuple):
     """The first line that had an identity: a hash of its content, and where it stands."""
 
     content: bytes
     offset: int
-    at: int
+    event_index: int
 
 
-Identities = MutableMapping[bytes, First]
+Identities = MutableMapping[bytes, FirstSeen]
 
 
 class Outcome(NamedTuple):
     outcome: str
     reason: str | None = None
     detail: str | None = None
-    of: First | None = None
+    of: FirstSeen | None = None
 
 
 COUNTED = Outcome("counted")
 
 
-def identify(event: Event, offset: int, known: Identities) -> Outcome:
+def take_identity(event: Event, offset: int, known: Identities) -> Outcome:
     """Take the event's identity, or say who has it. ``known`` gains the identity when it is new."""
     if event.kind == "unknown":
         return Outcome("quarantined", "malformed", event.detail)
@@ -41,11 +41,11 @@ def identify(event: Event, offset: int, known: Identities) -> Outcome:
         if first.content == event.content:
             return Outcome("duplicate", of=first)
         return Outcome("conflict", "content_mismatch", of=first)
-    known[event.identity] = First(event.content, offset, event.at)
+    known[event.identity] = FirstSeen(event.content, offset, event.event_index)
     return COUNTED
 
 
-def doubt(event: Event, now_us: int) -> Outcome | None:
+def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
     """Why a new event is put aside instead of counted. Its identity stays taken."""
     if event.time_us > now_us + AHEAD_US:
         return Outcome(
@@ -53,7 +53,7 @@ def doubt(event: Event, now_us: int) -> Outcome | None:
         )
     call = event.call
     if call is None:
-        field = schema_mismatch(event.kind, event.data)
+        field = find_schema_mismatch(event.kind, event.data)
         return Outcome("quarantined", "schema_mismatch", f"{field} is not what the vocabulary says") if field else None
     if call.reported is None or call.tokens is None:
         return None

@@ -69,16 +69,16 @@ class Catalogue:
         for spelling in dict.fromkeys((model, _with_dashes(model))):
             for owner in asked:
                 for priced in owner.models:
-                    if matches(priced.match, spelling):
+                    if is_match(priced.match, spelling):
                         return self._compiled(owner, priced)
         return ()
 
     def _provider(self, provider: str | None, model: str) -> Provider | None:
         providers = self._book.providers
         if provider is None:
-            return next((one for one in providers if one.model_match and matches(one.model_match, model)), None)
+            return next((one for one in providers if one.model_match and is_match(one.model_match, model)), None)
         named = next((one for one in providers if one.id.lower() == provider), None)
-        return named or next((one for one in providers if one.match and matches(one.match, provider)), None)
+        return named or next((one for one in providers if one.match and is_match(one.match, provider)), None)
 
     def _compiled(self, owner: Provider, model: PricedModel) -> tuple[Offer, ...]:
         name = f"{self._book.name}/{owner.id}/{model.id}"
@@ -91,7 +91,7 @@ class Catalogue:
         return tuple(offers)[::-1]
 
 
-def find(books: Sequence[Catalogue], provider: str | None, model: str, time_us: int) -> Offer | None:
+def find_offer(books: Sequence[Catalogue], provider: str | None, model: str, time_us: int) -> Offer | None:
     """The price of a call at its own time: the youngest book name that has one decides."""
     provider = provider.lower() if provider is not None else None
     for book in reversed(books):
@@ -101,7 +101,7 @@ def find(books: Sequence[Catalogue], provider: str | None, model: str, time_us: 
     return None
 
 
-def matches(clause: Clause, name: str) -> bool:
+def is_match(clause: Clause, name: str) -> bool:
     """Whether a lower-case name is meant by the clause."""
     return _test(clause)(name)
 

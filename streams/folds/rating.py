@@ -1,6 +1,5 @@
 """Rating: tokens and prices to ledger entries (docs/rules.md, R5 to R8)."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,50 +9,16 @@ from ledger.money import text
 from ledger.token_classes import CLASSES, INPUT_CLASSES
 from streams.folds.call import Call, Counts, Dimensions
 from streams.folds.emit import Emit
+from streams.folds.entry import Documents, Entry, Line, Rated
 from streams.folds.event import Event
-from streams.folds.price_lookup import Catalogue, Offer, find
-from streams.folds.state import Rows
+from streams.folds.price_lookup import Offer, find_offer
+from streams.folds.state import State
 
 BOOKS = ("rating", "books")
-Documents = Callable[[str], Catalogue]
-"""The price book of a document's hash; it raises TallyError where the log does not hold it."""
 
 ZERO = text(0)
 _QUANTITY = msgspec.Raw(b"%d")
 _encode = msgspec.json.Encoder().encode
-
-
-class Line(msgspec.Struct, gc=False):
-    """What was used of a class, and what it cost, as it stands on tally.entries."""
-
-    name: str = msgspec.field(name="class")
-    quantity: int | msgspec.Raw
-    unit_price: str | None = None
-    list_cost: str | None = None
-    contracted_cost: str | None = None
-    effective_cost: str | None = None
-    billed_cost: str | None = None
-
-
-class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """What it cost and by which price, as that stands on tally.entries behind the dimensions."""
-
-    unpriced_reason: str | None = None
-    currency: str | None = None
-    price_document: str | None = None
-    price_id: str | None = None
-    pricing: str
-    lines: list[Line]
-
-
-class Entry(NamedTuple):
-    """What a counted inference cost, in pico; unpriced classes add nothing. ``rated`` is that as JSON."""
-
-    dimensions: Dimensions
-    rated: bytes
-    currency: str | None = None
-    list_cost: int = 0
-    billed_cost: int = 0
 
 
 class Form(NamedTuple):
@@ -65,7 +30,7 @@ class Form(NamedTuple):
     text: str
 
 
-def adopt(event: Event, rows: Rows, documents: Documents, emit: Emit) -> None:
+def adopt_price_book(event: Event, rows: State, documents: Documents, emit: Emit) -> None:
     """``price_book.adopted``: a name keeps the place of its first adoption."""
     body = event.data["body"]
     name, document = body["name"], body["document"]
@@ -80,14 +45,14 @@ def adopt(event: Event, rows: Rows, documents: Documents, emit: Emit) -> None:
     )  # fmt: skip
 
 
-def rate(event: Event, call: Call, rows: Rows, documents: Documents) -> Entry:
+def rate_call(event: Event, call: Call, rows: State, documents: Documents) -> Entry:
     """The entry of a counted inference."""
     said = call.dimensions
     names, quantities = _used(call.tokens, call.quantities)
     model = said.model_resolved or said.model
     if model is not None:
         books = [documents(document) for _, document in rows.get(BOOKS) or ()]
-        offer = find(books, said.provider, model, event.time_us)
+        offer = find_offer(books, said.provider, model, event.time_us)
         if offer is not None:
             return _priced(said, names, quantities, offer)
     lines = [Line(name, quantity) for name, quantity in zip(names, quantities, strict=True)]

@@ -20,7 +20,7 @@ _amount = re.compile(AMOUNT, re.ASCII).fullmatch
 _encode = msgspec.json.Encoder().encode
 
 
-def schema_mismatch(kind: str, data: dict[str, Any]) -> str | None:
+def find_schema_mismatch(kind: str, data: dict[str, Any]) -> str | None:
     """The first field that is not what it must be; None where all are."""
     if kind == "control":
         return _of_control(data)

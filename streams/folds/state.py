@@ -37,7 +37,7 @@ SOONEST = 5_000
 KEPT = 10_000
 
 
-class Rows:
+class State:
     """Reads through to a store, keeps what was read, and collects what changed until it is taken.
 
     With a store, memory is bounded: of what falls due only the soonest rows wait in a queue, and the next are read

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from ledger.errors import TallyError
-from streams.folds.identity import First
+from streams.folds.identity import FirstSeen
 from streams.folds.state import Key, Row, key_text
 from streams.folds.version import VERSION
 from streams.partition_state import Change, Reached
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     value: bytes | None
 
 
-def written(reached: Reached, change: Change) -> Iterator[Entry]:
+def encode_change(reached: Reached, change: Change) -> Iterator[Entry]:
     """What a change adds to the topic, the position last."""
     for key, row in change.rows.items():
         yield Entry(key_text(key), None if row is None else msgspec.json.encode((row.value, row.due_us)))
@@ -41,10 +41,10 @@ def written(reached: Reached, change: Change) -> Iterator[Entry]:
     yield Entry(POSITION, json.dumps([VERSION, *reached]).encode())
 
 
-def read(entries: Iterable[Entry]) -> Change:
+def read_change(entries: Iterable[Entry]) -> Change:
     """The sum of some entries, in their order. TallyError where folds of another version wrote them."""
     rows: dict[Key, Row | None] = {}
-    taken: dict[bytes, First] = {}
+    taken: dict[bytes, FirstSeen] = {}
     reached: Reached | None = None
     for key, value in entries:
         if key == POSITION and value:
@@ -56,7 +56,7 @@ def read(entries: Iterable[Entry]) -> Change:
                 )
             reached = Reached(*position)
         elif key.startswith(BLOCK) and value:
-            taken.update((one, First(*first)) for one, *first in _IDENTITY.iter_unpack(value))
+            taken.update((one, FirstSeen(*first)) for one, *first in _IDENTITY.iter_unpack(value))
         else:
             rows[tuple(json.loads(key))] = Row(*json.loads(value)) if value else None
     return Change(reached, rows, taken)

@@ -22,14 +22,14 @@ from ledger.log import Record
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.topics import EVENTS, STATE
-from streams.folds.rating import Documents
-from streams.folds.state import Rows
+from streams.folds.entry import Documents
+from streams.folds.state import State
 from streams.kafka import changelog
 from streams.kafka.changelog import Entry
 from streams.kafka.state_cache import Cache
 from streams.kafka.transaction import commit, producer_of
 from streams.partition_state import Change, Reached
-from streams.runtime import tick
+from streams.runtime import build_tick
 
 logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust lets it make a line of every send, and shows none
 
@@ -121,7 +121,7 @@ class Owner:
         self.reached = cache.state.reached(self.number) or Reached(0, "")
         if self.reached.next_offset:
             await asyncio.to_thread(self.reached.resumed, self._shared.log, self.number)
-        rows = cache.state.rows(self.number)
+        rows = cache.state.open_state(self.number)
         if not self._takes:
             self._takes = True
             await self._seek()
@@ -149,13 +149,13 @@ class Owner:
         self._bytes = 0
         self._room.set()  # whoever waits to put one more goes on
 
-    async def _tick(self, rows: Rows) -> None:
+    async def _tick(self, rows: State) -> None:
         """Append a tick when something has fallen due. It comes back like any record."""
         due_us = rows.next_due()
         if due_us is None or due_us > time.time() * 1_000_000 or time.monotonic() < self._ticked + TICK_S:
             return
         self._ticked = time.monotonic()  # the broker's clock may be behind ours: not again at once
-        draft = tick(self.number, self.reached.next_offset, due_us)
+        draft = build_tick(self.number, self.reached.next_offset, due_us)
         await asyncio.to_thread(self._shared.log.append, EVENTS, [draft])
 
     async def _load(self, cache: Cache) -> None:
@@ -178,7 +178,7 @@ class Owner:
             changes: list[Change] = []
             while await consumer.position(at) < end:
                 found = await consumer.getmany(at, timeout_ms=1000, max_records=ABSORB)
-                changes.append(changelog.read(Entry(one.key.decode(), one.value) for one in found.get(at, ())))
+                changes.append(changelog.read_change(Entry(one.key.decode(), one.value) for one in found.get(at, ())))
             cache.absorb(changes, end)
         finally:
             await consumer.stop()

@@ -17,7 +17,7 @@ from ledger.home.locks import open_lock
 from ledger.log.sqlite import tables
 from ledger.log.sqlite.log import transaction
 from streams.folds.version import VERSION
-from streams.partition_state import Change, State
+from streams.partition_state import Change, PartitionState
 
 FRESH_S = 12 * 3600
 """Half of Kafka's ``delete.retention.ms``: what is older may lack that a row was deleted."""
@@ -38,7 +38,7 @@ class Cache:
         self._lock = _held(path.with_suffix(".lock"))
         try:
             self._db = self._opened(path if self._lock else Path())
-            self.state = State(self._db)
+            self.state = PartitionState(self._db)
         except BaseException as error:
             self._let_go(error)
             raise

@@ -28,7 +28,7 @@ from ledger.log.kafka.topics import topic_id
 from ledger.log.topics import EVENTS, STATE
 from ledger.settings import Settings
 from streams.kafka.partition_owner import Owner, Shared
-from streams.runtime import documents, spare_the_collector
+from streams.runtime import read_catalogues, reduce_garbage_collection
 
 PART = "streams"
 SESSION_S, HEARTBEAT_S = 6.0, 2.0
@@ -45,7 +45,7 @@ def run(settings: Settings, log: Log) -> None:
     assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
     with one_of_several(settings.home, PART) as name:
         hosted = Hosted(settings, log, name, _rows_id(log))
-        spare_the_collector()
+        reduce_garbage_collection()
         worker = faust.Worker(hosted.app, quiet=True, loglevel="WARNING", redirect_stdouts=False)
         try:
             worker.execute_from_commandline()
@@ -64,7 +64,7 @@ class Hosted:
         self.app = _app(cluster, settings.streams_port, folder, settings.allowed_hosts(LOOPBACK))
         self._settings, self._name = settings, name
         self._events = cluster.topic(EVENTS)
-        self._shared = Shared(log, cluster, documents(log), folder, rows_id, self._seek)
+        self._shared = Shared(log, cluster, read_catalogues(log), folder, rows_id, self._seek)
         self._watch = Watch(log)
         self._owners: dict[int, Owner] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}

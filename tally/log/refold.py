@@ -8,8 +8,8 @@ from typing import NamedTuple
 from ledger.log import PARTITIONS, Log, Record, folded, records
 from ledger.log.sqlite.log import transaction
 from ledger.log.topics import DERIVED, EVENTS, Topic
-from streams.partition_state import State
-from streams.runtime import documents
+from streams.partition_state import PartitionState
+from streams.runtime import read_catalogues
 
 
 class Refolded(NamedTuple):
@@ -24,13 +24,13 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda coun
     """Fold ``log`` as far as ``derived`` was folded, and compare every record, a partition at a time. What the folds
     remember is kept in a temporary file of SQLite's, so memory stays what it is."""
     count = reached = 0
-    books = documents(log)
+    books = read_catalogues(log)
     for partition in range(PARTITIONS):
         end = folded(derived, partition)
         there = {topic: records(derived, topic, partition) for topic in DERIVED}
         with closing(sqlite3.connect("", isolation_level=None)) as memory:
-            state = State(memory)
-            rows = state.rows(partition)
+            state = PartitionState(memory)
+            rows = state.open_state(partition)
             offset = 0
             while offset < end:
                 some = [one for one in log.read(EVENTS, partition, offset) if one.offset < end]

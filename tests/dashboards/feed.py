@@ -14,7 +14,7 @@ from ledger.pricing.price_book_file import from_text
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
-from streams.runtime import documents
+from streams.runtime import read_catalogues
 from tallystick import Control, ControlEvent, Inference, InferenceEvent
 from warehouse.client import connect
 from warehouse.migrate import migrate
@@ -69,7 +69,7 @@ class Feed:
         migrate(client)
         self._log, self._store = EmbeddedLog(settings.home), Store(settings.home)
         self._number = partition_of(ORGANIZATION)
-        self._partition = Partition(self._number, self._log, self._store, documents(self._log))
+        self._partition = Partition(self._number, self._log, self._store, read_catalogues(self._log))
         self._sink = Sink(client, self._log, settings)
 
     def begin(self) -> None:

@@ -14,12 +14,12 @@ from ledger.money import PICO
 from ledger.log.topics import Topic
 from streams.folds import budgets; from streams.folds.runaways import repeated_tool
 from streams.folds.budgets import Budget, Scope
-from streams.folds.chain import NOW, fold
+from streams.folds.chain import NOW, fold_record
 from streams.folds.emit import Emit
-from streams.folds.event import parse
-from streams.folds.identity import First
-from streams.replay import catalogues
-from streams.folds.state import Rows
+from streams.folds.event import parse_record
+from streams.folds.identity import FirstSeen
+from streams.replay import open_catalogues
+from streams.folds.state import State
 from tests.dashboards.server import build, warehouse
 from tests.streams.build import DOCUMENTS, START_MS, adopt, call, control
 from warehouse.client import connect
@@ -30,7 +30,7 @@ PARTITIONS = 12
 RECORDS = 240
 TEAMS = ("search", "<b>*support*</b>", "none of ours", "growth")
 WINDOWS = (60, 120, 3600, 86400)
-BOOKS = catalogues(DOCUMENTS)
+BOOKS = open_catalogues(DOCUMENTS)
 Key = tuple[str, str, str, int]
 
 
@@ -39,7 +39,7 @@ class Ledger:
 
     def __init__(self, partition: int) -> None:
         self.partition, self.organization = partition, f"org-{partition}"
-        self.rows, self.known = Rows(), dict[bytes, First]()
+        self.rows, self.known = State(), dict[bytes, FirstSeen]()
         self._chance = random.Random(f"agreement {partition}")
         self._offset, self._ms, self._number = 0, START_MS, 0
         self._lag_s, self._pace_s = 0.0, self._chance.choice((0.3, 5, 200))
@@ -53,7 +53,7 @@ class Ledger:
             headers = {"organization": self.organization, "channel": "test", "refused": "0"}
             value = b"\n".join(lines)
             self.last = Record(self.partition, self._offset, self._ms, self.organization, headers, value)
-            for topic, said in fold(parse(self.last), self.rows, self.known, BOOKS):
+            for topic, said in fold_record(parse_record(self.last), self.rows, self.known, BOOKS):
                 yield topic, said.value
             self.rows.take_changes()
             for key in self.keys:
@@ -102,7 +102,7 @@ class Ledger:
         kept: Budget = self.rows.get(scope.key)
         now_us = self.rows.get(NOW) * 1000
         self.rows.begin()
-        budgets.due(scope.key, now_us, self.rows, Emit(self.last, now_us // 1000))
+        budgets.rearm_when_due(scope.key, now_us, self.rows, Emit(self.last, now_us // 1000))
         now: Budget = self.rows.get(scope.key)
         self.rows.undo()
         ends = _moment((now.bucket + 1) * scope.bucket_us) if kept.seen_us else None

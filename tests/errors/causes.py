@@ -32,8 +32,8 @@ from ledger.log.topics import EVENTS
 from ledger.pricing import genai_prices as catalogue
 from ledger.pricing import price_book
 from ledger.settings import Settings
-from streams.folds.state import Rows
-from streams.partition_state import State
+from streams.folds.state import State
+from streams.partition_state import PartitionState
 from tally.local_kafka.serve import _port
 from tally.product.rebuild import _check_room
 from tally.session import settings as read_settings
@@ -145,9 +145,9 @@ def warehouse_of_a_file(path: Path) -> object:
     return Engine(path / "warehouse")
 
 
-def rows_of_nothing() -> Rows:
+def rows_of_nothing() -> State:
     with closing(sqlite3.connect(":memory:")) as gone:
-        return State(gone).rows(0)
+        return PartitionState(gone).open_state(0)
 
 
 def full_disk(path: Path) -> None:

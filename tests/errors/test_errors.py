@@ -38,8 +38,8 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS, PLATFORM
 from ledger.pricing.price_book_file import from_file, from_text
 from ledger.settings import Settings
-from streams.replay import catalogues
-from streams.runtime import documents
+from streams.replay import open_catalogues
+from streams.runtime import read_catalogues
 from tally.cli import arguments as reading
 from tally.cli.log import backup
 from tally.product.copy_log import copy_log
@@ -126,8 +126,8 @@ CASES: list[Case] = [
     ("rows that are damaged", lambda p: rows_of_nothing().get(("budgets", "x", 0)), ("folds' rows", "tally rebuild")),
     ("what falls due is damaged", lambda p: rows_of_nothing().next_due(), ("folds' rows", "tally rebuild")),
     ("a place that another writer took", lambda p: EmbeddedLog(p).insert(EVENTS, [Record(0, 5, 1, "k", {}, b"")]), ("goes on at offset 0", "was to take the record at 5", "end that first")),
-    ("a document that the log lacks", lambda p: documents(EmbeddedLog(p))("ab"), ("document ab", "restore tally.documents from a copy")),
-    ("a document that a replay lacks", lambda p: catalogues({})("ab"), ("document ab", "restore tally.documents")),
+    ("a document that the log lacks", lambda p: read_catalogues(EmbeddedLog(p))("ab"), ("document ab", "restore tally.documents from a copy")),
+    ("a document that a replay lacks", lambda p: open_catalogues({})("ab"), ("document ab", "restore tally.documents")),
     ("a disk that is too full", full_disk, ("takes about", "has 0 B free", "free some space")),
     # tokens, webhooks
     ("a token's organization", lambda p: tokens.create(p, [PLATFORM], ["write"]), ("--organization", PLATFORM, "name one")),

@@ -18,7 +18,7 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
-from streams.runtime import documents
+from streams.runtime import read_catalogues
 from tests.faults.house import House
 from tests.faults.mixture import DOCUMENTS, Mixture
 from tests.faults.proof import derived, difference, outcomes
@@ -37,7 +37,7 @@ def embedded(home: Path, events: int) -> EmbeddedLog:
         log.insert(EVENTS, [record])
     folds = Store(home)
     for number in range(PARTITIONS):
-        partition = Partition(number, log, folds, documents(log))
+        partition = Partition(number, log, folds, read_catalogues(log))
         while partition.step():
             pass
     return log

@@ -19,7 +19,7 @@ from ledger.log.kafka.log import KafkaLog
 from ledger.log.open import open_log
 from ledger.log.topics import DOCUMENTS, EVENTS
 from streams.folds.budgets import BUCKETS
-from streams.runtime import tick
+from streams.runtime import build_tick
 from tests.faults.house import House
 from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget
 
@@ -113,7 +113,7 @@ def _restarted(house: House, log: KafkaLog) -> float:
     """Seconds from the start of a worker until it has folded what each partition was given while it was away."""
     house.stop("streams")
     begun = time.monotonic()
-    log.append(EVENTS, [tick(one, end, START_MS * 1000) for one, end in enumerate(log.ends(EVENTS)[:PARTITIONS])])
+    log.append(EVENTS, [build_tick(one, end, START_MS * 1000) for one, end in enumerate(log.ends(EVENTS)[:PARTITIONS])])
     house.start("streams")
     _folded(house, log, 600)
     return time.monotonic() - begun

@@ -13,7 +13,7 @@ from audit.verify.recompute import Judged, Partition
 from ledger.log import Record
 from ledger.pricing.price_book import opened, sealed
 from ledger.pricing.price_book_file import from_text
-from streams.replay import outcomes
+from streams.replay import replay_outcomes
 from tallystick import ANY_EVENT
 from tests.streams.build import START, control, record
 
@@ -56,7 +56,7 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
             line.get("currency"),
             sum((Decimal(one["billed_cost"] or 0) for one in line.get("lines", ())), Decimal(0)),
         )
-        for line in outcomes(records, documents)
+        for line in replay_outcomes(records, documents)
         if line["kind"] != but
     ]
 

@@ -30,8 +30,8 @@ def at(position: Position) -> Row | None:
     """What stands at a position, and what became of it."""
     rows = ask(
         f"{_OUTCOME} where log_partition = {{partition:UInt16}} and log_offset = {{offset:UInt64}}"
-        " and event_index = {index:UInt32}",
-        partition=position.partition, offset=position.offset, index=position.at,
+        " and event_index = {event_index:UInt32}",
+        partition=position.partition, offset=position.offset, event_index=position.event_index,
     )  # fmt: skip
     return rows[0] if rows else None
 
@@ -50,8 +50,8 @@ def call(position: Position) -> Row | None:
     """The counted inference at a position."""
     rows = ask(
         "select * from analytics.fct_calls where log_partition = {partition:UInt16}"
-        " and log_offset = {offset:UInt64} and event_index = {index:UInt32}",
-        partition=position.partition, offset=position.offset, index=position.at,
+        " and log_offset = {offset:UInt64} and event_index = {event_index:UInt32}",
+        partition=position.partition, offset=position.offset, event_index=position.event_index,
     )  # fmt: skip
     return rows[0] if rows else None
 
@@ -60,8 +60,8 @@ def entries(position: Position) -> list[Row]:
     """Its entries, one a class."""
     return ask(
         "select * from analytics.fct_entries where log_partition = {partition:UInt16}"
-        " and log_offset = {offset:UInt64} and event_index = {index:UInt32} order by class",
-        partition=position.partition, offset=position.offset, index=position.at,
+        " and log_offset = {offset:UInt64} and event_index = {event_index:UInt32} order by class",
+        partition=position.partition, offset=position.offset, event_index=position.event_index,
     )  # fmt: skip
 
 

@@ -13,9 +13,9 @@ from msgspec.structs import asdict, replace
 from ledger.money import text
 from streams.folds.call import Dimensions
 from streams.folds.emit import Emit
+from streams.folds.entry import Entry
 from streams.folds.event import Event
-from streams.folds.rating import Entry
-from streams.folds.state import Key, Rows
+from streams.folds.state import Key, State
 
 NAME = "runaways"
 REPEATS = 3
@@ -49,7 +49,7 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     alert: str | None = None
 
 
-def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
+def watch_entry(event: Event, entry: Entry, rows: State, emit: Emit) -> None:
     """A counted inference continues, breaks or begins its session's run."""
     said = entry.dimensions
     session = said.session
@@ -76,7 +76,7 @@ def watch(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
     rows.put(key, run, emit.now_us + SILENCE_US)
 
 
-def due(key: Key, at_us: int, rows: Rows, emit: Emit) -> None:
+def end_silent_run(key: Key, at_us: int, rows: State, emit: Emit) -> None:
     """The session has been silent: it is forgotten, and its alert ends."""
     run = _run(key, rows)
     if run is not None and run.alert is not None:
@@ -84,7 +84,7 @@ def due(key: Key, at_us: int, rows: Rows, emit: Emit) -> None:
     rows.delete(key)
 
 
-def _run(key: Key, rows: Rows) -> Run | None:
+def _run(key: Key, rows: State) -> Run | None:
     kept = rows.get(key)
     return kept if kept is None or type(kept) is Run else msgspec.convert(kept, Run)  # lists where a store gave it
 

@@ -26,7 +26,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS, REJECTED, Topic
 from ledger.metrics import HTTP
 from ledger.settings import Settings
-from streams.replay import outcomes
+from streams.replay import replay_outcomes
 from tests.faults.house import House
 from tests.ingest.api.conftest import BATCH, JSON, NDJSON, Answer, Served, call, lines
 from tests.tally.conftest import eventually
@@ -82,7 +82,7 @@ def test_one_event_a_batch_and_lines_packed_or_not(served: Served) -> None:
         assert served.send(content, kind).json()["refused"] == 0
     for coding, pack in (("gzip", gzip.compress), ("zstd", zstandard.compress)):
         assert served.send(pack(one + b"\n" + one), NDJSON, Content_Encoding=coding).json()["accepted"] == 2
-    what = outcomes(recorded(served), {})
+    what = replay_outcomes(recorded(served), {})
     assert [line["outcome"] for line in what if line["id"] == "kinds"] == ["counted"] + ["duplicate"] * 9
 
 
@@ -162,7 +162,7 @@ def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(served: Served) 
         assert result["field"] == "data.control" and "`tally" in result["reason"]
     (result,) = served.send(lines(budget("whole", "organization", "beta")), bearer=admin).json()["results"]
     assert result["field"] == "data.body.scope"
-    assert [line["outcome"] for line in outcomes(recorded(served), {}) if line["id"] == "by-admin"] == ["counted"]
+    assert [line["outcome"] for line in replay_outcomes(recorded(served), {}) if line["id"] == "by-admin"] == ["counted"]
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_what_was_accepted_outlives_the_door(own: Served, seed: int) -> None:
     finally:
         stop.set()
         killer.join()
-    counted = [line["id"] for line in outcomes(recorded(own), {}) if line["outcome"] == "counted"]
+    counted = [line["id"] for line in replay_outcomes(recorded(own), {}) if line["outcome"] == "counted"]
     sent = [f"{sender}-{number}-{at}" for sender in range(4) for number in range(12) for at in range(1 + number % 3)]
     assert sorted(counted) == sorted(sent), seed
 

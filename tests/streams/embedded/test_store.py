@@ -16,10 +16,10 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DERIVED, ENTRIES, EVENTS
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
-from streams.folds.state import Rows
+from streams.folds.state import State
 from streams.partition_state import Change, Reached
 from streams.replay import replay
-from streams.runtime import documents
+from streams.runtime import read_catalogues
 from tests.streams.build import DIGEST, DOCUMENTS, PACKED, adopt, budget, call, record
 
 BATCHES = 6
@@ -74,7 +74,7 @@ def test_killed_at_a_named_point(tmp_path: Path, where: str, hit: int) -> None:
 
 def test_dropped_and_refolded_gives_the_same_bytes(tmp_path: Path) -> None:
     log = filled(tmp_path)
-    partition = Partition(0, log, Store(tmp_path), documents(log))
+    partition = Partition(0, log, Store(tmp_path), read_catalogues(log))
     while partition.step():
         pass
     first = derived(log)
@@ -86,15 +86,15 @@ def test_dropped_and_refolded_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_log_that_was_cut_or_altered_is_noticed(tmp_path: Path) -> None:
     log = filled(tmp_path)
-    partition = Partition(0, log, Store(tmp_path), documents(log))
+    partition = Partition(0, log, Store(tmp_path), read_catalogues(log))
     while partition.step():
         pass
     log._recorded.execute("UPDATE tally_events SET time_ms = time_ms + 1 WHERE id = (SELECT max(id) FROM tally_events)")
     with pytest.raises(LogDamaged, match="no longer holds"):
-        Partition(0, log, Store(tmp_path), documents(log))
+        Partition(0, log, Store(tmp_path), read_catalogues(log))
     log._recorded.execute("DELETE FROM tally_events WHERE id = (SELECT max(id) FROM tally_events)")
     with pytest.raises(LogDamaged, match="no longer holds"):
-        Partition(0, log, Store(tmp_path), documents(log))
+        Partition(0, log, Store(tmp_path), read_catalogues(log))
 
 
 def test_partitions_share_no_identity(tmp_path: Path) -> None:
@@ -106,14 +106,14 @@ def test_partitions_share_no_identity(tmp_path: Path) -> None:
     log.append(EVENTS, [Draft(one.partition, one.key, one.headers, one.value) for one in some])
     store = Store(tmp_path)
     for partition in (0, 1):
-        assert Partition(partition, log, store, documents(log)).step()
+        assert Partition(partition, log, store, read_catalogues(log)).step()
         (_, entries) = records(log, ENTRIES, partition)
         assert b'"outcome":"counted"' in entries.value and b'"pricing":"priced"' in entries.value
 
 
 def test_for_a_log_that_is_closed_time_stands_still(tmp_path: Path) -> None:
     log = filled(tmp_path)
-    partition = Partition(0, log, Store(tmp_path), documents(log))
+    partition = Partition(0, log, Store(tmp_path), read_catalogues(log))
     log.end_with(EVENTS, [], "kafka://there/tally")
     while partition.step():
         pass
@@ -126,7 +126,7 @@ def test_for_a_log_that_is_closed_time_stands_still(tmp_path: Path) -> None:
 def test_something_due_makes_a_tick(tmp_path: Path) -> None:
     """The calls are of the past, so the session has long been silent by the log's clock."""
     log = filled(tmp_path)
-    partition = Partition(0, log, Store(tmp_path), documents(log))
+    partition = Partition(0, log, Store(tmp_path), read_catalogues(log))
     while partition.step():
         pass
     end = log.end(EVENTS, 0)
@@ -143,12 +143,12 @@ def test_something_due_makes_a_tick(tmp_path: Path) -> None:
 def test_what_falls_due_is_read_from_the_store_in_order(tmp_path: Path, soonest: int) -> None:
     """Also where many fall due at one moment."""
     store = Store(tmp_path)
-    rows = store.state.rows(0)
+    rows = store.state.open_state(0)
     for number in range(300):
         rows.put(("some", number), {}, due_us=number * 7 % 50)
     store.commit(0, [], Change(Reached(1, ""), rows.take_changes(), {}))
-    again = store.state.rows(0)
-    bounded = Rows(again._load, again._due, soonest)
+    again = store.state.open_state(0)
+    bounded = State(again._load, again._due, soonest)
     found = []
     for at, key in bounded.fell_due(49):
         found.append((at, key))

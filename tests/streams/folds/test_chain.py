@@ -9,20 +9,20 @@ from ledger.log import Record
 from ledger.log.topics import DECISIONS, ENTRIES
 from streams.folds import chain
 from streams.folds.emit import Emit
+from streams.folds.entry import Entry
 from streams.folds.event import Event
-from streams.folds.rating import Entry
 from streams.folds.runaways import repeated_tool
-from streams.folds.state import Rows
-from streams.replay import outcomes, replay
+from streams.folds.state import State
+from streams.replay import replay_outcomes, replay
 from tests.streams.build import DOCUMENTS, adopt, budget, call, record
 
 
 def said(*records: Record) -> list[tuple[str, str | None]]:
-    return [(line["outcome"], line.get("reason")) for line in outcomes(records, DOCUMENTS)]
+    return [(line["outcome"], line.get("reason")) for line in replay_outcomes(records, DOCUMENTS)]
 
 
 def test_duplicates_and_conflicts_name_the_first() -> None:
-    lines = outcomes([record(0, adopt(), call("a"), call("a")), record(1, call("a", 1))], DOCUMENTS)
+    lines = replay_outcomes([record(0, adopt(), call("a"), call("a")), record(1, call("a", 1))], DOCUMENTS)
     assert [(line["outcome"], line.get("original_offset"), line.get("original_index")) for line in lines[1:]] == [
         ("counted", None, None), ("duplicate", 0, 1), ("conflict", 0, 1),
     ]  # fmt: skip
@@ -31,13 +31,13 @@ def test_duplicates_and_conflicts_name_the_first() -> None:
 def test_what_a_poisoned_event_changed_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fold that raises, after the budget has counted the call: the budget is as it was, and the log goes on."""
 
-    def stumble(event: Event, entry: Entry, rows: Rows, emit: Emit) -> None:
+    def stumble(event: Event, entry: Entry, rows: State, emit: Emit) -> None:
         if event.id == "p":
             raise ZeroDivisionError("a defect")
 
     log = [record(0, adopt()), record(1, budget("b", "1"), call("p"), call("a"))]
     without = [record(0, adopt()), record(1, budget("b", "1"), b"x", call("a"))]
-    monkeypatch.setattr(chain, "FOLDS", (*chain.FOLDS, chain.Fold("stumbling", stumble, repeated_tool.due)))
+    monkeypatch.setattr(chain, "FOLDS", (*chain.FOLDS, chain.Fold("stumbling", stumble, repeated_tool.end_silent_run)))
     assert said(*log)[2:] == [("quarantined", "processing_error"), ("counted", None)]
     decided = [[one.value for topic, one in replay(some, DOCUMENTS) if topic is DECISIONS] for some in (log, without)]
     assert decided[0] == decided[1] and len(decided[0]) == 2
@@ -88,5 +88,5 @@ def test_refused_events_are_received() -> None:
 
 
 def test_an_event_sees_the_prices_before_it() -> None:
-    lines = outcomes([record(0, call("a"), adopt(), call("b"))], DOCUMENTS)
+    lines = replay_outcomes([record(0, call("a"), adopt(), call("b"))], DOCUMENTS)
     assert [line.get("pricing") for line in lines] == ["unpriced", None, "priced"]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 from streams.folds import event
 from streams.folds.call import read_line
-from streams.folds.schema_check import schema_mismatch
+from streams.folds.schema_check import find_schema_mismatch
 from tests.rules.test_agree import lines
 from tests.streams.build import call
 
@@ -22,7 +22,7 @@ def test_it_does_not_matter_how_a_line_is_read(examples: int) -> None:
         slowly = event._read_untyped(0, line, "acme")
         assert read == slowly
         if read.kind == "inference":
-            assert (read.call is None) == (schema_mismatch("inference", msgspec.json.decode(line)["data"]) is not None)
+            assert (read.call is None) == (find_schema_mismatch("inference", msgspec.json.decode(line)["data"]) is not None)
 
     same()
 

@@ -11,28 +11,28 @@ from genai_prices.types import TieredPrices
 
 from ledger.money import PICO, round_rate
 from ledger.pricing.genai_prices import genai_prices as compiled
-from streams.folds.call import fitting
+from streams.folds.call import convert_call
 from streams.folds.event import Event
 from streams.folds.price_lookup import Catalogue
-from streams.folds.rating import BOOKS, rate
-from streams.folds.state import Rows
+from streams.folds.rating import BOOKS, rate_call
+from streams.folds.state import State
 
 PLAIN = {"input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "requests_kcount"}
 
 
 @pytest.fixture(scope="module")
-def rows() -> Rows:
-    rows = Rows()
+def rows() -> State:
+    rows = State()
     rows.put(BOOKS, (("genai-prices", "d"),))
     return rows
 
 
-def exact(rate: Decimal | TieredPrices) -> bool:
-    figures = [rate.base, *(tier.price for tier in rate.tiers)] if isinstance(rate, TieredPrices) else [rate]
+def exact(rate_call: Decimal | TieredPrices) -> bool:
+    figures = [rate_call.base, *(tier.price for tier in rate_call.tiers)] if isinstance(rate_call, TieredPrices) else [rate_call]
     return all(round_rate(figure, 6) == figure for figure in figures)
 
 
-def test_every_model_costs_what_the_catalogue_says(rows: Rows) -> None:
+def test_every_model_costs_what_the_catalogue_says(rows: State) -> None:
     """Except where its rate is not exact: 0.18000000000000002 is taken as 0.18 (ledger.money.round_rate)."""
     chance = random.Random(20261124)
     catalogue = Catalogue("d", compiled())
@@ -62,9 +62,9 @@ def test_every_model_costs_what_the_catalogue_says(rows: Rows) -> None:
             if not {"input_mtok", "output_mtok"} <= rates.keys() or not all(map(exact, rates.values())):
                 continue
             event = Event(0, "o", "inference", time_us=int(time.timestamp()) * 10**6)
-            call = fitting({"provider": provider.id, "model": model.id, "tokens": used})
+            call = convert_call({"provider": provider.id, "model": model.id, "tokens": used})
             assert call is not None
-            ours = rate(event, call, rows, lambda digest: catalogue)
+            ours = rate_call(event, call, rows, lambda digest: catalogue)
             assert Decimal(ours.list_cost) / PICO == theirs.total_price, (provider.id, model.id, time)
             compared += 1
     assert compared > 300

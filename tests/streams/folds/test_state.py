@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.folds.state import Key, Row, Rows
+from streams.folds.state import Key, Row, State
 
 
 class Stored:
@@ -31,7 +31,7 @@ class Stored:
 
 def test_undo_takes_back_what_changed_since_begin() -> None:
     held: dict[Key, Row] = {("a",): Row(1, None)}
-    rows = Rows(held.get)
+    rows = State(held.get)
     rows.put(("b",), 2)
     rows.begin()
     rows.put(("a",), 9)
@@ -46,12 +46,12 @@ def test_undo_takes_back_what_changed_since_begin() -> None:
 @given(st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(0, 20)), max_size=30))
 def test_due_rows_come_by_time_and_key_whatever_was_put_before(puts: list[tuple[int, int | None]]) -> None:
     """In memory or reloaded from what was stored: the same rows fall due in the same order."""
-    rows = Rows()
+    rows = State()
     for number, due in puts:
         rows.put((number,), "x", due)
     stored = Stored()
     stored.write(rows.take_changes())
-    reloaded = Rows(stored.rows.get, stored.due)
+    reloaded = State(stored.rows.get, stored.due)
     expected = sorted(
         (row.due_us, key) for key, row in stored.rows.items() if row.due_us is not None and row.due_us <= 10
     )
@@ -83,12 +83,12 @@ def test_a_bounded_queue_over_a_store_yields_what_an_unbounded_one_does(
 ) -> None:
     """Whatever is put, undone, committed and forgotten meanwhile, and wherever a worker begins again."""
     stored = Stored()
-    bounded, whole, now = Rows(stored.rows.get, stored.due, soonest), Rows(), 0
+    bounded, whole, now = State(stored.rows.get, stored.due, soonest), State(), 0
     for number, (step, *said) in enumerate(steps):
         if step == "commit" or step == "restart":
             stored.write(bounded.take_changes(keep))
             if step == "restart":
-                bounded = Rows(stored.rows.get, stored.due, soonest)
+                bounded = State(stored.rows.get, stored.due, soonest)
             continue
         now += said[0] if step == "pass" else 0
         fallen = []
@@ -122,7 +122,7 @@ def test_a_bounded_queue_over_a_store_yields_what_an_unbounded_one_does(
 def test_the_queue_stays_short_however_many_rows_fall_due() -> None:
     """Ten thousand sessions a quarter of an hour ahead, of which a hundred wait in memory."""
     stored = Stored()
-    rows = Rows(stored.rows.get, stored.due, soonest=100)
+    rows = State(stored.rows.get, stored.due, soonest=100)
     for at in range(10_000):
         rows.put(("session", at), "x", at)
         if at % 50 == 0:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ledger.errors import TallyError
-from streams.folds.identity import First
+from streams.folds.identity import FirstSeen
 from streams.folds.state import Row
 from streams.kafka import state_cache as caching
-from streams.kafka.changelog import A_BLOCK, POSITION, Entry, read, written
+from streams.kafka.changelog import A_BLOCK, POSITION, Entry, read_change, encode_change
 from streams.kafka.state_cache import Cache
 from streams.partition_state import Change, Reached
 
@@ -23,7 +23,7 @@ rows = some.dictionaries(
     keys, some.none() | some.builds(Row, values, some.none() | some.integers(0, 1 << 60)), max_size=5
 )
 firsts = some.builds(
-    First, some.binary(min_size=8, max_size=8), some.integers(0, (1 << 60) - 1), some.integers(0, (1 << 32) - 1)
+    FirstSeen, some.binary(min_size=8, max_size=8), some.integers(0, (1 << 60) - 1), some.integers(0, (1 << 32) - 1)
 )
 changes = some.builds(
     Change,
@@ -35,8 +35,8 @@ changes = some.builds(
 
 @given(some.lists(changes, min_size=1, max_size=4))
 def test_what_is_read_is_the_sum_of_what_was_written(made: list[Change]) -> None:
-    entries = [entry for change in made for entry in written(change.reached or Reached(0, ""), change)]
-    found = read(entries)
+    entries = [entry for change in made for entry in encode_change(change.reached or Reached(0, ""), change)]
+    found = read_change(entries)
     assert found.reached == made[-1].reached
     assert found.rows == {key: row for change in made for key, row in change.rows.items()}
     assert found.taken == {one: first for change in made for one, first in change.taken.items()}
@@ -46,22 +46,22 @@ def test_what_is_read_is_the_sum_of_what_was_written(made: list[Change]) -> None
 def test_compaction_changes_nothing(made: list[Change]) -> None:
     """Of each key the last is kept."""
     numbered = [change._replace(reached=Reached(at, "x")) for at, change in enumerate(made, 1)]
-    entries = [entry for change in numbered for entry in written(change.reached or Reached(0, ""), change)]
+    entries = [entry for change in numbered for entry in encode_change(change.reached or Reached(0, ""), change)]
     last = {entry.key: at for at, entry in enumerate(entries)}
-    assert read(entry for at, entry in enumerate(entries) if last[entry.key] == at) == read(entries)
+    assert read_change(entry for at, entry in enumerate(entries) if last[entry.key] == at) == read_change(entries)
 
 
 def test_many_identities_go_in_blocks() -> None:
-    taken = {at.to_bytes(16, "big"): First(b"c" * 8, at, 0) for at in range(A_BLOCK + 1)}
+    taken = {at.to_bytes(16, "big"): FirstSeen(b"c" * 8, at, 0) for at in range(A_BLOCK + 1)}
     change = Change(Reached(5, "d"), {}, taken)
-    entries = list(written(Reached(5, "d"), change))
+    entries = list(encode_change(Reached(5, "d"), change))
     assert [entry.key for entry in entries] == ["identities:5:0", f"identities:5:{A_BLOCK}", "position"]
-    assert read(entries) == change
+    assert read_change(entries) == change
 
 
 def test_what_other_folds_remember_is_not_gone_on_with() -> None:
     with pytest.raises(TallyError, match="version 0"):
-        read([Entry(POSITION, b'[0, 5, "d"]')])
+        read_change([Entry(POSITION, b'[0, 5, "d"]')])
 
 
 def change(number: int) -> Change:
@@ -74,7 +74,7 @@ def test_a_cache_goes_on_where_it_was(tmp_path: Path) -> None:
     first.close()
     again = Cache(tmp_path, 3, "topic")
     assert (again.absorbed, again.state.reached(3)) == (17, Reached(2, "d"))
-    assert again.state.rows(3).get(("some", 1)) == [1]
+    assert again.state.open_state(3).get(("some", 1)) == [1]
 
 
 def test_a_cache_of_another_topic_or_of_long_ago_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

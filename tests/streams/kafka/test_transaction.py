@@ -75,7 +75,7 @@ def test_rows_go_in_batches_and_the_end_lies_behind_the_last(kafka: str) -> None
         ends = committed(log, ([], Reached(1, "a"), change), ([], Reached(2, "b"), Change(None, {}, {})))
         found = consumed(kafka, log.cluster.topic(STATE))
     assert ends == [302, 304], "the positions are records too, and a transaction's end takes an offset"
-    read = changelog.read(Entry(key, value) for key, value in found)
+    read = changelog.read_change(Entry(key, value) for key, value in found)
     assert (read.rows, read.reached) == (rows, Reached(2, "b"))
 
 

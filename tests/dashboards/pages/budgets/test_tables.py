@@ -41,7 +41,7 @@ def test_each_budget_says_what_is_used_of_it_and_where_that_leads(
 def test_the_figures_are_those_of_the_folds_rows(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, _ = limited
     store = Store(settings.home)
-    rows = store.state.rows(partition_of(ORGANIZATION))
+    rows = store.state.open_state(partition_of(ORGANIZATION))
     for dimension, value, window_s in (("agent", "shopper", 3600), ("team", NAMED, 86400)):
         budget = Budget(*rows.get(Scope(ORGANIZATION, dimension, value, window_s).key))
         used, left = Decimal(budget.used).scaleb(-12), Decimal(budget.limit - budget.used).scaleb(-12)
