@@ -32,7 +32,7 @@ def main(events: int = 40_000) -> None:
             if event.data["control"] == "price_book.adopted":
                 adopt_price_book(event, rows, books, emit)
             else:
-                budgets.set_limit(event, rows, emit)
+                budgets.set_limit(event, rows, books, emit)
         return rows
 
     def each(step: Callable[[Event, int], object], rows: State) -> Callable[[], None]:
@@ -61,9 +61,14 @@ def main(events: int = 40_000) -> None:
 
     measures: dict[str, Callable[[], object]] = {
         "parsing": lambda: [parse_record(record) for record in records],
-        "identity": each(lambda event, offset: (take_identity(event, offset, known), find_quarantine_reason(event, event.time_us)), rows),
+        "identity": each(
+            lambda event, offset: (take_identity(event, offset, known), find_quarantine_reason(event, event.time_us)),
+            rows,
+        ),
         "rating": each(lambda event, offset: rated(event), rows),
-        "budgets": each(lambda event, offset: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted),
+        "budgets": each(
+            lambda event, offset: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted
+        ),
         "runaways": each(
             lambda event, offset: repeated_tool.watch_entry(event, entries[event.identity], watched, emit), watched
         ),

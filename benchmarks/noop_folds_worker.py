@@ -15,7 +15,7 @@ from streams.folds.event import parse_record
 from streams.folds.identity import FirstSeen
 from streams.folds.state import State
 from streams.kafka import worker
-from streams.partition_state import Change, Reached, PartitionState
+from streams.partition_state import Change, PartitionState, Reached
 from streams.replay import open_catalogues
 from tally.session import opened, settings
 
@@ -25,7 +25,7 @@ Folding = Callable[[PartitionState, list[Record], State, Documents], tuple[Deriv
 
 def main(events: int) -> None:
     known = dict(_known(events))
-    PartitionState.fold = _from(known)  # type: ignore[assignment, method-assign]
+    PartitionState.fold_records = _from(known)  # type: ignore[assignment, method-assign]
     chosen = settings()
     with opened(chosen) as log:
         worker.run(chosen, log)
@@ -45,15 +45,17 @@ def _known(events: int) -> Iterator[tuple[tuple[int, int], Caused]]:
 def _from(known: dict[tuple[int, int], Caused]) -> Folding:
     nothing: Caused = ([], Change(None, {}, {}))  # of ticks, which the workload's end brings
 
-    def fold_record(_: PartitionState, records: list[Record], __: State, ___: Documents) -> tuple[Derived, Reached, Change]:
+    def fold_records(
+        _: PartitionState, records: list[Record], __: State, ___: Documents
+    ) -> tuple[Derived, Reached, Change]:
         caused = [known.get((record.partition, record.offset), nothing) for record in records]
         derived = [one for said, _ in caused for one in said]
         rows = {key: row for _, change in caused for key, row in change.rows.items()}
-        taken = {identity: first for _, change in caused for identity, first in change.taken.items()}
+        taken = {identity: first for _, change in caused for identity, first in change.identities.items()}
         reached = Reached(records[-1].offset + 1, records[-1].digest())
         return derived, reached, Change(reached, rows, taken)
 
-    return fold_record
+    return fold_records
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the folds remember of partitions: rows, identities and positions, in the tables of a SQLite file.
+"""The state of partitions in the tables of a SQLite file: the folds' rows, identities and positions.
 
-The embedded runtime keeps them beside what it derives; on Kafka they are a cache of the topic of rows.
+The embedded runtime keeps them beside what it derives; on Kafka they are a cache of the topic ``tally.state``.
 """
 
 import json
@@ -20,33 +20,33 @@ from streams.folds.event import parse_record
 from streams.folds.identity import FirstSeen
 from streams.folds.state import LAST, Key, Row, State, key_text
 
-VARIABLES = 10_000  # SQLite takes 32,766 in a statement
+MAX_SQL_VARIABLES = 10_000  # SQLite takes 32,766 in a statement
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS rows (partition INTEGER, key TEXT, value TEXT, due_us INTEGER,
+CREATE TABLE IF NOT EXISTS state (partition INTEGER, key TEXT, value TEXT, due_us INTEGER,
     PRIMARY KEY (partition, key)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rows_due ON rows (partition, due_us) WHERE due_us IS NOT NULL;
-CREATE TABLE IF NOT EXISTS identities (partition INTEGER, identity BLOB, content BLOB, offset INTEGER, at INTEGER,
-    PRIMARY KEY (partition, identity)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS state_due ON state (partition, due_us) WHERE due_us IS NOT NULL;
+CREATE TABLE IF NOT EXISTS identities (partition INTEGER, identity BLOB, content BLOB, offset INTEGER,
+    event_index INTEGER, PRIMARY KEY (partition, identity)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER, digest TEXT);
 """
 _DUE = f"""
-SELECT due_us, key FROM rows WHERE partition = ? AND due_us > ? AND due_us <= ifnull(
-    (SELECT due_us FROM rows WHERE partition = ? AND due_us > ? ORDER BY due_us LIMIT 1 OFFSET ?), {LAST})
+SELECT due_us, key FROM state WHERE partition = ? AND due_us > ? AND due_us <= ifnull(
+    (SELECT due_us FROM state WHERE partition = ? AND due_us > ? ORDER BY due_us LIMIT 1 OFFSET ?), {LAST})
 ORDER BY due_us
 """
 
 
 class Reached(NamedTuple):
-    """How far a partition is folded: the offset that comes next, and the digest of the record before it."""
+    """The position of a partition's folds: the offset that comes next, and the digest of the record before it."""
 
     next_offset: int
     digest: str
 
-    def resumed(self, log: Log, partition: int) -> int:
-        """Where to go on. LogDamaged where the log no longer holds what was folded."""
-        last = log.read(EVENTS, partition, self.next_offset - 1, max_bytes=1)
-        if not last or last[0].offset != self.next_offset - 1 or last[0].digest() != self.digest:
+    def find_resume_offset(self, log: Log, partition: int) -> int:
+        """Return the offset at which to resume. LogDamaged where the log no longer holds what was folded."""
+        records = log.read(EVENTS, partition, self.next_offset - 1, max_bytes=1)
+        if not records or records[0].offset != self.next_offset - 1 or records[0].digest() != self.digest:
             raise LogDamaged(
                 f"partition {partition} of tally.events was folded up to offset {self.next_offset - 1}, and the log no "
                 "longer holds that record as it was: restore the log from a newer copy, or derive everything again "
@@ -56,15 +56,15 @@ class Reached(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a run of records changes in the memory of its partition."""
+    """The changes of a run of records to the state of its partition."""
 
-    reached: Reached | None  # None where it is a part of what was changed
+    reached: Reached | None  # None of a part of the changes
     rows: Mapping[Key, Row | None]
-    taken: Mapping[bytes, FirstSeen]
+    identities: Mapping[bytes, FirstSeen]
 
 
 class PartitionState:
-    """Not safe for processes: who writes holds the file alone."""
+    """Rows, identities and positions in an open database. One process writes, and holds the file alone."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -73,7 +73,7 @@ class PartitionState:
                 db.execute(statement)
 
     def reached(self, partition: int) -> Reached | None:
-        """None where nothing was folded yet."""
+        """Return the position of a partition; None where nothing was folded yet."""
         with tables.answering(self._db):
             stored = self._db.execute(
                 "SELECT next_offset, digest FROM positions WHERE partition = ?", (partition,)
@@ -81,71 +81,75 @@ class PartitionState:
         return Reached(*stored) if stored else None
 
     def open_state(self, partition: int) -> State:
+        """Return the state of a partition, read through from the database."""
+
         def load(key: Key) -> Row | None:
             try:
-                found = self._db.execute(
-                    "SELECT value, due_us FROM rows WHERE partition = ? AND key = ?",
+                row = self._db.execute(
+                    "SELECT value, due_us FROM state WHERE partition = ? AND key = ?",
                     (partition, key_text(key)),
                 ).fetchone()
             except sqlite3.Error as error:
-                raise _damaged(error) from error
-            return Row(json.loads(found[0]), found[1]) if found else None
+                raise _damaged_state_error(error) from error
+            return Row(json.loads(row[0]), row[1]) if row else None
 
         def due(after_us: int, soonest: int) -> list[tuple[int, Key]]:
             try:
-                found = self._db.execute(_DUE, (partition, after_us, partition, after_us, soonest - 1)).fetchall()
+                row = self._db.execute(_DUE, (partition, after_us, partition, after_us, soonest - 1)).fetchall()
             except sqlite3.Error as error:
-                raise _damaged(error) from error
-            return [(at, tuple(json.loads(key))) for at, key in found]
+                raise _damaged_state_error(error) from error
+            return [(due_us, tuple(json.loads(key))) for due_us, key in row]
 
         return State(load, due)
 
-    def known(self, partition: int, identities: Iterable[bytes]) -> dict[bytes, FirstSeen]:
-        """Those of the identities that were taken before in this partition."""
-        asked = list(identities)
-        taken: dict[bytes, FirstSeen] = {}
-        for start in range(0, len(asked), VARIABLES):
-            some = asked[start : start + VARIABLES]
-            marks = ",".join("?" * len(some))
+    def find_identities(self, partition: int, identities: Iterable[bytes]) -> dict[bytes, FirstSeen]:
+        """Return those of the identities that were taken before in this partition."""
+        pending = list(identities)
+        first_seen: dict[bytes, FirstSeen] = {}
+        for start in range(0, len(pending), MAX_SQL_VARIABLES):
+            chunk = pending[start : start + MAX_SQL_VARIABLES]
+            marks = ",".join("?" * len(chunk))
             with tables.answering(self._db):
-                found = self._db.execute(
-                    "SELECT identity, content, offset, at FROM identities"
-                    f" WHERE partition = ? AND identity IN ({marks})",
-                    [partition, *some],
+                rows = self._db.execute(
+                    "SELECT identity, content, offset, event_index FROM identities "
+                    f"WHERE partition = ? AND identity IN ({marks})",
+                    [partition, *chunk],
                 )
-                taken.update((identity, FirstSeen(*first)) for identity, *first in found)
-        return taken
+                first_seen.update((identity, FirstSeen(*values)) for identity, *values in rows)
+        return first_seen
 
-    def fold(self, records: list[Record], rows: State, documents: Documents) -> tuple[Derived, Reached, Change]:
-        """What follows from a run of one partition's records, how far it goes, and what to remember of it."""
+    def fold_records(
+        self, records: list[Record], state: State, documents: Documents
+    ) -> tuple[Derived, Reached, Change]:
+        """Fold a run of one partition's records: what they cause, the position behind them, and the changes to store."""
         partition = records[0].partition
         parsed = [parse_record(record) for record in records]
-        identities = {event.identity for _, events in parsed for event in events if event.identity}
-        before = self.known(partition, identities)
-        known = dict(before)
-        derived = [said for one in parsed for said in fold_record(one, rows, known, documents)]
-        taken = {identity: first for identity, first in known.items() if identity not in before}
+        batch_identities = {event.identity for _, events in parsed for event in events if event.identity}
+        before = self.find_identities(partition, batch_identities)
+        identities = dict(before)
+        derived = [said for one in parsed for said in fold_record(one, state, identities, documents)]
+        new_identities = {identity: first for identity, first in identities.items() if identity not in before}
         last = records[-1]
         reached = Reached(last.offset + 1, last.digest())
-        return derived, reached, Change(reached, rows.take_changes(), taken)
+        return derived, reached, Change(reached, state.take_changes(), new_identities)
 
     def apply(self, partition: int, change: Change) -> None:
-        """Remember it, in the caller's transaction. What it takes anew may be taken already: then it is the same."""
-        gone = [(partition, key_text(key)) for key, row in change.rows.items() if row is None]
-        put = [
+        """Store a change, in the caller's transaction. An identity that is stored already is the same one."""
+        deletions = [(partition, key_text(key)) for key, row in change.rows.items() if row is None]
+        replacements = [
             (partition, key_text(key), msgspec.json.encode(row.value).decode(), row.due_us)
             for key, row in change.rows.items()
             if row is not None
         ]
-        self._db.executemany("DELETE FROM rows WHERE partition = ? AND key = ?", gone)
-        self._db.executemany("REPLACE INTO rows VALUES (?, ?, ?, ?)", put)
+        self._db.executemany("DELETE FROM state WHERE partition = ? AND key = ?", deletions)
+        self._db.executemany("REPLACE INTO state VALUES (?, ?, ?, ?)", replacements)
         self._db.executemany(
             "REPLACE INTO identities VALUES (?, ?, ?, ?, ?)",
-            [(partition, one, *first) for one, first in change.taken.items()],
+            [(partition, identity, *first_seen) for identity, first_seen in change.identities.items()],
         )
         if change.reached is not None:
             self._db.execute("REPLACE INTO positions VALUES (?, ?, ?)", (partition, *change.reached))
 
 
-def _damaged(error: sqlite3.Error) -> TallyError:
-    return TallyError(f"the folds' rows cannot be read: {error}; `tally rebuild` derives them again from the log")
+def _damaged_state_error(error: sqlite3.Error) -> TallyError:
+    return TallyError(f"the folds' state cannot be read: {error}; `tally rebuild` derives them again from the log")

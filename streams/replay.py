@@ -1,4 +1,4 @@
-"""A refold in memory: everything that follows from given records, by the same chain and without a runtime."""
+"""Replay records in memory: everything that follows from them, by the same chain and without a runtime."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -19,7 +19,7 @@ from streams.folds.state import State
 
 
 def open_catalogues(documents: Mapping[str, bytes]) -> Documents:
-    """The price books of these documents."""
+    """Return a lookup of the price books in these documents, by hash."""
 
     @cache
     def catalogue(digest: str) -> Catalogue:
@@ -31,23 +31,23 @@ def open_catalogues(documents: Mapping[str, bytes]) -> Documents:
 
 
 def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived:
-    """What the records of any partitions cause, each partition's records being in order."""
-    books = open_catalogues(documents)
-    states: dict[int, tuple[State, dict[bytes, FirstSeen]]] = {}
+    """Derive what the records of any partitions cause; each partition's records are in order."""
+    catalogues = open_catalogues(documents)
+    memories: dict[int, tuple[State, dict[bytes, FirstSeen]]] = {}
     derived: Derived = []
-    ends: dict[tuple[Topic, int], int] = {}
+    next_offsets: dict[tuple[Topic, int], int] = {}
     for record in records:
-        rows, known = states.setdefault(record.partition, (State(), {}))
-        for topic, said in fold_record(parse_record(record), rows, known, books):
-            offset = ends.get((topic, record.partition), 0)
-            ends[topic, record.partition] = offset + 1
-            derived.append((topic, said._replace(offset=offset)))
-        rows.take_changes()
+        state, identities = memories.setdefault(record.partition, (State(), {}))
+        for topic, record_out in fold_record(parse_record(record), state, identities, catalogues):
+            offset = next_offsets.get((topic, record.partition), 0)
+            next_offsets[topic, record.partition] = offset + 1
+            derived.append((topic, record_out._replace(offset=offset)))
+        state.take_changes()
     return derived
 
 
 def replay_outcomes(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """The lines of ``tally.entries`` that tell what became of each event, in order."""
+    """Return the lines of ``tally.entries`` with the outcome of each event, in order."""
     lines = (
         msgspec.json.decode(line)
         for topic, record in replay(records, documents)

@@ -1,4 +1,4 @@
-"""What every runtime of the folds needs beside them: the documents that the log holds, ticks, and a quiet collector."""
+"""Shared by the runtimes of the folds: the documents that the log holds, ticks, and rarer garbage collection."""
 
 import gc
 import json
@@ -19,13 +19,13 @@ _HEADERS = {"organization": PLATFORM, "channel": "streams", "principal": "stream
 
 
 def reduce_garbage_collection() -> None:
-    """Let Python look for cycles seldom: the folds make none, and its looking takes a fifth of their time."""
+    """Look for cycles of references seldom: the folds make none, and the search takes a fifth of their time."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 
 def read_catalogues(log: Log) -> Documents:
-    """The price books that the log holds, by their hash."""
+    """Return a lookup of the price books that the log holds, by hash."""
 
     @lru_cache(maxsize=8)
     def catalogue(digest: str) -> Catalogue:
@@ -40,8 +40,11 @@ def read_catalogues(log: Log) -> Documents:
 
 
 def build_tick(partition: int, offset: int, due_us: int) -> Draft:
-    """A tick for a partition in which something fell due, and nothing arrives. ``offset`` is where it is expected to
-    stand: two workers that tick at once write the same event, and a tick too many changes nothing."""
+    """Build a tick for a partition in which something fell due and nothing arrives.
+
+    ``offset`` is its expected place: two workers that tick at once write the same event, and one too many changes
+    nothing.
+    """
     due = (EPOCH + timedelta(microseconds=due_us)).isoformat()
     said = {"source": "tally-streams", "id": f"{partition}-{offset}", "time": due}
     event = TickEvent.model_validate_json(json.dumps(said))

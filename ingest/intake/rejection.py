@@ -5,7 +5,17 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from tallystick import (
-    BudgetAllocated, Control, ControlEvent, Correction, Inference, Observation, PriceBookAdopted, QuantityClass, Target, TokenClass)
+    BudgetAllocated,
+    Control,
+    ControlEvent,
+    Correction,
+    Inference,
+    Observation,
+    PriceBookAdopted,
+    QuantityClass,
+    Target,
+    TokenClass,
+)
 from tallystick.vocabulary.inference import RateLimit, ReportedTokens, Violation
 
 _MODELS = (

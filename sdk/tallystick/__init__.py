@@ -6,7 +6,14 @@ from tallystick.vocabulary.controls.control import Control
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 from tallystick.vocabulary.correction import Correction
 from tallystick.vocabulary.event import (
-    ANY_EVENT, ControlEvent, CorrectionEvent, Event, InferenceEvent, ObservationEvent, TickEvent)
+    ANY_EVENT,
+    ControlEvent,
+    CorrectionEvent,
+    Event,
+    InferenceEvent,
+    ObservationEvent,
+    TickEvent,
+)
 from tallystick.vocabulary.inference import Inference, QuantityClass, TokenClass
 from tallystick.vocabulary.observation import Observation, Target
 

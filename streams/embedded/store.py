@@ -1,4 +1,4 @@
-"""The embedded runtime's store: derived topics and the folds' memory, in one file and one transaction."""
+"""The embedded runtime's store: derived topics and the folds' state, in one file and one transaction."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from streams.partition_state import Change, PartitionState
 
 
 class Store:
-    """Written by one process. Losing it costs a refold and nothing else: so it need not survive a power cut
-    to the last commit, only whole."""
+    """A file that one process writes. Losing it costs a refold: after a power cut it need not hold the last commit,
+    but must be whole."""
 
     def __init__(self, home: Path) -> None:
         self._db = tables.open_file(DERIVED_FILE.path(home), writes=True)
@@ -37,7 +37,7 @@ class Store:
         self._db.close()
 
     def commit(self, partition: int, derived: Derived, change: Change) -> None:
-        """Everything that follows from a run of records, at once or not at all."""
+        """Commit everything that follows from a run of records, at once or not at all."""
         point("worker.before_transaction")
         with transaction(self._db):
             for topic, record in derived:

@@ -1,4 +1,4 @@
-"""The embedded runtime: one process that folds every partition, and tells time when nothing arrives."""
+"""The embedded runtime: one process that folds every partition, and appends a tick when nothing arrives."""
 
 import signal
 import threading
@@ -14,10 +14,10 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.folds.entry import Documents
-from streams.runtime import read_catalogues, reduce_garbage_collection, build_tick
+from streams.runtime import build_tick, read_catalogues, reduce_garbage_collection
 
 PART = "streams"
-IDLE_S = 0.05
+POLL_INTERVAL_S = 0.05
 
 
 def run(settings: Settings) -> None:
@@ -35,21 +35,21 @@ def run(settings: Settings) -> None:
             if sum(partition.step() for partition in partitions) == 0:
                 for partition in partitions:
                     partition.tick()
-                stopping.wait(IDLE_S)
+                stopping.wait(POLL_INTERVAL_S)
         store.close()
         log.close()
 
 
 class Partition:
-    """One partition's folding: its rows in memory are what its store holds."""
+    """Fold one partition. Its state in memory equals what its store holds."""
 
     def __init__(self, number: int, log: Log, store: Store, books: Documents) -> None:
         self._number = number
         self._log = log
         self._store = store
         reached = store.state.reached(number)
-        self._next = reached.resumed(log, number) if reached else 0
-        self._rows = store.state.open_state(number)
+        self._next = reached.find_resume_offset(log, number) if reached else 0
+        self._state = store.state.open_state(number)
         self._books = books
 
     def step(self) -> bool:
@@ -57,15 +57,14 @@ class Partition:
         records = self._log.read(EVENTS, self._number, self._next)
         if not records:
             return False
-        derived, reached, change = self._store.state.fold(records, self._rows, self._books)
+        derived, reached, change = self._store.state.fold_records(records, self._state, self._books)
         self._store.commit(self._number, derived, change)
         self._next = reached.next_offset
         return True
 
     def tick(self) -> None:
-        """Append a tick when something has fallen due. It is folded like any record; for a log that is closed time
-        stands still."""
-        due_us = self._rows.next_due()
+        """Append a tick when something has fallen due. It is folded like any record; a closed log takes none."""
+        due_us = self._state.next_due()
         if due_us is not None and due_us <= time.time() * 1_000_000:
             with suppress(LogClosed):
                 self._log.append(EVENTS, [build_tick(self._number, self._next, due_us)])

@@ -1,4 +1,4 @@
-"""What an inference says of its call, checked as it is read (docs/rules.md, R4).
+"""Read an inference's data as a call, checked as it is read (docs/rules.md, R4).
 
 The types are made from the vocabulary, so that one pass over a line's bytes reads and judges it. What is not exactly
 of the vocabulary is read without types (``event.py``), and fitted to it here where no rule minds.
@@ -16,7 +16,7 @@ Counts = dict[str, int]
 
 
 class Dimensions(Protocol):
-    """Of a call what an entry repeats: those that rules read; the vocabulary's others are there, too."""
+    """The dimensions of a call that rules read. An entry repeats them, and the vocabulary's others with them."""
 
     session: str | None
     agent: str | None
@@ -31,7 +31,7 @@ class Dimensions(Protocol):
 
 
 class Call(msgspec.Struct, gc=False):
-    """Its dimensions, what was used by class, and the provider's totals."""
+    """A call: its dimensions, its usage by class, and the provider's totals."""
 
     dimensions: Dimensions
     tokens: Counts | None
@@ -69,11 +69,11 @@ _Line: Any = msgspec.defstruct(
 _READ = frozenset(Inference.model_fields) - _UNREAD.keys()
 
 read_line = msgspec.json.Decoder(_Line).decode
-"""A line that is an inference of the vocabulary and nothing else. msgspec.DecodeError or ValueError for any other."""
+"""Read a line that is an inference of the vocabulary. msgspec.DecodeError or ValueError for any other line."""
 
 
 def build_call(data: Any) -> Call:
-    """Of a line's data, which it takes apart."""
+    """Build a call from a line's data, which it takes apart."""
     call = Call(data, data.tokens, data.quantities, data.reported_tokens)
     data.tokens = data.quantities = data.reported_tokens = None
     data.provider_usage = data.rate_limits = data.violations = None
@@ -81,7 +81,7 @@ def build_call(data: Any) -> Call:
 
 
 def convert_call(data: dict[str, Any]) -> Call | None:
-    """Of data that were read without types; None where a field is not what the vocabulary says."""
+    """Build a call from data that were read without types; None where a field does not fit the vocabulary."""
     if find_schema_mismatch("inference", data) is not None:
         return None
     return build_call(msgspec.convert({name: value for name, value in data.items() if name in _READ}, _Data))

@@ -1,4 +1,4 @@
-"""What a fold has to say: lines of the derived topics, each naming its cause."""
+"""Collect what the folds emit: lines of the derived topics, each naming its cause."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ledger.log import Record
 
 
 class Emit:
-    """Collects the decisions and alerts that one record causes, in order."""
+    """The decisions and alerts that one record causes, in order."""
 
     def __init__(self, record: Record, now_ms: int) -> None:
         self.now_us = now_ms * 1000
@@ -18,14 +18,15 @@ class Emit:
         self._accepted_ms = record.time_ms
 
     def decision(self, organization: str, decision: str, **facts: Any) -> None:
-        """``at`` tells which event of the record is the cause: -1 is the record's own time."""
+        """Add a decision. Its cause is the event being folded; an ``event_index`` of -1 is the record's own time."""
         self.decisions.append(self._line(self.decisions, organization) | {"decision": decision} | facts)
 
     def alert(self, organization: str, alert: str, state: str, **facts: Any) -> None:
+        """Add a step in the life of an alert."""
         self.alerts.append(self._line(self.alerts, organization) | {"alert": alert, "state": state} | facts)
 
-    def here(self) -> tuple[int, int, int]:
-        """The position of the event that is being folded."""
+    def position(self) -> tuple[int, int, int]:
+        """Return partition, offset and index of the event being folded."""
         return self._partition, self._offset, self.event_index
 
     def _line(self, lines: list[dict[str, Any]], organization: str) -> dict[str, Any]:

@@ -1,5 +1,4 @@
-"""TODO: what this file is."""
-
+"""What a counted inference cost: the entry that the other folds are given."""
 
 from collections.abc import Callable
 from typing import NamedTuple

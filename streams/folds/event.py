@@ -1,4 +1,4 @@
-"""A record's lines, read: each an event with its identity, or no event at all (docs/rules.md, R2 and R3)."""
+"""Read the lines of a record: each is an event with its identity, or no event at all (docs/rules.md, R2 and R3)."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -13,14 +13,17 @@ from tallystick.vocabulary.base import EARLIEST, LATEST
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KINDS = {f"tallystick.{kind}.v1": kind for kind in ("inference", "observation", "correction", "control", "tick")}
 FACTS = frozenset(("inference", "observation", "correction", "unknown"))
-DEEPEST = 64
+MAX_DEPTH = 64
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Event(msgspec.Struct, gc=False):
-    """One line of a record. Of a line that is no event only ``at``, ``kind`` (unknown) and ``detail`` hold; of an
-    inference that fits the vocabulary its ``call``, of any other event its ``data``."""
+    """One line of a record.
+
+    A line that is no event has only ``event_index``, ``kind`` (unknown) and ``detail``; an inference that fits the
+    vocabulary has its ``call``, any other event its ``data``.
+    """
 
     event_index: int
     organization: str
@@ -35,29 +38,32 @@ class Event(msgspec.Struct, gc=False):
     detail: str = ""
 
 
-class Parsed(NamedTuple):
+class ParsedRecord(NamedTuple):
+    """A record and its events, in order."""
+
     record: Record
     events: list[Event]
 
 
-def parse_record(record: Record) -> Parsed:
+def parse_record(record: Record) -> ParsedRecord:
+    """Parse every line of a record."""
     organization = record.organization
     lines = record.value.split(b"\n") if record.value else []
-    return Parsed(record, [_event(at, line, organization) for at, line in enumerate(lines)])
+    return ParsedRecord(record, [_parse_line(index, line, organization) for index, line in enumerate(lines)])
 
 
-def _event(at: int, line: bytes, organization: str) -> Event:
+def _parse_line(index: int, line: bytes, organization: str) -> Event:
     try:
-        read = read_line(line)
-        time_us = _micros(datetime.fromisoformat(read.time))
+        typed = read_line(line)
+        time_us = _microseconds(datetime.fromisoformat(typed.time))
     except (msgspec.DecodeError, TypeError, ValueError):  # whatever it is, it is not a call like most
-        return _read_untyped(at, line, organization)
-    source, id = read.source, read.id
+        return _parse_untyped(index, line, organization)
+    source, id = typed.source, typed.id
     identity, content = _digests(organization, source, id, line)
-    return Event(at, organization, "inference", source, id, time_us, identity, content, build_call(read.data))
+    return Event(index, organization, "inference", source, id, time_us, identity, content, build_call(typed.data))
 
 
-def _read_untyped(at: int, line: bytes, organization: str) -> Event:
+def _parse_untyped(index: int, line: bytes, organization: str) -> Event:
     try:
         content = _decode(line)
         source, id, data = content["source"], content["id"], content["data"]
@@ -65,38 +71,40 @@ def _read_untyped(at: int, line: bytes, organization: str) -> Event:
         time = datetime.fromisoformat(content["time"])
         if type(source) is not str or type(id) is not str or type(data) is not dict:
             raise TypeError("source and id are strings, and data is an object")
-        time_us = _micros(time)
+        time_us = _microseconds(time)
         if _is_deep(line, content):
             raise ValueError("a depth that no event has")
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        return Event(at, organization, "unknown", detail=f"{type(error).__name__}: not an event of the vocabulary")
+        return Event(index, organization, "unknown", detail=f"{type(error).__name__}: not an event of the vocabulary")
     digests = _digests(organization, source, id, line)
     call = convert_call(data) if kind == "inference" else None
-    return Event(at, organization, kind, source, id, time_us, *digests, call, {} if call else data)
+    return Event(index, organization, kind, source, id, time_us, *digests, call, {} if call else data)
 
 
-def _micros(time: datetime) -> int:
+def _microseconds(time: datetime) -> int:
     if not EARLIEST <= time < LATEST:
         raise ValueError("a time that no event has")
-    moment = time - EPOCH
-    return (moment.days * 86400 + moment.seconds) * 1_000_000 + moment.microseconds
+    elapsed = time - EPOCH
+    return (elapsed.days * 86400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds
 
 
 def _digests(organization: str, source: str, id: str, line: bytes) -> tuple[bytes, bytes]:
-    """Of who it is, and of what it says."""
+    """Hash the identity of an event, and its content."""
     identity = hashlib.blake2b(_encode((organization, source, id)), digest_size=16).digest()
     return identity, hashlib.blake2b(line, digest_size=8).digest()
 
 
 def _is_deep(line: bytes, content: Any) -> bool:
-    """Whether it is nested deeper than any event: where an interpreter gives up must not decide."""
-    if line.count(b"{") + line.count(b"[") <= DEEPEST:
+    """Tell whether the content is nested deeper than any event: where an interpreter gives up must not decide."""
+    if line.count(b"{") + line.count(b"[") <= MAX_DEPTH:
         return False
     level = [content]
-    for _ in range(DEEPEST):
-        level = [part for one in level for part in (one.values() if isinstance(one, dict) else one) if _holds(part)]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child for node in level for child in (node.values() if isinstance(node, dict) else node) if _is_node(child)
+        ]
     return bool(level)
 
 
-def _holds(part: Any) -> bool:
-    return isinstance(part, dict | list)
+def _is_node(value: Any) -> bool:
+    return isinstance(value, dict | list)

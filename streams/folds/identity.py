@@ -1,4 +1,4 @@
-"""Identity: what became of an event before anything is counted (docs/rules.md, R3 and R4)."""
+"""Identity: the outcome of an event before anything is counted (docs/rules.md, R3 and R4)."""
 
 from collections.abc import MutableMapping
 from typing import NamedTuple
@@ -7,12 +7,12 @@ from ledger.token_classes import INPUT_CLASSES, OUTPUT_CLASSES
 from streams.folds.event import Event
 from streams.folds.schema_check import find_schema_mismatch
 
-AHEAD_US = 300 * 1_000_000
+MAX_AHEAD_US = 300 * 1_000_000
 """How far ahead of the log's time an event's own time may lie."""
 
 
 class FirstSeen(NamedTuple):
-    """The first line that had an identity: a hash of its content, and where it stands."""
+    """The first line with an identity: a hash of its content, and its position."""
 
     content: bytes
     offset: int
@@ -23,31 +23,33 @@ Identities = MutableMapping[bytes, FirstSeen]
 
 
 class Outcome(NamedTuple):
+    """An outcome, its reason and detail, and the event of the same identity that came first."""
+
     outcome: str
     reason: str | None = None
     detail: str | None = None
-    of: FirstSeen | None = None
+    original: FirstSeen | None = None
 
 
 COUNTED = Outcome("counted")
 
 
-def take_identity(event: Event, offset: int, known: Identities) -> Outcome:
-    """Take the event's identity, or say who has it. ``known`` gains the identity when it is new."""
+def take_identity(event: Event, offset: int, identities: Identities) -> Outcome:
+    """Take the event's identity, or name the event that has it. ``identities`` gains an identity that is new."""
     if event.kind == "unknown":
         return Outcome("quarantined", "malformed", event.detail)
-    first = known.get(event.identity)
+    first = identities.get(event.identity)
     if first is not None:
         if first.content == event.content:
-            return Outcome("duplicate", of=first)
-        return Outcome("conflict", "content_mismatch", of=first)
-    known[event.identity] = FirstSeen(event.content, offset, event.event_index)
+            return Outcome("duplicate", original=first)
+        return Outcome("conflict", "content_mismatch", original=first)
+    identities[event.identity] = FirstSeen(event.content, offset, event.event_index)
     return COUNTED
 
 
 def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
-    """Why a new event is put aside instead of counted. Its identity stays taken."""
-    if event.time_us > now_us + AHEAD_US:
+    """Return why a new event is quarantined instead of counted; None where it is counted. Its identity stays taken."""
+    if event.time_us > now_us + MAX_AHEAD_US:
         return Outcome(
             "quarantined", "event_time_in_future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log"
         )
@@ -62,9 +64,9 @@ def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
 
 
 def _difference(tokens: dict[str, int], reported: dict[str, int]) -> str | None:
-    given = sum(tokens.get(name, 0) for name in INPUT_CLASSES)
-    made = sum(tokens.get(name, 0) for name in OUTPUT_CLASSES)
-    for total, said in (("input", given), ("output", made), ("total", given + made)):
-        if total in reported and reported[total] != said:
-            return f"{total}: classes say {said}, provider says {reported[total]}"
+    input_tokens = sum(tokens.get(name, 0) for name in INPUT_CLASSES)
+    output_tokens = sum(tokens.get(name, 0) for name in OUTPUT_CLASSES)
+    for name, total in (("input", input_tokens), ("output", output_tokens), ("total", input_tokens + output_tokens)):
+        if name in reported and reported[name] != total:
+            return f"{name}: classes sum to {total}, provider reports {reported[name]}"
     return None

@@ -1,4 +1,4 @@
-"""Finding the price of a call in the price books in force (docs/rules.md, R5 to R8)."""
+"""Find the price of a call in the price books in force (docs/rules.md, R5 to R8)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,8 +19,10 @@ UnitPrice = int | tuple[tuple[int, int], ...]
 
 
 class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """One price of a model: when it holds, and what a unit of each class costs. ``tiers`` are the amounts of input
-    tokens above which some class costs otherwise, rising."""
+    """One price of a model: when it holds, and the cost of a unit of each class.
+
+    ``tiers`` are the amounts of input tokens above which some class costs otherwise, rising.
+    """
 
     price_id: str
     document: str
@@ -31,6 +33,7 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     tiers: tuple[int, ...]
 
     def holds(self, time_us: int) -> bool:
+        """Tell whether the price is in force at a moment."""
         if time_us < self.since_us:
             return False
         if self.daily_us is None:
@@ -39,12 +42,12 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
         moment = time_us % DAY_US
         return start <= moment < end if start <= end else moment >= start or moment < end
 
-    def tier(self, given: int) -> int:
-        """The greatest of the amounts that so many input tokens are above; -1 where there is none."""
-        return max((above for above in self.tiers if given > above), default=-1)
+    def tier(self, input_tokens: int) -> int:
+        """Return the greatest tier that so many input tokens are above; -1 where there is none."""
+        return max((above for above in self.tiers if input_tokens > above), default=-1)
 
     def unit_price(self, name: str, tier: int) -> int | None:
-        """Of a class in a tier."""
+        """Return the unit price of a class in a tier, in pico; None where the class has none."""
         price = self.unit_prices.get(name)
         if isinstance(price, tuple):
             return next(pico for above, pico in reversed(price) if above <= tier)
@@ -52,47 +55,53 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 class Catalogue:
-    """One price book, with what was found in it."""
+    """One price book, compiled as its models are looked up."""
 
     def __init__(self, document: str, book: PriceBook) -> None:
         self._document = document
         self._book = book
-        self.offers = lru_cache(maxsize=10_000)(self._offers)
+        self.offers = lru_cache(maxsize=10_000)(self._find_offers)
 
-    def _offers(self, provider: str | None, model: str) -> tuple[Offer, ...]:
-        """The model's prices, the strongest first; none where the book does not know it."""
-        seller = self._provider(provider, model)
+    def _find_offers(self, provider: str | None, model: str) -> tuple[Offer, ...]:
+        """Return the model's prices, the strongest first; none where the book does not know it."""
+        seller = self._find_provider(provider, model)
         if seller is None:
             return ()
         others = (other for name in seller.models_of for other in self._book.providers if other.id == name)
-        asked = [seller, *others]
-        for spelling in dict.fromkeys((model, _with_dashes(model))):
-            for owner in asked:
-                for priced in owner.models:
-                    if is_match(priced.match, spelling):
-                        return self._compiled(owner, priced)
+        owners = [seller, *others]
+        for spelling in dict.fromkeys((model, _spell_date_with_dashes(model))):
+            for owner in owners:
+                for candidate in owner.models:
+                    if is_match(candidate.match, spelling):
+                        return self._compile_offers(owner, candidate)
         return ()
 
-    def _provider(self, provider: str | None, model: str) -> Provider | None:
+    def _find_provider(self, name: str | None, model: str) -> Provider | None:
+        """Return the provider of that name; without a name, the one whose models these are."""
         providers = self._book.providers
-        if provider is None:
-            return next((one for one in providers if one.model_match and is_match(one.model_match, model)), None)
-        named = next((one for one in providers if one.id.lower() == provider), None)
-        return named or next((one for one in providers if one.match and is_match(one.match, provider)), None)
+        if name is None:
+            return next(
+                (provider for provider in providers if provider.model_match and is_match(provider.model_match, model)),
+                None,
+            )
+        exact = next((provider for provider in providers if provider.id.lower() == name), None)
+        return exact or next(
+            (provider for provider in providers if provider.match and is_match(provider.match, name)), None
+        )
 
-    def _compiled(self, owner: Provider, model: PricedModel) -> tuple[Offer, ...]:
-        name = f"{self._book.name}/{owner.id}/{model.id}"
+    def _compile_offers(self, provider: Provider, model: PricedModel) -> tuple[Offer, ...]:
+        name = f"{self._book.name}/{provider.id}/{model.id}"
         offers: list[Offer] = []
-        for at, price in enumerate(model.prices):
-            costs = _unit_prices(price)
+        for index, price in enumerate(model.prices):
+            costs = _compile_unit_prices(price)
             above = {above for cost in costs.values() if isinstance(cost, tuple) for above, _ in cost if above >= 0}
-            said = f"{name}#{at}", self._document, self._book.currency
-            offers.append(Offer(*said, *_when(price), costs, tuple(sorted(above))))
+            identity = f"{name}#{index}", self._document, self._book.currency
+            offers.append(Offer(*identity, *_validity(price), costs, tuple(sorted(above))))
         return tuple(offers)[::-1]
 
 
 def find_offer(books: Sequence[Catalogue], provider: str | None, model: str, time_us: int) -> Offer | None:
-    """The price of a call at its own time: the youngest book name that has one decides."""
+    """Find the price of a call at its own time. The youngest book name that has one decides."""
     provider = provider.lower() if provider is not None else None
     for book in reversed(books):
         for offer in book.offers(provider, model.lower()):
@@ -102,18 +111,18 @@ def find_offer(books: Sequence[Catalogue], provider: str | None, model: str, tim
 
 
 def is_match(clause: Clause, name: str) -> bool:
-    """Whether a lower-case name is meant by the clause."""
-    return _test(clause)(name)
+    """Tell whether a clause matches a lower-case name."""
+    return _compile_clause(clause)(name)
 
 
 @cache
-def _test(clause: Clause) -> Callable[[str], bool]:
+def _compile_clause(clause: Clause) -> Callable[[str], bool]:
     if clause.any_of is not None:
-        some = [_test(part) for part in clause.any_of]
-        return lambda name: any(test(name) for test in some)
+        tests = [_compile_clause(part) for part in clause.any_of]
+        return lambda name: any(test(name) for test in tests)
     if clause.all_of is not None:
-        all_ = [_test(part) for part in clause.all_of]
-        return lambda name: all(test(name) for test in all_)
+        tests = [_compile_clause(part) for part in clause.all_of]
+        return lambda name: all(test(name) for test in tests)
     if clause.regex is not None:
         pattern = re.compile(clause.regex)
         return lambda name: pattern.search(name) is not None
@@ -126,34 +135,34 @@ def _test(clause: Clause) -> Callable[[str], bool]:
     if clause.contains is not None:
         part = clause.contains.lower()
         return lambda name: part in name
-    whole = (clause.equals or "").lower()
-    return lambda name: name == whole
+    equal = (clause.equals or "").lower()
+    return lambda name: name == equal
 
 
-def _with_dashes(model: str) -> str:
-    found = _COMPACT_DATE.search(model)
-    if found is None:
+def _spell_date_with_dashes(model: str) -> str:
+    match = _COMPACT_DATE.search(model)
+    if match is None:
         return model
     try:
-        day = date(*map(int, found.groups()))
+        day = date(*map(int, match.groups()))
     except ValueError:
         return model
-    return f"{model[: found.start()]}-{day.isoformat()}"
+    return f"{model[: match.start()]}-{day.isoformat()}"
 
 
-def _when(price: Price) -> tuple[int, tuple[int, int] | None]:
+def _validity(price: Price) -> tuple[int, tuple[int, int] | None]:
     since = int(price.since.timestamp()) * 1_000_000 + price.since.microsecond if price.since else -(10**18)
     if price.daily is None:
         return since, None
     start, end = (
-        (datetime.combine(date.min, moment, UTC) - datetime.combine(date.min, datetime.min.time(), UTC))
+        (datetime.combine(date.min, time, UTC) - datetime.combine(date.min, datetime.min.time(), UTC))
         // timedelta(microseconds=1)
-        for moment in (price.daily.start, price.daily.end)
+        for time in (price.daily.start, price.daily.end)
     )
     return since, (start, end)
 
 
-def _unit_prices(price: Price) -> dict[str, UnitPrice]:
+def _compile_unit_prices(price: Price) -> dict[str, UnitPrice]:
     unit_prices: dict[str, UnitPrice] = {}
     for name, rate in price.rates.items():
         scale = PICO // per(name)

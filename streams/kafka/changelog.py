@@ -34,7 +34,7 @@ def encode_change(reached: Reached, change: Change) -> Iterator[Entry]:
     """What a change adds to the topic, the position last."""
     for key, row in change.rows.items():
         yield Entry(key_text(key), None if row is None else msgspec.json.encode((row.value, row.due_us)))
-    taken = list(change.taken.items())
+    taken = list(change.identities.items())
     for start in range(0, len(taken), A_BLOCK):
         packed = b"".join(_IDENTITY.pack(one, *first) for one, first in taken[start : start + A_BLOCK])
         yield Entry(f"{BLOCK}:{reached.next_offset}:{start}", packed)

@@ -120,7 +120,7 @@ class Owner:
         await self._load(cache)
         self.reached = cache.state.reached(self.number) or Reached(0, "")
         if self.reached.next_offset:
-            await asyncio.to_thread(self.reached.resumed, self._shared.log, self.number)
+            await asyncio.to_thread(self.reached.find_resume_offset, self._shared.log, self.number)
         rows = cache.state.open_state(self.number)
         if not self._takes:
             self._takes = True
@@ -130,7 +130,7 @@ class Owner:
             arrived = await self._batch()
             records = await self._following(arrived)
             if records:
-                derived, reached, change = cache.state.fold(records, rows, self._shared.documents)
+                derived, reached, change = cache.state.fold_records(records, rows, self._shared.documents)
                 begun = time.monotonic()
                 end = await commit(producer, self._cluster, self.number, derived, reached, change)
                 self._took_s = time.monotonic() - begun

@@ -73,7 +73,9 @@ def _messages(derived: Derived, reached: Reached, change: Change) -> dict[Topic,
     for topic, one in derived:
         headers = [(key, value.encode()) for key, value in one.headers.items()]
         messages[topic].append(_Message(one.key.encode(), one.value, one.time_ms, headers))
-    messages[STATE] = [_Message(key.encode(), value, None, []) for key, value in changelog.encode_change(reached, change)]
+    messages[STATE] = [
+        _Message(key.encode(), value, None, []) for key, value in changelog.encode_change(reached, change)
+    ]
     return messages
 
 

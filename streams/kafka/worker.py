@@ -39,9 +39,11 @@ SHUTDOWN_TIMEOUT_S, RETRY_DELAY_S = 5.0, 5.0
 
 
 def run(settings: Settings, log: Log) -> None:
-    """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them. While
-    the log cannot be reached, wait and try again. TallyError where its topics lack, GenerationSuperseded where its generation is
-    no longer the current one."""
+    """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them.
+
+    While the log cannot be reached, wait and try again. TallyError where topics are missing, GenerationSuperseded where
+    another generation is the current one.
+    """
     assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
     with one_of_several(settings.home, PART) as name:
         hosted = Hosted(settings, log, name, _rows_id(log))

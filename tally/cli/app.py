@@ -3,7 +3,28 @@
 import typer
 
 from tally.cli import (
-    alerts, api, budget, dashboards, demo, import_files, kafka, log, metrics, price, rebuild, sql, status, streams, subject, tail, token, topics, up, verify, warehouse)
+    alerts,
+    api,
+    budget,
+    dashboards,
+    demo,
+    import_files,
+    kafka,
+    log,
+    metrics,
+    price,
+    rebuild,
+    sql,
+    status,
+    streams,
+    subject,
+    tail,
+    token,
+    topics,
+    up,
+    verify,
+    warehouse,
+)
 from tally.exit import Told
 
 app = typer.Typer(

@@ -34,7 +34,7 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda coun
             offset = 0
             while offset < end:
                 some = [one for one in log.read(EVENTS, partition, offset) if one.offset < end]
-                said, position, change = state.fold(some, rows, books)
+                said, position, change = state.fold_records(some, rows, books)
                 with transaction(memory):
                     state.apply(partition, change)
                 for topic, record in said:

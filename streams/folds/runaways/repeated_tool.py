@@ -15,6 +15,7 @@ from streams.folds.call import Dimensions
 from streams.folds.emit import Emit
 from streams.folds.entry import Entry
 from streams.folds.event import Event
+from streams.folds.fold import Fold
 from streams.folds.state import Key, State
 
 NAME = "runaways"
@@ -23,8 +24,8 @@ SILENCE_US = 15 * 60 * 1_000_000
 DETECTOR = "repeated_tool"
 
 
-class Repeatable(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What repeats: a tool, and hashes of its canonical arguments and of its result."""
+class RepeatableCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The call that repeats: a tool, and hashes of its canonical arguments and of its result."""
 
     tool: str
     arguments_hash: str
@@ -32,13 +33,13 @@ class Repeatable(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 Evidence = tuple[str, str, int, int, int]
-"""A call's source, id and position."""
+"""Source, id and position of a call."""
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A session's latest run of equal calls. Spent is at list price, whoever pays, in pico by currency."""
 
-    call: Repeatable
+    call: RepeatableCall
     repeats: int
     since_us: int
     last_us: int
@@ -49,64 +50,66 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     alert: str | None = None
 
 
-def watch_entry(event: Event, entry: Entry, rows: State, emit: Emit) -> None:
-    """A counted inference continues, breaks or begins its session's run."""
-    said = entry.dimensions
-    session = said.session
+def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
+    """Continue, break or begin the run of a counted inference's session."""
+    dimensions = entry.dimensions
+    session = dimensions.session
     if session is None:
         return
     key: Key = (NAME, event.organization, session)
-    run = _run(key, rows)
-    call = _call(said)
+    run = _load_run(key, state)
+    call = _repeatable_call(dimensions)
     if call is None:
         if run is None:
             return
-        run = _longer(run, event, entry, run.repeats, run.evidence)
+        run = _extend_run(run, event, entry, run.repeats, run.evidence)
     elif run is not None and run.call == call:
-        run = _repeated(run, event, entry, emit)
+        run = _continue_run(run, event, entry, emit)
         if run.alert is None and run.repeats >= REPEATS:
-            run = replace(run, alert="-".join(map(str, (*emit.here(), DETECTOR))))
-            _say(key, run, "raised", emit)
+            run = replace(run, alert="-".join(map(str, (*emit.position(), DETECTOR))))
+            _emit_alert(key, run, "raised", emit)
     else:
         if run is not None and run.alert is not None:
-            _say(key, run, "resolved", emit, reason="another call")
-        first = (event.source, event.id, *emit.here())
-        spent = _added((), entry)
-        run = Run(call, 1, event.time_us, event.time_us, spent, (first,), said.agent, said.team)
-    rows.put(key, run, emit.now_us + SILENCE_US)
+            _emit_alert(key, run, "resolved", emit, reason="another call")
+        first = (event.source, event.id, *emit.position())
+        spent = _add_spend((), entry)
+        run = Run(call, 1, event.time_us, event.time_us, spent, (first,), dimensions.agent, dimensions.team)
+    state.put(key, run, emit.now_us + SILENCE_US)
 
 
-def end_silent_run(key: Key, at_us: int, rows: State, emit: Emit) -> None:
-    """The session has been silent: it is forgotten, and its alert ends."""
-    run = _run(key, rows)
+def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
+    """Forget a session that has been silent, and resolve its alert."""
+    run = _load_run(key, state)
     if run is not None and run.alert is not None:
-        _say(key, run, "resolved", emit, reason="silent", due_us=at_us)
-    rows.delete(key)
+        _emit_alert(key, run, "resolved", emit, reason="silent", due_us=due_us)
+    state.delete(key)
 
 
-def _run(key: Key, rows: State) -> Run | None:
-    kept = rows.get(key)
-    return kept if kept is None or type(kept) is Run else msgspec.convert(kept, Run)  # lists where a store gave it
+def _load_run(key: Key, state: State) -> Run | None:
+    stored = state.get(key)
+    return (
+        stored if stored is None or type(stored) is Run else msgspec.convert(stored, Run)
+    )  # lists where a store gave it
 
 
-def _call(said: Dimensions) -> Repeatable | None:
-    tool, arguments, result = said.tool, said.tool_arguments_hash, said.tool_result_hash
-    return None if tool is None or arguments is None or result is None else Repeatable(tool, arguments, result)
+def _repeatable_call(dimensions: Dimensions) -> RepeatableCall | None:
+    tool, arguments, result = dimensions.tool, dimensions.tool_arguments_hash, dimensions.tool_result_hash
+    return None if tool is None or arguments is None or result is None else RepeatableCall(tool, arguments, result)
 
 
-def _repeated(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:
+def _continue_run(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:
     evidence = run.evidence
     if len(evidence) < REPEATS:
-        evidence = (*evidence, (event.source, event.id, *emit.here()))
-    return _longer(run, event, entry, run.repeats + 1, evidence)
+        evidence = (*evidence, (event.source, event.id, *emit.position()))
+    return _extend_run(run, event, entry, run.repeats + 1, evidence)
 
 
-def _longer(run: Run, event: Event, entry: Entry, repeats: int, evidence: tuple[Evidence, ...]) -> Run:
-    spent = _added(run.spent, entry)
+def _extend_run(run: Run, event: Event, entry: Entry, repeats: int, evidence: tuple[Evidence, ...]) -> Run:
+    spent = _add_spend(run.spent, entry)
     return Run(run.call, repeats, run.since_us, event.time_us, spent, evidence, run.agent, run.team, run.alert)
 
 
-def _added(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
+def _add_spend(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
     if entry.currency is None:
         return spent
     if not spent:
@@ -116,22 +119,26 @@ def _added(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str,
     return tuple(sorted(sums.items()))
 
 
-def _say(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
-    who = {name: value for name, value in (("agent", run.agent), ("team", run.team)) if value is not None}
+def _emit_alert(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
+    owner = {name: value for name, value in (("agent", run.agent), ("team", run.team)) if value is not None}
     emit.alert(
         str(key[1]),
         str(run.alert),
         state,
         detector=DETECTOR,
         session=str(key[2]),
-        **who,
+        **owner,
         **asdict(run.call),
         repeats=run.repeats,
         spent={currency: text(amount) for currency, amount in run.spent},
         since_us=run.since_us,
         last_us=run.last_us,
         evidence=[
-            dict(zip(("source", "id", "partition", "offset", "event_index"), one, strict=True)) for one in run.evidence
+            dict(zip(("source", "id", "partition", "offset", "event_index"), evidence, strict=True))
+            for evidence in run.evidence
         ],
         **facts,
     )
+
+
+FOLD = Fold(NAME, on_entry=watch_entry, on_due=end_silent_run)

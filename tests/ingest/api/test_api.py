@@ -162,7 +162,9 @@ def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(served: Served) 
         assert result["field"] == "data.control" and "`tally" in result["reason"]
     (result,) = served.send(lines(budget("whole", "organization", "beta")), bearer=admin).json()["results"]
     assert result["field"] == "data.body.scope"
-    assert [line["outcome"] for line in replay_outcomes(recorded(served), {}) if line["id"] == "by-admin"] == ["counted"]
+    assert [line["outcome"] for line in replay_outcomes(recorded(served), {}) if line["id"] == "by-admin"] == [
+        "counted"
+    ]
 
 
 @pytest.mark.parametrize(

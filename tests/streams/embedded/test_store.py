@@ -118,7 +118,7 @@ def test_for_a_log_that_is_closed_time_stands_still(tmp_path: Path) -> None:
     while partition.step():
         pass
     end = log.end(EVENTS, 0)
-    partition._rows.put(("runaways", "acme", "s"), partition._rows.get(("runaways", "acme", "s")), 10**15)
+    partition._state.put(("runaways", "acme", "s"), partition._state.get(("runaways", "acme", "s")), 10**15)
     partition.tick()
     assert log.end(EVENTS, 0) == end and not partition.step()
 
@@ -133,7 +133,7 @@ def test_something_due_makes_a_tick(tmp_path: Path) -> None:
     partition.tick()
     assert log.end(EVENTS, 0) == end
     key, due_us = ("runaways", "acme", "s"), 10**15
-    partition._rows.put(key, partition._rows.get(key), due_us)
+    partition._state.put(key, partition._state.get(key), due_us)
     partition.tick()
     assert log.end(EVENTS, 0) == end + 1 and partition.step()
     assert derived(log)[2][-1].value.endswith(b'"reason":"silent","due_us":1000000000000000}')
@@ -150,7 +150,7 @@ def test_what_falls_due_is_read_from_the_store_in_order(tmp_path: Path, soonest:
     again = store.state.open_state(0)
     bounded = State(again._load, again._due, soonest)
     found = []
-    for at, key in bounded.fell_due(49):
+    for at, key in bounded.take_due(49):
         found.append((at, key))
         bounded.delete(key)
     assert found == sorted((number * 7 % 50, ("some", number)) for number in range(300))

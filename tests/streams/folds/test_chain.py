@@ -11,9 +11,8 @@ from streams.folds import chain
 from streams.folds.emit import Emit
 from streams.folds.entry import Entry
 from streams.folds.event import Event
-from streams.folds.runaways import repeated_tool
 from streams.folds.state import State
-from streams.replay import replay_outcomes, replay
+from streams.replay import replay, replay_outcomes
 from tests.streams.build import DOCUMENTS, adopt, budget, call, record
 
 
@@ -37,7 +36,7 @@ def test_what_a_poisoned_event_changed_is_undone(monkeypatch: pytest.MonkeyPatch
 
     log = [record(0, adopt()), record(1, budget("b", "1"), call("p"), call("a"))]
     without = [record(0, adopt()), record(1, budget("b", "1"), b"x", call("a"))]
-    monkeypatch.setattr(chain, "FOLDS", (*chain.FOLDS, chain.Fold("stumbling", stumble, repeated_tool.end_silent_run)))
+    monkeypatch.setattr(chain, "_ON_ENTRY", (*chain._ON_ENTRY, stumble))
     assert said(*log)[2:] == [("quarantined", "processing_error"), ("counted", None)]
     decided = [[one.value for topic, one in replay(some, DOCUMENTS) if topic is DECISIONS] for some in (log, without)]
     assert decided[0] == decided[1] and len(decided[0]) == 2

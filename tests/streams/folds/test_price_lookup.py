@@ -27,8 +27,12 @@ def rows() -> State:
     return rows
 
 
-def exact(rate_call: Decimal | TieredPrices) -> bool:
-    figures = [rate_call.base, *(tier.price for tier in rate_call.tiers)] if isinstance(rate_call, TieredPrices) else [rate_call]
+def exact(rate: Decimal | TieredPrices) -> bool:
+    figures = (
+        [rate_call.base, *(tier.price for tier in rate_call.tiers)]
+        if isinstance(rate_call, TieredPrices)
+        else [rate_call]
+    )
     return all(round_rate(figure, 6) == figure for figure in figures)
 
 

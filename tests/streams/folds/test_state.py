@@ -39,7 +39,7 @@ def test_undo_takes_back_what_changed_since_begin() -> None:
     rows.put(("c",), 3, due_us=5)
     rows.undo()
     assert (rows.get(("a",)), rows.get(("b",)), rows.get(("c",))) == (1, 2, None)
-    assert list(rows.fell_due(10)) == []
+    assert list(rows.take_due(10)) == []
     assert rows.take_changes() == {("b",): Row(2, None)}
 
 
@@ -57,7 +57,7 @@ def test_due_rows_come_by_time_and_key_whatever_was_put_before(puts: list[tuple[
     )
     for one in (rows, reloaded):
         found = []
-        for at, key in one.fell_due(10):
+        for at, key in one.take_due(10):
             found.append((at, key))
             one.delete(key)
         assert found == expected
@@ -104,7 +104,7 @@ def test_a_bounded_queue_over_a_store_yields_what_an_unbounded_one_does(
                 rows.undo()
             else:
                 found = []
-                for at, key in rows.fell_due(now):
+                for at, key in rows.take_due(now):
                     found.append((at, key, rows.get(key)))
                     if (at + int(key[0])) % 3 == 0:
                         rows.put(key, "again", now + 1 + int(key[0]))
@@ -127,10 +127,10 @@ def test_the_queue_stays_short_however_many_rows_fall_due() -> None:
         rows.put(("session", at), "x", at)
         if at % 50 == 0:
             stored.write(rows.take_changes(keep=200))
-        assert len(rows._queue) <= 200 and len(rows._queued) <= 200 and len(rows._cache) <= 300
+        assert len(rows._queue) <= 200 and len(rows._due_by_key) <= 200 and len(rows._cache) <= 300
     stored.write(rows.take_changes(keep=200))
     found = []
-    for one in rows.fell_due(10_000):
+    for one in rows.take_due(10_000):
         found.append(one)
         rows.delete(one[1])
         assert len(rows._queue) <= 200

@@ -11,7 +11,7 @@ from ledger.errors import TallyError
 from streams.folds.identity import FirstSeen
 from streams.folds.state import Row
 from streams.kafka import state_cache as caching
-from streams.kafka.changelog import A_BLOCK, POSITION, Entry, read_change, encode_change
+from streams.kafka.changelog import A_BLOCK, POSITION, Entry, encode_change, read_change
 from streams.kafka.state_cache import Cache
 from streams.partition_state import Change, Reached
 
@@ -39,7 +39,7 @@ def test_what_is_read_is_the_sum_of_what_was_written(made: list[Change]) -> None
     found = read_change(entries)
     assert found.reached == made[-1].reached
     assert found.rows == {key: row for change in made for key, row in change.rows.items()}
-    assert found.taken == {one: first for change in made for one, first in change.taken.items()}
+    assert found.identities == {one: first for change in made for one, first in change.identities.items()}
 
 
 @given(some.lists(changes, min_size=1, max_size=4))
