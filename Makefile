@@ -14,7 +14,7 @@ KAFKA_HOME := $(or $(TALLY_HOME),$(CURDIR)/.tally-kafka)
 export TALLY_HOME := $(or $(TALLY_HOME),$(CURDIR)/.tally)
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
-CODE := sdk ledger ingest streams alerting warehouse audit dashboards tally benchmarks tests
+CODE := sdk ledger ingest streams alerting warehouse audit dashboards tally benchmarks tests tools
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -40,10 +40,11 @@ test-long: $(BIN)/.dev lint ## every fault and every fuzz case
 	@tools/chromium
 	@$(PYTEST)
 
-lint: $(BIN)/.dev ## style, types and SQL
+lint: $(BIN)/.dev ## style, types, layers and SQL
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make format puts it right" >&2; exit 1; }
 	@$(BIN)/mypy
+	@out=$$($(BIN)/lint-imports --no-logo) || { echo "$$out" >&2; exit 1; }
 	@$(BIN)/sqlfluff lint --disable-progress-bar warehouse/migrations dbt/models
 
 format: $(BIN)/.dev ## put the style right
