@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-kafka test test-long lint format bench bench-kafka lock clean distclean
+.PHONY: help setup demo demo-kafka test test-long lint measure format bench bench-kafka lock clean distclean
 MAKEFLAGS += --no-print-directory
 # Each of the product's ten processes would compile all of its packages anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,6 +46,9 @@ lint: $(BIN)/.dev ## style, types, layers and SQL
 	@$(BIN)/mypy
 	@out=$$($(BIN)/lint-imports --no-logo) || { echo "$$out" >&2; exit 1; }
 	@$(BIN)/sqlfluff lint --disable-progress-bar warehouse/migrations dbt/models
+
+measure: $(BIN)/.dev ## how the code reads, against the bounds of CONTRIBUTING.md; tools/measure.py --list names the places
+	@$(BIN)/python tools/measure.py
 
 format: $(BIN)/.dev ## put the style right
 	@$(BIN)/ruff check --quiet --fix $(CODE)
