@@ -40,10 +40,11 @@ test-long: $(BIN)/.dev lint ## every fault and every fuzz case
 	@tools/chromium
 	@$(PYTEST)
 
-lint: $(BIN)/.dev ## style, types, layers and SQL
+lint: $(BIN)/.dev ## style, types, layers, words and SQL
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make format puts it right" >&2; exit 1; }
 	@$(BIN)/mypy
+	@$(BIN)/python tools/words.py
 	@out=$$($(BIN)/lint-imports --no-logo) || { echo "$$out" >&2; exit 1; }
 	@$(BIN)/sqlfluff lint --disable-progress-bar warehouse/migrations dbt/models
 
