@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-kafka test test-long lint measure format bench bench-kafka lock clean distclean
+.PHONY: help setup demo demo-kafka test test-only test-long lint measure format bench bench-kafka lock clean distclean
 MAKEFLAGS += --no-print-directory
 # Each of the product's ten processes would compile all of its packages anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,11 +30,16 @@ demo-kafka: $(BIN)/.platform ## the same on an Apache Kafka of its own, in a hom
 
 # A file's tests share what they set up. By default the files with few tests come last, and they are long: one of the
 # two workers waits for the other. So they come in the order of their folders.
+TESTS ?= tests
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(BIN)/.dev lint ## everything that fits a quarter of an hour
 	@tools/chromium
 	@$(PYTEST) -m "not long"
+
+test-only: $(BIN)/.dev ## the tests of some folders, without lint: make test-only TESTS="tests/sdk tests/ledger"
+	@tools/chromium
+	@$(PYTEST) -m "not long" $(TESTS)
 
 test-long: $(BIN)/.dev lint ## every fault and every fuzz case
 	@tools/chromium
