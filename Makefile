@@ -53,7 +53,7 @@ lint: $(BIN)/.dev ## style, types, layers, words and SQL
 	@out=$$($(BIN)/lint-imports --no-logo) || { echo "$$out" >&2; exit 1; }
 	@$(BIN)/sqlfluff lint --disable-progress-bar warehouse/migrations dbt/models
 
-measure: $(BIN)/.dev ## how the code reads, against the bounds of CONTRIBUTING.md; tools/measure.py --list names the places
+measure: $(BIN)/.dev ## how the code reads, against the bounds of CONTRIBUTING.md
 	@$(BIN)/python tools/measure.py
 
 format: $(BIN)/.dev ## put the style right

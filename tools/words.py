@@ -84,9 +84,18 @@ def main(arguments: list[str]) -> int:
             else:
                 refused += 1
                 print(f"{name}:{number}: {old} => {word.replacement}")
-    if pending and not arguments:
-        print(f"words that still stand: {', '.join(f'{word} {count}' for word, count in pending.most_common())}")
+    if not arguments:
+        report_pending(words, pending)
     return int(refused > 0)
+
+
+def report_pending(words: list[Word], pending: Counter[str]) -> None:
+    """Print the counts of the words that still stand, and name those that can be refused from now on."""
+    if pending:
+        print(f"words that still stand: {', '.join(f'{word} {count}' for word, count in pending.most_common())}")
+    for word in words:
+        if word.is_pending and not pending[word.expression.pattern]:
+            print(f"{WORDS.name}: no file has {word.expression.pattern} any more, so take its `?` away")
 
 
 if __name__ == "__main__":

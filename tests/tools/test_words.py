@@ -40,13 +40,16 @@ def test_a_pending_word_is_counted_and_does_not_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     entries = tmp_path / "words.txt"
-    entries.write_text("?(?i)\\bdoor\\b => intake\n")
+    entries.write_text("?(?i)\\bdoor\\b => intake\n?learnt => learned\n")
     text = tmp_path / "page.md"
     text.write_text("Door and door\n")
     monkeypatch.setattr(words, "WORDS", entries)
     monkeypatch.setattr(words, "list_text_files", lambda: [text])
     assert words.main([]) == 0
-    assert capsys.readouterr().out == "words that still stand: (?i)\\bdoor\\b 2\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "words that still stand: (?i)\\bdoor\\b 2",
+        "words.txt: no file has learnt any more, so take its `?` away",
+    ]
 
 
 def test_binary_files_and_locks_are_left_out() -> None:
