@@ -121,7 +121,7 @@ class PartitionState:
     def fold_records(
         self, records: list[Record], state: State, documents: Documents
     ) -> tuple[Derived, Reached, Change]:
-        """Fold a run of one partition's records: what they cause, the position behind them, and the changes to store."""
+        """Fold a run of one partition's records: return what they cause, the position behind them, and the changes."""
         partition = records[0].partition
         parsed = [parse_record(record) for record in records]
         batch_identities = {event.identity for _, events in parsed for event in events if event.identity}

@@ -28,11 +28,7 @@ def rows() -> State:
 
 
 def exact(rate: Decimal | TieredPrices) -> bool:
-    figures = (
-        [rate_call.base, *(tier.price for tier in rate_call.tiers)]
-        if isinstance(rate_call, TieredPrices)
-        else [rate_call]
-    )
+    figures = [rate.base, *(tier.price for tier in rate.tiers)] if isinstance(rate, TieredPrices) else [rate]
     return all(round_rate(figure, 6) == figure for figure in figures)
 
 
