@@ -1,10 +1,12 @@
 """Names of organizations: which are possible, wherever one enters."""
 
 from ledger.errors import TallyError
-from ledger.log.topics import PLATFORM
 from tallystick.privacy.addresses import replace_addresses
 from tallystick.privacy.key_shapes import without_keys
 from tallystick.vocabulary.base import is_visible
+
+PLATFORM = "_platform"
+"""The reserved organization whose records concern everyone and are relayed into every partition."""
 
 MAX_LENGTH = 256
 

@@ -10,8 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.http.host_check import AllowedHosts, parse_names
-from ledger.log.topics import PLATFORM
-from ledger.organizations import name_problem
+from ledger.organizations import PLATFORM, name_problem
 
 
 def _organization(name: str) -> str:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from ledger.errors import TallyError
 from ledger.log import Draft, Log
 from ledger.log.documents import load
-from ledger.log.topics import PLATFORM
+from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import opened
 from streams.folds.entry import Documents
 from streams.folds.event import EPOCH

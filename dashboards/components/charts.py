@@ -10,10 +10,10 @@ import streamlit as st
 from dashboards import periods
 from dashboards.components import html
 from dashboards.components.format import SIGNS
-from dashboards.components.spelling import NONE, OTHER, shorten, spell
 from dashboards.periods import Span
 from dashboards.sources import usage
 from dashboards.sources.usage import View
+from dashboards.spelling import NONE, OTHER, shorten, spell
 from dashboards.theme import COLOURS
 
 MOST = 8

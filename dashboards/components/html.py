@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboards.components.spelling import MAX_SHOWN, NONE, shorten
+from dashboards.spelling import MAX_SHOWN, NONE, shorten
 
 
 class Html(str):

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboards.components.html import note
-from dashboards.components.spelling import read
 from dashboards.sources import arrivals, loopback, usage
 from dashboards.sources.warehouse import guarded_part, home
+from dashboards.spelling import read
 from ledger.errors import TallyError
 from ledger.home.tokens import create
 from ledger.settings import Settings

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from dashboards.components.spelling import read, spell
 from dashboards.periods import Period, Span
 from dashboards.sources.warehouse import Row, ask, ask_slowly
+from dashboards.spelling import read, spell
 
 DIMENSIONS = ("team", "model", "feature", "provider", "agent", "customer", "organization")
 

@@ -3,7 +3,7 @@
 from ingest.controls.append import _line
 from ingest.intake.batch import Envelope
 from ledger.log import PARTITIONS, Draft
-from ledger.log.topics import PLATFORM
+from ledger.organizations import PLATFORM
 from ledger.settings import Settings
 
 

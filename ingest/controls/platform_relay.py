@@ -14,7 +14,8 @@ from ingest.intake.batch import Envelope
 from ingest.intake.intake import decode
 from ledger.home.locks import locked
 from ledger.log import PARTITIONS, Draft, Log, Position, Record, partition_of, records, seek_time
-from ledger.log.topics import EVENTS, PLATFORM
+from ledger.log.topics import EVENTS
+from ledger.organizations import PLATFORM
 
 _ENVELOPE = Envelope(PLATFORM, "control", "local")
 _HOME = partition_of(PLATFORM)

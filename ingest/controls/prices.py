@@ -8,7 +8,7 @@ from ingest.intake.privacy import text_without_secrets
 from ledger.errors import TallyError
 from ledger.log import Log, Position
 from ledger.log.documents import store
-from ledger.log.topics import PLATFORM
+from ledger.organizations import PLATFORM
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import PriceBook, sealed
 from ledger.settings import Settings

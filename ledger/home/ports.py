@@ -4,8 +4,7 @@ import socket
 from ipaddress import IPv4Address
 
 from ledger.errors import TallyError
-
-LOOPBACK = IPv4Address("127.0.0.1")
+from ledger.http.host_check import LOOPBACK
 
 
 def free_port(wanted: int, called: str, setting: str, bind: IPv4Address = LOOPBACK) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
-from ledger.home.ports import LOOPBACK
-
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9._-]{1,253}))(?::(?P<port>\d{1,5}))?", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+LOOPBACK = IPv4Address("127.0.0.1")
 
 
 class Authority(NamedTuple):

@@ -44,5 +44,3 @@ STATE = Topic("tally.state", "derived", "row", "what the folds remember, beside 
 
 TOPICS = (EVENTS, DOCUMENTS, REJECTED, ENTRIES, DECISIONS, ALERTS)
 DERIVED = tuple(topic for topic in TOPICS if topic.origin == "derived")
-PLATFORM = "_platform"
-"""The reserved organization whose records concern everyone and are relayed into every partition."""

@@ -16,10 +16,9 @@ from ledger.errors import GenerationSuperseded, LogUnavailable
 from ledger.home.files import make_folder
 from ledger.home.free_ports import HOST, free_port
 from ledger.home.locks import one_of_several
-from ledger.home.ports import LOOPBACK
 from ledger.home.presence import announce
 from ledger.http.guard import DATA_HEADERS, MISDIRECTED
-from ledger.http.host_check import AllowedHosts, refusal
+from ledger.http.host_check import LOOPBACK, AllowedHosts, refusal
 from ledger.log import Log, Record
 from ledger.log.generation import POLL_INTERVAL_S, Watch
 from ledger.log.kafka.cluster import Cluster

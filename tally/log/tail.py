@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ledger.log import PARTITIONS, Log, Record, newest_first, records, seek_cause
-from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, PLATFORM, Topic
+from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from ledger.money import brief
+from ledger.organizations import PLATFORM
 from tallystick.vocabulary.base import plain
 
 TOPICS: dict[str, Topic] = {"events": ENTRIES, "decisions": DECISIONS, "alerts": ALERTS}

@@ -35,7 +35,8 @@ from ledger.log.kafka.cluster import cluster_of, parsed
 from ledger.log.open import open_log
 from ledger.log.record import MAX_RECORD
 from ledger.log.sqlite.log import EmbeddedLog
-from ledger.log.topics import EVENTS, PLATFORM
+from ledger.log.topics import EVENTS
+from ledger.organizations import PLATFORM
 from ledger.pricing.price_book_file import from_file, from_text
 from ledger.settings import Settings
 from streams.replay import open_catalogues

@@ -32,7 +32,7 @@ from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
 from streams.kafka.state_cache import Cache
-from streams.runtime import documents
+from streams.runtime import read_catalogues
 from tally.cli.app import app
 from tally.generations import files as moving
 from tally.local_kafka.serve import _port
@@ -85,7 +85,7 @@ def paths(home: Path) -> list[tuple[HomeFile, Path]]:
 def fold(settings: Settings) -> None:
     """What the embedded worker does, until it has nothing left to do."""
     with closing(EmbeddedLog(settings.home)) as log, closing(Store(settings.home)) as store:
-        books = documents(log)
+        books = read_catalogues(log)
         partitions = [Partition(number, log, store, books) for number in range(PARTITIONS)]
         while sum(partition.step() for partition in partitions):
             pass

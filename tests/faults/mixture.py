@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from ledger.log import PARTITIONS, Record, partition_of
-from ledger.log.topics import PLATFORM
+from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import sealed
 from ledger.pricing.price_book_file import from_text
 from tallystick import Inference, InferenceEvent, TickEvent

@@ -9,12 +9,12 @@ from dashboards.components.controls import pick
 from dashboards.components.format import count, exact, money
 from dashboards.components.html import facts, heading, link, live, moment
 from dashboards.components.links import Identity
-from dashboards.components.spelling import spell
 from dashboards.pages.budgets import queries
 from dashboards.pages.budgets import tables as limits
 from dashboards.periods import Span, length
 from dashboards.sources import usage
 from dashboards.sources.warehouse import Row, guarded, guarded_part
+from dashboards.spelling import spell
 
 SHOW = ("all", "crossed")
 

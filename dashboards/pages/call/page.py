@@ -9,12 +9,12 @@ import streamlit as st
 from dashboards.components import call_table
 from dashboards.components.format import count, exact
 from dashboards.components.html import Column, Html, facts, link, moment, mono, note, table
-from dashboards.components.spelling import escape_json
 from dashboards.pages.call import queries
 from dashboards.pages.call.queries import Identity
 from dashboards.sources import log as logbook
 from dashboards.sources import persons
 from dashboards.sources.warehouse import Row, guarded
+from dashboards.spelling import escape_json
 from ledger.log import Position
 
 OUTCOMES = {

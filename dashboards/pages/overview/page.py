@@ -10,12 +10,12 @@ from dashboards.components import call_table, charts, empty_ledger
 from dashboards.components.controls import pick
 from dashboards.components.format import change, count, exact, money, per_million, percent, short
 from dashboards.components.html import Column, Html, bar, hinted, link, live, named, table
-from dashboards.components.spelling import spell
 from dashboards.pages.overview import filters
 from dashboards.pages.overview.filters import Choice
 from dashboards.sources import usage
 from dashboards.sources.usage import Group, Sums, View
 from dashboards.sources.warehouse import guarded, guarded_part
+from dashboards.spelling import spell
 
 GROUPS = 12
 MOVERS = 6

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from dashboards.components.format import exact, money
 from dashboards.components.html import Cell, Column, hinted, link, moment, table
-from dashboards.components.spelling import spell
 from dashboards.periods import lasting
 from dashboards.sources.warehouse import Row
+from dashboards.spelling import spell
 
 ENDED = {"another call": "called something else", "silent": "fell silent"}
 

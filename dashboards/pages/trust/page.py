@@ -10,11 +10,11 @@ from audit import sequence_gaps
 from dashboards.components import empty_ledger
 from dashboards.components.format import count, percent
 from dashboards.components.html import Column, Html, equation, link, live, moment, mono, named, table
-from dashboards.components.spelling import spell
 from dashboards.pages.trust import decisions, queries
 from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
 from dashboards.sources.warehouse import Row, guarded, guarded_part, home
+from dashboards.spelling import spell
 
 PATIENCE_S = 10
 SHOWN = 50

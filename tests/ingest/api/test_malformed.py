@@ -17,7 +17,8 @@ import zstandard
 from ingest.api import body
 from ledger.log import PARTITIONS, Record, records
 from ledger.log.open import open_log
-from ledger.log.topics import EVENTS, PLATFORM, REJECTED, Topic
+from ledger.log.topics import EVENTS, REJECTED, Topic
+from ledger.organizations import PLATFORM
 from tests.ingest.api.conftest import BATCH, JSON, NDJSON, Served, call
 
 ABOVE_IDLE = 256 << 20

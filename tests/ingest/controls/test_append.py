@@ -17,7 +17,8 @@ from ledger.errors import TallyError
 from ledger.log import PARTITIONS, Draft, Record, partition_of, records
 from ledger.log.documents import load
 from ledger.log.sqlite.log import EmbeddedLog
-from ledger.log.topics import DOCUMENTS, EVENTS, PLATFORM, Topic
+from ledger.log.topics import DOCUMENTS, EVENTS, Topic
+from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import PriceBook, opened
 from ledger.pricing.price_book_file import from_text
 from ledger.settings import Settings

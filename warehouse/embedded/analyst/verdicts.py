@@ -1,7 +1,8 @@
 """The names of ClickHouse that analysts may use, judged for one version of the engine (``access/*.toml``).
 
 ``python -m warehouse.embedded.analyst.verdicts`` prints the names that the installed engine has and
-nobody has judged. Move each into a group of its file, ``allow`` or ``refuse``, with the reason; what is refused by mistake harms less.
+nobody has judged. Move each into a group of its file, ``allow`` or ``refuse``, with the reason; what is refused by
+mistake harms less.
 """
 
 import re

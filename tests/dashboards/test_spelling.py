@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.components.spelling import NONE, OTHER, escape_json, read, shorten, spell
+from dashboards.spelling import NONE, OTHER, escape_json, read, shorten, spell
 
 NAMES = st.text(
     st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("⟦⟧U+27E6 \u200b\u202e\u0301none")), min_size=1
