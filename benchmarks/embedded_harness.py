@@ -34,7 +34,7 @@ def ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog
 @contextmanager
 def warehouse(settings: Settings) -> Iterator[None]:
     """Its warehouse runs."""
-    code = "import sys; from pathlib import Path; from ledger.settings import Settings; import warehouse.server as w;"
+    code = "import sys; from pathlib import Path; from ledger.settings import Settings; import warehouse.embedded.server as w;"
     code += "w.serve(Settings(home=Path(sys.argv[1])), 0)"
     server = subprocess.Popen([sys.executable, "-c", code, str(settings.home)])
     try:

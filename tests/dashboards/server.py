@@ -15,8 +15,8 @@ from ledger.settings import Settings
 from warehouse.client import address
 
 ROOT = Path(__file__).parents[2]
-_WAREHOUSE = "from ledger.settings import Settings; from warehouse.server import serve; serve(Settings(), 0)"
-_DASHBOARDS = "from ledger.settings import Settings; from tally.dashboard import serve; serve(Settings())"
+_WAREHOUSE = "from ledger.settings import Settings; from warehouse.embedded.server import serve; serve(Settings(), 0)"
+_DASHBOARDS = "from ledger.settings import Settings; from dashboards.server import serve; serve(Settings())"
 
 
 @contextmanager

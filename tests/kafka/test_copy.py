@@ -208,8 +208,8 @@ def test_writers_are_refused_from_the_closing_record_on(tmp_path: Path) -> None:
     writer = f"""
 from pathlib import Path
 from ledger.log import Draft
-from ledger.log.embedded import EmbeddedLog
-from ledger.topics import EVENTS
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
 log = EmbeddedLog(Path({str(tmp_path)!r}))
 try:
     for number in range(100_000):

@@ -16,7 +16,7 @@ from ledger.settings import Settings
 from warehouse.client import connect
 from warehouse.migrate import migrate
 
-SERVE = "from ledger.settings import Settings; from warehouse.server import serve; serve(Settings())"
+SERVE = "from ledger.settings import Settings; from warehouse.embedded.server import serve; serve(Settings())"
 
 
 class Front:

@@ -26,7 +26,7 @@ from warehouse.sink import BATCH_LINES, Sink, batches, run, stored
 Processes = Callable[..., Popen[str]]
 
 RUN = """
-from ledger.log.embedded import EmbeddedLog
+from ledger.log.sqlite.log import EmbeddedLog
 from ledger.settings import Settings
 from warehouse.sink import run
 run(Settings(), EmbeddedLog(Settings().home))

@@ -17,7 +17,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.settings import Settings
 from tests.ingest.build import LINE, Kept, azure
 
-FOLDS = "from streams.worker import run; from ledger.settings import Settings; run(Settings())"
+FOLDS = "from streams.embedded.worker import run; from ledger.settings import Settings; run(Settings())"
 
 
 def trace(name: str) -> Path:

@@ -22,7 +22,7 @@ IMPORT = """
 import sys
 from pathlib import Path
 from ingest.importer import import_files
-from ledger.log.embedded import EmbeddedLog
+from ledger.log.sqlite.log import EmbeddedLog
 from ledger.settings import Settings
 settings = Settings()
 print("ready", flush=True)

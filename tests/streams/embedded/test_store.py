@@ -28,7 +28,7 @@ FOLD = """
 import sys
 from pathlib import Path
 import streams.worker
-from ledger.log.embedded import EmbeddedLog
+from ledger.log.sqlite.log import EmbeddedLog
 from streams.hosting import documents
 from streams.state import Change, Reached
 from streams.store import Store
