@@ -17,7 +17,7 @@ from ledger.home.layout import HomeFile, find
 
 Content = TypeVar("Content")
 
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MISFITS = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, msgspec.MsgspecError)
 """What a reader raises of content of another shape."""
 _DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)

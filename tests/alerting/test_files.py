@@ -156,7 +156,7 @@ def test_files_of_another_owner_are_named(open_home: Path, mode: int) -> None:
             closing(Deliveries(open_home)) as deliveries,
         ):
             deliveries.check()
-        with pytest.raises(TallyError, match=r"cannot (read|write) .*webhooks\.json .*the user that runs Tallystick"):
+        with pytest.raises(TallyError, match=r"cannot use .*webhooks\.json .*give the user of this process the right"):
             webhooks.put(open_home, "beta", "http://host/x", "standard")
         if mode == 0:
             assert len(find_troubles(open_home)) == 2
@@ -200,7 +200,7 @@ def test_webhooks_that_cannot_be_written_stand_as_they_were(tmp_path: Path) -> N
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
-        with pytest.raises(TallyError, match=r"cannot write .*webhooks\.json .*free some disk space"):
+        with pytest.raises(TallyError, match=r"cannot write .*webhooks\.json"):
             webhooks.put(tmp_path, "beta", "http://host/x", "standard")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

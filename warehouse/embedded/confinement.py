@@ -103,6 +103,7 @@ def grants(home: Path, writable: Iterable[Path]) -> Grants:
         Path(sys.prefix), Path(sys.base_prefix), Path("/usr"), Path("/lib"), Path("/lib64"), Path("/etc/ld.so.cache"),
         root / "warehouse", root / "ledger", root / "sdk" / "tallystick", root / "tallystick", Path("/dev/urandom"),
         Path("/sys/fs/cgroup"),  # what memory the engine may have
+        Path("/proc/self"),  # resolved: this process's own folder and no other's
     ]  # fmt: skip
     rights = {part: _RUNTIME for path in readable if path.exists() for part in paths_without(path.resolve(), home)}
     rights[Path("/dev/null")] = _READ_FILE | _WRITE_FILE

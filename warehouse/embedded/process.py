@@ -27,7 +27,7 @@ from warehouse.embedded.analyst.classifier import Classifier
 from warehouse.embedded.analyst.query_slots import MAX_STUCK, PLACES, Turns
 from warehouse.embedded.confinement import confine
 from warehouse.embedded.connections import Server
-from warehouse.embedded.server import PART, Job
+from warehouse.embedded.server import PART, Job, temporary_folder
 
 if TYPE_CHECKING:
     from warehouse.embedded.engine import Engine
@@ -40,11 +40,6 @@ Beside them each analyst under way has a thread: none can keep the sink waiting.
 
 END_TIMEOUT_S = 5.0
 """How long the engine may take to let its folder go."""
-
-
-def temporary_folder(home: Path) -> Path:
-    """Where the bodies of requests wait, and answers to analysts."""
-    return home / "run" / PART
 
 
 def run(job: Job) -> None:
@@ -62,7 +57,7 @@ def _serve(job: Job, home: Path, announcement: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)  # of one that was killed
     for path in (folder, temporary):
         _make(path)
-    tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)  # where the system has its own may be memory
+    tempfile.tempdir = str(temporary)  # where the system has its own may be memory
     confine(home, (folder, temporary))
     if job.lifeline is not None:
         threading.Thread(target=_end_with_parent, args=(job.lifeline,), daemon=True).start()

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from ledger.errors import TallyError
@@ -18,8 +19,7 @@ PART = "warehouse"
 COMMAND = (sys.executable, "-P", "-m", "warehouse.embedded.process")
 
 INHERITED = frozenset((
-    "PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH", "LANG",
-    "LC_ALL",
+    "PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH",
 ))  # fmt: skip
 """What the process knows of its environment. Others may be credentials: of Kafka, of a ClickHouse server."""
 
@@ -34,6 +34,11 @@ class Job(NamedTuple):
     hosts: str
     announcement: str
     lifeline: int | None
+
+
+def temporary_folder(home: Path) -> Path:
+    """Return where the bodies of requests wait, and answers to analysts."""
+    return home / "run" / PART
 
 
 def serve(settings: Settings, port: int | None = None, lifeline: int | None = None) -> None:
@@ -53,6 +58,9 @@ def serve(settings: Settings, port: int | None = None, lifeline: int | None = No
         for descriptor in (reading, listening.fileno(), *([] if lifeline is None else [lifeline])):
             os.set_inheritable(descriptor, True)
         environment = {name: value for name, value in os.environ.items() if name in INHERITED}
+        # The engine finds its auxiliary vector behind the environment where /proc/self/auxv cannot be read, as in the
+        # classifier: so nothing may move the environment, neither Python's choice of a locale nor a change of ours.
+        environment |= {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary_folder(home))}
         os.execve(COMMAND[0], [*COMMAND, str(reading)], environment)
 
 
