@@ -34,8 +34,8 @@ def ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog
 @contextmanager
 def warehouse(settings: Settings) -> Iterator[None]:
     """Its warehouse runs."""
-    code = "import sys; from pathlib import Path; from ledger.settings import Settings; import warehouse.embedded.server as w;"
-    code += "w.serve(Settings(home=Path(sys.argv[1])), 0)"
+    code = "import sys; from pathlib import Path; from ledger.settings import Settings; "
+    code += "import warehouse.embedded.server as w; w.serve(Settings(home=Path(sys.argv[1])), 0)"
     server = subprocess.Popen([sys.executable, "-c", code, str(settings.home)])
     try:
         while announced(settings.home, "warehouse") is None:

@@ -24,12 +24,12 @@ from tests.tally.conftest import home_environment
 
 REBUILD = """
 from pathlib import Path
-from audit.totals import Totals
-from audit.verify import Report
+from audit.verify.totals import Totals
+from audit.verify.verify import Report
 from ledger.settings import Settings
-from tally import rebuilding
-from tally.comparing import Differences
-from tests.kafka.test_switching import laid
+from tally.product import rebuild as rebuilding
+from tally.generations.compare import Differences
+from tests.kafka.test_switch import laid
 
 def built(beside, log, workers):
     laid(beside.home, str(beside.generation))

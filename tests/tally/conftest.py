@@ -64,8 +64,8 @@ with (home / "stopped").open("a") as file:
 
 UP = """
     from unittest.mock import patch
-    import tally.up as product
-    from tally.ending import told
+    import tally.product.up as product
+    from tally.exit import told
     from tally.main import _terminate
     import contextlib, signal
     signal.signal(signal.SIGTERM, _terminate)
@@ -82,8 +82,8 @@ UP = """
         patch.object(product, "METRICS", part("metrics")),
         patch.object(product.models, "ensure", lambda settings: None),
         patch.object(product, "opened", opened),
-        patch("tally.supervising.WAITS_S", (0.1, 0.1, 0.1)),
-        patch("tally.supervising.LONG_WAITS_S", (0.1,)),
+        patch("tally.processes.supervisor.WAITS_S", (0.1, 0.1, 0.1)),
+        patch("tally.processes.supervisor.LONG_WAITS_S", (0.1,)),
         told(),
     ):
         product.run(settings)
@@ -115,8 +115,8 @@ def process(
         import sys, time
         from pathlib import Path
         from ledger.settings import Settings
-        from tally.joining import needing
-        from tally.parts import Part
+        from tally.processes.join import needing
+        from tally.processes.part import Part
         settings = Settings(home=Path({str(settings.home)!r}))
         def part(name, how="well", ingests=False):
             command = (sys.executable, {str(tmp_path / "fake.py")!r}, name, how)

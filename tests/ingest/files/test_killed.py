@@ -21,7 +21,7 @@ from tests.ingest.build import LINE, azure
 IMPORT = """
 import sys
 from pathlib import Path
-from ingest.importer import import_files
+from ingest.files.importer import import_files
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.settings import Settings
 settings = Settings()

@@ -335,7 +335,7 @@ def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> No
     body = """
         import os, resource
         from pathlib import Path
-        from tallystick.spool import SEGMENT, Spool
+        from tallystick.client.spool import SEGMENT, Spool
         folder = Path(os.environ["SPOOL"])
         spool = Spool(folder, "i", 10 << 20)
         spool.append(b"x" * (SEGMENT - 2) + bytes([10]))

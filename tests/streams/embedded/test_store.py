@@ -27,13 +27,13 @@ BATCHES = 6
 FOLD = """
 import sys
 from pathlib import Path
-import streams.worker
+from streams.embedded.worker import Partition
 from ledger.log.sqlite.log import EmbeddedLog
-from streams.hosting import documents
-from streams.state import Change, Reached
-from streams.store import Store
+from streams.runtime import read_catalogues
+from streams.partition_state import Change, Reached
+from streams.embedded.store import Store
 log = EmbeddedLog(Path(sys.argv[1]))
-partition = streams.worker.Partition(0, log, Store(Path(sys.argv[1])), documents(log))
+partition = Partition(0, log, Store(Path(sys.argv[1])), read_catalogues(log))
 while partition.step():
     pass
 """

@@ -81,7 +81,7 @@ def test_it_ends_though_no_record_comes_and_waiting_keeps_the_word_to_itself(mon
         await asyncio.wait_for(running, 10)
 
     producer = SimpleNamespace(start=nothing, stop=nothing)
-    state = SimpleNamespace(reached=lambda _: None, rows=lambda _: SimpleNamespace(next_due=lambda: None))
+    state = SimpleNamespace(reached=lambda _: None, open_state=lambda _: SimpleNamespace(next_due=lambda: None))
     monkeypatch.setattr("streams.kafka.partition_owner.producer_of", lambda *_: producer)
     monkeypatch.setattr(
         "streams.kafka.partition_owner.Cache", lambda *_: SimpleNamespace(close=lambda: None, state=state)

@@ -257,7 +257,7 @@ def test_who_joined_does_not_wait_for_ever(
     settings: Settings, fake: Fake, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = process("""
-        from tally.joining import using
+        from tally.processes.join import using
         with using(settings, part("a"), own=True):
             print("owned", flush=True)
             time.sleep(600)
