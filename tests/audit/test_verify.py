@@ -117,7 +117,7 @@ def test_a_whole_ledger_is_proved_three_times(whole: Settings, asking: Client) -
         (f"DELETE FROM tally.events WHERE {EVENT}", "events accepted"),
         (f"INSERT INTO tally.events SELECT * FROM tally.events WHERE {EVENT}", "events accepted"),
         ("DELETE FROM tally.records WHERE refused > 0", "events received"),
-        ("ALTER TABLE tally.records UPDATE door = 'other' WHERE refused > 0", "contents of records"),
+        ("ALTER TABLE tally.records UPDATE channel = 'other' WHERE refused > 0", "contents of records"),
     ],
 )  # fmt: skip
 def test_a_row_that_was_harmed(whole: Settings, client: Client, statement: str, what: str) -> None:

@@ -16,6 +16,9 @@ from ledger.log.record import checked
 from ledger.log.sqlite import tables
 from ledger.log.topics import ENTRIES, EVENTS, TOPICS, Topic
 
+FORMAT = 2
+"""Of what is recorded: the names of headers and of control types. A log of another format is not read."""
+
 
 class EmbeddedLog:
     """Many processes append and read. Each append holds a file lock for at most a mebibyte: SQLite's own lock
@@ -48,6 +51,7 @@ class EmbeddedLog:
                 lacks = [topic for topic in TOPICS if topic.origin == "recorded" and not tables.holds(recorded, topic)]
                 if was_begun and EVENTS in lacks:
                     raise damaged(self._home, RECORDED, "it holds no log any more")
+                self._check_format(recorded, is_new=EVENTS in lacks)
                 tables.create(recorded, lacks)
                 # Not told by the last records: a copy from elsewhere ends with the same ones, and goes on.
                 recorded.execute("CREATE TABLE IF NOT EXISTS closed (went TEXT)")
@@ -57,6 +61,17 @@ class EmbeddedLog:
             recorded.close()
             raise
         return recorded
+
+    def _check_format(self, recorded: sqlite3.Connection, *, is_new: bool) -> None:
+        """Stamp a new log with the format of its records. LogDamaged where another version wrote it."""
+        if is_new:
+            recorded.execute(f"PRAGMA user_version = {FORMAT}")
+        (found,) = recorded.execute("PRAGMA user_version").fetchone()
+        if found != FORMAT:
+            raise LogDamaged(
+                f"{self._path} holds records of format {found}, and this version reads format {FORMAT}: move "
+                f"{self._home} away and import its sources anew (`tally import`); nothing of it is changed"
+            )
 
     def __str__(self) -> str:
         return str(self.folder)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -269,3 +270,12 @@ def test_an_unreadable_record_is_said(tmp_path: Path) -> None:
     log._recorded.execute("UPDATE tally_events SET value = x'00'")
     with pytest.raises(LogDamaged, match="partition 0, offset 0"):
         log.read(EVENTS, 0, 0)
+
+
+def test_a_log_of_another_format_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with closing(EmbeddedLog(tmp_path)) as log:
+        log.append(EVENTS, [Draft(0, "acme", {}, b"{}")])
+    with closing(sqlite3.connect(tmp_path / "log" / "recorded.db")) as db:
+        db.execute("PRAGMA user_version = 0")  # as the versions before stamped it
+    with pytest.raises(LogDamaged, match=r"records of format 0, and this version reads format 2: move .* away"):
+        EmbeddedLog(tmp_path)
