@@ -96,7 +96,7 @@ CASES = [(door, mechanism) for door in DOORS for mechanism in ["PLAIN", "SCRAM-S
 
 @pytest.mark.long
 @pytest.mark.parametrize("client", [by_kafka_python, by_aiokafka])
-@pytest.mark.parametrize(("channel", "mechanism"), CASES)
+@pytest.mark.parametrize(("door", "mechanism"), CASES)
 def test_a_door_lets_in_whom_it_should_and_nobody_else(house: Secured, door: str, mechanism: str, client: Any) -> None:
     client(settings(house, door, mechanism, right=True))
     with pytest.raises((KafkaError, AioKafkaError)):
@@ -112,7 +112,7 @@ def test_no_door_speaks_plainly(house: Secured, client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "channel", ["SASL_TLS", *(pytest.param(one, marks=pytest.mark.long) for one in DOORS if one != "SASL_TLS")]
+    "door", ["SASL_TLS", *(pytest.param(one, marks=pytest.mark.long) for one in DOORS if one != "SASL_TLS")]
 )
 def test_the_folds_work_behind_every_door(house: Secured, tmp_path: Path, door: str) -> None:
     """Every client of ours is let in: kafka-python's, aiokafka's, and Faust's."""
