@@ -82,7 +82,7 @@ def bad(id: str) -> list[bytes]:
 
 BUDGET_OF_A_PERSON = {
     "specversion": "1.0", "id": "budget", "source": "console", "time": "2026-06-01T12:00:00Z",
-    "type": "tallystick.vocabulary.controls.control.v1",
+    "type": "tallystick.control.v1",
     "data": {
         "control": "budget.allocated", "actor": PERSON, "reason": f"asked for by {PERSON} with {KEY}",
         "evidence": [PERSON, KEY],

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from ledger.settings import Settings
 from tests.dashboards.server import ROOT
 
-APP = str(ROOT / "dashboards" / "app.py")
+APP = str(ROOT / "dashboards" / "app" / "main.py")
 
 
 def opened(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "", **query: str | list[str]) -> AppTest:

@@ -88,7 +88,7 @@ def decision(**data: Any) -> bytes:
 
 def control(**body: Any) -> bytes:
     said = {"control": "budget.allocated", "body": {"dimension": "team", "scope": "s", **body}}
-    return lines(call("1") | {"type": "tallystick.vocabulary.controls.control.v1", "data": said})
+    return lines(call("1") | {"type": "tallystick.control.v1", "data": said})
 
 
 def deep(path: Path) -> object:

@@ -281,7 +281,7 @@ def test_streamlits_page_is_as_we_need_it() -> None:
 
 
 def test_the_pages_of_the_app_are_those_that_are_served() -> None:
-    text = (ROOT / "dashboards" / "app.py").read_text()
+    text = (ROOT / "dashboards" / "app" / "main.py").read_text()
     assert all(f'url_path="{path}"' in text for path in gate.PATHS)
     assert text.count("url_path=") == len(gate.PATHS) + 1
 

@@ -49,7 +49,7 @@ def ids(some: list[Record]) -> list[str]:
 
 
 def decision(id: str, control: str, body: dict[str, object]) -> dict[str, object]:
-    return call(id) | {"type": "tallystick.vocabulary.controls.control.v1", "data": {"control": control, "body": body}}
+    return call(id) | {"type": "tallystick.control.v1", "data": {"control": control, "body": body}}
 
 
 def budget(id: str, dimension: str = "team", scope: str = "search") -> dict[str, object]:
