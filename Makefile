@@ -61,10 +61,11 @@ format: $(BIN)/.dev ## put the style right
 	@$(BIN)/ruff format --quiet $(CODE)
 
 bench: $(BIN)/.dev ## the figures of docs/benchmarks.md that need no Kafka
-	@for program in folds ingest client sink path latency telling size; do $(BIN)/python -m benchmarks.$$program; done
+	@for program in folds ingest client sink end_to_end latency alert_latency storage_size; do \
+		$(BIN)/python -m benchmarks.$$program; done
 
 bench-kafka: $(BIN)/.dev ## those over a broker, a quarter of an hour
-	@for program in distributed "distributed 16000 3 1" ceiling kills rebuild recovery "sink --kafka" \
+	@for program in distributed "distributed 16000 3 1" fold_ceiling kills rebuild recovery "sink --kafka" \
 		"latency --kafka --rate 1000 --events 20000" \
 		"latency --kafka --rate 10000 --events 100000"; do $(BIN)/python -m benchmarks.$$program; done
 

@@ -1,6 +1,6 @@
 """How late people are told of a runaway: from the call that makes it one until its webhook has the message.
 
-``python -m benchmarks.telling [RUNAWAYS]``. Agents begin to loop at random moments, five a second, each with as
+``python -m benchmarks.alert_latency [RUNAWAYS]``. Agents begin to loop at random moments, five a second, each with as
 many calls alike as it takes, in one record; a moment counts from when that record is handed to the log. Beside it the
 post alone: the same messages, signed and sent one after the other to the same receiver.
 """

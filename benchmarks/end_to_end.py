@@ -1,4 +1,4 @@
-"""From file to ClickHouse, against chDB reading the same file into one table: ``python -m benchmarks.path [LINES]``.
+"""From file to ClickHouse, against chDB reading the same file: ``python -m benchmarks.end_to_end [LINES]``.
 
 Ours imports with every part running, and ends when the last line stands in ``tally.entries``: what was appended
 durably, told apart from duplicates, priced, held against budgets, and stored with its proof. chDB alone parses the

@@ -1,7 +1,7 @@
-"""What folds could gain a worker on Kafka at most: ``python -m benchmarks.ceiling [EVENTS [ROUNDS]]``.
+"""What folds could gain a worker on Kafka at most: ``python -m benchmarks.fold_ceiling [EVENTS [ROUNDS]]``.
 
-The worker as it is, and beside it one whose folds take no time (``foldless.py``): the same records are delivered, and
-the same bytes committed and remembered. They take turns.
+The worker as it is, and beside it one whose folds take no time (``noop_folds_worker.py``): the same records are
+delivered, and the same bytes committed and remembered. They take turns.
 """
 
 import sys

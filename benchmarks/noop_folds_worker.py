@@ -1,4 +1,6 @@
-"""A worker on Kafka whose folds take no time: ``python -m benchmarks.foldless EVENTS``, run by ``ceiling``.
+"""A worker on Kafka whose folds take no time: ``python -m benchmarks.noop_folds_worker EVENTS``.
+
+``fold_ceiling`` runs it.
 
 What each record of the workload causes is known before the first is read. It is delivered, committed and remembered
 as ever, and nothing is parsed, looked up or folded.

@@ -1,4 +1,4 @@
-"""Bytes of an event wherever it rests, of a demo organization's calls: ``python -m benchmarks.size [DAYS]``.
+"""Bytes of an event wherever it rests, of a demo organization's calls: ``python -m benchmarks.storage_size [DAYS]``.
 
 Each file's rows, compressed as they stand, over the number of events; beside them the events as they came, as text.
 """

@@ -1,4 +1,4 @@
-"""What a home is doing: the facts of `telling.py` for people."""
+"""What a home is doing: the facts of `collect.py` for people."""
 
 from typing import Any
 
