@@ -29,7 +29,7 @@ renamed as (
         since as run_started_at,
         last as run_last_at,
         tupleElement(evidence[1], 'offset') as run_offset,
-        tupleElement(evidence[1], 'index') as run_index,
+        tupleElement(evidence[1], 'event_index') as run_index,
         arrayMap(
             one -> concat(toString(one.3), '-', toString(one.4), '-', toString(one.5)), evidence
         ) as evidence_positions,
