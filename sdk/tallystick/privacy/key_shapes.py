@@ -190,7 +190,7 @@ KEY_SHAPES: tuple[KeyShape, ...] = (
             r"(?:" + _FREE + r"[A-Za-z0-9_-]{0,40}?(?:(?:api|access|subscription|private|secret)[_-]?key"
             r"|(?:access|auth|refresh|session|id|bearer)[_-]?token|secret|password|passwd|pwd)"
             r"|(?<=[?&])(?:key|token|auth|sig|signature|code))"
-            r"[\"']?(?:=|:|%3D)[\"' ]{0,3}(?P<key>"
+            r"[\\\"' ]{0,6}(?:=|:|%3D)[\\\"' ]{0,6}(?P<key>"
             + _NEW
             + r"(?:[A-Za-z0-9_~+/.!$*-]|%(?!26)[0-9A-Fa-f]{2}){6,}={0,2})",
             re.IGNORECASE,

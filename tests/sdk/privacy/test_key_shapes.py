@@ -61,7 +61,8 @@ CARRIERS = {
     "https://h/x?api_key={}&n=1": "hunter22", "https://h/?key={}": "hunter22", "api-key: {}": "hunter22",
     '{{"password": "{}"}}': "hunter22", "AWS_SECRET_ACCESS_KEY={}": "wJalrXUtnFEMIK7MDENG",
     "https://hooks.slack.com/services/{}": "T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX", "X-Api-Key:{}": "hunter22",
-    "PASSWORD={}": "hunter22",
+    "PASSWORD={}": "hunter22", "password = {}": "hunter22", r'{{\"password\": \"{}\"}}': "hunter22",
+    r'{{\\\"api_key\\\": \\\"{}\\\"}}': "hunter22",
 }  # fmt: skip
 NO_KEYS = [
     str(uuid.UUID(int=2**127 - 1)),
