@@ -1,4 +1,4 @@
--- What each record brought and what became of each of its facts, one row each, with the channel of the record.
+-- One row for what each record brought and one for the outcome of each of its facts, with its channel.
 with
 
 records as (
