@@ -23,7 +23,7 @@ DEADLINE_S = 10.0
 GONE = 410
 
 _authorities = cache(httpx.create_ssl_context)
-"""Whom we trust, read once a process: it takes longer than a post (`python -m benchmarks.telling`)."""
+"""Whom we trust, read once a process: it takes longer than a post (`python -m benchmarks.alert_latency`)."""
 
 
 class Answer(NamedTuple):

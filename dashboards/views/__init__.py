@@ -1,4 +1,0 @@
-"""A module for each page of the app; each has a function ``page``.
-
-The folder is not called ``pages``: Streamlit would take its files for pages by themselves.
-"""
