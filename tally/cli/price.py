@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from ledger.pricing.price_book_file import from_file
 from tally.output import out, tell
 
 app = typer.Typer(no_args_is_help=True, help="Price books, as decisions on the log.")
@@ -31,6 +30,7 @@ def adopt(
     Exit codes: 0 on the log, 2 the file is no price book."""
     from ingest.controls.prices import adopt_price_book
     from ledger.pricing import genai_prices as catalogue
+    from ledger.pricing.price_book_file import from_file
     from tally.session import opened, settings
 
     book = from_file(file) if file else catalogue.genai_prices()
