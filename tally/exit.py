@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ledger.errors import GenerationSuperseded, TallyError
-from ledger.home.files import OUT_OF_SPACE
+from ledger.home.disk import OUT_OF_SPACE
 
 
 class Terminated(KeyboardInterrupt):

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from ledger.errors import FileDamaged, TallyError
+from ledger.home.disk import OUT_OF_SPACE
 from ledger.home.layout import HomeFile, find
 
 Content = TypeVar("Content")
 
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MISFITS = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, msgspec.MsgspecError)
 """What a reader raises of content of another shape."""
 _DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
@@ -144,12 +143,3 @@ def is_damage(error: BaseException | None) -> bool:
             return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
         error = error.__cause__
     return False
-
-
-MIN_FREE_BYTES = 1 << 20
-"""A disk with less than so many bytes free is full."""
-
-
-def full(folder: Path) -> str | None:
-    """A sentence where its disk has no room: what stops there often cannot say why itself."""
-    return f"the disk of {folder} is full; free some space" if shutil.disk_usage(folder).free < MIN_FREE_BYTES else None

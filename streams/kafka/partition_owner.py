@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.home.files import full
+from ledger.home.disk import full
 from ledger.log import Record
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 from ledger.errors import FileDamaged, TallyError
-from ledger.home.files import full, make_folder, unusable
+from ledger.home.disk import full
+from ledger.home.files import make_folder, unusable
 from ledger.home.ports import free_port
 from ledger.home.presence import each, lives
 from ledger.settings import Settings

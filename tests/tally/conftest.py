@@ -35,7 +35,7 @@ import os, signal, sys, threading
 from pathlib import Path
 from ledger.errors import TallyError
 from ledger.home import announce, only_one
-from tally import lifeline
+from tally.processes import lifeline
 
 lifeline.hold()
 home, name, how = Path(os.environ["TALLY_HOME"]), sys.argv[1], sys.argv[2]
@@ -80,7 +80,7 @@ UP = """
         patch.object(product, "ALERTS", part("alerts")),
         patch.object(product, "DASHBOARDS", part("dashboards", {how!r})),
         patch.object(product, "METRICS", part("metrics")),
-        patch.object(product.models, "ensure", lambda settings: None),
+        patch.object(product.dbt_models, "ensure", lambda settings: None),
         patch.object(product, "opened", opened),
         patch("tally.processes.supervisor.WAITS_S", (0.1, 0.1, 0.1)),
         patch("tally.processes.supervisor.LONG_WAITS_S", (0.1,)),

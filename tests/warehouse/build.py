@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.log import Record
 from ledger.log.sqlite import tables
-from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.sqlite.log import FORMAT, EmbeddedLog
 from ledger.log.topics import DERIVED, ENTRIES, EVENTS, Topic
 from warehouse.sink import Sink
 
@@ -85,6 +85,7 @@ def drain(sink: Sink) -> None:
 def _append(path: Path, topics: Iterable[Topic], topic: Topic, records: Iterable[Record]) -> None:
     connection = tables.open_file(path, writes=True)
     tables.create(connection, topics)
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("BEGIN IMMEDIATE")
     for one in records:
         tables.insert(connection, topic, one)

@@ -16,7 +16,7 @@ SWITCH = """
 import sys
 from pathlib import Path
 from ledger.settings import Settings
-from tally import moving
+from tally.generations import files as moving
 settings = Settings(home=Path(sys.argv[1]))
 moving.ask(settings, moving.Request(5, 4, "", sys.argv[2] == "keep"))
 with moving.alone(settings):
