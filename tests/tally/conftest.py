@@ -34,7 +34,8 @@ FAKE = """
 import os, signal, sys, threading
 from pathlib import Path
 from ledger.errors import TallyError
-from ledger.home import announce, only_one
+from ledger.home.locks import only_one
+from ledger.home.presence import announce
 from tally.processes import lifeline
 
 lifeline.hold()

@@ -38,7 +38,7 @@ def test_a_line_fills_its_tables(client: Client) -> None:
     assert counts(client) == (30, 60, 3)
     (row,) = client.query(
         "SELECT team, class, quantity, list_cost, currency, time FROM tally.entries"
-        " WHERE offset = 1 AND index = 4 AND class = 'output'"
+        " WHERE offset = 1 AND event_index = 4 AND class = 'output'"
     ).named_results()
     assert (row["team"], row["quantity"], row["list_cost"]) == ("search", 5, Decimal("0.000000000005"))
 

@@ -84,7 +84,7 @@ def test_it_ends_though_no_record_comes_and_waiting_keeps_the_word_to_itself(mon
     state = SimpleNamespace(reached=lambda _: None, open_state=lambda _: SimpleNamespace(next_due=lambda: None))
     monkeypatch.setattr("streams.kafka.partition_owner.producer_of", lambda *_: producer)
     monkeypatch.setattr(
-        "streams.kafka.partition_owner.Cache", lambda *_: SimpleNamespace(close=lambda: None, state=state)
+        "streams.kafka.partition_owner.Cache", lambda *_: SimpleNamespace(close=lambda _: None, state=state)
     )
     monkeypatch.setattr(Owner, "_load", nothing)
     monkeypatch.setattr(Owner, "_following", lambda *_: asyncio.sleep(0, []))

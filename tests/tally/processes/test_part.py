@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.home import locks as home
+from ledger.home import disk
 from ledger.home.locks import runs
 from ledger.home.presence import announce, announced
 from ledger.settings import Settings
@@ -54,7 +54,7 @@ def test_a_part_that_dies_is_noticed_with_its_last_lines(settings: Settings, fak
 def test_a_part_that_dies_of_a_full_disk_is_told_so(
     settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(home, "MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr(disk, "MIN_FREE_BYTES", 1 << 62)
     with pytest.raises(Failure) as died, using(settings, fake("a", "dies")) as part:
         while True:
             part.check()
