@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
-from ledger.errors import FileDamaged, TallyError
+from ledger.errors import RESTART_AT_ONCE, FileDamaged, TallyError
 from ledger.home.disk import full
 from ledger.home.files import make_folder, unusable
 from ledger.home.ports import free_port
@@ -163,7 +163,7 @@ class Child:
     def _failure(self, code: int, what: str) -> Failure:
         if why := full(self._settings.home):
             return Failure(f"the {self.part.called} {what}: {why}", 2)
-        return Failure(self._reason(code, what), 2 if code == 2 else 1)
+        return Failure(self._reason(code, what), code if code in (2, RESTART_AT_ONCE) else 1)
 
     def _reason(self, code: int, what: str) -> str:
         try:

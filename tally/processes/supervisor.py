@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ledger.errors import TallyError
+from ledger.errors import RESTART_AT_ONCE, TallyError
 from ledger.home.presence import announce
 from ledger.settings import Settings
 from tally.exit import Failure
@@ -83,6 +83,9 @@ class Kept:
     def _borne(self, death: Failure, now: float) -> float:
         """After how many seconds it is started again. Failure where it is not."""
         part = self.child.part
+        if death.exit_code == RESTART_AT_ONCE:
+            err.print(f"{death}\nstarting the {part.called} again", style="yellow", markup=False)
+            return 0.0
         asks_user = death.exit_code == 2  # it said what its user must do, and would end like this again
         if asks_user and part.ingests:
             raise death

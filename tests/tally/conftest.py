@@ -53,6 +53,9 @@ with only_one(home, name):
         stop.wait(0.3)
         print("first line\\nsomething broke")
         sys.exit(3)
+    if how == "starts anew":
+        stop.wait(0.1)
+        sys.exit(75)
     if how == "gives up":
         stop.wait(0.3)
         print("the log is damaged: restore it")

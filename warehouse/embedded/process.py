@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ledger.errors import TallyError
+from ledger.errors import RESTART_AT_ONCE, TallyError
 from ledger.home.locks import only_one
 from ledger.http.guard import WsgiGuard
 from ledger.http.host_check import AllowedHosts, parse_names
@@ -106,7 +106,7 @@ def _overrun() -> None:
         "started again without them",
         flush=True,
     )
-    os._exit(1)
+    os._exit(RESTART_AT_ONCE)
 
 
 def _end_with_parent(lifeline: int) -> None:

@@ -176,6 +176,17 @@ def test_what_the_rest_can_do_without_is_tried_again_while_the_rest_goes_on(
     assert "The rest goes on without it" in errors
 
 
+def test_what_ends_to_be_started_again_does_not_count_as_dying(settings: Settings, process: Process) -> None:
+    """As the warehouse does beside analysts' statements that do not end: the others wait no longer than its start."""
+    up = process(UP.format(how="starts anew", api="well"))
+    eventually(lambda: len(pids(settings, "dashboards")) > 2 * len(WAITS_S))
+    product = announced(settings.home, "product")
+    assert up.poll() is None and product is not None and product["problems"] == {}
+    up.send_signal(signal.SIGINT)
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 0 and "The rest goes on without it" not in errors
+
+
 def test_what_ingestion_needs_and_its_user_must_mend_stops_the_whole_at_once(
     settings: Settings, process: Process
 ) -> None:
