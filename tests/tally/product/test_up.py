@@ -17,7 +17,7 @@ def ready(settings: Settings) -> None:
 
 
 def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="well"))
+    up = process(UP.format(how="well", api="well"))
     assert up.stdout
     while "http://nowhere" not in up.stdout.readline():
         assert up.poll() is None
@@ -28,7 +28,7 @@ def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, p
 
 
 def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="well"))
+    up = process(UP.format(how="well", api="well"))
     ready(settings)
     up.send_signal(signal.SIGTERM)
     assert up.wait(60) == 0
@@ -36,16 +36,16 @@ def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
 
 
 def test_a_part_that_refuses_to_start_stops_the_whole_with_its_sentence(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="refuses"))
+    up = process(UP.format(how="refuses", api="well"))
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 2
     assert errors.splitlines()[-1] == "the part dashboards did not start: TALLY_PORT 1234 is taken: choose another"
 
 
 def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
-    first = process(UP.format(how="well"))
+    first = process(UP.format(how="well", api="well"))
     ready(settings)
-    second = process(UP.format(how="well"))
+    second = process(UP.format(how="well", api="well"))
     _, errors = second.communicate(timeout=60)
     assert second.returncode == 2
     assert "already runs in another process" in errors and "TALLY_HOME" in errors
@@ -53,12 +53,12 @@ def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
 
 
 def test_kill_9_of_up_leaves_nothing_and_it_starts_again_at_once(settings: Settings, process: Process) -> None:
-    first = process(UP.format(how="well"))
+    first = process(UP.format(how="well", api="well"))
     ready(settings)
     pids = [int(line.split()[1]) for line in lines(settings.home / "started")]
     first.kill()
     first.wait()
-    second = process(UP.format(how="well"))
+    second = process(UP.format(how="well", api="well"))
     eventually(lambda: len(lines(settings.home / "started")) == 8)
     assert not any(alive(pid) for pid in pids)
     ready(settings)

@@ -99,8 +99,8 @@ def test_they_are_the_figures_of_status_and_verify_and_a_part_that_is_away_leave
         assert sum(one["recorded"] for one in said["partitions"]) == said["records"]["recorded"]
         for one in said["partitions"]:
             number = str(one["partition"])
-            for stage in ("recorded", "folded", "stored"):  # an answer may be some seconds old
-                told = (f"tally_{stage}_offset", number), one[stage]
+            for stage, metric in (("recorded", "recorded"), ("folded", "fold"), ("stored", "stored")):
+                told = (f"tally_{metric}_offset", number), one[stage]  # an answer may be some seconds old
                 eventually(lambda: scraped(url).get(told[0]) == told[1])  # noqa: B023  (called at once)
             figures = whole(url)
             assert one["lag"] == {"folds": 0, "sink": 0}
