@@ -33,14 +33,14 @@ MORE = 3
 QUICK = """
 import sys
 from ledger.settings import Settings
-from warehouse import server
+from warehouse.embedded import server
 patched = '''
 import threading
-from warehouse import process
+from warehouse.embedded import process
 confine = process.confine
 def shorten():
-    from warehouse import permitted
-    permitted.LIMITS["max_execution_time"] = "1"
+    from warehouse.embedded.analyst import policy
+    policy.LIMITS["max_execution_time"] = "1"
 def confine_and_shorten(*arguments):
     confine(*arguments)
     thread = threading.Thread(target=shorten)
