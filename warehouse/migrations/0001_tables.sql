@@ -129,7 +129,7 @@ CREATE TABLE IF NOT EXISTS tally.entries
     model_resolved LowCardinality(String),
     status LowCardinality(String),
     class LowCardinality(String),
-    quantity UInt64 CODEC(ZSTD(1)),
+    quantity Int64 CODEC(ZSTD(1)),
     unit_price Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     list_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     contracted_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),

@@ -101,7 +101,7 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     refused UInt64,
     lines Array(Tuple(
         class String,
-        quantity UInt64,
+        quantity Int64,
         unit_price Nullable(Decimal(38, 12)),
         list_cost Nullable(Decimal(38, 12)),
         contracted_cost Nullable(Decimal(38, 12)),
