@@ -13,8 +13,10 @@ from audit.verify.schema_check import fits
 from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
+from tallystick.vocabulary.controls.prices import PriceBookAdopted
+from tallystick.vocabulary.event import DATA_MODELS
 
-KINDS = ("inference", "observation", "correction", "control", "tick")
+KINDS = tuple(DATA_MODELS)
 FACTS = ("inference", "observation", "correction", "unknown")
 AHEAD = timedelta(seconds=300)
 DEEPEST = 64
@@ -71,7 +73,7 @@ class Partition:
             return counted._replace(outcome="quarantined", reason=reason)
         books = [book for _, book in reversed(self._books)]
         entry = rated(data, time, books) if kind == "inference" else None
-        if kind == "control" and data["control"] == "price_book.adopted":
+        if kind == "control" and data["control"] == PriceBookAdopted.control_type:
             self._adopt(data["body"]["name"], data["body"]["document"])
         return counted._replace(rated=entry)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ingest.api import body
 from ingest.api.group_commit import Appender
 from ingest.api.turns import Turns
-from ingest.controls.append import checked_decision
+from ingest.controls.append import check_decision
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import FACTS, Door, Entered, door
 from ingest.intake.limits import MAX_LINE
@@ -67,7 +67,7 @@ def enter(appender: Appender, home: Path, token: Token, organization: str, raw: 
             results[at] = {"partition": record.partition, "offset": record.offset, "event_index": index}
         pending.clear()
 
-    for line, entered in _read(entrance, organization, raw):
+    for line, entered in _read(appender, entrance, organization, raw):
         if isinstance(entered, Refused):
             if not batch.takes(b""):
                 flush()
@@ -86,7 +86,9 @@ def enter(appender: Appender, home: Path, token: Token, organization: str, raw: 
     return answer._replace(refused=refusals)
 
 
-def _read(entrance: Door, organization: str, raw: Sequence[bytes]) -> Iterator[tuple[bytes, Entered | Refused]]:
+def _read(
+    appender: Appender, entrance: Door, organization: str, raw: Sequence[bytes]
+) -> Iterator[tuple[bytes, Entered | Refused]]:
     """Read all events, in turns with other requests."""
     position = 0
     while position < len(raw):
@@ -94,18 +96,18 @@ def _read(entrance: Door, organization: str, raw: Sequence[bytes]) -> Iterator[t
         with _parsing.turn():
             end = time.perf_counter() + TURN_S
             while position < len(raw) and (not outcomes or time.perf_counter() < end):
-                outcomes.append((raw[position], _entered(entrance, organization, raw[position])))
+                outcomes.append((raw[position], _entered(appender, entrance, organization, raw[position])))
                 position += 1
         yield from outcomes
 
 
-def _entered(entrance: Door, organization: str, raw: bytes) -> Entered | Refused:
+def _entered(appender: Appender, entrance: Door, organization: str, raw: bytes) -> Entered | Refused:
     if body.too_long(raw):
         return Refused("", f"has {len(raw):,} bytes, and an event may have {MAX_LINE:,} as it comes")
     try:
         entered = entrance.enter(raw)
         if b'"type":"tallystick.control.v1"' in entered.line:
-            checked_decision(entered.line, organization)
+            check_decision(entered.line, organization, appender.has_document)
     except Refused as refused:
         if refused.field == "type" and isinstance(refused.shape, dict) and refused.shape.get("type") == CONTROL:
             return Refused("type", "is a decision: it takes a token of the role admin", refused.shape)

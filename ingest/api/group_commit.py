@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from ledger.log import Draft, Log, Record
+from ledger.log.documents import load
 from ledger.log.topics import Topic
 
 Waiting = tuple[Topic, Sequence[Draft], "Future[list[Record]]"]
@@ -29,6 +30,10 @@ class Appender:
             if not appended.done():
                 self._append_all()
         return appended.result()
+
+    def has_document(self, digest: str) -> bool:
+        """Tell whether the log holds a document."""
+        return load(self._log, digest) is not None
 
     def _append_all(self) -> None:
         with self._queue:

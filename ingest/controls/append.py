@@ -1,30 +1,23 @@
-"""Decisions of people, appended through the same door as everything else."""
+"""Append decisions of people, which pass the intake as every event does."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from ingest.intake.batch import Envelope
-from ingest.intake.intake import decode, door, encode
+from ingest.intake.intake import decode, door
 from ingest.intake.rejection import Refused
 from ledger.errors import TallyError
 from ledger.log import Log, Position
+from ledger.log.documents import load
 from ledger.log.topics import EVENTS
 from ledger.organizations import check_organization
 from ledger.settings import Settings
-from tallystick.vocabulary.controls.control import BODIES
+from tallystick.vocabulary.controls.control import CONTROL_TYPES
 
 SOURCE = "tally-cli"
 ORGANIZATION = "organization"
-ELSEWHERE = {
-    "price_book.adopted": "`tally price adopt` makes, as it brings the book",
-    "log.closed": "`tally log copy` makes",
-    "generation.activated": "`tally rebuild` makes",
-    "subject.erased": "`tally subject erase` makes, as it forgets the name",
-}
-"""Decisions that take more than a record."""
 
 
 def append_control(
@@ -39,42 +32,34 @@ def append_control(
 ) -> Position:
     """Append a decision, in force from now on. TallyError names the field that is not possible."""
     check_organization(organization, "TALLY_ORGANIZATION", "have decisions")
-    _check(control, body)
-    line = _line(settings, control, body, organization, reason, actor)
+    line = build_decision(settings, control, body, organization, reason, actor)
+    try:
+        _check_facts(line, organization, lambda digest: load(log, digest) is not None)
+    except Refused as refused:
+        raise _not_possible(control, refused) from None
     (record,) = log.append(EVENTS, [Envelope(organization, "control", "local").draft(line)])
     return Position(record.partition, record.offset, 0)
 
 
-def checked_decision(line: bytes, organization: str) -> None:
-    """Of a decision as it would stand on the log. Refused where it is made elsewhere, or is another's."""
+def check_decision(line: bytes, organization: str, has_document: Callable[[str], bool]) -> None:
+    """Check a decision that was sent, as it would stand on the log. ``has_document`` tells whether the log holds a
+    document. Refused where a command makes decisions of its type, or where facts beyond the event are against it."""
     data = decode(line)["data"]
-    control, body = data["control"], data["body"]
-    if control in ELSEWHERE:
-        raise Refused("data.control", f"is {control}, which {ELSEWHERE[control]}", data)
-    if control == "budget.allocated" and body["dimension"] == ORGANIZATION and body["scope"] != organization:
-        raise Refused("data.body.scope", f"must be {organization!r}: the budget is for the whole organization", data)
+    control = data["control"]
+    if command := CONTROL_TYPES[control].command:
+        raise Refused("data.control", f"is {control}, which takes more than a record: use `{command}`", data)
+    _check_facts(line, organization, has_document)
 
 
-def _check(control: str, body: dict[str, Any]) -> None:
-    """What is wrong with a body, in words for the person who typed it."""
-    if control in BODIES:
-        try:
-            BODIES[control].model_validate_json(encode(body))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, first["loc"]))
-            said = first["msg"].removeprefix("Value error, ")
-            raise TallyError(f"{control} is not possible: {field} is {first['input']!r}: {said}") from None
-
-
-def _line(
+def build_decision(
     settings: Settings,
     control: str,
     body: dict[str, Any],
     organization: str,
-    reason: str | None,
-    actor: str | None,
+    reason: str | None = None,
+    actor: str | None = None,
 ) -> bytes:
+    """Build the event of a decision that is in force from now on. TallyError names the field that is not possible."""
     now = datetime.now(UTC).isoformat()
     data = {"control": control, "actor": actor, "reason": reason, "body": body}
     event = {
@@ -87,4 +72,20 @@ def _line(
     try:
         return door(settings.home, organization, ("control",)).enter_event(event).line
     except Refused as refused:
-        raise TallyError(f"{control} is not possible: {refused}") from None
+        raise _not_possible(control, refused) from None
+
+
+def _check_facts(line: bytes, organization: str, has_document: Callable[[str], bool]) -> None:
+    """Check what a schema cannot: a budget of the whole organization names it, and a document comes before the decision
+    that adopts it."""
+    data = decode(line)["data"]
+    body = data["body"]
+    if body.get("dimension") == ORGANIZATION and body["scope"] != organization:
+        raise Refused("data.body.scope", f"must be {organization!r}: the budget is for the whole organization", data)
+    if "document" in body and not has_document(body["document"]):
+        raise Refused("data.body.document", "is the hash of no document on the log: store the document first", data)
+
+
+def _not_possible(control: str, refused: Refused) -> TallyError:
+    field = refused.field.removeprefix("data.")
+    return TallyError(f"{control} is not possible: {field}: {refused.reason}")

@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from ingest.controls.append import ORGANIZATION, append_control
-from ledger.errors import TallyError
+from ingest.controls.append import append_control
 from ledger.log import Log, Position
 from ledger.settings import Settings
+from tallystick.vocabulary.controls.budgets import BudgetAllocated
 
 
 def set_budget(
@@ -21,8 +21,6 @@ def set_budget(
     actor: str | None = None,
 ) -> Position:
     """Allocate a limit of spend to a scope over a rolling window; the same scope and window again changes it."""
-    if dimension == ORGANIZATION and scope != organization:
-        raise TallyError(f"the budget of the whole organization {organization!r} cannot be for {scope!r}")
     body = {
         "dimension": dimension,
         "scope": scope,
@@ -31,5 +29,5 @@ def set_budget(
         "window_s": window_s,
     }
     return append_control(
-        log, settings, "budget.allocated", body, organization=organization, reason=reason, actor=actor
+        log, settings, BudgetAllocated.control_type, body, organization=organization, reason=reason, actor=actor
     )

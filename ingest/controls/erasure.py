@@ -12,6 +12,7 @@ from ledger.log import Log, Position
 from ledger.settings import Settings
 from tallystick.privacy.addresses import PSEUDONYM
 from tallystick.privacy.key_shapes import without_keys
+from tallystick.vocabulary.controls.persons import SubjectErased
 
 
 class Erased(NamedTuple):
@@ -32,7 +33,8 @@ def erase(log: Log, settings: Settings, organization: str, subject: str) -> Eras
         if PSEUDONYM.fullmatch(subject)
         else pseudonym(secret(settings.home, key_of(organization)), without_keys(subject))
     )
-    position = append_control(log, settings, "subject.erased", {"subject": made}, organization=organization)
+    body = {"subject": made}
+    position = append_control(log, settings, SubjectErased.control_type, body, organization=organization)
     with closing(Persons(settings.home)) as persons:
         try:
             known = persons.is_listed(organization, made)

@@ -16,6 +16,7 @@ from ledger.home.locks import locked
 from ledger.log import PARTITIONS, Draft, Log, Position, Record, partition_of, records, seek_time
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
+from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 _ENVELOPE = Envelope(PLATFORM, "control", "local")
 _HOME = partition_of(PLATFORM)
@@ -73,7 +74,7 @@ def adoptions(log: Log) -> Iterator[Adoption]:
     """All adoptions of price books, in their order."""
     for original in _originals(log):
         data = decode(original.value)["data"]
-        if data["control"] == "price_book.adopted":
+        if data["control"] == PriceBookAdopted.control_type:
             position = Position(original.partition, original.offset, 0)
             yield Adoption(data["body"]["name"], data["body"]["document"], position)
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ingest.controls import platform_relay
-from ingest.controls.append import _line
+from ingest.controls.append import build_decision
 from ingest.intake.privacy import text_without_secrets
 from ledger.errors import TallyError
 from ledger.log import Log, Position
@@ -12,6 +12,7 @@ from ledger.organizations import PLATFORM
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import PriceBook, sealed
 from ledger.settings import Settings
+from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 
 class Adopted(NamedTuple):
@@ -50,6 +51,6 @@ def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) ->
         platform_relay.relay(log)
         return Adopted(in_force.position, document, new=False)
     body = {"name": book.name, "document": document}
-    line = _line(settings, "price_book.adopted", body, PLATFORM, reason, None)
+    line = build_decision(settings, PriceBookAdopted.control_type, body, PLATFORM, reason)
     store(log, document, packed)
     return Adopted(platform_relay.publish(log, line), document, new=True)

@@ -13,25 +13,22 @@ import msgspec
 from pydantic import ValidationError
 
 from ingest.intake.privacy import (
-    PERSONAL,
     Data,
     Removed,
-    key_name,
     may_hold_secret,
     only_known,
-    pseudonymous,
-    replaced,
     text_without_secrets,
     without_secrets,
     without_unknown,
 )
+from ingest.intake.protected_fields import Replacements, protect
 from ingest.intake.rejection import Refused, explained
 from ledger.errors import TallyError
 from ledger.home.persons import Persons
 from ledger.home.secrets import pseudonym, secret
 from tallystick import ANY_EVENT
 from tallystick.privacy.key_shapes import MAX_KEY, without_keys
-from tallystick.vocabulary.event import CloudEvent
+from tallystick.vocabulary.event import DATA_MODELS, CloudEvent
 
 MAX_EVENT = 128_000
 """Bytes of one event in canonical form."""
@@ -72,6 +69,7 @@ class Door:
         self._named: dict[str, str] = {}
         self._types = {_TYPE.format(kind): kind for kind in kinds}
         self._pseudonym: Callable[[str], str] = partial(pseudonym, key)
+        self._replacements = Replacements(self._person, self._pseudonym)
 
     def enter(self, raw: bytes) -> Entered:
         """An event as a source wrote it. Raises Refused."""
@@ -103,26 +101,10 @@ class Door:
     def clean(self, kind: str, data: Data, removed: Removed) -> Data:
         """The data of an event without unknown words, and with pseudonyms for persons."""
         if kind == "inference":
-            return pseudonymous(without_unknown(data, removed), self._person, self._pseudonym)
-        if kind == "correction" and isinstance(data.get("replacement"), dict):
-            replacement = without_unknown(data["replacement"], removed, "data.replacement")
-            return data | {"replacement": pseudonymous(replacement, self._person, self._pseudonym)}
-        if kind == "control":
-            return self._decision(data)
-        return data
-
-    def _decision(self, data: Data) -> Data:
-        kept = dict(data)
-        if "actor" in kept:
-            kept["actor"] = replaced(kept["actor"], self._person)
-        body = kept.get("body")
-        if isinstance(body, dict) and body.get("dimension") in PERSONAL and "scope" in body:
-            kept["body"] = body | {"scope": replaced(body["scope"], self._person)}
-        elif isinstance(body, dict):
-            name = "scope" if body.get("dimension") == "key" else "key"
-            if isinstance(body.get(name), str):
-                kept["body"] = body | {name: key_name(body[name], self._person)}
-        return kept
+            data = without_unknown(data, removed)
+        elif kind == "correction" and isinstance(data.get("replacement"), dict):
+            data = data | {"replacement": without_unknown(data["replacement"], removed, "data.replacement")}
+        return dict(protect(DATA_MODELS[kind], data, self._replacements))
 
     def conceal(self, event: Data) -> Data:
         """A cleaned event without keys and addresses in any of its texts."""

@@ -1,4 +1,4 @@
-"""What is taken out of an event before it is looked at: unknown words, keys, and names of persons.
+"""Take out of an event what no field of it may hold: unknown words, keys and addresses in texts.
 
 Keys become fingerprints and addresses pseudonyms wherever a text holds them, in names of fields and in the event's
 identity too. Both are functions of the text (and of the organization's key), so duplicates stay duplicates.
@@ -13,16 +13,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from tallystick import Inference
-from tallystick.privacy.addresses import PSEUDONYM, may_hold_address, replace_addresses
-from tallystick.privacy.key_shapes import MAX_TEXT, key_fingerprint, map_texts, may_hold_key, without_keys
+from tallystick.privacy.addresses import may_hold_address, replace_addresses
+from tallystick.privacy.key_shapes import MAX_TEXT, map_texts, may_hold_key, without_keys
 from tallystick.vocabulary.inference import RateLimit, ReportedTokens, Violation
 
 Data = dict[str, Any]
 Removed = Counter[tuple[str, str]]
 """How many values were removed, by path and type."""
 
-PERSONAL = ("user", "customer")
-GUESSABLE = ("tool_arguments_hash", "tool_result_hash")
 MOST_UNKNOWN = 32
 """How many numbers and booleans under unknown names an event may keep, the first in the order of names."""
 
@@ -58,35 +56,6 @@ def only_known(event: Data, known: Set[str], removed: Removed) -> Data:
             if name not in kept and event[name] is not None:
                 _count(removed, "", name, event[name])
     return kept
-
-
-def pseudonymous(data: Data, person: Callable[[str], str], pseudonym: Callable[[str], str]) -> Data:
-    """An inference's data with persons, and hashes that could be guessed, replaced by keyed pseudonyms."""
-    kept = dict(data)
-    for name in PERSONAL:
-        if name in kept:
-            kept[name] = replaced(kept[name], person)
-    for name in GUESSABLE:
-        if name in kept:
-            kept[name] = replaced(kept[name], pseudonym)
-    if isinstance(kept.get("key"), str):
-        kept["key"] = key_name(kept["key"], person)
-    if isinstance(kept.get("acting_for"), list):
-        kept["acting_for"] = [replaced(one, person) for one in kept["acting_for"]]
-    return kept
-
-
-def replaced(value: Any, pseudonym: Callable[[str], str]) -> Any:
-    """The pseudonym of a name; what is no possible name stays, for the vocabulary to refuse. So does a pseudonym."""
-    if not isinstance(value, str) or not 1 <= len(value) <= 256 or PSEUDONYM.fullmatch(value):
-        return value
-    return pseudonym(value)
-
-
-def key_name(value: str, person: Callable[[str], str]) -> str:
-    """What stands in a field that is meant for a key: a fingerprint, or the pseudonym of a person who was named."""
-    said = key_fingerprint(value)
-    return key_fingerprint(replace_addresses(said, person)) if len(said) <= MAX_TEXT else said
 
 
 def may_hold_secret(body: bytes) -> bool:

@@ -1,33 +1,33 @@
-"""Why something does not enter, told without a word of its content."""
+"""Why an event does not enter, without a word of its content."""
 
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from tallystick import (
-    BudgetAllocated,
-    Control,
-    ControlEvent,
-    Correction,
-    Inference,
-    Observation,
-    PriceBookAdopted,
-    QuantityClass,
-    Target,
-    TokenClass,
-)
-from tallystick.vocabulary.inference import RateLimit, ReportedTokens, Violation
+from ingest.intake.privacy import is_field_name
+from tallystick import ANY_EVENT, QuantityClass, TokenClass
+from tallystick.vocabulary.event import DATA_MODELS
+from tallystick.vocabulary.protection import TypedBy
 
-_MODELS = (
-    ControlEvent, Control, BudgetAllocated, PriceBookAdopted, Correction, Inference, RateLimit,
-    ReportedTokens, Violation, Observation, Target,
-)  # fmt: skip
+
+def _find_models(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield each part of a JSON schema that describes an object by its fields."""
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    if isinstance(schema, dict) and isinstance(schema.get("properties"), dict):
+        yield schema["properties"]
+    for part in parts:
+        yield from _find_models(part)
+
+
+_SCHEMA = ANY_EVENT.json_schema()
 KNOWN = frozenset(
-    {name for model in _MODELS for name in model.model_fields} | {*get_args(TokenClass), *get_args(QuantityClass)}
+    {name for fields in _find_models(_SCHEMA) for name in fields} | {*get_args(TokenClass), *get_args(QuantityClass)}
 )
 """Every name of the vocabulary. Any other name is a word of the sender's, and never repeated."""
 
-_STEPS = frozenset({"[key]", *(model.__name__ for model in _MODELS)})  # where pydantic went, not what was said
+_STEPS = frozenset({"[key]", *_SCHEMA["$defs"]})  # steps of pydantic's that are no field of the event
 _DEPTH, _ITEMS = 4, 8
 
 
@@ -45,23 +45,58 @@ class Refused(Exception):
 
 
 def explained(error: ValidationError, shape: Any) -> Refused:
-    """The first thing that the vocabulary has against an event."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(named(part) for part in first["loc"][1:] if part not in _STEPS)
+    """Explain the first thing that the vocabulary has against an event."""
+    first = error.errors(include_url=False)[0]
+    steps = [step for step in first["loc"][1:] if step not in _STEPS]
+    field = ".".join(map(named, steps))
     match first["type"]:
         case "missing":
             reason = "is missing"
         case "extra_forbidden":
-            reason = "has a field that the vocabulary does not know: leave it out"
+            return _explain_unknown_field(steps, shape)
+        case "greater_than" if first["ctx"]["gt"] == 0:
+            reason = "must be above zero"
         case "value_error" if field == "time":
             reason = first["msg"].removeprefix("Value error, ").partition(", and is ")[0]
-        case "value_error" if field == "data.control":
-            reason = "is not one of the decisions that the log can carry"
         case "value_error":
             reason = first["msg"].removeprefix("Value error, ")
         case _:
             reason = f"{first['msg']}, and this is {kind(first['input'])}"
     return Refused(field, reason, shape)
+
+
+def _explain_unknown_field(steps: Sequence[Any], shape: Any) -> Refused:
+    """Name the nearest fields of the vocabulary; and the unknown one too where it is one of them, misspelled."""
+    *path, name = steps
+    fields = _find_fields(path, shape)
+    nearest = get_close_matches(str(name), fields, n=3) if is_field_name(str(name)) else []
+    field = ".".join([*map(named, path), str(name) if nearest else "?"])
+    if nearest:
+        return Refused(field, f"is not a field here; the nearest is {' or '.join(nearest)}", shape)
+    return Refused(field, f"is not a field here; the fields are {', '.join(fields) or 'none'}: leave it out", shape)
+
+
+def _find_fields(path: Sequence[Any], event: Any) -> list[str]:
+    """Return the fields that the vocabulary has at a place of an event: ``data``, or an object within."""
+    model: type[BaseModel] = DATA_MODELS[event["type"].split(".")[1]]
+    data = event["data"]
+    for step in path[1:]:
+        if isinstance(step, int):
+            data = data[step]
+            continue
+        info = model.model_fields[step]
+        by_type = next((marker for marker in info.metadata if isinstance(marker, TypedBy)), None)
+        inner = by_type.model(data) if by_type else _find_model(info.annotation)
+        assert inner is not None, "only an object of a model has an unknown field"
+        model, data = inner, data[step]
+    return list(model.model_fields)
+
+
+def _find_model(annotation: Any) -> type[BaseModel] | None:
+    """Return the model in a field's type: itself, or a member of its union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_find_model, get_args(annotation))), None)
 
 
 def named(part: Any) -> str:

@@ -1,9 +1,7 @@
 """Tallystick: what an application can say about its inferences, and the client that brings it to the ledger."""
 
 from tallystick.client.client import Client
-from tallystick.vocabulary.controls.budgets import BudgetAllocated
 from tallystick.vocabulary.controls.control import Control
-from tallystick.vocabulary.controls.prices import PriceBookAdopted
 from tallystick.vocabulary.correction import Correction
 from tallystick.vocabulary.event import (
     ANY_EVENT,
@@ -19,7 +17,6 @@ from tallystick.vocabulary.observation import Observation, Target
 
 __all__ = [
     "ANY_EVENT",
-    "BudgetAllocated",
     "Client",
     "Control",
     "ControlEvent",
@@ -30,7 +27,6 @@ __all__ = [
     "InferenceEvent",
     "Observation",
     "ObservationEvent",
-    "PriceBookAdopted",
     "QuantityClass",
     "Target",
     "TickEvent",

@@ -22,6 +22,7 @@ from streams.folds.entry import Documents, Entry
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.state import Key, State
+from tallystick.vocabulary.controls.budgets import BudgetAllocated
 
 NAME = "budgets"
 THRESHOLDS = (50, 80, 100)
@@ -76,12 +77,12 @@ def set_limit(event: Event, state: State, _: Documents, emit: Emit) -> None:
     if before is not None and before.currency != currency:
         reason = f"the budget stands in {before.currency}: spend in {currency} takes another window"
         emit.decision(
-            event.organization, "control.ineffective", control_type="budget.allocated", reason=reason,
+            event.organization, "control.ineffective", control_type=BudgetAllocated.control_type, reason=reason,
             event_source=event.source, event_id=event.id,
         )  # fmt: skip
         return
     emit.decision(
-        event.organization, "control.applied", control_type="budget.allocated",
+        event.organization, "control.applied", control_type=BudgetAllocated.control_type,
         event_source=event.source, event_id=event.id, **_scope_fields(scope), limit=text(limit), currency=currency,
     )  # fmt: skip
     if before is None:
@@ -230,4 +231,4 @@ def _threshold_fields(scope: Scope, budget: Budget, threshold: int, bucket: int,
     }
 
 
-FOLD = Fold(NAME, on_entry=add_spend, on_control={"budget.allocated": set_limit}, on_due=rearm_when_due)
+FOLD = Fold(NAME, on_entry=add_spend, on_control={BudgetAllocated.control_type: set_limit}, on_due=rearm_when_due)

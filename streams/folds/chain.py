@@ -10,7 +10,7 @@ import msgspec
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
-from streams.folds import budgets, rating
+from streams.folds import budgets, rating, rules
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry
 from streams.folds.event import FACTS, Event, ParsedRecord
@@ -21,7 +21,7 @@ from streams.folds.state import State
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, budgets.FOLD, repeated_tool.FOLD)
+FOLDS = (rating.FOLD, budgets.FOLD, repeated_tool.FOLD, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CONTROL = {
     control_type: tuple(fold.on_control[control_type] for fold in FOLDS if control_type in fold.on_control)

@@ -9,9 +9,10 @@ import msgspec
 from ledger.log import Record
 from streams.folds.call import Call, build_call, convert_call, read_line
 from tallystick.vocabulary.base import EARLIEST, LATEST
+from tallystick.vocabulary.event import DATA_MODELS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-KINDS = {f"tallystick.{kind}.v1": kind for kind in ("inference", "observation", "correction", "control", "tick")}
+KINDS = {f"tallystick.{kind}.v1": kind for kind in DATA_MODELS}
 FACTS = frozenset(("inference", "observation", "correction", "unknown"))
 MAX_DEPTH = 64
 _decode = msgspec.json.Decoder().decode

@@ -14,6 +14,7 @@ from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.price_lookup import Offer, find_offer
 from streams.folds.state import State
+from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 BOOKS = ("rating", "books")
 
@@ -46,7 +47,7 @@ def adopt_price_book(event: Event, state: State, documents: Documents, emit: Emi
         books.append((name, document))
     state.put(BOOKS, tuple(books))
     emit.decision(
-        event.organization, "control.applied", control_type="price_book.adopted", event_source=event.source,
+        event.organization, "control.applied", control_type=PriceBookAdopted.control_type, event_source=event.source,
         event_id=event.id,
     )  # fmt: skip
 
@@ -137,5 +138,5 @@ def _sort_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(names, key=CLASSES.index))
 
 
-FOLD = Fold("rating", on_control={"price_book.adopted": adopt_price_book})
+FOLD = Fold("rating", on_control={PriceBookAdopted.control_type: adopt_price_book})
 """Entries are made by :func:`rate_call`, which the chain calls before the folds that are given them."""

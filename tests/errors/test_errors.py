@@ -7,6 +7,7 @@ what enters.
 
 import gzip
 import json
+import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,8 @@ import pytest
 from alerting import webhooks
 from ingest.adapters import azure_llm_trace, mooncake_trace
 from ingest.api import body, outcomes
-from ingest.controls.append import append_control, checked_decision
+from ingest.controls.alerts import adopt_rules
+from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
 from ingest.files.importer import moment
@@ -149,11 +151,13 @@ CASES: list[Case] = [
     ("a start", lambda p: moment("x"), ("--start", "'x'", "2024-06-01T00:00:00Z")),
     # decisions
     ("a budget of the platform", lambda p: append_control(EmbeddedLog(p), home(p), "budget.allocated", {}, organization=PLATFORM), (PLATFORM, "TALLY_ORGANIZATION")),
-    ("a budget's window", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "team", "s", Decimal(1), "USD", 61), ("window_s", "61", "multiple of 60")),
-    ("a budget's reason", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "team", "s", Decimal(1), "USD", 60, "x" * 1001), ("budget.allocated", "data.reason", "1000")),
-    ("the whole organization's", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "organization", "s", Decimal(1), "USD", 60), ("'acme'", "'s'")),
-    ("a decision of elsewhere", lambda p: checked_decision(decision(control="log.closed"), "acme"), ("data.control", "log.closed", "tally log copy")),
-    ("another's budget", lambda p: checked_decision(decision(body={"dimension": "organization", "scope": "x"}), "acme"), ("data.body.scope", "'acme'")),
+    ("a budget's window", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "team", "s", Decimal(1), "USD", 61), ("body.window_s", "multiple of 60")),
+    ("a budget's reason", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "team", "s", Decimal(1), "USD", 60, "x" * 1001), ("budget.allocated", "reason", "1000")),
+    ("the whole organization's", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "organization", "s", Decimal(1), "USD", 60), ("body.scope", "'acme'")),
+    ("a decision of elsewhere", lambda p: check_decision(decision(control="log.closed"), "acme", bool), ("data.control", "log.closed", "tally log copy")),
+    ("another's budget", lambda p: check_decision(decision(body={"dimension": "organization", "scope": "x"}), "acme", bool), ("data.body.scope", "'acme'")),
+    ("rules of no document", lambda p: check_decision(decision(control="rules.adopted", body={"document": "0"}), "acme", lambda digest: False), ("data.body.document", "store the document first")),
+    ("rules beyond a record", lambda p: adopt_rules(EmbeddedLog(p), home(p), "acme", "r", random.Random(1).randbytes(901_000)), ("'r'", "900,000", "split them")),
     ("a reserved organization", lambda p: Batch(EmbeddedLog(p), Envelope(PLATFORM, "d", "x"), "k"), (PLATFORM, "TALLY_ORGANIZATION")),
     # price books
     ("a book that cannot be read", lambda p: from_file(p / "none"), ("none", "No such file")),

@@ -139,9 +139,26 @@ Amount = Annotated[
 ]  # fmt: skip
 """Exact money in major units (dollars), at most 12 decimals; written as a string."""
 
+PositiveAmount = Annotated[
+    Decimal, Written, Field(gt=0, max_digits=MAX_DIGITS, decimal_places=12), PlainSerializer(plain, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]{1,12})?$"},
+            ]
+        }
+    ),
+]  # fmt: skip
+"""An :data:`Amount` above zero."""
+
 Ratio = Annotated[
     Decimal, Written, Field(ge=0, le=1, decimal_places=12), PlainSerializer(plain, return_type=str), _number_schema
 ]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Names = Annotated[tuple[Name, ...], Field(max_length=64, strict=False)]
+DocumentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document")]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\S+$")]
+"""An id, which has no spaces: no sentence, and no first and last name."""
+
+Ids = Annotated[tuple[Id, ...], Field(max_length=64, strict=False)]
 Tags = Annotated[dict[Label, Name], Field(max_length=32), AfterValidator(in_order)]

@@ -1,6 +1,6 @@
 """An event: a CloudEvent 1.0 whose type says what its data is."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
@@ -63,3 +63,9 @@ _ByType = Annotated[
 ]
 ANY_EVENT: TypeAdapter[Event] = TypeAdapter(_ByType)
 """Validates and describes every event: ``ANY_EVENT.validate_json(line)``, ``ANY_EVENT.json_schema()``."""
+
+DATA_MODELS: dict[str, type[Model]] = {
+    member.model_fields["type"].default.split(".")[1]: member.model_fields["data"].annotation
+    for member in get_args(Event)
+}
+"""The model of an event's data, by kind: inference, observation, correction, control, tick."""

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from tallystick.vocabulary.base import Amount, Count, Currency, Label, Model, Name, Names, Ratio, Tags, in_order
+from tallystick.vocabulary.base import Amount, Count, Currency, Label, Model, Name, Ratio, Tags, in_order
+from tallystick.vocabulary.protection import GuessableHash, KeyName, Person, Persons
 
 TokenClass = Literal[
     "input", "cache_read", "cache_write_5m", "cache_write_1h", "cache_write", "output", "reasoning",
@@ -65,8 +66,8 @@ class Inference(Model):
     agent: Name | None = None
     agent_version: Name | None = None
     tool: Name | None = None
-    tool_arguments_hash: Name | None = Field(default=None, description="hash of the canonical arguments")
-    tool_result_hash: Name | None = None
+    tool_arguments_hash: GuessableHash | None = Field(default=None, description="hash of the canonical arguments")
+    tool_result_hash: GuessableHash | None = None
     prompt_hash: Name | None = Field(default=None, description="similarity hash of the prompt")
     attempt: Count | None = None
     retry_of: Name | None = None
@@ -78,9 +79,9 @@ class Inference(Model):
     project: Name | None = None
     feature: Name | None = None
     environment: Name | None = None
-    user: Name | None = Field(default=None, description="a person; a keyed pseudonym on the log")
-    customer: Name | None = Field(default=None, description="an end customer; a keyed pseudonym on the log")
-    acting_for: Names | None = Field(default=None, description="who acted for whom, the last principal first")
+    user: Person | None = Field(default=None, description="a person; a keyed pseudonym on the log")
+    customer: Person | None = Field(default=None, description="an end customer; a keyed pseudonym on the log")
+    acting_for: Persons | None = Field(default=None, description="who acted for whom, the last principal first")
     tags: Tags | None = None
     # by what right
     grant: Name | None = None
@@ -91,7 +92,7 @@ class Inference(Model):
     inference_class: Name | None = None
     # whose key and account
     payer: Literal["platform", "customer"] | None = Field(default=None, description="who owns the provider's key")
-    key: Name | None = Field(default=None, description="fingerprint of the key, never the key")
+    key: KeyName | None = Field(default=None, description="fingerprint of the key, never the key")
     provider_account: Name | None = None
     ingress: Literal["gateway", "direct", "telemetry"] | None = None
     gateway: Name | None = None

@@ -55,12 +55,13 @@ def test_a_budget_is_a_decision_that_names_nobody(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (("team", "x", Decimal(0), "USD", 60), "limit is '0': must be above zero"),
-        (("tem", "x", Decimal(1), "USD", 60), "dimension is 'tem'"),
-        (("team", "x", Decimal(1), "usd", 60), "currency is 'usd'"),
-        (("team", "x", Decimal(1), "USD", 61), "window_s is 61"),
-        (("team", "", Decimal(1), "USD", 60), "scope is ''"),
-        (("organization", "x", Decimal(1), "USD", 60), "cannot be for 'x'"),
+        (("team", "x", Decimal(-1), "USD", 60), "budget.allocated is not possible: body.limit: must be above zero"),
+        (("team", "x", Decimal(0), "USD", 60), "body.limit: must be above zero"),
+        (("tem", "x", Decimal(1), "USD", 60), "body.dimension: Input should be 'organization'"),
+        (("team", "x", Decimal(1), "usd", 60), "body.currency: String should match pattern"),
+        (("team", "x", Decimal(1), "USD", 61), "body.window_s: Input should be a multiple of 60"),
+        (("team", "", Decimal(1), "USD", 60), "body.scope: String should have at least 1 character"),
+        (("organization", "x", Decimal(1), "USD", 60), "body.scope: must be 'acme'"),
     ],
 )
 def test_what_cannot_be_decided_is_told(tmp_path: Path, wrong: tuple[str, str, Decimal, str, int], said: str) -> None:
@@ -72,12 +73,12 @@ def test_what_cannot_be_decided_is_told(tmp_path: Path, wrong: tuple[str, str, D
 
 def test_an_unknown_decision_and_the_reserved_organization_are_told(tmp_path: Path) -> None:
     log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
-    with pytest.raises(TallyError, match="is not one of the decisions"):
+    with pytest.raises(TallyError, match=r"control: must be a type that has a schema: budget.allocated"):
         append_control(log, settings, "budget.burnt", {}, organization="acme")
     with pytest.raises(TallyError, match="reserved"):
         append_control(log, settings, "team.x", {}, organization=PLATFORM)
     with pytest.raises(TallyError, match="reason"):
-        append_control(log, settings, "session.stopped", {"session": "x"}, organization="acme", reason="x" * 1001)
+        append_control(log, settings, "subject.erased", {"subject": "x"}, organization="acme", reason="x" * 1001)
 
 
 def test_a_book_is_stored_recorded_and_relayed_to_every_partition(tmp_path: Path) -> None:

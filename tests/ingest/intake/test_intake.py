@@ -146,7 +146,7 @@ def test_a_replacement_is_an_inference_too() -> None:
         (event(acting_for=[5]), "data.acting_for.0", "a number"),
         (event(claimed_cost=10**40), "data.claimed_cost", "digits"),
         (event(model="a\0b"), "", "the character NUL"),
-        (event("observation", **{MARK: 1}), "data.?", "does not know"),
+        (event("observation", **{MARK: 1}), "data.?", "is not a field here; the fields are of, session"),
         (event("correction", action="replacement", of={"source": "s", "id": "1"}, reason=MARK), "data", "carries the"),
     ],
 )  # fmt: skip

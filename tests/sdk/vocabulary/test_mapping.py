@@ -10,6 +10,8 @@ import pytest
 
 from tallystick import vocabulary
 from tallystick.vocabulary.base import Model
+from tallystick.vocabulary.controls.body import ControlBody
+from tallystick.vocabulary.controls.control import CONTROL_TYPES
 from tallystick.vocabulary.inference import QuantityClass, TokenClass
 
 PAGE = Path(__file__).parents[3] / "docs" / "vocabulary.md"
@@ -39,7 +41,7 @@ def read_tables() -> dict[str, set[str]]:
     return tables
 
 
-MODELS = {model.__name__: model for model in walk_models() if model is not Model}
+MODELS = {model.__name__: model for model in walk_models() if model not in (Model, ControlBody)}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -51,6 +53,13 @@ def test_every_field_stands_in_the_table_of_its_model(name: str) -> None:
     assert not missing, f"docs/vocabulary.md needs these rows below `{name}`:\n{rows}"
     extra = tables[name] - own_fields(MODELS[name])
     assert not extra, f"docs/vocabulary.md has rows below `{name}` that the model does not: {', '.join(sorted(extra))}"
+
+
+@pytest.mark.parametrize("control", CONTROL_TYPES)
+def test_every_control_type_stands_below_its_model(control: str) -> None:
+    section = PAGE.read_text().split(f"\n### `{CONTROL_TYPES[control].__name__}`\n")[1].split("\n### ")[0]
+    assert section.startswith(f"`{control}`: ")
+    assert f"| `{control}`" not in PAGE.read_text(), "a type that has a model is not one to come"
 
 
 def test_every_table_has_a_model() -> None:

@@ -1,31 +1,30 @@
-"""Control records about budgets."""
+"""Control types of budgets."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field
 
-from tallystick.vocabulary.base import Amount, Currency, Model, Name
+from tallystick.vocabulary.base import Currency, PositiveAmount
+from tallystick.vocabulary.controls.body import ControlBody
+from tallystick.vocabulary.scope import Dimension, Scope
 
-Dimension = Literal[
-    "organization", "team", "project", "feature", "environment", "user", "customer", "key", "agent", "session"
-]
-WINDOW_STEP = 60
+WINDOW_STEP_S = 60
 
 
-class BudgetAllocated(Model):
+class BudgetAllocated(ControlBody):
     """A limit of spend for one scope over a rolling window. The same scope and window again changes it."""
 
-    dimension: Dimension
-    scope: Name
-    limit: Amount
-    currency: Currency
-    window_s: Annotated[int, Field(ge=60, le=31 * 86400, multiple_of=WINDOW_STEP)] = Field(
-        description="length of the rolling window in seconds, whole minutes from one minute to 31 days"
+    control_type: ClassVar[str] = "budget.allocated"
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"dimension": "team", "scope": "search", "limit": "100", "currency": "USD", "window_s": 3600}]
+        }
     )
 
-    @field_validator("limit")
-    @classmethod
-    def _above_zero(cls, limit: Amount) -> Amount:
-        if limit <= 0:
-            raise ValueError("must be above zero")
-        return limit
+    dimension: Dimension
+    scope: Scope
+    limit: PositiveAmount
+    currency: Currency
+    window_s: Annotated[int, Field(ge=60, le=31 * 86400, multiple_of=WINDOW_STEP_S)] = Field(
+        description="length of the rolling window in seconds, whole minutes from one minute to 31 days"
+    )

@@ -1,95 +1,72 @@
 """``control``: what people decided, on the same log and in the same order as what happened."""
 
-from typing import Annotated
+import importlib
+import pkgutil
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, SerializeAsAny, ValidationInfo, field_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, to_json
 
-from tallystick.vocabulary.base import Label, Model, Name, Names, Text, Time
-from tallystick.vocabulary.controls.budgets import BudgetAllocated
-from tallystick.vocabulary.controls.log import GenerationActivated, LogClosed
-from tallystick.vocabulary.controls.prices import PriceBookAdopted
-
-CONTROL_TYPES = frozenset(
-    f"{family}.{act}"
-    for family, acts in {
-        "scope": "declared assigned",
-        "feature": "staged",
-        "grant": "created narrowed delegated extended revoked reviewed",
-        "price_book": "adopted",
-        "price": "learned",
-        "contract": "signed",
-        "exchange_rate": "set",
-        "commitment": "made",
-        "allocation_rule": "set",
-        "period": "closed",
-        "invoice": "received",
-        "credential": "registered rotated frozen revoked incident",
-        "model": "pinned",
-        "capacity": "declared",
-        "budget": "requested allocated lent repaid",
-        "dispute": "opened resolved",
-        "account": "discovered claimed",
-        "access": "requested granted",
-        "agreement": "declared",
-        "prompt": "registered",
-        "portfolio": "set",
-        "evaluation": "completed",
-        "route": "changed",
-        "rollout": "started advanced paused reverted restored",
-        "incident": "detected decided resolved",
-        "drill": "completed",
-        "schema": "registered",
-        "translator": "released",
-        "rules": "adopted",
-        "alert": "acknowledged silenced resolved labeled",
-        "session": "stopped",
-        "identity_horizon": "set",
-        "generation": "activated",
-        "subject": "erased",
-        "log": "closed",
-    }.items()
-    for act in acts.split()
-)
-"""Every decision the log can carry. A type gets a body of its own when a feature first reads it."""
+from tallystick.vocabulary import controls
+from tallystick.vocabulary.base import Ids, Label, Model, Name, Text, Time
+from tallystick.vocabulary.controls.body import ControlBody
+from tallystick.vocabulary.protection import Person, TypedBy
 
 
-Scalar = Annotated[str, Field(max_length=256)] | bool | int | None
-Facts = Annotated[dict[Label, Scalar], Field(max_length=32)]
-BODIES: dict[str, type[Model]] = {
-    "budget.allocated": BudgetAllocated,
-    "price_book.adopted": PriceBookAdopted,
-    "log.closed": LogClosed,
-    "generation.activated": GenerationActivated,
-}
+def _find_control_types() -> dict[str, type[ControlBody]]:
+    """Return the model of each type that a module of the folder defines."""
+    modules = [importlib.import_module(f"{controls.__name__}.{module.name}")
+               for module in pkgutil.iter_modules(controls.__path__) if module.name != "control"]  # fmt: skip
+    values = [value for module in modules for value in vars(module).values()]
+    models = [value for value in values if isinstance(value, type) and issubclass(value, ControlBody)]
+    return {model.control_type: model for model in models if model is not ControlBody}
+
+
+CONTROL_TYPES = dict(sorted(_find_control_types().items()))
+"""The model of each control type. Types that are to come stand in ``docs/vocabulary.md`` until something reads them."""
 
 
 class Control(Model):
-    """One decision: who, in what role, why, and from when it holds."""
+    """One decision: who, in what role, why, from when it holds, and what. ``control`` names the type of ``body``."""
 
-    control: Label = Field(description="what was decided, one of the list")
-    actor: Name | None = Field(default=None, description="a person; a keyed pseudonym on the log")
+    control: Label = Field(description="type of the decision", json_schema_extra={"enum": [*CONTROL_TYPES]})
+    actor: Person | None = Field(default=None, description="a person; a keyed pseudonym on the log")
     role: Label | None = None
-    reason: Text | None = None
+    reason: Text | None = Field(default=None, description="why; e-mail addresses become pseudonyms, other names stay")
     effective_at: Time | None = None
     recorded_at: Time | None = None
     supersedes: Name | None = None
-    evidence: Names | None = None
-    body: BudgetAllocated | PriceBookAdopted | LogClosed | GenerationActivated | Facts = Field(
-        union_mode="left_to_right"
-    )
+    evidence: Ids | None = Field(default=None, description="ids of what it rests on")
+    body: Annotated[SerializeAsAny[ControlBody], TypedBy("control", CONTROL_TYPES)]
 
     @field_validator("control")
     @classmethod
-    def _known(cls, control: str) -> str:
+    def _has_schema(cls, control: str) -> str:
         if control not in CONTROL_TYPES:
-            raise ValueError(f"{control!r} is not one of {', '.join(sorted(CONTROL_TYPES))}")
+            raise ValueError(f"must be a type that has a schema: {', '.join(CONTROL_TYPES)}")
         return control
 
-    @model_validator(mode="after")
-    def _body_of_its_type(self) -> "Control":
-        wanted = BODIES.get(self.control)
-        if wanted is not None and not isinstance(self.body, wanted):
-            raise ValueError(f"the body of {self.control} has the fields {', '.join(wanted.model_fields)}")
-        if wanted is None and isinstance(self.body, Model):
-            raise ValueError(f"{self.control} does not take the body of another type")
-        return self
+    @field_validator("body", mode="plain")
+    @classmethod
+    def _is_of_type(cls, body: Any, info: ValidationInfo) -> ControlBody:
+        model = CONTROL_TYPES.get(info.data.get("control", ""))
+        if model is None:
+            raise ValueError("cannot be read without its type")
+        if isinstance(body, ControlBody):
+            if type(body) is not model:
+                raise ValueError(f"must be of {model.__name__}, the model of its type")
+            return body
+        return model.model_validate_json(to_json(body))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Publish the model of each type as a branch, which ``control`` chooses."""
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        schema["properties"]["body"] = {"type": "object"}
+        schema["oneOf"] = [
+            {"properties": {"control": {"const": control}, "body": handler(model.__pydantic_core_schema__)}}
+            for control, model in CONTROL_TYPES.items()
+        ]
+        return reference

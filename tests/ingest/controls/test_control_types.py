@@ -1,0 +1,201 @@
+"""Every control type alike: sent, made by its command, refused by field, relayed, answered once, and replayed."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.controls.alerts import adopt_rules
+from ingest.controls.append import append_control
+from ingest.controls.budgets import set_budget
+from ingest.controls.erasure import erase
+from ingest.controls.log import activate_generation
+from ingest.controls.log import closing as closing_records
+from ingest.controls.platform_relay import ensure
+from ingest.controls.prices import adopt_price_book
+from ingest.intake.intake import Door
+from ingest.intake.rejection import Refused
+from ledger.errors import TallyError
+from ledger.home.persons import Persons
+from ledger.log import PARTITIONS, Record, records
+from ledger.log.documents import store
+from ledger.log.open import open_log
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import DECISIONS, DOCUMENTS, ENTRIES, EVENTS
+from ledger.organizations import PLATFORM
+from ledger.pricing.price_book_file import from_text
+from ledger.settings import Settings
+from streams.folds.chain import FOLDS
+from streams.replay import replay
+from tallystick import ANY_EVENT
+from tallystick.vocabulary.controls.control import CONTROL_TYPES
+from tests.ingest.api.conftest import Served, lines, served  # noqa: F401  (a fixture)
+from tests.streams.build import BOOK
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    control: model.model_json_schema()["examples"][0] for control, model in CONTROL_TYPES.items()
+}
+HANDLED = {control for fold in FOLDS for control in fold.on_control}
+FIELDS = [(control, field) for control, model in CONTROL_TYPES.items() for field in model.model_fields]
+Make = Callable[[EmbeddedLog, Settings], object]
+COMMANDS: dict[str, Make] = {
+    "budget.allocated": lambda log, settings: set_budget(
+        log, settings, "acme", "team", "search", Decimal(100), "USD", 3600
+    ),
+    "price_book.adopted": lambda log, settings: adopt_price_book(log, settings, from_text(BOOK, "the test")),
+    "rules.adopted": lambda log, settings: adopt_rules(log, settings, "acme", "runaways", b"rules: []"),
+    "subject.erased": lambda log, settings: erase(log, settings, "acme", "ann"),
+    "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),
+    "generation.activated": lambda log, settings: ensure(log, activate_generation(settings, 2, 3)),
+}
+"""What a command calls that makes decisions of a type; any other type is appended as its example."""
+
+
+def sent(control: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
+    data = {"control": control, "body": body} | more
+    return {
+        "id": control, "source": "console", "time": "2026-06-01T12:00:00Z", "type": "tallystick.control.v1",
+        "data": data,
+    }  # fmt: skip
+
+
+def refusal(event: dict[str, Any]) -> Refused:
+    with pytest.raises(Refused) as refused:
+        Door("key", ("control",)).enter_event(event)
+    return refused.value
+
+
+def make(control: str, home: Path) -> dict[int, list[Record]]:
+    """Make a decision by its command, in a new home; return the records of each partition."""
+    log, settings = EmbeddedLog(home), Settings(home=home)
+    with closing(log):
+        if control in COMMANDS:
+            COMMANDS[control](log, settings)
+        else:
+            append_control(log, settings, control, EXAMPLES[control], organization="acme")
+        return {partition: list(records(log, EVENTS, partition)) for partition in range(PARTITIONS)}
+
+
+def documents(home: Path) -> dict[str, bytes]:
+    with closing(EmbeddedLog(home)) as log:
+        return {record.key: record.value for record in records(log, DOCUMENTS, 0)}
+
+
+def decisions(found: dict[int, list[Record]], held: dict[str, bytes]) -> Iterator[dict[str, Any]]:
+    everything = [record for partition in found.values() for record in partition]
+    for topic, record in replay(everything, held):
+        if topic is DECISIONS:
+            yield from (json.loads(line) for line in record.value.split(b"\n"))
+
+
+@pytest.mark.parametrize("control", CONTROL_TYPES)
+def test_the_example_is_accepted_over_http_or_names_its_command(control: str, served: Served) -> None:  # noqa: F811
+    admin, event = served.bearer("admin"), sent(control, EXAMPLES[control])
+    if command := CONTROL_TYPES[control].command:
+        (result,) = served.send(lines(event), bearer=admin).json()["results"]
+        assert result["field"] == "data.control" and command in result["reason"]
+        return
+    if "document" in EXAMPLES[control]:
+        (result,) = served.send(lines(event), bearer=admin).json()["results"]
+        assert result["field"] == "data.body.document" and "store the document first" in result["reason"]
+        with closing(open_log(served.settings)) as log:
+            store(log, EXAMPLES[control]["document"], b"")
+    assert served.send(lines(event), bearer=admin).json()["accepted"] == 1
+
+
+@pytest.mark.parametrize("control", CONTROL_TYPES)
+def test_a_command_makes_it_and_what_is_the_platforms_is_relayed(control: str, tmp_path: Path) -> None:
+    found = make(control, tmp_path)
+    made = [record for partition in found.values() for record in partition]
+    for line in (line for record in made for line in record.value.split(b"\n")):
+        event = json.loads(line)
+        assert event["data"]["control"] == control
+        assert ANY_EVENT.validate_json(line).canonical() == line
+    if made[0].organization == PLATFORM:
+        assert all(len(partition) == 1 for partition in found.values())
+        assert len({record.value for record in made}) == 1
+    else:
+        assert len(made) == 1 and CONTROL_TYPES[control].command in (None, "tally subject erase")
+
+
+@pytest.mark.parametrize(("control", "field"), FIELDS)
+def test_a_refusal_names_the_field_that_is_wrong(control: str, field: str) -> None:
+    example = EXAMPLES[control]
+    for wrong in ([["QZXMARKED"]], {"QZXMARKED": 1}, -1, ""):
+        refused = refusal(sent(control, example | {field: wrong}))
+        assert refused.field == f"data.body.{field}", refused
+        assert "QZXMARKED" not in str(refused)
+    misspelled = refusal(sent(control, example | {f"{field}x": 1}))
+    assert misspelled.field == f"data.body.{field}x" and f"nearest is {field}" in misspelled.reason
+    if CONTROL_TYPES[control].model_fields[field].is_required():
+        missing = refusal(sent(control, {name: value for name, value in example.items() if name != field}))
+        assert (missing.field, missing.reason) == (f"data.body.{field}", "is missing")
+
+
+@pytest.mark.parametrize("control", CONTROL_TYPES)
+def test_fields_of_another_type_and_words_of_content_are_refused_by_name(control: str) -> None:
+    foreign = refusal(sent(control, EXAMPLES[control] | {"QZXMARKED of content": 1}))
+    assert foreign.field == "data.body.?" and ", ".join(CONTROL_TYPES[control].model_fields) in foreign.reason
+    other = next(body for name, body in EXAMPLES.items() if body.keys() != EXAMPLES[control].keys())
+    assert refusal(sent(control, other)).field.startswith("data.body.")
+    assert refusal(sent(control, EXAMPLES[control], evidence=["Ann Example"])).field == "data.evidence.0"
+
+
+def test_a_type_without_schema_is_refused_with_those_that_have_one() -> None:
+    for control in ("contract.signed", "period.closed", "scope.assigned", "alert.silenced", "made.up"):
+        refused = refusal(sent(control, {}))
+        assert refused.field == "data.control" and ", ".join(CONTROL_TYPES) in refused.reason
+
+
+@pytest.mark.parametrize("control", CONTROL_TYPES)
+def test_it_is_answered_once_and_a_replay_is_equal(control: str, tmp_path: Path) -> None:
+    """Repeated in the log, as a client or a relay may, it is a duplicate and is not answered again."""
+    found = make(control, tmp_path)
+    held = documents(tmp_path)
+    repeated = {
+        partition: [*some, *(record._replace(offset=len(some) + at) for at, record in enumerate(some))]
+        for partition, some in found.items()
+    }
+    answers = list(decisions(repeated, held))
+    assert answers == list(decisions(repeated, held))
+    assert all(answer["control_type"] == control for answer in answers)
+    standing = [partition for partition, some in found.items() if some]
+    assert [answer["partition"] for answer in answers] == (standing if control in HANDLED else [])
+    everything = [record for partition in repeated.values() for record in partition]
+    outcomes = [
+        json.loads(line)["outcome"]
+        for topic, record in replay(everything, held)
+        if topic is ENTRIES
+        for line in record.value.split(b"\n")
+    ]
+    assert set(outcomes) <= {"counted", "duplicate", "record"}
+
+
+def test_an_adoption_of_rules_says_that_nothing_reads_them(tmp_path: Path) -> None:
+    (answer,) = decisions(make("rules.adopted", tmp_path), documents(tmp_path))
+    assert answer["decision"] == "control.ineffective" and "no detector reads" in answer["reason"]
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    body = {"name": "r", "document": "1" * 64}
+    with closing(log), pytest.raises(TallyError, match=r"body\.document: is the hash of no document on the log"):
+        append_control(log, settings, "rules.adopted", body, organization="acme")
+
+
+def test_persons_of_a_decision_are_pseudonyms_and_can_be_erased(tmp_path: Path) -> None:
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    with closing(log):
+        set_budget(log, settings, "acme", "user", "ann", Decimal(1), "USD", 60, "for eve@x.org", actor="bob")
+        with closing(Persons(tmp_path)) as persons:
+            (record,) = (record for partition in range(PARTITIONS) for record in records(log, EVENTS, partition))
+            data = json.loads(record.value)["data"]
+            pseudonyms = [data["body"]["scope"], data["actor"], data["reason"].removeprefix("for ")]
+            assert persons.names("acme", pseudonyms) == dict(zip(pseudonyms, ("ann", "bob", "eve@x.org"), strict=True))
+        for name, pseudonym in zip(("ann", "bob", "eve@x.org"), pseudonyms, strict=True):
+            erased = erase(log, settings, "acme", name)
+            assert erased.known and erased.pseudonym == pseudonym and not erased.held_by
+        with closing(Persons(tmp_path)) as persons:
+            assert persons.names("acme", pseudonyms) == {}
+    assert not any(b"eve@x" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
