@@ -128,12 +128,12 @@ def _replace_typed(marker: TypedBy) -> Replace:
 
 def _replace_in_union(members: Iterable[Any]) -> Replace | None:
     """Replace as each member does that the value can be: of models with a tag only the one that has the value's tag."""
-    found = [(member, replace) for member in members if (replace := _find_in_type(member)) is not None]
-    if not found:
+    replace_by_member = [(member, replace) for member in members if (replace := _find_in_type(member)) is not None]
+    if not replace_by_member:
         return None
 
     def replace_members(value: Any, siblings: Data, replacements: Replacements) -> Any:
-        for member, replace in found:
+        for member, replace in replace_by_member:
             if _has_tag(member, value):
                 value = replace(value, siblings, replacements)
         return value

@@ -55,21 +55,21 @@ COMMANDS: dict[str, Make] = {
 """What a command calls that makes decisions of a type; any other type is appended as its example."""
 
 
-def sent(control: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
-    data = {"control": control, "body": body} | more
+def build_event(control: str, body: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    data = {"control": control, "body": body} | fields
     return {
         "id": control, "source": "console", "time": "2026-06-01T12:00:00Z", "type": "tallystick.control.v1",
         "data": data,
     }  # fmt: skip
 
 
-def refusal(event: dict[str, Any]) -> Refused:
+def refuse(event: dict[str, Any]) -> Refused:
     with pytest.raises(Refused) as refused:
         Door("key", ("control",)).enter_event(event)
     return refused.value
 
 
-def make(control: str, home: Path) -> dict[int, list[Record]]:
+def make_decision(control: str, home: Path) -> dict[int, list[Record]]:
     """Make a decision by its command, in a new home; return the records of each partition."""
     log, settings = EmbeddedLog(home), Settings(home=home)
     with closing(log):
@@ -80,21 +80,21 @@ def make(control: str, home: Path) -> dict[int, list[Record]]:
         return {partition: list(records(log, EVENTS, partition)) for partition in range(PARTITIONS)}
 
 
-def documents(home: Path) -> dict[str, bytes]:
+def read_documents(home: Path) -> dict[str, bytes]:
     with closing(EmbeddedLog(home)) as log:
         return {record.key: record.value for record in records(log, DOCUMENTS, 0)}
 
 
-def decisions(found: dict[int, list[Record]], held: dict[str, bytes]) -> Iterator[dict[str, Any]]:
-    everything = [record for partition in found.values() for record in partition]
-    for topic, record in replay(everything, held):
+def derive_answers(by_partition: dict[int, list[Record]], documents: dict[str, bytes]) -> Iterator[dict[str, Any]]:
+    all_records = [record for partition in by_partition.values() for record in partition]
+    for topic, record in replay(all_records, documents):
         if topic is DECISIONS:
             yield from (json.loads(line) for line in record.value.split(b"\n"))
 
 
 @pytest.mark.parametrize("control", CONTROL_TYPES)
 def test_the_example_is_accepted_over_http_or_names_its_command(control: str, served: Served) -> None:  # noqa: F811
-    admin, event = served.bearer("admin"), sent(control, EXAMPLES[control])
+    admin, event = served.bearer("admin"), build_event(control, EXAMPLES[control])
     if command := CONTROL_TYPES[control].command:
         (result,) = served.send(lines(event), bearer=admin).json()["results"]
         assert result["field"] == "data.control" and command in result["reason"]
@@ -109,66 +109,69 @@ def test_the_example_is_accepted_over_http_or_names_its_command(control: str, se
 
 @pytest.mark.parametrize("control", CONTROL_TYPES)
 def test_a_command_makes_it_and_what_is_the_platforms_is_relayed(control: str, tmp_path: Path) -> None:
-    found = make(control, tmp_path)
-    made = [record for partition in found.values() for record in partition]
-    for line in (line for record in made for line in record.value.split(b"\n")):
+    by_partition = make_decision(control, tmp_path)
+    appended = [record for partition in by_partition.values() for record in partition]
+    for line in (line for record in appended for line in record.value.split(b"\n")):
         event = json.loads(line)
         assert event["data"]["control"] == control
         assert ANY_EVENT.validate_json(line).canonical() == line
-    if made[0].organization == PLATFORM:
-        assert all(len(partition) == 1 for partition in found.values())
-        assert len({record.value for record in made}) == 1
+    if appended[0].organization == PLATFORM:
+        assert all(len(partition) == 1 for partition in by_partition.values())
+        assert len({record.value for record in appended}) == 1
     else:
-        assert len(made) == 1 and CONTROL_TYPES[control].command in (None, "tally subject erase")
+        assert len(appended) == 1 and CONTROL_TYPES[control].command in (None, "tally subject erase")
 
 
 @pytest.mark.parametrize(("control", "field"), FIELDS)
 def test_a_refusal_names_the_field_that_is_wrong(control: str, field: str) -> None:
     example = EXAMPLES[control]
     for wrong in ([["QZXMARKED"]], {"QZXMARKED": 1}, -1, ""):
-        refused = refusal(sent(control, example | {field: wrong}))
+        refused = refuse(build_event(control, example | {field: wrong}))
         assert refused.field == f"data.body.{field}", refused
         assert "QZXMARKED" not in str(refused)
-    misspelled = refusal(sent(control, example | {f"{field}x": 1}))
+    misspelled = refuse(build_event(control, example | {f"{field}x": 1}))
     assert misspelled.field == f"data.body.{field}x" and f"nearest is {field}" in misspelled.reason
     if CONTROL_TYPES[control].model_fields[field].is_required():
-        missing = refusal(sent(control, {name: value for name, value in example.items() if name != field}))
+        missing = refuse(build_event(control, {name: value for name, value in example.items() if name != field}))
         assert (missing.field, missing.reason) == (f"data.body.{field}", "is missing")
 
 
 @pytest.mark.parametrize("control", CONTROL_TYPES)
 def test_fields_of_another_type_and_words_of_content_are_refused_by_name(control: str) -> None:
-    foreign = refusal(sent(control, EXAMPLES[control] | {"QZXMARKED of content": 1}))
-    assert foreign.field == "data.body.?" and ", ".join(CONTROL_TYPES[control].model_fields) in foreign.reason
-    other = next(body for name, body in EXAMPLES.items() if body.keys() != EXAMPLES[control].keys())
-    assert refusal(sent(control, other)).field.startswith("data.body.")
-    assert refusal(sent(control, EXAMPLES[control], evidence=["Ann Example"])).field == "data.evidence.0"
+    unknown = refuse(build_event(control, EXAMPLES[control] | {"QZXMARKED of content": 1}))
+    assert unknown.field == "data.body.?" and ", ".join(CONTROL_TYPES[control].model_fields) in unknown.reason
+    other_body = next(body for name, body in EXAMPLES.items() if body.keys() != EXAMPLES[control].keys())
+    assert refuse(build_event(control, other_body)).field.startswith("data.body.")
+    assert refuse(build_event(control, EXAMPLES[control], evidence=["Ann Example"])).field == "data.evidence.0"
 
 
 def test_a_type_without_schema_is_refused_with_those_that_have_one() -> None:
     for control in ("contract.signed", "period.closed", "scope.assigned", "alert.silenced", "made.up"):
-        refused = refusal(sent(control, {}))
+        refused = refuse(build_event(control, {}))
         assert refused.field == "data.control" and ", ".join(CONTROL_TYPES) in refused.reason
 
 
 @pytest.mark.parametrize("control", CONTROL_TYPES)
 def test_it_is_answered_once_and_a_replay_is_equal(control: str, tmp_path: Path) -> None:
     """Repeated in the log, as a client or a relay may, it is a duplicate and is not answered again."""
-    found = make(control, tmp_path)
-    held = documents(tmp_path)
+    by_partition = make_decision(control, tmp_path)
+    documents = read_documents(tmp_path)
     repeated = {
-        partition: [*some, *(record._replace(offset=len(some) + at) for at, record in enumerate(some))]
-        for partition, some in found.items()
+        partition: [
+            *in_order,
+            *(record._replace(offset=len(in_order) + index) for index, record in enumerate(in_order)),
+        ]
+        for partition, in_order in by_partition.items()
     }
-    answers = list(decisions(repeated, held))
-    assert answers == list(decisions(repeated, held))
+    answers = list(derive_answers(repeated, documents))
+    assert answers == list(derive_answers(repeated, documents))
     assert all(answer["control_type"] == control for answer in answers)
-    standing = [partition for partition, some in found.items() if some]
-    assert [answer["partition"] for answer in answers] == (standing if control in HANDLED else [])
-    everything = [record for partition in repeated.values() for record in partition]
+    partitions = [partition for partition, in_order in by_partition.items() if in_order]
+    assert [answer["partition"] for answer in answers] == (partitions if control in HANDLED else [])
+    all_records = [record for partition in repeated.values() for record in partition]
     outcomes = [
         json.loads(line)["outcome"]
-        for topic, record in replay(everything, held)
+        for topic, record in replay(all_records, documents)
         if topic is ENTRIES
         for line in record.value.split(b"\n")
     ]
@@ -176,7 +179,7 @@ def test_it_is_answered_once_and_a_replay_is_equal(control: str, tmp_path: Path)
 
 
 def test_an_adoption_of_rules_says_that_nothing_reads_them(tmp_path: Path) -> None:
-    (answer,) = decisions(make("rules.adopted", tmp_path), documents(tmp_path))
+    (answer,) = derive_answers(make_decision("rules.adopted", tmp_path), read_documents(tmp_path))
     assert answer["decision"] == "control.ineffective" and "no detector reads" in answer["reason"]
     log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
     body = {"name": "r", "document": "1" * 64}
