@@ -15,31 +15,33 @@ from tallystick.privacy.key_shapes import without_keys
 from tallystick.vocabulary.controls.persons import SubjectErased
 
 
-class Erased(NamedTuple):
+class Erasure(NamedTuple):
     """Whose name was forgotten, whether it was known here, where the record of it stands, and what still holds the
     name: it is forgotten where nothing does."""
 
     pseudonym: str
-    known: bool
+    was_listed: bool
     position: Position
     held_by: tuple[str, ...]
 
 
-def erase(log: Log, settings: Settings, organization: str, subject: str) -> Erased:
+def erase_person(log: Log, settings: Settings, organization: str, subject: str) -> Erasure:
     """Forget whose name a pseudonym is; given is the one or the other. Nothing else of the log changes. Where something
     still holds the name the same again finishes it."""
-    made = (
+    subject_pseudonym = (
         subject
         if PSEUDONYM.fullmatch(subject)
         else pseudonym(secret(settings.home, key_of(organization)), without_keys(subject))
     )
-    body = {"subject": made}
+    body = {"subject": subject_pseudonym}
     position = append_control(log, settings, SubjectErased.control_type, body, organization=organization)
     with closing(Persons(settings.home)) as persons:
         try:
-            known = persons.is_listed(organization, made)
-            name = persons.names(organization, [made]).get(made, None if subject == made else subject)
-            persons.erase(organization, made)
+            was_listed = persons.is_listed(organization, subject_pseudonym)
+            name = persons.names(organization, [subject_pseudonym]).get(
+                subject_pseudonym, None if subject == subject_pseudonym else subject
+            )
+            persons.erase(organization, subject_pseudonym)
         except TallyError as error:
-            return Erased(made, True, position, (str(error),))
-        return Erased(made, known, position, persons.held_by(made, name))
+            return Erasure(subject_pseudonym, True, position, (str(error),))
+        return Erasure(subject_pseudonym, was_listed, position, persons.held_by(subject_pseudonym, name))

@@ -8,7 +8,7 @@ from ledger.settings import Settings
 from tallystick.vocabulary.controls.log import GenerationActivated, LogClosed
 
 
-def closing(settings: Settings, moved_to: str) -> list[Draft]:
+def build_closing_records(settings: Settings, moved_to: str) -> list[Draft]:
     """Build the last record of every partition, for a log that goes on elsewhere."""
     line = build_decision(settings, LogClosed.control_type, {"moved_to": moved_to}, PLATFORM)
     # A channel of its own: records of the channel of decisions are relayed.

@@ -18,10 +18,10 @@ from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
-_ENVELOPE = Envelope(PLATFORM, "control", "local")
-_HOME = partition_of(PLATFORM)
-_OTHERS = [partition for partition in range(PARTITIONS) if partition != _HOME]
-_SKEW_MS = 3_600_000
+_PLATFORM_ENVELOPE = Envelope(PLATFORM, "control", "local")
+_PLATFORM_PARTITION = partition_of(PLATFORM)
+_OTHER_PARTITIONS = [partition for partition in range(PARTITIONS) if partition != _PLATFORM_PARTITION]
+_MAX_CLOCK_SKEW_MS = 3_600_000
 """How far the clocks of two brokers may lie apart. Beyond it relays are repeated, which changes nothing."""
 
 
@@ -33,7 +33,7 @@ class Adoption(NamedTuple):
     position: Position
 
 
-def alone(home: Path) -> AbstractContextManager[None]:
+def platform_lock(home: Path) -> AbstractContextManager[None]:
     """Be the only one of this home who decides for everyone. Two homes on one cluster may decide at once: both
     decisions are relayed, in the order in which they stand."""
     return locked(home / "run" / "platform.lock")
@@ -41,14 +41,14 @@ def alone(home: Path) -> AbstractContextManager[None]:
 
 def publish(log: Log, line: bytes) -> Position:
     """Append a decision that concerns everyone, and its relays."""
-    (original,) = log.append(EVENTS, [_ENVELOPE.draft(line)])
+    (original,) = log.append(EVENTS, [_PLATFORM_ENVELOPE.draft(line)])
     relay(log)
     return Position(original.partition, original.offset, 0)
 
 
 def ensure(log: Log, line: bytes) -> None:
     """Publish a decision that may stand there already, by one who died since."""
-    if any(original.value == line for original in _originals(log)):
+    if any(original.value == line for original in _find_originals(log)):
         relay(log)
     else:
         publish(log, line)
@@ -56,51 +56,61 @@ def ensure(log: Log, line: bytes) -> None:
 
 def relay(log: Log) -> None:
     """Append the relays that partitions lack, each partition's in the order of their originals."""
-    originals = list(_originals(log))
-    for partition in _OTHERS:
-        if lacking := range(_relayed(log, partition, originals), len(originals)):
-            log.append(EVENTS, [_relay(originals, at)._replace(partition=partition) for at in lacking])
+    originals = list(_find_originals(log))
+    for partition in _OTHER_PARTITIONS:
+        if missing := range(_count_relayed(log, partition, originals), len(originals)):
+            log.append(EVENTS, [_build_relay(originals, index)._replace(partition=partition) for index in missing])
 
 
-def complete(log: Log) -> bool:
+def is_complete(log: Log) -> bool:
     """Whether what was first decided for everyone has come to every partition. A partition begins with it, unless
     who decided it died in between."""
     return all(log.ends(EVENTS)) and all(
-        "relay_of" in first.headers for one in _OTHERS for first in log.read(EVENTS, one, 0, max_bytes=1)
+        "relay_of" in first.headers
+        for partition in _OTHER_PARTITIONS
+        for first in log.read(EVENTS, partition, 0, max_bytes=1)
     )
 
 
-def adoptions(log: Log) -> Iterator[Adoption]:
+def find_adoptions(log: Log) -> Iterator[Adoption]:
     """All adoptions of price books, in their order."""
-    for original in _originals(log):
+    for original in _find_originals(log):
         data = decode(original.value)["data"]
         if data["control"] == PriceBookAdopted.control_type:
             position = Position(original.partition, original.offset, 0)
             yield Adoption(data["body"]["name"], data["body"]["document"], position)
 
 
-def _originals(log: Log) -> Iterator[Record]:
-    ours = (record for record in records(log, EVENTS, _HOME) if record.headers.get("organization") == PLATFORM)
-    return (record for record in ours if record.headers.get("channel") == _ENVELOPE.channel)
+def _find_originals(log: Log) -> Iterator[Record]:
+    platform_records = (
+        record for record in records(log, EVENTS, _PLATFORM_PARTITION) if record.headers.get("organization") == PLATFORM
+    )
+    return (record for record in platform_records if record.headers.get("channel") == _PLATFORM_ENVELOPE.channel)
 
 
-def _relayed(log: Log, partition: int, originals: Sequence[Record]) -> int:
+def _count_relayed(log: Log, partition: int, originals: Sequence[Record]) -> int:
     """How many of the originals, from the first on, have come to this partition."""
-    for at in range(len(originals), 0, -1):
-        original = originals[at - 1]
-        start = seek_time(log, EVENTS, partition, original.time_ms - _SKEW_MS)
-        if any(one.headers.get("relay_of") == _name(original) for one in records(log, EVENTS, partition, start)):
-            return at
+    for count in range(len(originals), 0, -1):
+        original = originals[count - 1]
+        start = seek_time(log, EVENTS, partition, original.time_ms - _MAX_CLOCK_SKEW_MS)
+        if any(
+            record.headers.get("relay_of") == _name_original(original)
+            for record in records(log, EVENTS, partition, start)
+        ):
+            return count
     return 0
 
 
-def _relay(originals: Sequence[Record], at: int) -> Draft:
-    original = originals[at]
-    before = _name(originals[at - 1]) if at else ""
+def _build_relay(originals: Sequence[Record], index: int) -> Draft:
+    original = originals[index]
+    predecessor = _name_original(originals[index - 1]) if index else ""
     return Draft(
-        0, original.key, {**original.headers, "relay_of": _name(original), "relay_after": before}, original.value
+        0,
+        original.key,
+        {**original.headers, "relay_of": _name_original(original), "relay_after": predecessor},
+        original.value,
     )
 
 
-def _name(original: Record) -> str:
+def _name_original(original: Record) -> str:
     return f"{original.partition}:{original.offset}"

@@ -15,7 +15,7 @@ from ledger.settings import Settings
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 
-class Adopted(NamedTuple):
+class BookAdoption(NamedTuple):
     """Where a book's adoption stands, and whether it is new: the book in force is not adopted again."""
 
     position: Position
@@ -23,34 +23,34 @@ class Adopted(NamedTuple):
     new: bool
 
 
-def adopt_price_book(log: Log, settings: Settings, book: PriceBook, reason: str | None = None) -> Adopted:
+def adopt_price_book(log: Log, settings: Settings, book: PriceBook, reason: str | None = None) -> BookAdoption:
     """Price by this book what comes from here on, whosever it is. The book in force changes nothing."""
-    with platform_relay.alone(settings.home):
+    with platform_relay.platform_lock(settings.home):
         return _adopt(log, settings, book, reason)
 
 
 def ensure_price_book(log: Log, settings: Settings) -> None:
     """Adopt the installed catalogue where nothing was adopted yet: the first start of a home."""
-    if platform_relay.complete(log):
+    if platform_relay.is_complete(log):
         return
-    with platform_relay.alone(settings.home):
-        if next(platform_relay.adoptions(log), None) is None:
+    with platform_relay.platform_lock(settings.home):
+        if next(platform_relay.find_adoptions(log), None) is None:
             _adopt(log, settings, genai_prices(), "the first start of this home")
         else:
             platform_relay.relay(log)
 
 
-def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> Adopted:
+def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> BookAdoption:
     if text_without_secrets(book.name, lambda name: "") != book.name:
         raise TallyError(
             f"the price book is called {book.name!r}, by a key or an e-mail address: give it another `name`"
         )
     document, packed = sealed(book)
-    in_force = {adoption.name: adoption for adoption in platform_relay.adoptions(log)}.get(book.name)
+    in_force = {adoption.name: adoption for adoption in platform_relay.find_adoptions(log)}.get(book.name)
     if in_force is not None and in_force.document == document:
         platform_relay.relay(log)
-        return Adopted(in_force.position, document, new=False)
+        return BookAdoption(in_force.position, document, new=False)
     body = {"name": book.name, "document": document}
     line = build_decision(settings, PriceBookAdopted.control_type, body, PLATFORM, reason)
     store(log, document, packed)
-    return Adopted(platform_relay.publish(log, line), document, new=True)
+    return BookAdoption(platform_relay.publish(log, line), document, new=True)

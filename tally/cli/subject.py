@@ -68,7 +68,9 @@ def erase(
     if not yes:
         typer.confirm(f"Forget {subject!r} of {chosen.organization!r} for good? {CANNOT}\n", abort=True, err=True)
     with opened(chosen, new=True) as log:
-        pseudonym, known, (partition, offset, _), held_by = erasure.erase(log, chosen, chosen.organization, subject)
+        pseudonym, known, (partition, offset, _), held_by = erasure.erase_person(
+            log, chosen, chosen.organization, subject
+        )
     if as_json:
         tell(
             {"pseudonym": pseudonym, "known": known, "partition": partition, "offset": offset, "cannot": CANNOT}

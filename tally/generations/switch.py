@@ -51,7 +51,8 @@ def perform(settings: Settings, log: Log) -> None:
             return
         if isinstance(log, EmbeddedLog):  # what was built follows from the log as it is
             log.accept_past()
-        with suppress(LogClosed), platform_relay.alone(settings.home):  # a log that went elsewhere takes no decision
+        # a log that went elsewhere takes no decision
+        with suppress(LogClosed), platform_relay.platform_lock(settings.home):
             platform_relay.ensure(log, request.line.encode())
             point("switch.recorded")
             generation.make_current(log, request.generation)

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ingest.controls.log import closing as closing_records
+from ingest.controls.log import build_closing_records as closing_records
 from ledger.errors import TallyError
 from ledger.fault_points import point
 from ledger.home.locks import only_one

@@ -15,7 +15,7 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from ingest.controls.log import closing as closing_records
+from ingest.controls.log import build_closing_records as closing_records
 from ledger.errors import LogClosed, TallyError
 from ledger.log import PARTITIONS, Draft, Log, Record, records
 from ledger.log.copy import COPIED, compared

@@ -89,14 +89,17 @@ def test_a_book_is_stored_recorded_and_relayed_to_every_partition(tmp_path: Path
     assert (first.new, first.position, second.position) == (True, (HOME, 2, 0), (HOME, 3, 0))
     packed = load(log, second.document)
     assert packed and opened(second.document, packed) == book(rate=2)
-    one, two = all_records(log)[HOME][2:]
-    assert "relay_of" not in one.headers and json.loads(two.value)["data"]["reason"] == "they went up"
-    for partition, found in all_records(log).items():
+    first_original, second_original = all_records(log)[HOME][2:]
+    assert (
+        "relay_of" not in first_original.headers
+        and json.loads(second_original.value)["data"]["reason"] == "they went up"
+    )
+    for partition, partition_records in all_records(log).items():
         if partition == HOME:
             continue
-        relays = [record for record in found if record.key == PLATFORM]
+        relays = [record for record in partition_records if record.key == PLATFORM]
         assert [(record.value, record.headers["organization"]) for record in relays] == [
-            (one.value, PLATFORM), (two.value, PLATFORM),
+            (first_original.value, PLATFORM), (second_original.value, PLATFORM),
         ]  # fmt: skip
         assert [(record.headers["relay_of"], record.headers["relay_after"]) for record in relays] == [
             (f"{HOME}:2", ""), (f"{HOME}:3", f"{HOME}:2"),
@@ -107,12 +110,12 @@ def test_the_book_in_force_changes_nothing(tmp_path: Path) -> None:
     log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
     first = adopt_price_book(log, settings, book())
     adopt_price_book(log, settings, book("other"))
-    again = adopt_price_book(log, settings, book())
-    assert again == (first.position, first.document, False)
+    repeated = adopt_price_book(log, settings, book())
+    assert repeated == (first.position, first.document, False)
     assert log.end(EVENTS, HOME) == 2 and log.end(DOCUMENTS, 0) == 2
     adopt_price_book(log, settings, book(rate=2))
-    back = adopt_price_book(log, settings, book())
-    assert back.new and log.end(EVENTS, HOME) == 4 and log.end(DOCUMENTS, 0) == 3
+    restored = adopt_price_book(log, settings, book())
+    assert restored.new and log.end(EVENTS, HOME) == 4 and log.end(DOCUMENTS, 0) == 3
 
 
 def _ensure(home: Path) -> None:
@@ -125,9 +128,9 @@ def test_a_new_home_gets_the_catalogue_once(tmp_path: Path) -> None:
         start.start()
     for start in starts:
         start.join()
-    found = all_records(EmbeddedLog(tmp_path))
-    assert {len(records) for records in found.values()} == {1}
-    assert json.loads(found[0][0].value)["data"]["body"]["name"] == "genai-prices"
+    by_partition = all_records(EmbeddedLog(tmp_path))
+    assert {len(records) for records in by_partition.values()} == {1}
+    assert json.loads(by_partition[0][0].value)["data"]["body"]["name"] == "genai-prices"
 
 
 class Dies(Exception):
@@ -139,21 +142,21 @@ class Mortal(EmbeddedLog):
 
     def __init__(self, home: Path, dies_at: int) -> None:
         super().__init__(home)
-        self._left = dies_at
+        self._appends_left = dies_at
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         if topic is EVENTS:
-            if self._left == 0:
+            if self._appends_left == 0:
                 raise Dies
-            self._left -= 1
+            self._appends_left -= 1
         return super().append(topic, drafts)
 
 
-def relayed(log: EmbeddedLog) -> set[tuple[tuple[str, str], ...]]:
+def collect_relays(log: EmbeddedLog) -> set[tuple[tuple[str, str], ...]]:
     """What each partition was told, without repeats; all are told the same where the set has one member."""
     return {
-        tuple({(one.headers["relay_of"], one.headers["relay_after"]): None for one in found})
-        for partition, found in all_records(log).items()
+        tuple({(record.headers["relay_of"], record.headers["relay_after"]): None for record in partition_records})
+        for partition, partition_records in all_records(log).items()
         if partition != HOME
     }
 
@@ -161,20 +164,20 @@ def relayed(log: EmbeddedLog) -> set[tuple[tuple[str, str], ...]]:
 @pytest.mark.parametrize("dies_at", range(PARTITIONS + 1))
 def test_what_a_dead_publisher_left_is_completed(tmp_path: Path, dies_at: int) -> None:
     """By whoever asks for the same again, by whoever decides next, and at a first start by the next start."""
-    for name, again in {"same": book(), "other": book("other")}.items():
+    for name, next_book in {"same": book(), "other": book("other")}.items():
         settings = Settings(home=tmp_path / name)
         ensure_price_book(EmbeddedLog(settings.home), settings)
         with suppress(Dies):
             adopt_price_book(Mortal(settings.home, dies_at), settings, book())
         log = EmbeddedLog(settings.home)
-        adopt_price_book(log, settings, again)
-        (told,) = relayed(log)
-        assert len(told) == len(all_records(log)[HOME]) == (3 if name == "other" and dies_at else 2)
+        adopt_price_book(log, settings, next_book)
+        (relays,) = collect_relays(log)
+        assert len(relays) == len(all_records(log)[HOME]) == (3 if name == "other" and dies_at else 2)
     settings = Settings(home=tmp_path / "first")
     with suppress(Dies):
         ensure_price_book(Mortal(settings.home, dies_at), settings)
     ensure_price_book(log := EmbeddedLog(settings.home), settings)
-    assert [len(told) for told in relayed(log)] == [len(all_records(log)[HOME])] == [1]
+    assert [len(relays) for relays in collect_relays(log)] == [len(all_records(log)[HOME])] == [1]
 
 
 def test_two_who_decide_at_once_are_relayed_in_one_order(tmp_path: Path) -> None:
@@ -182,15 +185,15 @@ def test_two_who_decide_at_once_are_relayed_in_one_order(tmp_path: Path) -> None
     settings = Settings(home=tmp_path)
 
     class Slow(EmbeddedLog):
-        others = 0
+        others_published = 0
 
         def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
             appended = super().append(topic, drafts)
-            if topic is EVENTS and not self.others:
-                self.others = 1
+            if topic is EVENTS and not self.others_published:
+                self.others_published = 1
                 publish(EmbeddedLog(tmp_path), all_records(self)[HOME][0].value)
             return appended
 
     adopt_price_book(Slow(tmp_path), settings, book())
-    (told,) = relayed(EmbeddedLog(tmp_path))
-    assert [after for _, after in told] == ["", f"{HOME}:0"]
+    (relays,) = collect_relays(EmbeddedLog(tmp_path))
+    assert [after for _, after in relays] == ["", f"{HOME}:0"]

@@ -12,9 +12,9 @@ import pytest
 from ingest.controls.alerts import adopt_rules
 from ingest.controls.append import append_control
 from ingest.controls.budgets import set_budget
-from ingest.controls.erasure import erase
+from ingest.controls.erasure import erase_person
 from ingest.controls.log import activate_generation
-from ingest.controls.log import closing as closing_records
+from ingest.controls.log import build_closing_records as closing_records
 from ingest.controls.platform_relay import ensure
 from ingest.controls.prices import adopt_price_book
 from ingest.intake.intake import Door
@@ -48,7 +48,7 @@ COMMANDS: dict[str, Make] = {
     ),
     "price_book.adopted": lambda log, settings: adopt_price_book(log, settings, from_text(BOOK, "the test")),
     "rules.adopted": lambda log, settings: adopt_rules(log, settings, "acme", "runaways", b"rules: []"),
-    "subject.erased": lambda log, settings: erase(log, settings, "acme", "ann"),
+    "subject.erased": lambda log, settings: erase_person(log, settings, "acme", "ann"),
     "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),
     "generation.activated": lambda log, settings: ensure(log, activate_generation(settings, 2, 3)),
 }
@@ -197,8 +197,8 @@ def test_persons_of_a_decision_are_pseudonyms_and_can_be_erased(tmp_path: Path) 
             pseudonyms = [data["body"]["scope"], data["actor"], data["reason"].removeprefix("for ")]
             assert persons.names("acme", pseudonyms) == dict(zip(pseudonyms, ("ann", "bob", "eve@x.org"), strict=True))
         for name, pseudonym in zip(("ann", "bob", "eve@x.org"), pseudonyms, strict=True):
-            erased = erase(log, settings, "acme", name)
-            assert erased.known and erased.pseudonym == pseudonym and not erased.held_by
+            erased = erase_person(log, settings, "acme", name)
+            assert erased.was_listed and erased.pseudonym == pseudonym and not erased.held_by
         with closing(Persons(tmp_path)) as persons:
             assert persons.names("acme", pseudonyms) == {}
     assert not any(b"eve@x" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.controls.erasure import erase
+from ingest.controls.erasure import erase_person
 from ingest.intake.intake import Door, door
 from ingest.intake.rejection import Refused
 from ledger.home.persons import Persons
@@ -106,9 +106,9 @@ def test_a_writer_that_holds_the_table_is_told_too(tmp_path: Path) -> None:
     door(tmp_path, "acme").enter(lines(call("1", user="alice")))
     with closing(open_log(settings, new=True)) as log, closing(sqlite3.connect(tmp_path / "persons.db")) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        assert erase(log, settings, "acme", "alice").held_by
+        assert erase_person(log, settings, "acme", "alice").held_by
         writer.rollback()
-        assert erase(log, settings, "acme", "alice").held_by == ()
+        assert erase_person(log, settings, "acme", "alice").held_by == ()
 
 
 @pytest.mark.parametrize("name", ["al", "persons", "x" * 1000, "é" * 256])

@@ -19,14 +19,14 @@ SCHEMA = Path(__file__).parents[3] / "sdk" / "schema" / "event.v1.json"
 
 
 def event(kind: str = "inference", **fields: Any) -> bytes:
-    said = {
+    defaults = {
         "id": "1",
         "source": "s",
         "type": f"tallystick.{kind}.v1",
         "time": "2026-01-01T00:00:00Z",
         "data": {},
     }
-    return json.dumps(said | fields).encode()
+    return json.dumps(defaults | fields).encode()
 
 
 def test_the_published_schema_is_the_vocabularys() -> None:
@@ -36,10 +36,10 @@ def test_the_published_schema_is_the_vocabularys() -> None:
 
 
 def test_absent_is_left_out_and_order_does_not_matter() -> None:
-    one = event(data={"model": "m", "tokens": {"output": 2, "input": 0}, "tags": {"b": "2", "a": "1"}, "x": 1})
-    two = event(data={"x": 1, "tags": {"a": "1", "b": "2"}, "tokens": {"input": 0, "output": 2}, "model": "m"})
-    canonical = ANY_EVENT.validate_json(one).canonical()
-    assert canonical == ANY_EVENT.validate_json(two).canonical()
+    first = event(data={"model": "m", "tokens": {"output": 2, "input": 0}, "tags": {"b": "2", "a": "1"}, "x": 1})
+    second = event(data={"x": 1, "tags": {"a": "1", "b": "2"}, "tokens": {"input": 0, "output": 2}, "model": "m"})
+    canonical = ANY_EVENT.validate_json(first).canonical()
+    assert canonical == ANY_EVENT.validate_json(second).canonical()
     assert json.loads(canonical)["data"] == {
         "tags": {"a": "1", "b": "2"}, "model": "m", "tokens": {"input": 0, "output": 2}, "x": 1,
     }  # fmt: skip
