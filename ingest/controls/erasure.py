@@ -1,4 +1,4 @@
-"""Forgetting a person: the name goes from this home's table, and the log says that it did."""
+"""Erase a person: the name leaves this home's table of persons, and the log records it."""
 
 from contextlib import closing
 from typing import NamedTuple
@@ -16,8 +16,8 @@ from tallystick.vocabulary.controls.persons import SubjectErased
 
 
 class Erasure(NamedTuple):
-    """Whose name was forgotten, whether it was known here, where the record of it stands, and what still holds the
-    name: it is forgotten where nothing does."""
+    """The result of an erasure: the pseudonym, the position of its record, and what still holds the name. The name is
+    forgotten where nothing holds it. ``was_listed`` tells whether the home knew it."""
 
     pseudonym: str
     was_listed: bool
@@ -26,8 +26,8 @@ class Erasure(NamedTuple):
 
 
 def erase_person(log: Log, settings: Settings, organization: str, subject: str) -> Erasure:
-    """Forget whose name a pseudonym is; given is the one or the other. Nothing else of the log changes. Where something
-    still holds the name the same again finishes it."""
+    """Forget whose name a pseudonym is. ``subject`` is the name or the pseudonym. The log's records stay as they are.
+    Where something still holds the name, calling it again finishes the erasure."""
     subject_pseudonym = (
         subject
         if PSEUDONYM.fullmatch(subject)

@@ -1,4 +1,4 @@
-"""What concerns everyone: recorded once in the order of a reserved organization, and relayed to every partition.
+"""Decisions of the platform: recorded once in the order of a reserved organization, and relayed to every partition.
 
 A relay names its original and the original before that one, so a fold notices when one is missing, and passes over
 one that is repeated. Partitions are not atomic together: where a publisher died between them, whoever publishes next,
@@ -22,7 +22,7 @@ _PLATFORM_ENVELOPE = Envelope(PLATFORM, "control", "local")
 _PLATFORM_PARTITION = partition_of(PLATFORM)
 _OTHER_PARTITIONS = [partition for partition in range(PARTITIONS) if partition != _PLATFORM_PARTITION]
 _MAX_CLOCK_SKEW_MS = 3_600_000
-"""How far the clocks of two brokers may lie apart. Beyond it relays are repeated, which changes nothing."""
+"""Greatest distance between the clocks of two brokers. Beyond it relays are repeated, which changes nothing."""
 
 
 class Adoption(NamedTuple):
@@ -34,20 +34,20 @@ class Adoption(NamedTuple):
 
 
 def platform_lock(home: Path) -> AbstractContextManager[None]:
-    """Be the only one of this home who decides for everyone. Two homes on one cluster may decide at once: both
+    """Hold the lock of this home's decisions of the platform. Two homes on one cluster may decide at once: both
     decisions are relayed, in the order in which they stand."""
     return locked(home / "run" / "platform.lock")
 
 
 def publish(log: Log, line: bytes) -> Position:
-    """Append a decision that concerns everyone, and its relays."""
+    """Append a decision of the platform, and its relays."""
     (original,) = log.append(EVENTS, [_PLATFORM_ENVELOPE.draft(line)])
     relay(log)
     return Position(original.partition, original.offset, 0)
 
 
 def ensure(log: Log, line: bytes) -> None:
-    """Publish a decision that may stand there already, by one who died since."""
+    """Publish a decision, unless it stands there already: its publisher may have died before the relays."""
     if any(original.value == line for original in _find_originals(log)):
         relay(log)
     else:
@@ -63,8 +63,8 @@ def relay(log: Log) -> None:
 
 
 def is_complete(log: Log) -> bool:
-    """Whether what was first decided for everyone has come to every partition. A partition begins with it, unless
-    who decided it died in between."""
+    """Tell whether the platform's first decision has come to every partition. A partition begins with it, unless its
+    publisher died in between."""
     return all(log.ends(EVENTS)) and all(
         "relay_of" in first.headers
         for partition in _OTHER_PARTITIONS
@@ -73,7 +73,7 @@ def is_complete(log: Log) -> bool:
 
 
 def find_adoptions(log: Log) -> Iterator[Adoption]:
-    """All adoptions of price books, in their order."""
+    """Yield all adoptions of price books, in their order."""
     for original in _find_originals(log):
         data = decode(original.value)["data"]
         if data["control"] == PriceBookAdopted.control_type:
@@ -89,7 +89,7 @@ def _find_originals(log: Log) -> Iterator[Record]:
 
 
 def _count_relayed(log: Log, partition: int, originals: Sequence[Record]) -> int:
-    """How many of the originals, from the first on, have come to this partition."""
+    """Count the originals, from the first on, that have come to this partition."""
     for count in range(len(originals), 0, -1):
         original = originals[count - 1]
         start = seek_time(log, EVENTS, partition, original.time_ms - _MAX_CLOCK_SKEW_MS)

@@ -16,7 +16,7 @@ from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 
 class BookAdoption(NamedTuple):
-    """Where a book's adoption stands, and whether it is new: the book in force is not adopted again."""
+    """The position of a book's adoption. ``new`` is False for the book in force, which is not adopted again."""
 
     position: Position
     document: str
@@ -24,7 +24,7 @@ class BookAdoption(NamedTuple):
 
 
 def adopt_price_book(log: Log, settings: Settings, book: PriceBook, reason: str | None = None) -> BookAdoption:
-    """Price by this book what comes from here on, whosever it is. The book in force changes nothing."""
+    """Price the events of all organizations by this book from here on. The book in force changes nothing."""
     with platform_relay.platform_lock(settings.home):
         return _adopt(log, settings, book, reason)
 
@@ -43,7 +43,7 @@ def ensure_price_book(log: Log, settings: Settings) -> None:
 def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> BookAdoption:
     if text_without_secrets(book.name, lambda name: "") != book.name:
         raise TallyError(
-            f"the price book is called {book.name!r}, by a key or an e-mail address: give it another `name`"
+            f"the name of the price book, {book.name!r}, is a key or an e-mail address: give it another `name`"
         )
     document, packed = sealed(book)
     in_force = {adoption.name: adoption for adoption in platform_relay.find_adoptions(log)}.get(book.name)

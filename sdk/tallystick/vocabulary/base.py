@@ -1,4 +1,4 @@
-"""What every part of the vocabulary shares: strictness, bounds and canonical form."""
+"""Base of the vocabulary: the strict model, its canonical form, and bounded types of fields."""
 
 import re
 from collections.abc import Mapping
@@ -37,16 +37,16 @@ Value = TypeVar("Value")
 
 
 class Model(BaseModel):
-    """Strict, immutable, and refusing what it does not know.
+    """A strict, immutable object that refuses unknown fields.
 
-    Absent is not zero and not the empty string: a field that was not said is ``None`` and is left out of
-    the canonical form, so equal content has equal bytes.
+    Absent is not zero and not the empty string: an absent field is ``None`` and is left out of the canonical form,
+    so equal content has equal bytes.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     def canonical(self) -> bytes:
-        """The JSON that stands on the log: fields in the order of their definition, absent ones left out."""
+        """Write the JSON that stands on the log: fields in the order of their definition, absent ones left out."""
         return self.__pydantic_serializer__.to_json(self, exclude_none=True)
 
 
@@ -70,8 +70,8 @@ def time_of(text: str) -> datetime:
 
 
 def is_visible(text: str) -> bool:
-    """Whether each character of a name shows: none is a control, a line's end, of no width, or turns the text around;
-    and no space stands at either end."""
+    """Tell whether each character of a name shows: none is a control, a line's end, of no width, or turns the text
+    around; and no space stands at either end."""
     return text.isprintable() and text == text.strip() and not _INVISIBLE.search(text)
 
 
@@ -100,7 +100,7 @@ def _iso(value: datetime) -> str:
 
 
 def plain(value: Decimal) -> str:
-    """A decimal without exponent, sign of nothing, or zeros at its end; every other digit stays."""
+    """Write a decimal without exponent, minus before zero, or zeros at its end; every other digit stays."""
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -108,7 +108,7 @@ def plain(value: Decimal) -> str:
 
 
 def in_order(value: Mapping[Key, Value]) -> dict[Key, Value]:
-    """The same mapping in the order of its keys, so that equal content has equal bytes."""
+    """Sort a mapping by its keys, so that equal content has equal bytes."""
     return dict(sorted(value.items()))
 
 

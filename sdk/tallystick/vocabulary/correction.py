@@ -10,7 +10,7 @@ from tallystick.vocabulary.observation import Target
 
 
 class Correction(Model):
-    """Takes back what an event said; a replacement says what is true instead. The original stays."""
+    """Reverses an event, or replaces it by the inference as it should have been. The original stays."""
 
     action: Literal["reversal", "replacement"]
     of: Target = Field(description="the identity of the event that is corrected")

@@ -1,4 +1,4 @@
-"""An event: a CloudEvent 1.0 whose type says what its data is."""
+"""An event: a CloudEvent 1.0 whose type names the model of its data."""
 
 from typing import Annotated, Literal, get_args
 
@@ -20,7 +20,7 @@ class Tick(Model):
 
 
 class CloudEvent(Model):
-    """Source and id are its identity; time is when it happened, by its source's clock."""
+    """The envelope of an event. Source and id are its identity; time is that of the source's clock."""
 
     specversion: Literal["1.0"] = "1.0"
     id: Name

@@ -15,7 +15,7 @@ TokenClass = Literal[
 """Disjoint: ``input`` is what no cache served; ``output`` is without ``reasoning``."""
 
 QuantityClass = Literal["requests", "web_searches", "seconds", "images"]
-"""What is charged for and is not a token."""
+"""Quantities that are charged for and are no tokens."""
 
 Tokens = Annotated[dict[TokenClass, Count], AfterValidator(in_order)]
 Quantities = Annotated[dict[QuantityClass, Count], AfterValidator(in_order)]
@@ -40,14 +40,14 @@ class RateLimit(Model):
 
 
 class Violation(Model):
-    """Where an answer broke its output contract: a code and a keyed hash of the path, never the value."""
+    """A breach of an answer's output contract: a code and a keyed hash of the path, never the value."""
 
     code: Label
     path_hash: Name
 
 
 class Inference(Model):
-    """What is known of one call. Every field is optional; names follow OpenTelemetry GenAI and FOCUS.
+    """One call to a model. Every field is optional; names follow OpenTelemetry GenAI and FOCUS.
 
     Of fields that are not listed here only numbers and booleans are kept.
     """
@@ -156,7 +156,7 @@ class Inference(Model):
 
 
 def usage_contradiction(fields: Mapping[str, object]) -> str | None:
-    """What is wrong between where usage is said to come from and the usage that is given; None where they agree.
+    """Return how ``usage_source`` and the usage of a call contradict each other; None where they agree.
 
     Zero is not absent: ``{"input": 0}`` is usage. A request that was counted says nothing of its tokens, so
     ``quantities`` agree with ``missing``.

@@ -1,4 +1,4 @@
-"""``observation``: what is learnt about a call or a session later, any number of times."""
+"""``observation``: a fact about a call or a session that became known later. Any number of them may follow a call."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ Score = Annotated[str, Field(pattern=r"^-?[0-9]{1,26}(\.[0-9]{1,12})?$")]
 
 
 class Target(Model):
-    """What an observation or a correction speaks of, by its identity."""
+    """The event that an observation or a correction is about, by its identity."""
 
     source: Name
     id: Name
@@ -19,7 +19,7 @@ class Target(Model):
 class Observation(Model):
     """An outcome, a quality score, a parser's verdict or a quota reading. It never edits the call."""
 
-    of: Target | None = Field(default=None, description="the call that is spoken of")
+    of: Target | None = Field(default=None, description="the call that it is about")
     session: Name | None = None
     # outcome or quality
     metric: Label | None = None

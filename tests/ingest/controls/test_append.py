@@ -53,7 +53,7 @@ def test_a_budget_is_a_decision_that_names_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (("team", "x", Decimal(-1), "USD", 60), "budget.allocated is not possible: body.limit: must be above zero"),
         (("team", "x", Decimal(0), "USD", 60), "body.limit: must be above zero"),
@@ -64,11 +64,13 @@ def test_a_budget_is_a_decision_that_names_nobody(tmp_path: Path) -> None:
         (("organization", "x", Decimal(1), "USD", 60), "body.scope: must be 'acme'"),
     ],
 )
-def test_what_cannot_be_decided_is_told(tmp_path: Path, wrong: tuple[str, str, Decimal, str, int], said: str) -> None:
+def test_what_cannot_be_decided_is_told(
+    tmp_path: Path, wrong: tuple[str, str, Decimal, str, int], message: str
+) -> None:
     log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
     with pytest.raises(TallyError) as error:
         set_budget(log, settings, "acme", *wrong)
-    assert said in str(error.value) and log.end(EVENTS, partition_of("acme")) == 0
+    assert message in str(error.value) and log.end(EVENTS, partition_of("acme")) == 0
 
 
 def test_an_unknown_decision_and_the_reserved_organization_are_told(tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ class Mortal(EmbeddedLog):
 
 
 def collect_relays(log: EmbeddedLog) -> set[tuple[tuple[str, str], ...]]:
-    """What each partition was told, without repeats; all are told the same where the set has one member."""
+    """Collect each partition's relays, without repeats. The set has one member where all have the same."""
     return {
         tuple({(record.headers["relay_of"], record.headers["relay_after"]): None for record in partition_records})
         for partition, partition_records in all_records(log).items()

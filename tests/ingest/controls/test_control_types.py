@@ -52,7 +52,7 @@ COMMANDS: dict[str, Make] = {
     "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),
     "generation.activated": lambda log, settings: ensure(log, activate_generation(settings, 2, 3)),
 }
-"""What a command calls that makes decisions of a type; any other type is appended as its example."""
+"""The function of the command that makes decisions of a type. Any other type is appended as its example."""
 
 
 def build_event(control: str, body: dict[str, Any], **fields: Any) -> dict[str, Any]:

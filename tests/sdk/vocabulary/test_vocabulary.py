@@ -30,7 +30,7 @@ def event(kind: str = "inference", **fields: Any) -> bytes:
 
 
 def test_the_published_schema_is_the_vocabularys() -> None:
-    """Where this fails: ``python -m tallystick > sdk/schema/event.v1.json``."""
+    """After a change of the vocabulary: ``python -m tallystick > sdk/schema/event.v1.json``."""
     printed = subprocess.run([sys.executable, "-m", "tallystick"], capture_output=True, text=True, check=True)
     assert SCHEMA.read_text() == printed.stdout
 
@@ -46,15 +46,15 @@ def test_absent_is_left_out_and_order_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("written", "canonical"),
     [
         ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000000Z"),
         ("2026-01-01T02:00:00+02:00", "2026-01-01T00:00:00.000000Z"),
         ("2026-01-01T00:00:00.1234567Z", "2026-01-01T00:00:00.123456Z"),
     ],
 )
-def test_times_are_kept_in_utc_with_microseconds(said: str, kept: str) -> None:
-    assert json.loads(ANY_EVENT.validate_json(event(time=said)).canonical())["time"] == kept
+def test_times_are_kept_in_utc_with_microseconds(written: str, canonical: str) -> None:
+    assert json.loads(ANY_EVENT.validate_json(event(time=written)).canonical())["time"] == canonical
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_the_canonical_form_is_a_fixed_point(data: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("written", "canonical"),
     [("-0", "0"), ("-0.00", "0"), ("1.500", "1.5"), ("1E+3", "1000"), ("100", "100"), ("0.10", "0.1"),
      ("12345678901234567890123456.123456789012", "12345678901234567890123456.123456789012")],
 )  # fmt: skip
-def test_a_decimal_keeps_every_digit_that_says_something(said: str, kept: str) -> None:
-    line = ANY_EVENT.validate_json(event(data={"claimed_cost": said})).canonical()
-    assert json.loads(line)["data"] == {"claimed_cost": kept}
+def test_a_decimal_keeps_every_digit_that_says_something(written: str, canonical: str) -> None:
+    line = ANY_EVENT.validate_json(event(data={"claimed_cost": written})).canonical()
+    assert json.loads(line)["data"] == {"claimed_cost": canonical}
     assert by_folds([record(0, line)], {})[0][:2] == ("counted", None)

@@ -1,4 +1,4 @@
-"""``control``: what people decided, on the same log and in the same order as what happened."""
+"""``control``: a decision of people, on the same log and in the same order as the facts."""
 
 import importlib
 import pkgutil
