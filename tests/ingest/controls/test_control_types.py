@@ -127,7 +127,7 @@ def test_a_refusal_names_the_field_that_is_wrong(control: str, field: str) -> No
     example = EXAMPLES[control]
     for wrong in ([["QZXMARKED"]], {"QZXMARKED": 1}, -1, ""):
         refused = refuse(build_event(control, example | {field: wrong}))
-        assert refused.field == f"data.body.{field}", refused
+        assert f"{refused.field}.".startswith(f"data.body.{field}."), refused  # or an item of its list
         assert "QZXMARKED" not in str(refused)
     misspelled = refuse(build_event(control, example | {f"{field}x": 1}))
     assert misspelled.field == f"data.body.{field}x" and f"nearest is {field}" in misspelled.reason
