@@ -1,4 +1,4 @@
--- Which generation of what is derived has filled this warehouse: the newest row; without any, the first one.
+-- The generation that filled this warehouse: the newest row; generation 1 where there is none.
 CREATE TABLE IF NOT EXISTS tally.generations
 (
     number UInt32,

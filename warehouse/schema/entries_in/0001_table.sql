@@ -1,6 +1,5 @@
--- What the sink inserts: the lines of a derived topic, as they stand there. Nothing is kept here; the views below
--- spread a line into its tables. Each view admits only what lies above its own table's greatest position of the log
--- partition, so an insert that is repeated, or comes late, adds nothing.
+-- The inbox of tally.entries: the sink inserts the lines of the topic as they are. The table keeps nothing; the views
+-- of events, entries and records take their columns from each line.
 CREATE TABLE IF NOT EXISTS tally.entries_in
 (
     `partition` UInt16,
@@ -18,15 +17,24 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     detail String,
     original_offset Nullable(UInt64),
     original_index Nullable(UInt32),
-    pricing LowCardinality(String),
-    unpriced_reason LowCardinality(String),
-    currency LowCardinality(String),
-    price_document LowCardinality(String),
-    price_id LowCardinality(String),
+    -- begin call columns (tools/dimensions.py)
+    provider LowCardinality(String),
+    provider_account LowCardinality(String),
+    model LowCardinality(String),
+    model_resolved LowCardinality(String),
+    team LowCardinality(String),
+    project LowCardinality(String),
+    feature LowCardinality(String),
+    agent LowCardinality(String),
     session String,
+    customer LowCardinality(String),
+    user String,
+    environment LowCardinality(String),
+    payer LowCardinality(String),
+    `key` LowCardinality(String),
+    status LowCardinality(String),
     root_call String,
     parent_call String,
-    agent LowCardinality(String),
     agent_version LowCardinality(String),
     tool LowCardinality(String),
     tool_arguments_hash String,
@@ -37,12 +45,6 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     fallback_of String,
     fallback_reason LowCardinality(String),
     cached_from String,
-    team LowCardinality(String),
-    project LowCardinality(String),
-    feature LowCardinality(String),
-    environment LowCardinality(String),
-    user String,
-    customer LowCardinality(String),
     acting_for Array(String),
     tags Map(LowCardinality(String), String),
     `grant` LowCardinality(String),
@@ -51,14 +53,8 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     queued_ms Nullable(UInt64),
     purpose LowCardinality(String),
     inference_class LowCardinality(String),
-    payer LowCardinality(String),
-    key LowCardinality(String),
-    provider_account LowCardinality(String),
     ingress LowCardinality(String),
     gateway LowCardinality(String),
-    provider LowCardinality(String),
-    model LowCardinality(String),
-    model_resolved LowCardinality(String),
     deployment LowCardinality(String),
     region LowCardinality(String),
     service_tier LowCardinality(String),
@@ -84,7 +80,6 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     translator_version LowCardinality(String),
     parser_version LowCardinality(String),
     conformance LowCardinality(String),
-    status LowCardinality(String),
     finish_reason LowCardinality(String),
     error_origin LowCardinality(String),
     error_code LowCardinality(String),
@@ -96,6 +91,12 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     claimed_currency LowCardinality(String),
     adapter LowCardinality(String),
     adapter_version LowCardinality(String),
+    -- end call columns
+    pricing LowCardinality(String),
+    unpriced_reason LowCardinality(String),
+    currency LowCardinality(String),
+    price_document LowCardinality(String),
+    price_id LowCardinality(String),
     channel LowCardinality(String),
     received UInt64,
     refused UInt64,
@@ -108,57 +109,5 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
         effective_cost Nullable(Decimal(38, 12)),
         billed_cost Nullable(Decimal(38, 12))
     ))
-)
-ENGINE = Null;
-
-CREATE TABLE IF NOT EXISTS tally.decisions_in
-(
-    `partition` UInt16,
-    `offset` UInt64,
-    seq UInt32,
-    event_index Int32,
-    accepted_ms Int64,
-    organization LowCardinality(String),
-    decision LowCardinality(String),
-    control_type LowCardinality(String),
-    reason String,
-    dimension LowCardinality(String),
-    scope String,
-    window_s UInt64,
-    limit Nullable(Decimal(38, 12)),
-    currency LowCardinality(String),
-    threshold UInt16,
-    used Nullable(Decimal(38, 12)),
-    window_end_us Nullable(Int64),
-    due_us Nullable(Int64),
-    event_source String,
-    event_id String
-)
-ENGINE = Null;
-
-CREATE TABLE IF NOT EXISTS tally.alerts_in
-(
-    `partition` UInt16,
-    `offset` UInt64,
-    seq UInt32,
-    event_index Int32,
-    accepted_ms Int64,
-    organization LowCardinality(String),
-    alert String,
-    state LowCardinality(String),
-    detector LowCardinality(String),
-    session String,
-    agent LowCardinality(String),
-    team LowCardinality(String),
-    tool LowCardinality(String),
-    arguments_hash String,
-    result_hash String,
-    repeats UInt64,
-    spent Map(LowCardinality(String), Decimal(38, 12)),
-    since_us Int64,
-    last_us Int64,
-    due_us Nullable(Int64),
-    reason LowCardinality(String),
-    evidence Array(Tuple(source String, id String, `partition` UInt16, `offset` UInt64, event_index UInt32))
 )
 ENGINE = Null;
