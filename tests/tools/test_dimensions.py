@@ -21,3 +21,9 @@ def test_a_block_is_written_anew_with_its_indentation_and_the_rest_stays() -> No
 def test_a_block_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="no such block: colours"):
         dimensions.rewrite_blocks("# begin colours\n# end colours\n")
+
+
+def test_every_block_stands_somewhere() -> None:
+    """So none is kept that no file has."""
+    texts = [path.read_text() for folder in dimensions.FOLDERS for path in (dimensions.ROOT / folder).rglob("*.*")]
+    assert not [name for name in dimensions.BLOCKS if not any(f" begin {name} " in text for text in texts)]

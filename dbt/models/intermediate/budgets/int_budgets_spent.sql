@@ -35,16 +35,7 @@ spends as (
         place,
         limited_dimension as dimension,
         multiIf(
-            limited_dimension = 'organization', organization::String,
-            limited_dimension = 'team', team::String,
-            limited_dimension = 'project', project::String,
-            limited_dimension = 'feature', feature::String,
-            limited_dimension = 'environment', environment::String,
-            limited_dimension = 'user', user_pseudonym,
-            limited_dimension = 'customer', customer::String,
-            limited_dimension = 'key', key_fingerprint::String,
-            limited_dimension = 'agent', agent::String,
-            limited_dimension = 'session', session,
+            {{ budget_scope_branches('limited_dimension') }},
             ''
         ) as scope_value
 

@@ -1,4 +1,4 @@
--- Counted inferences alone, by the model that answered.
+-- Counted inferences, with the model that answered.
 with
 
 events as (
@@ -11,7 +11,7 @@ counted as (
 
     select
         *,
-        if(model_resolved = '', model, model_resolved) as model_answered
+        if(model_resolved = '', model_requested, model_resolved) as model
 
     from events
 

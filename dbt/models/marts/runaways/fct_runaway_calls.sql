@@ -55,7 +55,7 @@ final as (
         calls.team as team,
         calls.agent as agent,
         calls.tool as tool,
-        calls.model_answered as model,
+        calls.model as model,
         calls.status as status,
         calls.tool = runs.tool
         and calls.tool_arguments_hash = runs.arguments_hash

@@ -15,15 +15,7 @@ summed as (
     select
         charge_day,
         organization,
-        provider,
-        model,
-        team,
-        project,
-        feature,
-        agent,
-        customer,
-        environment,
-        payer,
+        {{ usage_dimensions() }},
         class,
         currency,
         sum(quantity) as quantity,
@@ -41,15 +33,7 @@ summed as (
     group by
         charge_day,
         organization,
-        provider,
-        model,
-        team,
-        project,
-        feature,
-        agent,
-        customer,
-        environment,
-        payer,
+        {{ usage_dimensions() }},
         class,
         currency
 
@@ -59,8 +43,7 @@ final as (
 
     select
         lower(hex(sipHash128(
-            charge_day, organization, provider, model, team, project, feature, agent, customer, environment,
-            payer, class, currency
+            charge_day, organization, {{ usage_dimensions() }}, class, currency
         ))) as daily_cost_key,
         *
 
