@@ -15,8 +15,8 @@ from ledger.dimensions import ATTRIBUTES, BUDGET_DIMENSIONS, DIMENSIONS, Dimensi
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("warehouse/schema", "dbt/models", "dbt/macros")
 BLOCK = re.compile(
-    r"(?P<begin>^(?P<indent> *)(?:--|#|\{#) begin (?P<name>[a-z ]+?)(?: [(#][^\n]*)?\n)(?P<body>.*?)"
-    r"(?P<end>^ *(?:--|#|\{#) end (?P=name)\b)",
+    r"(?P<begin>^(?P<indent> *)(?:--|#|\{#|<!--) begin (?P<name>[a-z ]+?)(?: [(#][^\n]*)?\n)(?P<body>.*?)"
+    r"(?P<end>^ *(?:--|#|\{#|<!--) end (?P=name)\b)",
     re.MULTILINE | re.DOTALL,
 )
 RESERVED = frozenset(("grant", "key"))
@@ -43,7 +43,7 @@ def find_outdated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     """Yield each file whose blocks differ from the list, with the text that it should have."""
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
-            if path.suffix in (".sql", ".yml"):
+            if path.suffix in (".sql", ".yml", ".md"):
                 text = path.read_text()
                 if (rewritten := rewrite_blocks(text)) != text:
                     yield path, rewritten
@@ -98,6 +98,15 @@ def _describe_mart(dimensions: Iterable[Dimension]) -> Iterator[str]:
         yield from _describe(field.name, field.text, field.type)
 
 
+def _document_fields() -> Iterator[str]:
+    """Yield a description for dbt's ``doc()`` of each field under each of its names in the models."""
+    texts = {field.name: field.text for field in ATTRIBUTES}
+    for dimension in DIMENSIONS:
+        texts |= {dimension.column_name: dimension.text, dimension.mart_field.name: dimension.mart_field.text}
+    for name, text in texts.items():
+        yield f"{{% docs {name} %}}{text}{{% enddocs %}}"
+
+
 def _set_columns(items: Iterable[str]) -> Iterator[str]:
     """Yield a statement of Jinja that sets ``columns``."""
     yield "{% set columns = ["
@@ -128,6 +137,7 @@ BLOCKS: dict[str, Callable[[], Iterator[str]]] = {
     "model dimensions": _describe_models,
     "entry dimensions": lambda: _describe_mart(ENTRY_DIMENSIONS),
     "usage dimensions": lambda: _describe_mart(USAGE_DIMENSIONS),
+    "field docs": _document_fields,
     "entry columns": lambda: _set_column_names(ENTRY_DIMENSIONS),
     "usage columns": lambda: _set_column_names(USAGE_DIMENSIONS),
     "budget columns": _set_budget_columns,

@@ -1,11 +1,11 @@
--- Budgets with their limit of now, and the place on the log behind which their spend counts.
+-- Budgets with their present limit, and the position on the log after which their spend counts.
 with
 
 allocations as (
 
     select
         *,
-        (log_offset, seq) as place
+        (log_offset, seq) as log_position
 
     from {{ ref('int_budget_decisions') }}
 
@@ -24,11 +24,11 @@ final as (
         window_s,
         toInt64(intDiv(window_s, 60)) as bucket_s,
         currency,
-        argMax(limit_amount, place) as limit_amount,
+        argMax(limit_amount, log_position) as limit_amount,
         min(log_offset) as first_offset,
-        argMin(event_index, place) as first_index,
+        argMin(event_index, log_position) as first_index,
         min(accepted_at) as allocated_at,
-        argMax(accepted_at, place) as limit_set_at
+        argMax(accepted_at, log_position) as limit_set_at
 
     from allocations
 

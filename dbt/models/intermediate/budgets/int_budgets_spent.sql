@@ -1,5 +1,5 @@
--- What each budget saw of spend, by tumbling bucket, a sixtieth of its window. As the folds do, it counts
--- billed cost in the budget's currency, of what stands behind the budget's first allocation on the log.
+-- Spend of each budget by tumbling bucket, a sixtieth of its window. As in the folds, a budget counts billed
+-- cost in its currency, of entries after its first allocation on the log.
 with
 
 budgets as (
@@ -13,8 +13,8 @@ entries as (
     select
         *,
         arrayJoin((select groupUniqArray(budgets.dimension) from budgets)) as limited_dimension,
-        -- the greatest is the latest; of those of one time, the first on the log
-        bitShiftLeft(toInt128(toUnixTimestamp64Micro(occurred_at)), 64) - log_offset as place
+        -- orders by event time; of equal times the first on the log is the greatest
+        bitShiftLeft(toInt128(toUnixTimestamp64Micro(occurred_at)), 64) - log_offset as time_order
 
     from {{ ref('int_entries_measured') }}
 
@@ -32,7 +32,7 @@ spends as (
         occurred_at,
         currency,
         billed_cost,
-        place,
+        time_order,
         limited_dimension as dimension,
         multiIf(
             {{ budget_scope_branches('limited_dimension') }},
@@ -50,8 +50,8 @@ bucketed as (
         intDiv(toUnixTimestamp64Micro(spends.occurred_at), 1000000 * budgets.bucket_s) as bucket,
         sum(spends.billed_cost) as spend,
         max(spends.occurred_at) as last_spent_at,
-        argMax(spends.log_offset, spends.place) as last_seen_offset,
-        argMax(spends.accepted_at, spends.place) as last_seen_at
+        argMax(spends.log_offset, spends.time_order) as last_seen_offset,
+        argMax(spends.accepted_at, spends.time_order) as last_seen_at
 
     from spends
 

@@ -1,5 +1,6 @@
--- Each log partition's now, the greatest time the log has given a record; and the records behind which the
--- log's clock was set back, as a broker's may be: until there was a greater one, now stood at such a time.
+-- The present time of each log partition: the greatest time that the log has given a record. set_back_after
+-- lists the records after which the log's clock was set back, as a broker's may be. The present time stood at
+-- theirs until a record had a greater one.
 with
 
 records as (
@@ -8,7 +9,7 @@ records as (
 
 ),
 
-followed as (
+ordered_records as (
 
     select
         *,
@@ -29,7 +30,7 @@ final as (
         max(accepted_at) as now_at,
         groupArrayIf((log_offset, accepted_at), next_accepted_at < accepted_at) as set_back_after
 
-    from followed
+    from ordered_records
 
     group by log_partition
 

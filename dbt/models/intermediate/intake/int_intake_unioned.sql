@@ -1,4 +1,4 @@
--- One row for what each record brought and one for the outcome of each of its facts, with its channel.
+-- One row per record with the number of its facts, and one per fact with its outcome and channel.
 with
 
 records as (

@@ -1,11 +1,11 @@
--- Alerts as they stand, each with the places on the log between which its session's run stands.
+-- Alerts in their present state, each with the positions on the log between which its run lies.
 with
 
 alerts as (
 
     select
         *,
-        (log_offset, seq) as place
+        (log_offset, seq) as log_position
 
     from {{ ref('stg_tally__alerts') }}
 
@@ -32,11 +32,11 @@ final as (
         maxIf(accepted_at, alert_state = 'resolved') as resolved_at,
         maxIf(log_offset, alert_state = 'resolved') as resolved_offset,
         maxIf(event_index, alert_state = 'resolved') as resolved_index,
-        argMax(reason, place) as reason,
-        argMax(repeats, place) as repeats,
-        argMax(spent, place) as spent,
+        argMax(reason, log_position) as reason,
+        argMax(repeats, log_position) as repeats,
+        argMax(spent, log_position) as spent,
         any(run_started_at) as started_at,
-        argMax(run_last_at, place) as last_at
+        argMax(run_last_at, log_position) as last_at
 
     from alerts
 

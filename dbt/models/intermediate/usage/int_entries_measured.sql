@@ -1,4 +1,4 @@
--- Entries with what may be added up: tokens apart from other quantities, and what has no price.
+-- Entries with the measures that may be summed: tokens apart from other quantities, and unpriced quantities.
 with
 
 entries as (

@@ -1,18 +1,19 @@
--- A threshold is not crossed again before it was armed again: what is said of it next is that.
+-- A crossed threshold is armed again before it is crossed again. So the next decision about it, if there is
+-- one, is that it was armed.
 with
 
 thresholds as (
 
     select
         *,
-        leadInFrame(toNullable(accepted_at)) over next_said as next_accepted_at,
-        leadInFrame(window_ends_at) over next_said as next_window_ends_at
+        leadInFrame(toNullable(accepted_at)) over next_decision as next_accepted_at,
+        leadInFrame(window_ends_at) over next_decision as next_window_ends_at
 
     from {{ ref('int_budget_decisions') }}
 
     where decision in ('threshold.crossed', 'threshold.rearmed')
 
-    window next_said as (
+    window next_decision as (
         partition by budget_key, threshold_percent
         order by log_offset, seq
         rows between current row and 1 following

@@ -1,6 +1,6 @@
--- What the folds would answer now, of the window that ends with the bucket of the budget's clock. The clock
--- stands at the greatest time of what was spent and runs on with the log's time; no window ends before one
--- that was judged.
+-- The state that the folds have now, for the window that ends with the bucket of the budget's clock. The
+-- clock is the greatest event time of the spend, and runs on with the log's time. No window ends before one
+-- that a decision names.
 with
 
 budgets as (
@@ -21,7 +21,7 @@ logs as (
 
 ),
 
-judged as (
+decision_windows as (
 
     select
         budget_key,
@@ -74,7 +74,7 @@ joined as (
         spent.last_seen_at as last_seen_at,
         logs.now_at as now_at,
         logs.set_back_after as set_back_after,
-        judged.window_ends_at as judged_until,
+        decision_windows.window_ends_at as last_decision_until,
         fired.fired_percent as fired_percent,
         fired.fired_at as fired_at
 
@@ -86,8 +86,8 @@ joined as (
     left join logs
         on budgets.log_partition = logs.log_partition
 
-    left join judged
-        on budgets.budget_key = judged.budget_key
+    left join decision_windows
+        on budgets.budget_key = decision_windows.budget_key
 
     left join fired
         on budgets.budget_key = fired.budget_key
@@ -99,12 +99,12 @@ clocked as (
     select
         *,
         notEmpty(spend_of_bucket) as has_spent,
-        arrayFilter(one -> one.1 <= last_seen_offset, set_back_after) as set_back_before,
-        arrayMax(arrayConcat([last_seen_at], arrayMap(one -> one.2, set_back_before))) as seen_at,
+        arrayFilter(record -> record.1 <= last_seen_offset, set_back_after) as set_back_before,
+        arrayMax(arrayConcat([last_seen_at], arrayMap(record -> record.2, set_back_before))) as seen_at,
         addMicroseconds(last_spent_at, dateDiff('microsecond', seen_at, now_at)) as clock_at,
         greatest(
             intDiv(toUnixTimestamp64Micro(clock_at), 1000000 * bucket_s),
-            intDiv(toUnixTimestamp64Micro(coalesce(judged_until, clock_at)), 1000000 * bucket_s) - 1
+            intDiv(toUnixTimestamp64Micro(coalesce(last_decision_until, clock_at)), 1000000 * bucket_s) - 1
         ) as bucket,
         fromUnixTimestamp64Micro(1000000 * bucket_s * (bucket - 60), 'UTC') as oldest_bucket_at,
         fromUnixTimestamp64Micro(1000000 * bucket_s * (bucket + 1), 'UTC') as next_bucket_at
@@ -125,7 +125,7 @@ final as (
         bucket_s,
         currency,
         limit_amount,
-        arrayMap(one -> spend_of_bucket[one], range(bucket - 60, bucket + 1)) as spend_by_bucket,
+        arrayMap(number -> spend_of_bucket[number], range(bucket - 60, bucket + 1)) as spend_by_bucket,
         arraySum(spend_by_bucket) as used_amount,
         limit_amount - used_amount as remaining_amount,
         if(has_spent, clock_at, null) as clock_at,

@@ -1,4 +1,5 @@
--- A run stands on the log from its first call to what ended it; its session's calls in between are of it.
+-- A run lies on the log from its first call to the event that ended it. All calls of its session in between
+-- belong to it.
 with
 
 runs as (

@@ -1,4 +1,5 @@
--- While a run goes on, nothing is said of it but that it began: its figures are those of its calls so far.
+-- The folds do not update an alert while its run goes on. So an open alert has the figures of its calls so
+-- far, and a resolved one its own.
 with
 
 runs as (
@@ -11,21 +12,21 @@ calls as (
 
     select
         *,
-        (log_offset, event_index) as place
+        (log_offset, event_index) as log_position
 
     from {{ ref('fct_runaway_calls') }}
 
 ),
 
-went as (
+progress as (
 
     select
         alert_id,
         count() as calls,
         sum(is_repeat) as repeats,
         sumMapIf(map(currency::String, coalesce(list_cost, 0)), currency != '') as spent,
-        argMax(occurred_at, place) as last_at,
-        argMax(accepted_at, place) as last_accepted_at
+        argMax(occurred_at, log_position) as last_at,
+        argMax(accepted_at, log_position) as last_accepted_at
 
     from calls
 
@@ -51,17 +52,17 @@ final as (
         if(runs.is_open, null, runs.resolved_at) as resolved_at,
         runs.reason as reason,
         runs.started_at as started_at,
-        if(runs.is_open, went.last_at, runs.last_at) as last_at,
-        went.last_accepted_at as last_accepted_at,
-        went.calls as calls,
-        if(runs.is_open, greatest(went.repeats, runs.repeats), runs.repeats) as repeats,
-        if(runs.is_open, went.spent, runs.spent) as spent,
+        if(runs.is_open, progress.last_at, runs.last_at) as last_at,
+        progress.last_accepted_at as last_accepted_at,
+        progress.calls as calls,
+        if(runs.is_open, greatest(progress.repeats, runs.repeats), runs.repeats) as repeats,
+        if(runs.is_open, progress.spent, runs.spent) as spent,
         runs.evidence_positions as evidence_positions
 
     from runs
 
-    left join went
-        on runs.alert_id = went.alert_id
+    left join progress
+        on runs.alert_id = progress.alert_id
 
 )
 

@@ -1,4 +1,4 @@
--- Organization and time are in the join so that a filter on them reaches both sides.
+-- Organization and time are in the join, so that a filter on them reaches both sides.
 with
 
 calls as (

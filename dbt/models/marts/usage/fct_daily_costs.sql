@@ -1,6 +1,6 @@
 with
 
-used as (
+usage as (
 
     select
         *,
@@ -28,7 +28,7 @@ summed as (
         sum(billed_cost) as billed_cost,
         sum(calls) as calls
 
-    from used
+    from usage
 
     group by
         charge_day,

@@ -1,4 +1,4 @@
--- Every call once and every entry once, in one shape, so that sums over any dimension need no join.
+-- One row per call and one per entry, in one shape, so that sums over any dimension need no join.
 with
 
 entries as (
