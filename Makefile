@@ -51,7 +51,7 @@ lint: $(BIN)/.dev ## style, types, layers, words and SQL
 	@$(BIN)/mypy
 	@$(BIN)/python tools/words.py
 	@out=$$($(BIN)/lint-imports --no-logo) || { echo "$$out" >&2; exit 1; }
-	@$(BIN)/sqlfluff lint --disable-progress-bar warehouse/migrations dbt/models
+	@$(BIN)/sqlfluff lint --disable-progress-bar warehouse/schema dbt/models dbt/tests
 
 measure: $(BIN)/.dev ## how the code reads, against the bounds of CONTRIBUTING.md
 	@$(BIN)/python tools/measure.py

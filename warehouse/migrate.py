@@ -1,4 +1,4 @@
-"""The schema's migrations: numbered SQL files, applied once each, in order."""
+"""Apply the schema: numbered SQL files in a folder for each table, applied once each, in order."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,7 @@ from clickhouse_connect.driver.client import Client
 from ledger.errors import TallyError
 from warehouse.client import CURRENT, database
 
-FOLDER = Path(__file__).parent / "migrations"
+FOLDER = Path(__file__).parent / "schema"
 
 
 def migrate(client: Client) -> list[str]:
@@ -25,20 +25,29 @@ def migrate(client: Client) -> list[str]:
     )
     applied = {row[0]: row[1] for row in client.query(f"SELECT name, sha256 FROM {name}.migrations").result_rows}
     done = []
-    for file in sorted(FOLDER.glob("*.sql")):
+    for migration, file in list_migrations():
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        if applied.get(file.name, digest) != digest:
+        if applied.get(migration, digest) != digest:
             raise TallyError(
-                f"migration {file.name} was applied to this warehouse and has been edited since: put it back as it "
+                f"migration {migration} was applied to this warehouse and has been edited since: put it back as it "
                 "was and add a new file, or fill a new warehouse from the log with `tally rebuild`"
             )
-        if file.name in applied:
+        if migration in applied:
             continue
         for statement in _statements(file.read_text()):
             client.command(statement.replace(f"{CURRENT}.", f"{name}."))
-        client.insert(f"{name}.migrations", [[file.name, digest]], column_names=["name", "sha256"])
-        done.append(file.name)
+        client.insert(f"{name}.migrations", [[migration, digest]], column_names=["name", "sha256"])
+        done.append(migration)
     return done
+
+
+def list_migrations() -> list[tuple[str, Path]]:
+    """List the names and files of the schema in the order in which they are applied: by number, then by table.
+
+    So every table stands before the first view.
+    """
+    files = sorted(FOLDER.glob("*/*.sql"), key=lambda file: (file.name, file.parent.name))
+    return [(f"{file.parent.name}/{file.stem}", file) for file in files]
 
 
 def _statements(sql: str) -> list[str]:

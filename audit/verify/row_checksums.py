@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from ledger import dimensions
+
 MODULUS = 1 << 64
 SEPARATOR = "\x1f"
-SAID = (
-    "team", "project", "feature", "environment", "user", "customer", "agent", "session", "key", "provider_account",
-    "payer", "provider", "model", "model_resolved", "status",
-)  # fmt: skip
-"""What an entry repeats of its event's own words."""
+DIMENSIONS = tuple(dimension.name for dimension in dimensions.DIMENSIONS)
+"""The fields of its event that an entry repeats."""
 
 
 class Of(NamedTuple):
@@ -38,7 +37,7 @@ def event(of: Of, outcome: str, kind: str, reason: str | None, first: tuple[int,
 
 def entry(of: Of, said: Mapping[str, Any], priced: Iterable[str | None], figures: Iterable[Any]) -> int:
     """A line of the ledger. ``priced``: currency, document and price. ``figures``: class, quantity, the five sums."""
-    return _number((*of, *(said.get(name) for name in SAID), *priced, *map(_plain, figures)))
+    return _number((*of, *(said.get(name) for name in DIMENSIONS), *priced, *map(_plain, figures)))
 
 
 def record(
@@ -74,6 +73,6 @@ RECORDS_SQL = _sql(
     "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "channel", "received", "refused"
 )
 ENTRIES_SQL = _sql(
-    *_OF, "toUnixTimestamp64Micro(time)", *SAID, "currency", "price_document", "price_id", "class", "quantity",
+    *_OF, "toUnixTimestamp64Micro(time)", *DIMENSIONS, "currency", "price_document", "price_id", "class", "quantity",
     "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost",
 )  # fmt: skip

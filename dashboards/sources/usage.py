@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from dashboards.periods import Period, Span
 from dashboards.sources.warehouse import Row, ask, ask_slowly
 from dashboards.spelling import read, spell
+from ledger.dimensions import FILTERS
 
-DIMENSIONS = ("team", "model", "feature", "provider", "agent", "customer", "organization")
+DIMENSIONS = (*FILTERS, "organization")
 
 
 class View(NamedTuple):

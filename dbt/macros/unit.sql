@@ -1,6 +1,6 @@
 {#
-    A unit test without a temporary table, which needs a session, and the embedded warehouse has none.
-    The adapter's own materialization makes one only to learn the types of the model's columns.
+    Runs a unit test without a temporary table. The adapter's own materialization makes one to learn the types of
+    the model's columns; that needs a session, and the embedded warehouse has none.
 #}
 {% materialization unit, adapter='clickhouse' %}
     {% set expected_rows = config.get('expected_rows') %}

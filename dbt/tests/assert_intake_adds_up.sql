@@ -1,4 +1,4 @@
--- Nothing that was received is missing from what became of it. A row here is a defect.
+-- Every received fact is rejected or has an outcome. A row here is a defect.
 select
     acceptance_day,
     organization,

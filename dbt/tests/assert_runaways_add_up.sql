@@ -1,4 +1,4 @@
--- What the folds said of a run that ended is what its calls add up to. A row here is a defect.
+-- The figures of a resolved alert are the sums of its calls. A row here is a defect.
 with
 
 runs as (

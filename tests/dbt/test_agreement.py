@@ -10,16 +10,17 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from ledger.log import Record
-from ledger.money import PICO
 from ledger.log.topics import Topic
-from streams.folds import budgets; from streams.folds.runaways import repeated_tool
+from ledger.money import PICO
+from streams.folds import budgets
 from streams.folds.budgets import Budget, Scope
 from streams.folds.chain import NOW, fold_record
 from streams.folds.emit import Emit
 from streams.folds.event import parse_record
 from streams.folds.identity import FirstSeen
-from streams.replay import open_catalogues
+from streams.folds.runaways import repeated_tool
 from streams.folds.state import State
+from streams.replay import open_catalogues
 from tests.dashboards.server import build, warehouse
 from tests.streams.build import DOCUMENTS, START_MS, adopt, call, control
 from warehouse.client import connect

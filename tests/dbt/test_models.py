@@ -105,7 +105,7 @@ def test_every_column_is_described(path: Path, client: Client) -> None:
 
 def test_the_style_holds() -> None:
     done = subprocess.run(
-        [Path(sys.executable).with_name("sqlfluff"), "lint", "dbt/models", "dbt/tests"],
+        [Path(sys.executable).with_name("sqlfluff"), "lint", "dbt/models", "dbt/tests", "warehouse/schema"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -120,16 +120,29 @@ def test_every_page_is_an_exposure() -> None:
         for path in (ROOT / "dashboards").rglob("*.py")
         for mart in re.findall(r"analytics\.(fct_\w+)", path.read_text())
     }
-    said = {mart for exposure in exposures for mart in re.findall(r"fct_\w+", str(exposure["depends_on"]))}
-    assert read == said
+    exposed = {mart for exposure in exposures for mart in re.findall(r"fct_\w+", str(exposure["depends_on"]))}
+    assert read == exposed
 
 
-def test_the_command_holds_their_tests_against_what_is_stored_where_it_is_asked(
-    settings: Settings, client: Client
-) -> None:
-    """The last of this file: it doubles a row."""
-    home = {"TALLY_HOME": str(settings.home)}
+def test_a_domain_has_at_most_twenty_files() -> None:
+    folders = {path.parent for path in (ROOT / "dbt" / "models").rglob("*.*")}
+    assert not [folder for folder in folders if len(list(folder.iterdir())) > 20]
+
+
+@pytest.fixture
+def doubled_record(client: Client) -> Iterator[None]:
+    """A record that is stored twice, for one test."""
+    client.command("CREATE TABLE tally.kept_records AS tally.records")
+    client.command("INSERT INTO tally.kept_records SELECT * FROM tally.records")
     client.command("INSERT INTO tally.records SELECT * FROM tally.records LIMIT 1")
+    yield
+    client.command("EXCHANGE TABLES tally.kept_records AND tally.records")
+    client.command("DROP TABLE tally.kept_records")
+
+
+@pytest.mark.usefixtures("doubled_record")
+def test_the_command_holds_their_tests_against_what_is_stored_where_it_is_asked(settings: Settings) -> None:
+    home = {"TALLY_HOME": str(settings.home)}
     assert tally("warehouse", "models", **home).returncode == 0
     done = tally("warehouse", "models", "--test", **home)
     assert done.returncode == 1 and "test.tallystick.unique_fct_records_record_key" in done.stderr, done.stderr

@@ -14,17 +14,20 @@ from warehouse import migrate as migrations
 def test_each_is_applied_once_and_an_edited_one_is_named(
     start: Callable[[], Front], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = sorted(path.name for path in migrations.FOLDER.glob("*.sql"))
+    names = [name for name, _ in migrations.list_migrations()]
+    assert len(names) == len(list(migrations.FOLDER.rglob("*.sql"))), "each file lies in the folder of its table"
     shutil.copytree(migrations.FOLDER, tmp_path / "copy")
     monkeypatch.setattr(migrations, "FOLDER", tmp_path / "copy")
     client = start().client()
-    assert migrations.migrate(client) == files
+    assert migrations.migrate(client) == names
     assert migrations.migrate(client) == []
-    (tmp_path / "copy" / "9999_more.sql").write_text("-- more;\nCREATE TABLE tally.more (a Int8)\nENGINE = Null;\n")
-    assert migrations.migrate(client) == ["9999_more.sql"]
-    with (tmp_path / "copy" / files[0]).open("a") as file:
+    (tmp_path / "copy" / "alerts" / "9999_more.sql").write_text(
+        "-- more;\nCREATE TABLE tally.more (a Int8)\nENGINE = Null;\n"
+    )
+    assert migrations.migrate(client) == ["alerts/9999_more"]
+    with (tmp_path / "copy" / f"{names[0]}.sql").open("a") as file:
         file.write("-- changed my mind\n")
-    with pytest.raises(TallyError, match=files[0]):
+    with pytest.raises(TallyError, match=names[0]):
         migrations.migrate(client)
 
 

@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboards.periods import PERIODS, Span, default
 from dashboards.sources import usage
+from ledger.dimensions import FILTERS
 
-BY = ("team", "model", "feature", "provider", "agent", "customer")
+BY = FILTERS
 SHOW = ("spend", "tokens", "calls")
 CALLS = ("newest", "dearest")
 
@@ -44,9 +45,9 @@ def choose(data: Span) -> Choice:
             )  # fmt: skip
             days = said if isinstance(said, tuple) else ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="filter_row"):
-        chosen = {name: _filter(name) for name in ("team", "model", "feature")}
+        chosen = {name: _filter(name) for name in FILTERS[:3]}
         with st.popover("More"):
-            for name in ("provider", "agent", "customer", "organization"):
+            for name in (*FILTERS[3:], "organization"):
                 chosen[name] = _filter(name)
             currency = _currency()
     return Choice(period or "all", days, {name: some for name, some in chosen.items() if some}, currency)

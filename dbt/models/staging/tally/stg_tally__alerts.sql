@@ -31,7 +31,7 @@ renamed as (
         tupleElement(evidence[1], 'offset') as run_offset,
         tupleElement(evidence[1], 'event_index') as run_index,
         arrayMap(
-            one -> concat(toString(one.3), '-', toString(one.4), '-', toString(one.5)), evidence
+            event -> concat(toString(event.3), '-', toString(event.4), '-', toString(event.5)), evidence
         ) as evidence_positions,
         reason
 

@@ -22,20 +22,23 @@ renamed as (
         `time` as occurred_at,
 
         -- dimensions
+        -- begin staged dimensions (tools/dimensions.py)
+        provider,
+        provider_account,
+        model as model_requested,
+        model_resolved,
         team,
         project,
         feature,
-        environment,
-        user as user_pseudonym,
         agent,
         session,
         customer,
+        user as user_pseudonym,
+        environment,
         payer,
         `key` as key_fingerprint,
-        provider_account,
-        provider,
-        model,
-        model_resolved,
+        status,
+        -- end staged dimensions
 
         -- measures
         class,

@@ -21,7 +21,7 @@ renamed as (
         id as event_id,
         `time` as occurred_at,
 
-        -- what became of it
+        -- outcome
         outcome,
         kind,
         reason,
@@ -29,33 +29,36 @@ renamed as (
         original_offset as first_offset,
         original_index as first_index,
 
-        -- who
+        -- dimensions
+        -- begin staged dimensions (tools/dimensions.py)
+        provider,
+        provider_account,
+        model as model_requested,
+        model_resolved,
         team,
         project,
         feature,
-        environment,
-        user as user_pseudonym,
+        agent,
+        session,
         customer,
+        user as user_pseudonym,
+        environment,
         payer,
         `key` as key_fingerprint,
+        status,
+        -- end staged dimensions
 
         -- call tree
-        session,
         root_call,
         parent_call,
-        agent,
         tool,
         tool_arguments_hash,
         tool_result_hash,
 
-        -- what answered
-        provider,
-        model,
-        model_resolved,
-        status,
+        -- result
         latency_ms,
 
-        -- price
+        -- pricing
         pricing,
         unpriced_reason,
         currency,

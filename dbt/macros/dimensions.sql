@@ -1,0 +1,70 @@
+{#
+    The columns of an entry's dimensions, from ledger/dimensions.py: tools/dimensions.py writes the lists.
+#}
+
+{# Those of fct_entries. #}
+{% macro entry_dimensions() %}
+    {# begin entry columns #}
+    {% set columns = [
+        'provider',
+        'provider_account',
+        'model',
+        'team',
+        'project',
+        'feature',
+        'agent',
+        'session',
+        'customer',
+        'user_pseudonym',
+        'environment',
+        'payer',
+        'key_fingerprint',
+    ] %}
+    {# end entry columns #}
+    {{ return(columns | join(', ')) }}
+{% endmacro %}
+
+{# Those that costs are summed by; named after a table where a join needs it. #}
+{% macro usage_dimensions(table=none) %}
+    {# begin usage columns #}
+    {% set columns = [
+        'provider',
+        'model',
+        'team',
+        'project',
+        'feature',
+        'agent',
+        'customer',
+        'environment',
+        'payer',
+    ] %}
+    {# end usage columns #}
+    {% set names = [] %}
+    {% for column in columns %}
+        {% do names.append(table ~ '.' ~ column ~ ' as ' ~ column if table else column) %}
+    {% endfor %}
+    {{ return(names | join(', ')) }}
+{% endmacro %}
+
+{# Branches of multiIf: the value that an entry has in the dimension that a column names, as text. #}
+{% macro budget_scope_branches(dimension_column) %}
+    {# begin budget columns #}
+    {% set columns = [
+        ('organization', 'organization'),
+        ('team', 'team'),
+        ('project', 'project'),
+        ('feature', 'feature'),
+        ('environment', 'environment'),
+        ('user', 'user_pseudonym'),
+        ('customer', 'customer'),
+        ('key', 'key_fingerprint'),
+        ('agent', 'agent'),
+        ('session', 'session'),
+    ] %}
+    {# end budget columns #}
+    {% set branches = [] %}
+    {% for dimension, column in columns %}
+        {% do branches.append(dimension_column ~ " = '" ~ dimension ~ "', " ~ column ~ '::String') %}
+    {% endfor %}
+    {{ return(branches | join(', ')) }}
+{% endmacro %}

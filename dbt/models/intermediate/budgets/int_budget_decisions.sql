@@ -1,0 +1,22 @@
+-- Decisions about budgets: allocations applied, thresholds crossed and armed again.
+with
+
+decisions as (
+
+    select * from {{ ref('stg_tally__decisions') }}
+
+),
+
+final as (
+
+    select
+        lower(hex(sipHash128(organization, dimension, scope_value, window_s))) as budget_key,
+        *
+
+    from decisions
+
+    where dimension != ''
+
+)
+
+select * from final

@@ -1,0 +1,46 @@
+-- Budgets with their present limit, and the position on the log after which their spend counts.
+with
+
+allocations as (
+
+    select
+        *,
+        (log_offset, seq) as log_position
+
+    from {{ ref('int_budget_decisions') }}
+
+    where decision = 'control.applied'
+
+),
+
+final as (
+
+    select
+        budget_key,
+        log_partition,
+        organization,
+        dimension,
+        scope_value,
+        window_s,
+        toInt64(intDiv(window_s, 60)) as bucket_s,
+        currency,
+        argMax(limit_amount, log_position) as limit_amount,
+        min(log_offset) as first_offset,
+        argMin(event_index, log_position) as first_index,
+        min(accepted_at) as allocated_at,
+        argMax(accepted_at, log_position) as limit_set_at
+
+    from allocations
+
+    group by
+        budget_key,
+        log_partition,
+        organization,
+        dimension,
+        scope_value,
+        window_s,
+        currency
+
+)
+
+select * from final

@@ -1,0 +1,144 @@
+-- The state that the folds have now, for the window that ends with the bucket of the budget's clock. The
+-- clock is the greatest event time of the spend, and runs on with the log's time. No window ends before one
+-- that a decision names.
+with
+
+budgets as (
+
+    select * from {{ ref('int_budgets_allocated') }}
+
+),
+
+spent as (
+
+    select * from {{ ref('int_budgets_spent') }}
+
+),
+
+logs as (
+
+    select * from {{ ref('int_log_clocks') }}
+
+),
+
+decision_windows as (
+
+    select
+        budget_key,
+        max(window_ends_at) as window_ends_at
+
+    from {{ ref('int_budget_decisions') }}
+
+    group by budget_key
+
+),
+
+crossings as (
+
+    select * from {{ ref('fct_budget_crossings') }}
+
+    where rearmed_at is null
+
+),
+
+fired as (
+
+    select
+        budget_key,
+        max(threshold_percent) as fired_percent,
+        argMax(crossed_at, threshold_percent) as fired_at
+
+    from crossings
+
+    group by budget_key
+
+),
+
+joined as (
+
+    select
+        budgets.budget_key as budget_key,
+        budgets.log_partition as log_partition,
+        budgets.organization as organization,
+        budgets.dimension as dimension,
+        budgets.scope_value as scope_value,
+        budgets.window_s as window_s,
+        budgets.bucket_s as bucket_s,
+        budgets.currency as currency,
+        budgets.limit_amount as limit_amount,
+        budgets.allocated_at as allocated_at,
+        budgets.limit_set_at as limit_set_at,
+        spent.spend_of_bucket as spend_of_bucket,
+        spent.last_spent_at as last_spent_at,
+        spent.last_seen_offset as last_seen_offset,
+        spent.last_seen_at as last_seen_at,
+        logs.now_at as now_at,
+        logs.set_back_after as set_back_after,
+        decision_windows.window_ends_at as last_decision_until,
+        fired.fired_percent as fired_percent,
+        fired.fired_at as fired_at
+
+    from budgets
+
+    left join spent
+        on budgets.budget_key = spent.budget_key
+
+    left join logs
+        on budgets.log_partition = logs.log_partition
+
+    left join decision_windows
+        on budgets.budget_key = decision_windows.budget_key
+
+    left join fired
+        on budgets.budget_key = fired.budget_key
+
+),
+
+clocked as (
+
+    select
+        *,
+        notEmpty(spend_of_bucket) as has_spent,
+        arrayFilter(record -> record.1 <= last_seen_offset, set_back_after) as set_back_before,
+        arrayMax(arrayConcat([last_seen_at], arrayMap(record -> record.2, set_back_before))) as seen_at,
+        addMicroseconds(last_spent_at, dateDiff('microsecond', seen_at, now_at)) as clock_at,
+        greatest(
+            intDiv(toUnixTimestamp64Micro(clock_at), 1000000 * bucket_s),
+            intDiv(toUnixTimestamp64Micro(coalesce(last_decision_until, clock_at)), 1000000 * bucket_s) - 1
+        ) as bucket,
+        fromUnixTimestamp64Micro(1000000 * bucket_s * (bucket - 60), 'UTC') as oldest_bucket_at,
+        fromUnixTimestamp64Micro(1000000 * bucket_s * (bucket + 1), 'UTC') as next_bucket_at
+
+    from joined
+
+),
+
+final as (
+
+    select
+        budget_key,
+        log_partition,
+        organization,
+        dimension,
+        scope_value,
+        window_s,
+        bucket_s,
+        currency,
+        limit_amount,
+        arrayMap(number -> spend_of_bucket[number], range(bucket - 60, bucket + 1)) as spend_by_bucket,
+        arraySum(spend_by_bucket) as used_amount,
+        limit_amount - used_amount as remaining_amount,
+        if(has_spent, clock_at, null) as clock_at,
+        if(has_spent, oldest_bucket_at, null) as window_starts_at,
+        if(has_spent, next_bucket_at, null) as window_ends_at,
+        if(has_spent, last_spent_at, null) as last_spent_at,
+        fired_percent,
+        if(fired_percent > 0, fired_at, null) as fired_at,
+        allocated_at,
+        limit_set_at
+
+    from clocked
+
+)
+
+select * from final

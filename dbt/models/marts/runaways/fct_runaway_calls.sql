@@ -1,0 +1,94 @@
+-- A run lies on the log from its first call to the event that ended it. All calls of its session in between
+-- belong to it.
+with
+
+runs as (
+
+    select * from {{ ref('int_runaways') }}
+
+),
+
+calls as (
+
+    select * from {{ ref('int_calls_counted') }}
+
+    where session in (select runs.session from runs)
+
+),
+
+entries as (
+
+    select
+        log_partition,
+        log_offset,
+        event_index,
+        sum(tokens) as tokens,
+        sum(list_cost) as list_cost,
+        sum(billed_cost) as billed_cost
+
+    from {{ ref('int_entries_measured') }}
+
+    where session in (select runs.session from runs)
+
+    group by
+        log_partition,
+        log_offset,
+        event_index
+
+),
+
+final as (
+
+    select
+        concat(
+            runs.alert_id, '/', toString(calls.log_offset), '-', toString(calls.event_index)
+        ) as runaway_call_key,
+        runs.alert_id as alert_id,
+        calls.log_partition as log_partition,
+        calls.log_offset as log_offset,
+        calls.event_index as event_index,
+        calls.accepted_at as accepted_at,
+        calls.occurred_at as occurred_at,
+        calls.organization as organization,
+        calls.event_source as event_source,
+        calls.event_id as event_id,
+        calls.session as session,
+        calls.team as team,
+        calls.agent as agent,
+        calls.tool as tool,
+        calls.model as model,
+        calls.status as status,
+        calls.tool = runs.tool
+        and calls.tool_arguments_hash = runs.arguments_hash
+        and calls.tool_result_hash = runs.result_hash as is_repeat,
+        calls.pricing as pricing,
+        calls.currency as currency,
+        entries.tokens as tokens,
+        entries.list_cost as list_cost,
+        entries.billed_cost as billed_cost
+
+    from calls
+
+    inner join runs
+        on
+            calls.log_partition = runs.log_partition
+            and calls.organization = runs.organization
+            and calls.session = runs.session
+
+    left join entries
+        on
+            calls.log_partition = entries.log_partition
+            and calls.log_offset = entries.log_offset
+            and calls.event_index = entries.event_index
+
+    where
+        (calls.log_offset, calls.event_index) >= (runs.run_offset, runs.run_index)
+        and (
+            runs.is_open
+            or (calls.log_offset, toInt64(calls.event_index))
+            < (runs.resolved_offset, toInt64(runs.resolved_index))
+        )
+
+)
+
+select * from final

@@ -1,0 +1,69 @@
+-- The folds do not update an alert while its run goes on. So an open alert has the figures of its calls so
+-- far, and a resolved one its own.
+with
+
+runs as (
+
+    select * from {{ ref('int_runaways') }}
+
+),
+
+calls as (
+
+    select
+        *,
+        (log_offset, event_index) as log_position
+
+    from {{ ref('fct_runaway_calls') }}
+
+),
+
+progress as (
+
+    select
+        alert_id,
+        count() as calls,
+        sum(is_repeat) as repeats,
+        sumMapIf(map(currency::String, coalesce(list_cost, 0)), currency != '') as spent,
+        argMax(occurred_at, log_position) as last_at,
+        argMax(accepted_at, log_position) as last_accepted_at
+
+    from calls
+
+    group by alert_id
+
+),
+
+final as (
+
+    select
+        runs.alert_id as alert_id,
+        runs.log_partition as log_partition,
+        runs.organization as organization,
+        runs.detector as detector,
+        runs.session as session,
+        runs.agent as agent,
+        runs.team as team,
+        runs.tool as tool,
+        runs.arguments_hash as arguments_hash,
+        runs.result_hash as result_hash,
+        runs.is_open as is_open,
+        runs.raised_at as raised_at,
+        if(runs.is_open, null, runs.resolved_at) as resolved_at,
+        runs.reason as reason,
+        runs.started_at as started_at,
+        if(runs.is_open, progress.last_at, runs.last_at) as last_at,
+        progress.last_accepted_at as last_accepted_at,
+        progress.calls as calls,
+        if(runs.is_open, greatest(progress.repeats, runs.repeats), runs.repeats) as repeats,
+        if(runs.is_open, progress.spent, runs.spent) as spent,
+        runs.evidence_positions as evidence_positions
+
+    from runs
+
+    left join progress
+        on runs.alert_id = progress.alert_id
+
+)
+
+select * from final

@@ -1,0 +1,42 @@
+with
+
+entries as (
+
+    select * from {{ ref('int_entries_measured') }}
+
+),
+
+final as (
+
+    select
+        concat(
+            toString(log_partition), '-', toString(log_offset), '-', toString(event_index), '-', class
+        ) as entry_key,
+        log_partition,
+        log_offset,
+        event_index,
+        accepted_at,
+        occurred_at,
+        organization,
+        event_source,
+        event_id,
+        {{ entry_dimensions() }},
+        class,
+        quantity,
+        tokens,
+        unpriced_quantity,
+        unpriced_tokens,
+        unit_price,
+        list_cost,
+        contracted_cost,
+        effective_cost,
+        billed_cost,
+        currency,
+        price_document,
+        price_id
+
+    from entries
+
+)
+
+select * from final
