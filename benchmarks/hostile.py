@@ -1,6 +1,8 @@
-"""Ways in which one token, or somebody without one, does its worst at the HTTP door; each as a process of its own.
+"""Ways in which one token, or somebody without one, does its worst at the HTTP API, and an analyst at the warehouse;
+each as a process of its own.
 
-``python -m benchmarks.hostile ATTACK HOST PORT BEARER`` goes on until it is killed.
+``python -m benchmarks.hostile ATTACK HOST PORT CREDENTIAL`` goes on until it is killed. The credential is a token, or
+the analyst's password.
 """
 
 import asyncio
@@ -18,16 +20,24 @@ Attack = Callable[["Target"], Coroutine[Any, Any, None]]
 
 
 class Target:
-    """The door, and the token that is shown there."""
+    """An HTTP server, and the credential that is shown there."""
 
-    def __init__(self, host: str, port: int, bearer: str) -> None:
-        self.host, self.port, self._bearer = host, port, bearer
+    def __init__(self, host: str, port: int, credential: str) -> None:
+        self.host, self.port, self._credential = host, port, credential
+
+    def statement(self, sql: str) -> bytes:
+        """A request that sends a statement as an analyst."""
+        lines = [
+            "POST / HTTP/1.1", "Host: localhost", "Connection: close", "X-ClickHouse-User: analyst",
+            f"X-ClickHouse-Key: {self._credential}", f"Content-Length: {len(sql.encode())}", "", sql,
+        ]  # fmt: skip
+        return "\r\n".join(lines).encode()
 
     def head(self, *more: str, authorized: bool = True) -> bytes:
         """The head of a request that brings events."""
         lines = ["POST /v1/events HTTP/1.1", "Host: localhost", "Content-Type: application/x-ndjson", *more]
         if authorized:
-            lines.append(f"Authorization: Bearer {self._bearer}")
+            lines.append(f"Authorization: Bearer {self._credential}")
         return "\r\n".join([*lines, "", ""]).encode()
 
     async def keep(self, connections: int, act: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> None:
@@ -155,6 +165,59 @@ async def strangers(target: Target) -> None:
     await target.keep(256, act)
 
 
+async def _statements(target: Target, connections: int, *statements: str) -> None:
+    turns = itertools.cycle(statements)
+
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(target.statement(next(turns)))
+        await writer.drain()
+        while await reader.read(1 << 16):
+            pass
+        await asyncio.sleep(0.05)
+
+    await target.keep(connections, act)
+
+
+async def costly_statements(target: Target) -> None:
+    """An analyst's 30 statements that take all time, memory and disk that they get."""
+    await _statements(
+        target,
+        30,
+        "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)",
+        "SELECT groupArray(number) FROM numbers(100000000)",
+        "SELECT number FROM numbers(20000000) ORDER BY sipHash64(number) LIMIT 1 FORMAT Null",
+        "SELECT uniqExact(number) FROM numbers(100000000)",
+        "SELECT count() FROM numbers(1000000) AS a, numbers(1000000) AS b WHERE a.number > sipHash64(b.number)",
+        "SELECT sum(indexOf(range(199999), number + 1000000)) FROM numbers(1000000000)",
+    )
+
+
+async def long_searches(target: Target) -> None:
+    """An analyst's 30 statements that search a long value for each element of another."""
+    await _statements(
+        target,
+        30,
+        "SELECT arrayMap(x -> indexOf(range(1000000), x), range(1000000))",
+        "SELECT arraySum(arrayMap(x -> has(range(1000000), x + 1000000), range(1000000)))",
+        "SELECT length(replaceRegexpAll(repeat('a', 1000000), 'a*b|a', ''))",
+        "SELECT position(repeat('a', 1000000), concat(repeat('a', 500000), 'b'))",
+    )
+
+
+async def long_statements(target: Target) -> None:
+    """An analyst's 30 statements that take long to read."""
+    await _statements(target, 30, "SELECT " + "CASE WHEN 1 THEN " * 14_000, "SELECT 1" + " + 1" * 60_000)
+
+
+async def large_answers(target: Target) -> None:
+    """An analyst's 30 answers as large as they may be."""
+    await _statements(target, 30, "SELECT number, hex(sipHash64(number)) FROM numbers(3000000) FORMAT JSONEachRow")
+
+
+ANALYST_ATTACKS: dict[str, Attack] = {
+    attack.__name__: attack for attack in (costly_statements, long_searches, long_statements, large_answers)
+}
+
 ATTACKS: dict[str, Attack] = {
     attack.__name__: attack
     for attack in (
@@ -165,10 +228,10 @@ ATTACKS: dict[str, Attack] = {
 
 
 @contextmanager
-def attacking(attack: str, url: str, bearer: str) -> Iterator[None]:
-    """Have the door attacked by another process."""
+def attacking(attack: str, url: str, credential: str) -> Iterator[None]:
+    """Have a server attacked by another process."""
     where = urlsplit(url)
-    command = [sys.executable, "-m", "benchmarks.hostile", attack, str(where.hostname), str(where.port), bearer]
+    command = [sys.executable, "-m", "benchmarks.hostile", attack, str(where.hostname), str(where.port), credential]
     with subprocess.Popen(command) as process:
         try:
             yield
@@ -177,5 +240,5 @@ def attacking(attack: str, url: str, bearer: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    name, host, port, token = sys.argv[1:]
-    asyncio.run(ATTACKS[name](Target(host, int(port), token)))
+    name, host, port, credential = sys.argv[1:]
+    asyncio.run((ATTACKS | ANALYST_ATTACKS)[name](Target(host, int(port), credential)))

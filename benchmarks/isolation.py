@@ -1,9 +1,10 @@
-"""What a tenant feels while another one does its worst.
+"""What a tenant feels while another one, or an analyst, does its worst.
 
 ``python -m benchmarks.isolation [--seconds S] [ATTACK ...]``. In turns one token does one thing of
-``benchmarks/hostile.py``, and meanwhile another token sends single events, each on a connection of its own: how long
-each took until it was answered as durable, and how long until a query of the warehouse shows it. Both tokens have an
-organization of their own. Without an attack the same is measured first.
+``benchmarks/hostile.py``, and then an analyst; meanwhile another token sends single events, each on a connection of its
+own: how long each took until it was answered as durable, and how long until a query of the warehouse shows it. Both
+tokens have an organization of their own. Without an attack the same is measured first. A service that ends is started
+again, as under ``tally up``, and counted.
 """
 
 import argparse
@@ -13,18 +14,23 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from benchmarks.hostile import ATTACKS, attacking
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error
+
+from benchmarks.hostile import ANALYST_ATTACKS, ATTACKS, attacking
+from ledger.errors import TallyError
 from ledger.home.presence import announced
 from ledger.home.tokens import create
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.part import API, storing
+from tally.processes.part import API, WAREHOUSE, Child, Joined, storing
+from tally.processes.supervisor import Supervisor
 from tally.session import opened
 from warehouse.client import connect
 
@@ -48,15 +54,49 @@ class Felt(NamedTuple):
 def main(attacks: Sequence[str], seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), log=None, warehouse=None, warehouse_port=0, api_port=0)
-        with opened(settings, new=True), needing(settings, [*storing(settings), API]):
-            facts = announced(settings.home, API.name)
-            assert facts
+        services = [*storing(settings), API]
+        with opened(settings, new=True), needing(settings, services) as children, supervised(settings, children):
+            api, warehouse = (announced(settings.home, service.name) for service in (API, WAREHOUSE))
+            assert api
+            assert warehouse
             hostile, ours = (create(settings.home, [name], ["write"])[1] for name in ("hostile", "acme"))
-            victim = _Victim(settings, facts["url"], ours)
-            print(f"{'one token does':20} {'answered':>9} {'refused':>8} {'p50':>8} {'longest':>8}   seen after")
+            victim = _Victim(settings, api["url"], ours)
+            print(
+                f"{'one token or analyst':20} {'answered':>9} {'refused':>8} {'p50':>8} {'longest':>8}   seen after, "
+                "p50 and longest; starts of the warehouse"
+            )
+            victim.feel(nullcontext(), 2.0)  # until the sink is at work
             for name in [NOTHING, *attacks]:
-                attack = nullcontext() if name == NOTHING else attacking(name, facts["url"], hostile)
-                print(_line(name, victim.feel(attack, seconds)), flush=True)
+                address = (api["url"], hostile)
+                if name in ANALYST_ATTACKS:
+                    address = (warehouse["url"], warehouse["analyst"]["password"])
+                attack = nullcontext() if name == NOTHING else attacking(name, *address)
+                starts = _pid(settings)
+                felt = victim.feel(attack, seconds)
+                print(_line(name, felt), "" if _pid(settings) == starts else "  (started again)", flush=True)
+
+
+def _pid(settings: Settings) -> int:
+    return int((announced(settings.home, WAREHOUSE.name) or {"pid": 0})["pid"])
+
+
+@contextmanager
+def supervised(settings: Settings, children: Sequence[Child | Joined]) -> Iterator[None]:
+    """Have services that end started again meanwhile."""
+    supervisor = Supervisor(settings, [child for child in children if isinstance(child, Child)])
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.1):
+            supervisor.look()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 class _Victim:
@@ -65,7 +105,8 @@ class _Victim:
     def __init__(self, settings: Settings, url: str, bearer: str) -> None:
         self._url = urlsplit(url)
         self._headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/cloudevents+json"}
-        self._client = connect(settings)
+        self._settings = settings
+        self._client: Client | None = None
         self._numbers = itertools.count()
 
     def feel(self, attack: object, seconds: float) -> Felt:
@@ -105,6 +146,16 @@ class _Victim:
         finally:
             connection.close()
 
+    def _stored(self) -> set[str]:
+        """Which of the events a query shows; none while the warehouse starts again."""
+        try:
+            self._client = self._client or connect(self._settings)
+            rows = self._client.query("SELECT DISTINCT id FROM tally.entries WHERE source = 'victim'").result_rows
+        except (TallyError, Error, OSError):
+            self._client = None
+            return set()
+        return {row[0] for row in rows}
+
     def _watch(self, sent: dict[str, float], lags: list[float], done: threading.Event) -> None:
         """Ask again and again which of the events are seen, until all are."""
         seen: set[str] = set()
@@ -115,9 +166,8 @@ class _Victim:
             if deadline is not None and time.monotonic() > deadline:
                 lags += [PATIENCE_S] * (len(sent) - len(seen))
                 return
-            rows = self._client.query("SELECT DISTINCT id FROM tally.entries WHERE source = 'victim'").result_rows
-            now = time.monotonic()
-            for id in {row[0] for row in rows} & (sent.keys() - seen):
+            stored, now = self._stored(), time.monotonic()
+            for id in stored & (sent.keys() - seen):
                 seen.add(id)
                 lags.append(now - sent[id])
             time.sleep(0.2)
@@ -136,6 +186,6 @@ def _line(name: str, felt: Felt) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("attacks", nargs="*", default=list(ATTACKS))
+    parser.add_argument("attacks", nargs="*", default=[*ATTACKS, *ANALYST_ATTACKS])
     chosen = parser.parse_args()
     main(chosen.attacks, chosen.seconds)

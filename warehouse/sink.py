@@ -34,7 +34,8 @@ BATCH_BYTES, BATCH_LINES = 16 << 20, 50_000
 """ClickHouse makes one part of an insert up to at least twice as many lines; it would make two of six times as many."""
 
 IDLE_S = 0.1
-PATIENCE_S = (0.2, 0.5, 1, 2, 5)
+PATIENCE_S = (0.2, 0.5, 0.5, 0.5, 0.5, 0.5, 1, 2, 5)
+"""The pauses between attempts to reach the warehouse: short for as long as it takes to start again."""
 
 TABLES = {ENTRIES: ("events", "entries", "records"), DECISIONS: ("decisions",), ALERTS: ("alerts",)}
 _INBOX = {ENTRIES: "entries_in", DECISIONS: "decisions_in", ALERTS: "alerts_in"}

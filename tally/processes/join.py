@@ -37,7 +37,8 @@ def needing(settings: Settings, parts: Sequence[Part], *, own: bool = False) -> 
 @contextmanager
 def using(settings: Settings, part: Part, *, own: bool = False, rests: bool = False) -> Iterator[Child | Joined]:
     """Have one part running. With ``own`` it must be ours: wait until another command's is gone. With ``rests`` one
-    that ended with what its user must do is given as it is: its supervisor starts it again."""
+    that ended instead of becoming ready is given as it is, and so is one that waits for a part that it needs: its
+    supervisor starts it again."""
     begun = time.monotonic()
     explained = False
     while True:
@@ -79,11 +80,12 @@ def _owned(settings: Settings, part: Part, users: TextIOWrapper, *, leave: bool,
         locks = end.enter_context(ExitStack())  # given back last
         child = Child(settings, part)
         end.callback(child.stop)
-        try:
-            child.ready()
-        except Failure as failure:
-            if not (rests and failure.exit_code == 2):
-                raise
+        if not rests or all(ready(settings, name) for name in part.needs):
+            try:
+                child.ready()
+            except Failure:
+                if not rests or child.lives():
+                    raise
         try:
             yield child
         finally:

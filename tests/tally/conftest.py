@@ -48,6 +48,8 @@ with only_one(home, name):
     if how == "refuses":
         print("TALLY_PORT 1234 is taken: choose another", file=sys.stderr)
         sys.exit(2)
+    if how == "dies at once":
+        sys.exit(3)
     announce(home, name, url="http://nowhere")
     if how == "dies" or how == "dies once" and len((home / "started").read_text().split(name + " ")) == 2:
         stop.wait(0.3)

@@ -15,6 +15,7 @@ from typing import Any
 from warehouse.embedded import compression, request
 from warehouse.embedded.analyst import policy
 from warehouse.embedded.analyst.classifier import Classifier
+from warehouse.embedded.analyst.entrance import Entrance
 from warehouse.embedded.analyst.query_slots import TOO_MANY, Turns
 from warehouse.embedded.engine import Answer, Engine, QueryFailed
 from warehouse.embedded.request import Request
@@ -49,8 +50,8 @@ _STATUS_OF = {code: status for status, codes in _STATUS.items() for code in code
 class Front:
     """The application. One user has full rights; analysts read, within limits. Who asks is known by then."""
 
-    def __init__(self, engine: Engine, classifier: Classifier, turns: Turns) -> None:
-        self._engine, self._classifier, self._turns = engine, classifier, turns
+    def __init__(self, engine: Engine, classifier: Classifier, turns: Turns, entrance: Entrance) -> None:
+        self._engine, self._classifier, self._turns, self._entrance = engine, classifier, turns, entrance
         self._runs = {USER: self._run, ANALYST: self._read}
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
@@ -118,6 +119,7 @@ class Front:
         """As an analyst. The answer is whole before the first byte is sent, so that who reads it slowly holds nothing
         but a place and a file."""
         gone: Callable[[], bool] = environ["waitress.client_disconnected"]
+        self._entrance.check()
         with ExitStack() as held:
             held.enter_context(self._turns.place())
             asked = request.read(environ, policy.BODY)
@@ -127,13 +129,14 @@ class Front:
             statement = _statement(asked)._replace(fills=None)
             policy.check_format(statement.format)
             self._classifier.check(asked.sql)
-            file = self._turns.run(
-                lambda: self._written(statement, settings, asked),
-                discard=lambda late: late.close(),
-                end=lambda: self._engine.end(mark),
-                gone=gone,
-                max_run_s=float(policy.LIMITS["max_execution_time"]),
-            )
+            with self._entrance.running():
+                file = self._turns.run(
+                    lambda: self._written(statement, settings, asked),
+                    discard=lambda late: late.close(),
+                    end=lambda: self._engine.end(mark),
+                    gone=gone,
+                    max_run_s=float(policy.LIMITS["max_execution_time"]),
+                )
             held.enter_context(file)
             headers = [*_headers(statement, asked), *_ALWAYS, *compression.headers(asked.coding)]
             start("200 OK", [*headers, ("Content-Length", str(file.tell()))])

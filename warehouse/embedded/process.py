@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import types
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +25,7 @@ from ledger.home.locks import only_one
 from ledger.http.guard import WsgiGuard
 from ledger.http.host_check import AllowedHosts, parse_names
 from warehouse.embedded.analyst.classifier import Classifier
+from warehouse.embedded.analyst.entrance import Entrance, read_deaths
 from warehouse.embedded.analyst.query_slots import MAX_STUCK, PLACES, Turns
 from warehouse.embedded.confinement import confine
 from warehouse.embedded.connections import Server
@@ -54,6 +56,7 @@ def run(job: Job) -> None:
 
 def _serve(job: Job, home: Path, announcement: Path) -> None:
     folder, temporary = home / "warehouse", temporary_folder(home)
+    deaths = read_deaths(temporary, time.time())
     shutil.rmtree(temporary, ignore_errors=True)  # of one that was killed
     for path in (folder, temporary):
         _make(path)
@@ -63,7 +66,7 @@ def _serve(job: Job, home: Path, announcement: Path) -> None:
         threading.Thread(target=_end_with_parent, args=(job.lifeline,), daemon=True).start()
     # Not in the main thread, for which the engine reads /proc/self/maps; the confinement does not let it.
     with ThreadPoolExecutor(1) as beside:
-        engine, front = beside.submit(_open, folder).result()
+        engine, front = beside.submit(_open, folder, Entrance(temporary, deaths)).result()
     logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request that waits
     guarded = WsgiGuard(front, AllowedHosts(names=parse_names(job.hosts)))
     server = Server(guarded, socket.socket(fileno=job.socket), THREADS + PLACES, job.hashes)
@@ -81,13 +84,13 @@ def _serve(job: Job, home: Path, announcement: Path) -> None:
     os._exit(0)  # the interpreter's end would be one of the engine's in the main thread, and crash where a query runs
 
 
-def _open(folder: Path) -> "tuple[Engine, Front]":
+def _open(folder: Path, entrance: Entrance) -> "tuple[Engine, Front]":
     """Load the engine, which starts threads of its own, and open the folder."""
     from warehouse.embedded.engine import Engine
     from warehouse.embedded.http import Front
 
     engine = Engine(folder)
-    return engine, Front(engine, Classifier(), Turns(_overrun))
+    return engine, Front(engine, Classifier(), Turns(_overrun), entrance)
 
 
 def _make(folder: Path) -> None:

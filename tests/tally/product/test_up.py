@@ -4,6 +4,8 @@ import signal
 import subprocess
 from collections.abc import Callable
 
+import pytest
+
 from ledger.home.locks import runs
 from ledger.home.presence import announced
 from ledger.settings import Settings
@@ -35,11 +37,24 @@ def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
     assert not runs(settings.home, "warehouse")
 
 
-def test_a_part_that_refuses_to_start_stops_the_whole_with_its_sentence(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="refuses", api="well"))
+def test_what_ingestion_needs_and_refuses_to_start_stops_the_whole_with_its_sentence(
+    settings: Settings, process: Process
+) -> None:
+    up = process(UP.format(how="well", api="refuses"))
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 2
-    assert errors.splitlines()[-1] == "the part dashboards did not start: TALLY_PORT 1234 is taken: choose another"
+    assert errors.splitlines()[-1] == "the part api did not start: TALLY_PORT 1234 is taken: choose another"
+
+
+@pytest.mark.parametrize("how", ["refuses", "dies at once"])
+def test_what_others_can_do_without_and_does_not_start_rests(settings: Settings, process: Process, how: str) -> None:
+    """At the first start too: as a warehouse or pages whose files are damaged."""
+    up = process(UP.format(how=how, api="well"))
+    eventually(lambda: "dashboards" in ((announced(settings.home, "product") or {}).get("problems") or {}))
+    assert up.poll() is None and announced(settings.home, "api") is not None
+    up.send_signal(signal.SIGINT)
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 0 and "The rest goes on without it" in errors
 
 
 def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:

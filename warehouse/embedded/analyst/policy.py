@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from warehouse.embedded.analyst.type_text import is_type_text
+from warehouse.embedded.analyst.value_lengths import MAX_RANGE_ELEMENTS, find_long_search
 from warehouse.embedded.analyst.verdicts import HIGHER_ORDER, Verdicts, read_syntax, read_verdicts
 from warehouse.embedded.engine import SETTINGS, QueryFailed, Read
 from warehouse.embedded.statement import MAX_STATEMENT_BYTES
@@ -29,8 +30,15 @@ each double this at every step, and the engine replaces and plans them all befor
 MAX_NAME_LENGTH = 200
 """Characters of a function's name. The longest that ClickHouse has are far below, with all their suffixes."""
 
+MAX_BLOCK_ROWS = 1024
+"""Rows of a block. The engine looks at the time between blocks, so what it does for each row of one counts so often."""
+
 LIMITS = {
     "max_execution_time": "30",
+    "max_block_size": str(MAX_BLOCK_ROWS),
+    "max_joined_block_size_rows": str(MAX_BLOCK_ROWS),
+    "function_range_max_elements_in_block": str(MAX_RANGE_ELEMENTS),
+    "enable_lazy_columns_replication": "0",  # a copy of a long value counts against the memory
     "max_threads": "2",
     "max_memory_usage": str(128 << 20),
     "max_bytes_before_external_group_by": str(48 << 20),
@@ -160,6 +168,12 @@ def check(read: Read) -> None:
             f"it has more than {MAX_SELECTS:,} selects, those of each name of its WITH as often as it is named: "
             "name fewer of them in one another"
         )
+    try:
+        long_search = find_long_search(read.tree)
+    except RecursionError as error:
+        raise QueryFailed("Code: 306. DB::Exception: It is nested too deep. (TOO_DEEP_RECURSION)") from error
+    if long_search:
+        raise _denied(long_search)
 
 
 def count_selects(tree: Mapping[str, Any]) -> int:

@@ -370,6 +370,42 @@ COSTLY = [  # what no limit ends, or what takes memory past them
     ) + " SELECT * FROM c30",
 ]  # fmt: skip
 
+LONG_SEARCHES = [  # what the engine does within one block of rows, where it does not look at the time
+    f"SELECT {expression}"
+    for expression in (
+        "arrayMap(x -> indexOf(range(1000000), x), range(1000000))",
+        "arraySum(arrayMap(x -> has(range(1000000), x + 1000000), range(1000000)))",
+        "arrayCount(x -> position(repeat('a', 1000000), toString(x)) > 0, range(100000))",
+        "arraySort(x -> -indexOf(range(100000), x), range(100000))",
+        "arrayFilter(x -> arrayExists(y -> has(r, x + y), [1]), r) FROM (SELECT range(100000) AS r)",
+        "arrayMap(x -> has(if(1 OR x, r, r), x), r) FROM (SELECT range(100000) AS r)",
+        "arrayMap(x -> mapFromArrays(range(99999), range(99999))[x], range(99999))",
+        "arrayMap(x -> match(y, x), ['a']) FROM (SELECT repeat('a', 90000) AS y)",
+        "arrayMap(x -> has(r, x), r) FROM (SELECT range(100000)) AS t(r)",
+        "arrayMap(x -> has(`range(99999)`, x), [1]) FROM (SELECT range(99999))",
+        "arrayMap(x -> has({p:Array(UInt64)}, x), range(100000))",
+        "* APPLY(a -> arrayMap(x -> has(a, x), [1])) FROM (SELECT range(99999))",
+        "count() FROM numbers(10000000) WHERE has((SELECT groupArray(number) FROM numbers(900000)), number + 1)",
+        "count() FROM numbers(10000000) WHERE indexOf(arrayWithConstant(5000000, 1), number)",
+        "count() FROM numbers(1000) WHERE position(repeat(repeat('a', 1000), 99999), toString(number))",
+        "position(repeat('a', 1000000), concat(repeat('a', 500000), 'b'))",
+        "length(replaceRegexpAll(repeat('a', 1000000), 'a*b|a', ''))",
+        "length(extractAll(repeat('a', 1000000), 'a*b|a'))",
+        "countMatches((SELECT groupConcat('a') FROM numbers(1000000)), 'a*b|a')",
+        "extractAll(groupConcat('a'), 'a*b|a') FROM numbers(1000000)",
+        "replaceRegexpAll(leftPad('a', 1000000, 'a'), 'a*b|a', '')",
+        "replaceRegexpAll(replaceAll(repeat('a', 1000), 'a', repeat('a', 1000)), 'a*b|a', '')",
+        "arrayMap(x -> " + "sin(" * 101 + "x" + ")" * 101 + ", range(100000))",
+    )
+] + [
+    "WITH repeat('a', 100) AS a, " + ", ".join(f"concat({n}, {n}, {n}, {n}) AS {n}{n[0]}" for n in ("a", "aa", "aaa"))
+    + " SELECT splitByRegexp('a*b|a', aaaa)",
+    "WITH (SELECT groupArray(number) FROM numbers(900000)) AS r SELECT count() FROM numbers(9) WHERE has(r, number)",
+    "WITH RECURSIVE t AS (SELECT 'a' AS s, 1 AS n UNION ALL SELECT concat(s, s) AS s, n + 1 FROM t WHERE n < 20) "
+    "SELECT extractAll(s, 'a*b|a') FROM t",
+    "SELECT extractAll(s, 'a*b|a') FROM " + "(SELECT concat(s, s) AS s FROM " * 12 + "(SELECT 'aa' AS s)" + ")" * 12,
+]  # fmt: skip
+
 FORMATS = [
     "SELECT 1 FORMAT Template", "SELECT 1 FORMAT Protobuf", "SELECT 1 FORMAT CapnProto", "SELECT 1 FORMAT MySQLWire",
     "SELECT 1 format template -- FORMAT TSV", "DESCRIBE tally.entries FORMAT Template",
@@ -414,4 +450,21 @@ ALSO_ALLOWED = [
     "SELECT number FROM (SELECT 1 AS number) ORDER BY number WITH FILL FROM 1 TO 3",
     "SELECT 1 FORMAT Vertical",
     "SELECT 1 FORMAT pretty",
+    "SELECT arrayExists(t -> t LIKE 'env:%', tags) AND has(tags, 'b') FROM (SELECT ['env:a', 'b'] AS tags)",
+    "SELECT arrayMap(i -> addDays(toDate('2026-01-01'), i), range(dateDiff('day', min(d), max(d)) + 1)) "
+    "FROM (SELECT toDate('2026-01-01') + number AS d FROM numbers(400))",
+    "SELECT groupUniqArray(model) AS models FROM (SELECT 'gpt-4o' AS model) HAVING has(models, 'gpt-4o')",
+    "SELECT arrayFilter(t -> startsWith(t, 'a') AND position(t, ':') > 0, splitByChar(',', tags)) AS tags "
+    "FROM (SELECT 'a:b,c' AS tags)",
+    "SELECT toString(model) AS model, replaceRegexpAll(model, '-[0-9]+$', '') FROM (SELECT 'gpt-4' AS model) "
+    "WHERE model LIKE 'gpt%'",
+    "SELECT JSONExtractString(p, 'a') AS a FROM (SELECT '{}' AS p) WHERE a LIKE {x:String}",
+    "SELECT arrayJoin(range(24)) AS hour, countIf(has(hours, hour)) FROM (SELECT [1, 2] AS hours) GROUP BY hour",
+    "SELECT arrayStringConcat(arrayMap(t -> concat(t.1, '=', t.2), arrayZip(mapKeys(m), mapValues(m))), ', ') "
+    "FROM (SELECT map('a', 'b') AS m)",
+    "SELECT arrayMap(t -> replaceAll(t, '_', ' '), extractAll('a_b c', '[a-z_]+')), repeat('█', toUInt8({x:UInt8}))",
+    "SELECT splitByChar('@', u)[2] AS domain, sipHash64(u) % 10 FROM (SELECT 'a@b' AS u) WHERE domain != ''",
+    "SELECT number FROM numbers(9) WHERE number IN (SELECT number FROM numbers(100000))",
+    "SELECT arrayMap(i -> spend[i] - spend[i - 1], range(1, 60)) FROM (SELECT groupArray(number) AS spend "
+    "FROM numbers(60))",
 ]

@@ -19,6 +19,7 @@ from tests.warehouse.embedded.analyst.statements import (  # fmt: skip
     CONTROLS,
     COSTLY,
     FORMATS,
+    LONG_SEARCHES,
     LOOKS,
     MACHINE,
     READS,
@@ -83,7 +84,7 @@ def test_what_others_ask_and_have_is_not_seen(house: Front, sql: str) -> None:
     refused(as_analyst(house, sql, param_d="system", param_t="processes"))
 
 
-@pytest.mark.parametrize("sql", COSTLY)
+@pytest.mark.parametrize("sql", COSTLY + LONG_SEARCHES)
 def test_what_no_limit_ends_is_not_begun(house: Front, sql: str) -> None:
     said = as_analyst(house, sql)
     assert said.code in ("46", "497"), said  # by the policy, and not by a limit

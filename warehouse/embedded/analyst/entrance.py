@@ -1,0 +1,80 @@
+"""The entrance of analysts, which stays shut for a while where their statements ended the warehouse again and again.
+
+The warehouse is started again at once, so that ingestion and dashboards wait some seconds. It would be given longer
+and longer rests if it kept ending (``tally/processes/supervisor.py``); so it is the analysts who wait, longer than what
+counts there as running steadily.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from warehouse.embedded.analyst.query_slots import TOO_MANY
+from warehouse.embedded.errors import QueryFailed
+
+FILE = "analysts.json"
+"""In the folder of the warehouse's temporary files: when it ended under analysts' statements, and whether any run."""
+
+MAX_DEATHS = 1
+"""How often that may happen within ``DEATHS_S`` before the entrance is shut."""
+
+DEATHS_S = 600.0
+SHUT_S = 70.0
+
+Clock = Callable[[], float]
+
+
+def read_deaths(folder: Path, now: float) -> list[float]:
+    """Read when the warehouse ended under analysts' statements, lately; also just now, if the last process left some
+    running. Nothing where the file cannot be read: it is this process's own, and its loss opens the entrance."""
+    try:
+        state = json.loads((folder / FILE).read_text())
+        deaths = [float(death) for death in state["deaths"] if now - float(death) < DEATHS_S]
+        return [*deaths, now] if state["running"] else deaths
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+class Entrance:
+    """Keeps count of the statements that run, in a file that outlives the process."""
+
+    def __init__(self, folder: Path, deaths: Sequence[float], now: Clock = time.time) -> None:
+        self._path, self._deaths, self._now = folder / FILE, list(deaths), now
+        self._lock = threading.Lock()
+        self._running = 0
+        self._write()
+
+    def check(self) -> None:
+        """QueryFailed (202) while the entrance is shut."""
+        if len(self._deaths) <= MAX_DEATHS:
+            return
+        wait_s = self._deaths[-1] + SHUT_S - self._now()
+        if wait_s > 0:
+            raise QueryFailed(
+                f"Code: {TOO_MANY}. DB::Exception: Too many simultaneous queries: the warehouse ended "
+                f"{len(self._deaths)} times under analysts' statements within {DEATHS_S / 60:g} minutes, so it takes "
+                f"none for {wait_s:.0f} seconds: ask again then, and for less at a time. "
+                "(TOO_MANY_SIMULTANEOUS_QUERIES)"
+            )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count a statement as running."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            before, self._running = self._running, self._running + change
+            if bool(before) != bool(self._running):
+                self._write()
+
+    def _write(self) -> None:
+        with suppress(OSError):  # on a full disk: a death is not counted then, and analysts' answers go on
+            self._path.write_text(json.dumps({"deaths": self._deaths, "running": self._running > 0}))

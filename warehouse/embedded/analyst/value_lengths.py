@@ -1,0 +1,373 @@
+"""How long the values are that a statement searches again and again (pure).
+
+The engine looks at the time between blocks of rows, not within one. A function that searches a text or an array takes
+as long as that is long, for each row of a block and each element of a lambda. A value of a table is short, and copies
+of it count against the memory. But one that the statement makes, and that is the same for all rows
+(``has(range(1000000), x)``), is held once and searched each time: hours, for a block. So the tree is read for the
+length that such a value may have; names stand for what any alias, column or parameter of a lambda of that name is.
+Lengths are upper estimates in characters or elements, and columns of tables count as short.
+"""
+
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+from warehouse.embedded.analyst.verdicts import FOLDER, HIGHER_ORDER, read_verdicts, split_names
+
+COLUMN_LENGTH = 16
+"""Of a value of a table, or a number."""
+
+MAX_RANGE_ELEMENTS = 200_000
+"""Of what ``range`` makes for a block of rows; the engine is told so (``function_range_max_elements_in_block``)."""
+
+MAX_PARAMETER_LENGTH = 1 << 20
+"""Of a parameter: a request has no more."""
+
+MAX_SEARCHED = MAX_PARAMETER_LENGTH
+"""Of what is searched once for each row of a block (``max_block_size``, 1,024): some seconds at most."""
+
+MAX_SEARCHED_IN_LAMBDA = 2_000
+"""Of what is searched once for each element of an array."""
+
+MAX_SEARCHED_REPEATEDLY = 2_000
+"""Of what a regular expression may search from each of its characters, which is quadratic."""
+
+MAX_LAMBDA_CALLS = 100
+"""Calls of functions in a lambda: they all run before the engine looks at the time."""
+
+MAX_COMPARED = 1 << 26
+"""Of a text and what is looked for in it, as a product: two texts of letters that are alike take so many steps."""
+
+UNBOUNDED = 1 << 62
+
+Node = Mapping[str, Any]
+
+
+class Search(NamedTuple):
+    """A function that searches what it is given, and how: ``once``; ``compared``, each place of a text with all of
+    another; or ``repeated``, from each place anew."""
+
+    because: str
+    manner: str
+
+
+def _read_lengths() -> tuple[dict[str, Search], dict[str, int]]:
+    document = tomllib.loads((FOLDER / "lengths.toml").read_text())
+    searches = {
+        name.lower(): Search(group["because"], group["limit"])
+        for group in document["search"]
+        for name in split_names(group["names"])
+    }
+    factors = {name.lower(): group["times"] for group in document["make"] for name in split_names(group["names"])}
+    return searches, factors
+
+
+SEARCHES, _FACTORS = _read_lengths()
+_FUNCTIONS = {name.lower(): group for name, group in read_verdicts("functions").allowed.items()}
+_HIGHER_ORDER = frozenset(name for name, group in _FUNCTIONS.items() if group == HIGHER_ORDER)
+_SIZES = {
+    "repeat": 1, "space": 0, "arraywithconstant": 0, "arrayresize": 1, "timeslots": 1, "leftpad": 1, "leftpadutf8": 1,
+    "lpad": 1, "rightpad": 1, "rightpadutf8": 1, "rpad": 1, "tofixedstring": 1,
+}  # fmt: skip
+"""The functions that make a value as long as one of their arguments says, and which."""
+
+_FIRST = frozenset((
+    "arrayelement", "arrayelementornull", "arrayslice", "left", "leftutf8", "mid", "right", "rightutf8", "substr",
+    "substring", "substringutf8", "tupleelement",
+))  # fmt: skip
+"""The functions that return a part of their first argument."""
+
+_PRODUCTS = frozenset((
+    "array_to_string", "arraystringconcat", "concat_ws", "concatwithseparator", "format", "regexp_replace", "replace",
+    "replaceall", "replaceregexpall",
+))  # fmt: skip
+"""The functions that may put one of their arguments between all characters or elements of another."""
+
+_COLLECTING = ("group", "array_", "string_agg", "topk", "approx_top", "histogram", "sparkbar")
+_COLLECTING_PARTS = ("map", "foreach", "array")
+"""How the names of aggregates begin, or what stands in them, that collect as many elements as there are rows."""
+
+_QUERIES = frozenset(("Subquery", "SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"))
+
+
+def find_long_search(tree: Any) -> str | None:
+    """Return why a statement may run past every limit of time within one block; None where nothing in it does.
+    RecursionError where it is nested too deep to say."""
+    lengths = _Lengths(tree)
+    for node, in_lambda in _calls(tree):
+        if node.get("is_lambda_function") and _count_calls(node) > MAX_LAMBDA_CALLS:
+            return f"a lambda calls more than {MAX_LAMBDA_CALLS} functions: write it as several"
+        search = SEARCHES.get(str(node["name"]).lower())
+        if search is not None and (problem := _find_problem(search, node, lengths, in_lambda)):
+            return problem
+    return None
+
+
+def _find_problem(search: Search, node: Node, lengths: "_Lengths", in_lambda: bool) -> str | None:
+    is_repeated = search.manner == "repeated"
+    given = sorted((lengths.measure(each, is_scalar=is_repeated) for each in _arguments(node)), reverse=True)
+    longest, limit = given[0] if given else 0, MAX_SEARCHED_REPEATEDLY if is_repeated else MAX_SEARCHED
+    if in_lambda:
+        limit = MAX_SEARCHED_IN_LAMBDA
+    elif search.manner == "compared" and prod(given[:2]) > MAX_COMPARED:
+        limit = MAX_COMPARED // given[1]
+    if longest <= limit:
+        return None
+    length = f"may have {longest:,}" if longest < UNBOUNDED else "may have any number of"
+    return (
+        f"the function {node['name']} is given a value of the statement's own that {length} characters or elements, "
+        f"and {search.because}: give it at most {limit:,}{' in a lambda' if in_lambda else ''}, a column of a table, "
+        "or write IN (SELECT …)"
+    )
+
+
+def _calls(tree: Any) -> Iterator[tuple[Node, bool]]:
+    """Yield every call, and whether it stands in a lambda."""
+    pending: list[tuple[Any, bool]] = [(tree, False)]
+    while pending:
+        value, in_lambda = pending.pop()
+        if isinstance(value, list):
+            pending += [(item, in_lambda) for item in value]
+        elif isinstance(value, dict) and value.get("type") != "Literal":
+            if value.get("type") == "Function":
+                yield value, in_lambda
+            inner = in_lambda or bool(value.get("is_lambda_function"))
+            pending += [(child, inner) for child in value.values()]
+
+
+def _count_calls(node: Node) -> int:
+    return sum(1 for _ in _calls(node))
+
+
+def _arguments(node: Node) -> list[Node]:
+    arguments: list[Node] = node.get("arguments", {}).get("children", [])
+    return arguments
+
+
+def _selected(node: Node) -> list[Node]:
+    """The expressions that a query selects, those of each part of a UNION."""
+    match node["type"]:
+        case "SelectQuery":
+            expressions: list[Node] = node["select"]["children"]
+            return expressions
+        case "SelectWithUnionQuery":
+            queries = node["list_of_selects"]["children"]
+        case _:
+            queries = node.get("children", [])
+    return [expression for query in queries if query["type"] in _QUERIES for expression in _selected(query)]
+
+
+def _definitions(tree: Any) -> dict[str, list[Node]]:
+    """Gather what each name may stand for: aliases, columns that are renamed, parameters of lambdas."""
+    definitions: dict[str, list[Node]] = defaultdict(list)
+    pending: list[tuple[str, Any]] = [("", tree)]
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, list):
+            pending += [(key, item) for item in value]
+        elif isinstance(value, dict) and "type" in value:
+            if "alias" in value and value["type"] != "TableIdentifier" and key not in ("subquery", "table_function"):
+                definitions[value["alias"]].append(value)
+            _define_columns(value, definitions)
+            if value["type"] != "Literal":
+                pending += value.items()
+    return definitions
+
+
+def _define_columns(node: Node, definitions: dict[str, list[Node]]) -> None:
+    columns = node.get("column_aliases") or node.get("aliases")
+    if isinstance(columns, dict) and "subquery" in node:
+        for column in columns.get("children", []):
+            definitions[column["name"]] += _selected(node["subquery"])
+    if node["type"] == "ColumnsApplyTransformer" and "lambda_arg" in node:
+        definitions[str(node["lambda_arg"])].append({"type": "Asterisk"})
+    if node["type"] == "Function":
+        arguments = _arguments(node)
+        for function in arguments:
+            if function.get("is_lambda_function"):
+                for parameter in _arguments(_arguments(function)[0]):
+                    definitions[parameter["name"]] += [array for array in arguments if array is not function]
+
+
+def _names(definitions: list[Node]) -> set[str]:
+    """The names that stand in expressions."""
+    names: set[str] = set()
+    pending: list[Any] = [*definitions]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            if value.get("type") == "Identifier":
+                names |= {value["name"], *value.get("name_parts", ())}
+            pending += value.values()
+    return names
+
+
+def _cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
+    """Group names that stand within one another, each group after those that it needs (Kosaraju's algorithm)."""
+    order = _visit_all(edges, list(edges))
+    users: dict[str, set[str]] = {name: set() for name in edges}
+    for name, needs in edges.items():
+        for need in needs:
+            users[need].add(name)
+    groups: list[list[str]] = []
+    seen: set[str] = set()
+    for name in reversed(order):
+        if name not in seen:
+            groups.append(_visit(users, name, seen))
+    return groups[::-1]
+
+
+def _visit_all(edges: Mapping[str, set[str]], names: list[str]) -> list[str]:
+    seen: set[str] = set()
+    return [each for name in names if name not in seen for each in _visit(edges, name, seen)]
+
+
+def _visit(edges: Mapping[str, set[str]], name: str, seen: set[str]) -> list[str]:
+    """Visit what a name reaches and was not seen yet; each after what it reaches."""
+    order: list[str] = []
+    seen.add(name)
+    pending = [(name, iter(edges[name]))]
+    while pending:
+        current, rest = pending[-1]
+        following = next((each for each in rest if each not in seen), None)
+        if following is None:
+            order.append(current)
+            pending.pop()
+        else:
+            seen.add(following)
+            pending.append((following, iter(edges[following])))
+    return order
+
+
+class _Lengths:
+    """The lengths of a statement's expressions. A name stands within itself (``lower(model) AS model``) where it is
+    a column of another select: as often as it has definitions, or more in a WITH RECURSIVE."""
+
+    def __init__(self, tree: Any) -> None:
+        definitions = _definitions(tree)
+        edges = {name: _names(nodes) & definitions.keys() for name, nodes in definitions.items()}
+        groups = _cycles(edges)
+        is_recursive = any(node.get("recursive_with") for node in _nodes(tree))
+        self._of_names: dict[tuple[str, bool], int] = {}
+        self._of_nodes: dict[tuple[int, bool], int] | None = None
+        for is_scalar in (True, False):
+            for group in groups:
+                rounds = sum(len(definitions[name]) for name in group)
+                if is_recursive:
+                    rounds = max(rounds, 40)  # more than it takes to be beyond every limit, where it grows
+                elif len(group) == 1 and group[0] not in edges[group[0]]:
+                    rounds = 1
+                self._measure_names(group, definitions, is_scalar, rounds)
+        self._of_nodes = {}
+
+    def measure(self, node: Node, *, is_scalar: bool = False) -> int:
+        """Return the greatest length that an expression may have. ``is_scalar``: where it counts how long one
+        aggregate may be; a column of them counts against the memory."""
+        if self._of_nodes is None:
+            return self._measured(node, is_scalar)
+        key = (id(node), is_scalar)
+        if key not in self._of_nodes:
+            self._of_nodes[key] = self._measured(node, is_scalar)
+        return self._of_nodes[key]
+
+    def _measured(self, node: Node, is_scalar: bool) -> int:
+        match node["type"]:
+            case "Literal":
+                return _literal_length(node["value"])
+            case "QueryParameter":
+                return MAX_PARAMETER_LENGTH
+            case "Identifier":
+                return self._name_length(node, is_scalar)
+            case "Function":
+                return min(UNBOUNDED, self._call_length(node, is_scalar))
+            case kind if kind in _QUERIES:
+                return max((self.measure(each, is_scalar=True) for each in _selected(node)), default=0)
+            case _:
+                return UNBOUNDED  # as `*` and COLUMNS('…')
+
+    def _measure_names(
+        self, group: list[str], definitions: Mapping[str, list[Node]], is_scalar: bool, rounds: int
+    ) -> None:
+        for _ in range(rounds):
+            lengths = {
+                name: max(self.measure(node, is_scalar=is_scalar) for node in definitions[name]) for name in group
+            }
+            changed = [name for name, length in lengths.items() if self._of_names.get((name, is_scalar), 0) < length]
+            self._of_names |= {(name, is_scalar): lengths[name] for name in changed}
+            if not changed:
+                return
+
+    def _name_length(self, node: Node, is_scalar: bool) -> int:
+        name = str(node["name"])
+        if "(" in name:  # the text of an expression that was given no other name
+            return UNBOUNDED
+        parts = (name, *node.get("name_parts", ()))
+        return max(self._of_names.get((part, is_scalar), COLUMN_LENGTH) for part in parts)
+
+    def _call_length(self, node: Node, is_scalar: bool) -> int:
+        name, arguments = str(node["name"]).lower(), _arguments(node)
+        if is_scalar and name not in _FUNCTIONS and _is_collecting(name):
+            return UNBOUNDED
+        lengths = [self.measure(each, is_scalar=is_scalar) for each in arguments] or [COLUMN_LENGTH]
+        if name == "range":
+            return max((_size(each, MAX_RANGE_ELEMENTS) for each in arguments), default=0)
+        if name in _SIZES and len(arguments) > _SIZES[name]:
+            lengths[_SIZES[name]] = _size(arguments[_SIZES[name]], UNBOUNDED)
+            return prod(lengths)
+        if name == "lambda":
+            return lengths[-1]
+        if name in ("arraymap", "mapapply"):
+            return prod(lengths)
+        if name in _HIGHER_ORDER:
+            return max(lengths)
+        if name in _FIRST:
+            return lengths[0]
+        if name in _PRODUCTS:
+            return prod(lengths)
+        return sum(lengths) * _FACTORS.get(name, 1)
+
+
+def _is_collecting(name: str) -> bool:
+    return name.startswith(_COLLECTING) or any(part in name[3:] for part in _COLLECTING_PARTS)
+
+
+def _nodes(tree: Any) -> Iterator[Node]:
+    pending: list[Any] = [tree]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            yield value
+            pending += value.values()
+
+
+def _size(node: Node, unknown: int) -> int:
+    """The number that an argument is, or is at most (``least(…, 100)``); ``unknown`` where it may be any."""
+    if node["type"] == "Function" and str(node["name"]).lower() == "least":
+        return min((_size(each, unknown) for each in _arguments(node)), default=unknown)
+    value = node.get("value", {}).get("value") if node["type"] == "Literal" else None
+    try:
+        return min(abs(int(value)), unknown) if value is not None else unknown
+    except (TypeError, ValueError):
+        return unknown
+
+
+def _literal_length(value: Any) -> int:
+    """Count the characters of a literal, with those of its elements."""
+    length = 0
+    pending: list[Any] = [value]
+    while pending:
+        part = pending.pop()
+        inner = part.get("value") if isinstance(part, dict) else part
+        if isinstance(inner, list):
+            pending += inner
+        elif isinstance(inner, dict):
+            pending += inner.values()
+        else:
+            length += len(inner) if isinstance(inner, str) else 4
+    return length
