@@ -1,7 +1,11 @@
 """E-mail addresses in texts, also in URLs and percent-encoded: where they stand, and what is put there. Pure.
 
-An address is ``local@domain.tld`` (RFC 5321, with the letters of RFC 6531), ``local@localhost`` or ``local@[IP]``. A
+An address is ``local@domain.tld`` (RFC 5322, with the letters of RFC 6531), ``local@localhost`` or ``local@[IP]``. A
 version behind an ``@`` (``claude-3-5-sonnet@20240620``, ``image@sha256:...``, ``package@1.2.3``) is none.
+
+RFC 5322 allows ``/``, ``=`` and ``|`` in a local part, and paths, assignments and user ids end in addresses:
+``app/ann@example.com``, ``user=ann@example.com`` and ``auth0|ann@example.com`` are read as the address behind the sign,
+so that the person has one pseudonym.
 """
 
 import re
@@ -10,10 +14,13 @@ from urllib.parse import unquote
 
 PSEUDONYM = re.compile(r"p_[0-9a-f]{24}")
 _INVISIBLE = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
-_LOCAL = rf"[\w.+'!$^~{_INVISIBLE}-]"
+_LOCAL = rf"[\w.+'!#$%&*/=?^`{{|}}~{_INVISIBLE}-]"  # atext of RFC 5322, and the point
+_COMMENT = r"(?:\([^()@\r\n]{0,64}\))?"
+_DELIMITERS = "'#*{|}`=&?/%"
+"""Signs of ``_LOCAL`` that stand around addresses more often than they begin one."""
 _LABEL = rf"[\w{_INVISIBLE}-]"
 _ADDRESS = re.compile(
-    rf'(?:(?<!{_LOCAL})(?P<local>{_LOCAL}++)|(?P<quoted>"[^"@\r\n]{{1,64}}"))[@\uff20\ufe6b]'
+    rf'(?:(?<!{_LOCAL})(?P<local>{_LOCAL}++)|(?P<quoted>"[^"@\r\n]{{1,64}}")){_COMMENT}[@\uff20\ufe6b]{_COMMENT}'
     rf"(?P<domain>(?:{_LABEL}+[.\u3002\uff0e\uff61])+(?:xn--[A-Za-z0-9-]+|[^\W\d_]{{2,63}})"
     r"|localhost\b|\[[0-9A-Fa-f.:IPv]{3,45}\])"
 )
@@ -59,11 +66,24 @@ def _of_user(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
 
 def _of_address(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
     local = match["local"] or match["quoted"]
-    quotes = len(local) - len(local.lstrip("'")) if match["local"] else 0
-    if _OURS.fullmatch(local.lstrip("'")):
+    start = _local_start(local) if match["local"] else 0
+    if _OURS.fullmatch(local[start:]):
         return match[0]
-    address = f"{local[quotes:]}@{match['domain']}"
-    return local[:quotes] + pseudonym(_UNSEEN.sub("", address))
+    address = f"{local[start:]}@{match['domain']}"
+    return local[:start] + pseudonym(_UNSEEN.sub("", address))
+
+
+def _local_start(text: str) -> int:
+    """Return where the local part begins in what may be one: behind delimiters, a path, or the name of an assignment. A
+    forwarded sender (``bounce+ann=example.com@list.example``) has no such name before its sign."""
+    first = len(text) - len(text.lstrip(_DELIMITERS))
+    if first == len(text):  # signs alone: all of them are the local part
+        return 0
+    cuts = "/|" if "=" not in text else "/|=&?"
+    last = max(text.rfind(sign, first) for sign in cuts)
+    if last == len(text) - 1 or (text[last] == "=" and "+" in text[:last]):
+        last = text.rfind("/", first, last) if "+" in text[:last] else -1
+    return max(first, last + 1)
 
 
 def _decoded(text: str) -> str:

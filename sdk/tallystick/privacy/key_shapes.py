@@ -21,9 +21,25 @@ MAX_DEPTH = 8
 """How deep texts are looked for; no field of the vocabulary lies deeper than six."""
 
 _FREE = r"(?<![A-Za-z0-9])"  # a prefix begins a word: "task-..." holds no "sk-..."
-_NEW = r"(?!fp_[0-9a-f]{24})"  # what stands for a key is no key
+_NEW = r"(?!f?p_[0-9a-f]{24})"  # what stands for a key or a person is no key
 _GAP = r"(?:[ \t]{1,8}|%20|\+)"
-_NAMES = ("key", "token", "secret", "password", "passwd", "pwd")
+_NAMES = ("key", "token", "auth", "secret", "password", "passwd", "pwd", "passphrase")
+_SECRET_NAME = (
+    _FREE + r"[A-Za-z0-9_-]{0,40}?(?:(?:api|access|subscription|private|secret)[_-]?key"
+    r"|(?:access|auth|refresh|session|id|bearer|api)[_-]?token|secret|password|passwd|pwd|passphrase)"
+)
+_TOKEN_NAME = _FREE + r"[A-Za-z0-9_-]{0,40}?(?:token|auth)"
+"""Names that prose has too ("unexpected token: foo"): a value is a secret behind `=`, or where it looks like one."""
+_ASSIGN = r"(?:=>|:=|={1,2}|%3D)"
+_ASSIGNMENT_MARKERS = (
+    "=", "%3D", "%3d", '":', "':", " :", "\t:",
+    *(f"{word}:" for name in _NAMES for word in (name, name.upper(), name.title())),
+)  # fmt: skip
+_QUOTE = r"\\{0,3}[\"']"
+_GLUE = r"[\\\"' \t]{0,16}"
+_VALUE = r"(?:(?!%26)[^\s\"'`\\&;,()\[\]{}<>|])"
+_NO_COUNT = r"(?![0-9]{1,9}(?![\w%.+/=-]))"
+"""The number of tokens is no secret."""
 _GITLEAKS = "gitleaks, config/gitleaks.toml: "
 _TRUFFLEHOG = "trufflehog, pkg/detectors/"
 
@@ -177,22 +193,34 @@ KEY_SHAPES: tuple[KeyShape, ...] = (
         "RFC 6750, RFC 7617",
     ),
     KeyShape(
-        "value under a secret's name",
-        (
-            "=",
-            "%3D",
-            "%3d",
-            '":',
-            "':",
-            *(f"{word}:" for name in _NAMES for word in (name, name.upper(), name.title())),
-        ),
+        "quoted value under a secret's name",
+        _ASSIGNMENT_MARKERS,
         re.compile(
-            r"(?:" + _FREE + r"[A-Za-z0-9_-]{0,40}?(?:(?:api|access|subscription|private|secret)[_-]?key"
-            r"|(?:access|auth|refresh|session|id|bearer)[_-]?token|secret|password|passwd|pwd)"
-            r"|(?<=[?&])(?:key|token|auth|sig|signature|code))"
-            r"[\\\"' ]{0,6}(?:=|:|%3D)[\\\"' ]{0,6}(?P<key>"
-            + _NEW
-            + r"(?:[A-Za-z0-9_~+/.!$*-]|%(?!26)[0-9A-Fa-f]{2}){6,}={0,2})",
+            rf"(?:{_SECRET_NAME}(?:{_QUOTE})?[ \t]{{0,16}}(?:{_ASSIGN}|:)"
+            rf"|{_TOKEN_NAME}(?:{_QUOTE}[ \t]{{0,16}}(?:{_ASSIGN}|:)|[ \t]{{0,16}}{_ASSIGN}))"
+            rf"[ \t]{{0,16}}({_QUOTE})(?P<key>{_NEW}(?:(?!\1)[^\r\n]){{1,512}})(?=\1)",
+            re.IGNORECASE,
+        ),
+        _GITLEAKS + "generic-api-key",
+    ),
+    KeyShape(
+        "value that is assigned to a secret's name",
+        _ASSIGNMENT_MARKERS,
+        re.compile(
+            rf"{_SECRET_NAME}{_GLUE}{_ASSIGN}{_GLUE}(?P<key>{_NEW}{_VALUE}++)"
+            rf"|(?:{_TOKEN_NAME}|(?<=[?&])(?:key|sig|signature|code)){_GLUE}{_ASSIGN}{_GLUE}"
+            rf"(?P<token>{_NEW}{_NO_COUNT}{_VALUE}++)",
+            re.IGNORECASE,
+        ),
+        _GITLEAKS + "generic-api-key",
+    ),
+    KeyShape(
+        "value behind a secret's name and a colon",
+        _ASSIGNMENT_MARKERS,
+        re.compile(
+            rf"{_SECRET_NAME}{_GLUE}:{_GLUE}(?P<key>{_NEW}(?:(?={_VALUE}{{6}}){_VALUE}++|{_VALUE}{{1,5}}+(?![ \t]{{1,8}}\w)))"
+            rf"|{_TOKEN_NAME}{_GLUE}:{_GLUE}"
+            rf"(?P<token>{_NEW}{_NO_COUNT}(?=[A-Za-z_~+/.-]{{0,64}}[0-9])(?={_VALUE}{{6}}){_VALUE}++)",
             re.IGNORECASE,
         ),
         _GITLEAKS + "generic-api-key",
@@ -302,4 +330,6 @@ def _replaced(match: re.Match[str]) -> str:
     groups = match.groupdict()
     name = next((name for name, value in groups.items() if value is not None), 0)
     key, start = match[name], match.start(name) - match.start()
+    if addresses.holds_address(key) or addresses.PSEUDONYM.search(key):
+        return match[0]  # a hash of an address could be guessed: the intake replaces it under the organization's key
     return match[0][:start] + fingerprint(key) + match[0][start + len(key) :]

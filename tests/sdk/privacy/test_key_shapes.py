@@ -53,7 +53,9 @@ KEYS: dict[str, list[str]] = {
     ],
     "Tallystick's own token": [f"tally_0123abcd_{A}"],
     "Authorization header": [],
-    "value under a secret's name": [],
+    "quoted value under a secret's name": [],
+    "value that is assigned to a secret's name": [],
+    "value behind a secret's name and a colon": [],
 }  # fmt: skip
 """Each shape's own; in the last ones, and in Slack's, the text around tells what is a key: CARRIERS."""
 CARRIERS = {
@@ -63,6 +65,11 @@ CARRIERS = {
     "https://hooks.slack.com/services/{}": "T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX", "X-Api-Key:{}": "hunter22",
     "PASSWORD={}": "hunter22", "password = {}": "hunter22", r'{{\"password\": \"{}\"}}': "hunter22",
     r'{{\\\"api_key\\\": \\\"{}\\\"}}': "hunter22",
+    "token={}": "abc", "it failed with token={}, again": "abc", "PASSWORD : {}": "x", "password\t:\t{}": "x",
+    "api_key => {}": "x", "pwd := {}": "x", "secret == {}": "x", "GITHUB_TOKEN={}": "abc", "Api-Key : {}": "x",
+    "{{'token': '{}'}}": "abc", '"token" => "{}"': "abc", "password={};": "p@ss:w#rd",
+    "passphrase: '{}'": "correct horse", "password: {}, user: x": "a1", "auth = {}": "abc", "the token: {} expired": "a1b2c3",
+    "{{secret: {}}}": "x", "?token={}&n=1": "a=b",
 }  # fmt: skip
 NO_KEYS = [
     str(uuid.UUID(int=2**127 - 1)),
@@ -100,6 +107,16 @@ NO_KEYS = [
     "text-bison@001",
     "@team",
     "a @ b",
+    "the token: three words",
+    "unexpected token: foo",
+    "password reset",
+    "password reset: see the mail",
+    "the password: set it anew",
+    "max_token=1200, input_token: 48000",
+    "token: 5",
+    "a token = ",
+    "tokens=abc",
+    "author=ann",
 ]
 ADDRESSES = {
     "ann@example.com": "ann@example.com",
@@ -120,6 +137,18 @@ ADDRESSES = {
     "ann@[10.0.0.1]": "ann@[10.0.0.1]",
     '"ann b"@example.com': '"ann b"@example.com',
     "x ann@example.com@example.org": "ann@example.com",
+    **{f"x{sign}ann@example.com": f"x{sign}ann@example.com" for sign in "!#$%&'*+-?^_`{}~."},
+    **{f"of ann{sign}@example.com": f"ann{sign}@example.com" for sign in "!#$%&'*+-/=?^_`{|}~"},
+    **{f"{sign}ann@example.com{sign}": "ann@example.com" for sign in "#*{|}`=&?/%'"},
+    "app/ann@example.com": "ann@example.com",
+    "user=ann@example.com": "ann@example.com",
+    "https://h/p?n=1&user=ann.lee@example.com": "ann.lee@example.com",
+    "bounce+ann=example.com@list.example": "bounce+ann=example.com@list.example",
+    "/G=ann/S=lee/@gateway.example": "G=ann/S=lee/@gateway.example",
+    "ann(private)@example.com": "ann@example.com",
+    "ann@(private)example.com": "ann@example.com",
+    "(ann@example.com)": "ann@example.com",
+    "((ann@example.com": "ann@example.com",
 }
 
 
