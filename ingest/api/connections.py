@@ -8,7 +8,7 @@ connections pushes out its own.
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import h11
 from uvicorn.config import Config
@@ -34,6 +34,8 @@ READ_BYTES = 32 << 10
 FREE_CHUNKS, MIN_CHUNK_BYTES = 64, 128
 """Each chunk of a body costs as much as hundreds of its bytes: beyond the first ones they have to be of this size on
 average. An event has more."""
+TWO_LENGTHS = "a request has Content-Length or Transfer-Encoding, not both (RFC 9112, 6.1): send one of them"
+"""A proxy before us may end the body by the other, and take the rest for a request of its own."""
 STATE = "connection"
 """Under which name a request's state tells its connection."""
 
@@ -124,26 +126,35 @@ class Connections:
 
 
 class _Http(h11.Connection):
-    """HTTP/1.1 that refuses bodies cut into chunks of a few bytes."""
+    """HTTP/1.1 that refuses bodies cut into chunks of a few bytes, and bodies of two lengths. ``refusal`` is the reason
+    of such a refusal; h11's own reasons repeat what was sent."""
 
+    refusal = ""
     _chunks = _bytes = 0
 
     def next_event(self) -> Any:
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._chunks = self._bytes = 0
+            if {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
+                self._refuse(TWO_LENGTHS)
         elif isinstance(event, h11.Data):
             self._chunks += 1
             self._bytes += len(event.data)
             if self._chunks > FREE_CHUNKS and self._bytes < self._chunks * MIN_CHUNK_BYTES:
-                raise h11.RemoteProtocolError(f"the body's chunks have less than {MIN_CHUNK_BYTES} bytes on average")
+                self._refuse(f"the body's chunks have less than {MIN_CHUNK_BYTES} bytes on average")
         return event
+
+    def _refuse(self, reason: str) -> NoReturn:
+        self.refusal = reason
+        raise h11.RemoteProtocolError(reason)
 
 
 class BoundedProtocol(H11Protocol):
     """A connection of uvicorn's whose every state has a deadline, held in a table."""
 
     table: Connections
+    conn: _Http
 
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any],
@@ -204,7 +215,7 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            super().send_400_response(msg)
+            super().send_400_response(f"{msg} {self.conn.refusal}".rstrip())
         else:  # the answer is under way or was given
             self.transport.abort()
 

@@ -218,7 +218,8 @@ KEY_SHAPES: tuple[KeyShape, ...] = (
         "value behind a secret's name and a colon",
         _ASSIGNMENT_MARKERS,
         re.compile(
-            rf"{_SECRET_NAME}{_GLUE}:{_GLUE}(?P<key>{_NEW}(?:(?={_VALUE}{{6}}){_VALUE}++|{_VALUE}{{1,5}}+(?![ \t]{{1,8}}\w)))"
+            rf"{_SECRET_NAME}{_GLUE}:{_GLUE}"
+            rf"(?P<key>{_NEW}(?:(?={_VALUE}{{6}}){_VALUE}++|{_VALUE}{{1,5}}+(?![ \t]{{1,8}}\w)))"
             rf"|{_TOKEN_NAME}{_GLUE}:{_GLUE}"
             rf"(?P<token>{_NEW}{_NO_COUNT}(?=[A-Za-z_~+/.-]{{0,64}}[0-9])(?={_VALUE}{{6}}){_VALUE}++)",
             re.IGNORECASE,

@@ -218,6 +218,29 @@ def test_a_body_that_does_not_come_is_not_waited_for(served: Served) -> None:
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.parametrize(
+    "lengths", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\ncontent-length: 0"]
+)
+def test_a_body_of_two_lengths_is_refused(served: Served, lengths: str) -> None:
+    """RFC 9112, 6.1: a proxy that ends the body by the other length would take the rest for a request."""
+    with socket.create_connection((served.address.hostname, served.address.port), timeout=30) as connection:
+        head = f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n\r\n"
+        connection.sendall(f"{head}0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        received = b""
+        while chunk := connection.recv(1 << 16):
+            received += chunk
+    assert received.startswith(b"HTTP/1.1 400") and b"not both (RFC 9112" in received
+    assert received.count(b"HTTP/1.1") == 1, "the connection is closed, and what follows is no request"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/%E2%80%AEx%0D%0A%1b[31m%E2%80%8B", "/" + "x" * 5_000])
+def test_an_unknown_path_is_answered_escaped_and_short(served: Served, path: str) -> None:
+    answer = served.ask(path)
+    detail = answer.json()["detail"]
+    assert answer.status == 404 and detail.startswith("No such path: GET '/")
+    assert detail.isascii() and detail.isprintable() and len(detail) < 250
+
+
 def test_a_head_without_an_end_is_cut(served: Served) -> None:
     with socket.create_connection((served.address.hostname or "", served.address.port or 0), timeout=30) as sender:
         sender.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")

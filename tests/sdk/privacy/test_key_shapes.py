@@ -68,7 +68,8 @@ CARRIERS = {
     "token={}": "abc", "it failed with token={}, again": "abc", "PASSWORD : {}": "x", "password\t:\t{}": "x",
     "api_key => {}": "x", "pwd := {}": "x", "secret == {}": "x", "GITHUB_TOKEN={}": "abc", "Api-Key : {}": "x",
     "{{'token': '{}'}}": "abc", '"token" => "{}"': "abc", "password={};": "p@ss:w#rd",
-    "passphrase: '{}'": "correct horse", "password: {}, user: x": "a1", "auth = {}": "abc", "the token: {} expired": "a1b2c3",
+    "passphrase: '{}'": "correct horse", "password: {}, user: x": "a1", "auth = {}": "abc",
+    "the token: {} expired": "a1b2c3",
     "{{secret: {}}}": "x", "?token={}&n=1": "a=b",
 }  # fmt: skip
 NO_KEYS = [

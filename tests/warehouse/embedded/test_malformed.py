@@ -34,6 +34,15 @@ def malformed(chance: random.Random, front: Front) -> bytes:
     return altered(chance, head) + body
 
 
+def test_a_body_of_two_lengths_is_refused(front: Front) -> None:
+    """RFC 9112, 6.1: a proxy that ends the body by the other length would take the rest for a request."""
+    with socket.create_connection(("127.0.0.1", front.facts["port"]), timeout=60) as connection:
+        lengths = "Content-Length: 5\r\nTransfer-Encoding: chunked"
+        connection.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n\r\n0\r\n\r\nGET /ping".encode())
+        received = connection.makefile("rb").read()
+    assert received.startswith(b"HTTP/1.1 400") and b"not both (RFC 9112" in received
+
+
 @pytest.mark.parametrize(
     ("seed", "requests"),
     [(20261129, 150), pytest.param(7, 10_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
