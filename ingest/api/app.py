@@ -292,7 +292,12 @@ def _away(error: Exception) -> Problem:
 
 async def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    where = f"{request.method[:20]} {request.url.path[:200]}"
-    response = answer(Problem(HTTPStatus(error.status_code), f"{where} is nothing here: /openapi.json tells what is"))
+    request_line = (
+        f"{request.method[:20]} {request.url.path[:100]!a}"  # a path is a stranger's text: escaped, and short
+    )
+    what = "No such path" if error.status_code == HTTPStatus.NOT_FOUND else "No such method of this path"
+    response = answer(
+        Problem(HTTPStatus(error.status_code), f"{what}: {request_line}. /openapi.json lists paths and methods")
+    )
     response.headers.update(error.headers or {})  # which methods there are
     return response
