@@ -20,7 +20,7 @@ from ingest.intake.rejection import Refused
 from ledger.errors import TallyError
 from ledger.yaml_files import read_yaml
 from tallystick import Inference, QuantityClass, TokenClass
-from tallystick.vocabulary.base import Name, decimal_of
+from tallystick.vocabulary.base import Identifier, decimal_of
 
 Row = Mapping[str, Any]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
@@ -73,7 +73,7 @@ class Sheet(_Said):
 
     format: Literal["csv", "jsonl", "parquet"]
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    source: Name
+    source: Identifier
     id: list[Column] = []
     time: Moment
     fields: dict[str, Column | Words | Constant] = {}

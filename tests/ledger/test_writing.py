@@ -1,5 +1,6 @@
 """One form of numbers, moments and names of organizations, wherever one enters."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,7 @@ from ledger.yaml_files import read_yaml
 from tally.cli import arguments
 from tallystick.vocabulary.base import Amount, Ratio, Time, decimal_of, time_of
 from tallystick.vocabulary.controls.budgets import BudgetAllocated
-from tallystick.vocabulary.observation import Observation
+from tallystick.vocabulary.observation import Observation, Target
 from tests.ingest.build import Kept
 from tests.streams.build import BOOK
 
@@ -78,6 +79,23 @@ def test_numbers_are_read() -> None:
     assert event(data={"claimed_cost": 0.5})[0] == event(data={"claimed_cost": "0.50"})[0]
     assert mapped("tokens", "12.0")["data"]["tokens"] == {"input": 12}
     assert mapped("cost", "5e-05")["data"]["claimed_cost"] == "0.000050000000"
+
+
+NO_IDENTIFIERS = (" ", "\t\n", "\u200b", "\u2060\ufeff", "\u3164", "\u00a0", "\u202e", "\u00ad", "\ufe0f\u2800", "\x1b")
+
+
+@pytest.mark.parametrize("text", NO_IDENTIFIERS)
+def test_an_id_and_a_source_show_something(text: str) -> None:
+    for field in ("id", "source"):
+        with pytest.raises(Refused, match=rf"^{field}: must have a character that shows"):
+            event(**{field: text})
+        with pytest.raises(ValidationError, match="character that shows"):
+            Target.model_validate({"source": "s", "id": "1"} | {field: text})
+    with pytest.raises(TallyError, match="character that shows"):
+        sheet(f"format: csv\nsource: {json.dumps(text)}\ntime: {{column: t}}", "the test", {})
+    with pytest.raises(TallyError):
+        check_organization(text, "--organization", "be an organization")
+    event(id=f"{text}1", source=f"a{text}")
 
 
 @pytest.mark.parametrize("text", ["1_0", "010", "0x10", "1:30", ".5", ".inf", "+1", "1_0.5"])

@@ -75,6 +75,17 @@ def is_visible(text: str) -> bool:
     return text.isprintable() and text == text.strip() and not _INVISIBLE.search(text)
 
 
+def has_visible_character(text: str) -> bool:
+    """Tell whether anything of a name shows: it is not of spaces, controls and characters of no width alone."""
+    return any(letter.isprintable() and not letter.isspace() and not _INVISIBLE.match(letter) for letter in text)
+
+
+def _identifying(name: str) -> str:
+    if not has_visible_character(name):
+        raise ValueError("must have a character that shows")
+    return name
+
+
 def _decimal(value: object) -> object:
     if isinstance(value, str):  # programs write decimals with an exponent too, as Python does
         return Decimal(value) if _EXPONENT.fullmatch(value) else decimal_of(value)
@@ -117,6 +128,10 @@ Time = Annotated[AwareDatetime, BeforeValidator(_time), AfterValidator(_utc), Pl
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 """A name or an id: bounded, since people and programs type it."""
+
+Identifying = AfterValidator(_identifying)
+"""Refuses an id or a source of which nothing shows: nobody could name the event."""
+Identifier = Annotated[Name, Identifying]
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]

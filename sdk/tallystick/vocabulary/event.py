@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
-from tallystick.vocabulary.base import Model, Name, Time
+from tallystick.vocabulary.base import Identifier, Identifying, Model, Time
 from tallystick.vocabulary.controls.control import Control
 from tallystick.vocabulary.correction import Correction
 from tallystick.vocabulary.inference import Inference
@@ -12,7 +12,7 @@ from tallystick.vocabulary.observation import Observation
 
 SCHEMA_VERSION = "1"
 
-Source = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Source = Annotated[str, StringConstraints(min_length=1, max_length=512), Identifying]
 
 
 class Tick(Model):
@@ -23,7 +23,7 @@ class CloudEvent(Model):
     """The envelope of an event. Source and id are its identity; time is that of the source's clock."""
 
     specversion: Literal["1.0"] = "1.0"
-    id: Name
+    id: Identifier
     source: Source
     time: Time
     sequence: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(

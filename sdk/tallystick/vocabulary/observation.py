@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tallystick.vocabulary.base import Count, Label, Model, Name
+from tallystick.vocabulary.base import Count, Identifier, Label, Model, Name
 
 Score = Annotated[str, Field(pattern=r"^-?[0-9]{1,26}(\.[0-9]{1,12})?$")]
 
@@ -12,8 +12,8 @@ Score = Annotated[str, Field(pattern=r"^-?[0-9]{1,26}(\.[0-9]{1,12})?$")]
 class Target(Model):
     """The event that an observation or a correction is about, by its identity."""
 
-    source: Name
-    id: Name
+    source: Identifier
+    id: Identifier
 
 
 class Observation(Model):
