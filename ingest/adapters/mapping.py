@@ -29,7 +29,6 @@ UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
 _DATE_AND_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
 )
-_EXPONENT = re.compile(r"-?[0-9](\.[0-9]{1,17})?[eE][+-]?[0-9]{1,2}")
 MONEY_DIGITS, MOST_MONEY, EXACT = Decimal(1).scaleb(-12), 10**25, Context(prec=40)
 
 
@@ -225,12 +224,11 @@ def _number(column: str, value: Any) -> Decimal:
 
 
 def _decimal(value: Any) -> Decimal:
-    """Read a number of the file, or a text that is one: as :func:`tallystick.model.decimal_of` does, or with an
-    exponent, as programs write small floats. ValueError where it is none."""
+    """Read a number of the file, or a text that is one (:func:`tallystick.vocabulary.base.decimal_of`, with an
+    exponent or without). ValueError where it is none."""
     if isinstance(value, str):
-        if not _EXPONENT.fullmatch(value):
-            return decimal_of(value)
-    elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return decimal_of(value, exponent=True)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError
     number = Decimal(str(value))
     if not number.is_finite():

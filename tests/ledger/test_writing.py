@@ -1,6 +1,7 @@
 """One form of numbers, moments and names of organizations, wherever one enters."""
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -19,11 +20,13 @@ from ledger.errors import TallyError
 from ledger.home import tokens
 from ledger.moments import moment_of
 from ledger.organizations import check_organization
+from ledger.pricing.price_book import Rate
 from ledger.pricing.price_book_file import from_text
 from ledger.yaml_files import read_yaml
 from tally.cli import arguments
 from tallystick.vocabulary.base import Amount, Ratio, Time, decimal_of, time_of
 from tallystick.vocabulary.controls.budgets import BudgetAllocated
+from tallystick.vocabulary.event import ANY_EVENT
 from tallystick.vocabulary.observation import Observation, Target
 from tests.ingest.build import Kept
 from tests.streams.build import BOOK
@@ -96,6 +99,44 @@ def test_an_id_and_a_source_show_something(text: str) -> None:
     with pytest.raises(TallyError):
         check_organization(text, "--organization", "be an organization")
     event(id=f"{text}1", source=f"a{text}")
+
+
+EXPONENTS = ("1e3", "5e-05", "1E+3", "1.5e3", "1.123456789012345678901234567890e2", "0e0")
+NO_EXPONENTS = (
+    "10e3",
+    "1e100",
+    "1e3e3",
+    "e3",
+    ".5e1",
+    "1.e3",
+    "1e",
+    "1e3 ",
+    "+1e3",
+    "\uff11e3",
+    "1e\u0663",
+    "1_0e3",
+    "1e3.5",
+)
+
+
+@pytest.mark.parametrize("text", [*EXPONENTS, *NO_EXPONENTS])
+def test_one_exponent_is_read_alike_everywhere(text: str) -> None:
+    """By the vocabulary, a mapping and the published schema. An option or a setting takes plain digits alone."""
+    fields = ANY_EVENT.json_schema()["$defs"]["Inference"]["properties"]
+    branches = fields["claimed_cost"]["anyOf"][0].get("anyOf", fields["claimed_cost"]["anyOf"])
+    (pattern,) = [branch["pattern"] for branch in branches if "pattern" in branch]
+    assert bool(re.fullmatch(pattern, text)) is (text in EXPONENTS)
+    with pytest.raises(ValueError, match="plain digits"):
+        decimal_of(text)
+    if text in EXPONENTS:
+        amount = TypeAdapter(Rate).validate_python(text)
+        assert amount == Decimal(text) == decimal_of(text, exponent=True)
+        assert Decimal(mapped("cost", text)["data"]["claimed_cost"]) == round(amount, 12)
+        return
+    with pytest.raises(Refused, match="plain digits"):
+        event(data={"claimed_cost": text})
+    with pytest.raises(Refused, match="plain digits"):
+        mapped("cost", text)
 
 
 @pytest.mark.parametrize("text", ["1_0", "010", "0x10", "1:30", ".5", ".inf", "+1", "1_0.5"])

@@ -50,10 +50,13 @@ class Model(BaseModel):
         return self.__pydantic_serializer__.to_json(self, exclude_none=True)
 
 
-def decimal_of(text: str) -> Decimal:
-    """Read a number as it is written everywhere: ASCII digits, a point, and a minus where it is below zero. ValueError
-    for every other form: ``+1``, ``1e3``, ``1_0``, ``.5``, ``05``, a space, digits of other scripts."""
-    if len(text) > 2 * MAX_DIGITS or not _NUMBER.fullmatch(text):
+def decimal_of(text: str, *, exponent: bool = False) -> Decimal:
+    """Read a number as it is written everywhere: ASCII digits, a point, and a minus where it is below zero. With
+    ``exponent`` also as programs print small and large floats: one digit, digits behind a point, and one exponent of at
+    most two digits (``5e-05``, ``1.5E+3``). ValueError for every other form: ``+1``, ``10e3``, ``1e100``, ``1_0``,
+    ``.5``, ``05``, a space, digits of other scripts."""
+    is_number = _NUMBER.fullmatch(text) or (exponent and _EXPONENT.fullmatch(text))
+    if len(text) > 2 * MAX_DIGITS or not is_number:
         raise ValueError("must be a number in plain digits, such as 100 or 0.25")
     return Decimal(text)
 
@@ -87,8 +90,8 @@ def _identifying(name: str) -> str:
 
 
 def _decimal(value: object) -> object:
-    if isinstance(value, str):  # programs write decimals with an exponent too, as Python does
-        return Decimal(value) if _EXPONENT.fullmatch(value) else decimal_of(value)
+    if isinstance(value, str):
+        return decimal_of(value, exponent=True)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Decimal(str(value))  # a number of JSON, which has a form of its own
     return value
@@ -139,12 +142,15 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Written = BeforeValidator(_decimal)
-"""A decimal that is written as :func:`decimal_of` reads it, or is a number of JSON."""
+"""A decimal that is written as :func:`decimal_of` reads it, with an exponent or without, or is a number of JSON."""
 _number_schema = WithJsonSchema(
     {
         "anyOf": [
             {"type": "number", "minimum": 0},
-            {"type": "string", "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]{1,12})?$"},
+            {
+                "type": "string",
+                "pattern": r"^((0|[1-9][0-9]*)(\.[0-9]{1,12})?|[0-9](\.[0-9]{1,38})?[eE][+-]?[0-9]{1,2})$",
+            },
         ]
     }
 )
