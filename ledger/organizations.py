@@ -23,6 +23,11 @@ def check_organization(name: str, where: str, purpose: str) -> None:
     ``purpose`` what was wanted for it."""
     if reason := name_problem(name):
         raise TallyError(f"{where} {name[:100]!r} cannot {purpose}: name {reason}")
+    check_no_secret(name, where)
+
+
+def check_no_secret(name: str, where: str = "TALLY_ORGANIZATION") -> None:
+    """TallyError where an organization is called by a key or an address."""
     if replace_addresses(without_keys(name), lambda address: "") != name:
         raise TallyError(
             f"{where} {name!r} is a key or an e-mail address, which every record would show: choose another name"

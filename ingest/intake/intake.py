@@ -17,15 +17,14 @@ from ingest.intake.privacy import (
     Removed,
     may_hold_secret,
     only_known,
-    text_without_secrets,
     without_secrets,
     without_unknown,
 )
 from ingest.intake.protected_fields import Replacements, protect
 from ingest.intake.rejection import Refused, explained
-from ledger.errors import TallyError
 from ledger.home.persons import Persons
 from ledger.home.secrets import pseudonym, secret
+from ledger.organizations import check_no_secret
 from tallystick import ANY_EVENT
 from tallystick.privacy.key_shapes import MAX_KEY, without_keys
 from tallystick.vocabulary.event import DATA_MODELS, CloudEvent
@@ -164,9 +163,5 @@ def door(home: Path, organization: str, kinds: tuple[str, ...] = FACTS) -> Door:
 def key_of(organization: str) -> str:
     """Under which name a home keeps the key of an organization's pseudonyms. TallyError where the organization is
     called by a key or an address, which would stand in clear in every record."""
-    if text_without_secrets(organization, lambda name: "") != organization:
-        raise TallyError(
-            f"the organization {organization!r} is a key or an e-mail address, which every record would show: "
-            "choose another name (TALLY_ORGANIZATION)"
-        )
+    check_no_secret(organization)
     return f"pseudonym:{organization}"
