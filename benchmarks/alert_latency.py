@@ -29,7 +29,7 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from streams.folds.runaways.repeated_tool import REPEATS
 from tally.processes.join import needing
-from tally.processes.part import ALERTS, STREAMS
+from tally.processes.service import ALERTS, STREAMS
 from tally.session import opened
 
 PER_SECOND, PATIENCE_S = 5.0, 60

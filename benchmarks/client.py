@@ -17,7 +17,7 @@ from ledger.home.presence import ready
 from ledger.home.tokens import create
 from ledger.settings import Settings
 from tally.processes.join import using
-from tally.processes.part import API
+from tally.processes.service import API
 from tally.session import opened
 from tallystick import Client
 

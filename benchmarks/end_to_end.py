@@ -16,7 +16,7 @@ from benchmarks import workload
 from ingest.files.importer import Options, import_files
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.part import storing
+from tally.processes.service import storing
 from tally.session import opened
 from warehouse.client import connect
 

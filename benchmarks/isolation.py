@@ -29,7 +29,7 @@ from ledger.home.presence import announced
 from ledger.home.tokens import create
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.part import API, WAREHOUSE, Child, Joined, storing
+from tally.processes.service import API, WAREHOUSE, Child, Joined, storing
 from tally.processes.supervisor import Supervisor
 from tally.session import opened
 from warehouse.client import connect

@@ -22,7 +22,7 @@ from ledger.log import Draft, Log
 from ledger.log.topics import ENTRIES, EVENTS
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.part import storing
+from tally.processes.service import storing
 from tally.session import opened
 from warehouse.client import connect
 

@@ -17,7 +17,7 @@ from ledger.log.topics import DERIVED, EVENTS, Topic
 from ledger.settings import Settings
 from tally.demo.history import day
 from tally.processes.join import needing
-from tally.processes.part import storing
+from tally.processes.service import storing
 from tally.product.catch_up import wait_for_sink
 from tally.session import opened
 from warehouse.client import connect

@@ -10,7 +10,7 @@ from ledger.errors import TallyError
 from ledger.home.locks import locked
 from ledger.settings import Settings
 from tally.exit import Failure
-from tally.processes.part import MODELS, Child
+from tally.processes.service import MODELS, Child
 from tally.sql_client import ask
 from warehouse.client import address
 

@@ -45,7 +45,7 @@ def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
     with ExitStack() as stack:
         if settings.brings_kafka:
             from tally.processes.join import using
-            from tally.processes.part import KAFKA
+            from tally.processes.service import KAFKA
 
             stack.enter_context(using(settings, KAFKA))
         log = stack.enter_context(closing(open_log(settings, new=new)))

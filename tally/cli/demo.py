@@ -20,7 +20,7 @@ def demo(context: typer.Context) -> None:
     from ledger.log import Log
     from tally.demo import fill, organization
     from tally.output import err, progress
-    from tally.processes.part import FEED
+    from tally.processes.service import FEED
     from tally.product.up import run
     from tally.session import make_home, settings
 

@@ -9,7 +9,7 @@ from ledger.settings import Settings
 from tally.exit import Failure
 from tally.output import err, out
 from tally.processes.join import needing
-from tally.processes.part import STREAMS, Child, Joined
+from tally.processes.service import STREAMS, Child, Joined
 
 Running = Sequence[Child | Joined]
 KINDS = ("counted", "duplicate", "conflict", "quarantined")

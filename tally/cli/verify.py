@@ -18,7 +18,7 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     from audit.verify.verify import verify as compare
     from tally.output import out, progress, tell
     from tally.processes.join import needing
-    from tally.processes.part import Child, storing
+    from tally.processes.service import Child, storing
     from tally.product.catch_up import following, wait_for_sink
     from tally.session import opened, settings
     from warehouse.client import connect

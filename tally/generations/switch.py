@@ -15,7 +15,7 @@ from ledger.settings import Settings
 from tally.generations import files
 from tally.output import err
 from tally.processes.join import owning
-from tally.processes.part import Part, storing
+from tally.processes.service import Part, storing
 
 POLL_INTERVAL_S, PATIENCE_S = 0.1, 2.0
 """How often one looks who is there, and after what time a wait is explained."""

@@ -19,7 +19,7 @@ from ledger.home.locks import open_lock
 from ledger.home.presence import lives, ready
 from ledger.settings import Settings
 from tally.exit import Failure
-from tally.processes.part import Child, Joined, Part
+from tally.processes.service import Child, Joined, Part
 
 PATIENCE_S = 1.0
 """After what time a wait is explained."""

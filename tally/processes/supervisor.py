@@ -10,7 +10,7 @@ from ledger.home.presence import announce
 from ledger.settings import Settings
 from tally.exit import Failure
 from tally.output import err
-from tally.processes.part import PRODUCT, Child, Part
+from tally.processes.service import PRODUCT, Child, Part
 
 STEADY_S = 60.0
 """A part that ran so long before it died is as good as new."""

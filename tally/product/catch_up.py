@@ -13,7 +13,7 @@ from ledger.settings import Settings
 from tally import dbt_models
 from tally.output import err, progress, step
 from tally.processes.join import needing
-from tally.processes.part import Child, Joined, storing
+from tally.processes.service import Child, Joined, storing
 from tally.session import opened
 from tally.status.positions import stored
 

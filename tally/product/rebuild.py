@@ -25,7 +25,7 @@ from tally.generations import switch
 from tally.generations.compare import Differences, compare
 from tally.output import progress, size, step
 from tally.processes.join import needing
-from tally.processes.part import STREAMS, Child, storing
+from tally.processes.service import STREAMS, Child, storing
 from tally.product.catch_up import following, wait_for_sink
 from tally.session import opened
 from warehouse import generations

@@ -17,7 +17,7 @@ from tally import dbt_models
 from tally.generations import files, switch
 from tally.output import err, out, step
 from tally.processes.join import using
-from tally.processes.part import ALERTS, API, DASHBOARDS, KAFKA, METRICS, PRODUCT, WAREHOUSE, Child, Part, storing
+from tally.processes.service import ALERTS, API, DASHBOARDS, KAFKA, METRICS, PRODUCT, WAREHOUSE, Child, Part, storing
 from tally.processes.supervisor import Supervisor
 from tally.session import make_home, opened
 

@@ -10,7 +10,7 @@ from ledger.home.inspection import problems
 from ledger.home.presence import lives, ready
 from ledger.log import Log
 from ledger.settings import Settings
-from tally.processes.part import PRODUCT, lasting
+from tally.processes.service import PRODUCT, lasting
 from tally.status.fold_rate import Pace
 from tally.status.kafka_workers import workers
 from tally.status.outcome_counts import counts

@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.home.presence import each
 from ledger.settings import Settings
-from tally.processes.part import STREAMS
+from tally.processes.service import STREAMS
 
 ANSWER_S = 1.0
 

@@ -15,7 +15,7 @@ from ledger.home.presence import ready
 from ledger.log import Log
 from ledger.metrics import Metric
 from ledger.settings import Settings
-from tally.processes.part import FEED, PRODUCT, lasting
+from tally.processes.service import FEED, PRODUCT, lasting
 from tally.status.outcome_counts import OUTCOMES, counts
 from tally.status.positions import Reached, reached
 

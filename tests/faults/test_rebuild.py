@@ -19,7 +19,7 @@ from ledger.home.presence import ready
 from ledger.log.sqlite import tables
 from ledger.log.topics import ENTRIES
 from streams.folds.version import VERSION
-from tally.processes.part import storing
+from tally.processes.service import storing
 from tests.faults.house import House
 from tests.faults.input import history, trace
 from tests.faults.proof import derived, difference, refolded

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.settings import Settings
-from tally.processes.part import Part
+from tally.processes.service import Part
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tally"]
@@ -122,7 +122,7 @@ def process(
         from pathlib import Path
         from ledger.settings import Settings
         from tally.processes.join import needing
-        from tally.processes.part import Part
+        from tally.processes.service import Part
         settings = Settings(home=Path({str(settings.home)!r}))
         def part(name, how="well", ingests=False):
             command = (sys.executable, {str(tmp_path / "fake.py")!r}, name, how)

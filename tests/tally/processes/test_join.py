@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ledger.home.locks import runs
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.part import Part
+from tally.processes.service import Part
 from tests.tally.conftest import eventually, lines
 
 Fake = Callable[..., Part]

@@ -15,9 +15,9 @@ from ledger.home.presence import announced, read_presence
 from ledger.log import folded
 from ledger.settings import Settings
 from tally.exit import Failure
-from tally.processes import part as parts
+from tally.processes import service as parts
 from tally.processes.join import using
-from tally.processes.part import Part
+from tally.processes.service import Part
 from tally.processes.supervisor import LONG_WAITS_S, STEADY_S, WAITS_S, Kept, Supervisor, in_a_row, rest_s
 from tally.session import opened
 from tests.kafka.cluster import kafka_jars

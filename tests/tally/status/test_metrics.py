@@ -19,8 +19,8 @@ from ledger.log.open import open_log
 from ledger.metrics import METRICS
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.part import METRICS as PART
-from tally.processes.part import STREAMS, Child, storing
+from tally.processes.service import METRICS as PART
+from tally.processes.service import STREAMS, Child, storing
 from tally.status.metrics import Source
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 

@@ -13,9 +13,9 @@ from ledger.home.locks import runs
 from ledger.home.presence import announce, announced
 from ledger.settings import Settings
 from tally.exit import Failure
-from tally.processes import part as parts
+from tally.processes import service as parts
 from tally.processes.join import needing, using
-from tally.processes.part import Child, Part
+from tally.processes.service import Child, Part
 from tests.tally.conftest import alive, eventually, lines
 
 Fake = Callable[..., Part]
