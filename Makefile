@@ -65,7 +65,8 @@ bench: $(BIN)/.dev ## the figures of docs/benchmarks.md that need no Kafka
 		$(BIN)/python -m benchmarks.$$program; done
 
 bench-kafka: $(BIN)/.dev ## those over a broker, a quarter of an hour
-	@for program in distributed "distributed 16000 3 1" fold_ceiling kills rebuild recovery "sink --kafka" \
+	@for program in kafka.distributed "kafka.distributed 16000 3 1" kafka.fold_ceiling kafka.kills kafka.rebuild \
+		kafka.recovery "sink --kafka" \
 		"latency --kafka --rate 1000 --events 20000" \
 		"latency --kafka --rate 10000 --events 100000"; do $(BIN)/python -m benchmarks.$$program; done
 

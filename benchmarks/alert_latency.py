@@ -21,7 +21,7 @@ from alerting.channels.webhook import send
 from alerting.delivery_store import Deliveries
 from alerting.messages import Message
 from alerting.worker import begin
-from benchmarks import workload
+from benchmarks.harness import workload
 from ingest.intake.batch import Envelope
 from ingest.intake.intake import door
 from ledger.log import Log

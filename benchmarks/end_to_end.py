@@ -12,7 +12,7 @@ from pathlib import Path
 
 import chdb
 
-from benchmarks import workload
+from benchmarks.harness import workload
 from ingest.files.importer import Options, import_files
 from ledger.settings import Settings
 from tally.processes.join import needing

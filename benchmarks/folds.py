@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import workload
+from benchmarks.harness import workload
 from streams.folds import budgets
 from streams.folds.chain import fold_record
 from streams.folds.emit import Emit

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from benchmarks import workload
+from benchmarks.harness import workload
 from ledger.home.presence import announced
 from ledger.home.tokens import create
 from ledger.settings import Settings

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
-from benchmarks import workload
+from benchmarks.harness import workload
 from ledger.log import Draft, Log
 from ledger.log.topics import ENTRIES, EVENTS
 from ledger.settings import Settings

@@ -11,8 +11,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import kafka_harness, workload
-from benchmarks.embedded_harness import ledger, warehouse
+from benchmarks.harness import kafka_workers, workload
+from benchmarks.harness.embedded import ledger, warehouse
 from ledger.log import Log, records
 from ledger.log.topics import ENTRIES
 from ledger.settings import Settings
@@ -55,11 +55,11 @@ def _folded(home: Path, events: int, on_kafka: bool, stack: ExitStack) -> tuple[
     records = workload.records(events)
     if not on_kafka:
         return ledger(home, records)
-    log = kafka_harness.new_log(stack.enter_context(kafka_harness.broker()))
-    kafka_harness.fill(log, [records])
-    with kafka_harness.workers(home / "workers", log) as crew:
+    log = kafka_workers.new_log(stack.enter_context(kafka_workers.broker()))
+    kafka_workers.fill(log, [records])
+    with kafka_workers.workers(home / "workers", log) as crew:
         crew.start()
-        kafka_harness.wait(lambda: kafka_harness.caught_up(log))
+        kafka_workers.wait(lambda: kafka_workers.caught_up(log))
     return Settings(home=home, warehouse=None, warehouse_port=0), log
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import workload
+from benchmarks.harness import workload
 from ledger.home.presence import announced
 from ledger.log import Draft, Record
 from ledger.log.documents import store

@@ -1,4 +1,6 @@
-"""Workers that are killed again and again, ours and a plain Faust program's: ``python -m benchmarks.kills [EVENTS]``.
+"""Workers that are killed again and again, ours and a plain Faust program's.
+
+``python -m benchmarks.kafka.kills [EVENTS]``.
 
 Both are fed the same events at one pace, on one broker, at the same time, by two workers each. At moments from a
 seed one worker of each is killed with SIGKILL, and started again at once. When all has settled, what the plain program
@@ -16,8 +18,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import kafka_harness, workload
-from benchmarks.faust_baseline import Plain, lines, session
+from benchmarks.harness import kafka_workers, workload
+from benchmarks.kafka.faust_baseline import Plain, lines, session
 from ledger.log import Draft, Record, records
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.topics import DERIVED, EVENTS
@@ -34,22 +36,22 @@ SETTLED_S, STILL_S = 10, 45
 def main(events: int = 24_000, kills: int = 8, seed: int = 1) -> None:
     chance = random.Random(seed)
     moments = sorted(chance.uniform(0, events / PER_S) for _ in range(kills))
-    sent = lines(kafka_harness.calls(events))
-    with kafka_harness.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
-        log, plain = kafka_harness.new_log(bootstrap), Plain(bootstrap)
-        kafka_harness.fill(log, kafka_harness.calls(0))
-        with kafka_harness.workers(Path(folder) / "ours", log) as ours, plain.crew(Path(folder) / "plain") as theirs:
+    sent = lines(kafka_workers.calls(events))
+    with kafka_workers.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
+        log, plain = kafka_workers.new_log(bootstrap), Plain(bootstrap)
+        kafka_workers.fill(log, kafka_workers.calls(0))
+        with kafka_workers.workers(Path(folder) / "ours", log) as ours, plain.crew(Path(folder) / "plain") as theirs:
             for crew in (ours, theirs):
                 for number in range(WORKERS):
                     crew.start(number)
             plain.send(sent[:A_TURN])
             _append(log, 0, sent[:A_TURN])
-            kafka_harness.wait(lambda: kafka_harness.caught_up(log) and plain.written() >= A_TURN)
+            kafka_workers.wait(lambda: kafka_workers.caught_up(log) and plain.written() >= A_TURN)
             begun = time.monotonic()
             for start in range(A_TURN, events, A_TURN):
                 time.sleep(max(begun + start / PER_S - time.monotonic(), 0))
                 some = sent[start : start + A_TURN]
-                _append(log, kafka_harness.PLACES[start // A_TURN % kafka_harness.WORKED], some)
+                _append(log, kafka_workers.PLACES[start // A_TURN % kafka_workers.WORKED], some)
                 plain.send(some)
                 while moments and time.monotonic() - begun > moments[0]:
                     moments.pop(0)
@@ -57,7 +59,7 @@ def main(events: int = 24_000, kills: int = 8, seed: int = 1) -> None:
                     for crew in (ours, theirs):
                         crew.kill(victim)
                         crew.start(victim)
-            kafka_harness.wait(lambda: kafka_harness.caught_up(log))
+            kafka_workers.wait(lambda: kafka_workers.caught_up(log))
             behind = _settle(plain)
         counted = Counter(plain.counted())
         expected, found = _derived(log)
@@ -87,9 +89,9 @@ def _settle(plain: Plain) -> int:
 
 def _derived(log: KafkaLog) -> tuple[Counter[bytes], Counter[bytes]]:
     """The lines of our derived topics, as a replay derives them and as they stand. Each has its own position."""
-    appended = [one for number in kafka_harness.PLACES for one in records(log, EVENTS, number)]
+    appended = [one for number in kafka_workers.PLACES for one in records(log, EVENTS, number)]
     expected = [record for _, record in replay(appended, workload.documents())]
-    found = [one for topic in DERIVED for number in kafka_harness.PLACES for one in records(log, topic, number)]
+    found = [one for topic in DERIVED for number in kafka_workers.PLACES for one in records(log, topic, number)]
     return _lines(expected), _lines(found)
 
 

@@ -1,8 +1,8 @@
 """How long folding stands still: after a kill, and at a start with much to remember.
 
-``python -m benchmarks.recovery [IDENTITIES]``. Two workers share the partitions; one is killed with SIGKILL in the
-middle of work and started again at once. It counts until an event that was appended after the kill is folded in every
-partition; most of it is the session of the dead, which the broker must see end. A start counts from before the
+``python -m benchmarks.kafka.recovery [IDENTITIES]``. Two workers share the partitions; one is killed with SIGKILL in
+the middle of work and started again at once. It counts until an event that was appended after the kill is folded in
+every partition; most of it is the session of the dead, which the broker must see end. A start counts from before the
 process begins until it has folded an event of a partition whose topic of rows holds so many identities and a
 tenth as many rows; with and without the cache, and beside a start with nothing to remember.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from benchmarks import kafka_harness, workload
+from benchmarks.harness import kafka_workers, workload
 from ledger.home.presence import each
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import MAX_DERIVED
@@ -33,13 +33,13 @@ from streams.partition_state import Change, Reached
 
 
 def main(identities: int = 1_000_000, kills: int = 5, starts: int = 2) -> None:
-    with kafka_harness.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
-        killed = _kills(Path(folder) / "kills", kafka_harness.new_log(bootstrap), kills)
+    with kafka_workers.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
+        killed = _kills(Path(folder) / "kills", kafka_workers.new_log(bootstrap), kills)
         _say("kill -9 until every partition is folded", killed)
         print(f"  the session that must end first: {SESSION_S} s")
-        nothing, much = kafka_harness.new_log(bootstrap), kafka_harness.new_log(bootstrap)
+        nothing, much = kafka_workers.new_log(bootstrap), kafka_workers.new_log(bootstrap)
         for log in (nothing, much):
-            kafka_harness.fill(log, [workload.records(0)])
+            kafka_workers.fill(log, [workload.records(0)])
         _remember(much, identities)
         taken: dict[str, list[float]] = {"with nothing": [], "without its cache": [], "with its cache": []}
         for number in range(starts):
@@ -53,22 +53,22 @@ def main(identities: int = 1_000_000, kills: int = 5, starts: int = 2) -> None:
 
 def _kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
     chance = random.Random(1)
-    kafka_harness.fill(log, kafka_harness.calls(0))
+    kafka_workers.fill(log, kafka_workers.calls(0))
     taken = []
-    with kafka_harness.workers(folder, log) as crew:
+    with kafka_workers.workers(folder, log) as crew:
         for number in range(2):
             crew.start(number)
-        kafka_harness.wait(
-            lambda: kafka_harness.caught_up(log) and all(_shares(folder / str(number)) for number in range(2))
+        kafka_workers.wait(
+            lambda: kafka_workers.caught_up(log) and all(_shares(folder / str(number)) for number in range(2))
         )
         for kill in range(kills):
-            kafka_harness.fill(log, [some[1:] for some in kafka_harness.calls(4_000)])
+            kafka_workers.fill(log, [some[1:] for some in kafka_workers.calls(4_000)])
             time.sleep(chance.uniform(0, 0.5))
             crew.kill(kill % 2)
             begun = time.monotonic()
             crew.start(kill % 2)
-            kafka_harness.fill(log, kafka_harness.calls(0))
-            kafka_harness.wait(lambda: kafka_harness.caught_up(log))
+            kafka_workers.fill(log, kafka_workers.calls(0))
+            kafka_workers.wait(lambda: kafka_workers.caught_up(log))
             taken.append(time.monotonic() - begun)
     return taken
 
@@ -83,11 +83,11 @@ def _shares(home: Path) -> bool:
 
 def _start(home: Path, log: KafkaLog) -> float:
     """One worker's start, until it has folded what it finds."""
-    kafka_harness.fill(log, [workload.records(0)])
-    with kafka_harness.workers(home, log) as crew:
+    kafka_workers.fill(log, [workload.records(0)])
+    with kafka_workers.workers(home, log) as crew:
         begun = time.monotonic()
         crew.start()
-        kafka_harness.wait(lambda: kafka_harness.caught_up(log))
+        kafka_workers.wait(lambda: kafka_workers.caught_up(log))
         taken = time.monotonic() - begun
         crew.stop()
     return taken

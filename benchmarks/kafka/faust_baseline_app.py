@@ -1,7 +1,7 @@
 """What one would write with Faust first: an event a record, and what each session has cost in a Table.
 
 It is run beside ours (``PLAIN_BROKER``, ``PLAIN_NAME`` and ``PLAIN_PARTITIONS`` say where), as
-``python -m benchmarks.faust_baseline_app worker``.
+``python -m benchmarks.kafka.faust_baseline_app worker``.
 """
 
 import os

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmarks import workload
+from benchmarks.harness import workload
 from ledger.home.free_ports import free_port
 from ledger.log import Draft, Record, folded
 from ledger.log.documents import store

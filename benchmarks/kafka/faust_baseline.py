@@ -10,10 +10,10 @@ import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from benchmarks.kafka_harness import WORKED, Crew
+from benchmarks.harness.kafka_workers import WORKED, Crew
 from ledger.log import Record
 
-PROGRAM = (sys.executable, "-m", "benchmarks.faust_baseline_app", "worker", "--loglevel", "warn", "--without-web")
+PROGRAM = (sys.executable, "-m", "benchmarks.kafka.faust_baseline_app", "worker", "--loglevel", "warn", "--without-web")
 
 
 class Plain:

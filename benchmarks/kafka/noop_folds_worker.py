@@ -1,4 +1,4 @@
-"""A worker on Kafka whose folds take no time: ``python -m benchmarks.noop_folds_worker EVENTS``.
+"""A worker on Kafka whose folds take no time: ``python -m benchmarks.kafka.noop_folds_worker EVENTS``.
 
 ``fold_ceiling`` runs it.
 
@@ -9,7 +9,7 @@ as ever, and nothing is parsed, looked up or folded.
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import kafka_harness, workload
+from benchmarks.harness import kafka_workers, workload
 from ledger.log import Record
 from streams.folds.chain import Derived, fold_record
 from streams.folds.entry import Documents
@@ -36,7 +36,7 @@ def main(events: int) -> None:
 def _known(events: int) -> Iterator[tuple[tuple[int, int], Caused]]:
     """What each record causes, by partition and offset."""
     books = open_catalogues(workload.documents())
-    for partition, records in zip(kafka_harness.PLACES, kafka_harness.calls(events), strict=True):
+    for partition, records in zip(kafka_workers.PLACES, kafka_workers.calls(events), strict=True):
         rows = State()
         for record in records:
             taken: dict[bytes, FirstSeen] = {}  # the workload has no event twice

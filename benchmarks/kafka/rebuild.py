@@ -1,0 +1,23 @@
+"""Folding a whole Kafka log anew, with one worker and with two.
+
+``python -m benchmarks.kafka.rebuild [EVENTS [ROUNDS]]``.
+
+From the first event that is folded to the last. Two workers start together, so that their sharing of the partitions is
+part of the figure. They take turns.
+"""
+
+import sys
+from functools import partial
+
+from benchmarks.harness import kafka_workers
+
+
+def main(events: int = 240_000, rounds: int = 2) -> None:
+    partitions = kafka_workers.calls(events)
+    with kafka_workers.broker() as bootstrap:
+        folding = partial(kafka_workers.folding, bootstrap=bootstrap, partitions=partitions)
+        kafka_workers.in_turns(rounds, {"one worker": folding, "two workers": partial(folding, crew_size=2)})
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
