@@ -9,7 +9,7 @@ run ``python tools/dimensions.py``, which writes it into the SQL and YAML files.
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from tallystick.vocabulary.controls import budgets
+from tallystick.vocabulary import scope
 
 TEXT = "LowCardinality(String)"
 """A text with few distinct values, stored once each: a team, a model."""
@@ -167,5 +167,5 @@ ATTRIBUTES = (
 FILTERS = ("team", "model", "feature", "provider", "agent", "customer")
 """Dimensions by which pages filter and group, in the order of the controls. The marts carry each in the sums."""
 
-BUDGET_DIMENSIONS: tuple[str, ...] = get_args(budgets.Dimension)
+BUDGET_DIMENSIONS: tuple[str, ...] = get_args(scope.Dimension)
 """The dimensions that a budget can limit, as the vocabulary defines them, and the organization."""

@@ -1,13 +1,13 @@
 """The list of dimensions agrees with the vocabulary, with what the intake pseudonymises, and with what pages offer."""
 
-from typing import get_args
+from typing import get_args, get_type_hints
 
 from dashboards.sources import persons
-from ingest.intake import privacy
 from ledger import dimensions, inference_fields
 from ledger.dimensions import ATTRIBUTES, BUDGET_DIMENSIONS, DIMENSIONS, FILTERS
 from tallystick import Inference
-from tallystick.vocabulary.controls import budgets
+from tallystick.vocabulary import scope
+from tallystick.vocabulary.protection import Person, Persons
 
 FIELDS = (*DIMENSIONS, *ATTRIBUTES)
 TYPES = {
@@ -34,8 +34,11 @@ def test_a_description_is_half_a_sentence() -> None:
 
 def test_persons_are_those_that_the_intake_pseudonymises() -> None:
     names = tuple(dimension.name for dimension in DIMENSIONS if dimension.is_person)
-    assert sorted(names) == sorted(privacy.PERSONAL) == sorted(persons.PERSONAL)
-    assert [field.name for field in ATTRIBUTES if field.is_person] == ["acting_for"]
+    hints = get_type_hints(Inference, include_extras=True)
+    assert sorted(names) == [name for name, hint in sorted(hints.items()) if hint == Person | None]
+    assert sorted(names) == sorted(persons.PERSONAL)
+    lists = [name for name, hint in hints.items() if hint == Persons | None]
+    assert [field.name for field in ATTRIBUTES if field.is_person] == lists
 
 
 def test_pages_filter_by_what_the_sums_carry() -> None:
@@ -43,7 +46,7 @@ def test_pages_filter_by_what_the_sums_carry() -> None:
 
 
 def test_a_budget_limits_a_dimension_of_the_entries() -> None:
-    assert get_args(budgets.Dimension) == BUDGET_DIMENSIONS
+    assert get_args(scope.Dimension) == BUDGET_DIMENSIONS
     assert set(BUDGET_DIMENSIONS) - {"organization"} <= {
         dimension.name for dimension in DIMENSIONS if dimension.marts != "none"
     }
