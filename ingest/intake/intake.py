@@ -103,7 +103,7 @@ class Door:
             data = without_unknown(data, removed)
         elif kind == "correction" and isinstance(data.get("replacement"), dict):
             data = data | {"replacement": without_unknown(data["replacement"], removed, "data.replacement")}
-        return dict(protect(DATA_MODELS[kind], data, self._replacements))
+        return protect(DATA_MODELS[kind], data, self._replacements)
 
     def conceal(self, event: Data) -> Data:
         """A cleaned event without keys and addresses in any of its texts."""

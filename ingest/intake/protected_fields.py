@@ -15,7 +15,7 @@ from tallystick.privacy.key_shapes import MAX_TEXT, key_fingerprint
 from tallystick.vocabulary.protection import ProtectedBy, Protection, TypedBy
 
 MAX_NAME = 256
-Data = Mapping[str, Any]
+Data = dict[str, Any]
 
 
 class Replacements(NamedTuple):
@@ -100,7 +100,7 @@ def _find_in_type(annotation: Any, metadata: Iterable[Any] = ()) -> Replace | No
         return _find_in_type(arguments[0], arguments[1:])
     if origin in (Union, UnionType):
         return _replace_in_union(arguments)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if _is_model(annotation):
         return _find_in_model(annotation)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return _replace_in_map(*map(_find_in_type, arguments))
@@ -128,9 +128,13 @@ def _replace_typed(marker: TypedBy) -> Replace:
 
 def _replace_in_union(members: Iterable[Any]) -> Replace | None:
     """Replace as each member does that the value can be: of models with a tag only the one that has the value's tag."""
-    replace_by_member = [(member, replace) for member in members if (replace := _find_in_type(member)) is not None]
+    replace_by_member = [
+        (_without_metadata(member), replace) for member in members if (replace := _find_in_type(member)) is not None
+    ]
     if not replace_by_member:
         return None
+    if len(replace_by_member) == 1 and not _is_model(replace_by_member[0][0]):
+        return replace_by_member[0][1]
 
     def replace_members(value: Any, siblings: Data, replacements: Replacements) -> Any:
         for member, replace in replace_by_member:
@@ -143,12 +147,18 @@ def _replace_in_union(members: Iterable[Any]) -> Replace | None:
 
 def _has_tag(member: Any, value: Any) -> bool:
     """Tell whether a value has the tags of a union's member: the fields that allow only certain words."""
-    while get_origin(member) is Annotated:
-        member = get_args(member)[0]
-    if not isinstance(value, dict) or not (isinstance(member, type) and issubclass(member, BaseModel)):
+    if not isinstance(value, dict) or not _is_model(member):
         return True
     tags = {name: field for name, field in member.model_fields.items() if get_origin(field.annotation) is Literal}
     return all(value.get(name, field.default) in get_args(field.annotation) for name, field in tags.items())
+
+
+def _without_metadata(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _replace_in_map(in_key: Replace | None, in_value: Replace | None) -> Replace | None:

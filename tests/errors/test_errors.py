@@ -226,6 +226,8 @@ CASES: list[Case] = [
     ("no object", lambda p: DOOR.enter(b"[]"), ("not a JSON object",)),
     ("a type", lambda p: DOOR.enter(b'{"type":"x"}'), ("type", "tallystick.inference.v1")),
     ("a field", lambda p: DOOR.enter(lines(call("1", latency_ms=-1))), ("data.latency_ms", "greater than or equal to 0")),
+    ("a misspelled field", lambda p: DOOR.enter(lines(call("1") | {"type": "tallystick.observation.v1", "data": {"metrc": "m"}})), ("data.metrc", "nearest is metric")),
+    ("an unknown field", lambda p: DOOR.enter(lines(call("1") | {"type": "tallystick.observation.v1", "data": {"of what": "m"}})), ("data.?", "the fields are of, session", "leave it out")),
     ("an organization called by an address", lambda p: key_of("ann@example.com"), ("'ann@example.com'", "e-mail address", "choose another name")),
     ("a token for one", lambda p: tokens.create(p, ["ann@example.com"], ["write"]), ("'ann@example.com'", "e-mail address", "choose another name")),
     ("a price book called by an address", lambda p: adopt_price_book(EmbeddedLog(p), Settings(home=p), from_text(ADDRESSED, "x")), ("'ann@example.com'", "e-mail address", "another `name`")),

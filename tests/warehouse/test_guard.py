@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from tallystick import Inference
-from tests.warehouse.build import NOVEMBER, line, run_of
+from tests.warehouse.build import NOVEMBER, call, line, run_of
 from tests.warehouse.conftest import Front
 from warehouse.migrate import migrate
 
@@ -41,6 +41,15 @@ def test_a_line_fills_its_tables(client: Client) -> None:
         " WHERE offset = 1 AND event_index = 4 AND class = 'output'"
     ).named_results()
     assert (row["team"], row["quantity"], row["list_cost"]) == ("search", 5, Decimal("0.000000000005"))
+
+
+def test_an_entry_may_take_away(client: Client) -> None:
+    """A reversal is an entry below zero: its quantity and its costs are signed."""
+    cost = dict.fromkeys(("list_cost", "contracted_cost", "effective_cost", "billed_cost"), "-0.000000000005")
+    reversal = {"class": "input", "quantity": -5, "unit_price": "0.000000000001", **cost}
+    store(client, json.dumps(call(0, 0, lines=[reversal])).encode())
+    ((quantity, billed),) = client.query("SELECT sum(quantity), sum(billed_cost) FROM tally.entries").result_rows
+    assert (quantity, billed) == (-5, Decimal("-0.000000000005"))
 
 
 def test_an_insert_repeated_or_late_adds_nothing(client: Client) -> None:

@@ -33,7 +33,8 @@ class Grant(Model):
     to: Person
     by: Person | None = None
     witnesses: tuple[Person, ...] = ()
-    owner: Annotated[Owner | Team, Field(discriminator="kind")]
+    owner: Annotated[Owner | Annotated[Team, Field(description="a group")], Field(discriminator="kind")]
+    heir: Annotated[Owner, Field(description="a person")] | Team | None = None
     history: list[Owner | Team] | None = None
     on_call: dict[Person, list[Person]] | None = None
     limit: Person | int | None = None
@@ -53,6 +54,8 @@ class Grant(Model):
         ({"witnesses": ["ann", "bob"]}, {"witnesses": ["p_ann", "p_bob"]}),
         ({"owner": {"kind": "person", "name": "ann", "stand_ins": ["bob"]}},
          {"owner": {"kind": "person", "name": "p_ann", "stand_ins": ["p_bob"]}}),
+        ({"heir": {"kind": "person", "name": "ann"}}, {"heir": {"kind": "person", "name": "p_ann"}}),
+        ({"heir": {"kind": "team", "name": "ann"}}, {"heir": {"kind": "team", "name": "ann"}}),
         ({"owner": {"name": "ann", "kind": "team"}}, {"owner": {"name": "ann", "kind": "team"}}),
         ({"history": [{"kind": "person", "name": "ann"}, {"kind": "team", "name": "ann"}]},
          {"history": [{"kind": "person", "name": "p_ann"}, {"kind": "team", "name": "ann"}]}),
