@@ -98,6 +98,8 @@ def run(
                 elif child.lives():
                     missing = " and the ".join(needed.called for needed in needs(settings, part))
                     err.print(f"[yellow]·[/] {part.called} waits for the {missing}")
+                else:
+                    err.print(f"[red]✗[/] {part.called} did not start; its reason is in {escape(str(child.log))}")
 
             if settings.brings_kafka:
                 start(KAFKA)
