@@ -19,7 +19,7 @@ from ledger.home.locks import open_lock
 from ledger.home.presence import lives, ready
 from ledger.settings import Settings
 from tally.exit import Failure
-from tally.processes.service import Child, Joined, Part
+from tally.processes.service import Child, Joined, Part, needs
 
 PATIENCE_S = 1.0
 """After what time a wait is explained."""
@@ -80,7 +80,7 @@ def _owned(settings: Settings, part: Part, users: TextIOWrapper, *, leave: bool,
         locks = end.enter_context(ExitStack())  # given back last
         child = Child(settings, part)
         end.callback(child.stop)
-        if not rests or all(ready(settings, name) for name in part.needs):
+        if not rests or all(ready(settings, needed.name) for needed in needs(settings, part)):
             try:
                 child.ready()
             except Failure:

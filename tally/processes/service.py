@@ -68,6 +68,11 @@ def lasting(settings: Settings) -> list[Part]:
     return [KAFKA, *there] if settings.brings_kafka else there
 
 
+def needs(settings: Settings, part: Part) -> list[Part]:
+    """List the parts that must run before this one may, of those that this home runs."""
+    return [other for other in lasting(settings) if other.name in part.needs]
+
+
 def storing(settings: Settings) -> list[Part]:
     """What must run so that the log gets to the warehouse, in the order of their start."""
     return [STREAMS, SINK] if settings.warehouse else [WAREHOUSE, STREAMS, SINK]

@@ -17,7 +17,19 @@ from tally import dbt_models
 from tally.generations import files, switch
 from tally.output import err, out, step
 from tally.processes.join import using
-from tally.processes.service import ALERTS, API, DASHBOARDS, KAFKA, METRICS, PRODUCT, WAREHOUSE, Child, Part, storing
+from tally.processes.service import (
+    ALERTS,
+    API,
+    DASHBOARDS,
+    KAFKA,
+    METRICS,
+    PRODUCT,
+    WAREHOUSE,
+    Child,
+    Part,
+    needs,
+    storing,
+)
 from tally.processes.supervisor import Supervisor
 from tally.session import make_home, opened
 
@@ -84,7 +96,10 @@ def run(
                 if ready(settings, part.name):
                     err.print(f"[green]✓[/] {part.called} ready after {time.monotonic() - begun:.1f} s")
                 elif child.lives():
-                    err.print(f"[yellow]·[/] {part.called} waits for the {' and the '.join(part.needs)}")
+                    missing = " and the ".join(needed.called for needed in needs(settings, part))
+                    err.print(f"[yellow]·[/] {part.called} waits for the {missing}")
+                else:
+                    err.print(f"[red]✗[/] {part.called} did not start; its reason is in {escape(str(child.log))}")
 
             if settings.brings_kafka:
                 start(KAFKA)

@@ -111,7 +111,8 @@ def tried(settings: Settings) -> Iterator[tuple[str, Any]]:
         try:
             return positions.stored(settings)
         finally:
-            if kept is not None:
+            path = home / "run" / "sink.json"
+            if kept is not None and (not path.is_file() or path.read_bytes() != kept):
                 (home / "run" / "sink.json").write_bytes(kept)
 
     todo: dict[str, Callable[[], Any]] = {
