@@ -29,13 +29,13 @@ CREATE TABLE IF NOT EXISTS pruned (state TEXT PRIMARY KEY, count INTEGER NOT NUL
 """
 
 FILE = "deliveries.db"
-KEPT_DAYS = 30
+RETENTION_DAYS = 30
 """For how long a delivery that has ended is kept, by this machine's clock."""
-PRUNED_AT_ONCE = 1_000
-MAX_SET_ASIDE = 5
+MAX_PRUNED_DELIVERIES = 1_000
+MAX_SET_ASIDE_FILES = 5
 """So many damaged files are kept. One more, and it is the disk that needs its user."""
 
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """What SQLite answers where a file is none of ours: its pages, its head, or (our statements are fixed) its tables."""
 
 
@@ -72,15 +72,15 @@ class Deliveries:
     def __init__(self, home: Path, *, writes: bool = True) -> None:
         """Open the file; without ``writes`` it must be there, and nothing is changed."""
         self._path = home / FILE
-        with self._named():
+        with self._file_errors():
             if writes:
-                _create(self._path)
+                _create_file(self._path)
             if self._path.stat().st_size == 0:
-                raise DeliveriesDamaged(_damaged(self._path, "it is empty"))
+                raise DeliveriesDamaged(_describe_damage(self._path, "it is empty"))
             address = f"{self._path.resolve().as_uri()}?mode={'rw' if writes else 'ro'}"
             self._db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
         try:
-            with self._named():
+            with self._file_errors():
                 if writes:
                     self._db.execute("PRAGMA journal_mode=WAL")
                     self._db.execute("PRAGMA synchronous=FULL")
@@ -94,88 +94,88 @@ class Deliveries:
 
     def check(self) -> None:
         """Look at every page, and whether it may be written."""
-        ((found,),) = self._rows("PRAGMA quick_check(1)")
-        if found != "ok":
-            raise DeliveriesDamaged(_damaged(self._path, " ".join(found.split())))
+        ((result,),) = self._select("PRAGMA quick_check(1)")
+        if result != "ok":
+            raise DeliveriesDamaged(_describe_damage(self._path, " ".join(result.split())))
         with self._transaction():
             pass
 
-    def begun(self) -> bool:
+    def has_positions(self) -> bool:
         """Whether it stands anywhere."""
-        return bool(self._rows("SELECT 1 FROM positions LIMIT 1"))
+        return bool(self._select("SELECT 1 FROM positions LIMIT 1"))
 
     def position(self, topic: str, partition: int) -> Cause:
         """The last line that was read."""
-        found = self._rows("SELECT offset, seq FROM positions WHERE topic = ? AND partition = ?", (topic, partition))
+        rows = self._select("SELECT offset, seq FROM positions WHERE topic = ? AND partition = ?", (topic, partition))
         try:
-            return msgspec.convert(found[0], Cause) if found else (-1, 0)
+            return msgspec.convert(rows[0], Cause) if rows else (-1, 0)
         except msgspec.ValidationError:
-            raise DeliveriesDamaged(_damaged(self._path, "a position is no number")) from None
+            raise DeliveriesDamaged(_describe_damage(self._path, "a position is no number")) from None
 
     def begin(self, positions: Iterable[tuple[str, int, int]]) -> None:
         """Read from behind these records on: topic, partition and the cause's offset."""
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, 1 << 60)", positions)
 
-    def take(self, topic: str, partition: int, upto: Cause, messages: Iterable[Message], now_ms: int) -> None:
+    def take(self, topic: str, partition: int, position: Cause, messages: Iterable[Message], now_ms: int) -> None:
         """All that these lines tell is to be delivered, and they are read: both or neither."""
-        rows = [(one.id, one.organization, one.type, one.time_ms, json.dumps(one.data), now_ms) for one in messages]
+        rows = [(message.id, message.organization, message.type, message.time_ms, json.dumps(message.data), now_ms) for message in messages]
         with self._transaction():
             self._db.executemany(
                 "INSERT OR IGNORE INTO deliveries (id, organization, type, time_ms, data, due_ms) "
                 "VALUES (?, ?, ?, ?, ?, ?)", rows,
             )  # fmt: skip
-            self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)", (topic, partition, *upto))
+            self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)", (topic, partition, *position))
 
-    def due(self, organization: str, now_ms: int, most: int) -> list[tuple[Message, int]]:
+    def list_due(self, organization: str, now_ms: int, limit: int) -> list[tuple[Message, int]]:
         """What is to be tried now, in order, and how often it was."""
-        found = self._rows(
+        rows = self._select(
             "SELECT id, organization, type, time_ms, data, attempts FROM deliveries "
-            "WHERE organization = ? AND due_ms <= ? ORDER BY number LIMIT ?", (organization, now_ms, most),
+            "WHERE organization = ? AND due_ms <= ? ORDER BY number LIMIT ?", (organization, now_ms, limit),
         )  # fmt: skip
         try:
             return [
-                msgspec.convert(((id, whose, kind, time_ms, json.loads(data)), attempts), tuple[Message, int])
-                for id, whose, kind, time_ms, data, attempts in found
+                msgspec.convert(((id, owner, kind, time_ms, json.loads(data)), attempts), tuple[Message, int])
+                for id, owner, kind, time_ms, data, attempts in rows
             ]
         except (TypeError, ValueError, msgspec.ValidationError):
-            raise DeliveriesDamaged(_damaged(self._path, "a delivery is not what we write")) from None
+            raise DeliveriesDamaged(_describe_damage(self._path, "a delivery is not what we write")) from None
 
-    def tried(self, id: str, now_ms: int, said: str, *, state: str, due_ms: int | None) -> None:
+    def record_attempt(self, id: str, now_ms: int, answer: str, *, state: str, due_ms: int | None) -> None:
         """Record an attempt, and what follows."""
-        ended = None if state == "pending" else now_ms
+        ended_ms = None if state == "pending" else now_ms
         with self._transaction():
-            self._db.execute("INSERT INTO attempts VALUES (?, ?, ?)", (id, now_ms, said))
+            self._db.execute("INSERT INTO attempts VALUES (?, ?, ?)", (id, now_ms, answer))
             self._db.execute(
                 "UPDATE deliveries SET attempts = attempts + 1, state = ?, due_ms = ?, said = ?, ended_ms = ? "
-                "WHERE id = ?", (state, due_ms, said, ended, id),
+                "WHERE id = ?", (state, due_ms, answer, ended_ms, id),
             )  # fmt: skip
 
-    def give_up(self, organization: str, now_ms: int, why: str) -> None:
+    def give_up(self, organization: str, now_ms: int, reason: str) -> None:
         """Whatever is pending for an organization that cannot be told any more."""
         with self._transaction():
             self._db.execute(
                 "UPDATE deliveries SET state = 'given up', due_ms = NULL, said = ?, ended_ms = ? "
-                "WHERE organization = ? AND state = 'pending'", (why, now_ms, organization),
+                "WHERE organization = ? AND state = 'pending'", (reason, now_ms, organization),
             )  # fmt: skip
 
-    def waiting(self, now_ms: int) -> list[str]:
+    def list_due_organizations(self, now_ms: int) -> list[str]:
         """The organizations for which something is to be tried now."""
-        found = self._rows("SELECT DISTINCT organization FROM deliveries WHERE due_ms <= ?", (now_ms,))
-        return [organization for (organization,) in found]
+        rows = self._select("SELECT DISTINCT organization FROM deliveries WHERE due_ms <= ?", (now_ms,))
+        return [organization for (organization,) in rows]
 
-    def newest(self, organization: str | None, limit: int) -> list[Delivery]:
+    def list_newest(self, organization: str | None, limit: int) -> list[Delivery]:
         """The newest, the latest first."""
-        found = self._rows(
+        rows = self._select(
             "SELECT id, organization, type, time_ms, attempts, state, due_ms, said, ended_ms FROM deliveries "
             "WHERE ? IN ('', organization) ORDER BY number DESC LIMIT ?", (organization or "", limit),
         )  # fmt: skip
-        return [Delivery(*one) for one in found]
+        return [Delivery(*row) for row in rows]
 
-    def counts(self) -> dict[str, int]:
+    def count_by_state(self) -> dict[str, int]:
         """How many there are and were by state: what is pruned still counts."""
         return dict(
-            self._rows(
+            self._select(
                 "SELECT state, sum(count) FROM (SELECT state, count(*) AS count FROM deliveries GROUP BY state "
                 "UNION ALL SELECT state, count FROM pruned) GROUP BY state"
             )
@@ -183,16 +183,16 @@ class Deliveries:
 
     def oldest_pending_ms(self) -> int | None:
         """The log's time of the oldest that is pending."""
-        ((oldest_ms,),) = self._rows("SELECT min(time_ms) FROM deliveries WHERE due_ms IS NOT NULL")
+        ((oldest_ms,),) = self._select("SELECT min(time_ms) FROM deliveries WHERE due_ms IS NOT NULL")
         return oldest_ms  # type: ignore[no-any-return]
 
     def prune(self, now_ms: int) -> int:
         """Forget some of what ended more than ``KEPT_DAYS`` ago, and its attempts. How many; 0 when none is left.
 
         A cause that is derived again is not told again: it lies behind the position."""
-        before_ms = now_ms - KEPT_DAYS * 86_400_000
-        ended = self._rows(
-            "SELECT number, id, state FROM deliveries WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNED_AT_ONCE)
+        before_ms = now_ms - RETENTION_DAYS * 86_400_000
+        ended = self._select(
+            "SELECT number, id, state FROM deliveries WHERE ended_ms < ? LIMIT ?", (before_ms, MAX_PRUNED_DELIVERIES)
         )
         if not ended:
             return 0
@@ -205,50 +205,50 @@ class Deliveries:
             )
         return len(ended)
 
-    def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
-        with self._named():
+    def _select(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+        with self._file_errors():
             return self._db.execute(statement, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._named(), self._db:  # it commits, or rolls back
+        with self._file_errors(), self._db:  # it commits, or rolls back
             self._db.execute("BEGIN IMMEDIATE")
             yield
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _file_errors(self) -> Iterator[None]:
         """Turn what SQLite or the disk answers into an error that names the file and its way out."""
         try:
             yield
         except OSError as error:
-            raise DeliveriesUnavailable(_unavailable(self._path, error.strerror or str(error))) from error
+            raise DeliveriesUnavailable(_describe_unavailability(self._path, error.strerror or str(error))) from error
         except sqlite3.OperationalError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # none where text is not UTF-8
-            if code in _DAMAGE:
-                raise DeliveriesDamaged(_damaged(self._path, str(error))) from error
-            raise DeliveriesUnavailable(_unavailable(self._path, str(error))) from error
+            if code in _DAMAGE_CODES:
+                raise DeliveriesDamaged(_describe_damage(self._path, str(error))) from error
+            raise DeliveriesUnavailable(_describe_unavailability(self._path, str(error))) from error
         except sqlite3.DatabaseError as error:
-            raise DeliveriesDamaged(_damaged(self._path, str(error))) from error
+            raise DeliveriesDamaged(_describe_damage(self._path, str(error))) from error
 
 
 def set_aside(home: Path) -> Path:
     """Move a damaged file, and SQLite's beside it, to a name of its own, so that a new one can begin. Its new path.
     DeliveriesUnavailable where that cannot be done, or was done too often."""
     path = home / FILE
-    if len(set_aside_files(home)) >= MAX_SET_ASIDE:
+    if len(set_aside_files(home)) >= MAX_SET_ASIDE_FILES:
         raise DeliveriesUnavailable(
-            f"{path} is damaged again, and {MAX_SET_ASIDE} damaged ones are set aside already: look at the disk, then "
+            f"{path} is damaged again, and {MAX_SET_ASIDE_FILES} damaged ones are set aside already: look at the disk, then "
             f"delete {path}.damaged-*"
         )
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    target = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     try:
         for suffix in ("-wal", "-shm", ""):  # the file itself last: a kill in between does this again
-            beside = path.with_name(path.name + suffix)
-            if beside.exists():
-                beside.replace(aside.with_name(aside.name + suffix))
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                source.replace(target.with_name(target.name + suffix))
     except OSError as error:
-        raise DeliveriesUnavailable(_unavailable(path, error.strerror or str(error))) from error
-    return aside
+        raise DeliveriesUnavailable(_describe_unavailability(path, error.strerror or str(error))) from error
+    return target
 
 
 def set_aside_files(home: Path) -> list[Path]:
@@ -256,7 +256,7 @@ def set_aside_files(home: Path) -> list[Path]:
     return [path for path in sorted(home.glob(f"{FILE}.damaged-*")) if not path.name.endswith(("-wal", "-shm"))]
 
 
-def _create(path: Path) -> None:
+def _create_file(path: Path) -> None:
     """Make the file whole where there is none: an empty one always is one that lost what it held."""
     with locked(path.parent / "run" / "deliveries.lock"):
         if path.exists():
@@ -269,15 +269,15 @@ def _create(path: Path) -> None:
         new.replace(path)
 
 
-def _damaged(path: Path, why: str) -> str:
+def _describe_damage(path: Path, reason: str) -> str:
     return (
-        f"{path} is damaged ({why}): `tally up` and `tally alerts deliver` set it aside and begin a new one; "
+        f"{path} is damaged ({reason}): `tally up` and `tally alerts deliver` set it aside and begin a new one; "
         "what was pending in it is not sent"
     )
 
 
-def _unavailable(path: Path, why: str) -> str:
+def _describe_unavailability(path: Path, reason: str) -> str:
     return (
-        f"cannot use {path} ({why}): free some disk space, or let the user that runs Tallystick read and write it and "
+        f"cannot use {path} ({reason}): free some disk space, or let the user that runs Tallystick read and write it and "
         "its folder (chown, chmod); alerts are delivered from then on, and none is lost"
     )

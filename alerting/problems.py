@@ -6,25 +6,25 @@ from pathlib import Path
 from alerting import webhooks
 from alerting.delivery_store import FILE, Deliveries, set_aside_files
 from ledger.errors import TallyError
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 
-PART = "alerts"
+SERVICE = "alerts"
 
 
 def find_troubles(home: Path) -> list[str]:
     """Name each file of the alerts that is damaged, cannot be used, or was set aside, with its way out."""
     troubles: list[str] = []
     try:
-        webhooks.listed(home)
+        webhooks.list_webhooks(home)
     except TallyError as error:
         troubles.append(str(error))
     try:
         if (home / FILE).exists():
             with closing(Deliveries(home, writes=False)) as deliveries:
-                deliveries.counts()
+                deliveries.count_by_state()
     except TallyError as error:
         troubles.append(str(error))
-    trouble = (announced(home, PART) or {}).get("trouble")
+    trouble = (find_presence(home, SERVICE) or {}).get("trouble")
     if trouble and trouble not in troubles:  # what only who writes meets: a full disk, a file that is read-only
         troubles.append(trouble)
     return troubles + [

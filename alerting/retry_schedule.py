@@ -2,52 +2,52 @@
 
 from collections.abc import Collection, Iterable
 
-AFTER_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)
+RETRY_DELAYS_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)
 """How long it rests after each failure: a day in all, and then it is given up."""
 
-MAX_LINES, MAX_SLOW_LINES = 128, 64
+MAX_CONCURRENT, MAX_CONCURRENT_SLOW = 128, 64
 """Webhooks that are delivered to at once, and how many of these may be slow ones."""
 
-SLOW_S = 1.0
+SLOW_THRESHOLD_S = 1.0
 """A webhook whose deliveries take longer, lately, is slow."""
 
 
 def next_attempt_ms(attempts: int, now_ms: int) -> int | None:
     """When the next one is due after so many failed; None where there is none."""
-    return now_ms + AFTER_S[attempts - 1] * 1000 if attempts <= len(AFTER_S) else None
+    return now_ms + RETRY_DELAYS_S[attempts - 1] * 1000 if attempts <= len(RETRY_DELAYS_S) else None
 
 
-class Turns:
+class TurnOrder:
     """Whose turn it is. A webhook that is slow competes with slow ones only, whoever's it is; one that was never tried
     is not slow. Among equals it is the turn of whoever has waited the longest since the last one."""
 
     def __init__(self) -> None:
         self._mean_s: dict[str, float] = {}
-        self._last: dict[str, int] = {}
+        self._last_turn: dict[str, int] = {}
         self._turn = 0
 
-    def note(self, organization: str, seconds: float) -> None:
+    def note(self, organization: str, duration_s: float) -> None:
         """Remember how long a delivery took: half of the mean is the newest, so two or three prompt ones mend it, and
         one prompt one in between does not."""
-        self._mean_s[organization] = (self._mean_s.get(organization, 0.0) + seconds) / 2
+        self._mean_s[organization] = (self._mean_s.get(organization, 0.0) + duration_s) / 2
 
     def is_slow(self, organization: str) -> bool:
-        return self._mean_s.get(organization, 0.0) > SLOW_S
+        return self._mean_s.get(organization, 0.0) > SLOW_THRESHOLD_S
 
     def choose(self, waiting: Iterable[str], busy: Collection[str]) -> list[str]:
         """Choose the organizations whose deliveries begin now, where those of ``busy`` are under way."""
-        places = MAX_LINES - len(busy)
-        slow_places = MAX_SLOW_LINES - sum(map(self.is_slow, busy))
-        chosen: list[str] = []
-        for organization in sorted(set(waiting) - set(busy), key=lambda name: (self._last.get(name, 0), name)):
-            if places <= 0:
+        free_places = MAX_CONCURRENT - len(busy)
+        free_slow_places = MAX_CONCURRENT_SLOW - sum(map(self.is_slow, busy))
+        organizations: list[str] = []
+        for organization in sorted(set(waiting) - set(busy), key=lambda name: (self._last_turn.get(name, 0), name)):
+            if free_places <= 0:
                 break
             if self.is_slow(organization):
-                if slow_places <= 0:
+                if free_slow_places <= 0:
                     continue
-                slow_places -= 1
-            places -= 1
+                free_slow_places -= 1
+            free_places -= 1
             self._turn += 1
-            self._last[organization] = self._turn
-            chosen.append(organization)
-        return chosen
+            self._last_turn[organization] = self._turn
+            organizations.append(organization)
+        return organizations

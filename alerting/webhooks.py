@@ -55,43 +55,43 @@ def mask_url(url: str) -> str:
 def put(home: Path, organization: str, url: str, format: Format) -> Webhook:
     """Tell an organization there from now on, and nowhere else. TallyError where that cannot be an address."""
     check_organization(organization, "--organization", "have a webhook")
-    if not _is_address(url):
+    if not _is_webhook_url(url):
         raise TallyError(f"the URL {mask_url(url)!r} is none of a webhook: it looks like https://host/path")
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-    made = Webhook(organization, url, format, secret, time.time_ns() // 1_000_000)
-    with _changing(home):
-        _write(home, listed(home) | {organization: made})
-    return made
+    webhook = Webhook(organization, url, format, secret, time.time_ns() // 1_000_000)
+    with _lock_file(home):
+        _write(home, list_webhooks(home) | {organization: webhook})
+    return webhook
 
 
 def remove(home: Path, organization: str) -> Webhook:
     """Tell an organization nothing more. TallyError where it has no webhook."""
-    with _changing(home):
-        found = listed(home)
-        removed = of(home, organization)
-        del found[organization]
-        _write(home, found)
+    with _lock_file(home):
+        webhooks = list_webhooks(home)
+        removed = get_webhook(home, organization)
+        del webhooks[organization]
+        _write(home, webhooks)
     return removed
 
 
-def end(home: Path, webhook: Webhook, why: str) -> None:
+def mark_gone(home: Path, webhook: Webhook, reason: str) -> None:
     """Send nothing more to this one, since its receiver said so."""
-    with _changing(home):
-        if (found := listed(home)).get(webhook.organization) == webhook:
-            _write(home, found | {webhook.organization: webhook._replace(gone=why)})
+    with _lock_file(home):
+        if (webhooks := list_webhooks(home)).get(webhook.organization) == webhook:
+            _write(home, webhooks | {webhook.organization: webhook._replace(gone=reason)})
 
 
-def of(home: Path, organization: str) -> Webhook:
+def get_webhook(home: Path, organization: str) -> Webhook:
     """An organization's webhook. TallyError where it has none."""
-    found = listed(home).get(organization)
-    if found is None:
+    webhook = list_webhooks(home).get(organization)
+    if webhook is None:
         raise TallyError(f"{organization!r} has no webhook in {home}: `tally alerts webhook URL` makes one")
-    return found
+    return webhook
 
 
-def listed(home: Path) -> dict[str, Webhook]:
+def list_webhooks(home: Path) -> dict[str, Webhook]:
     """Every webhook of a home, by its organization. TallyError where the file cannot be read, or is damaged."""
-    path = _path(home)
+    path = _file_path(home)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -101,7 +101,7 @@ def listed(home: Path) -> dict[str, Webhook]:
             f"cannot read {path} ({error.strerror}): let the user that runs Tallystick read and write it (chown, chmod)"
         ) from None
     try:
-        return {webhook.organization: webhook for webhook in parse(content)}
+        return {webhook.organization: webhook for webhook in parse_webhooks(content)}
     except ValueError as error:
         raise TallyError(
             f"{path} is damaged ({error}): restore it from a backup, or move it away and set each webhook again with "
@@ -109,48 +109,48 @@ def listed(home: Path) -> dict[str, Webhook]:
         ) from None
 
 
-def parse(content: bytes) -> list[Webhook]:
+def parse_webhooks(content: bytes) -> list[Webhook]:
     """Read the webhooks of a file. ValueError, without any value of it, where that is damaged."""
     try:
         entries = msgspec.json.decode(content, type=list[dict[str, Any]])
-        found = [msgspec.convert([entry[name] for name in Webhook._fields], Webhook) for entry in entries]
+        webhooks = [msgspec.convert([entry[name] for name in Webhook._fields], Webhook) for entry in entries]
     except (msgspec.ValidationError, KeyError):
         raise ValueError("it is not a list of webhooks") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ValueError("it is not JSON" if content else "it is empty") from None
-    for webhook in found:
-        if not _is_address(webhook.url):
+    for webhook in webhooks:
+        if not _is_webhook_url(webhook.url):
             raise ValueError(f"the address of {webhook.organization!r} is none")
         try:
             base64.b64decode(webhook.secret.removeprefix("whsec_"), validate=True)
         except ValueError:
             raise ValueError(f"the secret of {webhook.organization!r} is none") from None
-    return found
+    return webhooks
 
 
-def _is_address(url: str) -> bool:
+def _is_webhook_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        possible = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return possible and len(url) <= MAX_URL_LENGTH and all("!" <= letter <= "~" for letter in url)
+    return is_complete and len(url) <= MAX_URL_LENGTH and all("!" <= character <= "~" for character in url)
 
 
-def _path(home: Path) -> Path:
+def _file_path(home: Path) -> Path:
     return home / "webhooks.json"
 
 
-def _changing(home: Path) -> Any:
+def _lock_file(home: Path) -> Any:
     return locked(home / "run" / "webhooks.lock")
 
 
 def _write(home: Path, webhooks: dict[str, Webhook]) -> None:
     content = json.dumps([webhook._asdict() for webhook in webhooks.values()], indent=1)
     try:
-        write_atomically(_path(home), content, 0o600)
+        write_atomically(_file_path(home), content, 0o600)
     except OSError as error:
         raise TallyError(
-            f"cannot write {_path(home)} ({error.strerror}): free some disk space, or let the user that runs "
+            f"cannot write {_file_path(home)} ({error.strerror}): free some disk space, or let the user that runs "
             "Tallystick write to its folder; what it held before still stands"
         ) from None

@@ -14,25 +14,25 @@ from alerting import webhooks
 from alerting.channels.network import Network
 from alerting.channels.webhook import DEADLINE_S, Answer, post
 from alerting.delivery_store import Cause, Deliveries, DeliveriesDamaged, DeliveriesUnavailable, set_aside
-from alerting.messages import Message, message
-from alerting.problems import PART
-from alerting.retry_schedule import SLOW_S, Turns, next_attempt_ms
+from alerting.messages import Message, read_message
+from alerting.problems import SERVICE
+from alerting.retry_schedule import SLOW_THRESHOLD_S, TurnOrder, next_attempt_ms
 from alerting.webhooks import Webhook
 from ledger import fault_points
 from ledger.errors import LogUnavailable, TallyError
-from ledger.home.locks import only_one
-from ledger.home.presence import announce, announced
+from ledger.home.locks import service_lock
+from ledger.home.presence import announce, find_presence
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
 from ledger.log.topics import ALERTS, DECISIONS, EVENTS, Topic
 from ledger.settings import Settings
 
 TOPICS = (ALERTS, DECISIONS)
 _decode = msgspec.json.Decoder().decode
-POLL_INTERVAL_S, AWAY_S = 0.3, 2.0
-TAKEN, AT_ONCE = 500, 20
+POLL_INTERVAL_S, RETRY_DELAY_S = 0.3, 2.0
+MAX_BATCH_MESSAGES, MAX_ORGANIZATION_MESSAGES = 500, 20
 """Messages that are written together; those of one organization that are sent in a row."""
 PRUNE_INTERVAL_S = 3_600.0
-LOOKUP_POLL_S = 0.2
+LOOKUP_POLL_INTERVAL_S = 0.2
 
 
 class Troubles:
@@ -46,7 +46,7 @@ class Troubles:
     def announce(self) -> None:
         """Announce that the deliverer works, where it has not been said."""
         if not self._is_announced:
-            announce(self._home, PART)
+            announce(self._home, SERVICE)
             self._is_announced = True
 
     def note(self, trouble: str | None) -> None:
@@ -56,7 +56,7 @@ class Troubles:
         self._trouble = trouble
         _log(trouble or "Alerts are delivered again.")
         with suppress(OSError):  # the disk may be what is wrong, and the line above says so
-            announce(self._home, PART, **({"trouble": trouble} if trouble else {}))
+            announce(self._home, SERVICE, **({"trouble": trouble} if trouble else {}))
             self._is_announced = True
 
 
@@ -64,24 +64,24 @@ def serve(settings: Settings, log: Log) -> None:
     """Deliver until SIGTERM or SIGINT. TallyError where another process of this home does.
 
     A file that is damaged or cannot be used does not end it: the product goes on, and is told."""
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with only_one(settings.home, PART):
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    with service_lock(settings.home, SERVICE):
         troubles = Troubles(settings.home)
-        while not stopping.is_set():
+        while not stop.is_set():
             try:
                 with closing(Deliveries(settings.home)) as deliveries:
                     deliveries.check()
-                    _deliver(settings, log, deliveries, troubles, stopping)
+                    _deliver(settings, log, deliveries, troubles, stop)
             except DeliveriesUnavailable as error:
                 troubles.note(str(error))
             except DeliveriesDamaged as error:
-                _replace(settings.home, error, troubles)
-            stopping.wait(AWAY_S)
+                _replace_file(settings.home, error, troubles)
+            stop.wait(RETRY_DELAY_S)
 
 
-def _replace(home: Path, damage: DeliveriesDamaged, troubles: Troubles) -> None:
+def _replace_file(home: Path, damage: DeliveriesDamaged, troubles: Troubles) -> None:
     try:
         aside = set_aside(home)
     except DeliveriesUnavailable as error:
@@ -91,28 +91,28 @@ def _replace(home: Path, damage: DeliveriesDamaged, troubles: Troubles) -> None:
 
 
 def _deliver(
-    settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stopping: threading.Event
+    settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stop: threading.Event
 ) -> None:
     """Deliver from one file until it is to stop. DeliveriesDamaged where the file turns out to be."""
     deliverer = Deliverer(settings, log, deliveries)
     try:
-        while not stopping.wait(POLL_INTERVAL_S):
+        while not stop.wait(POLL_INTERVAL_S):
             try:
-                if not deliveries.begun():  # the home was restored: what lies behind was told, or is old
-                    begin(log, deliveries)
+                if not deliveries.has_positions():  # the home was restored: what lies behind was told, or is old
+                    begin_at_end(log, deliveries)
                 troubles.announce()
                 troubles.note(deliverer.step())
             except LogUnavailable as error:
                 _log(f"the log does not answer, trying again: {error}")
-                stopping.wait(AWAY_S)
+                stop.wait(RETRY_DELAY_S)
             except DeliveriesUnavailable as error:
                 troubles.note(str(error))
-                stopping.wait(AWAY_S)
+                stop.wait(RETRY_DELAY_S)
     finally:
         deliverer.close()
 
 
-def begin(log: Log, deliveries: Deliveries) -> None:
+def begin_at_end(log: Log, deliveries: Deliveries) -> None:
     """Tell what follows from here on, not what lies behind."""
     ends = log.ends(EVENTS)
     deliveries.begin(
@@ -126,12 +126,12 @@ class Deliverer:
     def __init__(self, settings: Settings, log: Log, deliveries: Deliveries) -> None:
         self._home, self._log, self._deliveries = settings.home, log, deliveries
         self._webhooks: dict[str, Webhook] | None = None
-        self._seen: dict[Topic, list[int]] = {}
-        self._lines: dict[str, Future[None]] = {}
-        self._turns = Turns()
-        self._unrecorded: list[tuple[str, int, str, str, int | None]] = []
-        self._guard = threading.RLock()
-        self._pruned_s = time.monotonic() - PRUNE_INTERVAL_S
+        self._ends: dict[Topic, list[int]] = {}
+        self._tasks: dict[str, Future[None]] = {}
+        self._turn_order = TurnOrder()
+        self._unrecorded_attempts: list[tuple[str, int, str, str, int | None]] = []
+        self._lock = threading.RLock()
+        self._last_prune_s = time.monotonic() - PRUNE_INTERVAL_S
         self._closing = False
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="lines", daemon=True).start()
@@ -141,130 +141,130 @@ class Deliverer:
         then those that were read before are delivered to."""
         trouble = None
         try:
-            self._webhooks = webhooks.listed(self._home)
+            self._webhooks = webhooks.list_webhooks(self._home)
         except TallyError as error:
             trouble = str(error)
-        self._reap()
-        with self._guard:
-            self._record_unrecorded()
+        self._collect_finished()
+        with self._lock:
+            self._store_attempts()
         if self._webhooks is None:  # whom to tell is not known: nothing is read, so nothing is missed
             return trouble
         if self._webhooks:
             self._log.follow()
             for topic in TOPICS:
-                self._read(topic, self._webhooks)
-        with self._guard:
-            waiting = self._deliveries.waiting(_now_ms())
-        for organization in self._turns.choose(waiting, self._lines.keys()):
-            self._take_up(organization, self._webhooks.get(organization))
+                self._read_topic(topic, self._webhooks)
+        with self._lock:
+            organizations = self._deliveries.list_due_organizations(_now_ms())
+        for organization in self._turn_order.choose(organizations, self._tasks.keys()):
+            self._begin_delivery(organization, self._webhooks.get(organization))
         self._prune()
         return trouble
 
     def close(self) -> None:
         """Begin nothing more, and wait for what is under way: as long as a deadline, and no longer."""
         self._closing = True
-        wait(self._lines.values(), DEADLINE_S + 1)
+        wait(self._tasks.values(), DEADLINE_S + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def _reap(self) -> None:
-        for organization, line in list(self._lines.items()):
-            if line.done():
-                del self._lines[organization]
-                line.result()  # raises what was a defect of ours
+    def _collect_finished(self) -> None:
+        for organization, task in list(self._tasks.items()):
+            if task.done():
+                del self._tasks[organization]
+                task.result()  # raises what was a defect of ours
 
     def _prune(self) -> None:
-        if time.monotonic() - self._pruned_s < PRUNE_INTERVAL_S:
+        if time.monotonic() - self._last_prune_s < PRUNE_INTERVAL_S:
             return
-        with self._guard:
+        with self._lock:
             if self._deliveries.prune(_now_ms()) == 0:
-                self._pruned_s = time.monotonic()
+                self._last_prune_s = time.monotonic()
 
-    def _read(self, topic: Topic, hooks: dict[str, Webhook]) -> None:
+    def _read_topic(self, topic: Topic, hooks: dict[str, Webhook]) -> None:
         ends = self._log.ends(topic)
-        before = self._seen.get(topic, [0] * PARTITIONS)
+        known_ends = self._ends.get(topic, [0] * PARTITIONS)
         for partition, end in enumerate(ends):
-            if end == before[partition]:
+            if end == known_ends[partition]:
                 continue
-            with self._guard:
-                upto = self._deliveries.position(topic.name, partition)
-            told: list[Message] = []
-            for record in records(self._log, topic, partition, seek_cause(self._log, topic, partition, upto[0]), end):
-                news, upto = _news(topic, record, upto, hooks)
-                told += news
-                if len(told) >= TAKEN:
-                    self._take(topic, partition, upto, told)
-                    told = []
-            self._take(topic, partition, upto, told)
-        self._seen[topic] = ends
+            with self._lock:
+                position = self._deliveries.position(topic.name, partition)
+            messages: list[Message] = []
+            for record in records(self._log, topic, partition, seek_cause(self._log, topic, partition, position[0]), end):
+                new_messages, position = _read_messages(topic, record, position, hooks)
+                messages += new_messages
+                if len(messages) >= MAX_BATCH_MESSAGES:
+                    self._store(topic, partition, position, messages)
+                    messages = []
+            self._store(topic, partition, position, messages)
+        self._ends[topic] = ends
 
-    def _take(self, topic: Topic, partition: int, upto: Cause, told: list[Message]) -> None:
-        with self._guard:
-            self._deliveries.take(topic.name, partition, upto, told, _now_ms())
+    def _store(self, topic: Topic, partition: int, position: Cause, messages: list[Message]) -> None:
+        with self._lock:
+            self._deliveries.take(topic.name, partition, position, messages, _now_ms())
         fault_points.point("alerts.taken")
 
-    def _take_up(self, organization: str, hook: Webhook | None) -> None:
-        with self._guard:
-            due = self._deliveries.due(organization, _now_ms(), AT_ONCE)
-            if due and (hook is None or hook.gone):
-                why = hook.gone if hook and hook.gone else "the webhook was removed"
-                self._deliveries.give_up(organization, _now_ms(), why)
-        if due and hook and not hook.gone:
-            self._lines[organization] = asyncio.run_coroutine_threadsafe(self._deliver_line(hook, due), self._loop)
+    def _begin_delivery(self, organization: str, webhook: Webhook | None) -> None:
+        with self._lock:
+            messages = self._deliveries.list_due(organization, _now_ms(), MAX_ORGANIZATION_MESSAGES)
+            if messages and (webhook is None or webhook.gone):
+                reason = webhook.gone if webhook and webhook.gone else "the webhook was removed"
+                self._deliveries.give_up(organization, _now_ms(), reason)
+        if messages and webhook and not webhook.gone:
+            self._tasks[organization] = asyncio.run_coroutine_threadsafe(self._deliver_in_order(webhook, messages), self._loop)
 
-    async def _deliver_line(self, hook: Webhook, due: list[tuple[Message, int]]) -> None:
+    async def _deliver_in_order(self, webhook: Webhook, messages: list[tuple[Message, int]]) -> None:
         """Send an organization's messages one after the other, as long as its receiver is prompt. The line keeps its
         place while a lookup of its name hangs: so there are never more threads than lines."""
         network = Network(DEADLINE_S)
-        dashboards = (announced(self._home, "dashboards") or {}).get("url")
-        for news, attempts in due:
-            if self._closing or self._unrecorded:
+        dashboards = (find_presence(self._home, "dashboards") or {}).get("url")
+        for message, attempts in messages:
+            if self._closing or self._unrecorded_attempts:
                 break
-            begun_s = time.monotonic()
-            answer = await post(hook, news, dashboards, network)
-            taken_s = time.monotonic() - begun_s
-            self._turns.note(hook.organization, taken_s)
-            await asyncio.to_thread(self._record, hook, news, attempts, answer)
-            if answer.gone or taken_s > SLOW_S:
+            start_s = time.monotonic()
+            answer = await post(webhook, message, dashboards, network)
+            duration_s = time.monotonic() - start_s
+            self._turn_order.note(webhook.organization, duration_s)
+            await asyncio.to_thread(self._record_answer, webhook, message, attempts, answer)
+            if answer.gone or duration_s > SLOW_THRESHOLD_S:
                 break
         while network.is_looking_up() and not self._closing:
-            await asyncio.sleep(LOOKUP_POLL_S)
+            await asyncio.sleep(LOOKUP_POLL_INTERVAL_S)
 
-    def _record(self, hook: Webhook, news: Message, attempts: int, answer: Answer) -> None:
+    def _record_answer(self, webhook: Webhook, message: Message, attempts: int, answer: Answer) -> None:
         """Record an answer. Where the file cannot be written now, it waits here, and nothing more is sent until it is:
         what was sent is not sent again for the sake of a full disk."""
         fault_points.point("alerts.sent")
         now_ms = _now_ms()
-        again = None if answer.delivered or answer.gone else next_attempt_ms(attempts + 1, now_ms)
-        state = "delivered" if answer.delivered else "given up" if again is None else "pending"
+        due_ms = None if answer.delivered or answer.gone else next_attempt_ms(attempts + 1, now_ms)
+        state = "delivered" if answer.delivered else "given up" if due_ms is None else "pending"
         if not answer.delivered:
-            _log(f"{news.type} {news.id} of {hook.organization!r}: {answer.said}, {state}")
-        with self._guard:
-            self._unrecorded.append((news.id, now_ms, answer.said, state, again))
+            _log(f"{message.type} {message.id} of {webhook.organization!r}: {answer.said}, {state}")
+        with self._lock:
+            self._unrecorded_attempts.append((message.id, now_ms, answer.said, state, due_ms))
             with suppress(DeliveriesUnavailable, DeliveriesDamaged):  # the next step meets it, and tells
-                self._record_unrecorded()
+                self._store_attempts()
         if answer.gone:
             try:
-                webhooks.end(self._home, hook, f"its receiver said that it is gone ({answer.said})")
+                webhooks.mark_gone(self._home, webhook, f"its receiver said that it is gone ({answer.said})")
             except (TallyError, OSError) as error:
-                _log(f"the webhook of {hook.organization!r} is not marked as gone: {error}")
+                _log(f"the webhook of {webhook.organization!r} is not marked as gone: {error}")
 
-    def _record_unrecorded(self) -> None:
-        while self._unrecorded:
-            id, now_ms, said, state, due_ms = self._unrecorded[0]
-            self._deliveries.tried(id, now_ms, said, state=state, due_ms=due_ms)
-            del self._unrecorded[0]
+    def _store_attempts(self) -> None:
+        while self._unrecorded_attempts:
+            id, now_ms, answer, state, due_ms = self._unrecorded_attempts[0]
+            self._deliveries.record_attempt(id, now_ms, answer, state=state, due_ms=due_ms)
+            del self._unrecorded_attempts[0]
 
 
-def _news(topic: Topic, record: Record, known: Cause, hooks: dict[str, Webhook]) -> tuple[list[Message], Cause]:
+def _read_messages(topic: Topic, record: Record, position: Cause, hooks: dict[str, Webhook]) -> tuple[list[Message], Cause]:
     """What the lines of a record tell whoever has a webhook, and the last of them."""
-    told: list[Message] = []
+    messages: list[Message] = []
     for line in map(_decode, record.value.split(b"\n")):
-        at = line["offset"], line["seq"]
-        hook = hooks.get(line["organization"])
-        if at > known and hook and record.time_ms >= hook.since_ms and (one := message(topic, line)):
-            told.append(one)
-        known = max(known, at)
-    return told, known
+        cause = line["offset"], line["seq"]
+        webhook = hooks.get(line["organization"])
+        if cause > position and webhook and record.time_ms >= webhook.since_ms and (message := read_message(topic, line)):
+            messages.append(message)
+        position = max(position, cause)
+    return messages, position
 
 
 def _log(line: str) -> None:

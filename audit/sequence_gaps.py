@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from ledger.home.files import create_private, database
+from ledger.home.files import create_private, database_errors
 from ledger.home.layout import GAPS
 from ledger.log import Log, Record, records
 from ledger.log.topics import EVENTS
 
-MOST = 1_000
+MAX_RANGES = 1_000
 """Ranges of one source that are kept, the latest; a source that leaves out more has lost count of itself."""
 
 _SCHEMA = """
@@ -35,22 +35,22 @@ CREATE INDEX IF NOT EXISTS missing ON sources (missing) WHERE missing > 0;
 Range = tuple[int, int]
 
 
-class Numbered(NamedTuple):
+class SourceSequence(NamedTuple):
     """The numbers of one source: the least and the greatest that arrived, and what lacks between, ends included."""
 
     first: int
     last: int
-    lacking: tuple[Range, ...] = ()
+    missing_ranges: tuple[Range, ...] = ()
 
     @property
-    def missing(self) -> int:
-        return sum(last - first + 1 for first, last in self.lacking)
+    def missing_count(self) -> int:
+        return sum(last - first + 1 for first, last in self.missing_ranges)
 
 
 class Gap(NamedTuple):
     organization: str
     source: str
-    numbers: Numbered
+    sequence: SourceSequence
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -61,125 +61,125 @@ class _Line(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-def arrived(known: Numbered | None, numbers: Iterable[int]) -> Numbered | None:
+def add_numbers(sequence: SourceSequence | None, numbers: Iterable[int]) -> SourceSequence | None:
     """What is known after these came, in whatever order and how often. Pure."""
     for number in numbers:
-        if known is None:
-            known = Numbered(number, number)
-        elif number > known.last:
-            more = ((known.last + 1, number - 1),) if number > known.last + 1 else ()
-            known = known._replace(last=number, lacking=(*known.lacking, *more)[-MOST:])
-        elif number < known.first:
-            before = ((number + 1, known.first - 1),) if number < known.first - 1 else ()
-            known = known._replace(first=number, lacking=(*before, *known.lacking)[-MOST:])
+        if sequence is None:
+            sequence = SourceSequence(number, number)
+        elif number > sequence.last:
+            gap_after = ((sequence.last + 1, number - 1),) if number > sequence.last + 1 else ()
+            sequence = sequence._replace(last=number, missing_ranges=(*sequence.missing_ranges, *gap_after)[-MAX_RANGES:])
+        elif number < sequence.first:
+            gap_before = ((number + 1, sequence.first - 1),) if number < sequence.first - 1 else ()
+            sequence = sequence._replace(first=number, missing_ranges=(*gap_before, *sequence.missing_ranges)[-MAX_RANGES:])
         else:
-            known = known._replace(lacking=_filled(known.lacking, number))
-    return known
+            sequence = sequence._replace(missing_ranges=_remove_number(sequence.missing_ranges, number))
+    return sequence
 
 
 def follow(log: Log, home: Path, *, check: bool = True) -> None:
     """Take in what is new on the log. What was followed of another log, or of one that was cut, is forgotten first:
     who follows on need not ``check`` that again, which reads a record of every partition."""
-    create_private(_path(home))
-    with database(home, GAPS), closing(sqlite3.connect(_path(home), isolation_level=None, timeout=30)) as db:
+    create_private(_database_path(home))
+    with database_errors(home, GAPS), closing(sqlite3.connect(_database_path(home), isolation_level=None, timeout=30)) as db:
         db.execute("PRAGMA journal_mode=WAL")
         db.executescript(_SCHEMA)
-        if check and not _continues(log, db):
+        if check and not _is_same_log(log, db):
             with db:
                 db.executescript("DELETE FROM positions; DELETE FROM sources")
-        at = dict(db.execute("SELECT partition, offset + 1 FROM positions").fetchall())
+        next_offsets = dict(db.execute("SELECT partition, offset + 1 FROM positions").fetchall())
         for partition, end in enumerate(log.ends(EVENTS)):
-            some: list[Record] = []
-            for record in records(log, EVENTS, partition, at.get(partition, 0), end):
-                some.append(record)
-                if len(some) == MOST:
-                    _take(db, some)
-                    some = []
-            _take(db, some)
+            batch: list[Record] = []
+            for record in records(log, EVENTS, partition, next_offsets.get(partition, 0), end):
+                batch.append(record)
+                if len(batch) == MAX_RANGES:
+                    _store_batch(db, batch)
+                    batch = []
+            _store_batch(db, batch)
 
 
-def listed(home: Path, limit: int = 100) -> list[Gap] | None:
+def list_gaps(home: Path, limit: int = 100) -> list[Gap] | None:
     """The sources that lack something, those that lack most first; None where nobody ever followed the log."""
-    if not _path(home).exists():
+    if not _database_path(home).exists():
         return None
     with _reading(home) as db:
-        found = db.execute(
+        rows = db.execute(
             "SELECT organization, source, first, last, ranges FROM sources WHERE missing > 0 "
             "ORDER BY missing DESC, organization, source LIMIT ?", (limit,),
         ).fetchall()  # fmt: skip
-    return [Gap(whose, source, _numbered(first, last, ranges)) for whose, source, first, last, ranges in found]
+    return [Gap(organization, source, _parse_sequence(first, last, ranges)) for organization, source, first, last, ranges in rows]
 
 
-def missing(home: Path) -> int | None:
+def count_missing(home: Path) -> int | None:
     """How many numbers lack in all."""
-    if not _path(home).exists():
+    if not _database_path(home).exists():
         return None
     with _reading(home) as db:
         ((total,),) = db.execute("SELECT coalesce(sum(missing), 0) FROM sources WHERE missing > 0").fetchall()
     return int(total)
 
 
-def _filled(lacking: tuple[Range, ...], number: int) -> tuple[Range, ...]:
+def _remove_number(ranges: tuple[Range, ...], number: int) -> tuple[Range, ...]:
     """The ranges without a number."""
-    at = bisect_right(lacking, (number, 1 << 63)) - 1
-    if at < 0 or lacking[at][1] < number:
-        return lacking  # a repeat
-    first, last = lacking[at]
-    left = [(one, other) for one, other in ((first, number - 1), (number + 1, last)) if one <= other]
-    return (*lacking[:at], *left, *lacking[at + 1 :])[-MOST:]
+    index = bisect_right(ranges, (number, 1 << 63)) - 1
+    if index < 0 or ranges[index][1] < number:
+        return ranges  # a repeat
+    first, last = ranges[index]
+    remainder = [(start, end) for start, end in ((first, number - 1), (number + 1, last)) if start <= end]
+    return (*ranges[:index], *remainder, *ranges[index + 1 :])[-MAX_RANGES:]
 
 
-def _continues(log: Log, db: sqlite3.Connection) -> bool:
+def _is_same_log(log: Log, db: sqlite3.Connection) -> bool:
     """Whether the last records that were taken in are still where they stood."""
     for partition, offset, digest in db.execute("SELECT partition, offset, digest FROM positions").fetchall():
-        found = log.read(EVENTS, partition, offset, max_bytes=1) if offset < log.end(EVENTS, partition) else []
-        if not found or found[0].digest() != digest:
+        log_records = log.read(EVENTS, partition, offset, max_bytes=1) if offset < log.end(EVENTS, partition) else []
+        if not log_records or log_records[0].digest() != digest:
             return False
     return True
 
 
-def _take(db: sqlite3.Connection, some: list[Record]) -> None:
+def _store_batch(db: sqlite3.Connection, batch: list[Record]) -> None:
     """Records of one partition, and where they end, in one transaction."""
-    if not some:
+    if not batch:
         return
     numbers: dict[tuple[str, str], list[int]] = {}
-    for record in some:
+    for record in batch:
         for line in record.value.split(b"\n"):
             try:
-                said = _decode(line)
+                event = _decode(line)
             except msgspec.DecodeError:
                 continue  # no event: it has no number either
-            if said.sequence is not None:
-                numbers.setdefault((record.organization, said.source), []).append(said.sequence)
-    newest = some[-1]
+            if event.sequence is not None:
+                numbers.setdefault((record.organization, event.source), []).append(event.sequence)
+    last_record = batch[-1]
     db.execute("BEGIN IMMEDIATE")
     with db:
-        for whose, come in numbers.items():
-            found = db.execute(
-                "SELECT first, last, ranges FROM sources WHERE organization = ? AND source = ?", whose
+        for source_key, source_numbers in numbers.items():
+            row = db.execute(
+                "SELECT first, last, ranges FROM sources WHERE organization = ? AND source = ?", source_key
             ).fetchone()
-            known = arrived(_numbered(*found) if found else None, come)
-            assert known is not None
+            sequence = add_numbers(_parse_sequence(*row) if row else None, source_numbers)
+            assert sequence is not None
             db.execute(
                 "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?)",
-                (*whose, known.first, known.last, json.dumps(known.lacking), known.missing),
+                (*source_key, sequence.first, sequence.last, json.dumps(sequence.missing_ranges), sequence.missing_count),
             )
         db.execute(
-            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", (newest.partition, newest.offset, newest.digest())
+            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", (last_record.partition, last_record.offset, last_record.digest())
         )
 
 
-def _numbered(first: int, last: int, ranges: str) -> Numbered:
-    return Numbered(first, last, tuple((one, other) for one, other in json.loads(ranges)))
+def _parse_sequence(first: int, last: int, ranges: str) -> SourceSequence:
+    return SourceSequence(first, last, tuple((start, end) for start, end in json.loads(ranges)))
 
 
 @contextmanager
 def _reading(home: Path) -> Iterator[sqlite3.Connection]:
     """The file, which is not changed. A name in it may be any: so it is quoted in the address that SQLite reads."""
-    address = f"file:{quote(str(_path(home)))}?mode=ro"
-    with database(home, GAPS), closing(sqlite3.connect(address, uri=True, timeout=30)) as db:
+    address = f"file:{quote(str(_database_path(home)))}?mode=ro"
+    with database_errors(home, GAPS), closing(sqlite3.connect(address, uri=True, timeout=30)) as db:
         yield db
 
 
-def _path(home: Path) -> Path:
+def _database_path(home: Path) -> Path:
     return GAPS.path(home).absolute()

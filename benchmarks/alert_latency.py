@@ -20,19 +20,19 @@ from alerting import webhooks
 from alerting.channels.webhook import send
 from alerting.delivery_store import Deliveries
 from alerting.messages import Message
-from alerting.worker import begin
+from alerting.worker import begin_at_end
 from benchmarks.harness import workload
 from ingest.intake.batch import Envelope
-from ingest.intake.intake import door
+from ingest.intake.intake import open_intake
 from ledger.log import Log
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from streams.folds.runaways.repeated_tool import REPEATS
+from streams.folds.runaways.repeated_tool import MIN_REPEATS
 from tally.processes.join import needing
 from tally.processes.service import ALERTS, STREAMS
 from tally.session import opened
 
-PER_SECOND, PATIENCE_S = 5.0, 60
+RUNAWAYS_PER_S, TIMEOUT_S = 5.0, 60
 TOOL = {"tool": "search", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler"}
 
 
@@ -40,7 +40,7 @@ class Receiver(ThreadingHTTPServer):
     """Keeps when each session was told of first, and the bodies."""
 
     def __init__(self) -> None:
-        self.told: dict[str, float] = {}
+        self.alert_times: dict[str, float] = {}
         self.bodies: list[dict[str, object]] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -49,9 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.told.setdefault(said["data"]["session"], time.perf_counter())
-        self.server.bodies.append(said)
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.alert_times.setdefault(body["data"]["session"], time.perf_counter())
+        self.server.bodies.append(body)
         self.send_response(204)
         self.end_headers()
 
@@ -67,36 +67,36 @@ def main(runaways: int = 300) -> None:
         settings = Settings(home=Path(folder))
         with opened(settings, new=True) as log:
             with closing(Deliveries(settings.home)) as deliveries:
-                begin(log, deliveries)
-            hook = webhooks.put(settings.home, workload.ORGANIZATION, url, "standard")
+                begin_at_end(log, deliveries)
+            webhook = webhooks.put(settings.home, workload.ORGANIZATION, url, "standard")
             with needing(settings, [STREAMS, ALERTS]):
-                begun = _loop(settings, log, runaways)
-                deadline = time.monotonic() + PATIENCE_S
-                while len(receiver.told) < runaways and time.monotonic() < deadline:
+                call_times = _append_runaways(settings, log, runaways)
+                deadline = time.monotonic() + TIMEOUT_S
+                while len(receiver.alert_times) < runaways and time.monotonic() < deadline:
                     time.sleep(0.1)
-    assert receiver.told.keys() == begun.keys(), f"{len(receiver.told)} of {runaways} were told"
-    late = [receiver.told[session] - at for session, at in begun.items()]
-    alone = [_posted(hook, said) for said in receiver.bodies[:runaways]]
-    print(f"{runaways} runaways, {PER_SECOND:.0f} a second")
-    for name, seconds in {"call to told": late, "the post alone": alone}.items():
-        cuts = statistics.quantiles(seconds, n=100)
-        print(f"{name:16} p50 {cuts[49]:6.3f} s   p99 {cuts[98]:6.3f} s")
-    print(f"call to told / the post alone, p50: {statistics.median(late) / statistics.median(alone):.0f}")
+    assert receiver.alert_times.keys() == call_times.keys(), f"{len(receiver.alert_times)} of {runaways} were told"
+    delays = [receiver.alert_times[session] - call_time for session, call_time in call_times.items()]
+    post_times = [_time_post(webhook, body) for body in receiver.bodies[:runaways]]
+    print(f"{runaways} runaways, {RUNAWAYS_PER_S:.0f} a second")
+    for name, seconds in {"call to told": delays, "the post alone": post_times}.items():
+        quantiles = statistics.quantiles(seconds, n=100)
+        print(f"{name:16} p50 {quantiles[49]:6.3f} s   p99 {quantiles[98]:6.3f} s")
+    print(f"call to told / the post alone, p50: {statistics.median(delays) / statistics.median(post_times):.0f}")
 
 
-def _loop(settings: Settings, log: Log, runaways: int) -> dict[str, float]:
+def _append_runaways(settings: Settings, log: Log, runaways: int) -> dict[str, float]:
     """When each session, by its name, made the call that is one too many."""
     chance = random.Random(1)
-    entrance = door(settings.home, workload.ORGANIZATION)
+    intake = open_intake(settings.home, workload.ORGANIZATION)
     envelope = Envelope(workload.ORGANIZATION, "benchmark", "benchmark")
-    begun: dict[str, float] = {}
+    call_times: dict[str, float] = {}
     for number in range(runaways):
-        time.sleep(chance.expovariate(PER_SECOND))
+        time.sleep(chance.expovariate(RUNAWAYS_PER_S))
         session = f"session-{number}"
-        lines = [entrance.enter_event(_call(f"{number}-{one}", session)).line for one in range(REPEATS)]
-        begun[session] = time.perf_counter()
-        log.append(EVENTS, [envelope.draft(b"\n".join(lines))])
-    return begun
+        lines = [intake.accept_event(_call(f"{number}-{repeat}", session)).line for repeat in range(MIN_REPEATS)]
+        call_times[session] = time.perf_counter()
+        log.append(EVENTS, [envelope.make_draft(b"\n".join(lines))])
+    return call_times
 
 
 def _call(id: str, session: str) -> dict[str, object]:
@@ -105,11 +105,11 @@ def _call(id: str, session: str) -> dict[str, object]:
     return {**envelope, "time": "2026-06-01T00:00:00Z", "data": data}
 
 
-def _posted(hook: webhooks.Webhook, said: dict[str, object]) -> float:
-    one = Message("again", hook.organization, str(said["type"]), 0, dict(said["data"]))  # type: ignore[call-overload]
-    begun = time.perf_counter()
-    assert send(hook, one, None).delivered
-    return time.perf_counter() - begun
+def _time_post(webhook: webhooks.Webhook, body: dict[str, object]) -> float:
+    message = Message("again", webhook.organization, str(body["type"]), 0, dict(body["data"]))  # type: ignore[call-overload]
+    start = time.perf_counter()
+    assert send(webhook, message, None).delivered
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -13,16 +13,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from ledger.home.presence import ready
-from ledger.home.tokens import create
+from ledger.home.presence import find_any_presence
+from ledger.home.tokens import create_token
 from ledger.settings import Settings
 from tally.processes.join import using
 from tally.processes.service import API
 from tally.session import opened
 from tallystick import Client
 
-NOWHERE = "http://127.0.0.1:9"
-BETWEEN_S = 0.005
+CLOSED_URL = "http://127.0.0.1:9"
+INTERVAL_S = 0.005
 USAGE = {
     "model": "gpt-4o-2024-08-06",
     "usage": {"prompt_tokens": 1200, "completion_tokens": 80, "prompt_tokens_details": {"cached_tokens": 300}},
@@ -33,15 +33,15 @@ FIELDS = {"model": "gpt-4o", "provider": "openai", "team": "search", "feature": 
 def main(calls: int = 5_000) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder) / "home", api_port=0)
-        with opened(settings, new=True), using(settings, API, own=True):
-            facts = ready(settings, API.name)
+        with opened(settings, new=True), using(settings, API, exclusive=True):
+            facts = find_any_presence(settings, API.name)
             assert facts
-            token = create(settings.home, ["acme"], ["write"])[1]
-            _measure("delivering, 200 a second", Path(folder), facts["url"], token, calls, BETWEEN_S)
-        _measure("nobody there, one after the other", Path(folder), NOWHERE, "t", calls, 0)
+            token = create_token(settings.home, ["acme"], ["write"])[1]
+            _measure("delivering, 200 a second", Path(folder), facts["url"], token, calls, INTERVAL_S)
+        _measure("nobody there, one after the other", Path(folder), CLOSED_URL, "t", calls, 0)
 
 
-def _measure(called: str, folder: Path, url: str, token: str, calls: int, between_s: float) -> None:
+def _measure(title: str, folder: Path, url: str, token: str, calls: int, interval_s: float) -> None:
     logger = logging.getLogger("benchmark")
     logger.propagate = False
     handler = logging.FileHandler(folder / "log")
@@ -50,22 +50,22 @@ def _measure(called: str, folder: Path, url: str, token: str, calls: int, betwee
     logger.setLevel(logging.INFO)
     client = Client(url, token, source="benchmark", spool=folder / "spool")
     logging.getLogger("tallystick").setLevel(logging.ERROR)
-    took: dict[str, list[float]] = {"logging": [], "record": []}
+    durations: dict[str, list[float]] = {"logging": [], "record": []}
     for _ in range(calls):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         logger.info("%s %s", FIELDS, USAGE)
         between = time.perf_counter()
         client.record(usage=USAGE, **FIELDS)
-        took["record"].append(time.perf_counter() - between)
-        took["logging"].append(between - begun)
-        time.sleep(between_s)
+        durations["record"].append(time.perf_counter() - between)
+        durations["logging"].append(between - start)
+        time.sleep(interval_s)
     assert client.counts.recorded == calls
-    client.close(60 if between_s else 0)
-    cuts = {name: statistics.quantiles(seconds, n=100) for name, seconds in took.items()}
-    print(f"{called}, {calls:,} calls")
-    for name, cut in cuts.items():
-        print(f"  {name:8} p50 {cut[49] * 1e6:6.0f} us   p99 {cut[98] * 1e6:6.0f} us")
-    p50, p99 = (cuts["record"][at] / cuts["logging"][at] for at in (49, 98))
+    client.close(60 if interval_s else 0)
+    quantiles_by_name = {name: statistics.quantiles(seconds, n=100) for name, seconds in durations.items()}
+    print(f"{title}, {calls:,} calls")
+    for name, quantiles in quantiles_by_name.items():
+        print(f"  {name:8} p50 {quantiles[49] * 1e6:6.0f} us   p99 {quantiles[98] * 1e6:6.0f} us")
+    p50, p99 = (quantiles_by_name["record"][index] / quantiles_by_name["logging"][index] for index in (49, 98))
     print(f"  record / logging: p50 {p50:.1f}, p99 {p99:.1f}")
 
 

@@ -16,34 +16,34 @@ from benchmarks.harness import workload
 from ingest.files.importer import Options, import_files
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.service import storing
+from tally.processes.service import list_pipeline_services
 from tally.session import opened
 from warehouse.client import connect
 
 
 def main(lines: int = 100_000) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        file = workload.trace(Path(folder) / "trace.csv", lines)
-        seconds = {"tallystick": _ours(Path(folder) / "home", file, lines), "chDB alone": _alone(folder, file, lines)}
-    for name, taken in seconds.items():
-        print(f"{name:12} {lines / taken:12,.0f} lines/s")
-    print(f"tallystick / chDB alone: {seconds['chDB alone'] / seconds['tallystick']:.4f}")
+        file = workload.write_trace(Path(folder) / "trace.csv", lines)
+        durations_s = {"tallystick": _measure_product(Path(folder) / "home", file, lines), "chDB alone": _measure_chdb(folder, file, lines)}
+    for name, duration_s in durations_s.items():
+        print(f"{name:12} {lines / duration_s:12,.0f} lines/s")
+    print(f"tallystick / chDB alone: {durations_s['chDB alone'] / durations_s['tallystick']:.4f}")
 
 
-def _ours(home: Path, file: Path, lines: int) -> float:
+def _measure_product(home: Path, file: Path, lines: int) -> float:
     settings = Settings(home=home, warehouse=None, warehouse_port=0)
-    with opened(settings, new=True) as log, needing(settings, storing(settings)) as parts:
+    with opened(settings, new=True) as log, needing(settings, list_pipeline_services(settings)) as services:
         client = connect(settings)
         start = time.perf_counter()
         import_files(log, settings, [file], Options(sets=["model=gpt-4o", "team=search"]))
         while client.command("SELECT uniqExact(offset, seq) FROM tally.entries") != lines:
-            for part in parts:
-                part.check()
+            for service in services:
+                service.check()
             time.sleep(0.02)
         return time.perf_counter() - start
 
 
-def _alone(folder: str, file: Path, lines: int) -> float:
+def _measure_chdb(folder: str, file: Path, lines: int) -> float:
     connection = chdb.connect(f"{folder}/alone")
     connection.query("CREATE DATABASE alone")
     connection.query(
@@ -52,11 +52,11 @@ def _alone(folder: str, file: Path, lines: int) -> float:
     )
     start = time.perf_counter()
     connection.query(f"INSERT INTO alone.calls SELECT * FROM file('{file}', CSVWithNames)")
-    taken = time.perf_counter() - start
-    stored = connection.query("SELECT count() FROM alone.calls", "TSV").bytes()
-    assert int(stored) == lines, stored
+    duration_s = time.perf_counter() - start
+    row_count = connection.query("SELECT count() FROM alone.calls", "TSV").bytes()
+    assert int(row_count) == lines, row_count
     connection.close()
-    return taken
+    return duration_s
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ from streams.runtime import reduce_garbage_collection
 
 def main(events: int = 40_000) -> None:
     reduce_garbage_collection()  # as a worker does
-    records = workload.records(events)
-    books = open_catalogues(workload.documents())
+    records = workload.build_records(events)
+    books = open_catalogues(workload.build_documents())
     parsed = [parse_record(record) for record in records]
     controls, *calls = parsed
     emit = Emit(controls.record, 0)
 
-    def fresh() -> State:
+    def create_state() -> State:
         rows = State()
         for event in controls.events:
             if event.data["control"] == "price_book.adopted":
@@ -35,53 +35,53 @@ def main(events: int = 40_000) -> None:
                 budgets.set_limit(event, rows, books, emit)
         return rows
 
-    def each(step: Callable[[Event, int], object], rows: State) -> Callable[[], None]:
+    def repeat_step(step: Callable[[Event, int], object], rows: State) -> Callable[[], None]:
         def run() -> None:
-            for record, some in calls:
-                for event in some:
+            for record, parsed_events in calls:
+                for event in parsed_events:
                     rows.begin()
                     step(event, record.offset)
 
         return run
 
-    known: dict[bytes, FirstSeen] = {}
-    rows = fresh()
+    identities: dict[bytes, FirstSeen] = {}
+    rows = create_state()
 
-    def rated(event: Event) -> Entry:
+    def rate_event(event: Event) -> Entry:
         assert event.call is not None
         return rate_call(event, event.call, rows, books)
 
-    entries = {event.identity: rated(event) for _, some in calls for event in some}
-    budgeted, watched, chained = fresh(), fresh(), State()
+    entries = {event.identity: rate_event(event) for _, parsed_events in calls for event in parsed_events}
+    budgeted, watched, chained = create_state(), create_state(), State()
 
     def chain() -> None:
-        known.clear()
+        identities.clear()
         for record in records:
-            fold_record(parse_record(record), chained, known, books)
+            fold_record(parse_record(record), chained, identities, books)
 
     measures: dict[str, Callable[[], object]] = {
         "parsing": lambda: [parse_record(record) for record in records],
-        "identity": each(
-            lambda event, offset: (take_identity(event, offset, known), find_quarantine_reason(event, event.time_us)),
+        "identity": repeat_step(
+            lambda event, offset: (take_identity(event, offset, identities), find_quarantine_reason(event, event.time_us)),
             rows,
         ),
-        "rating": each(lambda event, offset: rated(event), rows),
-        "budgets": each(
+        "rating": repeat_step(lambda event, offset: rate_event(event), rows),
+        "budgets": repeat_step(
             lambda event, offset: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted
         ),
-        "runaways": each(
+        "runaways": repeat_step(
             lambda event, offset: repeated_tool.watch_entry(event, entries[event.identity], watched, emit), watched
         ),
         "chain (parsing, all folds, encoding)": chain,
     }
     print(f"{events:,} events of {sum(len(r.value) for r in records) // events} bytes")
-    base = 0.0
+    parsing_rate = 0.0
     for name, measure in measures.items():
         start = time.perf_counter()
         measure()
-        rate_s = events / (time.perf_counter() - start)
-        base = base or rate_s
-        print(f"{name:38} {rate_s:10,.0f} events/s   {rate_s / base:6.2f} of parsing")
+        rate = events / (time.perf_counter() - start)
+        parsing_rate = parsing_rate or rate
+        print(f"{name:38} {rate:10,.0f} events/s   {rate / parsing_rate:6.2f} of parsing")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-BODY = 4 << 20
+MAX_BODY_BYTES = 4 << 20
 Attack = Callable[["Target"], Coroutine[Any, Any, None]]
 
 
@@ -33,17 +33,17 @@ class Target:
         ]  # fmt: skip
         return "\r\n".join(lines).encode()
 
-    def head(self, *more: str, authorized: bool = True) -> bytes:
+    def head(self, *extra_headers: str, authorized: bool = True) -> bytes:
         """The head of a request that brings events."""
-        lines = ["POST /v1/events HTTP/1.1", "Host: localhost", "Content-Type: application/x-ndjson", *more]
+        lines = ["POST /v1/events HTTP/1.1", "Host: localhost", "Content-Type: application/x-ndjson", *extra_headers]
         if authorized:
             lines.append(f"Authorization: Bearer {self._credential}")
         return "\r\n".join([*lines, "", ""]).encode()
 
-    async def keep(self, connections: int, act: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> None:
+    async def keep_connections(self, connections: int, act: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> None:
         """Do the same on many connections, and on a new one for each that was closed."""
 
-        async def again() -> None:
+        async def act_repeatedly() -> None:
             while True:
                 try:
                     reader, writer = await asyncio.open_connection(self.host, self.port)
@@ -54,31 +54,31 @@ class Target:
                 except (OSError, asyncio.IncompleteReadError):
                     await asyncio.sleep(0.05)
 
-        await asyncio.gather(*(again() for _ in range(connections)))
+        await asyncio.gather(*(act_repeatedly() for _ in range(connections)))
 
 
-async def unfinished_heads(target: Target) -> None:
+async def send_unfinished_heads(target: Target) -> None:
     """1,100 heads that lack their end."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(target.head()[:-2])
         await reader.read()
 
-    await target.keep(1_100, act)
+    await target.keep_connections(1_100, act)
 
 
-async def unfinished_bodies(target: Target) -> None:
+async def send_unfinished_bodies(target: Target) -> None:
     """64 bodies of 4 MB that lack their last byte."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(target.head(f"Content-Length: {BODY}") + b" " * (BODY - 1))
+        writer.write(target.head(f"Content-Length: {MAX_BODY_BYTES}") + b" " * (MAX_BODY_BYTES - 1))
         await writer.drain()
         await reader.read()
 
-    await target.keep(64, act)
+    await target.keep_connections(64, act)
 
 
-async def dripping_bodies(target: Target) -> None:
+async def send_dripping_bodies(target: Target) -> None:
     """500 bodies of which a byte comes each second."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,10 +88,10 @@ async def dripping_bodies(target: Target) -> None:
             await writer.drain()
             await asyncio.sleep(1)
 
-    await target.keep(500, act)
+    await target.keep_connections(500, act)
 
 
-async def crumbs(target: Target) -> None:
+async def send_crumbs(target: Target) -> None:
     """64 bodies in chunks of one byte."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -100,10 +100,10 @@ async def crumbs(target: Target) -> None:
             writer.write(b"1\r\n \r\n" * 10_000)
             await writer.drain()
 
-    await target.keep(64, act)
+    await target.keep_connections(64, act)
 
 
-def _call(number: int) -> dict[str, Any]:
+def _build_event(number: int) -> dict[str, Any]:
     data = {"model": "gpt-4o", "provider": "openai", "tokens": {"input": 10, "output": 5}, "session": f"s-{number}"}
     return {
         "specversion": "1.0", "id": f"{number}", "source": "hostile", "time": "2026-06-01T12:00:00Z",
@@ -111,38 +111,38 @@ def _call(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _batches(target: Target, make: Callable[[], bytes]) -> None:
+async def _send_batches(target: Target, make: Callable[[], bytes]) -> None:
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = make()
         writer.write(target.head(f"Content-Length: {len(body)}", "Connection: close") + body)
         await writer.drain()
         await reader.read()
 
-    await target.keep(64, act)
+    await target.keep_connections(64, act)
 
 
-async def greatest_batches(target: Target) -> None:
+async def send_greatest_batches(target: Target) -> None:
     """64 senders of 5,000 events at once, again and again, each event another one."""
-    body = b"\n".join(json.dumps(_call(number)).encode() for number in range(5_000))
+    body = b"\n".join(json.dumps(_build_event(number)).encode() for number in range(5_000))
     batches = itertools.count()
-    await _batches(target, lambda: body.replace(b'"source": "hostile"', b'"source": "hostile-%d"' % next(batches)))
+    await _send_batches(target, lambda: body.replace(b'"source": "hostile"', b'"source": "hostile-%d"' % next(batches)))
 
 
-async def refused_batches(target: Target) -> None:
+async def send_refused_batches(target: Target) -> None:
     """64 senders of 5,000 events, each of which is refused with all its fields wrong."""
-    event = _call(0) | {"time": 1, "data": {f"field_{number}": "x" for number in range(40)} | {"latency_ms": -1}}
-    body = b"\n".join([json.dumps(event).encode()] * 4_000)[:BODY]
-    await _batches(target, lambda: body)
+    event = _build_event(0) | {"time": 1, "data": {f"field_{number}": "x" for number in range(40)} | {"latency_ms": -1}}
+    body = b"\n".join([json.dumps(event).encode()] * 4_000)[:MAX_BODY_BYTES]
+    await _send_batches(target, lambda: body)
 
 
-async def long_events(target: Target) -> None:
+async def send_long_events(target: Target) -> None:
     """64 senders of four events as long as one may be, full of unknown fields."""
-    event = _call(0) | {"data": {f"field_{number}": number for number in range(50_000)}}
-    body = b"\n".join([json.dumps(event).encode()[: 1 << 20]] * 4)[:BODY]
-    await _batches(target, lambda: body)
+    event = _build_event(0) | {"data": {f"field_{number}": number for number in range(50_000)}}
+    body = b"\n".join([json.dumps(event).encode()[: 1 << 20]] * 4)[:MAX_BODY_BYTES]
+    await _send_batches(target, lambda: body)
 
 
-async def requests(target: Target) -> None:
+async def send_requests(target: Target) -> None:
     """256 connections of a token that ask as fast as they are answered."""
     request = target.head("Content-Length: 2") + b"{}"
 
@@ -151,18 +151,18 @@ async def requests(target: Target) -> None:
             writer.write(request)
             await reader.readuntil(b"}")
 
-    await target.keep(256, act)
+    await target.keep_connections(256, act)
 
 
-async def strangers(target: Target) -> None:
+async def send_unauthenticated_bodies(target: Target) -> None:
     """256 connections that send bodies of 4 MB without a token."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(target.head(f"Content-Length: {BODY}", authorized=False) + b" " * BODY)
+        writer.write(target.head(f"Content-Length: {MAX_BODY_BYTES}", authorized=False) + b" " * MAX_BODY_BYTES)
         await writer.drain()
         await reader.read()
 
-    await target.keep(256, act)
+    await target.keep_connections(256, act)
 
 
 async def _statements(target: Target, connections: int, *statements: str) -> None:
@@ -175,7 +175,7 @@ async def _statements(target: Target, connections: int, *statements: str) -> Non
             pass
         await asyncio.sleep(0.05)
 
-    await target.keep(connections, act)
+    await target.keep_connections(connections, act)
 
 
 async def costly_statements(target: Target) -> None:
@@ -221,8 +221,8 @@ ANALYST_ATTACKS: dict[str, Attack] = {
 ATTACKS: dict[str, Attack] = {
     attack.__name__: attack
     for attack in (
-        unfinished_heads, unfinished_bodies, dripping_bodies, crumbs, greatest_batches, refused_batches, long_events,
-        requests, strangers,
+        send_unfinished_heads, send_unfinished_bodies, send_dripping_bodies, send_crumbs, send_greatest_batches, send_refused_batches, send_long_events,
+        send_requests, send_unauthenticated_bodies,
     )
 }  # fmt: skip
 
@@ -230,8 +230,8 @@ ATTACKS: dict[str, Attack] = {
 @contextmanager
 def attacking(attack: str, url: str, credential: str) -> Iterator[None]:
     """Have a server attacked by another process."""
-    where = urlsplit(url)
-    command = [sys.executable, "-m", "benchmarks.hostile", attack, str(where.hostname), str(where.port), credential]
+    address = urlsplit(url)
+    command = [sys.executable, "-m", "benchmarks.hostile", attack, str(address.hostname), str(address.port), credential]
     with subprocess.Popen(command) as process:
         try:
             yield

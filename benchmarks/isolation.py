@@ -25,25 +25,25 @@ from clickhouse_connect.driver.exceptions import Error
 
 from benchmarks.hostile import ANALYST_ATTACKS, ATTACKS, attacking
 from ledger.errors import TallyError
-from ledger.home.presence import announced
-from ledger.home.tokens import create
+from ledger.home.presence import find_presence
+from ledger.home.tokens import create_token
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.service import API, WAREHOUSE, Child, Joined, storing
+from tally.processes.service import API, WAREHOUSE, Child, Joined, list_pipeline_services
 from tally.processes.supervisor import Supervisor
 from tally.session import opened
 from warehouse.client import connect
 
 MAX_ANSWER_S, MAX_LAG_S = 2.0, 5.0
 """What issue and docs promise."""
-EACH_S = 0.2
+SEND_INTERVAL_S = 0.2
 """A moment between two events."""
-PATIENCE_S = 120
+TIMEOUT_S = 120
 """How long the last event may take until it is seen."""
-NOTHING = "nothing"
+NO_ATTACK = "nothing"
 
 
-class Felt(NamedTuple):
+class Effects(NamedTuple):
     """What one attack did to the other tenant's events, in seconds."""
 
     answers: list[float]
@@ -54,30 +54,30 @@ class Felt(NamedTuple):
 def main(attacks: Sequence[str], seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), log=None, warehouse=None, warehouse_port=0, api_port=0)
-        services = [*storing(settings), API]
+        services = [*list_pipeline_services(settings), API]
         with opened(settings, new=True), needing(settings, services) as children, supervised(settings, children):
-            api, warehouse = (announced(settings.home, service.name) for service in (API, WAREHOUSE))
+            api, warehouse = (find_presence(settings.home, service.name) for service in (API, WAREHOUSE))
             assert api
             assert warehouse
-            hostile, ours = (create(settings.home, [name], ["write"])[1] for name in ("hostile", "acme"))
-            victim = _Victim(settings, api["url"], ours)
+            hostile_token, victim_token = (create_token(settings.home, [name], ["write"])[1] for name in ("hostile", "acme"))
+            victim = _Victim(settings, api["url"], victim_token)
             print(
                 f"{'one token or analyst':20} {'answered':>9} {'refused':>8} {'p50':>8} {'longest':>8}   seen after, "
                 "p50 and longest; starts of the warehouse"
             )
-            victim.feel(nullcontext(), 2.0)  # until the sink is at work
-            for name in [NOTHING, *attacks]:
-                address = (api["url"], hostile)
+            victim.measure(nullcontext(), 2.0)  # until the sink is at work
+            for name in [NO_ATTACK, *attacks]:
+                address = (api["url"], hostile_token)
                 if name in ANALYST_ATTACKS:
                     address = (warehouse["url"], warehouse["analyst"]["password"])
-                attack = nullcontext() if name == NOTHING else attacking(name, *address)
+                attack = nullcontext() if name == NO_ATTACK else attacking(name, *address)
                 starts = _pid(settings)
-                felt = victim.feel(attack, seconds)
-                print(_line(name, felt), "" if _pid(settings) == starts else "  (started again)", flush=True)
+                felt = victim.measure(attack, seconds)
+                print(_render_line(name, felt), "" if _pid(settings) == starts else "  (started again)", flush=True)
 
 
 def _pid(settings: Settings) -> int:
-    return int((announced(settings.home, WAREHOUSE.name) or {"pid": 0})["pid"])
+    return int((find_presence(settings.home, WAREHOUSE.name) or {"pid": 0})["pid"])
 
 
 @contextmanager
@@ -109,27 +109,27 @@ class _Victim:
         self._client: Client | None = None
         self._numbers = itertools.count()
 
-    def feel(self, attack: object, seconds: float) -> Felt:
-        felt = Felt([], 0, [])
-        sent: dict[str, float] = {}
+    def measure(self, attack: object, seconds: float) -> Effects:
+        effects = Effects([], 0, [])
+        send_times: dict[str, float] = {}
         refused = 0
-        done = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(sent, felt.lags, done))
+        stopped = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(send_times, effects.lags, stopped))
         watcher.start()
         with attack:  # type: ignore[attr-defined]
             time.sleep(1.0)
-            end = time.monotonic() + seconds
-            while time.monotonic() < end:
-                begun, id = time.monotonic(), f"{next(self._numbers)}"
+            end_time = time.monotonic() + seconds
+            while time.monotonic() < end_time:
+                start, id = time.monotonic(), f"{next(self._numbers)}"
                 if self._send(id):
-                    sent[id] = begun
-                    felt.answers.append(time.monotonic() - begun)
+                    send_times[id] = start
+                    effects.answers.append(time.monotonic() - start)
                 else:
                     refused += 1
-                time.sleep(EACH_S)
-        done.set()
+                time.sleep(SEND_INTERVAL_S)
+        stopped.set()
         watcher.join()
-        return felt._replace(refused=refused)
+        return effects._replace(refused=refused)
 
     def _send(self, id: str) -> bool:
         event = {
@@ -156,30 +156,30 @@ class _Victim:
             return set()
         return {row[0] for row in rows}
 
-    def _watch(self, sent: dict[str, float], lags: list[float], done: threading.Event) -> None:
+    def _watch(self, send_times: dict[str, float], lags: list[float], stopped: threading.Event) -> None:
         """Ask again and again which of the events are seen, until all are."""
-        seen: set[str] = set()
+        visible_ids: set[str] = set()
         deadline = None
-        while not (done.is_set() and len(seen) == len(sent)):
-            if done.is_set() and deadline is None:
-                deadline = time.monotonic() + PATIENCE_S
+        while not (stopped.is_set() and len(visible_ids) == len(send_times)):
+            if stopped.is_set() and deadline is None:
+                deadline = time.monotonic() + TIMEOUT_S
             if deadline is not None and time.monotonic() > deadline:
-                lags += [PATIENCE_S] * (len(sent) - len(seen))
+                lags += [TIMEOUT_S] * (len(send_times) - len(visible_ids))
                 return
             stored, now = self._stored(), time.monotonic()
-            for id in stored & (sent.keys() - seen):
-                seen.add(id)
-                lags.append(now - sent[id])
+            for id in stored & (send_times.keys() - visible_ids):
+                visible_ids.add(id)
+                lags.append(now - send_times[id])
             time.sleep(0.2)
 
 
-def _line(name: str, felt: Felt) -> str:
-    answers, lags = sorted(felt.answers) or [float("inf")], sorted(felt.lags) or [float("inf")]
-    held: Callable[[float, float], str] = lambda longest, most: "" if longest <= most else f" (more than {most:g} s)"  # noqa: E731
+def _render_line(name: str, effects: Effects) -> str:
+    answers, lags = sorted(effects.answers) or [float("inf")], sorted(effects.lags) or [float("inf")]
+    describe_excess: Callable[[float, float], str] = lambda longest, limit: "" if longest <= limit else f" (more than {limit:g} s)"  # noqa: E731
     return (
-        f"{name:20} {len(felt.answers):9} {felt.refused:8} {answers[len(answers) // 2]:7.3f}s {answers[-1]:7.3f}s"
-        f"{held(answers[-1], MAX_ANSWER_S)}   {lags[len(lags) // 2]:.1f}s, longest {lags[-1]:.1f}s"
-        f"{held(lags[-1], MAX_LAG_S)}"
+        f"{name:20} {len(effects.answers):9} {effects.refused:8} {answers[len(answers) // 2]:7.3f}s {answers[-1]:7.3f}s"
+        f"{describe_excess(answers[-1], MAX_ANSWER_S)}   {lags[len(lags) // 2]:.1f}s, longest {lags[-1]:.1f}s"
+        f"{describe_excess(lags[-1], MAX_LAG_S)}"
     )
 
 
@@ -187,5 +187,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("attacks", nargs="*", default=[*ATTACKS, *ANALYST_ATTACKS])
-    chosen = parser.parse_args()
-    main(chosen.attacks, chosen.seconds)
+    options = parser.parse_args()
+    main(options.attacks, options.seconds)

@@ -22,89 +22,89 @@ from ledger.log import Draft, Log
 from ledger.log.topics import ENTRIES, EVENTS
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.service import storing
+from tally.processes.service import list_pipeline_services
 from tally.session import opened
 from warehouse.client import connect
 
-INSERTS = 300
+INSERT_COUNT = 300
 COLD_S = 2
 """What arrives in so many seconds after a start is told apart."""
-GATHER_S, MOST = 0.01, 500
+BATCH_WINDOW_S, MAX_BATCH_EVENTS = 0.01, 500
 """How long calls are gathered into one record, and how many it takes at most."""
 
 
 def main(events: int, per_second: float, kafka: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), log="kafka://" if kafka else None, warehouse=None, warehouse_port=0)
-        with opened(settings, new=True) as log, needing(settings, storing(settings)):
-            ours = _ours(settings, log, events, per_second)
-            alone = _alone(connect(settings), log)
-    cold = int(COLD_S * per_second)
+        with opened(settings, new=True) as log, needing(settings, list_pipeline_services(settings)):
+            latencies = _measure_product(settings, log, events, per_second)
+            insert_durations = _measure_insert(connect(settings), log)
+    cold_count = int(COLD_S * per_second)
     print(f"{events:,} events, {per_second:,.0f} a second, {'on Kafka' if kafka else 'embedded'}")
-    figures = {"event to visible": ours[cold:], f"the first {COLD_S} s": ours[:cold], "insert and ask": alone}
+    figures = {"event to visible": latencies[cold_count:], f"the first {COLD_S} s": latencies[:cold_count], "insert and ask": insert_durations}
     for name, seconds in figures.items():
-        cuts = statistics.quantiles(seconds, n=100)
-        print(f"{name:16} p50 {cuts[49]:6.3f} s   p99 {cuts[98]:6.3f} s")
-    print(f"event to visible / insert and ask, p50: {statistics.median(ours[cold:]) / statistics.median(alone):.1f}")
+        quantiles = statistics.quantiles(seconds, n=100)
+        print(f"{name:16} p50 {quantiles[49]:6.3f} s   p99 {quantiles[98]:6.3f} s")
+    print(f"event to visible / insert and ask, p50: {statistics.median(latencies[cold_count:]) / statistics.median(insert_durations):.1f}")
 
 
-def _ours(settings: Settings, log: Log, events: int, per_second: float) -> list[float]:
+def _measure_product(settings: Settings, log: Log, events: int, per_second: float) -> list[float]:
     """How long each event took, in their order."""
-    first, *calls = workload.records(events)
+    first, *calls = workload.build_records(events)
     lines = [line for record in calls for line in record.value.split(b"\n")]
     chance = random.Random(1)
-    moments: list[float] = []
-    at = time.perf_counter() + 1
+    arrivals: list[float] = []
+    arrival = time.perf_counter() + 1
     for _ in lines:
-        at += chance.expovariate(per_second)
-        moments.append(at)
-    stood: list[tuple[int, int]] = []
+        arrival += chance.expovariate(per_second)
+        arrivals.append(arrival)
+    appended: list[tuple[int, int]] = []
     """Of each record, how many events were appended up to it, and its offset."""
 
     def arrive() -> None:
-        sent = 0
-        while sent < len(lines):
-            time.sleep(GATHER_S)
+        sent_count = 0
+        while sent_count < len(lines):
+            time.sleep(BATCH_WINDOW_S)
             now = time.perf_counter()
             count = 0
-            while count < MOST and sent + count < len(lines) and moments[sent + count] <= now:
+            while count < MAX_BATCH_EVENTS and sent_count + count < len(lines) and arrivals[sent_count + count] <= now:
                 count += 1
             if count:
-                draft = Draft(0, first.key, first.headers, b"\n".join(lines[sent : sent + count]))
-                sent += count
+                draft = Draft(0, first.key, first.headers, b"\n".join(lines[sent_count : sent_count + count]))
+                sent_count += count
                 (record,) = log.append(EVENTS, [draft])
-                stood.append((sent, record.offset))
+                appended.append((sent_count, record.offset))
 
     threading.Thread(target=arrive, daemon=True).start()
     client = connect(settings)
-    taken: list[float] = []
-    seen = 0
-    while len(taken) < len(lines):
-        ((shown,),) = client.query("SELECT max(offset) FROM tally.entries WHERE partition = 0").result_rows
+    latencies: list[float] = []
+    seen_count = 0
+    while len(latencies) < len(lines):
+        ((newest_offset,),) = client.query("SELECT max(offset) FROM tally.entries WHERE partition = 0").result_rows
         now = time.perf_counter()
-        while seen < len(stood) and stood[seen][1] <= shown:
-            taken += [now - moment for moment in moments[len(taken) : stood[seen][0]]]
-            seen += 1
-    return taken
+        while seen_count < len(appended) and appended[seen_count][1] <= newest_offset:
+            latencies += [now - arrival for arrival in arrivals[len(latencies) : appended[seen_count][0]]]
+            seen_count += 1
+    return latencies
 
 
-def _alone(client: Client, log: Log) -> list[float]:
+def _measure_insert(client: Client, log: Log) -> list[float]:
     newest = log.last(ENTRIES, 0)
     assert newest
     client.command("CREATE TABLE tally.alone AS tally.entries_in ENGINE = MergeTree ORDER BY offset")
-    taken: list[float] = []
-    for _ in range(INSERTS):
+    durations: list[float] = []
+    for _ in range(INSERT_COUNT):
         start = time.perf_counter()
         client.raw_insert("tally.alone", insert_block=newest.value, fmt="JSONEachRow")
         client.command("SELECT count() FROM tally.alone WHERE partition = 0 AND offset >= 0")
-        taken.append(time.perf_counter() - start)
-    return taken
+        durations.append(time.perf_counter() - start)
+    return durations
 
 
 if __name__ == "__main__":
-    said = argparse.ArgumentParser()
-    said.add_argument("--kafka", action="store_true")
-    said.add_argument("--rate", type=float, default=50)
-    said.add_argument("--events", type=int, default=2_000)
-    chosen = said.parse_args()
-    main(chosen.events, chosen.rate, chosen.kafka)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kafka", action="store_true")
+    parser.add_argument("--rate", type=float, default=50)
+    parser.add_argument("--events", type=int, default=2_000)
+    options = parser.parse_args()
+    main(options.events, options.rate, options.kafka)

@@ -22,7 +22,7 @@ _ROLLING = {
     "30d": timedelta(days=30),
 }
 _STEPS = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 28 * 86400)
-_BARS = 80
+_MAX_BARS = 80
 
 
 class Span(NamedTuple):
@@ -38,7 +38,7 @@ class Span(NamedTuple):
     def whole_minutes(self) -> "Span":
         """The minutes that this span touches."""
         minute = timedelta(minutes=1)
-        return Span(_minute(self.start), _minute(self.end + minute))
+        return Span(_floor_minute(self.start), _floor_minute(self.end + minute))
 
 
 class Period(NamedTuple):
@@ -58,36 +58,36 @@ def resolve(name: str, now: datetime, data: Span, days: tuple[date, ...] = ()) -
         span = Span(now - _ROLLING[name], now)
         return Period(span, Span(span.start - span.length, span.start))
     if name == "today":
-        span = Span(_midnight(now.date()), now)
+        span = Span(_find_midnight(now.date()), now)
         return Period(span, Span(span.start - timedelta(days=1), now - timedelta(days=1)))
     if name == "month":
-        span = Span(_midnight(now.date().replace(day=1)), now)
-        start = _midnight((span.start - timedelta(days=1)).date().replace(day=1))
+        span = Span(_find_midnight(now.date().replace(day=1)), now)
+        start = _find_midnight((span.start - timedelta(days=1)).date().replace(day=1))
         return Period(span, Span(start, min(start + span.length, span.start)))
     if name == "range" and days:
-        span = Span(_midnight(min(days)), _midnight(max(days)) + timedelta(days=1))
+        span = Span(_find_midnight(min(days)), _find_midnight(max(days)) + timedelta(days=1))
         return Period(span, Span(span.start - span.length, span.start))
     return Period(data, None)
 
 
-def moment() -> datetime:
+def read_clock() -> datetime:
     """Now, rounded up to the next other second, so that all who look share an answer, and miss no call."""
     now = int(datetime.now(UTC).timestamp())
     return datetime.fromtimestamp(now - now % 2 + 2, UTC)
 
 
-def default(now: datetime, data: Span) -> str:
+def choose_period(now: datetime, data: Span) -> str:
     """The period that a page opens with: a week, or everything where the week is empty."""
     return "7d" if data.end > now - _ROLLING["7d"] else "all"
 
 
-def step(span: Span) -> int:
+def choose_bar_s(span: Span) -> int:
     """Seconds of one bar of a chart over this span: at most some eighty of them."""
     seconds = span.length.total_seconds()
-    return next((size for size in _STEPS if seconds / size <= _BARS), _STEPS[-1])
+    return next((size for size in _STEPS if seconds / size <= _MAX_BARS), _STEPS[-1])
 
 
-def spoken(span: Span) -> str:
+def format_span(span: Span) -> str:
     """The span for people: ``16 Nov 2023, 18:15 – 19:10 UTC``."""
     start, end = span.start.astimezone(UTC), span.end.astimezone(UTC)
     if end - start > timedelta(days=2):
@@ -98,24 +98,24 @@ def spoken(span: Span) -> str:
     return f"{start:%-d %b %Y, %H:%M} – {end:%-d %b, %H:%M} UTC"
 
 
-def length(seconds: int) -> str:
+def format_window(seconds: int) -> str:
     """A window for people: ``1 day``, ``90 seconds``."""
     units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
     size, unit = next((size, unit) for size, unit in units if seconds % size == 0)
     return f"{seconds // size} {unit}{'s' * (seconds != size)}"
 
 
-def lasting(time: timedelta) -> str:
+def format_duration(time: timedelta) -> str:
     """How long something takes, to its two largest units: ``2 h 24 min``."""
     seconds = max(0, int(time.total_seconds()))
     parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
-    first = next((at for at, (number, _) in enumerate(parts) if number), len(parts) - 1)
+    first = next((index for index, (number, _) in enumerate(parts) if number), len(parts) - 1)
     return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number) or "0 s"
 
 
-def _minute(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0)
+def _floor_minute(time_point: datetime) -> datetime:
+    return time_point.replace(second=0, microsecond=0)
 
 
-def _midnight(day: date) -> datetime:
+def _find_midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)

@@ -8,14 +8,14 @@ from typing import Any
 
 import uvicorn
 
-from ledger.home.locks import only_one
-from ledger.home.ports import bound, reached_at
+from ledger.home.locks import service_lock
+from ledger.home.ports import bind_port, find_reachable_address
 from ledger.home.presence import announce
-from ledger.home.secrets import secret
+from ledger.home.secrets import ensure_secret
 from ledger.settings import Settings
 from tally.output import err
 
-PART = "dashboards"
+SERVICE = "dashboards"
 APP = Path(__file__).parent / "app" / "main.py"
 MAX_CONNECTIONS = 1_000
 BACKLOG = 256
@@ -27,14 +27,14 @@ MAX_MESSAGE_BYTES = 8 << 20
 def serve(settings: Settings) -> None:
     """Serve the pages until SIGTERM or SIGINT. TallyError where port or home is taken."""
     with (
-        only_one(settings.home, PART),
-        bound(settings.dashboards_port, PART, "TALLY_DASHBOARDS_PORT", settings.bind) as listening,
+        service_lock(settings.home, SERVICE),
+        bind_port(settings.dashboards_port, SERVICE, "TALLY_DASHBOARDS_PORT", settings.bind) as listening,
     ):
         listening.listen(BACKLOG)
         port = listening.getsockname()[1]
         _configure(settings.bind, port)
         config = uvicorn.Config(
-            _application(settings, f"http://{reached_at(settings.bind)}:{port}"),
+            _build_application(settings, f"http://{find_reachable_address(settings.bind)}:{port}"),
             log_level="warning", access_log=False, server_header=False, http="h11", ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE_BYTES, limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
@@ -43,35 +43,35 @@ def serve(settings: Settings) -> None:
         uvicorn.Server(config).run([listening])
 
 
-def _application(settings: Settings, url: str) -> Any:
+def _build_application(settings: Settings, url: str) -> Any:
     """The app behind its gate, and behind the check of its names."""
     from starlette.requests import Request
     from starlette.responses import HTMLResponse
     from starlette.routing import Route
     from streamlit.starlette import App
 
-    from dashboards.access.gate import PATHS, Gate, index_page, page_headers, streamlit_index
+    from dashboards.access.gate import PATHS, Gate, render_index_page, build_page_headers, read_streamlit_index
     from dashboards.access.open_id import is_configured
     from dashboards.access.sign_ins import SignIns
     from ledger.http.guard import AsgiGuard
 
-    password = None if is_configured() else secret(settings.home, PART)
+    password = None if is_configured() else ensure_secret(settings.home, SERVICE)
     if not settings.bind.is_loopback:
-        how = "with OpenID Connect" if password is None else "with the password that `tally status` tells"
-        err.print(f"[yellow]TALLY_BIND {settings.bind}: people sign in {how}. It is plain HTTP: put TLS before it[/]")
-    html = index_page(streamlit_index(), "Tallystick")
+        method = "with OpenID Connect" if password is None else "with the password that `tally status` tells"
+        err.print(f"[yellow]TALLY_BIND {settings.bind}: people sign in {method}. It is plain HTTP: put TLS before it[/]")
+    html = render_index_page(read_streamlit_index(), "Tallystick")
 
     async def index(request: Request) -> HTMLResponse:
         return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
     @contextlib.asynccontextmanager
     async def announced(_: App) -> AsyncIterator[None]:
-        announce(settings.home, PART, url=url, **({"password": password} if password else {}))
+        announce(settings.home, SERVICE, url=url, **({"password": password} if password else {}))
         yield
 
     app = App(APP, lifespan=announced, routes=[Route(f"/{path}", index) for path in ("", *PATHS)])
     gate = Gate(app, str(settings.bind), SignIns(password) if password else None)
-    return AsgiGuard(gate, settings.allowed_hosts(settings.bind), page_headers(html))
+    return AsgiGuard(gate, settings.build_allowed_hosts(settings.bind), build_page_headers(html))
 
 
 def _configure(bind: IPv4Address, port: int) -> None:

@@ -6,7 +6,7 @@ what stands in brackets was never said by an event. Absent and all others are tw
 import re
 import unicodedata
 
-NONE, OTHER = "⟦none⟧", "⟦other⟧"
+ABSENT_NAME, OTHER_NAMES = "⟦none⟧", "⟦other⟧"
 MAX_SHOWN = 200
 MAX_MARKS = 2
 """Combining marks in a row, as languages need them; more of them paint over other lines."""
@@ -19,21 +19,21 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b\u180c
 def spell(name: str) -> str:
     """Write a name; the empty one is that of what has none. ``read`` is its inverse."""
     if not name:
-        return NONE
-    written: list[str] = []
-    marks = MAX_MARKS  # a mark with no letter before it stands on the text before the name
-    for index, sign in enumerate(name):
-        is_mark = unicodedata.category(sign).startswith("M")
-        marks = marks + 1 if is_mark else 0
-        lone_space = sign == " " and 0 < index < len(name) - 1 and name[index - 1] != " "
-        shown = (sign == " " and lone_space) or (sign != " " and not _is_hidden(sign) and marks <= MAX_MARKS)
-        written.append(sign if shown else f"⟦U+{ord(sign):04X}⟧")
-    return "".join(written)
+        return ABSENT_NAME
+    parts: list[str] = []
+    mark_count = MAX_MARKS  # a mark with no letter before it stands on the text before the name
+    for index, character in enumerate(name):
+        is_mark = unicodedata.category(character).startswith("M")
+        mark_count = mark_count + 1 if is_mark else 0
+        lone_space = character == " " and 0 < index < len(name) - 1 and name[index - 1] != " "
+        is_plain = (character == " " and lone_space) or (character != " " and not _is_hidden(character) and mark_count <= MAX_MARKS)
+        parts.append(character if is_plain else f"⟦U+{ord(character):04X}⟧")
+    return "".join(parts)
 
 
-def read(text: str) -> str:
+def read_name(text: str) -> str:
     """The name that is written so; the empty one for what has none."""
-    return "" if text == NONE else _SPELLED.sub(lambda found: _sign(found[1], found[0]), text)
+    return "" if text == ABSENT_NAME else _SPELLED.sub(lambda match: _decode(match[1], match[0]), text)
 
 
 def shorten(text: str, length: int = MAX_SHOWN) -> str:
@@ -46,19 +46,19 @@ def shorten(text: str, length: int = MAX_SHOWN) -> str:
 def escape_json(text: str) -> str:
     """JSON text with the same signs as JSON's own escapes; line ends and spaces between its values stay."""
     return "".join(
-        sign if sign in "\n ⟦" or not _is_hidden(sign)
-        else sign.encode("utf-16-be", "surrogatepass").hex(" ", 2).replace(" ", "\\u").join(("\\u", ""))
-        for sign in text
+        character if character in "\n ⟦" or not _is_hidden(character)
+        else character.encode("utf-16-be", "surrogatepass").hex(" ", 2).replace(" ", "\\u").join(("\\u", ""))
+        for character in text
     )  # fmt: skip
 
 
-def _is_hidden(sign: str) -> bool:
-    category = unicodedata.category(sign)
-    is_selector = "\ufe00" <= sign <= "\ufe0f" or "\U000e0000" <= sign <= "\U000e0fff"
-    blank = (category == "Zs" and sign != " ") or sign in _BLANK
-    return category in _HIDDEN_CATEGORIES or blank or is_selector or sign in "⟦"
+def _is_hidden(character: str) -> bool:
+    category = unicodedata.category(character)
+    is_selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0000" <= character <= "\U000e0fff"
+    is_blank = (category == "Zs" and character != " ") or character in _BLANK
+    return category in _HIDDEN_CATEGORIES or is_blank or is_selector or character in "⟦"
 
 
-def _sign(code: str, otherwise: str) -> str:
+def _decode(code: str, fallback: str) -> str:
     number = int(code, 16)
-    return chr(number) if number < 0x110000 else otherwise
+    return chr(number) if number < 0x110000 else fallback

@@ -25,5 +25,5 @@ class LogClosed(TallyError):
     """The log went elsewhere and takes nothing more."""
 
 
-RESTART_AT_ONCE = 75
+EXIT_RESTART = 75
 """Exit code of a process that ended on purpose, to be started again at once (EX_TEMPFAIL): that is no death."""

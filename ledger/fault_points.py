@@ -8,9 +8,9 @@ _hits: dict[str, int] = {}
 
 def point(name: str) -> None:
     """Do nothing, unless the environment's ``TALLY_FAULT=name:n`` says to die of SIGKILL at the n-th passing."""
-    wanted = os.environ.get("TALLY_FAULT")
-    if wanted is None:
+    fault = os.environ.get("TALLY_FAULT")
+    if fault is None:
         return
     _hits[name] = _hits.get(name, 0) + 1
-    if wanted == f"{name}:{_hits[name]}":
+    if fault == f"{name}:{_hits[name]}":
         os.kill(os.getpid(), signal.SIGKILL)

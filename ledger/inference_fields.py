@@ -10,21 +10,21 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from tallystick import Inference
 
-MOST_COUNT = 10**12
-AMOUNT = r"\d{1,26}(\.\d{1,12})?"
+MAX_COUNT = 10**12
+AMOUNT_PATTERN = r"\d{1,26}(\.\d{1,12})?"
 """How an exact decimal is written: what fits ``Decimal(38, 12)``."""
 
 
-def _plain(annotation: Any) -> Any:
+def _strip_annotation(annotation: Any) -> Any:
     """The type beneath what a field's annotation says of bounds and of being optional."""
     while get_origin(annotation) in (Annotated, Union, UnionType):
         annotation = get_args(annotation)[0]
     return str if get_origin(annotation) is Literal else annotation
 
 
-_TYPES = {name: _plain(field.annotation) for name, field in Inference.model_fields.items()}
-TEXTS = frozenset(name for name, said in _TYPES.items() if said is str)
-COUNTS = frozenset(name for name, said in _TYPES.items() if said is int)
-AMOUNTS = frozenset(name for name, said in _TYPES.items() if said is Decimal)
+_TYPES = {name: _strip_annotation(field.annotation) for name, field in Inference.model_fields.items()}
+TEXTS = frozenset(name for name, field_type in _TYPES.items() if field_type is str)
+COUNTS = frozenset(name for name, field_type in _TYPES.items() if field_type is int)
+AMOUNTS = frozenset(name for name, field_type in _TYPES.items() if field_type is Decimal)
 LISTS = frozenset({"acting_for"})
 MAPS = frozenset({"tags"})

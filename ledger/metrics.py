@@ -14,18 +14,18 @@ LOG_UP = Metric("tally_log_up", "gauge", (), "Whether the log answers; while it 
 WAREHOUSE_UP = Metric(
     "tally_warehouse_up", "gauge", (), "Whether the warehouse answers; while it is 0, what it counts is absent."
 )
-PART_UP = Metric("tally_service_up", "gauge", ("part",), "Whether a part of this home runs and is ready.")
-PART_RESTARTS = Metric(
+SERVICE_UP = Metric("tally_service_up", "gauge", ("part",), "Whether a part of this home runs and is ready.")
+SERVICE_RESTARTS = Metric(
     "tally_service_restarts_total", "counter", ("part",), "How often tally up started a part again since its own start."
 )
-RECORDED = Metric(
+RECORDED_OFFSET = Metric(
     "tally_recorded_offset", "gauge", ("partition",), "The offset of tally.events that the next record gets."
 )
-FOLDED = Metric(
+FOLD_OFFSET = Metric(
     "tally_fold_offset", "gauge", ("partition",),
     "The next offset of tally.events that the folds take; its rate is that of the folds, in records.",
 )  # fmt: skip
-STORED = Metric(
+STORED_OFFSET = Metric(
     "tally_stored_offset", "gauge", ("partition",),
     "The next offset of tally.events that the sink stores in the warehouse; absent while no sink runs.",
 )  # fmt: skip
@@ -42,19 +42,19 @@ EVENTS = Metric(
 MISSING = Metric(
     "tally_missing_events", "gauge", (), "Events that their sources numbered and that never arrived, or were refused."
 )
-TELLINGS = Metric(
+DELIVERIES = Metric(
     "tally_deliveries_total", "counter", ("state",),
     "Alerts and crossings for webhooks, by what became of them: delivered, given up.",
 )  # fmt: skip
-TELLINGS_PENDING = Metric("tally_deliveries_pending", "gauge", (), "Those that are to be delivered, or tried again.")
-TELLINGS_AGE = Metric(
+DELIVERIES_PENDING = Metric("tally_deliveries_pending", "gauge", (), "Those that are to be delivered, or tried again.")
+OLDEST_PENDING_DELIVERY = Metric(
     "tally_deliveries_oldest_pending_seconds", "gauge", (), "How long ago the oldest pending one was caused; or 0."
 )
 
 HTTP_REQUESTS = Metric(
     "tally_http_requests_total", "counter", ("path", "status"), "Requests to the HTTP door, by what they were answered."
 )
-HTTP_STRANGERS = Metric(
+HTTP_UNAUTHENTICATED_REQUESTS = Metric(
     "tally_http_unauthenticated_requests_total",
     "counter",
     (),
@@ -70,9 +70,9 @@ HTTP_SECONDS = Metric(
 )  # fmt: skip
 HTTP_HELD = Metric("tally_http_held_bytes", "gauge", (), "Bytes of bodies under way; from 32 MiB on others must wait.")
 
-HTTP = (HTTP_REQUESTS, HTTP_STRANGERS, HTTP_EVENTS, HTTP_SECONDS, HTTP_HELD)
+HTTP = (HTTP_REQUESTS, HTTP_UNAUTHENTICATED_REQUESTS, HTTP_EVENTS, HTTP_SECONDS, HTTP_HELD)
 """At the HTTP door's own /metrics; the others at those of `tally metrics serve`."""
 METRICS = (
-    LOG_UP, WAREHOUSE_UP, PART_UP, PART_RESTARTS, RECORDED, FOLDED, STORED, LAG, RECEIVED, REJECTED, EVENTS,
-    MISSING, TELLINGS, TELLINGS_PENDING, TELLINGS_AGE,
+    LOG_UP, WAREHOUSE_UP, SERVICE_UP, SERVICE_RESTARTS, RECORDED_OFFSET, FOLD_OFFSET, STORED_OFFSET, LAG, RECEIVED, REJECTED, EVENTS,
+    MISSING, DELIVERIES, DELIVERIES_PENDING, OLDEST_PENDING_DELIVERY,
 )  # fmt: skip

@@ -6,7 +6,7 @@ figure is rounded is :func:`round_rate`, before a price becomes part of a docume
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from tallystick.vocabulary.base import plain
+from tallystick.vocabulary.base import format_decimal
 
 PICO = 10**12
 _exact = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -29,7 +29,7 @@ def text(amount: int) -> str:
 
 def brief(amount: str) -> str:
     """A written amount without the zeros at its end, for a sentence: ``brief("2.500000000000") == "2.5"``."""
-    return plain(Decimal(amount))
+    return format_decimal(Decimal(amount))
 
 
 def round_rate(rate: Decimal, decimals: int) -> Decimal:

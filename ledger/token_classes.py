@@ -28,7 +28,7 @@ PRICED_AS = {
 the document on the log names every rate it means. In an order in which each finds the other filled."""
 
 
-def per(name: str) -> int:
+def rate_unit(name: str) -> int:
     """How many units a rate is for: a million tokens, a thousand of anything else."""
     return 1_000_000 if name in TOKEN_CLASSES else 1_000
 

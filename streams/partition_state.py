@@ -37,7 +37,7 @@ ORDER BY due_us
 """
 
 
-class Reached(NamedTuple):
+class FoldPosition(NamedTuple):
     """The position of a partition's folds: the offset that comes next, and the digest of the record before it."""
 
     next_offset: int
@@ -58,7 +58,7 @@ class Reached(NamedTuple):
 class Change(NamedTuple):
     """The changes of a run of records to the state of its partition."""
 
-    reached: Reached | None  # None of a part of the changes
+    position: FoldPosition | None  # None of a part of the changes
     rows: Mapping[Key, Row | None]
     identities: Mapping[bytes, FirstSeen]
 
@@ -68,17 +68,17 @@ class PartitionState:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        with tables.answering(db):
+        with tables.database_errors(db):
             for statement in _TABLES.split(";"):
                 db.execute(statement)
 
-    def reached(self, partition: int) -> Reached | None:
+    def position(self, partition: int) -> FoldPosition | None:
         """Return the position of a partition; None where nothing was folded yet."""
-        with tables.answering(self._db):
-            stored = self._db.execute(
+        with tables.database_errors(self._db):
+            row = self._db.execute(
                 "SELECT next_offset, digest FROM positions WHERE partition = ?", (partition,)
             ).fetchone()
-        return Reached(*stored) if stored else None
+        return FoldPosition(*row) if row else None
 
     def open_state(self, partition: int) -> State:
         """Return the state of a partition, read through from the database."""
@@ -90,14 +90,14 @@ class PartitionState:
                     (partition, key_text(key)),
                 ).fetchone()
             except sqlite3.Error as error:
-                raise _damaged_state_error(error) from error
+                raise _state_error(error) from error
             return Row(json.loads(row[0]), row[1]) if row else None
 
         def due(after_us: int, soonest: int) -> list[tuple[int, Key]]:
             try:
                 row = self._db.execute(_DUE, (partition, after_us, partition, after_us, soonest - 1)).fetchall()
             except sqlite3.Error as error:
-                raise _damaged_state_error(error) from error
+                raise _state_error(error) from error
             return [(due_us, tuple(json.loads(key))) for due_us, key in row]
 
         return State(load, due)
@@ -109,7 +109,7 @@ class PartitionState:
         for start in range(0, len(pending), MAX_SQL_VARIABLES):
             chunk = pending[start : start + MAX_SQL_VARIABLES]
             marks = ",".join("?" * len(chunk))
-            with tables.answering(self._db):
+            with tables.database_errors(self._db):
                 rows = self._db.execute(
                     "SELECT identity, content, offset, event_index FROM identities "
                     f"WHERE partition = ? AND identity IN ({marks})",
@@ -120,18 +120,18 @@ class PartitionState:
 
     def fold_records(
         self, records: list[Record], state: State, documents: Documents
-    ) -> tuple[Derived, Reached, Change]:
+    ) -> tuple[Derived, FoldPosition, Change]:
         """Fold a run of one partition's records: return what they cause, the position behind them, and the changes."""
         partition = records[0].partition
         parsed = [parse_record(record) for record in records]
         batch_identities = {event.identity for _, events in parsed for event in events if event.identity}
-        before = self.find_identities(partition, batch_identities)
-        identities = dict(before)
-        derived = [said for one in parsed for said in fold_record(one, state, identities, documents)]
-        new_identities = {identity: first for identity, first in identities.items() if identity not in before}
+        known_identities = self.find_identities(partition, batch_identities)
+        identities = dict(known_identities)
+        derived = [output for parsed_record in parsed for output in fold_record(parsed_record, state, identities, documents)]
+        new_identities = {identity: first for identity, first in identities.items() if identity not in known_identities}
         last = records[-1]
-        reached = Reached(last.offset + 1, last.digest())
-        return derived, reached, Change(reached, state.take_changes(), new_identities)
+        position = FoldPosition(last.offset + 1, last.digest())
+        return derived, position, Change(position, state.take_changes(), new_identities)
 
     def apply(self, partition: int, change: Change) -> None:
         """Store a change, in the caller's transaction. An identity that is stored already is the same one."""
@@ -147,9 +147,9 @@ class PartitionState:
             "REPLACE INTO identities VALUES (?, ?, ?, ?, ?)",
             [(partition, identity, *first_seen) for identity, first_seen in change.identities.items()],
         )
-        if change.reached is not None:
-            self._db.execute("REPLACE INTO positions VALUES (?, ?, ?)", (partition, *change.reached))
+        if change.position is not None:
+            self._db.execute("REPLACE INTO positions VALUES (?, ?, ?)", (partition, *change.position))
 
 
-def _damaged_state_error(error: sqlite3.Error) -> TallyError:
+def _state_error(error: sqlite3.Error) -> TallyError:
     return TallyError(f"the folds' state cannot be read: {error}; `tally rebuild` derives them again from the log")

@@ -9,7 +9,7 @@ import msgspec
 from ledger.errors import TallyError
 from ledger.log import Record
 from ledger.log.topics import ENTRIES, Topic
-from ledger.pricing.price_book import opened
+from ledger.pricing.price_book import unpack_book
 from streams.folds.chain import Derived, fold_record
 from streams.folds.entry import Documents
 from streams.folds.event import parse_record
@@ -25,7 +25,7 @@ def open_catalogues(documents: Mapping[str, bytes]) -> Documents:
     def catalogue(digest: str) -> Catalogue:
         if digest not in documents:
             raise TallyError(f"the log names the document {digest} and does not hold it: restore tally.documents")
-        return Catalogue(digest, opened(digest, documents[digest]))
+        return Catalogue(digest, unpack_book(digest, documents[digest]))
 
     return catalogue
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 
 from ledger.errors import TallyError
 from ledger.log import Draft, Log
-from ledger.log.documents import load
+from ledger.log.documents import load_document
 from ledger.organizations import PLATFORM
-from ledger.pricing.price_book import opened
+from ledger.pricing.price_book import unpack_book
 from streams.folds.entry import Documents
 from streams.folds.event import EPOCH
 from streams.folds.price_lookup import Catalogue
@@ -29,12 +29,12 @@ def read_catalogues(log: Log) -> Documents:
 
     @lru_cache(maxsize=8)
     def catalogue(digest: str) -> Catalogue:
-        packed = load(log, digest)
+        packed = load_document(log, digest)
         if packed is None:
             raise TallyError(
                 f"the log names the document {digest} and does not hold it: restore tally.documents from a copy"
             )
-        return Catalogue(digest, opened(digest, packed))
+        return Catalogue(digest, unpack_book(digest, packed))
 
     return catalogue
 
@@ -46,6 +46,6 @@ def build_tick(partition: int, offset: int, due_us: int) -> Draft:
     nothing.
     """
     due = (EPOCH + timedelta(microseconds=due_us)).isoformat()
-    said = {"source": "tally-streams", "id": f"{partition}-{offset}", "time": due}
-    event = TickEvent.model_validate_json(json.dumps(said))
+    fields = {"source": "tally-streams", "id": f"{partition}-{offset}", "time": due}
+    event = TickEvent.model_validate_json(json.dumps(fields))
     return Draft(partition, PLATFORM, _HEADERS, event.canonical())

@@ -28,25 +28,25 @@ class Failure(Exception):
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.EIO)
 
 
-class Told(TyperGroup):
+class FailureReportingGroup(TyperGroup):
     """A group whose failures are told in a sentence."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        with told():
+        with reported_failures():
             return super().invoke(ctx)
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def reported_failures() -> Iterator[None]:
     """Turn what a user can mend into a red sentence on stderr and its exit code; leave defects alone."""
     try:
         yield
     except GenerationSuperseded as error:  # nobody need mend anything: who supervises it starts it again
-        _end(str(error), 1)
+        _exit_with(str(error), 1)
     except TallyError as error:
-        _end(str(error), 2)
+        _exit_with(str(error), 2)
     except Failure as error:
-        _end(str(error), error.exit_code)
+        _exit_with(str(error), error.exit_code)
     except Terminated:
         raise SystemExit(143) from None
     except BrokenPipeError:  # who read our output has enough of it
@@ -54,12 +54,12 @@ def told() -> Iterator[None]:
         raise SystemExit(0) from None
     except OSError as error:
         if error.errno in OUT_OF_SPACE:
-            _end(f"the disk is full ({error.filename or error.strerror}): free some space and start again", 2)
+            _exit_with(f"the disk is full ({error.filename or error.strerror}): free some space and start again", 2)
         if error.errno in _FORBIDDEN and error.filename:
-            _end(f"cannot use {error.filename} ({error.strerror}): set TALLY_HOME to a folder you may write", 2)
+            _exit_with(f"cannot use {error.filename} ({error.strerror}): set TALLY_HOME to a folder you may write", 2)
         raise
 
 
-def _end(sentence: str, code: int) -> None:
+def _exit_with(sentence: str, code: int) -> None:
     typer.secho(sentence, fg=typer.colors.RED, err=True)
     raise SystemExit(code) from None

@@ -18,7 +18,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # names of files may be any bytes
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    lifeline.hold()
+    lifeline.follow_parent()
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts start background jobs with it ignored
     try:

@@ -24,27 +24,27 @@ out = Console(highlight=False, soft_wrap=True, width=_WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def tell(facts: Any) -> None:
+def print_json(facts: Any) -> None:
     """Facts as JSON, for ``--json``. What is exact (money, paths, times) is a string."""
     sys.stdout.write(json.dumps(facts, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
-def table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
     """An empty table; columns of figures are given right-aligned by a leading ``>``."""
-    empty = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        empty.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
-    return empty
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return table
 
 
 @contextmanager
-def step(what: str) -> Iterator[None]:
+def step(activity: str) -> Iterator[None]:
     """Show on stderr that this is being done."""
-    with err.status(f"{what} …"):
+    with err.status(f"{activity} …"):
         yield
 
 
-def progress() -> Progress:
+def progress_bar() -> Progress:
     """A bar on stderr for work whose size is known; nothing where stderr is no terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     return Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal)
@@ -53,15 +53,15 @@ def progress() -> Progress:
 def pause(seconds: float) -> None:
     """Wait, for who follows. BrokenPipeError as soon as nobody reads stdout any more: a write would say so, but none
     may come for long (``tally tail | head -1``)."""
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    if poll.poll(seconds * 1000):
+    poller = select.poll()
+    poller.register(sys.stdout.fileno(), 0)
+    if poller.poll(seconds * 1000):
         raise BrokenPipeError
 
 
-def size(count: int) -> str:
+def format_size(byte_count: int) -> str:
     """Bytes as people read them."""
     for unit, divisor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= divisor:
-            return f"{count / divisor:.1f} {unit}"
-    return f"{count} B"
+        if byte_count >= divisor:
+            return f"{byte_count / divisor:.1f} {unit}"
+    return f"{byte_count} B"

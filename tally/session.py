@@ -11,7 +11,7 @@ from ledger.home.files import make_folder
 from ledger.log import Log
 from ledger.log.open import open_log
 from ledger.settings import Settings
-from tally.generations.files import asked, settle
+from tally.generations.files import read_request, complete_switch
 from tally.output import err
 
 
@@ -25,7 +25,7 @@ def settings(*, organization: str | None = None) -> Settings:
         name = "TALLY_" + "_".join(str(part) for part in first["loc"]).upper()
         value = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
         raise TallyError(f"the setting {name} is {value!r}: {first['msg'].removeprefix('Value error, ')}") from None
-    settle(chosen)
+    complete_switch(chosen)
     return chosen
 
 
@@ -43,7 +43,7 @@ def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
     if new:
         make_home(settings)
     with ExitStack() as stack:
-        if settings.brings_kafka:
+        if settings.has_own_kafka:
             from tally.processes.join import using
             from tally.processes.service import KAFKA
 
@@ -63,7 +63,7 @@ def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
 def _is_switch_asked(settings: Settings) -> bool:
     """Whether a switch waits. A request that cannot be read is told, and keeps nobody from the log."""
     try:
-        return asked(settings) is not None
+        return read_request(settings) is not None
     except FileDamaged as error:
         err.print(f"no generation is switched: {error}", style="yellow", markup=False)
         return False

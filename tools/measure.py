@@ -81,7 +81,7 @@ class Figure(NamedTuple):
     """One measurement: what offends, of how many, and the bound; a share in percent, or a count without ``total``."""
 
     title: str
-    bound: float
+    limit: float
     places: list[Place]
     total: int | None = None
 
@@ -95,15 +95,15 @@ class Figure(NamedTuple):
     def render(self) -> str:
         """Describe the figure in one line, with its bound."""
         if self.total is None:
-            text = f"{self.title:<44} {len(self.places):>7}   (bound {self.bound:g})"
+            text = f"{self.title:<44} {len(self.places):>7}   (bound {self.limit:g})"
         else:
             text = (
-                f"{self.title:<44} {self.value:>6.1f}%   (bound {self.bound:g} %)   {len(self.places)} of {self.total}"
+                f"{self.title:<44} {self.value:>6.1f}%   (bound {self.limit:g} %)   {len(self.places)} of {self.total}"
             )
-        return f"{text}   ABOVE" if self.value > self.bound else text
+        return f"{text}   ABOVE" if self.value > self.limit else text
 
 
-def bound_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
+def find_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield each name where a module binds it: parameters, variables, fields and attributes."""
     for node in ast.walk(tree):
         match node:
@@ -145,7 +145,7 @@ def is_nounless(name: str) -> bool:
     return is_participle(first) or first in LEADING_PARTICLES or is_pronoun(name)
 
 
-def attribute_docstrings(tree: ast.AST) -> Iterator[tuple[str, int]]:
+def find_attribute_docstrings(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield the strings that stand below an assignment and describe it."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -157,17 +157,17 @@ def attribute_docstrings(tree: ast.AST) -> Iterator[tuple[str, int]]:
                     yield text, statement.lineno
 
 
-def docstrings(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def find_docstrings(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Yield each docstring of a module, its classes, functions and attributes, with its line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
             if text:
                 yield text, node.body[0].lineno
-    yield from attribute_docstrings(tree)
+    yield from find_attribute_docstrings(tree)
 
 
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def find_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Yield each function and method of a module, inner ones included."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -181,18 +181,18 @@ def measure_code(files: list[Path]) -> list[Figure]:
     for path in files:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
         place = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
-        for name, line in bound_names(tree):
+        for name, line in find_names(tree):
             totals["names"] += 1
             if is_pronoun(name):
                 pronouns.append(Place(place, line, name))
-        for function in functions(tree):
+        for function in find_functions(tree):
             totals["functions"] += 1
             if is_nounless(function.name) and not is_exempt(function):
                 participles.append(Place(place, function.lineno, function.name))
             length = (function.end_lineno or function.lineno) - function.lineno + 1
             if length > MAX_FUNCTION_LINES:
                 long.append(Place(place, function.lineno, f"{function.name}, {length} lines"))
-        for text, line in docstrings(tree):
+        for text, line in find_docstrings(tree):
             totals["docstrings"] += 1
             if OBLIQUE_DOCSTRING.match(text.lstrip()):
                 oblique.append(Place(place, line, text.strip().splitlines()[0][:60]))
@@ -241,7 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(figure.render())
         if options.list:
             print("".join(f"    {place}\n" for place in sorted(figure.places)), end="")
-    return int(any(figure.value > figure.bound for figure in figures))
+    return int(any(figure.value > figure.limit for figure in figures))
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ledger.errors import TallyError
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.settings import Settings
 
 if TYPE_CHECKING:  # it takes half a second, and who only asks where the warehouse is needs none
     from clickhouse_connect.driver.client import Client
 
 
-CURRENT, BESIDE = "tally", "tally_beside"
+CURRENT_DATABASE, REBUILD_DATABASE = "tally", "tally_beside"
 """The databases of the current generation, and on a ClickHouse server of the one that a rebuild makes."""
 
 
@@ -27,7 +27,7 @@ class Address(NamedTuple):
     password: str
 
 
-def address(settings: Settings) -> Address:
+def find_address(settings: Settings) -> Address:
     """The server of ``TALLY_WAREHOUSE``, or the embedded one. TallyError where the URL is none, WarehouseAway where it
     does not run."""
     if settings.warehouse is not None:
@@ -38,7 +38,7 @@ def address(settings: Settings) -> Address:
             )
         url = f"{parts.scheme}://{parts.hostname}:{parts.port or (8443 if parts.scheme == 'https' else 8123)}"
         return Address(url, unquote(parts.username or "default"), unquote(parts.password or ""))
-    facts = announced(settings.home, "warehouse")
+    facts = find_presence(settings.home, "warehouse")
     if facts is None:
         raise WarehouseAway(
             f"no warehouse runs for {settings.home}: start it with `tally up` or `tally warehouse serve`"
@@ -51,17 +51,17 @@ def connect(settings: Settings) -> "Client":
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    url, user, password = address(settings)
-    beside = settings.warehouse is not None and settings.generation is not None
+    url, user, password = find_address(settings)
+    is_rebuild = settings.warehouse is not None and settings.generation is not None
     try:
         return clickhouse_connect.get_client(
-            dsn=url, username=user, password=password, database=BESIDE if beside else None,
+            dsn=url, username=user, password=password, database=REBUILD_DATABASE if is_rebuild else None,
             autogenerate_session_id=False, compress=False,
         )  # fmt: skip
     except ClickHouseError as error:
         raise WarehouseAway(f"the warehouse at {url} does not answer: {error}") from error
 
 
-def database(client: "Client") -> str:
+def get_database(client: "Client") -> str:
     """Where the tables are that the client reads and fills."""
-    return client.database or CURRENT
+    return client.database or CURRENT_DATABASE

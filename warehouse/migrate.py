@@ -6,7 +6,7 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 
 from ledger.errors import TallyError
-from warehouse.client import CURRENT, database
+from warehouse.client import CURRENT_DATABASE, get_database
 
 FOLDER = Path(__file__).parent / "schema"
 
@@ -17,14 +17,14 @@ def migrate(client: Client) -> list[str]:
 
     Statements may be repeated (IF NOT EXISTS): a kill half-way, or two at once, do no harm.
     """
-    name = database(client)
+    name = get_database(client)
     client.command(f"CREATE DATABASE IF NOT EXISTS {name}")
     client.command(
         f"CREATE TABLE IF NOT EXISTS {name}.migrations (name String, sha256 String, applied_at DateTime64(3, 'UTC')"
         " DEFAULT now64(3)) ENGINE = MergeTree ORDER BY name"
     )
     applied = {row[0]: row[1] for row in client.query(f"SELECT name, sha256 FROM {name}.migrations").result_rows}
-    done = []
+    names = []
     for migration, file in list_migrations():
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         if applied.get(migration, digest) != digest:
@@ -34,11 +34,11 @@ def migrate(client: Client) -> list[str]:
             )
         if migration in applied:
             continue
-        for statement in _statements(file.read_text()):
-            client.command(statement.replace(f"{CURRENT}.", f"{name}."))
+        for statement in _split_statements(file.read_text()):
+            client.command(statement.replace(f"{CURRENT_DATABASE}.", f"{name}."))
         client.insert(f"{name}.migrations", [[migration, digest]], column_names=["name", "sha256"])
-        done.append(migration)
-    return done
+        names.append(migration)
+    return names
 
 
 def list_migrations() -> list[tuple[str, Path]]:
@@ -50,6 +50,6 @@ def list_migrations() -> list[tuple[str, Path]]:
     return [(f"{file.parent.name}/{file.stem}", file) for file in files]
 
 
-def _statements(sql: str) -> list[str]:
+def _split_statements(sql: str) -> list[str]:
     lines = [line for line in sql.splitlines() if not line.startswith("--")]
     return [statement for statement in "\n".join(lines).split(";") if statement.strip()]

@@ -22,19 +22,19 @@ from ledger.fault_points import point
 from ledger.home.files import write_atomically
 from ledger.home.presence import announce
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
-from ledger.log.generation import Watch
+from ledger.log.generation import GenerationWatch
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from ledger.settings import Settings
-from warehouse.client import WarehouseAway, connect, database
-from warehouse.generations import claim
+from warehouse.client import WarehouseAway, connect, get_database
+from warehouse.generations import claim_database
 from warehouse.migrate import migrate
 
-PART = "sink"
-BATCH_BYTES, BATCH_LINES = 16 << 20, 50_000
+SERVICE = "sink"
+MAX_BATCH_BYTES, MAX_BATCH_LINES = 16 << 20, 50_000
 """ClickHouse makes one part of an insert up to at least twice as many lines; it would make two of six times as many."""
 
-IDLE_S = 0.1
-PATIENCE_S = (0.2, 0.5, 0.5, 0.5, 0.5, 0.5, 1, 2, 5)
+POLL_INTERVAL_S = 0.1
+RETRY_DELAYS_S = (0.2, 0.5, 0.5, 0.5, 0.5, 0.5, 1, 2, 5)
 """The pauses between attempts to reach the warehouse: short for as long as it takes to start again."""
 
 TABLES = {ENTRIES: ("events", "entries", "records"), DECISIONS: ("decisions",), ALERTS: ("alerts",)}
@@ -58,22 +58,22 @@ class Batch(NamedTuple):
             yield b"\n"
 
 
-def batches(records: Iterable[Record], size: int = BATCH_BYTES, lines: int = BATCH_LINES) -> Iterator[Batch]:
+def cut_batches(records: Iterable[Record], max_bytes: int = MAX_BATCH_BYTES, max_lines: int = MAX_BATCH_LINES) -> Iterator[Batch]:
     """Cut a partition's records, in order, into what one insert may hold (pure)."""
-    some: list[Record] = []
-    bytes_held = lines_held = 0
+    batch: list[Record] = []
+    byte_count = line_count = 0
     for record in records:
-        if some and (bytes_held >= size or lines_held >= lines or _month(record) != _month(some[0])):
-            yield Batch(some, full=True)
-            some, bytes_held, lines_held = [], 0, 0
-        some.append(record)
-        bytes_held += len(record.value)
-        lines_held += record.value.count(b"\n") + 1
-    if some:
-        yield Batch(some, full=False)
+        if batch and (byte_count >= max_bytes or line_count >= max_lines or _acceptance_month(record) != _acceptance_month(batch[0])):
+            yield Batch(batch, full=True)
+            batch, byte_count, line_count = [], 0, 0
+        batch.append(record)
+        byte_count += len(record.value)
+        line_count += record.value.count(b"\n") + 1
+    if batch:
+        yield Batch(batch, full=False)
 
 
-def _month(record: Record) -> tuple[int, int]:
+def _acceptance_month(record: Record) -> tuple[int, int]:
     accepted = datetime.fromtimestamp(record.time_ms / 1000, UTC)
     return accepted.year, accepted.month
 
@@ -82,28 +82,28 @@ def run(settings: Settings, log: Log) -> None:
     """Fill the warehouse until SIGTERM or SIGINT. While it cannot be reached, wait and try again. TallyError where
     something else filled it, GenerationSuperseded where the log's generation is no longer the current one."""
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    watch = Watch(log)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stopping.set())
+    watch = GenerationWatch(log)
     failures = 0
     while not stopping.is_set():
         try:
             client = connect(settings)
             migrate(client)
-            claim(settings, log, client)
+            claim_database(settings, log, client)
             sink = Sink(client, log, settings)
-            announce(settings.home, PART)
+            announce(settings.home, SERVICE)
             while not stopping.is_set():
                 if not sink.step():
-                    stopping.wait(IDLE_S)
+                    stopping.wait(POLL_INTERVAL_S)
                 watch.check()
                 failures = 0
             sink.settle()
         except (ClickHouseError, WarehouseAway, LogUnavailable, OSError) as error:
-            wait = PATIENCE_S[min(failures, len(PATIENCE_S) - 1)]
-            print(f"entries do not get into the warehouse, trying again in {wait} s: {error}", flush=True)
+            delay_s = RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S) - 1)]
+            print(f"entries do not get into the warehouse, trying again in {delay_s} s: {error}", flush=True)
             failures += 1
-            stopping.wait(wait)
+            stopping.wait(delay_s)
 
 
 class Sink:
@@ -113,39 +113,39 @@ class Sink:
         self._client = client
         self._log = log
         self._path = settings.home / "consumers" / "sink.json"
-        self._reached = {topic: stored(client, topic) for topic in TABLES}
+        self._stored_offsets = {topic: read_stored_offsets(client, topic) for topic in TABLES}
         self._next = {
-            (topic, partition): seek_cause(log, topic, partition, self._reached[topic].get(partition, -1) + 1)
+            (topic, partition): seek_cause(log, topic, partition, self._stored_offsets[topic].get(partition, -1) + 1)
             for topic in TABLES
             for partition in range(PARTITIONS)
         }
-        self._drained: dict[tuple[Topic, int], int] = {}  # the end at which nothing was left
+        self._drained_ends: dict[tuple[Topic, int], int] = {}  # the end at which nothing was left
         self._pool = ThreadPoolExecutor(1, "insert")
         self._pending: Future[None] | None = None
-        self._say()
+        self._write_positions()
 
     def step(self) -> bool:
         """Store what is new on every topic and partition, a batch of each; False where that was all.
 
         While one batch is inserted, the next is read.
         """
-        more = False
+        has_more = False
         ends = {topic: self._log.ends(topic) for topic in TABLES}
         for (topic, partition), offset in self._next.items():
             end = ends[topic][partition]
-            if end == self._drained.get((topic, partition)):
+            if end == self._drained_ends.get((topic, partition)):
                 continue
-            batch = next(batches(records(self._log, topic, partition, offset, end)), None)
+            batch = next(cut_batches(records(self._log, topic, partition, offset, end)), None)
             if batch is None:
-                self._drained[topic, partition] = end
+                self._drained_ends[topic, partition] = end
             else:
                 self.settle()
                 self._next[topic, partition] = batch.records[-1].offset + 1
                 self._pending = self._pool.submit(self._store, topic, batch)
-                more = more or batch.full
-        if not more:
+                has_more = has_more or batch.full
+        if not has_more:
             self.settle()
-        return more
+        return has_more
 
     def settle(self) -> None:
         """Wait until what was sent is stored. Raises what kept it from being stored."""
@@ -160,16 +160,16 @@ class Sink:
             settings={"async_insert": 0},
         )  # fmt: skip
         point("sink.after_insert")
-        self._reached[topic][batch.records[0].partition] = batch.cause
-        self._say()
+        self._stored_offsets[topic][batch.records[0].partition] = batch.cause
+        self._write_positions()
 
-    def _say(self) -> None:
+    def _write_positions(self) -> None:
         """Where the sink stands, for who compares or shows it. It never resumes from this."""
-        said = {topic.name: reached for topic, reached in self._reached.items()} | {"at": time.time()}
-        write_atomically(self._path, json.dumps(said))
+        positions = {topic.name: offsets for topic, offsets in self._stored_offsets.items()} | {"at": time.time()}
+        write_atomically(self._path, json.dumps(positions))
 
 
-def sink_offsets(content: Any) -> dict[str, dict[int, int]]:
+def parse_sink_offsets(content: Any) -> dict[str, dict[int, int]]:
     """What the sink said of each topic: the last offset that it stored of each partition. Raises where it is not that
     what stands there."""
     return {
@@ -181,10 +181,10 @@ def sink_offsets(content: Any) -> dict[str, dict[int, int]]:
 
 def inbox(client: Client, topic: Topic) -> str:
     """Where the lines of a topic are inserted."""
-    return f"{database(client)}.{_INBOX[topic]}"
+    return f"{get_database(client)}.{_INBOX[topic]}"
 
 
-def stored(client: Client, topic: Topic) -> dict[int, int]:
+def read_stored_offsets(client: Client, topic: Topic) -> dict[int, int]:
     """For each log partition, the cause offset up to which every table of the topic is filled.
 
     An insert fills its tables one after the other, so a kill may leave them apart. A table may also end earlier
@@ -192,18 +192,18 @@ def stored(client: Client, topic: Topic) -> dict[int, int]:
     """
     if topic is not ENTRIES:
         (table,) = TABLES[topic]
-        return _greatest(client, table)
-    reached = _greatest(client, "records")
-    events, entries = _greatest(client, "events"), _greatest(client, "entries")
-    with_events = _greatest(client, "records", "WHERE seq > 1")
-    with_entries = _greatest(client, "events", "WHERE pricing IN ('priced', 'partially_priced', 'unpriced')")
-    for has, needs in ((events, with_events), (entries, with_entries)):
-        for partition, offset in needs.items():
-            if has.get(partition, -1) < offset:
-                reached[partition] = min(reached.get(partition, -1), has.get(partition, -1))
-    return reached
+        return _read_max_offsets(client, table)
+    offsets = _read_max_offsets(client, "records")
+    events, entries = _read_max_offsets(client, "events"), _read_max_offsets(client, "entries")
+    with_events = _read_max_offsets(client, "records", "WHERE seq > 1")
+    with_entries = _read_max_offsets(client, "events", "WHERE pricing IN ('priced', 'partially_priced', 'unpriced')")
+    for table_offsets, required_offsets in ((events, with_events), (entries, with_entries)):
+        for partition, offset in required_offsets.items():
+            if table_offsets.get(partition, -1) < offset:
+                offsets[partition] = min(offsets.get(partition, -1), table_offsets.get(partition, -1))
+    return offsets
 
 
-def _greatest(client: Client, table: str, where: str = "") -> dict[int, int]:
-    found = client.query(f"SELECT partition, max(offset) FROM {database(client)}.{table} {where} GROUP BY partition")
-    return {row[0]: row[1] for row in found.result_rows}
+def _read_max_offsets(client: Client, table: str, condition: str = "") -> dict[int, int]:
+    result = client.query(f"SELECT partition, max(offset) FROM {get_database(client)}.{table} {condition} GROUP BY partition")
+    return {row[0]: row[1] for row in result.result_rows}

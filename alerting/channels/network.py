@@ -55,7 +55,7 @@ class Network(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address of the host that answers. ConnectError where none does."""
-        addresses = (await self._look_up(host, port))[:MAX_ADDRESSES]
+        addresses = (await self._resolve(host, port))[:MAX_ADDRESSES]
         failure: OSError = OSError(f"{host} has no address")
         for address in addresses:
             try:
@@ -68,16 +68,16 @@ class Network(httpcore.AsyncNetworkBackend):
                 return _Stream(stream)
         raise httpcore.ConnectError(type(failure).__name__) from failure
 
-    async def _look_up(self, host: str, port: int) -> list[str]:
+    async def _resolve(self, host: str, port: int) -> list[str]:
         """Resolve a host in a thread of its own: one that hangs holds up no other, nor the end of the process."""
         answer: Future[list[str]] = Future()
         answer.set_running_or_notify_cancel()  # from here on nobody can cancel it but by not waiting
         self._lookups.append(answer)
-        threading.Thread(target=_resolve, args=(answer, host, port), name="lookup", daemon=True).start()
+        threading.Thread(target=_resolve_host, args=(answer, host, port), name="lookup", daemon=True).start()
         return await asyncio.wrap_future(answer)
 
 
-def _resolve(answer: "Future[list[str]]", host: str, port: int) -> None:
+def _resolve_host(answer: "Future[list[str]]", host: str, port: int) -> None:
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         answer.set_result(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))

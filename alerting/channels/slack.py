@@ -2,11 +2,11 @@
 
 import json
 
-from alerting.messages import Message, sentence
+from alerting.messages import Message, render_sentence
 
 
-def slack(message: Message, dashboards: str | None) -> bytes:
+def render_slack(message: Message, dashboards: str | None) -> bytes:
     """The body of Slack's incoming webhooks, with a link to the page where the dashboards' address is known."""
-    text, page = sentence(message)
+    text, page = render_sentence(message)
     link = f" <{dashboards}/{page}|look>" if dashboards and page else ""
     return json.dumps({"text": text + link}, ensure_ascii=False).encode()

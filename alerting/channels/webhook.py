@@ -13,16 +13,16 @@ import httpcore
 import httpx
 
 from alerting.channels.network import Network
-from alerting.channels.slack import slack
-from alerting.messages import Message, standard
+from alerting.channels.slack import render_slack
+from alerting.messages import Message, render_standard
 from alerting.webhooks import Webhook
 
 DEADLINE_S = 10.0
 """All that one delivery may take, whatever its receiver does: lookup, connection, TLS, request and headers."""
 
-GONE = 410
+HTTP_GONE = 410
 
-_authorities = cache(httpx.create_ssl_context)
+_tls_context = cache(httpx.create_ssl_context)
 """Whom we trust, read once a process: it takes longer than a post (`python -m benchmarks.alert_latency`)."""
 
 
@@ -53,25 +53,25 @@ async def post(webhook: Webhook, message: Message, dashboards: str | None, netwo
         return Answer(False, False, f"no answer ({type(error).__name__})")
     finally:
         await network.close()
-    return Answer(200 <= status < 300, status == GONE, f"HTTP {status}")
+    return Answer(200 <= status < 300, status == HTTP_GONE, f"HTTP {status}")
 
 
 async def _request(webhook: Webhook, message: Message, dashboards: str | None, network: Network) -> int:
     """Send the request and read up to the end of the headers. The status."""
     url = httpx.URL(webhook.url)
     if webhook.format == "slack":
-        body, headers = slack(message, dashboards), {}
+        body, headers = render_slack(message, dashboards), {}
     else:
-        body = standard(message)
-        headers = signature(webhook.secret, message.id, int(time.time()), body)
+        body = render_standard(message)
+        headers = sign_message(webhook.secret, message.id, int(time.time()), body)
     headers |= {"Content-Type": "application/json", "User-Agent": "tallystick"}
     if url.userinfo:
         pair = f"{url.username}:{url.password}".encode()
         headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    authorities = _authorities() if url.scheme == "https" else None
+    tls_context = _tls_context() if url.scheme == "https" else None
     async with (
-        httpcore.AsyncConnectionPool(ssl_context=authorities, proxy=_proxy(url), network_backend=network) as pool,
+        httpcore.AsyncConnectionPool(ssl_context=tls_context, proxy=_proxy(url), network_backend=network) as pool,
         pool.stream("POST", target, headers=list(headers.items()), content=body) as response,
     ):
         return response.status
@@ -90,12 +90,12 @@ def _proxy(url: httpx.URL) -> httpcore.Proxy | None:
     return httpcore.Proxy(raw, auth=proxy.raw_auth)
 
 
-def signature(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:
+def sign_message(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The headers of Standard Webhooks: HMAC-SHA256 over id, time and body."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
-    signed = hmac.new(key, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    mac = hmac.new(key, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return {
         "webhook-id": id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": "v1," + base64.b64encode(signed).decode(),
+        "webhook-signature": "v1," + base64.b64encode(mac).decode(),
     }

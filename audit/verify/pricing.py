@@ -42,54 +42,54 @@ class Book:
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, PricedModel] | None:
         """The model that a call means, and who sells it at this price."""
-        seller = _seller(self.book, provider.lower() if provider is not None else None, model.lower())
+        seller = _find_seller(self.book, provider.lower() if provider is not None else None, model.lower())
         if seller is None:
             return None
         sellers = [seller]
         for name in seller.models_of:
-            sellers += [other for other in self.book.providers if other.id == name]
-        for spelling in (model.lower(), _dashed(model.lower())):
+            sellers += [candidate for candidate in self.book.providers if candidate.id == name]
+        for spelling in (model.lower(), _spell_date_with_dashes(model.lower())):
             for owner in sellers:
                 for priced in owner.models:
-                    if _means(priced.match, spelling):
+                    if _is_match(priced.match, spelling):
                         return owner, priced
         return None
 
 
-def rated(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rated:
+def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rated:
     """The entry of an inference. ``books`` are those in force, the youngest name first."""
-    used = _used(data)
+    quantities = _read_quantities(data)
     model = data.get("model_resolved") or data.get("model")
     for book in books:
-        found = book.find(data.get("provider"), model) if model else None
-        if found is None:
+        match = book.find(data.get("provider"), model) if model else None
+        if match is None:
             continue
-        owner, priced = found
-        holding = [(at, price) for at, price in enumerate(priced.prices) if _holds(price, time)]
-        if holding:
-            at, price = holding[-1]
-            lines = _lines(used, price, data.get("payer") == "customer")
-            return Rated(lines, book.book.currency, book.digest, f"{book.book.name}/{owner.id}/{priced.id}#{at}")
-    return Rated([Line(name, quantity, None, None, None) for name, quantity in used.items()], None, None, None)
+        owner, priced = match
+        valid_prices = [(index, price) for index, price in enumerate(priced.prices) if _is_in_force(price, time)]
+        if valid_prices:
+            index, price = valid_prices[-1]
+            lines = _price_lines(quantities, price, data.get("payer") == "customer")
+            return Rated(lines, book.book.currency, book.digest, f"{book.book.name}/{owner.id}/{priced.id}#{index}")
+    return Rated([Line(name, quantity, None, None, None) for name, quantity in quantities.items()], None, None, None)
 
 
-def _used(data: Mapping[str, Any]) -> dict[str, int]:
-    used: dict[str, int] = {}
+def _read_quantities(data: Mapping[str, Any]) -> dict[str, int]:
+    quantities: dict[str, int] = {}
     for field, classes in (("tokens", TOKEN_CLASSES), ("quantities", QUANTITY_CLASSES)):
-        used |= {name: quantity for name, quantity in data.get(field, {}).items() if name in classes}
-    return {name: used[name] for name in CLASSES if used.get(name)}
+        quantities |= {name: quantity for name, quantity in data.get(field, {}).items() if name in classes}
+    return {name: quantities[name] for name in CLASSES if quantities.get(name)}
 
 
-def _lines(used: dict[str, int], price: Price, own_key: bool) -> list[Line]:
-    if "requests" in price.rates and "requests" not in used:
-        used = {name: used.get(name, 1) for name in CLASSES if name in used or name == "requests"}
-    given = sum(quantity for name, quantity in used.items() if name in INPUT_CLASSES)
+def _price_lines(quantities: dict[str, int], price: Price, own_key: bool) -> list[Line]:
+    if "requests" in price.rates and "requests" not in quantities:
+        quantities = {name: quantities.get(name, 1) for name in CLASSES if name in quantities or name == "requests"}
+    input_tokens = sum(quantity for name, quantity in quantities.items() if name in INPUT_CLASSES)
     lines = []
-    for name, quantity in used.items():
+    for name, quantity in quantities.items():
         rate = price.rates.get(name)
         if isinstance(rate, Tiered):
-            reached = [tier.rate for tier in rate.tiers if given > tier.above]
-            rate = reached[-1] if reached else rate.base
+            tier_rates = [tier.rate for tier in rate.tiers if input_tokens > tier.above]
+            rate = tier_rates[-1] if tier_rates else rate.base
         if rate is None:
             lines.append(Line(name, quantity, None, None, None))
             continue
@@ -99,7 +99,7 @@ def _lines(used: dict[str, int], price: Price, own_key: bool) -> list[Line]:
     return lines
 
 
-def _holds(price: Price, time: datetime) -> bool:
+def _is_in_force(price: Price, time: datetime) -> bool:
     if price.since is not None and time < price.since:
         return False
     if price.daily is None:
@@ -110,25 +110,25 @@ def _holds(price: Price, time: datetime) -> bool:
     return moment >= start or moment < end
 
 
-def _seller(book: PriceBook, provider: str | None, model: str) -> Provider | None:
+def _find_seller(book: PriceBook, provider: str | None, model: str) -> Provider | None:
     if provider is None:
-        meant = [one for one in book.providers if one.model_match and _means(one.model_match, model)]
+        matches = [candidate for candidate in book.providers if candidate.model_match and _is_match(candidate.model_match, model)]
     else:
-        meant = [one for one in book.providers if one.id.lower() == provider]
-        meant += [one for one in book.providers if one.match and _means(one.match, provider)]
-    return meant[0] if meant else None
+        matches = [candidate for candidate in book.providers if candidate.id.lower() == provider]
+        matches += [candidate for candidate in book.providers if candidate.match and _is_match(candidate.match, provider)]
+    return matches[0] if matches else None
 
 
-def _means(clause: Clause, name: str) -> bool:
+def _is_match(clause: Clause, name: str) -> bool:
     """Whether a name in lower case is meant."""
-    ((kind, said),) = ((kind, said) for kind, said in clause if said is not None)
+    ((kind, value),) = ((kind, value) for kind, value in clause if value is not None)
     if kind == "any_of":
-        return any(_means(part, name) for part in said)
+        return any(_is_match(part, name) for part in value)
     if kind == "all_of":
-        return all(_means(part, name) for part in said)
+        return all(_is_match(part, name) for part in value)
     if kind == "regex":
-        return re.search(said, name) is not None
-    word = str(said).lower()
+        return re.search(value, name) is not None
+    word = str(value).lower()
     return {
         "equals": name == word,
         "starts_with": name.startswith(word),
@@ -137,12 +137,12 @@ def _means(clause: Clause, name: str) -> bool:
     }[kind]
 
 
-def _dashed(model: str) -> str:
-    found = re.search(r"-([0-9]{4})([0-9]{2})([0-9]{2})$", model)
-    if not found:
+def _spell_date_with_dashes(model: str) -> str:
+    match = re.search(r"-([0-9]{4})([0-9]{2})([0-9]{2})$", model)
+    if not match:
         return model
     try:
-        date(*(int(part) for part in found.groups()))
+        date(*(int(part) for part in match.groups()))
     except ValueError:
         return model
-    return f"{model[: found.start()]}-{found[1]}-{found[2]}-{found[3]}"
+    return f"{model[: match.start()]}-{match[1]}-{match[2]}-{match[3]}"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Book, Rated, rated
-from audit.verify.schema_check import fits
+from audit.verify.pricing import Book, Rated, rate_call
+from audit.verify.schema_check import is_valid
 from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
@@ -18,12 +18,12 @@ from tallystick.vocabulary.event import DATA_MODELS
 
 KINDS = tuple(DATA_MODELS)
 FACTS = ("inference", "observation", "correction", "unknown")
-AHEAD = timedelta(seconds=300)
-DEEPEST = 64
+MAX_AHEAD = timedelta(seconds=300)
+MAX_DEPTH = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Judged(NamedTuple):
+class JudgedLine(NamedTuple):
     """What became of one line. ``data`` and ``time`` are the event's, where it is one."""
 
     event_index: int
@@ -35,7 +35,7 @@ class Judged(NamedTuple):
     time: datetime | None = None
     data: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     rated: Rated | None = None
-    first: tuple[int, int] | None = None
+    original: tuple[int, int] | None = None
 
 
 class Partition:
@@ -45,88 +45,88 @@ class Partition:
         self._book = book
         self._books: list[tuple[str, Book]] = []
         self._now = EPOCH
-        self._seen = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
-        self._seen.execute("CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT)")
+        self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
+        self._identities.execute("CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT)")
 
-    def judge(self, record: Record) -> Iterator[Judged]:
+    def judge(self, record: Record) -> Iterator[JudgedLine]:
         """Every line of the record, in order; those of a relay too, which count nothing."""
         self._now = max(self._now, EPOCH + timedelta(milliseconds=record.time_ms))
         organization = record.headers.get("organization", record.key)
-        for at, line in enumerate(record.value.split(b"\n") if record.value else []):
-            event = _event(line)
+        for event_index, line in enumerate(record.value.split(b"\n") if record.value else []):
+            event = _parse_event(line)
             if event is None:
-                yield Judged(at, "unknown", "quarantined", "malformed")
+                yield JudgedLine(event_index, "unknown", "quarantined", "malformed")
                 continue
-            yield self._judge(at, line, event, organization, record.offset)
+            yield self._judge(event_index, line, event, organization, record.offset)
 
-    def _judge(self, at: int, line: bytes, event: dict[str, Any], organization: str, offset: int) -> Judged:
+    def _judge(self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int) -> JudgedLine:
         kind, time, data = event["kind"], event["moment"], event["data"]
-        counted = Judged(at, kind, "counted", None, event["source"], event["id"], time, data)
-        first = self._first(organization, event["source"], event["id"], line, offset, at)
-        if first is not None:
-            same, position = first
-            if same:
-                return counted._replace(outcome="duplicate", first=position)
-            return counted._replace(outcome="conflict", reason="content_mismatch", first=position)
-        reason = self._doubt(kind, time, data)
+        counted = JudgedLine(event_index, kind, "counted", None, event["source"], event["id"], time, data)
+        original = self._find_original(organization, event["source"], event["id"], line, offset, event_index)
+        if original is not None:
+            is_same, position = original
+            if is_same:
+                return counted._replace(outcome="duplicate", original=position)
+            return counted._replace(outcome="conflict", reason="content_mismatch", original=position)
+        reason = self._find_quarantine_reason(kind, time, data)
         if reason is not None:
             return counted._replace(outcome="quarantined", reason=reason)
         books = [book for _, book in reversed(self._books)]
-        entry = rated(data, time, books) if kind == "inference" else None
+        entry = rate_call(data, time, books) if kind == "inference" else None
         if kind == "control" and data["control"] == PriceBookAdopted.control_type:
             self._adopt(data["body"]["name"], data["body"]["document"])
         return counted._replace(rated=entry)
 
-    def _first(
-        self, organization: str, source: str, id: str, line: bytes, offset: int, at: int
+    def _find_original(
+        self, organization: str, source: str, id: str, line: bytes, offset: int, event_index: int
     ) -> tuple[bool, tuple[int, int]] | None:
         """Whether the identity's first line had the same content, and where it stands; None where this is it."""
         identity = hashlib.sha256(json.dumps([organization, source, id]).encode()).digest()
         content = hashlib.sha256(line).digest()
-        found = self._seen.execute("SELECT content, record, line FROM seen WHERE identity = ?", (identity,)).fetchone()
-        if found:
-            return found[0] == content, (found[1], found[2])
-        self._seen.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (identity, content, offset, at))
+        row = self._identities.execute("SELECT content, record, line FROM seen WHERE identity = ?", (identity,)).fetchone()
+        if row:
+            return row[0] == content, (row[1], row[2])
+        self._identities.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (identity, content, offset, event_index))
         return None
 
-    def _doubt(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
-        if time > self._now + AHEAD:
+    def _find_quarantine_reason(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
+        if time > self._now + MAX_AHEAD:
             return "event_time_in_future"
-        if not fits(kind, data):
+        if not is_valid(kind, data):
             return "schema_mismatch"
         if kind != "inference" or "tokens" not in data or "reported_tokens" not in data:
             return None
         tokens, reported = data["tokens"], data["reported_tokens"]
-        given = sum(tokens[name] for name in tokens if name in INPUT_CLASSES)
-        made = sum(tokens[name] for name in tokens if name in TOKEN_CLASSES and name not in INPUT_CLASSES)
-        sums = {"input": given, "output": made, "total": given + made}
+        input_tokens = sum(tokens[name] for name in tokens if name in INPUT_CLASSES)
+        output_tokens = sum(tokens[name] for name in tokens if name in TOKEN_CLASSES and name not in INPUT_CLASSES)
+        sums = {"input": input_tokens, "output": output_tokens, "total": input_tokens + output_tokens}
         if any(reported[name] != sums[name] for name in sums if name in reported):
             return "token_totals_mismatch"
         return None
 
     def _adopt(self, name: str, document: str) -> None:
         book = self._book(document)
-        names = [held for held, _ in self._books]
+        names = [adopted_name for adopted_name, _ in self._books]
         if name in names:
             self._books[names.index(name)] = (name, book)
         else:
             self._books.append((name, book))
 
 
-def _event(line: bytes) -> dict[str, Any] | None:
+def _parse_event(line: bytes) -> dict[str, Any] | None:
     """An event of the vocabulary, with its kind and its time read; None where the line is none."""
     try:
-        event: dict[str, Any] = json.loads(line.decode(), parse_constant=_no_number, parse_float=_finite)
+        event: dict[str, Any] = json.loads(line.decode(), parse_constant=_reject_number, parse_float=_parse_finite)
         if b"\\u" in line:
             json.dumps(event, ensure_ascii=False).encode()  # halves of characters are no text
         moment = datetime.fromisoformat(event["time"])
         brackets = line.count(b"{") + line.count(b"[")  # of most lines too few to be deep
-        possible = EARLIEST <= moment < LATEST and (brackets <= DEEPEST or _depth(event) <= DEEPEST)
+        is_possible = EARLIEST <= moment < LATEST and (brackets <= MAX_DEPTH or _depth(event) <= MAX_DEPTH)
         kinds = [kind for kind in KINDS if event["type"] == f"tallystick.{kind}.v1"]
-        shaped = isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
+        has_shape = isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not kinds or not shaped or not possible:
+    if not kinds or not has_shape or not is_possible:
         return None
     return event | {"kind": kinds[0], "moment": moment.astimezone(UTC)}
 
@@ -137,10 +137,10 @@ def _depth(value: Any) -> int:
     return 0 if parts is None else 1 + max(map(_depth, parts), default=0)
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
-    return number if isfinite(number) else _no_number(text)
+    return number if isfinite(number) else _reject_number(text)
 
 
-def _no_number(text: str) -> float:
+def _reject_number(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")

@@ -10,7 +10,7 @@ from rich.text import Text
 from audit.verify.verify import Report
 
 
-def rendered(report: Report) -> Group:
+def render_report(report: Report) -> Group:
     """Events, tokens and costs three times over, and what was proved or where it fails."""
     facts = report.as_json()
     events = facts["events"]
@@ -28,17 +28,17 @@ def _table(facts: dict[str, Any]) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for name, figures in _figures(facts):
-        same = len(set(figures)) == 1
-        table.add_row(name, *figures, style=None if same else "bold red")
+        is_equal = len(set(figures)) == 1
+        table.add_row(name, *figures, style=None if is_equal else "bold red")
     return table
 
 
 def _figures(facts: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     for name, figures in (facts["tokens"] | facts["quantities"]).items():
         yield name, [f"{figure:,}" for figure in figures.values()]
-    for kind, called in (("cost", "billed"), ("list_cost", "at list price")):
+    for kind, label in (("cost", "billed"), ("list_cost", "at list price")):
         for currency, figures in facts[kind].items():
-            yield f"{currency} {called}", list(figures.values())
+            yield f"{currency} {label}", list(figures.values())
 
 
 def _conclusion(facts: dict[str, Any]) -> Text:
@@ -46,6 +46,6 @@ def _conclusion(facts: dict[str, Any]) -> Text:
     difference = facts["difference"]
     if difference is None:
         return Text(f"equal to the last digit, on {len(facts['positions'])} partitions of the log{behind}", "green")
-    where = ", ".join(f"{name} {value}" for name, value in difference["where"].items() if value)
+    place = ", ".join(f"{name} {value}" for name, value in difference["where"].items() if value)
     figures = ", ".join(f"{name} {difference[name]}" for name in ("log", "topic", "warehouse") if difference[name])
-    return Text(f"the first difference is in {difference['what']} ({where}): {figures}{behind}", "bold red")
+    return Text(f"the first difference is in {difference['what']} ({place}): {figures}{behind}", "bold red")

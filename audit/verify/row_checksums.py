@@ -17,12 +17,12 @@ DIMENSIONS = tuple(dimension.name for dimension in dimensions.DIMENSIONS)
 """The fields of its event that an entry repeats."""
 
 
-class Of(NamedTuple):
+class RowIdentity(NamedTuple):
     """Whose row it is: where it stands on the log, and the event there."""
 
     partition: int
     offset: int
-    at: int
+    event_index: int
     accepted_ms: int
     organization: str
     source: str | None
@@ -30,49 +30,49 @@ class Of(NamedTuple):
     time_us: int | None
 
 
-def event(of: Of, outcome: str, kind: str, reason: str | None, first: tuple[int, int] | None) -> int:
+def hash_event(identity: RowIdentity, outcome: str, kind: str, reason: str | None, original: tuple[int, int] | None) -> int:
     """What became of an event."""
-    return _number((*of, outcome, kind, reason, *(first or ("", ""))))
+    return _hash_values((*identity, outcome, kind, reason, *(original or ("", ""))))
 
 
-def entry(of: Of, said: Mapping[str, Any], priced: Iterable[str | None], figures: Iterable[Any]) -> int:
+def hash_entry(identity: RowIdentity, fields: Mapping[str, Any], price_fields: Iterable[str | None], figures: Iterable[Any]) -> int:
     """A line of the ledger. ``priced``: currency, document and price. ``figures``: class, quantity, the five sums."""
-    return _number((*of, *(said.get(name) for name in DIMENSIONS), *priced, *map(_plain, figures)))
+    return _hash_values((*identity, *(fields.get(name) for name in DIMENSIONS), *price_fields, *map(_format_decimal, figures)))
 
 
-def record(
+def hash_record(
     partition: int, offset: int, accepted_ms: int, organization: str, channel: str, received: int, refused: int
 ) -> int:
     """What entered as one record."""
-    return _number((partition, offset, accepted_ms, organization, channel, received, refused))
+    return _hash_values((partition, offset, accepted_ms, organization, channel, received, refused))
 
 
-def _number(values: Iterable[Any]) -> int:
+def _hash_values(values: Iterable[Any]) -> int:
     text = SEPARATOR.join("" if value is None else str(value) for value in values)
     return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8], "little")
 
 
-def _plain(value: Any) -> Any:
+def _format_decimal(value: Any) -> Any:
     """Decimals as ClickHouse writes them: without zeros at their end."""
     return format(value.normalize(), "f") if isinstance(value, Decimal) else value
 
 
-def _sql(*columns: str) -> str:
+def _build_checksum_sql(*columns: str) -> str:
     texts = ", ".join(f"ifNull(toString({column}), '')" for column in columns)
     return f"sum(reinterpretAsUInt64(substring(MD5(arrayStringConcat([{texts}], char(31))), 1, 8)))"
 
 
-_OF = (
+_IDENTITY_COLUMNS = (
     "partition", "offset", "event_index", "toUnixTimestamp64Milli(accepted_at)", "organization", "source", "id",
 )  # fmt: skip
-EVENTS_SQL = _sql(
-    *_OF, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason", "original_offset",
+EVENTS_SQL = _build_checksum_sql(
+    *_IDENTITY_COLUMNS, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason", "original_offset",
     "original_index",
 )  # fmt: skip
-RECORDS_SQL = _sql(
+RECORDS_SQL = _build_checksum_sql(
     "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "channel", "received", "refused"
 )
-ENTRIES_SQL = _sql(
-    *_OF, "toUnixTimestamp64Micro(time)", *DIMENSIONS, "currency", "price_document", "price_id", "class", "quantity",
+ENTRIES_SQL = _build_checksum_sql(
+    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", *DIMENSIONS, "currency", "price_document", "price_id", "class", "quantity",
     "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost",
 )  # fmt: skip

@@ -6,37 +6,37 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ledger.inference_fields import AMOUNT, AMOUNTS, COUNTS, LISTS, MAPS, MOST_COUNT, TEXTS
+from ledger.inference_fields import AMOUNT_PATTERN, AMOUNTS, COUNTS, LISTS, MAPS, MAX_COUNT, TEXTS
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
 from tallystick import Control
 
 CLASSES = {"tokens": TOKEN_CLASSES, "quantities": QUANTITY_CLASSES, "reported_tokens": ("input", "output", "total")}
 
 
-def fits(kind: str, data: dict[str, Any]) -> bool:
+def is_valid(kind: str, data: dict[str, Any]) -> bool:
     if kind == "control":
         try:
             return bool(Control.model_validate_json(json.dumps(data)))
         except ValidationError:
             return False
-    return kind != "inference" or all(_fits(name, value) for name, value in data.items())
+    return kind != "inference" or all(_is_valid_field(name, value) for name, value in data.items())
 
 
-def _fits(name: str, value: Any) -> bool:
+def _is_valid_field(name: str, value: Any) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
     if name in COUNTS:
         return _is_count(value)
     if name in AMOUNTS:
-        return isinstance(value, str) and re.fullmatch(AMOUNT, value, re.ASCII) is not None
+        return isinstance(value, str) and re.fullmatch(AMOUNT_PATTERN, value, re.ASCII) is not None
     if name in LISTS:
-        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if name in MAPS:
-        return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+        return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
     if name in CLASSES:
-        return isinstance(value, dict) and all(one in CLASSES[name] and _is_count(value[one]) for one in value)
+        return isinstance(value, dict) and all(item in CLASSES[name] and _is_count(value[item]) for item in value)
     return True
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNT
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from audit.verify.row_checksums import MODULUS
 
-WORDS = ("received", "accepted", "rejected", "counted", "duplicate", "conflict", "quarantined")
+COUNT_NAMES = ("received", "accepted", "rejected", "counted", "duplicate", "conflict", "quarantined")
 
 
 class Group(NamedTuple):
@@ -31,15 +31,15 @@ class Sum(NamedTuple):
     effective_cost: Decimal = Decimal(0)
     billed_cost: Decimal = Decimal(0)
 
-    def plus(self, other: "Sum") -> "Sum":
+    def plus(self, addend: "Sum") -> "Sum":
         return Sum(
-            self.lines + other.lines,
-            (self.contents + other.contents) % MODULUS,
-            self.quantity + other.quantity,
-            self.list_cost + other.list_cost,
-            self.contracted_cost + other.contracted_cost,
-            self.effective_cost + other.effective_cost,
-            self.billed_cost + other.billed_cost,
+            self.lines + addend.lines,
+            (self.contents + addend.contents) % MODULUS,
+            self.quantity + addend.quantity,
+            self.list_cost + addend.list_cost,
+            self.contracted_cost + addend.contracted_cost,
+            self.effective_cost + addend.effective_cost,
+            self.billed_cost + addend.billed_cost,
         )
 
 
@@ -51,20 +51,20 @@ class Totals:
 
     def __init__(self) -> None:
         self.events: Counter[tuple[str, str]] = Counter()  # by organization and word, of facts
-        self.others: Counter[tuple[str, str, str]] = Counter()  # by organization, kind and outcome
-        self.said: Counter[tuple[str, str, str]] = Counter()  # contents of every event, by the same
+        self.control_counts: Counter[tuple[str, str, str]] = Counter()  # by organization, kind and outcome
+        self.event_checksums: Counter[tuple[str, str, str]] = Counter()  # contents of every event, by the same
         self.records: Counter[str] = Counter()  # by organization
-        self.framed: Counter[str] = Counter()  # contents of every record, by the same
+        self.record_checksums: Counter[str] = Counter()  # contents of every record, by the same
         self.groups: dict[Group, Sum] = {}
 
-    def add(self, group: Group, one: Sum) -> None:
-        self.groups[group] = self.groups.get(group, Sum()).plus(one)
+    def add(self, group: Group, total: Sum) -> None:
+        self.groups[group] = self.groups.get(group, Sum()).plus(total)
 
     def outcome(self, organization: str, kind: str, outcome: str, contents: int, times: int = 1) -> None:
         key = organization, kind, outcome
-        self.said[key] = (self.said[key] + contents) % MODULUS
+        self.event_checksums[key] = (self.event_checksums[key] + contents) % MODULUS
         if kind in ("control", "tick"):
-            self.others[key] += times
+            self.control_counts[key] += times
         else:
             self.events[organization, outcome] += times
             self.events[organization, "accepted"] += times
@@ -73,41 +73,41 @@ class Totals:
         self.events[organization, "received"] += received
         self.events[organization, "rejected"] += refused
         self.records[organization] += times
-        self.framed[organization] = (self.framed[organization] + contents) % MODULUS
+        self.record_checksums[organization] = (self.record_checksums[organization] + contents) % MODULUS
 
-    def word(self, word: str) -> int:
-        return sum(times for (_, said), times in self.events.items() if said == word)
+    def count_events(self, word: str) -> int:
+        return sum(times for (_, outcome), times in self.events.items() if outcome == word)
 
     def quantity(self, name: str) -> int:
-        return sum(one.quantity for group, one in self.groups.items() if group.name == name)
+        return sum(total.quantity for group, total in self.groups.items() if group.name == name)
 
     def cost(self, currency: str, kind: str) -> Decimal:
-        return sum((getattr(one, kind) for group, one in self.groups.items() if group.currency == currency), Decimal(0))
+        return sum((getattr(total, kind) for group, total in self.groups.items() if group.currency == currency), Decimal(0))
 
 
-def first_difference(log: Totals, topic: Totals, warehouse: Totals) -> dict[str, Any] | None:
+def find_first_difference(log: Totals, topic: Totals, warehouse: Totals) -> dict[str, Any] | None:
     """The first figure that is not the same three times, in the order of its name; None where there is none."""
-    for what, where, figures in _figures(log, topic, warehouse):
+    for figure, place, figures in _figures(log, topic, warehouse):
         if len(set(figures)) > 1:
-            said = dict(zip(("log", "topic", "warehouse"), map(str, figures), strict=True))
-            return {"what": what, "where": where, **said}
+            values = dict(zip(("log", "topic", "warehouse"), map(str, figures), strict=True))
+            return {"what": figure, "where": place, **values}
     return None
 
 
-def _figures(*three: Totals) -> Iterator[tuple[str, dict[str, str], list[Any]]]:
-    for key in sorted({key for one in three for key in one.events}):
-        yield f"events {key[1]}", {"organization": key[0]}, [one.events[key] for one in three]
-    for other in sorted({key for one in three for key in one.others}):
-        yield f"{other[1]}s {other[2]}", {"organization": other[0]}, [one.others[other] for one in three]
-    for said in sorted({said for one in three for said in one.said}):
-        where = dict(zip(("organization", "kind", "outcome"), said, strict=True))
-        yield "contents of events", where, [one.said[said] for one in three]
-    for organization in sorted({organization for one in three for organization in one.records}):
-        where = {"organization": organization}
-        yield "records", where, [one.records[organization] for one in three]
-        yield "contents of records", where, [one.framed[organization] for one in three]
-    for group in sorted({group for one in three for group in one.groups}):
+def _figures(*sources: Totals) -> Iterator[tuple[str, dict[str, str], list[Any]]]:
+    for key in sorted({key for totals in sources for key in totals.events}):
+        yield f"events {key[1]}", {"organization": key[0]}, [totals.events[key] for totals in sources]
+    for control_key in sorted({key for totals in sources for key in totals.control_counts}):
+        yield f"{control_key[1]}s {control_key[2]}", {"organization": control_key[0]}, [totals.control_counts[control_key] for totals in sources]
+    for event_key in sorted({event_key for totals in sources for event_key in totals.event_checksums}):
+        place = dict(zip(("organization", "kind", "outcome"), event_key, strict=True))
+        yield "contents of events", place, [totals.event_checksums[event_key] for totals in sources]
+    for organization in sorted({organization for totals in sources for organization in totals.records}):
+        place = {"organization": organization}
+        yield "records", place, [totals.records[organization] for totals in sources]
+        yield "contents of records", place, [totals.record_checksums[organization] for totals in sources]
+    for group in sorted({group for totals in sources for group in totals.groups}):
         for field in Sum._fields:
-            figures = [getattr(one.groups.get(group, Sum()), field) for one in three]
-            what = "contents of entries" if field == "contents" else field
-            yield what, {"class" if name == "name" else name: said for name, said in group._asdict().items()}, figures
+            figures = [getattr(totals.groups.get(group, Sum()), field) for totals in sources]
+            label = "contents of entries" if field == "contents" else field
+            yield label, {"class" if name == "name" else name: event_key for name, event_key in group._asdict().items()}, figures

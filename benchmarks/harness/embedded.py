@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.harness import workload
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.log import Draft, Record
-from ledger.log.documents import store
+from ledger.log.documents import store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
@@ -19,11 +19,11 @@ from streams.embedded.worker import Partition
 from streams.runtime import read_catalogues
 
 
-def ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog]:
+def fold_ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog]:
     """A log with these records of partition 0, folded to its end."""
     log = EmbeddedLog(home)
-    for digest, packed in workload.documents().items():
-        store(log, digest, packed)
+    for digest, packed in workload.build_documents().items():
+        store_document(log, digest, packed)
     log.append(EVENTS, [Draft(0, record.key, record.headers, record.value) for record in records])
     partition = Partition(0, log, Store(home), read_catalogues(log))
     while partition.step():
@@ -32,13 +32,13 @@ def ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog
 
 
 @contextmanager
-def warehouse(settings: Settings) -> Iterator[None]:
+def running_warehouse(settings: Settings) -> Iterator[None]:
     """Its warehouse runs."""
     code = "import sys; from pathlib import Path; from ledger.settings import Settings; "
     code += "import warehouse.embedded.server as w; w.serve(Settings(home=Path(sys.argv[1])), 0)"
     server = subprocess.Popen([sys.executable, "-c", code, str(settings.home)])
     try:
-        while announced(settings.home, "warehouse") is None:
+        while find_presence(settings.home, "warehouse") is None:
             if server.poll() is not None:
                 raise RuntimeError(f"the warehouse ended with {server.returncode}")
             time.sleep(0.05)

@@ -16,21 +16,21 @@ from typing import NamedTuple
 import psutil
 
 from benchmarks.harness import workload
-from ledger.home.free_ports import free_port
-from ledger.log import Draft, Record, folded
-from ledger.log.documents import store
-from ledger.log.kafka.cluster import parsed
+from ledger.home.free_ports import find_free_port
+from ledger.log import Draft, Record, fold_offset
+from ledger.log.documents import store_document
+from ledger.log.kafka.cluster import parse_cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply
+from ledger.log.kafka.topics import apply_topics
 from ledger.log.topics import EVENTS
-from tally.local_kafka.broker import Broker, Node, new_cluster_id
-from tally.local_kafka.jars import bring
+from tally.local_kafka.broker import Broker, Node, make_cluster_id
+from tally.local_kafka.jars import ensure_jars
 
-PLACES = (0, 5, 10, 15)
+WORK_PARTITIONS = (0, 5, 10, 15)
 """The partitions that hold events: however workers share them, two or four of them get as many of these."""
-WORKED = len(PLACES)
-WORKER = (sys.executable, "-m", "tally", "streams", "worker")
-PATIENCE_S, STILL_S, POLL_INTERVAL_S = 120, 30, 0.05
+PARTITION_COUNT = len(WORK_PARTITIONS)
+WORKER_COMMAND = (sys.executable, "-m", "tally", "streams", "worker")
+START_TIMEOUT_S, STALL_TIMEOUT_S, POLL_INTERVAL_S = 120, 30, 0.05
 """How long the first may take, how long nothing may move until it is taken for the end, and how often we look."""
 
 
@@ -39,54 +39,54 @@ def broker() -> Iterator[str]:
     """The address of a Kafka of our own, with nothing on it. From here on SIGTERM ends what we started, too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder:
-        node = Node(1, Path(folder), Path(folder) / "kafka.log", free_port(), {1: free_port()})
-        one = Broker(node, bring(lambda done, total: None), new_cluster_id())
+        node = Node(1, Path(folder), Path(folder) / "kafka.log", find_free_port(), {1: find_free_port()})
+        server = Broker(node, ensure_jars(lambda count, total: None), make_cluster_id())
         try:
-            one.start()
-            one.ready()
-            yield one.bootstrap
+            server.start()
+            server.ready()
+            yield server.bootstrap
         finally:
-            one.stop()
+            server.stop()
 
 
-def new_log(bootstrap: str) -> KafkaLog:
+def create_log(bootstrap: str) -> KafkaLog:
     """An empty log that knows the price book."""
-    log = KafkaLog(parsed(f"kafka://{bootstrap}/{uuid.uuid4()}"))
-    apply(log.cluster)
-    for digest, packed in workload.documents().items():
-        store(log, digest, packed)
+    log = KafkaLog(parse_cluster(f"kafka://{bootstrap}/{uuid.uuid4()}"))
+    apply_topics(log.cluster)
+    for digest, packed in workload.build_documents().items():
+        store_document(log, digest, packed)
     return log
 
 
-def calls(events: int, a_record: int = workload.A_RECORD) -> list[list[Record]]:
+def build_partitions(events: int, events_per_record: int = workload.EVENTS_PER_RECORD) -> list[list[Record]]:
     """The workload for each partition that is worked, its decisions in its first record."""
-    if events % (WORKED * a_record):
-        raise SystemExit(f"{events} events do not fill whole records: take a multiple of {WORKED * a_record}")
-    return [workload.records(events // WORKED, seed, a_record) for seed in range(WORKED)]
+    if events % (PARTITION_COUNT * events_per_record):
+        raise SystemExit(f"{events} events do not fill whole records: take a multiple of {PARTITION_COUNT * events_per_record}")
+    return [workload.build_records(events // PARTITION_COUNT, seed, events_per_record) for seed in range(PARTITION_COUNT)]
 
 
 def fill(log: KafkaLog, partitions: Sequence[Sequence[Record]]) -> None:
     """Append these records."""
-    for number, records in zip(PLACES, partitions, strict=False):
-        log.append(EVENTS, [Draft(number, one.key, one.headers, one.value) for one in records])
+    for number, records in zip(WORK_PARTITIONS, partitions, strict=False):
+        log.append(EVENTS, [Draft(number, record.key, record.headers, record.value) for record in records])
 
 
-def events_folded(log: KafkaLog, a_record: int = workload.A_RECORD) -> int:
+def count_folded_events(log: KafkaLog, events_per_record: int = workload.EVENTS_PER_RECORD) -> int:
     """How many of the workload's events are folded and committed; the first record of a partition holds none."""
-    return sum(max(folded(log, number) - 1, 0) for number in PLACES) * a_record
+    return sum(max(fold_offset(log, number) - 1, 0) for number in WORK_PARTITIONS) * events_per_record
 
 
-def caught_up(log: KafkaLog) -> bool:
+def is_caught_up(log: KafkaLog) -> bool:
     """Whether everything that stands in the partitions we work on is folded."""
-    return all(folded(log, number) == log.end(EVENTS, number) for number in PLACES)
+    return all(fold_offset(log, number) == log.end(EVENTS, number) for number in WORK_PARTITIONS)
 
 
-def wait(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     """RuntimeError where it does not come true."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + START_TIMEOUT_S
     while not condition():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"what we wait for has not come about within {PATIENCE_S} s")
+            raise RuntimeError(f"what we wait for has not come about within {START_TIMEOUT_S} s")
         time.sleep(POLL_INTERVAL_S)
 
 
@@ -127,18 +127,18 @@ class Crew:
 
     def processor_s(self) -> float:
         """What they have spent so far."""
-        spent = [psutil.Process(process.pid).cpu_times() for process in self._running.values()]
-        return sum(one.user + one.system for one in spent)
+        times = [psutil.Process(process.pid).cpu_times() for process in self._running.values()]
+        return sum(cpu_times.user + cpu_times.system for cpu_times in times)
 
     def check(self) -> None:
         """RuntimeError where one has ended by itself."""
         for number, process in self._running.items():
             if process.poll() is not None:
-                said = (self.folder / str(number) / "log").read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"worker {number} ended with {process.returncode}:\n{said}")
+                output = (self.folder / str(number) / "log").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"worker {number} ended with {process.returncode}:\n{output}")
 
 
-def workers(folder: Path, log: KafkaLog, command: Sequence[str] = WORKER) -> Crew:
+def create_crew(folder: Path, log: KafkaLog, command: Sequence[str] = WORKER_COMMAND) -> Crew:
     """Our own folds of this log."""
     return Crew(folder, command, TALLY_LOG=repr(log.cluster))
 
@@ -151,48 +151,48 @@ class Rate(NamedTuple):
     processor: float
 
 
-def rate(crew: Crew, progress: Callable[[], int], total: int) -> Rate:
+def measure_rate(crew: Crew, progress: Callable[[], int], total: int) -> Rate:
     """From the first look that finds some done to the last event. Where the crew comes to stand before,
     RuntimeError."""
-    begun = moved = time.perf_counter()
-    first = done = 0
-    spent = 0.0
-    while done < total:
+    start = last_progress = time.perf_counter()
+    first_count = count = 0
+    spent_s = 0.0
+    while count < total:
         time.sleep(POLL_INTERVAL_S)
         crew.check()
-        before, done, now = done, progress(), time.perf_counter()
-        if done > before:
-            moved = now
+        before, count, now = count, progress(), time.perf_counter()
+        if count > before:
+            last_progress = now
             if not before:
-                first, begun, spent = done, now, crew.processor_s()
-        if now > moved + (STILL_S if done else PATIENCE_S):
-            raise RuntimeError(f"{done:,} of {total:,} events are done, and no more since {now - moved:.0f} s")
-    if first == done:
+                first_count, start, spent_s = count, now, crew.processor_s()
+        if now > last_progress + (STALL_TIMEOUT_S if count else START_TIMEOUT_S):
+            raise RuntimeError(f"{count:,} of {total:,} events are done, and no more since {now - last_progress:.0f} s")
+    if first_count == count:
         raise SystemExit(f"{total:,} events were all done at the first look: take more")
-    return Rate((total - first) / (moved - begun), (total - first) / (crew.processor_s() - spent))
+    return Rate((total - first_count) / (last_progress - start), (total - first_count) / (crew.processor_s() - spent_s))
 
 
-def folding(
+def measure_folding(
     folder: Path,
     bootstrap: str,
     partitions: Sequence[Sequence[Record]],
-    a_record: int = workload.A_RECORD,
-    crew_size: int = 1,
-    command: Sequence[str] = WORKER,
+    events_per_record: int = workload.EVENTS_PER_RECORD,
+    worker_count: int = 1,
+    command: Sequence[str] = WORKER_COMMAND,
 ) -> Rate:
     """How fast so many workers, which begin together, fold a new log of these records."""
-    log = new_log(bootstrap)
+    log = create_log(bootstrap)
     fill(log, partitions)
-    events = sum(len(records) - 1 for records in partitions) * a_record
-    with workers(folder, log, command) as crew:
-        for number in range(crew_size):
+    events = sum(len(records) - 1 for records in partitions) * events_per_record
+    with create_crew(folder, log, command) as crew:
+        for number in range(worker_count):
             crew.start(number)
-        measured = rate(crew, lambda: events_folded(log, a_record), events)
+        measured = measure_rate(crew, lambda: count_folded_events(log, events_per_record), events)
     log.close()
     return measured
 
 
-def in_turns(rounds: int, contestants: dict[str, Callable[[Path], Rate]]) -> None:
+def compare_rates(rounds: int, contestants: dict[str, Callable[[Path], Rate]]) -> None:
     """Measure them, each in a folder of its own, and print their rates and how many times the first one's the last
     one's is."""
     rates: dict[str, list[Rate]] = {name: [] for name in contestants}
@@ -200,11 +200,11 @@ def in_turns(rounds: int, contestants: dict[str, Callable[[Path], Rate]]) -> Non
         for number in range(rounds):
             for name, measure in contestants.items():
                 rates[name].append(measure(Path(folder) / f"{number}-{name}"))
-    for unit, each in zip(("second", "processor second of the workers"), Rate._fields, strict=True):
-        measured = {name: [getattr(one, each) for one in some] for name, some in rates.items()}
+    for unit, field in zip(("second", "processor second of the workers"), Rate._fields, strict=True):
+        samples_by_name = {name: [getattr(sample, field) for sample in samples] for name, samples in rates.items()}
         print(f"events a {unit}, median of {rounds}:")
-        for name, some in measured.items():
-            print(f"  {name:18}{statistics.median(some):9,.0f} ({min(some):,.0f} to {max(some):,.0f})")
-        first, *_, last = measured.values()
+        for name, samples in samples_by_name.items():
+            print(f"  {name:18}{statistics.median(samples):9,.0f} ({min(samples):,.0f} to {max(samples):,.0f})")
+        first, *_, last = samples_by_name.values()
         ratios = [later / earlier for earlier, later in zip(first, last, strict=True)]
         print(f"  {'ratio':18}{statistics.median(ratios):9.1f} ({min(ratios):.1f} to {max(ratios):.1f})")

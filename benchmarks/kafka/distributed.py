@@ -11,22 +11,22 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import kafka_workers, workload
-from benchmarks.kafka.faust_baseline import Plain, lines
+from benchmarks.kafka.faust_baseline import PlainProgram, split_lines
 
 
-def main(events: int = 32_000, rounds: int = 3, a_record: int = workload.A_RECORD) -> None:
-    partitions = kafka_workers.calls(events, a_record)
+def main(events: int = 32_000, rounds: int = 3, events_per_record: int = workload.EVENTS_PER_RECORD) -> None:
+    partitions = kafka_workers.build_partitions(events, events_per_record)
     with kafka_workers.broker() as bootstrap:
 
         def plain(folder: Path) -> kafka_workers.Rate:
-            program = Plain(bootstrap)
-            program.send(lines(partitions))
+            program = PlainProgram(bootstrap)
+            program.send(split_lines(partitions))
             with program.crew(folder) as crew:
                 crew.start()
-                return kafka_workers.rate(crew, program.written, events)
+                return kafka_workers.measure_rate(crew, program.count_changes, events)
 
-        ours = partial(kafka_workers.folding, bootstrap=bootstrap, partitions=partitions, a_record=a_record)
-        kafka_workers.in_turns(rounds, {"plain Faust": plain, "tallystick": ours})
+        tallystick = partial(kafka_workers.measure_folding, bootstrap=bootstrap, partitions=partitions, events_per_record=events_per_record)
+        kafka_workers.compare_rates(rounds, {"plain Faust": plain, "tallystick": tallystick})
 
 
 if __name__ == "__main__":

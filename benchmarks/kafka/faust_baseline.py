@@ -10,22 +10,22 @@ import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from benchmarks.harness.kafka_workers import WORKED, Crew
+from benchmarks.harness.kafka_workers import PARTITION_COUNT, Crew
 from ledger.log import Record
 
 PROGRAM = (sys.executable, "-m", "benchmarks.kafka.faust_baseline_app", "worker", "--loglevel", "warn", "--without-web")
 
 
-class Plain:
+class PlainProgram:
     """One run of it: a topic of its own with as many partitions as we work on."""
 
     def __init__(self, bootstrap: str) -> None:
         self.name = f"plain-{uuid.uuid4()}"
         self._bootstrap = bootstrap
         self._calls = f"{self.name}-calls"
-        self._changes = [TopicPartition(f"{self.name}-spend-changelog", number) for number in range(WORKED)]
+        self._changes = [TopicPartition(f"{self.name}-spend-changelog", number) for number in range(PARTITION_COUNT)]
         with KafkaAdminClient(bootstrap_servers=bootstrap) as admin:
-            admin.create_topics([NewTopic(self._calls, WORKED, 1)])
+            admin.create_topics([NewTopic(self._calls, PARTITION_COUNT, 1)])
         self._producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=5)
         self._consumer = KafkaConsumer(
             bootstrap_servers=bootstrap, group_id=self.name, enable_auto_commit=False, auto_offset_reset="earliest"
@@ -33,47 +33,47 @@ class Plain:
 
     def crew(self, folder: Path) -> Crew:
         return Crew(
-            folder, PROGRAM, PLAIN_NAME=self.name, PLAIN_BROKER=self._bootstrap, PLAIN_PARTITIONS=str(WORKED)
+            folder, PROGRAM, PLAIN_NAME=self.name, PLAIN_BROKER=self._bootstrap, PLAIN_PARTITIONS=str(PARTITION_COUNT)
         )  # fmt: skip
 
-    def send(self, lines: Iterable[bytes]) -> None:
+    def send(self, events: Iterable[bytes]) -> None:
         """An event a record, by its session."""
-        for line in lines:
-            self._producer.send(self._calls, line, key=session(line).encode())
+        for event in events:
+            self._producer.send(self._calls, event, key=read_session(event).encode())
         self._producer.flush()
 
-    def written(self) -> int:
+    def count_changes(self) -> int:
         """How many changes of its Table stand on the broker: one an event, where nothing is done again."""
         if self._changes[0].topic not in self._consumer.topics():
             return 0
         return sum(self._consumer.end_offsets(self._changes).values())
 
-    def behind(self) -> int:
+    def count_pending(self) -> int:
         """How many events it has not said to be done with."""
-        parts = [TopicPartition(self._calls, number) for number in range(WORKED)]
-        ends = self._consumer.end_offsets(parts)
-        return sum(ends[one] - (self._consumer.committed(one) or 0) for one in parts)
+        partitions = [TopicPartition(self._calls, number) for number in range(PARTITION_COUNT)]
+        ends = self._consumer.end_offsets(partitions)
+        return sum(ends[partition] - (self._consumer.committed(partition) or 0) for partition in partitions)
 
-    def counted(self) -> dict[str, int]:
+    def read_counts(self) -> dict[str, int]:
         """The calls of each session, as its Table will be when it is recovered."""
         self._consumer.assign(self._changes)
         self._consumer.seek_to_beginning(*self._changes)
         ends = self._consumer.end_offsets(self._changes)
-        found: dict[str, int] = {}
-        while any(self._consumer.position(one) < end for one, end in ends.items()):
+        counts: dict[str, int] = {}
+        while any(self._consumer.position(partition) < end for partition, end in ends.items()):
             for records in self._consumer.poll(500).values():
-                found.update((json.loads(record.key), json.loads(record.value)["calls"]) for record in records)
-        return found
+                counts.update((json.loads(record.key), json.loads(record.value)["calls"]) for record in records)
+        return counts
 
     def close(self) -> None:
         self._producer.close()
         self._consumer.close()
 
 
-def lines(partitions: Iterable[Iterable[Record]]) -> list[bytes]:
+def split_lines(partitions: Iterable[Iterable[Record]]) -> list[bytes]:
     """The workload's calls, one by one."""
     return [line for first, *records in partitions for record in records for line in record.value.split(b"\n")]
 
 
-def session(line: bytes) -> str:
+def read_session(line: bytes) -> str:
     return str(msgspec.json.decode(line)["data"]["session"])

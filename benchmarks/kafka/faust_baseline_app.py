@@ -32,8 +32,8 @@ spend = app.Table("spend", default=lambda: {"calls": 0, "cost": 0.0})
 
 @app.agent(calls)
 async def add(stream: Any) -> None:
-    arrived: AsyncIterable[tuple[str, dict[str, Any]]] = stream.items()
-    async for session, call in arrived:
+    items: AsyncIterable[tuple[str, dict[str, Any]]] = stream.items()
+    async for session, call in items:
         prices = PER_MILLION[call["data"]["model"]]
         cost = sum(prices[name] * tokens for name, tokens in call["data"]["tokens"].items()) / 1e6
         before = spend[session]

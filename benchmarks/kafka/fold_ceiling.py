@@ -9,15 +9,15 @@ from functools import partial
 
 from benchmarks.harness import kafka_workers
 
-FOLDLESS = (sys.executable, "-m", "benchmarks.kafka.noop_folds_worker")
+NOOP_COMMAND = (sys.executable, "-m", "benchmarks.kafka.noop_folds_worker")
 
 
 def main(events: int = 128_000, rounds: int = 3) -> None:
-    partitions = kafka_workers.calls(events)
+    partitions = kafka_workers.build_partitions(events)
     with kafka_workers.broker() as bootstrap:
-        folding = partial(kafka_workers.folding, bootstrap=bootstrap, partitions=partitions)
-        free = partial(folding, command=(*FOLDLESS, str(events)))
-        kafka_workers.in_turns(rounds, {"as it is": folding, "folds for nothing": free})
+        measure_folding = partial(kafka_workers.measure_folding, bootstrap=bootstrap, partitions=partitions)
+        measure_ceiling = partial(measure_folding, command=(*NOOP_COMMAND, str(events)))
+        kafka_workers.compare_rates(rounds, {"as it is": measure_folding, "folds for nothing": measure_ceiling})
 
 
 if __name__ == "__main__":

@@ -19,91 +19,91 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import kafka_workers, workload
-from benchmarks.kafka.faust_baseline import Plain, lines, session
+from benchmarks.kafka.faust_baseline import PlainProgram, split_lines, read_session
 from ledger.log import Draft, Record, records
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.topics import DERIVED, EVENTS
 from streams.replay import replay
 
 WORKERS = 2
-PER_S = 600
-A_TURN = 40
+EVENTS_PER_S = 600
+EVENTS_PER_BATCH = 40
 """So many events a record of ours."""
-SETTLED_S, STILL_S = 10, 45
+SETTLE_TIME_S, STALL_TIMEOUT_S = 10, 45
 """How long nothing may move until it is taken for the end: where all is done, and where some is left."""
 
 
 def main(events: int = 24_000, kills: int = 8, seed: int = 1) -> None:
     chance = random.Random(seed)
-    moments = sorted(chance.uniform(0, events / PER_S) for _ in range(kills))
-    sent = lines(kafka_workers.calls(events))
+    kill_times = sorted(chance.uniform(0, events / EVENTS_PER_S) for _ in range(kills))
+    lines = split_lines(kafka_workers.build_partitions(events))
     with kafka_workers.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
-        log, plain = kafka_workers.new_log(bootstrap), Plain(bootstrap)
-        kafka_workers.fill(log, kafka_workers.calls(0))
-        with kafka_workers.workers(Path(folder) / "ours", log) as ours, plain.crew(Path(folder) / "plain") as theirs:
-            for crew in (ours, theirs):
+        log, plain = kafka_workers.create_log(bootstrap), PlainProgram(bootstrap)
+        kafka_workers.fill(log, kafka_workers.build_partitions(0))
+        with kafka_workers.create_crew(Path(folder) / "ours", log) as product_crew, plain.crew(Path(folder) / "plain") as plain_crew:
+            for crew in (product_crew, plain_crew):
                 for number in range(WORKERS):
                     crew.start(number)
-            plain.send(sent[:A_TURN])
-            _append(log, 0, sent[:A_TURN])
-            kafka_workers.wait(lambda: kafka_workers.caught_up(log) and plain.written() >= A_TURN)
-            begun = time.monotonic()
-            for start in range(A_TURN, events, A_TURN):
-                time.sleep(max(begun + start / PER_S - time.monotonic(), 0))
-                some = sent[start : start + A_TURN]
-                _append(log, kafka_workers.PLACES[start // A_TURN % kafka_workers.WORKED], some)
-                plain.send(some)
-                while moments and time.monotonic() - begun > moments[0]:
-                    moments.pop(0)
+            plain.send(lines[:EVENTS_PER_BATCH])
+            _append(log, 0, lines[:EVENTS_PER_BATCH])
+            kafka_workers.wait_until(lambda: kafka_workers.is_caught_up(log) and plain.count_changes() >= EVENTS_PER_BATCH)
+            begin_time = time.monotonic()
+            for start in range(EVENTS_PER_BATCH, events, EVENTS_PER_BATCH):
+                time.sleep(max(begin_time + start / EVENTS_PER_S - time.monotonic(), 0))
+                batch = lines[start : start + EVENTS_PER_BATCH]
+                _append(log, kafka_workers.WORK_PARTITIONS[start // EVENTS_PER_BATCH % kafka_workers.PARTITION_COUNT], batch)
+                plain.send(batch)
+                while kill_times and time.monotonic() - begin_time > kill_times[0]:
+                    kill_times.pop(0)
                     victim = chance.randrange(WORKERS)
-                    for crew in (ours, theirs):
+                    for crew in (product_crew, plain_crew):
                         crew.kill(victim)
                         crew.start(victim)
-            kafka_workers.wait(lambda: kafka_workers.caught_up(log))
-            behind = _settle(plain)
-        counted = Counter(plain.counted())
-        expected, found = _derived(log)
-    print(f"{len(sent):,} events, {kills} kills of {WORKERS} workers each")
-    if behind:
-        print(f"the plain program stands still, and has not come to {behind:,} events")
-    _report("plain Faust", "events", Counter(map(session, sent)), counted)
-    _report("tallystick", "lines", expected, found)
+            kafka_workers.wait_until(lambda: kafka_workers.is_caught_up(log))
+            pending = _wait_for_settling(plain)
+        counts = Counter(plain.read_counts())
+        expected, stored = _read_derived_lines(log)
+    print(f"{len(lines):,} events, {kills} kills of {WORKERS} workers each")
+    if pending:
+        print(f"the plain program stands still, and has not come to {pending:,} events")
+    _print_report("plain Faust", "events", Counter(map(read_session, lines)), counts)
+    _print_report("tallystick", "lines", expected, stored)
 
 
-def _append(log: KafkaLog, partition: int, some: list[bytes]) -> None:
-    (first,) = workload.records(0)
-    log.append(EVENTS, [Draft(partition, first.key, first.headers, b"\n".join(some))])
+def _append(log: KafkaLog, partition: int, lines: list[bytes]) -> None:
+    (control_record,) = workload.build_records(0)
+    log.append(EVENTS, [Draft(partition, control_record.key, control_record.headers, b"\n".join(lines))])
 
 
-def _settle(plain: Plain) -> int:
+def _wait_for_settling(plain: PlainProgram) -> int:
     """Wait until it says that it is done with everything, and writes nothing more. How much it has left where it
     stands still before."""
-    moved, written, behind = time.monotonic(), 0, 0
-    while time.monotonic() < moved + (STILL_S if behind else SETTLED_S):
+    last_change, changes, pending = time.monotonic(), 0, 0
+    while time.monotonic() < last_change + (STALL_TIMEOUT_S if pending else SETTLE_TIME_S):
         time.sleep(0.5)
-        before, (written, behind) = (written, behind), (plain.written(), plain.behind())
-        if (written, behind) != before:
-            moved = time.monotonic()
-    return behind
+        before, (changes, pending) = (changes, pending), (plain.count_changes(), plain.count_pending())
+        if (changes, pending) != before:
+            last_change = time.monotonic()
+    return pending
 
 
-def _derived(log: KafkaLog) -> tuple[Counter[bytes], Counter[bytes]]:
+def _read_derived_lines(log: KafkaLog) -> tuple[Counter[bytes], Counter[bytes]]:
     """The lines of our derived topics, as a replay derives them and as they stand. Each has its own position."""
-    appended = [one for number in kafka_workers.PLACES for one in records(log, EVENTS, number)]
-    expected = [record for _, record in replay(appended, workload.documents())]
-    found = [one for topic in DERIVED for number in kafka_workers.PLACES for one in records(log, topic, number)]
-    return _lines(expected), _lines(found)
+    appended = [record for number in kafka_workers.WORK_PARTITIONS for record in records(log, EVENTS, number)]
+    expected = [record for _, record in replay(appended, workload.build_documents())]
+    stored = [record for topic in DERIVED for number in kafka_workers.WORK_PARTITIONS for record in records(log, topic, number)]
+    return _count_lines(expected), _count_lines(stored)
 
 
-def _lines(some: Iterable[Record]) -> Counter[bytes]:
-    return Counter(line for one in some for line in one.value.split(b"\n"))
+def _count_lines(records: Iterable[Record]) -> Counter[bytes]:
+    return Counter(line for record in records for line in record.value.split(b"\n"))
 
 
-def _report(name: str, what: str, expected: Counter[Any], found: Counter[Any]) -> None:
+def _print_report(name: str, unit: str, expected: Counter[Any], stored: Counter[Any]) -> None:
     total = expected.total()
-    lost, doubled = (expected - found).total(), (found - expected).total()
-    shares = f"{lost:6,} lost ({lost / total:.2%}) {doubled:6,} doubled ({doubled / total:.2%})"
-    print(f"{name:12} {total:8,} {what:8} {shares}")
+    missing, doubled = (expected - stored).total(), (stored - expected).total()
+    shares = f"{missing:6,} lost ({missing / total:.2%}) {doubled:6,} doubled ({doubled / total:.2%})"
+    print(f"{name:12} {total:8,} {unit:8} {shares}")
 
 
 if __name__ == "__main__":

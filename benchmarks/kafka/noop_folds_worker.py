@@ -17,45 +17,45 @@ from streams.folds.event import parse_record
 from streams.folds.identity import FirstSeen
 from streams.folds.state import State
 from streams.kafka import worker
-from streams.partition_state import Change, PartitionState, Reached
+from streams.partition_state import Change, PartitionState, FoldPosition
 from streams.replay import open_catalogues
 from tally.session import opened, settings
 
-Caused = tuple[Derived, Change]
-Folding = Callable[[PartitionState, list[Record], State, Documents], tuple[Derived, Reached, Change]]
+Effect = tuple[Derived, Change]
+Folding = Callable[[PartitionState, list[Record], State, Documents], tuple[Derived, FoldPosition, Change]]
 
 
 def main(events: int) -> None:
-    known = dict(_known(events))
-    PartitionState.fold_records = _from(known)  # type: ignore[assignment, method-assign]
-    chosen = settings()
-    with opened(chosen) as log:
-        worker.run(chosen, log)
+    effects = dict(_compute_effects(events))
+    PartitionState.fold_records = _build_fold(effects)  # type: ignore[assignment, method-assign]
+    home_settings = settings()
+    with opened(home_settings) as log:
+        worker.run(home_settings, log)
 
 
-def _known(events: int) -> Iterator[tuple[tuple[int, int], Caused]]:
+def _compute_effects(events: int) -> Iterator[tuple[tuple[int, int], Effect]]:
     """What each record causes, by partition and offset."""
-    books = open_catalogues(workload.documents())
-    for partition, records in zip(kafka_workers.PLACES, kafka_workers.calls(events), strict=True):
-        rows = State()
+    books = open_catalogues(workload.build_documents())
+    for partition, records in zip(kafka_workers.WORK_PARTITIONS, kafka_workers.build_partitions(events), strict=True):
+        state = State()
         for record in records:
-            taken: dict[bytes, FirstSeen] = {}  # the workload has no event twice
-            derived = fold_record(parse_record(record._replace(partition=partition)), rows, taken, books)
-            yield (partition, record.offset), (derived, Change(None, rows.take_changes(), taken))
+            identities: dict[bytes, FirstSeen] = {}  # the workload has no event twice
+            derived = fold_record(parse_record(record._replace(partition=partition)), state, identities, books)
+            yield (partition, record.offset), (derived, Change(None, state.take_changes(), identities))
 
 
-def _from(known: dict[tuple[int, int], Caused]) -> Folding:
-    nothing: Caused = ([], Change(None, {}, {}))  # of ticks, which the workload's end brings
+def _build_fold(effects: dict[tuple[int, int], Effect]) -> Folding:
+    no_effect: Effect = ([], Change(None, {}, {}))  # of ticks, which the workload's end brings
 
     def fold_records(
         _: PartitionState, records: list[Record], __: State, ___: Documents
-    ) -> tuple[Derived, Reached, Change]:
-        caused = [known.get((record.partition, record.offset), nothing) for record in records]
-        derived = [one for said, _ in caused for one in said]
-        rows = {key: row for _, change in caused for key, row in change.rows.items()}
-        taken = {identity: first for _, change in caused for identity, first in change.identities.items()}
-        reached = Reached(records[-1].offset + 1, records[-1].digest())
-        return derived, reached, Change(reached, rows, taken)
+    ) -> tuple[Derived, FoldPosition, Change]:
+        record_effects = [effects.get((record.partition, record.offset), no_effect) for record in records]
+        derived = [line for lines, _ in record_effects for line in lines]
+        rows = {key: row for _, change in record_effects for key, row in change.rows.items()}
+        identities = {identity: first for _, change in record_effects for identity, first in change.identities.items()}
+        progress = FoldPosition(records[-1].offset + 1, records[-1].digest())
+        return derived, progress, Change(progress, rows, identities)
 
     return fold_records
 

@@ -13,10 +13,10 @@ from benchmarks.harness import kafka_workers
 
 
 def main(events: int = 240_000, rounds: int = 2) -> None:
-    partitions = kafka_workers.calls(events)
+    partitions = kafka_workers.build_partitions(events)
     with kafka_workers.broker() as bootstrap:
-        folding = partial(kafka_workers.folding, bootstrap=bootstrap, partitions=partitions)
-        kafka_workers.in_turns(rounds, {"one worker": folding, "two workers": partial(folding, crew_size=2)})
+        measure_folding = partial(kafka_workers.measure_folding, bootstrap=bootstrap, partitions=partitions)
+        kafka_workers.compare_rates(rounds, {"one worker": measure_folding, "two workers": partial(measure_folding, worker_count=2)})
 
 
 if __name__ == "__main__":

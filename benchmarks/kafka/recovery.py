@@ -20,80 +20,80 @@ from pathlib import Path
 from kafka import KafkaProducer
 
 from benchmarks.harness import kafka_workers, workload
-from ledger.home.presence import each
+from ledger.home.presence import list_presences
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import MAX_DERIVED
+from ledger.log.kafka.topics import MAX_DERIVED_RECORD_BYTES
 from ledger.log.topics import EVENTS, STATE
 from ledger.settings import Settings
 from streams.folds.identity import FirstSeen
 from streams.folds.state import Key, Row
 from streams.kafka.changelog import encode_change
-from streams.kafka.worker import PART, SESSION_S
-from streams.partition_state import Change, Reached
+from streams.kafka.worker import SERVICE, SESSION_TIMEOUT_S
+from streams.partition_state import Change, FoldPosition
 
 
 def main(identities: int = 1_000_000, kills: int = 5, starts: int = 2) -> None:
     with kafka_workers.broker() as bootstrap, tempfile.TemporaryDirectory() as folder:
-        killed = _kills(Path(folder) / "kills", kafka_workers.new_log(bootstrap), kills)
-        _say("kill -9 until every partition is folded", killed)
-        print(f"  the session that must end first: {SESSION_S} s")
-        nothing, much = kafka_workers.new_log(bootstrap), kafka_workers.new_log(bootstrap)
-        for log in (nothing, much):
-            kafka_workers.fill(log, [workload.records(0)])
-        _remember(much, identities)
-        taken: dict[str, list[float]] = {"with nothing": [], "without its cache": [], "with its cache": []}
+        kill_durations = _measure_kills(Path(folder) / "kills", kafka_workers.create_log(bootstrap), kills)
+        _print_durations("kill -9 until every partition is folded", kill_durations)
+        print(f"  the session that must end first: {SESSION_TIMEOUT_S} s")
+        empty_log, large_log = kafka_workers.create_log(bootstrap), kafka_workers.create_log(bootstrap)
+        for log in (empty_log, large_log):
+            kafka_workers.fill(log, [workload.build_records(0)])
+        _write_state(large_log, identities)
+        durations: dict[str, list[float]] = {"with nothing": [], "without its cache": [], "with its cache": []}
         for number in range(starts):
             home = Path(folder) / f"{number}"
-            taken["with nothing"].append(_start(home / "nothing", nothing))
-            taken["without its cache"].append(_start(home / "much", much))
-            taken["with its cache"].append(_start(home / "much", much))
-    for name, seconds in taken.items():
-        _say(f"a start {name}", seconds)
+            durations["with nothing"].append(_measure_start(home / "nothing", empty_log))
+            durations["without its cache"].append(_measure_start(home / "much", large_log))
+            durations["with its cache"].append(_measure_start(home / "much", large_log))
+    for name, seconds in durations.items():
+        _print_durations(f"a start {name}", seconds)
 
 
-def _kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
+def _measure_kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
     chance = random.Random(1)
-    kafka_workers.fill(log, kafka_workers.calls(0))
-    taken = []
-    with kafka_workers.workers(folder, log) as crew:
+    kafka_workers.fill(log, kafka_workers.build_partitions(0))
+    durations = []
+    with kafka_workers.create_crew(folder, log) as crew:
         for number in range(2):
             crew.start(number)
-        kafka_workers.wait(
-            lambda: kafka_workers.caught_up(log) and all(_shares(folder / str(number)) for number in range(2))
+        kafka_workers.wait_until(
+            lambda: kafka_workers.is_caught_up(log) and all(_has_partitions(folder / str(number)) for number in range(2))
         )
         for kill in range(kills):
-            kafka_workers.fill(log, [some[1:] for some in kafka_workers.calls(4_000)])
+            kafka_workers.fill(log, [records[1:] for records in kafka_workers.build_partitions(4_000)])
             time.sleep(chance.uniform(0, 0.5))
             crew.kill(kill % 2)
-            begun = time.monotonic()
+            start = time.monotonic()
             crew.start(kill % 2)
-            kafka_workers.fill(log, kafka_workers.calls(0))
-            kafka_workers.wait(lambda: kafka_workers.caught_up(log))
-            taken.append(time.monotonic() - begun)
-    return taken
+            kafka_workers.fill(log, kafka_workers.build_partitions(0))
+            kafka_workers.wait_until(lambda: kafka_workers.is_caught_up(log))
+            durations.append(time.monotonic() - start)
+    return durations
 
 
-def _shares(home: Path) -> bool:
+def _has_partitions(home: Path) -> bool:
     """Whether this worker has partitions."""
-    for worker in each(Settings(home=home), PART):
+    for worker in list_presences(Settings(home=home), SERVICE):
         with suppress(OSError), urllib.request.urlopen(worker["url"]) as page:
             return bool(json.load(page)["partitions"])
     return False
 
 
-def _start(home: Path, log: KafkaLog) -> float:
+def _measure_start(home: Path, log: KafkaLog) -> float:
     """One worker's start, until it has folded what it finds."""
-    kafka_workers.fill(log, [workload.records(0)])
-    with kafka_workers.workers(home, log) as crew:
-        begun = time.monotonic()
+    kafka_workers.fill(log, [workload.build_records(0)])
+    with kafka_workers.create_crew(home, log) as crew:
+        start = time.monotonic()
         crew.start()
-        kafka_workers.wait(lambda: kafka_workers.caught_up(log))
-        taken = time.monotonic() - begun
+        kafka_workers.wait_until(lambda: kafka_workers.is_caught_up(log))
+        duration_s = time.monotonic() - start
         crew.stop()
-    return taken
+    return duration_s
 
 
-def _remember(log: KafkaLog, identities: int) -> None:
+def _write_state(log: KafkaLog, identities: int) -> None:
     """Give the first partition a topic of rows as if it had folded so many events before the records it has."""
     chance = random.Random(1)
     record = log.read(EVENTS, 0, 0)[-1]
@@ -101,17 +101,17 @@ def _remember(log: KafkaLog, identities: int) -> None:
         ("benchmark", f"session-{number:012}"): Row({"cost": str(chance.randrange(10**12)), "note": "x" * 80}, None)
         for number in range(identities // 10)
     }
-    taken = {chance.randbytes(16): FirstSeen(chance.randbytes(8), 0, number) for number in range(identities)}
-    producer = KafkaProducer(**log.cluster.client(), compression_type="zstd", max_request_size=MAX_DERIVED)
-    for entry in encode_change(Reached(record.offset + 1, record.digest()), Change(None, rows, taken)):
+    first_seen = {chance.randbytes(16): FirstSeen(chance.randbytes(8), 0, number) for number in range(identities)}
+    producer = KafkaProducer(**log.cluster.client(), compression_type="zstd", max_request_size=MAX_DERIVED_RECORD_BYTES)
+    for entry in encode_change(FoldPosition(record.offset + 1, record.digest()), Change(None, rows, first_seen)):
         producer.send(log.cluster.topic(STATE), entry.value, entry.key.encode(), partition=0)
     producer.flush()
     producer.close()
 
 
-def _say(what: str, seconds: list[float]) -> None:
+def _print_durations(title: str, seconds: list[float]) -> None:
     spread = f"{min(seconds):.1f} to {max(seconds):.1f}"
-    print(f"{what:40} {statistics.median(seconds):6.1f} s, median of {len(seconds)} ({spread})")
+    print(f"{title:40} {statistics.median(seconds):6.1f} s, median of {len(seconds)} ({spread})")
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ def is_configured() -> bool:
     return True
 
 
-def providers(section: dict[str, Any]) -> list[str | None]:
+def list_providers(section: dict[str, Any]) -> list[str | None]:
     """The providers' names; None is the one that has no name."""
-    named: list[str | None] = [
+    named_providers: list[str | None] = [
         name for name, value in section.items() if isinstance(value, dict) and "client_id" in value
     ]
-    return [*([None] if "client_id" in section else []), *named]
+    return [*([None] if "client_id" in section else []), *named_providers]
 
 
 def is_signed_in() -> bool:
@@ -39,7 +39,7 @@ def page() -> None:
     """Ask to sign in; nothing of the ledger is shown or asked before."""
     st.header("Sign in", anchor=False)
     st.write("The dashboards of this home are for people whom its identity provider knows.")
-    for name in providers(_section()):
+    for name in list_providers(_section()):
         if st.button(f"Sign in with {name}" if name else "Sign in", key=f"provider {name}", type="primary"):
             st.login(name)
 

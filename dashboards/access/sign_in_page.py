@@ -41,12 +41,12 @@ POLICY = (
 )
 
 
-def sign_in(back_to: str, problem: str = "") -> str:
+def render_sign_in(back_to: str, problem: str = "") -> str:
     """The page that asks for the password."""
-    wrong = f'<p class="wrong" role="alert">{escape(problem)}</p>' if problem else ""
-    return _page(
+    problem_html = f'<p class="wrong" role="alert">{escape(problem)}</p>' if problem else ""
+    return _render_page(
         "Sign in",
-        f"""{wrong}<form method="post" action="/sign-in">
+        f"""{problem_html}<form method="post" action="/sign-in">
 <label for="password">Password of this home</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required autofocus>
 <input type="hidden" name="next" value="{escape(back_to)}">
@@ -55,12 +55,12 @@ def sign_in(back_to: str, problem: str = "") -> str:
     )
 
 
-def sign_out() -> str:
+def render_sign_out() -> str:
     """The page that asks whether to sign out: a link alone must not."""
-    return _page("Sign out", '<form method="post" action="/sign-out"><button>Sign out</button></form>')
+    return _render_page("Sign out", '<form method="post" action="/sign-out"><button>Sign out</button></form>')
 
 
-def _page(title: str, body: str) -> str:
+def _render_page(title: str, body: str) -> str:
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} · Tallystick</title><link rel="icon" href="data:image/svg+xml;base64,{_MARK}">

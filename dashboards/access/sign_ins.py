@@ -11,7 +11,7 @@ COOKIE_PREFIX = "tally_sign_in_"
 MAX_FAILURES = 5
 FAILURE_WINDOW_S = 60
 MAX_ADDRESSES = 10_000
-MAX_FAILURES_OF_ALL = 300
+MAX_TOTAL_FAILURES = 300
 """So many wrong passwords are heard within a window: of one address, and of all addresses together."""
 
 
@@ -23,7 +23,7 @@ class SignIns:
         self._key = hashlib.sha256(b"dashboards sign-in\0" + self._password).digest()
         self.cookie = f"{COOKIE_PREFIX}{self._sign('name')[:8]}"
         """Its name is of this home alone: browsers keep cookies of a host for all its ports."""
-        self._ended: dict[str, int] = {}
+        self._revoked_claims: dict[str, int] = {}
 
     def is_password(self, text: str) -> bool:
         """Compare in a time that says nothing of where they differ."""
@@ -31,23 +31,23 @@ class SignIns:
 
     def create(self, now: int) -> str:
         """A new sign-in, as the value of the cookie. Times are seconds since 1970."""
-        stated = f"{now + SIGN_IN_S}.{secrets.token_hex(16)}"
-        return f"{stated}.{self._sign(stated)}"
+        claim = f"{now + SIGN_IN_S}.{secrets.token_hex(16)}"
+        return f"{claim}.{self._sign(claim)}"
 
-    def ends_at(self, value: str, now: int) -> int | None:
+    def find_expiry(self, value: str, now: int) -> int | None:
         """When a sign-in ends; None where this is none, or it has ended."""
-        stated, _, signature = value.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(stated).encode()):
+        claim, _, signature = value.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._sign(claim).encode()):
             return None
-        ends = int(stated.partition(".")[0])
-        return ends if ends > now and stated not in self._ended else None
+        expiry = int(claim.partition(".")[0])
+        return expiry if expiry > now and claim not in self._revoked_claims else None
 
     def end(self, value: str, now: int) -> None:
         """End a sign-in before its time."""
-        ends = self.ends_at(value, now)
-        self._ended = {stated: at for stated, at in self._ended.items() if at > now}
-        if ends is not None:
-            self._ended[value.rpartition(".")[0]] = ends
+        expiry = self.find_expiry(value, now)
+        self._revoked_claims = {claim: end_s for claim, end_s in self._revoked_claims.items() if end_s > now}
+        if expiry is not None:
+            self._revoked_claims[value.rpartition(".")[0]] = expiry
 
     def _sign(self, text: str) -> str:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
@@ -58,15 +58,15 @@ class Attempts:
 
     def __init__(self) -> None:
         self._failures: dict[str, deque[float]] = {}
-        self._all: deque[float] = deque(maxlen=MAX_FAILURES_OF_ALL)
+        self._total_failures: deque[float] = deque(maxlen=MAX_TOTAL_FAILURES)
 
     def wait_s(self, address: str, now: float) -> int:
         """Seconds until this address may try again; 0 where it may now."""
-        own = self._failures.get(address, deque())
+        address_failures = self._failures.get(address, deque())
         waits = [
-            failures[0] + FAILURE_WINDOW_S - now
-            for failures, most in ((own, MAX_FAILURES), (self._all, MAX_FAILURES_OF_ALL))
-            if len(failures) >= most
+            times[0] + FAILURE_WINDOW_S - now
+            for times, limit in ((address_failures, MAX_FAILURES), (self._total_failures, MAX_TOTAL_FAILURES))
+            if len(times) >= limit
         ]
         return max(0, *(int(wait) + 1 for wait in waits if wait > 0), 0)
 
@@ -75,10 +75,10 @@ class Attempts:
         if address not in self._failures and len(self._failures) >= MAX_ADDRESSES:
             self._failures.pop(next(iter(self._failures)))
         self._failures.setdefault(address, deque(maxlen=MAX_FAILURES)).append(now)
-        self._all.append(now)
+        self._total_failures.append(now)
 
 
-def local_path(text: str) -> str:
+def to_local_path(text: str) -> str:
     """Where a sign-in leads back to: a path of this server, whatever the link said; the overview otherwise."""
     is_path = text.startswith("/") and not text.startswith(("//", "/\\", "/sign-"))
     return text if is_path and text.isascii() and text.isprintable() and "\\" not in text else "/"

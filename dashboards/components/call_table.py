@@ -4,31 +4,31 @@ from collections.abc import Sequence
 
 from dashboards.components import html
 from dashboards.components.format import exact, money
-from dashboards.components.html import Column, Html, hinted, link, moment, named
+from dashboards.components.html import Column, Html, with_hint, link, format_time, named
 from dashboards.sources.warehouse import Row
 
 
-def address(row: Row) -> dict[str, object]:
+def build_link_parameters(row: Row) -> dict[str, object]:
     """What a link to a call says: its identity."""
     return {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
 
 
-def table(rows: Sequence[Row]) -> None:
+def draw_calls(rows: Sequence[Row]) -> None:
     """Draw the calls; the time of each leads to it."""
     columns = [
         Column("Time, UTC"), Column("Team", "wide"), Column("Model"), Column("Agent", "wide"),
         Column("Status", "wide"), Column("Tokens", "right"), Column("Spend", "right"),
     ]  # fmt: skip
-    html.table(columns, (_row(row) for row in rows))
+    html.draw_table(columns, (_row(row) for row in rows))
 
 
 def _row(row: Row) -> tuple[html.Cell, ...]:
     billed = row["billed_cost"]
     return (
         link(
-            moment(row["occurred_at"]),
+            format_time(row["occurred_at"]),
             "call",
-            address(row),
+            build_link_parameters(row),
             f"{row['event_source']} {row['event_id']}",
         ),
         row["team"] or None,
@@ -36,37 +36,37 @@ def _row(row: Row) -> tuple[html.Cell, ...]:
         row["agent"] or None,
         row["status"] or None,
         row["tokens"],
-        hinted(spend(row), exact(billed, row["currency"] or "")),
+        with_hint(format_spend(row), exact(billed, row["currency"] or "")),
     )
 
 
-def spend(row: Row) -> str:
+def format_spend(row: Row) -> str:
     """What a call cost; a dash where it used nothing, which is not the same as unpriced."""
     if row["pricing"] == "free":
         return "–"
     return money(row["billed_cost"], row["currency"] or "")
 
 
-def tree(rows: Sequence[Row], here: Row) -> None:
+def draw_call_tree(rows: Sequence[Row], current_call: Row) -> None:
     """Draw a session's calls, each under the call that made it; the one that is looked at is no link."""
     depth: dict[str, int] = {}
     cells = []
     for row in rows:
         level = depth[row["event_id"]] = depth.get(row["parent_call"], -1) + 1
-        time = moment(row["occurred_at"])
-        is_here = row["event_id"] == here["event_id"] and row["event_source"] == here["event_source"]
+        time = format_time(row["occurred_at"])
+        is_current = row["event_id"] == current_call["event_id"] and row["event_source"] == current_call["event_source"]
         cells.append(
             (
-                Html(f"<b>{time}</b>") if is_here else link(time, "call", address(row)),
+                Html(f"<b>{time}</b>") if is_current else link(time, "call", build_link_parameters(row)),
                 Html(f"{chr(0x2003) * level}{'└ ' * bool(level)}{named(row['model'] or '')}"),
                 row["agent"] or None,
                 row["status"] or None,
                 row["tokens"],
-                spend(row),
+                format_spend(row),
             )
         )
     columns = [
         Column("Time, UTC"), Column("Model"), Column("Agent", "wide"), Column("Status", "wide"),
         Column("Tokens", "right"), Column("Spend", "right"),
     ]  # fmt: skip
-    html.table(columns, cells)
+    html.draw_table(columns, cells)

@@ -7,7 +7,7 @@ import streamlit as st
 
 def pick(label: str, options: Sequence[str], key: str) -> str:
     """One of some words, bound to the address."""
-    said = st.segmented_control(
+    choice = st.segmented_control(
         label,
         options,
         key=key,
@@ -16,4 +16,4 @@ def pick(label: str, options: Sequence[str], key: str) -> str:
         label_visibility="collapsed",
         bind="query-params",
     )
-    return said or options[0]
+    return choice or options[0]

@@ -3,8 +3,8 @@
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
-NOTHING = "–"
-_exact = Context(prec=60, rounding=ROUND_HALF_EVEN)
+ABSENT = "–"
+_context = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def money(amount: Decimal | None, currency: str) -> str:
@@ -12,16 +12,16 @@ def money(amount: Decimal | None, currency: str) -> str:
     if amount is None:
         return "unpriced"
     places = 2 if amount == 0 or abs(amount) >= 1 else min(12, 3 - amount.adjusted())
-    return _signed(amount.quantize(Decimal(1).scaleb(-places), context=_exact), currency)
+    return _add_sign(amount.quantize(Decimal(1).scaleb(-places), context=_context), currency)
 
 
 def exact(amount: Decimal | None, currency: str) -> str:
     """Every digit, at least two decimals: ``$0.0000025``."""
     if amount is None:
         return "unpriced"
-    shortest = amount.normalize(_exact)
+    shortest = amount.normalize(_context)
     places = max(2, -int(shortest.as_tuple().exponent))
-    return _signed(amount.quantize(Decimal(1).scaleb(-places), context=_exact), currency)
+    return _add_sign(amount.quantize(Decimal(1).scaleb(-places), context=_context), currency)
 
 
 def count(number: int) -> str:
@@ -36,9 +36,9 @@ def short(number: int) -> str:
     size, letter = next(
         (size, letter) for size, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M")) if number >= size
     )
-    whole = len(str(number // size))
+    digits = len(str(number // size))
     return (
-        f"{Decimal(number).scaleb(-len(str(size)) + 1).quantize(Decimal(1).scaleb(whole - 4), context=_exact)}{letter}"
+        f"{Decimal(number).scaleb(-len(str(size)) + 1).quantize(Decimal(1).scaleb(digits - 4), context=_context)}{letter}"
     )
 
 
@@ -46,7 +46,7 @@ def per_million(amount: Decimal, tokens: int) -> Decimal | None:
     """What a million tokens cost on average; None where there are none."""
     if not tokens:
         return None
-    return _exact.divide(amount * 1_000_000, Decimal(tokens)).quantize(Decimal("0.0001"), context=_exact)
+    return _context.divide(amount * 1_000_000, Decimal(tokens)).quantize(Decimal("0.0001"), context=_context)
 
 
 def change(now: Decimal | int, before: Decimal | int) -> str | None:
@@ -55,16 +55,16 @@ def change(now: Decimal | int, before: Decimal | int) -> str | None:
         return "new" if now else None
     percent = (Decimal(now) / Decimal(before) - 1) * 100
     if percent >= 1000:
-        return f"×{(Decimal(now) / Decimal(before)).quantize(Decimal(1), context=_exact):,}"
-    return f"{percent.quantize(Decimal('0.1'), context=_exact):+}%".replace("-", "−")
+        return f"×{(Decimal(now) / Decimal(before)).quantize(Decimal(1), context=_context):,}"
+    return f"{percent.quantize(Decimal('0.1'), context=_context):+}%".replace("-", "−")
 
 
-def percent(part: Decimal | int, whole: Decimal | int) -> Decimal:
+def percent(part: Decimal | int, total: Decimal | int) -> Decimal:
     """A share of the whole, to a tenth; 0 where the whole is nothing."""
-    return (Decimal(part) * 100 / Decimal(whole)).quantize(Decimal("0.1")) if whole else Decimal(0)
+    return (Decimal(part) * 100 / Decimal(total)).quantize(Decimal("0.1")) if total else Decimal(0)
 
 
-def _signed(amount: Decimal, currency: str) -> str:
+def _add_sign(amount: Decimal, currency: str) -> str:
     sign = "−" if amount < 0 else ""
     figure = f"{amount.copy_abs():,f}"
     return f"{sign}{SIGNS[currency]}{figure}" if currency in SIGNS else f"{sign}{figure} {currency}".strip()

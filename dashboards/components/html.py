@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboards.spelling import MAX_SHOWN, NONE, shorten
+from dashboards.spelling import MAX_SHOWN, ABSENT_NAME, shorten
 
 
 class Html(str):
@@ -28,13 +28,13 @@ MAX_NOTE = 2_000
 """Characters of small print and of texts that wrap; of a name ``MAX_SHOWN`` are shown."""
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+def draw_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
     """Draw a table, as wide as the page; on a narrow screen it scrolls by itself."""
     head = "".join(f'<th class="{column.look}">{escape(column.label)}</th>' for column in columns)
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td class="{column.look}">{_text(cell, MAX_NOTE if "wrap" in column.look else MAX_SHOWN)}</td>'
+            f'<td class="{column.look}">{_render_cell(cell, MAX_NOTE if "wrap" in column.look else MAX_SHOWN)}</td>'
             for column, cell in zip(columns, row, strict=True)
         )
         + "</tr>"
@@ -43,22 +43,22 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
     st.html(f'<div class="tally"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
-def facts(pairs: Iterable[tuple[str, Cell]]) -> None:
+def draw_facts(pairs: Iterable[tuple[str, Cell]]) -> None:
     """Draw names and values, two columns; what was not said is left out."""
     rows = "".join(
-        f'<tr><td class="name">{_shown(name)}</td><td class="wrap">{_text(value, MAX_NOTE)}</td></tr>'
+        f'<tr><td class="name">{_escape(name)}</td><td class="wrap">{_render_cell(value, MAX_NOTE)}</td></tr>'
         for name, value in pairs
         if value not in (None, "")
     )
     st.html(f'<div class="tally"><table><tbody>{rows}</tbody></table></div>')
 
 
-def equation(total: tuple[str, int], parts: Sequence[tuple[str, int]]) -> None:
+def draw_equation(total: tuple[str, int], parts: Sequence[tuple[str, int]]) -> None:
     """Draw ``total = part + part``, and say so where it does not add up."""
     holds = total[1] == sum(number for _, number in parts)
-    pieces = [_term(*total), f'<span class="sign">{"=" if holds else "≠"}</span>']
-    for at, part in enumerate(parts):
-        pieces += ['<span class="sign">+</span>'] * bool(at) + [_term(*part)]
+    pieces = [_render_term(*total), f'<span class="sign">{"=" if holds else "≠"}</span>']
+    for index, part in enumerate(parts):
+        pieces += ['<span class="sign">+</span>'] * bool(index) + [_render_term(*part)]
     st.html(f'<div class="tally"><div class="equation">{"".join(pieces)}</div></div>')
     if not holds:
         st.error(f"{total[0]} is not the sum of its parts. Run `tally verify`.")
@@ -69,13 +69,13 @@ def link(text: str | Html, page: str, parameters: Mapping[str, object], title: s
     query = urlencode(
         {name: value for name, value in parameters.items() if value not in (None, "", [], ())}, doseq=True
     )
-    hint = f' title="{_shown(title)}"' if title else ""
-    return Html(f'<a href="{escape(page)}?{escape(query)}"{hint}>{_text(text)}</a>')
+    hint = f' title="{_escape(title)}"' if title else ""
+    return Html(f'<a href="{escape(page)}?{escape(query)}"{hint}>{_render_cell(text)}</a>')
 
 
-def hinted(text: str, hint: str) -> Html:
+def with_hint(text: str, hint: str) -> Html:
     """A figure that shows all its digits when pointed at."""
-    return Html(f'<span title="{_shown(hint)}">{_shown(text)}</span>')
+    return Html(f'<span title="{_escape(hint)}">{_escape(text)}</span>')
 
 
 def bar(share: Decimal, look: str = "") -> Html:
@@ -87,25 +87,25 @@ def spark(amounts: Sequence[Decimal], hint: str) -> Html:
     """A row of small bars, the highest as high as the row."""
     highest = max(amounts, default=Decimal(0)) or Decimal(1)
     bars = "".join(f'<i style="height:{amount * 100 / highest:.0f}%"></i>' for amount in amounts)
-    return Html(f'<span class="spark" title="{_shown(hint)}">{bars}</span>')
+    return Html(f'<span class="spark" title="{_escape(hint)}">{bars}</span>')
 
 
-def heading(text: str) -> None:
+def draw_heading(text: str) -> None:
     """A page's heading with values in it: as text, for Streamlit's own would be read as Markdown."""
-    st.html(f'<div class="tally"><h2>{_shown(text)}</h2></div>')
+    st.html(f'<div class="tally"><h2>{_escape(text)}</h2></div>')
 
 
 def named(name: str) -> Html:
     """A name, or in soft print that there is none; no name looks like that."""
-    return Html(_shown(name)) if name else soft(NONE)
+    return Html(_escape(name)) if name else soften(ABSENT_NAME)
 
 
-def soft(word: str) -> Html:
+def soften(word: str) -> Html:
     """A word of ours among names."""
     return Html(f'<span class="soft">{escape(word)}</span>')
 
 
-def legend(names: Sequence[Html], colours: Sequence[str]) -> None:
+def draw_legend(names: Sequence[Html], colours: Sequence[str]) -> None:
     """Draw which colour stands for which group."""
     items = "".join(
         f'<span><i style="background:{colour}"></i>{name}</span>' for name, colour in zip(names, colours, strict=False)
@@ -113,38 +113,38 @@ def legend(names: Sequence[Html], colours: Sequence[str]) -> None:
     st.html(f'<div class="tally"><div class="legend">{items}</div></div>')
 
 
-def moment(time: datetime) -> Html:
+def format_time(time: datetime) -> Html:
     """A time in UTC; the year goes where there is no room for it."""
     return Html(f'<span class="wide">{time:%Y-}</span>{time:%m-%d %H:%M:%S}')
 
 
 def mono(text: str) -> Html:
     """An id or a hash."""
-    return Html(f'<span class="id">{_shown(text)}</span>')
+    return Html(f'<span class="id">{_escape(text)}</span>')
 
 
-def note(text: str) -> None:
+def draw_note(text: str) -> None:
     """Small print with values in it: as text, for Streamlit's own captions would read them as Markdown."""
-    st.html(f'<div class="tally"><span class="soft">{_shown(text, MAX_NOTE)}</span></div>')
+    st.html(f'<div class="tally"><span class="soft">{_escape(text, MAX_NOTE)}</span></div>')
 
 
-def live(text: str) -> None:
+def draw_live_line(text: str) -> None:
     """The line that says that figures are live, and up to when."""
     st.html(f'<div class="tally"><span class="live">{escape(text)}</span></div>')
 
 
-def _term(label: str, number: int) -> str:
+def _render_term(label: str, number: int) -> str:
     return f"<div><b>{number:,}</b><span>{escape(label)}</span></div>"
 
 
-def _text(cell: Cell, length: int = MAX_SHOWN) -> str:
+def _render_cell(cell: Cell, length: int = MAX_SHOWN) -> str:
     if isinstance(cell, Html):
         return cell
     if cell is None:
         return '<span class="soft">–</span>'
-    return f"{cell:,}" if isinstance(cell, int) else _shown(cell, length)
+    return f"{cell:,}" if isinstance(cell, int) else _escape(cell, length)
 
 
-def _shown(text: str, length: int = MAX_SHOWN) -> str:
+def _escape(text: str, length: int = MAX_SHOWN) -> str:
     """Text as HTML, with whatever in it cannot be seen, or turns what is beside it, written out."""
     return escape(shorten(text, length))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from dashboards.sources.warehouse import Row
 
 
-class Identity(NamedTuple):
+class BudgetIdentity(NamedTuple):
     """Which budget: whose spend, over what."""
 
     organization: str
@@ -13,7 +13,7 @@ class Identity(NamedTuple):
     scope_value: str
     window_s: int
 
-    def link(self) -> dict[str, object]:
+    def to_parameters(self) -> dict[str, object]:
         """The parameters of the address that shows it."""
         return {
             "dimension": self.dimension,
@@ -23,6 +23,6 @@ class Identity(NamedTuple):
         }
 
 
-def identity(row: Row) -> Identity:
+def read_budget_identity(row: Row) -> BudgetIdentity:
     """The budget that a row is about."""
-    return Identity(row["organization"], row["dimension"], row["scope_value"], int(row["window_s"]))
+    return BudgetIdentity(row["organization"], row["dimension"], row["scope_value"], int(row["window_s"]))

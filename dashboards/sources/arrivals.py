@@ -1,10 +1,10 @@
 """The questions of the start page: what came in last, and where the door is."""
 
 from dashboards.sources.warehouse import Row, ask, home
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 
 
-def newest() -> Row | None:
+def find_newest() -> Row | None:
     """The fact that was accepted last; None where there is none."""
     sql = (
         "select * from analytics.fct_outcomes where kind in ('inference', 'observation', 'correction', 'unknown')"
@@ -14,13 +14,13 @@ def newest() -> Row | None:
     return rows[0] if rows else None
 
 
-def refused() -> int:
+def count_rejected() -> int:
     """How many facts the doors refused."""
     (row,) = ask("select sum(refused) as number from analytics.fct_records")
     return int(row["number"])
 
 
-def door() -> str | None:
+def find_api_url() -> str | None:
     """Where the HTTP door of this home listens; None while it does not."""
-    facts = announced(home(), "api")
+    facts = find_presence(home(), "api")
     return str(facts["url"]) if facts else None

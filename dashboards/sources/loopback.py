@@ -5,16 +5,16 @@ The gate lets in nobody else from loopback than the home's owner, and who has si
 import streamlit as st
 
 from dashboards.access import open_id
-from dashboards.access.visitor import reason_away, reason_foreign
+from dashboards.access.visitor import find_remote_reason, find_foreign_reason
 
 
-def may_come() -> str | None:
+def find_exposure() -> str | None:
     """By which way others than who sits at this machine may be looking at this page; None where by none."""
     if not open_id.is_signed_in():
         return "nobody has signed in"
-    return way(st.get_option("server.address"), {name.lower(): value for name, value in st.context.headers.items()})
+    return find_connection_exposure(st.get_option("server.address"), {name.lower(): value for name, value in st.context.headers.items()})
 
 
-def way(bound: str | None, headers: dict[str, str]) -> str | None:
+def find_connection_exposure(bind: str | None, headers: dict[str, str]) -> str | None:
     """The same of an address to listen at (None is all there are) and the headers of a connection."""
-    return reason_away(bound, headers) or reason_foreign(headers)
+    return find_remote_reason(bind, headers) or find_foreign_reason(headers)

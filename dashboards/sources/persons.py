@@ -4,20 +4,20 @@ import json
 from contextlib import closing
 from typing import Any
 
-from dashboards.sources.loopback import may_come
+from dashboards.sources.loopback import find_exposure
 from dashboards.sources.warehouse import home
 from ledger.home.persons import Persons
 
-PERSONAL = ("user", "customer")
+PERSON_FIELDS = ("user", "customer")
 
 
-def known(organization: str, data: dict[str, Any]) -> list[tuple[str, str]]:
+def list_names(organization: str, data: dict[str, Any]) -> list[tuple[str, str]]:
     """Whose pseudonyms an event says, as far as this home knows and the viewer may see."""
-    said = [data[name] for name in PERSONAL if name in data] + list(data.get("acting_for", ()))
-    if not said or may_come() is not None:
+    pseudonyms = [data[name] for name in PERSON_FIELDS if name in data] + list(data.get("acting_for", ()))
+    if not pseudonyms or find_exposure() is not None:
         return []
     with closing(Persons(home())) as persons:
-        names = persons.names(organization, said)
-    facts = [(f"{name} is", names[data[name]]) for name in PERSONAL if data.get(name) in names]
-    chain = [names[one] for one in data.get("acting_for", ()) if one in names]
+        names = persons.find_names(organization, pseudonyms)
+    facts = [(f"{name} is", names[data[name]]) for name in PERSON_FIELDS if data.get(name) in names]
+    chain = [names[pseudonym] for pseudonym in data.get("acting_for", ()) if pseudonym in names]
     return facts + ([("acting_for is", json.dumps(chain, ensure_ascii=False))] if chain else [])

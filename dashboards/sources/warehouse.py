@@ -18,12 +18,12 @@ from ledger.errors import TallyError
 from ledger.settings import Settings
 
 Row = dict[str, Any]
-Given = ParamSpec("Given")
-FRESH_S = 2
+Parameters = ParamSpec("Given")
+MAX_AGE_S = 2
 """How old an answer may be. All who look at the same view share it."""
 
 
-class WarehouseAway(Exception):
+class WarehouseUnavailable(Exception):
     """The warehouse does not answer now: it is stopped, or restarting, or its models are not built yet."""
 
 
@@ -35,7 +35,7 @@ class Warehouse(BaseConnection[Client]):
 
         return connect(Settings())
 
-    def rows(self, sql: str, parameters: dict[str, Any]) -> list[Row]:
+    def query(self, sql: str, parameters: dict[str, Any]) -> list[Row]:
         """The answer, a dict a row. Values go as parameters (``{name:Type}``), never into the text."""
         try:
             return list(self._instance.query(sql, parameters=parameters, tz_mode="aware").named_results())
@@ -59,54 +59,54 @@ def home() -> Path:
     return Settings().home
 
 
-@st.cache_data(ttl=FRESH_S, show_spinner=False, max_entries=500)
+@st.cache_data(ttl=MAX_AGE_S, show_spinner=False, max_entries=500)
 def _ask(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
-    return _rows(home, sql, parameters)
+    return _query(home, sql, parameters)
 
 
 @st.cache_data(ttl=30, show_spinner=False, max_entries=500)
 def _ask_slowly(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
-    return _rows(home, sql, parameters)
+    return _query(home, sql, parameters)
 
 
-def _rows(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
+def _query(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
     try:
         warehouse = st.connection("warehouse", type=Warehouse, home=home)
-        return warehouse.rows(sql, parameters)
+        return warehouse.query(sql, parameters)
     except (ClickHouseError, HTTPError, TallyError, OSError) as error:
-        raise WarehouseAway(str(error)) from error
+        raise WarehouseUnavailable(str(error)) from error
 
 
-def guarded(page: Callable[Given, None], *, again: bool = True) -> Callable[Given, None]:
+def guard_page(page: Callable[Parameters, None], *, retries: bool = True) -> Callable[Parameters, None]:
     """A page that says in a sentence that the warehouse is away, and looks ``again`` by itself."""
 
     @wraps(page)
-    def whole(*args: Given.args, **kwargs: Given.kwargs) -> None:
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         try:
             page(*args, **kwargs)
-        except WarehouseAway as away:
+        except WarehouseUnavailable as error:
             st.info(
                 "The warehouse does not answer at the moment. The figures come back as soon as it does.",
                 icon=":material/cloud_off:",
             )
             with st.expander("What it said"):
-                st.code(str(away)[:2000], language=None, wrap_lines=True)
-            if again:
-                _look_again()
+                st.code(str(error)[:2000], language=None, wrap_lines=True)
+            if retries:
+                _poll()
 
-    return whole
+    return wrapper
 
 
-def guarded_part(part: Callable[Given, None]) -> Callable[Given, None]:
+def guard_fragment(fragment: Callable[Parameters, None]) -> Callable[Parameters, None]:
     """A page's live part, the same. It runs again anyway; and a fragment within it would be left behind with a place
     that the part no longer has, at which the browser gives up the whole page."""
-    return guarded(part, again=False)
+    return guard_page(fragment, retries=False)
 
 
-@st.fragment(run_every=FRESH_S)
-def _look_again() -> None:
+@st.fragment(run_every=MAX_AGE_S)
+def _poll() -> None:
     try:
-        _rows(str(home().resolve()), "select 1", {})
-    except WarehouseAway:
+        _query(str(home().resolve()), "select 1", {})
+    except WarehouseUnavailable:
         return
     st.rerun()

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 
-class Said(NamedTuple):
+class TraceLine(NamedTuple):
     """What a line of a trace says: when, and how many tokens of each class."""
 
     time: datetime
     tokens: dict[str, int]
 
 
-Parse = Callable[[bytes], Said]
+Parse = Callable[[bytes], TraceLine]
 """Reads the lines of one file in their order. Raises ``ingest.refusal.Refused``."""
 
 
@@ -29,14 +29,14 @@ class Format:
     """The token classes that every line of a trace says."""
     trace: Callable[[datetime | None], Parse] | None = None
     """Makes the parser of one file; it is given when relative times begin."""
-    headed: bool = False
+    has_header: bool = False
     """Whether the first line is a header."""
     start: datetime | None = None
     """When a file begins whose times are relative; None where times are absolute."""
 
 
-TRACE_SAYS = frozenset({"tokens", "adapter"})
+TRACE_FIELDS = frozenset({"tokens", "adapter"})
 """Fields of an inference that every trace says, so ``--set`` does not."""
-INFERENCE = "tallystick.inference.v1"
-MOST = 10**12
+INFERENCE_TYPE = "tallystick.inference.v1"
+MAX_COUNT = 10**12
 """The greatest count that an event may carry."""

@@ -7,8 +7,8 @@ without one is UTC; digits beyond microseconds are cut off.
 import re
 from datetime import UTC, datetime
 
-from ingest.adapters.adapter import MOST, Format, Parse, Said
-from ingest.intake.rejection import Refused
+from ingest.adapters.adapter import MAX_COUNT, Format, Parse, TraceLine
+from ingest.intake.rejection import Rejection
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _HEADER = ",".join(COLUMNS).encode()
@@ -16,42 +16,42 @@ _TIME = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?"
 _LINE = re.compile(rf"({_TIME}),(\d{{1,13}}),(\d{{1,13}})", re.ASCII)
 
 
-def _line(raw: bytes) -> Said:
+def _parse_line(raw: bytes) -> TraceLine:
     try:
         line = raw.decode()
     except UnicodeDecodeError:
-        raise Refused("", "is not UTF-8") from None
-    found = _LINE.fullmatch(line)
-    if found is None:
-        raise _refused(line)
-    when, given, made = found.groups()
+        raise Rejection("", "is not UTF-8") from None
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise _explain_line(line)
+    timestamp, input_count, output_count = match.groups()
     try:
-        time = datetime.fromisoformat(when)
+        time = datetime.fromisoformat(timestamp)
     except ValueError:
-        raise Refused("TIMESTAMP", "is no moment of the calendar", line.split(",")) from None
-    tokens = {"input": int(given), "output": int(made)}
-    if max(tokens.values()) > MOST:
-        raise _refused(line)
-    return Said(time if time.tzinfo else time.replace(tzinfo=UTC), tokens)
+        raise Rejection("TIMESTAMP", "is no moment of the calendar", line.split(",")) from None
+    tokens = {"input": int(input_count), "output": int(output_count)}
+    if max(tokens.values()) > MAX_COUNT:
+        raise _explain_line(line)
+    return TraceLine(time if time.tzinfo else time.replace(tzinfo=UTC), tokens)
 
 
-def _refused(line: str) -> Refused:
+def _explain_line(line: str) -> Rejection:
     """What is wrong with a line that does not look like one."""
     cells = line.split(",")
     if len(cells) != len(COLUMNS):
-        return Refused("", f"has {len(cells)} columns, and must have the {len(COLUMNS)} of the header", cells)
+        return Rejection("", f"has {len(cells)} columns, and must have the {len(COLUMNS)} of the header", cells)
     if not re.fullmatch(_TIME, cells[0], re.ASCII):
-        return Refused("TIMESTAMP", "must look like 2023-11-16 18:17:03.9799600", cells)
+        return Rejection("TIMESTAMP", "must look like 2023-11-16 18:17:03.9799600", cells)
     field = next(
         column
         for column, cell in zip(COLUMNS[1:], cells[1:], strict=True)
-        if not re.fullmatch(r"\d{1,13}", cell, re.ASCII) or int(cell) > MOST
+        if not re.fullmatch(r"\d{1,13}", cell, re.ASCII) or int(cell) > MAX_COUNT
     )
-    return Refused(field, f"must be a whole number from 0 to {MOST:,}", cells)
+    return Rejection(field, f"must be a whole number from 0 to {MAX_COUNT:,}", cells)
 
 
-def _trace(start: datetime | None) -> Parse:
-    return _line
+def _make_parser(start: datetime | None) -> Parse:
+    return _parse_line
 
 
 FORMAT = Format(
@@ -59,6 +59,6 @@ FORMAT = Format(
     known_by=f"the header {','.join(COLUMNS)} (CSV)",
     recognises=lambda first: first == _HEADER,
     classes=("input", "output"),
-    trace=_trace,
-    headed=True,
+    trace=_make_parser,
+    has_header=True,
 )

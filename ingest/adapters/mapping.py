@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from ingest.adapters.adapter import INFERENCE, MOST
-from ingest.intake.rejection import Refused
+from ingest.adapters.adapter import INFERENCE_TYPE, MAX_COUNT
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.yaml_files import read_yaml
 from tallystick import Inference, QuantityClass, TokenClass
@@ -29,27 +29,27 @@ UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
 _DATE_AND_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
 )
-MONEY_DIGITS, MOST_MONEY, EXACT = Decimal(1).scaleb(-12), 10**25, Context(prec=40)
+MONEY_DIGITS, MAX_MONEY, EXACT_CONTEXT = Decimal(1).scaleb(-12), 10**25, Context(prec=40)
 
 
-class _Said(BaseModel):
+class _SheetModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Constant(_Said):
+class Constant(_SheetModel):
     """The same in every row."""
 
     value: str | bool | int
 
 
-class Words(_Said):
+class Words(_SheetModel):
     """A column whose words mean others; those that are not named stay."""
 
     column: Column
     words: dict[str, str]
 
 
-def _zone(name: str) -> str:
+def _check_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
@@ -57,17 +57,17 @@ def _zone(name: str) -> str:
     return name
 
 
-class Moment(_Said):
+class Moment(_SheetModel):
     """When a row's call was: ``unit`` iso, or s, ms or us since 1970; or a ``format`` of strptime. A time without a
     zone is of ``zone``."""
 
     column: Column
     unit: Literal["iso", "s", "ms", "us"] = "iso"
     format: str | None = None
-    zone: Annotated[str, AfterValidator(_zone)] | None = None
+    zone: Annotated[str, AfterValidator(_check_zone)] | None = None
 
 
-class Sheet(_Said):
+class Sheet(_SheetModel):
     """The whole mapping."""
 
     format: Literal["csv", "jsonl", "parquet"]
@@ -82,7 +82,7 @@ class Sheet(_Said):
     quantities: dict[QuantityClass, Column] = {}
 
 
-class Mapped(NamedTuple):
+class MappedRow(NamedTuple):
     """What a row says: an event without its identity, and the columns that tell it, where they do."""
 
     event: dict[str, Any]
@@ -92,90 +92,90 @@ class Mapped(NamedTuple):
 class RowReader:
     """Reads rows as a sheet says; ``filled`` is what every row says besides."""
 
-    def __init__(self, sheet: Sheet, filled: Mapping[str, Any]) -> None:
+    def __init__(self, sheet: Sheet, set_fields: Mapping[str, Any]) -> None:
         self.sheet = sheet
-        self._filled = filled
+        self._set_fields = set_fields
         self._numbers = {name for name in sheet.fields if _takes_numbers(name)}
-        self._time: Callable[[Any], datetime] = _moments(sheet.time)
+        self._time: Callable[[Any], datetime] = _make_time_reader(sheet.time)
 
-    def read(self, row: Row) -> Mapped:
+    def read(self, row: Row) -> MappedRow:
         """Raises Refused where a value cannot be what it is to be."""
         sheet = self.sheet
-        data: dict[str, Any] = {"adapter": "mapping", **self._filled}
-        for name, where in sheet.fields.items():
-            if (value := _value(where, row)) is not None:
-                data[name] = self._field(name, where, value)
-        tags = dict(self._filled.get("tags", {}))
-        tags |= {name: _text(value) for name, where in sheet.tags.items() if (value := _value(where, row)) is not None}
-        tokens = {name: count for name, column in sheet.tokens.items() if (count := _count(row, column)) is not None}
-        for whole, parts in sheet.includes.items():
-            if whole in tokens:
-                rest = tokens[whole] - sum(tokens.get(part, 0) for part in parts)
-                if rest < 0:
-                    raise Refused(sheet.tokens[whole], f"is less than {', '.join(parts)}, which it is to include", None)
-                tokens[whole] = rest
+        data: dict[str, Any] = {"adapter": "mapping", **self._set_fields}
+        for name, rule in sheet.fields.items():
+            if (value := _read_value(rule, row)) is not None:
+                data[name] = self._field(name, rule, value)
+        tags = dict(self._set_fields.get("tags", {}))
+        tags |= {name: _to_text(value) for name, rule in sheet.tags.items() if (value := _read_value(rule, row)) is not None}
+        tokens = {name: count for name, column in sheet.tokens.items() if (count := _read_count(row, column)) is not None}
+        for total_class, parts in sheet.includes.items():
+            if total_class in tokens:
+                remainder = tokens[total_class] - sum(tokens.get(part, 0) for part in parts)
+                if remainder < 0:
+                    raise Rejection(sheet.tokens[total_class], f"is less than {', '.join(parts)}, which it is to include", None)
+                tokens[total_class] = remainder
         quantities = {
-            name: count for name, column in sheet.quantities.items() if (count := _count(row, column)) is not None
+            name: count for name, column in sheet.quantities.items() if (count := _read_count(row, column)) is not None
         }
-        data |= {name: said for name, said in (("tags", tags), ("tokens", tokens), ("quantities", quantities)) if said}
-        event = {"source": sheet.source, "type": INFERENCE, "time": self._moment(row).isoformat(), "data": data}
-        return Mapped(event, self._identity(row))
+        data |= {name: values for name, values in (("tags", tags), ("tokens", tokens), ("quantities", quantities)) if values}
+        event = {"source": sheet.source, "type": INFERENCE_TYPE, "time": self._moment(row).isoformat(), "data": data}
+        return MappedRow(event, self._identity(row))
 
-    def _field(self, name: str, where: object, value: Any) -> Any:
-        if isinstance(where, Constant):
+    def _field(self, name: str, rule: object, value: Any) -> Any:
+        if isinstance(rule, Constant):
             return value
-        column = where.column if isinstance(where, Words) else str(where)
+        column = rule.column if isinstance(rule, Words) else str(rule)
         if name == "claimed_cost":
-            return _money(column, value)
-        return _whole(column, value) if name in self._numbers else _text(value)
+            return _parse_money(column, value)
+        return _parse_count(column, value) if name in self._numbers else _to_text(value)
 
     def _moment(self, row: Row) -> datetime:
         column = self.sheet.time.column
-        value = _at(row, column)
+        value = _get_column(row, column)
         if value is None:
-            raise Refused(column, "is empty: a row needs its time")
+            raise Rejection(column, "is empty: a row needs its time")
         try:
             return self._time(value)
         except (ValueError, OverflowError, InvalidOperation, TypeError):
-            raise Refused(column, f"is no time as the mapping says it ({_kind(self.sheet.time)})") from None
+            raise Rejection(column, f"is no time as the mapping says it ({_describe_time(self.sheet.time)})") from None
 
     def _identity(self, row: Row) -> str | None:
         if not self.sheet.id:
             return None
-        said = [_at(row, column) for column in self.sheet.id]
-        for column, value in zip(self.sheet.id, said, strict=True):
+        values = [_get_column(row, column) for column in self.sheet.id]
+        for column, value in zip(self.sheet.id, values, strict=True):
             if value is None:
-                raise Refused(column, "is empty: it tells a row from the others")
-        return "-".join(str(_text(value)) for value in said)
+                raise Rejection(column, "is empty: it tells a row from the others")
+        return "-".join(str(_to_text(value)) for value in values)
 
 
-def sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
+def parse_sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
     """A mapping as it is written. TallyError names what is wrong and where."""
     try:
-        said = read_yaml(text)
-        made = Sheet.model_validate(said)
+        document = read_yaml(text)
+        sheet = Sheet.model_validate(document)
     except yaml.YAMLError as error:
         raise TallyError(f"the mapping {name} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"] if part not in ("str", "Words", "Constant"))
+        path = ".".join(str(part) for part in first["loc"] if part not in ("str", "Words", "Constant"))
         value = "" if first["type"] == "missing" else f", and is {str(first['input'])[:100]!r}"
         raise TallyError(
-            f"the mapping {name}, {where or 'as a whole'}: {first['msg']}{value}; docs/import.md shows mappings"
+            f"the mapping {name}, {path or 'as a whole'}: {first['msg']}{value}; docs/import.md shows mappings"
         ) from None
-    for field in made.fields:
+    for field in sheet.fields:
         if field not in Inference.model_fields or field in ("tags", "tokens", "quantities", "adapter"):
             raise TallyError(
                 f"the mapping {name}, fields.{field}: an inference has no such field; tags take any name, and tokens "
                 "and quantities stand apart"
             )
-    for whole, parts in made.includes.items():
-        if lacking := [part for part in (whole, *parts) if part not in made.tokens]:
-            raise TallyError(f"the mapping {name}, includes.{whole}: {lacking[0]} is no class of its tokens")
-    said_twice = [f"tags.{tag}" for tag in sets.get("tags", {}) if tag in made.tags]
-    if both := sorted({*(sets.keys() & made.fields.keys()), *said_twice}):
-        raise TallyError(f"--set {both[0]}: the mapping {name} says it; leave it out")
-    return made
+    for total_class, parts in sheet.includes.items():
+        if missing := [part for part in (total_class, *parts) if part not in sheet.tokens]:
+            raise TallyError(f"the mapping {name}, includes.{total_class}: {missing[0]} is no class of its tokens")
+    duplicate_tags = [f"tags.{tag}" for tag in sets.get("tags", {}) if tag in sheet.tags]
+    if duplicates := sorted({*(sets.keys() & sheet.fields.keys()), *duplicate_tags}):
+        raise TallyError(f"--set {duplicates[0]}: the mapping {name} says it; leave it out")
+    return sheet
 
 
 def _takes_numbers(name: str) -> bool:
@@ -186,28 +186,28 @@ def _takes_numbers(name: str) -> bool:
     return True
 
 
-def _value(where: object, row: Row) -> Any:
-    if isinstance(where, Constant):
-        return where.value
-    if isinstance(where, Words):
-        value = _at(row, where.column)
-        return where.words.get(str(_text(value)), value) if value is not None else None
-    return _at(row, str(where))
+def _read_value(rule: object, row: Row) -> Any:
+    if isinstance(rule, Constant):
+        return rule.value
+    if isinstance(rule, Words):
+        value = _get_column(row, rule.column)
+        return rule.words.get(str(_to_text(value)), value) if value is not None else None
+    return _get_column(row, str(rule))
 
 
-def _at(row: Row, column: str) -> Any:
+def _get_column(row: Row, column: str) -> Any:
     """The value of a column, or of a path with dots; None where there is none, an empty one, or a NaN, which is what
     programs write that know no absent numbers."""
     if column in row:
-        found = row[column]
+        value = row[column]
     else:
-        found = row
+        value = row
         for part in column.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-    return None if found == "" or (isinstance(found, float) and math.isnan(found)) else found
+            value = value.get(part) if isinstance(value, Mapping) else None
+    return None if value == "" or (isinstance(value, float) and math.isnan(value)) else value
 
 
-def _text(value: Any) -> Any:
+def _to_text(value: Any) -> Any:
     """Numbers and booleans as text; what else it is the vocabulary takes or refuses."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -216,14 +216,14 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-def _number(column: str, value: Any) -> Decimal:
+def _parse_number(column: str, value: Any) -> Decimal:
     try:
-        return _decimal(value)
+        return _parse_decimal(value)
     except ValueError:
-        raise Refused(column, "must be a number in plain digits, such as 100 or 0.25") from None
+        raise Rejection(column, "must be a number in plain digits, such as 100 or 0.25") from None
 
 
-def _decimal(value: Any) -> Decimal:
+def _parse_decimal(value: Any) -> Decimal:
     """Read a number of the file, or a text that is one (:func:`tallystick.vocabulary.base.decimal_of`, with an
     exponent or without). ValueError where it is none."""
     if isinstance(value, str):
@@ -236,40 +236,40 @@ def _decimal(value: Any) -> Decimal:
     return number
 
 
-def _iso(text: str) -> datetime:
+def _parse_iso(text: str) -> datetime:
     """Read a date with its time of day, in any of the ways in which databases write it. ValueError where it is none."""
     if not _DATE_AND_TIME.fullmatch(text):
         raise ValueError
     return datetime.fromisoformat(text)
 
 
-def _whole(column: str, value: Any) -> int:
+def _parse_count(column: str, value: Any) -> int:
     """A count; programs that know no absent numbers write 12.0."""
-    number = _number(column, value)
-    if number != number.to_integral_value() or not 0 <= number <= MOST:
-        raise Refused(column, f"must be a whole number from 0 to {MOST:,}")
+    number = _parse_number(column, value)
+    if number != number.to_integral_value() or not 0 <= number <= MAX_COUNT:
+        raise Rejection(column, f"must be a whole number from 0 to {MAX_COUNT:,}")
     return int(number)
 
 
-def _count(row: Row, column: str) -> int | None:
-    value = _at(row, column)
-    return None if value is None else _whole(column, value)
+def _read_count(row: Row, column: str) -> int | None:
+    value = _get_column(row, column)
+    return None if value is None else _parse_count(column, value)
 
 
-def _money(column: str, value: Any) -> str:
+def _parse_money(column: str, value: Any) -> str:
     """A claim, to the twelfth digit: programs that count in floats write more."""
-    number = _number(column, value)
-    if not 0 <= number < MOST_MONEY:
-        raise Refused(column, f"must be an amount from 0 to {MOST_MONEY:,}")
-    return format(number.quantize(MONEY_DIGITS, ROUND_HALF_EVEN, EXACT), "f")
+    number = _parse_number(column, value)
+    if not 0 <= number < MAX_MONEY:
+        raise Rejection(column, f"must be an amount from 0 to {MAX_MONEY:,}")
+    return format(number.quantize(MONEY_DIGITS, ROUND_HALF_EVEN, EXACT_CONTEXT), "f")
 
 
-def _kind(time: Moment) -> str:
+def _describe_time(time: Moment) -> str:
     return time.format or {"iso": "ISO 8601"}.get(time.unit, f"{time.unit} since 1970")
 
 
-def _moments(time: Moment) -> Callable[[Any], datetime]:
-    def zoned(moment: datetime) -> datetime:
+def _make_time_reader(time: Moment) -> Callable[[Any], datetime]:
+    def apply_zone(moment: datetime) -> datetime:
         if moment.tzinfo is None:
             if time.zone is None:
                 raise ValueError
@@ -278,14 +278,14 @@ def _moments(time: Moment) -> Callable[[Any], datetime]:
 
     def read(value: Any) -> datetime:
         if isinstance(value, datetime):
-            return zoned(value)
+            return apply_zone(value)
         if time.format is not None:
             text = str(value)
             if any(letter.isdigit() and not letter.isascii() for letter in text):  # strptime takes them
                 raise ValueError
-            return zoned(datetime.strptime(text, time.format))
+            return apply_zone(datetime.strptime(text, time.format))
         if time.unit == "iso":
-            return zoned(_iso(str(value)))
-        return EPOCH + timedelta(microseconds=int(_decimal(value) * UNITS[time.unit]))
+            return apply_zone(_parse_iso(str(value)))
+        return EPOCH + timedelta(microseconds=int(_parse_decimal(value) * UNITS[time.unit]))
 
     return read

@@ -12,66 +12,66 @@ from typing import Annotated, Any
 import msgspec
 from pyroaring import BitMap64
 
-from ingest.adapters.adapter import MOST, Format, Parse, Said
-from ingest.intake.rejection import Refused
+from ingest.adapters.adapter import MAX_COUNT, Format, Parse, TraceLine
+from ingest.intake.rejection import Rejection
 
-BLOCK = 512
+BLOCK_TOKENS = 512
 START = datetime(2024, 6, 1, tzinfo=UTC)
 """The month in which the trace was published, at its first midnight."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
 
 class Request(msgspec.Struct):
-    timestamp: Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+    timestamp: Annotated[float, msgspec.Meta(ge=0, le=MAX_COUNT)]
     input_length: Count
     output_length: Count
     hash_ids: list[Annotated[int, msgspec.Meta(ge=0)]]
 
 
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(Request)}
-_WANTED = {
-    "timestamp": f"a number from 0 to {MOST:,}",
+_EXPECTED_VALUES = {
+    "timestamp": f"a number from 0 to {MAX_COUNT:,}",
     "hash_ids": "a list of whole numbers from 0 to 2^64 - 1",
 }
 _decode = msgspec.json.Decoder(Request).decode
 
 
-def _trace(start: datetime | None) -> Parse:
-    begun = start or START
-    seen = BitMap64()
+def _make_parser(start: datetime | None) -> Parse:
+    start_time = start or START
+    cached_blocks = BitMap64()
 
-    def parse(raw: bytes) -> Said:
+    def parse(raw: bytes) -> TraceLine:
         try:
             line = _decode(raw)
             length = line.input_length
-            cached = sum(
-                min(BLOCK, length - BLOCK * place)
-                for place, block in enumerate(line.hash_ids)
-                if block in seen and length > BLOCK * place
+            cached_tokens = sum(
+                min(BLOCK_TOKENS, length - BLOCK_TOKENS * index)
+                for index, block in enumerate(line.hash_ids)
+                if block in cached_blocks and length > BLOCK_TOKENS * index
             )
         except (ValueError, RecursionError, OverflowError):
-            raise _refused(raw) from None
-        seen.update(line.hash_ids)
-        tokens = {"input": length - cached, "cache_read": cached, "output": line.output_length}
-        return Said(begun + timedelta(milliseconds=line.timestamp), tokens)
+            raise _explain_line(raw) from None
+        cached_blocks.update(line.hash_ids)
+        tokens = {"input": length - cached_tokens, "cache_read": cached_tokens, "output": line.output_length}
+        return TraceLine(start_time + timedelta(milliseconds=line.timestamp), tokens)
 
     return parse
 
 
-def _refused(raw: bytes) -> Refused:
+def _explain_line(raw: bytes) -> Rejection:
     """What is wrong with a line that is no request."""
     try:
-        said = msgspec.json.decode(raw)
+        document = msgspec.json.decode(raw)
     except UnicodeDecodeError:
-        return Refused("", "is not UTF-8")
+        return Rejection("", "is not UTF-8")
     except (ValueError, RecursionError):
-        return Refused("", "is not JSON: one whole object a line is")
-    if not isinstance(said, dict):
-        return Refused("", "is not a JSON object", said)
-    field = next((name for name in _TYPES if not _fits(said.get(name), _TYPES[name])), "hash_ids")
-    wanted = _WANTED.get(field, f"a whole number from 0 to {MOST:,}")
-    return Refused(field, f"must be {wanted}", [said.get(name) for name in _TYPES])
+        return Rejection("", "is not JSON: one whole object a line is")
+    if not isinstance(document, dict):
+        return Rejection("", "is not a JSON object", document)
+    field = next((name for name in _TYPES if not _fits(document.get(name), _TYPES[name])), "hash_ids")
+    expected = _EXPECTED_VALUES.get(field, f"a whole number from 0 to {MAX_COUNT:,}")
+    return Rejection(field, f"must be {expected}", [document.get(name) for name in _TYPES])
 
 
 def _fits(value: Any, type: Any) -> bool:
@@ -84,10 +84,10 @@ def _fits(value: Any, type: Any) -> bool:
 
 def _recognises(first: bytes) -> bool:
     try:
-        said = msgspec.json.decode(first)
+        document = msgspec.json.decode(first)
     except (ValueError, RecursionError):
         return False
-    return isinstance(said, dict) and _TYPES.keys() <= said.keys()
+    return isinstance(document, dict) and _TYPES.keys() <= document.keys()
 
 
 FORMAT = Format(
@@ -95,6 +95,6 @@ FORMAT = Format(
     known_by=f"an object with {', '.join(_TYPES)} (JSONL)",
     recognises=_recognises,
     classes=("input", "cache_read", "output"),
-    trace=_trace,
+    trace=_make_parser,
     start=START,
 )

@@ -1,7 +1,7 @@
 """The formats that can be imported, each known by the first line of a file."""
 
 from ingest.adapters import azure_llm_trace, cloudevents, mooncake_trace
-from ingest.adapters.adapter import Format, Said
+from ingest.adapters.adapter import Format, TraceLine
 from ledger.errors import TallyError
 
 __all__ = ["FORMATS", "Format", "Said", "recognised"]
@@ -9,12 +9,12 @@ __all__ = ["FORMATS", "Format", "Said", "recognised"]
 FORMATS: tuple[Format, ...] = (azure_llm_trace.FORMAT, mooncake_trace.FORMAT, cloudevents.FORMAT)
 
 
-def recognised(first: bytes, name: str) -> Format:
+def recognize_format(first: bytes, name: str) -> Format:
     """The format of a file by its first line, without terminator. TallyError where it is none of them."""
-    for one in FORMATS:
-        if one.recognises(first):
-            return one
-    known = "; ".join(f"{one.name}: {one.known_by}" for one in FORMATS)
+    for candidate in FORMATS:
+        if candidate.recognises(first):
+            return candidate
+    descriptions = "; ".join(f"{candidate.name}: {candidate.known_by}" for candidate in FORMATS)
     raise TallyError(
-        f"{name} is of no known format. A file is known by its first line; what can be imported is {known}"
+        f"{name} is of no known format. A file is known by its first line; what can be imported is {descriptions}"
     )

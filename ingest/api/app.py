@@ -19,32 +19,32 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ingest.api import body, connections, metrics
-from ingest.api.accept_events import enter, kinds
+from ingest.api.accept_events import accept_events, list_kinds
 from ingest.api.group_commit import Appender
-from ingest.api.openapi import document
-from ingest.api.outcomes import became
-from ingest.api.problem import Problem, answer
-from ingest.api.room import Lack, Room, allowed_s
+from ingest.api.openapi import describe_api
+from ingest.api.outcomes import read_outcomes
+from ingest.api.problem import Problem, render_problem
+from ingest.api.room import Shortage, Room, compute_timeout_s
 from ingest.intake.intake import encode
-from ingest.intake.limits import MAX_LINE
+from ingest.intake.limits import MAX_LINE_BYTES
 from ledger.errors import TallyError
 from ledger.home.tokens import Role, Token, Tokens
 from ledger.log import Log
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 
-THREADS, MAX_TOKEN_THREADS = 16, 4
+MAX_THREADS, MAX_TOKEN_THREADS = 16, 4
 """How many requests are worked on at once, and how many of one token; most of them wait for the log."""
-MAX_HELD, MAX_TOKEN_HELD, MIN_TOKEN_HELD = 32 << 20, 16 << 20, MAX_LINE
+MAX_BODY_ROOM_BYTES, MAX_TOKEN_ROOM_BYTES, MIN_TOKEN_ROOM_BYTES = 32 << 20, 16 << 20, MAX_LINE_BYTES
 """Bytes of bodies that are being received or wait to be worked on, of all tokens and of one: beyond it, senders are
 asked to come again. The least is kept for each token: its single event finds room whatever others do."""
-BODY_S = 30
+BODY_TIMEOUT_S = 30
 """How long a body may take to arrive."""
 BODY_GRACE_S, MIN_BODY_BYTES_PER_S = 10, 8 << 10
 """A body may take the first, and more only as long as its bytes come at this rate."""
-READY_S = 3
-RETRY_S = 1
-TOKENS_RETRY_S = 10
+READY_TIMEOUT_S = 3
+RETRY_DELAY_S = 1
+TOKENS_RETRY_DELAY_S = 10
 """When somebody may come again whose token cannot be looked up, as a person must mend that."""
 
 T = TypeVar("T")
@@ -55,142 +55,142 @@ class Api:
     """The application over one log and the tokens of one home. ``asked`` is the same log, opened once more: who reads
     beside an append would see what is not durable yet."""
 
-    def __init__(self, settings: Settings, log: Log, asked: Log) -> None:
+    def __init__(self, settings: Settings, log: Log, reader: Log) -> None:
         self._home = settings.home
         self._appender = Appender(log)
-        self._asked = asked
-        self._asking = threading.Lock()
+        self._reader = reader
+        self._reader_lock = threading.Lock()
         self._tokens = Tokens(settings.home)
         self._tokens_problem: str | None = None
-        self._threads = anyio.CapacityLimiter(THREADS)
+        self._threads = anyio.CapacityLimiter(MAX_THREADS)
         self._token_threads: dict[str, anyio.CapacityLimiter] = {}
-        self._room = Room(MAX_HELD, MAX_TOKEN_HELD, MIN_TOKEN_HELD)
-        self._counts = metrics.Counts(lambda: self._room.held)
+        self._room = Room(MAX_BODY_ROOM_BYTES, MAX_TOKEN_ROOM_BYTES, MIN_TOKEN_ROOM_BYTES)
+        self._counts = metrics.Counts(lambda: self._room.total_bytes)
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
         def route(path: str, handler: Handler, method: str = "GET") -> Route:
-            return Route(path, self._answering(path, handler), methods=[method])
+            return Route(path, self._wrap_handler(path, handler), methods=[method])
 
         app = Starlette(
             routes=[
-                route("/v1/events", self._events, "POST"),
-                route("/v1/events/{partition:int}/{offset:int}", self._became),
-                route("/v1/token", self._who),
-                route("/openapi.json", self._openapi),
-                route("/healthz", self._healthy),
-                route("/readyz", self._ready),
-                route("/metrics", self._metrics),
+                route("/v1/events", self._post_events, "POST"),
+                route("/v1/events/{partition:int}/{offset:int}", self._get_outcomes),
+                route("/v1/token", self._get_token),
+                route("/openapi.json", self._get_openapi),
+                route("/healthz", self._get_health),
+                route("/readyz", self._get_readiness),
+                route("/metrics", self._get_metrics),
             ],
-            exception_handlers={404: _not_found, 405: _not_found},
+            exception_handlers={404: _respond_unknown, 405: _respond_unknown},
             lifespan=lifespan,
         )
         app.router.redirect_slashes = False  # a redirect would name the host that the request names
         return app
 
-    def _answering(self, path: str, handler: Handler) -> Handler:
+    def _wrap_handler(self, path: str, handler: Handler) -> Handler:
         """With every problem told as one, and every request counted."""
 
         @functools.wraps(handler)
-        async def answered(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             try:
                 response = await handler(request)
             except Problem as problem:
-                response = answer(problem)
+                response = render_problem(problem)
             except (TallyError, sqlite3.Error, OSError) as error:
-                response = answer(_away(error))
-            self._counts.request(path, response.status_code)
+                response = render_problem(_log_problem(error))
+            self._counts.count_request(path, response.status_code)
             return response
 
-        return answered
+        return respond
 
-    async def _events(self, request: Request) -> Response:
-        token = self._token(request)
-        if not kinds(token):
-            raise _forbidden(token, "write")
-        organization = _organization(request, token)
-        content_type = _header(request, "content-type") or ""
-        coding = _header(request, "content-encoding", several=", ")
-        coding = body.checked(content_type, "identity" if coding is None else coding)
-        held = bytearray()
+    async def _post_events(self, request: Request) -> Response:
+        token = self._authenticate(request)
+        if not list_kinds(token):
+            raise _role_problem(token, "write")
+        organization = _choose_organization(request, token)
+        content_type = _get_header(request, "content-type") or ""
+        coding = _get_header(request, "content-encoding", separator=", ")
+        coding = body.check_coding(content_type, "identity" if coding is None else coding)
+        received = bytearray()
         try:
-            await self._receive(request, token, held)
-            packed = bytes(held)
-            return await self._work(
-                token, functools.partial(self._enter, token, organization, packed, content_type, coding)
+            await self._receive_body(request, token, received)
+            packed = bytes(received)
+            return await self._run_in_thread(
+                token, functools.partial(self._accept, token, organization, packed, content_type, coding)
             )
         finally:
-            self._room.give_back(token.id, len(held))
+            self._room.give_back(token.id, len(received))
 
-    async def _work(self, token: Token, work: Callable[[], T]) -> T:
+    async def _run_in_thread(self, token: Token, work: Callable[[], T]) -> T:
         """Call in a thread. Requests of one token wait for each other, before they wait for those of others."""
-        own = self._token_threads.setdefault(token.id, anyio.CapacityLimiter(MAX_TOKEN_THREADS))
-        async with own:
+        token_limiter = self._token_threads.setdefault(token.id, anyio.CapacityLimiter(MAX_TOKEN_THREADS))
+        async with token_limiter:
             return await anyio.to_thread.run_sync(work, limiter=self._threads)
 
-    def _enter(self, token: Token, organization: str, packed: bytes, content_type: str, coding: str) -> Response:
-        found = body.events(body.unpacked(packed, coding), content_type)
-        begun = time.perf_counter()
-        entered = enter(self._appender, self._home, token, organization, found.raw)
-        self._counts.entered(len(found.raw) - entered.refused, entered.refused, time.perf_counter() - begun)
-        if found.single and entered.refused:
-            (result,) = entered.results
+    def _accept(self, token: Token, organization: str, packed: bytes, content_type: str, coding: str) -> Response:
+        events = body.split_events(body.unpack(packed, coding), content_type)
+        start_s = time.perf_counter()
+        outcome = accept_events(self._appender, self._home, token, organization, events.raw)
+        self._counts.count_events(len(events.raw) - outcome.refused, outcome.refused, time.perf_counter() - start_s)
+        if events.single and outcome.refused:
+            (result,) = outcome.results
             detail = ": ".join(filter(None, (result["field"], result["reason"])))
-            return answer(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, **result))
-        return Response(encode(entered.as_json()), media_type="application/json")
+            return render_problem(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, **result))
+        return Response(encode(outcome.as_json()), media_type="application/json")
 
-    async def _receive(self, request: Request, token: Token, held: bytearray) -> None:
+    async def _receive_body(self, request: Request, token: Token, received: bytearray) -> None:
         """Receive the body into ``held``, as far as it, its token's and all others are within bounds."""
-        if int(request.headers.get("content-length") or 0) > body.MAX_BODY:
-            raise body.too_large()
-        begun = asyncio.get_running_loop().time()
+        if int(request.headers.get("content-length") or 0) > body.MAX_BODY_BYTES:
+            raise body.size_problem()
+        start_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(begun + _body_timeout_s(0)) as deadline:
+            async with asyncio.timeout_at(start_s + _body_timeout_s(0)) as deadline:
                 async for chunk in request.stream():
-                    if len(held) + len(chunk) > body.MAX_BODY:
-                        raise body.too_large()
-                    if lack := self._room.take(token.id, len(chunk)):
-                        raise _busy(lack)
-                    held += chunk
-                    deadline.reschedule(begun + _body_timeout_s(len(held)))
+                    if len(received) + len(chunk) > body.MAX_BODY_BYTES:
+                        raise body.size_problem()
+                    if shortage := self._room.take(token.id, len(chunk)):
+                        raise _busy_problem(shortage)
+                    received += chunk
+                    deadline.reschedule(start_s + _body_timeout_s(len(received)))
         except TimeoutError:
             detail = (
-                f"the body did not arrive in time: it has {BODY_S} s, and {BODY_GRACE_S} s where less than "
+                f"the body did not arrive in time: it has {BODY_TIMEOUT_S} s, and {BODY_GRACE_S} s where less than "
                 f"{MIN_BODY_BYTES_PER_S:,} bytes a second come: send less at once"
             )
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail) from None
         except ClientDisconnect:
             raise Problem(HTTPStatus.BAD_REQUEST, "the body was cut") from None
 
-    async def _became(self, request: Request) -> Response:
-        token = self._token(request)
+    async def _get_outcomes(self, request: Request) -> Response:
+        token = self._authenticate(request)
         if "read" not in token.roles:
-            raise _forbidden(token, "read")
-        organization = _organization(request, token)
+            raise _role_problem(token, "read")
+        organization = _choose_organization(request, token)
         partition, offset = request.path_params["partition"], request.path_params["offset"]
-        ask = functools.partial(self._ask, lambda log: became(log, organization, partition, offset))
-        return JSONResponse(await self._work(token, ask))
+        query = functools.partial(self._query_log, lambda log: read_outcomes(log, organization, partition, offset))
+        return JSONResponse(await self._run_in_thread(token, query))
 
-    async def _who(self, request: Request) -> Response:
-        token = self._token(request)
+    async def _get_token(self, request: Request) -> Response:
+        token = self._authenticate(request)
         return JSONResponse({"id": token.id, "organizations": token.organizations, "roles": token.roles})
 
-    def _token(self, request: Request) -> Token:
-        scheme, _, bearer = (_header(request, "authorization") or "").partition(" ")
+    def _authenticate(self, request: Request) -> Token:
+        scheme, _, bearer = (_get_header(request, "authorization") or "").partition(" ")
         token = self._find_token(bearer.strip()) if scheme.lower() == "bearer" else None
         if token is None:
-            self._counts.stranger()
+            self._counts.count_unauthenticated()
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
                 "the request shows no token that is valid here: send `Authorization: Bearer TOKEN`, "
                 "and make one with `tally token create`",
             )
-        connection = request.scope.get("state", {}).get(connections.STATE)
-        if connection is not None and not connection.belongs_to(token.id):
+        connection = request.scope.get("state", {}).get(connections.STATE_KEY)
+        if connection is not None and not connection.assign_to(token.id):
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"the token {token.id} has {connections.MAX_TOKEN_CONNECTIONS} connections under way: "
                 "let them end, and use them again",
-                RETRY_S,
+                RETRY_DELAY_S,
             )
         return token
 
@@ -206,79 +206,79 @@ class Api:
                 print(f"nobody is let in: {error}", flush=True)
             self._tokens_problem = str(error)
             detail = "the tokens of this home cannot be read now: `tally status` of its operator says why"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, TOKENS_RETRY_S) from None
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, TOKENS_RETRY_DELAY_S) from None
 
-    async def _openapi(self, request: Request) -> Response:
-        return Response(_description(), media_type="application/json")
+    async def _get_openapi(self, request: Request) -> Response:
+        return Response(_encode_description(), media_type="application/json")
 
-    async def _healthy(self, request: Request) -> Response:
+    async def _get_health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    async def _ready(self, request: Request) -> Response:
+    async def _get_readiness(self, request: Request) -> Response:
         """Whether the log answers."""
         try:
-            with anyio.fail_after(READY_S):
-                ask = functools.partial(self._ask, lambda log: log.end(EVENTS, 0))
-                await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+            with anyio.fail_after(READY_TIMEOUT_S):
+                query = functools.partial(self._query_log, lambda log: log.end(EVENTS, 0))
+                await anyio.to_thread.run_sync(query, abandon_on_cancel=True)
         except TimeoutError:
             raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"the log has not answered for {READY_S} s", RETRY_S
+                HTTPStatus.SERVICE_UNAVAILABLE, f"the log has not answered for {READY_TIMEOUT_S} s", RETRY_DELAY_S
             ) from None
         return PlainTextResponse("ready\n")
 
-    def _ask(self, question: Callable[[Log], T]) -> T:
-        with self._asking:
-            return question(self._asked)
+    def _query_log(self, query: Callable[[Log], T]) -> T:
+        with self._reader_lock:
+            return query(self._reader)
 
-    async def _metrics(self, request: Request) -> Response:
+    async def _get_metrics(self, request: Request) -> Response:
         return Response(generate_latest(self._counts.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _organization(request: Request, token: Token) -> str:
+def _choose_organization(request: Request, token: Token) -> str:
     """Whose events the request brings or asks for."""
-    named = _header(request, "tally-organization")
-    if named is None and len(token.organizations) == 1:
+    name = _get_header(request, "tally-organization")
+    if name is None and len(token.organizations) == 1:
         return token.organizations[0]
-    if named is None:
+    if name is None:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             f"the token is for {len(token.organizations)} organizations: name one in the header Tally-Organization",
         )
-    if named not in token.organizations:
+    if name not in token.organizations:
         raise Problem(
             HTTPStatus.FORBIDDEN,
-            f"the token {token.id} is not for the organization {named[:100]!r}: `tally token create --organization` "
+            f"the token {token.id} is not for the organization {name[:100]!r}: `tally token create --organization` "
             "makes one that is",
         )
-    return named
+    return name
 
 
-def _header(request: Request, name: str, several: str | None = None) -> str | None:
+def _get_header(request: Request, name: str, separator: str | None = None) -> str | None:
     """Return what a header says. Problem where it stands twice, and ``several`` joins no lists of it: a proxy before us
     may have judged by the other."""
     values = request.headers.getlist(name)
-    if len(values) > 1 and several is None:
+    if len(values) > 1 and separator is None:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the header {name} stands {len(values)} times: send it once")
-    return (several or "").join(values) if values else None
+    return (separator or "").join(values) if values else None
 
 
 @functools.cache
-def _description() -> bytes:
+def _encode_description() -> bytes:
     """Return the API's description, which takes long to make."""
-    return encode(document())
+    return encode(describe_api())
 
 
 def _body_timeout_s(received: int) -> float:
-    return allowed_s(received, grace_s=BODY_GRACE_S, min_bytes_per_s=MIN_BODY_BYTES_PER_S, max_s=BODY_S)
+    return compute_timeout_s(received, grace_s=BODY_GRACE_S, min_bytes_per_s=MIN_BODY_BYTES_PER_S, max_s=BODY_TIMEOUT_S)
 
 
-def _busy(lack: Lack) -> Problem:
+def _busy_problem(shortage: Shortage) -> Problem:
     return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, f"too much is under way: {lack.value}. Repeat it after Retry-After", RETRY_S
+        HTTPStatus.SERVICE_UNAVAILABLE, f"too much is under way: {shortage.value}. Repeat it after Retry-After", RETRY_DELAY_S
     )
 
 
-def _forbidden(token: Token, role: Role) -> Problem:
+def _role_problem(token: Token, role: Role) -> Problem:
     return Problem(
         HTTPStatus.FORBIDDEN,
         f"the token {token.id} has the roles {', '.join(token.roles)}, and this takes {role}: "
@@ -286,18 +286,18 @@ def _forbidden(token: Token, role: Role) -> Problem:
     )
 
 
-def _away(error: Exception) -> Problem:
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the log takes nothing now: {error}", RETRY_S)
+def _log_problem(error: Exception) -> Problem:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the log takes nothing now: {error}", RETRY_DELAY_S)
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
+async def _respond_unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     request_line = (
         f"{request.method[:20]} {request.url.path[:100]!a}"  # a path is a stranger's text: escaped, and short
     )
-    what = "No such path" if error.status_code == HTTPStatus.NOT_FOUND else "No such method of this path"
-    response = answer(
-        Problem(HTTPStatus(error.status_code), f"{what}: {request_line}. /openapi.json lists paths and methods")
+    summary = "No such path" if error.status_code == HTTPStatus.NOT_FOUND else "No such method of this path"
+    response = render_problem(
+        Problem(HTTPStatus(error.status_code), f"{summary}: {request_line}. /openapi.json lists paths and methods")
     )
     response.headers.update(error.headers or {})  # which methods there are
     return response

@@ -10,14 +10,14 @@ import msgspec
 import zstandard
 
 from ingest.api.problem import Problem
-from ingest.intake.limits import MAX_LINE
+from ingest.intake.limits import MAX_LINE_BYTES
 
-MAX_BODY = 4 << 20
+MAX_BODY_BYTES = 4 << 20
 """Bytes of a body, packed and unpacked."""
 MAX_EVENTS = 5_000
-WINDOW = 8 << 20
+MAX_WINDOW_BYTES = 8 << 20
 """What zstd may ask for in memory; its own levels up to 19 stay within."""
-PIECE = 512
+PIECE_BYTES = 512
 
 SINGLE = ("application/cloudevents+json", "application/json")
 BATCH = ("application/cloudevents-batch+json",)
@@ -51,15 +51,15 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def checked(content_type: str, content_encoding: str) -> str:
+def check_coding(content_type: str, content_encoding: str) -> str:
     """Return the coding to unpack with. Problem where a body of this kind is not read, known before the body is.
 
     Codings that are applied one after the other ("gzip, zstd") are not read.
     """
-    if _kind(content_type) not in (*SINGLE, *BATCH, *LINES):
+    if _media_type(content_type) not in (*SINGLE, *BATCH, *LINES):
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the Content-Type is {_quoted(_kind(content_type), _MEDIA_TYPE)}: send one event as {SINGLE[0]}, several "
+            f"the Content-Type is {_quote(_media_type(content_type), _MEDIA_TYPE)}: send one event as {SINGLE[0]}, several "
             f"as {BATCH[0]} or, one a line, as {LINES[0]}",
         )
     coding = content_encoding.strip().lower()
@@ -67,84 +67,84 @@ def checked(content_type: str, content_encoding: str) -> str:
     if coding not in CODINGS:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the Content-Encoding is {_quoted(coding, _CODING)}: send the body as it is, or packed once as "
+            f"the Content-Encoding is {_quote(coding, _CODING)}: send the body as it is, or packed once as "
             "gzip or zstd",
         )
     return coding
 
 
-def unpacked(body: bytes, coding: str) -> bytes:
+def unpack(body: bytes, coding: str) -> bytes:
     """Return the body as it was before it was packed, whole. Problem where it cannot be unpacked to its last byte, or
     grows too large."""
     if coding == "identity":
         return body
-    zstd = zstandard.ZstdDecompressor(max_window_size=WINDOW)
-    begin = (lambda: zlib.decompressobj(_GZIP_BITS)) if coding == "gzip" else zstd.decompressobj
+    zstd = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+    make_unpacker = (lambda: zlib.decompressobj(_GZIP_BITS)) if coding == "gzip" else zstd.decompressobj
     try:
-        return _unpack_frames(body, begin)
+        return _unpack_frames(body, make_unpacker)
     except (EOFError, zlib.error, zstandard.ZstdError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not {coding}, or is cut: {error}") from None
 
 
-def events(body: bytes, content_type: str) -> Events:
+def split_events(body: bytes, content_type: str) -> Events:
     """Cut into events. Problem where it is no batch, or a batch too large."""
-    kind = _kind(content_type)
-    if kind in SINGLE and not body.lstrip().startswith(b"["):
-        found = Events([body], True)
-    elif kind in LINES:
-        found = Events([line for line in body.split(b"\n") if line.strip()], False)
+    media_type = _media_type(content_type)
+    if media_type in SINGLE and not body.lstrip().startswith(b"["):
+        events = Events([body], True)
+    elif media_type in LINES:
+        events = Events([line for line in body.split(b"\n") if line.strip()], False)
     else:
         try:
-            found = Events([bytes(item) for item in _items(body)], False)
+            events = Events([bytes(item) for item in _items(body)], False)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not a JSON array of events: {error}") from None
-    if len(found.raw) > MAX_EVENTS:
+    if len(events.raw) > MAX_EVENTS:
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body has {len(found.raw):,} events, and may have {MAX_EVENTS:,}: send several",
+            f"the body has {len(events.raw):,} events, and may have {MAX_EVENTS:,}: send several",
         )
-    return found
+    return events
 
 
-def too_large() -> Problem:
+def size_problem() -> Problem:
     return Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body is larger than {MAX_BODY:,} bytes, packed or unpacked: send several",
+        f"the body is larger than {MAX_BODY_BYTES:,} bytes, packed or unpacked: send several",
     )
 
 
-def too_long(raw: bytes) -> bool:
+def is_too_long(raw: bytes) -> bool:
     """Whether it is longer than any event; what it says would take many times as much memory to read."""
-    return len(raw) > MAX_LINE
+    return len(raw) > MAX_LINE_BYTES
 
 
-def _unpack_frames(packed: bytes, begin: Callable[[], _Unpacker]) -> bytes:
+def _unpack_frames(packed: bytes, make_unpacker: Callable[[], _Unpacker]) -> bytes:
     """Unpack all frames, which is what both codings allow a body to be. Pieces are so small that what one unpacks to is
     bounded. EOFError where the last frame is cut, or there is none."""
-    whole, frames = bytearray(), 0
+    body, frame_count = bytearray(), 0
     unpacker: _Unpacker | None = None
-    for offset in range(0, len(packed), PIECE):
-        rest = packed[offset : offset + PIECE]
-        while rest:
+    for offset in range(0, len(packed), PIECE_BYTES):
+        piece = packed[offset : offset + PIECE_BYTES]
+        while piece:
             if unpacker is None:
-                unpacker, frames = begin(), frames + 1
-                if frames > MAX_FRAMES:
+                unpacker, frame_count = make_unpacker(), frame_count + 1
+                if frame_count > MAX_FRAMES:
                     raise EOFError(f"it has more than {MAX_FRAMES:,} frames")
-            whole += unpacker.decompress(rest)
-            if len(whole) > MAX_BODY:
-                raise too_large()
+            body += unpacker.decompress(piece)
+            if len(body) > MAX_BODY_BYTES:
+                raise size_problem()
             if not unpacker.eof:
                 break
-            rest, unpacker = unpacker.unused_data, None
-    if unpacker is not None or not frames:
+            piece, unpacker = unpacker.unused_data, None
+    if unpacker is not None or not frame_count:
         raise EOFError("it ends before its end")
-    return bytes(whole)
+    return bytes(body)
 
 
-def _quoted(text: str, form: re.Pattern[str]) -> str:
+def _quote(text: str, pattern: re.Pattern[str]) -> str:
     """Return what a header says, where it has the form of such a value; nothing else of a request is repeated to it."""
-    return repr(text[:100]) if form.fullmatch(text) else "none that is known"
+    return repr(text[:100]) if pattern.fullmatch(text) else "none that is known"
 
 
-def _kind(content_type: str) -> str:
+def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()

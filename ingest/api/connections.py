@@ -20,7 +20,7 @@ MAX_TOKEN_CONNECTIONS = 256
 MAX_ADDRESS_CONNECTIONS = 256
 """Of those that have not shown a token. A proxy is one address: who comes through it shows a token at once, and then
 counts by that."""
-FIRST_HEAD_S = 2.0
+MIN_DROP_AGE_S = 2.0
 """So young a connection is dropped for its address's ceiling by none: many may be opened at once."""
 HEAD_TIMEOUT_S = 10.0
 """How long the head of a request may take from its first byte, and that of the first from the connection's opening."""
@@ -28,7 +28,7 @@ LINGER_TIMEOUT_S, MAX_LINGER_BYTES = 3.0, 8 << 20
 """What is taken and thrown away of a body that is answered before its end, so that the sender sees the answer."""
 WRITE_TIMEOUT_S = 30.0
 """How long an answer may wait for a sender that does not read it."""
-KEEP_ALIVE_S, STRANGER_KEEP_ALIVE_S = 30, 5
+KEEP_ALIVE_S, UNAUTHENTICATED_KEEP_ALIVE_S = 30, 5
 READ_BYTES = 32 << 10
 """What is read of a connection at once, before others have their turn."""
 FREE_CHUNKS, MIN_CHUNK_BYTES = 64, 128
@@ -36,7 +36,7 @@ FREE_CHUNKS, MIN_CHUNK_BYTES = 64, 128
 average. An event has more."""
 TWO_LENGTHS = "a request has Content-Length or Transfer-Encoding, not both (RFC 9112, 6.1): send one of them"
 """A proxy before us may end the body by the other, and take the rest for a request of its own."""
-STATE = "connection"
+STATE_KEY = "connection"
 """Under which name a request's state tells its connection."""
 
 
@@ -44,7 +44,7 @@ class Connection(Protocol):
     """What the table needs of a connection."""
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no request is under way on it."""
 
     def drop(self) -> None:
@@ -56,12 +56,12 @@ class Connections:
     of opening."""
 
     def __init__(
-        self, most: int = MAX_CONNECTIONS, most_of_address: int = MAX_ADDRESS_CONNECTIONS,
-        most_of_token: int = MAX_TOKEN_CONNECTIONS, clock: Callable[[], float] = time.monotonic,
+        self, max_connections: int = MAX_CONNECTIONS, max_of_address: int = MAX_ADDRESS_CONNECTIONS,
+        max_of_token: int = MAX_TOKEN_CONNECTIONS, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._most = most
-        self._most_of_address = most_of_address
-        self._most_of_token = most_of_token
+        self._max_connections = max_connections
+        self._max_of_address = max_of_address
+        self._max_of_token = max_of_token
         self._clock = clock
         self._holders: dict[Connection, tuple[str, str]] = {}
         self._groups: dict[tuple[str, str], dict[Connection, float]] = {}
@@ -73,10 +73,10 @@ class Connections:
         """Take in a connection that was just opened, and drop another where there are too many."""
         group = self._put(connection, ("address", address))
         oldest = next(iter(group))
-        if len(group) > self._most_of_address and self._clock() - group[oldest] >= FIRST_HEAD_S:
+        if len(group) > self._max_of_address and self._clock() - group[oldest] >= MIN_DROP_AGE_S:
             self._drop(oldest)
-        elif len(self) > self._most:
-            self._drop(self._least_deserving(connection))
+        elif len(self) > self._max_connections:
+            self._drop(self._choose_dropped(connection))
 
     def assign(self, connection: Connection, token: str) -> bool:
         """Count a connection as its token's, and drop an idle one of it where it has too many. False where all of them
@@ -87,9 +87,9 @@ class Connections:
             return True
         self.remove(connection)
         group = self._put(connection, ("token", token))
-        if len(group) <= self._most_of_token:
+        if len(group) <= self._max_of_token:
             return True
-        idle = next((other for other in group if other is not connection and other.idle), None)
+        idle = next((candidate for candidate in group if candidate is not connection and candidate.is_idle), None)
         if idle is not None:
             self._drop(idle)
         return idle is not None
@@ -108,16 +108,16 @@ class Connections:
         group[connection] = self._clock()
         return group
 
-    def _least_deserving(self, newcomer: Connection) -> Connection:
+    def _choose_dropped(self, newcomer: Connection) -> Connection:
         """Return the oldest without a token of the address that has most of them; else, of the token that has most, the
         oldest that is idle, or the oldest."""
-        strangers = [[other for other in group if other is not newcomer] for group in self._of("address")]
-        if largest := max(strangers, key=len, default=[]):
+        groups = [[candidate for candidate in group if candidate is not newcomer] for group in self._list_groups("address")]
+        if largest := max(groups, key=len, default=[]):
             return largest[0]
-        largest = max(self._of("token"), key=len)
-        return next((other for other in largest if other.idle), largest[0])
+        largest = max(self._list_groups("token"), key=len)
+        return next((candidate for candidate in largest if candidate.is_idle), largest[0])
 
-    def _of(self, kind: str) -> list[list[Connection]]:
+    def _list_groups(self, kind: str) -> list[list[Connection]]:
         return [list(group) for holder, group in self._groups.items() if holder[0] == kind]
 
     def _drop(self, connection: Connection) -> None:
@@ -160,20 +160,20 @@ class BoundedProtocol(H11Protocol):
         self, config: Config, server_state: ServerState, app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(config, server_state, app_state | {STATE: self}, _loop)
+        super().__init__(config, server_state, app_state | {STATE_KEY: self}, _loop)
         self.conn = _Http(h11.SERVER, self.conn._max_incomplete_event_size)
-        self.timeout_keep_alive = STRANGER_KEEP_ALIVE_S
+        self.timeout_keep_alive = UNAUTHENTICATED_KEEP_ALIVE_S
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._left_to_discard: int | None = None
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
     def drop(self) -> None:
         self.transport.abort()
 
-    def belongs_to(self, token: str) -> bool:
+    def assign_to(self, token: str) -> bool:
         """Say whose the request on it is. False where that token has too many under way: then the connection is closed
         with the answer."""
         self.timeout_keep_alive = KEEP_ALIVE_S
@@ -185,13 +185,13 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # of asyncio's own transports
-        self._expire("head", HEAD_TIMEOUT_S)
+        self._set_deadline("head", HEAD_TIMEOUT_S)
         self.table.add(self, self.client[0] if self.client else "")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.table.remove(self)
         for name in list(self._deadlines):
-            self._met(name)
+            self._cancel_deadline(name)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -202,16 +202,16 @@ class BoundedProtocol(H11Protocol):
             return
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
-            self._expire("head", HEAD_TIMEOUT_S)
+            self._set_deadline("head", HEAD_TIMEOUT_S)
         else:
-            self._met("head")
+            self._cancel_deadline("head")
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self._left_to_discard = MAX_LINGER_BYTES
-            self._expire("linger", LINGER_TIMEOUT_S)
+            self._set_deadline("linger", LINGER_TIMEOUT_S)
 
     def send_400_response(self, msg: str) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -221,23 +221,23 @@ class BoundedProtocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._expire("write", WRITE_TIMEOUT_S)
+        self._set_deadline("write", WRITE_TIMEOUT_S)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._met("write")
+        self._cancel_deadline("write")
 
-    def _expire(self, name: str, seconds: float) -> None:
+    def _set_deadline(self, name: str, seconds: float) -> None:
         """Have the connection closed after so many seconds, unless this was met before; a deadline that runs stays."""
         if name not in self._deadlines and not self.transport.is_closing():
             self._deadlines[name] = self.loop.call_later(seconds, self.transport.abort)
 
-    def _met(self, name: str) -> None:
+    def _cancel_deadline(self, name: str) -> None:
         deadline = self._deadlines.pop(name, None)
         if deadline is not None:
             deadline.cancel()
 
 
-def protocol(connections: Connections) -> type[asyncio.Protocol]:
+def make_protocol(connections: Connections) -> type[asyncio.Protocol]:
     """Return uvicorn's ``http``, for the server whose connections stand in this table."""
     return type("BoundedProtocol", (BoundedProtocol,), {"table": connections})

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from ledger.log import Draft, Log, Record
-from ledger.log.documents import load
+from ledger.log.documents import load_document
 from ledger.log.topics import Topic
 
-Waiting = tuple[Topic, Sequence[Draft], "Future[list[Record]]"]
+WaitingAppend = tuple[Topic, Sequence[Draft], "Future[list[Record]]"]
 
 
 class Appender:
@@ -17,7 +17,7 @@ class Appender:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._waiting: list[Waiting] = []
+        self._waiting: list[WaitingAppend] = []
         self._queue = threading.Lock()
         self._turn = threading.Lock()
 
@@ -33,18 +33,18 @@ class Appender:
 
     def has_document(self, digest: str) -> bool:
         """Tell whether the log holds a document."""
-        return load(self._log, digest) is not None
+        return load_document(self._log, digest) is not None
 
     def _append_all(self) -> None:
         with self._queue:
             waiting, self._waiting = self._waiting, []
         for topic in dict.fromkeys(topic for topic, _, _ in waiting):
-            some = [one for one in waiting if one[0] is topic]
+            group = [append for append in waiting if append[0] is topic]
             try:
-                records = iter(self._log.append(topic, [draft for _, drafts, _ in some for draft in drafts]))
+                records = iter(self._log.append(topic, [draft for _, drafts, _ in group for draft in drafts]))
             except Exception as error:  # noqa: BLE001  (each of them is told)
-                for _, _, appended in some:
+                for _, _, appended in group:
                     appended.set_exception(error)
                 continue
-            for _, drafts, appended in some:
+            for _, drafts, appended in group:
                 appended.set_result([next(records) for _ in drafts])

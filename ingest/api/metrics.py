@@ -4,27 +4,27 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from ledger.metrics import HTTP_EVENTS, HTTP_HELD, HTTP_REQUESTS, HTTP_SECONDS, HTTP_STRANGERS, Metric
+from ledger.metrics import HTTP_EVENTS, HTTP_HELD, HTTP_REQUESTS, HTTP_SECONDS, HTTP_UNAUTHENTICATED_REQUESTS, Metric
 
 
 class Counts:
     """Since the start of this process. ``held`` tells how many bytes of bodies are under way."""
 
-    def __init__(self, held: Callable[[], int]) -> None:
+    def __init__(self, room_bytes: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter(HTTP_REQUESTS)
-        self._strangers = self._counter(HTTP_STRANGERS)
+        self._unauthenticated = self._counter(HTTP_UNAUTHENTICATED_REQUESTS)
         self._events = self._counter(HTTP_EVENTS)
         self._seconds = self._counter(HTTP_SECONDS)
-        Gauge(HTTP_HELD.name, HTTP_HELD.help, registry=self.registry).set_function(held)
+        Gauge(HTTP_HELD.name, HTTP_HELD.help, registry=self.registry).set_function(room_bytes)
 
-    def request(self, path: str, status: int) -> None:
+    def count_request(self, path: str, status: int) -> None:
         self._requests.labels(path, str(status)).inc()
 
-    def stranger(self) -> None:
-        self._strangers.inc()
+    def count_unauthenticated(self) -> None:
+        self._unauthenticated.inc()
 
-    def entered(self, accepted: int, refused: int, seconds: float) -> None:
+    def count_events(self, accepted: int, refused: int, seconds: float) -> None:
         self._events.labels("accepted").inc(accepted)
         self._events.labels("refused").inc(refused)
         self._seconds.inc(seconds)

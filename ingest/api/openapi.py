@@ -33,13 +33,13 @@ _ORGANIZATION = {
     "name": "Tally-Organization", "in": "header", "required": False, "schema": {"type": "string"},
     "description": "Whose events they are; needed where the token is for several organizations.",
 }  # fmt: skip
-_WHY = {
+_PROBLEM_DESCRIPTIONS = {
     400: "The body is no batch of events, was cut, or cannot be unpacked; or no organization was chosen.",
     401: "No valid token.",
     403: "The token is not for this organization, or lacks the role.",
     404: "There is nothing of that kind.",
     408: "The body did not arrive in time, or came too slowly.",
-    413: f"More than {body.MAX_BODY:,} bytes, packed or unpacked, or more than {body.MAX_EVENTS:,} events.",
+    413: f"More than {body.MAX_BODY_BYTES:,} bytes, packed or unpacked, or more than {body.MAX_EVENTS:,} events.",
     415: "Another Content-Type or Content-Encoding than those that are read.",
     422: "The one event was refused: `field` and `reason` say why.",
     503: "The log cannot take more now, or too much is under way, of this token or of all. "
@@ -47,7 +47,7 @@ _WHY = {
 }
 
 
-def document(server: str = "/") -> dict[str, Any]:
+def describe_api(server: str = "/") -> dict[str, Any]:
     """Describe the API at this address, by default the one where the description was asked for."""
     schema = ANY_EVENT.json_schema(ref_template="#/components/schemas/{model}")
     return {
@@ -60,12 +60,12 @@ def document(server: str = "/") -> dict[str, Any]:
         "servers": [{"url": server}],
         "security": [{"token": []}],
         "paths": {
-            "/v1/events": {"post": _send()},
-            "/v1/events/{partition}/{offset}": {"get": _ask()},
-            "/v1/token": {"get": _get("What the token allows.", _TOKEN, {401})},
-            "/healthz": {"get": _get("Whether the process lives.", None, set()) | {"security": []}},
-            "/readyz": {"get": _get("Whether the log answers.", None, {503}) | {"security": []}},
-            "/metrics": {"get": _get("Figures for Prometheus.", None, set()) | {"security": []}},
+            "/v1/events": {"post": _describe_post()},
+            "/v1/events/{partition}/{offset}": {"get": _describe_outcomes()},
+            "/v1/token": {"get": _describe_get("What the token allows.", _TOKEN, {401})},
+            "/healthz": {"get": _describe_get("Whether the process lives.", None, set()) | {"security": []}},
+            "/readyz": {"get": _describe_get("Whether the log answers.", None, {503}) | {"security": []}},
+            "/metrics": {"get": _describe_get("Figures for Prometheus.", None, set()) | {"security": []}},
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -74,7 +74,7 @@ def document(server: str = "/") -> dict[str, Any]:
     }
 
 
-def _send() -> dict[str, Any]:
+def _describe_post() -> dict[str, Any]:
     event, examples = {"$ref": "#/components/schemas/Event"}, {"call": {"value": CALL}, "budget": {"value": BUDGET}}
     content: dict[str, Any] = {kind: {"schema": event, "examples": examples} for kind in body.SINGLE}
     for kind in body.BATCH:
@@ -89,11 +89,11 @@ def _send() -> dict[str, Any]:
         "summary": "Append events: facts take the role write, decisions the role admin.",
         "parameters": [_ORGANIZATION, coding],
         "requestBody": {"required": True, "content": content},
-        "responses": _responses("Answer", {400, 401, 403, 408, 413, 415, 422, 503}),
+        "responses": _describe_responses("Answer", {400, 401, 403, 408, 413, 415, 422, 503}),
     }
 
 
-def _ask() -> dict[str, Any]:
+def _describe_outcomes() -> dict[str, Any]:
     path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
         for name in ("partition", "offset")
@@ -101,27 +101,27 @@ def _ask() -> dict[str, Any]:
     return {
         "summary": "What became of the events of one record: counted, duplicate, conflict or quarantined.",
         "parameters": [*path, _ORGANIZATION],
-        "responses": _responses(None, {400, 401, 403, 404, 503}),
+        "responses": _describe_responses(None, {400, 401, 403, 404, 503}),
     }
 
 
-def _get(summary: str, schema: dict[str, Any] | None, problems: set[int]) -> dict[str, Any]:
-    said: dict[str, Any] = {"description": "Yes."}
+def _describe_get(summary: str, schema: dict[str, Any] | None, problems: set[int]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": "Yes."}
     if schema:
-        said["content"] = {"application/json": {"schema": schema}}
-    return {"summary": summary, "responses": {"200": said} | _problems(problems)}
+        response["content"] = {"application/json": {"schema": schema}}
+    return {"summary": summary, "responses": {"200": response} | _describe_problems(problems)}
 
 
-def _responses(schema: str | None, problems: set[int]) -> dict[str, Any]:
+def _describe_responses(schema: str | None, problems: set[int]) -> dict[str, Any]:
     answer = {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "object"}
     return {
         "200": {"description": "What became of each.", "content": {"application/json": {"schema": answer}}}
-    } | _problems(problems)
+    } | _describe_problems(problems)
 
 
-def _problems(statuses: set[int]) -> dict[str, Any]:
+def _describe_problems(statuses: set[int]) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): {"description": _WHY[status], "content": content} for status in sorted(statuses)}
+    return {str(status): {"description": _PROBLEM_DESCRIPTIONS[status], "content": content} for status in sorted(statuses)}
 
 
 _POSITION = {

@@ -5,25 +5,25 @@ from typing import Any
 
 from ingest.api.problem import Problem
 from ingest.intake.intake import decode
-from ledger.log import PARTITIONS, Log, folded, records, seek_cause
+from ledger.log import PARTITIONS, Log, fold_offset, records, seek_cause
 from ledger.log.topics import ENTRIES, EVENTS
 
-_LAST = 2**63 - 1
+_MAX_OFFSET = 2**63 - 1
 """No log has an offset beyond it, and none can be asked."""
 
 
-def became(log: Log, organization: str, partition: int, offset: int) -> dict[str, Any]:
+def read_outcomes(log: Log, organization: str, partition: int, offset: int) -> dict[str, Any]:
     """The outcome of each event of a record of the organization; ``folded`` is false while the folds have not come to
     it. Problem where the organization has no such record."""
-    found = log.read(EVENTS, partition, offset, 1) if 0 <= partition < PARTITIONS and offset <= _LAST else []
-    if not found or found[0].offset != offset or found[0].organization != organization:
+    candidates = log.read(EVENTS, partition, offset, 1) if 0 <= partition < PARTITIONS and offset <= _MAX_OFFSET else []
+    if not candidates or candidates[0].offset != offset or candidates[0].organization != organization:
         raise Problem(
             HTTPStatus.NOT_FOUND,
             f"{organization!r} has no record at partition {partition}, offset {offset}: the answer to what was sent "
             "names its position",
         )
     log.follow()
-    if folded(log, partition) <= offset:
+    if fold_offset(log, partition) <= offset:
         return {"folded": False, "events": []}
     lines: list[dict[str, Any]] = []
     for record in records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, offset)):

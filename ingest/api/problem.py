@@ -9,24 +9,24 @@ from starlette.responses import JSONResponse
 class Problem(Exception):
     """``detail`` names the thing, the value and the way out; ``more`` are further members of the answer."""
 
-    def __init__(self, status: HTTPStatus, detail: str, retry_s: int | None = None, **more: Any) -> None:
+    def __init__(self, status: HTTPStatus, detail: str, retry_s: int | None = None, **members: Any) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.retry_s = retry_s
-        self.more = more
+        self.members = members
 
 
-def answer(problem: Problem) -> JSONResponse:
+def render_problem(problem: Problem) -> JSONResponse:
     headers = {"X-Content-Type-Options": "nosniff"}
     if problem.retry_s is not None:
         headers["Retry-After"] = str(problem.retry_s)
     if problem.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="tally"'
-    told = {
+    document = {
         "type": "about:blank",
         "title": problem.status.phrase,
         "status": int(problem.status),
         "detail": problem.detail,
     }
-    return JSONResponse(told | problem.more, int(problem.status), headers, "application/problem+json")
+    return JSONResponse(document | problem.members, int(problem.status), headers, "application/problem+json")

@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Lack(Enum):
+class Shortage(Enum):
     """Why a token gets no more room now."""
 
     SHARE = "its token has as much under way as one token may"
@@ -21,39 +21,39 @@ class Room:
         self._total = total
         self._share = share
         self._floor = floor
-        self._held: dict[str, int] = {}
+        self._bytes_by_token: dict[str, int] = {}
         self._beyond_floors = 0
 
     @property
-    def held(self) -> int:
+    def total_bytes(self) -> int:
         """Bytes under way of all tokens."""
-        return sum(self._held.values())
+        return sum(self._bytes_by_token.values())
 
-    def take(self, token: str, count: int) -> Lack | None:
+    def take(self, token: str, count: int) -> Shortage | None:
         """Count more bytes of a token, or return why there is no room for them."""
-        before = self._held.get(token, 0)
-        beyond = self._beyond(before + count)
-        more = beyond - self._beyond(before)
+        bytes_before = self._bytes_by_token.get(token, 0)
+        beyond = self._beyond(bytes_before + count)
+        growth = beyond - self._beyond(bytes_before)
         if beyond > self._share:
-            return Lack.SHARE
-        if more and self._beyond_floors + more > self._total:
-            return Lack.TOTAL
-        self._held[token] = before + count
-        self._beyond_floors += more
+            return Shortage.SHARE
+        if growth and self._beyond_floors + growth > self._total:
+            return Shortage.TOTAL
+        self._bytes_by_token[token] = bytes_before + count
+        self._beyond_floors += growth
         return None
 
     def give_back(self, token: str, count: int) -> None:
         """Count bytes of a token no more."""
-        before = self._held.pop(token, 0)
-        if after := before - count:
-            self._held[token] = after
-        self._beyond_floors -= self._beyond(before) - self._beyond(after)
+        bytes_before = self._bytes_by_token.pop(token, 0)
+        if bytes_after := bytes_before - count:
+            self._bytes_by_token[token] = bytes_after
+        self._beyond_floors -= self._beyond(bytes_before) - self._beyond(bytes_after)
 
     def _beyond(self, count: int) -> int:
         return max(0, count - self._floor)
 
 
-def allowed_s(received: int, *, grace_s: float, min_bytes_per_s: int, max_s: float) -> float:
+def compute_timeout_s(received: int, *, grace_s: float, min_bytes_per_s: int, max_s: float) -> float:
     """Return how long a body may take by the time that so many bytes of it have arrived: some seconds, more as long as
     bytes keep coming, and never more than ``max_s``."""
     return min(max_s, grace_s + received / min_bytes_per_s)

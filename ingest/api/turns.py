@@ -12,7 +12,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._taken = False
+        self._is_busy = False
         self._waiting: deque[threading.Lock] = deque()
 
     @contextmanager
@@ -27,8 +27,8 @@ class Turns:
     def _wait(self) -> None:
         place = threading.Lock()
         with self._guard:
-            if not self._taken:
-                self._taken = True
+            if not self._is_busy:
+                self._is_busy = True
                 return
             place.acquire()
             self._waiting.append(place)
@@ -39,4 +39,4 @@ class Turns:
             if self._waiting:
                 self._waiting.popleft().release()
             else:
-                self._taken = False
+                self._is_busy = False

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest.intake.batch import Envelope
-from ingest.intake.intake import decode, door
-from ingest.intake.rejection import Refused
+from ingest.intake.intake import decode, open_intake
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.log import Log, Position
-from ledger.log.documents import load
+from ledger.log.documents import load_document
 from ledger.log.topics import EVENTS
 from ledger.organizations import check_organization
 from ledger.settings import Settings
@@ -34,10 +34,10 @@ def append_control(
     check_organization(organization, "TALLY_ORGANIZATION", "have decisions")
     line = build_decision(settings, control, body, organization, reason, actor)
     try:
-        _check_facts(line, organization, lambda digest: load(log, digest) is not None)
-    except Refused as refused:
+        _check_facts(line, organization, lambda digest: load_document(log, digest) is not None)
+    except Rejection as refused:
         raise _not_possible(control, refused) from None
-    (record,) = log.append(EVENTS, [Envelope(organization, "control", "local").draft(line)])
+    (record,) = log.append(EVENTS, [Envelope(organization, "control", "local").make_draft(line)])
     return Position(record.partition, record.offset, 0)
 
 
@@ -47,7 +47,7 @@ def check_decision(line: bytes, organization: str, has_document: Callable[[str],
     data = decode(line)["data"]
     control = data["control"]
     if command := CONTROL_TYPES[control].command:
-        raise Refused("data.control", f"is {control}, which takes more than a record: use `{command}`", data)
+        raise Rejection("data.control", f"is {control}, which takes more than a record: use `{command}`", data)
     _check_facts(line, organization, has_document)
 
 
@@ -70,8 +70,8 @@ def build_decision(
         "data": data | {"effective_at": now, "recorded_at": now},
     }
     try:
-        return door(settings.home, organization, ("control",)).enter_event(event).line
-    except Refused as refused:
+        return open_intake(settings.home, organization, ("control",)).accept_event(event).line
+    except Rejection as refused:
         raise _not_possible(control, refused) from None
 
 
@@ -81,11 +81,11 @@ def _check_facts(line: bytes, organization: str, has_document: Callable[[str], b
     data = decode(line)["data"]
     body = data["body"]
     if body.get("dimension") == ORGANIZATION and body["scope"] != organization:
-        raise Refused("data.body.scope", f"must be {organization!r}: the budget is for the whole organization", data)
+        raise Rejection("data.body.scope", f"must be {organization!r}: the budget is for the whole organization", data)
     if "document" in body and not has_document(body["document"]):
-        raise Refused("data.body.document", "is the hash of no document on the log: store the document first", data)
+        raise Rejection("data.body.document", "is the hash of no document on the log: store the document first", data)
 
 
-def _not_possible(control: str, refused: Refused) -> TallyError:
+def _not_possible(control: str, refused: Rejection) -> TallyError:
     field = refused.field.removeprefix("data.")
     return TallyError(f"{control} is not possible: {field}: {refused.reason}")

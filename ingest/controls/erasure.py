@@ -4,14 +4,14 @@ from contextlib import closing
 from typing import NamedTuple
 
 from ingest.controls.append import append_control
-from ingest.intake.intake import key_of
+from ingest.intake.intake import pseudonym_secret_name
 from ledger.errors import TallyError
 from ledger.home.persons import Persons
-from ledger.home.secrets import pseudonym, secret
+from ledger.home.secrets import pseudonym, ensure_secret
 from ledger.log import Log, Position
 from ledger.settings import Settings
 from tallystick.privacy.addresses import PSEUDONYM
-from tallystick.privacy.key_shapes import without_keys
+from tallystick.privacy.key_shapes import replace_keys
 from tallystick.vocabulary.controls.persons import SubjectErased
 
 
@@ -31,14 +31,14 @@ def erase_person(log: Log, settings: Settings, organization: str, subject: str) 
     subject_pseudonym = (
         subject
         if PSEUDONYM.fullmatch(subject)
-        else pseudonym(secret(settings.home, key_of(organization)), without_keys(subject))
+        else pseudonym(ensure_secret(settings.home, pseudonym_secret_name(organization)), replace_keys(subject))
     )
     body = {"subject": subject_pseudonym}
     position = append_control(log, settings, SubjectErased.control_type, body, organization=organization)
     with closing(Persons(settings.home)) as persons:
         try:
             was_listed = persons.is_listed(organization, subject_pseudonym)
-            name = persons.names(organization, [subject_pseudonym]).get(
+            name = persons.find_names(organization, [subject_pseudonym]).get(
                 subject_pseudonym, None if subject == subject_pseudonym else subject
             )
             persons.erase(organization, subject_pseudonym)

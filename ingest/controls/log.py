@@ -12,7 +12,7 @@ def build_closing_records(settings: Settings, moved_to: str) -> list[Draft]:
     """Build the last record of every partition, for a log that goes on elsewhere."""
     line = build_decision(settings, LogClosed.control_type, {"moved_to": moved_to}, PLATFORM)
     # A channel of its own: records of the channel of decisions are relayed.
-    draft = Envelope(PLATFORM, "log", "local").draft(line)
+    draft = Envelope(PLATFORM, "log", "local").make_draft(line)
     return [draft._replace(partition=partition) for partition in range(PARTITIONS)]
 
 

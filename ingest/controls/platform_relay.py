@@ -41,7 +41,7 @@ def platform_lock(home: Path) -> AbstractContextManager[None]:
 
 def publish(log: Log, line: bytes) -> Position:
     """Append a decision of the platform, and its relays."""
-    (original,) = log.append(EVENTS, [_PLATFORM_ENVELOPE.draft(line)])
+    (original,) = log.append(EVENTS, [_PLATFORM_ENVELOPE.make_draft(line)])
     relay(log)
     return Position(original.partition, original.offset, 0)
 

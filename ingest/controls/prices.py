@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 from ingest.controls import platform_relay
 from ingest.controls.append import build_decision
-from ingest.intake.privacy import text_without_secrets
+from ingest.intake.privacy import replace_text_secrets
 from ledger.errors import TallyError
 from ledger.log import Log, Position
-from ledger.log.documents import store
+from ledger.log.documents import store_document
 from ledger.organizations import PLATFORM
 from ledger.pricing.genai_prices import genai_prices
-from ledger.pricing.price_book import PriceBook, sealed
+from ledger.pricing.price_book import PriceBook, pack_book
 from ledger.settings import Settings
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
@@ -41,16 +41,16 @@ def ensure_price_book(log: Log, settings: Settings) -> None:
 
 
 def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> BookAdoption:
-    if text_without_secrets(book.name, lambda name: "") != book.name:
+    if replace_text_secrets(book.name, lambda name: "") != book.name:
         raise TallyError(
             f"the name of the price book, {book.name!r}, is a key or an e-mail address: give it another `name`"
         )
-    document, packed = sealed(book)
+    document, packed = pack_book(book)
     in_force = {adoption.name: adoption for adoption in platform_relay.find_adoptions(log)}.get(book.name)
     if in_force is not None and in_force.document == document:
         platform_relay.relay(log)
         return BookAdoption(in_force.position, document, new=False)
     body = {"name": book.name, "document": document}
     line = build_decision(settings, PriceBookAdopted.control_type, body, PLATFORM, reason)
-    store(log, document, packed)
+    store_document(log, document, packed)
     return BookAdoption(platform_relay.publish(log, line), document, new=True)

@@ -9,11 +9,11 @@ class Occurrences:
 
     def __init__(self) -> None:
         self._file = sqlite3.connect("", isolation_level=None)
-        self._seen = self._file.cursor()
-        self._seen.execute("PRAGMA cache_size=-16384")
-        self._seen.execute("PRAGMA journal_mode=OFF")
-        self._seen.execute("CREATE TABLE seen (hash INTEGER PRIMARY KEY, times INTEGER)")
-        self._seen.execute("BEGIN")
+        self._cursor = self._file.cursor()
+        self._cursor.execute("PRAGMA cache_size=-16384")
+        self._cursor.execute("PRAGMA journal_mode=OFF")
+        self._cursor.execute("CREATE TABLE seen (hash INTEGER PRIMARY KEY, times INTEGER)")
+        self._cursor.execute("BEGIN")
 
     def identity(self, line: bytes) -> str:
         """The hash of the line's bytes, and its occurrence from 1 among the equal lines so far."""
@@ -21,9 +21,9 @@ class Occurrences:
         # Half of the hash counts. Were two lines ever to share it, one would count on from the other.
         half = int.from_bytes(digest[:8], "big", signed=True)
         times = 1
-        if not self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", (half,)).rowcount:
-            again = "UPDATE seen SET times = times + 1 WHERE hash = ? RETURNING times"
-            ((times,),) = self._seen.execute(again, (half,))
+        if not self._cursor.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", (half,)).rowcount:
+            statement = "UPDATE seen SET times = times + 1 WHERE hash = ? RETURNING times"
+            ((times,),) = self._cursor.execute(statement, (half,))
         return f"{digest.hex()}-{times}"
 
     def close(self) -> None:

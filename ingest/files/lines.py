@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from ingest.intake.limits import MAX_LINE
+from ingest.intake.limits import MAX_LINE_BYTES
 from ledger.errors import TallyError
 
 BOM = b"\xef\xbb\xbf"
@@ -18,17 +18,17 @@ class Line(NamedTuple):
     length: int
 
 
-def lines(file: BinaryIO) -> Iterator[Line]:
+def read_lines(file: BinaryIO) -> Iterator[Line]:
     """All lines but the empty ones at the end. A last line may lack its terminator; a BOM is skipped."""
     number = empty = 0
-    while read := _read(file, MAX_LINE + 2):
-        length = len(read)
-        while not read.endswith(b"\n") and (more := _read(file, MAX_LINE)):
-            length += len(more)
-            read = read[:MAX_LINE] + (read[-1:] + more)[-2:]  # a CR may stand before the LF
+    while raw := _read_line(file, MAX_LINE_BYTES + 2):
+        length = len(raw)
+        while not raw.endswith(b"\n") and (chunk := _read_line(file, MAX_LINE_BYTES)):
+            length += len(chunk)
+            raw = raw[:MAX_LINE_BYTES] + (raw[-1:] + chunk)[-2:]  # a CR may stand before the LF
         number += 1
-        content = read.removesuffix(b"\n").removesuffix(b"\r")
-        length -= len(read) - len(content)
+        content = raw.removesuffix(b"\n").removesuffix(b"\r")
+        length -= len(raw) - len(content)
         if number == 1:
             content = content.removeprefix(BOM)
         if not content:
@@ -37,12 +37,12 @@ def lines(file: BinaryIO) -> Iterator[Line]:
         for blank in range(number - empty, number):
             yield Line(blank, b"", 0)
         empty = 0
-        yield Line(number, content[:MAX_LINE], length)
+        yield Line(number, content[:MAX_LINE_BYTES], length)
 
 
-def _read(file: BinaryIO, most: int) -> bytes:
+def _read_line(file: BinaryIO, max_bytes: int) -> bytes:
     try:
-        return file.readline(most)
+        return file.readline(max_bytes)
     except OSError as error:
         raise TallyError(
             f"cannot read {file.name} to its end ({error.strerror}): importing it again adds what is missing"

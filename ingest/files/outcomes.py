@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.log import Log, Record, folded, records, seek_cause
+from ledger.log import Log, Record, fold_offset, records, seek_cause
 from ledger.log.topics import ENTRIES
 
 Progress = Callable[[int, int], None]
 """Is told how much is done, and of how much. It may raise, and so end the work."""
 
-POLL_S = 0.05
-SHOWN = 3
+POLL_INTERVAL_S = 0.05
+MAX_SHOWN_CONFLICTS = 3
 
 
 class Range(NamedTuple):
@@ -74,50 +74,50 @@ class _Line(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-def outcomes_of(log: Log, appended: Sequence[Range], progress: Progress = lambda done, total: None) -> Outcomes:
+def await_outcomes(log: Log, appended: Sequence[Range], progress: Progress = lambda done_records, total: None) -> Outcomes:
     """Wait until the folds have passed these records, and sum what became of their events.
 
     ``progress`` hears of records, several times a second also while nothing moves. Whoever runs the folds
     lets it raise when they have stopped.
     """
     total = sum(last - first + 1 for _, first, last in appended)
-    done = 0
-    found = Outcomes()
+    done_records = 0
+    outcomes = Outcomes()
     for partition, first, last in appended:
         offset = first
         while offset <= last:
-            progress(done + offset - first, total)
+            progress(done_records + offset - first, total)
             log.follow()  # the folds of the generation before stop where a new one takes its place
-            reached = min(folded(log, partition), last + 1)
-            if reached <= offset:
-                time.sleep(POLL_S)
+            fold_end = min(fold_offset(log, partition), last + 1)
+            if fold_end <= offset:
+                time.sleep(POLL_INTERVAL_S)
                 continue
-            for record in _caused(log, partition, offset, reached):
-                _add(found, record)
-            offset = reached
-        done += last - first + 1
-    progress(done, total)
-    return found
+            for record in _read_entries(log, partition, offset, fold_end):
+                _count_record(outcomes, record)
+            offset = fold_end
+        done_records += last - first + 1
+    progress(done_records, total)
+    return outcomes
 
 
-def _caused(log: Log, partition: int, first: int, end: int) -> Iterator[Record]:
-    found = records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, first))
-    return takewhile(lambda record: int(record.headers["cause_offset"]) < end, found)
+def _read_entries(log: Log, partition: int, first: int, end: int) -> Iterator[Record]:
+    entries = records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, first))
+    return takewhile(lambda record: int(record.headers["cause_offset"]) < end, entries)
 
 
-def _add(found: Outcomes, record: Record) -> None:
+def _count_record(outcomes: Outcomes, record: Record) -> None:
     for raw in record.value.split(b"\n"):
         line = _decode(raw)
         match line.outcome:
             case "counted":
-                found.counted += 1
+                outcomes.counted += 1
             case "duplicate":
-                found.duplicate += 1
+                outcomes.duplicate += 1
             case "conflict":
-                found.conflict += 1
-                if len(found.conflicts) < SHOWN:
-                    where = (record.partition, line.original_offset, line.original_index)
-                    found.conflicts.append(Conflict(line.source, line.id, *where))
+                outcomes.conflict += 1
+                if len(outcomes.conflicts) < MAX_SHOWN_CONFLICTS:
+                    position = (record.partition, line.original_offset, line.original_index)
+                    outcomes.conflicts.append(Conflict(line.source, line.id, *position))
             case "quarantined":
-                found.quarantined += 1
-                found.reasons[line.reason] += 1
+                outcomes.quarantined += 1
+                outcomes.reasons[line.reason] += 1

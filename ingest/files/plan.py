@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ingest.adapters.adapter import INFERENCE, TRACE_SAYS, Parse
-from ingest.adapters.mapping import RowReader, sheet
-from ingest.adapters.registry import recognised
-from ingest.files.lines import lines
-from ingest.files.set_options import filled
+from ingest.adapters.adapter import INFERENCE_TYPE, TRACE_FIELDS, Parse
+from ingest.adapters.mapping import RowReader, parse_sheet
+from ingest.adapters.registry import recognize_format
+from ingest.files.lines import read_lines
+from ingest.files.set_options import parse_set_options
 from ingest.files.trace_template import Frame
-from ingest.intake.intake import Door
+from ingest.intake.intake import Intake
 from ingest.intake.privacy import Data, Removed
-from ingest.intake.rejection import Refused
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.moments import moment_of
 
-_UNREADABLE = {
+_UNREADABLE_FORMATS = {
     b"\x1f\x8b": "is compressed by gzip: unpack it first",
     b"\x28\xb5\x2f\xfd": "is compressed by zstd: unpack it first",
     b"PK\x03\x04": "is a ZIP archive or a workbook: unpack it, or save its sheet as CSV",
@@ -55,13 +55,13 @@ class Plan:
     path: Path
     size: int
     format: str
-    headed: bool = False
+    has_header: bool = False
     source: str | None = None
     trace: Trace | None = None
     rows: RowReader | None = None
 
 
-def moment(text: str) -> datetime:
+def parse_start(text: str) -> datetime:
     """A moment as people write it; without a zone it is UTC. TallyError where it is none."""
     try:
         return moment_of(text)
@@ -69,70 +69,70 @@ def moment(text: str) -> datetime:
         raise TallyError(f"--start {text!r} is no moment: write it like 2024-06-01T00:00:00Z") from None
 
 
-def planned(files: Sequence[Path], options: Options, door: Door) -> list[Plan]:
+def plan_files(files: Sequence[Path], options: Options, intake: Intake) -> list[Plan]:
     """All files opened and known, all options possible; else a TallyError, and nothing was done."""
     if options.pace is not None and not (math.isfinite(options.pace) and options.pace > 0):
         raise TallyError(f"--pace {options.pace} must be above zero: 1 is the trace's own pace, 60 an hour a minute")
-    data = filled(options.sets, TRACE_SAYS)
+    data = parse_set_options(options.sets, TRACE_FIELDS)
     if options.mapping is not None:
-        return _mapped(files, options.mapping, options, data)
-    return [_plan(path, options, data, door) for path in files]
+        return _plan_mapped(files, options.mapping, options, data)
+    return [_plan_file(path, options, data, intake) for path in files]
 
 
-def _mapped(files: Sequence[Path], mapping: Path, options: Options, data: Data) -> list[Plan]:
+def _plan_mapped(files: Sequence[Path], mapping: Path, options: Options, data: Data) -> list[Plan]:
     try:
         text = mapping.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise TallyError(f"cannot read --mapping {mapping}: {error}") from None
     if options.start is not None:
         raise TallyError("--start is for traces with relative times; the mapping says what times are: leave it out")
-    said = sheet(text, str(mapping), data)
+    sheet = parse_sheet(text, str(mapping), data)
     if options.source is not None:
-        said = said.model_copy(update={"source": options.source})
-    called, reader = f"{said.format} by {mapping.name}", RowReader(said, data)
-    return [Plan(path, _opened(path)[0], called, source=said.source, rows=reader) for path in files]
+        sheet = sheet.model_copy(update={"source": options.source})
+    format_name, reader = f"{sheet.format} by {mapping.name}", RowReader(sheet, data)
+    return [Plan(path, _inspect_file(path)[0], format_name, source=sheet.source, rows=reader) for path in files]
 
 
-def _plan(path: Path, options: Options, data: Data, door: Door) -> Plan:
-    size, first = _opened(path)
-    form = recognised(first, str(path))
-    if form.trace is None:
-        for name, given in (
+def _plan_file(path: Path, options: Options, data: Data, intake: Intake) -> Plan:
+    size, first = _inspect_file(path)
+    trace_format = recognize_format(first, str(path))
+    if trace_format.trace is None:
+        for name, value in (
             ("--source", options.source),
             ("--set", options.sets),
             ("--start", options.start),
         ):
-            if given:
+            if value:
                 raise TallyError(f"{name} is for traces; the events of {path} say everything themselves: leave it out")
-        return Plan(path, size, form.name)
-    if options.start is not None and form.start is None:
-        raise TallyError(f"--start is for relative times; those of {path} ({form.name}) are absolute: leave it out")
-    start = options.start or form.start
-    source = form.name if options.source is None else options.source
-    cleaned = door.clean("inference", data | {"adapter": form.name}, Removed())
+        return Plan(path, size, trace_format.name)
+    if options.start is not None and trace_format.start is None:
+        raise TallyError(f"--start is for relative times; those of {path} ({trace_format.name}) are absolute: leave it out")
+    start = options.start or trace_format.start
+    source = trace_format.name if options.source is None else options.source
+    cleaned = intake.clean("inference", data | {"adapter": trace_format.name}, Removed())
     try:
-        frame = Frame(door.conceal({"source": source, "type": INFERENCE, "data": cleaned}), form.classes)
+        frame = Frame(intake.conceal({"source": source, "type": INFERENCE_TYPE, "data": cleaned}), trace_format.classes)
         if start:
-            frame.line("", start, dict.fromkeys(form.classes, 0))
-    except Refused as refused:
+            frame.line("", start, dict.fromkeys(trace_format.classes, 0))
+    except Rejection as refused:
         raise TallyError(f"--source, --set or --start is not possible: {refused}") from None
-    door.keep_names()
-    return Plan(path, size, form.name, form.headed, source, Trace(form.trace(start), frame))
+    intake.keep_names()
+    return Plan(path, size, trace_format.name, trace_format.has_header, source, Trace(trace_format.trace(start), frame))
 
 
-def _opened(path: Path) -> tuple[int, bytes]:
+def _inspect_file(path: Path) -> tuple[int, bytes]:
     """The size of a file and its first line."""
     try:
         if not path.is_file():
-            what = "is no file that can be read twice" if path.exists() else "does not exist"
-            raise TallyError(f"{path} {what}: name a file on disk")
+            problem = "is no file that can be read twice" if path.exists() else "does not exist"
+            raise TallyError(f"{path} {problem}: name a file on disk")
         with path.open("rb") as file:
-            first = next(lines(file), None)
+            first = next(read_lines(file), None)
             if first is None:
                 raise TallyError(f"{path} is empty: there is nothing to import")
-            for begin, what in _UNREADABLE.items():
-                if first.content.startswith(begin):
-                    raise TallyError(f"{path} {what}")
+            for magic, problem in _UNREADABLE_FORMATS.items():
+                if first.content.startswith(magic):
+                    raise TallyError(f"{path} {problem}")
             return path.stat().st_size, first.content
     except OSError as error:
         raise TallyError(f"cannot read {path}: {error.strerror}; nothing was imported") from error

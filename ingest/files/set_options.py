@@ -14,31 +14,31 @@ from tallystick import Inference
 _LITERAL = re.compile(r"-?(0|[1-9][0-9]{0,17})|true|false")
 
 
-def filled(sets: Iterable[str], said: Collection[str]) -> dict[str, Any]:
+def parse_set_options(sets: Iterable[str], trace_fields: Collection[str]) -> dict[str, Any]:
     """Fields of an inference from ``field=value``. TallyError where one is unknown, said, or ill-valued."""
     data: dict[str, Any] = {}
-    for one in sets:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise TallyError(f"--set {one!r} must look like field=value, for example --set model=gpt-4o")
+    for option in sets:
+        name, sign, value = option.partition("=")
+        if not sign:
+            raise TallyError(f"--set {option!r} must look like field=value, for example --set model=gpt-4o")
         field, _, tag = name.partition(".")
-        if field in said:
+        if field in trace_fields:
             raise TallyError(f"--set {name}: the trace itself says {field!r}; leave it out")
         if name in data or tag in data.get("tags", {}):
             raise TallyError(f"--set {name} is given twice: give it once")
         if field == "tags" and tag:
-            data["tags"] = data.get("tags", {}) | _value(name, {"tags": {tag: value}})["tags"]
+            data["tags"] = data.get("tags", {}) | _parse_value(name, {"tags": {tag: value}})["tags"]
         elif name in Inference.model_fields:
-            data |= _value(name, {name: value})
+            data |= _parse_value(name, {name: value})
         else:
-            raise TallyError(f"--set {name}: an inference has no field {name!r}{_meant(name)}")
+            raise TallyError(f"--set {name}: an inference has no field {name!r}{_suggest_field(name)}")
     return data
 
 
-def _value(name: str, data: dict[str, Any]) -> dict[str, Any]:
+def _parse_value(name: str, data: dict[str, Any]) -> dict[str, Any]:
     """The field as text where it takes text, else as the number or boolean that is written."""
     text = data.get(name)
-    if isinstance(text, str) and _LITERAL.fullmatch(text) and not _possible(data):
+    if isinstance(text, str) and _LITERAL.fullmatch(text) and not _is_possible(data):
         data = {name: decode(text)}
     try:
         Inference.model_validate_json(encode(data))
@@ -48,7 +48,7 @@ def _value(name: str, data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _possible(data: dict[str, Any]) -> bool:
+def _is_possible(data: dict[str, Any]) -> bool:
     try:
         Inference.model_validate_json(encode(data))
     except ValidationError:
@@ -56,6 +56,6 @@ def _possible(data: dict[str, Any]) -> bool:
     return True
 
 
-def _meant(name: str) -> str:
+def _suggest_field(name: str) -> str:
     near = difflib.get_close_matches(name, Inference.model_fields, 1)
     return f"; did you mean {near[0]!r}?" if near else "; tags take any name: --set tags.NAME=VALUE"

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from ingest.files.outcomes import Range
 from ingest.intake.privacy import Removed
-from ingest.intake.rejection import Refused
+from ingest.intake.rejection import Rejection
 from ledger.log import Record
 
-SHOWN = 20
-PATHS = 100
+MAX_SHOWN_REJECTIONS = 20
+MAX_REMOVED_PATHS = 100
 
 
 class RefusedLine(NamedTuple):
@@ -69,12 +69,12 @@ class Summary:
         else:
             self.appended.append(Range(record.partition, record.offset, record.offset))
 
-    def add_refusal(self, path: Path, line: int, refused: Refused) -> None:
-        if len(self.refusals) < SHOWN:
-            self.refusals.append(RefusedLine(path, line, refused.field, refused.reason))
+    def add_refusal(self, path: Path, line: int, rejection: Rejection) -> None:
+        if len(self.refusals) < MAX_SHOWN_REJECTIONS:
+            self.refusals.append(RefusedLine(path, line, rejection.field, rejection.reason))
 
     def add_removed(self, removed: Removed) -> None:
         """Beyond so many paths they are counted by type alone."""
         for (path, kind), times in removed.items():
-            known = (path, kind) in self.removed or len(self.removed) < PATHS
-            self.removed[path if known else "?", kind] += times
+            is_counted = (path, kind) in self.removed or len(self.removed) < MAX_REMOVED_PATHS
+            self.removed[path if is_counted else "?", kind] += times

@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ingest.intake.intake import encode
-from ingest.intake.privacy import text_without_secrets
-from ingest.intake.rejection import Refused, skeleton
+from ingest.intake.privacy import replace_text_secrets
+from ingest.intake.rejection import Rejection, make_skeleton
 from ledger import fault_points
 from ledger.home.secrets import pseudonym
-from ledger.log import Appends, Draft, Record, partition_of
+from ledger.log import Appender, Draft, Record, partition_of
 from ledger.log.topics import EVENTS, REJECTED
 from ledger.organizations import check_organization
 from tallystick.vocabulary.event import SCHEMA_VERSION
@@ -30,21 +30,21 @@ class Envelope(NamedTuple):
     channel: str
     principal: str
 
-    def draft(self, value: bytes, refused: int = 0, more: Mapping[str, str] = MappingProxyType({})) -> Draft:
+    def make_draft(self, value: bytes, refused: int = 0, extra_headers: Mapping[str, str] = MappingProxyType({})) -> Draft:
         """A record of the organization, in its partition; ``more`` are further headers."""
-        headers = {**self._asdict(), "schema": SCHEMA_VERSION, "refused": str(refused), **more}
+        headers = {**self._asdict(), "schema": SCHEMA_VERSION, "refused": str(refused), **extra_headers}
         return Draft(partition_of(self.organization), self.organization, headers, value)
 
 
 class Batch:
     """Collects events and refusals, and appends them as one record. It is empty again after each append."""
 
-    def __init__(self, log: Appends, envelope: Envelope, key: str) -> None:
+    def __init__(self, log: Appender, envelope: Envelope, key: str) -> None:
         check_organization(envelope.organization, "TALLY_ORGANIZATION", "have events")
         self._log = log
         self._envelope = envelope
-        self._pseudonym = partial(pseudonym, key)
-        self._key = hashlib.sha256(key.encode()).digest()
+        self._pseudonymize = partial(pseudonym, key)
+        self._hash_key = hashlib.sha256(key.encode()).digest()
         self._clear()
 
     def _clear(self) -> None:
@@ -52,9 +52,9 @@ class Batch:
         self.refused = 0
         self._bytes = 0
         self._details: list[dict[str, Any]] = []
-        self._others: Counter[tuple[str, str]] = Counter()
+        self._counts_by_reason: Counter[tuple[str, str]] = Counter()
 
-    def takes(self, line: bytes) -> bool:
+    def has_room_for(self, line: bytes) -> bool:
         """Whether one more event fits, or one more refusal (an empty line)."""
         return max(len(self.lines), self.refused) < MAX_EVENTS and self._bytes + len(line) < MAX_BYTES
 
@@ -62,13 +62,13 @@ class Batch:
         self.lines.append(line)
         self._bytes += len(line) + 1
 
-    def refuse(self, refused: Refused, raw: bytes, length: int) -> None:
+    def refuse(self, rejection: Rejection, raw: bytes, length: int) -> None:
         """Count a refusal, and keep what may be said of it: no value, and a keyed hash."""
         self.refused += 1
         # A mapping's columns have names of a person's choice.
-        path, reason = (text_without_secrets(text, self._pseudonym) for text in (refused.field, refused.reason))
+        path, reason = (replace_text_secrets(text, self._pseudonymize) for text in (rejection.field, rejection.reason))
         if len(self._details) == MAX_DETAILS:
-            self._others[path, reason] += 1
+            self._counts_by_reason[path, reason] += 1
             return
         self._details.append(
             {
@@ -76,8 +76,8 @@ class Batch:
                 "path": path,
                 "reason": reason,
                 "bytes": length,
-                "hash": hashlib.blake2b(raw, digest_size=16, key=self._key).hexdigest(),
-                "skeleton": skeleton(refused.shape),
+                "hash": hashlib.blake2b(raw, digest_size=16, key=self._hash_key).hexdigest(),
+                "skeleton": make_skeleton(rejection.shape),
             }
         )
 
@@ -85,17 +85,17 @@ class Batch:
         """Append what was collected and return its record; None where nothing was."""
         if not self.lines and not self.refused:
             return None
-        (record,) = self._log.append(EVENTS, [self._envelope.draft(b"\n".join(self.lines), self.refused)])
+        (record,) = self._log.append(EVENTS, [self._envelope.make_draft(b"\n".join(self.lines), self.refused)])
         fault_points.point(f"{self._envelope.channel}.after_append")
         if self._details:
-            self._log.append(REJECTED, [self._envelope.draft(self._told(record), self.refused)])
+            self._log.append(REJECTED, [self._envelope.make_draft(self._encode_details(record), self.refused)])
         self._clear()
         return record
 
-    def _told(self, record: Record) -> bytes:
-        beside = {"partition": record.partition, "offset": record.offset}
-        others = [
+    def _encode_details(self, record: Record) -> bytes:
+        position = {"partition": record.partition, "offset": record.offset}
+        counts = [
             {"channel": self._envelope.channel, "path": path, "reason": reason, "times": times}
-            for (path, reason), times in self._others.most_common(MAX_DETAILS)
+            for (path, reason), times in self._counts_by_reason.most_common(MAX_DETAILS)
         ]
-        return b"\n".join(encode(beside | one) for one in self._details + others)
+        return b"\n".join(encode(position | detail) for detail in self._details + counts)

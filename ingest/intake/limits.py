@@ -1,3 +1,3 @@
 """Bounds of what the intake takes."""
 
-MAX_LINE = 1 << 20
+MAX_LINE_BYTES = 1 << 20

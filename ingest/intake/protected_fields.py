@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel
 
 from tallystick.privacy.addresses import PSEUDONYM, replace_addresses
-from tallystick.privacy.key_shapes import MAX_TEXT, key_fingerprint
+from tallystick.privacy.key_shapes import MAX_TEXT_LENGTH, key_fingerprint
 from tallystick.vocabulary.protection import ProtectedBy, Protection, TypedBy
 
 MAX_NAME = 256
@@ -57,7 +57,7 @@ def replace_key(value: Any, person: Callable[[str], str]) -> Any:
     if not isinstance(value, str):
         return value
     concealed = key_fingerprint(value)
-    return key_fingerprint(replace_addresses(concealed, person)) if len(concealed) <= MAX_TEXT else concealed
+    return key_fingerprint(replace_addresses(concealed, person)) if len(concealed) <= MAX_TEXT_LENGTH else concealed
 
 
 _BY_PROTECTION: dict[Protection, Replace] = {

@@ -22,7 +22,7 @@ def _find_models(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 _SCHEMA = ANY_EVENT.json_schema()
-KNOWN = frozenset(
+KNOWN_NAMES = frozenset(
     {name for fields in _find_models(_SCHEMA) for name in fields} | {*get_args(TokenClass), *get_args(QuantityClass)}
 )
 """Every name of the vocabulary. Any other name is a word of the sender's, and never repeated."""
@@ -31,7 +31,7 @@ _STEPS = frozenset({"[key]", *_SCHEMA["$defs"]})  # steps of pydantic's that are
 _DEPTH, _ITEMS = 4, 8
 
 
-class Refused(Exception):
+class Rejection(Exception):
     """``field`` is a path of known names (empty: the whole), ``reason`` what would enter instead.
 
     ``shape`` is what could be read of the refused: given to :func:`skeleton` and to nothing else.
@@ -44,11 +44,11 @@ class Refused(Exception):
         self.shape = shape
 
 
-def explained(error: ValidationError, shape: Any) -> Refused:
+def explain(error: ValidationError, shape: Any) -> Rejection:
     """Explain the first thing that the vocabulary has against an event."""
     first = error.errors(include_url=False)[0]
     steps = [step for step in first["loc"][1:] if step not in _STEPS]
-    field = ".".join(map(named, steps))
+    field = ".".join(map(name_step, steps))
     match first["type"]:
         case "missing":
             reason = "is missing"
@@ -61,19 +61,19 @@ def explained(error: ValidationError, shape: Any) -> Refused:
         case "value_error":
             reason = first["msg"].removeprefix("Value error, ")
         case _:
-            reason = f"{first['msg']}, and this is {kind(first['input'])}"
-    return Refused(field, reason, shape)
+            reason = f"{first['msg']}, and this is {describe_kind(first['input'])}"
+    return Rejection(field, reason, shape)
 
 
-def _explain_unknown_field(steps: Sequence[Any], shape: Any) -> Refused:
+def _explain_unknown_field(steps: Sequence[Any], shape: Any) -> Rejection:
     """Name the nearest fields of the vocabulary; and the unknown one too where it is one of them, misspelled."""
     *path, name = steps
     fields = _find_fields(path, shape)
     nearest = get_close_matches(str(name), fields, n=3) if is_field_name(str(name)) else []
-    field = ".".join([*map(named, path), str(name) if nearest else "?"])
+    field = ".".join([*map(name_step, path), str(name) if nearest else "?"])
     if nearest:
-        return Refused(field, f"is not a field here; the nearest is {' or '.join(nearest)}", shape)
-    return Refused(field, f"is not a field here; the fields are {', '.join(fields) or 'none'}: leave it out", shape)
+        return Rejection(field, f"is not a field here; the nearest is {' or '.join(nearest)}", shape)
+    return Rejection(field, f"is not a field here; the fields are {', '.join(fields) or 'none'}: leave it out", shape)
 
 
 def _find_fields(path: Sequence[Any], event: Any) -> list[str]:
@@ -99,12 +99,12 @@ def _find_model(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(_find_model, get_args(annotation))), None)
 
 
-def named(part: Any) -> str:
+def name_step(part: Any) -> str:
     """A step of a path: a name of the vocabulary, the place in a list, or ``?``."""
-    return str(part) if type(part) is int or part in KNOWN else "?"
+    return str(part) if type(part) is int or part in KNOWN_NAMES else "?"
 
 
-def kind(value: Any) -> str:
+def describe_kind(value: Any) -> str:
     """What kind of value it is, and how long."""
     match value:
         case None:
@@ -122,12 +122,12 @@ def kind(value: Any) -> str:
     return "something else"
 
 
-def skeleton(value: Any, depth: int = 0) -> Any:
+def make_skeleton(value: Any, depth: int = 0) -> Any:
     """Known names, kinds and lengths: enough to mend a sender, and nothing of what it sent."""
     if depth < _DEPTH and isinstance(value, dict):
-        found = {str(name): skeleton(part, depth + 1) for name, part in value.items() if name in KNOWN}
-        unknown = len(value) - len(found)
-        return found | ({"?": unknown} if unknown else {})
+        fields = {str(name): make_skeleton(part, depth + 1) for name, part in value.items() if name in KNOWN_NAMES}
+        unknown = len(value) - len(fields)
+        return fields | ({"?": unknown} if unknown else {})
     if depth < _DEPTH and isinstance(value, list):
-        return [skeleton(part, depth + 1) for part in value[:_ITEMS]]
-    return kind(value)
+        return [make_skeleton(part, depth + 1) for part in value[:_ITEMS]]
+    return describe_kind(value)

@@ -10,10 +10,10 @@ from pathlib import Path
 def bytes_in(folder: Path) -> int:
     """That all files below it take on the disk (Kafka's are longer, with holes); 0 where there is none."""
     total = 0
-    for inside, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):  # the warehouse merges while we look
-                total += os.stat(os.path.join(inside, name)).st_blocks * 512  # noqa: PTH116, PTH118 (of many files)
+                total += os.stat(os.path.join(directory, name)).st_blocks * 512  # noqa: PTH116, PTH118 (of many files)
     return total
 
 
@@ -24,6 +24,6 @@ MIN_FREE_BYTES = 1 << 20
 """A disk with less than so many bytes free is full."""
 
 
-def full(folder: Path) -> str | None:
+def describe_full_disk(folder: Path) -> str | None:
     """Return a sentence where a folder's disk has no room: what stops there often cannot say why itself."""
     return f"the disk of {folder} is full; free some space" if shutil.disk_usage(folder).free < MIN_FREE_BYTES else None

@@ -13,26 +13,26 @@ import msgspec
 
 from ledger.errors import FileDamaged, TallyError
 from ledger.home.disk import OUT_OF_SPACE
-from ledger.home.layout import HomeFile, find
+from ledger.home.layout import HomeFile, find_home_file
 
 Content = TypeVar("Content")
 
-_MISFITS = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, msgspec.MsgspecError)
+_SHAPE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, msgspec.MsgspecError)
 """What a reader raises of content of another shape."""
-_DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
-_WAITING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_ACCESS_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
+_LOCK_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it that lack, each for its owner alone. TallyError where that cannot be."""
     try:
-        lacking = [folder for folder in (path, *path.parents) if not folder.exists()]
-        for folder in reversed(lacking):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     except OSError as error:
-        raise unusable(path, error) from error
+        raise access_error(path, error) from error
 
 
 def write_atomically(path: Path, content: str, mode: int = 0o600) -> None:
@@ -49,7 +49,7 @@ def write_atomically(path: Path, content: str, mode: int = 0o600) -> None:
         new.replace(path)
     except OSError as error:
         new.unlink(missing_ok=True)
-        raise unusable(path, error) from error
+        raise access_error(path, error) from error
 
 
 def read_json(home: Path, file: HomeFile, read: Callable[[Any], Content], path: Path | None = None) -> Content | None:
@@ -61,10 +61,10 @@ def read_json(home: Path, file: HomeFile, read: Callable[[Any], Content], path: 
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise unusable(path, error) from error
-    except _MISFITS as error:
-        why = str(error) if isinstance(error, ValueError) else f"its content has another shape: {error!r}"
-        raise damaged(home, file, why, path) from error
+        raise access_error(path, error) from error
+    except _SHAPE_ERRORS as error:
+        reason = str(error) if isinstance(error, ValueError) else f"its content has another shape: {error!r}"
+        raise damage_error(home, file, reason, path) from error
 
 
 def create_private(path: Path) -> None:
@@ -81,21 +81,21 @@ def create_private(path: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise unusable(path, error) from error
+        raise access_error(path, error) from error
 
 
-def damaged(home: Path, file: HomeFile, why: str, path: Path | None = None) -> FileDamaged:
+def damage_error(home: Path, file: HomeFile, reason: str, path: Path | None = None) -> FileDamaged:
     """The error of a file that does not hold what it held."""
-    return FileDamaged(f"{path or file.path(home)} is damaged ({why}): {file.way_out.format(home=home)}")
+    return FileDamaged(f"{path or file.path(home)} is damaged ({reason}): {file.way_out.format(home=home)}")
 
 
-def unusable(path: Path, error: OSError) -> TallyError:
+def access_error(path: Path, error: OSError) -> TallyError:
     """The error of a file or folder that the system does not let us use."""
     if error.errno in OUT_OF_SPACE:
         return TallyError(f"cannot write {path}: the disk is full; free some space and start again")
-    if error.errno == errno.EISDIR and (found := find(path)) is not None:
-        home, file = found
-        return damaged(home, file, "a folder is in its place: move that away", path)
+    if error.errno == errno.EISDIR and (match := find_home_file(path)) is not None:
+        home, file = match
+        return damage_error(home, file, "a folder is in its place: move that away", path)
     return TallyError(
         f"cannot use {path} ({error.strerror}): give the user of this process the right to read and write it, or set "
         "TALLY_HOME to a folder that it may write"
@@ -108,22 +108,22 @@ def database_error(home: Path, file: HomeFile, error: sqlite3.Error, path: Path 
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return TallyError(f"cannot write {place}: the disk is full; free some space and start again")
-    if code in _DENIED:
+    if code in _ACCESS_CODES:
         return TallyError(
             f"cannot open {place} ({error}): give the user of this process the right to read and write it and its "
             "folder; where something else stands in its place, " + file.way_out.format(home=home)
         )
-    if code in _WAITING:
+    if code in _LOCK_CODES:
         return TallyError(f"{place} is locked by another process ({error}): wait for its end, or end it")
     if code == sqlite3.SQLITE_IOERR:  # a disk that is full or quotas may say no more than this
         return TallyError(
             f"cannot read or write {place} ({error}): free some space, and check the disk; start again then"
         )
-    return damaged(home, file, str(error), path)
+    return damage_error(home, file, str(error), path)
 
 
 @contextmanager
-def database(home: Path, file: HomeFile, path: Path | None = None) -> Iterator[None]:
+def database_errors(home: Path, file: HomeFile, path: Path | None = None) -> Iterator[None]:
     """Turn what SQLite or the system says against a file into a TallyError with the way out."""
     try:
         yield
@@ -132,7 +132,7 @@ def database(home: Path, file: HomeFile, path: Path | None = None) -> Iterator[N
     except sqlite3.Error as error:
         raise database_error(home, file, error, path) from error
     except OSError as error:
-        raise unusable(path or file.path(home), error) from error
+        raise access_error(path or file.path(home), error) from error
 
 
 def is_damage(error: BaseException | None) -> bool:

@@ -10,7 +10,7 @@ PORTS = range(20_000, 32_000)
 between a stop and the next start."""
 
 
-def hindrance(port: int) -> str | None:
+def find_port_conflict(port: int) -> str | None:
     """Why no node can listen on this port now; None where one can."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does
@@ -21,6 +21,6 @@ def hindrance(port: int) -> str | None:
     return None
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """A port that nobody has now."""
-    return next(port for port in random.sample(PORTS, len(PORTS)) if hindrance(port) is None)
+    return next(port for port in random.sample(PORTS, len(PORTS)) if find_port_conflict(port) is None)

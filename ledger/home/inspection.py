@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from ledger.errors import TallyError
-from ledger.home.files import damaged, database, read_json, unusable
+from ledger.home.files import damage_error, database_errors, read_json, access_error
 from ledger.home.layout import (
-    BEGUN,
+    LOG_MARKER,
     DELIVERIES,
     FILES,
     PRESENCE,
@@ -26,86 +26,86 @@ from ledger.home.layout import (
     HomeFile,
 )
 from ledger.home.presence import read_presence
-from ledger.home.tokens import listed
+from ledger.home.tokens import list_tokens
 
-SEVERAL = 100
+MAX_FILES_PER_PATTERN = 100
 """Of the files of one pattern, so many are looked at."""
 
 
-def problems(home: Path) -> list[str]:
+def find_problems(home: Path) -> list[str]:
     """Everything that is found: who else may read the home, what cannot be read, and what is gone."""
-    return [*privacy_problems(home), *(str(error) for error in _file_problems(home))]
+    return [*find_privacy_problems(home), *(str(error) for error in _find_file_problems(home))]
 
 
-def privacy_problems(home: Path) -> list[str]:
+def find_privacy_problems(home: Path) -> list[str]:
     """Whether others may enter the home's folder, or it is not this process's user's. A folder that nobody else may
     enter keeps everything in it."""
     try:
         status = home.stat()
     except OSError:
         return []  # whoever needs it says so
-    found = []
+    problems = []
     if (mode := stat.S_IMODE(status.st_mode)) & 0o077:
-        found.append(
+        problems.append(
             f"other users of this machine may enter {home} (its mode is {mode:04o}): "
             f"chmod -R go-rwx {shlex.quote(str(home))}"
         )
     if status.st_uid != os.geteuid():
-        found.append(
+        problems.append(
             f"{home} belongs to the user {status.st_uid}, and this process is of {os.geteuid()}: run it as that one, "
             f"or chown -R {os.geteuid()} {shlex.quote(str(home))}"
         )
-    return found
+    return problems
 
 
-def _file_problems(home: Path) -> Iterator[TallyError]:
+def _find_file_problems(home: Path) -> Iterator[TallyError]:
     try:
-        yield from _of_files(home)
+        yield from _check_files(home)
     except OSError as error:  # a folder that this user may not enter
-        yield unusable(Path(error.filename or home), error)
+        yield access_error(Path(error.filename or home), error)
 
 
-def _of_files(home: Path) -> Iterator[TallyError]:
-    if BEGUN.path(home).exists() and not (RECORDED.path(home).exists() and RECORDED.path(home).stat().st_size):
-        yield damaged(home, RECORDED, "it is gone or empty, and a log was begun here")
+def _check_files(home: Path) -> Iterator[TallyError]:
+    if LOG_MARKER.path(home).exists() and not (RECORDED.path(home).exists() and RECORDED.path(home).stat().st_size):
+        yield damage_error(home, RECORDED, "it is gone or empty, and a log was begun here")
     for file in FILES:
         if file.kind not in ("json", "sqlite") or file in (WEBHOOKS, DELIVERIES):  # the alerts look at their own
             continue
-        for path in sorted(home.glob(file.pattern))[:SEVERAL]:
+        for path in sorted(home.glob(file.pattern))[:MAX_FILES_PER_PATTERN]:
             if file is PRESENCE and path in (SWITCH.path(home), SWITCHING.path(home)):
                 continue  # these have entries of their own
             try:
-                _check(home, file, path)
+                _check_file(home, file, path)
             except TallyError as error:
                 yield error
 
 
-def _check(home: Path, file: HomeFile, path: Path) -> None:
+def _check_file(home: Path, file: HomeFile, path: Path) -> None:
     """TallyError where the file cannot be read as what it is."""
     if file is TOKENS:
-        listed(home)
+        list_tokens(home)
     elif file is PRESENCE:
         read_presence(home, path.stem)
     elif file.kind == "json":
-        read_json(home, file, _object, path)
+        read_json(home, file, _parse_object, path)
     elif not path.is_file():
-        raise unusable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+        raise access_error(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
     elif path.stat().st_size == 0:
-        raise damaged(home, file, "it is empty", path)
+        raise damage_error(home, file, "it is empty", path)
     else:
         _check_database(home, file, path)
 
 
 def _check_database(home: Path, file: HomeFile, path: Path) -> None:
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
-    with database(home, file, path), closing(sqlite3.connect(address, uri=True, timeout=1)) as db:
+    with database_errors(home, file, path), closing(sqlite3.connect(address, uri=True, timeout=1)) as db:
         tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (table,) in tables:
             with suppress(StopIteration):
                 next(db.execute(f'SELECT 1 FROM "{table}" LIMIT 1'))
 
 
-def _object(content: Any) -> Any:
+def _parse_object(content: Any) -> Any:
     if not isinstance(content, dict):
         raise TypeError("it holds no object")
     return content

@@ -27,19 +27,19 @@ class HomeFile(NamedTuple):
         return home / self.pattern
 
 
-_COPY = "restore it from a copy of the home (docs/operations.md, Restore)"
-_DERIVE = "`tally rebuild` derives it anew from the log, or delete {home}/log/derived.db* and start the worker again"
+_RESTORE = "restore it from a copy of the home (docs/operations.md, Restore)"
+_REBUILD = "`tally rebuild` derives it anew from the log, or delete {home}/log/derived.db* and start the worker again"
 
 RECORDED = HomeFile(
     "log/recorded.db", "sqlite", "the log: events, documents, refusals", "importers, HTTP door, folds (ticks)", "facts",
-    _COPY,
+    _RESTORE,
 )  # fmt: skip
-BEGUN = HomeFile(
+LOG_MARKER = HomeFile(
     "log/begun.json", "json", "that a log was begun here, so that its loss is noticed", "who opens the log first",
     "nothing", "delete it; it is written again when the log is opened",
 )  # fmt: skip
 DERIVED = HomeFile(
-    "log/derived.db", "sqlite", "derived topics and the folds' state", "streams worker", "time", _DERIVE
+    "log/derived.db", "sqlite", "derived topics and the folds' state", "streams worker", "time", _REBUILD
 )  # fmt: skip
 SECRETS = HomeFile(
     "secrets.json", "json", "keys of the pseudonyms, passwords of the warehouse", "who needs one first", "keys",
@@ -81,7 +81,7 @@ SINK = HomeFile(
     "consumers/sink.json", "json", "how far the sink has stored", "sink", "nothing",
     "start the sink again (`tally up`, or any `tally verify` without one), which writes it anew",
 )  # fmt: skip
-VERIFIED = HomeFile(
+VERIFY_REPORT = HomeFile(
     "consumers/verify.json", "json", "the last report of `tally verify`", "tally verify", "nothing",
     "delete it, and run `tally verify`",
 )  # fmt: skip
@@ -111,8 +111,8 @@ WAREHOUSE = HomeFile(
 )  # fmt: skip
 
 FILES: tuple[HomeFile, ...] = (
-    RECORDED, BEGUN, DERIVED, SECRETS, TOKENS, WEBHOOKS, PERSONS, DELIVERIES, SWITCH, SWITCHING, PRESENCE, SINK,
-    VERIFIED, DEMO, GAPS, STATE_CACHE, KAFKA_PORT, KAFKA, WAREHOUSE,
+    RECORDED, LOG_MARKER, DERIVED, SECRETS, TOKENS, WEBHOOKS, PERSONS, DELIVERIES, SWITCH, SWITCHING, PRESENCE, SINK,
+    VERIFY_REPORT, DEMO, GAPS, STATE_CACHE, KAFKA_PORT, KAFKA, WAREHOUSE,
     HomeFile("**/*.db-wal", "text", "the newest commits of the database beside it", "as the database", "facts",
              "restore it together with its database"),
     HomeFile("**/*.db-shm", "text", "an index of the file before", "as the database", "nothing",
@@ -132,7 +132,7 @@ FILES: tuple[HomeFile, ...] = (
 """Everything, the first that matches a path being the one that says what it is."""
 
 
-def find(path: Path) -> tuple[Path, HomeFile] | None:
+def find_home_file(path: Path) -> tuple[Path, HomeFile] | None:
     """The home and the entry of a path whose end is that of a file of a home; None where the list has none."""
     for file in FILES:
         depth = len(PurePath(file.pattern).parts)

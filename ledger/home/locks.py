@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from ledger.errors import TallyError
-from ledger.home.files import make_folder, unusable
+from ledger.home.files import make_folder, access_error
 
 POLL_INTERVAL_S = 0.5
 """For how long a lock is tried: who looks whether a part runs holds the part's for a moment."""
@@ -21,56 +21,56 @@ def open_lock(path: Path) -> TextIOWrapper:
     try:
         return path.open("a")
     except OSError as error:
-        raise unusable(path, error) from error
+        raise access_error(path, error) from error
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+def locked(path: Path, *, is_shared: bool = False) -> Iterator[None]:
     """Wait for a file's lock and hold it. The lock goes with the process, however that ends. TallyError where the file
     cannot be opened."""
     with open_lock(path) as file:
-        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def only_one(home: Path, part: str) -> Iterator[None]:
+def service_lock(home: Path, service: str) -> Iterator[None]:
     """Be the one process that runs this part of a home. TallyError where another one is."""
-    path = home / "run" / f"{part}.lock"
+    path = home / "run" / f"{service}.lock"
     with open_lock(path) as file:
-        if not _taken(file):
+        if not _try_lock(file):
             raise TallyError(
-                f"the {part} of {home} already runs in another process: stop that one, "
+                f"the {service} of {home} already runs in another process: stop that one, "
                 "or set TALLY_HOME to another folder"
             )
-        said = home / "run" / f"{part}.json"
-        _remove(said)  # of one that was killed
+        presence_file = home / "run" / f"{service}.json"
+        _remove(presence_file)  # of one that was killed
         try:
             yield
         finally:
-            _remove(said)
+            _remove(presence_file)
 
 
 @contextmanager
-def one_of_several(home: Path, part: str) -> Iterator[str]:
+def shared_service_lock(home: Path, service: str) -> Iterator[str]:
     """Be one of the processes that run this part of a home; gives the name under which this one announces itself."""
     run = home / "run"
-    with locked(run / f"{part}.lock", shared=True):
-        for left in run.glob(f"{part}.*.json"):  # of those that were killed
-            if not runs(home, left.stem):
-                left.unlink(missing_ok=True)
-                left.with_suffix(".lock").unlink(missing_ok=True)
-        name = f"{part}.{os.getpid()}"
+    with locked(run / f"{service}.lock", is_shared=True):
+        for stale_file in run.glob(f"{service}.*.json"):  # of those that were killed
+            if not is_running(home, stale_file.stem):
+                stale_file.unlink(missing_ok=True)
+                stale_file.with_suffix(".lock").unlink(missing_ok=True)
+        name = f"{service}.{os.getpid()}"
         try:
-            with only_one(home, name):
+            with service_lock(home, name):
                 yield name
         finally:
             (run / f"{name}.lock").unlink(missing_ok=True)
 
 
-def runs(home: Path, part: str) -> bool:
+def is_running(home: Path, service: str) -> bool:
     """Whether a process holds this part now."""
-    path = home / "run" / f"{part}.lock"
+    path = home / "run" / f"{service}.lock"
     if not path.exists():
         return False
     with open_lock(path) as file:
@@ -85,10 +85,10 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise unusable(path, error) from error
+        raise access_error(path, error) from error
 
 
-def _taken(file: TextIOWrapper) -> bool:
+def _try_lock(file: TextIOWrapper) -> bool:
     deadline = time.monotonic() + POLL_INTERVAL_S
     while True:
         try:

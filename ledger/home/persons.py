@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ledger.errors import TallyError
-from ledger.home.files import create_private, database
+from ledger.home.files import create_private, database_errors
 from ledger.home.layout import PERSONS
 
-MOST_KNOWN = 100_000
+MAX_REMEMBERED_NAMES = 100_000
 """Pseudonyms that a door keeps in mind, so that each name is written once and not at every call."""
 
 
@@ -29,15 +29,15 @@ class Persons:
     def __init__(self, home: Path) -> None:
         self._home, self._path = home, PERSONS.path(home).absolute()
         self._reported: str | None = None
-        self._known: set[tuple[str, str]] = set()
-        self._guard = threading.Lock()
+        self._remembered: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
 
     def remember(self, organization: str, pseudonym: str, name: str) -> None:
         """Keep a name that a door has seen. Where the table cannot be written the name is not kept, and the event
         enters all the same: what it says stands under the pseudonym."""
-        with self._guard:
-            if (organization, pseudonym) in self._known:
+        with self._lock:
+            if (organization, pseudonym) in self._remembered:
                 return
             try:
                 with self._database() as db:
@@ -48,33 +48,33 @@ class Persons:
                 self._reported = str(error)
                 return
             self._reported = None
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known.add((organization, pseudonym))
+            if len(self._remembered) >= MAX_REMEMBERED_NAMES:
+                self._remembered.clear()
+            self._remembered.add((organization, pseudonym))
 
     def erase(self, organization: str, pseudonym: str) -> bool:
         """Forget a name; whether it was known. Until :meth:`held_by` is empty a file may hold it. TallyError where the
         table cannot be written."""
-        with self._guard, self._database() as db:
-            known = self._name(db, organization, pseudonym) is not None
+        with self._lock, self._database() as db:
+            was_known = self._select_name(db, organization, pseudonym) is not None
             db.execute("INSERT OR REPLACE INTO persons VALUES (?, ?, NULL)", (organization, pseudonym))
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the old page would stand in the journal
-            return known
+            return was_known
 
     def is_listed(self, organization: str, pseudonym: str) -> bool:
         """Whether a name is known, or was and is erased."""
         sql = "SELECT 1 FROM persons WHERE organization = ? AND pseudonym = ?"
-        with self._guard, self._database() as db:
+        with self._lock, self._database() as db:
             return db.execute(sql, (organization, pseudonym)).fetchone() is not None
 
-    def held_by(self, pseudonym: str, name: str | None) -> tuple[str, ...]:
+    def overwrite_erased(self, pseudonym: str, name: str | None) -> tuple[str, ...]:
         """Overwrite what was erased, and say what keeps a name all the same: nothing, where it is forgotten. Asked
         again when that has ended, it finishes. Without ``name`` no file is searched for it."""
-        with self._guard, self._database() as db:
-            held_by = self._overwrite(db)
+        with self._lock, self._database() as db:
+            holders = self._overwrite(db)
             self._close()  # reading the file beside the connection would drop SQLite's locks
-            held_by += self._traces(pseudonym, name)
-        return tuple(held_by + self._readers() if held_by else held_by)
+            holders += self._find_traces(pseudonym, name)
+        return tuple(holders + self._find_readers() if holders else holders)
 
     def _overwrite(self, db: sqlite3.Connection) -> list[str]:
         """Write the table anew, without what was deleted, and empty the journal: what keeps that from being done."""
@@ -84,25 +84,25 @@ class Persons:
             busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.OperationalError as error:
             return [f"{self._path} is in use ({error})"]
-        journal = self._file("-wal")
+        journal = self._path_with("-wal")
         if busy or (journal.exists() and journal.stat().st_size):
             return [f"{journal} cannot be emptied, since a reader has not ended"]
         return []
 
-    def _traces(self, pseudonym: str, name: str | None) -> list[str]:
+    def _find_traces(self, pseudonym: str, name: str | None) -> list[str]:
         """Which files hold the name behind the end of its pseudonym, as its row had them: alone it may be a word of
         the table's own, or the name of another organization's person. The beginning tells, as the rest of a long name
         lies on another page."""
         if name is None:
             return []
         row = pseudonym.encode()[-8:] + name.encode()[:100]
-        files = [self._file(suffix) for suffix in ("", "-wal", "-shm")]
-        found = [file for file in files if file.exists() and row in file.read_bytes()]
-        return [f"{file} still holds the name" for file in found]
+        files = [self._path_with(suffix) for suffix in ("", "-wal", "-shm")]
+        holders = [file for file in files if file.exists() and row in file.read_bytes()]
+        return [f"{file} still holds the name" for file in holders]
 
-    def _readers(self) -> list[str]:
+    def _find_readers(self) -> list[str]:
         """Which other processes have the table open, where the system tells it."""
-        files = {str(self._file(suffix).resolve()) for suffix in ("", "-wal")}
+        files = {str(self._path_with(suffix).resolve()) for suffix in ("", "-wal")}
         readers = []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # another user's, or it has ended
@@ -111,29 +111,29 @@ class Persons:
                     readers.append(f"process {process.name} ({(process / 'comm').read_text().strip()}) has it open")
         return readers
 
-    def _file(self, suffix: str) -> Path:
+    def _path_with(self, suffix: str) -> Path:
         return self._path.with_name(self._path.name + suffix)
 
-    def names(self, organization: str, pseudonyms: Iterable[str]) -> dict[str, str]:
+    def find_names(self, organization: str, pseudonyms: Iterable[str]) -> dict[str, str]:
         """The names that are known of these pseudonyms. TallyError where the table cannot be read."""
         if not self._path.exists():
             return {}
-        with self._guard, self._database() as db:
-            found = {one: self._name(db, organization, one) for one in pseudonyms}
-        return {pseudonym: name for pseudonym, name in found.items() if name is not None}
+        with self._lock, self._database() as db:
+            names = {pseudonym: self._select_name(db, organization, pseudonym) for pseudonym in pseudonyms}
+        return {pseudonym: name for pseudonym, name in names.items() if name is not None}
 
-    def listed(self, organization: str | None, limit: int) -> list[tuple[str, str, str | None]]:
+    def list_persons(self, organization: str | None, limit: int) -> list[tuple[str, str, str | None]]:
         """Organization, pseudonym and name; None where it was erased. TallyError where the table cannot be read."""
         if not self._path.exists():
             return []
-        with self._guard, self._database() as db:
+        with self._lock, self._database() as db:
             return db.execute(
                 "SELECT * FROM persons WHERE ?1 IS NULL OR organization = ?1 ORDER BY organization, name LIMIT ?2",
                 (organization, limit),
             ).fetchall()
 
     def close(self) -> None:
-        with self._guard:
+        with self._lock:
             self._close()
 
     def _close(self) -> None:
@@ -145,7 +145,7 @@ class Persons:
     def _database(self) -> Iterator[sqlite3.Connection]:
         """The table. After a failure it is opened anew, as the file may be another one by then."""
         try:
-            with database(self._home, PERSONS):
+            with database_errors(self._home, PERSONS):
                 yield self._open()
         except TallyError:
             self._close()
@@ -162,18 +162,18 @@ class Persons:
         return self._db
 
     @staticmethod
-    def _name(db: sqlite3.Connection, organization: str, pseudonym: str) -> str | None:
-        found = db.execute(
+    def _select_name(db: sqlite3.Connection, organization: str, pseudonym: str) -> str | None:
+        row = db.execute(
             "SELECT name FROM persons WHERE organization = ? AND pseudonym = ?", (organization, pseudonym)
         ).fetchone()
-        return found[0] if found else None
+        return row[0] if row else None
 
 
 def has_persons(home: Path, organization: str) -> bool:
     """Whether the home knows pseudonyms of this organization; False also where the table cannot be read."""
     persons = Persons(home)
     try:
-        return bool(persons.listed(organization, 1))
+        return bool(persons.list_persons(organization, 1))
     except TallyError:
         return False
     finally:

@@ -7,28 +7,28 @@ from ledger.errors import TallyError
 from ledger.http.host_check import LOOPBACK
 
 
-def free_port(wanted: int, called: str, setting: str, bind: IPv4Address = LOOPBACK) -> int:
+def check_port(port: int, service: str, setting: str, bind: IPv4Address = LOOPBACK) -> int:
     """This port, or any that is free where it is 0. TallyError, naming who wants it, where nobody can listen there."""
-    with bound(wanted, called, setting, bind) as probe:
+    with bind_port(port, service, setting, bind) as probe:
         return int(probe.getsockname()[1])
 
 
-def bound(wanted: int, called: str, setting: str, bind: IPv4Address = LOOPBACK) -> socket.socket:
+def bind_port(port: int, service: str, setting: str, bind: IPv4Address = LOOPBACK) -> socket.socket:
     """The same as a socket, for who listens there itself."""
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((str(bind), wanted))
+        listener.bind((str(bind), port))
     except OSError as error:
-        made.close()
-        where = "" if bind == LOOPBACK else f" of TALLY_BIND {bind}"
+        listener.close()
+        place = "" if bind == LOOPBACK else f" of TALLY_BIND {bind}"
         raise TallyError(
-            f"the {called} cannot listen on {setting} {wanted}{where} ({error.strerror}): choose another port, or "
-            f"0 for any free one{'; or an address of this machine' if where else ''}"
+            f"the {service} cannot listen on {setting} {port}{place} ({error.strerror}): choose another port, or "
+            f"0 for any free one{'; or an address of this machine' if place else ''}"
         ) from None
-    return made
+    return listener
 
 
-def reached_at(bind: IPv4Address) -> IPv4Address:
+def find_reachable_address(bind: IPv4Address) -> IPv4Address:
     """An address of this machine where what listens there answers."""
     return LOOPBACK if bind.is_unspecified else bind

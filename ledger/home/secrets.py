@@ -8,46 +8,46 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ledger.home.files import damaged, read_json, write_atomically
+from ledger.home.files import damage_error, read_json, write_atomically
 from ledger.home.layout import SECRETS
 from ledger.home.locks import locked
 from ledger.home.persons import has_persons
 
-PSEUDONYMS = "pseudonym:"
+PSEUDONYM_PREFIX = "pseudonym:"
 """The names of the organizations' keys begin with it."""
 
 
-def secret(home: Path, name: str) -> str:
+def ensure_secret(home: Path, name: str) -> str:
     """The secret of this name, made at its first use and kept with the home.
 
     FileDamaged where the file cannot be read, or lacks the key of an organization whose pseudonyms the home knows: a
     new key would make others of the same persons."""
     with locked(home / "run" / "secrets.lock"):
-        kept = read_json(home, SECRETS, _texts) or {}
-        if name not in kept:
-            organization = name.removeprefix(PSEUDONYMS)
+        values = read_json(home, SECRETS, _parse_secrets) or {}
+        if name not in values:
+            organization = name.removeprefix(PSEUDONYM_PREFIX)
             if organization != name and has_persons(home, organization):
-                raise damaged(home, SECRETS, f"it lacks the key of {organization!r}, whose pseudonyms persons.db holds")
-            kept[name] = secrets.token_hex(24)
-            write_atomically(SECRETS.path(home), json.dumps(kept, indent=1))
-        return kept[name]
+                raise damage_error(home, SECRETS, f"it lacks the key of {organization!r}, whose pseudonyms persons.db holds")
+            values[name] = secrets.token_hex(24)
+            write_atomically(SECRETS.path(home), json.dumps(values, indent=1))
+        return values[name]
 
 
-def _texts(content: Any) -> dict[str, str]:
-    kept = dict(content)
-    if not isinstance(content, dict) or not all(isinstance(value, str) and value for value in kept.values()):
+def _parse_secrets(content: Any) -> dict[str, str]:
+    values = dict(content)
+    if not isinstance(content, dict) or not all(isinstance(value, str) and value for value in values.values()):
         raise TypeError("it is no object of texts")
-    return kept
+    return values
 
 
 @lru_cache(maxsize=10_000)  # the same persons call again and again
 def pseudonym(key: str, value: str) -> str:
     """A name that says nothing to who lacks the organization's key; the same value gives the same one."""
-    keyed = _keyed(key).copy()
-    keyed.update(value.encode())
-    return "p_" + keyed.hexdigest()[:24]
+    mac = _begin_mac(key).copy()
+    mac.update(value.encode())
+    return "p_" + mac.hexdigest()[:24]
 
 
 @lru_cache(maxsize=1_000)
-def _keyed(key: str) -> hmac.HMAC:
+def _begin_mac(key: str) -> hmac.HMAC:
     return hmac.new(key.encode(), digestmod=hashlib.sha256)

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 
 from ledger.errors import TallyError
-from ledger.home.files import read_json, unusable, write_atomically
+from ledger.home.files import read_json, access_error, write_atomically
 from ledger.home.layout import TOKENS
 from ledger.home.locks import locked
 from ledger.organizations import check_organization
@@ -33,33 +33,33 @@ class Token(NamedTuple):
     hash: str
 
 
-def create(home: Path, organizations: Sequence[str], roles: Sequence[Role]) -> tuple[Token, str]:
+def create_token(home: Path, organizations: Sequence[str], roles: Sequence[Role]) -> tuple[Token, str]:
     """A new token, and the one time that it is told. TallyError where an organization cannot have one."""
     for organization in organizations:
         check_organization(organization, "--organization", "have a token")
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(24)
     bearer = f"{_PREFIX}_{id}_{secret}"
-    wanted = tuple(role for role in ROLES if role in roles)
-    token = Token(id, tuple(dict.fromkeys(organizations)), wanted, _now(), None, _hash(bearer))
-    with _changing(home):
-        _write(home, [*listed(home), token])
+    ordered_roles = tuple(role for role in ROLES if role in roles)
+    token = Token(id, tuple(dict.fromkeys(organizations)), ordered_roles, _now(), None, _hash(bearer))
+    with _lock_file(home):
+        _write(home, [*list_tokens(home), token])
     return token, bearer
 
 
-def listed(home: Path) -> list[Token]:
+def list_tokens(home: Path) -> list[Token]:
     """All tokens that a home ever made, in the order of their making. FileDamaged where they cannot be read."""
-    return read_json(home, TOKENS, _tokens) or []
+    return read_json(home, TOKENS, _parse_tokens) or []
 
 
-def revoke(home: Path, id: str) -> Token:
+def revoke_token(home: Path, id: str) -> Token:
     """Have a token be of no use from now on. TallyError where there is none of this id."""
-    with _changing(home):
-        tokens = listed(home)
-        found = next((token for token in tokens if token.id == id), None)
-        if found is None:
+    with _lock_file(home):
+        tokens = list_tokens(home)
+        token = next((each_token for each_token in tokens if each_token.id == id), None)
+        if token is None:
             raise TallyError(f"{home} has no token {id!r}: `tally token list` tells their ids")
-        revoked = found if found.revoked else found._replace(revoked=_now())
-        _write(home, [revoked if token.id == id else token for token in tokens])
+        revoked = token if token.revoked else token._replace(revoked=_now())
+        _write(home, [revoked if each_token.id == id else each_token for each_token in tokens])
     return revoked
 
 
@@ -68,34 +68,34 @@ class Tokens:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._seen: tuple[int, int] | None = None
+        self._version: tuple[int, int] | None = None
         self._by_id: dict[str, Token] = {}
 
     def find(self, bearer: str) -> Token | None:
         """The token that somebody showed; None where it is none of ours, or revoked. FileDamaged where the file
         cannot be read: nobody is let in by what it said before."""
-        self._look()
-        _, _, rest = bearer.partition("_")
-        token = self._by_id.get(rest.partition("_")[0])
+        self._reload()
+        _, _, suffix = bearer.partition("_")
+        token = self._by_id.get(suffix.partition("_")[0])
         # A token is 24 random bytes: its hash needs no salt, and need not be slow.
         if token is None or token.revoked or not hmac.compare_digest(token.hash, _hash(bearer)):
             return None
         return token
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         try:
-            found = TOKENS.path(self._home).stat()
+            status = TOKENS.path(self._home).stat()
         except FileNotFoundError:
-            self._by_id, self._seen = {}, None
+            self._by_id, self._version = {}, None
             return
         except OSError as error:
-            raise unusable(TOKENS.path(self._home), error) from error
-        if (seen := (found.st_ino, found.st_mtime_ns)) != self._seen:
-            self._by_id = {token.id: token for token in listed(self._home)}
-            self._seen = seen
+            raise access_error(TOKENS.path(self._home), error) from error
+        if (version := (status.st_ino, status.st_mtime_ns)) != self._version:
+            self._by_id = {token.id: token for token in list_tokens(self._home)}
+            self._version = version
 
 
-def _changing(home: Path) -> Any:
+def _lock_file(home: Path) -> Any:
     return locked(home / "run" / "tokens.lock")
 
 
@@ -103,7 +103,7 @@ def _write(home: Path, tokens: Iterable[Token]) -> None:
     write_atomically(TOKENS.path(home), json.dumps([token._asdict() for token in tokens], indent=1))
 
 
-def _tokens(content: Any) -> list[Token]:
+def _parse_tokens(content: Any) -> list[Token]:
     return [msgspec.convert(tuple(Token(**token)), Token) for token in content]
 
 

@@ -4,7 +4,7 @@ browser to show it in a frame, to guess its type and to run what stands in it.""
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from ledger.http.host_check import AllowedHosts, refusal
+from ledger.http.host_check import AllowedHosts, describe_refusal
 
 Headers = tuple[tuple[str, str], ...]
 Scope = MutableMapping[str, Any]
@@ -39,12 +39,12 @@ class AsgiGuard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        secured = add_headers(send, self._headers)
-        named = header_values(scope, b"host")
-        if self._hosts.allow(named):
-            await self._app(scope, receive, secured)
+        guarded_send = add_headers(send, self._headers)
+        hosts = header_values(scope, b"host")
+        if self._hosts.allow(hosts):
+            await self._app(scope, receive, guarded_send)
         else:
-            await refuse(scope, secured, MISDIRECTED, refusal(named))
+            await refuse(scope, guarded_send, MISDIRECTED, describe_refusal(hosts))
 
 
 class WsgiGuard:
@@ -57,10 +57,10 @@ class WsgiGuard:
         def start(status: str, headers: list[tuple[str, str]], *exception: Any) -> Any:
             return start_response(status, [*headers, *self._headers], *exception)
 
-        named = [environ["HTTP_HOST"]] if "HTTP_HOST" in environ else []
-        if self._hosts.allow(named):
+        hosts = [environ["HTTP_HOST"]] if "HTTP_HOST" in environ else []
+        if self._hosts.allow(hosts):
             return self._app(environ, start)
-        body = refusal(named).encode()
+        body = describe_refusal(hosts).encode()
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
         start(f"{MISDIRECTED} Misdirected Request", headers)
         return [body]
@@ -75,14 +75,14 @@ def add_headers(send: Send, headers: Headers) -> Send:
     """Send answers with these headers; those that the application names itself stay as they are."""
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
 
-    async def sending(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
-            own = list(message.get("headers", ()))
-            names = {bytes(name).lower() for name, _ in own}
-            message = {**message, "headers": [*own, *(pair for pair in encoded if pair[0] not in names)]}
+            application_headers = list(message.get("headers", ()))
+            names = {bytes(name).lower() for name, _ in application_headers}
+            message = {**message, "headers": [*application_headers, *(pair for pair in encoded if pair[0] not in names)]}
         await send(message)
 
-    return sending
+    return send_with_headers
 
 
 async def refuse(scope: Scope, send: Send, status: int, text: str, headers: Headers = ()) -> None:
@@ -92,6 +92,6 @@ async def refuse(scope: Scope, send: Send, status: int, text: str, headers: Head
         return
     body = text.encode()
     common = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()))
-    own = [(name.lower().encode(), value.encode()) for name, value in headers]
-    await send({"type": "http.response.start", "status": status, "headers": [*common, *own]})
+    extra_headers = [(name.lower().encode(), value.encode()) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": [*common, *extra_headers]})
     await send({"type": "http.response.body", "body": body})

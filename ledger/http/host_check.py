@@ -52,24 +52,24 @@ class AllowedHosts(NamedTuple):
 
 def parse_authority(text: str) -> Authority | None:
     """Read a ``Host`` header, ``name[:port]``; None where it is no such thing."""
-    found = _HOST.fullmatch(text.strip(" \t").lower())
-    if found is None:
+    match = _HOST.fullmatch(text.strip(" \t").lower())
+    if match is None:
         return None
-    port = int(found["port"]) if found["port"] else None
+    port = int(match["port"]) if match["port"] else None
     if port is not None and port > 65535:
         return None
-    if found["ipv6"]:
-        authority = Authority(found["ipv6"], port)
-        return authority if isinstance(_address(found["ipv6"]), IPv6Address) else None
-    host = found["name"].removesuffix(".")
+    if match["ipv6"]:
+        authority = Authority(match["ipv6"], port)
+        return authority if isinstance(_address(match["ipv6"]), IPv6Address) else None
+    host = match["name"].removesuffix(".")
     return Authority(host, port) if host else None
 
 
 def is_same_origin(origin: str, host: str) -> bool:
     """Tell whether a browser's ``Origin`` is the page at this ``Host``: the same host and port. The scheme may be
     either, since a proxy may have ended TLS."""
-    scheme, separator, rest = origin.partition("://")
-    page, server = parse_authority(rest), parse_authority(host)
+    scheme, separator, location = origin.partition("://")
+    page, server = parse_authority(location), parse_authority(host)
     if scheme not in _DEFAULT_PORTS or not separator or page is None or server is None:
         return False
     default = _DEFAULT_PORTS[scheme]
@@ -88,11 +88,11 @@ def parse_names(text: str) -> frozenset[str]:
     return names
 
 
-def refusal(headers: Sequence[str]) -> str:
+def describe_refusal(headers: Sequence[str]) -> str:
     """Say why a request was refused, and what to do."""
-    named = ascii(headers[0][:100]) if len(headers) == 1 else "no host" if not headers else "several hosts"
+    host = ascii(headers[0][:100]) if len(headers) == 1 else "no host" if not headers else "several hosts"
     return (
-        f"The request names {named}, and this server does not answer to that. Open the address that `tally status` "
+        f"The request names {host}, and this server does not answer to that. Open the address that `tally status` "
         "tells, or add the name to TALLY_HOSTS and start again.\n"
     )
 

@@ -29,7 +29,7 @@ def uid_of_peer(client: Address, server: Address) -> int | None:
 
 def find_uid(table: str, client: Address, server: Address) -> int | None:
     """The owner in a table as in ``/proc/net/tcp``; ``/proc/net/tcp6`` has IPv4 addresses in their mapped form."""
-    local, remote = _written(client), _written(server)
+    local, remote = _encode_address(client), _encode_address(server)
     for line in table.splitlines()[1:]:
         fields = line.split()
         if len(fields) < 8 or fields[3] != ESTABLISHED:
@@ -39,14 +39,14 @@ def find_uid(table: str, client: Address, server: Address) -> int | None:
     return None
 
 
-def _written(address: Address) -> str:
+def _encode_address(address: Address) -> str:
     """As the kernel writes it: the address as a number of this machine's byte order, and the port."""
     (number,) = struct.unpack("=I", socket.inet_aton(address[0]))
     return f"{number:08X}:{address[1]:04X}"
 
 
-def _is_same(field: str, written: str) -> bool:
-    if field == written:
+def _is_same(field: str, address: str) -> bool:
+    if field == address:
         return True
-    (mark,) = struct.unpack("=I", b"\x00\x00\xff\xff")
-    return field == f"{0:016X}{mark:08X}{written}"
+    (prefix,) = struct.unpack("=I", b"\x00\x00\xff\xff")
+    return field == f"{0:016X}{prefix:08X}{address}"

@@ -23,10 +23,10 @@ __all__ = [
 ]
 
 READ_BYTES = 1 << 20
-BACK, MOST_BACK = 4, 256
+MIN_STEP_RECORDS, MAX_STEP_RECORDS = 4, 256
 
 
-class Appends(Protocol):
+class Appender(Protocol):
     """What takes records for the log."""
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
@@ -34,7 +34,7 @@ class Appends(Protocol):
         then some of them, from the first on, may stand."""
 
 
-class Log(Appends, Protocol):
+class Log(Appender, Protocol):
     """Append-only records in partitions, each partition in one order."""
 
     @property
@@ -78,11 +78,11 @@ def records(log: Log, topic: Topic, partition: int, offset: int = 0, end: int | 
 
 def newest_first(log: Log, topic: Topic, partition: int, end: int) -> Iterator[Record]:
     """The records before ``end``, the last one first: read in pieces that grow, since each is sought anew."""
-    step = BACK
+    step = MIN_STEP_RECORDS
     while end > 0:
         start = max(end - step, 0)
         yield from reversed(list(records(log, topic, partition, start, end)))
-        end, step = start, min(step * BACK, MOST_BACK)
+        end, step = start, min(step * MIN_STEP_RECORDS, MAX_STEP_RECORDS)
 
 
 def seek_cause(log: Log, topic: Topic, partition: int, offset: int) -> int:
@@ -95,23 +95,23 @@ def seek_time(log: Log, topic: Topic, partition: int, time_ms: int) -> int:
     return _seek(log, topic, partition, lambda record: record.time_ms >= time_ms)
 
 
-def _seek(log: Log, topic: Topic, partition: int, reached: Callable[[Record], bool]) -> int:
+def _seek(log: Log, topic: Topic, partition: int, is_reached: Callable[[Record], bool]) -> int:
     """By halving: records stand in the order of their times and, derived ones, of their causes."""
     newest = log.last(topic, partition)
-    if newest is None or not reached(newest):
+    if newest is None or not is_reached(newest):
         return log.end(topic, partition)
     low, high = 0, newest.offset
     while low < high:
         middle = (low + high) // 2
-        found = log.read(topic, partition, middle, max_bytes=1)
-        if found and not reached(found[0]):
+        batch = log.read(topic, partition, middle, max_bytes=1)
+        if batch and not is_reached(batch[0]):
             low = middle + 1
         else:
             high = middle
     return low
 
 
-def folded(log: Log, partition: int, topic: Topic = ENTRIES) -> int:
+def fold_offset(log: Log, partition: int, topic: Topic = ENTRIES) -> int:
     """The next offset of ``tally.events`` after the last that caused a record of this derived topic; on
     ``tally.entries`` every record causes one, so that is how far the folds have come."""
     last = log.last(topic, partition)

@@ -12,7 +12,7 @@ from ledger.home.layout import RECORDED, SECRETS, TOKENS, WEBHOOKS
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
 
-KEPT = (SECRETS, TOKENS, WEBHOOKS)
+COPIED_FILES = (SECRETS, TOKENS, WEBHOOKS)
 
 
 def back_up(home: Path, folder: Path) -> tuple[int, int]:
@@ -26,8 +26,8 @@ def back_up(home: Path, folder: Path) -> tuple[int, int]:
     new = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.new")
     try:
         make_folder(new / "log")
-        records = _copied(RECORDED.path(home), RECORDED.path(new))
-        for file in KEPT:  # after the records: no key that one of them needs is missing
+        records = _copy_log(RECORDED.path(home), RECORDED.path(new))
+        for file in COPIED_FILES:  # after the records: no key that one of them needs is missing
             if file.path(home).exists():
                 create_private(file.path(new))
                 shutil.copyfile(file.path(home), file.path(new))
@@ -41,12 +41,12 @@ def back_up(home: Path, folder: Path) -> tuple[int, int]:
     return records, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _copied(path: Path, copy: Path) -> int:
+def _copy_log(path: Path, copy: Path) -> int:
     create_private(copy)
     with closing(tables.open_file(path, writes=False)) as source, closing(sqlite3.connect(copy.absolute())) as target:
         source.backup(target)  # in one step, which is one moment of a log in WAL mode
         target.execute("PRAGMA journal_mode=DELETE")  # one file, without another beside it
-        (found,) = target.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise TallyError(f"{path} is damaged, and so would be a copy of it ({found}): restore it from an older one")
-        return sum(tables.last(target, EVENTS, number)[0] + 1 for number in range(EVENTS.partitions))
+        (result,) = target.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            raise TallyError(f"{path} is damaged, and so would be a copy of it ({result}): restore it from an older one")
+        return sum(tables.find_last(target, EVENTS, number)[0] + 1 for number in range(EVENTS.partitions))

@@ -8,12 +8,12 @@ from ledger.errors import TallyError
 from ledger.log import Log, Record, records
 from ledger.log.topics import TOPICS, Topic
 
-COPIED = tuple(topic for topic in TOPICS if topic.origin == "recorded")
+COPIED_TOPICS = tuple(topic for topic in TOPICS if topic.origin == "recorded")
 """What is derived follows from them anew."""
 
 Place = tuple[Topic, int]
 """A partition of a topic."""
-PLACES: list[Place] = [(topic, partition) for topic in COPIED for partition in range(topic.partitions)]
+PLACES: list[Place] = [(topic, partition) for topic in COPIED_TOPICS for partition in range(topic.partitions)]
 Ends = dict[Place, int]
 Progress = Callable[[int], None]
 """Hears of so many more records."""
@@ -26,7 +26,7 @@ class Target(Log, Protocol):
         """Take records of one partition with their offsets and times. TallyError where the place is another's."""
 
 
-class Compared(NamedTuple):
+class Comparison(NamedTuple):
     """A partition of both logs, record for record. ``digest`` is one of the records' digests, in their order, and
     ``gone`` says how many at the beginning had their days in one of the logs."""
 
@@ -39,53 +39,53 @@ class Compared(NamedTuple):
     difference: str | None
 
 
-def ends(log: Log) -> Ends:
+def read_ends(log: Log) -> Ends:
     """Where each partition that is copied ends now."""
-    return {(topic, partition): end for topic in COPIED for partition, end in enumerate(log.ends(topic))}
+    return {(topic, partition): end for topic in COPIED_TOPICS for partition, end in enumerate(log.ends(topic))}
 
 
-def standing(source: Log, target: Log, progress: Progress = lambda count: None) -> Ends:
+def find_copied_ends(source: Log, target: Log, progress: Progress = lambda count: None) -> Ends:
     """How much of the source the target holds already. TallyError where it holds anything else.
 
     Whoever copied before and was killed may have sent what arrives only now: so each end is asked again.
     """
-    until, held = ends(source), dict.fromkeys(PLACES, 0)
+    source_ends, copied = read_ends(source), dict.fromkeys(PLACES, 0)
     for topic, partition in PLACES:
-        while (end := target.end(topic, partition)) > (start := held[topic, partition]):
-            both = compared(source, target, topic, partition, min(end, until[topic, partition]), start, progress)
-            if both.difference is not None:
+        while (end := target.end(topic, partition)) > (start := copied[topic, partition]):
+            comparison = compare_partition(source, target, topic, partition, min(end, source_ends[topic, partition]), start, progress)
+            if comparison.difference is not None:
                 raise TallyError(
-                    f"{target} holds another log than {source}: {both.difference}; name an empty place "
+                    f"{target} holds another log than {source}: {comparison.difference}; name an empty place "
                     "(kafka://…/NAME is one by its name)"
                 )
-            held[topic, partition] = end
-    beyond = [place for place in PLACES if held[place] > until[place]]
-    if beyond and any(held[place] < until[place] for place in PLACES):
-        topic, partition = beyond[0]
+            copied[topic, partition] = end
+    surplus = [place for place in PLACES if copied[place] > source_ends[place]]
+    if surplus and any(copied[place] < source_ends[place] for place in PLACES):
+        topic, partition = surplus[0]
         raise TallyError(
             f"{target} lacks some of {source}, and goes on by itself in {topic.name}, partition {partition}, at offset "
-            f"{until[topic, partition]}: somebody appends there before all was copied; name an empty place"
+            f"{source_ends[topic, partition]}: somebody appends there before all was copied; name an empty place"
         )
-    return held
+    return copied
 
 
-def copy(source: Log, target: Target, held: Ends, progress: Progress = lambda count: None) -> Ends:
+def copy_records(source: Log, target: Target, copied: Ends, progress: Progress = lambda count: None) -> Ends:
     """Bring the target, which holds so much of the source, to where the source ends now, and return that; ``held``
     moves on."""
-    until = ends(source)
-    for (topic, partition), end in until.items():
-        while held[topic, partition] < end:
-            found = source.read(topic, partition, held[topic, partition])
-            batch = [record for record in found if record.offset < end]
+    source_ends = read_ends(source)
+    for (topic, partition), end in source_ends.items():
+        while copied[topic, partition] < end:
+            chunk = source.read(topic, partition, copied[topic, partition])
+            batch = [record for record in chunk if record.offset < end]
             if not batch:  # they had their days
                 break
             target.insert(topic, batch)
-            held[topic, partition] = batch[-1].offset + 1
+            copied[topic, partition] = batch[-1].offset + 1
             progress(len(batch))
-    return until
+    return source_ends
 
 
-def compared(
+def compare_partition(
     source: Log,
     target: Log,
     topic: Topic,
@@ -93,34 +93,34 @@ def compared(
     end: int,
     start: int = 0,
     progress: Progress = lambda count: None,
-) -> Compared:
+) -> Comparison:
     """Read a partition of both from offset to offset, and compare everything of each record."""
-    ours, theirs = (records(log, topic, partition, start, end) for log in (source, target))
-    one, other = next(ours, None), next(theirs, None)
-    gone = 0
+    source_records, target_records = (records(log, topic, partition, start, end) for log in (source, target))
+    source_record, target_record = next(source_records, None), next(target_records, None)
+    expired = 0
     if topic.days is not None:
-        begin = max((record.offset if record else end for record in (one, other)), default=end)
-        gone = begin - start
-        one, other = _since(one, ours, begin), _since(other, theirs, begin)
-    whole = hashlib.blake2b(digest_size=16)
+        begin = max((record.offset if record else end for record in (source_record, target_record)), default=end)
+        expired = begin - start
+        source_record, target_record = _skip_before(source_record, source_records, begin), _skip_before(target_record, target_records, begin)
+    checksum = hashlib.blake2b(digest_size=16)
     count = size = 0
-    while one is not None or other is not None:
-        digests = [record.digest() if record else "nothing" for record in (one, other)]
-        if one is None or other is None or digests[0] != digests[1]:
-            offset = min(record.offset for record in (one, other) if record)
-            said = f"{topic.name}, partition {partition}, offset {offset} is {digests[0]} in {source}, "
-            return Compared(
-                topic, partition, count, size, gone, whole.hexdigest(), said + f"and {digests[1]} in {target}"
+    while source_record is not None or target_record is not None:
+        digests = [record.digest() if record else "nothing" for record in (source_record, target_record)]
+        if source_record is None or target_record is None or digests[0] != digests[1]:
+            offset = min(record.offset for record in (source_record, target_record) if record)
+            difference = f"{topic.name}, partition {partition}, offset {offset} is {digests[0]} in {source}, "
+            return Comparison(
+                topic, partition, count, size, expired, checksum.hexdigest(), difference + f"and {digests[1]} in {target}"
             )
-        whole.update(bytes.fromhex(digests[0]))
+        checksum.update(bytes.fromhex(digests[0]))
         count += 1
-        size += len(one.value)
+        size += len(source_record.value)
         progress(1)
-        one, other = next(ours, None), next(theirs, None)
-    return Compared(topic, partition, count, size, gone, whole.hexdigest(), None)
+        source_record, target_record = next(source_records, None), next(target_records, None)
+    return Comparison(topic, partition, count, size, expired, checksum.hexdigest(), None)
 
 
-def _since(record: Record | None, more: Iterator[Record], begin: int) -> Record | None:
+def _skip_before(record: Record | None, iterator: Iterator[Record], begin: int) -> Record | None:
     while record is not None and record.offset < begin:
-        record = next(more, None)
+        record = next(iterator, None)
     return record

@@ -4,13 +4,13 @@ from ledger.log import Draft, Log, records
 from ledger.log.topics import DOCUMENTS
 
 
-def store(log: Log, digest: str, packed: bytes) -> None:
+def store_document(log: Log, digest: str, packed: bytes) -> None:
     """Append the document, unless the log has it."""
-    if load(log, digest) is None:
+    if load_document(log, digest) is None:
         log.append(DOCUMENTS, [Draft(0, digest, {}, packed)])
 
 
-def load(log: Log, digest: str) -> bytes | None:
+def load_document(log: Log, digest: str) -> bytes | None:
     """The document's compressed bytes; None where the log has none of this hash."""
     for record in records(log, DOCUMENTS, 0):
         if record.key == digest:

@@ -22,44 +22,44 @@ class Pointer(NamedTuple):
     next_offset: int = 0
 
 
-BEGIN = Pointer()
+FIRST = Pointer()
 
 
-def followed(log: Log, known: Pointer = BEGIN) -> Pointer:
+def follow_pointer(log: Log, pointer: Pointer = FIRST) -> Pointer:
     """What is so now. Only what is new is read."""
-    for record in records(log, DOCUMENTS, 0, known.next_offset):
-        said = int(record.value) if record.key == KEY else known.number
-        known = Pointer(said, record.offset + 1)
-    return known
+    for record in records(log, DOCUMENTS, 0, pointer.next_offset):
+        number = int(record.value) if record.key == KEY else pointer.number
+        pointer = Pointer(number, record.offset + 1)
+    return pointer
 
 
-def current(log: Log) -> int:
+def read_current(log: Log) -> int:
     """The number of the current generation."""
-    return followed(log).number
+    return follow_pointer(log).number
 
 
-def make_current(log: Log, generation: int) -> None:
+def activate(log: Log, generation: int) -> None:
     """Say so, unless it is said."""
-    if current(log) != generation:
+    if read_current(log) != generation:
         log.append(DOCUMENTS, [Draft(0, KEY, {}, str(generation).encode())])
 
 
-class Watch:
+class GenerationWatch:
     """For who works at the generation that a log gives: whether a later one has become current."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._known = BEGIN
-        self._due = 0.0
+        self._pointer = FIRST
+        self._next_check_s = 0.0
 
     def check(self) -> None:
         """GenerationSuperseded where that is so. The log is asked about once a second."""
-        if self._log.generation is None or time.monotonic() < self._due:
+        if self._log.generation is None or time.monotonic() < self._next_check_s:
             return
-        self._known = followed(self._log, self._known)
-        self._due = time.monotonic() + POLL_INTERVAL_S
-        if self._known.number > self._log.generation:
+        self._pointer = follow_pointer(self._log, self._pointer)
+        self._next_check_s = time.monotonic() + POLL_INTERVAL_S
+        if self._pointer.number > self._log.generation:
             raise GenerationSuperseded(
-                f"generation {self._log.generation} of what is derived is over, as {self._known.number} is current: "
+                f"generation {self._log.generation} of what is derived is over, as {self._pointer.number} is current: "
                 "start again"
             )

@@ -15,9 +15,9 @@ def open_log(settings: Settings, *, new: bool = False) -> Log:
 
         log = KafkaLog(cluster_of(settings), settings.generation)
         if new:
-            from ledger.log.kafka.topics import apply_to
+            from ledger.log.kafka.topics import apply_log_topics
 
-            apply_to(log)
+            apply_log_topics(log)
         return log
     if not new and not (settings.home / "log").is_dir():
         raise TallyError(

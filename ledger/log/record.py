@@ -12,7 +12,7 @@ PARTITIONS = EVENTS.partitions
 """For ever: a copy of a log keeps partitions and offsets, and so is the same log."""
 
 
-MAX_RECORD = 1_000_000
+MAX_RECORD_BYTES = 1_000_000
 """Bytes of a record with its key and headers: Kafka's brokers refuse by default what has more than 1,048,588."""
 
 
@@ -25,11 +25,11 @@ class Draft(NamedTuple):
     value: bytes
 
 
-def checked(draft: Draft) -> Draft:
+def check_draft(draft: Draft) -> Draft:
     """The same. TallyError where no log would take it."""
     size = len(draft.key) + len(draft.value) + sum(len(key) + len(value) for key, value in draft.headers.items())
-    if size > MAX_RECORD - 1_000:  # what frames it
-        raise TallyError(f"a record of {size:,} bytes is too large for the log, which takes {MAX_RECORD - 1_000:,}")
+    if size > MAX_RECORD_BYTES - 1_000:  # what frames it
+        raise TallyError(f"a record of {size:,} bytes is too large for the log, which takes {MAX_RECORD_BYTES - 1_000:,}")
     return draft
 
 

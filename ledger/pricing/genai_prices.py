@@ -39,69 +39,69 @@ def genai_prices() -> PriceBook:
         name="genai-prices",
         currency="USD",
         origin=f"genai-prices {version}",
-        providers=tuple(_provider(provider) for provider in data.providers),
+        providers=tuple(_convert_provider(provider) for provider in data.providers),
     )
 
 
-def _completed(rates: dict[str, Any]) -> dict[str, Any]:
+def complete_rates(rates: dict[str, Any]) -> dict[str, Any]:
     complete = dict(rates)
-    for name, other in PRICED_AS.items():
-        if name not in complete and other in complete:
-            complete[name] = complete[other]
+    for name, fallback in PRICED_AS.items():
+        if name not in complete and fallback in complete:
+            complete[name] = complete[fallback]
     return complete
 
 
-def _provider(provider: types.Provider) -> Provider:
+def _convert_provider(provider: types.Provider) -> Provider:
     return Provider(
         id=provider.id,
-        match=_clause(provider.provider_match),
-        model_match=_clause(provider.model_match),
+        match=_convert_clause(provider.provider_match),
+        model_match=_convert_clause(provider.model_match),
         models_of=tuple(provider.fallback_model_providers or ()),
         models=tuple(
-            PricedModel(id=model.id, match=_some(_clause(model.match)), prices=tuple(_prices(model.prices)))
+            PricedModel(id=model.id, match=_require_clause(_convert_clause(model.match)), prices=tuple(_convert_prices(model.prices)))
             for model in provider.models
         ),
     )
 
 
-def _some(clause: Clause | None) -> Clause:
+def _require_clause(clause: Clause | None) -> Clause:
     assert clause is not None
     return clause
 
 
-def _clause(clause: Any) -> Clause | None:
+def _convert_clause(clause: Any) -> Clause | None:
     if clause is None:
         return None
     ((name, value),) = vars(clause).items()
     if isinstance(value, list):
-        return Clause.model_validate({_CLAUSES[name]: tuple(_clause(part) for part in value)})
+        return Clause.model_validate({_CLAUSES[name]: tuple(_convert_clause(part) for part in value)})
     return Clause.model_validate({name: value})
 
 
-def _prices(prices: Any) -> Iterable[Price]:
+def _convert_prices(prices: Any) -> Iterable[Price]:
     if isinstance(prices, types.ModelPrice):
-        yield Price(rates=_rates(prices))
+        yield Price(rates=_convert_rates(prices))
         return
     # Where no condition holds the catalogue takes its first price: it is written as one without condition.
     if all(price.constraint is not None for price in prices):
-        yield Price(rates=_rates(prices[0].prices))
+        yield Price(rates=_convert_rates(prices[0].prices))
     for price in prices:
         match price.constraint:
             case types.StartDateConstraint(start_date=day):
                 since = datetime(day.year, day.month, day.day, tzinfo=UTC)
-                yield Price(since=since, rates=_rates(price.prices))
+                yield Price(since=since, rates=_convert_rates(price.prices))
             case types.TimeOfDateConstraint(start_time=start, end_time=end):
-                yield Price(daily=Daily(start=_in_utc(start), end=_in_utc(end)), rates=_rates(price.prices))
+                yield Price(daily=Daily(start=_convert_to_utc(start), end=_convert_to_utc(end)), rates=_convert_rates(price.prices))
             case _:
-                yield Price(rates=_rates(price.prices))
+                yield Price(rates=_convert_rates(price.prices))
 
 
-def _in_utc(moment: Any) -> Any:
+def _convert_to_utc(moment: Any) -> Any:
     day = datetime(2000, 1, 2, moment.hour, moment.minute, moment.second, tzinfo=moment.tzinfo or UTC)
     return day.astimezone(UTC).time()
 
 
-def _rates(price: types.ModelPrice) -> dict[str, Decimal | Tiered]:
+def _convert_rates(price: types.ModelPrice) -> dict[str, Decimal | Tiered]:
     rates: dict[str, Decimal | Tiered] = {}
     for key, value in vars(price).items():
         name = _KEYS.get(key)
@@ -113,4 +113,4 @@ def _rates(price: types.ModelPrice) -> dict[str, Decimal | Tiered]:
             rates[name] = Tiered(base=round_rate(value.base, places), tiers=tiers)
         else:
             rates[name] = round_rate(value, places)
-    return _completed(rates)
+    return complete_rates(rates)

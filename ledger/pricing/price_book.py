@@ -12,14 +12,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, fi
 
 from ledger.errors import LogDamaged, TallyError
 from ledger.money import PICO
-from ledger.token_classes import CLASSES, decimals, per
-from tallystick.vocabulary.base import Currency, Label, Model, Name, Time, Written, in_order, plain
+from ledger.token_classes import CLASSES, decimals, rate_unit
+from tallystick.vocabulary.base import Currency, Label, Model, Name, Time, DecimalInput, sort_by_key, format_decimal
 
-MAX_DOCUMENT = 900_000
+MAX_DOCUMENT_BYTES = 900_000
 """Bytes a document may have on the log, compressed: Kafka refuses records over a mebibyte."""
 
 
-Rate = Annotated[Decimal, Written, Field(ge=0, lt=10**9, strict=False), PlainSerializer(plain, return_type=str)]
+Rate = Annotated[Decimal, DecimalInput, Field(ge=0, lt=10**9, strict=False), PlainSerializer(format_decimal, return_type=str)]
 """Currency per million tokens, or per thousand of another quantity."""
 
 
@@ -35,8 +35,8 @@ class Clause(Model):
     all_of: Annotated[tuple["Clause", ...], Field(strict=False)] | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> "Clause":
-        if sum(said is not None for _, said in self) != 1:
+    def _check_one_field(self) -> "Clause":
+        if sum(value is not None for _, value in self) != 1:
             raise ValueError(f"a clause has exactly one of {', '.join(type(self).model_fields)}")
         if self.regex is not None:
             try:
@@ -59,38 +59,38 @@ class Tiered(Model):
 
     @field_validator("tiers")
     @classmethod
-    def _rising(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
-        if any(one.above >= other.above for one, other in pairwise(tiers)):
+    def _check_ascending(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+        if any(tier.above >= next_tier.above for tier, next_tier in pairwise(tiers)):
             raise ValueError("each tier must have a greater 'above' than the one before it")
         return tiers
 
 
-def _known_and_exact(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
+def _check_rates(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
     for name, rate in rates.items():
         if name not in CLASSES:
             raise ValueError(f"{name!r} is not one of the classes {', '.join(CLASSES)}")
         for figure in [rate] if isinstance(rate, Decimal) else [rate.base, *(tier.rate for tier in rate.tiers)]:
-            if (figure * PICO / per(name)) % 1:
+            if (figure * PICO / rate_unit(name)) % 1:
                 raise ValueError(f"the rate {figure} of {name!r} has more than {decimals(name)} decimals")
-    return in_order(rates)
+    return sort_by_key(rates)
 
 
-Rates = Annotated[dict[Name, Rate | Tiered], AfterValidator(_known_and_exact)]
+Rates = Annotated[dict[Name, Rate | Tiered], AfterValidator(_check_rates)]
 
 
-def _written(said: object) -> object:
-    if not isinstance(said, str | time):  # YAML reads 20:00 without quotes as the number 1200
+def _check_quoted(value: object) -> object:
+    if not isinstance(value, str | time):  # YAML reads 20:00 without quotes as the number 1200
         raise ValueError("must be a time of day in quotes, like '20:00'")
-    return said
+    return value
 
 
-def _in_utc(said: time) -> time:
-    if said.tzinfo is not None:
+def _check_utc(value: time) -> time:
+    if value.tzinfo is not None:
         raise ValueError("is in UTC and names no zone: write it like '20:00'")
-    return said
+    return value
 
 
-TimeOfDay = Annotated[time, Field(strict=False), BeforeValidator(_written), AfterValidator(_in_utc)]
+TimeOfDay = Annotated[time, Field(strict=False), BeforeValidator(_check_quoted), AfterValidator(_check_utc)]
 
 
 class Daily(Model):
@@ -135,19 +135,19 @@ class PriceBook(Model):
     providers: Annotated[tuple[Provider, ...], Field(strict=False)]
 
 
-def sealed(book: PriceBook) -> tuple[str, bytes]:
+def pack_book(book: PriceBook) -> tuple[str, bytes]:
     """The document's hash (SHA-256 of its canonical JSON) and its compressed bytes, as they go onto the log."""
     content = book.canonical()
     packed = zlib.compress(content, 9)
-    if len(packed) > MAX_DOCUMENT:
+    if len(packed) > MAX_DOCUMENT_BYTES:
         raise TallyError(
-            f"price book {book.name!r} has {len(packed):,} bytes compressed and may have {MAX_DOCUMENT:,}: "
+            f"price book {book.name!r} has {len(packed):,} bytes compressed and may have {MAX_DOCUMENT_BYTES:,}: "
             "split it into books of different names"
         )
     return hashlib.sha256(content).hexdigest(), packed
 
 
-def opened(digest: str, packed: bytes) -> PriceBook:
+def unpack_book(digest: str, packed: bytes) -> PriceBook:
     """The book of a document's bytes. LogDamaged where they are not the document of this hash."""
     try:
         content = zlib.decompress(packed)
@@ -155,5 +155,5 @@ def opened(digest: str, packed: bytes) -> PriceBook:
             raise ValueError("its content has another hash")
         return PriceBook.model_validate_json(content)
     except (ValueError, zlib.error) as error:
-        said = " ".join(str(error).split())
-        raise LogDamaged(f"the document {digest} cannot be read ({said}): restore the log from a copy") from error
+        reason = " ".join(str(error).split())
+        raise LogDamaged(f"the document {digest} cannot be read ({reason}): restore the log from a copy") from error

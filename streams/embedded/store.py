@@ -19,10 +19,10 @@ class Store:
 
     def __init__(self, home: Path) -> None:
         self._db = tables.open_file(DERIVED_FILE.path(home), writes=True)
-        with tables.answering(self._db):
+        with tables.database_errors(self._db):
             self._db.execute("PRAGMA synchronous=NORMAL")
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version != VERSION and tables.holds(self._db, ENTRIES):
+        if version != VERSION and tables.has_table(self._db, ENTRIES):
             raise TallyError(
                 f"{DERIVED_FILE.path(home)} was derived by folds of version {version}, and these are of version "
                 f"{VERSION}: `tally rebuild` derives everything again from the log, and keeps the old"
@@ -30,7 +30,7 @@ class Store:
         with transaction(self._db):
             self._db.execute(f"PRAGMA user_version = {VERSION}")
             self.state = PartitionState(self._db)
-            tables.create(self._db, DERIVED)
+            tables.create_tables(self._db, DERIVED)
         self._ends: dict[tuple[Topic, int], int] = {}
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class Store:
         with transaction(self._db):
             for topic, record in derived:
                 offset = self._end(topic, partition)
-                tables.insert(self._db, topic, record._replace(offset=offset))
+                tables.insert_record(self._db, topic, record._replace(offset=offset))
                 self._ends[topic, partition] = offset + 1
             point("worker.inside_transaction")
             self.state.apply(partition, change)
@@ -50,5 +50,5 @@ class Store:
 
     def _end(self, topic: Topic, partition: int) -> int:
         if (topic, partition) not in self._ends:
-            self._ends[topic, partition] = tables.last(self._db, topic, partition)[0] + 1
+            self._ends[topic, partition] = tables.find_last(self._db, topic, partition)[0] + 1
         return self._ends[topic, partition]

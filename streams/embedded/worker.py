@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 from ledger.errors import LogClosed
-from ledger.home.locks import only_one
+from ledger.home.locks import service_lock
 from ledger.home.presence import announce
 from ledger.log import PARTITIONS, Log
 from ledger.log.sqlite.log import EmbeddedLog
@@ -16,21 +16,21 @@ from streams.embedded.store import Store
 from streams.folds.entry import Documents
 from streams.runtime import build_tick, read_catalogues, reduce_garbage_collection
 
-PART = "streams"
+SERVICE = "streams"
 POLL_INTERVAL_S = 0.05
 
 
 def run(settings: Settings) -> None:
     """Fold until SIGTERM or SIGINT. TallyError where another worker has the home, or the log is damaged."""
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with only_one(settings.home, PART):
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stopping.set())
+    with service_lock(settings.home, SERVICE):
         reduce_garbage_collection()
         log, store = EmbeddedLog(settings.home), Store(settings.home)
         books = read_catalogues(log)  # once: to check a price book takes a tenth of a second
-        partitions = [Partition(number, log, store, books) for number in range(PARTITIONS)]
-        announce(settings.home, PART)
+        partitions = [Partition(signal_number, log, store, books) for signal_number in range(PARTITIONS)]
+        announce(settings.home, SERVICE)
         while not stopping.is_set():
             if sum(partition.step() for partition in partitions) == 0:
                 for partition in partitions:
@@ -47,8 +47,8 @@ class Partition:
         self._number = number
         self._log = log
         self._store = store
-        reached = store.state.reached(number)
-        self._next = reached.find_resume_offset(log, number) if reached else 0
+        position = store.state.position(number)
+        self._next = position.find_resume_offset(log, number) if position else 0
         self._state = store.state.open_state(number)
         self._books = books
 
@@ -57,9 +57,9 @@ class Partition:
         records = self._log.read(EVENTS, self._number, self._next)
         if not records:
             return False
-        derived, reached, change = self._store.state.fold_records(records, self._state, self._books)
+        derived, position, change = self._store.state.fold_records(records, self._state, self._books)
         self._store.commit(self._number, derived, change)
-        self._next = reached.next_offset
+        self._next = position.next_offset
         return True
 
     def tick(self) -> None:

@@ -27,7 +27,7 @@ from tallystick.vocabulary.controls.budgets import BudgetAllocated
 NAME = "budgets"
 THRESHOLDS = (50, 80, 100)
 BUCKETS = 60
-BUDGET, WINDOWS, SCOPED, BUCKET = "budget", "windows", "dimensions", "bucket"
+BUDGET, WINDOWS, DIMENSIONS, BUCKET = "budget", "windows", "dimensions", "bucket"
 
 
 class Scope(msgspec.Struct):
@@ -98,7 +98,7 @@ def add_spend(event: Event, entry: Entry, state: State, emit: Emit) -> None:
     """Add a counted inference to the budgets of its scopes."""
     if not entry.billed_cost:
         return
-    for dimension in state.get((NAME, SCOPED, event.organization)) or ():
+    for dimension in state.get((NAME, DIMENSIONS, event.organization)) or ():
         value = event.organization if dimension == "organization" else getattr(entry.dimensions, dimension)
         if value is None:
             continue
@@ -130,8 +130,8 @@ def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit:
         return
     state.put((*scope.buckets, bucket), scope.spent(bucket, state) + entry.billed_cost)
     used = budget.used + entry.billed_cost
-    seen = (event.time_us, emit.now_us) if event.time_us > budget.seen_us else (budget.seen_us, budget.seen_now_us)
-    budget = Budget(budget.limit, budget.currency, budget.fired, budget.bucket, used, *seen, budget.rearm)
+    last_seen = (event.time_us, emit.now_us) if event.time_us > budget.seen_us else (budget.seen_us, budget.seen_now_us)
+    budget = Budget(budget.limit, budget.currency, budget.fired, budget.bucket, used, *last_seen, budget.rearm)
     for later in range(bucket + 1, budget.bucket + 1):  # of a late fact: back to the window that ended there
         used += scope.spent(later - BUCKETS - 1, state) - scope.spent(later, state)
     if used * 100 >= THRESHOLDS[0] * budget.limit:
@@ -194,7 +194,7 @@ def _store_budget(scope: Scope, budget: Budget, state: State) -> None:
     if budget.rearm <= budget.bucket:
         steps = _windows_after(scope, budget, budget.bucket + BUCKETS + 1, state)
         below = (
-            step for step, used in steps if any(_is_below_rearm_level(used, one, budget.limit) for one in budget.fired)
+            step for step, used in steps if any(_is_below_rearm_level(used, threshold, budget.limit) for threshold in budget.fired)
         )
         budget = replace(budget, rearm=next(below))
     due_us = budget.rearm * scope.bucket_us - budget.seen_us + budget.seen_now_us
@@ -206,15 +206,15 @@ def _is_below_rearm_level(used: int, threshold: int, limit: int) -> bool:
 
 
 def _register_scope(scope: Scope, state: State) -> None:
-    dimensions_key = (NAME, SCOPED, scope.organization)
+    dimensions_key = (NAME, DIMENSIONS, scope.organization)
     state.put(dimensions_key, tuple(sorted({*(state.get(dimensions_key) or ()), scope.dimension})))
     windows_key = (NAME, WINDOWS, scope.organization, scope.dimension, scope.value)
     state.put(windows_key, tuple(sorted({*(state.get(windows_key) or ()), scope.window_s})))
 
 
 def _load_budget(scope: Scope, state: State) -> Budget | None:
-    stored = state.get(scope.key)
-    return stored if stored is None or type(stored) is Budget else Budget(*stored)  # a list where the store gave it
+    row = state.get(scope.key)
+    return row if row is None or type(row) is Budget else Budget(*row)  # a list where the store gave it
 
 
 def _scope_fields(scope: Scope) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
-from ledger.inference_fields import AMOUNT, AMOUNTS, COUNTS, LISTS, MAPS, MOST_COUNT, TEXTS
+from ledger.inference_fields import AMOUNT_PATTERN, AMOUNTS, COUNTS, LISTS, MAPS, MAX_COUNT, TEXTS
 from streams.folds.schema_check import find_schema_mismatch
 from tallystick import Inference, QuantityClass, TokenClass
 
@@ -39,7 +39,7 @@ class Call(msgspec.Struct, gc=False):
     reported: Counts | None
 
 
-_COUNT = Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNT)]
+_COUNT = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 _UNREAD: dict[str, Any] = {
     "provider_usage": dict[str, int | dict[str, int]],
     "rate_limits": list[dict[str, str | int | None]],
@@ -48,7 +48,7 @@ _UNREAD: dict[str, Any] = {
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(TEXTS, str),
     **dict.fromkeys(COUNTS, _COUNT),
-    **dict.fromkeys(AMOUNTS, Annotated[str, msgspec.Meta(pattern=rf"\A(?a:{AMOUNT})\Z")]),
+    **dict.fromkeys(AMOUNTS, Annotated[str, msgspec.Meta(pattern=rf"\A(?a:{AMOUNT_PATTERN})\Z")]),
     **dict.fromkeys(LISTS, list[str]),
     **dict.fromkeys(MAPS, dict[str, str]),
     "tokens": dict[TokenClass, _COUNT],

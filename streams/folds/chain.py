@@ -62,14 +62,14 @@ def fold_record(parsed: ParsedRecord, state: State, identities: Identities, docu
     emit = Emit(record, now_ms)
     for due_us, key in state.take_due(emit.now_us):
         _ON_DUE[str(key[0])](key, due_us, state, emit)
-    relayed = _is_relay(record, state)
+    is_relay = _is_relay(record, state)
     lines: list[bytes] = []
     for event in events:
         emit.event_index = event.event_index
         outcome, entry = _fold_event(event, record.offset, state, identities, documents, emit)
-        if not relayed:
+        if not is_relay:
             lines.append(_encode_line(record, event, outcome, entry))
-    facts = 0 if relayed else sum(event.kind in FACTS for event in events)
+    facts = 0 if is_relay else sum(event.kind in FACTS for event in events)
     lines.append(_encode(_record_line(record, facts, len(lines))))
     decisions, alerts = map(_encode, emit.decisions), map(_encode, emit.alerts)
     return _derive_records(record, {ENTRIES: lines, DECISIONS: list(decisions), ALERTS: list(alerts)})
@@ -109,17 +109,17 @@ def _run_folds(event: Event, state: State, documents: Documents, emit: Emit) -> 
 def _is_relay(record: Record, state: State) -> bool:
     """Tell whether the record is the copy of one that concerns everyone. A copy follows the one before it, or repeats
     one that came, and then its event is a duplicate. LogDamaged where one is missing."""
-    after = record.headers.get("relay_after")
-    if after is None:
+    predecessor = record.headers.get("relay_after")
+    if predecessor is None:
         return False
     original = record.headers.get("relay_of")
-    last = state.get(RELAYED) or ""
-    if original is not None and _original_offset(original) <= _original_offset(last):
+    last_relayed = state.get(RELAYED) or ""
+    if original is not None and _original_offset(original) <= _original_offset(last_relayed):
         return True
-    if after != last:
+    if predecessor != last_relayed:
         raise LogDamaged(
-            f"partition {record.partition}, offset {record.offset} relays what follows {after or 'nothing'!r}, "
-            f"but the last that was relayed here is {last or 'nothing'!r}: restore the log from a copy"
+            f"partition {record.partition}, offset {record.offset} relays what follows {predecessor or 'nothing'!r}, "
+            f"but the last that was relayed here is {last_relayed or 'nothing'!r}: restore the log from a copy"
         )
     state.put(RELAYED, original or f"{record.partition}:{record.offset}")
     return original is not None

@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.money import PICO
 from ledger.pricing.price_book import Clause, Price, PriceBook, PricedModel, Provider, Tiered
-from ledger.token_classes import per
+from ledger.token_classes import rate_unit
 
 DAY_US = 86400 * 1_000_000
 _COMPACT_DATE = re.compile(r"-(\d{4})(\d{2})(\d{2})$", re.ASCII)
@@ -67,8 +67,8 @@ class Catalogue:
         seller = self._find_provider(provider, model)
         if seller is None:
             return ()
-        others = (other for name in seller.models_of for other in self._book.providers if other.id == name)
-        owners = [seller, *others]
+        original_providers = (original_provider for name in seller.models_of for original_provider in self._book.providers if original_provider.id == name)
+        owners = [seller, *original_providers]
         for spelling in dict.fromkeys((model, _spell_date_with_dashes(model))):
             for owner in owners:
                 for candidate in owner.models:
@@ -165,7 +165,7 @@ def _validity(price: Price) -> tuple[int, tuple[int, int] | None]:
 def _compile_unit_prices(price: Price) -> dict[str, UnitPrice]:
     unit_prices: dict[str, UnitPrice] = {}
     for name, rate in price.rates.items():
-        scale = PICO // per(name)
+        scale = PICO // rate_unit(name)
         if isinstance(rate, Tiered):
             tiers = ((tier.above, int(tier.rate * scale)) for tier in rate.tiers)
             unit_prices[name] = ((-1, int(rate.base * scale)), *tiers)

@@ -55,7 +55,7 @@ def adopt_price_book(event: Event, state: State, documents: Documents, emit: Emi
 def rate_call(event: Event, call: Call, state: State, documents: Documents) -> Entry:
     """Return the entry of a counted inference."""
     dimensions = call.dimensions
-    names, quantities = _used_quantities(call.tokens, call.quantities)
+    names, quantities = _select_quantities(call.tokens, call.quantities)
     model = dimensions.model_resolved or dimensions.model
     if model is not None:
         books = [documents(document) for _, document in state.get(BOOKS) or ()]
@@ -71,11 +71,11 @@ def rate_call(event: Event, call: Call, state: State, documents: Documents) -> E
 
 def _price_call(dimensions: Dimensions, names: tuple[str, ...], quantities: list[int], offer: Offer) -> Entry:
     if "requests" in offer.unit_prices and "requests" not in names:
-        names, quantities = _used_quantities(dict(zip(names, quantities, strict=True)), {"requests": 1})
+        names, quantities = _select_quantities(dict(zip(names, quantities, strict=True)), {"requests": 1})
     tier = -1
     if offer.tiers:
         tier = offer.tier(sum(used for name, used in zip(names, quantities, strict=True) if name in INPUT_CLASSES))
-    unit_prices, line_template = _line_template(offer, names, tier)
+    unit_prices, line_template = _build_line_template(offer, names, tier)
     own_key = dimensions.payer == "customer"
     total = 0
     figures: list[int | str] = []
@@ -91,25 +91,25 @@ def _price_call(dimensions: Dimensions, names: tuple[str, ...], quantities: list
 
 
 @lru_cache(maxsize=10_000)
-def _line_template(offer: Offer, names: tuple[str, ...], tier: int) -> LineTemplate:
+def _build_line_template(offer: Offer, names: tuple[str, ...], tier: int) -> LineTemplate:
     unit_prices = [offer.unit_price(name, tier) for name in names]
-    missing = unit_prices.count(None)
+    unpriced_count = unit_prices.count(None)
     lines = [
         Line(name, _QUANTITY) if price is None else Line(name, _QUANTITY, text(price), "%s", "%s", "%s", "%s")
         for name, price in zip(names, unit_prices, strict=True)
     ]
     rated = Rated(
-        unpriced_reason="no rate for a class" if missing else None,
+        unpriced_reason="no rate for a class" if unpriced_count else None,
         currency=_escape_percent(offer.currency),
         price_document=_escape_percent(offer.document),
         price_id=_escape_percent(offer.price_id),
-        pricing=_pricing(len(lines), missing),
+        pricing=_classify_pricing(len(lines), unpriced_count),
         lines=lines,
     )  # fmt: skip
     return LineTemplate(unit_prices, _encode(rated).decode())
 
 
-def _pricing(classes: int, missing: int) -> str:
+def _classify_pricing(classes: int, missing: int) -> str:
     """Name how much of a call is priced, by how many of its classes have no price."""
     if not classes:
         return "free"
@@ -121,7 +121,7 @@ def _escape_percent(value: str) -> str:
     return value.replace("%", "%%")
 
 
-def _used_quantities(tokens: Counts | None, quantities_by_class: Counts | None) -> tuple[tuple[str, ...], list[int]]:
+def _select_quantities(tokens: Counts | None, quantities_by_class: Counts | None) -> tuple[tuple[str, ...], list[int]]:
     """Return the classes that were used, in their order, and the quantity of each."""
     used = tokens or {}
     if quantities_by_class:

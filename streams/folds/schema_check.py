@@ -11,31 +11,31 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
-from ledger.inference_fields import AMOUNT, AMOUNTS, COUNTS, LISTS, MAPS, MOST_COUNT, TEXTS
+from ledger.inference_fields import AMOUNT_PATTERN, AMOUNTS, COUNTS, LISTS, MAPS, MAX_COUNT, TEXTS
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
 from tallystick import Control
 from tallystick.vocabulary.inference import ReportedTokens
 
-_amount = re.compile(AMOUNT, re.ASCII).fullmatch
+_amount = re.compile(AMOUNT_PATTERN, re.ASCII).fullmatch
 _encode = msgspec.json.Encoder().encode
 
 
 def find_schema_mismatch(kind: str, data: dict[str, Any]) -> str | None:
     """The first field that is not what it must be; None where all are."""
     if kind == "control":
-        return _of_control(data)
+        return _find_control_mismatch(data)
     if kind != "inference":
         return None
     for name, value in data.items():
         if name in TEXTS:
             if type(value) is not str:
                 return name
-        elif name in _FITS and not _FITS[name](value):
+        elif name in _FIELD_CHECKS and not _FIELD_CHECKS[name](value):
             return name
     return None
 
 
-def _of_control(data: dict[str, Any]) -> str | None:
+def _find_control_mismatch(data: dict[str, Any]) -> str | None:
     try:
         Control.model_validate_json(_encode(data))
     except ValidationError as error:
@@ -48,24 +48,24 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST_COUNT
+    return type(value) is int and 0 <= value <= MAX_COUNT
 
 
 def _is_amount(value: Any) -> bool:
     return type(value) is str and _amount(value) is not None
 
 
-def _counts_of(names: Iterable[str]) -> Callable[[Any], bool]:
-    known = frozenset(names)
-    return lambda value: type(value) is dict and value.keys() <= known and all(map(_is_count, value.values()))
+def _build_counts_check(names: Iterable[str]) -> Callable[[Any], bool]:
+    allowed_names = frozenset(names)
+    return lambda value: type(value) is dict and value.keys() <= allowed_names and all(map(_is_count, value.values()))
 
 
-_FITS: dict[str, Callable[[Any], bool]] = {
+_FIELD_CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(COUNTS, _is_count),
     **dict.fromkeys(AMOUNTS, _is_amount),
     **dict.fromkeys(LISTS, lambda value: type(value) is list and all(map(_is_text, value))),
     **dict.fromkeys(MAPS, lambda value: type(value) is dict and all(map(_is_text, value.values()))),
-    "tokens": _counts_of(TOKEN_CLASSES),
-    "quantities": _counts_of(QUANTITY_CLASSES),
-    "reported_tokens": _counts_of(ReportedTokens.model_fields),
+    "tokens": _build_counts_check(TOKEN_CLASSES),
+    "quantities": _build_counts_check(QUANTITY_CLASSES),
+    "reported_tokens": _build_counts_check(ReportedTokens.model_fields),
 }

@@ -101,7 +101,7 @@ class State:
     def next_due(self) -> int | None:
         """Return a time before which nothing falls due; it may be too early, never too late."""
         if not self._queue and self._due is not None and self._queued_until_us < LAST:
-            self._read_on(self._due)
+            self._refill_queue(self._due)
         return self._queue[0][0] if self._queue else None
 
     def take_changes(self, keep: int = MAX_CACHED_ROWS) -> dict[Key, Row | None]:
@@ -129,9 +129,9 @@ class State:
             self._due_by_key[key] = due_us
             heapq.heappush(self._queue, (due_us, key))
             if len(self._queue) > self._max_queue_length:
-                self._shorten()
+                self._shorten_queue()
 
-    def _shorten(self) -> None:
+    def _shorten_queue(self) -> None:
         """Drop from the queue what falls due latest, and what no longer counts. A moment is dropped whole."""
         soonest = sorted((due_us, key) for key, due_us in self._due_by_key.items())
         self._queued_until_us = soonest[min(self._soonest, len(soonest)) - 1][0]
@@ -141,13 +141,13 @@ class State:
         self._due_by_key = {key: due_us for due_us, key in self._queue}
         self._max_queue_length = 2 * max(self._soonest, len(self._queue))
 
-    def _read_on(self, due: Due) -> None:
+    def _refill_queue(self, due: Due) -> None:
         """Refill the queue from the store where it ends, and from changes that are not stored yet."""
-        after, stored = self._queued_until_us, due(self._queued_until_us, self._soonest)
-        self._queued_until_us = stored[-1][0] if len(stored) >= self._soonest else LAST
+        after, rows = self._queued_until_us, due(self._queued_until_us, self._soonest)
+        self._queued_until_us = rows[-1][0] if len(rows) >= self._soonest else LAST
         changed = ((row.due_us, key) for key, _ in self._changes if (row := self._cache[key]) is not None)
         for due_us, key in [
-            *stored,
+            *rows,
             *((due_us, key) for due_us, key in changed if due_us is not None and due_us > after),
         ]:
             self._enqueue(due_us, key)

@@ -15,48 +15,48 @@ from ledger.errors import TallyError
 from streams.folds.identity import FirstSeen
 from streams.folds.state import Key, Row, key_text
 from streams.folds.version import VERSION
-from streams.partition_state import Change, Reached
+from streams.partition_state import Change, FoldPosition
 
 POSITION = "position"
-BLOCK = "identities"
-A_BLOCK = 10_000
+IDENTITIES = "identities"
+MAX_BLOCK_IDENTITIES = 10_000
 _IDENTITY = struct.Struct(">16s8sQI")  # identity, content, offset, at
 
 
-class Entry(NamedTuple):
+class StateRecord(NamedTuple):
     """A record of the topic. Without a value it deletes what its key held."""
 
     key: str
     value: bytes | None
 
 
-def encode_change(reached: Reached, change: Change) -> Iterator[Entry]:
+def encode_change(position: FoldPosition, change: Change) -> Iterator[StateRecord]:
     """What a change adds to the topic, the position last."""
     for key, row in change.rows.items():
-        yield Entry(key_text(key), None if row is None else msgspec.json.encode((row.value, row.due_us)))
-    taken = list(change.identities.items())
-    for start in range(0, len(taken), A_BLOCK):
-        packed = b"".join(_IDENTITY.pack(one, *first) for one, first in taken[start : start + A_BLOCK])
-        yield Entry(f"{BLOCK}:{reached.next_offset}:{start}", packed)
-    yield Entry(POSITION, json.dumps([VERSION, *reached]).encode())
+        yield StateRecord(key_text(key), None if row is None else msgspec.json.encode((row.value, row.due_us)))
+    identities = list(change.identities.items())
+    for start in range(0, len(identities), MAX_BLOCK_IDENTITIES):
+        packed = b"".join(_IDENTITY.pack(identity, *first) for identity, first in identities[start : start + MAX_BLOCK_IDENTITIES])
+        yield StateRecord(f"{IDENTITIES}:{position.next_offset}:{start}", packed)
+    yield StateRecord(POSITION, json.dumps([VERSION, *position]).encode())
 
 
-def read_change(entries: Iterable[Entry]) -> Change:
+def read_change(records: Iterable[StateRecord]) -> Change:
     """The sum of some entries, in their order. TallyError where folds of another version wrote them."""
     rows: dict[Key, Row | None] = {}
-    taken: dict[bytes, FirstSeen] = {}
-    reached: Reached | None = None
-    for key, value in entries:
+    identities: dict[bytes, FirstSeen] = {}
+    position: FoldPosition | None = None
+    for key, value in records:
         if key == POSITION and value:
-            version, *position = json.loads(value)
+            version, *values = json.loads(value)
             if version != VERSION:
                 raise TallyError(
                     f"the topic of rows was written by folds of version {version}, and these are of version {VERSION}: "
                     "`tally rebuild` derives everything again from the log, beside the old"
                 )
-            reached = Reached(*position)
-        elif key.startswith(BLOCK) and value:
-            taken.update((one, FirstSeen(*first)) for one, *first in _IDENTITY.iter_unpack(value))
+            position = FoldPosition(*values)
+        elif key.startswith(IDENTITIES) and value:
+            identities.update((identity, FirstSeen(*first)) for identity, *first in _IDENTITY.iter_unpack(value))
         else:
             rows[tuple(json.loads(key))] = Row(*json.loads(value)) if value else None
-    return Change(reached, rows, taken)
+    return Change(position, rows, identities)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from io import TextIOWrapper
 from pathlib import Path
 
-from ledger.home.files import database, is_damage
+from ledger.home.files import database_errors, is_damage
 from ledger.home.layout import STATE_CACHE
 from ledger.home.locks import open_lock
 from ledger.log.sqlite import tables
@@ -19,13 +19,13 @@ from ledger.log.sqlite.log import transaction
 from streams.folds.version import VERSION
 from streams.partition_state import Change, PartitionState
 
-FRESH_S = 12 * 3600
+MAX_AGE_S = 12 * 3600
 """Half of Kafka's ``delete.retention.ms``: what is older may lack that a row was deleted."""
 
-_STAMP = "CREATE TABLE IF NOT EXISTS absorbed (topic TEXT, next_offset INTEGER, at_s REAL)"
+_STAMP_TABLE = "CREATE TABLE IF NOT EXISTS absorbed (topic TEXT, next_offset INTEGER, at_s REAL)"
 
 
-class Cache:
+class StateCache:
     """Held by one process. Where another one holds the file (one that is frozen, and no longer owns the partition), a
     temporary one takes its place."""
 
@@ -35,20 +35,20 @@ class Cache:
         self._topic = topic
         path = folder / f"{partition}.{VERSION}.db"
         self._path = path
-        self._lock = _held(path.with_suffix(".lock"))
+        self._lock = _try_lock(path.with_suffix(".lock"))
         try:
-            self._db = self._opened(path if self._lock else Path())
+            self._db = self._open_database(path if self._lock else Path())
             self.state = PartitionState(self._db)
         except BaseException as error:
-            self._let_go(error)
+            self._release_file(error)
             raise
 
     @property
-    def absorbed(self) -> int:
+    def next_offset(self) -> int:
         """The offset of the topic of rows that comes next."""
-        with tables.answering(self._db):
-            (found,) = self._db.execute("SELECT next_offset FROM absorbed").fetchone()
-        return int(found)
+        with tables.database_errors(self._db):
+            (next_offset,) = self._db.execute("SELECT next_offset FROM absorbed").fetchone()
+        return int(next_offset)
 
     def absorb(self, changes: Iterable[Change], next_offset: int) -> None:
         """Take in what was committed to the topic of rows before this offset, at once."""
@@ -60,23 +60,23 @@ class Cache:
     def close(self, error: BaseException | None = None) -> None:
         """Give the file back. Where ``error`` says that it is damaged it is deleted: the next one reads Kafka again."""
         self._db.close()
-        self._let_go(error)
+        self._release_file(error)
 
-    def _let_go(self, error: BaseException | None) -> None:
+    def _release_file(self, error: BaseException | None) -> None:
         if self._lock and is_damage(error):
             print(f"{self._path} is damaged, deleted, and read again from Kafka: {error}", flush=True)
             _delete(self._path)
         if self._lock:
             self._lock.close()
 
-    def _opened(self, path: Path) -> sqlite3.Connection:
-        with database(path.parent, STATE_CACHE, path):
-            db = _file(path)
+    def _open_database(self, path: Path) -> sqlite3.Connection:
+        with database_errors(path.parent, STATE_CACHE, path):
+            db = _open_file(path)
             stamp = db.execute("SELECT topic, at_s FROM absorbed").fetchone()
-            if stamp and (stamp[0] != self._topic or time.time() - stamp[1] > FRESH_S):
+            if stamp and (stamp[0] != self._topic or time.time() - stamp[1] > MAX_AGE_S):
                 db.close()
                 _delete(path)
-                db, stamp = _file(path), None
+                db, stamp = _open_file(path), None
             if stamp is None:
                 db.execute("INSERT INTO absorbed VALUES (?, 0, ?)", (self._topic, time.time()))
             return db
@@ -84,22 +84,22 @@ class Cache:
 
 def _delete(path: Path) -> None:
     """The file, and what SQLite keeps beside it."""
-    for part in path.parent.glob(f"{path.name}*"):
-        part.unlink(missing_ok=True)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink(missing_ok=True)
 
 
-def _file(path: Path) -> sqlite3.Connection:
+def _open_file(path: Path) -> sqlite3.Connection:
     db = (
         tables.open_file(path, writes=True)
         if path.name
         else sqlite3.connect("", isolation_level=None, check_same_thread=False)
     )
     db.execute("PRAGMA synchronous=NORMAL")
-    db.execute(_STAMP)
+    db.execute(_STAMP_TABLE)
     return db
 
 
-def _held(path: Path) -> TextIOWrapper | None:
+def _try_lock(path: Path) -> TextIOWrapper | None:
     file = open_lock(path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

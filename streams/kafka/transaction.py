@@ -18,11 +18,11 @@ from ledger.log.kafka.cluster import Cluster
 from ledger.log.topics import STATE, Topic
 from streams.folds.chain import Derived
 from streams.kafka import changelog
-from streams.partition_state import Change, Reached
+from streams.partition_state import Change, FoldPosition
 
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002  # it sleeps so long where one transaction follows another
 
-BATCH = 512 << 10
+MAX_BATCH_BYTES = 512 << 10
 """Bytes of a batch before it is packed, or one message; a topic of rows takes a megabyte."""
 
 
@@ -35,55 +35,55 @@ class _Message(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-def producer_of(cluster: Cluster, partition: int) -> AIOKafkaProducer:
+def create_producer(cluster: Cluster, partition: int) -> AIOKafkaProducer:
     """Who starts it fences who had the partition before."""
     return AIOKafkaProducer(
         **cluster.aio(), transactional_id=f"{cluster.folds}-{partition}",
-        acks="all", compression_type="zstd", linger_ms=0, max_batch_size=BATCH,
+        acks="all", compression_type="zstd", linger_ms=0, max_batch_size=MAX_BATCH_BYTES,
     )  # fmt: skip
 
 
 async def commit(
-    producer: AIOKafkaProducer, cluster: Cluster, partition: int, derived: Derived, reached: Reached, change: Change
+    producer: AIOKafkaProducer, cluster: Cluster, partition: int, derived: Derived, position: FoldPosition, change: Change
 ) -> int:
     """All of it or nothing; the offset of the topic of rows behind it."""
     point("worker.before_transaction")
     await producer.begin_transaction()
-    sent: list[Awaitable[Any]] = []
-    last = 0
+    sends: list[Awaitable[Any]] = []
+    record_count = 0
     try:
-        for topic, messages in _messages(derived, reached, change).items():
-            for batch in _batches(producer, messages):
-                last = batch.record_count()
-                sent.append(await producer.send_batch(batch, cluster.topic(topic), partition=partition))
+        for topic, messages in _build_messages(derived, position, change).items():
+            for batch in _pack_batches(producer, messages):
+                record_count = batch.record_count()
+                sends.append(await producer.send_batch(batch, cluster.topic(topic), partition=partition))
     except (KafkaError, IllegalOperation):  # one sent before has failed, and ended the transaction: it says why
-        await asyncio.gather(*sent)
+        await asyncio.gather(*sends)
         raise
     # All are awaited: aiokafka commits a transaction in which a send has failed.
-    stood = await asyncio.gather(*sent)
+    metadata = await asyncio.gather(*sends)
     point("worker.inside_transaction")
     await producer.commit_transaction()
     point("worker.after_transaction")
-    return int(stood[-1].offset) + last
+    return int(metadata[-1].offset) + record_count
 
 
-def _messages(derived: Derived, reached: Reached, change: Change) -> dict[Topic, list[_Message]]:
+def _build_messages(derived: Derived, position: FoldPosition, change: Change) -> dict[Topic, list[_Message]]:
     """For each topic, that of rows last."""
     messages: dict[Topic, list[_Message]] = defaultdict(list)
-    for topic, one in derived:
-        headers = [(key, value.encode()) for key, value in one.headers.items()]
-        messages[topic].append(_Message(one.key.encode(), one.value, one.time_ms, headers))
+    for topic, record in derived:
+        headers = [(key, value.encode()) for key, value in record.headers.items()]
+        messages[topic].append(_Message(record.key.encode(), record.value, record.time_ms, headers))
     messages[STATE] = [
-        _Message(key.encode(), value, None, []) for key, value in changelog.encode_change(reached, change)
+        _Message(key.encode(), value, None, []) for key, value in changelog.encode_change(position, change)
     ]
     return messages
 
 
-def _batches(producer: AIOKafkaProducer, messages: Iterable[_Message]) -> Iterator[BatchBuilder]:
+def _pack_batches(producer: AIOKafkaProducer, messages: Iterable[_Message]) -> Iterator[BatchBuilder]:
     batch = producer.create_batch()
-    for one in messages:
-        if batch.append(**one._asdict()) is None:  # it is full
+    for message in messages:
+        if batch.append(**message._asdict()) is None:  # it is full
             yield batch
             batch = producer.create_batch()
-            batch.append(**one._asdict())
+            batch.append(**message._asdict())
     yield batch

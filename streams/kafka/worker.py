@@ -14,25 +14,25 @@ from faust.web import Request, Response, View
 
 from ledger.errors import GenerationSuperseded, LogUnavailable
 from ledger.home.files import make_folder
-from ledger.home.free_ports import HOST, free_port
-from ledger.home.locks import one_of_several
+from ledger.home.free_ports import HOST, find_free_port
+from ledger.home.locks import shared_service_lock
 from ledger.home.presence import announce
 from ledger.http.guard import DATA_HEADERS, MISDIRECTED
-from ledger.http.host_check import LOOPBACK, AllowedHosts, refusal
+from ledger.http.host_check import LOOPBACK, AllowedHosts, describe_refusal
 from ledger.log import Log, Record
-from ledger.log.generation import POLL_INTERVAL_S, Watch
+from ledger.log.generation import POLL_INTERVAL_S, GenerationWatch
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import topic_id
+from ledger.log.kafka.topics import find_topic_id
 from ledger.log.topics import EVENTS, STATE
 from ledger.settings import Settings
-from streams.kafka.partition_owner import Owner, Shared
+from streams.kafka.partition_owner import Owner, WorkerContext
 from streams.runtime import read_catalogues, reduce_garbage_collection
 
-PART = "streams"
-SESSION_S, HEARTBEAT_S = 6.0, 2.0
+SERVICE = "streams"
+SESSION_TIMEOUT_S, HEARTBEAT_INTERVAL_S = 6.0, 2.0
 """How long a worker may be silent before its partitions are given to others."""
-STREAM_RECORDS, FETCH_BYTES = 64, 512 << 10
+MAX_STREAM_RECORDS, MAX_FETCH_BYTES = 64, 512 << 10
 """What Faust may hold of records that no partition has taken yet; each may have up to a megabyte."""
 SHUTDOWN_TIMEOUT_S, RETRY_DELAY_S = 5.0, 5.0
 
@@ -44,43 +44,43 @@ def run(settings: Settings, log: Log) -> None:
     another generation is the current one.
     """
     assert isinstance(log, KafkaLog), "the embedded log has a runtime of its own"
-    with one_of_several(settings.home, PART) as name:
-        hosted = Hosted(settings, log, name, _rows_id(log))
+    with shared_service_lock(settings.home, SERVICE) as name:
+        host = PartitionHost(settings, log, name, _read_state_topic_id(log))
         reduce_garbage_collection()
-        worker = faust.Worker(hosted.app, quiet=True, loglevel="WARNING", redirect_stdouts=False)
+        worker = faust.Worker(host.app, quiet=True, loglevel="WARNING", redirect_stdouts=False)
         try:
             worker.execute_from_commandline()
         finally:  # it ends by SystemExit
-            if hosted.over is not None:
-                raise hosted.over
+            if host.superseded is not None:
+                raise host.superseded
 
 
-class Hosted:
+class PartitionHost:
     """A Faust app and the partitions that it was given, announced under this name."""
 
-    def __init__(self, settings: Settings, log: KafkaLog, name: str, rows_id: str) -> None:
-        cluster = log.pinned
+    def __init__(self, settings: Settings, log: KafkaLog, name: str, state_topic_id: str) -> None:
+        cluster = log.generation_cluster
         folder = settings.home / "streams" / cluster.name
-        self.over: GenerationSuperseded | None = None
-        self.app = _app(cluster, settings.streams_port, folder, settings.allowed_hosts(LOOPBACK))
+        self.superseded: GenerationSuperseded | None = None
+        self.app = _build_app(cluster, settings.streams_port, folder, settings.build_allowed_hosts(LOOPBACK))
         self._settings, self._name = settings, name
-        self._events = cluster.topic(EVENTS)
-        self._shared = Shared(log, cluster, read_catalogues(log), folder, rows_id, self._seek)
-        self._watch = Watch(log)
+        self._events_topic = cluster.topic(EVENTS)
+        self._context = WorkerContext(log, cluster, read_catalogues(log), folder, state_topic_id, self._seek)
+        self._watch = GenerationWatch(log)
         self._owners: dict[int, Owner] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        topic = self.app.topic(self._events, key_type=bytes, value_type=bytes)
+        topic = self.app.topic(self._events_topic, key_type=bytes, value_type=bytes)
         self.app.agent(topic, name="folds")(self._receive)
 
         async def status(view: View, request: Request) -> Response:
             return view.json(self.status())
 
         self.app.page("/")(status)
-        self.app.timer(POLL_INTERVAL_S)(self._look)
-        self.app.on_partitions_assigned.connect(self._given)
-        self.app.on_partitions_revoked.connect(self._taken)
-        self.app.on_rebalance_complete.connect(self._rebalanced)
-        self.app.on_before_shutdown.connect(self._leave)
+        self.app.timer(POLL_INTERVAL_S)(self._check_generation)
+        self.app.on_partitions_assigned.connect(self._on_partitions_assigned)
+        self.app.on_partitions_revoked.connect(self._on_partitions_revoked)
+        self.app.on_rebalance_complete.connect(self._on_rebalance_complete)
+        self.app.on_before_shutdown.connect(self._on_shutdown)
 
     def status(self) -> dict[str, Any]:
         """Of each partition that this worker has: the offset that comes next, and why it stands still if it does."""
@@ -90,107 +90,107 @@ class Hosted:
         async for event in stream.noack().events():
             owner = self._owners.get(event.message.partition)
             if owner is not None:
-                await owner.offer(_record(event.message), event.ack)
+                await owner.offer(_build_record(event.message), event.ack)
 
     async def _seek(self, partition: int, offset: int) -> None:
         # Not `seek`: that one reaches into the consumer from another thread than its own, and may crash it.
         try:
-            await self.app.consumer.seek_wait({TP(self._events, partition): offset})
+            await self.app.consumer.seek_wait({TP(self._events_topic, partition): offset})
         except RuntimeError:  # the consumer's thread ends before its partitions are let go
             if not self.app.should_stop:
                 raise
 
-    async def _look(self) -> None:
+    async def _check_generation(self) -> None:
         """End as a supervisor would have it, once the partitions of another generation are the ones to fold."""
         try:
             await asyncio.to_thread(self._watch.check)
-        except GenerationSuperseded as over:
-            self.over = over
+        except GenerationSuperseded as error:
+            self.superseded = error
             os.kill(os.getpid(), signal.SIGTERM)
         except LogUnavailable:
             pass
 
-    async def _given(self, _: Any, /, *partitions: Any, **__: Any) -> None:
+    async def _on_partitions_assigned(self, _: Any, /, *partitions: Any, **__: Any) -> None:
         for tp in partitions[0]:
-            if tp.topic == self._events and tp.partition not in self._owners:
-                owner = self._owners[tp.partition] = Owner(tp.partition, self._shared)
+            if tp.topic == self._events_topic and tp.partition not in self._owners:
+                owner = self._owners[tp.partition] = Owner(tp.partition, self._context)
                 task = self._tasks[tp.partition] = asyncio.create_task(owner.run())
-                task.add_done_callback(self._ended)
+                task.add_done_callback(self._on_task_end)
         url = f"http://{HOST}:{self.app.conf.web_port}"
         announce(self._settings.home, self._name, url=url)
 
-    async def _taken(self, _: Any, /, *partitions: Any, **__: Any) -> None:
-        await self._release([tp.partition for tp in partitions[0] if tp.topic == self._events])
+    async def _on_partitions_revoked(self, _: Any, /, *partitions: Any, **__: Any) -> None:
+        await self._release([tp.partition for tp in partitions[0] if tp.topic == self._events_topic])
 
-    async def _rebalanced(self, *_: Any, **__: Any) -> None:
+    async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
         # When its recovery ends Faust clears the agents' queues while the fetcher is live, and would skip what was in
         # them; it starts the flow again itself.
         self.app.consumer.stop_flow()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
         """A partition whose folding raised what nobody expected ends the worker: that is a defect of ours."""
         if not task.cancelled() and (error := task.exception()):
             self._crash = asyncio.ensure_future(self.app.crash(error))
 
-    async def _leave(self, *_: Any, **__: Any) -> None:
+    async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         await self._release(list(self._owners))
 
     async def _release(self, partitions: list[int]) -> None:
         """What is under way is left: whoever comes next finds it committed, or not at all."""
-        tasks = [self._tasks.pop(one) for one in partitions if self._owners.pop(one, None)]
+        tasks = [self._tasks.pop(number) for number in partitions if self._owners.pop(number, None)]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=SHUTDOWN_TIMEOUT_S)
 
 
-def _checks_host(hosts: AllowedHosts) -> Any:
+def _build_host_check(hosts: AllowedHosts) -> Any:
     """Answer only what names this server: Faust's pages answer to any name."""
 
     @web.middleware
-    async def checked(request: web.Request, handler: Any) -> web.StreamResponse:
-        named = request.headers.getall("Host", [])
-        answer: web.StreamResponse = web.Response(status=MISDIRECTED, text=refusal(named))
-        if hosts.allow(named):
+    async def check_host(request: web.Request, handler: Any) -> web.StreamResponse:
+        host_headers = request.headers.getall("Host", [])
+        response: web.StreamResponse = web.Response(status=MISDIRECTED, text=describe_refusal(host_headers))
+        if hosts.allow(host_headers):
             try:
-                answer = await handler(request)
-            except web.HTTPException as problem:
-                problem.headers.update(DATA_HEADERS)
+                response = await handler(request)
+            except web.HTTPException as error:
+                error.headers.update(DATA_HEADERS)
                 raise
-        answer.headers.update(DATA_HEADERS)
-        return answer
+        response.headers.update(DATA_HEADERS)
+        return response
 
-    return checked
+    return check_host
 
 
-def _rows_id(log: KafkaLog) -> str:
+def _read_state_topic_id(log: KafkaLog) -> str:
     while True:
         try:
-            return topic_id(log.pinned, STATE)
+            return find_topic_id(log.generation_cluster, STATE)
         except LogUnavailable as error:
             print(f"nothing is folded, trying again in {RETRY_DELAY_S} s: {error}", flush=True)
             time.sleep(RETRY_DELAY_S)
 
 
-def _app(cluster: Cluster, port: int, folder: Path, hosts: AllowedHosts) -> faust.App:
+def _build_app(cluster: Cluster, port: int, folder: Path, hosts: AllowedHosts) -> faust.App:
     make_folder(folder)
     return faust.App(
         cluster.folds,
         broker=[f"kafka://{server}" for server in cluster.servers],
-        broker_credentials=_credentials(cluster),
-        broker_session_timeout=SESSION_S, broker_heartbeat_interval=HEARTBEAT_S,
-        consumer_auto_offset_reset="earliest", consumer_max_fetch_size=FETCH_BYTES,
-        stream_buffer_maxsize=STREAM_RECORDS,
+        broker_credentials=_build_credentials(cluster),
+        broker_session_timeout=SESSION_TIMEOUT_S, broker_heartbeat_interval=HEARTBEAT_INTERVAL_S,
+        consumer_auto_offset_reset="earliest", consumer_max_fetch_size=MAX_FETCH_BYTES,
+        stream_buffer_maxsize=MAX_STREAM_RECORDS,
         stream_wait_empty=False,  # unacknowledged records would hang a revocation
         topic_disable_leader=True, topic_allow_declare=False,
         key_serializer="raw", value_serializer="raw", store="memory://",
         datadir=folder / "faust",  # else it makes one where it was started, which may be nobody's to write
-        web_application_options={"middlewares": [_checks_host(hosts)]},
-        web_host=HOST, web_bind=HOST, web_port=port or free_port(),  # known before it is bound: others are told it
+        web_application_options={"middlewares": [_build_host_check(hosts)]},
+        web_host=HOST, web_bind=HOST, web_port=port or find_free_port(),  # known before it is bound: others are told it
     )  # fmt: skip
 
 
-def _credentials(cluster: Cluster) -> Any:
+def _build_credentials(cluster: Cluster) -> Any:
     if cluster.mechanism is not None and cluster.user is not None:
         return faust.SASLCredentials(
             username=cluster.user, password=cluster.password, mechanism=cluster.mechanism,
@@ -199,7 +199,7 @@ def _credentials(cluster: Cluster) -> Any:
     return faust.SSLCredentials(cluster.ssl_context()) if cluster.protocol == "SSL" else None
 
 
-def _record(message: Any) -> Record:
+def _build_record(message: Any) -> Record:
     headers = {key: value.decode() for key, value in message.headers or ()}
     time_ms = round(message.timestamp * 1000)  # Faust's are seconds in floating point
     key = (message.key or b"").decode()

@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from tally.output import out, table, tell
+from tally.output import out, make_table, print_json
 
 if TYPE_CHECKING:
     from alerting.webhooks import Webhook
 
 app = typer.Typer(no_args_is_help=True, help="Who is told of runaways and budgets, and what became of it.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Whose = Annotated[str | None, typer.Option("--organization", help="Whose alerts (TALLY_ORGANIZATION).")]
+OrganizationOption = Annotated[str | None, typer.Option("--organization", help="Whose alerts (TALLY_ORGANIZATION).")]
 
 
 @app.command(no_args_is_help=True)
 def webhook(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where alerts are posted.")],
-    organization: Whose = None,
+    organization: OrganizationOption = None,
     form: Annotated[
         str, typer.Option("--format", help="standard (Standard Webhooks, signed) or slack (an incoming webhook).")
     ] = "standard",
@@ -35,21 +35,21 @@ def webhook(
 
     from alerting import webhooks
     from alerting.delivery_store import Deliveries
-    from alerting.worker import begin
-    from tally.cli.arguments import one_of
+    from alerting.worker import begin_at_end
+    from tally.cli.arguments import parse_choice
     from tally.session import opened, settings
 
-    chosen, kind = settings(), one_of(form, webhooks.FORMATS, "--format")
-    with opened(chosen, new=True) as log, closing(Deliveries(chosen.home)) as deliveries:
-        if not webhooks.listed(chosen.home):
-            begin(log, deliveries)
-        made = webhooks.put(chosen.home, organization or chosen.organization, url, kind)
+    config, kind = settings(), parse_choice(form, webhooks.FORMATS, "--format")
+    with opened(config, new=True) as log, closing(Deliveries(config.home)) as deliveries:
+        if not webhooks.list_webhooks(config.home):
+            begin_at_end(log, deliveries)
+        hook = webhooks.put(config.home, organization or config.organization, url, kind)
     if as_json:
-        tell(_shown(made) | {"secret": made.secret})
-    elif made.format == "standard":
-        out.print(made.secret, markup=False, highlight=False, soft_wrap=True)
+        print_json(_describe(hook) | {"secret": hook.secret})
+    elif hook.format == "standard":
+        out.print(hook.secret, markup=False, highlight=False, soft_wrap=True)
     else:
-        out.print(f"{made.organization!r} is told there, in Slack's format", markup=False)
+        out.print(f"{hook.organization!r} is told there, in Slack's format", markup=False)
 
 
 @app.command()
@@ -59,25 +59,25 @@ def webhooks(as_json: AsJson = False) -> None:
     Example: tally alerts webhooks
 
     Exit codes: 0 shown, 2 the file of webhooks is damaged or cannot be read."""
-    from alerting.webhooks import listed
+    from alerting.webhooks import list_webhooks
     from tally.session import settings
 
-    found = listed(settings().home)
+    hooks = list_webhooks(settings().home)
     if as_json:
-        tell([_shown(one) for one in found.values()])
+        print_json([_describe(hook) for hook in hooks.values()])
         return
-    shown = table("organization", "address", "format", "since", "ended")
-    for one in found.values():
-        facts = _shown(one)
-        shown.add_row(
-            escape(one.organization), escape(str(facts["address"])), one.format, str(facts["since"]),
-            escape(one.gone or ""),
+    table = make_table("organization", "address", "format", "since", "ended")
+    for hook in hooks.values():
+        facts = _describe(hook)
+        table.add_row(
+            escape(hook.organization), escape(str(facts["address"])), hook.format, str(facts["since"]),
+            escape(hook.gone or ""),
         )  # fmt: skip
-    out.print(shown)
+    out.print(table)
 
 
 @app.command()
-def remove(organization: Whose = None, as_json: AsJson = False) -> None:
+def remove(organization: OrganizationOption = None, as_json: AsJson = False) -> None:
     """Tell an organization nothing more. What is pending for it is given up.
 
     Example: tally alerts remove --organization acme
@@ -86,16 +86,16 @@ def remove(organization: Whose = None, as_json: AsJson = False) -> None:
     from alerting.webhooks import remove as end
     from tally.session import settings
 
-    chosen = settings()
-    removed = end(chosen.home, organization or chosen.organization)
+    config = settings()
+    removed = end(config.home, organization or config.organization)
     if as_json:
-        tell(_shown(removed))
+        print_json(_describe(removed))
     else:
         out.print(f"{removed.organization!r} is told nothing more", markup=False)
 
 
 @app.command()
-def test(organization: Whose = None, as_json: AsJson = False) -> None:
+def test(organization: OrganizationOption = None, as_json: AsJson = False) -> None:
     """Send a test message to an organization's webhook now, and say what it answered.
 
     Example: tally alerts test --organization acme
@@ -105,17 +105,17 @@ def test(organization: Whose = None, as_json: AsJson = False) -> None:
     import time
 
     from alerting.channels.webhook import send
-    from alerting.messages import trial
-    from alerting.webhooks import mask_url, of
-    from ledger.home.presence import announced
+    from alerting.messages import create_test_message
+    from alerting.webhooks import mask_url, get_webhook
+    from ledger.home.presence import find_presence
     from tally.session import settings
 
-    chosen = settings()
-    hook = of(chosen.home, organization or chosen.organization)
-    message = trial(hook.organization, f"test-{secrets.token_hex(8)}", time.time_ns() // 1_000_000)
-    answer = send(hook, message, (announced(chosen.home, "dashboards") or {}).get("url"))
+    config = settings()
+    hook = get_webhook(config.home, organization or config.organization)
+    message = create_test_message(hook.organization, f"test-{secrets.token_hex(8)}", time.time_ns() // 1_000_000)
+    answer = send(hook, message, (find_presence(config.home, "dashboards") or {}).get("url"))
     if as_json:
-        tell({"id": message.id, "address": mask_url(hook.url), "delivered": answer.delivered, "answer": answer.said})
+        print_json({"id": message.id, "address": mask_url(hook.url), "delivered": answer.delivered, "answer": answer.said})
     else:
         out.print(f"{mask_url(hook.url)}: {answer.said}, {'taken' if answer.delivered else 'not taken'}", markup=False)
     if not answer.delivered:
@@ -138,28 +138,28 @@ def deliveries(
     from alerting.delivery_store import FILE, Deliveries, Delivery
     from tally.session import settings
 
-    chosen = settings()
-    found: list[Delivery] = []
-    if (chosen.home / FILE).exists():
-        with closing(Deliveries(chosen.home, writes=False)) as kept:
-            found = kept.newest(organization, limit)
+    config = settings()
+    newest: list[Delivery] = []
+    if (config.home / FILE).exists():
+        with closing(Deliveries(config.home, writes=False)) as store:
+            newest = store.list_newest(organization, limit)
     if as_json:
-        moments = ("time", "due", "ended")
-        tell([one._asdict() | {name: _time(getattr(one, f"{name}_ms")) for name in moments} for one in found])
+        time_fields = ("time", "due", "ended")
+        print_json([delivery._asdict() | {name: _format_time(getattr(delivery, f"{name}_ms")) for name in time_fields} for delivery in newest])
         return
-    shown = table("at", "organization", "what", "state", ">attempts", "answer", "next")
-    for one in reversed(found):
+    table = make_table("at", "organization", "what", "state", ">attempts", "answer", "next")
+    for delivery in reversed(newest):
         row = (
-            _time(one.time_ms),
-            one.organization,
-            one.type,
-            one.state,
-            str(one.attempts),
-            one.said,
-            _time(one.due_ms),
+            _format_time(delivery.time_ms),
+            delivery.organization,
+            delivery.type,
+            delivery.state,
+            str(delivery.attempts),
+            delivery.said,
+            _format_time(delivery.due_ms),
         )
-        shown.add_row(*(escape(cell or "") for cell in row))
-    out.print(shown)
+        table.add_row(*(escape(cell or "") for cell in row))
+    out.print(table)
 
 
 @app.command()
@@ -172,24 +172,24 @@ def deliver() -> None:
     from alerting.worker import serve
     from tally.session import opened, settings
 
-    chosen = settings()
-    with opened(chosen, new=True) as log:
-        serve(chosen, log)
+    config = settings()
+    with opened(config, new=True) as log:
+        serve(config, log)
 
 
-def _shown(hook: "Webhook") -> dict[str, object]:
+def _describe(hook: "Webhook") -> dict[str, object]:
     from alerting.webhooks import mask_url
 
-    kept: dict[str, object] = {
+    facts: dict[str, object] = {
         "organization": hook.organization,
         "address": mask_url(hook.url),
         "format": hook.format,
         "gone": hook.gone,
     }
-    return kept | {"since": _time(hook.since_ms)}
+    return facts | {"since": _format_time(hook.since_ms)}
 
 
-def _time(moment_ms: int | None) -> str | None:
+def _format_time(moment_ms: int | None) -> str | None:
     from datetime import UTC, datetime
 
     if moment_ms is None:

@@ -31,6 +31,6 @@ def serve(
     from ledger.log.open import open_log
     from tally.session import opened, settings
 
-    chosen = settings()
-    with opened(chosen, new=True) as log, closing(open_log(chosen)) as asked:
-        serve_api(chosen, log, asked, chosen.api_port if port is None else port)
+    config = settings()
+    with opened(config, new=True) as log, closing(open_log(config)) as reader:
+        serve_api(config, log, reader, config.api_port if port is None else port)

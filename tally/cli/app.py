@@ -25,10 +25,10 @@ from tally.cli import (
     verify,
     warehouse,
 )
-from tally.exit import Told
+from tally.exit import FailureReportingGroup
 
 app = typer.Typer(
-    cls=Told,
+    cls=FailureReportingGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,26 +37,26 @@ app = typer.Typer(
     "(.tally).\n\n"
     "Exit codes: 0 fine, 1 a check failed or a part died, 2 bad input, 70 a defect of ours, 130 Ctrl-C.",
 )
-_RUN, _ASK, _DECIDE, _PARTS = "Run", "Fill and ask", "Decide", "Parts, each a process of its own"
+_RUN, _QUERY, _MANAGE, _SERVICES = "Run", "Fill and ask", "Decide", "Parts, each a process of its own"
 
 app.command("up", rich_help_panel=_RUN)(up.up)
 app.add_typer(demo.app, name="demo", rich_help_panel=_RUN)
 app.command("status", rich_help_panel=_RUN)(status.status)
-app.command("import", rich_help_panel=_ASK, no_args_is_help=True)(import_files.import_)
-app.command("sql", rich_help_panel=_ASK, no_args_is_help=True)(sql.sql)
-app.command("verify", rich_help_panel=_ASK)(verify.verify)
-app.command("rebuild", rich_help_panel=_ASK)(rebuild.rebuild)
-app.command("tail", rich_help_panel=_ASK)(tail.tail)
-app.add_typer(log.app, name="log", rich_help_panel=_ASK)
-app.add_typer(budget.app, name="budget", rich_help_panel=_DECIDE)
-app.add_typer(price.app, name="price", rich_help_panel=_DECIDE)
-app.add_typer(token.app, name="token", rich_help_panel=_DECIDE)
-app.add_typer(subject.app, name="subject", rich_help_panel=_DECIDE)
-app.add_typer(alerts.app, name="alerts", rich_help_panel=_DECIDE)
-app.add_typer(api.app, name="api", rich_help_panel=_PARTS)
-app.add_typer(streams.app, name="streams", rich_help_panel=_PARTS)
-app.add_typer(topics.app, name="topics", rich_help_panel=_PARTS)
-app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_PARTS)
-app.add_typer(kafka.app, name="kafka", rich_help_panel=_PARTS)
-app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_PARTS)
-app.add_typer(metrics.app, name="metrics", rich_help_panel=_PARTS)
+app.command("import", rich_help_panel=_QUERY, no_args_is_help=True)(import_files.import_)
+app.command("sql", rich_help_panel=_QUERY, no_args_is_help=True)(sql.sql)
+app.command("verify", rich_help_panel=_QUERY)(verify.verify)
+app.command("rebuild", rich_help_panel=_QUERY)(rebuild.rebuild)
+app.command("tail", rich_help_panel=_QUERY)(tail.tail)
+app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
+app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
+app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
+app.add_typer(token.app, name="token", rich_help_panel=_MANAGE)
+app.add_typer(subject.app, name="subject", rich_help_panel=_MANAGE)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=_MANAGE)
+app.add_typer(api.app, name="api", rich_help_panel=_SERVICES)
+app.add_typer(streams.app, name="streams", rich_help_panel=_SERVICES)
+app.add_typer(topics.app, name="topics", rich_help_panel=_SERVICES)
+app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_SERVICES)
+app.add_typer(kafka.app, name="kafka", rich_help_panel=_SERVICES)
+app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_SERVICES)
+app.add_typer(metrics.app, name="metrics", rich_help_panel=_SERVICES)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def pair(text: str, option: str) -> tuple[str, str]:
+def parse_pair(text: str, option: str) -> tuple[str, str]:
     """``name=value``."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
@@ -22,23 +22,23 @@ def pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def one_of(text: str, possible: Sequence[T], option: str) -> T:
+def parse_choice(text: str, choices: Sequence[T], option: str) -> T:
     """One of some words."""
-    for one in possible:
-        if one == text:
-            return one
-    raise TallyError(f"{option} is {text!r}: it is one of {', '.join(map(str, possible))}")
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise TallyError(f"{option} is {text!r}: it is one of {', '.join(map(str, choices))}")
 
 
-def seconds(text: str, option: str) -> int:
+def parse_duration_s(text: str, option: str) -> int:
     """A whole number with its unit: ``90s``, ``5m``, ``1h``, ``7d``."""
-    found = re.fullmatch(r"(0|[1-9][0-9]{0,8})([smhd])", text)
-    if not found:
+    match = re.fullmatch(r"(0|[1-9][0-9]{0,8})([smhd])", text)
+    if not match:
         raise TallyError(f"{option} is {text!r}: write a number and s, m, h or d, for example 1h")
-    return int(found[1]) * _UNITS[found[2]]
+    return int(match[1]) * _UNITS[match[2]]
 
 
-def amount(text: str, option: str) -> Decimal:
+def parse_amount(text: str, option: str) -> Decimal:
     """Exact money."""
     try:
         return decimal_of(text)
@@ -46,7 +46,7 @@ def amount(text: str, option: str) -> Decimal:
         raise TallyError(f"{option} is {text!r}: write an amount of money, for example 100 or 0.25") from None
 
 
-def moment(text: str, option: str) -> datetime:
+def parse_moment(text: str, option: str) -> datetime:
     """A moment, or a day; UTC where no zone is written."""
     try:
         return moment_of(text)

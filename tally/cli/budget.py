@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tally.output import out, tell
+from tally.output import out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Limits of spend, as decisions on the log.")
 
@@ -32,18 +32,18 @@ def set_(
 
     Exit codes: 0 on the log, 2 bad input."""
     from ingest.controls.budgets import set_budget
-    from tally.cli.arguments import amount, pair, seconds
+    from tally.cli.arguments import parse_amount, parse_pair, parse_duration_s
     from tally.session import opened, settings
 
-    chosen = settings(organization=organization)
-    dimension, name = pair(scope, "--scope")
-    limited, window_s = amount(limit, "--limit"), seconds(window, "--window")
-    with opened(chosen, new=True) as log:
+    config = settings(organization=organization)
+    dimension, name = parse_pair(scope, "--scope")
+    limit_amount, window_s = parse_amount(limit, "--limit"), parse_duration_s(window, "--window")
+    with opened(config, new=True) as log:
         partition, offset, _ = set_budget(
-            log, chosen, chosen.organization, dimension, name, limited, currency, window_s, reason
+            log, config, config.organization, dimension, name, limit_amount, currency, window_s, reason
         )
-    said = {"dimension": dimension, "scope": name, "limit": limited, "currency": currency, "window_s": window_s}
+    facts = {"dimension": dimension, "scope": name, "limit": limit_amount, "currency": currency, "window_s": window_s}
     if as_json:
-        tell(said | {"organization": chosen.organization, "partition": partition, "offset": offset})
+        print_json(facts | {"organization": config.organization, "partition": partition, "offset": offset})
     else:
-        out.print(f"{dimension} {name}: {limited} {currency} in {window}, from {partition}:{offset} on", markup=False)
+        out.print(f"{dimension} {name}: {limit_amount} {currency} in {window}, from {partition}:{offset} on", markup=False)

@@ -16,28 +16,28 @@ def demo(context: typer.Context) -> None:
     Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part kept dying (its reason is told), 2 home or port is taken."""
     if context.invoked_subcommand:
         return
-    from ledger.home.tokens import ROLES, create, revoke
+    from ledger.home.tokens import ROLES, create_token, revoke_token
     from ledger.log import Log
-    from tally.demo import fill, organization
-    from tally.output import err, progress
+    from tally.demo import fill, choose_organization
+    from tally.output import err, progress_bar
     from tally.processes.service import FEED
     from tally.product.up import run
     from tally.session import make_home, settings
 
-    chosen = settings()
+    config = settings()
 
-    def filled(log: Log) -> None:
-        with progress() as shown:
-            task = shown.add_task("filling a month of history", total=None)
-            fill(log, chosen, lambda done, total: shown.update(task, completed=done, total=total))
+    def fill_history(log: Log) -> None:
+        with progress_bar() as bar:
+            task = bar.add_task("filling a month of history", total=None)
+            fill(log, config, lambda count, total: bar.update(task, completed=count, total=total))
         err.print("[green]✓[/] history up to now")
 
-    make_home(chosen)
-    token, bearer = create(chosen.home, [organization(chosen)], ROLES)
+    make_home(config)
+    token, bearer = create_token(config.home, [choose_organization(config)], ROLES)
     try:
-        run(chosen, fill=filled, also=(FEED,), token=bearer)
+        run(config, fill=fill_history, extra_services=(FEED,), token=bearer)
     finally:
-        revoke(chosen.home, token.id)
+        revoke_token(config.home, token.id)
 
 
 @app.command()
@@ -50,7 +50,7 @@ def feed() -> None:
     import signal
     import threading
 
-    from ledger.home.locks import only_one
+    from ledger.home.locks import service_lock
     from ledger.home.presence import announce
     from tally.demo import feed as live
     from tally.session import opened, settings
@@ -58,7 +58,7 @@ def feed() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    chosen = settings()
-    with opened(chosen) as log, only_one(chosen.home, "feed"):
-        announce(chosen.home, "feed")
-        live(log, chosen, stopping)
+    config = settings()
+    with opened(config) as log, service_lock(config.home, "feed"):
+        announce(config.home, "feed")
+        live(log, config, stopping)

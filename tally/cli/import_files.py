@@ -32,24 +32,24 @@ def import_(
 
     Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong, 130 interrupted
     (what was imported stays; importing again adds the rest)."""
-    from ingest.files.importer import Options, import_files, moment, outcomes_of
-    from tally.cli.import_summary import folding, show, summed
-    from tally.output import progress, tell
-    from tally.product.catch_up import following
+    from ingest.files.importer import Options, import_files, parse_start, await_outcomes
+    from tally.cli.import_summary import folding, print_summary, summarize
+    from tally.output import progress_bar, print_json
+    from tally.product.catch_up import make_follower
     from tally.session import opened, settings
 
-    chosen = settings(organization=organization)
-    options = Options(source, sets or (), moment(start) if start else None, pace, mapping)
-    with opened(chosen, new=True) as log, folding(chosen) as (running, failure):
-        with progress() as shown:
-            summary = import_files(log, chosen, files, options, following(shown, "reading", running))
+    config = settings(organization=organization)
+    options = Options(source, sets or (), parse_start(start) if start else None, pace, mapping)
+    with opened(config, new=True) as log, folding(config) as (running, failure):
+        with progress_bar() as bar:
+            summary = import_files(log, config, files, options, make_follower(bar, "reading", running))
             outcomes = None
             if summary.interrupted is None and failure is None:
-                outcomes = outcomes_of(log, summary.appended, following(shown, "folding", running))
+                outcomes = await_outcomes(log, summary.appended, make_follower(bar, "folding", running))
         if as_json:
-            tell(summed(summary, outcomes))
+            print_json(summarize(summary, outcomes))
         else:
-            show(summary, outcomes)
+            print_summary(summary, outcomes)
         if summary.interrupted is not None:
             raise summary.interrupted
         if failure is not None:

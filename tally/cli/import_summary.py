@@ -12,7 +12,7 @@ from tally.processes.join import needing
 from tally.processes.service import STREAMS, Child, Joined
 
 Running = Sequence[Child | Joined]
-KINDS = ("counted", "duplicate", "conflict", "quarantined")
+OUTCOMES = ("counted", "duplicate", "conflict", "quarantined")
 
 
 @contextmanager
@@ -30,13 +30,13 @@ def folding(settings: Settings) -> Iterator[tuple[Running, Failure | None]]:
         yield running, failure
 
 
-def summed(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
+def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
     """The facts. What became of the accepted is null where the import was interrupted."""
     return {
         "received": summary.received,
         "accepted": summary.accepted,
         "rejected": summary.rejected,
-        **{kind: getattr(outcomes, kind) if outcomes else None for kind in KINDS},
+        **{kind: getattr(outcomes, kind) if outcomes else None for kind in OUTCOMES},
         "reasons": dict(outcomes.reasons) if outcomes else {},
         "files": [
             {
@@ -60,7 +60,7 @@ def summed(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
     }
 
 
-def show(summary: Summary, outcomes: Outcomes | None) -> None:
+def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
     """The figures on stdout, what went wrong on stderr."""
     for path, line, field, reason in summary.refusals:
         err.print(f"{path}, line {line}: {field + ' ' if field else ''}{reason}", markup=False)
@@ -68,8 +68,8 @@ def show(summary: Summary, outcomes: Outcomes | None) -> None:
         err.print(f"… and {summary.rejected - len(summary.refusals):,} more lines that were refused")
     out.print(f"received {summary.received:,} = accepted {summary.accepted:,} + rejected {summary.rejected:,}")
     if outcomes:
-        said = " + ".join(f"{kind} {getattr(outcomes, kind):,}" for kind in KINDS)
-        out.print(f"accepted {summary.accepted:,} = {said}")
+        terms = " + ".join(f"{kind} {getattr(outcomes, kind):,}" for kind in OUTCOMES)
+        out.print(f"accepted {summary.accepted:,} = {terms}")
         for reason, count in outcomes.reasons.most_common():
             err.print(f"quarantined: {count:,} with the reason {reason}", markup=False)
         if hint := outcomes.hint():

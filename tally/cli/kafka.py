@@ -29,5 +29,5 @@ def serve(
     from tally.local_kafka.serve import serve as serve_kafka
     from tally.session import settings
 
-    chosen = settings()
-    serve_kafka(chosen, chosen.kafka_port if port is None else port)
+    config = settings()
+    serve_kafka(config, config.kafka_port if port is None else port)

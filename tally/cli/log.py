@@ -12,12 +12,12 @@ from ledger.errors import TallyError
 from ledger.log.record import PARTITIONS
 from ledger.log.topics import EVENTS, TOPICS, Topic
 from tally.cli import log_copy
-from tally.log.lines import Line, newest, onward
-from tally.output import out, pause, table, tell
+from tally.log.lines import Line, read_newest, read_onward
+from tally.output import out, pause, make_table, print_json
 
 app = typer.Typer(no_args_is_help=True, help="The log: its topics, its positions, its events; and a copy of it.")
 app.command("copy", no_args_is_help=True)(log_copy.copy)
-FOLLOW_S = 0.5
+FOLLOW_INTERVAL_S = 0.5
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -31,12 +31,12 @@ def topics(as_json: AsJson = False) -> None:
     from tally.session import opened, settings
 
     with opened(settings()) as log:
-        found = [topic._asdict() | {"retention": topic.retention, "offsets": sum(log.ends(topic))} for topic in TOPICS]
+        rows = [topic._asdict() | {"retention": topic.retention, "offsets": sum(log.ends(topic))} for topic in TOPICS]
     if as_json:
-        tell(found)
+        print_json(rows)
         return
-    shown = table("topic", "origin", ">offsets", "kept", "holds")
-    for row in found:
+    table = make_table("topic", "origin", ">offsets", "kept", "holds")
+    for row in rows:
         figures = (
             row["name"],
             row["origin"],
@@ -44,8 +44,8 @@ def topics(as_json: AsJson = False) -> None:
             row["retention"],
             row["holds"],
         )
-        shown.add_row(*figures)
-    out.print(shown)
+        table.add_row(*figures)
+    out.print(table)
 
 
 @app.command()
@@ -56,19 +56,19 @@ def positions(as_json: AsJson = False) -> None:
 
     Exit codes: 0 fine, 2 where there is no log. STORED is empty while no sink runs."""
     from tally.session import opened, settings
-    from tally.status.positions import reached
+    from tally.status.positions import read_positions
 
-    chosen = settings()
-    with opened(chosen) as log:
-        found = reached(chosen, log)
+    config = settings()
+    with opened(config) as log:
+        positions = read_positions(config, log)
     if as_json:
-        tell([asdict(one) for one in found])
+        print_json([asdict(position) for position in positions])
         return
-    shown = table("partition", ">recorded", ">folded", ">stored", ">behind")
-    for one in found:
-        stored = "" if one.stored is None else f"{one.stored:,}"
-        shown.add_row(str(one.partition), f"{one.recorded:,}", f"{one.folded:,}", stored, f"{one.behind:,}")
-    out.print(shown)
+    table = make_table("partition", ">recorded", ">folded", ">stored", ">behind")
+    for position in positions:
+        stored_text = "" if position.stored is None else f"{position.stored:,}"
+        table.add_row(str(position.partition), f"{position.recorded:,}", f"{position.folded:,}", stored_text, f"{position.behind:,}")
+    out.print(table)
 
 
 @app.command()
@@ -90,24 +90,24 @@ def events(
     Exit codes: 0 fine, 2 where there is no such topic or no log."""
     from tally.session import opened, settings
 
-    wanted = _topic(topic)
+    log_topic = _find_topic(topic)
     if offset is not None and partition is None:
         raise TallyError("--offset is a place in one partition: name it with --partition")
     with opened(settings()) as log:
-        at = {number: end for number, end in enumerate(log.ends(wanted)) if partition in (None, number)}
+        next_offsets = {number: end for number, end in enumerate(log.ends(log_topic)) if partition in (None, number)}
         if offset is None or partition is None:
-            found: Iterable[Line] = newest(log, wanted, at, index, limit)
+            lines: Iterable[Line] = read_newest(log, log_topic, next_offsets, index, limit)
         else:
-            found = islice(onward(log, wanted, partition, offset, index), limit)
-        for line in found:
+            lines = islice(read_onward(log, log_topic, partition, offset, index), limit)
+        for line in lines:
             typer.echo(line.json() if as_json else line.text())
         while follow:
-            for number, end in at.items():
-                at[number] = log.end(wanted, number)
-                for line in onward(log, wanted, number, end, index):
-                    at[number] = line.record.offset + 1
+            for number, end in next_offsets.items():
+                next_offsets[number] = log.end(log_topic, number)
+                for line in read_onward(log, log_topic, number, end, index):
+                    next_offsets[number] = line.record.offset + 1
                     typer.echo(line.json() if as_json else line.text())
-            pause(FOLLOW_S)
+            pause(FOLLOW_INTERVAL_S)
 
 
 @app.command(no_args_is_help=True)
@@ -124,24 +124,24 @@ def backup(
 
     Exit codes: 0 copied, 2 the folder holds something, or there is no embedded log."""
     from ledger.log.backup import back_up
-    from tally.output import size
+    from tally.output import format_size
     from tally.session import opened, settings
 
-    chosen = settings()
-    if chosen.log is not None:
+    config = settings()
+    if config.log is not None:
         from ledger.log.kafka.cluster import cluster_of
 
-        where = cluster_of(chosen)
-        raise TallyError(f"the log is at {where}, whose replicas keep it: docs/operations.md says how to copy it")
-    with opened(chosen):
-        records, held = back_up(chosen.home, folder)
+        cluster = cluster_of(config)
+        raise TallyError(f"the log is at {cluster}, whose replicas keep it: docs/operations.md says how to copy it")
+    with opened(config):
+        records, byte_count = back_up(config.home, folder)
     if as_json:
-        tell({"folder": str(folder.resolve()), "records": records, "bytes": held})
+        print_json({"folder": str(folder.resolve()), "records": records, "bytes": byte_count})
     else:
-        out.print(f"{folder}: {records:,} records of tally.events, {size(held)}", markup=False)
+        out.print(f"{folder}: {records:,} records of tally.events, {format_size(byte_count)}", markup=False)
 
 
-def _topic(name: str) -> Topic:
+def _find_topic(name: str) -> Topic:
     for topic in TOPICS:
         if topic.name in (name, f"tally.{name}"):
             return topic

@@ -34,45 +34,45 @@ def copy(
 
     Exit codes: 0 copied and proved, 1 they differ (the first difference is told), 2 FROM or TO does not serve."""
     from tally.exit import Failure
-    from tally.output import progress, tell
-    from tally.product.copy_log import copy_log, place
+    from tally.output import progress_bar, print_json
+    from tally.product.copy_log import copy_log, parse_place
 
-    with progress() as shown:
+    with progress_bar() as bar:
 
-        def begin(doing: str, total: int | None) -> Callable[[int], None]:
-            task = shown.add_task(doing, total=total)
-            return lambda count: shown.advance(task, count)
+        def begin(activity: str, total: int | None) -> Callable[[int], None]:
+            task = bar.add_task(activity, total=total)
+            return lambda count: bar.advance(task, count)
 
-        copied = copy_log(place(source, "FROM"), place(target, "TO"), begin)
+        copied = copy_log(parse_place(source, "FROM"), parse_place(target, "TO"), begin)
     if as_json:
-        tell(copied.as_json())
+        print_json(copied.as_json())
     else:
-        _show(copied)
+        _print_proof(copied)
     if copied.difference is not None:
         raise Failure(f"{copied.went} is not the same log: {copied.difference}")
 
 
-def _show(copied: "Copied") -> None:
-    from tally.output import out, size, table
+def _print_proof(copied: "Copied") -> None:
+    from tally.output import out, format_size, make_table
 
-    shown = table("topic", ">partition", ">records", ">bytes", "digest of the records")
-    for one in copied.places:
-        if one.records or one.gone:
-            shown.add_row(one.topic.name, str(one.partition), f"{one.records:,}", f"{one.bytes:,}", one.digest)
-    out.print(shown)
+    table = make_table("topic", ">partition", ">records", ">bytes", "digest of the records")
+    for partition in copied.places:
+        if partition.records or partition.gone:
+            table.add_row(partition.topic.name, str(partition.partition), f"{partition.records:,}", f"{partition.bytes:,}", partition.digest)
+    out.print(table)
     if copied.difference is not None:
         return
-    for topic in dict.fromkeys(one.topic for one in copied.places):
-        of = [one for one in copied.places if one.topic is topic]
-        gone = sum(one.gone for one in of)
-        had = f"; {gone:,} had their {topic.days} days and are not compared" if gone else ""
-        bytes_ = size(sum(one.bytes for one in of))
-        out.print(f"{topic.name}: the same {sum(one.records for one in of):,} records, {bytes_}{had}", markup=False)
-    derived, rest = copied.derived, copied.recorded - copied.derived.folded
-    same = f"the same {derived.records:,} records from {derived.folded:,} of tally.events"
-    beyond = f" ({rest:,} more were not folded in {copied.source})" if rest else ""
-    nothing = f"nothing to compare, as nothing was folded in {copied.source}"
-    out.print(f"derived: {same + beyond if derived.folded else nothing}", markup=False)
+    for topic in dict.fromkeys(partition.topic for partition in copied.places):
+        partitions = [partition for partition in copied.places if partition.topic is topic]
+        expired = sum(partition.gone for partition in partitions)
+        expired_text = f"; {expired:,} had their {topic.days} days and are not compared" if expired else ""
+        size_text = format_size(sum(partition.bytes for partition in partitions))
+        out.print(f"{topic.name}: the same {sum(partition.records for partition in partitions):,} records, {size_text}{expired_text}", markup=False)
+    derived, unfolded = copied.derived, copied.recorded - copied.derived.folded
+    proof = f"the same {derived.records:,} records from {derived.folded:,} of tally.events"
+    unfolded_text = f" ({unfolded:,} more were not folded in {copied.source})" if unfolded else ""
+    empty_text = f"nothing to compare, as nothing was folded in {copied.source}"
+    out.print(f"derived: {proof + unfolded_text if derived.folded else empty_text}", markup=False)
     if copied.closed:
         out.print(f"{copied.source} is closed; go on with its TALLY_HOME, and: export TALLY_LOG={copied.went}")
     else:

@@ -28,5 +28,5 @@ def serve(
     from tally.product.metrics_server import serve as serve_metrics
     from tally.session import settings
 
-    chosen = settings()
-    serve_metrics(chosen, chosen.metrics_port if port is None else port)
+    config = settings()
+    serve_metrics(config, config.metrics_port if port is None else port)

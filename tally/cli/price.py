@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tally.output import out, tell
+from tally.output import out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Price books, as decisions on the log.")
 
@@ -30,17 +30,17 @@ def adopt(
     Exit codes: 0 on the log, 2 the file is no price book."""
     from ingest.controls.prices import adopt_price_book
     from ledger.pricing import genai_prices as catalogue
-    from ledger.pricing.price_book_file import from_file
+    from ledger.pricing.price_book_file import read_book_file
     from tally.session import opened, settings
 
-    book = from_file(file) if file else catalogue.genai_prices()
-    chosen = settings()
-    with opened(chosen, new=True) as log:
-        adopted = adopt_price_book(log, chosen, book, reason)
+    book = read_book_file(file) if file else catalogue.genai_prices()
+    config = settings()
+    with opened(config, new=True) as log:
+        adopted = adopt_price_book(log, config, book, reason)
     partition, offset, _ = adopted.position
     if as_json:
-        said = {"name": book.name, "origin": book.origin, "document": adopted.document, "new": adopted.new}
-        tell(said | {"partition": partition, "offset": offset})
+        facts = {"name": book.name, "origin": book.origin, "document": adopted.document, "new": adopted.new}
+        print_json(facts | {"partition": partition, "offset": offset})
     else:
-        what = "adopted" if adopted.new else "is in force already"
-        out.print(f"{book.name} ({book.origin}) {what}: document {adopted.document}", markup=False)
+        status = "adopted" if adopted.new else "is in force already"
+        out.print(f"{book.name} ({book.origin}) {status}: document {adopted.document}", markup=False)

@@ -7,7 +7,7 @@ import typer
 from ledger.log.record import PARTITIONS
 
 if TYPE_CHECKING:
-    from tally.product.rebuild import Rebuilt
+    from tally.product.rebuild import RebuildResult
 
 
 def rebuild(
@@ -44,38 +44,38 @@ def rebuild(
     Exit codes: 0 switched, 1 what was built is not what the audit recomputes, or a part failed (nothing is switched,
     and TALLY_HOME/rebuild is kept), 2 there is no log, or no room, or the server does not answer, or another
     home rebuilds."""
-    from audit.verify.report import rendered
-    from tally.output import out, tell
+    from audit.verify.report import render_report
+    from tally.output import out, print_json
     from tally.product.rebuild import rebuild as rebuilt
     from tally.session import settings
 
-    done = rebuilt(settings(), workers)
-    facts = done.as_json()
+    result = rebuilt(settings(), workers)
+    facts = result.as_json()
     if as_json:
-        tell(facts)
+        print_json(facts)
     else:
-        out.print(rendered(done.report))
+        out.print(render_report(result.report))
         out.print(
             f"{facts['records']:,} records with {facts['events']:,} events in {facts['seconds']:,.1f} s: "
             f"{facts['events_per_second']:,} events/s"
         )
-        _show(done)
-    if not done.switched:
+        _print_differences(result)
+    if not result.switched:
         raise typer.Exit(1)
 
 
-def _show(done: "Rebuilt") -> None:
+def _print_differences(result: "Rebuilt") -> None:
     from tally.output import err, out
 
-    found = done.differences
-    if found.unreadable is not None:
-        err.print(f"what was derived before cannot be read: {found.unreadable}", markup=False)
-    out.print(f"{found.differing:,} of {found.compared:,} derived records differ from those of before", markup=False)
-    if found.first is not None:
-        err.print(f"the first: {found.first}", markup=False)
-    if not done.switched:
+    differences = result.differences
+    if differences.unreadable is not None:
+        err.print(f"what was derived before cannot be read: {differences.unreadable}", markup=False)
+    out.print(f"{differences.differing:,} of {differences.compared:,} derived records differ from those of before", markup=False)
+    if differences.first is not None:
+        err.print(f"the first: {differences.first}", markup=False)
+    if not result.switched:
         err.print("the audit finds a difference: nothing is switched, and what was built is in rebuild/ of the home")
-    elif done.old is None:
-        out.print(f"generation {done.generation} is current; the one before was the same, and its files are deleted")
+    elif result.old is None:
+        out.print(f"generation {result.generation} is current; the one before was the same, and its files are deleted")
     else:
-        out.print(f"generation {done.generation} is current; the one before is kept in {done.old}", markup=False)
+        out.print(f"generation {result.generation} is current; the one before is kept in {result.old}", markup=False)

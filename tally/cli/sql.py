@@ -32,22 +32,22 @@ def sql(
     Exit codes: 0 fine, 2 the warehouse refuses the statement (its reason is told)."""
     from tally.product.catch_up import warehouse_with_models
     from tally.session import settings
-    from tally.sql_client import read
+    from tally.sql_client import read_answer
 
     if (query is None) == (file is None):
         raise TallyError("give one statement: as the argument, by --file, or as - on stdin")
     if as_json and form:
         raise TallyError(f"--json and --format {form} say two formats: give one")
-    statement = _read(file) if file else sys.stdin.read() if query == "-" else query or ""
-    chosen = settings()
-    usual = "PrettyCompact" if sys.stdout.isatty() else "TabSeparated"
-    with warehouse_with_models(chosen):
-        for some in read(chosen, statement, "JSON" if as_json else form or usual):
-            sys.stdout.buffer.write(some)
+    statement = _read_file(file) if file else sys.stdin.read() if query == "-" else query or ""
+    config = settings()
+    default_format = "PrettyCompact" if sys.stdout.isatty() else "TabSeparated"
+    with warehouse_with_models(config):
+        for chunk in read_answer(config, statement, "JSON" if as_json else form or default_format):
+            sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 
 
-def _read(file: Path) -> str:
+def _read_file(file: Path) -> str:
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:

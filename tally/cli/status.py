@@ -16,15 +16,15 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     Example: tally status --json | jq -r .parts.dashboards.url
 
     Exit codes: 0 told, also where nothing runs; 2 where there is no log."""
-    from tally.output import tell
+    from tally.output import print_json
     from tally.session import opened, settings
-    from tally.status.collect import state
-    from tally.status.render import show
+    from tally.status.collect import collect_status
+    from tally.status.render import print_status
 
-    chosen = settings()
-    with opened(chosen) as log:
-        found = state(chosen, log)
+    config = settings()
+    with opened(config) as log:
+        facts = collect_status(config, log)
     if as_json:
-        tell(found)
+        print_json(facts)
     else:
-        show(found)
+        print_status(facts)

@@ -23,13 +23,13 @@ def worker() -> None:
     Exit codes: 0 stopped, 2 another worker has this home (embedded), or the log is damaged."""
     from tally.session import opened, settings
 
-    chosen = settings()
-    if chosen.log is None:
+    config = settings()
+    if config.log is None:
         from streams.embedded.worker import run
 
-        run(chosen)
+        run(config)
     else:
         from streams.kafka.worker import run as share
 
-        with opened(chosen) as log:
-            share(chosen, log)
+        with opened(config) as log:
+            share(config, log)

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from tally.output import err, out, table, tell
+from tally.output import err, out, make_table, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Whose names pseudonyms are, and how one is forgotten.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-CANNOT = (
+LIMITS = (
     "What this cannot undo: whoever holds the organization's key (secrets.json of a home, and its backups) and the "
     "name can make the pseudonym again; copies of this home's persons.db (backups and snapshots of the file system) "
     "keep the name until you delete them; other homes on the same Kafka log keep tables of their own, and so do the "
@@ -34,14 +34,14 @@ def list_(
     from tally.session import settings
 
     with closing(Persons(settings().home)) as persons:
-        found = persons.listed(organization, limit)
+        rows = persons.list_persons(organization, limit)
     if as_json:
-        tell([dict(zip(("organization", "pseudonym", "name"), one, strict=True)) for one in found])
+        print_json([dict(zip(("organization", "pseudonym", "name"), row, strict=True)) for row in rows])
         return
-    shown = table("organization", "pseudonym", "name")
-    for whose, pseudonym, name in found:
-        shown.add_row(escape(whose), pseudonym, "(erased)" if name is None else escape(name))
-    out.print(shown)
+    table = make_table("organization", "pseudonym", "name")
+    for owner, pseudonym, name in rows:
+        table.add_row(escape(owner), pseudonym, "(erased)" if name is None else escape(name))
+    out.print(table)
 
 
 @app.command(no_args_is_help=True)
@@ -62,18 +62,18 @@ def erase(
     from ledger.errors import TallyError
     from tally.session import opened, settings
 
-    chosen = settings(organization=organization)
+    config = settings(organization=organization)
     if not 1 <= len(subject) <= 256:
         raise TallyError(f"NAME has {len(subject)} characters: no name that entered has, it has 1 to 256")
     if not yes:
-        typer.confirm(f"Forget {subject!r} of {chosen.organization!r} for good? {CANNOT}\n", abort=True, err=True)
-    with opened(chosen, new=True) as log:
-        pseudonym, known, (partition, offset, _), held_by = erasure.erase_person(
-            log, chosen, chosen.organization, subject
+        typer.confirm(f"Forget {subject!r} of {config.organization!r} for good? {LIMITS}\n", abort=True, err=True)
+    with opened(config, new=True) as log:
+        pseudonym, is_known, (partition, offset, _), held_by = erasure.erase_person(
+            log, config, config.organization, subject
         )
     if as_json:
-        tell(
-            {"pseudonym": pseudonym, "known": known, "partition": partition, "offset": offset, "cannot": CANNOT}
+        print_json(
+            {"pseudonym": pseudonym, "known": is_known, "partition": partition, "offset": offset, "cannot": LIMITS}
             | {"forgotten": not held_by, "held_by": held_by}
         )
     elif held_by:
@@ -87,5 +87,5 @@ def erase(
         raise typer.Exit(1)
     if as_json:
         return
-    what = "forgotten" if known else "not known here, and will not be"
-    out.print(f"{pseudonym}: its name is {what}; on the log at {partition}:{offset}. {CANNOT}", markup=False)
+    status = "forgotten" if is_known else "not known here, and will not be"
+    out.print(f"{pseudonym}: its name is {status}; on the log at {partition}:{offset}. {LIMITS}", markup=False)

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-FOLLOW_S, AWAY_S = 0.3, 2.0
+FOLLOW_INTERVAL_S, RETRY_DELAY_S = 0.3, 2.0
 
 
 def tail(
     organization: Annotated[str | None, typer.Option(help="Only of this organization.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="events, decisions or alerts; several times for two.")] = None,
-    where: Annotated[
+    streams: Annotated[list[str] | None, typer.Option(help="events, decisions or alerts; several times for two.")] = None,
+    conditions: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only lines that say so, for example team=search.")
     ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many of before, first.")] = 10,
@@ -27,29 +27,29 @@ def tail(
 
     Exit codes: 0 shown (--no-follow), 2 bad input or no log, 130 Ctrl-C."""
     from ledger.errors import LogUnavailable
-    from tally.cli.arguments import one_of, pair
+    from tally.cli.arguments import parse_choice, parse_pair
     from tally.log.tail import TOPICS, Line, Tail
     from tally.output import err, pause
     from tally.session import opened, settings
 
-    kinds = [one_of(kind, list(TOPICS), "--only") for kind in only or TOPICS]
-    wanted = dict(pair(one, "--where") for one in where or [])
+    kinds = [parse_choice(kind, list(TOPICS), "--only") for kind in streams or TOPICS]
+    expected = dict(parse_pair(condition, "--where") for condition in conditions or [])
     if organization is not None:
-        wanted["organization"] = organization
+        expected["organization"] = organization
 
     def show(line: Line) -> None:
         color = {"alerts": "red", "decisions": "yellow"}.get(line.kind)
         typer.secho(line.json() if as_json else line.text(), fg=None if as_json else color)
 
     with opened(settings()) as log:
-        stream = Tail(log, kinds, lambda said: all(str(said.get(name)) == value for name, value in wanted.items()))
-        for line in stream.before(lines):
+        stream = Tail(log, kinds, lambda content: all(str(content.get(name)) == value for name, value in expected.items()))
+        for line in stream.read_last(lines):
             show(line)
         while follow:
             try:
-                for line in stream.news():
+                for line in stream.read_new():
                     show(line)
-                pause(FOLLOW_S)
+                pause(FOLLOW_INTERVAL_S)
             except LogUnavailable as error:
                 err.print(f"the log does not answer, trying again: {error}", markup=False)
-                pause(AWAY_S)
+                pause(RETRY_DELAY_S)

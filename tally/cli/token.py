@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from tally.output import out, table, tell
+from tally.output import out, make_table, print_json
 
 if TYPE_CHECKING:
     from ledger.home.tokens import Token
@@ -28,16 +28,16 @@ def create(
 
     Exit codes: 0 made, 2 bad input."""
     from ledger.home.tokens import ROLES
-    from ledger.home.tokens import create as make
-    from tally.cli.arguments import one_of
+    from ledger.home.tokens import create_token as make
+    from tally.cli.arguments import parse_choice
     from tally.session import make_home, settings
 
-    roles = [one_of(said, ROLES, "--role") for said in role]
-    chosen = settings()
-    make_home(chosen)
-    token, bearer = make(chosen.home, organization or [chosen.organization], roles)
+    roles = [parse_choice(name, ROLES, "--role") for name in role]
+    config = settings()
+    make_home(config)
+    token, bearer = make(config.home, organization or [config.organization], roles)
     if as_json:
-        tell({"token": bearer} | _shown(token))
+        print_json({"token": bearer} | _describe(token))
     else:
         out.print(bearer, markup=False, highlight=False, soft_wrap=True)
 
@@ -49,18 +49,18 @@ def list_(as_json: AsJson = False) -> None:
     Example: tally token list
 
     Exit codes: 0 always."""
-    from ledger.home.tokens import listed
+    from ledger.home.tokens import list_tokens
     from tally.session import settings
 
-    tokens = listed(settings().home)
+    tokens = list_tokens(settings().home)
     if as_json:
-        tell([_shown(one) for one in tokens])
+        print_json([_describe(token) for token in tokens])
         return
-    shown = table("id", "organizations", "roles", "created", "revoked")
-    for one in tokens:
-        whose, may = ", ".join(one.organizations), ", ".join(one.roles)
-        shown.add_row(one.id, escape(whose), may, one.created, one.revoked or "")
-    out.print(shown)
+    table = make_table("id", "organizations", "roles", "created", "revoked")
+    for token in tokens:
+        organizations, roles = ", ".join(token.organizations), ", ".join(token.roles)
+        table.add_row(token.id, escape(organizations), roles, token.created, token.revoked or "")
+    out.print(table)
 
 
 @app.command(no_args_is_help=True)
@@ -72,15 +72,15 @@ def revoke(
     Example: tally token revoke 5f3a9c01
 
     Exit codes: 0 revoked, 2 there is none of this id."""
-    from ledger.home.tokens import revoke as end
+    from ledger.home.tokens import revoke_token as end
     from tally.session import settings
 
     token = end(settings().home, id)
     if as_json:
-        tell(_shown(token))
+        print_json(_describe(token))
     else:
         out.print(f"revoked {token.id}, since {token.revoked}", markup=False)
 
 
-def _shown(token: "Token") -> dict[str, object]:
+def _describe(token: "Token") -> dict[str, object]:
     return {name: value for name, value in token._asdict().items() if name != "hash"}

@@ -26,24 +26,24 @@ def apply(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     Exit codes: 0 all are as they should be, 1 some differ (each is told), 2 the cluster does not answer."""
     from ledger.log.kafka.cluster import cluster_of
     from ledger.log.kafka.log import KafkaLog
-    from ledger.log.kafka.topics import apply_to
+    from ledger.log.kafka.topics import apply_log_topics
     from tally.exit import Failure
-    from tally.output import out, tell
+    from tally.output import out, print_json
     from tally.session import settings
 
     cluster = cluster_of(settings())
     with closing(KafkaLog(cluster)) as log:
-        found = apply_to(log)
-    differing = [one for one in found if one.found is not None]
+        changes = apply_log_topics(log)
+    differing = [change for change in changes if change.found is not None]
     if as_json:
-        tell(
-            {"made": [one.topic for one in found if one.found is None], "differs": [one._asdict() for one in differing]}
+        print_json(
+            {"made": [change.topic for change in changes if change.found is None], "differs": [change._asdict() for change in differing]}
         )
     else:
-        for one in found:
-            said = "made, with" if one.found is None else f"{one.setting} is {one.found}, and should be"
-            out.print(f"{one.topic}: {said} {one.wanted}", markup=False)
-        if not found:
+        for change in changes:
+            text = "made, with" if change.found is None else f"{change.setting} is {change.found}, and should be"
+            out.print(f"{change.topic}: {text} {change.wanted}", markup=False)
+        if not changes:
             out.print(f"all topics of {cluster} are as they should be", markup=False)
     if differing:
         raise Failure(f"{len(differing)} settings of {cluster} differ; alter them with Kafka's own tools")

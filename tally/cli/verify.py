@@ -14,24 +14,24 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     Example: tally verify --json
 
     Exit codes: 0 everything equals, 1 a difference (the first one is told), 2 there is no log."""
-    from audit.verify.report import rendered
+    from audit.verify.report import render_report
     from audit.verify.verify import verify as compare
-    from tally.output import out, progress, tell
+    from tally.output import out, progress_bar, print_json
     from tally.processes.join import needing
-    from tally.processes.service import Child, storing
-    from tally.product.catch_up import following, wait_for_sink
+    from tally.processes.service import Child, list_pipeline_services
+    from tally.product.catch_up import make_follower, wait_for_sink
     from tally.session import opened, settings
     from warehouse.client import connect
 
-    chosen = settings()
-    with opened(chosen) as log, needing(chosen, storing(chosen)) as running:
-        if any(isinstance(part, Child) for part in running):
-            wait_for_sink(chosen, log, running)
-        with progress() as shown:
-            report = compare(chosen, log, connect(chosen), following(shown, "recomputing", running))
+    config = settings()
+    with opened(config) as log, needing(config, list_pipeline_services(config)) as running:
+        if any(isinstance(service, Child) for service in running):
+            wait_for_sink(config, log, running)
+        with progress_bar() as bar:
+            report = compare(config, log, connect(config), make_follower(bar, "recomputing", running))
     if as_json:
-        tell(report.as_json())
+        print_json(report.as_json())
     else:
-        out.print(rendered(report))
+        out.print(render_report(report))
     if report.difference is not None:
         raise typer.Exit(1)

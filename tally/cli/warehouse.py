@@ -17,12 +17,12 @@ def serve() -> None:
     Example: TALLY_WAREHOUSE_PORT=8123 tally warehouse serve
 
     Exit codes: 0 stopped, 2 the port is taken or another process owns this home's warehouse."""
-    from tally.processes.lifeline import held
+    from tally.processes.lifeline import get_descriptor
     from tally.session import settings
     from warehouse.embedded.server import serve as serve_warehouse
 
-    chosen = settings()
-    serve_warehouse(chosen, chosen.warehouse_port, held())
+    config = settings()
+    serve_warehouse(config, config.warehouse_port, get_descriptor())
 
 
 @app.command()
@@ -36,9 +36,9 @@ def sink() -> None:
     from tally.session import opened, settings
     from warehouse.sink import run
 
-    chosen = settings()
-    with opened(chosen) as log, locked(chosen.run / "sink.lock", shared=True):
-        run(chosen, log)
+    config = settings()
+    with opened(config) as log, locked(config.run / "sink.lock", is_shared=True):
+        run(config, log)
 
 
 @app.command()
@@ -50,7 +50,7 @@ def models(
     Example: tally warehouse models --test
 
     Exit codes: 0 built, 1 a model or a test failed (it is named), 2 no warehouse answers."""
-    from tally.dbt_models import build
+    from tally.dbt_models import build_models
     from tally.session import settings
 
-    build(settings(), test=test)
+    build_models(settings(), test=test)

@@ -6,40 +6,40 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from tally.demo.lengths import CHAT_INPUT, CHAT_OUTPUT, CODE_INPUT, CODE_OUTPUT, drawn
+from tally.demo.lengths import CHAT_INPUT, CHAT_OUTPUT, CODE_INPUT, CODE_OUTPUT, draw_length
 from tally.demo.organization import CUSTOMERS, FALLBACKS, OWN_KEY, REASONING, TOOLS, USERS, Workload
 
 Event = dict[str, Any]
 
-LOOPS = 0.02
+STUCK_SHARE = 0.02
 """How many agents' sessions get stuck on one tool."""
-ERRORS = 0.015
+ERROR_SHARE = 0.015
 
 
-def session(
+def make_session(
     work: Workload, name: str, source: str, start: datetime, chance: Random, stuck: bool = False
 ) -> list[Event]:
     """The events of a session in the order of time. Its name makes its identities. An agent may be told to get
     stuck; some do by themselves."""
-    said = _who(work, chance)
+    data = _choose_dimensions(work, chance)
     if work.kind == "completion":
         steps: Iterator[Event] = iter([_completion(work, chance)])
     elif work.kind == "chat":
         steps = _chat(work, chance)
     else:
-        steps = _agent(work, stuck or chance.random() < LOOPS, chance)
+        steps = _agent(work, stuck or chance.random() < STUCK_SHARE, chance)
     events: list[Event] = []
     moment, root = start, f"{name}-0"
-    for at, step in enumerate(steps):
+    for index, step in enumerate(steps):
         if work.kind != "completion":
-            said |= {"session": name, "root_call": root} | ({"parent_call": root} if at else {})
+            data |= {"session": name, "root_call": root} | ({"parent_call": root} if index else {})
         moment += timedelta(seconds=chance.uniform(1, 20))
-        events += _answered(work, said | step, f"{name}-{at}", source, moment, chance)
+        events += _make_attempts(work, data | step, f"{name}-{index}", source, moment, chance)
     return events
 
 
-def _who(work: Workload, chance: Random) -> dict[str, Any]:
-    said: dict[str, Any] = {
+def _choose_dimensions(work: Workload, chance: Random) -> dict[str, Any]:
+    data: dict[str, Any] = {
         "team": work.team,
         "project": work.project,
         "feature": work.feature,
@@ -52,83 +52,83 @@ def _who(work: Workload, chance: Random) -> dict[str, Any]:
         "ingress": "gateway",
     }
     if work.agent:
-        said |= {"agent": work.agent, "agent_version": "3"}
+        data |= {"agent": work.agent, "agent_version": "3"}
     if work.customers:
-        said["customer"] = f"customer-{chance.randrange(CUSTOMERS)}"
-        if said["customer"] == OWN_KEY:
-            said |= {"payer": "customer", "key": f"key-{OWN_KEY}", "provider_account": OWN_KEY}
+        data["customer"] = f"customer-{chance.randrange(CUSTOMERS)}"
+        if data["customer"] == OWN_KEY:
+            data |= {"payer": "customer", "key": f"key-{OWN_KEY}", "provider_account": OWN_KEY}
     else:
-        said["user"] = f"user-{chance.randrange(USERS)}"
-    return said
+        data["user"] = f"user-{chance.randrange(USERS)}"
+    return data
 
 
 def _completion(work: Workload, chance: Random) -> Event:
-    given, made = drawn(CODE_INPUT, chance), drawn(CODE_OUTPUT, chance)
-    return {"operation": "chat", "tokens": _split(work, given, 0, made, chance)}
+    input_tokens, output_tokens = draw_length(CODE_INPUT, chance), draw_length(CODE_OUTPUT, chance)
+    return {"operation": "chat", "tokens": _split(work, input_tokens, 0, output_tokens, chance)}
 
 
 def _chat(work: Workload, chance: Random) -> Iterator[Event]:
     """Each turn sends the whole conversation again: what was sent before comes from the cache."""
-    given, before = drawn(CHAT_INPUT, chance), 0
+    input_tokens, cached_tokens = draw_length(CHAT_INPUT, chance), 0
     for _ in range(chance.randint(1, 6)):
-        made = drawn(CHAT_OUTPUT, chance)
-        yield {"operation": "chat", "tokens": _split(work, given, before, made, chance)}
-        given, before = given + made + chance.randint(20, 400), given
+        output_tokens = draw_length(CHAT_OUTPUT, chance)
+        yield {"operation": "chat", "tokens": _split(work, input_tokens, cached_tokens, output_tokens, chance)}
+        input_tokens, cached_tokens = input_tokens + output_tokens + chance.randint(20, 400), input_tokens
 
 
 def _agent(work: Workload, stuck: bool, chance: Random) -> Iterator[Event]:
     """Each step calls a tool and reads its result; a stuck one repeats the same call until somebody looks."""
-    given, before = 18_000 + drawn(CHAT_INPUT, chance), 0
+    input_tokens, cached_tokens = 18_000 + draw_length(CHAT_INPUT, chance), 0
     steps = chance.randint(6, 24)
     stuck_at = chance.randrange(1, steps) if stuck else None
-    for at in range(steps):
+    for index in range(steps):
         tool, question = chance.choice(TOOLS), f"{chance.random()}"
-        for again in range(chance.randint(8, 30) if at == stuck_at else 1):
-            made = drawn(CHAT_OUTPUT, chance) + 40
+        for repeat in range(chance.randint(8, 30) if index == stuck_at else 1):
+            output_tokens = draw_length(CHAT_OUTPUT, chance) + 40
             yield {
                 "operation": "chat",
                 "tool": tool,
                 "tool_arguments_hash": _hash(question),
                 "tool_result_hash": _hash(question + "?"),
-                "tokens": _split(work, given, before, made, chance),
+                "tokens": _split(work, input_tokens, cached_tokens, output_tokens, chance),
                 "output_mode": "tool",
-                "attempt": again + 1,
+                "attempt": repeat + 1,
             }
-            given, before = given + made + chance.randint(400, 9000), given
+            input_tokens, cached_tokens = input_tokens + output_tokens + chance.randint(400, 9000), input_tokens
 
 
-def _split(work: Workload, given: int, cached: int, made: int, chance: Random) -> dict[str, int]:
+def _split(work: Workload, input_tokens: int, cached_tokens: int, output_tokens: int, chance: Random) -> dict[str, int]:
     """Disjoint classes of what was sent and made, with the cache in the words of the provider."""
-    tokens = {"input": given - cached, "cache_read": cached, "output": made}
-    if work.provider == "anthropic" and cached:
-        tokens |= {"input": 4, "cache_write_5m": max(given - cached - 4, 0)}
+    tokens = {"input": input_tokens - cached_tokens, "cache_read": cached_tokens, "output": output_tokens}
+    if work.provider == "anthropic" and cached_tokens:
+        tokens |= {"input": 4, "cache_write_5m": max(input_tokens - cached_tokens - 4, 0)}
     if work.model in REASONING:
-        tokens["reasoning"] = round(made * chance.uniform(0.2, 2))
+        tokens["reasoning"] = round(output_tokens * chance.uniform(0.2, 2))
     return {name: count for name, count in tokens.items() if count}
 
 
-def _answered(work: Workload, said: Event, id: str, source: str, moment: datetime, chance: Random) -> Iterator[Event]:
+def _make_attempts(work: Workload, data: Event, id: str, source: str, moment: datetime, chance: Random) -> Iterator[Event]:
     """The call; now and then a failed attempt before it, and another model that took over."""
-    if chance.random() < ERRORS:
-        failed = {key: value for key, value in said.items() if key != "tokens"}
+    if chance.random() < ERROR_SHARE:
+        failed = {key: value for key, value in data.items() if key != "tokens"}
         failed |= {"status": "error", "error_origin": "provider", "error_code": "overloaded", "usage_source": "missing"}
         yield _event(failed | {"attempt": 1, "latency_ms": chance.randint(50, 900)}, f"{id}-failed", source, moment)
-        said = said | {"attempt": 2, "retry_of": f"{id}-failed"}
+        data = data | {"attempt": 2, "retry_of": f"{id}-failed"}
         if work.model in FALLBACKS and chance.random() < 0.5:
             provider, model = FALLBACKS[work.model]
-            said |= {"provider": provider, "model": model, "fallback_of": f"{id}-failed", "role": "fallback"}
-            said["fallback_reason"] = "overloaded"
-            said["tokens"] = {"input": sum(said["tokens"].values()), "output": said["tokens"].get("output", 1)}
+            data |= {"provider": provider, "model": model, "fallback_of": f"{id}-failed", "role": "fallback"}
+            data["fallback_reason"] = "overloaded"
+            data["tokens"] = {"input": sum(data["tokens"].values()), "output": data["tokens"].get("output", 1)}
         moment += timedelta(seconds=2)
-    made = said["tokens"].get("output", 0) + said["tokens"].get("reasoning", 0)
-    said = said | {
+    output_tokens = data["tokens"].get("output", 0) + data["tokens"].get("reasoning", 0)
+    data = data | {
         "status": "ok",
         "finish_reason": "stop",
         "usage_source": "reported",
-        "latency_ms": round(200 + made * chance.uniform(8, 25)),
+        "latency_ms": round(200 + output_tokens * chance.uniform(8, 25)),
         "time_to_first_token_ms": round(150 + chance.uniform(0, 600)),
     }
-    yield _event(said, id, source, moment)
+    yield _event(data, id, source, moment)
 
 
 def _event(data: dict[str, Any], id: str, source: str, moment: datetime) -> Event:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
-from tally.demo.calls import Event, session
+from tally.demo.calls import Event, make_session
 from tally.demo.organization import WORKLOADS, Workload
 
 SEED = 2026
@@ -15,43 +15,43 @@ WEEKEND = 0.35
 GROWTH = 0.25  # a feature that was launched reaches its sessions day by day
 
 
-def day(on: date, end: date, seed: int = SEED) -> list[Event]:
+def make_day(day: date, end: date, seed: int = SEED) -> list[Event]:
     """Every event that begins on a day, in the order of time. ``end`` is the last day of history, from which
     launches are counted back. The same days and seed give the same events."""
     events: list[Event] = []
     for number, work in enumerate(WORKLOADS):
-        chance = Random(f"{seed}/{on}/{number}")
-        for at, start in enumerate(_starts(work, on, end, chance)):
-            events += session(work, f"{on:%m%d}-{number}-{at}", SOURCE, start, chance)
+        chance = Random(f"{seed}/{day}/{number}")
+        for index, start in enumerate(_starts(work, day, end, chance)):
+            events += make_session(work, f"{day:%m%d}-{number}-{index}", SOURCE, start, chance)
     events.sort(key=lambda event: (event["time"], event["id"]))
-    return events + list(_mishaps(events, on, seed))
+    return events + list(_make_mishaps(events, day, seed))
 
 
-def _starts(work: Workload, on: date, end: date, chance: Random) -> Iterator[datetime]:
-    age = (on - end).days + work.since_days
+def _starts(work: Workload, day: date, end: date, chance: Random) -> Iterator[datetime]:
+    age = (day - end).days + work.since_days
     if age < 0:
         return
-    share = min(1.0, GROWTH * (age + 1)) * (WEEKEND if on.weekday() >= 5 else 1.0)
+    share = min(1.0, GROWTH * (age + 1)) * (WEEKEND if day.weekday() >= 5 else 1.0)
     hours = NIGHT if work.by_night else OFFICE
-    midnight = datetime(on.year, on.month, on.day, tzinfo=UTC)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     for hour in chance.choices(range(24), hours, k=round(work.sessions * share * chance.uniform(0.85, 1.15))):
         yield midnight + timedelta(hours=hour, seconds=chance.uniform(0, 3600))
 
 
-def _mishaps(events: list[Event], on: date, seed: int) -> Iterator[Event]:
+def _make_mishaps(events: list[Event], day: date, seed: int) -> Iterator[Event]:
     """What goes wrong on a day: events sent twice, one sent again with other content, one that is no event."""
-    chance = Random(f"{seed}/{on}/mishaps")
+    chance = Random(f"{seed}/{day}/mishaps")
     if not events:
         return
     yield from chance.sample(events, min(4, len(events)))
-    if on.day % 5 == 0:
-        other = chance.choice(events)
-        yield other | {"data": other["data"] | {"latency_ms": 1}}
-    if on.day % 3 == 0:
+    if day.day % 5 == 0:
+        conflicting = chance.choice(events)
+        yield conflicting | {"data": conflicting["data"] | {"latency_ms": 1}}
+    if day.day % 3 == 0:
         broken = chance.choice(events)
         yield broken | {"id": broken["id"] + "-broken", "data": broken["data"] | {"tokens": {"input": -1}}}
 
 
-def days(first: date, last: date) -> list[date]:
+def list_days(first: date, last: date) -> list[date]:
     """The days from the first to the last, both included."""
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]

@@ -15,9 +15,9 @@ CHAT_INPUT = (891, 901, 964, 2306, 6909, 15368, 27367, 39552, 85401, 126195)
 CHAT_OUTPUT = (1, 10, 24, 156, 350, 472, 597, 698, 1120, 2000)
 
 
-def drawn(quantiles: tuple[int, ...], chance: Random) -> int:
+def draw_length(quantiles: tuple[int, ...], chance: Random) -> int:
     """A length of this distribution: between two quantiles every length is equally likely."""
     share = chance.random()
-    at = bisect_right(SHARES, share) - 1
-    low, high = quantiles[at], quantiles[at + 1]
-    return round(low + (high - low) * (share - SHARES[at]) / (SHARES[at + 1] - SHARES[at]))
+    index = bisect_right(SHARES, share) - 1
+    low, high = quantiles[index], quantiles[index + 1]
+    return round(low + (high - low) * (share - SHARES[index]) / (SHARES[index + 1] - SHARES[index]))

@@ -6,7 +6,7 @@ from itertools import product
 from typing import NamedTuple
 
 from ledger.errors import TallyError
-from ledger.log import PARTITIONS, Log, Record, folded, records
+from ledger.log import PARTITIONS, Log, Record, fold_offset, records
 from ledger.log.topics import DERIVED, Topic
 
 
@@ -20,7 +20,7 @@ class Differences(NamedTuple):
     unreadable: str | None
 
     @property
-    def same(self) -> bool:
+    def are_equal(self) -> bool:
         return not self.differing and self.unreadable is None
 
 
@@ -29,19 +29,19 @@ def compare(old: Log, new: Log) -> Differences:
     compared = differing = 0
     first = unreadable = None
     try:
-        ends = [min(folded(old, one), folded(new, one)) for one in range(PARTITIONS)]
+        ends = [min(fold_offset(old, partition), fold_offset(new, partition)) for partition in range(PARTITIONS)]
         for topic, partition in product(DERIVED, range(PARTITIONS)):
-            for before, after in _pairs(*(_caused(log, topic, partition, ends[partition]) for log in (old, new))):
+            for before, after in _pairs(*(_read_caused(log, topic, partition, ends[partition]) for log in (old, new))):
                 compared += 1
-                if _said(before) != _said(after):
+                if _digest(before) != _digest(after):
                     differing += 1
-                    first = first or _told(topic, before, after)
+                    first = first or _describe_difference(topic, before, after)
     except (sqlite3.Error, TallyError, KeyError, ValueError) as error:  # it may have been altered
         unreadable = f"{type(error).__name__}: {error}"
     return Differences(compared, differing, first, unreadable)
 
 
-def _caused(log: Log, topic: Topic, partition: int, end: int) -> Iterator[Record]:
+def _read_caused(log: Log, topic: Topic, partition: int, end: int) -> Iterator[Record]:
     """The records of a derived topic that were caused before this offset."""
     for record in records(log, topic, partition):
         if _cause(record) >= end:
@@ -71,19 +71,19 @@ def _cause(record: Record) -> int:
     return int(record.headers["cause_offset"])
 
 
-def _said(record: Record | None) -> str | None:
+def _digest(record: Record | None) -> str | None:
     """All of it but its own offset: on Kafka, transactions take offsets too."""
     return record._replace(offset=0).digest() if record else None
 
 
-def _told(topic: Topic, before: Record | None, after: Record | None) -> str:
+def _describe_difference(topic: Topic, before: Record | None, after: Record | None) -> str:
     record = after or before
     assert record is not None, "one of them is there"
-    where = f"what follows from {record.partition}:{_cause(record)} on {topic.name}"
+    subject = f"what follows from {record.partition}:{_cause(record)} on {topic.name}"
     if before is None:
-        return f"{where} was not there before"
+        return f"{subject} was not there before"
     if after is None:
-        return f"{where} is there no more"
+        return f"{subject} is there no more"
     lines = zip(before.value.split(b"\n"), after.value.split(b"\n"), strict=False)
-    one, other = next((pair for pair in lines if pair[0] != pair[1]), (before.value, after.value))
-    return f"{where} was {one[:500].decode(errors='replace')} and is {other[:500].decode(errors='replace')}"
+    old_line, new_line = next((pair for pair in lines if pair[0] != pair[1]), (before.value, after.value))
+    return f"{subject} was {old_line[:500].decode(errors='replace')} and is {new_line[:500].decode(errors='replace')}"

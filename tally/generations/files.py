@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.fault_points import point
-from ledger.home.files import database, make_folder, read_json, write_atomically
+from ledger.home.files import database_errors, make_folder, read_json, write_atomically
 from ledger.home.layout import DERIVED, SWITCH, SWITCHING
 from ledger.home.locks import locked
 from ledger.settings import Settings
 
-BUILT, KEPT = "rebuild", "generations"
+BUILD_FOLDER, PREVIOUS_FOLDER = "rebuild", "generations"
 """Folders of the home: of the generation that is being made, and of the one before the current."""
-MOVED: dict[str, tuple[str, ...]] = {
+GENERATION_FILES: dict[str, tuple[str, ...]] = {
     "log/derived.db": ("-wal", "-shm"),  # put away after the file: whoever opens that makes them
     "streams": (),  # on Kafka, where the topics stay in their places
     "warehouse": (),
@@ -44,95 +44,95 @@ class Request(NamedTuple):
     log: str | None = None
 
 
-def kept(settings: Settings, number: int) -> Path:
+def locate_previous(settings: Settings, number: int) -> Path:
     """Where a generation is kept that is no longer the current one."""
-    return settings.home / KEPT / str(number)
+    return settings.home / PREVIOUS_FOLDER / str(number)
 
 
-def ask(settings: Settings, request: Request) -> None:
+def request_switch(settings: Settings, request: Request) -> None:
     """Have the generation that is built become the current one. Nobody has it open."""
-    built = settings.home / BUILT
-    derived = DERIVED.path(built).absolute()
+    build_home = settings.home / BUILD_FOLDER
+    derived = DERIVED.path(build_home).absolute()
     if derived.exists():
-        with database(built, DERIVED), closing(sqlite3.connect(derived)) as db:
+        with database_errors(build_home, DERIVED), closing(sqlite3.connect(derived)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    write_atomically(_asked(settings), json.dumps(request._asdict()))
+    write_atomically(_request_path(settings), json.dumps(request._asdict()))
     point("switch.asked")
 
 
-def asked(settings: Settings) -> Request | None:
+def read_request(settings: Settings) -> Request | None:
     """The switch that waits for who performs it; None where none does. One of another log is none: the home has gone
     to this one since. FileDamaged."""
-    request = read_json(settings.home, SWITCH, _request)
+    request = read_json(settings.home, SWITCH, _parse_request)
     return request if request is not None and request.log == settings.log else None
 
 
-def alone(settings: Settings) -> AbstractContextManager[None]:
+def switch_lock(settings: Settings) -> AbstractContextManager[None]:
     """Be the only one who moves a generation of this home."""
     return locked(settings.run / "switch.lock")
 
 
-def forget(settings: Settings) -> None:
+def discard_generations(settings: Settings) -> None:
     """Withdraw a request, and throw away what is built and what is kept."""
-    with alone(settings):
-        withdraw(settings)
-        shutil.rmtree(settings.home / KEPT, ignore_errors=True)
+    with switch_lock(settings):
+        withdraw_request(settings)
+        shutil.rmtree(settings.home / PREVIOUS_FOLDER, ignore_errors=True)
 
 
-def withdraw(settings: Settings) -> None:
+def withdraw_request(settings: Settings) -> None:
     """Withdraw a request, and throw away what is built. The caller is alone."""
-    _asked(settings).unlink(missing_ok=True)
-    shutil.rmtree(settings.home / BUILT, ignore_errors=True)
+    _request_path(settings).unlink(missing_ok=True)
+    shutil.rmtree(settings.home / BUILD_FOLDER, ignore_errors=True)
 
 
-def switch(settings: Settings) -> None:
+def perform_switch(settings: Settings) -> None:
     """Switch as it was asked for. No part runs, and the caller is alone."""
-    _asked(settings).replace(_begun(settings))
+    _request_path(settings).replace(_switching_path(settings))
     point("switch.begun")
-    _move(settings)
+    _move_files(settings)
 
 
-def settle(settings: Settings) -> None:
+def complete_switch(settings: Settings) -> None:
     """Complete a switch that somebody began and did not end; wait for one who is at it."""
-    if _begun(settings).exists():
-        with alone(settings):
-            if _begun(settings).exists():
-                _move(settings)
+    if _switching_path(settings).exists():
+        with switch_lock(settings):
+            if _switching_path(settings).exists():
+                _move_files(settings)
 
 
-def _move(settings: Settings) -> None:
+def _move_files(settings: Settings) -> None:
     """What is done and what is still to be done is told by where the new files are. FileDamaged."""
-    request = read_json(settings.home, SWITCHING, _request)
+    request = read_json(settings.home, SWITCHING, _parse_request)
     if request is None:
         return
-    built, old = settings.home / BUILT, kept(settings, request.before)
-    for name, beside in MOVED.items():
-        if (built / name).exists():
-            for ending in ("", *beside):
-                _put(settings.home / f"{name}{ending}", old / f"{name}{ending}")
+    build_home, previous_home = settings.home / BUILD_FOLDER, locate_previous(settings, request.before)
+    for name, endings in GENERATION_FILES.items():
+        if (build_home / name).exists():
+            for ending in ("", *endings):
+                _move_path(settings.home / f"{name}{ending}", previous_home / f"{name}{ending}")
             point("switch.moving")
-            _put(built / name, settings.home / name)
+            _move_path(build_home / name, settings.home / name)
         point("switch.moved")
     if not request.keep:
-        shutil.rmtree(old.parent, ignore_errors=True)
-    shutil.rmtree(built, ignore_errors=True)
+        shutil.rmtree(previous_home.parent, ignore_errors=True)
+    shutil.rmtree(build_home, ignore_errors=True)
     point("switch.ending")
-    _begun(settings).unlink()
+    _switching_path(settings).unlink()
 
 
-def _put(path: Path, to: Path) -> None:
+def _move_path(path: Path, target: Path) -> None:
     if path.exists():
-        make_folder(to.parent)
-        path.replace(to)
+        make_folder(target.parent)
+        path.replace(target)
 
 
-def _request(content: Any) -> Request:
+def _parse_request(content: Any) -> Request:
     return msgspec.convert(tuple(Request(**content)), Request)
 
 
-def _asked(settings: Settings) -> Path:
+def _request_path(settings: Settings) -> Path:
     return SWITCH.path(settings.home)
 
 
-def _begun(settings: Settings) -> Path:
+def _switching_path(settings: Settings) -> Path:
     return SWITCHING.path(settings.home)

@@ -27,11 +27,11 @@ from ledger.home.free_ports import HOST
 
 VERSION = "4.3.0"
 
-READY_S = 300
-STOP_S = 15
+READY_TIMEOUT_S = 300
+STOP_TIMEOUT_S = 15
 """How long a node may take to answer (it reads its data again after a kill), and to end before it is killed."""
 
-_FOREIGN = ("CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
+_REMOVED_VARIABLES = ("CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -48,7 +48,7 @@ class Node(NamedTuple):
     port: int
     voters: Mapping[int, int]
     flags: tuple[str, ...] = ("-Xmx512m",)
-    more: Mapping[str, str] = MappingProxyType({})
+    overrides: Mapping[str, str] = MappingProxyType({})
 
 
 class NodeDied(Exception):
@@ -58,8 +58,8 @@ class NodeDied(Exception):
 def properties(node: Node) -> str:
     """The text of the node's ``server.properties``. Paths in it are relative to the node's folder."""
     copies = len(node.voters)
-    agreeing = copies // 2 + 1
-    said = {
+    quorum = copies // 2 + 1
+    values = {
         "process.roles": "broker,controller",
         "node.id": node.id,
         "controller.quorum.voters": ",".join(f"{voter}@{HOST}:{port}" for voter, port in node.voters.items()),
@@ -70,14 +70,14 @@ def properties(node: Node) -> str:
         "log.dirs": "data",  # a list with commas, which a whole path may hold too
         "auto.create.topics.enable": "false",
         "default.replication.factor": copies,
-        "min.insync.replicas": agreeing,
+        "min.insync.replicas": quorum,
         "offsets.topic.replication.factor": copies,
         "offsets.topic.num.partitions": 5,
         "transaction.state.log.replication.factor": copies,
-        "transaction.state.log.min.isr": agreeing,
+        "transaction.state.log.min.isr": quorum,
         "transaction.state.log.num.partitions": 5,
         "share.coordinator.state.topic.replication.factor": copies,
-        "share.coordinator.state.topic.min.isr": agreeing,
+        "share.coordinator.state.topic.min.isr": quorum,
         "share.coordinator.state.topic.num.partitions": 5,
         "group.initial.rebalance.delay.ms": 0,
         # a node that was killed may come back only when its session is over; 9 s is the default
@@ -85,15 +85,15 @@ def properties(node: Node) -> str:
         "broker.heartbeat.interval.ms": 1_000,
         "log.cleaner.dedupe.buffer.size": 32 << 20,  # the default is a quarter of our heap; this holds 1.2M keys
         "metadata.max.idle.interval.ms": 5_000,  # an idle log grows by a record each
-    } | dict(node.more)
-    return "".join(f"{name}={value}\n" for name, value in said.items())
+    } | dict(node.overrides)
+    return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def new_cluster_id() -> str:
+def make_cluster_id() -> str:
     """A cluster's id as Kafka writes them; one that begins with a dash would be read as an option."""
-    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+    while (cluster_id := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
-    return made
+    return cluster_id
 
 
 class Broker:
@@ -117,26 +117,26 @@ class Broker:
         """Begin, on the data of the time before or on none. The log before is kept."""
         folder, log = self.node.folder, self.node.log
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
-        for left in (folder / "tmp").iterdir():  # native libraries that a killed one unpacked
-            left.unlink()
+        for file in (folder / "tmp").iterdir():  # native libraries that a killed one unpacked
+            file.unlink()
         (folder / "server.properties").write_text(properties(self.node))
         log.parent.mkdir(parents=True, exist_ok=True)
         if log.exists():
             log.replace(log.with_suffix(".previous.log"))
         if not (folder / "data" / "meta.properties").exists():
-            formatting = ["--ignore-formatted", "--cluster-id", self._cluster_id, "--config", "server.properties"]
-            self._process = self._java("kafka.tools.StorageTool", "format", *formatting)
+            arguments = ["--ignore-formatted", "--cluster-id", self._cluster_id, "--config", "server.properties"]
+            self._process = self._java("kafka.tools.StorageTool", "format", *arguments)
             self._process.wait()
             self.check()
         self._process = self._java("kafka.Kafka", "server.properties")
 
-    def ready(self) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until it answers and knows itself in the cluster. NodeDied where it ends before, or takes too long."""
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + READY_TIMEOUT_S
         while not self._answers():
             self.check()
             if time.monotonic() > deadline:
-                raise NodeDied(f"Kafka does not answer on {self.bootstrap} after {READY_S} s: see {self.node.log}")
+                raise NodeDied(f"Kafka does not answer on {self.bootstrap} after {READY_TIMEOUT_S} s: see {self.node.log}")
             time.sleep(0.1)
 
     def check(self) -> None:
@@ -154,7 +154,7 @@ class Broker:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(STOP_S)
+                self._process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self.kill()
 
@@ -171,8 +171,8 @@ class Broker:
         return "".join(f"\n  kafka | {line}" for line in last) or " (none)"
 
     def _death(self, code: int) -> NodeDied:
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        return NodeDied(f"Kafka ended {how}; the last lines of {self.node.log}:{self.last_lines()}")
+        cause = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        return NodeDied(f"Kafka ended {cause}; the last lines of {self.node.log}:{self.last_lines()}")
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
@@ -205,7 +205,7 @@ class Broker:
                 cwd=self.node.folder,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 # a home's name may hold any letters, which Java reads by the locale
-                env={name: value for name, value in os.environ.items() if name not in _FOREIGN} | {"LC_ALL": "C.UTF-8"},
+                env={name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES} | {"LC_ALL": "C.UTF-8"},
                 preexec_fn=_die_with(os.getpid()),
             )  # fmt: skip
 

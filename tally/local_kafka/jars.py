@@ -17,7 +17,7 @@ from ledger.home.locks import locked
 LOCK = Path(__file__).with_name("kafka.lock")
 """A line a jar: its Maven coordinates, bytes, and SHA-256. What has another hash never runs."""
 
-Arrived = Callable[[int, int], None]
+ReportBytes = Callable[[int, int], None]
 """Called while jars arrive: bytes so far, and bytes in all."""
 
 
@@ -29,62 +29,62 @@ class Jar(NamedTuple):
     sha256: str
 
 
-def pinned() -> list[Jar]:
+def list_jars() -> list[Jar]:
     """What Kafka consists of: what Maven resolves for ``kafka_2.13``, and a logger, without which it says nothing."""
-    found = []
+    jars = []
     for line in LOCK.read_text().splitlines():
         coordinates, size, sha256 = line.split()
         group, name, version = coordinates.split(":")
-        found.append(Jar(group, name, version, int(size), sha256))
-    return found
+        jars.append(Jar(group, name, version, int(size), sha256))
+    return jars
 
 
-def bring(arrived: Arrived) -> list[Path]:
+def ensure_jars(report: ReportBytes) -> list[Path]:
     """The jars' paths in Maven's own folder (``~/.m2/repository``), which all homes share.
 
     Where all are there, nothing is asked of the network. TallyError where one cannot be had."""
-    known = GlobalSettings.load()  # jgo.conf may name another folder, and mirrors
-    jars, folder = pinned(), known.repo_cache
+    jgo_settings = GlobalSettings.load()  # jgo.conf may name another folder, and mirrors
+    jars, folder = list_jars(), jgo_settings.repo_cache
     paths = {jar: folder.joinpath(*jar.group.split("."), jar.name, jar.version, _file(jar)) for jar in jars}
-    if not all(_whole(paths[jar], jar) for jar in jars):
+    if not all(_is_intact(paths[jar], jar) for jar in jars):
         with locked(folder / "tallystick.lock"):  # two first starts at once would read each other's halves
-            missing = [jar for jar in jars if not _whole(paths[jar], jar)]
-            _download(missing, paths, known, arrived)
+            missing = [jar for jar in jars if not _is_intact(paths[jar], jar)]
+            _download(missing, paths, jgo_settings, report)
     return list(paths.values())
 
 
-def _download(missing: list[Jar], paths: dict[Jar, Path], known: GlobalSettings, arrived: Arrived) -> None:
-    total, done = sum(jar.size for jar in missing), 0
-    remotes = {"central": MAVEN_CENTRAL_URL} | known.repositories
+def _download(missing: list[Jar], paths: dict[Jar, Path], jgo_settings: GlobalSettings, report: ReportBytes) -> None:
+    total, received = sum(jar.size for jar in missing), 0
+    remotes = {"central": MAVEN_CENTRAL_URL} | jgo_settings.repositories
 
-    def showing(_name: str, _size: int) -> AbstractContextManager[Callable[[int], None]]:
+    def follow_file(_name: str, _size: int) -> AbstractContextManager[Callable[[int], None]]:
         @contextmanager
         def context() -> Iterator[Callable[[int], None]]:
-            yield more
+            yield add
 
         return context()
 
-    def more(count: int) -> None:
-        nonlocal done
-        done += count
-        arrived(done, total)
+    def add(count: int) -> None:
+        nonlocal received
+        received += count
+        report(received, total)
 
-    maven = MavenContext(PythonResolver(progress_callback=showing), known.repo_cache, remote_repos=remotes)
+    maven = MavenContext(PythonResolver(progress_callback=follow_file), jgo_settings.repo_cache, remote_repos=remotes)
     for jar in missing:
         paths[jar].unlink(missing_ok=True)  # of a download that was cut
         try:
             maven.project(jar.group, jar.name).at_version(jar.version).artifact().resolve()
         except (RequestException, RuntimeError) as error:  # no connection; no such file there
-            raise _unreachable(jar, known, remotes, type(error).__name__) from error
-        if not _whole(paths[jar], jar):
-            raise _unreachable(jar, known, remotes, "its SHA-256 is not the expected one")
+            raise _unreachable(jar, jgo_settings, remotes, type(error).__name__) from error
+        if not _is_intact(paths[jar], jar):
+            raise _unreachable(jar, jgo_settings, remotes, "its SHA-256 is not the expected one")
 
 
-def _unreachable(jar: Jar, known: GlobalSettings, remotes: dict[str, str], why: str) -> TallyError:
+def _unreachable(jar: Jar, jgo_settings: GlobalSettings, remotes: dict[str, str], cause: str) -> TallyError:
     return TallyError(
-        f"cannot bring Apache Kafka's {_file(jar)} from {' or '.join(remotes.values())} ({why}): connect this machine "
+        f"cannot bring Apache Kafka's {_file(jar)} from {' or '.join(remotes.values())} ({cause}): connect this machine "
         f"for its first start, name a mirror as `central` under [repositories] in ~/.config/jgo.conf, or copy "
-        f"{known.repo_cache} from a machine that has started Kafka"
+        f"{jgo_settings.repo_cache} from a machine that has started Kafka"
     )
 
 
@@ -92,7 +92,7 @@ def _file(jar: Jar) -> str:
     return f"{jar.name}-{jar.version}.jar"
 
 
-def _whole(path: Path, jar: Jar) -> bool:
+def _is_intact(path: Path, jar: Jar) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256

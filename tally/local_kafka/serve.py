@@ -6,80 +6,80 @@ from types import FrameType
 
 from ledger.errors import TallyError
 from ledger.home.files import write_atomically
-from ledger.home.free_ports import HOST, free_port, hindrance
+from ledger.home.free_ports import HOST, find_free_port, find_port_conflict
 from ledger.home.layout import KAFKA_PORT
-from ledger.home.locks import only_one
+from ledger.home.locks import service_lock
 from ledger.home.presence import announce
 from ledger.settings import Settings
 from tally.exit import Failure
-from tally.local_kafka.broker import VERSION, Broker, Node, NodeDied, new_cluster_id
-from tally.local_kafka.jars import bring
-from tally.output import err, progress, size
+from tally.local_kafka.broker import VERSION, Broker, Node, NodeDied, make_cluster_id
+from tally.local_kafka.jars import ensure_jars
+from tally.output import err, progress_bar, format_size
 
-PART = "kafka"
+SERVICE = "kafka"
 
 
 def serve(settings: Settings, port: int) -> None:
     """Run the home's broker until SIGTERM or SIGINT. TallyError where it cannot start, Failure where it dies."""
-    with only_one(settings.home, PART):
+    with service_lock(settings.home, SERVICE):
         err.print(f"Apache Kafka {VERSION} for one machine: one copy of the data, and only loopback reaches it.")
-        folder = settings.home / PART
-        taken = _port(folder / "port", port)
-        controller = free_port()
+        folder = settings.home / SERVICE
+        client_port = _choose_port(folder / "port", port)
+        controller_port = find_free_port()
         log = settings.home / "logs" / "kafka-server.log"
-        node = Node(id=1, folder=folder, log=log, port=taken, voters={1: controller})
-        broker = Broker(node, _jars(), new_cluster_id())
+        node = Node(id=1, folder=folder, log=log, port=client_port, voters={1: controller_port})
+        broker = Broker(node, _bring_jars(), make_cluster_id())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
         try:
             broker.start()
-            broker.ready()
-            write_atomically(folder / "port", str(taken))
-            url = f"kafka://{HOST}:{taken}"
-            announce(settings.home, PART, url=url, port=taken)
+            broker.wait_until_ready()
+            write_atomically(folder / "port", str(client_port))
+            url = f"kafka://{HOST}:{client_port}"
+            announce(settings.home, SERVICE, url=url, port=client_port)
             err.print(f"Kafka answers at {url}")
             broker.wait()
             broker.check()
             raise Failure(f"Kafka stopped, and not by us; the last lines of {log}:{broker.last_lines()}")
-        except NodeDied as death:
-            raise Failure(str(death)) from death
+        except NodeDied as crash:
+            raise Failure(str(crash)) from crash
         finally:
             broker.stop()
 
 
-def _port(kept: Path, port: int) -> int:
+def _choose_port(path: Path, port: int) -> int:
     """The port that was asked for; else the one of last time, as clients outlive a restart; else any free one."""
     if port == 0:
-        last = _last_port(kept)
-        return last if last and hindrance(last) is None else free_port()
-    if (why := hindrance(port)) is not None:
+        last_port = _last_port(path)
+        return last_port if last_port and find_port_conflict(last_port) is None else find_free_port()
+    if (obstacle := find_port_conflict(port)) is not None:
         raise TallyError(
-            f"port {port} for Kafka is taken ({why}): choose another with --port or TALLY_KAFKA_PORT, "
+            f"port {port} for Kafka is taken ({obstacle}): choose another with --port or TALLY_KAFKA_PORT, "
             "or 0 for any that is free"
         )
     return port
 
 
-def _last_port(kept: Path) -> int:
+def _last_port(path: Path) -> int:
     """The port of last time; 0 where none is known. One that cannot be read is worth no more than a new port."""
     try:
-        last = int(kept.read_text()) if kept.exists() else 0
+        last = int(path.read_text()) if path.exists() else 0
         return last if 0 < last < 1 << 16 else 0
     except (ValueError, OSError) as error:
-        err.print(f"{kept} is damaged ({error}): {KAFKA_PORT.way_out}", style="yellow", markup=False)
+        err.print(f"{path} is damaged ({error}): {KAFKA_PORT.way_out}", style="yellow", markup=False)
         return 0
 
 
-def _jars() -> list[Path]:
-    with progress() as shown:
-        task = shown.add_task("Apache Kafka arrives", total=None, visible=False)
+def _bring_jars() -> list[Path]:
+    with progress_bar() as bar:
+        task = bar.add_task("Apache Kafka arrives", total=None, visible=False)
 
-        def arrived(done: int, total: int) -> None:
-            if not shown.tasks[0].visible:
-                err.print(f"The first start brings Apache Kafka to this machine: {size(total)}, once.")
-            shown.update(task, completed=done, total=total, visible=True)
+        def report(received: int, total: int) -> None:
+            if not bar.tasks[0].visible:
+                err.print(f"The first start brings Apache Kafka to this machine: {format_size(total)}, once.")
+            bar.update(task, completed=received, total=total, visible=True)
 
-        return bring(arrived)
+        return ensure_jars(report)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

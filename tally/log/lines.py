@@ -22,9 +22,9 @@ class Line:
     def text(self) -> str:
         """Position, the log's time, key, and the line itself."""
         record = self.record
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.time_ms // 1000))
-        where = f"{record.partition}:{record.offset}:{self.index}"
-        return f"{where} {stamp}.{record.time_ms % 1000:03}Z {record.key} {self.line.decode(errors='replace')}"
+        timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.time_ms // 1000))
+        position = f"{record.partition}:{record.offset}:{self.index}"
+        return f"{position} {timestamp}.{record.time_ms % 1000:03}Z {record.key} {self.line.decode(errors='replace')}"
 
     def json(self) -> str:
         """The same with the record's headers. JSON stands byte for byte, anything else as a string."""
@@ -46,36 +46,36 @@ class Line:
         return f'{json.dumps(envelope, ensure_ascii=False)[:-1]}, "line": {line}}}'
 
 
-def onward(log: Log, topic: Topic, partition: int, offset: int, index: int | None) -> Iterator[Line]:
+def read_onward(log: Log, topic: Topic, partition: int, offset: int, index: int | None) -> Iterator[Line]:
     """The lines from this offset on, up to where the partition ends now; of each record all, or the one."""
     while records := log.read(topic, partition, offset):
         for record in records:
             offset = record.offset + 1
-            yield from _lines(topic, record, index)
+            yield from _split_record(topic, record, index)
 
 
-def newest(log: Log, topic: Topic, partitions: dict[int, int], index: int | None, limit: int) -> list[Line]:
+def read_newest(log: Log, topic: Topic, partitions: dict[int, int], index: int | None, limit: int) -> list[Line]:
     """The last lines of these partitions (each with its end) in the order of the log's time."""
-    found: list[Line] = []
+    lines: list[Line] = []
     for partition, end in partitions.items():
-        found += _last(log, topic, partition, end, index, limit)
-    found.sort(key=lambda line: (line.record.time_ms, line.record.partition, line.record.offset, line.index))
-    return found[-limit:]
+        lines += _read_last(log, topic, partition, end, index, limit)
+    lines.sort(key=lambda line: (line.record.time_ms, line.record.partition, line.record.offset, line.index))
+    return lines[-limit:]
 
 
-def _last(log: Log, topic: Topic, partition: int, end: int, index: int | None, limit: int) -> list[Line]:
-    found: list[Line] = []
+def _read_last(log: Log, topic: Topic, partition: int, end: int, index: int | None, limit: int) -> list[Line]:
+    lines: list[Line] = []
     for record in newest_first(log, topic, partition, end):
-        if len(found) >= limit:
+        if len(lines) >= limit:
             break
-        found = [*_lines(topic, record, index), *found]
-    return found[-limit:]
+        lines = [*_split_record(topic, record, index), *lines]
+    return lines[-limit:]
 
 
-def _lines(topic: Topic, record: Record, index: int | None) -> Iterator[Line]:
+def _split_record(topic: Topic, record: Record, index: int | None) -> Iterator[Line]:
     if topic is DOCUMENTS:
         yield Line(topic, record, 0, f"({len(record.value)} bytes, compressed)".encode())
         return
-    for at, line in enumerate(record.value.split(b"\n")):
-        if index in (None, at):
-            yield Line(topic, record, at, line)
+    for number, line in enumerate(record.value.split(b"\n")):
+        if index in (None, number):
+            yield Line(topic, record, number, line)

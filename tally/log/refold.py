@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-from ledger.log import PARTITIONS, Log, Record, folded, records
+from ledger.log import PARTITIONS, Log, Record, fold_offset, records
 from ledger.log.sqlite.log import transaction
 from ledger.log.topics import DERIVED, EVENTS, Topic
 from streams.partition_state import PartitionState
@@ -20,51 +20,51 @@ class Refolded(NamedTuple):
     difference: str | None
 
 
-def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda count: None) -> Refolded:
+def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda compared_count: None) -> Refolded:
     """Fold ``log`` as far as ``derived`` was folded, and compare every record, a partition at a time. What the folds
     remember is kept in a temporary file of SQLite's, so memory stays what it is."""
-    count = reached = 0
+    compared_count = input_count = 0
     books = read_catalogues(log)
     for partition in range(PARTITIONS):
-        end = folded(derived, partition)
-        there = {topic: records(derived, topic, partition) for topic in DERIVED}
+        end = fold_offset(derived, partition)
+        expected = {topic: records(derived, topic, partition) for topic in DERIVED}
         with closing(sqlite3.connect("", isolation_level=None)) as memory:
             state = PartitionState(memory)
             rows = state.open_state(partition)
             offset = 0
             while offset < end:
-                some = [one for one in log.read(EVENTS, partition, offset) if one.offset < end]
-                said, position, change = state.fold_records(some, rows, books)
+                batch = [record for record in log.read(EVENTS, partition, offset) if record.offset < end]
+                outputs, position, change = state.fold_records(batch, rows, books)
                 with transaction(memory):
                     state.apply(partition, change)
-                for topic, record in said:
-                    found = next(there[topic], None)
-                    if found is None or _content(found) != _content(record):
-                        return Refolded(count, reached, _difference(topic, record, found))
-                    count += 1
+                for topic, record in outputs:
+                    existing = next(expected[topic], None)
+                    if existing is None or _digest(existing) != _digest(record):
+                        return Refolded(compared_count, input_count, _describe_difference(topic, record, existing))
+                    compared_count += 1
                 offset = position.next_offset
-                reached += len(some)
-                progress(len(some))
-        for topic, rest in there.items():
-            if (more := _caused_before(rest, end)) is not None:
-                return Refolded(count, reached, _difference(topic, more, more))
-    return Refolded(count, reached, None)
+                input_count += len(batch)
+                progress(len(batch))
+        for topic, remaining in expected.items():
+            if (extra := _find_caused_before(remaining, end)) is not None:
+                return Refolded(compared_count, input_count, _describe_difference(topic, extra, extra))
+    return Refolded(compared_count, input_count, None)
 
 
-def _content(record: Record) -> str:
+def _digest(record: Record) -> str:
     """Its digest without the offset: on Kafka, transactions take offsets too."""
     return record._replace(offset=0).digest()
 
 
-def _caused_before(rest: Iterator[Record], end: int) -> Record | None:
-    more = next(rest, None)
-    return more if more is not None and int(more.headers["cause_offset"]) < end else None
+def _find_caused_before(remaining: Iterator[Record], end: int) -> Record | None:
+    record = next(remaining, None)
+    return record if record is not None and int(record.headers["cause_offset"]) < end else None
 
 
-def _difference(topic: Topic, record: Record, found: Record | None) -> str:
+def _describe_difference(topic: Topic, record: Record, existing: Record | None) -> str:
     cause = f"{record.headers['cause_partition']}:{record.headers['cause_offset']}"
-    if found is None:
+    if existing is None:
         return f"{topic.name} lacks what follows from {cause}"
-    if found is record:
+    if existing is record:
         return f"{topic.name} has a record too many for {cause}"
     return f"{topic.name} has another record than what follows from {cause}"

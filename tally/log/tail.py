@@ -11,10 +11,10 @@ from ledger.log import PARTITIONS, Log, Record, newest_first, records, seek_caus
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from ledger.money import brief
 from ledger.organizations import PLATFORM
-from tallystick.vocabulary.base import plain
+from tallystick.vocabulary.base import format_decimal
 
 TOPICS: dict[str, Topic] = {"events": ENTRIES, "decisions": DECISIONS, "alerts": ALERTS}
-BACK = 500
+MAX_RECORDS_BACK = 500
 """How many records of a partition are looked at for lines of before."""
 
 Matches = Callable[[dict[str, Any]], bool]
@@ -24,23 +24,23 @@ class Line(NamedTuple):
     """A line of a derived topic, and how it is called here."""
 
     kind: str
-    said: dict[str, Any]
+    content: dict[str, Any]
 
     @property
     def order(self) -> tuple[int, int, int, str, int]:
-        said = self.said
-        return said["accepted_ms"], said["partition"], said["offset"], self.kind, said["seq"]
+        content = self.content
+        return content["accepted_ms"], content["partition"], content["offset"], self.kind, content["seq"]
 
     def json(self) -> str:
-        return json.dumps({"stream": self.kind, **self.said}, ensure_ascii=False)
+        return json.dumps({"stream": self.kind, **self.content}, ensure_ascii=False)
 
     def text(self) -> str:
         """Time (UTC, the log's), organization, what happened, and the names that it has."""
-        at = datetime.fromtimestamp(self.said["accepted_ms"] / 1000, UTC)
-        what = _WORDS[self.kind](self.said)
-        names = [f"{name}={self.said[name]}" for name in _NAMES if name in self.said]
-        line = "  ".join([f"{at:%H:%M:%S}.{at.microsecond // 1000:03}", self.said["organization"], what, *names])
-        return "".join(letter if letter.isprintable() else "·" for letter in line)  # an event may say anything
+        time = datetime.fromtimestamp(self.content["accepted_ms"] / 1000, UTC)
+        description = _DESCRIPTIONS[self.kind](self.content)
+        names = [f"{name}={self.content[name]}" for name in _SHOWN_FIELDS if name in self.content]
+        line = "  ".join([f"{time:%H:%M:%S}.{time.microsecond // 1000:03}", self.content["organization"], description, *names])
+        return "".join(character if character.isprintable() else "·" for character in line)  # an event may say anything
 
 
 class Tail:
@@ -53,77 +53,77 @@ class Tail:
         self._next = {kind: log.ends(topic) for kind, topic in self._topics.items()}
         self._cause = {kind: [-1] * PARTITIONS for kind in self._topics}
 
-    def before(self, count: int) -> list[Line]:
+    def read_last(self, count: int) -> list[Line]:
         """The last lines that match, up to here."""
-        found: list[Line] = []
+        lines: list[Line] = []
         for kind, topic in self._topics.items():
             for partition, end in enumerate(self._next[kind]):
-                found += self._last(kind, topic, partition, end, count)
-        return sorted(found, key=lambda line: line.order)[-count:] if count else []
+                lines += self._last(kind, topic, partition, end, count)
+        return sorted(lines, key=lambda line: line.order)[-count:] if count else []
 
-    def news(self) -> list[Line]:
+    def read_new(self) -> list[Line]:
         """What came since."""
         self._log.follow()
-        moved = self._generation != self._log.generation
+        has_moved = self._generation != self._log.generation
         self._generation = self._log.generation
-        found: list[Line] = []
+        lines: list[Line] = []
         for kind, topic in self._topics.items():
             for partition, end in enumerate(self._log.ends(topic)):
-                at = self._next[kind][partition]
-                if moved or end < at:
-                    at = seek_cause(self._log, topic, partition, self._cause[kind][partition] + 1)
-                for record in records(self._log, topic, partition, at, end):
+                offset = self._next[kind][partition]
+                if has_moved or end < offset:
+                    offset = seek_cause(self._log, topic, partition, self._cause[kind][partition] + 1)
+                for record in records(self._log, topic, partition, offset, end):
                     self._cause[kind][partition] = int(record.headers["cause_offset"])
-                    found += filter(self._shown, _lines(kind, record))
+                    lines += filter(self._is_shown, _parse_record(kind, record))
                 self._next[kind][partition] = end
-        return sorted(found, key=lambda line: line.order)
+        return sorted(lines, key=lambda line: line.order)
 
     def _last(self, kind: str, topic: Topic, partition: int, end: int, count: int) -> list[Line]:
-        found: list[Line] = []
-        for record in islice(newest_first(self._log, topic, partition, end), BACK):
+        lines: list[Line] = []
+        for record in islice(newest_first(self._log, topic, partition, end), MAX_RECORDS_BACK):
             self._cause[kind][partition] = max(self._cause[kind][partition], int(record.headers["cause_offset"]))
-            found = [*filter(self._shown, _lines(kind, record)), *found]
-            if len(found) >= count:
+            lines = [*filter(self._is_shown, _parse_record(kind, record)), *lines]
+            if len(lines) >= count:
                 break
-        return found
+        return lines
 
-    def _shown(self, line: Line) -> bool:
-        said = line.said
-        return said.get("outcome") != "record" and said["organization"] != PLATFORM and self._matches(said)
+    def _is_shown(self, line: Line) -> bool:
+        content = line.content
+        return content.get("outcome") != "record" and content["organization"] != PLATFORM and self._matches(content)
 
 
-def _lines(kind: str, record: Record) -> Iterator[Line]:
+def _parse_record(kind: str, record: Record) -> Iterator[Line]:
     for line in record.value.split(b"\n"):
         yield Line(kind, json.loads(line))
 
 
-def _event(said: dict[str, Any]) -> str:
-    outcome = said["outcome"] if "reason" not in said else f"{said['outcome']} ({said['reason']})"
-    words = [outcome, said.get("kind", ""), said.get("model", "")]
-    if lines := said.get("lines"):
+def _describe_event(content: dict[str, Any]) -> str:
+    outcome = content["outcome"] if "reason" not in content else f"{content['outcome']} ({content['reason']})"
+    words = [outcome, content.get("kind", ""), content.get("model", "")]
+    if lines := content.get("lines"):
         words.append(" ".join(f"{line['class']} {line['quantity']:,}" for line in lines))
-    if said.get("pricing") in ("priced", "partially_priced"):
+    if content.get("pricing") in ("priced", "partially_priced"):
         billed = sum((Decimal(line["billed_cost"]) for line in lines or []), Decimal(0))
-        words.append(f"{plain(billed)} {said['currency']}")
-    elif said.get("pricing") == "unpriced":
+        words.append(f"{format_decimal(billed)} {content['currency']}")
+    elif content.get("pricing") == "unpriced":
         words.append("no price")
     return "  ".join(filter(None, words))
 
 
-def _decision(said: dict[str, Any]) -> str:
-    if not said["decision"].startswith("threshold."):
-        return "  ".join(filter(None, (said["decision"], said.get("control_type"), said.get("reason"))))
-    crossed = "crossed" if said["decision"] == "threshold.crossed" else "below again"
+def _describe_decision(content: dict[str, Any]) -> str:
+    if not content["decision"].startswith("threshold."):
+        return "  ".join(filter(None, (content["decision"], content.get("control_type"), content.get("reason"))))
+    crossed = "crossed" if content["decision"] == "threshold.crossed" else "below again"
     return (
-        f"BUDGET {said['threshold']} % {crossed}: {said['dimension']} {said['scope']} used {brief(said['used'])} of "
-        f"{brief(said['limit'])} {said['currency']} in {said['window_s']} s"
+        f"BUDGET {content['threshold']} % {crossed}: {content['dimension']} {content['scope']} used {brief(content['used'])} of "
+        f"{brief(content['limit'])} {content['currency']} in {content['window_s']} s"
     )
 
 
-def _alert(said: dict[str, Any]) -> str:
-    spent = " ".join(f"{brief(amount)} {currency}" for currency, amount in said["spent"].items())
-    return f"RUNAWAY {said['state']}: {said['tool']} {said['repeats']} times alike, spent {spent or 'no price'}"
+def _describe_alert(content: dict[str, Any]) -> str:
+    cost = " ".join(f"{brief(amount)} {currency}" for currency, amount in content["spent"].items())
+    return f"RUNAWAY {content['state']}: {content['tool']} {content['repeats']} times alike, spent {cost or 'no price'}"
 
 
-_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {"events": _event, "decisions": _decision, "alerts": _alert}
-_NAMES = ("team", "agent", "feature", "session", "id")
+_DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], str]] = {"events": _describe_event, "decisions": _describe_decision, "alerts": _describe_alert}
+_SHOWN_FIELDS = ("team", "agent", "feature", "session", "id")

@@ -16,109 +16,109 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from ledger.home.locks import open_lock
-from ledger.home.presence import lives, ready
+from ledger.home.presence import is_held, find_any_presence
 from ledger.settings import Settings
 from tally.exit import Failure
-from tally.processes.service import Child, Joined, Part, needs
+from tally.processes.service import Child, Joined, Service, needs
 
-PATIENCE_S = 1.0
+EXPLAIN_AFTER_S = 1.0
 """After what time a wait is explained."""
-GONE_S, LEAVING_S = 0.3, 5.0
+DEAD_OWNER_JOIN_S, DEAD_OWNER_TAKEOVER_S = 0.3, 5.0
 """How long a part whose owner was killed may be seen running: by who would join it, by who would own it."""
 
 
 @contextmanager
-def needing(settings: Settings, parts: Sequence[Part], *, own: bool = False) -> Iterator[list[Child | Joined]]:
+def needing(settings: Settings, services: Sequence[Service], *, exclusive: bool = False) -> Iterator[list[Child | Joined]]:
     """Have these parts running: join those that run, start the others and stop them at the end."""
     with ExitStack() as stack:
-        yield [stack.enter_context(using(settings, part, own=own)) for part in parts]
+        yield [stack.enter_context(using(settings, service, exclusive=exclusive)) for service in services]
 
 
 @contextmanager
-def using(settings: Settings, part: Part, *, own: bool = False, rests: bool = False) -> Iterator[Child | Joined]:
+def using(settings: Settings, service: Service, *, exclusive: bool = False, may_rest: bool = False) -> Iterator[Child | Joined]:
     """Have one part running. With ``own`` it must be ours: wait until another command's is gone. With ``rests`` one
     that ended instead of becoming ready is given as it is, and so is one that waits for a part that it needs: its
     supervisor starts it again."""
-    begun = time.monotonic()
+    start = time.monotonic()
     explained = False
     while True:
         with ExitStack() as locks:
-            users = locks.enter_context(closing(_flock(settings.run / f"{part.name}.users.lock", fcntl.LOCK_SH)))
-            owner = _try(settings.run / f"{part.name}.owner.lock")
+            users = locks.enter_context(closing(_flock(settings.run / f"{service.name}.users.lock", fcntl.LOCK_SH)))
+            owner = _try_flock(settings.run / f"{service.name}.owner.lock")
             if owner:
                 locks.enter_context(closing(owner))
-            waited = time.monotonic() - begun
+            waited = time.monotonic() - start
             # What runs and belongs to no command was started by hand, unless its owner has just died.
-            if not own and ready(settings, part.name) and (not owner or waited > GONE_S):
+            if not exclusive and find_any_presence(settings, service.name) and (not owner or waited > DEAD_OWNER_JOIN_S):
                 if owner:
                     owner.close()
-                yield Joined(settings, part)
+                yield Joined(settings, service)
                 return
-            if owner and (not lives(settings, part.name) or (own and waited > LEAVING_S)):
-                yield from _owned(settings, part, users, leave=own, rests=rests)
+            if owner and (not is_held(settings, service.name) or (exclusive and waited > DEAD_OWNER_TAKEOVER_S)):
+                yield from _run_owned(settings, service, users, exclusive=exclusive, may_rest=may_rest)
                 return
-        if waited > PATIENCE_S and not explained:
+        if waited > EXPLAIN_AFTER_S and not explained:
             explained = True
-            doing = "to finish with" if own else "to start or to leave"
+            expectation = "to finish with" if exclusive else "to start or to leave"
             print(
-                f"waiting for another tally command {doing} the {part.called} of {settings.home}",
+                f"waiting for another tally command {expectation} the {service.title} of {settings.home}",
                 file=sys.stderr,
             )
         time.sleep(0.05)
 
 
 @contextmanager
-def owning(settings: Settings, parts: Sequence[Part]) -> Iterator[bool]:
+def owning(settings: Settings, services: Sequence[Service]) -> Iterator[bool]:
     """Whether no command owns any of these parts; then none does meanwhile."""
     with ExitStack() as locks:
-        owners = (_try(settings.run / f"{part.name}.owner.lock") for part in parts)
-        yield all(one is not None and locks.enter_context(closing(one)) for one in owners)
+        owners = (_try_flock(settings.run / f"{service.name}.owner.lock") for service in services)
+        yield all(lock is not None and locks.enter_context(closing(lock)) for lock in owners)
 
 
-def _owned(settings: Settings, part: Part, users: TextIOWrapper, *, leave: bool, rests: bool) -> Iterator[Child]:
+def _run_owned(settings: Settings, service: Service, users: TextIOWrapper, *, exclusive: bool, may_rest: bool) -> Iterator[Child]:
     with ExitStack() as end:
         locks = end.enter_context(ExitStack())  # given back last
-        child = Child(settings, part)
+        child = Child(settings, service)
         end.callback(child.stop)
-        if not rests or all(ready(settings, needed.name) for needed in needs(settings, part)):
+        if not may_rest or all(find_any_presence(settings, needed.name) for needed in needs(settings, service)):
             try:
-                child.ready()
+                child.wait_until_ready()
             except Failure:
-                if not rests or child.lives():
+                if not may_rest or child.is_alive():
                     raise
         try:
             yield child
         finally:
             users.close()
-            if not leave and child.lives():
-                locks.enter_context(closing(_alone(settings, part)))
+            if not exclusive and child.is_alive():
+                locks.enter_context(closing(_alone(settings, service)))
 
 
-def _alone(settings: Settings, part: Part) -> TextIOWrapper:
-    path = settings.run / f"{part.name}.users.lock"
-    deadline = time.monotonic() + PATIENCE_S
+def _alone(settings: Settings, service: Service) -> TextIOWrapper:
+    path = settings.run / f"{service.name}.users.lock"
+    deadline = time.monotonic() + EXPLAIN_AFTER_S
     while time.monotonic() < deadline:
-        if alone := _try(path):
+        if alone := _try_flock(path):
             return alone
         time.sleep(0.02)
     print(
-        f"done; another tally command still uses the {part.called}: waiting for it (Ctrl-C ends both)",
+        f"done; another tally command still uses the {service.title}: waiting for it (Ctrl-C ends both)",
         file=sys.stderr,
     )
     return _flock(path, fcntl.LOCK_EX)
 
 
-def _try(path: Path) -> TextIOWrapper | None:
+def _try_flock(path: Path) -> TextIOWrapper | None:
     try:
         return _flock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return None
 
 
-def _flock(path: Path, how: int) -> TextIOWrapper:
+def _flock(path: Path, operation: int) -> TextIOWrapper:
     file = open_lock(path)
     try:
-        fcntl.flock(file, how)
+        fcntl.flock(file, operation)
     except BaseException:
         file.close()
         raise

@@ -10,28 +10,28 @@ import threading
 from functools import cache
 
 VARIABLE = "TALLY_LIFELINE"
-_held: int | None = None
+_descriptor: int | None = None
 
 
 @cache
-def reading_end() -> int:
+def get_reading_end() -> int:
     """What a child inherits (``pass_fds``, and its number in the environment's ``TALLY_LIFELINE``)."""
-    reading, _writing = os.pipe()  # neither is inherited unasked; the writing end stays open as long as we live
-    return reading
+    reading_end, _writing_end = os.pipe()  # neither is inherited unasked; the writing end stays open as long as we live
+    return reading_end
 
 
-def hold() -> None:
+def follow_parent() -> None:
     """In a child: from here on, end with the parent. Nothing where no parent asked for it."""
-    global _held
+    global _descriptor
     descriptor = os.environ.pop(VARIABLE, None)
     if descriptor is not None:
-        _held = int(descriptor)
-        threading.Thread(target=_end_with_parent, args=(_held,), daemon=True).start()
+        _descriptor = int(descriptor)
+        threading.Thread(target=_end_with_parent, args=(_descriptor,), daemon=True).start()
 
 
-def held() -> int | None:
+def get_descriptor() -> int | None:
     """In a child: what it holds, for a program that takes its place; None where no parent asked for it."""
-    return _held
+    return _descriptor
 
 
 def _end_with_parent(descriptor: int) -> None:

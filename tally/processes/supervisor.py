@@ -5,44 +5,44 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ledger.errors import RESTART_AT_ONCE, TallyError
+from ledger.errors import EXIT_RESTART, TallyError
 from ledger.home.presence import announce
 from ledger.settings import Settings
 from tally.exit import Failure
 from tally.output import err
-from tally.processes.service import PRODUCT, Child, Part
+from tally.processes.service import PRODUCT, Child, Service
 
-STEADY_S = 60.0
+STABLE_AFTER_S = 60.0
 """A part that ran so long before it died is as good as new."""
-WAITS_S = (0.5, 2.0, 5.0)
+RESTART_DELAYS_S = (0.5, 2.0, 5.0)
 """How long a part rests after its first, second and third death in a row. After one more, it keeps dying."""
-LONG_WAITS_S = (15.0, 30.0, 60.0)
+LONG_RESTART_DELAYS_S = (15.0, 30.0, 60.0)
 """How long one that keeps dying rests then, and from the last on, where the others can do without it."""
 
 
-def in_a_row(before: int, ran_s: float) -> int:
+def count_crashes(previous: int, ran_s: float) -> int:
     """How many deaths in a row a part has had, with one that came after it was ready for so long (pure)."""
-    return 1 if ran_s >= STEADY_S else before + 1
+    return 1 if ran_s >= STABLE_AFTER_S else previous + 1
 
 
-def rest_s(deaths: int, *, ingests: bool) -> float | None:
+def compute_restart_delay_s(crashes: int, *, ingests: bool) -> float | None:
     """How long it rests after so many deaths in a row; None where it is not started again (pure)."""
-    if deaths <= len(WAITS_S):
-        return WAITS_S[deaths - 1]
-    return None if ingests else LONG_WAITS_S[min(deaths - len(WAITS_S), len(LONG_WAITS_S)) - 1]
+    if crashes <= len(RESTART_DELAYS_S):
+        return RESTART_DELAYS_S[crashes - 1]
+    return None if ingests else LONG_RESTART_DELAYS_S[min(crashes - len(RESTART_DELAYS_S), len(LONG_RESTART_DELAYS_S)) - 1]
 
 
-class Kept:
+class SupervisedService:
     """A part that was ready once, and how it has been since."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
         self.restarts = 0
-        self._deaths = 0
-        self._ready: float | None = time.monotonic() if child.lives() else None
+        self._crashes = 0
+        self._ready: float | None = time.monotonic() if child.is_alive() else None
         self.problem: str | None = None
         """What its user must do before it runs again; None where it needs nobody."""
-        self._due: float | None = None
+        self._restart_due: float | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -50,58 +50,58 @@ class Kept:
 
     def start(self) -> None:
         """Start it again after it was stopped, and wait until it is ready. Failure where it does not become so."""
-        self.child.again()
-        self.child.ready()
-        self._ready, self._due = time.monotonic(), None
+        self.child.restart()
+        self.child.wait_until_ready()
+        self._ready, self._restart_due = time.monotonic(), None
 
-    def look(self, *, may_start: bool) -> bool:
+    def poll(self, *, may_start: bool) -> bool:
         """See what became of it, and start it again when it is due and that may be; True where that was done.
         Failure where the whole must stop."""
         now = time.monotonic()
-        if self._due is not None:
-            if now < self._due or not may_start:
+        if self._restart_due is not None:
+            if now < self._restart_due or not may_start:
                 return False
-            self._due = None
+            self._restart_due = None
             self.restarts += 1
             try:
-                self.child.again()
+                self.child.restart()
             except TallyError as error:  # as on a full disk
-                self._due = now + self._borne(Failure(str(error), 2), now)
+                self._restart_due = now + self._record_crash(Failure(str(error), 2), now)
             return True
         try:
             self.child.check()
-        except Failure as death:
-            self._due = now + self._borne(death, now)
+        except Failure as crash:
+            self._restart_due = now + self._record_crash(crash, now)
             self._ready = None
             return False
-        if self._ready is None and (facts := self.child.announced()) is not None:
+        if self._ready is None and (facts := self.child.read_announcement()) is not None:
             self._ready, self.problem = now, None
-            where = f" at {facts['url']}" if "url" in facts else ""
-            err.print(f"[green]✓[/] {self.child.part.called} ready again{where}")
+            address = f" at {facts['url']}" if "url" in facts else ""
+            err.print(f"[green]✓[/] {self.child.service.title} ready again{address}")
         return False
 
-    def _borne(self, death: Failure, now: float) -> float:
+    def _record_crash(self, crash: Failure, now: float) -> float:
         """After how many seconds it is started again. Failure where it is not."""
-        part = self.child.part
-        if death.exit_code == RESTART_AT_ONCE:
-            err.print(f"{death}\nstarting the {part.called} again", style="yellow", markup=False)
+        service = self.child.service
+        if crash.exit_code == EXIT_RESTART:
+            err.print(f"{crash}\nstarting the {service.title} again", style="yellow", markup=False)
             return 0.0
-        asks_user = death.exit_code == 2  # it said what its user must do, and would end like this again
-        if asks_user and part.ingests:
-            raise death
-        self._deaths = in_a_row(self._deaths, 0 if self._ready is None else now - self._ready)
-        wait_s = LONG_WAITS_S[-1] if asks_user else rest_s(self._deaths, ingests=part.ingests)
-        if wait_s is None:
-            raise Failure(f"{death}\nIt died {self._deaths} times in a row, so all is stopped.", death.exit_code)
-        if asks_user or self._deaths > len(WAITS_S):
-            if self.problem != str(death):  # once, not at every attempt
-                again = f"The rest goes on without it; it is tried again in {wait_s:g} s, and then about every minute."
-                err.print(f"{death}\n{again}", style="red", markup=False)
-            self.problem = str(death)
+        asks_user = crash.exit_code == 2  # it said what its user must do, and would end like this again
+        if asks_user and service.ingests:
+            raise crash
+        self._crashes = count_crashes(self._crashes, 0 if self._ready is None else now - self._ready)
+        delay_s = LONG_RESTART_DELAYS_S[-1] if asks_user else compute_restart_delay_s(self._crashes, ingests=service.ingests)
+        if delay_s is None:
+            raise Failure(f"{crash}\nIt died {self._crashes} times in a row, so all is stopped.", crash.exit_code)
+        if asks_user or self._crashes > len(RESTART_DELAYS_S):
+            if self.problem != str(crash):  # once, not at every attempt
+                outlook = f"The rest goes on without it; it is tried again in {delay_s:g} s, and then about every minute."
+                err.print(f"{crash}\n{outlook}", style="red", markup=False)
+            self.problem = str(crash)
         else:
-            err.print(str(death), style="yellow", markup=False)
-            err.print(f"starting the {part.called} again")
-        return wait_s
+            err.print(str(crash), style="yellow", markup=False)
+            err.print(f"starting the {service.title} again")
+        return delay_s
 
 
 class Supervisor:
@@ -109,32 +109,32 @@ class Supervisor:
 
     def __init__(self, settings: Settings, children: Sequence[Child]) -> None:
         self._settings = settings
-        self._kept = [Kept(child) for child in children]
-        self._tell()
+        self._services = [SupervisedService(child) for child in children]
+        self._announce()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """See to every part. Failure where the whole must stop."""
-        away: set[str] = set()
-        for one in self._kept:
-            problem = one.problem
-            if one.look(may_start=away.isdisjoint(one.child.part.needs)) or one.problem != problem:
-                self._tell()
-            if not one.is_ready:
-                away.add(one.child.part.name)
+        unready: set[str] = set()
+        for service in self._services:
+            problem = service.problem
+            if service.poll(may_start=unready.isdisjoint(service.child.service.needs)) or service.problem != problem:
+                self._announce()
+            if not service.is_ready:
+                unready.add(service.child.service.name)
 
     @contextmanager
-    def without(self, parts: Sequence[Part]) -> Iterator[None]:
+    def suspended(self, selection: Sequence[Service]) -> Iterator[None]:
         """Have some of the parts stopped meanwhile. Failure where one does not start again."""
-        some = [one for one in self._kept if one.child.part in parts]
-        for one in reversed(some):
-            one.child.stop()
+        suspended = [service for service in self._services if service.child.service in selection]
+        for service in reversed(suspended):
+            service.child.stop()
         yield
-        for one in some:
-            one.start()
+        for service in suspended:
+            service.start()
 
-    def _tell(self) -> None:
-        restarts = {one.child.part.name: one.restarts for one in self._kept}
-        problems = {one.child.part.name: one.problem for one in self._kept if one.problem}
+    def _announce(self) -> None:
+        restarts = {service.child.service.name: service.restarts for service in self._services}
+        problems = {service.child.service.name: service.problem for service in self._services if service.problem}
         try:
             announce(self._settings.home, PRODUCT, restarts=restarts, problems=problems)
         except TallyError as error:  # as on a full disk

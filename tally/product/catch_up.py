@@ -7,26 +7,26 @@ from functools import partial
 
 from rich.progress import Progress
 
-from ledger.log import PARTITIONS, Log, folded
+from ledger.log import PARTITIONS, Log, fold_offset
 from ledger.log.topics import DERIVED, EVENTS, Topic
 from ledger.settings import Settings
 from tally import dbt_models
-from tally.output import err, progress, step
+from tally.output import err, progress_bar, step
 from tally.processes.join import needing
-from tally.processes.service import Child, Joined, storing
+from tally.processes.service import Child, Joined, list_pipeline_services
 from tally.session import opened
-from tally.status.positions import stored
+from tally.status.positions import read_stored_offsets
 
-POLL_S, STILL_S = 0.2, 30
+POLL_INTERVAL_S, EXPLAIN_AFTER_S = 0.2, 30
 
 
 @contextmanager
 def warehouse_with_models(settings: Settings) -> Iterator[None]:
     """A running warehouse that holds what the log holds now, and its models."""
-    with opened(settings) as log, needing(settings, storing(settings)) as running:
+    with opened(settings) as log, needing(settings, list_pipeline_services(settings)) as running:
         wait_for_sink(settings, log, running)
         with step("looking at the dbt models"):
-            dbt_models.ensure(settings)
+            dbt_models.ensure_models(settings)
         yield
 
 
@@ -34,56 +34,56 @@ def wait_for_folds(log: Log, running: Sequence[Child | Joined]) -> None:
     """Wait until the folds have come to the log's end as it stands now. Failure where a part dies."""
     ends = dict(enumerate(log.ends(EVENTS)))
 
-    def reached() -> dict[int, int]:
+    def read_folded() -> dict[int, int]:
         log.follow()  # a switch ends the workers of the generation before
-        return {partition: folded(log, partition) for partition in ends}
+        return {partition: fold_offset(log, partition) for partition in ends}
 
-    _wait("folding", ends, running, reached)
+    _wait("folding", ends, running, read_folded)
 
 
 def wait_for_sink(settings: Settings, log: Log, running: Sequence[Child | Joined]) -> None:
     """Wait until the warehouse holds what follows from the log as it stands now."""
     wait_for_folds(log, running)
     for topic in DERIVED:
-        ends = {partition: folded(log, partition, topic) for partition in range(PARTITIONS)}
-        _wait(f"storing {topic.name}", ends, running, partial(_stored, settings, topic))
+        ends = {partition: fold_offset(log, partition, topic) for partition in range(PARTITIONS)}
+        _wait(f"storing {topic.name}", ends, running, partial(_read_stored, settings, topic))
 
 
-def _stored(settings: Settings, topic: Topic) -> dict[int, int]:
-    return stored(settings, topic) or {}
+def _read_stored(settings: Settings, topic: Topic) -> dict[int, int]:
+    return read_stored_offsets(settings, topic) or {}
 
 
-def following(shown: Progress, doing: str, running: Sequence[Child | Joined]) -> Callable[[int, int], None]:
+def make_follower(bar: Progress, activity: str, running: Sequence[Child | Joined]) -> Callable[[int, int], None]:
     """Shows how far the work is, and ends it where a part that it needs has died."""
-    task = shown.add_task(doing, total=None)
+    task = bar.add_task(activity, total=None)
 
-    def follow(done: int, total: int) -> None:
-        shown.update(task, completed=done, total=total)
-        for part in running:
-            part.check()
+    def follow(count: int, total: int) -> None:
+        bar.update(task, completed=count, total=total)
+        for service in running:
+            service.check()
 
     return follow
 
 
 def _wait(
-    doing: str,
+    activity: str,
     ends: Mapping[int, int],
     running: Sequence[Child | Joined],
-    reached: Callable[[], Mapping[int, int]],
+    read_offsets: Callable[[], Mapping[int, int]],
 ) -> None:
-    with progress() as shown:
-        follow = following(shown, doing, running)
-        done: dict[int, int] = {}
-        moved, explained = time.monotonic(), False
+    with progress_bar() as bar:
+        follow = make_follower(bar, activity, running)
+        offsets: dict[int, int] = {}
+        moved_at, explained = time.monotonic(), False
         while True:
-            before, at = done, reached()
-            done = {partition: min(at.get(partition, 0), end) for partition, end in ends.items()}
-            follow(sum(done.values()), sum(ends.values()))
-            if done == ends:
+            previous, current = offsets, read_offsets()
+            offsets = {partition: min(current.get(partition, 0), end) for partition, end in ends.items()}
+            follow(sum(offsets.values()), sum(ends.values()))
+            if offsets == ends:
                 return
-            if done != before:
-                moved = time.monotonic()
-            elif time.monotonic() - moved > STILL_S and not explained:
+            if offsets != previous:
+                moved_at = time.monotonic()
+            elif time.monotonic() - moved_at > EXPLAIN_AFTER_S and not explained:
                 explained = True
-                err.print(f"{doing}: nothing moved for {STILL_S} s; the logs of the home say why", markup=False)
-            time.sleep(POLL_S)
+                err.print(f"{activity}: nothing moved for {EXPLAIN_AFTER_S} s; the logs of the home say why", markup=False)
+            time.sleep(POLL_INTERVAL_S)

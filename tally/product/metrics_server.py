@@ -14,8 +14,8 @@ from waitress.server import create_server
 
 from audit import sequence_gaps
 from ledger.errors import TallyError
-from ledger.home.locks import only_one
-from ledger.home.ports import bound, reached_at
+from ledger.home.locks import service_lock
+from ledger.home.ports import bind_port, find_reachable_address
 from ledger.home.presence import announce
 from ledger.http.guard import WsgiGuard
 from ledger.log import Log
@@ -23,10 +23,10 @@ from ledger.log.open import open_log
 from ledger.metrics import METRICS
 from ledger.settings import Settings
 from tally.session import opened
-from tally.status.metrics import Measured, Sample
+from tally.status.metrics import HomeMetrics, Sample
 
-PART = "metrics"
-FOLLOW_S = 2.0
+SERVICE = "metrics"
+FOLLOW_INTERVAL_S = 2.0
 MAX_CONNECTIONS = 100
 MAX_BODY_BYTES = 1 << 16
 CHANNEL_TIMEOUT_S = 30
@@ -36,25 +36,25 @@ FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
 
 def serve(settings: Settings, port: int) -> None:
     """Answer scrapes until SIGTERM or SIGINT. TallyError where the port is taken, or the home's metrics are served."""
-    with only_one(settings.home, PART), opened(settings) as log:
+    with service_lock(settings.home, SERVICE), opened(settings) as log:
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Exposed(Measured(settings, log)))
-        listening = bound(port, PART, "TALLY_METRICS_PORT", settings.bind)
-        taken = listening.getsockname()[1]
+        registry.register(MetricsCollector(HomeMetrics(settings, log)))
+        listening = bind_port(port, SERVICE, "TALLY_METRICS_PORT", settings.bind)
+        bound_port = listening.getsockname()[1]
         server = create_server(
-            WsgiGuard(make_wsgi_app(registry), settings.allowed_hosts(settings.bind)),
+            WsgiGuard(make_wsgi_app(registry), settings.build_allowed_hosts(settings.bind)),
             sockets=[listening], ident=None, connection_limit=MAX_CONNECTIONS, channel_timeout=CHANNEL_TIMEOUT_S,
             max_request_body_size=MAX_BODY_BYTES, clear_untrusted_proxy_headers=True, asyncore_use_poll=True,
         )  # fmt: skip
         threading.Thread(target=server.run, daemon=True).start()
-        announce(settings.home, PART, url=f"http://{reached_at(settings.bind)}:{taken}/metrics")
-        with closing(open_log(settings)) as followed:  # one of its own: the figures are asked by other threads
-            follows = False
-            while not stopping.wait(FOLLOW_S):
-                follows = _follow(followed, settings, check=not follows)
+        announce(settings.home, SERVICE, url=f"http://{find_reachable_address(settings.bind)}:{bound_port}/metrics")
+        with closing(open_log(settings)) as gap_log:  # one of its own: the figures are asked by other threads
+            is_followed = False
+            while not stopping.wait(FOLLOW_INTERVAL_S):
+                is_followed = _follow(gap_log, settings, check=not is_followed)
 
 
 def _follow(log: Log, settings: Settings, *, check: bool) -> bool:
@@ -67,18 +67,18 @@ def _follow(log: Log, settings: Settings, *, check: bool) -> bool:
     return True
 
 
-class Exposed(Collector):
+class MetricsCollector(Collector):
     """The figures in the words of Prometheus' client."""
 
-    def __init__(self, measured: Measured) -> None:
-        self._measured = measured
+    def __init__(self, home_metrics: HomeMetrics) -> None:
+        self._home_metrics = home_metrics
 
     def collect(self) -> Iterator[Metric]:
-        found: dict[str, list[Sample]] = defaultdict(list)
-        for sample in self._measured.samples():
-            found[sample.metric.name].append(sample)
+        samples: dict[str, list[Sample]] = defaultdict(list)
+        for sample in self._home_metrics.samples():
+            samples[sample.metric.name].append(sample)
         for metric in METRICS:
             family = FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
-            for sample in found[metric.name]:
+            for sample in samples[metric.name]:
                 family.add_metric(sample.labels, sample.value)
             yield family

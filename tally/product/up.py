@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 from rich.markup import escape
 
 from ledger.errors import TallyError
-from ledger.home.inspection import privacy_problems
-from ledger.home.locks import only_one
-from ledger.home.ports import free_port
-from ledger.home.presence import ready
+from ledger.home.inspection import find_privacy_problems
+from ledger.home.locks import service_lock
+from ledger.home.ports import check_port
+from ledger.home.presence import find_any_presence
 from ledger.log import Log
 from ledger.settings import Settings
 from tally import dbt_models
@@ -26,14 +26,14 @@ from tally.processes.service import (
     PRODUCT,
     WAREHOUSE,
     Child,
-    Part,
+    Service,
     needs,
-    storing,
+    list_pipeline_services,
 )
 from tally.processes.supervisor import Supervisor
 from tally.session import make_home, opened
 
-WATCH_S = 0.3
+POLL_INTERVAL_S = 0.3
 MODELS_RETRY_DELAY_S = 60.0
 """After how long models that could not be built are tried again."""
 
@@ -50,12 +50,12 @@ class Models:
         settings = self._settings
         if self._due is None or time.monotonic() < self._due:
             return
-        if not settings.warehouse and not ready(settings, WAREHOUSE.name):
+        if not settings.warehouse and not find_any_presence(settings, WAREHOUSE.name):
             return
         self._due = None
         try:
             with _timed("looking at the dbt models", "dbt models there"):
-                dbt_models.ensure(settings)
+                dbt_models.ensure_models(settings)
         except TallyError as error:
             self._due = time.monotonic() + MODELS_RETRY_DELAY_S
             again = f"The rest goes on without them; they are tried again in {MODELS_RETRY_DELAY_S:g} s."
@@ -65,7 +65,7 @@ class Models:
 def run(
     settings: Settings,
     fill: Callable[[Log], None] | None = None,
-    also: tuple[Part, ...] = (),
+    extra_services: tuple[Service, ...] = (),
     token: str | None = None,
 ) -> None:
     """Run the product until Ctrl-C or SIGTERM. ``fill`` puts data on the log; ``also`` are further parts;
@@ -77,73 +77,73 @@ def run(
     try:
         with ExitStack() as stack:
             make_home(settings)
-            for problem in privacy_problems(settings.home):
+            for problem in find_privacy_problems(settings.home):
                 err.print(problem, style="yellow", markup=False)
-            stack.enter_context(only_one(settings.home, PRODUCT))
+            stack.enter_context(service_lock(settings.home, PRODUCT))
             # Said now, not when all else has started.
-            free_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT", settings.bind)
-            free_port(settings.api_port, "HTTP door", "TALLY_API_PORT", settings.bind)
-            free_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT", settings.bind)
+            check_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT", settings.bind)
+            check_port(settings.api_port, "HTTP door", "TALLY_API_PORT", settings.bind)
+            check_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT", settings.bind)
             if not settings.warehouse:
-                free_port(settings.warehouse_port, "warehouse", "TALLY_WAREHOUSE_PORT")
+                check_port(settings.warehouse_port, "warehouse", "TALLY_WAREHOUSE_PORT")
 
-            def start(part: Part) -> None:
+            def start(service: Service) -> None:
                 begun = time.monotonic()
-                with step(f"starting the {part.called}"):
-                    child = stack.enter_context(using(settings, part, own=True, rests=not part.ingests))
+                with step(f"starting the {service.title}"):
+                    child = stack.enter_context(using(settings, service, exclusive=True, may_rest=not service.ingests))
                     assert isinstance(child, Child), "what is owned is a child"
                     running.append(child)
-                if ready(settings, part.name):
-                    err.print(f"[green]✓[/] {part.called} ready after {time.monotonic() - begun:.1f} s")
+                if find_any_presence(settings, service.name):
+                    err.print(f"[green]✓[/] {service.title} ready after {time.monotonic() - begun:.1f} s")
                 elif child.lives():
-                    missing = " and the ".join(needed.called for needed in needs(settings, part))
-                    err.print(f"[yellow]·[/] {part.called} waits for the {missing}")
+                    missing = " and the ".join(needed.title for needed in needs(settings, service))
+                    err.print(f"[yellow]·[/] {service.title} waits for the {missing}")
                 else:
-                    err.print(f"[red]✗[/] {part.called} did not start; its reason is in {escape(str(child.log))}")
+                    err.print(f"[red]✗[/] {service.title} did not start; its reason is in {escape(str(child.log))}")
 
-            if settings.brings_kafka:
+            if settings.has_own_kafka:
                 start(KAFKA)
             log = stack.enter_context(opened(settings, new=True))
-            switch.carried_out(settings, log)
-            for part in storing(settings):
-                start(part)
+            switch.carry_out(settings, log)
+            for service in list_pipeline_services(settings):
+                start(service)
             if fill:
                 fill(log)
             models = Models(settings)
             models.build()
-            for part in (API, ALERTS, DASHBOARDS, METRICS, *also):
-                start(part)
-            _tell_addresses(settings, token)
+            for service in (API, ALERTS, DASHBOARDS, METRICS, *extra_services):
+                start(service)
+            _print_addresses(settings, token)
             supervisor = Supervisor(settings, running)
             while True:
-                supervisor.look()
+                supervisor.poll()
                 models.build()
-                if files.asked(settings):
-                    with _timed("switching to a new generation", "switched"), supervisor.without(storing(settings)):
+                if files.read_request(settings):
+                    with _timed("switching to a new generation", "switched"), supervisor.suspended(list_pipeline_services(settings)):
                         switch.perform(settings, log)
-                time.sleep(WATCH_S)
+                time.sleep(POLL_INTERVAL_S)
     except KeyboardInterrupt:
         err.print("stopped")
 
 
 @contextmanager
-def _timed(doing: str, done: str) -> Iterator[None]:
-    begun = time.monotonic()
-    with step(doing):
+def _timed(activity: str, result: str) -> Iterator[None]:
+    start = time.monotonic()
+    with step(activity):
         yield
-    err.print(f"[green]✓[/] {done} after {time.monotonic() - begun:.1f} s")
+    err.print(f"[green]✓[/] {result} after {time.monotonic() - start:.1f} s")
 
 
-def _url(settings: Settings, part: Part) -> str:
-    return str((ready(settings, part.name) or {}).get("url", "not ready: see above"))
+def _url(settings: Settings, part: Service) -> str:
+    return str((find_any_presence(settings, part.name) or {}).get("url", "not ready: see above"))
 
 
-def _tell_addresses(settings: Settings, token: str | None) -> None:
+def _print_addresses(settings: Settings, token: str | None) -> None:
     out.print(f"\n[bold]Dashboards[/]  {_url(settings, DASHBOARDS)}")
     out.print(
         f"[bold]HTTP door[/]   {_url(settings, API)}/v1/events ({'token ' + token if token else 'tally token create'})"
     )
-    warehouse = ready(settings, "warehouse")
+    warehouse = find_any_presence(settings, "warehouse")
     if warehouse:
         out.print(f"[bold]Warehouse[/]   {warehouse['url']} (user and password: tally status)")
     out.print(f"[bold]Metrics[/]     {_url(settings, METRICS)}")

@@ -6,109 +6,109 @@ from typing import Any
 from alerting.problems import find_troubles
 from ledger.errors import FileDamaged, LogUnavailable, TallyError
 from ledger.home.disk import bytes_in
-from ledger.home.inspection import problems
-from ledger.home.presence import lives, ready
+from ledger.home.inspection import find_problems
+from ledger.home.presence import is_held, find_any_presence
 from ledger.log import Log
 from ledger.settings import Settings
-from tally.processes.service import PRODUCT, lasting
-from tally.status.fold_rate import Pace
-from tally.status.kafka_workers import workers
-from tally.status.outcome_counts import counts
-from tally.status.positions import Reached, reached
+from tally.processes.service import PRODUCT, list_services
+from tally.status.fold_rate import FoldRate
+from tally.status.kafka_workers import list_workers
+from tally.status.outcome_counts import count_outcomes
+from tally.status.positions import PartitionPosition, read_positions
 
 PAGES = {"overview": "", "budgets": "budgets", "runaways": "runaways", "trust": "trust", "start here": "start"}
 
 
-def state(settings: Settings, log: Log) -> dict[str, Any]:
+def collect_status(settings: Settings, log: Log) -> dict[str, Any]:
     """Parts, workers on Kafka, links to the pages, how far each stage is and lags (over all partitions, and by
     partition, the worst first), the folds' rate (null while they do not run), what became of all events (null while
     the warehouse is away), bytes on disk, and what is wrong with the home's files. What a sink stored is null while
     none runs."""
-    parts = {part.name: _part(settings, part.name) for part in lasting(settings)}
-    url = parts["dashboards"].get("url")
-    pace = _pace(log) if parts["streams"]["state"] == "runs" else None
-    at, problem = _reached(settings, log)
+    services = {service.name: _describe_service(settings, service.name) for service in list_services(settings)}
+    url = services["dashboards"].get("url")
+    fold_rate = _start_fold_rate(log) if services["streams"]["state"] == "runs" else None
+    positions, problem = _read_positions(settings, log)
     return {
         "home": str(settings.home.resolve()),
         "log": str(log),
-        "parts": parts,
-        "workers": workers(settings),
+        "parts": services,
+        "workers": list_workers(settings),
         "pages": {page: f"{url}/{path}" for page, path in PAGES.items()} if url else {},
-        "records": _summed(at, stores=parts["sink"]["state"] == "runs"),
-        "partitions": [_partition(one) for one in at],
-        "events": _counts(settings),
+        "records": _sum_positions(positions, stores=services["sink"]["state"] == "runs"),
+        "partitions": [_describe_partition(position) for position in positions],
+        "events": _count_outcomes(settings),
         "bytes": {
-            "log": bytes_in(settings.home / ("kafka" if settings.brings_kafka else "log")),
+            "log": bytes_in(settings.home / ("kafka" if settings.has_own_kafka else "log")),
             "warehouse": bytes_in(settings.home / "warehouse"),
             "logs": bytes_in(settings.home / "logs"),
         },
-        "rate": _rate(pace),
+        "rate": _measure_fold_rate(fold_rate),
         "problems": [
-            *problems(settings.home),
+            *find_problems(settings.home),
             *find_troubles(settings.home),
-            *_waiting_parts(settings),
+            *_list_service_problems(settings),
             *([problem] if problem else []),
         ],
     }
 
 
-def _pace(log: Log) -> Pace | None:
+def _start_fold_rate(log: Log) -> FoldRate | None:
     with suppress(TallyError):  # what cannot be read is among the problems
-        return Pace(log)
+        return FoldRate(log)
     return None
 
 
-def _rate(pace: Pace | None) -> dict[str, Any] | None:
+def _measure_fold_rate(fold_rate: FoldRate | None) -> dict[str, Any] | None:
     with suppress(TallyError):
-        return pace.measured() if pace else None
+        return fold_rate.measure() if fold_rate else None
     return None
 
 
-def _reached(settings: Settings, log: Log) -> tuple[list[Reached], str | None]:
+def _read_positions(settings: Settings, log: Log) -> tuple[list[PartitionPosition], str | None]:
     """How far each partition is, the worst first, and why that is not known where it is not."""
     try:
-        return sorted(reached(settings, log), key=lambda one: (-one.behind, one.partition)), None
+        return sorted(read_positions(settings, log), key=lambda position: (-position.behind, position.partition)), None
     except LogUnavailable:
         raise  # without it there is nothing to tell
     except TallyError as error:
         return [], str(error)
 
 
-def _waiting_parts(settings: Settings) -> list[str]:
+def _list_service_problems(settings: Settings) -> list[str]:
     """Why parts of a running product rest: what their user must do."""
     try:
-        return list(((ready(settings, PRODUCT) or {}).get("problems") or {}).values())
+        return list(((find_any_presence(settings, PRODUCT) or {}).get("problems") or {}).values())
     except TallyError:
         return []  # the file itself is told
 
 
-def _part(settings: Settings, name: str) -> dict[str, Any]:
+def _describe_service(settings: Settings, name: str) -> dict[str, Any]:
     try:
-        facts = ready(settings, name)
+        facts = find_any_presence(settings, name)
     except FileDamaged as error:
         return {"state": "runs, and where is not known", "problem": str(error)}
     if facts is not None:
         return {"state": "runs", **facts}
-    return {"state": "is starting" if lives(settings, name) else "does not run"}
+    return {"state": "is starting" if is_held(settings, name) else "does not run"}
 
 
-def _summed(at: list[Reached], *, stores: bool) -> dict[str, Any]:
+def _sum_positions(positions: list[PartitionPosition], *, stores: bool) -> dict[str, Any]:
     return {
-        "recorded": sum(one.recorded for one in at),
-        "folded": sum(one.folded for one in at),
-        "stored": sum(one.stored or 0 for one in at) if stores else None,
-        "behind": sum(one.behind for one in at),
+        "recorded": sum(position.recorded for position in positions),
+        "folded": sum(position.folded for position in positions),
+        "stored": sum(position.stored or 0 for position in positions) if stores else None,
+        "behind": sum(position.behind for position in positions),
     }
 
 
-def _partition(one: Reached) -> dict[str, Any]:
+def _describe_partition(position: PartitionPosition) -> dict[str, Any]:
     return {
-        "partition": one.partition, "recorded": one.recorded, "folded": one.folded, "stored": one.stored,
-        "lag": one.lag,
+        "partition": position.partition, "recorded": position.recorded, "folded": position.folded, "stored": position.stored,
+        "lag": position.lag,
     }  # fmt: skip
 
 
-def _counts(settings: Settings) -> dict[str, int] | None:
+def _count_outcomes(settings: Settings) -> dict[str, int] | None:
     with suppress(TallyError):
-        return counts(settings)
+        return count_outcomes(settings)
     return None

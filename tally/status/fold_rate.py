@@ -6,23 +6,23 @@ from typing import Any
 from ledger.log import Log, records
 from ledger.log.topics import ENTRIES
 
-APART_S = 0.5
+MIN_INTERVAL_S = 0.5
 """At least how far the looks are apart. A worker commits many records at once, so much less would be chance."""
 
 
-class Pace:
+class FoldRate:
     """Looks a first time when it is made."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
         self._ends = log.ends(ENTRIES)
 
-    def measured(self) -> dict[str, Any]:
+    def measure(self) -> dict[str, Any]:
         """Look again: over how many seconds, and how many records and events were folded in each of them."""
-        time.sleep(max(0.0, self._begun + APART_S - time.monotonic()))
+        time.sleep(max(0.0, self._start + MIN_INTERVAL_S - time.monotonic()))
         ends = self._log.ends(ENTRIES)
-        seconds = time.monotonic() - self._begun
+        seconds = time.monotonic() - self._start
         folded = lines = 0
         for partition, (before, end) in enumerate(zip(self._ends, ends, strict=True)):
             for record in records(self._log, ENTRIES, partition, before, end):

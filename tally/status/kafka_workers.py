@@ -5,27 +5,27 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ledger.home.presence import each
+from ledger.home.presence import list_presences
 from ledger.settings import Settings
 from tally.processes.service import STREAMS
 
-ANSWER_S = 1.0
+ANSWER_TIMEOUT_S = 1.0
 
 
-def workers(settings: Settings) -> list[dict[str, Any]]:
+def list_workers(settings: Settings) -> list[dict[str, Any]]:
     """Each worker of this home that shows a page: its process, the page's address, and by partition the offset that
     comes next, how many records wait, and why it stands still if it does. ``partitions`` is null where the page does
     not answer."""
-    shown = [facts for facts in each(settings, STREAMS.name) if "url" in facts]
-    if not shown:
+    announcements = [facts for facts in list_presences(settings, STREAMS.name) if "url" in facts]
+    if not announcements:
         return []
-    with ThreadPoolExecutor(len(shown)) as pool:
-        return list(pool.map(_asked, shown))
+    with ThreadPoolExecutor(len(announcements)) as pool:
+        return list(pool.map(_read_page, announcements))
 
 
-def _asked(facts: dict[str, Any]) -> dict[str, Any]:
+def _read_page(facts: dict[str, Any]) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(facts["url"], timeout=ANSWER_S) as page:
+        with urllib.request.urlopen(facts["url"], timeout=ANSWER_TIMEOUT_S) as page:
             return facts | {"partitions": json.load(page)["partitions"]}
     except OSError:  # it is busy, or has just died
         return facts | {"partitions": None}

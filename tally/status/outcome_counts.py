@@ -1,10 +1,10 @@
 """What became of all events, as the warehouse counts it."""
 
 from ledger.settings import Settings
-from tally.sql_client import ask
+from tally.sql_client import run_statement
 
 OUTCOMES = ("counted", "duplicate", "conflict", "quarantined")
-ANSWER_S = 5.0
+ANSWER_TIMEOUT_S = 5.0
 
 _SQL = """
 SELECT 'received', sum(received) FROM tally.records
@@ -13,8 +13,8 @@ UNION ALL SELECT toString(outcome), count() FROM tally.events WHERE kind NOT IN 
 """
 
 
-def counts(settings: Settings) -> dict[str, int]:
+def count_outcomes(settings: Settings) -> dict[str, int]:
     """Facts received, rejected, and by outcome; the accepted are the sum of the outcomes. TallyError where the
     warehouse does not answer."""
-    rows = (line.split("\t") for line in ask(settings, _SQL, ANSWER_S).splitlines())
+    rows = (line.split("\t") for line in run_statement(settings, _SQL, ANSWER_TIMEOUT_S).splitlines())
     return dict.fromkeys(("received", "rejected", *OUTCOMES), 0) | {name: int(count) for name, count in rows}

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from ledger.home.files import read_json
 from ledger.home.layout import SINK
-from ledger.home.presence import ready
-from ledger.log import Log, folded
+from ledger.home.presence import find_any_presence
+from ledger.log import Log, fold_offset
 from ledger.log.topics import ENTRIES, EVENTS, Topic
 from ledger.settings import Settings
-from warehouse.sink import sink_offsets
+from warehouse.sink import parse_sink_offsets
 
 
 @dataclass(frozen=True)
-class Reached:
+class PartitionPosition:
     """Next offsets of ``tally.events`` in one partition. ``stored`` is None while no sink runs."""
 
     partition: int
@@ -32,21 +32,21 @@ class Reached:
         return folds if self.stored is None else folds | {"sink": self.folded - self.stored}
 
 
-def stored(settings: Settings, topic: Topic = ENTRIES) -> dict[int, int] | None:
+def read_stored_offsets(settings: Settings, topic: Topic = ENTRIES) -> dict[int, int] | None:
     """The next offset of ``tally.events`` whose consequences on this topic the sink has yet to store; None while
     no sink runs. FileDamaged."""
-    if ready(settings, "sink") is None:
+    if find_any_presence(settings, "sink") is None:
         return None
-    last = read_json(settings.home, SINK, sink_offsets) or {}
+    last = read_json(settings.home, SINK, parse_sink_offsets) or {}
     return {partition: offset + 1 for partition, offset in last.get(topic.name, {}).items()}
 
 
-def reached(settings: Settings, log: Log) -> list[Reached]:
+def read_positions(settings: Settings, log: Log) -> list[PartitionPosition]:
     """Every partition that holds something."""
-    there = stored(settings)
-    found: list[Reached] = []
+    stored_offsets = read_stored_offsets(settings)
+    positions: list[PartitionPosition] = []
     for partition, recorded in enumerate(log.ends(EVENTS)):
         if recorded:
-            kept = None if there is None else there.get(partition, 0)
-            found.append(Reached(partition, recorded, folded(log, partition), kept))
-    return found
+            stored_offset = None if stored_offsets is None else stored_offsets.get(partition, 0)
+            positions.append(PartitionPosition(partition, recorded, fold_offset(log, partition), stored_offset))
+    return positions

@@ -2,47 +2,47 @@
 
 from typing import Any
 
-from tally.output import err, out, size, table
+from tally.output import err, out, format_size, make_table
 from tally.status.outcome_counts import OUTCOMES
 
-MOST = 5
+MAX_PARTITIONS = 5
 """Of partitions that lag, so many are shown."""
 
 
-def show(found: dict[str, Any]) -> None:
+def print_status(facts: dict[str, Any]) -> None:
     """Print them; what stands still goes to stderr."""
-    out.print(found["home"], style="bold", markup=False)
-    shown = table("part", "state", "address", "user", "password")
-    for name, part in found["parts"].items():
-        shown.add_row(name, part["state"], *(part.get(key, "") for key in ("url", "user", "password")))
-        if analyst := part.get("analyst"):
-            shown.add_row("", "", "the same, to read only", analyst["user"], analyst["password"])
-    out.print(shown)
-    _show_confinement(found["parts"].get("warehouse", {}).get("confinement"))
-    for one in found["workers"]:
-        _show_worker(one)
-    for page, link in found["pages"].items():
+    out.print(facts["home"], style="bold", markup=False)
+    table = make_table("part", "state", "address", "user", "password")
+    for name, service in facts["parts"].items():
+        table.add_row(name, service["state"], *(service.get(key, "") for key in ("url", "user", "password")))
+        if analyst := service.get("analyst"):
+            table.add_row("", "", "the same, to read only", analyst["user"], analyst["password"])
+    out.print(table)
+    _print_confinement(facts["parts"].get("warehouse", {}).get("confinement"))
+    for worker in facts["workers"]:
+        _print_worker(worker)
+    for page, link in facts["pages"].items():
         out.print(f"{page}: {link}")
-    records = found["records"]
+    records = facts["records"]
     stored = "no sink runs to store them" if records["stored"] is None else f"{records['stored']:,} stored"
-    out.print(f"log: {found['log']}", markup=False)
+    out.print(f"log: {facts['log']}", markup=False)
     out.print(f"records: {records['recorded']:,} on the log, {records['folded']:,} folded, {stored}")
-    _show_lags(found["partitions"])
-    if rate := found["rate"]:
+    _print_lags(facts["partitions"])
+    if rate := facts["rate"]:
         out.print(
             f"folding now: {rate['records']:,} records/s, {rate['events']:,} events/s (of {rate['seconds']} seconds)"
         )
-    if events := found["events"]:
+    if events := facts["events"]:
         accepted = ", ".join(f"{events[name]:,} {name}" for name in OUTCOMES)
         out.print(
             f"events in the warehouse: {events['received']:,} received, {events['rejected']:,} rejected, {accepted}"
         )
-    for problem in found["problems"]:
+    for problem in facts["problems"]:
         err.print(problem, style="red", markup=False)
-    out.print("disk: " + ", ".join(f"{name} {size(count)}" for name, count in found["bytes"].items()))
+    out.print("disk: " + ", ".join(f"{name} {format_size(count)}" for name, count in facts["bytes"].items()))
 
 
-def _show_confinement(confinement: dict[str, Any] | None) -> None:
+def _print_confinement(confinement: dict[str, Any] | None) -> None:
     if confinement is None or confinement["network"]:
         return
     lacks = "its files alone, not in its TCP connections," if confinement["files"] else "nothing"
@@ -53,25 +53,25 @@ def _show_confinement(confinement: dict[str, Any] | None) -> None:
     )
 
 
-def _show_worker(worker: dict[str, Any]) -> None:
+def _print_worker(worker: dict[str, Any]) -> None:
     partitions = worker["partitions"]
     if partitions is None:
         out.print(f"worker {worker['pid']}: {worker['url']} does not answer")
         return
     out.print(f"worker {worker['pid']}: {worker['url']} has partitions {', '.join(partitions) or 'none'}")
-    for number, one in partitions.items():
-        if one["stopped"]:
-            err.print(f"partition {number} stands still at {one['next_offset']}: {one['stopped']}", markup=False)
+    for number, partition in partitions.items():
+        if partition["stopped"]:
+            err.print(f"partition {number} stands still at {partition['next_offset']}: {partition['stopped']}", markup=False)
 
 
-def _show_lags(partitions: list[dict[str, Any]]) -> None:
-    lagging = [one for one in partitions if sum(one["lag"].values())]
+def _print_lags(partitions: list[dict[str, Any]]) -> None:
+    lagging = [partition for partition in partitions if sum(partition["lag"].values())]
     if not lagging:
         return
-    shown = table("partition", ">recorded", ">folded", ">stored", ">folds lack", ">sink lacks")
-    for one in lagging[:MOST]:
-        at = [f"{one[stage]:,}" if one[stage] is not None else "" for stage in ("recorded", "folded", "stored")]
-        shown.add_row(str(one["partition"]), *at, *(f"{one['lag'].get(stage, '')}" for stage in ("folds", "sink")))
-    out.print(shown)
-    if len(lagging) > MOST:
-        out.print(f"… and {len(lagging) - MOST} more partitions lag (--json tells all)")
+    table = make_table("partition", ">recorded", ">folded", ">stored", ">folds lack", ">sink lacks")
+    for partition in lagging[:MAX_PARTITIONS]:
+        offsets = [f"{partition[stage]:,}" if partition[stage] is not None else "" for stage in ("recorded", "folded", "stored")]
+        table.add_row(str(partition["partition"]), *offsets, *(f"{partition['lag'].get(stage, '')}" for stage in ("folds", "sink")))
+    out.print(table)
+    if len(lagging) > MAX_PARTITIONS:
+        out.print(f"… and {len(lagging) - MAX_PARTITIONS} more partitions lag (--json tells all)")

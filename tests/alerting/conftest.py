@@ -14,10 +14,10 @@ import pytest
 from alerting import webhooks
 from alerting.delivery_store import Deliveries
 from alerting.webhooks import Format, Webhook
-from alerting.worker import begin
+from alerting.worker import begin_at_end
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import door
-from ledger.home.presence import ready
+from ingest.intake.intake import open_intake
+from ledger.home.presence import find_any_presence
 from ledger.log.open import open_log
 from ledger.settings import Settings
 from tally.session import opened
@@ -82,7 +82,7 @@ class Telling:
             self.running[name] = subprocess.Popen(
                 [*COMMAND, *command], cwd=ROOT, env=home_environment(environment), stdout=said, stderr=said
             )
-        eventually(lambda: ready(self.settings, name) is not None or self.running[name].poll() is not None)
+        eventually(lambda: find_any_presence(self.settings, name) is not None or self.running[name].poll() is not None)
 
     def stop(self) -> None:
         for process in self.running.values():
@@ -92,8 +92,8 @@ class Telling:
     def hook(self, url: str, organization: str = "acme", form: Format = "standard") -> Webhook:
         """As `tally alerts webhook` does."""
         log, deliveries = open_log(self.settings), Deliveries(self.settings.home)
-        if not webhooks.listed(self.settings.home):
-            begin(log, deliveries)
+        if not webhooks.list_webhooks(self.settings.home):
+            begin_at_end(log, deliveries)
         log.close()
         deliveries.close()
         return webhooks.put(self.settings.home, organization, url, form)
@@ -102,19 +102,19 @@ class Telling:
         """Each of these sessions calls a tool alike three times."""
         tool = {"tool": "grep", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler"}
         log = open_log(self.settings)
-        entrance = door(self.settings.home, organization)
+        entrance = open_intake(self.settings.home, organization)
         batch = Batch(log, Envelope(organization, "test", "test"), entrance.key)
         for session in sessions:
             for _ in range(3):
                 event = call(uuid.uuid4().hex, session=session, **tool)
-                batch.add(entrance.enter_event(event).line)
+                batch.add(entrance.accept_event(event).line)
         batch.append()
         log.close()
 
     def states(self) -> dict[str, int]:
         deliveries = Deliveries(self.settings.home)
         try:
-            return deliveries.counts()
+            return deliveries.count_by_state()
         finally:
             deliveries.close()
 

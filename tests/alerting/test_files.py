@@ -17,8 +17,8 @@ from alerting import delivery_store as storage
 from alerting import webhooks
 from alerting.delivery_store import (
     FILE,
-    KEPT_DAYS,
-    MAX_SET_ASIDE,
+    RETENTION_DAYS,
+    MAX_SET_ASIDE_FILES,
     Deliveries,
     DeliveriesDamaged,
     DeliveriesUnavailable,
@@ -29,7 +29,7 @@ from alerting.messages import Message
 from alerting.problems import find_troubles
 from alerting.worker import Deliverer
 from ledger.errors import TallyError
-from ledger.home.presence import ready
+from ledger.home.presence import find_any_presence
 from ledger.log.open import open_log
 from tests.alerting.conftest import Receiver, Telling
 from tests.tally.conftest import eventually, tally
@@ -87,7 +87,7 @@ def test_damaged_deliveries_are_named_and_replaced(damage: Callable[[Path], obje
     aside = set_aside(tmp_path)
     fill(tmp_path, 1)
     with closing(Deliveries(tmp_path, writes=False)) as deliveries:
-        assert deliveries.counts() == {"pending": 1}
+        assert deliveries.count_by_state() == {"pending": 1}
     (trouble,) = find_troubles(tmp_path)
     assert str(aside) in trouble and "was not sent" in trouble and "delete it" in trouble
 
@@ -106,11 +106,11 @@ def test_values_that_we_do_not_write_are_damage(statement: str, tmp_path: Path) 
         db.execute(statement)
     with closing(Deliveries(tmp_path)) as deliveries, pytest.raises(DeliveriesDamaged):
         deliveries.position("tally.alerts", 0)
-        deliveries.due("acme", 1, 10)
+        deliveries.list_due("acme", 1, 10)
 
 
 def test_a_disk_that_damages_again_and_again_is_named(tmp_path: Path) -> None:
-    for number in range(MAX_SET_ASIDE):
+    for number in range(MAX_SET_ASIDE_FILES):
         (tmp_path / f"{FILE}.damaged-{number}").touch()
     with pytest.raises(DeliveriesUnavailable, match=r"look at the disk, then delete"):
         set_aside(tmp_path)
@@ -182,10 +182,10 @@ def test_damaged_webhooks_are_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "webhooks.json"
     path.write_bytes(content)
     for act in (
-        lambda: webhooks.listed(tmp_path),
+        lambda: webhooks.list_webhooks(tmp_path),
         lambda: webhooks.put(tmp_path, "acme", "http://host/x", "slack"),
         lambda: webhooks.remove(tmp_path, "acme"),
-        lambda: webhooks.of(tmp_path, "acme"),
+        lambda: webhooks.get_webhook(tmp_path, "acme"),
     ):
         with pytest.raises(TallyError, match=r"webhooks\.json is damaged \(.*restore it from a backup") as caught:
             act()
@@ -238,7 +238,7 @@ def test_damaged_webhooks_do_not_end_the_deliverer(embedded: Telling, receiver: 
     embedded.start("alerts")
     embedded.loops("s-3")
     time.sleep(1)
-    assert embedded.running["alerts"].poll() is None and ready(embedded.settings, "alerts")
+    assert embedded.running["alerts"].poll() is None and find_any_presence(embedded.settings, "alerts")
     path.write_bytes(content)
     eventually(lambda: sessions(receiver) == ["s-1", "s-2", "s-3"])
     eventually(lambda: embedded.states() == {"delivered": 3})
@@ -276,7 +276,7 @@ def test_a_full_disk_does_not_end_the_deliverer(embedded: Telling, receiver: Rec
     embedded.start("streams")
     embedded.start("alerts")
     process = embedded.running["alerts"]
-    eventually(lambda: ready(embedded.settings, "alerts") is not None)
+    eventually(lambda: find_any_presence(embedded.settings, "alerts") is not None)
     unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1_000, unlimited[1]))
     embedded.loops("s-1")
@@ -311,7 +311,7 @@ def test_what_was_sent_and_cannot_be_recorded_is_not_sent_again(embedded: Tellin
 
             def delivered() -> bool:
                 deliverer.step()
-                return deliveries.counts() == {"delivered": 2}
+                return deliveries.count_by_state() == {"delivered": 2}
 
             eventually(delivered)
             assert len(receiver.taken) == 2
@@ -321,7 +321,7 @@ def test_what_was_sent_and_cannot_be_recorded_is_not_sent_again(embedded: Tellin
 
 def test_what_ended_long_ago_is_pruned_and_still_counted(tmp_path: Path) -> None:
     fill(tmp_path, 2_500)
-    now_ms = KEPT_DAYS * DAY_MS + 10
+    now_ms = RETENTION_DAYS * DAY_MS + 10
     with closing(Deliveries(tmp_path)) as deliveries:
         for number in range(2_400):
             state = "delivered" if number % 2 else "given up"
@@ -329,14 +329,14 @@ def test_what_ended_long_ago_is_pruned_and_still_counted(tmp_path: Path) -> None
                 "UPDATE deliveries SET state = ?, due_ms = NULL, ended_ms = ? WHERE id = ?",
                 (state, 5 if number < 2_300 else now_ms, f"test-{number}"),
             )
-        before = deliveries.counts()
+        before = deliveries.count_by_state()
         pruned: list[int] = []
         while count := deliveries.prune(now_ms):
             pruned.append(count)
-        assert sum(pruned) == 2_300 and max(pruned) == storage.PRUNED_AT_ONCE
-        assert deliveries.counts() == before == {"delivered": 1_200, "given up": 1_200, "pending": 100}
-        assert len(deliveries.newest(None, 10_000)) == 200
-        assert len(deliveries.due("acme", 1, 1_000)) == 100
+        assert sum(pruned) == 2_300 and max(pruned) == storage.MAX_PRUNED_DELIVERIES
+        assert deliveries.count_by_state() == before == {"delivered": 1_200, "given up": 1_200, "pending": 100}
+        assert len(deliveries.list_newest(None, 10_000)) == 200
+        assert len(deliveries.list_due("acme", 1, 1_000)) == 100
 
 
 def test_asking_makes_nothing(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.channels.slack import slack
-from alerting.messages import message, standard, trial
-from alerting.retry_schedule import AFTER_S, next_attempt_ms
+from alerting.channels.slack import render_slack
+from alerting.messages import read_message, render_standard, create_test_message
+from alerting.retry_schedule import RETRY_DELAYS_S, next_attempt_ms
 from ledger.log.topics import ALERTS, DECISIONS
 
 AT = {
@@ -33,43 +33,43 @@ RAISED = AT | {
 
 
 def test_a_crossing_says_which_budget_and_how_far() -> None:
-    made = message(DECISIONS, CROSSED)
+    made = read_message(DECISIONS, CROSSED)
     assert made and (made.id, made.type, made.organization) == ("decisions-3-17-1", "budget.threshold_crossed", "acme")
-    told = json.loads(standard(made))
+    told = json.loads(render_standard(made))
     assert told["timestamp"] == "2026-09-21T14:13:20.123Z" and told["organization"] == "acme"
     assert told["data"]["used"] == "8.100000000000" and told["data"]["event_id"] == "e"
-    text = json.loads(slack(made, "http://dash"))["text"]
+    text = json.loads(render_slack(made, "http://dash"))["text"]
     assert "*80 % of a budget*: team `search` of `acme` used 8.1 of 10 USD in 1 h <http://dash/budgets|look>" in text
 
 
 def test_a_runaway_says_what_repeats_and_what_it_cost() -> None:
-    made = message(ALERTS, RAISED)
+    made = read_message(ALERTS, RAISED)
     assert made and (made.id, made.type) == ("alerts-3-17-1", "runaway.raised")
-    text = json.loads(slack(made, None))["text"]
+    text = json.loads(render_slack(made, None))["text"]
     assert "`crawler` called `grep` 3 times with the same arguments and result, in session `s-1`" in text
     assert text.endswith("spent 0.12 USD")
-    over = message(ALERTS, RAISED | {"state": "resolved", "reason": "silent"})
-    assert over and over.type == "runaway.resolved" and "over* (silent)" in json.loads(slack(over, None))["text"]
+    over = read_message(ALERTS, RAISED | {"state": "resolved", "reason": "silent"})
+    assert over and over.type == "runaway.resolved" and "over* (silent)" in json.loads(render_slack(over, None))["text"]
 
 
 def test_what_else_is_decided_is_not_told() -> None:
     for decision in ("control.applied", "control.ineffective", "threshold.rearmed"):
-        assert message(DECISIONS, CROSSED | {"decision": decision}) is None
+        assert read_message(DECISIONS, CROSSED | {"decision": decision}) is None
 
 
 def test_a_trial_is_no_alert() -> None:
-    one = trial("acme", "test-1", 0)
+    one = create_test_message("acme", "test-1", 0)
     assert (
-        json.loads(standard(one))["type"] == "test" and "nothing has happened" in json.loads(slack(one, None))["text"]
+        json.loads(render_standard(one))["type"] == "test" and "nothing has happened" in json.loads(render_slack(one, None))["text"]
     )
 
 
 @given(name=st.text(min_size=1, max_size=256))
 def test_a_name_is_never_markup(name: str) -> None:
     """Slack reads `<…>` as links and mentions, and `*`, `_` outside of code."""
-    made = message(ALERTS, RAISED | {"agent": name, "tool": name, "session": name, "team": name, "organization": name})
+    made = read_message(ALERTS, RAISED | {"agent": name, "tool": name, "session": name, "team": name, "organization": name})
     assert made
-    text = json.loads(slack(made, None))["text"]
+    text = json.loads(render_slack(made, None))["text"]
     outside = "".join(text.split("`")[::2])
     assert "<" not in text and text.count("`") == 10
     assert outside == (
@@ -80,6 +80,6 @@ def test_a_name_is_never_markup(name: str) -> None:
 
 
 def test_a_day_is_tried_and_ever_less_often() -> None:
-    assert list(AFTER_S) == sorted(AFTER_S) and 23 <= sum(AFTER_S) / 3600 <= 25
-    assert [next_attempt_ms(n, 0) for n in (1, 2, len(AFTER_S))] == [5_000, 30_000, AFTER_S[-1] * 1000]
-    assert next_attempt_ms(len(AFTER_S) + 1, 0) is None
+    assert list(RETRY_DELAYS_S) == sorted(RETRY_DELAYS_S) and 23 <= sum(RETRY_DELAYS_S) / 3600 <= 25
+    assert [next_attempt_ms(n, 0) for n in (1, 2, len(RETRY_DELAYS_S))] == [5_000, 30_000, RETRY_DELAYS_S[-1] * 1000]
+    assert next_attempt_ms(len(RETRY_DELAYS_S) + 1, 0) is None

@@ -8,8 +8,8 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from alerting import webhooks
-from alerting.channels.webhook import signature
-from alerting.messages import standard, trial
+from alerting.channels.webhook import sign_message
+from alerting.messages import render_standard, create_test_message
 
 README = Path(__file__).parents[2] / "alerting" / "README.md"
 
@@ -17,12 +17,12 @@ README = Path(__file__).parents[2] / "alerting" / "README.md"
 def test_the_receiver_of_the_readme_verifies(tmp_path: Path) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     secret = webhooks.put(tmp_path, "acme", "http://host/x", "standard").secret
-    body = standard(trial("acme", "test-1", 0))
+    body = render_standard(create_test_message("acme", "test-1", 0))
     now = int(time.time())
-    exec(program, {"secret": secret, "body": body, "headers": signature(secret, "test-1", now, body)})
+    exec(program, {"secret": secret, "body": body, "headers": sign_message(secret, "test-1", now, body)})
     for spoilt in (
-        signature(secret, "test-2", now, body) | {"webhook-id": "test-1"},
-        signature(secret, "test-1", now - 600, body),
+        sign_message(secret, "test-2", now, body) | {"webhook-id": "test-1"},
+        sign_message(secret, "test-1", now - 600, body),
     ):
         with pytest.raises(WebhookVerificationError):
             exec(program, {"secret": secret, "body": body, "headers": spoilt})

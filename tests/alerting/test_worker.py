@@ -122,7 +122,7 @@ def test_a_receiver_that_is_gone_is_sent_nothing_more(embedded: Telling, receive
     embedded.start("alerts")
     embedded.loops("s-1")
     eventually(lambda: embedded.states() == {"given up": 1})
-    eventually(lambda: webhooks.of(embedded.settings.home, "acme").gone is not None)
+    eventually(lambda: webhooks.get_webhook(embedded.settings.home, "acme").gone is not None)
     embedded.loops("s-2")
     eventually(lambda: embedded.states() == {"given up": 2})
     assert len(receiver.taken) == 1

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from clickhouse_connect.driver.client import Client
 
-from audit.verify.report import rendered
+from audit.verify.report import render_report
 from audit.verify.verify import Report, verify
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import partition_of
@@ -97,7 +97,7 @@ def test_a_whole_ledger_is_proved_three_times(whole: Settings, asking: Client) -
         assert set(figures) == {"log", "topic", "warehouse"} and len(set(figures.values())) == 1
     assert Decimal(told["cost"]["USD"]["log"]) < Decimal(told["list_cost"]["USD"]["log"]), "customers' own keys"
     assert json.loads((whole.home / "consumers" / "verify.json").read_text())["events"] == told["events"]
-    assert rendered(report)
+    assert render_report(report)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.log import PARTITIONS, records
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS, TOPICS
@@ -159,7 +159,7 @@ def up(tmp_path: Path) -> Iterator[Served]:
         )
     try:
         eventually(lambda: "In another terminal" in (tmp_path / "up.log").read_text(), 120)
-        served.address = urllib.parse.urlsplit((announced(served.settings.home, "api") or {})["url"])
+        served.address = urllib.parse.urlsplit((find_presence(served.settings.home, "api") or {})["url"])
         yield served
     finally:
         served.process.terminate()
@@ -252,6 +252,6 @@ def in_files(home: Path) -> Texts:
 
 
 def in_metrics(up: Served) -> Texts:
-    metrics = (announced(up.settings.home, "metrics") or {})["url"]
+    metrics = (find_presence(up.settings.home, "metrics") or {})["url"]
     with urllib.request.urlopen(metrics) as answer:
         return [("metrics", answer.read().decode()), ("api", up.ask("/metrics").body.decode())]

@@ -27,14 +27,14 @@ ARGUMENTS = [
 expect.set_options(timeout=20_000)
 
 
-def metric(page: Page, label: str) -> str:
-    found = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
-    expect(found).to_be_visible(timeout=20_000)
-    return found.inner_text()
+def read_metric(page: Page, label: str) -> str:
+    value = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
+    expect(value).to_be_visible(timeout=20_000)
+    return value.inner_text()
 
 
-def until(page: Page, label: str, before: str) -> str:
+def await_metric(page: Page, label: str, before: str) -> str:
     """The figure as soon as it is another one."""
-    found = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
-    expect(found).not_to_have_text(before, timeout=20_000)
-    return found.inner_text()
+    value = page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
+    expect(value).not_to_have_text(before, timeout=20_000)
+    return value.inner_text()

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from ledger.settings import Settings
 from tests.dashboards.browser import ARGUMENTS, CHROMIUM
-from tests.dashboards.feed import BOOK, EURO, NAMED, Feed, doubtful, history, limits, loop, spent
+from tests.dashboards.feed import BOOK, EURO, MARKUP_NAME, Feed, doubtful, history, limits, loop, build_spend
 from tests.dashboards.server import build, warehouse
 
 
@@ -19,8 +19,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A warehouse whose ledger holds nothing."""
     with warehouse(tmp_path_factory.mktemp("empty")) as settings:
         Feed(settings).close()
-        done = build(settings, "run")
-        assert done.returncode == 0, done.stdout
+        result = build(settings, "run")
+        assert result.returncode == 0, result.stdout
         yield settings
 
 
@@ -32,8 +32,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, F
         feed.begin()
         feed.add(history(20, 3000, datetime.now(UTC)), refused=3)
         feed.add(doubtful(datetime.now(UTC)), channel="import", refused=2)
-        done = build(settings, "run")
-        assert done.returncode == 0, done.stdout
+        result = build(settings, "run")
+        assert result.returncode == 0, result.stdout
         verified = {"at": "2026-01-05T12:00:00+00:00", "events": {"counted": 3007}, "difference": None}
         (settings.home / "consumers" / "verify.json").write_text(json.dumps(verified))
         yield settings, feed
@@ -49,11 +49,11 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings
         feed.adopt("euro", EURO)
         now = datetime.now(UTC)
         feed.add(limits(), channel="control")
-        feed.add(spent(now))
+        feed.add(build_spend(now))
         feed.add(loop("s-ended", "reviewer", 4, now, then="read"))
-        feed.add(loop("s-open", NAMED, 5, now))
-        done = build(settings, "run")
-        assert done.returncode == 0, done.stdout
+        feed.add(loop("s-open", MARKUP_NAME, 5, now))
+        result = build(settings, "run")
+        assert result.returncode == 0, result.stdout
         yield settings, feed
         feed.close()
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ledger.log import Draft, partition_of
-from ledger.log.documents import store as store_document
+from ledger.log.documents import store_document as store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
-from ledger.pricing.price_book import sealed
-from ledger.pricing.price_book_file import from_text
+from ledger.pricing.price_book import pack_book
+from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
@@ -46,7 +46,7 @@ currency: EUR
 providers:
   - {id: mistral, model_match: {starts_with: mist}, models: [{id: mist-1, prices: [{rates: {input: 1}}]}]}
 """
-NAMED = "<b>*bold*</b> $a$"
+MARKUP_NAME = "<b>*bold*</b> $a$"
 """A name that must not be read as HTML, Markdown or a formula."""
 TEAMS = {
     "search": ("answers", "ranking"),
@@ -82,22 +82,22 @@ class Feed:
 
     def adopt(self, name: str, book: str) -> None:
         """Price what comes from here on by this book, too."""
-        digest, packed = sealed(from_text(book, "the test"))
+        digest, packed = pack_book(parse_book(book, "the test"))
         store_document(self._log, digest, packed)
         self.add([control(f"book {name}", "price_book.adopted", name=name, document=digest)], channel="control")
 
     def add(self, lines: Iterable[bytes], channel: str = "api", refused: int = 0, per_record: int = 100) -> None:
         """Make these events visible."""
-        held = list(lines)
+        events = list(lines)
         headers = {"organization": ORGANIZATION, "channel": channel, "principal": "test", "schema": "1"}
         drafts = [
             Draft(
                 self._number,
                 ORGANIZATION,
-                headers | {"refused": str(refused if at == 0 else 0)},
-                b"\n".join(held[at : at + per_record]),
+                headers | {"refused": str(refused if start == 0 else 0)},
+                b"\n".join(events[start : start + per_record]),
             )
-            for at in range(0, len(held), per_record)
+            for start in range(0, len(events), per_record)
         ]
         self._log.append(EVENTS, drafts)
         self.carry()
@@ -125,31 +125,31 @@ def budget(id: str, dimension: str, scope: str, limit: str, currency: str = "USD
     )
 
 
-def call(id: str, time: datetime, source: str = "gateway", **said: Any) -> bytes:
-    return InferenceEvent(id=id, source=source, time=time, data=Inference(**said)).canonical()
+def call(id: str, time: datetime, source: str = "gateway", **data: Any) -> bytes:
+    return InferenceEvent(id=id, source=source, time=time, data=Inference(**data)).canonical()
 
 
-def history(days: int, number: int, end: datetime, seed: int = 1) -> Iterator[bytes]:
+def history(days: int, count: int, end: datetime, seed: int = 1) -> Iterator[bytes]:
     """So many calls over the days before a moment: busy by day, calm by night, and growing."""
     chance = random.Random(seed)
-    moments = sorted(_moment(chance, days, end) for _ in range(number))
-    for at, time in enumerate(moments):
-        yield _some(chance, f"{seed}-{at:06}", time)
+    moments = sorted(_moment(chance, days, end) for _ in range(count))
+    for number, time in enumerate(moments):
+        yield _build_call(chance, f"{seed}-{number:06}", time)
 
 
 def _moment(chance: random.Random, days: int, end: datetime) -> datetime:
     while True:
-        back = days * chance.betavariate(1.0, 1.4)
-        time = end - timedelta(days=back)
+        days_ago = days * chance.betavariate(1.0, 1.4)
+        time = end - timedelta(days=days_ago)
         if chance.random() < (1 if 8 <= time.hour < 19 else 0.25):
             return time
 
 
-def _some(chance: random.Random, id: str, time: datetime) -> bytes:
+def _build_call(chance: random.Random, id: str, time: datetime) -> bytes:
     team = chance.choices(list(TEAMS), (8, 5, 3, 3, 1))[0]
     model = chance.choices(list(MODELS), (6, 8, 4, 4, 5, 0.4))[0]
-    given, cached, made = (int(chance.lognormvariate(mean, 1)) + 1 for mean in (7.5, 6.0, 5.5))
-    said: dict[str, Any] = {
+    input_tokens, cached_tokens, output_tokens = (int(chance.lognormvariate(mean, 1)) + 1 for mean in (7.5, 6.0, 5.5))
+    properties: dict[str, Any] = {
         "session": f"s-{chance.randrange(4000):04}",
         "agent": f"{team}-agent" if chance.random() < 0.6 else None,
         "team": team,
@@ -160,46 +160,46 @@ def _some(chance: random.Random, id: str, time: datetime) -> bytes:
         "model": model,
         "status": "ok" if chance.random() < 0.97 else "error",
         "latency_ms": int(chance.lognormvariate(7, 0.6)),
-        "tokens": {"input": given, "cache_read": cached, "output": made},
+        "tokens": {"input": input_tokens, "cache_read": cached_tokens, "output": output_tokens},
     }
     if chance.random() < 0.04:
-        said |= {"payer": "customer", "customer": "c-northwind"}
-    return call(id, time, **{name: value for name, value in said.items() if value is not None})
+        properties |= {"payer": "customer", "customer": "c-northwind"}
+    return call(id, time, **{name: value for name, value in properties.items() if value is not None})
 
 
 def doubtful(end: datetime) -> list[bytes]:
     """A duplicate, a conflict, one from the future, one whose tokens do not sum, and a loop of one tool."""
     minute = end - timedelta(minutes=5)
     first = call("twice", minute, team="search", model="gpt-4o", tokens={"input": 100, "output": 10})
-    other = call("twice", minute, team="search", model="gpt-4o", tokens={"input": 999, "output": 10})
-    wrong = call("sums", minute, model="gpt-4o", tokens={"input": 100}, reported_tokens={"input": 120})
-    early = call("early", end + timedelta(hours=1), model="gpt-4o", tokens={"input": 100})
+    conflict = call("twice", minute, team="search", model="gpt-4o", tokens={"input": 999, "output": 10})
+    misreported = call("sums", minute, model="gpt-4o", tokens={"input": 100}, reported_tokens={"input": 120})
+    future = call("early", end + timedelta(hours=1), model="gpt-4o", tokens={"input": 100})
     loop = [
         call(
-            f"loop-{at}", minute + timedelta(seconds=at), team="support", agent="support-agent", session="s-loop",
-            model="claude-sonnet-4-5", parent_call="loop-0" if at else None, tool="lookup_order",
+            f"loop-{number}", minute + timedelta(seconds=number), team="support", agent="support-agent", session="s-loop",
+            model="claude-sonnet-4-5", parent_call="loop-0" if number else None, tool="lookup_order",
             tool_arguments_hash="a1", tool_result_hash="r1", tokens={"input": 52_000, "output": 300},
         )
-        for at in range(6)
+        for number in range(6)
     ]  # fmt: skip
-    return [first, first, other, wrong, early, *loop]
+    return [first, first, conflict, misreported, future, *loop]
 
 
 def limits() -> list[bytes]:
     """Budgets that will be full, half used, quiet, in another currency, and of a scope whose name is markup."""
     return [
         budget("full", "agent", "shopper", "1", window_s=3600),
-        budget("half", "team", NAMED, "17"),
+        budget("half", "team", MARKUP_NAME, "17"),
         budget("quiet", "team", "nobody", "5"),
         budget("euro", "feature", "summaries", "4", "EUR"),
     ]
 
 
-def spent(now: datetime) -> list[bytes]:
+def build_spend(now: datetime) -> list[bytes]:
     """What those budgets see, and what the one in euros does not."""
     return [
         call("s-full", now, agent="shopper", model="gpt-4o", tokens={"input": 440_000}),
-        call("s-half", now, team=NAMED, model="gpt-4o", tokens={"input": 3_400_000}),
+        call("s-half", now, team=MARKUP_NAME, model="gpt-4o", tokens={"input": 3_400_000}),
         call("s-euro", now, feature="summaries", model="mist-1", tokens={"input": 1_000_001}),
         call("s-dollars", now, feature="summaries", model="gpt-4o", tokens={"input": 1_000_000}),
     ]
@@ -211,8 +211,8 @@ def loop(session: str, agent: str, times: int, end: datetime, then: str | None =
     start = end - timedelta(seconds=5 * len(tools))
     return [
         call(
-            f"{session}-{at}", start + timedelta(seconds=5 * at), team=NAMED, agent=agent, session=session,
+            f"{session}-{number}", start + timedelta(seconds=5 * number), team=MARKUP_NAME, agent=agent, session=session,
             model="gpt-4o", tool=tool, tool_arguments_hash="a1", tool_result_hash="r1", tokens={"input": 100_000},
         )
-        for at, tool in enumerate(tools)
+        for number, tool in enumerate(tools)
     ]  # fmt: skip

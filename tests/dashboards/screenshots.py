@@ -9,7 +9,7 @@ from tests.dashboards.server import ROOT
 APP = str(ROOT / "dashboards" / "app" / "main.py")
 
 
-def opened(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "", **query: str | list[str]) -> AppTest:
+def open_page(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "", **query: str | list[str]) -> AppTest:
     """A page of this home, without the app around it; without a name, the app."""
     monkeypatch.setenv("TALLY_HOME", str(settings.home))
     script = f"from dashboards.pages.{page} import page\npage.page()"
@@ -21,9 +21,9 @@ def opened(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "", 
     return app
 
 
-def metrics(app: AppTest) -> dict[str, str]:
+def read_metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def html(app: AppTest) -> str:
+def read_html(app: AppTest) -> str:
     return "\n".join(str(part.proto.body) for part in app.get("html"))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.settings import Settings
-from warehouse.client import address
+from warehouse.client import find_address
 
 ROOT = Path(__file__).parents[2]
 _WAREHOUSE = "from ledger.settings import Settings; from warehouse.embedded.server import serve; serve(Settings(), 0)"
@@ -24,7 +24,7 @@ def warehouse(home: Path) -> Iterator[Settings]:
     """A warehouse of its own process, with every model built."""
     settings = Settings(home=home)
     with _process([sys.executable, "-P", "-c", _WAREHOUSE], home):
-        _until(lambda: address(settings))
+        _await(lambda: find_address(settings))
         yield settings
 
 
@@ -32,23 +32,23 @@ def warehouse(home: Path) -> Iterator[Settings]:
 def dashboards(settings: Settings, **environment: str) -> Iterator[str]:
     """The app in a process of its own; its address."""
     with _process([sys.executable, "-P", "-c", _DASHBOARDS], settings.home, **environment):
-        yield _announced(settings, "dashboards")
+        yield _await_announcement(settings, "dashboards")
 
 
 @contextmanager
-def door(settings: Settings) -> Iterator[str]:
+def running_api(settings: Settings) -> Iterator[str]:
     """The HTTP door of the home in a process of its own; its address."""
     with _process([sys.executable, "-m", "tally", "api", "serve"], settings.home):
-        yield _announced(settings, "api")
+        yield _await_announcement(settings, "api")
 
 
 def build(settings: Settings, command: str = "build") -> subprocess.CompletedProcess[str]:
     """``dbt build`` as a user would run it; ``run`` leaves out the tests."""
-    where = address(settings)
-    url = urlsplit(where.url)
-    said = {
+    warehouse_address = find_address(settings)
+    url = urlsplit(warehouse_address.url)
+    variables = {
         "TALLY_DBT_HOST": str(url.hostname), "TALLY_DBT_PORT": str(url.port),
-        "TALLY_DBT_USER": where.user, "TALLY_DBT_PASSWORD": where.password,
+        "TALLY_DBT_USER": warehouse_address.user, "TALLY_DBT_PASSWORD": warehouse_address.password,
     }  # fmt: skip
     folder = settings.home / "dbt"
     return subprocess.run(
@@ -56,34 +56,34 @@ def build(settings: Settings, command: str = "build") -> subprocess.CompletedPro
             Path(sys.executable).with_name("dbt"), command, "--project-dir", ROOT / "dbt", "--profiles-dir",
             ROOT / "dbt", "--target-path", folder / "target", "--log-path", folder / "logs", "--no-use-colors",
         ],
-        env=os.environ | said, capture_output=True, text=True, check=False,
+        env=os.environ | variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
 @contextmanager
 def _process(command: list[str], home: Path, **environment: str) -> Iterator[None]:
     paths = os.pathsep.join(filter(None, sys.path))
-    served = subprocess.Popen(command, env={**os.environ, "TALLY_HOME": str(home), "PYTHONPATH": paths, **environment})
+    process = subprocess.Popen(command, env={**os.environ, "TALLY_HOME": str(home), "PYTHONPATH": paths, **environment})
     try:
         yield
     finally:
-        served.terminate()
-        served.wait(20)
+        process.terminate()
+        process.wait(20)
 
 
-def _announced(settings: Settings, part: str) -> str:
-    found: list[dict[str, Any]] = []
+def _await_announcement(settings: Settings, service: str) -> str:
+    announcements: list[dict[str, Any]] = []
 
     def look() -> None:
-        facts = announced(settings.home, part)
-        assert facts is not None, f"{part} is not there"
-        found.append(facts)
+        facts = find_presence(settings.home, service)
+        assert facts is not None, f"{service} is not there"
+        announcements.append(facts)
 
-    _until(look)
-    return str(found[0]["url"])
+    _await(look)
+    return str(announcements[0]["url"])
 
 
-def _until(ready: Callable[[], object], seconds: float = 60) -> None:
+def _await(ready: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:

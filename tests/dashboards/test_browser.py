@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browser import BROWSER, metric, until
+from tests.dashboards.browser import BROWSER, read_metric, await_metric
 from tests.dashboards.feed import Feed, call
 from tests.dashboards.server import build, dashboards, warehouse
 
@@ -25,31 +25,31 @@ def url(full: Full) -> Iterator[str]:
 
 def test_figures_move_while_calls_arrive(page: Page, url: str, full: Full) -> None:
     page.goto(f"{url}/?period=all")
-    spend, calls = metric(page, "Spend"), metric(page, "Calls")
-    some = (
-        call(f"live-{at}", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1_000_000})
-        for at in range(5)
+    spend, calls = read_metric(page, "Spend"), read_metric(page, "Calls")
+    new_calls = (
+        call(f"live-{number}", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1_000_000})
+        for number in range(5)
     )
-    full[1].add(some)
-    assert int(until(page, "Calls", calls).replace(",", "")) == int(calls.replace(",", "")) + 5
-    assert until(page, "Spend", spend) != spend
+    full[1].add(new_calls)
+    assert int(await_metric(page, "Calls", calls).replace(",", "")) == int(calls.replace(",", "")) + 5
+    assert await_metric(page, "Spend", spend) != spend
 
 
 def test_a_filter_stands_in_the_address_and_a_copied_link_shows_the_same(
     page: Page, browser: Browser, url: str
 ) -> None:
     page.goto(f"{url}/?period=all&by=model")
-    everything = metric(page, "Calls")
+    total = read_metric(page, "Calls")
     page.get_by_test_id("stMultiSelect").first.click()
     page.get_by_role("option", name="support").click()
-    filtered = until(page, "Calls", everything)
+    filtered = await_metric(page, "Calls", total)
     page.wait_for_url("**team=support**")
 
-    other = browser.new_page()
-    other.goto(page.url)
-    assert metric(other, "Calls") == filtered
-    expect(other.get_by_role("heading", name="By model")).to_be_visible()
-    other.close()
+    second_page = browser.new_page()
+    second_page.goto(page.url)
+    assert read_metric(second_page, "Calls") == filtered
+    expect(second_page.get_by_role("heading", name="By model")).to_be_visible()
+    second_page.close()
 
 
 def test_a_row_leads_down_to_one_call_and_its_place_on_the_log(page: Page, url: str) -> None:
@@ -60,9 +60,9 @@ def test_a_row_leads_down_to_one_call_and_its_place_on_the_log(page: Page, url: 
     page.wait_for_url("**/call?**")
     expect(page.get_by_role("heading", name="Entries")).to_be_visible()
     expect(page.get_by_text("tally.events", exact=True)).to_be_visible()
-    tokens = metric(page, "Tokens")
+    tokens = read_metric(page, "Tokens")
     page.reload()
-    assert metric(page, "Tokens") == tokens
+    assert read_metric(page, "Tokens") == tokens
 
 
 def test_trust_can_be_opened_by_its_link(page: Page, url: str) -> None:
@@ -90,11 +90,11 @@ def test_an_empty_ledger_fills_by_itself(page: Page, empty: Settings) -> None:
         feed.begin()
         feed.add([call("first", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1000})])
         feed.close()
-        assert metric(page, "Calls") == "1"
+        assert read_metric(page, "Calls") == "1"
 
 
 def test_a_warehouse_that_stops_is_a_sentence_and_heals_by_itself(page: Page, tmp_path: Path) -> None:
-    away = page.get_by_text("The warehouse does not answer at the moment.")
+    notice = page.get_by_text("The warehouse does not answer at the moment.")
     with warehouse(tmp_path) as settings:
         feed = Feed(settings)
         feed.begin()
@@ -104,11 +104,11 @@ def test_a_warehouse_that_stops_is_a_sentence_and_heals_by_itself(page: Page, tm
         with ExitStack() as end:
             url = end.enter_context(dashboards(settings))
             page.goto(url)
-            assert metric(page, "Calls") == "1"
+            assert read_metric(page, "Calls") == "1"
             stopped = end.pop_all()
     with stopped:
-        expect(away).to_be_visible(timeout=20_000)
+        expect(notice).to_be_visible(timeout=20_000)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         with warehouse(tmp_path):
-            assert metric(page, "Calls") == "1"
-            expect(away).to_have_count(0)
+            assert read_metric(page, "Calls") == "1"
+            expect(notice).to_have_count(0)

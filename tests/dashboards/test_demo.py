@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboards.browser import BROWSER, metric, until
+from tests.dashboards.browser import BROWSER, read_metric, await_metric
 from tests.tally.conftest import COMMAND, ROOT, alive, home_environment, tally
 
 pytestmark = BROWSER
@@ -36,25 +36,25 @@ def demo(chosen: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
 def url(demo: "subprocess.Popen[str]") -> str:
     assert demo.stdout
     for line in demo.stdout:
-        if found := re.match(r"Dashboards\s+(http\S+)", line):
-            return found[1]
+        if match := re.match(r"Dashboards\s+(http\S+)", line):
+            return match[1]
     raise AssertionError("the demo ended before it told its addresses")
 
 
 def test_its_figures_change_and_a_team_leads_to_one_call(page: Page, browser: Browser, url: str) -> None:
     page.goto(url)
-    everything = metric(page, "Calls")
-    assert until(page, "Calls", everything) != everything
+    total = read_metric(page, "Calls")
+    assert await_metric(page, "Calls", total) != total
     page.get_by_role("link", name="engineering", exact=True).first.click()
     page.wait_for_url("**team=engineering**")
     page.locator("a[href^='call?']").first.click()
     page.wait_for_url("**/call?**")
     expect(page.get_by_role("heading", name="Entries")).to_be_visible()
 
-    other = browser.new_page()
-    other.goto(page.url)
-    assert metric(other, "Tokens") == metric(page, "Tokens")
-    other.close()
+    second_page = browser.new_page()
+    second_page.goto(page.url)
+    assert read_metric(second_page, "Tokens") == read_metric(page, "Tokens")
+    second_page.close()
 
 
 def test_a_decision_for_everyone_is_told_once(page: Page, url: str) -> None:
@@ -63,15 +63,15 @@ def test_a_decision_for_everyone_is_told_once(page: Page, url: str) -> None:
 
 
 def test_it_can_be_proved_while_it_lives(url: str, chosen: dict[str, str]) -> None:
-    done = tally("verify", "--json", **chosen)
-    assert done.returncode == 0, done.stdout
-    events = json.loads(done.stdout)["events"]
+    result = tally("verify", "--json", **chosen)
+    assert result.returncode == 0, result.stdout
+    events = json.loads(result.stdout)["events"]
     assert all(events.values()), "every outcome is in the demo"
 
 
 def test_ctrl_c_ends_it_cleanly(url: str, chosen: dict[str, str], demo: "subprocess.Popen[str]") -> None:
-    said = json.loads(tally("status", "--json", **chosen).stdout)
-    pids = [part["pid"] for part in said["parts"].values() if "pid" in part]
+    status = json.loads(tally("status", "--json", **chosen).stdout)
+    pids = [part["pid"] for part in status["parts"].values() if "pid" in part]
     assert len(pids) == (9 if "TALLY_LOG" in chosen else 8), "Kafka is a part of its own"
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 0

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, Response, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browser import BROWSER, metric
+from tests.dashboards.browser import BROWSER, read_metric
 from tests.dashboards.feed import BOOK, Feed, budget, call, loop
 from tests.dashboards.server import build, dashboards, warehouse
 
@@ -32,15 +32,15 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         feed, now = Feed(settings), datetime.now(UTC)
         feed.adopt("test", BOOK)
         feed.add(
-            [budget(f"b{at}", "team", name, "1") for at, name in enumerate(NAMES) if name.strip()], channel="control"
+            [budget(f"b{number}", "team", name, "1") for number, name in enumerate(NAMES) if name.strip()], channel="control"
         )
         feed.add([
-            call(f"n{at}", now, team=name, agent=name, session=name, model="gpt-4o", tokens={"input": 10**6 + at})
-            for at, name in enumerate(NAMES)
+            call(f"n{number}", now, team=name, agent=name, session=name, model="gpt-4o", tokens={"input": 10**6 + number})
+            for number, name in enumerate(NAMES)
         ])  # fmt: skip
-        feed.add([call(f"absent{at}", now, model="gpt-4o", tokens={"input": 10**5}) for at in range(2)])
-        for at, name in enumerate(NAMES):
-            feed.add(loop(f"{name}{at}", name, 4, now))
+        feed.add([call(f"absent{number}", now, model="gpt-4o", tokens={"input": 10**5}) for number in range(2)])
+        for number, name in enumerate(NAMES):
+            feed.add(loop(f"{name}{number}", name, 4, now))
         assert build(settings, "run").returncode == 0
         yield settings
         feed.close()
@@ -54,40 +54,40 @@ def url(hostile: Settings) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_console_is_clean_and_nothing_runs_or_is_refused(page: Page, url: str, path: str) -> None:
-    told: list[str] = []
+    problems: list[str] = []
 
-    def hear(message: ConsoleMessage) -> None:
+    def note_message(message: ConsoleMessage) -> None:
         if message.type == "error":
-            told.append(message.text)
+            problems.append(message.text)
 
-    def see(answer: Response) -> None:
+    def note_response(answer: Response) -> None:
         if answer.status >= 400:
-            told.append(answer.url)
+            problems.append(answer.url)
 
-    page.on("console", hear)
-    page.on("response", see)
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("dialog", lambda dialog: told.append(dialog.message))
+    page.on("console", note_message)
+    page.on("response", note_response)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append(dialog.message))
     page.goto(f"{url}/{path}")
     expect(page.locator(".tally").last).to_be_visible(timeout=90_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
     if path in ("", "?by=agent"):
         expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()
-    assert not told
+    assert not problems
 
 
 def test_each_name_is_seen_and_leads_to_its_own_calls(page: Page, url: str) -> None:
-    for at, written in enumerate(NAMES.values()):
+    for number, spelling in enumerate(NAMES.values()):
         page.goto(f"{url}/?period=all")
-        page.get_by_role("link", name=written, exact=True).first.click()
+        page.get_by_role("link", name=spelling, exact=True).first.click()
         page.wait_for_url("**team=**")
         expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
-        assert metric(page, "Calls") == "1", (at, written)
+        assert read_metric(page, "Calls") == "1", (number, spelling)
     page.goto(f"{url}/?period=all")
     page.get_by_role("link", name="⟦none⟧", exact=True).first.click()
     page.wait_for_url("**team=**")
     expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
-    assert metric(page, "Calls") == "2", "the calls of no team, and not those of a team of that name"
+    assert read_metric(page, "Calls") == "2", "the calls of no team, and not those of a team of that name"
 
 
 def test_another_page_cannot_frame_it(page: Page, url: str) -> None:

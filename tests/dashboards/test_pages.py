@@ -19,7 +19,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.screenshots import html, metrics, opened
+from tests.dashboards.screenshots import read_html, read_metrics, open_page
 from warehouse.client import connect
 
 Full = tuple[Settings, Feed]
@@ -35,30 +35,30 @@ def test_the_headline_is_the_sum_of_the_entries(full: Full, monkeypatch: pytest.
         )
         .result_rows
     )
-    shown = metrics(opened(settings, monkeypatch, period="all"))
+    figures = read_metrics(open_page(settings, monkeypatch, period="all"))
     assert isinstance(spend, Decimal)
-    assert shown["Spend"] == format.money(spend, "USD")
-    assert shown["Tokens"] == format.short(tokens)
-    assert shown["Calls"] == format.count(calls)
+    assert figures["Spend"] == format.money(spend, "USD")
+    assert figures["Tokens"] == format.short(tokens)
+    assert figures["Calls"] == format.count(calls)
 
 
 def test_the_address_chooses_the_view(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, _ = full
-    app = opened(settings, monkeypatch, period="all", team=["support"], by="model", show="tokens")
+    app = open_page(settings, monkeypatch, period="all", team=["support"], by="model", show="tokens")
     ((calls,),) = (
         connect(settings)
         .query("select count() from tally.events where outcome = 'counted' and kind = 'inference' and team = 'support'")
         .result_rows
     )
-    assert metrics(app)["Calls"] == format.count(calls)
+    assert read_metrics(app)["Calls"] == format.count(calls)
     assert "By model" in [heading.value for heading in app.subheader]
-    assert "team=support" in html(app), "the links of the table keep the filter"
+    assert "team=support" in read_html(app), "the links of the table keep the filter"
 
 
 def test_a_link_to_a_team_that_is_not_there_shows_nobody_elses_spend(
     full: Full, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = opened(full[0], monkeypatch, period="all", team=["nobody"])
+    app = open_page(full[0], monkeypatch, period="all", team=["nobody"])
     assert "No call of this period has these properties" in app.info[0].value
     assert not app.metric
 
@@ -66,33 +66,33 @@ def test_a_link_to_a_team_that_is_not_there_shows_nobody_elses_spend(
 def test_a_call_that_used_nothing_is_not_unpriced(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, feed = full
     feed.add([call("refused", datetime.now(UTC), model="gpt-4o", status="refused")])
-    assert metrics(opened(settings, monkeypatch, "call", source="gateway", id="refused"))["Spend"] == "–"
+    assert read_metrics(open_page(settings, monkeypatch, "call", source="gateway", id="refused"))["Spend"] == "–"
 
 
 def test_unpriced_is_not_zero(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(full[0], monkeypatch, period="all", model=["in-house-7b"])
-    assert metrics(app)["Spend"] == "unpriced"
+    app = open_page(full[0], monkeypatch, period="all", model=["in-house-7b"])
+    assert read_metrics(app)["Spend"] == "unpriced"
     assert "have no price" in app.warning[0].value
 
 
 def test_an_empty_period_names_one_that_is_not(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(full[0], monkeypatch, period="range", range=["2023-01-01", "2023-01-02"])
+    app = open_page(full[0], monkeypatch, period="range", range=["2023-01-01", "2023-01-02"])
     assert "no calls in this period" in app.info[0].value
-    assert "?period=all" in html(app)
+    assert "?period=all" in read_html(app)
 
 
 def test_nothing_that_an_event_says_is_read_as_html(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, feed = full
-    named = "<img src=x onerror=alert(1)>"
-    feed.add([call("named", datetime.now(UTC), team=named, model="gpt-4o", tokens={"input": 1})])
-    shown = html(opened(settings, monkeypatch, period="hour"))
-    assert "&lt;img" in shown and "<img" not in shown
+    markup = "<img src=x onerror=alert(1)>"
+    feed.add([call("named", datetime.now(UTC), team=markup, model="gpt-4o", tokens={"input": 1})])
+    page_html = read_html(open_page(settings, monkeypatch, period="hour"))
+    assert "&lt;img" in page_html and "<img" not in page_html
 
 
 def test_what_a_source_numbered_and_never_arrived_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TALLY_HOME", str(tmp_path))
 
-    def shown() -> AppTest:
+    def show_gaps() -> AppTest:
         app = AppTest.from_string("from dashboards.pages.trust import page\npage._gaps()", default_timeout=30).run()
         assert not app.exception, app.exception
         return app
@@ -102,12 +102,12 @@ def test_what_a_source_numbered_and_never_arrived_is_shown(tmp_path: Path, monke
         log.append(EVENTS, [Draft(0, "acme", {"organization": "acme", "channel": "http"}, b"\n".join(lines))])
         sequence_gaps.follow(log, tmp_path)
 
-    assert "Nobody has followed the numbers" in text(shown())
+    assert "Nobody has followed the numbers" in text(show_gaps())
     with closing(EmbeddedLog(tmp_path)) as log:
         add(1, 2, 5, 9)
-        assert "app &lt;b&gt;" in html(shown()) and "3–4, 6–8" in html(shown())
+        assert "app &lt;b&gt;" in read_html(show_gaps()) and "3–4, 6–8" in read_html(show_gaps())
         add(3, 4, 6, 7, 8)
-    assert "nothing lacks" in text(shown())
+    assert "nothing lacks" in text(show_gaps())
 
 
 @pytest.mark.parametrize(("bound", "shown"), [("127.0.0.1", True), ("0.0.0.0", False)])
@@ -118,11 +118,11 @@ def test_names_are_for_who_sits_at_the_machine(
     with closing(Persons(tmp_path)) as persons:
         persons.remember("acme", "p_1", "alice")
     monkeypatch.setattr(
-        names, "may_come", lambda: loopback.way(bound, {"host": "localhost:1", "origin": "http://localhost:1"})
+        names, "may_come", lambda: loopback.find_connection_exposure(bound, {"host": "localhost:1", "origin": "http://localhost:1"})
     )
-    found = names.known("acme", {"user": "p_1", "customer": "p_2", "acting_for": ["p_1", "p_3"], "team": "p_1"})
-    assert found == ([("user is", "alice"), ("acting_for is", '["alice"]')] if shown else [])
-    assert names.known("beta", {"user": "p_1"}) == [] == names.known("acme", {})
+    names_seen = names.list_names("acme", {"user": "p_1", "customer": "p_2", "acting_for": ["p_1", "p_3"], "team": "p_1"})
+    assert names_seen == ([("user is", "alice"), ("acting_for is", '["alice"]')] if shown else [])
+    assert names.list_names("beta", {"user": "p_1"}) == [] == names.list_names("acme", {})
 
 
 def text(app: AppTest) -> str:
@@ -130,30 +130,30 @@ def text(app: AppTest) -> str:
 
 
 def test_trust_adds_up(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(full[0], monkeypatch, "trust")
-    shown = html(app)
+    app = open_page(full[0], monkeypatch, "trust")
+    page_html = read_html(app)
     for word in ("received", "accepted", "rejected", "counted", "duplicate", "conflict", "quarantined"):
-        assert word in shown
-    assert "≠" not in shown
-    assert "token_totals_mismatch" in shown and "content_mismatch" in shown and "in-house-7b" in shown
-    assert metrics(app) == {"Not yet folded": "0", "Not yet stored": "0"}
+        assert word in page_html
+    assert "≠" not in page_html
+    assert "token_totals_mismatch" in page_html and "content_mismatch" in page_html and "in-house-7b" in page_html
+    assert read_metrics(app) == {"Not yet folded": "0", "Not yet stored": "0"}
     assert "no difference" in app.success[0].value and "3,007" in app.success[0].value
 
 
 def test_a_call_shows_its_entries_and_where_it_stands(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(full[0], monkeypatch, "call", source="gateway", id="loop-2")
-    shown = html(app)
-    assert metrics(app)["Tokens"] == "52,300"
-    assert "$0.156<" in shown and "$0.000003<" in shown and "test/anthropic/claude-sonnet-4-5#0" in shown
-    assert "id=loop-5" in shown, "its session's calls are links"
-    assert "tally.events" in shown and "lookup_order" in shown
+    app = open_page(full[0], monkeypatch, "call", source="gateway", id="loop-2")
+    page_html = read_html(app)
+    assert read_metrics(app)["Tokens"] == "52,300"
+    assert "$0.156<" in page_html and "$0.000003<" in page_html and "test/anthropic/claude-sonnet-4-5#0" in page_html
+    assert "id=loop-5" in page_html, "its session's calls are links"
+    assert "tally.events" in page_html and "lookup_order" in page_html
 
 
 @pytest.mark.parametrize("query", [{"position": "1-2"}, {"position": "99-1-1"}, {"source": "a", "id": "' or 1=1"}])
 def test_a_link_that_was_cut_short_is_a_sentence(
     full: Full, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
-    app = opened(full[0], monkeypatch, "call", **query)
+    app = open_page(full[0], monkeypatch, "call", **query)
     assert "no event" in app.info[0].value
 
 
@@ -163,18 +163,18 @@ def test_a_conflict_leads_to_the_first_one(full: Full, monkeypatch: pytest.Monke
         .query("select log_partition, log_offset, event_index from analytics.fct_outcomes where outcome = 'conflict'")
         .result_rows
     )
-    app = opened(full[0], monkeypatch, "call", position=f"{partition}-{offset}-{index}")
+    app = open_page(full[0], monkeypatch, "call", position=f"{partition}-{offset}-{index}")
     assert "conflict" in app.warning[0].value
-    assert f"position={partition}-{offset}-0" in html(app)
+    assert f"position={partition}-{offset}-0" in read_html(app)
 
 
 def test_an_empty_ledger_says_how_to_begin(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(empty, monkeypatch)
+    app = open_page(empty, monkeypatch)
     assert [heading.value for heading in app.header] == ["The ledger is empty"]
     assert any("tally import" in code.value for code in app.code)
 
 
 def test_a_warehouse_that_is_away_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(Settings(home=tmp_path / "nowhere"), monkeypatch)
+    app = open_page(Settings(home=tmp_path / "nowhere"), monkeypatch)
     assert "does not answer" in app.info[0].value
     assert not (tmp_path / "nowhere").exists(), "looking makes no home"

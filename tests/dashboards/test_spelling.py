@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.spelling import NONE, OTHER, escape_json, read, shorten, spell
+from dashboards.spelling import ABSENT_NAME, OTHER_NAMES, escape_json, read_name, shorten, spell
 
 NAMES = st.text(
     st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("⟦⟧U+27E6 \u200b\u202e\u0301none")), min_size=1
@@ -28,29 +28,29 @@ NAMES = st.text(
         ("a" + "\u0301" * 4, "a\u0301\u0301⟦U+0301⟧⟦U+0301⟧"),
         ("(none)", "(none)"),
         ("(other)", "(other)"),
-        (NONE, "⟦U+27E6⟧none⟧"),
-        (OTHER, "⟦U+27E6⟧other⟧"),
+        (ABSENT_NAME, "⟦U+27E6⟧none⟧"),
+        (OTHER_NAMES, "⟦U+27E6⟧other⟧"),
         ("⟦U+200B⟧", "⟦U+27E6⟧U+200B⟧"),
-        ("", NONE),
+        ("", ABSENT_NAME),
     ],
 )
 def test_a_name_is_seen(name: str, written: str) -> None:
-    assert spell(name) == written and read(written) == name
+    assert spell(name) == written and read_name(written) == name
 
 
 @given(NAMES)
 def test_a_name_is_read_back_and_is_neither_absent_nor_the_rest(name: str) -> None:
-    written = spell(name)
-    assert read(written) == name and written not in (NONE, OTHER) and written.strip() == written
+    spelling = spell(name)
+    assert read_name(spelling) == name and spelling not in (ABSENT_NAME, OTHER_NAMES) and spelling.strip() == spelling
 
 
 @given(st.text())
 def test_any_text_is_read_as_something(text: str) -> None:
-    read(text)
+    read_name(text)
 
 
 def test_a_code_that_is_no_sign_stays_as_it_stands() -> None:
-    assert read("⟦U+FFFFFF⟧") == "⟦U+FFFFFF⟧"
+    assert read_name("⟦U+FFFFFF⟧") == "⟦U+FFFFFF⟧"
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:

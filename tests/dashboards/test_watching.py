@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browser import BROWSER, metric, until
+from tests.dashboards.browser import BROWSER, read_metric, await_metric
 from tests.dashboards.feed import Feed, call, loop
 from tests.dashboards.server import dashboards
 
@@ -28,9 +28,9 @@ def test_a_budget_fills_while_one_looks_and_says_what_it_crosses(page: Page, url
     page.get_by_role("link", name="team nobody").click()
     page.wait_for_url("**scope=nobody**")
     expect(page.get_by_text("No threshold was crossed yet.")).to_be_visible()
-    assert metric(page, "Used") == "$0.00"
+    assert read_metric(page, "Used") == "$0.00"
     limited[1].add([call("w-1", datetime.now(UTC), team="nobody", model="gpt-4o", tokens={"input": 1_100_000})])
-    assert until(page, "Used", "$0.00") == "$2.75"
+    assert await_metric(page, "Used", "$0.00") == "$2.75"
     expect(page.get_by_role("cell", name="50%", exact=True).last).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart")).to_be_visible()
     page.get_by_role("link", name=re.compile(r"^\d{4}-\d\d-\d\d ")).first.click()
@@ -44,25 +44,25 @@ def test_which_budgets_are_shown_stands_in_the_address(page: Page, browser: Brow
     expect(page.get_by_role("link", name="feature summaries")).to_have_count(0)
     page.wait_for_url("**budgets=crossed**")
 
-    other = browser.new_page()
-    other.goto(page.url)
-    expect(other.get_by_role("link", name="agent shopper, 1 hour").first).to_be_visible(timeout=20_000)
-    expect(other.get_by_role("link", name="feature summaries")).to_have_count(0)
-    other.close()
+    second_page = browser.new_page()
+    second_page.goto(page.url)
+    expect(second_page.get_by_role("link", name="agent shopper, 1 hour").first).to_be_visible(timeout=20_000)
+    expect(second_page.get_by_role("link", name="feature summaries")).to_have_count(0)
+    second_page.close()
 
 
 def test_a_runaway_goes_on_while_one_looks_and_ends(page: Page, url: str, limited: Limited) -> None:
     feed = limited[1]
     page.goto(f"{url}/runaways")
-    going_on = metric(page, "Going on")
+    active_count = read_metric(page, "Going on")
     run = loop("w-run", "watched", 9, datetime.now(UTC), then="read")
     feed.add(run[:3])
-    assert int(until(page, "Going on", going_on)) == int(going_on) + 1
+    assert int(await_metric(page, "Going on", active_count)) == int(active_count) + 1
     page.get_by_title("session w-run").click()
     page.wait_for_url("**alert=**")
-    assert metric(page, "Times") == "3"
+    assert read_metric(page, "Times") == "3"
     feed.add(run[3:9])
-    assert until(page, "Times", "3") == "9"
+    assert await_metric(page, "Times", "3") == "9"
     expect(page.get_by_text("goes on")).to_be_visible()
     feed.add(run[9:])
     expect(page.get_by_text("ended: the session called something else")).to_be_visible()

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from audit.verify.pricing import Book, rated
-from ingest.intake.intake import door
-from ingest.intake.rejection import Refused
+from audit.verify.pricing import Book, rate_call
+from ingest.intake.intake import open_intake
+from ingest.intake.rejection import Rejection
 from ledger.log import PARTITIONS, partition_of, records
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.pricing.genai_prices import genai_prices
 from ledger.settings import Settings
 from tally.demo import fill, history
-from tally.demo.calls import session
-from tally.demo.lengths import CHAT_INPUT, CODE_INPUT, SHARES, drawn
+from tally.demo.calls import make_session
+from tally.demo.lengths import CHAT_INPUT, CODE_INPUT, SHARES, draw_length
 from tally.demo.organization import NAME, OWN_KEY, WORKLOADS
 
 END = date(2026, 11, 24)
@@ -27,21 +27,21 @@ END = date(2026, 11, 24)
 
 @pytest.fixture(scope="module")
 def events() -> list[dict[str, Any]]:
-    return [event for on in history.days(END - timedelta(days=2), END) for event in history.day(on, END)]
+    return [event for day in history.list_days(END - timedelta(days=2), END) for event in history.make_day(day, END)]
 
 
 def test_the_same_seed_gives_the_same_events(events: list[dict[str, Any]]) -> None:
-    assert history.day(END, END) == history.day(END, END) != history.day(END, END, seed=1)
+    assert history.make_day(END, END) == history.make_day(END, END) != history.make_day(END, END, seed=1)
 
 
 def test_the_door_lets_in_all_but_the_broken(events: list[dict[str, Any]], tmp_path: Path) -> None:
-    entrance = door(tmp_path, NAME)
+    intake = open_intake(tmp_path, NAME)
     for event in events:
         if event["id"].endswith("-broken"):
-            with pytest.raises(Refused):
-                entrance.enter_event(event)
+            with pytest.raises(Rejection):
+                intake.accept_event(event)
         else:
-            entrance.enter_event(event)
+            intake.accept_event(event)
 
 
 def test_every_model_but_the_private_hosts_is_priced(events: list[dict[str, Any]]) -> None:
@@ -49,7 +49,7 @@ def test_every_model_but_the_private_hosts_is_priced(events: list[dict[str, Any]
     for event in events:
         if event["id"].endswith("-broken"):
             continue
-        lines = rated(event["data"], datetime.fromisoformat(event["time"]), books).lines
+        lines = rate_call(event["data"], datetime.fromisoformat(event["time"]), books).lines
         unpriced = [line for line in lines if line.list_cost is None]
         assert bool(unpriced) == (bool(lines) and event["data"]["provider"] == "acme-host"), event
 
@@ -61,18 +61,18 @@ def test_a_customer_with_a_key_pays(events: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("stuck", [True, False])
 def test_only_an_agent_that_is_stuck_repeats_itself(stuck: bool) -> None:
     agents = [work for work in WORKLOADS if work.kind == "agent"]
-    found = 0
+    stuck_count = 0
     for seed in range(60):
-        calls = session(agents[seed % len(agents)], "s", "t", datetime(2026, 1, 1, tzinfo=UTC), Random(seed), stuck)
+        calls = make_session(agents[seed % len(agents)], "s", "t", datetime(2026, 1, 1, tzinfo=UTC), Random(seed), stuck)
         tools = [call["data"].get("tool_arguments_hash") for call in calls if call["data"]["status"] == "ok"]
-        found += max(len(list(same)) for _, same in groupby(tools)) >= 3
-    assert found == 60 if stuck else found < 6
+        stuck_count += max(len(list(repeats)) for _, repeats in groupby(tools)) >= 3
+    assert stuck_count == 60 if stuck else stuck_count < 6
 
 
 @pytest.mark.parametrize("quantiles", [CODE_INPUT, CHAT_INPUT])
 def test_lengths_have_the_traces_shape(quantiles: tuple[int, ...]) -> None:
     chance = Random(1)
-    lengths = sorted(drawn(quantiles, chance) for _ in range(20_000))
+    lengths = sorted(draw_length(quantiles, chance) for _ in range(20_000))
     assert abs(median(lengths) / quantiles[SHARES.index(0.5)] - 1) < 0.05
     assert quantiles[0] <= lengths[0] and lengths[-1] <= quantiles[-1]
 
@@ -82,11 +82,11 @@ def test_a_second_fill_adds_only_what_is_missing(tmp_path: Path, monkeypatch: py
     settings = Settings(home=tmp_path)
     log = EmbeddedLog(tmp_path)
     steps: list[tuple[int, int]] = []
-    fill(log, settings, lambda done, total: steps.append((done, total)))
+    fill(log, settings, lambda count, total: steps.append((count, total)))
     assert steps[-1][0] == steps[-1][1] >= 2
     before = list(records(log, EVENTS, partition_of(NAME)))
     fill(log, settings)
     after = list(records(log, EVENTS, partition_of(NAME)))
-    ids = [line.split(b'"source"')[0] for one in after[len(before) :] for line in one.value.split(b"\n")]
+    ids = [line.split(b'"source"')[0] for record in after[len(before) :] for line in record.value.split(b"\n")]
     assert len(after) - len(before) <= 1 and len(ids) < 60
-    assert sum(log.end(EVENTS, one) for one in range(PARTITIONS)) == len(after)
+    assert sum(log.end(EVENTS, record) for record in range(PARTITIONS)) == len(after)

@@ -13,45 +13,45 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from ledger.home.free_ports import free_port
-from ledger.log.kafka.cluster import cluster_of, parsed
-from ledger.log.kafka.topics import apply
+from ledger.home.free_ports import find_free_port
+from ledger.log.kafka.cluster import cluster_of, parse_cluster
+from ledger.log.kafka.topics import apply_topics
 from ledger.settings import Settings
 from tally.cli.app import app
-from tally.local_kafka.broker import VERSION, Broker, Node, new_cluster_id, properties
+from tally.local_kafka.broker import VERSION, Broker, Node, make_cluster_id, properties
 from tests.kafka.cluster import QUICK, kafka_jars
 from tests.tally.conftest import ROOT
-from warehouse.client import address
+from warehouse.client import find_address
 
 COMPOSE, DOCKERFILE = ROOT / "deploy" / "compose.yaml", ROOT / "deploy" / "Dockerfile"
 ADDRESSES = ("voters", "listener", "log.dirs", "node.id")
 """Of Kafka's properties: those that differ from one machine to another."""
 
 
-def text() -> str:
+def read_compose() -> str:
     """The file as Docker reads it where the environment says nothing."""
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", COMPOSE.read_text())
 
 
-FILE: dict[str, Any] = yaml.safe_load(text())
+FILE: dict[str, Any] = yaml.safe_load(read_compose())
 SERVICES: dict[str, Any] = FILE["services"]
-OURS = {name: one for name, one in SERVICES.items() if "build" in one}
+OWN_SERVICES = {name: service for name, service in SERVICES.items() if "build" in service}
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_refers_to_what_there_is(name: str) -> None:
     service = SERVICES[name]
     assert re.search(r":\d[\w.-]*$", service["image"]), "an image has a version"
-    for other, how in service.get("depends_on", {}).items():
-        needed = SERVICES[other]
-        match how["condition"]:
+    for name_needed, dependency in service.get("depends_on", {}).items():
+        needed_service = SERVICES[name_needed]
+        match dependency["condition"]:
             case "service_healthy":
-                assert "healthcheck" in needed
+                assert "healthcheck" in needed_service
             case "service_completed_successfully":
-                assert needed["restart"] == "on-failure", "it ends, and is not started again when it has done its work"
+                assert needed_service["restart"] == "on-failure", "it ends, and is not started again when it has done its work"
             case _:
-                raise AssertionError(how)
-        assert "profiles" not in needed
+                raise AssertionError(dependency)
+        assert "profiles" not in needed_service
     for mount in service.get("volumes", []):
         source, target, *_ = mount.split(":")
         assert target.startswith("/")
@@ -65,9 +65,9 @@ def test_every_volume_is_used() -> None:
     assert used >= set(FILE["volumes"])
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", OWN_SERVICES)
 def test_a_command_and_its_settings_are_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = OURS[name]
+    service = OWN_SERVICES[name]
     words = [word for word in service["command"] if not word.startswith("-") and not word.isdigit()]
     assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0
     environment = service["environment"]
@@ -79,74 +79,74 @@ def test_a_command_and_its_settings_are_ours(name: str, monkeypatch: pytest.Monk
     advertised = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     assert advertised.endswith(f"//{cluster_of(settings).servers[0]}")
     clickhouse = SERVICES["clickhouse"]["environment"]
-    assert address(settings) == (
+    assert find_address(settings) == (
         "http://clickhouse:8123", clickhouse["CLICKHOUSE_USER"], clickhouse["CLICKHOUSE_PASSWORD"]
     )  # fmt: skip
     for port in service.get("ports", []):
         assert str(settings.bind) == "0.0.0.0", "else no port of the container answers"
-        ours = (settings.dashboards_port, settings.api_port)
-        assert int(port.split(":")[-1]) in (*ours, *map(_number, service["command"]))
+        own_ports = (settings.dashboards_port, settings.api_port)
+        assert int(port.split(":")[-1]) in (*own_ports, *map(_number, service["command"]))
 
 
 def _number(word: str) -> int:
     return int(word) if word.isdigit() else -1
 
 
-@pytest.mark.parametrize("name", [name for name, one in OURS.items() if "healthcheck" in one])
+@pytest.mark.parametrize("name", [name for name, service in OWN_SERVICES.items() if "healthcheck" in service])
 def test_a_health_check_says_no_where_nothing_runs(name: str, tmp_path: Path) -> None:
-    how, python, *arguments = OURS[name]["healthcheck"]["test"]
-    assert (how, python) == ("CMD", "python")
+    form, python, *arguments = OWN_SERVICES[name]["healthcheck"]["test"]
+    assert (form, python) == ("CMD", "python")
     environment = os.environ | {"TALLY_HOME": str(tmp_path), "PYTHONPATH": f"{ROOT / 'sdk'}{os.pathsep}{ROOT}"}
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and ("refused" in done.stderr or not done.stderr)
+    result = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1 and ("refused" in result.stderr or not result.stderr)
 
 
 def test_one_sink_and_no_port_of_a_worker_on_the_machine() -> None:
-    assert [one["command"] for one in OURS.values()].count(["warehouse", "sink"]) == 1
-    assert "ports" not in OURS["worker"] and "container_name" not in OURS["worker"], "it can be scaled"
+    assert [service["command"] for service in OWN_SERVICES.values()].count(["warehouse", "sink"]) == 1
+    assert "ports" not in OWN_SERVICES["worker"] and "container_name" not in OWN_SERVICES["worker"], "it can be scaled"
 
 
-def kafka_properties() -> dict[str, str]:
-    said = SERVICES["kafka"]["environment"]
-    names = {key: key.removeprefix("KAFKA_").lower().replace("_", ".") for key in said if key.startswith("KAFKA_")}
-    return {name: str(said[key]) for key, name in names.items()}
+def read_kafka_properties() -> dict[str, str]:
+    environment = SERVICES["kafka"]["environment"]
+    names = {key: key.removeprefix("KAFKA_").lower().replace("_", ".") for key in environment if key.startswith("KAFKA_")}
+    return {name: str(environment[key]) for key, name in names.items()}
 
 
 def test_kafka_is_the_one_that_the_tests_run() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{VERSION}"
-    ours = properties(Node(1, Path(), Path(), 9092, {1: 9093}))
-    tested = dict(line.split("=", 1) for line in ours.splitlines())
-    for name, value in kafka_properties().items():
+    rendered = properties(Node(1, Path(), Path(), 9092, {1: 9093}))
+    tested = dict(line.split("=", 1) for line in rendered.splitlines())
+    for name, value in read_kafka_properties().items():
         if not any(word in name for word in ADDRESSES):
             assert tested[name] == value, name
 
 
 def test_kafka_with_these_settings_takes_our_topics(tmp_path: Path) -> None:
-    more = {key: value for key, value in kafka_properties().items() if not any(word in key for word in ADDRESSES)}
-    node = Node(1, tmp_path / "node", tmp_path / "log", free_port(), {1: free_port()}, QUICK, more)
-    broker = Broker(node, kafka_jars(), SERVICES["kafka"]["environment"].get("CLUSTER_ID") or new_cluster_id())
+    own_properties = {key: value for key, value in read_kafka_properties().items() if not any(word in key for word in ADDRESSES)}
+    node = Node(1, tmp_path / "node", tmp_path / "log", find_free_port(), {1: find_free_port()}, QUICK, own_properties)
+    broker = Broker(node, kafka_jars(), SERVICES["kafka"]["environment"].get("CLUSTER_ID") or make_cluster_id())
     try:
         broker.start()
-        broker.ready()
-        made = apply(parsed(f"kafka://{broker.bootstrap}/tally"))
-        assert made and all(one.found is None for one in made)
-        assert apply(parsed(f"kafka://{broker.bootstrap}/tally")) == []
+        broker.wait_until_ready()
+        changes = apply_topics(parse_cluster(f"kafka://{broker.bootstrap}/tally"))
+        assert changes and all(change.found is None for change in changes)
+        assert apply_topics(parse_cluster(f"kafka://{broker.bootstrap}/tally")) == []
     finally:
         broker.kill()
 
 
-def instructions() -> list[tuple[str, list[str]]]:
+def read_instructions() -> list[tuple[str, list[str]]]:
     lines = [line for line in DOCKERFILE.read_text().splitlines() if line and not line.startswith("#")]
-    return [(word, rest.split()) for word, _, rest in (line.partition(" ") for line in lines)]
+    return [(word, arguments.split()) for word, _, arguments in (line.partition(" ") for line in lines)]
 
 
 def test_the_image_installs_the_lock_and_nothing_else() -> None:
-    said = instructions()
-    ((base,),) = [rest for word, rest in said if word == "FROM"]
-    found = re.fullmatch(r"python:3\.(\d+)-slim-\w+", base)
-    assert found and 11 <= int(found[1]) <= 14
-    ran = [" ".join(rest) for word, rest in said if word == "RUN"]
-    assert ran[0] == "tools/setup" and not any("install" in one for one in ran[1:])
+    steps = read_instructions()
+    ((base,),) = [arguments for word, arguments in steps if word == "FROM"]
+    match = re.fullmatch(r"python:3\.(\d+)-slim-\w+", base)
+    assert match and 11 <= int(match[1]) <= 14
+    commands = [" ".join(arguments) for word, arguments in steps if word == "RUN"]
+    assert commands[0] == "tools/setup" and not any("install" in command for command in commands[1:])
     for script in ("setup", "install"):
         for line in (ROOT / "tools" / script).read_text().splitlines():
             if "pip install" in line and "-e sdk -e ." not in line:
@@ -154,12 +154,12 @@ def test_the_image_installs_the_lock_and_nothing_else() -> None:
 
 
 def test_the_image_holds_all_that_the_product_imports(tmp_path: Path) -> None:
-    copied = [rest for word, rest in instructions() if word == "COPY"]
+    copied = [arguments for word, arguments in read_instructions() if word == "COPY"]
     for *sources, _ in copied:
         assert all((ROOT / source).exists() for source in sources), sources
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    folders = [target for source, target in (rest for rest in copied if len(rest) == 2) if (ROOT / source).is_dir()]
+    folders = [target for source, target in (arguments for arguments in copied if len(arguments) == 2) if (ROOT / source).is_dir()]
     assert {*packages, "sdk", "dbt", "requirements"} <= set(folders)
     for folder in folders:
         copytree(ROOT / folder, tmp_path / folder)
@@ -171,8 +171,8 @@ def test_the_image_holds_all_that_the_product_imports(tmp_path: Path) -> None:
         "            importlib.import_module(found.name)\n"
     )
     environment = os.environ | {"PYTHONPATH": f"{tmp_path / 'sdk'}{os.pathsep}{tmp_path}"}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-P", "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr

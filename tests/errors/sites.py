@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from ingest.api.problem import Problem
-from ingest.intake.rejection import Refused
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from tests.tally.conftest import ROOT
 
-KINDS: tuple[type[Exception], ...] = (TallyError, Refused, Problem)
+KINDS: tuple[type[Exception], ...] = (TallyError, Rejection, Problem)
 FOLDERS = ("ledger", "ingest", "streams", "alerting", "warehouse", "audit", "dashboards", "tally")
 
 
@@ -30,44 +30,44 @@ class Site(NamedTuple):
         return f"{self.file}:{self.function}"
 
 
-def sites() -> list[Site]:
+def find_sites() -> list[Site]:
     """All of them."""
-    found: list[Site] = []
+    calls: list[Site] = []
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            found += _in(ast.parse(path.read_text()), str(path.relative_to(ROOT)), "")
-    return found
+            calls += _find_in(ast.parse(path.read_text()), str(path.relative_to(ROOT)), "")
+    return calls
 
 
-def _in(node: ast.AST, file: str, function: str) -> Iterator[Site]:
+def _find_in(node: ast.AST, file: str, function: str) -> Iterator[Site]:
     for child in ast.iter_child_nodes(node):
         inner = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
-        called = child.func.id if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) else ""
-        if isinstance(child, ast.Call) and called in {kind.__name__ for kind in KINDS}:
+        callee = child.func.id if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) else ""
+        if isinstance(child, ast.Call) and callee in {kind.__name__ for kind in KINDS}:
             yield Site(file, function, child.lineno, child.end_lineno or child.lineno)
-        yield from _in(child, file, inner)
+        yield from _find_in(child, file, inner)
 
 
 @contextmanager
-def reaching(reached: set[tuple[str, int]]) -> Iterator[None]:
+def reaching(places: set[tuple[str, int]]) -> Iterator[None]:
     """Note the file and line of every such error that is made."""
 
-    def noting(made: Callable[..., None]) -> Callable[..., None]:
-        def init(self: Exception, *arguments: Any, **more: Any) -> None:
+    def recording(original: Callable[..., None]) -> Callable[..., None]:
+        def init(self: Exception, *arguments: Any, **keywords: Any) -> None:
             frame = sys._getframe(1)
             file = Path(frame.f_code.co_filename)
             if file.is_relative_to(ROOT):
-                reached.add((str(file.relative_to(ROOT)), frame.f_lineno))
-            made(self, *arguments, **more)
+                places.add((str(file.relative_to(ROOT)), frame.f_lineno))
+            original(self, *arguments, **keywords)
 
         return init
 
-    def plain(self: Exception, *arguments: Any, **more: Any) -> None:
+    def plain(self: Exception, *arguments: Any, **keywords: Any) -> None:
         Exception.__init__(self, *arguments)
 
     with (
-        patch.object(TallyError, "__init__", noting(plain)),
-        patch.object(Refused, "__init__", noting(Refused.__init__)),
-        patch.object(Problem, "__init__", noting(Problem.__init__)),
+        patch.object(TallyError, "__init__", recording(plain)),
+        patch.object(Rejection, "__init__", recording(Rejection.__init__)),
+        patch.object(Problem, "__init__", recording(Problem.__init__)),
     ):
         yield

@@ -26,20 +26,20 @@ from ingest.controls.alerts import adopt_rules
 from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
-from ingest.files.importer import moment
-from ingest.files.lines import lines as read_lines
+from ingest.files.importer import parse_start
+from ingest.files.lines import read_lines as read_lines
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import Door, key_of, sealed
+from ingest.intake.intake import Intake, pseudonym_secret_name, seal_event
 from ledger.home import tokens
 from ledger.log import Draft, Record
 from ledger.log.backup import back_up
-from ledger.log.kafka.cluster import cluster_of, parsed
+from ledger.log.kafka.cluster import cluster_of, parse_cluster
 from ledger.log.open import open_log
-from ledger.log.record import MAX_RECORD
+from ledger.log.record import MAX_RECORD_BYTES
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
-from ledger.pricing.price_book_file import from_file, from_text
+from ledger.pricing.price_book_file import read_book_file, parse_book
 from ledger.settings import Settings
 from streams.replay import open_catalogues
 from streams.runtime import read_catalogues
@@ -50,41 +50,41 @@ from tally.product.rebuild import rebuild
 from tally.session import make_home
 from tests.errors.causes import (
     BOOK,
-    DOOR,
+    INTAKE,
     SHEET,
-    Broken,
-    backed_up_damaged,
-    backed_up_over,
-    brought,
-    brought_refusal,
-    by_mapping,
+    FailingFile,
+    back_up_damaged_log,
+    back_up_over_files,
+    import_file,
+    import_refused_line,
+    import_mapped_file,
     control,
-    damaged_log,
+    open_damaged_log,
     decision,
-    entered,
-    forbidden,
-    forbidden_backup,
-    full_disk,
-    home,
-    kafka_taken,
-    lost_log,
-    made_log,
-    mapped,
-    no_room,
-    replaced_log,
-    rows_of_nothing,
-    said_by_sqlite,
-    taken,
-    too_large_a_book,
-    too_large_an_event,
-    twice,
-    warehouse_of_a_file,
-    where,
+    send_event,
+    import_forbidden_file,
+    back_up_forbidden,
+    rebuild_on_full_disk,
+    make_settings,
+    use_occupied_kafka_port,
+    open_lost_log,
+    make_log,
+    read_mapped_row,
+    write_on_full_disk,
+    append_to_replaced_log,
+    open_closed_state,
+    fail_in_sqlite,
+    use_occupied_port,
+    seal_large_book,
+    enter_large_event,
+    run_twice,
+    open_warehouse_on_file,
+    with_variable,
 )
-from tests.errors.sites import reaching, sites
+from tests.errors.sites import reaching, find_sites
 from tests.ingest.api.conftest import call, lines
 from tests.tally.conftest import ROOT, tally
-from warehouse.client import address
+from warehouse.client import find_address
 from warehouse.embedded.server import _listen
 
 Case = tuple[str, Callable[[Path], object], tuple[str, ...]]
@@ -94,160 +94,160 @@ ADDRESSED = (
 )
 CASES: list[Case] = [
     # settings, homes, ports
-    ("a setting", lambda p: where("TALLY_API_PORT", "x"), ("TALLY_API_PORT", "'x'", "integer")),
+    ("a setting", lambda p: with_variable("TALLY_API_PORT", "x"), ("TALLY_API_PORT", "'x'", "integer")),
     ("a home that cannot be", lambda p: make_home(Settings(home=Path("/proc/x"))), ("/proc/x", "TALLY_HOME")),
-    ("a home without a log", lambda p: open_log(home(p)), ("home", "tally import", "TALLY_HOME")),
-    ("a port that is taken", taken, ("TALLY_DASHBOARDS_PORT", "Address already in use", "choose another")),
-    ("a port of Kafka's", kafka_taken, ("for Kafka is taken", "--port")),
-    ("two of a part", twice, ("sink of", "already runs", "stop that one")),
-    ("a backup over something", backed_up_over, ("there", "is there already", "name a new folder")),
-    ("a backup of Kafka", lambda p: where("TALLY_LOG", "kafka://h", lambda: backup(p / "x")), ("the log is at", "docs/operations.md")),
+    ("a home without a log", lambda p: open_log(make_settings(p)), ("home", "tally import", "TALLY_HOME")),
+    ("a port that is taken", use_occupied_port, ("TALLY_DASHBOARDS_PORT", "Address already in use", "choose another")),
+    ("a port of Kafka's", use_occupied_kafka_port, ("for Kafka is taken", "--port")),
+    ("two of a part", run_twice, ("sink of", "already runs", "stop that one")),
+    ("a backup over something", back_up_over_files, ("there", "is there already", "name a new folder")),
+    ("a backup of Kafka", lambda p: with_variable("TALLY_LOG", "kafka://h", lambda: backup(p / "x")), ("the log is at", "docs/operations.md")),
     ("no Kafka", lambda p: cluster_of(Settings(home=p)), ("TALLY_LOG", "kafka://")),
     ("the home's own Kafka", lambda p: cluster_of(Settings(home=p, log="kafka://")), ("no Kafka runs", "tally up")),
-    ("a log's URL", lambda p: parsed("kafka:/host"), ("TALLY_LOG", "kafka:/host", "form")),
-    ("an option of it", lambda p: parsed("kafka://h?x=1"), ("TALLY_LOG", "'x'", "security_protocol")),
-    ("a mechanism", lambda p: parsed("kafka://u:p@h?sasl_mechanism=X"), ("sasl_mechanism=X", "one of")),
-    ("half of a login", lambda p: parsed("kafka://h?security_protocol=SASL_SSL"), ("SASL_SSL", "no user", "give both")),
-    ("a warehouse's URL", lambda p: address(Settings(home=p, warehouse="host")), ("TALLY_WAREHOUSE", "'host'", "http://")),
-    ("a warehouse's port", lambda p: taken(p, _listen), ("port", "for the warehouse is taken", "TALLY_WAREHOUSE_PORT")),
-    ("a warehouse's folder", warehouse_of_a_file, ("warehouse", "cannot be opened", "delete the folder")),
-    ("a log that is damaged", damaged_log, ("recorded.db", "not a database", "docs/operations.md, Restore")),
-    ("a log that is empty, and was not", lost_log, ("recorded.db is empty", "held a log before", "restore it from a copy")),
-    ("a log that was replaced under a process", replaced_log, ("recorded.db was deleted or replaced", "start this process again")),
-    ("a full disk", no_room, ("tokens.json", "the disk is full", "free some space")),
-    ("a database on a full disk", lambda p: said_by_sqlite(sqlite3.SQLITE_FULL), ("recorded.db", "the disk is full", "free some space")),
-    ("a database that is forbidden", lambda p: said_by_sqlite(sqlite3.SQLITE_CANTOPEN), ("recorded.db", "what SQLite said", "the right to read and write")),
-    ("a database that is locked", lambda p: said_by_sqlite(sqlite3.SQLITE_BUSY), ("recorded.db", "locked by another process", "wait for its end")),
-    ("a disk that fails", lambda p: said_by_sqlite(sqlite3.SQLITE_IOERR), ("recorded.db", "cannot read or write", "free some space")),
-    ("a home that the warehouse cannot have", lambda p: where("TALLY_HOME", "a?b"), ("TALLY_HOME", "'a?b'", "'?'", "name another one")),
-    ("a home of nobody", lambda p: where("TALLY_HOME", "~nobody-of-this-name/x"), ("TALLY_HOME", "user who is not there", "write the whole path")),
-    ("a home in two lines", lambda p: where("TALLY_HOME", "a\nb"), ("TALLY_HOME", "line break", "name another folder")),
-    ("a home that is no text", lambda p: where("TALLY_HOME", "a\udcff"), ("TALLY_HOME", "not UTF-8", "name a folder whose path is")),
-    ("a home that is too long", lambda p: where("TALLY_HOME", "a" * 300), ("TALLY_HOME", "too long", "shorter")),
-    ("a backup that may not be", forbidden_backup, ("cannot back up", "copy", "name a folder that can be written")),
-    ("a log with a bad page", backed_up_damaged, ("recorded.db", "is damaged", "restore it from an older one")),
-    ("a backup to where nothing can be", lambda p: back_up(made_log(p / "home"), Path("/proc/x")), ("cannot back up", "/proc/x")),
-    ("rows that are damaged", lambda p: rows_of_nothing().get(("budgets", "x", 0)), ("folds' state", "tally rebuild")),
-    ("what falls due is damaged", lambda p: rows_of_nothing().next_due(), ("folds' state", "tally rebuild")),
+    ("a log's URL", lambda p: parse_cluster("kafka:/host"), ("TALLY_LOG", "kafka:/host", "form")),
+    ("an option of it", lambda p: parse_cluster("kafka://h?x=1"), ("TALLY_LOG", "'x'", "security_protocol")),
+    ("a mechanism", lambda p: parse_cluster("kafka://u:p@h?sasl_mechanism=X"), ("sasl_mechanism=X", "one of")),
+    ("half of a login", lambda p: parse_cluster("kafka://h?security_protocol=SASL_SSL"), ("SASL_SSL", "no user", "give both")),
+    ("a warehouse's URL", lambda p: find_address(Settings(home=p, warehouse="host")), ("TALLY_WAREHOUSE", "'host'", "http://")),
+    ("a warehouse's port", lambda p: use_occupied_port(p, _listen), ("port", "for the warehouse is taken", "TALLY_WAREHOUSE_PORT")),
+    ("a warehouse's folder", open_warehouse_on_file, ("warehouse", "cannot be opened", "delete the folder")),
+    ("a log that is damaged", open_damaged_log, ("recorded.db", "not a database", "docs/operations.md, Restore")),
+    ("a log that is empty, and was not", open_lost_log, ("recorded.db is empty", "held a log before", "restore it from a copy")),
+    ("a log that was replaced under a process", append_to_replaced_log, ("recorded.db was deleted or replaced", "start this process again")),
+    ("a full disk", write_on_full_disk, ("tokens.json", "the disk is full", "free some space")),
+    ("a database on a full disk", lambda p: fail_in_sqlite(sqlite3.SQLITE_FULL), ("recorded.db", "the disk is full", "free some space")),
+    ("a database that is forbidden", lambda p: fail_in_sqlite(sqlite3.SQLITE_CANTOPEN), ("recorded.db", "what SQLite said", "the right to read and write")),
+    ("a database that is locked", lambda p: fail_in_sqlite(sqlite3.SQLITE_BUSY), ("recorded.db", "locked by another process", "wait for its end")),
+    ("a disk that fails", lambda p: fail_in_sqlite(sqlite3.SQLITE_IOERR), ("recorded.db", "cannot read or write", "free some space")),
+    ("a home that the warehouse cannot have", lambda p: with_variable("TALLY_HOME", "a?b"), ("TALLY_HOME", "'a?b'", "'?'", "name another one")),
+    ("a home of nobody", lambda p: with_variable("TALLY_HOME", "~nobody-of-this-name/x"), ("TALLY_HOME", "user who is not there", "write the whole path")),
+    ("a home in two lines", lambda p: with_variable("TALLY_HOME", "a\nb"), ("TALLY_HOME", "line break", "name another folder")),
+    ("a home that is no text", lambda p: with_variable("TALLY_HOME", "a\udcff"), ("TALLY_HOME", "not UTF-8", "name a folder whose path is")),
+    ("a home that is too long", lambda p: with_variable("TALLY_HOME", "a" * 300), ("TALLY_HOME", "too long", "shorter")),
+    ("a backup that may not be", back_up_forbidden, ("cannot back up", "copy", "name a folder that can be written")),
+    ("a log with a bad page", back_up_damaged_log, ("recorded.db", "is damaged", "restore it from an older one")),
+    ("a backup to where nothing can be", lambda p: back_up(make_log(p / "home"), Path("/proc/x")), ("cannot back up", "/proc/x")),
+    ("rows that are damaged", lambda p: open_closed_state().get(("budgets", "x", 0)), ("folds' state", "tally rebuild")),
+    ("what falls due is damaged", lambda p: open_closed_state().next_due(), ("folds' state", "tally rebuild")),
     ("a place that another writer took", lambda p: EmbeddedLog(p).insert(EVENTS, [Record(0, 5, 1, "k", {}, b"")]), ("goes on at offset 0", "was to take the record at 5", "end that first")),
     ("a document that the log lacks", lambda p: read_catalogues(EmbeddedLog(p))("ab"), ("document ab", "restore tally.documents from a copy")),
     ("a document that a replay lacks", lambda p: open_catalogues({})("ab"), ("document ab", "restore tally.documents")),
-    ("a disk that is too full", full_disk, ("takes about", "has 0 B free", "free some space")),
+    ("a disk that is too full", rebuild_on_full_disk, ("takes about", "has 0 B free", "free some space")),
     # tokens, webhooks
-    ("a token's organization", lambda p: tokens.create(p, [PLATFORM], ["write"]), ("--organization", PLATFORM, "name one")),
-    ("a token that is none", lambda p: tokens.revoke(p, "x"), ("no token", "'x'", "tally token list")),
+    ("a token's organization", lambda p: tokens.create_token(p, [PLATFORM], ["write"]), ("--organization", PLATFORM, "name one")),
+    ("a token that is none", lambda p: tokens.revoke_token(p, "x"), ("no token", "'x'", "tally token list")),
     ("a webhook's organization", lambda p: webhooks.put(p, "", "http://h", "slack"), ("--organization", "''", "name one")),
     ("a webhook's URL", lambda p: webhooks.put(p, "a", "ftp://h", "slack"), ("ftp://h", "https://host/path")),
-    ("a webhook that is none", lambda p: webhooks.of(p, "acme"), ("'acme'", "no webhook", "tally alerts webhook URL")),
+    ("a webhook that is none", lambda p: webhooks.get_webhook(p, "acme"), ("'acme'", "no webhook", "tally alerts webhook URL")),
     # what people type
-    ("a pair", lambda p: reading.pair("x", "--scope"), ("--scope", "'x'", "NAME=VALUE")),
-    ("one of some", lambda p: reading.one_of("x", ["a", "b"], "--format"), ("--format", "'x'", "a, b")),
-    ("a length of time", lambda p: reading.seconds("1y", "--window"), ("--window", "'1y'", "s, m, h or d")),
-    ("an amount in another form", lambda p: reading.amount("1_0", "--limit"), ("--limit", "'1_0'", "for example 100")),
-    ("a setting's number in another form", lambda p: where("TALLY_API_PORT", "1_0"), ("TALLY_API_PORT", "'1_0'", "plain digits")),
-    ("an organization of two lines", lambda p: where("TALLY_ORGANIZATION", "a\nb"), ("TALLY_ORGANIZATION", "visible characters")),
-    ("an amount", lambda p: reading.amount("x", "--limit"), ("--limit", "'x'", "for example 100")),
-    ("a moment", lambda p: reading.moment("x", "--since"), ("--since", "'x'", "2026-11-24T10:00:00Z")),
-    ("a start", lambda p: moment("x"), ("--start", "'x'", "2024-06-01T00:00:00Z")),
+    ("a pair", lambda p: reading.parse_pair("x", "--scope"), ("--scope", "'x'", "NAME=VALUE")),
+    ("one of some", lambda p: reading.parse_choice("x", ["a", "b"], "--format"), ("--format", "'x'", "a, b")),
+    ("a length of time", lambda p: reading.parse_duration_s("1y", "--window"), ("--window", "'1y'", "s, m, h or d")),
+    ("an amount in another form", lambda p: reading.parse_amount("1_0", "--limit"), ("--limit", "'1_0'", "for example 100")),
+    ("a setting's number in another form", lambda p: with_variable("TALLY_API_PORT", "1_0"), ("TALLY_API_PORT", "'1_0'", "plain digits")),
+    ("an organization of two lines", lambda p: with_variable("TALLY_ORGANIZATION", "a\nb"), ("TALLY_ORGANIZATION", "visible characters")),
+    ("an amount", lambda p: reading.parse_amount("x", "--limit"), ("--limit", "'x'", "for example 100")),
+    ("a moment", lambda p: reading.parse_moment("x", "--since"), ("--since", "'x'", "2026-11-24T10:00:00Z")),
+    ("a start", lambda p: parse_start("x"), ("--start", "'x'", "2024-06-01T00:00:00Z")),
     # decisions
-    ("a budget of the platform", lambda p: append_control(EmbeddedLog(p), home(p), "budget.allocated", {}, organization=PLATFORM), (PLATFORM, "TALLY_ORGANIZATION")),
-    ("a budget's window", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "team", "s", Decimal(1), "USD", 61), ("body.window_s", "multiple of 60")),
-    ("a budget's reason", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "team", "s", Decimal(1), "USD", 60, "x" * 1001), ("budget.allocated", "reason", "1000")),
-    ("the whole organization's", lambda p: set_budget(EmbeddedLog(p), home(p), "acme", "organization", "s", Decimal(1), "USD", 60), ("body.scope", "'acme'")),
+    ("a budget of the platform", lambda p: append_control(EmbeddedLog(p), make_settings(p), "budget.allocated", {}, organization=PLATFORM), (PLATFORM, "TALLY_ORGANIZATION")),
+    ("a budget's window", lambda p: set_budget(EmbeddedLog(p), make_settings(p), "acme", "team", "s", Decimal(1), "USD", 61), ("body.window_s", "multiple of 60")),
+    ("a budget's reason", lambda p: set_budget(EmbeddedLog(p), make_settings(p), "acme", "team", "s", Decimal(1), "USD", 60, "x" * 1001), ("budget.allocated", "reason", "1000")),
+    ("the whole organization's", lambda p: set_budget(EmbeddedLog(p), make_settings(p), "acme", "organization", "s", Decimal(1), "USD", 60), ("body.scope", "'acme'")),
     ("a decision of elsewhere", lambda p: check_decision(decision(control="log.closed"), "acme", bool), ("data.control", "log.closed", "tally log copy")),
     ("another's budget", lambda p: check_decision(decision(body={"dimension": "organization", "scope": "x"}), "acme", bool), ("data.body.scope", "'acme'")),
     ("rules of no document", lambda p: check_decision(decision(control="rules.adopted", body={"document": "0"}), "acme", lambda digest: False), ("data.body.document", "store the document first")),
-    ("rules beyond a record", lambda p: adopt_rules(EmbeddedLog(p), home(p), "acme", "r", random.Random(1).randbytes(901_000)), ("'r'", "900,000", "split them")),
+    ("rules beyond a record", lambda p: adopt_rules(EmbeddedLog(p), make_settings(p), "acme", "r", random.Random(1).randbytes(901_000)), ("'r'", "900,000", "split them")),
     ("a reserved organization", lambda p: Batch(EmbeddedLog(p), Envelope(PLATFORM, "d", "x"), "k"), (PLATFORM, "TALLY_ORGANIZATION")),
     # price books
-    ("a book that cannot be read", lambda p: from_file(p / "none"), ("none", "No such file")),
-    ("a book that is no YAML", lambda p: from_text("a: [", "b.yaml"), ("b.yaml", "is not YAML")),
-    ("a book of another shape", lambda p: from_text("{}", "b.yaml"), ("b.yaml", "providers", "docs/prices.md")),
-    ("a book's price", lambda p: from_text(json.dumps(BOOK), "b.yaml"), ("b.yaml", "rates.input", "-1")),
-    ("a book that is too large", too_large_a_book, ("'genai-prices'", "bytes compressed", "split it")),
+    ("a book that cannot be read", lambda p: read_book_file(p / "none"), ("none", "No such file")),
+    ("a book that is no YAML", lambda p: parse_book("a: [", "b.yaml"), ("b.yaml", "is not YAML")),
+    ("a book of another shape", lambda p: parse_book("{}", "b.yaml"), ("b.yaml", "providers", "docs/prices.md")),
+    ("a book's price", lambda p: parse_book(json.dumps(BOOK), "b.yaml"), ("b.yaml", "rates.input", "-1")),
+    ("a book that is too large", seal_large_book, ("'genai-prices'", "bytes compressed", "split it")),
     # files
-    ("no file", lambda p: brought(p), ("file.csv", "does not exist", "name a file")),
-    ("a file that may not be read", forbidden, ("file.csv", "Permission denied", "nothing was imported")),
-    ("a file that breaks off", lambda p: next(read_lines(Broken())), ("Input/output error", "importing it again adds what is missing")),
-    ("an empty file", lambda p: brought(p, b""), ("file.csv", "is empty")),
-    ("a file that is compressed", lambda p: brought(p, gzip.compress(b"x")), ("file.csv", "by gzip", "unpack it")),
-    ("a workbook", lambda p: by_mapping(p, b"PK\x03\x04x"), ("file.csv", "workbook", "as CSV")),
-    ("a file of UTF-16", lambda p: brought(p, "x".encode("utf-16")), ("file.csv", "UTF-16", "save it as UTF-8")),
-    ("a file of no format", lambda p: brought(p, b"x,y"), ("file.csv", "no known format", "TIMESTAMP")),
-    ("a pace", lambda p: brought(p, b"", pace=0.0), ("--pace", "0.0", "above zero")),
-    ("options of a trace", lambda p: brought(p, lines(call("1")), source="x"), ("--source", "leave it out")),
-    ("a start of absolute times", lambda p: brought(p, b"TIMESTAMP,ContextTokens,GeneratedTokens", start=datetime.now(UTC)), ("--start", "absolute", "leave it out")),
-    ("a source that is too long", lambda p: brought(p, b"TIMESTAMP,ContextTokens,GeneratedTokens", source="x" * 600), ("--source", "512")),
-    ("what a trace says", lambda p: brought(p, b"", sets=["tokens=1"]), ("--set tokens", "leave it out")),
-    ("a set without =", lambda p: brought(p, b"", sets=["model"]), ("--set", "'model'", "--set model=gpt-4o")),
-    ("a set that is twice", lambda p: brought(p, b"", sets=["model=a", "model=b"]), ("--set model", "twice", "give it once")),
-    ("a set of no field", lambda p: brought(p, b"", sets=["modle=a"]), ("--set modle", "did you mean 'model'")),
-    ("a set of another kind", lambda p: brought(p, b"", sets=["latency_ms=x"]), ("--set latency_ms", "'x'", "integer")),
+    ("no file", lambda p: import_file(p), ("file.csv", "does not exist", "name a file")),
+    ("a file that may not be read", import_forbidden_file, ("file.csv", "Permission denied", "nothing was imported")),
+    ("a file that breaks off", lambda p: next(read_lines(FailingFile())), ("Input/output error", "importing it again adds what is missing")),
+    ("an empty file", lambda p: import_file(p, b""), ("file.csv", "is empty")),
+    ("a file that is compressed", lambda p: import_file(p, gzip.compress(b"x")), ("file.csv", "by gzip", "unpack it")),
+    ("a workbook", lambda p: import_mapped_file(p, b"PK\x03\x04x"), ("file.csv", "workbook", "as CSV")),
+    ("a file of UTF-16", lambda p: import_file(p, "x".encode("utf-16")), ("file.csv", "UTF-16", "save it as UTF-8")),
+    ("a file of no format", lambda p: import_file(p, b"x,y"), ("file.csv", "no known format", "TIMESTAMP")),
+    ("a pace", lambda p: import_file(p, b"", pace=0.0), ("--pace", "0.0", "above zero")),
+    ("options of a trace", lambda p: import_file(p, lines(call("1")), source="x"), ("--source", "leave it out")),
+    ("a start of absolute times", lambda p: import_file(p, b"TIMESTAMP,ContextTokens,GeneratedTokens", start=datetime.now(UTC)), ("--start", "absolute", "leave it out")),
+    ("a source that is too long", lambda p: import_file(p, b"TIMESTAMP,ContextTokens,GeneratedTokens", source="x" * 600), ("--source", "512")),
+    ("what a trace says", lambda p: import_file(p, b"", sets=["tokens=1"]), ("--set tokens", "leave it out")),
+    ("a set without =", lambda p: import_file(p, b"", sets=["model"]), ("--set", "'model'", "--set model=gpt-4o")),
+    ("a set that is twice", lambda p: import_file(p, b"", sets=["model=a", "model=b"]), ("--set model", "twice", "give it once")),
+    ("a set of no field", lambda p: import_file(p, b"", sets=["modle=a"]), ("--set modle", "did you mean 'model'")),
+    ("a set of another kind", lambda p: import_file(p, b"", sets=["latency_ms=x"]), ("--set latency_ms", "'x'", "integer")),
     # lines of traces
-    ("Azure: not UTF-8", lambda p: azure_llm_trace._line(b"\xff"), ("UTF-8",)),
-    ("Azure: columns", lambda p: azure_llm_trace._line(b"x"), ("1 columns", "3 of the header")),
-    ("Azure: time", lambda p: azure_llm_trace._line(b"x,1,1"), ("TIMESTAMP", "must look like")),
-    ("Azure: no moment", lambda p: azure_llm_trace._line(b"2023-13-45 18:17:03.9799600,1,1"), ("TIMESTAMP", "calendar")),
-    ("Azure: count", lambda p: azure_llm_trace._line(b"2023-11-16 18:17:03.9799600,x,1"), ("ContextTokens", "whole number")),
+    ("Azure: not UTF-8", lambda p: azure_llm_trace._parse_line(b"\xff"), ("UTF-8",)),
+    ("Azure: columns", lambda p: azure_llm_trace._parse_line(b"x"), ("1 columns", "3 of the header")),
+    ("Azure: time", lambda p: azure_llm_trace._parse_line(b"x,1,1"), ("TIMESTAMP", "must look like")),
+    ("Azure: no moment", lambda p: azure_llm_trace._parse_line(b"2023-13-45 18:17:03.9799600,1,1"), ("TIMESTAMP", "calendar")),
+    ("Azure: count", lambda p: azure_llm_trace._parse_line(b"2023-11-16 18:17:03.9799600,x,1"), ("ContextTokens", "whole number")),
     ("Mooncake: not UTF-8", lambda p: mooncake_trace.FORMAT.trace(datetime.now(UTC))(b'{"a":"\xff"}'), ("UTF-8",)),  # type: ignore[misc]
     ("Mooncake: no JSON", lambda p: mooncake_trace.FORMAT.trace(datetime.now(UTC))(b"{"), ("JSON", "one whole object a line")),  # type: ignore[misc]
     ("Mooncake: no object", lambda p: mooncake_trace.FORMAT.trace(datetime.now(UTC))(b"[]"), ("not a JSON object",)),  # type: ignore[misc]
     ("Mooncake: a field", lambda p: mooncake_trace.FORMAT.trace(datetime.now(UTC))(b'{"timestamp":"x"}'), ("timestamp", "must be")),  # type: ignore[misc]
-    ("a trace's time", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n1023-11-16 18:17:03.9799600,1,1"), ("time", "between 2000 and 2200")),
-    ("a line that is empty", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n\n2023-11-16 18:17:03,1,1"), ("is empty", "leave it out")),
-    ("a line that is too long", lambda p: brought_refusal(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n" + b"1" * (2 << 20)), ("bytes", "may have")),
+    ("a trace's time", lambda p: import_refused_line(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n1023-11-16 18:17:03.9799600,1,1"), ("time", "between 2000 and 2200")),
+    ("a line that is empty", lambda p: import_refused_line(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n\n2023-11-16 18:17:03,1,1"), ("is empty", "leave it out")),
+    ("a line that is too long", lambda p: import_refused_line(p, b"TIMESTAMP,ContextTokens,GeneratedTokens\n" + b"1" * (2 << 20)), ("bytes", "may have")),
     # mappings
-    ("a mapping that is not there", lambda p: brought(p, b"x", mapping=p / "none"), ("--mapping", "none")),
-    ("a mapping and a start", lambda p: brought(p, b"x", mapping=Path(__file__), start=datetime.now(UTC)), ("--start", "leave it out")),
-    ("a mapping and an empty file", lambda p: by_mapping(p, b""), ("file.csv", "is empty")),
-    ("a mapping that is no YAML", lambda p: mapped("a: ["), ("map.yaml", "is not YAML")),
-    ("a mapping's key", lambda p: mapped(SHEET | {"x": 1}), ("map.yaml", "x: Extra", "'1'", "docs/import.md")),
-    ("a mapping's field", lambda p: mapped(SHEET | {"fields": {"x": "y"}}), ("map.yaml", "fields.x", "tags take any name")),
-    ("a mapping's class", lambda p: mapped(SHEET | {"includes": {"output": []}}), ("map.yaml", "includes.output")),
-    ("a mapping and a set", lambda p: mapped(SHEET | {"fields": {"model": "m"}}, sets={"model": "m"}), ("--set model", "leave it out")),
-    ("a row without a time", lambda p: mapped(SHEET, {"id": "1"}), ("at", "is empty")),
-    ("a row's time", lambda p: mapped(SHEET, {"id": "1", "at": "x"}), ("at", "ISO 8601")),
-    ("a row without its id", lambda p: mapped(SHEET, {"at": "2026-01-01T00:00:00Z"}), ("id", "is empty")),
-    ("a row's number", lambda p: mapped(SHEET, {"id": "1", "in": "x"}), ("in", "must be a number")),
-    ("a row's count", lambda p: mapped(SHEET, {"id": "1", "in": "-1"}), ("in", "whole number")),
-    ("a row's money", lambda p: mapped(SHEET | {"fields": {"claimed_cost": "c"}}, {"c": "-1"}), ("c", "must be an amount")),
-    ("a row's total", lambda p: mapped(SHEET | {"tokens": {"input": "in", "cache_read": "c"}, "includes": {"input": ["cache_read"]}}, {"in": 1, "c": 2}), ("in", "is less than cache_read")),
-    ("a CSV without a header", lambda p: by_mapping(p, b"a,a\n"), ("file.csv", "header")),
-    ("a CSV's quote", lambda p: by_mapping(p, b'at,in\n"a"b,1\n'), ("is no row of CSV",)),
-    ("a CSV's columns", lambda p: by_mapping(p, b"at,in\nx\n"), ("1 columns", "header has 2")),
-    ("a CSV that is not UTF-8", lambda p: by_mapping(p, b"at,in\n\xff,1\n"), ("UTF-8",)),
-    ("JSONL: no JSON", lambda p: by_mapping(p, b"{", "jsonl"), ("JSON", "one whole object a line")),
-    ("JSONL: no object", lambda p: by_mapping(p, b"[]", "jsonl"), ("not a JSON object",)),
-    ("JSONL: too long", lambda p: by_mapping(p, b"1" * (2 << 20), "jsonl"), ("bytes", "may have")),
-    ("no Parquet", lambda p: by_mapping(p, b"x", "parquet"), ("file.csv", "Parquet")),
+    ("a mapping that is not there", lambda p: import_file(p, b"x", mapping=p / "none"), ("--mapping", "none")),
+    ("a mapping and a start", lambda p: import_file(p, b"x", mapping=Path(__file__), start=datetime.now(UTC)), ("--start", "leave it out")),
+    ("a mapping and an empty file", lambda p: import_mapped_file(p, b""), ("file.csv", "is empty")),
+    ("a mapping that is no YAML", lambda p: read_mapped_row("a: ["), ("map.yaml", "is not YAML")),
+    ("a mapping's key", lambda p: read_mapped_row(SHEET | {"x": 1}), ("map.yaml", "x: Extra", "'1'", "docs/import.md")),
+    ("a mapping's field", lambda p: read_mapped_row(SHEET | {"fields": {"x": "y"}}), ("map.yaml", "fields.x", "tags take any name")),
+    ("a mapping's class", lambda p: read_mapped_row(SHEET | {"includes": {"output": []}}), ("map.yaml", "includes.output")),
+    ("a mapping and a set", lambda p: read_mapped_row(SHEET | {"fields": {"model": "m"}}, sets={"model": "m"}), ("--set model", "leave it out")),
+    ("a row without a time", lambda p: read_mapped_row(SHEET, {"id": "1"}), ("at", "is empty")),
+    ("a row's time", lambda p: read_mapped_row(SHEET, {"id": "1", "at": "x"}), ("at", "ISO 8601")),
+    ("a row without its id", lambda p: read_mapped_row(SHEET, {"at": "2026-01-01T00:00:00Z"}), ("id", "is empty")),
+    ("a row's number", lambda p: read_mapped_row(SHEET, {"id": "1", "in": "x"}), ("in", "must be a number")),
+    ("a row's count", lambda p: read_mapped_row(SHEET, {"id": "1", "in": "-1"}), ("in", "whole number")),
+    ("a row's money", lambda p: read_mapped_row(SHEET | {"fields": {"claimed_cost": "c"}}, {"c": "-1"}), ("c", "must be an amount")),
+    ("a row's total", lambda p: read_mapped_row(SHEET | {"tokens": {"input": "in", "cache_read": "c"}, "includes": {"input": ["cache_read"]}}, {"in": 1, "c": 2}), ("in", "is less than cache_read")),
+    ("a CSV without a header", lambda p: import_mapped_file(p, b"a,a\n"), ("file.csv", "header")),
+    ("a CSV's quote", lambda p: import_mapped_file(p, b'at,in\n"a"b,1\n'), ("is no row of CSV",)),
+    ("a CSV's columns", lambda p: import_mapped_file(p, b"at,in\nx\n"), ("1 columns", "header has 2")),
+    ("a CSV that is not UTF-8", lambda p: import_mapped_file(p, b"at,in\n\xff,1\n"), ("UTF-8",)),
+    ("JSONL: no JSON", lambda p: import_mapped_file(p, b"{", "jsonl"), ("JSON", "one whole object a line")),
+    ("JSONL: no object", lambda p: import_mapped_file(p, b"[]", "jsonl"), ("not a JSON object",)),
+    ("JSONL: too long", lambda p: import_mapped_file(p, b"1" * (2 << 20), "jsonl"), ("bytes", "may have")),
+    ("no Parquet", lambda p: import_mapped_file(p, b"x", "parquet"), ("file.csv", "Parquet")),
     # events
-    ("not UTF-8", lambda p: DOOR.enter(b'{"a":"\xff"}'), ("UTF-8",)),
-    ("no JSON", lambda p: DOOR.enter(b"{"), ("JSON", "one whole object a line")),
-    ("no object", lambda p: DOOR.enter(b"[]"), ("not a JSON object",)),
-    ("a type", lambda p: DOOR.enter(b'{"type":"x"}'), ("type", "tallystick.inference.v1")),
-    ("a field", lambda p: DOOR.enter(lines(call("1", latency_ms=-1))), ("data.latency_ms", "greater than or equal to 0")),
-    ("a misspelled field", lambda p: DOOR.enter(lines(call("1") | {"type": "tallystick.observation.v1", "data": {"metrc": "m"}})), ("data.metrc", "nearest is metric")),
-    ("an unknown field", lambda p: DOOR.enter(lines(call("1") | {"type": "tallystick.observation.v1", "data": {"of what": "m"}})), ("data.?", "the fields are of, session", "leave it out")),
-    ("an organization called by an address", lambda p: key_of("ann@example.com"), ("'ann@example.com'", "e-mail address", "choose another name")),
-    ("a token for one", lambda p: tokens.create(p, ["ann@example.com"], ["write"]), ("'ann@example.com'", "e-mail address", "choose another name")),
-    ("a price book called by an address", lambda p: adopt_price_book(EmbeddedLog(p), Settings(home=p), from_text(ADDRESSED, "x")), ("'ann@example.com'", "e-mail address", "another `name`")),
-    ("what is too long with a pseudonym in it", lambda p: Door("key").enter_event(json.loads(lines(call("1", session="x" * 240 + " a@b.example")))), ("data.session", "at most 256", "counted with what stands there for e-mail addresses")),
-    ("a depth that no field has", lambda p: sealed({"data": reduce(lambda inner, _: [inner], range(5_000), list[Any]())}), ("a depth that no field can have",)),
-    ("an event that is too large", too_large_an_event, ("bytes as an event", "may have 100")),
-    ("the character NUL", lambda p: DOOR.enter(lines(call("1", model="\0"))), ("NUL", "leave it out")),
-    ("a record that is too large", lambda p: EmbeddedLog(p).append(EVENTS, [Draft(0, "k", {}, b"x" * MAX_RECORD)]), ("a record of", "too large")),
+    ("not UTF-8", lambda p: INTAKE.accept(b'{"a":"\xff"}'), ("UTF-8",)),
+    ("no JSON", lambda p: INTAKE.accept(b"{"), ("JSON", "one whole object a line")),
+    ("no object", lambda p: INTAKE.accept(b"[]"), ("not a JSON object",)),
+    ("a type", lambda p: INTAKE.accept(b'{"type":"x"}'), ("type", "tallystick.inference.v1")),
+    ("a field", lambda p: INTAKE.accept(lines(call("1", latency_ms=-1))), ("data.latency_ms", "greater than or equal to 0")),
+    ("a misspelled field", lambda p: INTAKE.accept(lines(call("1") | {"type": "tallystick.observation.v1", "data": {"metrc": "m"}})), ("data.metrc", "nearest is metric")),
+    ("an unknown field", lambda p: INTAKE.accept(lines(call("1") | {"type": "tallystick.observation.v1", "data": {"of what": "m"}})), ("data.?", "the fields are of, session", "leave it out")),
+    ("an organization called by an address", lambda p: pseudonym_secret_name("ann@example.com"), ("'ann@example.com'", "e-mail address", "choose another name")),
+    ("a token for one", lambda p: tokens.create_token(p, ["ann@example.com"], ["write"]), ("'ann@example.com'", "e-mail address", "choose another name")),
+    ("a price book called by an address", lambda p: adopt_price_book(EmbeddedLog(p), Settings(home=p), parse_book(ADDRESSED, "x")), ("'ann@example.com'", "e-mail address", "another `name`")),
+    ("what is too long with a pseudonym in it", lambda p: Intake("key").accept_event(json.loads(lines(call("1", session="x" * 240 + " a@b.example")))), ("data.session", "at most 256", "counted with what stands there for e-mail addresses")),
+    ("a depth that no field has", lambda p: seal_event({"data": reduce(lambda inner, _: [inner], range(5_000), list[Any]())}), ("a depth that no field can have",)),
+    ("an event that is too large", enter_large_event, ("bytes as an event", "may have 100")),
+    ("the character NUL", lambda p: INTAKE.accept(lines(call("1", model="\0"))), ("NUL", "leave it out")),
+    ("a record that is too large", lambda p: EmbeddedLog(p).append(EVENTS, [Draft(0, "k", {}, b"x" * MAX_RECORD_BYTES)]), ("a record of", "too large")),
     # over HTTP
-    ("a Content-Type", lambda p: body.checked("text/plain", "identity"), ("Content-Type", "'text/plain'", "application/x-ndjson")),
-    ("a Content-Encoding", lambda p: body.checked("application/json", "br"), ("Content-Encoding", "'br'", "gzip or zstd")),
-    ("a body that is not packed", lambda p: body.unpacked(b"x", "gzip"), ("gzip", "cut")),
-    ("a body that is too large", lambda p: body.unpacked(gzip.compress(bytes(5 << 20)), "gzip"), ("larger than 4,194,304 bytes", "send several")),
-    ("a batch that is none", lambda p: body.events(b"{", "application/cloudevents-batch+json"), ("JSON array",)),
-    ("a batch that is too large", lambda p: body.events(b"1\n" * 5001, "application/x-ndjson"), ("5,001", "5,000", "send several")),
-    ("an event that is too long", lambda p: entered(p, b"1" * (2 << 20)), ("bytes", "may have")),
-    ("a decision without its right", lambda p: entered(p, control()), ("type", "a token of the role admin")),
-    ("a record that is not there", lambda p: outcomes.became(EmbeddedLog(p), "acme", 0, 5), ("'acme'", "partition 0, offset 5", "names its position")),
+    ("a Content-Type", lambda p: body.check_coding("text/plain", "identity"), ("Content-Type", "'text/plain'", "application/x-ndjson")),
+    ("a Content-Encoding", lambda p: body.check_coding("application/json", "br"), ("Content-Encoding", "'br'", "gzip or zstd")),
+    ("a body that is not packed", lambda p: body.unpack(b"x", "gzip"), ("gzip", "cut")),
+    ("a body that is too large", lambda p: body.unpack(gzip.compress(bytes(5 << 20)), "gzip"), ("larger than 4,194,304 bytes", "send several")),
+    ("a batch that is none", lambda p: body.split_events(b"{", "application/cloudevents-batch+json"), ("JSON array",)),
+    ("a batch that is too large", lambda p: body.split_events(b"1\n" * 5001, "application/x-ndjson"), ("5,001", "5,000", "send several")),
+    ("an event that is too long", lambda p: send_event(p, b"1" * (2 << 20)), ("bytes", "may have")),
+    ("a decision without its right", lambda p: send_event(p, control()), ("type", "a token of the role admin")),
+    ("a record that is not there", lambda p: outcomes.read_outcomes(EmbeddedLog(p), "acme", 0, 5), ("'acme'", "partition 0, offset 5", "names its position")),
     # commands
-    ("two folders", lambda p: copy_log(home(p), home(p), None), ("FROM and TO", "copy the folder")),  # type: ignore[arg-type]
+    ("two folders", lambda p: copy_log(make_settings(p), make_settings(p), None), ("FROM and TO", "copy the folder")),  # type: ignore[arg-type]
     ("two clusters", lambda p: copy_log(Settings(log="kafka://h"), Settings(log="kafka://i"), None), ("FROM and TO", "copy to a folder")),  # type: ignore[arg-type]
     ("workers of an embedded log", lambda p: rebuild(Settings(home=p), 2), ("--workers is 2", "leave it out")),
 ]  # fmt: skip
@@ -305,31 +305,31 @@ ELSEWHERE = {
 def test_an_error_says_what_and_what_to_do(
     cause: Callable[[Path], object], said: tuple[str, ...], tmp_path: Path
 ) -> None:
-    with pytest.raises(Exception) as caught:
+    with pytest.raises(Exception) as raised:
         cause(tmp_path)
-    told = getattr(caught.value, "detail", None) or str(caught.value)
-    assert type(caught.value).__name__ in ("TallyError", "FileDamaged", "LogDamaged", "Refused", "Problem", "Told"), (
-        repr(caught.value)
+    text = getattr(raised.value, "detail", None) or str(raised.value)
+    assert type(raised.value).__name__ in ("TallyError", "FileDamaged", "LogDamaged", "Refused", "Problem", "Told"), (
+        repr(raised.value)
     )
-    assert [word for word in said if word not in told] == [], told
+    assert [word for word in said if word not in text] == [], text
 
 
 def test_no_error_is_left_out(tmp_path: Path) -> None:
-    reached: set[tuple[str, int]] = set()
-    with reaching(reached):
+    places: set[tuple[str, int]] = set()
+    with reaching(places):
         for number, (_, cause, _) in enumerate(CASES):
             folder = tmp_path / str(number)
             folder.mkdir()
             with suppress(Exception):  # what it says is looked at above
                 cause(folder)
-    every = sites()
-    lacking = [
-        site for site in every
-        if not any(site.file == file and site.first <= line <= site.last for file, line in reached)
+    all_sites = find_sites()
+    missing = [
+        site for site in all_sites
+        if not any(site.file == file and site.first <= line <= site.last for file, line in places)
         and site.name not in ELSEWHERE
     ]  # fmt: skip
-    assert lacking == []
-    assert ELSEWHERE.keys() <= {site.name for site in every}
+    assert missing == []
+    assert ELSEWHERE.keys() <= {site.name for site in all_sites}
     for test in ELSEWHERE.values():
         file, _, name = test.partition("::")
         assert f"def {name}(" in (ROOT / file).read_text(), test
@@ -355,7 +355,7 @@ def test_a_command_that_cannot_be_says_so_and_ends_with_2(
     arguments: list[str], said: tuple[str, ...], tmp_path: Path
 ) -> None:
     EmbeddedLog(tmp_path / "home").close()
-    done = tally(*arguments, TALLY_HOME=str(tmp_path / "home"))
-    told = done.stderr + done.stdout
-    assert done.returncode == 2 and "Traceback" not in told, told
-    assert [word for word in said if word not in " ".join(told.split())] == [], told
+    command = tally(*arguments, TALLY_HOME=str(tmp_path / "home"))
+    text = command.stderr + command.stdout
+    assert command.returncode == 2 and "Traceback" not in text, text
+    assert [word for word in said if word not in " ".join(text.split())] == [], text

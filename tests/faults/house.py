@@ -13,14 +13,14 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ledger.home.presence import ready
-from ledger.log import PARTITIONS, Log, folded
+from ledger.home.presence import find_any_presence
+from ledger.log import PARTITIONS, Log, fold_offset
 from ledger.log.open import open_log
 from ledger.log.topics import DERIVED, EVENTS
 from ledger.settings import Settings
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 from warehouse.client import WarehouseAway, connect
-from warehouse.sink import stored
+from warehouse.sink import read_stored_offsets
 
 WAREHOUSE, STREAMS, SINK = "warehouse serve", "streams worker", "warehouse sink"
 PATIENCE_S = 300
@@ -44,25 +44,25 @@ class House:
         its URL) several workers fold. ``warehouse`` is the URL of a server that is not the house's own."""
         self.settings = Settings(home=home, log=log, warehouse=warehouse)
         self.folds = ["streams", *(f"streams-{number}" for number in range(2, workers + 1))]
-        own = {} if warehouse else {"warehouse": WAREHOUSE}
-        self._parts = {**own, **dict.fromkeys(self.folds, STREAMS), "sink": SINK}
+        own_services = {} if warehouse else {"warehouse": WAREHOUSE}
+        self._services = {**own_services, **dict.fromkeys(self.folds, STREAMS), "sink": SINK}
         self._faults = dict(faults or {})
         self.running: dict[str, Process] = {}
-        self._others: list[Process] = []
+        self._other_processes: list[Process] = []
         self.deaths: list[str] = []
 
     def start(self, *names: str) -> None:
         """Start these parts, or all, and wait until they are ready."""
         open_log(self.settings, new=True).close()
-        for name in names or self._parts:
-            self.running[name] = self._spawn(name, *self._parts[name].split())
-        for name in names or self._parts:
-            eventually(lambda: ready(self.settings, name.partition("-")[0]) is not None)  # noqa: B023  (called at once)
+        for name in names or self._services:
+            self.running[name] = self._spawn(name, *self._services[name].split())
+        for name in names or self._services:
+            eventually(lambda: find_any_presence(self.settings, name.partition("-")[0]) is not None)  # noqa: B023  (called at once)
 
     def another(self, *arguments: str) -> Process:
         """One more process of the house, which is killed at its end."""
-        self._others.append(self._spawn("another", *arguments))
-        return self._others[-1]
+        self._other_processes.append(self._spawn("another", *arguments))
+        return self._other_processes[-1]
 
     def bring(self, file: Path, *options: str, meanwhile: Meanwhile = lambda: None) -> dict[str, Any]:
         """Import a file until an import of it succeeds; its summary."""
@@ -118,25 +118,25 @@ class House:
 
         An import that finds no worker brings its own, beside which ours refuses to start until that one ends.
         """
-        for name in self._parts.keys() & self.running.keys():
+        for name in self._services.keys() & self.running.keys():
             if (code := self.running[name].poll()) is not None:
-                errors = self.said(name)
+                errors = self.output_of(name)
                 if code == -signal.SIGKILL:
                     self.deaths.append(name)
                 else:
                     assert "already runs in another process" in errors, f"{name} ended with {code}: {errors}"
-                self.running[name] = self._spawn(name, *self._parts[name].split())
+                self.running[name] = self._spawn(name, *self._services[name].split())
 
     def stop(self, *names: str) -> None:
         """End parts as a supervisor would."""
-        for name in names or reversed(self._parts):
+        for name in names or reversed(self._services):
             part = self.running.pop(name)
             part.terminate()
             code = part.wait(timeout=PATIENCE_S)
-            assert code == 0, f"{name} ended with {code}: {self.said(name)}"
+            assert code == 0, f"{name} ended with {code}: {self.output_of(name)}"
 
     def kill(self) -> None:
-        for part in (*self.running.values(), *self._others):
+        for part in (*self.running.values(), *self._other_processes):
             part.send_signal(signal.SIGCONT)
             part.kill()
             part.communicate()
@@ -146,10 +146,10 @@ class House:
 
     def ask(self, *arguments: str) -> Any:
         """A command's JSON."""
-        asked = self._spawn("", *arguments, "--json")
-        told, errors = asked.communicate(timeout=PATIENCE_S)
-        assert asked.returncode == 0, told + errors
-        return json.loads(told)
+        process = self._spawn("", *arguments, "--json")
+        output, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, output + errors
+        return json.loads(output)
 
     def _spawn(self, name: str, *arguments: str) -> Process:
         environment = {
@@ -159,18 +159,18 @@ class House:
         }
         if name in self._faults:
             environment["TALLY_FAULT"] = self._faults.pop(name)
-        asked = name in ("", "import")
-        with self._said(name).open("a") as said:  # a pipe that nobody reads would hold up a part that says much
+        is_piped = name in ("", "import")
+        with self._output_path(name).open("a") as output:  # a pipe that nobody reads would hold up a part that says much
             return subprocess.Popen(
                 [*COMMAND, *arguments], cwd=ROOT, env=home_environment(environment), text=True,
-                stdout=subprocess.PIPE if asked else said, stderr=subprocess.PIPE if asked else said,
+                stdout=subprocess.PIPE if is_piped else output, stderr=subprocess.PIPE if is_piped else output,
             )  # fmt: skip
 
-    def said(self, name: str) -> str:
+    def output_of(self, name: str) -> str:
         """What a part has printed, also before it died."""
-        return self._said(name).read_text()
+        return self._output_path(name).read_text()
 
-    def _said(self, name: str) -> Path:
+    def _output_path(self, name: str) -> Path:
         return self.settings.home.parent / f"{name}.said"
 
     def folded(self) -> bool:
@@ -184,8 +184,8 @@ class House:
         try:
             client = self.client()
             for topic in DERIVED:
-                there = stored(client, topic)
-                if any(there.get(one, -1) + 1 < folded(log, one, topic) for one in range(PARTITIONS)):
+                stored_offsets = read_stored_offsets(client, topic)
+                if any(stored_offsets.get(partition, -1) + 1 < fold_offset(log, partition, topic) for partition in range(PARTITIONS)):
                     return False
         except (ClickHouseError, WarehouseAway, OSError):  # it is being started again
             return False
@@ -193,4 +193,4 @@ class House:
 
 
 def _folded(log: Log) -> bool:
-    return [folded(log, one) for one in range(PARTITIONS)] == log.ends(EVENTS)
+    return [fold_offset(log, partition) for partition in range(PARTITIONS)] == log.ends(EVENTS)

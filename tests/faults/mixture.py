@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from ledger.log import PARTITIONS, Record, partition_of
 from ledger.organizations import PLATFORM
-from ledger.pricing.price_book import sealed
-from ledger.pricing.price_book_file import from_text
+from ledger.pricing.price_book import pack_book
+from ledger.pricing.price_book_file import parse_book
 from tallystick import Inference, InferenceEvent, TickEvent
 from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget, control
 
@@ -18,7 +18,7 @@ name: later
 currency: USD
 providers: [{id: acme, models: [{id: late, prices: [{rates: {input: 3, output: 15, cache_read: 0.3}}]}]}]
 """
-LATER_DIGEST, LATER_PACKED = sealed(from_text(LATER, "the test"))
+LATER_DIGEST, LATER_PACKED = pack_book(parse_book(LATER, "the test"))
 DOCUMENTS = {DIGEST: PACKED, LATER_DIGEST: LATER_PACKED}
 ORGANIZATIONS = [f"org-{number}" for number in range(16)]
 HOME = partition_of(PLATFORM)
@@ -35,36 +35,36 @@ class Mixture:
         self._relayed = ""
 
     def records(self, events: int) -> Iterator[Record]:
-        yield from self._everyone(adopt())
+        yield from self._relay(adopt())
         for organization in ORGANIZATIONS:
             yield self._record(organization, [budget(f"{organization}-all", "40", 86_400, organization=organization)])
-        made = 0
-        later = False
-        while made < events:
+        event_count = 0
+        is_later_adopted = False
+        while event_count < events:
             organization = self._chance.choice(ORGANIZATIONS)
-            lines = [self._line(organization, made + at) for at in range(self._chance.randint(1, 300))]
-            made += len(lines)
+            lines = [self._line(organization, event_count + index) for index in range(self._chance.randint(1, 300))]
+            event_count += len(lines)
             yield self._record(organization, lines)
             if self._chance.random() < 0.05:
                 scope = {"team": f"team-{self._chance.randrange(3)}"}
                 limit = str(self._chance.randint(1, 30))
-                yield self._record(organization, [budget(f"{organization}-{made}", limit, 3600, **scope)])
+                yield self._record(organization, [budget(f"{organization}-{event_count}", limit, 3600, **scope)])
             if self._chance.random() < 0.05:
-                yield self._tick(organization, made)
-            if made > events // 2 and not later:
-                later = True
-                yield from self._everyone(control("later", "price_book.adopted", name="later", document=LATER_DIGEST))
+                yield self._tick(organization, event_count)
+            if event_count > events // 2 and not is_later_adopted:
+                is_later_adopted = True
+                yield from self._relay(control("later", "price_book.adopted", name="later", document=LATER_DIGEST))
 
     def _line(self, organization: str, number: int) -> bytes:
         before = self._lines[organization]
-        what = self._chance.random()
-        if before and what < 0.05:
+        share = self._chance.random()
+        if before and share < 0.05:
             return self._chance.choice(before)  # a repeat
-        if before and what < 0.08:
+        if before and share < 0.08:
             event = json.loads(self._chance.choice(before))
             event["data"]["status"] = "error"  # a conflict
             return json.dumps(event, separators=(",", ":")).encode()
-        if what < 0.1:
+        if share < 0.1:
             return self._chance.choice((b"{}", b'{"id":1}', b"no event", b"", b'{"type":"tallystick.inference.v1"}'))
         line = self._call(number)
         if self._chance.random() < 0.1:
@@ -74,20 +74,20 @@ class Mixture:
     def _call(self, number: int) -> bytes:
         chance = self._chance
         shift_s = chance.choices((-3, -90, -5_000, -90_000, 200, 4_000), (80, 10, 4, 2, 3, 1))[0]
-        used = {"input": chance.randrange(200_000), "output": chance.randrange(40_000)}
-        said = {
+        tokens = {"input": chance.randrange(200_000), "output": chance.randrange(40_000)}
+        fields = {
             "model": chance.choice(("m1", "m1", "m2", "late", "nobody's")),
             "team": f"team-{chance.randrange(4)}",
             "session": f"session-{chance.randrange(40)}",
             "status": "ok",
-            "tokens": used,
+            "tokens": tokens,
         }
         if chance.random() < 0.02:
-            said["reported_tokens"] = {"input": used["input"] + 1}
+            fields["reported_tokens"] = {"input": tokens["input"] + 1}
         if chance.random() < 0.5:
-            said |= {"tool": "grep", "tool_arguments_hash": chance.choice("ab"), "tool_result_hash": "r"}
+            fields |= {"tool": "grep", "tool_arguments_hash": chance.choice("ab"), "tool_result_hash": "r"}
         time = START + timedelta(milliseconds=self._now_ms - START_MS, seconds=shift_s + chance.random())
-        data = Inference.model_validate(said)
+        data = Inference.model_validate(fields)
         return InferenceEvent(id=f"call-{number}", source="mixture", time=time, data=data).canonical()
 
     def _tick(self, organization: str, number: int) -> Record:
@@ -98,10 +98,10 @@ class Mixture:
         return self._append(partition_of(organization), PLATFORM, [tick.canonical()], {"channel": "streams"})
 
     def _record(self, organization: str, lines: list[bytes]) -> Record:
-        said = {"channel": "mixture", "refused": str(self._chance.choice((0, 0, 0, 2)))}
-        return self._append(partition_of(organization), organization, lines, said)
+        headers = {"channel": "mixture", "refused": str(self._chance.choice((0, 0, 0, 2)))}
+        return self._append(partition_of(organization), organization, lines, headers)
 
-    def _everyone(self, line: bytes) -> Iterator[Record]:
+    def _relay(self, line: bytes) -> Iterator[Record]:
         original = self._append(HOME, PLATFORM, [line], {"channel": "control"})
         name = f"{HOME}:{original.offset}"
         relay = {"channel": "control", "relay_of": name, "relay_after": self._relayed}
@@ -111,10 +111,10 @@ class Mixture:
                 yield self._append(partition, PLATFORM, [line], relay)
         self._relayed = name
 
-    def _append(self, partition: int, organization: str, lines: list[bytes], more: dict[str, str]) -> Record:
+    def _append(self, partition: int, organization: str, lines: list[bytes], own_headers: dict[str, str]) -> Record:
         # Mostly soon, sometimes after a silence: then what fell due is told by whatever comes next.
         self._now_ms += self._chance.choices((10, 2_000, 60_000, 2_000_000), (50, 30, 15, 1))[0]
         offset = self._ends[partition]
         self._ends[partition] += 1
-        headers = {"organization": organization, "principal": "test", "schema": "1", "refused": "0"} | more
+        headers = {"organization": organization, "principal": "test", "schema": "1", "refused": "0"} | own_headers
         return Record(partition, offset, self._now_ms, organization, headers, b"\n".join(lines))

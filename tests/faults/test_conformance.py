@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.log import PARTITIONS, folded
+from ledger.log import PARTITIONS, fold_offset
 from ledger.log import copy as copying
-from ledger.log.documents import store
+from ledger.log.documents import store_document
 from ledger.log.kafka import topics as admin
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.open import open_log
@@ -21,7 +21,7 @@ from streams.embedded.worker import Partition
 from streams.runtime import read_catalogues
 from tests.faults.house import House
 from tests.faults.mixture import DOCUMENTS, Mixture
-from tests.faults.proof import derived, difference, outcomes
+from tests.faults.proof import read_derived_topics, find_difference, outcomes
 
 SEED = 7
 EVENTS_MADE = [5_000, pytest.param(200_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
@@ -32,7 +32,7 @@ def embedded(home: Path, events: int) -> EmbeddedLog:
     """The mixture, recorded and folded."""
     log = EmbeddedLog(home)
     for digest, packed in DOCUMENTS.items():
-        store(log, digest, packed)
+        store_document(log, digest, packed)
     for record in Mixture(SEED).records(events):
         log.insert(EVENTS, [record])
     folds = Store(home)
@@ -47,12 +47,12 @@ def copied(log: EmbeddedLog, settings: Settings) -> dict[str, int]:
     """Copy it to where the settings say; the last offset of each partition."""
     with_topics = open_log(settings)
     assert isinstance(with_topics, KafkaLog)
-    admin.make_recorded(with_topics.cluster)
-    admin.take(with_topics.cluster)
+    admin.create_recorded_topics(with_topics.cluster)
+    admin.begin_copy(with_topics.cluster)
     held = dict.fromkeys(copying.PLACES, 0)
-    copying.copy(log, with_topics, held)
-    admin.settle(with_topics)
-    admin.apply(with_topics.cluster)
+    copying.copy_records(log, with_topics, held)
+    admin.finish_copy(with_topics)
+    admin.apply_topics(with_topics.cluster)
     with_topics.close()
     return {str(partition): end - 1 for partition, end in enumerate(log.ends(EVENTS))}
 
@@ -68,7 +68,7 @@ def houses() -> Iterator[list[House]]:
 @pytest.mark.parametrize("events", EVENTS_MADE)
 def test_the_same_log_gives_the_same_bytes(tmp_path: Path, kafka: str, houses: list[House], events: int) -> None:
     log = embedded(tmp_path / "embedded", events)
-    told = derived(Settings(home=tmp_path / "embedded"))
+    told = read_derived_topics(Settings(home=tmp_path / "embedded"))
     words = Counter(outcomes(told))
     assert {"counted", "duplicate", "conflict", "quarantined", "record"} <= words.keys(), words
     assert {topic for topic, _ in told} == {"tally.entries", "tally.decisions", "tally.alerts"}
@@ -78,6 +78,6 @@ def test_the_same_log_gives_the_same_bytes(tmp_path: Path, kafka: str, houses: l
         positions = copied(log, house.settings)
         house.start(*house.folds)
         theirs = open_log(house.settings)
-        house.until(lambda: all(folded(theirs, int(one)) > end for one, end in positions.items()))  # noqa: B023
+        house.until(lambda: all(fold_offset(theirs, int(one)) > end for one, end in positions.items()))  # noqa: B023
         house.stop(*house.folds)
-        assert difference(derived(house.settings, positions), told) is None, f"seed {SEED}, {workers} workers"
+        assert find_difference(read_derived_topics(house.settings, positions), told) is None, f"seed {SEED}, {workers} workers"

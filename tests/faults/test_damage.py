@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ledger.home.presence import each
-from ledger.log import PARTITIONS, folded, partition_of
+from ledger.home.presence import list_presences
+from ledger.log import PARTITIONS, fold_offset, partition_of
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
 from streams.folds.version import VERSION
@@ -26,7 +26,7 @@ OURS = partition_of("default")
 def stopped(house: House) -> dict[int, str]:
     """Partitions that stand still, and why, as the workers' pages tell it."""
     told: dict[int, str] = {}
-    for worker in each(house.settings, "streams"):
+    for worker in list_presences(house.settings, "streams"):
         with urllib.request.urlopen(worker["url"], timeout=10) as answer:
             partitions: dict[str, Any] = json.loads(answer.read())["partitions"]
         told |= {int(one): said["stopped"] for one, said in partitions.items() if said["stopped"]}
@@ -42,7 +42,7 @@ def test_a_partition_that_cannot_go_on_says_why_and_holds_up_no_other(tmp_path: 
     house = build(f"kafka://{kafka}/{name}")
     log = open_log(house.settings)
     house.ask("price", "adopt", str(_book(tmp_path)))  # a record in every partition
-    house.until(lambda: sum(folded(log, one) == log.end(EVENTS, one) for one in range(PARTITIONS)) == PARTITIONS - 1)
+    house.until(lambda: sum(fold_offset(log, one) == log.end(EVENTS, one) for one in range(PARTITIONS)) == PARTITIONS - 1)
     house.until(lambda: list(stopped(house)) == [OURS])
     assert str(blocked) in stopped(house)[OURS]
     blocked.rmdir()
@@ -76,12 +76,12 @@ def test_a_log_that_was_restored_from_an_older_copy_is_noticed(tmp_path: Path, b
     assert "restore" in stopped(house)[OURS]
     verified = house.another("verify", "--json")
     assert verified.wait(120) == 2
-    assert "was filled from another log" in house.said("another")
+    assert "was filled from another log" in house.output_of("another")
 
 
 def _again(broker: Any) -> None:
     broker.start()
-    broker.ready()
+    broker.wait_until_ready()
 
 
 def _book(folder: Path) -> Path:

@@ -59,7 +59,7 @@ def test_a_home_whose_disk_is_full(tmp_path: Path, build: Build, disk: Disk) -> 
     house = build()
     calls = trace(tmp_path / "trace.csv", 40_000)
     assert house.another("import", str(calls), "--set", "model=gpt-4o").wait(120) == 2
-    assert "free some" in house.said("another")
+    assert "free some" in house.output_of("another")
     resize("200m")
     _again(house)
     house.bring(calls, "--set", "model=gpt-4o")
@@ -71,5 +71,5 @@ def _again(house: House) -> None:
     eventually(lambda: house.running["streams"].poll() is not None or house.folded())
     if house.running["streams"].poll() is not None:
         assert house.running.pop("streams").returncode == 2
-        assert "free some" in house.said("streams")
+        assert "free some" in house.output_of("streams")
         house.start("streams")

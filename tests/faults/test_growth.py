@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ledger.log import Record, folded
+from ledger.log import Record, fold_offset
 from ledger.log.kafka import topics as admin
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.open import open_log
@@ -84,13 +84,13 @@ def test_memory_is_bounded_and_what_is_over_is_deleted(tmp_path: Path, kafka: st
     house = House(tmp_path / "home", log=f"kafka://{kafka}/{uuid.uuid4()}")
     log = open_log(house.settings)
     assert isinstance(log, KafkaLog)
-    admin.make_recorded(log.cluster)
-    admin.take(log.cluster)
+    admin.create_recorded_topics(log.cluster)
+    admin.begin_copy(log.cluster)
     log.insert(DOCUMENTS, [Record(0, 0, START_MS, DIGEST, {}, PACKED)])
     for partition in range(PARTITIONS):
         for some in batched(records(partition, events // PARTITIONS), 200):
             log.insert(EVENTS, some)
-    admin.settle(log)
+    admin.finish_copy(log)
     try:
         begun = time.monotonic()
         house.start("streams")
@@ -123,7 +123,7 @@ def _folded(house: House, log: KafkaLog, patience_s: float) -> int:
     """Wait until all is folded; the most memory that the worker ever held, in bytes."""
     ends = log.ends(EVENTS)[:PARTITIONS]
     deadline = time.monotonic() + patience_s
-    while any(folded(log, one) < end for one, end in enumerate(ends)):
+    while any(fold_offset(log, one) < end for one, end in enumerate(ends)):
         assert time.monotonic() < deadline
         house.revive()
         time.sleep(0.5)

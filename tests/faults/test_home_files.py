@@ -15,8 +15,8 @@ import pytest
 
 from alerting.problems import find_troubles
 from ledger.errors import TallyError
-from ledger.home.inspection import problems
-from ledger.home.layout import BEGUN, FILES, RECORDED, HomeFile
+from ledger.home.inspection import find_problems
+from ledger.home.layout import LOG_MARKER, FILES, RECORDED, HomeFile
 from ledger.settings import Settings
 from tests.faults.damage import (
     DAMAGES,
@@ -27,11 +27,11 @@ from tests.faults.damage import (
     empty,
     folder,
     garbage,
-    gone,
+    delete,
     half,
     paths,
     restore,
-    tried,
+    try_actions,
 )
 
 HARMLESS = ("text", "lock")
@@ -52,7 +52,7 @@ def settings(pristine: Path, tmp_path: Path) -> Settings:
 
 
 def results(settings: Settings) -> dict[str, Any]:
-    return dict(tried(settings))
+    return dict(try_actions(settings))
 
 
 def sentences(settings: Settings) -> list[str]:
@@ -61,7 +61,7 @@ def sentences(settings: Settings) -> list[str]:
 
 def every_problem(home: Path) -> list[str]:
     """What `tally status` tells of the home's files; the alerts look at their own."""
-    return [*problems(home), *find_troubles(home)]
+    return [*find_problems(home), *find_troubles(home)]
 
 
 def test_the_home_has_a_file_of_every_entry(pristine: Path) -> None:
@@ -110,12 +110,12 @@ def _path(home: Path, file: HomeFile) -> Path:
 
 
 def _is_told(file: HomeFile, damage: Damage) -> bool:
-    if file.kind in HARMLESS or damage is gone or (file is BEGUN and damage is another_shape):
+    if file.kind in HARMLESS or damage is delete or (file is LOG_MARKER and damage is another_shape):
         return file is RECORDED
     return True
 
 
-@pytest.mark.parametrize("damage", [empty, gone, garbage, half, folder])
+@pytest.mark.parametrize("damage", [empty, delete, garbage, half, folder])
 def test_nothing_is_appended_to_a_log_that_lost_its_past(damage: Damage, settings: Settings) -> None:
     path = RECORDED.path(settings.home)
     damage(path)

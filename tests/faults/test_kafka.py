@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ingest.intake.batch import Envelope
-from ingest.intake.intake import Door, Entered, door
-from ingest.intake.rejection import Refused
+from ingest.intake.intake import Intake, AcceptedEvent, open_intake
+from ingest.intake.rejection import Rejection
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
-from streams.kafka.worker import SESSION_S
+from streams.kafka.worker import SESSION_TIMEOUT_S
 from tests.faults.conftest import Build
 from tests.faults.input import history
 from tests.faults.proof import prove
@@ -60,7 +60,7 @@ def test_a_worker_that_was_frozen_past_its_session_changes_nothing_when_it_wakes
         if frozen_at is None:
             slept.send_signal(signal.SIGSTOP)
             frozen_at = time.monotonic()
-        elif time.monotonic() > frozen_at + 2 * SESSION_S:
+        elif time.monotonic() > frozen_at + 2 * SESSION_TIMEOUT_S:
             slept.send_signal(signal.SIGCONT)
 
     counted = live(house, tmp_path, 1, 10_000, freeze)
@@ -84,7 +84,7 @@ def test_the_broker_dies_and_comes_back(tmp_path: Path, build: Build, own: Clust
             broker.kill()
             time.sleep(chance.uniform(0, 3))
             broker.start()
-            broker.ready()
+            broker.wait_until_ready()
             deaths += 1
             due = time.monotonic() + chance.uniform(3, 10)
 
@@ -135,7 +135,7 @@ def test_two_sinks_and_a_warehouse_that_stands_still(tmp_path: Path, build: Buil
 def test_producers_that_repeat_and_reorder(tmp_path: Path, build: Build, log: str, seed: int) -> None:
     """Each of three sends all events in an order of its own, and one in four records again, as after a timeout."""
     house = build(log, 2)
-    entrance = door(house.settings.home, "acme")
+    entrance = open_intake(house.settings.home, "acme")
     file, different = history(tmp_path / "calls.ndjson", 1)
     lines = [entered.line for raw in file.read_bytes().split(b"\n") if (entered := _entered(entrance, raw))]
 
@@ -144,7 +144,7 @@ def test_producers_that_repeat_and_reorder(tmp_path: Path, build: Build, log: st
         mine = chance.sample(lines, len(lines))
         with closing(open_log(house.settings)) as theirs:
             for start in range(0, len(mine), 50):
-                draft = Envelope("acme", "test", "test").draft(b"\n".join(mine[start : start + 50]))
+                draft = Envelope("acme", "test", "test").make_draft(b"\n".join(mine[start : start + 50]))
                 for _ in range(1 + (chance.random() < 0.25)):
                     theirs.append(EVENTS, [draft])
 
@@ -154,8 +154,8 @@ def test_producers_that_repeat_and_reorder(tmp_path: Path, build: Build, log: st
     assert report["events"]["counted"] + report["events"]["quarantined"] == different, f"seed {seed}"
 
 
-def _entered(entrance: Door, raw: bytes) -> Entered | None:
+def _entered(entrance: Intake, raw: bytes) -> AcceptedEvent | None:
     try:
-        return entrance.enter(raw)
-    except Refused:
+        return entrance.accept(raw)
+    except Rejection:
         return None

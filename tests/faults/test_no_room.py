@@ -15,7 +15,7 @@ from ledger.log import PARTITIONS, records
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from tests.faults.damage import build, paths, tried
+from tests.faults.damage import build, paths, try_actions
 from tests.ingest.api.conftest import Served, call, lines
 from tests.tally.conftest import tally
 
@@ -67,7 +67,7 @@ def counts(settings: Settings) -> list[int]:
 
 def results(settings: Settings) -> dict[str, Any]:
     """What came of each thing; what ends in a traceback fails here."""
-    return dict(tried(settings))
+    return dict(try_actions(settings))
 
 
 @pytest.mark.timeout(300)

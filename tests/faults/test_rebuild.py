@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from ledger.home.presence import ready
+from ledger.home.presence import find_any_presence
 from ledger.log.sqlite import tables
 from ledger.log.topics import ENTRIES
 from streams.folds.version import VERSION
-from tally.processes.service import storing
+from tally.processes.service import list_pipeline_services
 from tests.faults.house import House
 from tests.faults.input import history, trace
-from tests.faults.proof import derived, difference, refolded
+from tests.faults.proof import read_derived_topics, find_difference, refold_log
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 
 BUDGET = ("--scope", "team=engineering", "--window", "1h", "--reason", "a test", "--limit")
@@ -43,7 +43,7 @@ def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     url = None
     if where == "server":
         server.start("warehouse")
-        facts = ready(server.settings, "warehouse") or {}
+        facts = find_any_presence(server.settings, "warehouse") or {}
         url = f"http://{facts['user']}:{facts['password']}@127.0.0.1:{facts['port']}"
     made = House(tmp_path / "home", log=log, warehouse=url)
     made.ask("budget", "set", *BUDGET, "1")
@@ -90,10 +90,10 @@ def told(process: "subprocess.Popen[str]") -> Any:
 def altered(house: House) -> str:
     """Make a call of the home's cost more, by hand and nowhere but on the topic; its cause."""
     with closing(sqlite3.connect(house.settings.home / "log" / "derived.db")) as db:
-        partition = next(one for one in range(16) if tables.last(db, ENTRIES, one)[0] > 0)
-        record = next(one for one in tables.select(db, ENTRIES, partition, 0, 1 << 30) if b'"counted"' in one.value)
-        db.execute("DELETE FROM tally_entries WHERE id = ?", (partition << tables.SHIFT | record.offset,))
-        tables.insert(db, ENTRIES, record._replace(value=record.value.replace(b'"counted"', b'"conflict"', 1)))
+        partition = next(one for one in range(16) if tables.find_last(db, ENTRIES, one)[0] > 0)
+        record = next(one for one in tables.select_records(db, ENTRIES, partition, 0, 1 << 30) if b'"counted"' in one.value)
+        db.execute("DELETE FROM tally_entries WHERE id = ?", (partition << tables.PARTITION_SHIFT | record.offset,))
+        tables.insert_record(db, ENTRIES, record._replace(value=record.value.replace(b'"counted"', b'"conflict"', 1)))
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
         db.commit()
     return f"{record.partition}:{record.headers['cause_offset']}"
@@ -103,7 +103,7 @@ def same(house: House, before: dict[str, Any]) -> None:
     """The home proves itself, with these figures, and what it derived is an undisturbed refold of its log."""
     after = house.ask("verify")
     assert {name: after[name] for name in FIGURES} == {name: before[name] for name in FIGURES}
-    assert difference(derived(house.settings), refolded(house.settings)) is None
+    assert find_difference(read_derived_topics(house.settings), refold_log(house.settings)) is None
 
 
 @pytest.mark.timeout(900)
@@ -131,21 +131,21 @@ def test_what_was_altered_or_is_of_other_folds_is_healed_and_told(house: House, 
 def test_beside_the_running_product_while_an_import_goes_on(house: House, run: Run, tmp_path: Path) -> None:
     before = house.ask("verify")
     up = run("up")
-    eventually(lambda: ready(house.settings, "metrics") is not None, 300)
-    (dashboards,) = [one["pid"] for one in [ready(house.settings, "dashboards") or {}]]
+    eventually(lambda: find_any_presence(house.settings, "metrics") is not None, 300)
+    (dashboards,) = [one["pid"] for one in [find_any_presence(house.settings, "dashboards") or {}]]
     rebuilding = run("rebuild", "--json")
     imported = house.bring(trace(tmp_path / "more.csv", 60_000), "--set", "model=gpt-4o", "--source", "more")
     facts = told(rebuilding)
     assert facts["switched"] and facts["differences"]["differing"] == 0 and facts["old"] is None
-    eventually(lambda: all(ready(house.settings, part.name) for part in storing(house.settings)), 300)
-    assert up.poll() is None and (ready(house.settings, "dashboards") or {})["pid"] == dashboards
+    eventually(lambda: all(find_any_presence(house.settings, part.name) for part in list_pipeline_services(house.settings)), 300)
+    assert up.poll() is None and (find_any_presence(house.settings, "dashboards") or {})["pid"] == dashboards
     up.send_signal(signal.SIGINT)
     assert up.wait(300) == 0
     after = house.ask("verify")
     assert after["difference"] is None
     assert after["events"]["counted"] == before["events"]["counted"] + imported["counted"]
     assert imported["counted"] == 60_000
-    assert difference(derived(house.settings), refolded(house.settings)) is None
+    assert find_difference(read_derived_topics(house.settings), refold_log(house.settings)) is None
 
 
 @EACH
@@ -213,7 +213,7 @@ def test_a_servers_tables_are_exchanged_by_a_sink_that_is_killed(house: House, r
 def test_the_product_dies_while_it_switches(house: House, run: Run) -> None:
     before = house.ask("verify")
     up = run("up", fault="switch.moving:2")
-    eventually(lambda: ready(house.settings, "metrics") is not None, 300)
+    eventually(lambda: find_any_presence(house.settings, "metrics") is not None, 300)
     assert told(run("rebuild", "--json"))["switched"]
     assert up.wait(60) == -signal.SIGKILL
     same(house, before)
@@ -230,11 +230,11 @@ def test_another_home_of_the_log_ends_and_fills_its_warehouse_anew(house: House,
     with ExitStack() as end:
         end.callback(other.kill)
         up = other.another("up")
-        eventually(lambda: ready(other.settings, "metrics") is not None, 300)
+        eventually(lambda: find_any_presence(other.settings, "metrics") is not None, 300)
         other.settle()
         assert told(run("rebuild", "--workers", "2", "--json"))["switched"]
         assert up.wait(120) == 2
-    said = other.said("another")
+    said = other.output_of("another")
     assert "generation 1 of what is derived is over, as 2 is current: start again" in said
     assert "the warehouse was filled from generation 1 of" in said and "generation 2 is current: empty it" in said
     for name in ("warehouse", "consumers"):

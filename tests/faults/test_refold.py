@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 
 from tests.faults.conftest import Build
 from tests.faults.input import history, trace
-from tests.faults.proof import derived, difference, prove
+from tests.faults.proof import read_derived_topics, find_difference, prove
 
 BUDGET = ("--scope", "team=engineering", "--window", "1h", "--reason", "a test", "--limit")
 TABLES = ("events", "records", "decisions", "alerts")
@@ -34,7 +34,7 @@ def test_a_refold_gives_the_same_bytes_and_answers(tmp_path: Path, build: Build)
     house.bring(trace(tmp_path / "trace.csv", 5_000), "--set", "model=gpt-4o")
     before = prove(house)
     positions = before["positions"]
-    topics, said = derived(house.settings, positions), answers(house.client(), positions)
+    topics, said = read_derived_topics(house.settings, positions), answers(house.client(), positions)
     assert topics and all(said)
     house.stop("sink", "warehouse")
     house.ask("budget", "set", *BUDGET, "2")  # the log goes on meanwhile, as it does when a tick falls due
@@ -45,7 +45,7 @@ def test_a_refold_gives_the_same_bytes_and_answers(tmp_path: Path, build: Build)
 
     again = build()
     after = prove(again)
-    assert difference(derived(again.settings, positions), topics) is None
+    assert find_difference(read_derived_topics(again.settings, positions), topics) is None
     assert answers(again.client(), positions) == said
     assert {name: after[name] for name in FIGURES} == {name: before[name] for name in FIGURES}
     assert after["decisions_of_people"] == before["decisions_of_people"] + 1

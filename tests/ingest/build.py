@@ -21,10 +21,10 @@ class Kept:
         self.records: dict[str, list[Record]] = {EVENTS.name: [], REJECTED.name: []}
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
-        there = self.records[topic.name]
-        written = [Record(draft.partition, len(there) + n, 0, *draft[1:]) for n, draft in enumerate(drafts)]
-        there += written
-        return written
+        stored = self.records[topic.name]
+        appended = [Record(draft.partition, len(stored) + n, 0, *draft[1:]) for n, draft in enumerate(drafts)]
+        stored += appended
+        return appended
 
     @property
     def lines(self) -> list[bytes]:
@@ -39,16 +39,16 @@ class Kept:
         return [event["id"] for event in self.events]
 
     @property
-    def rejected(self) -> list[dict[str, Any]]:
+    def rejections(self) -> list[dict[str, Any]]:
         values = [record.value for record in self.records[REJECTED.name]]
         return [json.loads(line) for value in values for line in value.split(b"\n")]
 
 
-def imported(home: Path, *contents: bytes, **options: Any) -> tuple[Summary, Kept]:
+def import_contents(home: Path, *contents: bytes, **options: Any) -> tuple[Summary, Kept]:
     """Import files of these contents in one call."""
     files = []
-    for at, content in enumerate(contents):
-        files.append(home / f"file-{at}")
+    for milliseconds, content in enumerate(contents):
+        files.append(home / f"file-{milliseconds}")
         files[-1].write_bytes(content)
     log = Kept()
     return import_files(log, Settings(home=home), files, Options(**options)), log  # type: ignore[arg-type]
@@ -58,6 +58,6 @@ def azure(*lines: bytes, end: bytes = b"\r\n") -> bytes:
     return end.join((HEADER, *lines))
 
 
-def request(at: int, length: int, made: int, *blocks: int, **more: Any) -> bytes:
-    said = {"timestamp": at, "input_length": length, "output_length": made, "hash_ids": blocks} | more
-    return json.dumps(said).encode()
+def request(milliseconds: int, length: int, output: int, *blocks: int, **fields: Any) -> bytes:
+    line = {"timestamp": milliseconds, "input_length": length, "output_length": output, "hash_ids": blocks} | fields
+    return json.dumps(line).encode()

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import TallyError
-from ledger.home.free_ports import free_port
-from tally.local_kafka.broker import Broker, Node, new_cluster_id
-from tally.local_kafka.jars import bring
+from ledger.home.free_ports import find_free_port
+from tally.local_kafka.broker import Broker, Node, make_cluster_id
+from tally.local_kafka.jars import ensure_jars
 
 QUICK = ("-Xmx2g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """Flags by which Java starts with two thirds of the work, and works on more slowly. The heap is only taken where it is
@@ -17,7 +17,7 @@ needed: the broker that all tests share holds their topics, and at eight thousan
 def kafka_jars() -> list[Path]:
     """Kafka's jars; where the machine cannot get them the test is skipped, which CI does not allow."""
     try:
-        return bring(lambda done, total: None)
+        return ensure_jars(lambda done, total: None)
     except TallyError as error:
         pytest.skip(f"no Kafka: {error}")
 
@@ -26,11 +26,11 @@ class Cluster:
     """So many nodes on one machine, with as many copies of each topic."""
 
     def __init__(self, folder: Path, size: int, jars: list[Path]) -> None:
-        ports = [free_port() for _ in range(2 * size)]
+        ports = [find_free_port() for _ in range(2 * size)]
         voters = dict(enumerate(ports[size:], start=1))
         nodes = [Node(id, folder / str(id), folder / f"{id}.log", ports[id - 1], voters, QUICK) for id in voters]
-        shared = new_cluster_id()
-        self.brokers = [Broker(node, jars, shared) for node in nodes]
+        cluster_id = make_cluster_id()
+        self.brokers = [Broker(node, jars, cluster_id) for node in nodes]
 
     @property
     def bootstrap(self) -> str:
@@ -42,7 +42,7 @@ class Cluster:
         for broker in self.brokers:
             broker.start()
         for broker in self.brokers:
-            broker.ready()
+            broker.wait_until_ready()
 
     def kill(self) -> None:
         """SIGKILL for all nodes."""

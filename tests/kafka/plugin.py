@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.home.locks import locked, only_one
-from ledger.home.presence import announce, announced
+from ledger.home.locks import locked, service_lock
+from ledger.home.presence import announce, find_presence
 
 if TYPE_CHECKING:  # every run of pytest loads this file; Kafka's clients take a second, and most runs need none
     from tests.kafka.cluster import Cluster
@@ -31,11 +31,11 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     kafka_jars()
     base = tmp_path_factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kafka"
-    with locked(home / "users", shared=True):  # waits for a keeper that is just ending
+    with locked(home / "users", is_shared=True):  # waits for a keeper that is just ending
         with locked(home / "starting"):
-            if announced(home, "kafka") is None:
+            if find_presence(home, "kafka") is None:
                 _start_keeper(home)
-        facts = announced(home, "kafka")
+        facts = find_presence(home, "kafka")
         assert facts is not None
         yield facts["bootstrap"]
 
@@ -49,16 +49,16 @@ def either(request: pytest.FixtureRequest) -> str | None:
 @pytest.fixture
 def own(tmp_path: Path) -> "Iterator[Cluster]":
     """A new broker that the test may kill, or whose data it may replace."""
-    yield from _started(tmp_path / "own", 1)
+    yield from start_cluster(tmp_path / "own", 1)
 
 
 @pytest.fixture
 def three(tmp_path: Path) -> "Iterator[Cluster]":
     """A new cluster of three, all of them up: three copies, of which two must take a write."""
-    yield from _started(tmp_path / "three", 3)
+    yield from start_cluster(tmp_path / "three", 3)
 
 
-def _started(folder: Path, size: int) -> "Iterator[Cluster]":
+def start_cluster(folder: Path, size: int) -> "Iterator[Cluster]":
     from tests.kafka.cluster import Cluster, kafka_jars
 
     cluster = Cluster(folder, size, kafka_jars())
@@ -76,7 +76,7 @@ def _start_keeper(home: Path) -> None:
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for pytest; the keeper sees its end
         )  # fmt: skip
-    while announced(home, "kafka") is None:
+    while find_presence(home, "kafka") is None:
         if process.poll() is not None:
             pytest.fail(f"the shared Kafka did not start:\n{(home / 'keeper.log').read_text()}")
         time.sleep(0.05)
@@ -86,7 +86,7 @@ def _keep(home: Path) -> None:
     from tests.kafka.cluster import Cluster, kafka_jars
 
     cluster = Cluster(home, 1, kafka_jars())
-    with ExitStack() as ending, only_one(home, "kafka"):
+    with ExitStack() as ending, service_lock(home, "kafka"):
         try:
             cluster.start()
             announce(home, "kafka", bootstrap=cluster.bootstrap)

@@ -13,14 +13,14 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from ledger.home.free_ports import HOST, free_port
-from tally.local_kafka.broker import Broker, Node, new_cluster_id
+from ledger.home.free_ports import HOST, find_free_port
+from tally.local_kafka.broker import Broker, Node, make_cluster_id
 from tests.kafka.cluster import QUICK
 
 USER, PASSWORD = "alice", "correct horse"
 """Whom both mechanisms, PLAIN and SCRAM-SHA-256, let in."""
 
-_DOORS = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "MUTUAL": "SSL", "SASL_TLS": "SASL_SSL"}
+_PROTOCOLS = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "MUTUAL": "SSL", "SASL_TLS": "SASL_SSL"}
 
 
 class Secured(NamedTuple):
@@ -29,7 +29,7 @@ class Secured(NamedTuple):
     ``folder`` has ``ca.pem``, whom all trust, and ``client.pem`` with ``client.key``, whom MUTUAL lets in."""
 
     broker: Broker
-    doors: dict[str, str]
+    addresses: dict[str, str]
     folder: Path
 
 
@@ -37,13 +37,13 @@ class Secured(NamedTuple):
 def secured(folder: Path, jars: list[Path]) -> Iterator[Secured]:
     """One such broker, started, with its user; its plain door is ``broker.bootstrap``."""
     certificates(folder)
-    ports = {door: free_port() for door in _DOORS}
-    port, controller = free_port(), free_port()
+    ports = {listener: find_free_port() for listener in _PROTOCOLS}
+    port, controller = find_free_port(), find_free_port()
     listeners = {"CLIENTS": port, "CONTROLLER": controller} | ports
-    protocols = {"CLIENTS": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"} | _DOORS
+    protocols = {"CLIENTS": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"} | _PROTOCOLS
     jaas = "org.apache.kafka.common.security"
     plain = f'{jaas}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
-    more = {
+    node_settings = {
         "listeners": ",".join(f"{name}://{HOST}:{number}" for name, number in listeners.items()),
         "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
         "ssl.keystore.type": "PEM",
@@ -52,20 +52,20 @@ def secured(folder: Path, jars: list[Path]) -> Iterator[Secured]:
         "ssl.truststore.location": str(folder / "ca.pem"),
         "listener.name.mutual.ssl.client.auth": "required",
     }
-    for door in ("sasl", "sasl_tls"):
-        more |= {
-            f"listener.name.{door}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
-            f"listener.name.{door}.plain.sasl.jaas.config": plain,
-            f"listener.name.{door}.scram-sha-256.sasl.jaas.config": f"{jaas}.scram.ScramLoginModule required;",
+    for listener in ("sasl", "sasl_tls"):
+        node_settings |= {
+            f"listener.name.{listener}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+            f"listener.name.{listener}.plain.sasl.jaas.config": plain,
+            f"listener.name.{listener}.scram-sha-256.sasl.jaas.config": f"{jaas}.scram.ScramLoginModule required;",
         }
-    node = Node(1, folder / "node", folder / "server.log", port, {1: controller}, QUICK, more=more)
-    broker = Broker(node, jars, new_cluster_id())
+    node = Node(1, folder / "node", folder / "server.log", port, {1: controller}, QUICK, overrides=node_settings)
+    broker = Broker(node, jars, make_cluster_id())
     try:
         broker.start()
-        broker.ready()
+        broker.wait_until_ready()
         with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
             admin.alter_user_scram_credentials([UserScramCredentialUpsertion(USER, "SCRAM-SHA-256", PASSWORD)])
-        yield Secured(broker, {door: f"{HOST}:{number}" for door, number in ports.items()}, folder)
+        yield Secured(broker, {listener: f"{HOST}:{number}" for listener, number in ports.items()}, folder)
     finally:
         broker.kill()
 
@@ -84,5 +84,5 @@ def certificates(folder: Path) -> None:
 
 
 def _openssl(folder: Path, arguments: str) -> None:
-    done = subprocess.run(["openssl", *arguments.split()], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(["openssl", *arguments.split()], cwd=folder, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr

@@ -18,14 +18,14 @@ from kafka.admin import KafkaAdminClient
 from ingest.controls.log import build_closing_records as closing_records
 from ledger.errors import LogClosed, TallyError
 from ledger.log import PARTITIONS, Draft, Log, Record, records
-from ledger.log.copy import COPIED, compared
-from ledger.log.kafka.cluster import parsed
+from ledger.log.copy import COPIED_TOPICS, compare_partition
+from ledger.log.kafka.cluster import parse_cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply, make_recorded, take
+from ledger.log.kafka.topics import apply_topics, create_recorded_topics, begin_copy
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DOCUMENTS, EVENTS, REJECTED
 from ledger.settings import Settings
-from tally.product.copy_log import Copied, copy_log, place
+from tally.product.copy_log import Copied, copy_log, parse_place
 from tests.tally.conftest import COMMAND, ROOT, home_environment, tally
 
 HEADERS = {"organization": "acme", "channel": "tëst", "empty": ""}
@@ -54,13 +54,13 @@ def filled(home: Path, size: int = 40, seed: int = 1) -> None:
 
 def everything(log: Log) -> list[Record]:
     found = [
-        record for topic in COPIED for partition in range(topic.partitions) for record in records(log, topic, partition)
+        record for topic in COPIED_TOPICS for partition in range(topic.partitions) for record in records(log, topic, partition)
     ]
     return [record._replace(headers=dict(record.headers)) for record in found]
 
 
 def copied(source: str, target: str) -> Copied:
-    return copy_log(place(source, "FROM"), place(target, "TO"), lambda doing, total: lambda count: None)
+    return copy_log(parse_place(source, "FROM"), parse_place(target, "TO"), lambda doing, total: lambda count: None)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def home(tmp_path: Path) -> Path:
 def test_a_copy_is_the_same_log_and_goes_on(home: Path, url: str) -> None:
     done = copied(str(home), url)
     assert (done.difference, done.closed, done.went) == (None, True, url)
-    ours, theirs = EmbeddedLog(home), KafkaLog(parsed(url))
+    ours, theirs = EmbeddedLog(home), KafkaLog(parse_cluster(url))
     there = everything(ours)
     assert done.copied == len(there) == 40 + 3 + 5 + 1 + PARTITIONS
     assert everything(theirs) == there
@@ -86,11 +86,11 @@ def test_a_copy_is_the_same_log_and_goes_on(home: Path, url: str) -> None:
     assert everything(ours) == there
 
     before_ms = int(time.time() * 1000)
-    more = [theirs.append(topic, [Draft(0, "acme", {}, b"on")])[0] for topic in COPIED]
+    more = [theirs.append(topic, [Draft(0, "acme", {}, b"on")])[0] for topic in COPIED_TOPICS]
     assert all(one.time_ms >= before_ms - 1000 for one in more), "the broker gives the time again"
     with pytest.raises(TallyError, match="came to stand at"):
         theirs.insert(EVENTS, [more[1]])
-    assert apply(parsed(url)) == [], "all settings are as they should be"
+    assert apply_topics(parse_cluster(url)) == [], "all settings are as they should be"
     theirs.close()
 
     again = copied(str(home), url)
@@ -104,7 +104,7 @@ def test_a_backup_of_kafka_is_the_same_log_and_takes_what_is_new(home: Path, url
     copied(str(home), url)
     backup = tmp_path / "backup"
     for _ in range(2):
-        with closing(KafkaLog(parsed(url))) as theirs:
+        with closing(KafkaLog(parse_cluster(url))) as theirs:
             theirs.append(EVENTS, [Draft(0, "acme", HEADERS, b"more")])
             done = copied(url, str(backup))
             assert (done.difference, done.closed) == (None, False)
@@ -113,7 +113,7 @@ def test_a_backup_of_kafka_is_the_same_log_and_takes_what_is_new(home: Path, url
     with closing(EmbeddedLog(backup)) as log:
         (record,) = log.append(EVENTS, [Draft(0, "acme", {}, b"it is a log of its own")])
         assert record.time_ms > time.time() * 1000 - DAY_MS
-    with closing(KafkaLog(parsed(url))) as theirs:
+    with closing(KafkaLog(parse_cluster(url))) as theirs:
         theirs.append(EVENTS, [Draft(0, "acme", {}, b"and so is that")])
     with pytest.raises(TallyError, match=f"holds another log than .*offset {record.offset} is "):
         copied(url, str(backup))
@@ -122,8 +122,8 @@ def test_a_backup_of_kafka_is_the_same_log_and_takes_what_is_new(home: Path, url
 def test_what_had_its_days_on_kafka_is_left_out(home: Path, url: str, tmp_path: Path) -> None:
     """As if two of three records of the first partition were deleted there after the copy."""
     copied(str(home), url)
-    with KafkaAdminClient(**parsed(url).client()) as admin:
-        admin.delete_records({TopicPartition(parsed(url).topic(REJECTED), 0): 2})
+    with KafkaAdminClient(**parse_cluster(url).client()) as admin:
+        admin.delete_records({TopicPartition(parse_cluster(url).topic(REJECTED), 0): 2})
     again = copied(str(home), url)
     assert again.difference is None
     assert [one.gone for one in again.places if one.topic is REJECTED][:2] == [2, 0]
@@ -135,7 +135,7 @@ def test_what_had_its_days_on_kafka_is_left_out(home: Path, url: str, tmp_path: 
 
 
 def test_a_copy_into_topics_that_were_applied_before(home: Path, url: str) -> None:
-    apply(parsed(url))
+    apply_topics(parse_cluster(url))
     assert copied(str(home), url).difference is None
 
 
@@ -149,9 +149,9 @@ def test_what_differs_is_refused_and_nothing_is_closed(home: Path, url: str, tmp
 
 
 def test_what_goes_on_by_itself_before_all_is_there_is_refused(home: Path, url: str) -> None:
-    make_recorded(parsed(url))
-    take(parsed(url))
-    with closing(EmbeddedLog(home)) as ours, closing(KafkaLog(parsed(url))) as theirs:
+    create_recorded_topics(parse_cluster(url))
+    begin_copy(parse_cluster(url))
+    with closing(EmbeddedLog(home)) as ours, closing(KafkaLog(parse_cluster(url))) as theirs:
         theirs.insert(DOCUMENTS, list(records(ours, DOCUMENTS, 0)))
         theirs.append(DOCUMENTS, [Draft(0, "another", {}, b"too early")])
         with pytest.raises(TallyError, match=r"goes on by itself in tally.documents, partition 0, at offset 1"):
@@ -193,11 +193,11 @@ def test_a_difference_is_found_wherever_it_stands(tmp_path: Path) -> None:
         for number, change in enumerate(changes):
             with closing(EmbeddedLog(tmp_path / f"other{number}")) as theirs:
                 theirs.insert(EVENTS, [*some[:3], some[3]._replace(**change), *some[4:]])
-                assert "partition 0, offset 3 is " in str(compared(ours, theirs, EVENTS, 0, len(some)).difference)
+                assert "partition 0, offset 3 is " in str(compare_partition(ours, theirs, EVENTS, 0, len(some)).difference)
         with closing(EmbeddedLog(tmp_path / "short")) as theirs:
             theirs.insert(EVENTS, some[:-1])
             for first, second in ((ours, theirs), (theirs, ours)):
-                found = compared(first, second, EVENTS, 0, len(some))
+                found = compare_partition(first, second, EVENTS, 0, len(some))
                 assert f"offset {len(some) - 1} is " in str(found.difference) and "nothing" in str(found.difference)
             with pytest.raises(TallyError, match="somebody else appends there"):
                 theirs.insert(EVENTS, [some[0]])
@@ -225,7 +225,7 @@ except Exception as error:
     with closing(EmbeddedLog(tmp_path)) as log:
         while log.end(EVENTS, 0) < 20:
             time.sleep(0.01)
-        log.end_with(EVENTS, closing_records(Settings(home=tmp_path), "kafka://there/x"), "kafka://there/x")
+        log.close_with(EVENTS, closing_records(Settings(home=tmp_path), "kafka://there/x"), "kafka://there/x")
         said = [process.communicate(timeout=60)[0].split() for process in writers]
         assert [words.pop() for words in said] == ["LogClosed", "LogClosed"]
         assert sorted(int(word) for words in said for word in words) == list(range(log.end(EVENTS, 0) - 1))
@@ -241,11 +241,11 @@ def test_a_copy_that_is_killed_goes_on(tmp_path: Path, url: str, seed: int) -> N
     chance = random.Random(seed)
     home = tmp_path / "home"
     filled(home, 3_000, seed)
-    total = sum(sum(EmbeddedLog(home).ends(topic)) for topic in COPIED)
+    total = sum(sum(EmbeddedLog(home).ends(topic)) for topic in COPIED_TOPICS)
     moments = sorted(chance.randrange(total) for _ in range(3))
     print(f"seed {seed}: killed at {moments} of {total} records")
-    cluster = parsed(url)
-    make_recorded(cluster)
+    cluster = parse_cluster(url)
+    create_recorded_topics(cluster)
     kills = 0
     with closing(KafkaLog(cluster)) as theirs:
         for moment in moments:
@@ -266,7 +266,7 @@ def test_a_copy_that_is_killed_goes_on(tmp_path: Path, url: str, seed: int) -> N
             assert process.returncode == 0, errors
         assert json.loads(told)["difference"] is None
         assert everything(theirs) == everything(EmbeddedLog(home))
-    assert apply(cluster) == []
+    assert apply_topics(cluster) == []
 
 
 def copying(home: Path, url: str, **more: str) -> "subprocess.Popen[str]":
@@ -277,7 +277,7 @@ def copying(home: Path, url: str, **more: str) -> "subprocess.Popen[str]":
 
 
 def arrived(log: Log) -> int:
-    return sum(sum(log.ends(topic)) for topic in COPIED)
+    return sum(sum(log.ends(topic)) for topic in COPIED_TOPICS)
 
 
 def facts(*arguments: str, **environment: str) -> Any:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer
 
-from ingest.files.outcomes import Range, outcomes_of
+from ingest.files.outcomes import Range, await_outcomes
 from ledger.errors import GenerationSuperseded, TallyError
 from ledger.log import Draft, generation
-from ledger.log.generation import Watch, make_current
+from ledger.log.generation import GenerationWatch, activate
 from ledger.log.kafka import generations
-from ledger.log.kafka.cluster import Cluster, parsed
-from ledger.log.kafka.generations import begun, standing
+from ledger.log.kafka.cluster import Cluster, parse_cluster
+from ledger.log.kafka.generations import create_generation, list_generations
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply, apply_to
+from ledger.log.kafka.topics import apply_topics, apply_log_topics
 from ledger.log.topics import ENTRIES, EVENTS
 from tests.faults.house import House
 from tests.tally.conftest import eventually, tally
@@ -24,7 +24,7 @@ from tests.tally.conftest import eventually, tally
 
 @pytest.fixture
 def cluster(kafka: str) -> Cluster:
-    return parsed(f"kafka://{kafka}/{uuid.uuid4()}")
+    return parse_cluster(f"kafka://{kafka}/{uuid.uuid4()}")
 
 
 def test_a_log_keeps_to_its_generation_and_who_looks_on_follows(
@@ -33,33 +33,33 @@ def test_a_log_keeps_to_its_generation_and_who_looks_on_follows(
     monkeypatch.setattr("ledger.log.kafka.log.POLL_INTERVAL_S", 0)
     monkeypatch.setattr(generation, "POLL_INTERVAL_S", 0)
     second = cluster._replace(generation=2)
-    apply(cluster)
-    apply(second)
+    apply_topics(cluster)
+    apply_topics(second)
     with closing(KafkaLog(cluster)) as log, closing(KafkaLog(cluster)) as looking:
-        watches = [Watch(one) for one in (log, KafkaLog(cluster, 2))]
+        watches = [GenerationWatch(one) for one in (log, KafkaLog(cluster, 2))]
         log.append(EVENTS, [Draft(0, "acme", {}, b"for both")])
         log.append(ENTRIES, [Draft(0, "acme", {}, b"of the first")])
         assert [one.generation for one in (log, looking)] == [1, 1]
         for watch in watches:
             watch.check()
-        make_current(log, 2)
+        activate(log, 2)
         looking.follow()
-        assert (log.pinned, looking.pinned) == (cluster, second)
+        assert (log.generation_cluster, looking.generation_cluster) == (cluster, second)
         with closing(KafkaLog(cluster)) as later:
-            assert later.ends(EVENTS) == log.ends(EVENTS) and later.pinned == second
+            assert later.ends(EVENTS) == log.ends(EVENTS) and later.generation_cluster == second
         assert (log.end(ENTRIES, 0), looking.end(ENTRIES, 0)) == (1, 0)
         watches[1].check()
         with pytest.raises(GenerationSuperseded, match=r"generation 1 .* as 2 is current"):
             watches[0].check()
         said = Draft(0, "acme", {"cause_offset": "0"}, b'{"outcome": "counted"}')
         KafkaLog(cluster, 2).append(ENTRIES, [said])
-        assert outcomes_of(log, [Range(0, 0, 0)]).counted == 1, "who imports waits for the new one's folds"
+        assert await_outcomes(log, [Range(0, 0, 0)]).counted == 1, "who imports waits for the new one's folds"
 
 
 def test_topics_are_those_of_the_current_generation(cluster: Cluster) -> None:
     with closing(KafkaLog(cluster)) as log:
-        apply_to(log)
-        make_current(log, 2)
+        apply_log_topics(log)
+        activate(log, 2)
     url = f"kafka://{','.join(cluster.servers)}/{cluster.name}"
     made = json.loads(tally("topics", "apply", "--json", TALLY_LOG=url).stdout)["made"]
     assert len(made) == 4 and cluster._replace(generation=2).topic(ENTRIES) in made
@@ -67,27 +67,27 @@ def test_topics_are_those_of_the_current_generation(cluster: Cluster) -> None:
 
 def test_each_new_one_has_a_number_of_its_own_and_takes_the_place_of_those_that_are_over(cluster: Cluster) -> None:
     with closing(KafkaLog(cluster)) as log:
-        apply_to(log)
+        apply_log_topics(log)
         for number in (2, 3):
-            assert begun(log) == number
-            eventually(lambda: standing(cluster) == {1, number})  # noqa: B023  (called at once)
-        make_current(log, 3)
+            assert create_generation(log) == number
+            eventually(lambda: list_generations(cluster) == {1, number})  # noqa: B023  (called at once)
+        activate(log, 3)
     with closing(KafkaLog(cluster)) as log:
-        assert begun(log) == 4
-    eventually(lambda: standing(cluster) == {3, 4})
+        assert create_generation(log) == 4
+    eventually(lambda: list_generations(cluster) == {3, 4})
 
 
 def test_one_that_is_being_made_elsewhere_is_left_alone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generations, "SILENT_S", 1)
     with closing(KafkaLog(cluster)) as log:
-        apply_to(log)
-        second = cluster._replace(generation=begun(log))
+        apply_log_topics(log)
+        second = cluster._replace(generation=create_generation(log))
         with KafkaConsumer(second.topic(EVENTS), **second.client(), group_id=second.folds) as consumer:
             while not consumer.assignment():
                 consumer.poll(100)
             with pytest.raises(TallyError, match=r"generation 2 of .* is being made: .*; wait for its end"):
-                begun(log)
-        assert begun(log) == 3
+                create_generation(log)
+        assert create_generation(log) == 3
 
 
 def test_a_worker_whose_generation_is_over_ends_and_says_so(cluster: Cluster, tmp_path: Path) -> None:
@@ -95,6 +95,6 @@ def test_a_worker_whose_generation_is_over_ends_and_says_so(cluster: Cluster, tm
     house = House(tmp_path / "home", log=f"kafka://{','.join(cluster.servers)}/{cluster.name}")
     house.start("streams")
     with closing(KafkaLog(cluster)) as log:
-        make_current(log, begun(log))
+        activate(log, create_generation(log))
     assert house.running.pop("streams").wait(60) == 1
-    assert "generation 1 of what is derived is over, as 2 is current: start again" in house.said("streams")
+    assert "generation 1 of what is derived is over, as 2 is current: start again" in house.output_of("streams")

@@ -11,7 +11,7 @@ import pytest
 
 from ledger.errors import TallyError
 from tally.local_kafka import jars
-from tally.local_kafka.jars import Jar, bring, pinned
+from tally.local_kafka.jars import Jar, ensure_jars, list_jars
 from tests.kafka.cluster import kafka_jars
 
 
@@ -47,33 +47,33 @@ def jar(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> Jar:
 
 def test_what_is_missing_or_was_cut_is_brought_once(jar: Jar, mirror: Path, tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
-    (path,) = bring(lambda done, total: heard.append((done, total)))
+    (path,) = ensure_jars(lambda done, total: heard.append((done, total)))
     assert path.is_relative_to(tmp_path / "m2") and path.stat().st_size == jar.size
     assert heard[-1] == (jar.size, jar.size) and len(heard) > 1
     path.write_bytes(path.read_bytes()[:100])  # as a kill leaves it
     heard.clear()
-    assert bring(lambda done, total: heard.append((done, total))) == [path]
+    assert ensure_jars(lambda done, total: heard.append((done, total))) == [path]
     assert heard[-1] == (jar.size, jar.size) and path.stat().st_size == jar.size
     (mirror / "org" / "small" / "small" / "1.0" / "small-1.0.jar").unlink()
     heard.clear()
-    assert bring(lambda done, total: heard.append((done, total))) == [path]
+    assert ensure_jars(lambda done, total: heard.append((done, total))) == [path]
     assert heard == []
 
 
 def test_what_is_not_what_was_pinned_never_runs(jar: Jar, mirror: Path) -> None:
     (mirror / "org" / "small" / "small" / "1.0" / "small-1.0.jar").write_bytes(b"something else")
     with pytest.raises(TallyError, match=r"cannot bring .*small-1\.0\.jar from http://127.* SHA-256 is not"):
-        bring(lambda done, total: None)
+        ensure_jars(lambda done, total: None)
 
 
 def test_a_mirror_that_lacks_it_is_named(jar: Jar, mirror: Path) -> None:
     (mirror / "org" / "small" / "small" / "1.0" / "small-1.0.jar").unlink()
     with pytest.raises(TallyError, match=r"small-1\.0\.jar from http://127.*connect this machine"):
-        bring(lambda done, total: None)
+        ensure_jars(lambda done, total: None)
 
 
 def test_the_lock_is_all_of_kafka_once() -> None:
-    found = pinned()
+    found = list_jars()
     assert len({jar[:2] for jar in found}) == len(found) == len(kafka_jars())
     assert {"kafka_2.13", "kafka-clients", "slf4j-simple"} <= {jar.name for jar in found}
     assert {jar.version for jar in found if jar.group == "org.apache.kafka"} == {"4.3.0"}

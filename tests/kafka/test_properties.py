@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tally.local_kafka.broker import Node, new_cluster_id, properties
+from tally.local_kafka.broker import Node, make_cluster_id, properties
 
 
 def said(voters: dict[int, int], more: dict[str, str]) -> dict[str, str]:
-    node = Node(min(voters), Path("/a, folder"), Path("/a, log"), 20_001, voters, more=more)
+    node = Node(min(voters), Path("/a, folder"), Path("/a, log"), 20_001, voters, overrides=more)
     return dict(line.split("=", 1) for line in properties(node).splitlines())
 
 
@@ -30,5 +30,5 @@ def test_more_adds_and_replaces() -> None:
 
 
 def test_no_cluster_id_is_read_as_an_option() -> None:
-    made = [new_cluster_id() for _ in range(1000)]
+    made = [make_cluster_id() for _ in range(1000)]
     assert not any(id.startswith("-") for id in made) and {len(id) for id in made} == {22}

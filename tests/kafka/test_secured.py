@@ -53,7 +53,7 @@ def tls(house: Secured, *, trusting: bool, certificate: bool = False) -> ssl.SSL
 
 def settings(house: Secured, door: str, mechanism: str, *, right: bool) -> dict[str, Any]:
     """What a client says at this door: all as it should be, or the one thing wrong that the door is there for."""
-    said = {"bootstrap_servers": house.doors[door]}
+    said = {"bootstrap_servers": house.addresses[door]}
     password = PASSWORD if right else "wrong"
     match door:
         case "SASL":
@@ -108,7 +108,7 @@ def test_a_door_lets_in_whom_it_should_and_nobody_else(house: Secured, door: str
 def test_no_door_speaks_plainly(house: Secured, client: Any) -> None:
     for door in ("SASL", "TLS"):
         with pytest.raises((KafkaError, AioKafkaError)):
-            client({"bootstrap_servers": house.doors[door], "security_protocol": "PLAINTEXT"})
+            client({"bootstrap_servers": house.addresses[door], "security_protocol": "PLAINTEXT"})
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_folds_work_behind_every_door(house: Secured, tmp_path: Path, door: 
     """Every client of ours is let in: kafka-python's, aiokafka's, and Faust's."""
     who, more = WAYS[door]
     said = {"user": USER, "password": quote(PASSWORD), "folder": house.folder}
-    url = f"kafka://{who}{house.doors[door]}/{uuid.uuid4()}?{more}".format(**said)
+    url = f"kafka://{who}{house.addresses[door]}/{uuid.uuid4()}?{more}".format(**said)
     home = House(tmp_path / "home", log=url)
     try:
         home.start("streams")

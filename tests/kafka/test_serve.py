@@ -13,7 +13,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from tests.kafka.cluster import kafka_jars
 from tests.tally.conftest import COMMAND, ROOT, alive, eventually, home_environment, tally
 
@@ -30,12 +30,12 @@ class Served:
             [*SERVE, *arguments], cwd=ROOT, env=home_environment({"TALLY_HOME": str(home)} | environment),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        eventually(lambda: announced(home, "kafka") is not None or self.process.poll() is not None, 120)
+        eventually(lambda: find_presence(home, "kafka") is not None or self.process.poll() is not None, 120)
         assert self.process.poll() is None, self.process.communicate()[0]
 
     @property
     def facts(self) -> dict[str, Any]:
-        facts = announced(self.home, "kafka")
+        facts = find_presence(self.home, "kafka")
         assert facts is not None
         return facts
 
@@ -103,7 +103,7 @@ def test_data_and_address_outlive_stops_and_kills_and_later_starts_need_no_netwo
     assert written(bootstrap, "kept") == [b"kept"]
     third.process.send_signal(signal.SIGINT)
     assert third.ended()[0] == 0
-    assert announced(third.home, "kafka") is None
+    assert find_presence(third.home, "kafka") is None
 
 
 def test_java_that_dies_ends_the_command_with_its_last_lines(serve: Callable[..., Served]) -> None:

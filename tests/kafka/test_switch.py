@@ -13,7 +13,7 @@ import pytest
 
 from ledger.log import records
 from ledger.log.kafka.cluster import cluster_of
-from ledger.log.kafka.generations import begun, standing
+from ledger.log.kafka.generations import create_generation, list_generations
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
@@ -81,11 +81,11 @@ AFTER = ("switch.begun:1", *(f"switch.{at}:{n}" for at in ("moving", "moved") fo
 @pytest.mark.parametrize("fault", ["switch.named:1", *(pytest.param(one, marks=pytest.mark.long) for one in AFTER)])
 def test_a_kill_after_the_log_names_the_new_one_is_completed_by_who_comes_next(settings: Settings, fault: str) -> None:
     assert rebuild(settings, fault) == -9
-    files.settle(settings)
+    files.complete_switch(settings)
     with opened(settings) as log:
         assert isinstance(log, KafkaLog)
         assert (log.generation, of_home(settings), decisions(log)) == (2, {2}, 16)
-    assert files.asked(settings) is None and not (settings.home / files.BUILT).exists()
+    assert files.read_request(settings) is None and not (settings.home / files.BUILD_FOLDER).exists()
 
 
 @pytest.mark.long
@@ -98,7 +98,7 @@ def test_a_kill_before_leaves_the_old_one_and_the_next_has_a_number_of_its_own(s
     with opened(settings) as log:
         assert isinstance(log, KafkaLog)
         assert (log.generation, of_home(settings), decisions(log)) == (3, {3}, 16)
-    assert standing(cluster_of(settings)) == {1, 3}
+    assert list_generations(cluster_of(settings)) == {1, 3}
 
 
 @pytest.mark.long
@@ -112,11 +112,11 @@ def test_a_request_is_withdrawn_where_another_home_has_rebuilt_or_begun(
         assert rebuild(elsewhere) == 0
     else:
         with closing(KafkaLog(cluster_of(settings))) as log:
-            assert begun(log) == 3
+            assert create_generation(log) == 3
     with opened(settings) as log:
-        assert files.asked(settings) is not None
-        switch.carried_out(settings, log)
-        assert files.asked(settings) is None
+        assert files.read_request(settings) is not None
+        switch.carry_out(settings, log)
+        assert files.read_request(settings) is None
         assert (log.generation, of_home(settings)) == (3 if completes else 1, {1})
     said = "generation 3 became it meanwhile" if completes else "its topics are gone"
     assert f"generation 2 does not become the current one, and is thrown away: {said}" in capsys.readouterr().err

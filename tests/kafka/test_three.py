@@ -57,7 +57,7 @@ def test_a_write_needs_two_of_three(three: Cluster) -> None:
     other.kill()
     assert not wrote(three, "two are dead", 15)
     other.start()
-    other.ready()
+    other.wait_until_ready()
     assert wrote(three, "two again", 60)
     found = read(three)
     assert [text for text in found if text != "two are dead"] == ["all three", "the leader is dead", "two again"]

@@ -8,35 +8,35 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 
 from ledger.errors import TallyError
-from ledger.log.kafka.cluster import Cluster, parsed
+from ledger.log.kafka.cluster import Cluster, parse_cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply, make_recorded, settle, topic_id, wanted
+from ledger.log.kafka.topics import apply_topics, create_recorded_topics, finish_copy, find_topic_id, specify_topic
 from ledger.log.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, STATE, TOPICS
 from tests.tally.conftest import tally
 
 
 @pytest.fixture
 def cluster(kafka: str) -> Cluster:
-    return parsed(f"kafka://{kafka}/{uuid.uuid4()}")
+    return parse_cluster(f"kafka://{kafka}/{uuid.uuid4()}")
 
 
 def test_what_a_topic_is_to_be_follows_from_the_list() -> None:
-    cluster = parsed("kafka://one/ours")
-    events, rows, rejected = (wanted(cluster, topic, 3) for topic in (EVENTS, STATE, REJECTED))
+    cluster = parse_cluster("kafka://one/ours")
+    events, rows, rejected = (specify_topic(cluster, topic, 3) for topic in (EVENTS, STATE, REJECTED))
     assert (events.name, events.partitions) == ("ours.events", 16)
     assert events.configs["retention.ms"] == "-1" and events.configs["message.timestamp.type"] == "LogAppendTime"
     assert rejected.configs["retention.ms"] == str(30 * 86_400_000)
     assert rows.configs["cleanup.policy"] == "compact" and "retention.ms" not in rows.configs
-    assert wanted(cluster, ENTRIES, 3).configs["message.timestamp.type"] == "CreateTime"
-    assert wanted(cluster, DOCUMENTS, 3).partitions == 1
-    assert {brokers: wanted(cluster, EVENTS, brokers).configs["min.insync.replicas"] for brokers in (1, 2, 3, 9)} == {
+    assert specify_topic(cluster, ENTRIES, 3).configs["message.timestamp.type"] == "CreateTime"
+    assert specify_topic(cluster, DOCUMENTS, 3).partitions == 1
+    assert {brokers: specify_topic(cluster, EVENTS, brokers).configs["min.insync.replicas"] for brokers in (1, 2, 3, 9)} == {
         1: "1", 2: "1", 3: "2", 9: "2",
     }  # fmt: skip
 
 
 def test_topics_are_made_once(cluster: Cluster) -> None:
-    assert {one.topic for one in apply(cluster)} == {cluster.topic(topic) for topic in (*TOPICS, STATE)}
-    assert apply(cluster) == []
+    assert {one.topic for one in apply_topics(cluster)} == {cluster.topic(topic) for topic in (*TOPICS, STATE)}
+    assert apply_topics(cluster) == []
 
 
 def test_what_differs_is_told_and_left(cluster: Cluster, kafka: str) -> None:
@@ -45,7 +45,7 @@ def test_what_differs_is_told_and_left(cluster: Cluster, kafka: str) -> None:
         admin.create_topics([NewTopic(name, 4, 1, topic_configs={"retention.ms": "1000"})])
         resource = ConfigResource(ConfigResourceType.TOPIC, name)
         for _ in range(2):
-            told = {(one.topic, one.setting): one.found for one in apply(cluster) if one.found is not None}
+            told = {(one.topic, one.setting): one.found for one in apply_topics(cluster) if one.found is not None}
             assert told[name, "partitions"] == "4" and told[name, "retention.ms"] == "1000"
             assert {topic for topic, _ in told} == {name}
         kept = admin.describe_configs([resource], config_filter="all")["topic"][name]
@@ -66,13 +66,13 @@ def test_a_cluster_without_our_topics_says_so(cluster: Cluster) -> None:
     with closing(KafkaLog(cluster)) as log, pytest.raises(TallyError, match=r"has no topic .*`tally topics apply`"):
         log.end(EVENTS, 0)
     with pytest.raises(TallyError, match=rf"{cluster.name}.* has no topic .*`tally topics apply`"):
-        topic_id(cluster, EVENTS)
+        find_topic_id(cluster, EVENTS)
 
 
 def test_a_cluster_that_lets_nobody_alter_topics_is_named(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(KafkaLog(cluster)) as log:
-        make_recorded(cluster)
+        create_recorded_topics(cluster)
         refused = {"topic": {"any": "TopicAuthorizationFailedError"}}
         monkeypatch.setattr(KafkaAdminClient, "alter_configs", lambda *_: refused)
         with pytest.raises(TallyError, match=r"does not let us alter the topic .*: TopicAuthorizationFailed"):
-            settle(log)
+            finish_copy(log)

@@ -36,7 +36,7 @@ def test_persons_are_those_that_the_intake_pseudonymises() -> None:
     names = tuple(dimension.name for dimension in DIMENSIONS if dimension.is_person)
     hints = get_type_hints(Inference, include_extras=True)
     assert sorted(names) == [name for name, hint in sorted(hints.items()) if hint == Person | None]
-    assert sorted(names) == sorted(persons.PERSONAL)
+    assert sorted(names) == sorted(persons.PERSON_FIELDS)
     lists = [name for name, hint in hints.items() if hint == Persons | None]
     assert [field.name for field in ATTRIBUTES if field.is_person] == lists
 

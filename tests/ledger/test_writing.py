@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ingest.adapters.adapter import INFERENCE
-from ingest.adapters.mapping import RowReader, sheet
-from ingest.files.set_options import filled
+from ingest.adapters.adapter import INFERENCE_TYPE
+from ingest.adapters.mapping import RowReader, parse_sheet
+from ingest.files.set_options import parse_set_options
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import sealed
-from ingest.intake.rejection import Refused
+from ingest.intake.intake import seal_event
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.home import tokens
 from ledger.moments import moment_of
 from ledger.organizations import check_organization
 from ledger.pricing.price_book import Rate
-from ledger.pricing.price_book_file import from_text
+from ledger.pricing.price_book_file import parse_book
 from ledger.yaml_files import read_yaml
 from tally.cli import arguments
 from tallystick.vocabulary.base import Amount, Ratio, Time, decimal_of, time_of
@@ -55,28 +55,28 @@ def test_other_forms_are_no_numbers(text: str) -> None:
         with pytest.raises(ValueError, match="plain digits"):
             read(text)
     with pytest.raises(TallyError, match="for example 100"):
-        arguments.amount(text, "--limit")
+        arguments.parse_amount(text, "--limit")
     with pytest.raises(TallyError, match="a number and s, m, h or d"):
-        arguments.seconds(f"{text}h", "--window")
+        arguments.parse_duration_s(f"{text}h", "--window")
     with pytest.raises(ValidationError, match="plain digits"):
         BudgetAllocated.model_validate(
             {"dimension": "team", "scope": "x", "limit": text, "currency": "USD", "window_s": 60}
         )
-    with pytest.raises(Refused, match="plain digits"):
+    with pytest.raises(Rejection, match="plain digits"):
         event(data={"claimed_cost": text})
     with pytest.raises(TallyError):
-        from_text(BOOK.replace("input: 1,", f"input: {text!r},"), "mine.yaml")
+        parse_book(BOOK.replace("input: 1,", f"input: {text!r},"), "mine.yaml")
     if text not in ("05", "1" * 100):
         with pytest.raises(ValidationError):
             Observation(value=text)
     if text != "":
-        with pytest.raises(Refused, match=r"plain digits|whole number"):
+        with pytest.raises(Rejection, match=r"plain digits|whole number"):
             mapped("tokens", text)
 
 
 def test_numbers_are_read() -> None:
     with pytest.raises(TallyError, match="for example 100"):
-        arguments.amount("1e3", "--limit")
+        arguments.parse_amount("1e3", "--limit")
     assert event(data={"claimed_cost": "1E+3"})[0] == event(data={"claimed_cost": "1000"})[0]
     assert [decimal_of(text) for text in ("0", "100", "0.250", "-1.5")] == [0, 100, Decimal("0.25"), Decimal("-1.5")]
     assert event(data={"claimed_cost": 0.5})[0] == event(data={"claimed_cost": "0.50"})[0]
@@ -90,12 +90,12 @@ NO_IDENTIFIERS = (" ", "\t\n", "\u200b", "\u2060\ufeff", "\u3164", "\u00a0", "\u
 @pytest.mark.parametrize("text", NO_IDENTIFIERS)
 def test_an_id_and_a_source_show_something(text: str) -> None:
     for field in ("id", "source"):
-        with pytest.raises(Refused, match=rf"^{field}: must have a character that shows"):
+        with pytest.raises(Rejection, match=rf"^{field}: must have a character that shows"):
             event(**{field: text})
         with pytest.raises(ValidationError, match="character that shows"):
             Target.model_validate({"source": "s", "id": "1"} | {field: text})
     with pytest.raises(TallyError, match="character that shows"):
-        sheet(f"format: csv\nsource: {json.dumps(text)}\ntime: {{column: t}}", "the test", {})
+        parse_sheet(f"format: csv\nsource: {json.dumps(text)}\ntime: {{column: t}}", "the test", {})
     with pytest.raises(TallyError):
         check_organization(text, "--organization", "be an organization")
     event(id=f"{text}1", source=f"a{text}")
@@ -133,9 +133,9 @@ def test_one_exponent_is_read_alike_everywhere(text: str) -> None:
         assert amount == Decimal(text) == decimal_of(text, exponent=True)
         assert Decimal(mapped("cost", text)["data"]["claimed_cost"]) == round(amount, 12)
         return
-    with pytest.raises(Refused, match="plain digits"):
+    with pytest.raises(Rejection, match="plain digits"):
         event(data={"claimed_cost": text})
-    with pytest.raises(Refused, match="plain digits"):
+    with pytest.raises(Rejection, match="plain digits"):
         mapped("cost", text)
 
 
@@ -144,7 +144,7 @@ def test_yaml_has_one_form_of_numbers_too(text: str) -> None:
     """YAML 1.1 reads 010 as eight, and 1:30 as ninety."""
     assert read_yaml(f"rate: {text}") == {"rate": text}
     with pytest.raises(TallyError):
-        from_text(BOOK.replace("input: 1,", f"input: {text},"), "mine.yaml")
+        parse_book(BOOK.replace("input: 1,", f"input: {text},"), "mine.yaml")
 
 
 @pytest.mark.parametrize("text", NO_TIMES)
@@ -152,24 +152,24 @@ def test_other_forms_are_no_times(text: str) -> None:
     for read in (time_of, TypeAdapter(Time).validate_python):
         with pytest.raises(ValueError, match=r"RFC 3339|of the calendar"):
             read(text)
-    with pytest.raises(Refused, match=r"^time: must be a moment"):
+    with pytest.raises(Rejection, match=r"^time: must be a moment"):
         event(time=text)
     if text != "2024-01-01":
         with pytest.raises(ValueError, match="must be a moment"):
             moment_of(text)
         with pytest.raises(TallyError, match="2026-11-24T10:00:00Z"):
-            arguments.moment(text, "--since")
+            arguments.parse_moment(text, "--since")
 
 
 @pytest.mark.parametrize("time", [1700000000, 1.7e9, True, None, [], {}])
 def test_a_number_is_no_time(time: object) -> None:
-    with pytest.raises(Refused, match=r"^time: "):
+    with pytest.raises(Rejection, match=r"^time: "):
         event(time=time)
 
 
 @pytest.mark.parametrize("text", OUTSIDE)
 def test_times_lie_between_two_years(text: str) -> None:
-    with pytest.raises(Refused, match=r"^time: must lie between 2000 and 2200$"):
+    with pytest.raises(Rejection, match=r"^time: must lie between 2000 and 2200$"):
         event(time=text)
 
 
@@ -190,7 +190,7 @@ def test_times_are_read(text: str, line: str) -> None:
     "text", ["1700000000", "2024-W01-1 00:00:00Z", "20240101T000000Z", "2024-01-01", "2024-1-1 0:0:0Z"]
 )
 def test_a_mapping_reads_dates_with_a_time_of_day(text: str) -> None:
-    with pytest.raises(Refused, match="is no time"):
+    with pytest.raises(Rejection, match="is no time"):
         mapped("time", text)
     assert mapped("time", "2024-01-01 02:00:00.5+02")["time"] == "2024-01-01T00:00:00.500000+00:00"
 
@@ -198,14 +198,14 @@ def test_a_mapping_reads_dates_with_a_time_of_day(text: str) -> None:
 @pytest.mark.parametrize(("field", "text"), [("latency_ms", "١"), ("latency_ms", "1_0"), ("latency_ms", "05")])
 def test_what_is_filled_in_has_the_same_form(field: str, text: str) -> None:
     with pytest.raises(TallyError, match=f"--set {field}"):
-        filled([f"{field}={text}"], ())
+        parse_set_options([f"{field}={text}"], ())
 
 
 @pytest.mark.parametrize("name", NO_ORGANIZATIONS)
 def test_such_a_name_is_no_organization(tmp_path: Path, name: str) -> None:
     entries: list[Callable[[], object]] = [
         lambda: check_organization(name, "--organization", "be an organization"),
-        lambda: tokens.create(tmp_path, ["acme", name], ["write"]),
+        lambda: tokens.create_token(tmp_path, ["acme", name], ["write"]),
         lambda: Batch(Kept(), Envelope(name, "http", "x"), "key"),
     ]
     for enter in entries:
@@ -220,11 +220,11 @@ def test_visible_names_are(name: str) -> None:
 
 
 def event(**said: object) -> tuple[bytes, object]:
-    whole = {"id": "1", "source": "s", "type": INFERENCE, "time": "2026-01-05T12:00:00Z", "data": {}}
-    return sealed(whole | said)
+    whole = {"id": "1", "source": "s", "type": INFERENCE_TYPE, "time": "2026-01-05T12:00:00Z", "data": {}}
+    return seal_event(whole | said)
 
 
 def mapped(column: str, text: str) -> dict[str, Any]:
     columns = "time: {column: time, zone: UTC}, tokens: {input: tokens}, fields: {claimed_cost: cost}"
-    made = sheet(f"{{format: csv, source: s, {columns}}}", "m.yaml", {})
+    made = parse_sheet(f"{{format: csv, source: s, {columns}}}", "m.yaml", {})
     return RowReader(made, {}).read({"time": "2024-01-01T00:00:00Z", column: text}).event

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ledger.home.free_ports import free_port
+from ledger.home.free_ports import find_free_port
 from tests.faults.input import history
 from tests.kafka.cluster import kafka_jars
 from tests.kafka.secured import PASSWORD, USER, secured
@@ -34,28 +34,28 @@ class Procedure(NamedTuple):
     lines: list[str]
 
 
-def procedures() -> list[Procedure]:
-    found: dict[str, Procedure] = {}
-    for kind, said, body in BLOCK.findall(PAGE.read_text()):
-        if kind != "sh" or said.startswith("untested: "):
+def read_procedures() -> list[Procedure]:
+    procedures_by_name: dict[str, Procedure] = {}
+    for language, attributes, body in BLOCK.findall(PAGE.read_text()):
+        if language != "sh" or attributes.startswith("untested: "):
             continue
-        name = re.match(r"procedure=([\w-]+)", said)
+        name = re.match(r"procedure=([\w-]+)", attributes)
         assert name, f"a block of commands names no procedure: {body}"
-        procedure = found.setdefault(name[1], Procedure(name[1], []))
+        procedure = procedures_by_name.setdefault(name[1], Procedure(name[1], []))
         procedure.lines.extend(body.splitlines())
-    return list(found.values())
+    return list(procedures_by_name.values())
 
 
-def script(lines: list[str]) -> str:
+def build_script(lines: list[str]) -> str:
     """One shell for a whole procedure, which ends at the first line that exits otherwise than the page says."""
-    said = ["set -uo pipefail", "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]  # else who runs on holds our pipes
+    statements = ["set -uo pipefail", "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]  # else who runs on holds our pipes
     for line in lines:
-        command, _, wanted = line.partition(" # exits ")
-        said.append(command)
-        told = f'echo "$ {command.replace(chr(34), chr(39)).replace("$", "")} exited $code" >&2'
+        command, _, exit_code = line.partition(" # exits ")
+        statements.append(command)
+        report = f'echo "$ {command.replace(chr(34), chr(39)).replace("$", "")} exited $code" >&2'
         if not command.endswith(" &"):
-            said.append(f"code=$?; [ $code = {wanted or 0} ] || {{ {told}; exit 99; }}")
-    return "\n".join(said)
+            statements.append(f"code=$?; [ $code = {exit_code or 0} ] || {{ {report}; exit 99; }}")
+    return "\n".join(statements)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a home of two days, a backup of the first, and both days' files."""
     folder = tmp_path_factory.mktemp("before")
     monday, _ = history(folder / "history.ndjson", 2)
-    said = monday.read_text().splitlines()
-    days = {"monday": said[:300], "tuesday": said[300:600]}
-    for name, lines in days.items():
-        (folder / f"{name}.ndjson").write_text("\n".join(_with_person(line) for line in lines))
+    lines = monday.read_text().splitlines()
+    days = {"monday": lines[:300], "tuesday": lines[300:600]}
+    for name, day_lines in days.items():
+        (folder / f"{name}.ndjson").write_text("\n".join(_with_person(line) for line in day_lines))
     monday.unlink()
     shell = Shell(folder)
     shell.run("tally import monday.ndjson", "tally log backup backups/monday", "tally import tuesday.ndjson")
@@ -92,19 +92,19 @@ class Shell:
         command = self._bin / "tally"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m tally "$@"\n')
         command.chmod(0o755)
-        ours = home_environment(environment | {"PATH": f"{self._bin}{os.pathsep}{os.environ['PATH']}"})
-        self.environment = {key: value for key, value in ours.items() if key not in ("TALLY_HOME", "TALLY_LOG")}
+        own_environment = home_environment(environment | {"PATH": f"{self._bin}{os.pathsep}{os.environ['PATH']}"})
+        self.environment = {key: value for key, value in own_environment.items() if key not in ("TALLY_HOME", "TALLY_LOG")}
 
-    def run(self, *lines: str, **more: str) -> str:
-        done = subprocess.run(
-            ["bash", "-c", script(list(lines))], cwd=self.folder, env=self.environment | more, capture_output=True,
+    def run(self, *lines: str, **variables: str) -> str:
+        result = subprocess.run(
+            ["bash", "-c", build_script(list(lines))], cwd=self.folder, env=self.environment | variables, capture_output=True,
             text=True, timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stdout
+        assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+        return result.stdout
 
-    def tally(self, *arguments: str, **more: str) -> Any:
-        return json.loads(self.run(f"tally {' '.join(arguments)} --json", **more))
+    def tally(self, *arguments: str, **variables: str) -> Any:
+        return json.loads(self.run(f"tally {' '.join(arguments)} --json", **variables))
 
 
 @pytest.fixture
@@ -112,13 +112,13 @@ def shell(before: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
     folder = tmp_path / "there"
     shutil.copytree(before, folder, symlinks=True)  # the warehouse has some
     name = request.getfixturevalue("procedure").name
-    environment = {"NAME": str(uuid.uuid4()), "PORT": str(free_port())}
+    environment = {"NAME": str(uuid.uuid4()), "PORT": str(find_free_port())}
     if name == "doors":
         (tmp_path / "secured").mkdir()
         with secured(tmp_path / "secured", kafka_jars()) as house:
-            more = {"BROKERS": house.doors["SASL_TLS"], "CA": str(house.folder / "ca.pem")}
-            who = {"USER_NAME": USER, "PASSWORD": PASSWORD.replace(" ", "%20")}
-            yield Shell(folder, **environment, **more, **who)
+            addresses = {"BROKERS": house.addresses["SASL_TLS"], "CA": str(house.folder / "ca.pem")}
+            credentials = {"USER_NAME": USER, "PASSWORD": PASSWORD.replace(" ", "%20")}
+            yield Shell(folder, **environment, **addresses, **credentials)
         return
     if name == "rebuild-server":
         server = Front(tmp_path / "server")
@@ -166,7 +166,7 @@ def _on_a_server(shell: Shell) -> None:
     shell.run("rm -rf .tally/warehouse .tally/consumers", "tally verify", TALLY_WAREHOUSE=shell.environment["SERVER"])
 
 
-def _made_anew(shell: Shell) -> None:
+def _recreate_topic(shell: Shell) -> None:
     """The topic of events goes, and one of the same name takes less."""
     from kafka.admin import KafkaAdminClient
 
@@ -182,10 +182,10 @@ def _log(shell: Shell) -> str:
 
 HARM: dict[str, Callable[[Shell], None]] = {
     "cut": _cut, "cut-warehouse": _cut, "refold": _other_folds, "backup-kafka": _on_kafka,
-    "stopped": _made_anew, "rebuild-kafka": _two_homes, "rebuild-server": _on_a_server,
+    "stopped": _recreate_topic, "rebuild-kafka": _two_homes, "rebuild-server": _on_a_server,
     "workers": _another_log, "doors": _another_log,
 }  # fmt: skip
-WHOLE = {
+BOTH_DAYS = {
     "restore",
     "cut",
     "upgrade",
@@ -200,38 +200,38 @@ WHOLE = {
 """After which a home holds both days."""
 
 
-def marked(one: Procedure) -> Any:
-    return pytest.param(one, id=one.name, marks=() if one.name in QUICK else pytest.mark.long)
+def mark_procedure(procedure: Procedure) -> Any:
+    return pytest.param(procedure, id=procedure.name, marks=() if procedure.name in QUICK else pytest.mark.long)
 
 
-@pytest.mark.parametrize("procedure", [marked(one) for one in procedures()])
+@pytest.mark.parametrize("procedure", [mark_procedure(procedure) for procedure in read_procedures()])
 def test_a_procedure_does_what_the_page_says(procedure: Procedure, shell: Shell, before: Path) -> None:
     if harm := HARM.get(procedure.name):
         harm(shell)
-    told = shell.run(*procedure.lines)
+    output = shell.run(*procedure.lines)
     if procedure.name == "stopped":
-        assert "no longer holds that record as it was" in told
-    elif procedure.name in WHOLE:
-        report, first = _verified(shell.folder), _verified(before)
+        assert "no longer holds that record as it was" in output
+    elif procedure.name in BOTH_DAYS:
+        report, first = _read_report(shell.folder), _read_report(before)
         assert report["difference"] is None and report["behind"] == 0
         assert report["events"]["counted"] == first["events"]["counted"] > 500
         if procedure.name not in QUICK:
-            again = shell.tally("import", "monday.ndjson", "tuesday.ndjson")
+            counts = shell.tally("import", "monday.ndjson", "tuesday.ndjson")
             conflicts = first["events"]["conflict"]
-            assert (again["counted"], again["conflict"]) == (0, conflicts), "all is there, under the same pseudonyms"
+            assert (counts["counted"], counts["conflict"]) == (0, conflicts), "all is there, under the same pseudonyms"
     elif procedure.name == "machines":
-        again = shell.tally("import", "monday.ndjson", TALLY_LOG=_log(shell), TALLY_HOME="second")
-        assert (again["counted"], again["conflict"]) == (0, 0)
+        counts = shell.tally("import", "monday.ndjson", TALLY_LOG=_log(shell), TALLY_HOME="second")
+        assert (counts["counted"], counts["conflict"]) == (0, 0)
 
 
-def _verified(folder: Path) -> Any:
+def _read_report(folder: Path) -> Any:
     """What verify said last in this folder's home."""
     return json.loads((folder / ".tally" / "consumers" / "verify.json").read_text())
 
 
 def test_every_procedure_that_the_tests_treat_apart_is_there() -> None:
-    names = {one.name for one in procedures()}
-    assert names >= QUICK | KAFKA | HARM.keys() | WHOLE
+    names = {procedure.name for procedure in read_procedures()}
+    assert names >= QUICK | KAFKA | HARM.keys() | BOTH_DAYS
 
 
 def test_the_words_of_a_failure_are_those_of_the_product() -> None:
@@ -241,9 +241,9 @@ def test_the_words_of_a_failure_are_those_of_the_product() -> None:
         for path in sorted((ROOT / folder).rglob("*.py"))
     )
     table = PAGE.read_text().split("| it says |")[1].split("\n\n")[0]
-    said = re.findall(r"^\| `([^`|]+)` \|", table, re.MULTILINE)
-    assert len(said) >= 7
-    assert [one for one in said if one not in code] == []
+    messages = re.findall(r"^\| `([^`|]+)` \|", table, re.MULTILINE)
+    assert len(messages) >= 7
+    assert [message for message in messages if message not in code] == []
 
 
 def test_links_within_the_page_lead_somewhere() -> None:

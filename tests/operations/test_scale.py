@@ -4,7 +4,7 @@ import re
 from math import ceil
 
 from ledger.log import PARTITIONS
-from ledger.log.kafka.topics import REPLICAS
+from ledger.log.kafka.topics import MAX_REPLICAS
 from tests.tally.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "scale.md").read_text()
@@ -27,29 +27,29 @@ ROWS = {
 }
 
 
-def inputs() -> dict[str, float]:
+def read_inputs() -> dict[str, float]:
     section = PAGE.split("## Inputs")[1].split("## Formulae")[0]
     return {name: float(value) for name, value in re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", section, re.MULTILINE)}
 
 
-def computed(factor: int) -> dict[str, float]:
+def compute_column(factor: int) -> dict[str, float]:
     (formulae,) = re.findall(r"^```python formulae\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    found: dict[str, float] = {"factor": factor, **inputs()}
-    exec(formulae, {"ceil": ceil}, found)
-    return found
+    variables: dict[str, float] = {"factor": factor, **read_inputs()}
+    exec(formulae, {"ceil": ceil}, variables)
+    return variables
 
 
-def table() -> str:
-    columns = [computed(factor) for factor in FACTORS]
+def render_table() -> str:
+    columns = [compute_column(factor) for factor in FACTORS]
     rows = [
-        f"| {said} | " + " | ".join(format(int(one[name]) if form == ",d" else one[name], form) for one in columns)
-        for said, (name, form) in ROWS.items()
+        f"| {title} | " + " | ".join(format(int(column[name]) if form == ",d" else column[name], form) for column in columns)
+        for title, (name, form) in ROWS.items()
     ]
     return "\n".join(f"{row} |" for row in rows)
 
 
 def test_the_table_is_what_the_formulae_give() -> None:
-    assert PAGE.rstrip().endswith(table()), f"the table of docs/scale.md should be:\n{table()}"
+    assert PAGE.rstrip().endswith(render_table()), f"the table of docs/scale.md should be:\n{render_table()}"
 
 
 def test_what_was_measured_is_what_the_benchmarks_say() -> None:
@@ -57,19 +57,19 @@ def test_what_was_measured_is_what_the_benchmarks_say() -> None:
     assert {name for name, *_ in measured} == {"worker", "sink", "recorded", "derived", "memory", "stored"}
     for name, value, program in measured:
         section = BENCHMARKS.split(f"`python -m {program}`")[1].split("\n## ")[0]
-        said = f"{int(value):,}" if "." not in value else value
-        assert re.search(rf"\| \**{re.escape(said)}\** \|", section), (name, said)
-    assert (inputs()["partitions"], inputs()["copies"]) == (PARTITIONS, REPLICAS)
+        figure = f"{int(value):,}" if "." not in value else value
+        assert re.search(rf"\| \**{re.escape(figure)}\** \|", section), (name, figure)
+    assert (read_inputs()["partitions"], read_inputs()["copies"]) == (PARTITIONS, MAX_REPLICAS)
 
 
 def test_the_text_says_what_the_inputs_say() -> None:
-    said = inputs()
-    peak = said["worker"] * said["used"]
+    values = read_inputs()
+    peak = values["worker"] * values["used"]
     text = " ".join(PAGE.split())
     assert f"a peak of {peak:,.0f} calls a second" in text
-    assert f"{peak / said['peak'] * 86400 / 1e6:.0f} million calls a day" in text
-    assert computed(100)["sinks"] == 1 < computed(1000)["sinks"], "at 1,000 times the load one sink is not enough"
-    assert computed(1000)["workers"] <= said["partitions"]
-    assert f"takes {said['calls'] * 365 / said['worker'] / 3600:.1f} hours" in text
-    mean = computed(100)["mean"] * (said["recorded"] + said["derived"]) / 1e6
-    assert f"grow by {mean:.1f} MB a second, and {mean * said['peak']:.0f} MB at the peak" in text
+    assert f"{peak / values['peak'] * 86400 / 1e6:.0f} million calls a day" in text
+    assert compute_column(100)["sinks"] == 1 < compute_column(1000)["sinks"], "at 1,000 times the load one sink is not enough"
+    assert compute_column(1000)["workers"] <= values["partitions"]
+    assert f"takes {values['calls'] * 365 / values['worker'] / 3600:.1f} hours" in text
+    mean = compute_column(100)["mean"] * (values["recorded"] + values["derived"]) / 1e6
+    assert f"grow by {mean:.1f} MB a second, and {mean * values['peak']:.0f} MB at the peak" in text

@@ -9,16 +9,16 @@ import pytest
 import yaml
 
 from audit.verify.pricing import Book
-from audit.verify.recompute import Judged, Partition
+from audit.verify.recompute import JudgedLine, Partition
 from ledger.log import Record
-from ledger.pricing.price_book import opened, sealed
-from ledger.pricing.price_book_file import from_text
+from ledger.pricing.price_book import unpack_book, pack_book
+from ledger.pricing.price_book_file import parse_book
 from streams.replay import replay_outcomes
 from tallystick import ANY_EVENT
 from tests.streams.build import START, control, record
 
 TABLE = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
-BOOKS = {name: sealed(from_text(text, name)) for name, text in TABLE["books"].items()}
+BOOKS = {name: pack_book(parse_book(text, name)) for name, text in TABLE["books"].items()}
 DOCUMENTS = dict(BOOKS.values())
 
 Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal]
@@ -62,11 +62,11 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
 
 
 def by_audit(records: Iterable[Record], documents: Mapping[str, bytes], but: str = "control") -> list[Answer]:
-    partition = Partition(lambda digest: Book(digest, opened(digest, documents[digest])))
+    partition = Partition(lambda digest: Book(digest, unpack_book(digest, documents[digest])))
     return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != but]
 
 
-def _answer(one: Judged) -> Answer:
+def _answer(one: JudgedLine) -> Answer:
     lines = one.rated.lines if one.rated else []
     return (
         one.outcome,

@@ -18,30 +18,30 @@ from tests.ingest.api.conftest import Served
 
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Served]:
-    served = Served(Settings(home=tmp_path / "home"))
-    served.start()
-    yield served
-    served.kill()
+    server = Served(Settings(home=tmp_path / "home"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
 def client(door: Served, tmp_path: Path) -> Iterator[Client]:
-    made = Client(door.address.geturl(), door.bearer("write"), source="app", spool=tmp_path / "spool")
-    yield made
-    made.close()
+    client = Client(door.address.geturl(), door.bearer("write"), source="app", spool=tmp_path / "spool")
+    yield client
+    client.close()
 
 
-def stood(served: Served) -> list[dict[str, Any]]:
+def read_inferences(server: Served) -> list[dict[str, Any]]:
     """The applications' events as they stand on the log, repeats included."""
-    with closing(open_log(served.settings)) as log:
-        found = [record for number in range(PARTITIONS) for record in records(log, EVENTS, number)]
+    with closing(open_log(server.settings)) as log:
+        found_items = [record for number in range(PARTITIONS) for record in records(log, EVENTS, number)]
     lines = [
-        line for record in found if record.headers["channel"] == "http" for line in record.value.split(b"\n") if line
+        line for record in found_items if record.headers["channel"] == "http" for line in record.value.split(b"\n") if line
     ]
     return [json.loads(line) for line in lines]
 
 
-def counted(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def group_by_source(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Each source's events as the ledger counts them: the first of each identity, in their order on the log."""
     first: dict[tuple[str, str], dict[str, Any]] = {}
     for event in events:
@@ -52,11 +52,11 @@ def counted(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return by_source
 
 
-def left(spool: Path) -> list[Path]:
+def list_files(spool: Path) -> list[Path]:
     """Files of the spool with something in them; they come and go while one looks."""
-    found: list[Path] = []
+    found_items: list[Path] = []
     for file in spool.rglob("*.ndjson"):
         with suppress(FileNotFoundError):
             if file.stat().st_size:
-                found.append(file)
-    return found
+                found_items.append(file)
+    return found_items

@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 
 from tests.ingest.api.conftest import Served
-from tests.sdk.conftest import stood
+from tests.sdk.conftest import read_inferences
 from tests.tally.conftest import ROOT
 
-NEEDED = (
+REQUIREMENTS = (
     "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection",
     "httpx", "httpcore", "h11", "anyio", "sniffio", "certifi", "idna",
 )  # fmt: skip
@@ -26,10 +26,10 @@ def test_the_wheel_records_with_pydantic_and_httpx_alone(door: Served, tmp_path:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     (packages,) = {path for path in sys.path if path.endswith("site-packages")}
-    for name in NEEDED:
-        for found in (Path(packages) / name, Path(packages) / f"{name}.py"):
-            if found.exists():
-                (site / found.name).symlink_to(found)
+    for name in REQUIREMENTS:
+        for path in (Path(packages) / name, Path(packages) / f"{name}.py"):
+            if path.exists():
+                (site / path.name).symlink_to(path)
     body = """
 import sys
 from tallystick import Client
@@ -43,10 +43,10 @@ print(sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_modul
         "PYTHONPATH": str(site), "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"),
         "TALLY_SPOOL": str(tmp_path / "spool"),
     }  # fmt: skip
-    done = subprocess.run([sys.executable, "-S", "-c", body], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "tallystick" in done.stdout and len(stood(door)) == 1
+    process = subprocess.run([sys.executable, "-S", "-c", body], env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert "tallystick" in process.stdout and len(read_inferences(door)) == 1
     (metadata,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("METADATA"))
-    said = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
-    requires = [line.split()[1].partition("<")[0] for line in said if line.startswith("Requires-Dist")]
+    metadata_lines = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
+    requires = [line.split()[1].partition("<")[0] for line in metadata_lines if line.startswith("Requires-Dist")]
     assert requires == ["httpx", "pydantic"]

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ledger.log import Record
-from ledger.pricing.price_book import sealed
-from ledger.pricing.price_book_file import from_text
+from ledger.pricing.price_book import pack_book
+from ledger.pricing.price_book_file import parse_book
 from tallystick import Control, ControlEvent, Inference, InferenceEvent
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -22,16 +22,16 @@ providers:
         prices:
           - rates: {input: 1, output: 10}
 """
-DIGEST, PACKED = sealed(from_text(BOOK, "the test"))
+DIGEST, PACKED = pack_book(parse_book(BOOK, "the test"))
 DOCUMENTS = {DIGEST: PACKED}
 
 
-def call(id: str, at_s: float = 0, source: str = "test", **said: Any) -> bytes:
+def call(id: str, at_s: float = 0, source: str = "test", **fields: Any) -> bytes:
     """An inference so many seconds after START; a dollar unless tokens are given."""
-    said.setdefault("tokens", {"input": 1_000_000})
-    said.setdefault("model", "m1")
+    fields.setdefault("tokens", {"input": 1_000_000})
+    fields.setdefault("model", "m1")
     time = START + timedelta(seconds=at_s)
-    return InferenceEvent(id=id, source=source, time=time, data=Inference(**said)).canonical()
+    return InferenceEvent(id=id, source=source, time=time, data=Inference(**fields)).canonical()
 
 
 def control(id: str, control: str, at_s: float = 0, **body: Any) -> bytes:

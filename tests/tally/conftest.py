@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from ledger.settings import Settings
-from tally.processes.service import Part
+from tally.processes.service import Service
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tally"]
 
 
-def home_environment(more: dict[str, str]) -> dict[str, str]:
+def home_environment(variables: dict[str, str]) -> dict[str, str]:
     path = f"{ROOT / 'sdk'}{os.pathsep}{ROOT}"
-    return os.environ | {"PYTHONPATH": path, "COLUMNS": "120", "NO_COLOR": "1"} | more
+    return os.environ | {"PYTHONPATH": path, "COLUMNS": "120", "NO_COLOR": "1"} | variables
 
 
 def tally(*arguments: str, stdin: str | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -103,17 +103,17 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Part]:
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Service]:
     """Makes a part: ``fake(name)`` runs until it is stopped; how else, the second word says."""
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'sdk'}{os.pathsep}{ROOT}")
     script = tmp_path / "fake.py"
     script.write_text(FAKE)
-    return lambda name, how="well": Part(name, f"part {name}", (sys.executable, str(script), name, how))
+    return lambda name, behavior="well": Service(name, f"part {name}", (sys.executable, str(script), name, behavior))
 
 
 @pytest.fixture
 def process(
-    tmp_path: Path, settings: Settings, fake: Callable[..., Part]
+    tmp_path: Path, settings: Settings, fake: Callable[..., Service]
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Runs Python of the test in a process of its own, with ``settings`` and ``part(name)`` at hand."""
     running: list[subprocess.Popen[str]] = []
@@ -143,10 +143,10 @@ def process(
         child.communicate()
 
 
-def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
+def eventually(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     """Wait until it is true, and fail where it does not become so."""
-    deadline = time.monotonic() + seconds
-    while not true():
+    deadline = time.monotonic() + timeout_s
+    while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.02)
 

@@ -13,7 +13,7 @@ from ledger.log import Draft
 from ledger.log.backup import back_up
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
-from ledger.settings import Settings, usable_home
+from ledger.settings import Settings, check_home
 from streams.embedded.store import Store
 from tally.cli.app import app
 from tests.tally.conftest import tally
@@ -30,12 +30,12 @@ def test_a_folder_of_this_name_is_a_home(name: str, tmp_path: Path, monkeypatch:
     Path("target").mkdir()
     Path("link").symlink_to("target")
     settings = Settings(home=Path(name))
-    tokens.create(settings.home, ["acme"], ["write"])
+    tokens.create_token(settings.home, ["acme"], ["write"])
     with closing(open_log(settings, new=True)) as log:
         log.append(EVENTS, [Draft(0, "acme", {}, b'{"source": "s", "sequence": 1}')])
         sequence_gaps.follow(log, settings.home)
     Store(settings.home).close()
-    assert sequence_gaps.missing(settings.home) == 0 and back_up(settings.home, Path("copy?mode=memory"))[0] == 1
+    assert sequence_gaps.count_missing(settings.home) == 0 and back_up(settings.home, Path("copy?mode=memory"))[0] == 1
     for home in (Path(name), Path("copy?mode=memory")):
         assert (tmp_path / home / "log" / "recorded.db").stat().st_size > 0
     assert {path.name for path in tmp_path.iterdir()} <= {name, "target", "link", "copy?mode=memory"}
@@ -50,7 +50,7 @@ def test_the_warehouse_keeps_its_files_below_a_strange_name(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_folder_that_no_part_can_use_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"name|write"):
-        usable_home(Path(name) if name.startswith("~") else tmp_path / name)
+        check_home(Path(name) if name.startswith("~") else tmp_path / name)
 
 
 def test_what_a_link_leads_to_is_refused_too(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_what_cannot_be_a_home_is_a_sentence(
     home: str, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TALLY_HOME", home)
-    done = CliRunner().invoke(app, list(command))
-    assert isinstance(done.exception, SystemExit) and done.exit_code == 2, repr(done.exception)
-    assert "TALLY_HOME" in done.output
+    result = CliRunner().invoke(app, list(command))
+    assert isinstance(result.exception, SystemExit) and result.exit_code == 2, repr(result.exception)
+    assert "TALLY_HOME" in result.output
 
 
 def test_what_the_command_makes_is_its_users_alone(tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_what_the_command_makes_is_its_users_alone(tmp_path: Path) -> None:
     before = os.umask(0o000)
     try:
         for command in (["subject", "erase", "ann", "--yes"], ["log", "backup", str(tmp_path / "copy")]):
-            done = tally(*command, TALLY_HOME=str(home))
-            assert done.returncode == 0, done.stderr
+            result = tally(*command, TALLY_HOME=str(home))
+            assert result.returncode == 0, result.stderr
     finally:
         os.umask(before)
-    made = [home, *home.rglob("*"), tmp_path / "copy", *(tmp_path / "copy").rglob("*")]
-    assert [path for path in made if path.stat().st_mode & 0o077] == []
-    assert {path.name for path in made} >= {"recorded.db", "secrets.json", "persons.db"}
+    paths = [home, *home.rglob("*"), tmp_path / "copy", *(tmp_path / "copy").rglob("*")]
+    assert [path for path in paths if path.stat().st_mode & 0o077] == []
+    assert {path.name for path in paths} >= {"recorded.db", "secrets.json", "persons.db"}

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.http.host_check import AllowedHosts
-from ledger.log.kafka.cluster import parsed
+from ledger.log.kafka.cluster import parse_cluster
 from ledger.log.open import open_log
 from ledger.settings import Settings
-from streams.kafka.worker import _app
+from streams.kafka.worker import _build_app
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 
 SERVERS = {
@@ -32,13 +32,13 @@ SERVERS = {
 
 
 @contextmanager
-def serving(home: Path, part: str, **environment: str) -> Iterator[tuple[str, int]]:
+def serving(home: Path, service: str, **environment: str) -> Iterator[tuple[str, int]]:
     """A part in a process of its own; its host and port."""
-    command = [*COMMAND, *SERVERS[part][0].split()]
+    command = [*COMMAND, *SERVERS[service][0].split()]
     process = subprocess.Popen(command, cwd=ROOT, env=home_environment({"TALLY_HOME": str(home), **environment}))
     try:
-        eventually(lambda: announced(home, part) is not None or process.poll() is not None)
-        facts = announced(home, part)
+        eventually(lambda: find_presence(home, service) is not None or process.poll() is not None)
+        facts = find_presence(home, service)
         assert facts is not None
         url = urlsplit(facts["url"])
         yield str(url.hostname), int(url.port or 0)
@@ -52,7 +52,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
     home = tmp_path_factory.mktemp("named")
     open_log(Settings(home=home), new=True).close()
     with ExitStack() as stack:
-        yield {part: stack.enter_context(serving(home, part, TALLY_HOSTS="tally.example.org")) for part in SERVERS}
+        yield {service: stack.enter_context(serving(home, service, TALLY_HOSTS="tally.example.org")) for service in SERVERS}
 
 
 def ask(server: tuple[str, int], path: str, *hosts: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -93,14 +93,14 @@ def test_each_answer_forbids_frames_and_guessing(part: str, servers: dict[str, t
 
 
 def test_a_setting_that_is_no_name_is_told_with_the_way_out(tmp_path: Path) -> None:
-    done = tally("status", TALLY_HOME=str(tmp_path), TALLY_HOSTS="https://tally.example.org")
-    assert done.returncode == 2
-    assert "TALLY_HOSTS" in done.stderr and "without scheme and port" in done.stderr
+    command = tally("status", TALLY_HOME=str(tmp_path), TALLY_HOSTS="https://tally.example.org")
+    assert command.returncode == 2
+    assert "TALLY_HOSTS" in command.stderr and "without scheme and port" in command.stderr
 
 
 def test_a_worker_on_kafka_answers_to_its_own_names_alone(tmp_path: Path) -> None:
     async def statuses() -> list[tuple[int, str]]:
-        app: Any = _app(parsed("kafka://127.0.0.1:9/x"), 0, tmp_path, AllowedHosts())
+        app: Any = _build_app(parse_cluster("kafka://127.0.0.1:9/x"), 0, tmp_path, AllowedHosts())
         async with TestClient(TestServer(app.web.web_app)) as client:
             answers = [await client.get("/", headers={"Host": host}) for host in ("localhost:1", "evil.example")]
             return [(answer.status, answer.headers["X-Frame-Options"]) for answer in answers]

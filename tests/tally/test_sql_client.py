@@ -8,9 +8,9 @@ import pytest
 
 from ledger.errors import TallyError
 from ledger.settings import Settings
-from tally.sql_client import read
+from tally.sql_client import read_answer
 
-ASKED = "SELECT 1"
+STATEMENT = "SELECT 1"
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 BROKEN = b"\r\n__exception__\r\nabc\r\nCode: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)\n"
 
@@ -23,9 +23,9 @@ def answering(request: pytest.FixtureRequest) -> Iterator[Settings]:
         def answer() -> None:
             connection, _ = listening.accept()
             with connection:
-                asked = b""
-                while not asked.endswith(ASKED.encode()):  # what is left unread resets the connection
-                    asked += connection.recv(65_536)
+                request_bytes = b""
+                while not request_bytes.endswith(STATEMENT.encode()):  # what is left unread resets the connection
+                    request_bytes += connection.recv(65_536)
                 connection.sendall(request.param)
 
         thread = threading.Thread(target=answer)
@@ -45,6 +45,6 @@ def answering(request: pytest.FixtureRequest) -> Iterator[Settings]:
 def test_a_warehouse_that_breaks_off_or_does_not_answer_is_told(answering: Settings, rows: bytes, said: str) -> None:
     come = b""
     with pytest.raises(TallyError, match=said):
-        for piece in read(answering, ASKED, "TSV"):
+        for piece in read_answer(answering, STATEMENT, "TSV"):
             come += piece
     assert come == rows

@@ -24,15 +24,15 @@ def azure(path: Path) -> tuple[int, dict[str, int]]:
 
 def mooncake(path: Path) -> tuple[int, dict[str, int]]:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    seen: set[int] = set()
+    seen_blocks: set[int] = set()
     tokens = dict.fromkeys(PRICES, 0)
     for row in rows:
-        left = row["input_length"]
+        remaining = row["input_length"]
         for block in row["hash_ids"]:
-            size = min(BLOCK, left)
-            left -= size
-            tokens["cache_read" if block in seen else "input"] += size
-        seen.update(row["hash_ids"])
+            size = min(BLOCK, remaining)
+            remaining -= size
+            tokens["cache_read" if block in seen_blocks else "input"] += size
+        seen_blocks.update(row["hash_ids"])
         tokens["output"] += row["output_length"]
     return len(rows), tokens
 
@@ -44,26 +44,26 @@ def test_both_traces_are_proved_and_equal_an_independent_calculation(tmp_path: P
     if not all(file.is_absolute() and file.exists() for file in files.values()):
         pytest.skip("NOT TESTED: TALLY_TEST_DATA names no folder that holds both traces")
     home = str(tmp_path / "home")
-    wanted = {}
+    expected = {}
     for read, file in files.items():
-        done = tally("import", str(file), "--set", "model=gpt-4o", "--set", f"team={read.__name__}", TALLY_HOME=home)
-        assert done.returncode == 0, done.stderr
+        command = tally("import", str(file), "--set", "model=gpt-4o", "--set", f"team={read.__name__}", TALLY_HOME=home)
+        assert command.returncode == 0, command.stderr
         calls, tokens = read(file)
         cost = sum((PRICES[name] * number for name, number in tokens.items()), Decimal(0))
-        wanted[read.__name__] = calls, {name: number for name, number in tokens.items() if number}, cost
+        expected[read.__name__] = calls, {name: number for name, number in tokens.items() if number}, cost
 
-    proved = tally("verify", "--json", TALLY_HOME=home)
-    assert proved.returncode == 0, proved.stdout + proved.stderr
+    verification = tally("verify", "--json", TALLY_HOME=home)
+    assert verification.returncode == 0, verification.stdout + verification.stderr
     query = """
         SELECT team, uniqExact(offset, seq) AS calls, sumMap(map(class, quantity)) AS tokens, sum(billed_cost) AS cost
         FROM tally.entries GROUP BY team
     """
-    asked = tally("sql", query, "--format", "JSONEachRow", TALLY_HOME=home)
-    for row in (json.loads(line, parse_float=Decimal) for line in asked.stdout.splitlines()):
-        calls, tokens, cost = wanted.pop(row["team"])
+    answer = tally("sql", query, "--format", "JSONEachRow", TALLY_HOME=home)
+    for row in (json.loads(line, parse_float=Decimal) for line in answer.stdout.splitlines()):
+        calls, tokens, cost = expected.pop(row["team"])
         assert int(row["calls"]) <= calls, "a call without tokens has no entry"
         assert {name: int(number) for name, number in row["tokens"].items()} == tokens
         assert row["cost"] == cost
-    assert not wanted, asked.stderr
-    events = json.loads(proved.stdout)["events"]
+    assert not expected, answer.stderr
+    events = json.loads(verification.stdout)["events"]
     assert events["counted"] == events["received"] == sum(read(file)[0] for read, file in files.items())

@@ -22,13 +22,13 @@ HOME = re.compile(r"(backups|consumers|generations|kafka|log|logs|rebuild|run|ru
 """Folders of a home, which no repository holds."""
 
 
-def tracked_files() -> list[str]:
+def list_tracked_files() -> list[str]:
     """List the files that git tracks."""
     output = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return output.splitlines()
 
 
-FILES = tracked_files()
+FILES = list_tracked_files()
 FOLDERS = {f"{parent}/" for file in FILES for parent in PurePosixPath(file).parents}
 DOCUMENTS = [file for file in FILES if file.endswith(".md")]
 
@@ -41,7 +41,7 @@ def is_present(name: str, document: str) -> bool:
     return any(path == name or (path.startswith(folder) and f"/{path}".endswith(f"/{name}")) for path in paths)
 
 
-def missing_paths(document: str) -> list[str]:
+def find_missing_paths(document: str) -> list[str]:
     """List the paths in backquotes that do not exist. Blocks of code are left out."""
     text = FENCED.sub("", (ROOT / document).read_text())
     names = {name for name in QUOTED.findall(text) if FILE.fullmatch(name) and "*" not in name}
@@ -50,7 +50,7 @@ def missing_paths(document: str) -> list[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_path_exists(document: str) -> None:
-    assert missing_paths(document) == []
+    assert find_missing_paths(document) == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -8,11 +8,11 @@ TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
 def test_every_test_that_the_threats_name_exists() -> None:
-    named = TEST.findall((ROOT / "docs" / "security.md").read_text())
-    assert len(named) > 40
+    names = TEST.findall((ROOT / "docs" / "security.md").read_text())
+    assert len(names) > 40
     missing = [
         f"{path}::{name}"
-        for path, name in named
+        for path, name in names
         if not (ROOT / path).is_file() or (name and f"def {name}(" not in (ROOT / path).read_text())
     ]
     assert missing == []

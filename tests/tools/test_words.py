@@ -11,7 +11,7 @@ def test_the_list_reads_and_no_replacement_is_refused_itself() -> None:
     entries = words.read_words(words.WORDS.read_text())
     assert len(entries) > 30
     for entry in entries:
-        assert not any(other.expression.search(entry.replacement) for other in entries), entry
+        assert not any(word.expression.search(entry.replacement) for word in entries), entry
 
 
 @pytest.mark.parametrize("line", ["a word without an arrow", "old => "])

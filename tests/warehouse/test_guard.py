@@ -25,12 +25,12 @@ def store(client: Client, body: bytes, table: str = "tally.entries_in") -> None:
 
 def counts(client: Client) -> Counts:
     """Rows of events, entries and records; each position of each table must be there once."""
-    found = []
+    result = []
     for table, key in (("events", ""), ("entries", ", class"), ("records", "")):
         (rows,) = client.query(f"SELECT count(), uniqExact(partition, offset, seq{key}) FROM tally.{table}").result_rows
         assert rows[0] == rows[1], f"{table} has doubled rows"
-        found.append(rows[0])
-    return found[0], found[1], found[2]
+        result.append(rows[0])
+    return result[0], result[1], result[2]
 
 
 def test_a_line_fills_its_tables(client: Client) -> None:

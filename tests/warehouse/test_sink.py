@@ -13,15 +13,15 @@ from clickhouse_connect.driver.client import Client
 
 from ledger.errors import GenerationSuperseded, LogDamaged
 from ledger.log import Record
-from ledger.log.generation import make_current
+from ledger.log.generation import activate
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DECISIONS, ENTRIES
 from ledger.settings import Settings
-from tests.warehouse.build import NOVEMBER, OCTOBER, derived, drain, line, log_of, record, text, write
+from tests.warehouse.build import NOVEMBER, OCTOBER, derived_record, drain, line, log_of, record, text, write
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
-from warehouse.generations import claim
-from warehouse.sink import BATCH_LINES, Sink, batches, run, stored
+from warehouse.generations import claim_database
+from warehouse.sink import MAX_BATCH_LINES, Sink, cut_batches, run, read_stored_offsets
 
 Processes = Callable[..., Popen[str]]
 
@@ -41,8 +41,8 @@ def settings(front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
 
 
 def hint(settings: Settings) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = json.loads((settings.home / "consumers" / "sink.json").read_text())
-    return found
+    content: dict[str, dict[str, int]] = json.loads((settings.home / "consumers" / "sink.json").read_text())
+    return content
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -65,24 +65,24 @@ def processes() -> Iterator[Processes]:
 
 
 def test_a_batch_is_a_run_of_one_month_and_bounded() -> None:
-    october = [derived(at, at, b"x" * 10) for at in range(5)]
-    november = [derived(at, at, b"x\nx\nx", ms=NOVEMBER) for at in range(5, 9)]
+    october = [derived_record(at, at, b"x" * 10) for at in range(5)]
+    november = [derived_record(at, at, b"x\nx\nx", ms=NOVEMBER) for at in range(5, 9)]
 
     def cut(size: int, lines: int) -> list[tuple[list[int], bool]]:
-        found = batches([*october, *november], size, lines)
+        found = cut_batches([*october, *november], size, lines)
         return [([one.offset for one in batch.records], batch.full) for batch in found]
 
     assert cut(1000, 1000) == [([0, 1, 2, 3, 4], True), ([5, 6, 7, 8], False)]
     assert cut(20, 1000) == [([0, 1], True), ([2, 3], True), ([4], True), ([5, 6, 7, 8], False)]
     assert cut(1000, 6) == [([0, 1, 2, 3, 4], True), ([5, 6], True), ([7, 8], False)]
-    assert list(batches([])) == []
+    assert list(cut_batches([])) == []
 
 
 def test_every_topic_and_partition_is_stored(client: Client, settings: Settings) -> None:
     log_of(settings.home, range(5), partition=2)
     log = log_of(settings.home, range(3), partition=3)
     decision = json.dumps(line(7, 1, decision="control.applied")).encode()
-    write(settings.home, [derived(0, 7, decision)], DECISIONS)
+    write(settings.home, [derived_record(0, 7, decision)], DECISIONS)
     sink = Sink(client, log, settings)
     drain(sink)
     assert counts(client) == (80, 160, 8)
@@ -95,7 +95,7 @@ def test_every_topic_and_partition_is_stored(client: Client, settings: Settings)
 def test_a_new_sink_goes_on_where_the_tables_stand(client: Client, settings: Settings) -> None:
     drain(Sink(client, log_of(settings.home, range(4)), settings))
     log = log_of(settings.home, range(4, 6))
-    assert stored(client, ENTRIES) == {3: 3}
+    assert read_stored_offsets(client, ENTRIES) == {3: 3}
     drain(Sink(client, log, settings))
     assert counts(client) == (60, 120, 6)
 
@@ -111,20 +111,20 @@ def test_the_largest_batch_of_short_lines_is_no_more_than_the_engine_takes(
     client: Client, settings: Settings, said: dict[str, Any]
 ) -> None:
     """A file that was imported twice, and a warehouse that is filled anew: many lines, and most columns are empty."""
-    of_a_record = [[line(at, seq + 1, index=seq, **said) for seq in range(1_000)] for at in range(BATCH_LINES // 1_000)]
-    write(settings.home, (derived(at, at, text(lines)) for at, lines in enumerate(of_a_record)))
+    of_a_record = [[line(at, seq + 1, index=seq, **said) for seq in range(1_000)] for at in range(MAX_BATCH_LINES // 1_000)]
+    write(settings.home, (derived_record(at, at, text(lines)) for at, lines in enumerate(of_a_record)))
     drain(Sink(client, EmbeddedLog(settings.home), settings))
-    assert client.command("SELECT count() FROM tally.events") == BATCH_LINES
+    assert client.command("SELECT count() FROM tally.events") == MAX_BATCH_LINES
 
 
-@pytest.mark.parametrize("other", [[], [derived(0, 4, b"")], [derived(0, 5, b"", ms=OCTOBER + 1)]])
+@pytest.mark.parametrize("other", [[], [derived_record(0, 4, b"")], [derived_record(0, 5, b"", ms=OCTOBER + 1)]])
 def test_a_warehouse_that_another_log_filled_gets_nothing_more(
     client: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: list[Record]
 ) -> None:
     """The log is empty, ends before what is stored, or has another record there."""
     log = log_of(settings.home, range(6))
     drain(Sink(client, log, settings))
-    claim(settings, log, client)
+    claim_database(settings, log, client)
     write(tmp_path / "elsewhere", other)
     elsewhere = settings.model_copy(update={"home": tmp_path / "elsewhere"})
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
@@ -144,12 +144,12 @@ def test_tables_that_a_kill_left_apart_are_made_whole(client: Client, settings: 
 
 
 def test_records_without_entries_are_not_sent_again(client: Client, settings: Settings) -> None:
-    free = [derived(at, at, record(at, 2, pricing="free", lines=[]), ms=OCTOBER) for at in range(3)]
-    empty = [derived(at, at, record(at, 0), ms=OCTOBER) for at in range(3, 5)]
+    free = [derived_record(at, at, record(at, 2, pricing="free", lines=[]), ms=OCTOBER) for at in range(3)]
+    empty = [derived_record(at, at, record(at, 0), ms=OCTOBER) for at in range(3, 5)]
     write(settings.home, [*free, *empty])
     drain(Sink(client, EmbeddedLog(settings.home), settings))
     assert counts(client) == (6, 0, 5)
-    assert stored(client, ENTRIES) == {3: 4}
+    assert read_stored_offsets(client, ENTRIES) == {3: 4}
 
 
 def test_two_sinks_at_once_and_one_that_was_frozen(client: Client, settings: Settings, processes: Processes) -> None:
@@ -203,7 +203,7 @@ def test_a_sink_whose_generation_is_over_ends(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = EmbeddedLog(settings.home, generation=1)
-    make_current(log, 2)
+    activate(log, 2)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
     with pytest.raises(GenerationSuperseded, match="generation 1 of what is derived is over, as 2 is current"):
         run(settings, log)

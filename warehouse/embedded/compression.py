@@ -10,10 +10,10 @@ import lz4.frame  # type: ignore[import-untyped]
 import zstandard
 from clickhouse_cityhash.cityhash import CityHash128
 
-BODY = 256 << 20
+MAX_BODY_BYTES = 256 << 20
 """What a body may have once it is unpacked: a small one can hold a very large one."""
 
-_PIECES = 1 << 16  # in at least so many a body of the greatest size is unpacked: zstd makes 32 KiB of a byte
+_MIN_PIECES = 1 << 16  # in at least so many a body of the greatest size is unpacked: zstd makes 32 KiB of a byte
 _GZIP = 31  # zlib's name for gzip's framing
 
 _READERS: dict[str, Callable[[], Any]] = {
@@ -24,7 +24,7 @@ _READERS: dict[str, Callable[[], Any]] = {
 BLOCKS = "blocks"
 """ClickHouse's own framing, which is no coding of HTTP: what JDBC asks for by ``compress=1``."""
 
-_BLOCK = 1 << 20
+_BLOCK_BYTES = 1 << 20
 _LZ4 = 0x82
 
 
@@ -32,14 +32,14 @@ class _Blocks:
     """A block is its checksum, the method, its length with these nine bytes and unpacked, and what it holds."""
 
     def compress(self, chunk: bytes) -> bytes:
-        return b"".join(self._block(chunk[start : start + _BLOCK]) for start in range(0, len(chunk), _BLOCK))
+        return b"".join(self._block(chunk[start : start + _BLOCK_BYTES]) for start in range(0, len(chunk), _BLOCK_BYTES))
 
     def flush(self) -> bytes:
         return b""
 
     def _block(self, plain: bytes) -> bytes:
-        packed: bytes = lz4.block.compress(plain, store_size=False)
-        block = struct.pack("<BII", _LZ4, len(packed) + 9, len(plain)) + packed
+        compressed: bytes = lz4.block.compress(plain, store_size=False)
+        block = struct.pack("<BII", _LZ4, len(compressed) + 9, len(plain)) + compressed
         return struct.pack("<QQ", *divmod(CityHash128(block), 1 << 64)) + block
 
 
@@ -50,11 +50,11 @@ _WRITERS: dict[str, Callable[[], Any]] = {
 }
 
 
-def too_large(most: int) -> ValueError:
-    return ValueError(f"the body has more than {most >> 20} MiB once unpacked: send less at a time")
+def build_size_error(max_bytes: int) -> ValueError:
+    return ValueError(f"the body has more than {max_bytes >> 20} MiB once unpacked: send less at a time")
 
 
-def unpacked(body: bytes, coding: str, most: int = BODY) -> bytes:
+def decompress(body: bytes, coding: str, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     """The body as it was before it was compressed. ValueError where it cannot be unpacked, is not whole, or too
     large."""
     if coding.lower() in ("", "identity"):
@@ -62,24 +62,24 @@ def unpacked(body: bytes, coding: str, most: int = BODY) -> bytes:
     if coding.lower() not in _READERS:
         raise ValueError(f"Content-Encoding {coding!r} is not known here: send {', '.join(_READERS)} or none")
     reader = _READERS[coding.lower()]()
-    plain = bytearray()
+    content = bytearray()
     try:
-        piece = max(1, most // _PIECES)
-        for start in range(0, len(body), piece):
-            plain += reader.decompress(body[start : start + piece])
-            if len(plain) > most:
-                raise too_large(most)
+        piece_bytes = max(1, max_bytes // _MIN_PIECES)
+        for start in range(0, len(body), piece_bytes):
+            content += reader.decompress(body[start : start + piece_bytes])
+            if len(content) > max_bytes:
+                raise build_size_error(max_bytes)
     except (EOFError, RuntimeError, zlib.error, zstandard.ZstdError) as error:
         raise ValueError(f"the {coding} body cannot be unpacked: {error}") from error
     if not reader.eof or reader.unused_data:
         raise ValueError(f"the {coding} body cannot be unpacked: it is not one whole {coding} frame")
-    return bytes(plain)
+    return bytes(content)
 
 
-def chosen(accepted: str) -> str | None:
+def choose_coding(accepted: str) -> str | None:
     """The coding for an answer, of those that the client accepts; None where none is known here."""
-    asked = {one.split(";")[0].strip().lower() for one in accepted.split(",")}
-    return next((coding for coding in _WRITERS if coding in asked - {BLOCKS}), None)
+    codings = {item.split(";")[0].strip().lower() for item in accepted.split(",")}
+    return next((coding for coding in _WRITERS if coding in codings - {BLOCKS}), None)
 
 
 def headers(coding: str | None) -> list[tuple[str, str]]:
@@ -87,10 +87,10 @@ def headers(coding: str | None) -> list[tuple[str, str]]:
     return [("Content-Encoding", coding)] if coding and coding != BLOCKS else []
 
 
-def packed(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
+def compress_chunks(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
     """The chunks, compressed as they come."""
     writer = _WRITERS[coding]()
     for chunk in chunks:
-        if some := writer.compress(chunk):
-            yield some
+        if data := writer.compress(chunk):
+            yield data
     yield writer.flush()

@@ -41,9 +41,9 @@ _BIND_TCP, _CONNECT_TCP = 1, 2
 _SCOPE_ABSTRACT_SOCKETS, _SCOPE_SIGNALS = 1, 2
 _NETWORK_ABI, _SCOPE_ABI = 4, 6
 
-_RUNTIME = _EXECUTE | _READ_FILE | _READ_DIR
-_EVERYTHING = -1
-_ANNOUNCE = _MAKE_REG | _REMOVE_FILE
+_RUNTIME_RIGHTS = _EXECUTE | _READ_FILE | _READ_DIR
+_ALL_RIGHTS = -1
+_ANNOUNCE_RIGHTS = _MAKE_REG | _REMOVE_FILE
 """To give a file that is there its name, and to take it away; neither to read nor to write one."""
 
 Grants = dict[Path, int]
@@ -76,7 +76,7 @@ class _PathBeneath(ctypes.Structure):
 
 def landlock_abi() -> int:
     """Ask the kernel for its version of Landlock; 0 where it has none, or it is turned off."""
-    return max(0, int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))))
+    return max(0, int(_load_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))))
 
 
 def confine(home: Path, writable: Iterable[Path]) -> Confinement:
@@ -91,12 +91,12 @@ def confine(home: Path, writable: Iterable[Path]) -> Confinement:
     statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)  # confined, it cannot be opened
     abi = landlock_abi()
     if abi:
-        _restrict(abi, grants(home.resolve(), writable))
+        _restrict(abi, list_grants(home.resolve(), writable))
     threading.Thread(target=_watch_memory, args=(statm,), daemon=True).start()
     return Confinement(abi, MAX_MEMORY_BYTES)
 
 
-def grants(home: Path, writable: Iterable[Path]) -> Grants:
+def list_grants(home: Path, writable: Iterable[Path]) -> Grants:
     """List the paths that may be used, each with its rights; what is granted to a folder holds for all below it."""
     root = Path(__file__).parents[2]  # of the packages; a source tree has other things beside them
     readable = [
@@ -105,22 +105,22 @@ def grants(home: Path, writable: Iterable[Path]) -> Grants:
         Path("/sys/fs/cgroup"),  # what memory the engine may have
         Path("/proc/self"),  # resolved: this process's own folder and no other's
     ]  # fmt: skip
-    rights = {part: _RUNTIME for path in readable if path.exists() for part in paths_without(path.resolve(), home)}
+    rights = {granted_path: _RUNTIME_RIGHTS for path in readable if path.exists() for granted_path in split_paths_around(path.resolve(), home)}
     rights[Path("/dev/null")] = _READ_FILE | _WRITE_FILE
-    rights[home / "run"] = _ANNOUNCE
-    return rights | {path.resolve(): _EVERYTHING for path in writable}
+    rights[home / "run"] = _ANNOUNCE_RIGHTS
+    return rights | {path.resolve(): _ALL_RIGHTS for path in writable}
 
 
-def paths_without(path: Path, home: Path) -> Iterator[Path]:
+def split_paths_around(path: Path, home: Path) -> Iterator[Path]:
     """Split a folder that holds the home into all that lies beside the way to it; whatever else stays as it is."""
     if path == home or home in path.parents:
         return
     if path not in home.parents:
         yield path
         return
-    for inside in path.iterdir():
-        if not inside.is_symlink():  # it is where it leads to that counts
-            yield from paths_without(inside, home)
+    for child in path.iterdir():
+        if not child.is_symlink():  # it is where it leads to that counts
+            yield from split_paths_around(child, home)
 
 
 def _watch_memory(statm: int) -> None:
@@ -138,43 +138,43 @@ def _restrict(abi: int, paths: Grants) -> None:
     scoped = _SCOPE_ABSTRACT_SOCKETS | _SCOPE_SIGNALS if abi >= _SCOPE_ABI else 0
     attributes = _RulesetAttributes(handled, network, scoped)
     size = 24 if abi >= _SCOPE_ABI else 16 if abi >= _NETWORK_ABI else 8  # an older kernel knows fewer fields
-    ruleset = _called(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    ruleset = _call_kernel(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
     try:
         for path, rights in paths.items():
-            _add(ruleset, path, rights & handled)
-        if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-            raise _unconfined()
-        _called(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
+            _add_rule(ruleset, path, rights & handled)
+        if _load_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            raise _confinement_error()
+        _call_kernel(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     finally:
         os.close(ruleset)
 
 
-def _add(ruleset: int, path: Path, rights: int) -> None:
+def _add_rule(ruleset: int, path: Path, rights: int) -> None:
     parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         rule = _PathBeneath(rights if path.is_dir() else rights & _FILE_RIGHTS, parent)
-        _called(
+        _call_kernel(
             _ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_RULE_PATH_BENEATH), ctypes.byref(rule), ctypes.c_uint32(0)
         )
     finally:
         os.close(parent)
 
 
-def _called(number: int, *arguments: object) -> int:
-    result = int(_libc().syscall(number, *arguments))
+def _call_kernel(number: int, *arguments: object) -> int:
+    result = int(_load_libc().syscall(number, *arguments))
     if result < 0:
-        raise _unconfined()
+        raise _confinement_error()
     return result
 
 
-def _unconfined() -> TallyError:
+def _confinement_error() -> TallyError:
     return TallyError(
         f"the warehouse cannot be confined with Landlock ({os.strerror(ctypes.get_errno())}), and is not "
         "started without: look which security module or container forbids it"
     )
 
 
-def _libc() -> ctypes.CDLL:
+def _load_libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     return libc

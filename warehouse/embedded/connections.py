@@ -20,7 +20,7 @@ from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import RequestEntityTooLarge
 
 from warehouse.embedded import request
-from warehouse.embedded.users import ALLOWANCES, ANONYMOUS, Connection, allowance, authenticated, is_idle, is_overdue
+from warehouse.embedded.users import ALLOWANCES, ANONYMOUS, Connection, allowance, authenticate, is_idle, is_overdue
 
 MAX_HEAD_BYTES = 64 << 10
 MAX_CONNECTIONS = ANONYMOUS.max_connections + sum(allowed.max_connections for allowed in ALLOWANCES.values())
@@ -30,13 +30,13 @@ MAX_DISCARDED_BYTES = 4 << 20
 """So much of a body that is not taken is read and thrown away, as many clients read no answer before they have sent
 all. Behind a longer one the connection is closed at once."""
 
-_LOOK_INTERVAL_S = 1
+_CLEANUP_INTERVAL_S = 1
 
 
-class _Nothing:
+class _DiscardBuffer:
     """Where the body goes that is not taken."""
 
-    def append(self, some: bytes) -> None:
+    def append(self, data: bytes) -> None:
         pass
 
     def getfile(self) -> BytesIO:
@@ -73,7 +73,7 @@ class RequestParser(HTTPRequestParser):
         environ = {"QUERY_STRING": self.query} | {
             f"HTTP_{name}": value for name, value in self.headers.items() if not name.startswith("CONTENT_")
         }
-        self.user = authenticated(*request.credentials(environ), self._hashes)
+        self.user = authenticate(*request.read_credentials(environ), self._hashes)
         self.overfull = self.user is not None and not self._identify(self.user)
         limit = allowance(self.user).max_body_bytes
         if self.user is None or self.overfull or self.content_length > limit:
@@ -86,7 +86,7 @@ class RequestParser(HTTPRequestParser):
         self.body_rcv.getbuf().close()
         self.body_rcv = None
         if not self.chunked and not self.expect_continue and self.content_length <= MAX_DISCARDED_BYTES:
-            self.body_rcv = FixedStreamReceiver(self.content_length, _Nothing())  # type: ignore[arg-type]
+            self.body_rcv = FixedStreamReceiver(self.content_length, _DiscardBuffer())  # type: ignore[arg-type]
             return
         self.chunked, self.content_length, self.expect_continue = False, 0, False
         self.headers["CONNECTION"] = "close"  # type: ignore[index]
@@ -107,15 +107,15 @@ class Channel(HTTPChannel):
 
     task_class = Task
 
-    def __init__(self, server: "Server", *arguments: Any, **named: Any) -> None:
+    def __init__(self, server: "Server", *arguments: Any, **options: Any) -> None:
         self.user: str | None = None
-        self._head_began: float | None = None
-        self._body_began: float | None = None
+        self._head_began_at: float | None = None
+        self._body_began_at: float | None = None
         self._server = server
         self.parser_class = partial(  # type: ignore[assignment]
             RequestParser, hashes=server.hashes, identify=self.identify
         )
-        super().__init__(server, *arguments, **named)
+        super().__init__(server, *arguments, **options)
         if not server.make_room(self):
             self.handle_close()
 
@@ -135,21 +135,21 @@ class Channel(HTTPChannel):
     def received(self, data: bytes) -> bool:
         now = time.time()
         if self.request is None:
-            self._head_began = now
-        taken: bool = super().received(data)
+            self._head_began_at = now
+        is_accepted: bool = super().received(data)
         if self.request is None:
-            self._head_began = self._body_began = None
-        elif self.request.headers_finished and self._body_began is None:
-            self._body_began = now
-        return taken
+            self._head_began_at = self._body_began_at = None
+        elif self.request.headers_finished and self._body_began_at is None:
+            self._body_began_at = now
+        return is_accepted
 
     def state(self) -> Connection:
         return Connection(
             user=self.user,
-            opened=self.creation_time,
-            active=self.last_activity,
-            head_began=self._head_began,
-            body_began=self._body_began,
+            opened_at=self.creation_time,
+            active_at=self.last_activity,
+            head_began_at=self._head_began_at,
+            body_began_at=self._body_began_at,
             is_served=bool(self.requests),
             is_sending=bool(self.total_outbufs_len),
         )
@@ -162,14 +162,14 @@ class Server(TcpWSGIServer):
     active_channels: dict[int, Channel]  # type: ignore[assignment]
 
     def __init__(
-        self, application: Callable[..., Any], listening: socket.socket, threads: int, hashes: Mapping[str, str]
+        self, application: Callable[..., Any], listener: socket.socket, threads: int, hashes: Mapping[str, str]
     ) -> None:
         self.hashes = hashes
         adjustments = Adjustments(
-            sockets=[listening],
+            sockets=[listener],
             threads=threads,
             connection_limit=MAX_CONNECTIONS + 16,  # never reached: room is made before
-            cleanup_interval=_LOOK_INTERVAL_S,
+            cleanup_interval=_CLEANUP_INTERVAL_S,
             asyncore_use_poll=True,
             channel_request_lookahead=1,  # so it is seen when who asks is gone
             max_request_header_size=MAX_HEAD_BYTES,
@@ -180,8 +180,8 @@ class Server(TcpWSGIServer):
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(threads)
         super().__init__(
-            application, _sock=listening, dispatcher=dispatcher, adj=adjustments, bind_socket=False, map={},
-            sockinfo=(listening.family, listening.type, listening.proto, listening.getsockname()),
+            application, _sock=listener, dispatcher=dispatcher, adj=adjustments, bind_socket=False, map={},
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
         )  # fmt: skip
 
     def maintenance(self, now: float) -> None:
@@ -190,14 +190,14 @@ class Server(TcpWSGIServer):
             if is_overdue(channel.state(), now):
                 channel.handle_close()
 
-    def make_room(self, new: Channel) -> bool:
+    def make_room(self, new_channel: Channel) -> bool:
         """Where a user has more connections than it may, end the oldest for which nothing is done: of those who have
         not said who they are, any. False where all are busy."""
-        others = [one for one in self.active_channels.values() if one.user == new.user and one is not new]
-        if len(others) < allowance(new.user).max_connections:
+        channels = [channel for channel in self.active_channels.values() if channel.user == new_channel.user and channel is not new_channel]
+        if len(channels) < allowance(new_channel.user).max_connections:
             return True
-        idle = [one for one in others if new.user is None or is_idle(one.state())]
+        idle = [channel for channel in channels if new_channel.user is None or is_idle(channel.state())]
         if not idle:
             return False
-        min(idle, key=lambda one: one.state().active if new.user else one.state().opened).handle_close()
+        min(idle, key=lambda channel: channel.state().active_at if new_channel.user else channel.state().opened_at).handle_close()
         return True

@@ -21,10 +21,10 @@ time.tzset()
 
 import chdb  # noqa: E402
 
-MEMORY = 600 << 20
+MAX_MEMORY_BYTES = 600 << 20
 """What the engine may use; beyond it a query is refused (error 241) and the engine goes on."""
 
-ANSWER = 32 << 20
+MAX_ANSWER_BYTES = 32 << 20
 """What an answer may hold that cannot be sent while it is made; as JSON it is about four times as long."""
 
 SETTINGS = {
@@ -34,22 +34,22 @@ SETTINGS = {
     "max_memory_usage": str(400 << 20),
     "max_bytes_before_external_group_by": str(150 << 20),
     "max_bytes_before_external_sort": str(150 << 20),
-    "max_result_bytes": str(ANSWER),
+    "max_result_bytes": str(MAX_ANSWER_BYTES),
 }
-ACCESS = Path(__file__).parent / "analyst" / "access" / "config.xml"
+ACCESS_CONFIG = Path(__file__).parent / "analyst" / "access" / "config.xml"
 """Says which roles there are, and what each may."""
 
 _TREE = "SELECT parseQueryToJSON(unhex({text:String}))"
-NO_TREE = 36
+NO_TREE_CODE = 36
 _SETTING = re.compile(r"\w+", re.ASCII)
 
 
-class Read(NamedTuple):
+class ParsedStatement(NamedTuple):
     """How the engine reads a text. ``tree`` is its syntax as nested objects, each with its type; some statements have
     none."""
 
-    only_reads: bool
-    statements: int
+    is_read_only: bool
+    statement_count: int
     tree: Any
 
 
@@ -64,20 +64,20 @@ class Parser:
     def __init__(self) -> None:
         self._connection = chdb.connect(":memory:")
 
-    def read(self, sql: bytes, tree_of: bytes) -> Read:
+    def read(self, sql: bytes, tree_of: bytes) -> ParsedStatement:
         """Read a text without running it, and the tree of another. QueryFailed where that cannot be read."""
         try:
             classes = self._connection._conn.classify_query(sql)
-            found = self._connection.query(_TREE, "RawBLOB", params={"text": tree_of.hex()}).bytes()
-            tree = json.loads(bytes(found).decode(errors="replace"))
+            result = self._connection.query(_TREE, "RawBLOB", params={"text": tree_of.hex()}).bytes()
+            tree = json.loads(bytes(result).decode(errors="replace"))
         except (RecursionError, MemoryError) as error:
             raise QueryFailed("Code: 306. DB::Exception: It is nested too deep. (TOO_DEEP_RECURSION)") from error
         except RuntimeError as error:
-            failed = QueryFailed(str(error).split(": In scope SELECT parseQueryToJSON")[0])
-            if failed.code != NO_TREE:
-                raise failed from error
+            failure = QueryFailed(str(error).split(": In scope SELECT parseQueryToJSON")[0])
+            if failure.code != NO_TREE_CODE:
+                raise failure from error
             tree = None
-        return Read(classes["query_class"].name == "READ_ONLY", classes["statement_count"], tree)
+        return ParsedStatement(classes["query_class"].name == "READ_ONLY", classes["statement_count"], tree)
 
 
 class Engine:
@@ -91,12 +91,12 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         self._path = str(folder)
-        self._inserting: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._counting = threading.Lock()
-        self._running = 0
+        self._insert_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._count_lock = threading.Lock()
+        self._running_count = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._first = chdb.connect(f"{self._path}?config-file={ACCESS}&max_server_memory_usage={MEMORY}")
+            self._main_connection = chdb.connect(f"{self._path}?config-file={ACCESS_CONFIG}&max_server_memory_usage={MAX_MEMORY_BYTES}")
         except (OSError, RuntimeError) as error:
             raise TallyError(
                 f"the warehouse's folder {folder} cannot be opened ({str(error)[:300]}): stop the process that has "
@@ -105,34 +105,34 @@ class Engine:
 
     def close(self) -> bool:
         """Let the folder go. False, and nothing is done, while a statement still runs: the engine cannot bear it."""
-        if self._running:
+        if self._running_count:
             return False
-        self._first.close()
+        self._main_connection.close()
         return True
 
-    def end(self, mark: str) -> None:
+    def kill_query(self, log_comment: str) -> None:
         """Ask the statements whose ``log_comment`` this is to end. Some do not, or not at once."""
         with self._connection({}) as connection:
-            connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {_quoted(mark)} ASYNC")
+            connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {_quote(log_comment)} ASYNC")
 
     def run(
         self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str], role: str | None = None
     ) -> Answer:
         """Run a statement to its end. An answer beyond ``ANSWER`` bytes is refused (error 396)."""
-        with ExitStack() as held:
-            if statement.fills is not None:
-                held.enter_context(self._inserting[statement.fills])
-            connection = held.enter_context(self._connection(settings, role))
-            began = time.monotonic_ns()
+        with ExitStack() as stack:
+            if statement.target_table is not None:
+                stack.enter_context(self._insert_locks[statement.target_table])
+            connection = stack.enter_context(self._connection(settings, role))
+            start_ns = time.monotonic_ns()
             result = connection.query(statement.sql, statement.format, params=dict(values))
-            counted = {
+            summary = {
                 "read_rows": result.storage_rows_read(),
                 "read_bytes": result.storage_bytes_read(),
                 "written_rows": result.rows_written(),
                 "written_bytes": result.bytes_written(),
-                "elapsed_ns": time.monotonic_ns() - began,
+                "elapsed_ns": time.monotonic_ns() - start_ns,
             }
-            return Answer(bytes(result.bytes()), {name: str(value) for name, value in counted.items()})
+            return Answer(bytes(result.bytes()), {name: str(value) for name, value in summary.items()})
 
     def stream(
         self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str], role: str | None = None
@@ -149,33 +149,33 @@ class Engine:
     def _connection(self, settings: Mapping[str, str], role: str | None = None) -> Iterator[Any]:
         """A connection with these settings, and the rights of this role, or all. What the engine says against them, or
         later, is QueryFailed."""
-        with self._counting:
-            self._running += 1
+        with self._count_lock:
+            self._running_count += 1
         connection = None
         try:
             connection = chdb.connect(self._path)
             if role:
                 connection.query(f"SET ROLE {role}")
-            wanted = SETTINGS | dict(settings)
-            if database := wanted.pop("database", ""):
-                connection.query(f"USE {_quoted(database, '`')}")
-            connection.query(_set(wanted))
+            statement_settings = SETTINGS | dict(settings)
+            if database := statement_settings.pop("database", ""):
+                connection.query(f"USE {_quote(database, '`')}")
+            connection.query(_build_set_statement(statement_settings))
             yield connection
         except RuntimeError as error:  # ChdbError is one
             raise QueryFailed(str(error)) from error
         finally:
             if connection is not None:
                 connection.close()
-            with self._counting:
-                self._running -= 1
+            with self._count_lock:
+                self._running_count -= 1
 
 
-def _set(settings: Mapping[str, str]) -> str:
-    strange = [name for name in settings if not _SETTING.fullmatch(name)]
-    if strange:
-        raise QueryFailed(f"Code: 115. DB::Exception: Unknown setting {strange[0]!r}. (UNKNOWN_SETTING)")
-    return "SET " + ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
+def _build_set_statement(settings: Mapping[str, str]) -> str:
+    unknown = [name for name in settings if not _SETTING.fullmatch(name)]
+    if unknown:
+        raise QueryFailed(f"Code: 115. DB::Exception: Unknown setting {unknown[0]!r}. (UNKNOWN_SETTING)")
+    return "SET " + ", ".join(f"{name} = {_quote(value)}" for name, value in settings.items())
 
 
-def _quoted(text: str, quote: str = "'") -> str:
+def _quote(text: str, quote: str = "'") -> str:
     return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote

@@ -16,46 +16,46 @@ from warehouse.embedded import compression, request
 from warehouse.embedded.analyst import policy
 from warehouse.embedded.analyst.classifier import Classifier
 from warehouse.embedded.analyst.entrance import Entrance
-from warehouse.embedded.analyst.query_slots import TOO_MANY, Turns
+from warehouse.embedded.analyst.query_slots import TOO_MANY_QUERIES_CODE, QuerySlots
 from warehouse.embedded.engine import Answer, Engine, QueryFailed
 from warehouse.embedded.request import Request
-from warehouse.embedded.statement import Statement, read
+from warehouse.embedded.statement import Statement, parse_statement
 from warehouse.embedded.users import ANALYST, USER
 
-NOT_STREAMED = 36
+NOT_STREAMED_CODE = 36
 METHODS = ("GET", "HEAD", "POST")
 
-LARGEST = 128 << 20
+MAX_ANSWER_BYTES = 128 << 20
 """Bytes of an answer to an analyst, before it is compressed."""
 
-IN_MEMORY = 1 << 20
+MAX_BUFFERED_BYTES = 1 << 20
 """Of such an answer while it is sent; the rest is in a file."""
 
-Start = Callable[[str, list[tuple[str, str]]], object]
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
 Headers = list[tuple[str, str]]
 
-_STATUS = {
+_CODES_BY_STATUS = {
     "403 Forbidden": (164, 497, 516),
     "404 Not Found": (46, 47, 60, 81, 115),
     "408 Request Timeout": (159,),
     "500 Internal Server Error": (49, 173, 236, 241, 243, 394, 1000, 1001, 1002),
     "501 Not Implemented": (48,),
-    "503 Service Unavailable": (TOO_MANY,),
+    "503 Service Unavailable": (TOO_MANY_QUERIES_CODE,),
 }
 """Of codes that are not the statement's fault, or for which HTTP has a word of its own; all others are 400."""
 
-_STATUS_OF = {code: status for status, codes in _STATUS.items() for code in codes}
+_STATUS_BY_CODE = {code: status for status, codes in _CODES_BY_STATUS.items() for code in codes}
 
 
-class Front:
+class HttpInterface:
     """The application. One user has full rights; analysts read, within limits. Who asks is known by then."""
 
-    def __init__(self, engine: Engine, classifier: Classifier, turns: Turns, entrance: Entrance) -> None:
-        self._engine, self._classifier, self._turns, self._entrance = engine, classifier, turns, entrance
-        self._runs = {USER: self._run, ANALYST: self._read}
+    def __init__(self, engine: Engine, classifier: Classifier, slots: QuerySlots, entrance: Entrance) -> None:
+        self._engine, self._classifier, self._slots, self._entrance = engine, classifier, slots, entrance
+        self._handlers = {USER: self._run_as_product, ANALYST: self._run_as_analyst}
 
-    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        answer = self._answered(environ, start)
+    def __call__(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+        answer = self._respond(environ, start)
         if environ["REQUEST_METHOD"] != "HEAD":
             return answer
         if hasattr(answer, "close"):
@@ -66,185 +66,185 @@ class Front:
         """End what reads statements."""
         self._classifier.close()
 
-    def _answered(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    def _respond(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in METHODS:
-            return _whole(
+            return _send_body(
                 start, "405 Method Not Allowed", b"Send GET, HEAD or POST.\n", [("Allow", ", ".join(METHODS))]
             )
-        if environ["PATH_INFO"] == "/ping" or (environ["PATH_INFO"] == "/" and _asks_nothing(environ)):
-            return _whole(start, "200 OK", b"Ok.\n")
+        if environ["PATH_INFO"] == "/ping" or (environ["PATH_INFO"] == "/" and _is_empty_request(environ)):
+            return _send_body(start, "200 OK", b"Ok.\n")
         if environ["PATH_INFO"] != "/":
-            return _whole(start, "404 Not Found", b"There is no such page: statements go to /\n")
+            return _send_body(start, "404 Not Found", b"There is no such page: statements go to /\n")
         if environ["tally.user"] is None:
-            user = request.credentials(environ)[0][:100]
-            said = f"{user or 'no user'}: Authentication failed: `tally status` tells user and password."
-            return _refused(start, QueryFailed(f"Code: 516. DB::Exception: {said} (AUTHENTICATION_FAILED)"))
+            user = request.read_credentials(environ)[0][:100]
+            message = f"{user or 'no user'}: Authentication failed: `tally status` tells user and password."
+            return _send_error(start, QueryFailed(f"Code: 516. DB::Exception: {message} (AUTHENTICATION_FAILED)"))
         try:
             if environ["tally.overfull"]:
-                raise QueryFailed(_OVERFULL)
-            return self._runs[environ["tally.user"]](environ, start)
+                raise QueryFailed(_TOO_MANY_CONNECTIONS)
+            return self._handlers[environ["tally.user"]](environ, start)
         except QueryFailed as error:
-            return _refused(start, error)
+            return _send_error(start, error)
         except MemoryError:  # of a body that is held whole; the engine's own are QueryFailed
-            return _refused(
+            return _send_error(
                 start, QueryFailed("Code: 241. DB::Exception: The warehouse's ceiling of memory is reached.")
             )
         except ValueError as error:
-            return _refused(start, QueryFailed(f"Code: 27. DB::Exception: the request cannot be read: {error}"))
+            return _send_error(start, QueryFailed(f"Code: 27. DB::Exception: the request cannot be read: {error}"))
 
-    def _run(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        asked = request.read(environ)
-        statement = _statement(asked)
-        if statement.writes_file and not request.may_write(environ):
+    def _run_as_product(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+        query = request.read_request(environ)
+        statement = _read_statement(query)
+        if statement.is_file_output and not request.is_writing_method(environ):
             raise QueryFailed(
                 "Code: 164. DB::Exception: Cannot write a file in readonly mode: send it by POST. (READONLY)"
             )
-        headers = _headers(statement, asked)
-        if statement.streams:
-            chunks = self._engine.stream(statement, asked.settings, asked.values)
+        headers = _build_headers(statement, query)
+        if statement.is_streamable:
+            chunks = self._engine.stream(statement, query.settings, query.values)
             try:
-                first = next(chunks, b"")  # so that most errors are found before a status is sent
+                first_chunk = next(chunks, b"")  # so that most errors are found before a status is sent
             except QueryFailed as error:
-                if error.code != NOT_STREAMED:
+                if error.code != NOT_STREAMED_CODE:
                     raise
             else:
-                return _streamed(start, chain([first], chunks), headers, asked.coding)
-        answer: Answer = self._engine.run(statement, asked.settings, asked.values)
+                return _stream_body(start, chain([first_chunk], chunks), headers, query.coding)
+        answer: Answer = self._engine.run(statement, query.settings, query.values)
         headers.append(("X-ClickHouse-Summary", json.dumps(answer.summary)))
-        if asked.coding:
-            return _streamed(start, iter([answer.body]), headers, asked.coding)
-        return _whole(start, "200 OK", answer.body, headers)
+        if query.coding:
+            return _stream_body(start, iter([answer.body]), headers, query.coding)
+        return _send_body(start, "200 OK", answer.body, headers)
 
-    def _read(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    def _run_as_analyst(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         """As an analyst. The answer is whole before the first byte is sent, so that who reads it slowly holds nothing
         but a place and a file."""
-        gone: Callable[[], bool] = environ["waitress.client_disconnected"]
+        is_client_gone: Callable[[], bool] = environ["waitress.client_disconnected"]
         self._entrance.check()
-        with ExitStack() as held:
-            held.enter_context(self._turns.place())
-            asked = request.read(environ, policy.BODY)
-            policy.check_size(asked.sql)
-            mark = f"analyst-{secrets.token_hex(16)}"
-            settings = policy.settings(asked.settings) | {"log_comment": mark}
-            statement = _statement(asked)._replace(fills=None)
+        with ExitStack() as stack:
+            stack.enter_context(self._slots.reserved())
+            query = request.read_request(environ, policy.MAX_BODY_BYTES)
+            policy.check_size(query.sql)
+            log_comment = f"analyst-{secrets.token_hex(16)}"
+            settings = policy.build_settings(query.settings) | {"log_comment": log_comment}
+            statement = _read_statement(query)._replace(target_table=None)
             policy.check_format(statement.format)
-            self._classifier.check(asked.sql)
+            self._classifier.check(query.sql)
             with self._entrance.running():
-                file = self._turns.run(
-                    lambda: self._written(statement, settings, asked),
-                    discard=lambda late: late.close(),
-                    end=lambda: self._engine.end(mark),
-                    gone=gone,
+                file = self._slots.run(
+                    lambda: self._write_answer(statement, settings, query),
+                    discard=lambda late_file: late_file.close(),
+                    kill=lambda: self._engine.kill_query(log_comment),
+                    is_client_gone=is_client_gone,
                     max_run_s=float(policy.LIMITS["max_execution_time"]),
                 )
-            held.enter_context(file)
-            headers = [*_headers(statement, asked), *_ALWAYS, *compression.headers(asked.coding)]
+            stack.enter_context(file)
+            headers = [*_build_headers(statement, query), *_COMMON_HEADERS, *compression.headers(query.coding)]
             start("200 OK", [*headers, ("Content-Length", str(file.tell()))])
             file.seek(0)
-            answer: Iterable[bytes] = environ["wsgi.file_wrapper"](_Kept(file, held.pop_all()))
+            answer: Iterable[bytes] = environ["wsgi.file_wrapper"](_AnswerFile(file, stack.pop_all()))
             return answer
 
-    def _written(self, statement: Statement, settings: dict[str, str], asked: Request) -> SpooledTemporaryFile[bytes]:
+    def _write_answer(self, statement: Statement, settings: dict[str, str], query: Request) -> SpooledTemporaryFile[bytes]:
         """An analyst's answer, whole, as it is sent."""
-        with ExitStack() as opened:
-            file = opened.enter_context(SpooledTemporaryFile(IN_MEMORY))
-            chunks = opened.enter_context(closing(self._chunks(statement, settings, asked.values)))
-            whole = _bounded(chunks)
-            for chunk in compression.packed(whole, asked.coding) if asked.coding else whole:
+        with ExitStack() as stack:
+            file = stack.enter_context(SpooledTemporaryFile(MAX_BUFFERED_BYTES))
+            chunks = stack.enter_context(closing(self._read_chunks(statement, settings, query.values)))
+            bounded_chunks = _limit_bytes(chunks)
+            for chunk in compression.compress_chunks(bounded_chunks, query.coding) if query.coding else bounded_chunks:
                 file.write(chunk)
             chunks.close()
-            opened.pop_all()
+            stack.pop_all()
             return file
 
-    def _chunks(
+    def _read_chunks(
         self, statement: Statement, settings: dict[str, str], values: dict[str, str]
     ) -> Generator[bytes, None, None]:
-        if statement.streams:
+        if statement.is_streamable:
             try:
                 yield from self._engine.stream(statement, settings, values, policy.ROLE)
                 return
             except QueryFailed as error:
-                if error.code != NOT_STREAMED:  # it says so before its first chunk
+                if error.code != NOT_STREAMED_CODE:  # it says so before its first chunk
                     raise
         yield self._engine.run(statement, settings, values, policy.ROLE).body
 
 
-class _Kept:
+class _AnswerFile:
     """An answer as waitress sends it from its main loop. It holds its place until it is sent, or who asked is gone."""
 
-    def __init__(self, file: SpooledTemporaryFile[bytes], held: ExitStack) -> None:
-        self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, held.close
+    def __init__(self, file: SpooledTemporaryFile[bytes], stack: ExitStack) -> None:
+        self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, stack.close
 
 
-_OVERFULL = (
-    f"Code: {TOO_MANY}. DB::Exception: Too many simultaneous queries: too many connections of this user are busy: "
+_TOO_MANY_CONNECTIONS = (
+    f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: too many connections of this user are busy: "
     "ask again when one is done. (TOO_MANY_SIMULTANEOUS_QUERIES)"
 )
 
 
-def _statement(asked: Request) -> Statement:
-    if not asked.sql.strip():
+def _read_statement(query: Request) -> Statement:
+    if not query.sql.strip():
         raise QueryFailed("Code: 62. DB::Exception: Syntax error: the query is empty. (SYNTAX_ERROR)")
-    statement = read(asked.sql, asked.format)
+    statement = parse_statement(query.sql, query.format)
     if statement.format.lower() in ("dataframe", "arrowtable"):  # objects of Python, which the engine knows too
         raise QueryFailed(f"Code: 73. DB::Exception: Unknown format {statement.format}. (UNKNOWN_FORMAT)")
     return statement
 
 
-def _headers(statement: Statement, asked: Request) -> Headers:
-    return [("X-ClickHouse-Format", statement.format), ("X-ClickHouse-Query-Id", asked.query_id)]
+def _build_headers(statement: Statement, query: Request) -> Headers:
+    return [("X-ClickHouse-Format", statement.format), ("X-ClickHouse-Query-Id", query.query_id)]
 
 
-def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    sent = 0
+def _limit_bytes(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    byte_count = 0
     for chunk in chunks:
-        sent += len(chunk)
-        if sent > LARGEST:
+        byte_count += len(chunk)
+        if byte_count > MAX_ANSWER_BYTES:
             raise QueryFailed(
-                f"Code: 396. DB::Exception: Limit for result exceeded: an answer has at most {LARGEST >> 20} MiB: ask "
+                f"Code: 396. DB::Exception: Limit for result exceeded: an answer has at most {MAX_ANSWER_BYTES >> 20} MiB: ask "
                 "for less at a time. (TOO_MANY_ROWS_OR_BYTES)"
             )
         yield chunk
 
 
-def _asks_nothing(environ: dict[str, Any]) -> bool:
+def _is_empty_request(environ: dict[str, Any]) -> bool:
     return environ["REQUEST_METHOD"] == "GET" and not environ["QUERY_STRING"]
 
 
-_ALWAYS = [
+_COMMON_HEADERS = [
     ("Content-Type", "text/plain; charset=UTF-8"),
     ("X-ClickHouse-Timezone", "UTC"),
     ("X-ClickHouse-Server-Display-Name", "tallystick"),
 ]
 
 
-def _whole(start: Start, status: str, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> list[bytes]:
-    start(status, [*headers, *_ALWAYS, ("Content-Length", str(len(body)))])
+def _send_body(start: StartResponse, status: str, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> list[bytes]:
+    start(status, [*headers, *_COMMON_HEADERS, ("Content-Length", str(len(body)))])
     return [body]
 
 
-def _refused(start: Start, error: QueryFailed) -> list[bytes]:
-    status = _STATUS_OF.get(error.code, "400 Bad Request")
+def _send_error(start: StartResponse, error: QueryFailed) -> list[bytes]:
+    status = _STATUS_BY_CODE.get(error.code, "400 Bad Request")
     headers = [("X-ClickHouse-Exception-Code", str(error.code))]
-    if error.code == TOO_MANY:
+    if error.code == TOO_MANY_QUERIES_CODE:
         headers.append(("Retry-After", "1"))
-    return _whole(start, status, f"{error}\n".encode(), headers)
+    return _send_body(start, status, f"{error}\n".encode(), headers)
 
 
-def _streamed(start: Start, chunks: Iterator[bytes], headers: Headers, coding: str | None) -> Iterator[bytes]:
+def _stream_body(start: StartResponse, chunks: Iterator[bytes], headers: Headers, coding: str | None) -> Iterator[bytes]:
     tag = secrets.token_hex(8)
     start(
         "200 OK",
-        [*headers, *_ALWAYS, ("X-ClickHouse-Exception-Tag", tag), *compression.headers(coding)],
+        [*headers, *_COMMON_HEADERS, ("X-ClickHouse-Exception-Tag", tag), *compression.headers(coding)],
     )
-    whole = _until_failure(chunks, tag)
-    return compression.packed(whole, coding) if coding else whole
+    body = _append_failure(chunks, tag)
+    return compression.compress_chunks(body, coding) if coding else body
 
 
-def _until_failure(chunks: Iterator[bytes], tag: str) -> Iterator[bytes]:
+def _append_failure(chunks: Iterator[bytes], tag: str) -> Iterator[bytes]:
     """An answer that fails half-way ends with what failed; its status has long been sent."""
     try:
         yield from chunks
     except QueryFailed as error:
-        said = f"{error}\n".encode()
-        yield b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag.encode(), said, len(said), tag.encode())
+        message = f"{error}\n".encode()
+        yield b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag.encode(), message, len(message), tag.encode())

@@ -20,22 +20,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ledger.errors import RESTART_AT_ONCE, TallyError
-from ledger.home.locks import only_one
+from ledger.errors import EXIT_RESTART, TallyError
+from ledger.home.locks import service_lock
 from ledger.http.guard import WsgiGuard
 from ledger.http.host_check import AllowedHosts, parse_names
 from warehouse.embedded.analyst.classifier import Classifier
 from warehouse.embedded.analyst.entrance import Entrance, read_deaths
-from warehouse.embedded.analyst.query_slots import MAX_STUCK, PLACES, Turns
+from warehouse.embedded.analyst.query_slots import MAX_STUCK_QUERIES, MAX_QUERIES, QuerySlots
 from warehouse.embedded.confinement import confine
 from warehouse.embedded.connections import Server
-from warehouse.embedded.server import PART, Job, temporary_folder
+from warehouse.embedded.server import SERVICE, Job, temporary_folder
 
 if TYPE_CHECKING:
     from warehouse.embedded.engine import Engine
-    from warehouse.embedded.http import Front
+    from warehouse.embedded.http import HttpInterface
 
-THREADS = 8
+PRODUCT_THREADS = 8
 """How many statements of the product run at once; more wait. Two cores gain nothing from more, and memory is kept.
 Beside them each analyst under way has a thread: none can keep the sink waiting."""
 
@@ -48,7 +48,7 @@ def run(job: Job) -> None:
     """Serve until SIGTERM or SIGINT. TallyError where the folder cannot be owned or opened."""
     home, announcement = Path(job.home), Path(job.announcement)
     try:
-        with only_one(home, PART):
+        with service_lock(home, SERVICE):
             _serve(job, home, announcement)
     finally:
         announcement.unlink(missing_ok=True)
@@ -59,41 +59,41 @@ def _serve(job: Job, home: Path, announcement: Path) -> None:
     deaths = read_deaths(temporary, time.time())
     shutil.rmtree(temporary, ignore_errors=True)  # of one that was killed
     for path in (folder, temporary):
-        _make(path)
+        _make_folder(path)
     tempfile.tempdir = str(temporary)  # where the system has its own may be memory
     confine(home, (folder, temporary))
     if job.lifeline is not None:
         threading.Thread(target=_end_with_parent, args=(job.lifeline,), daemon=True).start()
     # Not in the main thread, for which the engine reads /proc/self/maps; the confinement does not let it.
-    with ThreadPoolExecutor(1) as beside:
-        engine, front = beside.submit(_open, folder, Entrance(temporary, deaths)).result()
+    with ThreadPoolExecutor(1) as executor:
+        engine, interface = executor.submit(_open_engine, folder, Entrance(temporary, deaths)).result()
     logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request that waits
-    guarded = WsgiGuard(front, AllowedHosts(names=parse_names(job.hosts)))
-    server = Server(guarded, socket.socket(fileno=job.socket), THREADS + PLACES, job.hashes)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
-    announcement.rename(home / "run" / f"{PART}.json")
+    application = WsgiGuard(interface, AllowedHosts(names=parse_names(job.hosts)))
+    server = Server(application, socket.socket(fileno=job.socket), PRODUCT_THREADS + MAX_QUERIES, job.hashes)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, _raise_exit)
+    announcement.rename(home / "run" / f"{SERVICE}.json")
     with suppress(SystemExit):
         server.run()  # after a signal it waits some seconds for what runs
-    (home / "run" / f"{PART}.json").unlink(missing_ok=True)
+    (home / "run" / f"{SERVICE}.json").unlink(missing_ok=True)
     threading.Timer(END_TIMEOUT_S, os._exit, (0,)).start()  # what is stored bears any end
     server.close()
-    front.close()
-    with ThreadPoolExecutor(1) as beside:
-        beside.submit(engine.close).result()
+    interface.close()
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(engine.close).result()
     os._exit(0)  # the interpreter's end would be one of the engine's in the main thread, and crash where a query runs
 
 
-def _open(folder: Path, entrance: Entrance) -> "tuple[Engine, Front]":
+def _open_engine(folder: Path, entrance: Entrance) -> "tuple[Engine, Front]":
     """Load the engine, which starts threads of its own, and open the folder."""
     from warehouse.embedded.engine import Engine
-    from warehouse.embedded.http import Front
+    from warehouse.embedded.http import HttpInterface
 
     engine = Engine(folder)
-    return engine, Front(engine, Classifier(), Turns(_overrun), entrance)
+    return engine, HttpInterface(engine, Classifier(), QuerySlots(_end_overrun_process), entrance)
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,13 +103,13 @@ def _make(folder: Path) -> None:
         ) from None
 
 
-def _overrun() -> None:
+def _end_overrun_process() -> None:
     print(
-        f"more than {MAX_STUCK} statements of analysts go on although they were told to end: the warehouse ends, to be "
+        f"more than {MAX_STUCK_QUERIES} statements of analysts go on although they were told to end: the warehouse ends, to be "
         "started again without them",
         flush=True,
     )
-    os._exit(RESTART_AT_ONCE)
+    os._exit(EXIT_RESTART)
 
 
 def _end_with_parent(lifeline: int) -> None:
@@ -117,16 +117,16 @@ def _end_with_parent(lifeline: int) -> None:
     os.killpg(os.getpid(), signal.SIGKILL)
 
 
-def _stop(number: int, frame: types.FrameType | None) -> None:
+def _raise_exit(signal_number: int, frame: types.FrameType | None) -> None:
     raise SystemExit
 
 
 def main() -> None:
     """Read the job from the descriptor that the command line names. Exit 2 where the user must do something."""
     with os.fdopen(int(sys.argv[1])) as file:
-        told: dict[str, Any] = json.load(file)
+        fields: dict[str, Any] = json.load(file)
     try:
-        run(Job(**told))
+        run(Job(**fields))
     except TallyError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

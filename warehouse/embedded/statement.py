@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-STREAMED = frozenset(("native", "rowbinary", "jsoneachrow"))
+STREAMABLE_FORMATS = frozenset(("native", "rowbinary", "jsoneachrow"))
 """Chunks of these formats concatenate to one answer; others have a head and a tail."""
 
 MAX_STATEMENT_BYTES = 256 << 10
@@ -35,9 +35,9 @@ class Statement(NamedTuple):
 
     sql: bytes
     format: str
-    streams: bool
-    fills: str | None
-    writes_file: bool
+    is_streamable: bool
+    target_table: str | None
+    is_file_output: bool
 
 
 class _Token(NamedTuple):
@@ -55,21 +55,21 @@ class _Token(NamedTuple):
 _END = _Token("end", b"", b"")
 
 
-def read(sql: bytes, default_format: str) -> Statement:
+def parse_statement(sql: bytes, default_format: str) -> Statement:
     """Tell what the text asks for. Whether it can be run is the engine's to say."""
-    tokens = _tokens(sql)
+    tokens = _tokenize(sql)
     first = next((token for token in tokens if not token.text.startswith(b"(")), _END)
     if first.text in (b"insert", b"with") and _INSERT.search(sql, 0, MAX_STATEMENT_BYTES):
-        table = _inserted_table(first, tokens)
+        table = _find_insert_table(first, tokens)
         if table is not None:
             return Statement(sql, default_format, False, table, False)
-    format, writes_file = _output(sql) if _OUTPUT.search(sql, 0, MAX_STATEMENT_BYTES) else (None, False)
+    format, is_file_output = _find_output(sql) if _OUTPUT.search(sql, 0, MAX_STATEMENT_BYTES) else (None, False)
     format = format or default_format
-    streams = first.text in (b"select", b"with") and format.lower() in STREAMED
-    return Statement(sql, format, streams, None, writes_file)
+    is_streamable = first.text in (b"select", b"with") and format.lower() in STREAMABLE_FORMATS
+    return Statement(sql, format, is_streamable, None, is_file_output)
 
 
-def _tokens(sql: bytes) -> Iterator[_Token]:
+def _tokenize(sql: bytes) -> Iterator[_Token]:
     for match in _TOKEN.finditer(sql, 0, MAX_STATEMENT_BYTES):
         kind = str(match.lastgroup)
         if kind != "gap":
@@ -77,13 +77,13 @@ def _tokens(sql: bytes) -> Iterator[_Token]:
             yield _Token(kind, raw.lower() if kind == "word" else raw, raw)
 
 
-def _inserted_table(first: _Token, tokens: Iterator[_Token]) -> str | None:
+def _find_insert_table(first: _Token, tokens: Iterator[_Token]) -> str | None:
     """Find ``INSERT INTO [TABLE] [database.]table``, at the beginning or after a WITH."""
-    before, token = first, next(tokens, _END)
-    while (before.text, token.text) != (b"insert", b"into"):
+    previous, token = first, next(tokens, _END)
+    while (previous.text, token.text) != (b"insert", b"into"):
         if token is _END or first.text == b"insert":
             return None
-        before, token = token, next(tokens, _END)
+        previous, token = token, next(tokens, _END)
     name = next(tokens, _END)
     if name.text == b"table":
         name = next(tokens, _END)
@@ -94,21 +94,21 @@ def _inserted_table(first: _Token, tokens: Iterator[_Token]) -> str | None:
     return None
 
 
-def _output(sql: bytes) -> tuple[str | None, bool]:
+def _find_output(sql: bytes) -> tuple[str | None, bool]:
     """Find the FORMAT with which the text ends, SETTINGS after it aside; and whether it says INTO OUTFILE."""
     format: bytes | None = None
-    place, before, writes_file = "", _END, False
-    for token in _tokens(sql):
-        writes_file = writes_file or (before.text, token.text) == (b"into", b"outfile")
+    state, previous, is_file_output = "", _END, False
+    for token in _tokenize(sql):
+        is_file_output = is_file_output or (previous.text, token.text) == (b"into", b"outfile")
         if token.text == b"format":
-            place, format = "format", None
-        elif place == "format" and token.kind == "word":
-            place, format = "after", token.raw
+            state, format = "format", None
+        elif state == "format" and token.kind == "word":
+            state, format = "after", token.raw
         elif token.text == b";":
-            place = "closed"
-        elif place == "after" and token.text == b"settings":
-            place = "settings"
-        elif place != "settings":
-            place, format = "", None
-        before = token
-    return format.decode(errors="replace") if format else None, writes_file
+            state = "closed"
+        elif state == "after" and token.text == b"settings":
+            state = "settings"
+        elif state != "settings":
+            state, format = "", None
+        previous = token
+    return format.decode(errors="replace") if format else None, is_file_output

@@ -39,16 +39,16 @@ def allowance(user: str | None) -> Allowance:
     return ANONYMOUS if user is None else ALLOWANCES[user]
 
 
-def password_hash(password: str) -> str:
+def hash_password(password: str) -> str:
     """What is kept of a password. It is random and long, so one round of SHA-256 keeps it."""
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def authenticated(user: str, password: str, hashes: Mapping[str, str]) -> str | None:
+def authenticate(user: str, password: str, hashes: Mapping[str, str]) -> str | None:
     """The user, where the password is its own; None otherwise."""
-    wanted = hashes.get(user)
-    given = password_hash(password)
-    if hmac.compare_digest(given, wanted or "") and wanted:
+    expected_hash = hashes.get(user)
+    actual_hash = hash_password(password)
+    if hmac.compare_digest(actual_hash, expected_hash or "") and expected_hash:
         return user
     return None
 
@@ -57,11 +57,11 @@ class Connection(NamedTuple):
     """How a connection is now; times are seconds of one clock."""
 
     user: str | None
-    opened: float
-    active: float
+    opened_at: float
+    active_at: float
     """When a byte last came or went."""
-    head_began: float | None
-    body_began: float | None
+    head_began_at: float | None
+    body_began_at: float | None
     is_served: bool
     """Whether a request of it waits or runs."""
     is_sending: bool
@@ -69,18 +69,18 @@ class Connection(NamedTuple):
 
 def is_overdue(connection: Connection, now: float) -> bool:
     """Whether a connection keeps its place for nothing."""
-    allowed = allowance(connection.user)
+    limits = allowance(connection.user)
     if connection.is_sending:
-        return now - connection.active > allowed.send_timeout_s
+        return now - connection.active_at > limits.send_timeout_s
     if connection.is_served:
         return False
-    if connection.body_began is not None:
-        return now - connection.body_began > allowed.body_timeout_s
-    if connection.head_began is not None:
-        return now - connection.head_began > HEAD_TIMEOUT_S
-    return now - connection.active > allowed.idle_timeout_s
+    if connection.body_began_at is not None:
+        return now - connection.body_began_at > limits.body_timeout_s
+    if connection.head_began_at is not None:
+        return now - connection.head_began_at > HEAD_TIMEOUT_S
+    return now - connection.active_at > limits.idle_timeout_s
 
 
 def is_idle(connection: Connection) -> bool:
     """Whether nothing is lost with it but its place: no request has begun."""
-    return not connection.is_sending and not connection.is_served and connection.body_began is None
+    return not connection.is_sending and not connection.is_served and connection.body_began_at is None

@@ -7,58 +7,58 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.controls import pick
 from dashboards.components.format import count, exact, money
-from dashboards.components.html import facts, heading, link, live, moment
-from dashboards.components.links import Identity
+from dashboards.components.html import draw_facts, draw_heading, link, draw_live_line, format_time
+from dashboards.components.links import BudgetIdentity
 from dashboards.pages.budgets import queries
 from dashboards.pages.budgets import tables as limits
-from dashboards.periods import Span, length
+from dashboards.periods import Span, format_window
 from dashboards.sources import usage
-from dashboards.sources.warehouse import Row, guarded, guarded_part
+from dashboards.sources.warehouse import Row, guard_page, guard_fragment
 from dashboards.spelling import spell
 
-SHOW = ("all", "crossed")
+VIEWS = ("all", "crossed")
 
 
-@guarded
+@guard_page
 def page() -> None:
-    asked = st.query_params
-    if "scope" in asked:
-        window = asked.get("window", "")
+    query = st.query_params
+    if "scope" in query:
+        window = query.get("window", "")
         window_s = int(window) if window.isdecimal() and window.isascii() and len(window) < 9 else 0
-        chosen = Identity(asked.get("organization", ""), asked.get("dimension", ""), asked["scope"], window_s)
-        st.fragment(guarded_part(_one), run_every=usage.pace())(chosen)
+        identity = BudgetIdentity(query.get("organization", ""), query.get("dimension", ""), query["scope"], window_s)
+        st.fragment(guard_fragment(_show_budget), run_every=usage.choose_poll_interval_s())(identity)
     else:
-        st.fragment(guarded_part(_all), run_every=usage.pace())()
+        st.fragment(guard_fragment(_show_budgets), run_every=usage.choose_poll_interval_s())()
 
 
-def _all() -> None:
-    rows = queries.standing()
+def _show_budgets() -> None:
+    rows = queries.list_budgets()
     if not rows:
-        _none()
+        _show_no_budgets()
         return
-    _headline(rows)
-    show = pick("Show", SHOW, "budgets")
-    shown = [row for row in rows if row["fired_percent"] or show == "all"]
-    many = len({row["organization"] for row in rows}) > 1
-    if shown:
-        limits.standing(shown, many)
+    _show_headline(rows)
+    view = pick("Show", VIEWS, "budgets")
+    visible_rows = [row for row in rows if row["fired_percent"] or view == "all"]
+    with_organization = len({row["organization"] for row in rows}) > 1
+    if visible_rows:
+        limits.draw_budgets(visible_rows, with_organization)
     else:
         st.caption("No threshold is crossed now.")
     if rows[0]["number"] > len(rows):
         st.caption(f"The fullest {len(rows)} of {count(rows[0]['number'])}.")
-    _crossings(None, many)
-    _live()
+    _show_crossings(None, with_organization)
+    _show_live_line()
 
 
-def _headline(rows: list[Row]) -> None:
-    burning = [limits.burning_of(row) for row in rows]
-    over = sum(row["remaining_amount"] <= 0 for row in rows)
-    near = sum(limits.NEAR <= row["used_amount"] * 100 / row["limit_amount"] < 100 for row in rows)
+def _show_headline(rows: list[Row]) -> None:
+    burns = [limits.find_burn(row) for row in rows]
+    over_count = sum(row["remaining_amount"] <= 0 for row in rows)
+    near_count = sum(limits.NEAR_LIMIT_PERCENT <= row["used_amount"] * 100 / row["limit_amount"] < 100 for row in rows)
     figures = [
         ("Budgets", int(rows[0]["number"]), "Each is a limit of spend over a rolling window"),
-        ("At their limit", over, "What was spent over the window is the limit, or more"),
-        ("Near it", near, f"{limits.NEAR}% of the limit is used, or more"),
-        ("On the way", sum(one is not None and one.reached is not None for one in burning),
+        ("At their limit", over_count, "What was spent over the window is the limit, or more"),
+        ("Near it", near_count, f"{limits.NEAR_LIMIT_PERCENT}% of the limit is used, or more"),
+        ("On the way", sum(burn is not None and burn.limit_reached_at is not None for burn in burns),
          "At the rate of the last tenth of the window they reach the limit"),
     ]  # fmt: skip
     with st.container(horizontal=True, key="headline"):
@@ -66,71 +66,71 @@ def _headline(rows: list[Row]) -> None:
             st.metric(label, count(number), border=True, help=meaning)
 
 
-def _one(chosen: Identity) -> None:
-    row = queries.one(chosen)
+def _show_budget(identity: BudgetIdentity) -> None:
+    row = queries.find_budget(identity)
     if row is None:
         st.info("There is no such budget. It may not have arrived yet, or the link was cut short.")
         st.html(f'<div class="tally">{link("All budgets", "budgets", {})}</div>')
         return
-    currency, burning = row["currency"], limits.burning_of(row)
-    heading(limits.name(row))
+    currency, burn = row["currency"], limits.find_burn(row)
+    draw_heading(limits.name_budget(row))
     with st.container(horizontal=True, key="headline"):
         for label, amount in (("Used", "used_amount"), ("Remaining", "remaining_amount"), ("Limit", "limit_amount")):
             st.metric(label, money(row[amount], currency), border=True, help=exact(row[amount], currency))
-        if burning:
+        if burn:
             st.metric(
-                "Burn an hour", money(burning.per_hour, currency), border=True, help=exact(burning.per_hour, currency)
+                "Burn an hour", money(burn.per_hour, currency), border=True, help=exact(burn.per_hour, currency)
             )
-    facts([
-        ("Used of limit", limits.share(row)),
-        ("At the last rate", limits.outlook(row, burning)),
-        ("Crossed now", limits.fired(row) or "no threshold"),
+    draw_facts([
+        ("Used of limit", limits.build_share_bar(row)),
+        ("At the last rate", limits.describe_outlook(row, burn)),
+        ("Crossed now", limits.build_threshold_cell(row) or "no threshold"),
     ])  # fmt: skip
     if row["window_ends_at"] is None:
         st.caption("Nothing was spent in this scope since the budget was set.")
     else:
         st.subheader("Spend over the window", anchor=False)
         window = Span(row["window_starts_at"], row["window_ends_at"])
-        charts.by_bucket(row["spend_by_bucket"], window, int(row["bucket_s"]), currency)
-    _details(row, chosen)
-    _crossings(chosen, many=False)
-    st.html(f'<div class="tally">{link("All budgets", "budgets", {})}{_calls(chosen)}</div>')
-    _live()
+        charts.draw_buckets(row["spend_by_bucket"], window, int(row["bucket_s"]), currency)
+    _show_details(row, identity)
+    _show_crossings(identity, with_organization=False)
+    st.html(f'<div class="tally">{link("All budgets", "budgets", {})}{_link_calls(identity)}</div>')
+    _show_live_line()
 
 
-def _details(row: Row, chosen: Identity) -> None:
-    starts, ends, clock, last = (row[f"{name}_at"] for name in ("window_starts", "window_ends", "clock", "last_spent"))
-    granularity = f"{length(int(row['bucket_s']))}; the oldest of 61, of which only a part lies in it, counts whole"
+def _show_details(row: Row, identity: BudgetIdentity) -> None:
+    start, end, clock_time, last_spend_time = (row[f"{name}_at"] for name in ("window_starts", "window_ends", "clock", "last_spent"))
+    granularity = f"{format_window(int(row['bucket_s']))}; the oldest of 61, of which only a part lies in it, counts whole"
     with st.expander("The window, and its clock"):
-        facts([
-            ("Window", f"{starts:%Y-%m-%d %H:%M:%S} to {ends:%Y-%m-%d %H:%M:%S} UTC" if ends else None),
+        draw_facts([
+            ("Window", f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC" if end else None),
             ("In buckets of", granularity),
-            ("The budget's clock", f"{clock:%Y-%m-%d %H:%M:%S} UTC" if clock else None),
-            ("Latest spend", f"{last:%Y-%m-%d %H:%M:%S} UTC" if last else None),
-            ("Allocated", moment(row["allocated_at"])),
-            ("Limit since", moment(row["limit_set_at"])),
-            ("Organization", chosen.organization),
+            ("The budget's clock", f"{clock_time:%Y-%m-%d %H:%M:%S} UTC" if clock_time else None),
+            ("Latest spend", f"{last_spend_time:%Y-%m-%d %H:%M:%S} UTC" if last_spend_time else None),
+            ("Allocated", format_time(row["allocated_at"])),
+            ("Limit since", format_time(row["limit_set_at"])),
+            ("Organization", identity.organization),
         ])  # fmt: skip
 
 
-def _crossings(chosen: Identity | None, many: bool) -> None:
+def _show_crossings(identity: BudgetIdentity | None, with_organization: bool) -> None:
     st.subheader("Crossings", anchor="crossings")
-    rows = queries.crossings(chosen)
+    rows = queries.list_crossings(identity)
     if rows:
-        limits.crossings(rows, many, of_one=chosen is not None)
+        limits.draw_crossings(rows, with_organization, is_single=identity is not None)
     else:
         st.caption("No threshold was crossed yet.")
 
 
-def _calls(chosen: Identity) -> str:
-    if chosen.dimension not in usage.DIMENSIONS:
+def _link_calls(identity: BudgetIdentity) -> str:
+    if identity.dimension not in usage.DIMENSIONS:
         return ""
     return " · " + link(
-        "Its spend on the overview", "./", {"period": "all", chosen.dimension: spell(chosen.scope_value)}
+        "Its spend on the overview", "./", {"period": "all", identity.dimension: spell(identity.scope_value)}
     )
 
 
-def _none() -> None:
+def _show_no_budgets() -> None:
     st.header("No budgets yet", anchor=False)
     st.write(
         "A budget limits what a scope may spend over a rolling window. Each crossing of 50, 80 and 100% is said here, "
@@ -139,5 +139,5 @@ def _none() -> None:
     st.code('tally budget set --scope team=search --limit 100 --window 1h --reason "launch week"', language="bash")
 
 
-def _live() -> None:
-    live(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")
+def _show_live_line() -> None:
+    draw_live_line(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")

@@ -8,12 +8,12 @@ import streamlit as st
 
 from dashboards.components import call_table
 from dashboards.components.format import count, exact
-from dashboards.components.html import Column, Html, facts, link, moment, mono, note, table
+from dashboards.components.html import Column, Html, draw_facts, link, format_time, mono, draw_note, draw_table
 from dashboards.pages.call import queries
-from dashboards.pages.call.queries import Identity
+from dashboards.pages.call.queries import EventIdentity
 from dashboards.sources import log as logbook
 from dashboards.sources import persons
-from dashboards.sources.warehouse import Row, guarded
+from dashboards.sources.warehouse import Row, guard_page
 from dashboards.spelling import escape_json
 from ledger.log import Position
 
@@ -24,79 +24,79 @@ OUTCOMES = {
 }
 
 
-@guarded
+@guard_page
 def page() -> None:
-    asked = st.query_params
-    arrived, position = _find(asked.get("position"), asked.get("source"), asked.get("id"), asked.get("organization"))
+    query = st.query_params
+    arrivals, position = _find_arrivals(query.get("position"), query.get("source"), query.get("id"), query.get("organization"))
     if position is None:
-        _missing(bool(asked))
+        _show_missing(bool(query))
         return
-    event = queries.at(position)
-    if event is None and logbook.event(position) is None:
-        _missing(asked=True)
+    event = queries.find_event(position)
+    if event is None and logbook.read_event(position) is None:
+        _show_missing(has_query=True)
         return
-    counted = queries.call(position)
-    _title(event, counted, position)
-    if counted is not None:
-        _entries(counted, position)
-    said = _on_the_log(position)
-    if said:
+    call = queries.find_call(position)
+    _show_title(event, call, position)
+    if call is not None:
+        _show_entries(call, position)
+    payload = _show_record(position)
+    if payload:
         st.subheader("What it says", anchor=False)
-        data = said.get("data", {})
-        record = logbook.record(position)
-        facts([*_flat(data), *persons.known(record.organization if record else "", data)])
-    if counted is not None and counted["session"]:
-        _session(counted)
-    if len(arrived) > 1:
-        _same_identity(arrived, position)
+        data = payload.get("data", {})
+        record = logbook.read_record(position)
+        draw_facts([*_flatten(data), *persons.list_names(record.organization if record else "", data)])
+    if call is not None and call["session"]:
+        _show_session(call)
+    if len(arrivals) > 1:
+        _show_same_identity(arrivals, position)
 
 
-def _find(
+def _find_arrivals(
     position: str | None, source: str | None, id: str | None, organization: str | None
 ) -> tuple[list[Row], Position | None]:
     if position is not None:
-        return [], queries.position(position)
+        return [], queries.parse_position(position)
     if source is None or id is None:
         return [], None
-    arrived = queries.of(Identity(organization or "", source, id))
-    return arrived, _position(arrived[0]) if arrived else None
+    arrivals = queries.list_arrivals(EventIdentity(organization or "", source, id))
+    return arrivals, _read_position(arrivals[0]) if arrivals else None
 
 
-def _missing(asked: bool) -> None:
-    if asked:
+def _show_missing(has_query: bool) -> None:
+    if has_query:
         st.info("The ledger has no event of this identity. It may not have arrived yet, or the link was cut short.")
     else:
         st.info("This page shows one call. Follow a link to it from the overview.")
     st.html(f'<div class="tally">{link("To the overview", "./", {})}</div>')
 
 
-def _title(event: Row | None, counted: Row | None, position: Position) -> None:
+def _show_title(event: Row | None, call: Row | None, position: Position) -> None:
     identity = event["event_id"] if event else "-".join(map(str, position))
     st.header("Call" if event is None or event["kind"] == "inference" else event["kind"].capitalize(), anchor=False)
-    note(identity or "without identity")
+    draw_note(identity or "without identity")
     if event is not None and event["outcome"] in OUTCOMES:
         st.warning(OUTCOMES[event["outcome"]])
         first = f"{position.partition}-{event['first_offset']}-{event['first_index']}"
-        known = link(first, "call", {"position": first}) if event["first_offset"] is not None else None
-        facts([("Reason", event["reason"]), ("Detail", event["detail"]), ("The first one", known)])
-    if counted is None:
+        first_link = link(first, "call", {"position": first}) if event["first_offset"] is not None else None
+        draw_facts([("Reason", event["reason"]), ("Detail", event["detail"]), ("The first one", first_link)])
+    if call is None:
         return
-    said = (counted[name] for name in ("team", "feature", "agent", "provider", "model", "status"))
-    note(" · ".join([f"{counted['occurred_at']:%Y-%m-%d %H:%M:%S.%f} UTC", *filter(None, said)]))
+    properties = (call[name] for name in ("team", "feature", "agent", "provider", "model", "status"))
+    draw_note(" · ".join([f"{call['occurred_at']:%Y-%m-%d %H:%M:%S.%f} UTC", *filter(None, properties)]))
     with st.container(horizontal=True, key="headline"):
-        st.metric("Spend", call_table.spend(counted), border=True)
-        st.metric("Tokens", count(counted["tokens"]), border=True)
-        if counted["latency_ms"] is not None:
-            st.metric("Latency", f"{counted['latency_ms']:,} ms", border=True)
+        st.metric("Spend", call_table.format_spend(call), border=True)
+        st.metric("Tokens", count(call["tokens"]), border=True)
+        if call["latency_ms"] is not None:
+            st.metric("Latency", f"{call['latency_ms']:,} ms", border=True)
 
 
-def _entries(counted: Row, position: Position) -> None:
+def _show_entries(call: Row, position: Position) -> None:
     st.subheader("Entries", anchor=False)
-    rows = queries.entries(position)
+    rows = queries.list_entries(position)
     if not rows:
         st.caption("It used nothing that is counted, so it has no entries.")
         return
-    currency = counted["currency"] or ""
+    currency = call["currency"] or ""
     columns = [
         Column("Class"), Column("Quantity", "right"), Column("Unit price", "right"), Column("List cost", "right"),
         Column("Contracted", "right wide"), Column("Effective", "right wide"), Column("Billed cost", "right"),
@@ -105,25 +105,25 @@ def _entries(counted: Row, position: Position) -> None:
     cells: list[tuple[Any, ...]] = [
         (row["class"], int(row["quantity"]), *(exact(row[name], currency) for name in costs)) for row in rows
     ]
-    total = [exact(counted[name], currency) for name in costs[1:]]
+    total = [exact(call[name], currency) for name in costs[1:]]
     cells.append((Html("<b>Sum</b>"), None, None, *(Html(f"<b>{figure}</b>") for figure in total)))
-    table(columns, cells)
-    if counted["unpriced_reason"]:
+    draw_table(columns, cells)
+    if call["unpriced_reason"]:
         st.warning("Not everything has a price.", icon=":material/warning:")
-        facts([("Reason", counted["unpriced_reason"])])
-    priced = next((row for row in rows if row["price_id"]), None)
-    if priced is not None:
-        facts([("Price", mono(priced["price_id"])), ("Price document", mono(priced["price_document"]))])
+        draw_facts([("Reason", call["unpriced_reason"])])
+    priced_row = next((row for row in rows if row["price_id"]), None)
+    if priced_row is not None:
+        draw_facts([("Price", mono(priced_row["price_id"])), ("Price document", mono(priced_row["price_document"]))])
 
 
-def _on_the_log(position: Position) -> dict[str, Any]:
+def _show_record(position: Position) -> dict[str, Any]:
     st.subheader("On the log", anchor=False)
-    record = logbook.record(position)
+    record = logbook.read_record(position)
     if record is None:
         st.caption(f"It stands at {'-'.join(map(str, position))} of a log that is not in this home.")
         return {}
     appended = datetime.fromtimestamp(record.time_ms / 1000, UTC)
-    facts(
+    draw_facts(
         [
             ("Topic", "tally.events"),
             ("Partition, offset, index", mono(", ".join(map(str, position)))),
@@ -132,22 +132,22 @@ def _on_the_log(position: Position) -> dict[str, Any]:
             *((name.capitalize(), value) for name, value in record.headers.items()),
         ]
     )
-    line = logbook.event(position)
+    line = logbook.read_event(position)
     try:
-        said: dict[str, Any] = json.loads(line or "")
+        payload: dict[str, Any] = json.loads(line or "")
     except ValueError:
         st.code(escape_json(line or ""), language=None, wrap_lines=True)
         return {}
     with st.expander("The event as it stands there"):
-        st.code(escape_json(json.dumps(said, indent=2, ensure_ascii=False)), language="json", wrap_lines=True)
-    return said if isinstance(said.get("data"), dict) else {}
+        st.code(escape_json(json.dumps(payload, indent=2, ensure_ascii=False)), language="json", wrap_lines=True)
+    return payload if isinstance(payload.get("data"), dict) else {}
 
 
-def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flatten(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in data.items():
         if isinstance(value, dict):
-            pairs += _flat(value, f"{prefix}{name}.")
+            pairs += _flatten(value, f"{prefix}{name}.")
         elif isinstance(value, list):
             pairs.append((f"{prefix}{name}", json.dumps(value, ensure_ascii=False)))
         else:
@@ -155,25 +155,25 @@ def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return pairs
 
 
-def _session(counted: Row) -> None:
+def _show_session(call: Row) -> None:
     st.subheader("Session", anchor=False)
-    rows = queries.session(counted["organization"], counted["session"])
-    note(f"{counted['session']}: its calls in the order of their own time.")
-    call_table.tree(rows, counted)
+    rows = queries.list_session_calls(call["organization"], call["session"])
+    draw_note(f"{call['session']}: its calls in the order of their own time.")
+    call_table.draw_call_tree(rows, call)
 
 
-def _same_identity(arrived: list[Row], position: Position) -> None:
+def _show_same_identity(arrivals: list[Row], position: Position) -> None:
     st.subheader("Arrived under the same identity", anchor=False)
-    table(
+    draw_table(
         [Column("Accepted, UTC"), Column("Outcome"), Column("Position")],
-        ((moment(row["accepted_at"]), row["outcome"], _place(row, position)) for row in arrived),
+        ((format_time(row["accepted_at"]), row["outcome"], _link_position(row, position)) for row in arrivals),
     )
 
 
-def _place(row: Row, here: Position) -> Html:
-    text = "-".join(map(str, _position(row)))
-    return mono(text) if _position(row) == here else link(text, "call", {"position": text})
+def _link_position(row: Row, current: Position) -> Html:
+    text = "-".join(map(str, _read_position(row)))
+    return mono(text) if _read_position(row) == current else link(text, "call", {"position": text})
 
 
-def _position(row: Row) -> Position:
+def _read_position(row: Row) -> Position:
     return Position(row["log_partition"], row["log_offset"], row["event_index"])

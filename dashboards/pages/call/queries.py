@@ -11,13 +11,13 @@ _OUTCOME = (
 )
 
 
-class Identity(NamedTuple):
+class EventIdentity(NamedTuple):
     organization: str  # empty where the link does not say: then any
     source: str
     id: str
 
 
-def position(text: str) -> Position | None:
+def parse_position(text: str) -> Position | None:
     """The position that a link names, ``partition-offset-index``; None where it names none."""
     parts = text.split("-")
     if len(parts) != 3 or not all(part.isdecimal() and part.isascii() and len(part) < 16 for part in parts):
@@ -26,7 +26,7 @@ def position(text: str) -> Position | None:
     return Position(partition, offset, index) if partition < PARTITIONS and index < 2**32 else None
 
 
-def at(position: Position) -> Row | None:
+def find_event(position: Position) -> Row | None:
     """What stands at a position, and what became of it."""
     rows = ask(
         f"{_OUTCOME} where log_partition = {{partition:UInt16}} and log_offset = {{offset:UInt64}}"
@@ -36,7 +36,7 @@ def at(position: Position) -> Row | None:
     return rows[0] if rows else None
 
 
-def of(identity: Identity) -> list[Row]:
+def list_arrivals(identity: EventIdentity) -> list[Row]:
     """Everything that arrived under an identity, in the order of the log: the first one is the event."""
     return ask(
         f"{_OUTCOME} where event_source = {{source:String}} and event_id = {{id:String}}"
@@ -46,7 +46,7 @@ def of(identity: Identity) -> list[Row]:
     )
 
 
-def call(position: Position) -> Row | None:
+def find_call(position: Position) -> Row | None:
     """The counted inference at a position."""
     rows = ask(
         "select * from analytics.fct_calls where log_partition = {partition:UInt16}"
@@ -56,7 +56,7 @@ def call(position: Position) -> Row | None:
     return rows[0] if rows else None
 
 
-def entries(position: Position) -> list[Row]:
+def list_entries(position: Position) -> list[Row]:
     """Its entries, one a class."""
     return ask(
         "select * from analytics.fct_entries where log_partition = {partition:UInt16}"
@@ -65,10 +65,10 @@ def entries(position: Position) -> list[Row]:
     )  # fmt: skip
 
 
-def session(organization: str, session: str, most: int = 50) -> list[Row]:
+def list_session_calls(organization: str, session_id: str, max_rows: int = 50) -> list[Row]:
     """The first calls of a session, in the order of their own time."""
     return ask(
         "select * from analytics.fct_calls where organization = {organization:String}"
         " and session = {session:String} order by occurred_at, log_offset, event_index limit {most:UInt32}",
-        organization=organization, session=session, most=most,
+        organization=organization, session=session_id, most=max_rows,
     )  # fmt: skip

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from dashboards.periods import PERIODS, Span, default
+from dashboards.periods import PERIODS, Span, choose_period
 from dashboards.sources import usage
 from ledger.dimensions import FILTERS
 
-BY = FILTERS
-SHOW = ("spend", "tokens", "calls")
-CALLS = ("newest", "dearest")
+DIMENSIONS = FILTERS
+MEASURES = ("spend", "tokens", "calls")
+CALL_ORDERS = ("newest", "dearest")
 
 
 class Choice(NamedTuple):
@@ -19,54 +19,54 @@ class Choice(NamedTuple):
 
     period: str
     days: tuple[date, ...]
-    chosen: dict[str, list[str]]
+    filters: dict[str, list[str]]
     currency: str
 
-    def link(self) -> dict[str, object]:
+    def to_parameters(self) -> dict[str, object]:
         """The parameters of the address that shows the same."""
         days = {"range": [day.isoformat() for day in self.days]} if self.period == "range" else {}
-        return {"period": self.period, **days, **self.chosen}
+        return {"period": self.period, **days, **self.filters}
 
 
 def choose(data: Span) -> Choice:
     """Draw the period and the filters."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="period_row"):
         if "opens_with" not in st.session_state:  # the same all session long, though the data move on
-            st.session_state.opens_with = default(datetime.now(UTC), data)
+            st.session_state.opens_with = choose_period(datetime.now(UTC), data)
         period = st.segmented_control(
             "Period", list(PERIODS), key="period", default=st.session_state.opens_with, required=True,
             label_visibility="collapsed", bind="query-params",
         )  # fmt: skip
         days: tuple[date, ...] = ()
         if period == "range":
-            said = st.date_input(
+            dates = st.date_input(
                 "Days", (data.start.date(), data.end.date()), key="range", label_visibility="collapsed",
                 bind="query-params", width=240, format="YYYY-MM-DD",
             )  # fmt: skip
-            days = said if isinstance(said, tuple) else ()
+            days = dates if isinstance(dates, tuple) else ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="filter_row"):
-        chosen = {name: _filter(name) for name in FILTERS[:3]}
+        selection = {name: _pick_filter(name) for name in FILTERS[:3]}
         with st.popover("More"):
             for name in (*FILTERS[3:], "organization"):
-                chosen[name] = _filter(name)
-            currency = _currency()
-    return Choice(period or "all", days, {name: some for name, some in chosen.items() if some}, currency)
+                selection[name] = _pick_filter(name)
+            currency = _pick_currency()
+    return Choice(period or "all", days, {name: values for name, values in selection.items() if values}, currency)
 
 
-def _filter(dimension: str) -> list[str]:
-    options = usage.choices(dimension)
+def _pick_filter(dimension: str) -> list[str]:
+    options = usage.list_values(dimension)
     return st.multiselect(
-        dimension.capitalize(), options, key=dimension, placeholder=f"All {_plural(dimension)}",
+        dimension.capitalize(), options, key=dimension, placeholder=f"All {_pluralize(dimension)}",
         label_visibility="collapsed", bind="query-params", accept_new_options=True,
     )  # fmt: skip
 
 
-def _currency() -> str:
-    options = usage.currencies() or ["USD"]
+def _pick_currency() -> str:
+    options = usage.list_currencies() or ["USD"]
     if len(options) == 1:
         return options[0]
     return st.selectbox("Currency", options, key="currency", bind="query-params")
 
 
-def _plural(name: str) -> str:
+def _pluralize(name: str) -> str:
     return f"{name}s"

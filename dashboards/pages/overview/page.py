@@ -9,69 +9,69 @@ from dashboards import periods
 from dashboards.components import call_table, charts, empty_ledger
 from dashboards.components.controls import pick
 from dashboards.components.format import change, count, exact, money, per_million, percent, short
-from dashboards.components.html import Column, Html, bar, hinted, link, live, named, table
+from dashboards.components.html import Column, Html, bar, with_hint, link, draw_live_line, named, draw_table
 from dashboards.pages.overview import filters
 from dashboards.pages.overview.filters import Choice
 from dashboards.sources import usage
 from dashboards.sources.usage import Group, Sums, View
-from dashboards.sources.warehouse import guarded, guarded_part
+from dashboards.sources.warehouse import guard_page, guard_fragment
 from dashboards.spelling import spell
 
-GROUPS = 12
-MOVERS = 6
-CALLS = 12
+MAX_GROUPS = 12
+MAX_MOVERS = 6
+MAX_CALLS = 12
 
 
-@guarded
+@guard_page
 def page() -> None:
-    data = usage.extent()
+    data = usage.find_extent()
     if data is None:
         empty_ledger.show()
     else:
-        st.fragment(guarded_part(_live), run_every=usage.pace())(filters.choose(data))
+        st.fragment(guard_fragment(_show_figures), run_every=usage.choose_poll_interval_s())(filters.choose(data))
 
 
-def _live(choice: Choice) -> None:
+def _show_figures(choice: Choice) -> None:
     """Everything below the filters, at one moment, so that its figures agree."""
-    data = usage.extent()
+    data = usage.find_extent()
     if data is None:
         st.rerun()
     view = View(
-        periods.resolve(choice.period, periods.moment(), data, choice.days), choice.chosen, "team", choice.currency
+        periods.resolve(choice.period, periods.read_clock(), data, choice.days), choice.filters, "team", choice.currency
     )
-    now, before = usage.totals(view)
+    now, before = usage.sum_usage(view)
     if not now.calls:
-        _nothing_here(choice, data)
+        _show_no_calls(choice, data)
         return
-    _headline(view, now, before)
+    _show_headline(view, now, before)
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        by = pick("Group by", filters.BY, "by")
-        show = pick("Show", filters.SHOW, "show")
-    view = view._replace(by=by)
-    groups = usage.groups(view)
-    charts.over_time(view, [group.name for group in groups], show)
-    left, right = st.columns((5, 3), gap="large") if _moves(view, groups) else (st.container(), st.container())
-    with left:
-        st.subheader(f"By {by}", anchor=False)
-        _table(choice, view, groups, now)
-    with right:
-        _what_changed(view, groups)
+        dimension = pick("Group by", filters.DIMENSIONS, "by")
+        measure = pick("Show", filters.MEASURES, "show")
+    view = view._replace(dimension=dimension)
+    groups = usage.list_groups(view)
+    charts.draw_usage(view, [group.name for group in groups], measure)
+    main_column, side_column = st.columns((5, 3), gap="large") if _rank_moves(view, groups) else (st.container(), st.container())
+    with main_column:
+        st.subheader(f"By {dimension}", anchor=False)
+        _show_groups(choice, view, groups, now)
+    with side_column:
+        _show_moves(view, groups)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Calls", anchor=False)
-        order = pick("Calls", filters.CALLS, "calls")
-    call_table.table(usage.calls(view, order, CALLS))
-    live(f"Live at {datetime.now(UTC):%H:%M:%S} UTC · {periods.spoken(view.period.now)}")
+        order = pick("Calls", filters.CALL_ORDERS, "calls")
+    call_table.draw_calls(usage.list_calls(view, order, MAX_CALLS))
+    draw_live_line(f"Live at {datetime.now(UTC):%H:%M:%S} UTC · {periods.format_span(view.period.now)}")
 
 
-def _headline(view: View, now: Sums, before: Sums) -> None:
-    compared = view.period.before is not None
-    help_ = f"Compared with {periods.spoken(view.period.before)}" if view.period.before else None
+def _show_headline(view: View, now: Sums, before: Sums) -> None:
+    is_compared = view.period.before is not None
+    comparison = f"Compared with {periods.format_span(view.period.before)}" if view.period.before else None
     figures = [
         (
             "Spend",
-            money(now.known, view.currency),
+            money(now.priced_spend, view.currency),
             change(now.spend, before.spend),
-            exact(now.known, view.currency),
+            exact(now.priced_spend, view.currency),
         ),
         ("Tokens", short(now.tokens), change(now.tokens, before.tokens), count(now.tokens)),
         ("Calls", short(now.calls), change(now.calls, before.calls), count(now.calls)),
@@ -86,10 +86,10 @@ def _headline(view: View, now: Sums, before: Sums) -> None:
             )
         )
     with st.container(horizontal=True, key="headline"):
-        for label, figure, moved, whole in figures:
+        for label, figure, delta, detail in figures:
             st.metric(
-                label, figure, moved if compared else None, delta_color="off", border=True,
-                help=". ".join(filter(None, (whole, help_))),
+                label, figure, delta if is_compared else None, delta_color="off", border=True,
+                help=". ".join(filter(None, (detail, comparison))),
             )  # fmt: skip
     if now.unpriced_tokens:
         st.warning(
@@ -99,83 +99,83 @@ def _headline(view: View, now: Sums, before: Sums) -> None:
         )
 
 
-def _nothing_here(choice: Choice, data: periods.Span) -> None:
-    where = periods.spoken(data)
-    if choice.chosen:
+def _show_no_calls(choice: Choice, data: periods.Span) -> None:
+    period_text = periods.format_span(data)
+    if choice.filters:
         st.info("No call of this period has these properties.")
-        everywhere = link("All time, with the same filters", "", choice.link() | {"period": "all"})
-        without = link("The same period, without filters", "", choice._replace(chosen={}).link())
-        st.html(f'<div class="tally">{without}{f" · {everywhere}" * (choice.period != "all")}</div>')
+        unlimited_link = link("All time, with the same filters", "", choice.to_parameters() | {"period": "all"})
+        unfiltered_link = link("The same period, without filters", "", choice._replace(filters={}).to_parameters())
+        st.html(f'<div class="tally">{unfiltered_link}{f" · {unlimited_link}" * (choice.period != "all")}</div>')
         return
-    st.info(f"There are no calls in this period. The ledger has calls of {where}.")
-    st.html(f'<div class="tally">{link(f"Show {where}", "", {"period": "all"})}</div>')
+    st.info(f"There are no calls in this period. The ledger has calls of {period_text}.")
+    st.html(f'<div class="tally">{link(f"Show {period_text}", "", {"period": "all"})}</div>')
 
 
-def _table(choice: Choice, view: View, groups: list[Group], all_: Sums) -> None:
-    of_money = bool(all_.spend)
+def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) -> None:
+    has_spend = bool(totals.spend)
     rows = []
-    for group in [group for group in groups if group.now.calls][:GROUPS]:
+    for group in [group for group in groups if group.now.calls][:MAX_GROUPS]:
         now, before = group.now, group.before
-        share = percent(now.spend, all_.spend) if of_money else percent(now.tokens, all_.tokens)
+        share = percent(now.spend, totals.spend) if has_spend else percent(now.tokens, totals.tokens)
         rate = per_million(now.spend + now.own_key, now.tokens - now.unpriced_tokens)
         rows.append(
             (
-                link(named(group.name), "", choice.link() | {view.by: spell(group.name), "by": view.by}),
-                hinted(money(now.known, view.currency), exact(now.known, view.currency)),
+                link(named(group.name), "", choice.to_parameters() | {view.dimension: spell(group.name), "by": view.dimension}),
+                with_hint(money(now.priced_spend, view.currency), exact(now.priced_spend, view.currency)),
                 bar(share),
-                hinted(short(now.tokens), count(now.tokens)),
+                with_hint(short(now.tokens), count(now.tokens)),
                 count(now.calls),
                 money(rate, view.currency) if rate is not None else None,
-                _moved(now, before) if view.period.before else None,
+                _format_change(now, before) if view.period.before else None,
             )
         )
     columns = [
-        Column(view.by.capitalize()),
+        Column(view.dimension.capitalize()),
         Column("Spend", "right"),
-        Column("Share of spend" if of_money else "Share of tokens", "right"),
+        Column("Share of spend" if has_spend else "Share of tokens", "right"),
         Column("Tokens", "right"),
         Column("Calls", "right"),
         Column("Cost per 1M", "right wide"),
         Column("Change", "right wide"),
     ]
-    table(columns, rows)
-    if len(groups) > GROUPS:
-        st.caption(f"The first {GROUPS} of {len(groups)}.")
+    draw_table(columns, rows)
+    if len(groups) > MAX_GROUPS:
+        st.caption(f"The first {MAX_GROUPS} of {len(groups)}.")
 
 
-def _moved(now: Sums, before: Sums) -> str | None:
+def _format_change(now: Sums, before: Sums) -> str | None:
     return change(now.spend, before.spend) or change(now.tokens, before.tokens)
 
 
-def _moves(view: View, groups: list[Group]) -> list[tuple[Decimal, Group]]:
+def _rank_moves(view: View, groups: list[Group]) -> list[tuple[Decimal, Group]]:
     """By how much each group's spend moved, the largest first; nothing where there is no period to compare with."""
     if view.period.before is None or not any(group.before.calls for group in groups):
         return []
     moves = ((group.now.spend - group.before.spend, group) for group in groups)
-    return sorted((move for move in moves if move[0]), key=lambda move: -abs(move[0]))[:MOVERS]
+    return sorted((move for move in moves if move[0]), key=lambda move: -abs(move[0]))[:MAX_MOVERS]
 
 
-def _what_changed(view: View, groups: list[Group]) -> None:
-    moves = _moves(view, groups)
+def _show_moves(view: View, groups: list[Group]) -> None:
+    moves = _rank_moves(view, groups)
     if not moves:
         return
     st.subheader("What changed", anchor=False)
     top = abs(moves[0][0])
-    table(
-        [Column(view.by.capitalize()), Column("Moved by", "right"), Column("")],
+    draw_table(
+        [Column(view.dimension.capitalize()), Column("Moved by", "right"), Column("")],
         (
             (
                 named(group.name),
-                hinted(
-                    f"{'+' if moved > 0 else ''}{money(moved, view.currency)}",
+                with_hint(
+                    f"{'+' if delta > 0 else ''}{money(delta, view.currency)}",
                     f"from {exact(group.before.spend, view.currency)} to {exact(group.now.spend, view.currency)}",
                 ),
-                _weight(moved, top),
+                _build_move_bar(delta, top),
             )
-            for moved, group in moves
+            for delta, group in moves
         ),
     )
 
 
-def _weight(moved: Decimal, top: Decimal) -> Html:
-    return Html(bar(percent(abs(moved), top)).split("</span>")[0] + "</span>")
+def _build_move_bar(delta: Decimal, top: Decimal) -> Html:
+    return Html(bar(percent(abs(delta), top)).split("</span>")[0] + "</span>")

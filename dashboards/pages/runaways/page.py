@@ -7,102 +7,102 @@ from decimal import Decimal
 import streamlit as st
 
 from dashboards.components.format import count
-from dashboards.components.html import Html, facts, heading, link, live, mono, note
+from dashboards.components.html import Html, draw_facts, draw_heading, link, draw_live_line, mono, draw_note
 from dashboards.pages.runaways import queries
 from dashboards.pages.runaways import tables as runs
-from dashboards.periods import lasting
+from dashboards.periods import format_duration
 from dashboards.sources import usage
-from dashboards.sources.warehouse import Row, guarded, guarded_part
+from dashboards.sources.warehouse import Row, guard_page, guard_fragment
 
-LATELY = 20
-CALLS = 100
+MAX_ALERTS = 20
+MAX_CALLS = 100
 
 
-@guarded
+@guard_page
 def page() -> None:
-    asked = st.query_params
-    if "alert" in asked:
-        st.fragment(guarded_part(_one), run_every=usage.pace())(asked["alert"])
+    query = st.query_params
+    if "alert" in query:
+        st.fragment(guard_fragment(_show_runaway), run_every=usage.choose_poll_interval_s())(query["alert"])
     else:
-        st.fragment(guarded_part(_all), run_every=usage.pace())()
+        st.fragment(guard_fragment(_show_runaways), run_every=usage.choose_poll_interval_s())()
 
 
-def _all() -> None:
-    totals = queries.totals()
+def _show_runaways() -> None:
+    totals = queries.count_alerts()
     if not totals:
-        _none()
+        _show_no_runaways()
         return
-    _headline(totals)
-    for title, going_on, nothing in (("Now", True, "No session repeats itself."), ("Lately", False, "None yet.")):
+    _show_headline(totals)
+    for title, is_active, empty_text in (("Now", True, "No session repeats itself."), ("Lately", False, "None yet.")):
         st.subheader(title, anchor=title.lower())
-        rows = queries.alerts(going_on, LATELY)
+        rows = queries.list_alerts(is_active, MAX_ALERTS)
         if rows:
-            runs.sessions(rows)
+            runs.draw_sessions(rows)
         else:
-            st.caption(nothing)
-        if rows and totals[going_on]["alerts"] > len(rows):
-            st.caption(f"The latest {len(rows)} of {count(totals[going_on]['alerts'])}.")
+            st.caption(empty_text)
+        if rows and totals[is_active]["alerts"] > len(rows):
+            st.caption(f"The latest {len(rows)} of {count(totals[is_active]['alerts'])}.")
     st.subheader("By agent", anchor="agents")
-    runs.agents(queries.by_agent())
-    _live()
+    runs.draw_agents(queries.list_agents())
+    _show_live_line()
 
 
-def _headline(totals: dict[bool, Row]) -> None:
+def _show_headline(totals: dict[bool, Row]) -> None:
     with st.container(horizontal=True, key="headline"):
-        for going_on, said, whose in ((True, "Going on", "Cost so far"), (False, "Ended", "Cost of those")):
-            row = totals.get(going_on)
-            st.metric(said, count(row["alerts"] if row else 0), border=True)
+        for is_active, label, cost_label in ((True, "Going on", "Cost so far"), (False, "Ended", "Cost of those")):
+            row = totals.get(is_active)
+            st.metric(label, count(row["alerts"] if row else 0), border=True)
             if row:
-                _cost(whose, row["spent"])
+                _show_cost(cost_label, row["spent"])
 
 
-def _cost(label: str, spent: Mapping[str, Decimal]) -> None:
-    shown, whole = runs.sums(spent)
-    st.metric(label, shown, border=True, help=f"{whole}, at list price")
+def _show_cost(label: str, amounts: Mapping[str, Decimal]) -> None:
+    text, detail = runs.format_sums(amounts)
+    st.metric(label, text, border=True, help=f"{detail}, at list price")
 
 
-def _one(alert: str) -> None:
-    row = queries.one(alert)
+def _show_runaway(alert: str) -> None:
+    row = queries.find_alert(alert)
     if row is None:
         st.info("There is no such alert. It may not have arrived yet, or the link was cut short.")
-        st.html(f'<div class="tally">{_back()}</div>')
+        st.html(f'<div class="tally">{_link_runaways()}</div>')
         return
-    heading(f"{row['agent'] or 'A session'} {'repeats' if row['is_open'] else 'repeated'} {row['tool']}")
-    note(f"Session {row['session']}: the same tool, with the same arguments and the same result, again and again.")
+    draw_heading(f"{row['agent'] or 'A session'} {'repeats' if row['is_open'] else 'repeated'} {row['tool']}")
+    draw_note(f"Session {row['session']}: the same tool, with the same arguments and the same result, again and again.")
     with st.container(horizontal=True, key="headline"):
         st.metric("Times", count(row["repeats"]), border=True)
-        _cost("Cost so far" if row["is_open"] else "Cost", row["spent"])
-        if pace := runs.hourly(row):
-            _cost("Cost an hour", pace)
-        st.metric("For", lasting(row["last_at"] - row["started_at"]), border=True)
-    facts([
-        ("State", f"goes on, {runs.state(row)}" if row["is_open"] else f"ended: the session {runs.state(row)}"),
+        _show_cost("Cost so far" if row["is_open"] else "Cost", row["spent"])
+        if hourly_cost := runs.compute_hourly_cost(row):
+            _show_cost("Cost an hour", hourly_cost)
+        st.metric("For", format_duration(row["last_at"] - row["started_at"]), border=True)
+    draw_facts([
+        ("State", f"goes on, {runs.describe_state(row)}" if row["is_open"] else f"ended: the session {runs.describe_state(row)}"),
         ("First call", f"{row['started_at']:%Y-%m-%d %H:%M:%S} UTC"),
         ("Latest call", f"{row['last_at']:%Y-%m-%d %H:%M:%S} UTC"),
         ("Alert raised", f"{row['raised_at']:%Y-%m-%d %H:%M:%S} UTC, by the log's clock"),
         ("Alert resolved", f"{row['resolved_at']:%Y-%m-%d %H:%M:%S} UTC" if row["resolved_at"] else None),
         ("Team", row["team"]),
-        ("Evidence", _evidence(row)),
+        ("Evidence", _link_evidence(row)),
         ("Arguments", mono(row["arguments_hash"])),
         ("Result", mono(row["result_hash"])),
     ])  # fmt: skip
     st.subheader("Its calls", anchor="calls")
-    runs.calls(queries.calls(alert, CALLS))
-    if row["calls"] > CALLS:
-        st.caption(f"The first {CALLS} of {count(row['calls'])}.")
-    st.html(f'<div class="tally">{_back()}</div>')
-    _live()
+    runs.draw_calls(queries.list_calls(alert, MAX_CALLS))
+    if row["calls"] > MAX_CALLS:
+        st.caption(f"The first {MAX_CALLS} of {count(row['calls'])}.")
+    st.html(f'<div class="tally">{_link_runaways()}</div>')
+    _show_live_line()
 
 
-def _evidence(row: Row) -> Html:
-    return Html(" · ".join(link(one, "call", {"position": one}) for one in row["evidence_positions"]))
+def _link_evidence(row: Row) -> Html:
+    return Html(" · ".join(link(position, "call", {"position": position}) for position in row["evidence_positions"]))
 
 
-def _back() -> Html:
+def _link_runaways() -> Html:
     return link("All runaways", "runaways", {})
 
 
-def _none() -> None:
+def _show_no_runaways() -> None:
     st.header("No runaways", anchor=False)
     st.write(
         "No session has called the same tool with the same arguments and the same result three times in a row. "
@@ -110,5 +110,5 @@ def _none() -> None:
     )
 
 
-def _live() -> None:
-    live(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")
+def _show_live_line() -> None:
+    draw_live_line(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")

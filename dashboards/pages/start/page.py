@@ -3,11 +3,11 @@
 import streamlit as st
 
 from dashboards.components import empty_ledger, send_events
-from dashboards.sources.warehouse import guarded
+from dashboards.sources.warehouse import guard_page
 
 
-@guarded
+@guard_page
 def page() -> None:
     st.header("Start here", anchor=False)
-    empty_ledger.notice(gives_way=False)
-    send_events.ways()
+    empty_ledger.show_newest_arrival(reloads_page=False)
+    send_events.show_ways()

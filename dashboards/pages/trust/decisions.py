@@ -3,17 +3,17 @@
 import streamlit as st
 
 from dashboards.components.format import money
-from dashboards.components.html import Column, Html, link, moment, table
-from dashboards.components.links import identity
+from dashboards.components.html import Column, Html, link, format_time, draw_table
+from dashboards.components.links import read_budget_identity
 from dashboards.pages.trust import queries
-from dashboards.periods import length
+from dashboards.periods import format_window
 from dashboards.sources.warehouse import Row
 
 
-def alerts() -> None:
+def draw_alerts() -> None:
     """Runaway alerts, the newest first, each as it stands now."""
     st.subheader("Runaway alerts", anchor="alerts")
-    rows = queries.alerts()
+    rows = queries.list_alerts()
     if not rows:
         st.caption("None.")
         return
@@ -21,11 +21,11 @@ def alerts() -> None:
         Column("Raised, UTC"), Column("State"), Column("Session"), Column("Agent", "wide"),
         Column("Repeated", "wide"), Column("Times", "right"),
     ]  # fmt: skip
-    table(
+    draw_table(
         columns,
         (
             (
-                link(moment(row["raised_at"]), "runaways", {"alert": row["alert_id"]}),
+                link(format_time(row["raised_at"]), "runaways", {"alert": row["alert_id"]}),
                 row["state_now"],
                 row["of_session"],
                 row["of_agent"] or None,
@@ -37,10 +37,10 @@ def alerts() -> None:
     )
 
 
-def thresholds() -> None:
+def draw_thresholds() -> None:
     """Budgets whose spend crossed a threshold, or fell below it again."""
     st.subheader("Budget crossings", anchor="budgets")
-    rows = queries.decisions(controls=False)
+    rows = queries.list_decisions(controls=False)
     if not rows:
         st.caption("None.")
         return
@@ -48,32 +48,32 @@ def thresholds() -> None:
         Column("Accepted, UTC"), Column("Budget of"), Column("Threshold"), Column("Used", "right"),
         Column("Limit", "right"), Column("Window", "wide"),
     ]  # fmt: skip
-    table(columns, (_threshold(row) for row in rows))
+    draw_table(columns, (_build_threshold_cells(row) for row in rows))
 
 
-def _threshold(row: Row) -> tuple[str | None, ...]:
+def _build_threshold_cells(row: Row) -> tuple[str | None, ...]:
     currency = row["currency"] or ""
     return (
-        _when(row),
-        link(f"{row['dimension']} {row['scope_value']}", "budgets", identity(row).link()),
+        _link_time(row),
+        link(f"{row['dimension']} {row['scope_value']}", "budgets", read_budget_identity(row).to_parameters()),
         f"{row['threshold_percent']}% {row['decision'].removeprefix('threshold.')}",
         money(row["used_amount"], currency),
         money(row["limit_amount"], currency),
-        length(int(row["window_s"] or 0)),
+        format_window(int(row["window_s"] or 0)),
     )
 
 
-def _when(row: Row) -> Html:
+def _link_time(row: Row) -> Html:
     """When it was decided: a link to the event that caused it, where there is one."""
-    time = moment(row["accepted_at"])
-    identity = {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
-    return link(time, "call", identity) if row["event_id"] else time
+    time_cell = format_time(row["accepted_at"])
+    parameters = {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
+    return link(time_cell, "call", parameters) if row["event_id"] else time_cell
 
 
-def controls() -> None:
+def draw_controls() -> None:
     """What people decided, and what came of it."""
     st.subheader("Controls", anchor="controls")
-    rows = queries.decisions(controls=True)
+    rows = queries.list_decisions(controls=True)
     if not rows:
         st.caption("None.")
         return
@@ -81,25 +81,25 @@ def controls() -> None:
         Column("Accepted, UTC"), Column("Control"), Column("Effect"), Column("Organization", "wide"),
         Column("About", "wrap"),
     ]  # fmt: skip
-    table(
+    draw_table(
         columns,
         (
             (
-                _when(row),
+                _link_time(row),
                 row["control_type"],
                 row["decision"].removeprefix("control."),
                 row["organization"],
-                _about(row),
+                _describe_control(row),
             )
             for row in rows
         ),
     )
 
 
-def _about(row: Row) -> str | None:
+def _describe_control(row: Row) -> str | None:
     if row["reason"]:
         return str(row["reason"])
     if not row["dimension"]:
         return None
     limit = money(row["limit_amount"], row["currency"] or "")
-    return f"{row['dimension']} {row['scope_value']}: {limit} over {length(int(row['window_s'] or 0))}"
+    return f"{row['dimension']} {row['scope_value']}: {limit} over {format_window(int(row['window_s'] or 0))}"

@@ -9,131 +9,131 @@ import streamlit as st
 from audit import sequence_gaps
 from dashboards.components import empty_ledger
 from dashboards.components.format import count, percent
-from dashboards.components.html import Column, Html, equation, link, live, moment, mono, named, table
+from dashboards.components.html import Column, Html, draw_equation, link, draw_live_line, format_time, mono, named, draw_table
 from dashboards.pages.trust import decisions, queries
 from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
-from dashboards.sources.warehouse import Row, guarded, guarded_part, home
+from dashboards.sources.warehouse import Row, guard_page, guard_fragment, home
 from dashboards.spelling import spell
 
-PATIENCE_S = 10
-SHOWN = 50
-RANGES = 12
+SETTLE_TIMEOUT_S = 10
+MAX_ROWS = 50
+MAX_RANGES = 12
 
 
-@guarded
+@guard_page
 def page() -> None:
-    if not queries.by("channel") and usage.extent() is None:
+    if not queries.sum_counts_by("channel") and usage.find_extent() is None:
         empty_ledger.show()
     else:
-        _live()
+        _show_figures()
 
 
 @st.fragment(run_every=2)
-@guarded_part
-def _live() -> None:
-    doors = _settled(queries.by("channel"))
-    counts = queries.whole(doors)
+@guard_fragment
+def _show_figures() -> None:
+    channels = _settle_counts(queries.sum_counts_by("channel"))
+    counts = queries.add_counts(channels)
     st.header("Does it add up?", anchor=False)
-    equation(("received", counts["received"]), [(name, counts[name]) for name in ("accepted", "rejected")])
+    draw_equation(("received", counts["received"]), [(name, counts[name]) for name in ("accepted", "rejected")])
     outcomes = ("counted", "duplicate", "conflict", "quarantined")
-    equation(("accepted", counts["accepted"]), [(name, counts[name]) for name in outcomes])
-    organizations = queries.by("organization")
+    draw_equation(("accepted", counts["accepted"]), [(name, counts[name]) for name in outcomes])
+    organizations = queries.sum_counts_by("organization")
     if len(organizations) > 1:
-        _by("organization", organizations)
-    _by("channel", doors)
-    left, right = st.columns(2, gap="large")
-    with left:
-        _verification()
-    with right:
-        _lag()
-    _gaps()
-    _unpriced()
-    _doubtful("conflict", "Conflicts", "Same identity, other content: shown, and not counted.")
-    _doubtful("quarantined", "Quarantined", "Accepted, and kept out of the ledger for a reason.")
-    decisions.alerts()
-    decisions.thresholds()
-    decisions.controls()
-    live(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")
+        _show_counts("organization", organizations)
+    _show_counts("channel", channels)
+    verification_column, lag_column = st.columns(2, gap="large")
+    with verification_column:
+        _show_verification()
+    with lag_column:
+        _show_lag()
+    _show_gaps()
+    _show_unpriced()
+    _show_events("conflict", "Conflicts", "Same identity, other content: shown, and not counted.")
+    _show_events("quarantined", "Quarantined", "Accepted, and kept out of the ledger for a reason.")
+    decisions.draw_alerts()
+    decisions.draw_thresholds()
+    decisions.draw_controls()
+    draw_live_line(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")
 
 
-def _settled(rows: list[Counts]) -> list[Counts]:
+def _settle_counts(rows: list[Counts]) -> list[Counts]:
     """The newest counts that add up: an insert reaches one table a moment before the other. Counts that do not
     add up for ``PATIENCE_S`` are shown as they are."""
-    held = st.session_state
-    if queries.adds_up(queries.whole(rows)):
-        held.settled, held.settled_at = rows, time.monotonic()
-    elif time.monotonic() - held.get("settled_at", 0) > PATIENCE_S:
+    session = st.session_state
+    if queries.adds_up(queries.add_counts(rows)):
+        session.settled_counts, session.settled_at = rows, time.monotonic()
+    elif time.monotonic() - session.get("settled_at", 0) > SETTLE_TIMEOUT_S:
         return rows
-    settled: list[Counts] = held.settled
-    return settled
+    counts: list[Counts] = session.settled_counts
+    return counts
 
 
-def _by(dimension: str, rows: list[Counts]) -> None:
+def _show_counts(dimension: str, rows: list[Counts]) -> None:
     columns = [
         Column(dimension.capitalize()),
         *(Column(name.capitalize(), "right") for name in queries.COUNTS),
     ]
-    table(columns, ((named(name), *(counts[one] for one in queries.COUNTS)) for name, counts in rows[:SHOWN]))
+    draw_table(columns, ((named(name), *(counts[measure] for measure in queries.COUNTS)) for name, counts in rows[:MAX_ROWS]))
 
 
-def _verification() -> None:
+def _show_verification() -> None:
     st.subheader("Last verification", anchor="verification")
-    said = log.consumer("verify")
-    if said is None:
+    report = log.read_consumer("verify")
+    if report is None:
         st.info("This ledger has not been verified yet.")
-    elif said.get("difference") is None:
-        counted = said.get("events", {}).get("counted", 0)
+    elif report.get("difference") is None:
+        counted_events = report.get("events", {}).get("counted", 0)
         st.success(
-            f"{_when(said)}: no difference between log, topic and warehouse, over {count(counted)} counted events.",
+            f"{_format_report_time(report)}: no difference between log, topic and warehouse, over {count(counted_events)} counted events.",
             icon=":material/check_circle:",
         )
     else:
-        st.error(f"{_when(said)}: log, topic and warehouse differ. The first difference:", icon=":material/error:")
-        st.json(said["difference"])
+        st.error(f"{_format_report_time(report)}: log, topic and warehouse differ. The first difference:", icon=":material/error:")
+        st.json(report["difference"])
     st.caption("It recomputes every figure from the log, with code of its own, and compares:")
     st.code("tally verify", language="bash")
 
 
-def _when(said: dict[str, Any]) -> str:
-    return f"{datetime.fromisoformat(said['at']).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def _format_report_time(report: dict[str, Any]) -> str:
+    return f"{datetime.fromisoformat(report['at']).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _lag() -> None:
+def _show_lag() -> None:
     st.subheader("How far behind", anchor="lag")
-    stored = queries.stored()
-    reaches = log.reaches()
-    if not reaches:
+    stored_counts = queries.count_stored_records()
+    partitions = log.list_progress()
+    if not partitions:
         st.caption("The log is not in this home, so its end is not known here.")
         return
-    recorded = sum(reach.recorded for reach in reaches)
-    folded = sum(reach.folded for reach in reaches)
-    kept = sum(min(stored.get(reach.partition, 0), reach.recorded) for reach in reaches)
+    recorded = sum(progress.recorded for progress in partitions)
+    folded = sum(progress.folded for progress in partitions)
+    stored_total = sum(min(stored_counts.get(progress.partition, 0), progress.recorded) for progress in partitions)
     with st.container(horizontal=True):
         st.metric("Not yet folded", count(recorded - folded), border=True, help="Records on tally.events")
         st.metric(
             "Not yet stored",
-            count(recorded - kept),
+            count(recorded - stored_total),
             border=True,
             help="Records whose entries are on their way",
         )
-    newest = datetime.fromtimestamp(max(reach.last_ms for reach in reaches) / 1000, UTC)
+    newest = datetime.fromtimestamp(max(progress.last_ms for progress in partitions) / 1000, UTC)
     st.caption(f"The newest of {count(recorded)} records was appended {newest:%Y-%m-%d %H:%M:%S} UTC.")
     with st.expander("By partition"):
         columns = [Column("Partition"), *(Column(name, "right") for name in ("Recorded", "Folded", "Stored"))]
-        table(
+        draw_table(
             columns,
-            ((str(one.partition), one.recorded, one.folded, stored.get(one.partition, 0)) for one in reaches),
+            ((str(progress.partition), progress.recorded, progress.folded, stored_counts.get(progress.partition, 0)) for progress in partitions),
         )
 
 
-def _gaps() -> None:
+def _show_gaps() -> None:
     st.subheader("Numbered, and never arrived", anchor="gaps")
-    found = sequence_gaps.listed(home(), SHOWN)
-    if found is None:
+    gaps = sequence_gaps.list_gaps(home(), MAX_ROWS)
+    if gaps is None:
         st.caption("Nobody has followed the numbers of sources yet: `tally metrics serve` does, a part of `tally up`.")
         return
-    if not found:
+    if not gaps:
         st.caption("Of what sources numbered nothing lacks.")
         return
     st.caption(
@@ -144,24 +144,24 @@ def _gaps() -> None:
         Column("Organization"), Column("Source", "wide"), Column("Missing", "right"), Column("Numbers", "wrap"),
         Column("Of", "right"),
     ]  # fmt: skip
-    table(
+    draw_table(
         columns,
         (
-            (one.organization, one.source, one.numbers.missing, _ranges(one.numbers), f"{one.numbers.last:,}")
-            for one in found
+            (gap.organization, gap.source, gap.sequence.missing_count, _format_ranges(gap.sequence), f"{gap.sequence.last:,}")
+            for gap in gaps
         ),
     )
 
 
-def _ranges(numbers: sequence_gaps.Numbered) -> str:
-    shown = [str(first) if first == last else f"{first}–{last}" for first, last in numbers.lacking[-RANGES:]]
-    more = len(numbers.lacking) - len(shown)
-    return (f"{more:,} ranges before, " if more else "") + ", ".join(shown)
+def _format_ranges(numbers: sequence_gaps.SourceSequence) -> str:
+    ranges = [str(first) if first == last else f"{first}–{last}" for first, last in numbers.missing_ranges[-MAX_RANGES:]]
+    omitted_count = len(numbers.missing_ranges) - len(ranges)
+    return (f"{omitted_count:,} ranges before, " if omitted_count else "") + ", ".join(ranges)
 
 
-def _unpriced() -> None:
+def _show_unpriced() -> None:
     st.subheader("Unpriced", anchor="unpriced")
-    rows = queries.unpriced()
+    rows = queries.list_unpriced_models()
     if not rows:
         st.caption("Every token has a price.")
         return
@@ -172,7 +172,7 @@ def _unpriced() -> None:
         Column("Model"), Column("Provider"), Column("Newest call, UTC", "wide"),
         Column("Tokens without a price", "right"), Column("Of its tokens", "right"),
     ]  # fmt: skip
-    table(
+    draw_table(
         columns,
         (
             (
@@ -182,7 +182,7 @@ def _unpriced() -> None:
                     {"period": "all", "model": spell(row["model"] or "")},
                 ),
                 named(row["provider"] or ""),
-                moment(row["last_at"]),
+                format_time(row["last_at"]),
                 int(row["lacking"]),
                 f"{percent(row['lacking'], row['of_all'])}%",
             )
@@ -191,8 +191,8 @@ def _unpriced() -> None:
     )
 
 
-def _doubtful(outcome: str, title: str, meaning: str) -> None:
-    rows = queries.newest(outcome)
+def _show_events(outcome: str, title: str, meaning: str) -> None:
+    rows = queries.list_newest_events(outcome)
     st.subheader(title, anchor=outcome)
     if not rows:
         st.caption("None.")
@@ -205,27 +205,27 @@ def _doubtful(outcome: str, title: str, meaning: str) -> None:
         Column("Id", "wide"),
         Column("Detail", "wrap"),
     ]
-    table(
+    draw_table(
         columns,
         (
             (
-                link(moment(row["accepted_at"]), "call", {"position": _position(row)}),
+                link(format_time(row["accepted_at"]), "call", {"position": _format_position(row)}),
                 row["reason"] or None,
                 row["event_source"] or None,
                 mono(row["event_id"]) if row["event_id"] else None,
-                _detail(row),
+                _describe_event(row),
             )
             for row in rows
         ),
     )
 
 
-def _detail(row: Row) -> str | Html | None:
+def _describe_event(row: Row) -> str | Html | None:
     if row["outcome"] == "conflict":
         first = f"{row['log_partition']}-{row['first_offset']}-{row['first_index']}"
         return Html(f"first at {link(first, 'call', {'position': first})}")
     return row["detail"] or None
 
 
-def _position(row: Row) -> str:
+def _format_position(row: Row) -> str:
     return f"{row['log_partition']}-{row['log_offset']}-{row['event_index']}"

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ledger.errors import TallyError
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.log.topics import Topic
 from ledger.settings import Settings
 
-FORM = "kafka://host:9092,host:9092/name, or kafka:// for the broker of this home"
+URL_FORM = "kafka://host:9092,host:9092/name, or kafka:// for the broker of this home"
 OPTIONS = ("security_protocol", "sasl_mechanism", "ssl_cafile", "ssl_certfile", "ssl_keyfile")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -38,15 +38,15 @@ class Cluster(NamedTuple):
     def topic(self, topic: Topic) -> str:
         """How a topic of ours is called there: several logs may live on one cluster, and several generations of what
         is derived."""
-        return self.name + topic.name.removeprefix("tally") + (self._ending if topic.origin == "derived" else "")
+        return self.name + topic.name.removeprefix("tally") + (self._suffix if topic.origin == "derived" else "")
 
     @property
     def folds(self) -> str:
         """The group of the folds' workers; the ids of their transactions begin with it."""
-        return f"{self.name}-folds{self._ending}"
+        return f"{self.name}-folds{self._suffix}"
 
     @property
-    def _ending(self) -> str:
+    def _suffix(self) -> str:
         return f".{self.generation}" if self.generation > 1 else ""
 
     def client(self) -> dict[str, Any]:
@@ -78,16 +78,16 @@ class Cluster(NamedTuple):
 def cluster_of(settings: Settings) -> Cluster:
     """The cluster of ``TALLY_LOG``. TallyError where that is no such URL, or names the home's own broker, which does
     not run."""
-    return parsed(url_of(settings))
+    return parse_cluster(url_of(settings))
 
 
 def url_of(settings: Settings) -> str:
     """The same as a URL, which tells the port of the home's own broker."""
     if settings.log is None:
-        raise TallyError(f"TALLY_LOG names no Kafka cluster: it has the form {FORM}")
-    if not settings.brings_kafka:
+        raise TallyError(f"TALLY_LOG names no Kafka cluster: it has the form {URL_FORM}")
+    if not settings.has_own_kafka:
         return settings.log
-    facts = announced(settings.home, "kafka")
+    facts = find_presence(settings.home, "kafka")
     if facts is None:
         raise TallyError(
             f"no Kafka runs for {settings.home}: start it with `tally up` or `tally kafka serve`, "
@@ -96,26 +96,26 @@ def url_of(settings: Settings) -> str:
     return str(facts["url"])
 
 
-def parsed(url: str, called: str = "TALLY_LOG") -> Cluster:
+def parse_cluster(url: str, setting: str = "TALLY_LOG") -> Cluster:
     """A cluster by its URL: ``kafka://user:password@host:port,host:port/name?security_protocol=…``; who gave it knows
     it as ``called``. TallyError where it is none."""
     parts = urlsplit(url)
-    who, _, hosts = parts.netloc.rpartition("@")
+    credentials, _, hosts = parts.netloc.rpartition("@")
     servers = tuple(host if ":" in host.rpartition("]")[2] else f"{host}:9092" for host in hosts.split(",") if host)
     if parts.scheme != "kafka" or not servers or not all(_SERVER.fullmatch(server) for server in servers):
-        raise TallyError(f"{called} is {url.replace(who, '…', 1) if who else url}: it has the form {FORM}")
+        raise TallyError(f"{setting} is {url.replace(credentials, '…', 1) if credentials else url}: it has the form {URL_FORM}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options.keys() - set(OPTIONS):
-        raise TallyError(f"{called} has the option {name!r}, which is none of {', '.join(OPTIONS)}")
-    user, _, password = who.partition(":")
+        raise TallyError(f"{setting} has the option {name!r}, which is none of {', '.join(OPTIONS)}")
+    user, _, password = credentials.partition(":")
     mechanism = options.get("sasl_mechanism", "SCRAM-SHA-256" if user else None)
     protocol = options.get("security_protocol", "SASL_SSL" if user else "PLAINTEXT")
-    for said, possible, option in ((protocol, PROTOCOLS, OPTIONS[0]), (mechanism, MECHANISMS, OPTIONS[1])):
-        if said is not None and said not in possible:
-            raise TallyError(f"{called} has {option}={said}: it is one of {', '.join(possible)}")
+    for value, allowed, option in ((protocol, PROTOCOLS, OPTIONS[0]), (mechanism, MECHANISMS, OPTIONS[1])):
+        if value is not None and value not in allowed:
+            raise TallyError(f"{setting} has {option}={value}: it is one of {', '.join(allowed)}")
     if ("SASL" in protocol) != bool(user):
         raise TallyError(
-            f"{called} has security_protocol={protocol}, and {'a' if user else 'no'} user: give both or none"
+            f"{setting} has security_protocol={protocol}, and {'a' if user else 'no'} user: give both or none"
         )
     name = unquote(parts.path.strip("/")) or "tally"
     return Cluster(

@@ -8,43 +8,43 @@ from kafka import KafkaAdminClient
 from ledger.errors import TallyError
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import OF_A_GENERATION, administering, apply
+from ledger.log.kafka.topics import GENERATION_TOPICS, administering, apply_topics
 
-SILENT_S, POLL_INTERVAL_S = 15, 0.5
+SESSION_TIMEOUT_S, POLL_INTERVAL_S = 15, 0.5
 """For how long who was killed may be taken for alive (a worker, until its session is over), and how often one looks."""
 
 
-def begun(log: KafkaLog) -> int:
+def create_generation(log: KafkaLog) -> int:
     """Make the topics of a new generation, and delete those of all others but the one that the log gives; the new
     one's number, which none has that left anything. TallyError where workers are at one that is not current yet."""
     current = log.generation
     with administering(log.cluster) as admin:
-        there = _there(admin, log.cluster)
-        _check_idle(admin, log.cluster, {number for number in there.values() if number > current})
-        new = max(current, *there.values()) + 1
-        apply(log.cluster._replace(generation=new), OF_A_GENERATION)  # before others go, as it has its number by that
-        if over := [name for name, number in there.items() if number != current]:
-            admin.delete_topics(over)
+        generations = _find_topics(admin, log.cluster)
+        _check_idle(admin, log.cluster, {number for number in generations.values() if number > current})
+        new = max(current, *generations.values()) + 1
+        apply_topics(log.cluster._replace(generation=new), GENERATION_TOPICS)  # before others go, as it has its number by that
+        if obsolete := [name for name, number in generations.items() if number != current]:
+            admin.delete_topics(obsolete)
     return new
 
 
-def standing(cluster: Cluster) -> set[int]:
+def list_generations(cluster: Cluster) -> set[int]:
     """The numbers of the generations that have topics."""
     with administering(cluster) as admin:
-        return set(_there(admin, cluster).values())
+        return set(_find_topics(admin, cluster).values())
 
 
-def _there(admin: KafkaAdminClient, cluster: Cluster) -> dict[str, int]:
+def _find_topics(admin: KafkaAdminClient, cluster: Cluster) -> dict[str, int]:
     """The names of topics of what is derived, each with its generation."""
-    names = "|".join(re.escape(cluster._replace(generation=1).topic(topic)) for topic in OF_A_GENERATION)
+    names = "|".join(re.escape(cluster._replace(generation=1).topic(topic)) for topic in GENERATION_TOPICS)
     pattern = re.compile(rf"(?:{names})(?:\.(\d+))?")
-    return {name: int(found[1] or 1) for name in admin.list_topics() if (found := pattern.fullmatch(name))}
+    return {name: int(match[1] or 1) for name in admin.list_topics() if (match := pattern.fullmatch(name))}
 
 
 def _check_idle(admin: KafkaAdminClient, cluster: Cluster, numbers: set[int]) -> None:
     groups = {cluster._replace(generation=number).folds: number for number in numbers}
-    deadline = time.monotonic() + SILENT_S
-    while busy := _busy(admin) & groups.keys():
+    deadline = time.monotonic() + SESSION_TIMEOUT_S
+    while busy := _list_busy_groups(admin) & groups.keys():
         if time.monotonic() > deadline:
             raise TallyError(
                 f"generation {groups[min(busy)]} of {cluster} is being made: another `tally rebuild` has workers in "
@@ -53,6 +53,6 @@ def _check_idle(admin: KafkaAdminClient, cluster: Cluster, numbers: set[int]) ->
         time.sleep(POLL_INTERVAL_S)
 
 
-def _busy(admin: KafkaAdminClient) -> set[str]:
+def _list_busy_groups(admin: KafkaAdminClient) -> set[str]:
     """The groups that have members."""
     return {group["group_id"] for group in admin.list_groups() if group["group_state"] not in ("Empty", "Dead")}

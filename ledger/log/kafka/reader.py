@@ -13,13 +13,13 @@ from ledger.errors import TallyError
 from ledger.log.kafka.cluster import Cluster
 
 FETCH_BYTES = 256 << 10
-POLL_MS = 20
+POLL_TIMEOUT_MS = 20
 """The client sleeps a poll out whole where a place was only just sought."""
-ANSWER_S = 30
+FETCH_TIMEOUT_S = 30
 
 
 @dataclass
-class Held:
+class Buffer:
     """What was fetched of a partition and may be asked for again: everything from ``begin`` to ``next``, in order."""
 
     begin: int
@@ -40,7 +40,7 @@ class Reader:
             isolation_level="read_committed", allow_auto_create_topics=False, max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_wait_ms=10,  # one fetch is under way at a time, and another place may be asked for meanwhile
         )  # fmt: skip
-        self._held: dict[TopicPartition, Held] = {}
+        self._buffers: dict[TopicPartition, Buffer] = {}
         self._assigned: TopicPartition | None = None
         self._ends: dict[TopicPartition, int] = {}
 
@@ -49,51 +49,51 @@ class Reader:
         if not self._consumer.partitions_for_topic(topic):
             raise TallyError(f"the cluster has no topic {topic}: `tally topics apply` makes what lacks")
 
-    def take(self, at: TopicPartition, offset: int, max_bytes: int) -> list[ConsumerRecord]:
+    def take(self, partition: TopicPartition, offset: int, max_bytes: int) -> list[ConsumerRecord]:
         """Records from this offset on: at least one where there is one, then up to the bytes."""
-        held = self._from(at, offset)
-        if not held.records:
-            self._fetch(at, held)
-        found: list[ConsumerRecord] = []
+        buffer = self._get_buffer(partition, offset)
+        if not buffer.records:
+            self._fetch(partition, buffer)
+        records: list[ConsumerRecord] = []
         size = 0
-        for record in held.records:
-            found.append(record)
+        for record in buffer.records:
+            records.append(record)
             size += len(record.value or b"")
             if size >= max_bytes:
                 break
-        return found
+        return records
 
-    def ends(self, asked: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset behind the last that is committed, of each."""
-        found = {at: int(end) for at, end in self._consumer.end_offsets(list(asked)).items()}
-        self._ends.update(found)
-        return found
+        ends = {partition: int(end) for partition, end in self._consumer.end_offsets(list(partitions)).items()}
+        self._ends.update(ends)
+        return ends
 
     def close(self) -> None:
         self._consumer.close()
 
-    def _from(self, at: TopicPartition, offset: int) -> Held:
-        held = self._held.get(at)
-        if held is None or not held.begin <= offset <= held.next:
-            held = self._held[at] = Held(offset, offset)
-            self._assigned = None if self._assigned == at else self._assigned
-        while held.records and held.records[0].offset < offset:
-            held.records.popleft()
-        held.begin = offset
-        return held
+    def _get_buffer(self, partition: TopicPartition, offset: int) -> Buffer:
+        buffer = self._buffers.get(partition)
+        if buffer is None or not buffer.begin <= offset <= buffer.next:
+            buffer = self._buffers[partition] = Buffer(offset, offset)
+            self._assigned = None if self._assigned == partition else self._assigned
+        while buffer.records and buffer.records[0].offset < offset:
+            buffer.records.popleft()
+        buffer.begin = offset
+        return buffer
 
-    def _fetch(self, at: TopicPartition, held: Held) -> None:
+    def _fetch(self, partition: TopicPartition, buffer: Buffer) -> None:
         """Wait for records, or until there is nothing more but the ends of transactions."""
-        if held.next >= self._ends.get(at, 0) and held.next >= self.ends([at])[at]:
+        if buffer.next >= self._ends.get(partition, 0) and buffer.next >= self.ends([partition])[partition]:
             return
-        if self._assigned != at:
-            self._consumer.assign([at])
-            self._consumer.seek(at, held.next)
-            self._assigned = at
-        deadline = time.monotonic() + ANSWER_S
-        while not held.records and held.next < self._ends[at]:
+        if self._assigned != partition:
+            self._consumer.assign([partition])
+            self._consumer.seek(partition, buffer.next)
+            self._assigned = partition
+        deadline = time.monotonic() + FETCH_TIMEOUT_S
+        while not buffer.records and buffer.next < self._ends[partition]:
             if time.monotonic() > deadline:
-                raise KafkaTimeoutError(f"no record of {at.topic}, partition {at.partition} within {ANSWER_S} s")
-            for records in self._consumer.poll(POLL_MS).values():
-                held.records.extend(records)
-            held.next = self._consumer.position(at)
+                raise KafkaTimeoutError(f"no record of {partition.topic}, partition {partition.partition} within {FETCH_TIMEOUT_S} s")
+            for records in self._consumer.poll(POLL_TIMEOUT_MS).values():
+                buffer.records.extend(records)
+            buffer.next = self._consumer.position(partition)

@@ -8,15 +8,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ledger.errors import LogClosed, LogDamaged, TallyError
-from ledger.home.files import damaged, write_atomically
-from ledger.home.layout import BEGUN, DERIVED, RECORDED
+from ledger.home.files import damage_error, write_atomically
+from ledger.home.layout import LOG_MARKER, DERIVED, RECORDED
 from ledger.home.locks import locked
 from ledger.log import READ_BYTES, Draft, Record
-from ledger.log.record import checked
+from ledger.log.record import check_draft
 from ledger.log.sqlite import tables
 from ledger.log.topics import ENTRIES, EVENTS, TOPICS, Topic
 
-FORMAT = 2
+FORMAT_VERSION = 2
 """Of what is recorded: the names of headers and of control types. A log of another format is not read."""
 
 
@@ -38,25 +38,25 @@ class EmbeddedLog:
 
     def _open(self) -> sqlite3.Connection:
         """The file of what is recorded, made where no log was begun here. LogDamaged where one was, and is gone."""
-        was_begun = BEGUN.path(self._home).exists() or _holds_entries(self._home)
-        if was_begun and not (self._path.exists() and self._path.stat().st_size):
-            lost = "is empty" if self._path.exists() else "is missing"
+        was_created = LOG_MARKER.path(self._home).exists() or _has_entries(self._home)
+        if was_created and not (self._path.exists() and self._path.stat().st_size):
+            defect = "is empty" if self._path.exists() else "is missing"
             raise LogDamaged(
-                f"{self._path} {lost}, and held a log before: restore it from a copy (docs/operations.md, Restore), or "
+                f"{self._path} {defect}, and held a log before: restore it from a copy (docs/operations.md, Restore), or "
                 f"move {self.folder} away to begin another log; nothing is appended to one that lost its past"
             )
         recorded = tables.open_file(self._path, writes=True)
         try:
-            with tables.answering(recorded):
-                lacks = [topic for topic in TOPICS if topic.origin == "recorded" and not tables.holds(recorded, topic)]
-                if was_begun and EVENTS in lacks:
-                    raise damaged(self._home, RECORDED, "it holds no log any more")
-                self._check_format(recorded, is_new=EVENTS in lacks)
-                tables.create(recorded, lacks)
+            with tables.database_errors(recorded):
+                missing = [topic for topic in TOPICS if topic.origin == "recorded" and not tables.has_table(recorded, topic)]
+                if was_created and EVENTS in missing:
+                    raise damage_error(self._home, RECORDED, "it holds no log any more")
+                self._check_format(recorded, is_new=EVENTS in missing)
+                tables.create_tables(recorded, missing)
                 # Not told by the last records: a copy from elsewhere ends with the same ones, and goes on.
                 recorded.execute("CREATE TABLE IF NOT EXISTS closed (went TEXT)")
-            if not BEGUN.path(self._home).exists():
-                write_atomically(BEGUN.path(self._home), json.dumps({"begun": True}))
+            if not LOG_MARKER.path(self._home).exists():
+                write_atomically(LOG_MARKER.path(self._home), json.dumps({"begun": True}))
         except BaseException:
             recorded.close()
             raise
@@ -65,11 +65,11 @@ class EmbeddedLog:
     def _check_format(self, recorded: sqlite3.Connection, *, is_new: bool) -> None:
         """Stamp a new log with the format of its records. LogDamaged where another version wrote it."""
         if is_new:
-            recorded.execute(f"PRAGMA user_version = {FORMAT}")
-        (found,) = recorded.execute("PRAGMA user_version").fetchone()
-        if found != FORMAT:
+            recorded.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        (version,) = recorded.execute("PRAGMA user_version").fetchone()
+        if version != FORMAT_VERSION:
             raise LogDamaged(
-                f"{self._path} holds records of format {found}, and this version reads format {FORMAT}: move "
+                f"{self._path} holds records of format {version}, and this version reads format {FORMAT_VERSION}: move "
                 f"{self._home} away and import its sources anew (`tally import`); nothing of it is changed"
             )
 
@@ -80,11 +80,11 @@ class EmbeddedLog:
         """Every read does: it looks whether the file is still the same."""
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
-        written: list[Record] = []
-        for some in _within([checked(draft) for draft in drafts], READ_BYTES):
+        records: list[Record] = []
+        for batch in _split_batches([check_draft(draft) for draft in drafts], READ_BYTES):
             with self._writing():
-                written += [self._insert(topic, draft) for draft in some]
-        return written
+                records += [self._insert(topic, draft) for draft in batch]
+        return records
 
     def insert(self, topic: Topic, records: Sequence[Record]) -> None:
         """Take records of a partition as they stand, each with its offset and time: for a copy. All or none.
@@ -93,43 +93,43 @@ class EmbeddedLog:
         """
         with self._writing():
             for record in records:
-                expected = tables.last(self._recorded, topic, record.partition)[0] + 1
+                expected = tables.find_last(self._recorded, topic, record.partition)[0] + 1
                 begins = expected == 0 and topic.days is not None  # what stood before it had its days
                 if record.offset != expected and not begins:
                     raise TallyError(
                         f"{self} goes on at offset {expected} of {topic.name}, partition {record.partition}, and was "
                         f"to take the record at {record.offset}: somebody else appends there; end that first"
                     )
-                tables.insert(self._recorded, topic, record)
+                tables.insert_record(self._recorded, topic, record)
 
-    def end_with(self, topic: Topic, drafts: Sequence[Draft], went: str) -> None:
+    def close_with(self, topic: Topic, drafts: Sequence[Draft], moved_to: str) -> None:
         """Append these, and refuse whatever would follow them: the log goes on elsewhere. All or none."""
         with self._writing():
             for draft in drafts:
-                self._insert(topic, checked(draft))
-            self._recorded.execute("INSERT INTO closed VALUES (?)", (went,))
+                self._insert(topic, check_draft(draft))
+            self._recorded.execute("INSERT INTO closed VALUES (?)", (moved_to,))
 
     def went(self) -> str | None:
         """Where the log goes on that was closed here; None where it was not."""
-        with tables.answering(self._recorded):
-            found = self._recorded.execute("SELECT went FROM closed").fetchone()
-        return str(found[0]) if found else None
+        with tables.database_errors(self._recorded):
+            row = self._recorded.execute("SELECT went FROM closed").fetchone()
+        return str(row[0]) if row else None
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         connection = self._connection(topic)
-        return tables.select(connection, topic, partition, offset, max_bytes) if connection else []
+        return tables.select_records(connection, topic, partition, offset, max_bytes) if connection else []
 
     def end(self, topic: Topic, partition: int) -> int:
         connection = self._connection(topic)
-        return tables.last(connection, topic, partition)[0] + 1 if connection else 0
+        return tables.find_last(connection, topic, partition)[0] + 1 if connection else 0
 
     def ends(self, topic: Topic) -> list[int]:
         return [self.end(topic, partition) for partition in range(topic.partitions)]
 
     def last(self, topic: Topic, partition: int) -> Record | None:
         end = self.end(topic, partition)
-        found = self.read(topic, partition, end - 1, max_bytes=1) if end else []
-        return found[0] if found else None
+        records = self.read(topic, partition, end - 1, max_bytes=1) if end else []
+        return records[0] if records else None
 
     def close(self) -> None:
         self._recorded.close()
@@ -173,8 +173,8 @@ class EmbeddedLog:
                 continue
             if cause is None:
                 continue
-            found = self.read(EVENTS, partition, cause[0], max_bytes=1)
-            if not found or found[0].offset != cause[0] or found[0].digest() != cause[1]:
+            records = self.read(EVENTS, partition, cause[0], max_bytes=1)
+            if not records or records[0].offset != cause[0] or records[0].digest() != cause[1]:
                 raise LogDamaged(
                     f"{self._path} no longer holds the record at partition {partition}, offset {cause[0]}, from which "
                     "more was derived: it was cut, or restored from an older copy, and takes nothing; restore a newer "
@@ -184,18 +184,18 @@ class EmbeddedLog:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with transaction(self._recorded):
-            if (went := self.went()) is not None:
+            if (moved_to := self.went()) is not None:
                 raise LogClosed(
-                    f"the log in {self} is closed and takes nothing more: it went to {went}; set TALLY_LOG to that, "
+                    f"the log in {self} is closed and takes nothing more: it went to {moved_to}; set TALLY_LOG to that, "
                     "with the user and the options that its cluster wants"
                 )
             yield
 
     def _insert(self, topic: Topic, draft: Draft) -> Record:
-        offset, last_ms = tables.last(self._recorded, topic, draft.partition)
+        offset, last_ms = tables.find_last(self._recorded, topic, draft.partition)
         now_ms = max(int(self._clock() * 1000), last_ms)
         record = Record(draft.partition, offset + 1, now_ms, draft.key, draft.headers, draft.value)
-        tables.insert(self._recorded, topic, record)
+        tables.insert_record(self._recorded, topic, record)
         return record
 
     def _connection(self, topic: Topic) -> sqlite3.Connection | None:
@@ -203,47 +203,47 @@ class EmbeddedLog:
             return self._recorded
         path = DERIVED.path(self._home)
         try:
-            file = path.stat().st_ino
+            inode = path.stat().st_ino
         except FileNotFoundError:
             return None
-        held = self._derived
-        if held is None or held[0] != file:  # none yet, or it was deleted and is derived anew
+        derived = self._derived
+        if derived is None or derived[0] != inode:  # none yet, or it was deleted and is derived anew
             connection = tables.open_file(path, writes=False)
-            if not tables.holds(connection, topic):  # the folds are about to make their topics
+            if not tables.has_table(connection, topic):  # the folds are about to make their topics
                 connection.close()
                 return None
             # Another thread may still read from the connection before: that one ends with its last user.
-            held = self._derived = (file, connection)
-        return held[1]
+            derived = self._derived = (inode, connection)
+        return derived[1]
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All or nothing. A full disk or an unreadable file is a TallyError, and nothing was written."""
-    with tables.answering(connection), connection:  # it commits, or rolls back
+    with tables.database_errors(connection), connection:  # it commits, or rolls back
         connection.execute("BEGIN IMMEDIATE")
         yield
 
 
-def _holds_entries(home: Path) -> bool:
+def _has_entries(home: Path) -> bool:
     """Whether anything was derived in this home; False also where that cannot be read."""
     try:
         with closing(tables.open_file(DERIVED.path(home), writes=False)) as derived:
-            return tables.holds(derived, ENTRIES) and any(
-                tables.last(derived, ENTRIES, partition)[0] >= 0 for partition in range(ENTRIES.partitions)
+            return tables.has_table(derived, ENTRIES) and any(
+                tables.find_last(derived, ENTRIES, partition)[0] >= 0 for partition in range(ENTRIES.partitions)
             )
     except TallyError:
         return False
 
 
-def _within(drafts: Sequence[Draft], size: int) -> Iterator[list[Draft]]:
-    some: list[Draft] = []
-    held = 0
+def _split_batches(drafts: Sequence[Draft], max_bytes: int) -> Iterator[list[Draft]]:
+    batch: list[Draft] = []
+    batch_bytes = 0
     for draft in drafts:
-        if some and held + len(draft.value) > size:
-            yield some
-            some, held = [], 0
-        some.append(draft)
-        held += len(draft.value)
-    if some:
-        yield some
+        if batch and batch_bytes + len(draft.value) > max_bytes:
+            yield batch
+            batch, batch_bytes = [], 0
+        batch.append(draft)
+        batch_bytes += len(draft.value)
+    if batch:
+        yield batch

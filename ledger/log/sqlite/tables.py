@@ -10,13 +10,13 @@ from typing import Any
 import zstandard
 
 from ledger.errors import LogDamaged
-from ledger.home.files import create_private, database_error, unusable
-from ledger.home.layout import RECORDED, HomeFile, find
+from ledger.home.files import create_private, database_error, access_error
+from ledger.home.layout import RECORDED, HomeFile, find_home_file
 from ledger.log.record import Record
 from ledger.log.topics import Topic
 
-SHIFT = 40  # the row's id holds partition and offset: 2^40 records a partition
-OFFSET = (1 << SHIFT) - 1
+PARTITION_SHIFT = 40  # the row's id holds partition and offset: 2^40 records a partition
+OFFSET_MASK = (1 << PARTITION_SHIFT) - 1
 
 
 def open_file(path: Path, *, writes: bool) -> sqlite3.Connection:
@@ -29,7 +29,7 @@ def open_file(path: Path, *, writes: bool) -> sqlite3.Connection:
         try:
             path.stat()  # or SQLite would make it
         except OSError as error:
-            raise unusable(path, error) from error
+            raise access_error(path, error) from error
     connection = None
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
@@ -42,12 +42,12 @@ def open_file(path: Path, *, writes: bool) -> sqlite3.Connection:
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
-        raise database_error(*_named(path), error, path) from error
+        raise database_error(*_find_home_file(path), error, path) from error
     return connection
 
 
 @contextmanager
-def answering(connection: sqlite3.Connection) -> Iterator[None]:
+def database_errors(connection: sqlite3.Connection) -> Iterator[None]:
     """Turn what SQLite says against the connection's file into a TallyError that names it and the way out."""
     try:
         yield
@@ -55,77 +55,77 @@ def answering(connection: sqlite3.Connection) -> Iterator[None]:
         raise  # a defect of ours
     except sqlite3.Error as error:
         (path,) = [Path(row[2]) for row in connection.execute("PRAGMA database_list") if row[1] == "main"]
-        raise database_error(*_named(path), error, path) from error
+        raise database_error(*_find_home_file(path), error, path) from error
 
 
-def _named(path: Path) -> tuple[Path, HomeFile]:
+def _find_home_file(path: Path) -> tuple[Path, HomeFile]:
     """The home of a file, and what the layout says of it."""
-    return find(path) or (path.parent, RECORDED)
+    return find_home_file(path) or (path.parent, RECORDED)
 
 
-def table(topic: Topic) -> str:
+def table_name(topic: Topic) -> str:
     return topic.name.replace(".", "_")
 
 
-def create(connection: sqlite3.Connection, topics: Iterable[Topic]) -> None:
+def create_tables(connection: sqlite3.Connection, topics: Iterable[Topic]) -> None:
     for topic in topics:
         connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {table(topic)}"
+            f"CREATE TABLE IF NOT EXISTS {table_name(topic)}"
             " (id INTEGER PRIMARY KEY, time_ms INTEGER, key TEXT, headers TEXT, value BLOB)"
         )
 
 
-def holds(connection: sqlite3.Connection, topic: Topic) -> bool:
-    with answering(connection):
-        return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table(topic),)).fetchone())
+def has_table(connection: sqlite3.Connection, topic: Topic) -> bool:
+    with database_errors(connection):
+        return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table_name(topic),)).fetchone())
 
 
-def insert(connection: sqlite3.Connection, topic: Topic, record: Record) -> None:
+def insert_record(connection: sqlite3.Connection, topic: Topic, record: Record) -> None:
     row = (
-        record.partition << SHIFT | record.offset,
+        record.partition << PARTITION_SHIFT | record.offset,
         record.time_ms,
         record.key,
         json.dumps(record.headers, ensure_ascii=False),
         zstandard.compress(record.value, 1),
     )
-    connection.execute(f"INSERT INTO {table(topic)} VALUES (?, ?, ?, ?, ?)", row)
+    connection.execute(f"INSERT INTO {table_name(topic)} VALUES (?, ?, ?, ?, ?)", row)
 
 
-def last(connection: sqlite3.Connection, topic: Topic, partition: int) -> tuple[int, int]:
+def find_last(connection: sqlite3.Connection, topic: Topic, partition: int) -> tuple[int, int]:
     """Offset and time of a partition's last record; (-1, 0) where it is empty."""
-    with answering(connection):
+    with database_errors(connection):
         row = connection.execute(
-            f"SELECT id, time_ms FROM {table(topic)} WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1",
-            (partition << SHIFT, (partition + 1) << SHIFT),
+            f"SELECT id, time_ms FROM {table_name(topic)} WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1",
+            (partition << PARTITION_SHIFT, (partition + 1) << PARTITION_SHIFT),
         ).fetchone()
-    return (row[0] & OFFSET, row[1]) if row else (-1, 0)
+    return (row[0] & OFFSET_MASK, row[1]) if row else (-1, 0)
 
 
-def select(connection: sqlite3.Connection, topic: Topic, partition: int, offset: int, max_bytes: int) -> list[Record]:
-    found: list[Record] = []
+def select_records(connection: sqlite3.Connection, topic: Topic, partition: int, offset: int, max_bytes: int) -> list[Record]:
+    records: list[Record] = []
     size = 0
-    with answering(connection):
+    with database_errors(connection):
         cursor = connection.execute(
-            f"SELECT id, time_ms, key, headers, value FROM {table(topic)} WHERE id >= ? AND id < ? ORDER BY id",
-            (partition << SHIFT | offset, (partition + 1) << SHIFT),
+            f"SELECT id, time_ms, key, headers, value FROM {table_name(topic)} WHERE id >= ? AND id < ? ORDER BY id",
+            (partition << PARTITION_SHIFT | offset, (partition + 1) << PARTITION_SHIFT),
         )
         for id, *row in cursor:
-            found.append(_record(topic, partition, id & OFFSET, *row))
-            size += len(found[-1].value)
+            records.append(_convert_row(topic, partition, id & OFFSET_MASK, *row))
+            size += len(records[-1].value)
             if size >= max_bytes:
                 break
         cursor.close()
-    return found
+    return records
 
 
-def _record(topic: Topic, partition: int, offset: int, time_ms: Any, key: Any, headers: Any, packed: Any) -> Record:
+def _convert_row(topic: Topic, partition: int, offset: int, time_ms: Any, key: Any, headers_json: Any, packed: Any) -> Record:
     """A row as a record. LogDamaged where it was altered."""
     try:
-        said = json.loads(headers)
-        if not (isinstance(time_ms, int) and isinstance(key, str) and isinstance(said, dict)):
+        headers = json.loads(headers_json)
+        if not (isinstance(time_ms, int) and isinstance(key, str) and isinstance(headers, dict)):
             raise TypeError("a column has another type")
-        return Record(partition, offset, time_ms, key, said, zstandard.decompress(packed))
+        return Record(partition, offset, time_ms, key, headers, zstandard.decompress(packed))
     except (zstandard.ZstdError, ValueError, TypeError) as error:
-        where = f"{topic.name}, partition {partition}, offset {offset}"
+        place = f"{topic.name}, partition {partition}, offset {offset}"
         way_out = "restore the log from a copy" if topic.origin == "recorded" else "`tally rebuild` derives it anew"
-        raise LogDamaged(f"the record at {where} cannot be read ({error}): {way_out}") from error
+        raise LogDamaged(f"the record at {place} cannot be read ({error}): {way_out}") from error

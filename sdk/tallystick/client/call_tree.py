@@ -19,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Around(NamedTuple):
+class CallContext(NamedTuple):
     """What holds inside of a session or a call."""
 
     fields: dict[str, Any]
@@ -27,34 +27,34 @@ class Around(NamedTuple):
     parent: str | None = None
 
 
-NOTHING = Around({})
-_around: ContextVar[Around] = ContextVar("tallystick", default=NOTHING)
+EMPTY_CONTEXT = CallContext({})
+_current_context: ContextVar[CallContext] = ContextVar("tallystick", default=EMPTY_CONTEXT)
 
 
-def fields_around(fields: dict[str, Any], around: Around | None = None) -> dict[str, Any]:
+def merge_context_fields(fields: dict[str, Any], context: CallContext | None = None) -> dict[str, Any]:
     """The fields of a call with those of what it lies in."""
-    within = around or _around.get()
-    place = {"root_call": within.root, "parent_call": within.parent} if within.root else {}
-    return within.fields | place | fields
+    current = context or _current_context.get()
+    place = {"root_call": current.root, "parent_call": current.parent} if current.root else {}
+    return current.fields | place | fields
 
 
-class _Within:
+class _TreeNode:
     """A context manager, and a decorator of functions and coroutines."""
 
-    _token: Token[Around]
+    _token: Token[CallContext]
 
-    def _enter(self, around: Around) -> None:
-        self._token = _around.set(around)
+    def _enter(self, context: CallContext) -> None:
+        self._token = _current_context.set(context)
 
     def _leave(self) -> None:
         with suppress(ValueError):  # it ends in another context than it began in, whose own is as it was
-            _around.reset(self._token)
+            _current_context.reset(self._token)
 
-    def _again(self) -> "_Within":
+    def _copy(self) -> "_Within":
         """A fresh one, for each call of what it decorates."""
         raise NotImplementedError
 
-    def _returned(self, value: object) -> None:
+    def _take_result(self, value: object) -> None:
         """What the decorated function returned."""
 
     def __enter__(self) -> Any:
@@ -72,104 +72,104 @@ class _Within:
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                with self._again() as within:
+            async def run_async(*args: Any, **kwargs: Any) -> Any:
+                with self._copy() as copy:
                     value = await function(*args, **kwargs)
-                    within._returned(value)
+                    copy._take_result(value)
                     return value
 
-            return awaited  # type: ignore[return-value]
+            return run_async  # type: ignore[return-value]
 
         @functools.wraps(function)
-        def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self._again() as within:
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._copy() as copy:
                 value = function(*args, **kwargs)
-                within._returned(value)
+                copy._take_result(value)
                 return value
 
-        return called
+        return run
 
 
-class Session(_Within):
+class Session(_TreeNode):
     """Calls that belong together, of an agent or a conversation; made by ``Client.session``."""
 
     def __init__(self, client: "Client", id: str | None, fields: dict[str, Any]) -> None:
-        self._client, self._given, self._fields = client, id, fields
+        self._client, self._given_id, self._fields = client, id, fields
         self.id = uuid.uuid4().hex if id is None or (isinstance(id, str) and not id) else id
 
     @property
-    def _inside(self) -> Around:
-        return Around(_around.get().fields | self._fields | {"session": self.id})
+    def _own_context(self) -> CallContext:
+        return CallContext(_current_context.get().fields | self._fields | {"session": self.id})
 
     def call(self, **fields: Any) -> "Call":
         """A call of this session, also from another thread."""
-        return Call(self._client, fields, self._inside)
+        return Call(self._client, fields, self._own_context)
 
     def __enter__(self) -> "Session":
-        self._enter(self._inside)
+        self._enter(self._own_context)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._leave()
 
-    def _again(self) -> "Session":
-        return Session(self._client, self._given, self._fields)
+    def _copy(self) -> "Session":
+        return Session(self._client, self._given_id, self._fields)
 
 
-class Call(_Within):
+class Call(_TreeNode):
     """One call to a model while it lasts; made by ``Client.call`` and ``Session.call``."""
 
-    def __init__(self, client: "Client", fields: dict[str, Any], session: Around | None = None) -> None:
+    def __init__(self, client: "Client", fields: dict[str, Any], session: CallContext | None = None) -> None:
         self._client, self._fields, self._session = client, fields, session
-        self._said: dict[str, Any] = {}
+        self._late_fields: dict[str, Any] = {}
         self.id = client._new_id()
 
     def usage(self, response: object) -> None:
         """Take tokens, model and service tier from a provider's response, or its usage block, as it came."""
-        self._said |= used(response)
+        self._late_fields |= read_usage(response)
 
     def say(self, **fields: Any) -> None:
         """More of the call, known by now: ``call.say(finish_reason="stop")``."""
-        self._said |= fields
+        self._late_fields |= fields
 
     def __enter__(self) -> "Call":
-        within = self._within()
-        self._place = fields_around(self._fields, within)
-        self._place.setdefault("root_call", self.id)
-        self._enter(Around(within.fields, self._place["root_call"], self.id))
-        self._began = time.monotonic()
+        context = self._find_context()
+        self._entry_fields = merge_context_fields(self._fields, context)
+        self._entry_fields.setdefault("root_call", self.id)
+        self._enter(CallContext(context.fields, self._entry_fields["root_call"], self.id))
+        self._start_s = time.monotonic()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._leave()
-        ended: dict[str, Any] = {"status": "ok", "usage_source": "missing"}  # which gives way to any usage
+        result: dict[str, Any] = {"status": "ok", "usage_source": "missing"}  # which gives way to any usage
         if kind is not None:
             aborted = issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt))
-            ended |= {"status": "aborted" if aborted else "error", "error_code": kind.__name__[:256]}
-        ended["latency_ms"] = round((time.monotonic() - self._began) * 1000)
-        self._client._record(self.id, ended | self._place | self._said)
+            result |= {"status": "aborted" if aborted else "error", "error_code": kind.__name__[:256]}
+        result["latency_ms"] = round((time.monotonic() - self._start_s) * 1000)
+        self._client._record(self.id, result | self._entry_fields | self._late_fields)
 
-    def _within(self) -> Around:
+    def _find_context(self) -> CallContext:
         """The session that it was made by, unless it lies in a call of that session."""
-        around = _around.get()
+        current = _current_context.get()
         try:
-            lies_within = self._session is None or around.fields.get("session") == self._session.fields["session"]
+            is_inside = self._session is None or current.fields.get("session") == self._session.fields["session"]
         except Exception:  # noqa: BLE001  (a session's id that is no text, of which nothing is known)
-            lies_within = False
-        return around if lies_within or self._session is None else self._session
+            is_inside = False
+        return current if is_inside or self._session is None else self._session
 
-    def _again(self) -> "Call":
+    def _copy(self) -> "Call":
         return Call(self._client, self._fields, self._session)
 
-    def _returned(self, value: object) -> None:
-        if (found := used(value))["usage_source"] == "reported":
-            self._said = found | self._said
+    def _take_result(self, value: object) -> None:
+        if (usage := read_usage(value))["usage_source"] == "reported":
+            self._late_fields = usage | self._late_fields
 
 
-def used(response: object) -> dict[str, Any]:
+def read_usage(response: object) -> dict[str, Any]:
     """The fields that a response fills; where it says nothing of usage, that."""
     try:
-        found = usages.fields(response)
+        fields = usages.read_fields(response)
     except Exception:  # noqa: BLE001  (an object of somebody else's, of which nothing is known)
-        found = None
-    return found or {"usage_source": "missing"}
+        fields = None
+    return fields or {"usage_source": "missing"}

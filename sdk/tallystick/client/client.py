@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from tallystick.client.call_tree import Call, Session, fields_around, used
-from tallystick.client.rate_limited_log import Saying
-from tallystick.client.spool import Full, Spool
-from tallystick.privacy.key_shapes import key_fingerprint, map_texts, may_hold_key, without_keys
+from tallystick.client.call_tree import Call, Session, merge_context_fields, read_usage
+from tallystick.client.rate_limited_log import RateLimitedLog
+from tallystick.client.spool import SpoolFull, Spool
+from tallystick.privacy.key_shapes import key_fingerprint, map_texts, may_hold_key, replace_keys
 from tallystick.vocabulary.base import is_visible
 from tallystick.vocabulary.event import InferenceEvent, ObservationEvent
 from tallystick.vocabulary.inference import Inference, usage_contradiction
@@ -78,7 +78,7 @@ class Client:
     ) -> None:
         """Without ``url``, ``token`` and ``spool`` they are TALLY_URL, TALLY_TOKEN and TALLY_SPOOL (a folder).
         ValueError where one lacks or cannot be; that is the only time this class raises."""
-        self._url, self._token = _said(url, "url", "TALLY_URL"), _said(token, "token", "TALLY_TOKEN")
+        self._url, self._token = _require_setting(url, "url", "TALLY_URL"), _require_setting(token, "token", "TALLY_TOKEN")
         if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", self._url):
             raise ValueError(f"url is {self._url!r}: write http://HOST:PORT or https://HOST (TALLY_URL)")
         if not re.fullmatch(r"[!-~]+", self._token):
@@ -87,11 +87,11 @@ class Client:
             raise ValueError(f"source has {len(source)} characters: name the application with 1 to 400")
         if not is_visible(source):
             raise ValueError(f"source is {source!r}: name the application with visible characters alone")
-        self._name, self._most = without_keys(source), spool_bytes
-        self._folder = _folder(spool or os.environ.get("TALLY_SPOOL"), self._name, self._url)
+        self._name, self._max_bytes = replace_keys(source), spool_bytes
+        self._folder = _choose_folder(spool or os.environ.get("TALLY_SPOOL"), self._name, self._url)
         self._begin()
         _clients.add(self)
-        atexit.register(_leave, weakref.ref(self))
+        atexit.register(_close_at_exit, weakref.ref(self))
 
     def record(self, inference: Inference | None = None, /, *, usage: object = None, **fields: Any) -> str | None:
         """Record one call that has ended now: an ``Inference``, or its fields by name.
@@ -99,7 +99,7 @@ class Client:
         ``usage`` is a provider's response, or its usage block, as it came. What the session and the call around say
         is taken over. Returns the event's id; None where it could not be kept.
         """
-        return self._record(self._new_id(), fields_around(fields if usage is None else used(usage) | fields), inference)
+        return self._record(self._new_id(), merge_context_fields(fields if usage is None else read_usage(usage) | fields), inference)
 
     def observe(self, observation: Observation | None = None, /, *, call: str | None = None, **fields: Any) -> None:
         """Record what was learnt later, of a call that this client recorded (its id), of a session, or of an account:
@@ -110,9 +110,9 @@ class Client:
             data = observation or Observation.model_validate(fields)
             self._keep(ObservationEvent, self._new_id(), data)
         except ValidationError as error:
-            self._drop(_first(error))
+            self._drop(_describe_first_error(error))
         except Exception as error:  # noqa: BLE001  (whatever the application's objects do, its call goes on)
-            self._drop(_unreadable(error))
+            self._drop(_describe_unreadable(error))
 
     def session(self, id: str | None = None, **fields: Any) -> Session:
         """A session: ``with client.session(agent="researcher") as session:``, or a decorator. Its calls carry these
@@ -127,11 +127,11 @@ class Client:
     def flush(self, seconds: float = SHUTDOWN_TIMEOUT_S) -> bool:
         """Wait until all that was recorded is delivered; False where that takes longer, and nothing is lost then, or
         where files of the spool were deleted (``counts.lost``)."""
-        return self._forked_off or self._delivery is None or self._delivery.flush(seconds)
+        return self._is_forked or self._delivery is None or self._delivery.flush(seconds)
 
     def close(self, seconds: float = SHUTDOWN_TIMEOUT_S) -> None:
         """Deliver for at most so long, and leave the rest to the next client of the spool. Records nothing after."""
-        if self._spool is None or self._forked_off:
+        if self._spool is None or self._is_forked:
             return
         delivered = self.flush(seconds)
         with self._guard:
@@ -150,7 +150,7 @@ class Client:
         delivery = self._delivery
         if delivery is None:
             return Counts(0, 0, 0, self._dropped)
-        return Counts(delivery.written, delivery.delivered, delivery.refused, self._dropped, delivery.lost)
+        return Counts(delivery.recorded, delivery.delivered, delivery.refused, self._dropped, delivery.lost)
 
     @property
     def source(self) -> str:
@@ -162,134 +162,134 @@ class Client:
         self._guard = threading.RLock()
         self._ids = itertools.count(1)
         self._dropped = 0
-        self._saying = Saying()
-        self._spool, self._delivery, self._forked_off = None, None, False
+        self._log = RateLimitedLog()
+        self._spool, self._delivery, self._is_forked = None, None, False
         self._incarnation = secrets.token_hex(6)
         try:
-            self._spool = Spool(self._folder, self._incarnation, self._most)
+            self._spool = Spool(self._folder, self._incarnation, self._max_bytes)
         except OSError as error:
             logger.error("the spool %s cannot be used, nothing is recorded: %s", self._folder, error.strerror)
             return
         from tallystick.client.delivery import Delivery  # whoever wants the vocabulary alone need not wait for httpx
-        from tallystick.client.http import Door
+        from tallystick.client.http import HttpClient
 
-        self._delivery = Delivery(Door(self._url, self._token), self._folder, self._spool, self._guard)
+        self._delivery = Delivery(HttpClient(self._url, self._token), self._folder, self._spool, self._guard)
 
-    def _forked(self) -> None:
+    def _on_fork(self) -> None:
         """We are in a child: what the parent has is the parent's, and ours begins when it is needed."""
         if self._spool:
             self._spool.forsake()
-            self._guard, self._forked_off = threading.RLock(), True
+            self._guard, self._is_forked = threading.RLock(), True
 
-    def _here(self) -> None:
+    def _begin_in_child(self) -> None:
         with self._guard:
-            if self._forked_off:
+            if self._is_forked:
                 self._begin()
 
     def _new_id(self) -> str:
-        self._here()
+        self._begin_in_child()
         return f"{self._incarnation}-{next(self._ids)}"
 
     def _record(self, id: str, fields: dict[str, Any], inference: Inference | None = None) -> str | None:
         try:
-            return self._keep(InferenceEvent, id, self._inference(fields, inference))
+            return self._keep(InferenceEvent, id, self._build_inference(fields, inference))
         except ValidationError as error:
-            return self._drop(_first(error))
+            return self._drop(_describe_first_error(error))
         except Exception as error:  # noqa: BLE001  (whatever the application's objects do, its call goes on)
-            return self._drop(_unreadable(error))
+            return self._drop(_describe_unreadable(error))
 
-    def _inference(self, fields: dict[str, Any], inference: Inference | None) -> Inference:
+    def _build_inference(self, fields: dict[str, Any], inference: Inference | None) -> Inference:
         """What is to be recorded, without keys. ValidationError where it is none."""
-        said = dict(fields) if inference is None else fields | inference.model_dump(exclude_none=True)
-        for name in said.keys() - Inference.model_fields:
+        values = dict(fields) if inference is None else fields | inference.model_dump(exclude_none=True)
+        for name in values.keys() - Inference.model_fields:
             # What does not look like a field's name may be content, or a key.
-            like_a_field = name.isidentifier() and name.isascii() and len(name) <= 64 and without_keys(name) == name
-            if not like_a_field or not isinstance(said[name], (bool, int, float)):
-                said.pop(name)
-                shown = repr(name) if like_a_field else "of that name"
-                self._saying.warn(f"an inference has no field {shown}, it is left out: tags take what is your own")
-        if isinstance(said.get("key"), str):
-            said["key"] = key_fingerprint(said["key"])
-        if contradiction := usage_contradiction(said):
-            if said["usage_source"] != "missing":  # which the client says by itself where nothing else is said
-                self._saying.warn(f"{contradiction}; the event is recorded without it")
-            del said["usage_source"]
+            like_a_field = name.isidentifier() and name.isascii() and len(name) <= 64 and replace_keys(name) == name
+            if not like_a_field or not isinstance(values[name], (bool, int, float)):
+                values.pop(name)
+                label = repr(name) if like_a_field else "of that name"
+                self._log.warn(f"an inference has no field {label}, it is left out: tags take what is your own")
+        if isinstance(values.get("key"), str):
+            values["key"] = key_fingerprint(values["key"])
+        if contradiction := usage_contradiction(values):
+            if values["usage_source"] != "missing":  # which the client says by itself where nothing else is said
+                self._log.warn(f"{contradiction}; the event is recorded without it")
+            del values["usage_source"]
         try:
-            return Inference.model_validate(said)
+            return Inference.model_validate(values)
         except ValidationError:  # what is too long may be a key, of which the fingerprint is not
-            return Inference.model_validate(map_texts(said, without_keys))
+            return Inference.model_validate(map_texts(values, replace_keys))
 
     def _keep(self, kind: type[InferenceEvent] | type[ObservationEvent], id: str, data: Any) -> str | None:
-        self._here()
+        self._begin_in_child()
         with self._guard:
             if self._spool is None or self._delivery is None:
                 return self._drop("the client is closed, or its spool cannot be used")
             try:
-                number = self._delivery.written + 1
+                number = self._delivery.recorded + 1
                 event = kind(id=id, source=self.source, time=datetime.now(UTC), sequence=number, data=data)
-                line = _line(kind, event)
+                line = _encode_event(kind, event)
                 if len(line) > MAX_EVENT_BYTES:
                     return self._drop(f"it has {len(line):,} bytes, and may have {MAX_EVENT_BYTES:,}")
                 self._spool.append(line + b"\n")
-            except Full:
+            except SpoolFull:
                 return self._drop(
-                    f"the spool {self._folder} holds its {self._most:,} bytes: the ledger is away for long"
+                    f"the spool {self._folder} holds its {self._max_bytes:,} bytes: the ledger is away for long"
                 )
             except OSError as error:
                 return self._drop(f"the spool {self._folder} cannot be written: {error.strerror}")
             self._delivery.take_up(number)
         return id
 
-    def _drop(self, why: str) -> str | None:
+    def _drop(self, reason: str) -> str | None:
         """Count what is not kept, and say it now and then: an event without an id."""
         with self._guard:
             self._dropped += 1
-        self._saying.warn(f"an event is not recorded: {why} (Client.counts tells how many)")
+        self._log.warn(f"an event is not recorded: {reason} (Client.counts tells how many)")
         return None
 
 
-def _said(value: str | None, name: str, variable: str) -> str:
-    if not (said := value or os.environ.get(variable)):
+def _require_setting(value: str | None, name: str, variable: str) -> str:
+    if not (setting := value or os.environ.get(variable)):
         raise ValueError(f"{name} is not given: pass {name}=… or set {variable}")
-    return said.rstrip("/")
+    return setting.rstrip("/")
 
 
-def _folder(spool: str | os.PathLike[str] | None, source: str, url: str) -> Path:
+def _choose_folder(spool: str | os.PathLike[str] | None, source: str, url: str) -> Path:
     """A folder for each application and ledger, so that nobody delivers what was meant for another."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     root = Path(spool) if spool else Path(state) / "tallystick" / "spool"
-    whose = hashlib.sha256(f"{url}\n{source}".encode()).hexdigest()[:12]
-    return root / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', source)[:40]}-{whose}"
+    digest = hashlib.sha256(f"{url}\n{source}".encode()).hexdigest()[:12]
+    return root / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', source)[:40]}-{digest}"
 
 
-def _line(kind: type[InferenceEvent] | type[ObservationEvent], event: InferenceEvent | ObservationEvent) -> bytes:
+def _encode_event(kind: type[InferenceEvent] | type[ObservationEvent], event: InferenceEvent | ObservationEvent) -> bytes:
     """An event as it leaves the process: with fingerprints for the keys that its texts hold."""
     line = event.canonical()
     if not may_hold_key(line):
         return line
-    return kind.model_validate_json(json.dumps(map_texts(json.loads(line), without_keys))).canonical()
+    return kind.model_validate_json(json.dumps(map_texts(json.loads(line), replace_keys))).canonical()
 
 
-def _unreadable(error: Exception) -> str:
+def _describe_unreadable(error: Exception) -> str:
     """That an object of the application's fails when it is read; what it says may be content."""
     return f"what was given cannot be read ({type(error).__name__})"
 
 
-def _first(error: ValidationError) -> str:
+def _describe_first_error(error: ValidationError) -> str:
     """What is wrong, without any value."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     return f"{first['loc'][0] if first['loc'] else 'the event'}: {first['msg']}"
 
 
-def _leave(client: "weakref.ref[Client]") -> None:
-    if (left := client()) is not None:
-        left.close()
+def _close_at_exit(reference: "weakref.ref[Client]") -> None:
+    if (client := reference()) is not None:
+        client.close()
 
 
-def _forked() -> None:
+def _mark_forked() -> None:
     for client in list(_clients):
-        client._forked()
+        client._on_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_mark_forked)

@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tallystick.client.http import Door, Refusal, Unanswered
-from tallystick.client.rate_limited_log import Saying
-from tallystick.client.spool import Spool, lines, orphans
+from tallystick.client.http import HttpClient, Refusal, NoAnswer
+from tallystick.client.rate_limited_log import RateLimitedLog
+from tallystick.client.spool import Spool, read_lines, orphans
 
 logger = logging.getLogger("tallystick")
 
-BATCH, BATCH_BYTES = 500, 200_000
+MAX_BATCH_EVENTS, MAX_BATCH_BYTES = 500, 200_000
 LINGER_S = 0.1
 """For how long calls are gathered before they are sent."""
-FIRST_S, LONGEST_S, ASKED_S = 0.1, 30.0, 300.0
+MIN_RETRY_DELAY_S, MAX_RETRY_DELAY_S, MAX_REQUESTED_DELAY_S = 0.1, 30.0, 300.0
 """How long the thread rests after a failure: twice as long each time, and at most so long; a random part less. As long
 as it is asked to (Retry-After), but no longer than the last."""
 POLL_INTERVAL_S = 5.0
@@ -29,41 +29,41 @@ POLL_INTERVAL_S = 5.0
 class Delivery:
     """Delivers one client's spool, and what died processes left in the same folder."""
 
-    def __init__(self, door: Door, folder: Path, spool: Spool, guard: AbstractContextManager[object]) -> None:
+    def __init__(self, http_client: HttpClient, folder: Path, spool: Spool, guard: AbstractContextManager[object]) -> None:
         """``guard`` is held by whoever touches the spool."""
-        self._door, self._folder, self._spool, self._guard = door, folder, spool, guard
+        self._http_client, self._folder, self._spool, self._guard = http_client, folder, spool, guard
         self._changed = threading.Condition()
-        self.written = self.delivered = self.refused = self.lost = 0
+        self.recorded = self.delivered = self.refused = self.lost = 0
         self._hurry = self._stopped = False
-        self._saying = Saying()
-        self._most = BATCH
+        self._log = RateLimitedLog()
+        self._max_batch = MAX_BATCH_EVENTS
         self._positions: dict[Path, int] = {}
         """How far each file is answered for, so that nothing is sent twice where a file cannot be read or deleted."""
-        spool.on_restored = self._restored
+        spool.on_restored = self._on_restored
         threading.Thread(target=self._run, name="tallystick", daemon=True).start()
 
     def take_up(self, number: int) -> None:
         """The event of this number stands in the spool: so many were written."""
         with self._changed:
-            self.written = number
+            self.recorded = number
             if self.pending == 1:
                 self._changed.notify_all()
 
     @property
-    def done(self) -> int:
+    def total_answers(self) -> int:
         """How many events of this client the ledger has answered for, or nobody can any more."""
         return self.delivered + self.refused + self.lost
 
     @property
     def pending(self) -> int:
-        return self.written - self.done
+        return self.recorded - self.total_answers
 
     def flush(self, seconds: float) -> bool:
         """Wait until all that is written by now is answered for; False where that takes longer, or some was lost."""
         with self._changed:
-            wanted, lost, self._hurry = self.written, self.lost, True
+            target, lost_before, self._hurry = self.recorded, self.lost, True
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self.done >= wanted, seconds) and self.lost == lost
+            return self._changed.wait_for(lambda: self.total_answers >= target, seconds) and self.lost == lost_before
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -72,27 +72,27 @@ class Delivery:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        looked = -POLL_INTERVAL_S
+        scanned_s = -POLL_INTERVAL_S
         while not self._stopped:
             try:
                 self._restore()
-                if time.monotonic() - looked >= POLL_INTERVAL_S:
-                    looked = time.monotonic()
+                if time.monotonic() - scanned_s >= POLL_INTERVAL_S:
+                    scanned_s = time.monotonic()
                     for files in orphans(self._folder):
-                        self._deliver(files, self._adopted)
+                        self._deliver(files, self._count_adopted)
                 with self._guard:
                     files = self._spool.files if self.pending else []
-                self._deliver(files, self._own)
+                self._deliver(files, self._count_own)
             except FileNotFoundError:  # it is made again, or was delivered by another process
-                self._rest(FIRST_S)
+                self._wait(MIN_RETRY_DELAY_S)
             except OSError as error:
                 if self._stopped:  # its files are gone
                     return
-                self._saying.warn(f"the spool {self._folder} cannot be read: {error.strerror}")
-                self._rest(LONGEST_S)
+                self._log.warn(f"the spool {self._folder} cannot be read: {error.strerror}")
+                self._wait(MAX_RETRY_DELAY_S)
             except Exception:  # a defect must not end the delivery
                 logger.exception("the delivery of %s failed and goes on", self._folder)
-                self._rest(LONGEST_S)
+                self._wait(MAX_RETRY_DELAY_S)
             with self._changed:
                 self._changed.wait_for(lambda: self._stopped or self._hurry or self.pending, POLL_INTERVAL_S)
                 if not self._stopped and not self._hurry:
@@ -105,16 +105,16 @@ class Delivery:
             with self._guard:
                 self._spool.restore()
         except OSError as error:
-            self._saying.warn(
+            self._log.warn(
                 f"the spool {self._folder} is gone and cannot be made again, nothing more is recorded: {error.strerror}"
             )
 
-    def _restored(self, lost: int) -> None:
+    def _on_restored(self, lost_events: int) -> None:
         with self._changed:
-            self.lost += lost
+            self.lost += lost_events
             self._changed.notify_all()
-        what = "events of it are lost (Client.counts tells how many)" if lost else "no event of it is lost"
-        self._saying.warn(f"files of the spool {self._folder} were deleted while it was in use, and {what}")
+        loss = "events of it are lost (Client.counts tells how many)" if lost_events else "no event of it is lost"
+        self._log.warn(f"files of the spool {self._folder} were deleted while it was in use, and {loss}")
 
     def _deliver(self, files: Sequence[Path], answered: Callable[[int, Sequence[Refusal]], None]) -> None:
         """Send these files, one after the other, and forget each that was answered for."""
@@ -127,33 +127,33 @@ class Delivery:
                     if self._forget(file, position):
                         break
                     continue  # more came meanwhile
-                taken = events[: self._most]
-                if len(taken) < len(events):
-                    end = position + sum(len(event) + 1 for event in taken)
+                batch = events[: self._max_batch]
+                if len(batch) < len(events):
+                    end = position + sum(len(event) + 1 for event in batch)
                 try:
-                    refused = self._door.send(taken)
-                except Unanswered as unanswered:
-                    if unanswered.too_large and self._most > 1:
-                        self._most = max(1, len(taken) // 2)
+                    refused = self._http_client.send(batch)
+                except NoAnswer as no_answer:
+                    if no_answer.too_large and self._max_batch > 1:
+                        self._max_batch = max(1, len(batch) // 2)
                         continue
                     failures += 1
                     self._restore()  # while the ledger is away nothing else looks
-                    self._saying.warn(f"{unanswered}; events wait in {self._folder}, and are sent again")
-                    asked_s = min(unanswered.after_s, ASKED_S)
-                    self._rest(max(asked_s, min(LONGEST_S, FIRST_S * 2**failures) * random.random()))
+                    self._log.warn(f"{no_answer}; events wait in {self._folder}, and are sent again")
+                    requested_delay_s = min(no_answer.after_s, MAX_REQUESTED_DELAY_S)
+                    self._wait(max(requested_delay_s, min(MAX_RETRY_DELAY_S, MIN_RETRY_DELAY_S * 2**failures) * random.random()))
                     continue
                 failures = 0
-                self._most = min(BATCH, self._most + 1)
+                self._max_batch = min(MAX_BATCH_EVENTS, self._max_batch + 1)
                 with self._guard:
                     self._positions[file] = end
-                    self._spool.answered(file, len(taken))
-                answered(len(taken), refused)
+                    self._spool.count_answered(file, len(batch))
+                answered(len(batch), refused)
 
     def _read(self, file: Path, position: int) -> tuple[list[bytes], int]:
         with self._guard:
-            descriptor = self._spool.opened(file)
+            descriptor = self._spool.open_for_reading(file)
         try:
-            return lines(descriptor, position, BATCH_BYTES)
+            return read_lines(descriptor, position, MAX_BATCH_BYTES)
         finally:
             os.close(descriptor)
 
@@ -165,25 +165,25 @@ class Delivery:
                     return False
                 self._positions.pop(file, None)
         except OSError as error:
-            self._saying.warn(f"{file} is delivered and cannot be deleted: {error.strerror}")
+            self._log.warn(f"{file} is delivered and cannot be deleted: {error.strerror}")
         return True
 
-    def _own(self, events: int, refused: Sequence[Refusal]) -> None:
+    def _count_own(self, events: int, refused: Sequence[Refusal]) -> None:
         with self._changed:
             self.delivered += events - len(refused)
             self.refused += len(refused)
             self._changed.notify_all()
-        self._tell(refused)
+        self._log_refusals(refused)
 
-    def _adopted(self, events: int, refused: Sequence[Refusal]) -> None:
+    def _count_adopted(self, events: int, refused: Sequence[Refusal]) -> None:
         logger.info("delivered %d events that another process left", events - len(refused))
-        self._tell(refused)
+        self._log_refusals(refused)
 
-    def _tell(self, refused: Sequence[Refusal]) -> None:
+    def _log_refusals(self, refused: Sequence[Refusal]) -> None:
         for (field, reason), times in Counter(refused).items():
             logger.warning("the ledger refused %d events: %s %s", times, field, reason)
 
-    def _rest(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._hurry, seconds)
             self._hurry = False

@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 import httpx
 
-from tallystick.privacy.key_shapes import without_keys
+from tallystick.privacy.key_shapes import replace_keys
 
 TIMEOUT_S = 10
-_ours: set[str] = set()
+_own_urls: set[str] = set()
 
 
-def _others(record: logging.LogRecord) -> bool:
+def _is_foreign(record: logging.LogRecord) -> bool:
     """httpx says a line a request; those of ours are no news to the application."""
-    said = record.getMessage()
-    return not any(url in said for url in _ours)
+    message = record.getMessage()
+    return not any(url in message for url in _own_urls)
 
 
-logging.getLogger("httpx").addFilter(_others)
+logging.getLogger("httpx").addFilter(_is_foreign)
 
 
 class Refusal(NamedTuple):
@@ -29,16 +29,16 @@ class Refusal(NamedTuple):
     reason: str
 
 
-class Unanswered(Exception):
+class NoAnswer(Exception):
     """Nothing was said of the events, so all are to be sent again: why, and after how many seconds at least."""
 
-    def __init__(self, why: str, after_s: float = 0.0, *, too_large: bool = False) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, after_s: float = 0.0, *, too_large: bool = False) -> None:
+        super().__init__(reason)
         self.after_s = after_s
         self.too_large = too_large
 
 
-class Door:
+class HttpClient:
     """Where events are sent to, and by whose right."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -47,30 +47,30 @@ class Door:
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"},
             timeout=TIMEOUT_S,
         )
-        self.url = without_keys(url)  # log lines name it, and its password is nobody's news
-        _ours.add(f"{url}/v1/events")
+        self.url = replace_keys(url)  # log lines name it, and its password is nobody's news
+        _own_urls.add(f"{url}/v1/events")
 
     def send(self, events: Sequence[bytes]) -> list[Refusal]:
         """Send lines, and return those that were refused; the others are durable. Unanswered where nothing is known."""
         try:
             response = self._client.post("/v1/events", content=b"\n".join(events))
         except httpx.HTTPError as error:
-            raise Unanswered(f"{self.url} does not answer ({type(error).__name__})") from None
+            raise NoAnswer(f"{self.url} does not answer ({type(error).__name__})") from None
         if response.status_code != 200:
-            raise _unanswered(self.url, response)
+            raise _explain_status(self.url, response)
         try:
             results = response.json()["results"]
-            refused = [Refusal(str(one["field"]), str(one["reason"])) for one in results if "reason" in one]
+            refused = [Refusal(str(result["field"]), str(result["reason"])) for result in results if "reason" in result]
         except (ValueError, TypeError, KeyError):
-            raise Unanswered(f"what answers at {self.url} is no ledger: look at TALLY_URL") from None
+            raise NoAnswer(f"what answers at {self.url} is no ledger: look at TALLY_URL") from None
         if len(results) != len(events):
-            raise Unanswered(f"{self.url} answered {len(results)} of {len(events)} events")
+            raise NoAnswer(f"{self.url} answered {len(results)} of {len(events)} events")
         return refused
 
 
-def _unanswered(url: str, response: httpx.Response) -> Unanswered:
+def _explain_status(url: str, response: httpx.Response) -> NoAnswer:
     status = response.status_code
     if status in (401, 403):
-        return Unanswered(f"{url} does not take our token ({status}): look at TALLY_TOKEN")
+        return NoAnswer(f"{url} does not take our token ({status}): look at TALLY_TOKEN")
     after = response.headers.get("Retry-After", "")
-    return Unanswered(f"{url} answers {status}", float(after) if after.isdecimal() else 0.0, too_large=status == 413)
+    return NoAnswer(f"{url} answers {status}", float(after) if after.isdecimal() else 0.0, too_large=status == 413)

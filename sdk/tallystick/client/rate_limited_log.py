@@ -5,16 +5,16 @@ import time
 from contextlib import suppress
 
 logger = logging.getLogger("tallystick")
-RETRY_DELAY_S = 60.0
+LOG_INTERVAL_S = 60.0
 
 
-class Saying:
+class RateLimitedLog:
     def __init__(self) -> None:
-        self._said: dict[str, float] = {}
+        self._last_logged_s: dict[str, float] = {}
 
-    def warn(self, what: str) -> None:
+    def warn(self, message: str) -> None:
         now = time.monotonic()
-        if now - self._said.get(what, -RETRY_DELAY_S) >= RETRY_DELAY_S:
-            self._said[what] = now
+        if now - self._last_logged_s.get(message, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
+            self._last_logged_s[message] = now
             with suppress(Exception):  # a handler of the application's that fails is no reason for its calls to fail
-                logger.warning("%s", what)
+                logger.warning("%s", message)

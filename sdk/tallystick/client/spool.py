@@ -16,29 +16,29 @@ try:
 except ImportError:  # the vocabulary is of use without it, the client is not
     fcntl = None  # type: ignore[assignment]
 
-SEGMENT = 256 << 10
+SEGMENT_BYTES = 256 << 10
 """Bytes of a file, beyond which the next one begins."""
 
 
-class Full(Exception):
+class SpoolFull(Exception):
     """The folder holds as many bytes as it may."""
 
 
 class Spool:
     """The files of one incarnation. Not for several threads at once."""
 
-    def __init__(self, folder: Path, incarnation: str, most: int) -> None:
+    def __init__(self, folder: Path, incarnation: str, max_bytes: int) -> None:
         """``most`` bytes in the whole folder, whoever wrote them. OSError where it cannot be made or locked."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder, self.incarnation, self._most = folder, incarnation, most
-        self._lock = _made(folder / f"{self.incarnation}.lock")
+        self._folder, self.incarnation, self._max_bytes = folder, incarnation, max_bytes
+        self._lock = _create_lock(folder / f"{self.incarnation}.lock")
         self._number, self._file, self._size = 0, -1, 0
         self._room = 0
-        self._unanswered: dict[Path, int] = {}
+        self._unanswered_events: dict[Path, int] = {}
         """Events of each of its files that the ledger has not answered for."""
-        self.on_restored: Callable[[int], None] = lambda lost: None
+        self.on_restored: Callable[[int], None] = lambda lost_events: None
         """Is told that files were gone and are made again, and how many events are lost with them."""
-        self._next()
+        self._begin_file()
 
     @property
     def current(self) -> Path:
@@ -52,35 +52,35 @@ class Spool:
         """
         if not self._is_in_place():
             self.restore()
-        if self._size and self._size + len(line) > SEGMENT:
-            self._next()
+        if self._size and self._size + len(line) > SEGMENT_BYTES:
+            self._begin_file()
         if len(line) > self._room:
-            self._look_for_room()
+            self._measure_room()
         if len(line) > self._room:
-            raise Full
+            raise SpoolFull
         try:
-            written = os.write(self._file, line)
+            written_bytes = os.write(self._file, line)
         except OSError:
             os.ftruncate(self._file, self._size)
             raise
-        if written < len(line):
+        if written_bytes < len(line):
             os.ftruncate(self._file, self._size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += written
-        self._room -= written
-        self._unanswered[self.current] += 1
+        self._size += written_bytes
+        self._room -= written_bytes
+        self._unanswered_events[self.current] += 1
 
     @property
     def files(self) -> list[Path]:
         """Its files in the order of their writing, those too that somebody deleted meanwhile."""
-        return list(self._unanswered)
+        return list(self._unanswered_events)
 
-    def answered(self, file: Path, events: int) -> None:
+    def count_answered(self, file: Path, events: int) -> None:
         """The ledger has answered for so many more events of a file."""
-        if file in self._unanswered:
-            self._unanswered[file] -= events
+        if file in self._unanswered_events:
+            self._unanswered_events[file] -= events
 
-    def opened(self, file: Path) -> int:
+    def open_for_reading(self, file: Path) -> int:
         """A descriptor to read a file by, for the caller to close. The one that is written to can be read after its
         name is gone. OSError where it cannot."""
         return os.dup(self._file) if file == self.current and self._file >= 0 else os.open(file, os.O_RDONLY)
@@ -91,13 +91,13 @@ class Spool:
         the open file is kept then."""
         if self._file < 0:
             return
-        gone = [file for file in self._unanswered if file != self.current and not file.exists()]
+        missing_files = [file for file in self._unanswered_events if file != self.current and not file.exists()]
         is_current_gone = not self._is_in_place()
         if is_current_gone:
             self._remake()
-        lost = sum(self._unanswered.pop(file) for file in gone)
-        if is_current_gone or lost:
-            self.on_restored(lost)
+        lost_events = sum(self._unanswered_events.pop(file) for file in missing_files)
+        if is_current_gone or lost_events:
+            self.on_restored(lost_events)
 
     def _is_in_place(self) -> bool:
         """Whether the file that is written to still has its name."""
@@ -110,8 +110,8 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = self._folder / f"{self.incarnation}.lock"
         if not lock.exists():
-            held, self._lock = self._lock, _made(lock)
-            os.close(held)
+            old_lock, self._lock = self._lock, _create_lock(lock)
+            os.close(old_lock)
         content = os.pread(self._file, self._size, 0)
         self.current.unlink(missing_ok=True)
         file = os.open(self.current, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
@@ -134,7 +134,7 @@ class Spool:
             self._size = 0
         elif file != self.current:
             file.unlink(missing_ok=True)
-            self._unanswered.pop(file, None)
+            self._unanswered_events.pop(file, None)
         return True
 
     def close(self, *, empty: bool) -> None:
@@ -155,22 +155,22 @@ class Spool:
             with suppress(OSError):
                 os.close(descriptor)
 
-    def _next(self) -> None:
-        before, self._number = self._file, self._number + 1
+    def _begin_file(self) -> None:
+        previous, self._number = self._file, self._number + 1
         try:
             self._file = os.open(self.current, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError:
             self._number -= 1  # the one before is still the one that is written to
             raise
-        if before >= 0:
-            os.close(before)
+        if previous >= 0:
+            os.close(previous)
         self._size = 0
-        self._unanswered[self.current] = 0
-        self._look_for_room()
+        self._unanswered_events[self.current] = 0
+        self._measure_room()
 
-    def _look_for_room(self) -> None:
+    def _measure_room(self) -> None:
         """Others of the folder write and deliver, too, so it is a bound within a file a process."""
-        self._room = self._most - sum(_size(file) for file in self._folder.glob("*.ndjson"))
+        self._room = self._max_bytes - sum(_size(file) for file in self._folder.glob("*.ndjson"))
 
 
 def files_of(folder: Path, incarnation: str) -> list[Path]:
@@ -183,7 +183,7 @@ def orphans(folder: Path) -> Iterator[list[Path]]:
     are forgotten with their lock."""
     for path in sorted(folder.glob("*.lock")):
         try:
-            lock = _locked(path, new=False)
+            lock = _take_lock(path, new=False)
         except OSError:  # it lives, or another one has adopted it
             continue
         try:
@@ -195,25 +195,25 @@ def orphans(folder: Path) -> Iterator[list[Path]]:
             os.close(lock)
 
 
-def lines(descriptor: int, position: int, most: int) -> tuple[list[bytes], int]:
+def read_lines(descriptor: int, position: int, max_bytes: int) -> tuple[list[bytes], int]:
     """Whole lines from a position on, at most so many bytes but at least one line, and where they end."""
-    read = os.pread(descriptor, most, position)
-    while b"\n" not in read and (more := os.pread(descriptor, most, position + len(read))):
-        read += more
-    end = read.rfind(b"\n") + 1
-    return read[:end].split(b"\n")[:-1], position + end
+    content = os.pread(descriptor, max_bytes, position)
+    while b"\n" not in content and (chunk := os.pread(descriptor, max_bytes, position + len(content))):
+        content += chunk
+    end = content.rfind(b"\n") + 1
+    return content[:end].split(b"\n")[:-1], position + end
 
 
-def _made(path: Path) -> int:
+def _create_lock(path: Path) -> int:
     """A new lock that is ours from the moment in which it has its name: whoever looks for orphans may look right then,
     and would adopt what nobody holds yet."""
     nameless = path.with_suffix(".new")
-    descriptor = _locked(nameless, new=True)
+    descriptor = _take_lock(nameless, new=True)
     nameless.rename(path)
     return descriptor
 
 
-def _locked(path: Path, *, new: bool) -> int:
+def _take_lock(path: Path, *, new: bool) -> int:
     if fcntl is None:
         raise OSError(errno.ENOSYS, "the spool needs flock, which this system lacks")
     descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if new else 0), 0o600)

@@ -26,8 +26,8 @@ _ADDRESS = re.compile(
 )
 _USERINFO = re.compile(r"(?<=://)(?P<user>[^\s/?#:@]*)(?P<rest>[^\s/?#]*)@")
 _ENCODED_AT = re.compile(r"%(?:25)*40")
-_UNSEEN = re.compile(f"[{_INVISIBLE}]")
-_OURS = re.compile(r"(?:p|fp)_[0-9a-f]{24}")
+_INVISIBLE_CHARACTER = re.compile(f"[{_INVISIBLE}]")
+_FINGERPRINT_OR_PSEUDONYM = re.compile(r"(?:p|fp)_[0-9a-f]{24}")
 
 
 def may_hold_address(body: bytes) -> bool:
@@ -47,30 +47,30 @@ def replace_addresses(text: str, pseudonym: Callable[[str], str]) -> str:
     is decoded with it. Doing it again changes nothing.
     """
     if "://" in text:
-        text = _USERINFO.sub(lambda match: _of_user(match, pseudonym), text)
-    if _ENCODED_AT.search(text) and _ADDRESS.search(decoded := _decoded(text)):
+        text = _USERINFO.sub(lambda match: _replace_user(match, pseudonym), text)
+    if _ENCODED_AT.search(text) and _ADDRESS.search(decoded := _decode(text)):
         return replace_addresses(decoded, pseudonym)
-    while (replaced := _ADDRESS.sub(lambda match: _of_address(match, pseudonym), text)) != text:
+    while (replaced := _ADDRESS.sub(lambda match: _replace_address(match, pseudonym), text)) != text:
         text = replaced  # what stood behind one address may be another; each has one @ less
     return text
 
 
-def _of_user(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
-    user = _decoded(match["user"])
+def _replace_user(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
+    user = _decode(match["user"])
     if match["rest"].startswith("@"):  # ftp://ann@example.com:password@host
         user += match["rest"].partition(":")[0]
     if not user:
         return ""
-    return f"{user if _OURS.fullmatch(user) else pseudonym(user)}@"
+    return f"{user if _FINGERPRINT_OR_PSEUDONYM.fullmatch(user) else pseudonym(user)}@"
 
 
-def _of_address(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
+def _replace_address(match: re.Match[str], pseudonym: Callable[[str], str]) -> str:
     local = match["local"] or match["quoted"]
     start = _local_start(local) if match["local"] else 0
-    if _OURS.fullmatch(local[start:]):
+    if _FINGERPRINT_OR_PSEUDONYM.fullmatch(local[start:]):
         return match[0]
     address = f"{local[start:]}@{match['domain']}"
-    return local[:start] + pseudonym(_UNSEEN.sub("", address))
+    return local[:start] + pseudonym(_INVISIBLE_CHARACTER.sub("", address))
 
 
 def _local_start(text: str) -> int:
@@ -86,7 +86,7 @@ def _local_start(text: str) -> int:
     return max(first, last + 1)
 
 
-def _decoded(text: str) -> str:
+def _decode(text: str) -> str:
     """Without percent-encoding, however often it was applied; each time makes the text shorter."""
     while (shorter := unquote(text)) != text:
         text = shorter

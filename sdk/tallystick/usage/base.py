@@ -17,35 +17,35 @@ class Usage(NamedTuple):
     quantities: dict[str, int] = {}  # noqa: RUF012  (never changed)
 
 
-def _plain(value: object) -> Block:
+def to_mapping(value: object) -> Block:
     """A response or a block as a mapping; empty where it is none."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, (str, bytes, int, float, list, tuple, type(None))):
         return {}
     dump = getattr(value, "model_dump", None) or getattr(value, "to_dict", None)
-    said = dump() if callable(dump) else getattr(value, "__dict__", {})
-    return said if isinstance(said, Mapping) else {}
+    attributes = dump() if callable(dump) else getattr(value, "__dict__", {})
+    return attributes if isinstance(attributes, Mapping) else {}
 
 
-def _part(block: Block, name: str) -> Block:
-    return _plain(block.get(name))
+def get_block(block: Block, name: str) -> Block:
+    return to_mapping(block.get(name))
 
 
-def _count(block: Block, name: str) -> int:
+def get_count(block: Block, name: str) -> int:
     value = block.get(name)
     return value if type(value) is int and value > 0 else 0
 
 
-def _total(block: Block, name: str) -> int | None:
+def get_total(block: Block, name: str) -> int | None:
     value = block.get(name)
     return value if type(value) is int and value >= 0 else None
 
 
-def _rest(total: int, parts: Mapping[str, int]) -> int:
+def subtract_parts(total: int, parts: Mapping[str, int]) -> int:
     """What no part took. Parts that are more than the whole stay, and do not add up: the ledger tells that."""
     return max(0, total - sum(parts.values()))
 
 
-def _snake(name: str) -> str:
+def to_snake_case(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

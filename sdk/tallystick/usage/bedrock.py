@@ -1,15 +1,15 @@
 """Read Bedrock Converse's usage blocks (pure)."""
 
-from tallystick.usage.base import Block, Usage, _count, _plain, _rest, _total
+from tallystick.usage.base import Block, Usage, get_count, to_mapping, subtract_parts, get_total
 
 
-def _bedrock(block: Block) -> Usage:
-    written, read = _count(block, "cacheWriteInputTokens"), _count(block, "cacheReadInputTokens")
+def read_bedrock(block: Block) -> Usage:
+    cache_write, cache_read = get_count(block, "cacheWriteInputTokens"), get_count(block, "cacheReadInputTokens")
     details = block.get("cacheDetails")
     tokens = {"cache_write_5m": 0, "cache_write_1h": 0}
-    for one in map(_plain, details if isinstance(details, list) else []):
-        if (lifetime := f"cache_write_{one.get('ttl')}") in tokens:
-            tokens[lifetime] += _count(one, "inputTokens")
-    input, output = _count(block, "inputTokens"), _count(block, "outputTokens")
-    tokens |= {"cache_write": _rest(written, tokens), "cache_read": read, "input": input, "output": output}
-    return Usage(tokens, input + written + read, output, _total(block, "totalTokens"))
+    for detail in map(to_mapping, details if isinstance(details, list) else []):
+        if (lifetime := f"cache_write_{detail.get('ttl')}") in tokens:
+            tokens[lifetime] += get_count(detail, "inputTokens")
+    input, output = get_count(block, "inputTokens"), get_count(block, "outputTokens")
+    tokens |= {"cache_write": subtract_parts(cache_write, tokens), "cache_read": cache_read, "input": input, "output": output}
+    return Usage(tokens, input + cache_write + cache_read, output, get_total(block, "totalTokens"))

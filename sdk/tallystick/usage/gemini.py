@@ -1,32 +1,32 @@
 """Read Gemini's usage blocks (pure)."""
 
-from tallystick.usage.base import Block, Usage, _count, _plain, _rest, _snake, _total
+from tallystick.usage.base import Block, Usage, get_count, to_mapping, subtract_parts, to_snake_case, get_total
 
 
-def _gemini(block: Block) -> Usage:
-    say = {_snake(name): value for name, value in block.items()}
-    prompt, tools = _count(say, "prompt_token_count"), _count(say, "tool_use_prompt_token_count")
-    answered, thought = _count(say, "candidates_token_count"), _count(say, "thoughts_token_count")
-    cached = _count(say, "cached_content_token_count")
-    of_prompt, of_cache, of_answer = (
-        _modalities(say.get(f"{name}_tokens_details")) for name in ("prompt", "cache", "candidates")
+def read_gemini(block: Block) -> Usage:
+    fields = {to_snake_case(name): value for name, value in block.items()}
+    prompt, tools = get_count(fields, "prompt_token_count"), get_count(fields, "tool_use_prompt_token_count")
+    answered, thoughts = get_count(fields, "candidates_token_count"), get_count(fields, "thoughts_token_count")
+    cached = get_count(fields, "cached_content_token_count")
+    prompt_counts, cache_counts, answer_counts = (
+        _read_modalities(fields.get(f"{name}_tokens_details")) for name in ("prompt", "cache", "candidates")
     )
-    read = {f"cache_read_{kind}": of_cache.get(kind, 0) for kind in ("audio", "image")}
-    fresh = {f"input_{kind}": max(0, of_prompt.get(kind, 0) - of_cache.get(kind, 0)) for kind in ("audio", "image")}
-    made = {f"output_{kind}": of_answer.get(kind, 0) for kind in ("audio", "image")}
+    cache_classes = {f"cache_read_{kind}": cache_counts.get(kind, 0) for kind in ("audio", "image")}
+    input_classes = {f"input_{kind}": max(0, prompt_counts.get(kind, 0) - cache_counts.get(kind, 0)) for kind in ("audio", "image")}
+    output_classes = {f"output_{kind}": answer_counts.get(kind, 0) for kind in ("audio", "image")}
     tokens = {
-        "cache_read": _rest(cached, read), "input": _rest(prompt - cached, fresh) + tools,
-        "output": _rest(answered, made), "reasoning": thought,
+        "cache_read": subtract_parts(cached, cache_classes), "input": subtract_parts(prompt - cached, input_classes) + tools,
+        "output": subtract_parts(answered, output_classes), "reasoning": thoughts,
     }  # fmt: skip
-    total = _total(say, "total_token_count")
-    return Usage(tokens | read | fresh | made, prompt + tools, answered + thought, total)
+    total = get_total(fields, "total_token_count")
+    return Usage(tokens | cache_classes | input_classes | output_classes, prompt + tools, answered + thoughts, total)
 
 
-def _modalities(details: object) -> dict[str, int]:
+def _read_modalities(details: object) -> dict[str, int]:
     """Gemini's counts by modality."""
     counts: dict[str, int] = {}
-    for one in map(_plain, details if isinstance(details, list) else []):
-        say = {_snake(name): value for name, value in one.items()}
-        kind = str(getattr(say.get("modality"), "value", say.get("modality"))).lower()
-        counts[kind] = counts.get(kind, 0) + _count(say, "token_count")
+    for detail in map(to_mapping, details if isinstance(details, list) else []):
+        fields = {to_snake_case(name): value for name, value in detail.items()}
+        kind = str(getattr(fields.get("modality"), "value", fields.get("modality"))).lower()
+        counts[kind] = counts.get(kind, 0) + get_count(fields, "token_count")
     return counts

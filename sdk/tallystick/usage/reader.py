@@ -7,23 +7,23 @@ not add up to them.
 
 from collections.abc import Callable
 
-from tallystick.usage.anthropic import _anthropic
-from tallystick.usage.base import Block, Fields, Usage, _plain
-from tallystick.usage.bedrock import _bedrock
-from tallystick.usage.gemini import _gemini
-from tallystick.usage.openai import _chat
+from tallystick.usage.anthropic import read_anthropic
+from tallystick.usage.base import Block, Fields, Usage, to_mapping
+from tallystick.usage.bedrock import read_bedrock
+from tallystick.usage.gemini import read_gemini
+from tallystick.usage.openai import read_chat
 
-MOST, NAMES, LONGEST = 10**12, 32, 64
+MAX_COUNT, MAX_NAMES, MAX_NAME_LENGTH = 10**12, 32, 64
 
 
-def fields(response: object) -> Fields | None:
+def read_fields(response: object) -> Fields | None:
     """The fields of an inference that a response, or its usage block, fills; None where it holds no usage we know.
 
     Reads the objects of the providers' clients, or dicts, of OpenAI (chat, responses), Anthropic, Gemini and Bedrock
     Converse, and of whoever answers in their form.
     """
-    said = _plain(response)
-    block = next((found for name in _BLOCKS if (found := _plain(said.get(name)))), said)
+    attributes = to_mapping(response)
+    block = next((candidate for name in _BLOCKS if (candidate := to_mapping(attributes.get(name)))), attributes)
     read = next((reader for name, reader in _READERS if isinstance(block.get(name), int)), None)
     if read is None:
         return None
@@ -32,38 +32,38 @@ def fields(response: object) -> Fields | None:
     filled: Fields = {
         "tokens": {name: count for name, count in usage.tokens.items() if count},
         "reported_tokens": {name: total for name, total in totals.items() if total is not None},
-        "provider_usage": _numbers(block, 0),
+        "provider_usage": _select_counts(block, 0),
         "quantities": {name: count for name, count in usage.quantities.items() if count} or None,
         "usage_source": "reported",
-        "model_resolved": _word(said, "model", "modelVersion", "model_version"),
-        "service_tier": _word(said, "service_tier") or _word(block, "service_tier"),
+        "model_resolved": _get_word(attributes, "model", "modelVersion", "model_version"),
+        "service_tier": _get_word(attributes, "service_tier") or _get_word(block, "service_tier"),
     }
     return {name: value for name, value in filled.items() if value is not None}
 
 
 _BLOCKS = ("usage", "usageMetadata", "usage_metadata")
 _READERS: tuple[tuple[str, Callable[[Block], Usage]], ...] = (
-    ("prompt_tokens", _chat),
-    ("promptTokenCount", _gemini),
-    ("prompt_token_count", _gemini),
-    ("inputTokens", _bedrock),
-    ("input_tokens", _anthropic),
+    ("prompt_tokens", read_chat),
+    ("promptTokenCount", read_gemini),
+    ("prompt_token_count", read_gemini),
+    ("inputTokens", read_bedrock),
+    ("input_tokens", read_anthropic),
 )
 """What tells the forms apart, and what reads each."""
 
 
-def _numbers(block: Block, depth: int) -> Fields:
+def _select_counts(block: Block, depth: int) -> Fields:
     """The counts of a block as they came, one object deep; whatever else it says is left out."""
-    kept: Fields = {}
+    counts: Fields = {}
     for name, value in block.items():
-        if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or len(name) > LONGEST:
+        if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or len(name) > MAX_NAME_LENGTH:
             continue
-        if type(value) is int and 0 <= value <= MOST:
-            kept[name] = value
-        elif depth == 0 and (inner := _numbers(_plain(value), 1)):
-            kept[name] = inner
-    return dict(list(kept.items())[:NAMES])
+        if type(value) is int and 0 <= value <= MAX_COUNT:
+            counts[name] = value
+        elif depth == 0 and (inner := _select_counts(to_mapping(value), 1)):
+            counts[name] = inner
+    return dict(list(counts.items())[:MAX_NAMES])
 
 
-def _word(said: Block, *names: str) -> str | None:
-    return next((word for name in names if isinstance(word := said.get(name), str) and 0 < len(word) <= 256), None)
+def _get_word(attributes: Block, *names: str) -> str | None:
+    return next((word for name in names if isinstance(word := attributes.get(name), str) and 0 < len(word) <= 256), None)

@@ -83,13 +83,13 @@ def has_visible_character(text: str) -> bool:
     return any(letter.isprintable() and not letter.isspace() and not _INVISIBLE.match(letter) for letter in text)
 
 
-def _identifying(name: str) -> str:
+def _check_identifier(name: str) -> str:
     if not has_visible_character(name):
         raise ValueError("must have a character that shows")
     return name
 
 
-def _decimal(value: object) -> object:
+def _parse_decimal(value: object) -> object:
     if isinstance(value, str):
         return decimal_of(value, exponent=True)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -97,23 +97,23 @@ def _decimal(value: object) -> object:
     return value
 
 
-def _time(value: object) -> object:
+def _parse_time(value: object) -> object:
     if isinstance(value, datetime):
         return value
     return time_of(value if isinstance(value, str) else "")
 
 
-def _utc(value: datetime) -> datetime:
+def _to_utc(value: datetime) -> datetime:
     if not EARLIEST <= value < LATEST:
         raise ValueError(f"must lie between {EARLIEST.year} and {LATEST.year}, and is {value.isoformat()}")
     return value.astimezone(UTC)
 
 
-def _iso(value: datetime) -> str:
+def _format_time(value: datetime) -> str:
     return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def plain(value: Decimal) -> str:
+def format_decimal(value: Decimal) -> str:
     """Write a decimal without exponent, minus before zero, or zeros at its end; every other digit stays."""
     text = format(value, "f")
     if "." in text:
@@ -121,27 +121,27 @@ def plain(value: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-def in_order(value: Mapping[Key, Value]) -> dict[Key, Value]:
+def sort_by_key(value: Mapping[Key, Value]) -> dict[Key, Value]:
     """Sort a mapping by its keys, so that equal content has equal bytes."""
     return dict(sorted(value.items()))
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_time), AfterValidator(_utc), PlainSerializer(_iso, return_type=str)]
+Time = Annotated[AwareDatetime, BeforeValidator(_parse_time), AfterValidator(_to_utc), PlainSerializer(_format_time, return_type=str)]
 """A moment of RFC 3339 with its zone, kept in UTC with microseconds; finer digits are cut off."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 """A name or an id: bounded, since people and programs type it."""
 
-Identifying = AfterValidator(_identifying)
+IdentifierCheck = AfterValidator(_check_identifier)
 """Refuses an id or a source of which nothing shows: nobody could name the event."""
-Identifier = Annotated[Name, Identifying]
+Identifier = Annotated[Name, IdentifierCheck]
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 """A sentence of a person's: a reason, an error. Never a prompt."""
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
-Written = BeforeValidator(_decimal)
+DecimalInput = BeforeValidator(_parse_decimal)
 """A decimal that is written as :func:`decimal_of` reads it, with an exponent or without, or is a number of JSON."""
 _number_schema = WithJsonSchema(
     {
@@ -155,13 +155,13 @@ _number_schema = WithJsonSchema(
     }
 )
 Amount = Annotated[
-    Decimal, Written, Field(ge=0, max_digits=MAX_DIGITS, decimal_places=12), PlainSerializer(plain, return_type=str),
+    Decimal, DecimalInput, Field(ge=0, max_digits=MAX_DIGITS, decimal_places=12), PlainSerializer(format_decimal, return_type=str),
     _number_schema,
 ]  # fmt: skip
 """Exact money in major units (dollars), at most 12 decimals; written as a string."""
 
 PositiveAmount = Annotated[
-    Decimal, Written, Field(gt=0, max_digits=MAX_DIGITS, decimal_places=12), PlainSerializer(plain, return_type=str),
+    Decimal, DecimalInput, Field(gt=0, max_digits=MAX_DIGITS, decimal_places=12), PlainSerializer(format_decimal, return_type=str),
     WithJsonSchema(
         {
             "anyOf": [
@@ -174,7 +174,7 @@ PositiveAmount = Annotated[
 """An :data:`Amount` above zero."""
 
 Ratio = Annotated[
-    Decimal, Written, Field(ge=0, le=1, decimal_places=12), PlainSerializer(plain, return_type=str), _number_schema
+    Decimal, DecimalInput, Field(ge=0, le=1, decimal_places=12), PlainSerializer(format_decimal, return_type=str), _number_schema
 ]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 DocumentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document")]
@@ -182,4 +182,4 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\
 """An id, which has no spaces: no sentence, and no first and last name."""
 
 Ids = Annotated[tuple[Id, ...], Field(max_length=64, strict=False)]
-Tags = Annotated[dict[Label, Name], Field(max_length=32), AfterValidator(in_order)]
+Tags = Annotated[dict[Label, Name], Field(max_length=32), AfterValidator(sort_by_key)]

@@ -18,7 +18,7 @@ class Correction(Model):
     replacement: Inference | None = None
 
     @model_validator(mode="after")
-    def _replacement_where_it_belongs(self) -> "Correction":
+    def _check_replacement(self) -> "Correction":
         if (self.action == "replacement") != (self.replacement is not None):
             raise ValueError("a replacement, and only a replacement, carries the field 'replacement'")
         return self

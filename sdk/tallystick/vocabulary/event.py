@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
-from tallystick.vocabulary.base import Identifier, Identifying, Model, Time
+from tallystick.vocabulary.base import Identifier, IdentifierCheck, Model, Time
 from tallystick.vocabulary.controls.control import Control
 from tallystick.vocabulary.correction import Correction
 from tallystick.vocabulary.inference import Inference
@@ -12,7 +12,7 @@ from tallystick.vocabulary.observation import Observation
 
 SCHEMA_VERSION = "1"
 
-Source = Annotated[str, StringConstraints(min_length=1, max_length=512), Identifying]
+Source = Annotated[str, StringConstraints(min_length=1, max_length=512), IdentifierCheck]
 
 
 class Tick(Model):

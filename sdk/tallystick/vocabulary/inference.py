@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from tallystick.vocabulary.base import Amount, Count, Currency, Label, Model, Name, Ratio, Tags, in_order
+from tallystick.vocabulary.base import Amount, Count, Currency, Label, Model, Name, Ratio, Tags, sort_by_key
 from tallystick.vocabulary.protection import GuessableHash, KeyName, Person, Persons
 
 TokenClass = Literal[
@@ -17,9 +17,9 @@ TokenClass = Literal[
 QuantityClass = Literal["requests", "web_searches", "seconds", "images"]
 """Quantities that are charged for and are no tokens."""
 
-Tokens = Annotated[dict[TokenClass, Count], AfterValidator(in_order)]
-Quantities = Annotated[dict[QuantityClass, Count], AfterValidator(in_order)]
-Usage = Annotated[dict[Label, Count | dict[Label, Count]], Field(max_length=32), AfterValidator(in_order)]
+Tokens = Annotated[dict[TokenClass, Count], AfterValidator(sort_by_key)]
+Quantities = Annotated[dict[QuantityClass, Count], AfterValidator(sort_by_key)]
+Usage = Annotated[dict[Label, Count | dict[Label, Count]], Field(max_length=32), AfterValidator(sort_by_key)]
 
 
 class ReportedTokens(Model):
@@ -149,7 +149,7 @@ class Inference(Model):
     claimed_currency: Currency | None = None
 
     @model_validator(mode="after")
-    def _usage_as_its_source_says(self) -> "Inference":
+    def _check_usage_source(self) -> "Inference":
         if self.usage_source is not None and (contradiction := usage_contradiction(vars(self))):
             raise ValueError(contradiction)
         return self
@@ -165,10 +165,10 @@ def usage_contradiction(fields: Mapping[str, object]) -> str | None:
     totals = (
         reported if isinstance(reported, Mapping) else vars(reported) if isinstance(reported, ReportedTokens) else {}
     )
-    told = any(total is not None for total in totals.values())
-    usage = bool(fields.get("tokens")) or told or bool(fields.get("provider_usage"))
-    if source == "missing" and usage:
+    has_totals = any(total is not None for total in totals.values())
+    has_usage = bool(fields.get("tokens")) or has_totals or bool(fields.get("provider_usage"))
+    if source == "missing" and has_usage:
         return "usage_source is 'missing' beside usage: say 'reported' or 'estimated', or leave it out"
-    if source in ("reported", "estimated") and not usage and not fields.get("quantities"):
+    if source in ("reported", "estimated") and not has_usage and not fields.get("quantities"):
         return f"usage_source is {source!r} without tokens or quantities: say 'missing', or leave it out"
     return None

@@ -19,8 +19,8 @@ from streams.folds.fold import Fold
 from streams.folds.state import Key, State
 
 NAME = "runaways"
-REPEATS = 3
-SILENCE_US = 15 * 60 * 1_000_000
+MIN_REPEATS = 3
+SILENCE_TIMEOUT_US = 15 * 60 * 1_000_000
 DETECTOR = "repeated_tool"
 
 
@@ -65,16 +65,16 @@ def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
         run = _extend_run(run, event, entry, run.repeats, run.evidence)
     elif run is not None and run.call == call:
         run = _continue_run(run, event, entry, emit)
-        if run.alert is None and run.repeats >= REPEATS:
+        if run.alert is None and run.repeats >= MIN_REPEATS:
             run = replace(run, alert="-".join(map(str, (*emit.position(), DETECTOR))))
             _emit_alert(key, run, "raised", emit)
     else:
         if run is not None and run.alert is not None:
             _emit_alert(key, run, "resolved", emit, reason="another call")
         first = (event.source, event.id, *emit.position())
-        spent = _add_spend((), entry)
-        run = Run(call, 1, event.time_us, event.time_us, spent, (first,), dimensions.agent, dimensions.team)
-    state.put(key, run, emit.now_us + SILENCE_US)
+        spend = _add_spend((), entry)
+        run = Run(call, 1, event.time_us, event.time_us, spend, (first,), dimensions.agent, dimensions.team)
+    state.put(key, run, emit.now_us + SILENCE_TIMEOUT_US)
 
 
 def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
@@ -86,9 +86,9 @@ def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
 
 
 def _load_run(key: Key, state: State) -> Run | None:
-    stored = state.get(key)
+    row = state.get(key)
     return (
-        stored if stored is None or type(stored) is Run else msgspec.convert(stored, Run)
+        row if row is None or type(row) is Run else msgspec.convert(row, Run)
     )  # lists where a store gave it
 
 
@@ -99,22 +99,22 @@ def _repeatable_call(dimensions: Dimensions) -> RepeatableCall | None:
 
 def _continue_run(run: Run, event: Event, entry: Entry, emit: Emit) -> Run:
     evidence = run.evidence
-    if len(evidence) < REPEATS:
+    if len(evidence) < MIN_REPEATS:
         evidence = (*evidence, (event.source, event.id, *emit.position()))
     return _extend_run(run, event, entry, run.repeats + 1, evidence)
 
 
 def _extend_run(run: Run, event: Event, entry: Entry, repeats: int, evidence: tuple[Evidence, ...]) -> Run:
-    spent = _add_spend(run.spent, entry)
-    return Run(run.call, repeats, run.since_us, event.time_us, spent, evidence, run.agent, run.team, run.alert)
+    spend = _add_spend(run.spent, entry)
+    return Run(run.call, repeats, run.since_us, event.time_us, spend, evidence, run.agent, run.team, run.alert)
 
 
-def _add_spend(spent: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
+def _add_spend(spend: tuple[tuple[str, int], ...], entry: Entry) -> tuple[tuple[str, int], ...]:
     if entry.currency is None:
-        return spent
-    if not spent:
+        return spend
+    if not spend:
         return ((entry.currency, entry.list_cost),)
-    sums = dict(spent)
+    sums = dict(spend)
     sums[entry.currency] = sums.get(entry.currency, 0) + entry.list_cost
     return tuple(sorted(sums.items()))
 

@@ -18,13 +18,13 @@ from alerting import retry_schedule, webhooks
 from alerting.channels import webhook
 from alerting.channels.network import Network
 from alerting.channels.webhook import post, send
-from alerting.messages import trial
-from alerting.retry_schedule import MAX_LINES, MAX_SLOW_LINES, Turns
+from alerting.messages import create_test_message
+from alerting.retry_schedule import MAX_CONCURRENT, MAX_CONCURRENT_SLOW, TurnOrder
 from alerting.webhooks import Webhook, mask_url
 from tests.alerting.conftest import Receiver, Telling
 from tests.tally.conftest import eventually, tally
 
-TRIAL = trial("acme", "test-1", 0)
+TRIAL = create_test_message("acme", "test-1", 0)
 SECRET = "whsec_AAAA"
 
 
@@ -216,21 +216,21 @@ def test_fifty_that_drip_hold_up_nobody_else(embedded: Telling, receiver: Receiv
 
 
 def test_slow_ones_leave_room_for_prompt_ones() -> None:
-    turns = Turns()
+    turns = TurnOrder()
     hostile = [f"hostile-{number}" for number in range(1_000)]
     first = turns.choose(hostile, [])
-    assert len(first) == MAX_LINES
+    assert len(first) == MAX_CONCURRENT
     for name in hostile:
         turns.note(name, 10)
     slow = turns.choose(hostile, [])
-    assert len(slow) == MAX_SLOW_LINES and turns.choose(hostile, slow) == []
+    assert len(slow) == MAX_CONCURRENT_SLOW and turns.choose(hostile, slow) == []
     assert turns.choose([*hostile, "acme"], slow) == ["acme"]
 
 
 def test_a_prompt_one_in_between_does_not_make_a_slow_one_prompt() -> None:
-    turns = Turns()
+    turns = TurnOrder()
     for _ in range(5):
-        turns.note("acme", retry_schedule.SLOW_S * 10)
+        turns.note("acme", retry_schedule.SLOW_THRESHOLD_S * 10)
         turns.note("acme", 0)
         assert turns.is_slow("acme")
     for _ in range(4):
@@ -240,7 +240,7 @@ def test_a_prompt_one_in_between_does_not_make_a_slow_one_prompt() -> None:
 
 def test_each_has_its_turn() -> None:
     """Every one of a thousand slow ones begins before any of them begins again."""
-    turns = Turns()
+    turns = TurnOrder()
     names = [f"{number:04}" for number in range(1_000)]
     for name in names:
         turns.note(name, 10)

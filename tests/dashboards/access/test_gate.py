@@ -14,21 +14,21 @@ from urllib.parse import urlencode
 import pytest
 
 from dashboards.access import gate, open_id, sign_in_page, sign_ins, visitor
-from dashboards.access.gate import Gate, index_page, page_headers, streamlit_index
-from dashboards.access.sign_ins import MAX_FAILURES, SIGN_IN_S, Attempts, SignIns, local_path
+from dashboards.access.gate import Gate, render_index_page, build_page_headers, read_streamlit_index
+from dashboards.access.sign_ins import MAX_FAILURES, SIGN_IN_S, Attempts, SignIns, to_local_path
 from dashboards.sources import loopback
 from ledger.errors import TallyError
 from ledger.http.local_peer import find_uid, uid_of_peer
 from ledger.settings import Settings
-from tests.dashboards.screenshots import opened
+from tests.dashboards.screenshots import open_page
 from tests.dashboards.server import ROOT
 
 HOST = "localhost:8501"
-OWN: dict[str, Any] = {"host": HOST, "origin": f"http://{HOST}"}
+OWN_PAGE: dict[str, Any] = {"host": HOST, "origin": f"http://{HOST}"}
 PASSWORD = "a password"
 
 
-async def _app(scope: Any, receive: Any, send: Any) -> None:
+async def serve_ledger(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
         while scope["path"] == "/stays":
@@ -39,37 +39,37 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def ask(
-    before: Gate, path: str = "/", kind: str = "http", method: str = "GET", client: str = "127.0.0.1",
+    gate: Gate, path: str = "/", scope_type: str = "http", method: str = "GET", client: str = "127.0.0.1",
     body: bytes = b"", pairs: list[tuple[str, str]] | None = None, **headers: Any,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """What the gate sends for one request."""
-    sent: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        messages.append(message)
 
     async def receive() -> Any:
         return {"type": "http.request", "body": body}
 
-    where, _, query = path.partition("?")
-    given = [*({"host": HOST} | headers).items(), *(pairs or [])]
+    location, _, query = path.partition("?")
+    header_pairs = [*({"host": HOST} | headers).items(), *(pairs or [])]
     scope = {
-        "type": kind, "path": where, "method": method, "client": (client, 5), "server": ("127.0.0.1", 8501),
-        "query_string": query.encode(), "headers": [(name.encode(), value.encode()) for name, value in given],
+        "type": scope_type, "path": location, "method": method, "client": (client, 5), "server": ("127.0.0.1", 8501),
+        "query_string": query.encode(), "headers": [(name.encode(), value.encode()) for name, value in header_pairs],
     }  # fmt: skip
-    asyncio.run(before(scope, receive, send))
-    return sent
+    asyncio.run(gate(scope, receive, send))
+    return messages
 
 
-def status(sent: list[dict[str, Any]]) -> int:
-    return int(sent[0].get("status") or sent[0].get("code") or 101)
+def read_status(messages: list[dict[str, Any]]) -> int:
+    return int(messages[0].get("status") or messages[0].get("code") or 101)
 
 
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """A gate on loopback, where each connection is of the home's owner."""
     monkeypatch.setattr(gate, "uid_of_peer", lambda *_: os.getuid())
-    return Gate(_app, "127.0.0.1", SignIns(PASSWORD))
+    return Gate(serve_ledger, "127.0.0.1", SignIns(PASSWORD))
 
 
 @pytest.fixture
@@ -77,16 +77,16 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """A gate on loopback, where each connection is of another user of the machine."""
     monkeypatch.setattr(gate, "uid_of_peer", lambda *_: os.getuid() + 12345)
     monkeypatch.setattr(gate, "is_known_here", lambda: True)
-    return Gate(_app, "127.0.0.1", SignIns(PASSWORD))
+    return Gate(serve_ledger, "127.0.0.1", SignIns(PASSWORD))
 
 
-def sign_in(before: Gate, password: str = PASSWORD, **more: Any) -> list[dict[str, Any]]:
+def sign_in(gate: Gate, password: str = PASSWORD, **changes: Any) -> list[dict[str, Any]]:
     body = urlencode({"password": password, "next": "/trust"}).encode()
-    return ask(before, "/sign-in", method="POST", body=body, **(OWN | more))
+    return ask(gate, "/sign-in", method="POST", body=body, **(OWN_PAGE | changes))
 
 
-def cookie_of(sent: list[dict[str, Any]]) -> str:
-    return str(dict(sent[0]["headers"])[b"set-cookie"], "latin-1")
+def read_cookie(messages: list[dict[str, Any]]) -> str:
+    return str(dict(messages[0]["headers"])[b"set-cookie"], "latin-1")
 
 
 @pytest.mark.parametrize(
@@ -106,28 +106,28 @@ def cookie_of(sent: list[dict[str, Any]]) -> str:
     ],
 )  # fmt: skip
 def test_a_proxy_and_another_name_are_not_here(headers: dict[str, str], word: str | None) -> None:
-    reason = visitor.reason_away("127.0.0.1", {"host": HOST} | headers)
+    reason = visitor.find_remote_reason("127.0.0.1", {"host": HOST} | headers)
     assert reason is None if word is None else word in (reason or "")
-    for bound in ("0.0.0.0", "10.0.0.7", None, "localhost.example.org"):
-        assert visitor.reason_away(bound, {"host": HOST}) is not None
+    for bind in ("0.0.0.0", "10.0.0.7", None, "localhost.example.org"):
+        assert visitor.find_remote_reason(bind, {"host": HOST}) is not None
 
 
 @pytest.mark.parametrize(
     "origin", ["http://localhost:9999", "http://127.0.0.1:8501", "null", "", "https://evil.example", "http://localhost"]
 )
 def test_another_origin_of_this_machine_opens_nothing(own: Gate, origin: str) -> None:
-    assert status(ask(own, "/_stcore/stream", "websocket", origin=origin)) == 1008
-    assert status(ask(own, "/_stcore/upload_file/x", method="PUT", origin=origin)) == 403
-    assert status(ask(own, "/", origin=origin)) == 403
+    assert read_status(ask(own, "/_stcore/stream", "websocket", origin=origin)) == 1008
+    assert read_status(ask(own, "/_stcore/upload_file/x", method="PUT", origin=origin)) == 403
+    assert read_status(ask(own, "/", origin=origin)) == 403
 
 
 def test_who_is_here_comes_in_with_our_own_page_alone(own: Gate) -> None:
-    assert status(ask(own)) == 200
-    assert status(ask(own, "/_stcore/stream", "websocket", **OWN)) == 101
-    assert status(ask(own, "/_stcore/stream", "websocket")) == 1008, "a browser names its page"
-    assert status(ask(own, "/x", method="POST")) == 403
+    assert read_status(ask(own)) == 200
+    assert read_status(ask(own, "/_stcore/stream", "websocket", **OWN_PAGE)) == 101
+    assert read_status(ask(own, "/_stcore/stream", "websocket")) == 1008, "a browser names its page"
+    assert read_status(ask(own, "/x", method="POST")) == 403
     two = [("origin", f"http://{HOST}")]
-    assert status(ask(own, "/_stcore/stream", "websocket", pairs=two, **OWN)) == 1008, "one of two may be a lie"
+    assert read_status(ask(own, "/_stcore/stream", "websocket", pairs=two, **OWN_PAGE)) == 1008, "one of two may be a lie"
 
 
 @pytest.mark.parametrize(
@@ -138,60 +138,60 @@ def test_who_comes_from_elsewhere_must_sign_in(own: Gate, more: dict[str, Any]) 
     host = more.get("host", HOST)
     start = ask(own, "/trust?a=b", **more)[0]
     assert start["status"] == 303 and dict(start["headers"])[b"location"] == b"/sign-in?next=%2Ftrust%3Fa%3Db"
-    assert status(ask(own, "/_stcore/stream", "websocket", **(more | {"origin": f"http://{host}"}))) == 1008
-    assert status(ask(own, "/_stcore/metrics", **more)) == 401
-    assert status(ask(own, "/media/x", **more)) == 303
-    assert status(ask(own, "/_stcore/health", **more)) == 200
+    assert read_status(ask(own, "/_stcore/stream", "websocket", **(more | {"origin": f"http://{host}"}))) == 1008
+    assert read_status(ask(own, "/_stcore/metrics", **more)) == 401
+    assert read_status(ask(own, "/media/x", **more)) == 303
+    assert read_status(ask(own, "/_stcore/health", **more)) == 200
 
 
 def test_another_user_of_this_machine_must_sign_in(foreign: Gate) -> None:
-    assert status(ask(foreign)) == 303
-    assert status(ask(foreign, "/_stcore/stream", "websocket", **OWN)) == 1008
-    cookie = cookie_of(sign_in(foreign)).partition(";")[0]
-    assert status(ask(foreign, "/_stcore/stream", "websocket", cookie=cookie, **OWN)) == 101
+    assert read_status(ask(foreign)) == 303
+    assert read_status(ask(foreign, "/_stcore/stream", "websocket", **OWN_PAGE)) == 1008
+    cookie = read_cookie(sign_in(foreign)).partition(";")[0]
+    assert read_status(ask(foreign, "/_stcore/stream", "websocket", cookie=cookie, **OWN_PAGE)) == 101
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "10.0.0.7"])
 def test_beyond_loopback_everybody_signs_in_the_owner_too(monkeypatch: pytest.MonkeyPatch, bind: str) -> None:
     monkeypatch.setattr(gate, "uid_of_peer", lambda *_: os.getuid())
-    before = Gate(_app, bind, SignIns(PASSWORD))
-    assert status(ask(before)) == 303
-    cookie = cookie_of(sign_in(before))
+    open_gate = Gate(serve_ledger, bind, SignIns(PASSWORD))
+    assert read_status(ask(open_gate)) == 303
+    cookie = read_cookie(sign_in(open_gate))
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Path=/" in cookie
-    assert status(ask(before, cookie=cookie.partition(";")[0])) == 200
+    assert read_status(ask(open_gate, cookie=cookie.partition(";")[0])) == 200
 
 
 def test_a_sign_in_ends_by_itself_and_by_signing_out(foreign: Gate) -> None:
     entered = sign_in(foreign)
     assert dict(entered[0]["headers"])[b"location"] == b"/trust"
-    cookie = cookie_of(entered).partition(";")[0]
-    assert status(ask(foreign, cookie=cookie)) == 200
-    assert status(ask(foreign, "/sign-out", cookie=cookie)) == 200 and status(ask(foreign, cookie=cookie)) == 200
-    out = ask(foreign, "/sign-out", method="POST", cookie=cookie, **OWN)
-    assert "Max-Age=0" in cookie_of(out)
-    assert status(ask(foreign, cookie=cookie)) == 303, "also for who kept a copy"
+    cookie = read_cookie(entered).partition(";")[0]
+    assert read_status(ask(foreign, cookie=cookie)) == 200
+    assert read_status(ask(foreign, "/sign-out", cookie=cookie)) == 200 and read_status(ask(foreign, cookie=cookie)) == 200
+    response = ask(foreign, "/sign-out", method="POST", cookie=cookie, **OWN_PAGE)
+    assert "Max-Age=0" in read_cookie(response)
+    assert read_status(ask(foreign, cookie=cookie)) == 303, "also for who kept a copy"
 
     signed = SignIns(PASSWORD)
     value = signed.create(1000)
-    assert signed.ends_at(value, 1000) == 1000 + SIGN_IN_S and signed.ends_at(value, 1000 + SIGN_IN_S) is None
-    assert SignIns("another").ends_at(value, 1000) is None
+    assert signed.find_expiry(value, 1000) == 1000 + SIGN_IN_S and signed.find_expiry(value, 1000 + SIGN_IN_S) is None
+    assert SignIns("another").find_expiry(value, 1000) is None
     for wrong in ("", ".", "..", "1.2.3", value[:-1], value + "0", value.replace(value[0], "9", 1), "ü.ü.ü"):
-        assert signed.ends_at(wrong, 1000) is None
+        assert signed.find_expiry(wrong, 1000) is None
 
 
 def test_a_connection_that_stays_open_ends_with_its_sign_in(foreign: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sign_ins, "SIGN_IN_S", 2)
-    cookie = cookie_of(sign_in(foreign)).partition(";")[0]
-    sent = ask(foreign, "/stays", "websocket", cookie=cookie, **OWN)
-    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    cookie = read_cookie(sign_in(foreign)).partition(";")[0]
+    messages = ask(foreign, "/stays", "websocket", cookie=cookie, **OWN_PAGE)
+    assert [message["type"] for message in messages] == ["websocket.accept", "websocket.close"]
 
 
 def test_passwords_are_tried_a_few_times_and_then_later(foreign: Gate) -> None:
     for _ in range(MAX_FAILURES):
-        assert status(sign_in(foreign, "wrong")) == 403
+        assert read_status(sign_in(foreign, "wrong")) == 403
     refused = sign_in(foreign)
-    assert status(refused) == 429 and int(dict(refused[0]["headers"])[b"retry-after"]) > 0
-    assert status(sign_in(foreign, client="127.0.0.2")) == 303, "another address is not held up"
+    assert read_status(refused) == 429 and int(dict(refused[0]["headers"])[b"retry-after"]) > 0
+    assert read_status(sign_in(foreign, client="127.0.0.2")) == 303, "another address is not held up"
 
     attempts = Attempts()
     for second in range(MAX_FAILURES):
@@ -205,37 +205,37 @@ def test_passwords_are_tried_a_few_times_and_then_later(foreign: Gate) -> None:
 
 def test_a_sign_in_needs_our_own_form(foreign: Gate) -> None:
     body = urlencode({"password": PASSWORD}).encode()
-    assert status(ask(foreign, "/sign-in", method="POST", body=body)) == 403
-    assert status(ask(foreign, "/sign-in", method="POST", body=body, origin="http://localhost:1")) == 403
-    assert status(ask(foreign, "/sign-in", method="POST", body=b"x" * 9000, **OWN)) == 400
-    assert status(ask(foreign, "/sign-in", method="DELETE", **OWN)) == 405
+    assert read_status(ask(foreign, "/sign-in", method="POST", body=body)) == 403
+    assert read_status(ask(foreign, "/sign-in", method="POST", body=body, origin="http://localhost:1")) == 403
+    assert read_status(ask(foreign, "/sign-in", method="POST", body=b"x" * 9000, **OWN_PAGE)) == 400
+    assert read_status(ask(foreign, "/sign-in", method="DELETE", **OWN_PAGE)) == 405
     page = ask(foreign, "/sign-in?next=/%22%3E%3Cscript%3E")
     assert (
         b"<script" not in page[1]["body"]
         and b"frame-ancestors 'none'" in dict(page[0]["headers"])[b"content-security-policy"]
     )
-    assert b"password of this home" in ask(foreign, "/sign-in", method="POST", body=b"password=%ff", **OWN)[1]["body"]
+    assert b"password of this home" in ask(foreign, "/sign-in", method="POST", body=b"password=%ff", **OWN_PAGE)[1]["body"]
 
 
 @pytest.mark.parametrize(
     "text", ["//evil.example", "/\\evil.example", "https://evil.example", "", "trust", "/a\r\nX: y", "/sign-out", "/é"]
 )
 def test_a_sign_in_leads_to_a_page_of_ours_alone(text: str) -> None:
-    assert local_path(text) == "/"
-    assert local_path("/budgets?scope=a%20b") == "/budgets?scope=a%20b"
+    assert to_local_path(text) == "/"
+    assert to_local_path("/budgets?scope=a%20b") == "/budgets?scope=a%20b"
 
 
 def test_the_kernel_says_whose_a_connection_is() -> None:
     (address,) = struct.unpack("=I", socket.inet_aton("127.0.0.1"))
-    header, mine = "sl local rem st ...", f"{address:08X}:0005"
-    row = f"0: {mine} {address:08X}:0006 01 0:0 0:0 0 1234 0 99"
+    header, local = "sl local rem st ...", f"{address:08X}:0005"
+    row = f"0: {local} {address:08X}:0006 01 0:0 0:0 0 1234 0 99"
     client, server = ("127.0.0.1", 5), ("127.0.0.1", 6)
     assert find_uid(f"{header}\n{row}", client, server) == 1234
     assert find_uid(f"{header}\n{row.replace(' 01 ', ' 06 ')}", client, server) is None, "nobody owns it any more"
     assert find_uid(f"{header}\n{row}", server, client) is None
     assert find_uid(f"{header}\nbroken", client, server) is None
-    for known, uid, is_own in ((True, 7, True), (True, 0, True), (True, 8, False), (True, None, False)):
-        assert visitor.is_own_process(uid, 7, known) is is_own
+    for is_known, uid, is_own in ((True, 7, True), (True, 0, True), (True, 8, False), (True, None, False)):
+        assert visitor.is_own_process(uid, 7, is_known) is is_own
     assert visitor.is_own_process(None, 7, False)
 
 
@@ -263,18 +263,18 @@ def test_another_users_process_is_told_from_ours() -> None:
         listening.listen()
         listening.settimeout(20)
         process = subprocess.Popen([sys.executable, "-c", program, str(listening.getsockname()[1])], cwd="/")
-        far, client = listening.accept()
+        connection, client = listening.accept()
         uid = uid_of_peer(client, listening.getsockname())
-        far.close()
+        connection.close()
         process.wait(20)
     assert uid == 12345
 
 
 def test_streamlits_page_is_as_we_need_it() -> None:
     """What is put into it finds its place, and each script that stands in it is allowed by its hash."""
-    html = index_page(streamlit_index(), "Tallystick")
+    html = render_index_page(read_streamlit_index(), "Tallystick")
     assert "<title>Tallystick</title>" in html and html.index("BACKEND_BASE_URL") < html.index('type="module"')
-    policy = dict(page_headers(html))["Content-Security-Policy"]
+    policy = dict(build_page_headers(html))["Content-Security-Policy"]
     assert policy.count("'sha256-") == 2 and "script-src 'self' 'sha256-" in policy
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
     assert "'unsafe" not in sign_in_page.POLICY
@@ -300,13 +300,13 @@ def test_with_openid_connect_nothing_is_asked_or_shown_before_one_signs_in(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(open_id, "_section", lambda: {"client_id": "y"})
-    monkeypatch.setattr("dashboards.sources.warehouse._rows", lambda *_: pytest.fail("the warehouse was asked"))
-    app = opened(Settings(home=tmp_path / "home"), monkeypatch)
+    monkeypatch.setattr("dashboards.sources.warehouse._query", lambda *_: pytest.fail("the warehouse was asked"))
+    app = open_page(Settings(home=tmp_path / "home"), monkeypatch)
     assert app.header[0].value == "Sign in" and [button.label for button in app.button] == ["Sign in"]
-    assert loopback.may_come() == "nobody has signed in"
+    assert loopback.find_exposure() == "nobody has signed in"
 
 
 def test_each_provider_of_openid_connect_gets_a_button() -> None:
-    assert open_id.providers({"redirect_uri": "x", "client_id": "y"}) == [None]
-    assert open_id.providers({"redirect_uri": "x", "google": {"client_id": "y"}, "client_kwargs": {}}) == ["google"]
+    assert open_id.list_providers({"redirect_uri": "x", "client_id": "y"}) == [None]
+    assert open_id.list_providers({"redirect_uri": "x", "google": {"client_id": "y"}, "client_kwargs": {}}) == ["google"]
     assert not open_id.is_configured()

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from ledger.settings import Settings
 from tests.dashboards.browser import BROWSER
 from tests.dashboards.server import dashboards
@@ -29,7 +29,7 @@ def test_beyond_loopback_the_password_of_the_home_opens_the_page(
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_be_visible()
-        facts = announced(empty.home, "dashboards")
+        facts = find_presence(empty.home, "dashboards")
         assert facts is not None
         page.get_by_label("Password").fill(facts["password"])
         page.get_by_role("button", name="Sign in").click()

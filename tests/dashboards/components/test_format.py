@@ -7,7 +7,7 @@ import pytest
 
 from dashboards import periods
 from dashboards.components import format
-from dashboards.periods import Span, default, resolve, spoken, step
+from dashboards.periods import Span, choose_period, resolve, format_span, choose_bar_s
 
 NOW = datetime(2026, 3, 31, 15, 30, tzinfo=UTC)
 DATA = Span(datetime(2023, 11, 16, 18, 17, tzinfo=UTC), datetime(2023, 11, 16, 19, 14, tzinfo=UTC))
@@ -86,26 +86,26 @@ def test_a_range_has_whole_days_and_all_is_where_the_data_are() -> None:
 
 
 def test_a_page_opens_where_there_is_something() -> None:
-    assert default(NOW, DATA) == "all"
-    assert default(NOW, Span(DATA.start, NOW - timedelta(days=6))) == "7d"
+    assert choose_period(NOW, DATA) == "all"
+    assert choose_period(NOW, Span(DATA.start, NOW - timedelta(days=6))) == "7d"
 
 
 def test_a_chart_has_at_most_some_eighty_bars() -> None:
-    assert step(DATA) == 60
+    assert choose_bar_s(DATA) == 60
     for days in (0.001, 0.1, 1, 7, 30, 365, 2000):
         span = Span(NOW - timedelta(days=days), NOW)
-        assert span.length.total_seconds() / step(span) <= 81
+        assert span.length.total_seconds() / choose_bar_s(span) <= 81
 
 
 def test_a_span_is_spoken_as_people_do() -> None:
-    assert spoken(DATA) == "16 Nov 2023, 18:17 – 19:14 UTC"
+    assert format_span(DATA) == "16 Nov 2023, 18:17 – 19:14 UTC"
     assert (
-        spoken(Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))) == "1 Jan 2026 – 31 Jan 2026"
+        format_span(Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))) == "1 Jan 2026 – 31 Jan 2026"
     )
 
 
 def test_now_is_shared_by_all_who_look() -> None:
-    assert timedelta(0) < periods.moment() - datetime.now(UTC) <= timedelta(seconds=2)
+    assert timedelta(0) < periods.read_clock() - datetime.now(UTC) <= timedelta(seconds=2)
 
 
 def test_whole_minutes_hold_the_span() -> None:

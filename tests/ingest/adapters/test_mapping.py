@@ -14,10 +14,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.adapters.mapping import RowReader, sheet
+from ingest.adapters.mapping import RowReader, parse_sheet
 from ingest.files.importer import Options, Summary, import_files
-from ingest.intake.intake import Door
-from ingest.intake.rejection import Refused
+from ingest.intake.intake import Intake
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.settings import Settings
 from tests.ingest.build import Kept
@@ -32,19 +32,19 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def imported(home: Path, mapping: str | dict[str, Any], *contents: bytes, **options: Any) -> tuple[Summary, Kept]:
+def import_mapped(home: Path, mapping: str | dict[str, Any], *contents: bytes, **options: Any) -> tuple[Summary, Kept]:
     path = home / "map.yaml"
     path.write_text(mapping if isinstance(mapping, str) else yaml.safe_dump(mapping))
     files = []
-    for at, content in enumerate(contents):
-        files.append(home / f"file-{at}")
+    for index, content in enumerate(contents):
+        files.append(home / f"file-{index}")
         files[-1].write_bytes(content)
     log = Kept()
     return import_files(log, Settings(home=home), files, Options(mapping=path, **options)), log  # type: ignore[arg-type]
 
 
 def test_the_example_of_litellm(tmp_path: Path) -> None:
-    summary, log = imported(tmp_path, LITELLM, LITELLM_CSV.encode())
+    summary, log = import_mapped(tmp_path, LITELLM, LITELLM_CSV.encode())
     assert (summary.accepted, summary.rejected) == (2, 0)
     first, second = log.events
     assert (first["source"], first["id"], first["time"]) == ("litellm", "req-1", "2026-05-04T10:00:00.120000Z")
@@ -56,7 +56,7 @@ def test_the_example_of_litellm(tmp_path: Path) -> None:
 
 
 def test_the_example_of_openais_usage(tmp_path: Path) -> None:
-    _, log = imported(tmp_path, USAGE, USAGE_JSONL.encode())
+    _, log = import_mapped(tmp_path, USAGE, USAGE_JSONL.encode())
     assert [event["id"] for event in log.events] == [
         "1777888800-proj_a-gpt-4o-2024-08-06", "1777888860-proj_b-gpt-4o-2024-08-06",
     ]  # fmt: skip
@@ -76,9 +76,9 @@ def test_the_example_of_parquet(tmp_path: Path) -> None:
         "took_ms": 12.0, "plan": "gold", "tokens_in": 5, "tokens_out": None, "not_read": "x",
     }  # fmt: skip
     rows = [row, row, row | {"tokens_out": -1}]
-    summary, log = imported(tmp_path, PARQUET, parquet(tmp_path / "t.parquet", rows))
+    summary, log = import_mapped(tmp_path, PARQUET, parquet(tmp_path / "t.parquet", rows))
     assert (summary.accepted, summary.rejected) == (2, 1)
-    assert [tuple(one)[1:3] for one in summary.refusals] == [(3, "tokens_out")]
+    assert [tuple(refusal)[1:3] for refusal in summary.refusals] == [(3, "tokens_out")]
     first, second = log.events
     assert first["time"] == "2026-05-04T10:00:00.000005Z"  # summer in Berlin
     assert first["data"]["session"] == "s-1" and first["data"]["latency_ms"] == 12
@@ -88,9 +88,9 @@ def test_the_example_of_parquet(tmp_path: Path) -> None:
 
 def test_rows_are_told_apart_by_their_bytes_and_a_second_import_says_the_same(tmp_path: Path) -> None:
     head, row = b"at,model,in\n", b"2026-05-04T10:00:00Z,m,1\n"
-    _, once = imported(tmp_path, SMALL, head + row + row)
-    _, grown = imported(tmp_path, SMALL, head + row + row + row)
-    assert len(set(grown.identities)) == 3 and grown.identities[:2] == once.identities
+    _, once = import_mapped(tmp_path, SMALL, head + row + row)
+    _, second_summary = import_mapped(tmp_path, SMALL, head + row + row + row)
+    assert len(set(second_summary.identities)) == 3 and second_summary.identities[:2] == once.identities
 
 
 @pytest.mark.parametrize(
@@ -116,16 +116,16 @@ def test_a_bad_row_is_refused_with_its_reason_and_stops_nothing(
     tmp_path: Path, row: bytes, field: str, reason: str
 ) -> None:
     good = b"2026-05-04T10:00:00Z,m,1"
-    summary, log = imported(tmp_path, SMALL, b"\n".join([b"at,model,in", good, row, good]))
+    summary, log = import_mapped(tmp_path, SMALL, b"\n".join([b"at,model,in", good, row, good]))
     assert (summary.accepted, summary.rejected) == (2, 1)
-    ((_, line, said, why),) = summary.refusals
-    assert (line, said) == (3, field) and reason in why, (said, why)
+    ((_, line, message, reason),) = summary.refusals
+    assert (line, message) == (3, field) and reason in reason, (message, reason)
     assert len(log.rejected) == 1 and b"yesterday" not in str(log.rejected).encode()
 
 
 def test_a_quoted_cell_holds_lines_and_delimiters(tmp_path: Path) -> None:
     mapping = SMALL | {"delimiter": ";", "tags": {"note": "note"}}
-    _, log = imported(tmp_path, mapping, b'at;model;in;note\n2026-05-04T10:00:00Z;m;1;"a;b\nc ""d"""\n')
+    _, log = import_mapped(tmp_path, mapping, b'at;model;in;note\n2026-05-04T10:00:00Z;m;1;"a;b\nc ""d"""\n')
     assert log.events[0]["data"]["tags"] == {"note": 'a;b\nc "d"'}
 
 
@@ -142,48 +142,48 @@ def test_a_quoted_cell_holds_lines_and_delimiters(tmp_path: Path) -> None:
         ({"source": None}, "source: Input should be a valid string, and is 'None'"),
     ],
 )
-def test_a_mapping_that_cannot_be_says_where(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(TallyError, match=said):
-        imported(tmp_path, SMALL | changed, b"x")
+def test_a_mapping_that_cannot_be_says_where(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(TallyError, match=message):
+        import_mapped(tmp_path, SMALL | changed, b"x")
 
 
 def test_what_else_a_person_gets_wrong(tmp_path: Path) -> None:
     with pytest.raises(TallyError, match=r"map\.yaml is not YAML"):
-        imported(tmp_path, "a: [", b"x")
+        import_mapped(tmp_path, "a: [", b"x")
     with pytest.raises(TallyError, match=r"as a whole: .*docs/import.md shows mappings"):
-        imported(tmp_path, "just words", b"x")
+        import_mapped(tmp_path, "just words", b"x")
     with pytest.raises(TallyError, match=r"--set model: the mapping .* says it; leave it out"):
-        imported(tmp_path, SMALL, b"x", sets=["model=m"])
+        import_mapped(tmp_path, SMALL, b"x", sets=["model=m"])
     with pytest.raises(TallyError, match="is empty"):
-        imported(tmp_path, SMALL, b"")
+        import_mapped(tmp_path, SMALL, b"")
     with pytest.raises(TallyError, match="has no header whose names differ"):
-        imported(tmp_path, SMALL, b"a,a\n")
+        import_mapped(tmp_path, SMALL, b"a,a\n")
     with pytest.raises(TallyError, match="has no header whose names differ"):
-        imported(tmp_path, SMALL, b'"a"b,c\n')
+        import_mapped(tmp_path, SMALL, b'"a"b,c\n')
     with pytest.raises(TallyError, match="cannot be read as Parquet"):
-        imported(tmp_path, PARQUET, b"PAR1 not")
+        import_mapped(tmp_path, PARQUET, b"PAR1 not")
     with pytest.raises(TallyError, match="cannot read --mapping"):
         import_files(Kept(), Settings(home=tmp_path), [], Options(mapping=tmp_path / "none.yaml"))  # type: ignore[arg-type]
 
 
 def test_the_rest_is_set_and_the_source_is_chosen(tmp_path: Path) -> None:
-    _, log = imported(
+    _, log = import_mapped(
         tmp_path, SMALL, b"at,model,in\n2026-05-04T10:00:00Z,m,1\n", sets=["team=search"], source="elsewhere"
     )
     assert log.events[0]["source"] == "elsewhere" and log.events[0]["data"]["team"] == "search"
 
 
 def reader(mapping: dict[str, Any]) -> RowReader:
-    return RowReader(sheet(yaml.safe_dump(mapping), "map", {}), {})
+    return RowReader(parse_sheet(yaml.safe_dump(mapping), "map", {}), {})
 
 
-ANYTHING = st.recursive(
+ANY_VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals() | st.datetimes() | st.binary(),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2), max_leaves=4,
 )  # fmt: skip
 
 
-@given(row=st.fixed_dictionaries(dict.fromkeys(("id", "at", "model", "ms", "cost", "tag", "in", "status"), ANYTHING)))
+@given(row=st.fixed_dictionaries(dict.fromkeys(("id", "at", "model", "ms", "cost", "tag", "in", "status"), ANY_VALUE)))
 def test_whatever_a_cell_holds_is_taken_or_refused(row: dict[str, Any]) -> None:
     mapping = SMALL | {
         "id": ["id", "model"], "tags": {"tag": "tag"},
@@ -192,28 +192,28 @@ def test_whatever_a_cell_holds_is_taken_or_refused(row: dict[str, Any]) -> None:
             "status": {"column": "status", "words": {"success": "ok"}},
         },
     }  # fmt: skip
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(Rejection):
         event, id = reader(mapping).read(row)
-        Door("key").enter_event(event | {"specversion": "1.0", "id": id})
+        Intake("key").accept_event(event | {"specversion": "1.0", "id": id})
 
 
 def test_what_is_set_stands_beside_what_the_mapping_says(tmp_path: Path) -> None:
     mapping = SMALL | {"tags": {"tier": "model"}}
     row = b"at,model,in\n2026-05-04T10:00:00Z,m,1\n"
-    _, log = imported(tmp_path, mapping, row, sets=["tags.region=eu"])
+    _, log = import_mapped(tmp_path, mapping, row, sets=["tags.region=eu"])
     assert log.events[0]["data"]["tags"] == {"region": "eu", "tier": "m"}
     with pytest.raises(TallyError, match=r"--set tags\.tier: the mapping .* says it"):
-        imported(tmp_path, mapping, row, sets=["tags.tier=gold"])
+        import_mapped(tmp_path, mapping, row, sets=["tags.tier=gold"])
 
 
 def test_parquet_that_is_cut_says_so_and_what_absent_is(tmp_path: Path) -> None:
     row = {"called_at": datetime(2026, 5, 4), "model": "m", "tokens_in": 1.0, "tokens_out": float("nan")}
     whole = parquet(tmp_path / "t.parquet", [row])
-    _, log = imported(tmp_path, PARQUET, whole)
+    _, log = import_mapped(tmp_path, PARQUET, whole)
     assert log.events[0]["data"]["tokens"] == {"input": 1}
     half = whole[:20] + bytes(len(whole) // 3) + whole[20 + len(whole) // 3 :]
     with pytest.raises(TallyError, match=r"cannot be read as Parquet: .*mended it adds the rest"):
-        imported(tmp_path, PARQUET, half)
+        import_mapped(tmp_path, PARQUET, half)
 
 
 @given(parts=st.lists(st.integers(0, 10**6), min_size=3, max_size=3))
@@ -226,7 +226,7 @@ def test_what_a_total_includes_is_taken_out_of_it_and_nothing_is_lost(parts: lis
     row = {"at": "2026-05-04T10:00:00Z", "model": "m", "all": str(sum(parts)), "read": f"{read}.0", "write": write}
     tokens = reader(mapping).read(row).event["data"]["tokens"]
     assert tokens == {"input": fresh, "cache_read": read, "cache_write": write}
-    with pytest.raises(Refused, match="is less than"):
+    with pytest.raises(Rejection, match="is less than"):
         reader(mapping).read(row | {"all": read + write, "read": read + 1})
 
 

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.adapters import azure_llm_trace, mooncake_trace
-from ingest.adapters.adapter import MOST, Parse
-from ingest.adapters.registry import FORMATS, recognised
+from ingest.adapters.adapter import MAX_COUNT, Parse
+from ingest.adapters.registry import FORMATS, recognize_format
 from ingest.files.trace_template import Frame
-from ingest.intake.intake import sealed
-from ingest.intake.rejection import Refused
+from ingest.intake.intake import seal_event
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from tests.ingest.build import HEADER, LINE, request
 
 
 def parser(name: str, start: datetime | None = None) -> Parse:
-    (trace,) = [one.trace for one in FORMATS if one.name == name]
+    (trace,) = [form.trace for form in FORMATS if form.name == name]
     assert trace
     return trace(start)
 
@@ -29,12 +29,12 @@ def parser(name: str, start: datetime | None = None) -> Parse:
         (b"2023-11-16 18:17:03.1234567,0,0", "2023-11-16T18:17:03.123456+00:00", (0, 0)),
         (b"2023-11-16 18:17:03,1,2", "2023-11-16T18:17:03+00:00", (1, 2)),
         (b"2024-05-12 00:00:00.001163+00:00,1,2", "2024-05-12T00:00:00.001163+00:00", (1, 2)),
-        (b"2024-05-12T00:00:00Z,1000000000000,007", "2024-05-12T00:00:00+00:00", (MOST, 7)),
+        (b"2024-05-12T00:00:00Z,1000000000000,007", "2024-05-12T00:00:00+00:00", (MAX_COUNT, 7)),
     ],
 )
 def test_a_line_of_azure(line: bytes, time: str, tokens: tuple[int, int]) -> None:
-    said = parser("azure-llm")(line)
-    assert (said.time.isoformat(), tuple(said.tokens.values())) == (time, tokens)
+    parsed = parser("azure-llm")(line)
+    assert (parsed.time.isoformat(), tuple(parsed.tokens.values())) == (time, tokens)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_line_of_azure(line: bytes, time: str, tokens: tuple[int, int]) -> Non
     ],
 )
 def test_a_bad_line_of_azure(line: bytes, field: str, reason: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejection) as refused:
         parser("azure-llm")(line)
     assert refused.value.field == field and reason in refused.value.reason
 
@@ -75,8 +75,8 @@ def test_a_block_seen_before_is_a_cache_read() -> None:
         request(6, 1024, 5, 20, 20),  # a request cannot read what it brings itself
         request(7, 0, 0),
     ]
-    said = [tuple(parse(line).tokens.values()) for line in lines]
-    assert said == [
+    parsed = [tuple(parse(line).tokens.values()) for line in lines]
+    assert parsed == [
         (1200, 0, 5),
         (0, 1200, 5),
         (88, 512, 5),
@@ -90,9 +90,9 @@ def test_a_block_seen_before_is_a_cache_read() -> None:
 
 def test_a_refused_line_brings_no_blocks() -> None:
     parse = parser("mooncake")
-    with pytest.raises(Refused):
+    with pytest.raises(Rejection):
         parse(request(0, 600, -1, 1, 2))
-    with pytest.raises(Refused):
+    with pytest.raises(Rejection):
         parse(request(0, 600, 1, 1, -2))
     assert parse(request(0, 600, 5, 1, 2)).tokens["cache_read"] == 0
 
@@ -114,7 +114,7 @@ def test_relative_times_begin_where_they_are_said_to() -> None:
         (request(0, 5, 1, 1)[:-1], ""),
         (b"{}", "timestamp"),
         (request(-1, 5, 1), "timestamp"),
-        (request(0, MOST + 1, 1), "input_length"),
+        (request(0, MAX_COUNT + 1, 1), "input_length"),
         (request(0, 5, 1, input_length="5"), "input_length"),
         (request(0, 5, 1, input_length=True), "input_length"),
         (request(0, 5, 1, output_length=None), "output_length"),
@@ -125,36 +125,36 @@ def test_relative_times_begin_where_they_are_said_to() -> None:
     ],
 )
 def test_a_bad_line_of_mooncake(line: bytes, field: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejection) as refused:
         parser("mooncake")(line)
     assert refused.value.field == field
 
 
 def test_a_file_is_known_by_its_first_line() -> None:
-    assert recognised(HEADER, "f").name == "azure-llm"
-    assert recognised(request(0, 1, 1, turn=3), "f").name == "mooncake"
-    assert recognised(b'{"type":"tallystick.inference.v1"}', "f").name == "cloudevents"
-    for other in (b"", b"a,b", b"{}", b"[", b"\xff\xfe", b"PK\3\4", HEADER + b",More", b'{"type":5}'):
+    assert recognize_format(HEADER, "f").name == "azure-llm"
+    assert recognize_format(request(0, 1, 1, turn=3), "f").name == "mooncake"
+    assert recognize_format(b'{"type":"tallystick.inference.v1"}', "f").name == "cloudevents"
+    for first_line in (b"", b"a,b", b"{}", b"[", b"\xff\xfe", b"PK\3\4", HEADER + b",More", b'{"type":5}'):
         with pytest.raises(TallyError, match=r"known format.*TIMESTAMP.*hash_ids.*tallystick"):
-            recognised(other, "f")
+            recognize_format(first_line, "f")
 
 
 TIMES = st.datetimes(datetime(2000, 1, 2), datetime(2199, 12, 30), timezones=st.timezones())
-COUNTS = st.integers(0, MOST)
+COUNTS = st.integers(0, MAX_COUNT)
 
 
 @given(st.text(min_size=1, max_size=9), st.text(min_size=1, max_size=9), TIMES, COUNTS, COUNTS)
-def test_a_frame_gives_the_bytes_of_the_door(source: str, model: str, time: datetime, given: int, made: int) -> None:
+def test_a_frame_gives_the_bytes_of_the_door(source: str, model: str, time: datetime, given: int, output_count: int) -> None:
     tags = {"id": '"id":', "time": "%(time)s", "input": "5", "tokens": '{"input":1000000000000}'}
-    shared = {"source": source, "type": "tallystick.inference.v1", "data": {"model": model, "tags": tags}}
+    template = {"source": source, "type": "tallystick.inference.v1", "data": {"model": model, "tags": tags}}
     try:
-        frame = Frame(shared, ("output", "input"))
-    except Refused:
+        frame = Frame(template, ("output", "input"))
+    except Rejection:
         assert "\0" in source + model
         return
-    tokens = {"output": made, "input": given}
-    whole = shared | {"id": "x-1", "time": time, "data": shared["data"] | {"tokens": tokens}}  # type: ignore[operator]
-    assert frame.line("x-1", time, tokens) == sealed(whole)[0]
+    tokens = {"output": output_count, "input": given}
+    event = template | {"id": "x-1", "time": time, "data": template["data"] | {"tokens": tokens}}  # type: ignore[operator]
+    assert frame.line("x-1", time, tokens) == seal_event(event)[0]
 
 
 def test_columns_are_the_header() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest.files.importer import Options, import_files
-from ingest.files.outcomes import outcomes_of
+from ingest.files.outcomes import await_outcomes
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.settings import Settings
 from tests.ingest.build import LINE, Kept, azure
@@ -57,12 +57,12 @@ def test_the_trace_of_mooncake(tmp_path: Path) -> None:
     path = trace("mooncake_conversation.jsonl")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     expected: Counter[str] = Counter()
-    seen: set[int] = set()
+    blocks: set[int] = set()
     for row in rows:
         last = len(row["hash_ids"]) - 1
         sizes = [512] * last + [row["input_length"] - 512 * last]
-        read = sum(size for size, block in zip(sizes, row["hash_ids"], strict=True) if block in seen)
-        seen.update(row["hash_ids"])
+        read = sum(size for size, block in zip(sizes, row["hash_ids"], strict=True) if block in blocks)
+        blocks.update(row["hash_ids"])
         expected.update(input=row["input_length"] - read, cache_read=read, output=row["output_length"])
     log, tokens = totals(path, tmp_path)
     assert tokens == expected
@@ -79,24 +79,24 @@ def test_what_became_of_the_accepted(tmp_path: Path) -> None:
     file.write_bytes(azure(*lines, b"bad"))
     first = import_files(log, settings, [file])
     file.write_bytes(azure(*lines, LINE, LINE.replace(b"2023", b"2199")))
-    grown = import_files(log, settings, [file])
+    second = import_files(log, settings, [file])
     file.write_bytes(azure(*lines))
-    other = import_files(log, settings, [file], Options(sets=["team=search"]))
+    third = import_files(log, settings, [file], Options(sets=["team=search"]))
     folds = subprocess.Popen([sys.executable, "-c", FOLDS], env=os.environ | {"TALLY_HOME": str(tmp_path)})
-    heard: list[tuple[int, int]] = []
+    progress_calls: list[tuple[int, int]] = []
 
-    def progress(done: int, total: int) -> None:
+    def progress(done_bytes: int, total: int) -> None:
         assert folds.poll() is None, "the folds ended"
-        heard.append((done, total))
+        progress_calls.append((done_bytes, total))
 
     try:
-        told = [outcomes_of(log, summary.appended, progress) for summary in (first, grown, other)]
+        outcomes = [await_outcomes(log, summary.appended, progress) for summary in (first, second, third)]
     finally:
         folds.terminate()
         folds.wait()
-    assert [(one.counted, one.duplicate, one.conflict, one.quarantined) for one in told] == [
+    assert [(outcome.counted, outcome.duplicate, outcome.conflict, outcome.quarantined) for outcome in outcomes] == [
         (1200, 0, 0, 0), (1, 1200, 0, 1), (0, 0, 1200, 0),
     ]  # fmt: skip
-    assert told[1].reasons == {"event_time_in_future": 1} and told[1].hint() is None
-    assert told[2].conflicts[0][2:] == (first.appended[0].partition, 0, 0) and "--set" in (told[2].hint() or "")
-    assert heard[-1] == (3, 3)
+    assert outcomes[1].reasons == {"event_time_in_future": 1} and outcomes[1].hint() is None
+    assert outcomes[2].conflicts[0][2:] == (first.appended[0].partition, 0, 0) and "--set" in (outcomes[2].hint() or "")
+    assert progress_calls[-1] == (3, 3)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ledger.home.presence import announced
-from ledger.home.tokens import Role, create
+from ledger.home.presence import find_presence
+from ledger.home.tokens import Role, create_token
 from ledger.settings import Settings
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 
@@ -48,8 +48,8 @@ class Served:
                 [*COMMAND, "api", "serve"], cwd=ROOT, env=home_environment(environment),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        eventually(lambda: announced(self.settings.home, "api") is not None)
-        facts = announced(self.settings.home, "api")
+        eventually(lambda: find_presence(self.settings.home, "api") is not None)
+        facts = find_presence(self.settings.home, "api")
         assert facts
         self.address = urlsplit(facts["url"])
         self._port = self.address.port or 0
@@ -62,16 +62,16 @@ class Served:
     def bearer(self, *roles: Role, organizations: tuple[str, ...] = ("acme",)) -> str:
         name = f"{organizations} {roles}"
         if name not in self.bearers:
-            _, self.bearers[name] = create(self.settings.home, organizations, roles)
+            _, self.bearers[name] = create_token(self.settings.home, organizations, roles)
         return self.bearers[name]
 
     def send(
         self, body: bytes, kind: str = NDJSON, bearer: str | None = None, timeout: float = 60, **headers: str
     ) -> Answer:
-        shown = self.bearer("write") if bearer is None else bearer
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        bearer_token = self.bearer("write") if bearer is None else bearer
+        header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask(
-            "/v1/events", "POST", body, timeout, **{"Authorization": f"Bearer {shown}", "Content-Type": kind} | named
+            "/v1/events", "POST", body, timeout, **{"Authorization": f"Bearer {bearer_token}", "Content-Type": kind} | header_fields
         )
 
     def ask(
@@ -88,28 +88,28 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One for a file of tests, on the embedded log."""
-    one = Served(Settings(home=tmp_path_factory.mktemp("api") / "home"))
-    one.start()
-    yield one
-    one.kill()
+    server = Served(Settings(home=tmp_path_factory.mktemp("api") / "home"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
-def own(either: str | None, tmp_path: Path) -> Iterator[Served]:
+def own_server(either: str | None, tmp_path: Path) -> Iterator[Served]:
     """One for a test, not started, on either log."""
-    one = Served(Settings(home=tmp_path / "home", log=either))
-    yield one
-    one.kill()
+    server = Served(Settings(home=tmp_path / "home", log=either))
+    yield server
+    server.kill()
 
 
 Call = Callable[..., dict[str, Any]]
 
 
-def call(id: str, source: str = "app", **said: Any) -> dict[str, Any]:
+def call(id: str, source: str = "app", **fields: Any) -> dict[str, Any]:
     """An inference as an application sends it."""
-    data = {"model": "gpt-4o", "provider": "openai", "tokens": {"input": 10}} | said
+    data = {"model": "gpt-4o", "provider": "openai", "tokens": {"input": 10}} | fields
     return {
         "specversion": "1.0", "id": id, "source": source, "time": "2026-06-01T12:00:00Z",
         "type": "tallystick.inference.v1", "data": data,

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from ingest.api import app, body, openapi
-from ledger.home.tokens import create, listed, revoke
+from ledger.home.tokens import create_token, list_tokens, revoke_token
 from ledger.log import Record, partition_of, records
 from ledger.log.open import open_log
 from ledger.log.sqlite.log import EmbeddedLog
@@ -38,14 +38,14 @@ NO_DECISION: dict[str, dict[str, object]] = {
 }
 
 
-def recorded(served: Served, organization: str = "acme", topic: Topic = EVENTS) -> list[Record]:
-    with closing(open_log(served.settings)) as log:
-        found = list(records(log, topic, partition_of(organization)))
-    return [record for record in found if record.organization == organization]
+def read_events(api_server: Served, organization: str = "acme", topic: Topic = EVENTS) -> list[Record]:
+    with closing(open_log(api_server.settings)) as log:
+        stored = list(records(log, topic, partition_of(organization)))
+    return [record for record in stored if record.organization == organization]
 
 
-def ids(some: list[Record]) -> list[str]:
-    return [json.loads(line)["id"] for record in some for line in record.value.split(b"\n") if line]
+def ids(events: list[Record]) -> list[str]:
+    return [json.loads(line)["id"] for record in events for line in record.value.split(b"\n") if line]
 
 
 def decision(id: str, control: str, body: dict[str, object]) -> dict[str, object]:
@@ -57,112 +57,112 @@ def budget(id: str, dimension: str = "team", scope: str = "search") -> dict[str,
     return decision(id, "budget.allocated", {"dimension": dimension, "scope": scope} | limit)
 
 
-def test_what_is_accepted_stands_where_the_answer_says(own: Served) -> None:
-    own.start()
-    sent = [call(f"{number}") for number in range(1201)]
-    answer = own.send(lines(*sent))
+def test_what_is_accepted_stands_where_the_answer_says(own_server: Served) -> None:
+    own_server.start()
+    sent_events = [call(f"{number}") for number in range(1201)]
+    answer = own_server.send(lines(*sent_events))
     assert answer.status == 200
-    told = answer.json()
-    assert (told["accepted"], told["refused"]) == (1201, 0)
-    by_offset = {record.offset: record for record in recorded(own)}
-    for event, at in zip(sent, told["results"], strict=True):
-        assert at["partition"] == partition_of("acme")
-        line = by_offset[at["offset"]].value.split(b"\n")[at["event_index"]]
+    answer_body = answer.json()
+    assert (answer_body["accepted"], answer_body["refused"]) == (1201, 0)
+    by_offset = {record.offset: record for record in read_events(own_server)}
+    for event, position in zip(sent_events, answer_body["results"], strict=True):
+        assert position["partition"] == partition_of("acme")
+        line = by_offset[position["offset"]].value.split(b"\n")[position["event_index"]]
         assert json.loads(line)["id"] == event["id"]
     assert len(by_offset) == 3
     (principal,) = {record.headers["principal"] for record in by_offset.values()}
-    assert principal == listed(own.settings.home)[0].id
+    assert principal == list_tokens(own_server.settings.home)[0].id
     assert {record.headers["channel"] for record in by_offset.values()} == {"http"}
 
 
-def test_one_event_a_batch_and_lines_packed_or_not(served: Served) -> None:
-    one = json.dumps(call("kinds")).encode()
-    both = b"[" + one + b"," + one + b"]"
-    for content, kind in ((one, JSON), (one, "application/json"), (both, BATCH), (both, "application/json")):
-        assert served.send(content, kind).json()["refused"] == 0
+def test_one_event_a_batch_and_lines_packed_or_not(api_server: Served) -> None:
+    item = json.dumps(call("kinds")).encode()
+    batch = b"[" + item + b"," + item + b"]"
+    for content, kind in ((item, JSON), (item, "application/json"), (batch, BATCH), (batch, "application/json")):
+        assert api_server.send(content, kind).json()["refused"] == 0
     for coding, pack in (("gzip", gzip.compress), ("zstd", zstandard.compress)):
-        assert served.send(pack(one + b"\n" + one), NDJSON, Content_Encoding=coding).json()["accepted"] == 2
-    what = replay_outcomes(recorded(served), {})
-    assert [line["outcome"] for line in what if line["id"] == "kinds"] == ["counted"] + ["duplicate"] * 9
+        assert api_server.send(pack(item + b"\n" + item), NDJSON, Content_Encoding=coding).json()["accepted"] == 2
+    outcomes = replay_outcomes(read_events(api_server), {})
+    assert [line["outcome"] for line in outcomes if line["id"] == "kinds"] == ["counted"] + ["duplicate"] * 9
 
 
-def test_each_event_is_judged_by_itself(served: Served) -> None:
+def test_each_event_is_judged_by_itself(api_server: Served) -> None:
     good, bad = call("judged"), call("judged-not", latency_ms=-1)
-    answer = served.send(lines(bad, good, call("judged-2")) + b"\n{\n\n[]")
+    answer = api_server.send(lines(bad, good, call("judged-2")) + b"\n{\n\n[]")
     assert answer.status == 200
-    told = answer.json()
-    assert (told["accepted"], told["refused"]) == (2, 3)
-    refused, first, second, *others = told["results"]
+    answer_body = answer.json()
+    assert (answer_body["accepted"], answer_body["refused"]) == (2, 3)
+    refused, first, second, *rejections = answer_body["results"]
     assert refused["field"] == "data.latency_ms" and "greater than or equal to 0" in refused["reason"]
     assert (first["event_index"], second["event_index"]) == (0, 1)
-    assert [one["reason"] for one in others] == ["is not JSON: one whole object a line is", "is not a JSON object"]
-    record = recorded(served)[-1]
+    assert [item["reason"] for item in rejections] == ["is not JSON: one whole object a line is", "is not a JSON object"]
+    record = read_events(api_server)[-1]
     assert ids([record]) == ["judged", "judged-2"] and record.headers["refused"] == "3"
-    details = [json.loads(line) for line in recorded(served, topic=REJECTED)[-1].value.split(b"\n")]
-    assert [one["path"] for one in details] == ["data.latency_ms", "", ""]
+    details = [json.loads(line) for line in read_events(api_server, topic=REJECTED)[-1].value.split(b"\n")]
+    assert [item["path"] for item in details] == ["data.latency_ms", "", ""]
 
 
-def test_a_single_event_that_is_refused_is_a_problem(served: Served) -> None:
-    answer = served.send(json.dumps(call("x") | {"time": "yesterday"}).encode(), JSON)
+def test_a_single_event_that_is_refused_is_a_problem(api_server: Served) -> None:
+    answer = api_server.send(json.dumps(call("x") | {"time": "yesterday"}).encode(), JSON)
     assert answer.status == 422 and answer.headers["content-type"] == "application/problem+json"
-    told = answer.json()
-    assert told["field"] == "time" and told["reason"] and told["status"] == 422
-    assert recorded(served)[-1].headers["refused"] == "1"
+    answer_body = answer.json()
+    assert answer_body["field"] == "time" and answer_body["reason"] and answer_body["status"] == 422
+    assert read_events(api_server)[-1].headers["refused"] == "1"
 
 
-def test_what_is_left_out_is_told_and_is_on_no_log(served: Served) -> None:
-    told = served.send(json.dumps(call("left-out", answer="MARK " * 9, completion_text="MARK")).encode(), JSON).json()
-    assert {one["path"]: one["times"] for one in told["removed"]} == {"data.answer": 1, "data.completion_text": 1}
-    for path in served.settings.home.rglob("*"):
+def test_what_is_left_out_is_told_and_is_on_no_log(api_server: Served) -> None:
+    answer_body = api_server.send(json.dumps(call("left-out", answer="MARK " * 9, completion_text="MARK")).encode(), JSON).json()
+    assert {item["path"]: item["times"] for item in answer_body["removed"]} == {"data.answer": 1, "data.completion_text": 1}
+    for path in api_server.settings.home.rglob("*"):
         assert not path.is_file() or b"MARK" not in path.read_bytes(), path
 
 
-def test_who_shows_no_token_is_counted_and_not_kept(served: Served) -> None:
-    before, strangers = len(recorded(served)), figure(served, "tally_http_unauthenticated_requests_total")
-    revoked = served.bearer("write", organizations=("acme", "gone"))
-    revoke(served.settings.home, listed(served.settings.home)[-1].id)
-    shown = ["", "Bearer", "Bearer x", "Basic eDp5", f"Basic {served.bearer('write')}", f"Bearer {revoked}"]
-    for authorization in shown:
+def test_who_shows_no_token_is_counted_and_not_kept(api_server: Served) -> None:
+    before, strangers = len(read_events(api_server)), figure(api_server, "tally_http_unauthenticated_requests_total")
+    revoked = api_server.bearer("write", organizations=("acme", "gone"))
+    revoke_token(api_server.settings.home, list_tokens(api_server.settings.home)[-1].id)
+    authorizations = ["", "Bearer", "Bearer x", "Basic eDp5", f"Basic {api_server.bearer('write')}", f"Bearer {revoked}"]
+    for authorization in authorizations:
         headers = {"Authorization": authorization, "Content-Type": NDJSON}
-        answer = served.ask("/v1/events", "POST", lines(call("no")), 60, **headers)
+        answer = api_server.ask("/v1/events", "POST", lines(call("no")), 60, **headers)
         assert answer.status == 401 and answer.headers["www-authenticate"].startswith("Bearer")
         assert "tally token create" in answer.json()["detail"]
-    assert len(recorded(served)) == before
-    assert figure(served, "tally_http_unauthenticated_requests_total") == strangers + len(shown)
+    assert len(read_events(api_server)) == before
+    assert figure(api_server, "tally_http_unauthenticated_requests_total") == strangers + len(authorizations)
 
 
-def test_a_token_is_for_its_organizations_and_its_roles(served: Served) -> None:
-    both = served.bearer("write", organizations=("acme", "beta"))
-    assert served.send(lines(call("whose")), bearer=both).status == 400
-    assert served.send(lines(call("whose")), bearer=both, Tally_Organization="beta").status == 200
-    assert ids(recorded(served, "beta")) == ["whose"]
-    before = len(recorded(served, "beta"))
-    foreign = served.send(lines(call("foreign")), Tally_Organization="beta")
+def test_a_token_is_for_its_organizations_and_its_roles(api_server: Served) -> None:
+    batch = api_server.bearer("write", organizations=("acme", "beta"))
+    assert api_server.send(lines(call("whose")), bearer=batch).status == 400
+    assert api_server.send(lines(call("whose")), bearer=batch, Tally_Organization="beta").status == 200
+    assert ids(read_events(api_server, "beta")) == ["whose"]
+    before = len(read_events(api_server, "beta"))
+    foreign = api_server.send(lines(call("foreign")), Tally_Organization="beta")
     assert foreign.status == 403 and "'beta'" in foreign.json()["detail"]
-    assert len(recorded(served, "beta")) == before
-    reader = served.bearer("read")
-    assert served.send(lines(call("no")), bearer=reader).status == 403
-    at = served.send(lines(call("asked"))).json()["results"][0]
-    path = f"/v1/events/{at['partition']}/{at['offset']}"
-    assert served.ask(path, Authorization=f"Bearer {served.bearer('write')}").status == 403
-    assert served.ask(path, Authorization=f"Bearer {reader}").json() == {"folded": False, "events": []}
-    stranger = served.bearer("read", organizations=("gamma",))
-    assert served.ask(path, Authorization=f"Bearer {stranger}").status == 404
-    assert served.ask("/v1/token", Authorization=f"Bearer {reader}").json()["roles"] == ["read"]
+    assert len(read_events(api_server, "beta")) == before
+    reader = api_server.bearer("read")
+    assert api_server.send(lines(call("no")), bearer=reader).status == 403
+    position = api_server.send(lines(call("asked"))).json()["results"][0]
+    path = f"/v1/events/{position['partition']}/{position['offset']}"
+    assert api_server.ask(path, Authorization=f"Bearer {api_server.bearer('write')}").status == 403
+    assert api_server.ask(path, Authorization=f"Bearer {reader}").json() == {"folded": False, "events": []}
+    stranger = api_server.bearer("read", organizations=("gamma",))
+    assert api_server.ask(path, Authorization=f"Bearer {stranger}").status == 404
+    assert api_server.ask("/v1/token", Authorization=f"Bearer {reader}").json()["roles"] == ["read"]
 
 
-def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(served: Served) -> None:
-    told = served.send(lines(budget("by-writer"))).json()
-    assert told["results"] == [{"field": "type", "reason": "is a decision: it takes a token of the role admin"}]
-    admin = served.bearer("admin")
-    assert served.send(lines(budget("by-admin")), bearer=admin).json()["accepted"] == 1
-    assert served.send(lines(call("fact-by-admin")), bearer=admin).json()["refused"] == 1
+def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(api_server: Served) -> None:
+    answer_body = api_server.send(lines(budget("by-writer"))).json()
+    assert answer_body["results"] == [{"field": "type", "reason": "is a decision: it takes a token of the role admin"}]
+    admin = api_server.bearer("admin")
+    assert api_server.send(lines(budget("by-admin")), bearer=admin).json()["accepted"] == 1
+    assert api_server.send(lines(call("fact-by-admin")), bearer=admin).json()["refused"] == 1
     for control, content in NO_DECISION.items():
-        (result,) = served.send(lines(decision("no", control, content)), bearer=admin).json()["results"]
+        (result,) = api_server.send(lines(decision("no", control, content)), bearer=admin).json()["results"]
         assert result["field"] == "data.control" and "`tally" in result["reason"]
-    (result,) = served.send(lines(budget("whole", "organization", "beta")), bearer=admin).json()["results"]
+    (result,) = api_server.send(lines(budget("whole", "organization", "beta")), bearer=admin).json()["results"]
     assert result["field"] == "data.body.scope"
-    assert [line["outcome"] for line in replay_outcomes(recorded(served), {}) if line["id"] == "by-admin"] == [
+    assert [line["outcome"] for line in replay_outcomes(read_events(api_server), {}) if line["id"] == "by-admin"] == [
         "counted"
     ]
 
@@ -170,7 +170,7 @@ def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(served: Served) 
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
     [
-        (b"x" * (body.MAX_BODY + 1), {}, 413),
+        (b"x" * (body.MAX_BODY_BYTES + 1), {}, 413),
         (b"{}\n" * (body.MAX_EVENTS + 1), {}, 413),
         (gzip.compress(bytes(100 << 20)), {"Content_Encoding": "gzip"}, 413),
         (zstandard.compress(bytes(100 << 20)), {"Content_Encoding": "zstd"}, 413),
@@ -180,40 +180,40 @@ def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(served: Served) 
         (b"{}", {"kind": "text/html"}, 415),
     ],
 )
-def test_each_limit_has_its_own_answer(served: Served, content: bytes, headers: dict[str, str], status: int) -> None:
-    before = len(recorded(served))
-    answer = served.send(content, **headers)  # type: ignore[arg-type]
+def test_each_limit_has_its_own_answer(api_server: Served, content: bytes, headers: dict[str, str], status: int) -> None:
+    before = len(read_events(api_server))
+    answer = api_server.send(content, **headers)  # type: ignore[arg-type]
     assert answer.status == status and answer.headers["content-type"] == "application/problem+json"
-    assert len(recorded(served)) == before
+    assert len(read_events(api_server)) == before
 
 
 @pytest.mark.parametrize("raw", [b"[" * 500_000, b'{"a":' * 200_000, b"[" * 900 + b"]" * 900, b'"' + b"x" * (2 << 20)])
-def test_what_is_deep_or_long_is_refused_with_its_reason(served: Served, raw: bytes) -> None:
-    answer = served.send(raw, JSON if raw.startswith(b"{") else NDJSON)
+def test_what_is_deep_or_long_is_refused_with_its_reason(api_server: Served, raw: bytes) -> None:
+    answer = api_server.send(raw, JSON if raw.startswith(b"{") else NDJSON)
     assert answer.status in (200, 422)
-    assert served.ask("/healthz").status == 200
+    assert api_server.ask("/healthz").status == 200
 
 
-def chunked(served: Served) -> socket.socket:
+def send_chunked_head(api_server: Served) -> socket.socket:
     """The head of a request whose body has no length."""
-    connection = socket.create_connection((served.address.hostname, served.address.port), timeout=60)
+    connection = socket.create_connection((api_server.address.hostname, api_server.address.port), timeout=60)
     connection.sendall(
-        f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {served.bearer('write')}\r\n"
+        f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {api_server.bearer('write')}\r\n"
         f"Content-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     )
     return connection
 
 
-def test_a_body_without_a_length_is_bounded_too(served: Served) -> None:
-    with chunked(served) as connection:
-        for _ in range(body.MAX_BODY // 65536 + 1):
+def test_a_body_without_a_length_is_bounded_too(api_server: Served) -> None:
+    with send_chunked_head(api_server) as connection:
+        for _ in range(body.MAX_BODY_BYTES // 65536 + 1):
             connection.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.long
-def test_a_body_that_does_not_come_is_not_waited_for(served: Served) -> None:
-    with chunked(served) as connection:
+def test_a_body_that_does_not_come_is_not_waited_for(api_server: Served) -> None:
+    with send_chunked_head(api_server) as connection:
         connection.sendall(b"1\r\nx\r\n")
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408")
 
@@ -221,9 +221,9 @@ def test_a_body_that_does_not_come_is_not_waited_for(served: Served) -> None:
 @pytest.mark.parametrize(
     "lengths", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\ncontent-length: 0"]
 )
-def test_a_body_of_two_lengths_is_refused(served: Served, lengths: str) -> None:
+def test_a_body_of_two_lengths_is_refused(api_server: Served, lengths: str) -> None:
     """RFC 9112, 6.1: a proxy that ends the body by the other length would take the rest for a request."""
-    with socket.create_connection((served.address.hostname, served.address.port), timeout=30) as connection:
+    with socket.create_connection((api_server.address.hostname, api_server.address.port), timeout=30) as connection:
         head = f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n\r\n"
         connection.sendall(f"{head}0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         received = b""
@@ -234,83 +234,83 @@ def test_a_body_of_two_lengths_is_refused(served: Served, lengths: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/%E2%80%AEx%0D%0A%1b[31m%E2%80%8B", "/" + "x" * 5_000])
-def test_an_unknown_path_is_answered_escaped_and_short(served: Served, path: str) -> None:
-    answer = served.ask(path)
+def test_an_unknown_path_is_answered_escaped_and_short(api_server: Served, path: str) -> None:
+    answer = api_server.ask(path)
     detail = answer.json()["detail"]
     assert answer.status == 404 and detail.startswith("No such path: GET '/")
     assert detail.isascii() and detail.isprintable() and len(detail) < 250
 
 
-def test_a_head_without_an_end_is_cut(served: Served) -> None:
-    with socket.create_connection((served.address.hostname or "", served.address.port or 0), timeout=30) as sender:
+def test_a_head_without_an_end_is_cut(api_server: Served) -> None:
+    with socket.create_connection((api_server.address.hostname or "", api_server.address.port or 0), timeout=30) as sender:
         sender.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
         with pytest.raises(OSError):
             for _ in range(1_000):
                 sender.sendall(b"X-More: and more\r\n" * 10_000)
-    assert served.ask("/healthz").status == 200
+    assert api_server.ask("/healthz").status == 200
 
 
-def test_the_examples_of_the_description_run(served: Served) -> None:
-    described = served.ask("/openapi.json").json()
+def test_the_examples_of_the_description_run(api_server: Served) -> None:
+    described = api_server.ask("/openapi.json").json()
     send = described["paths"]["/v1/events"]["post"]
-    bearers = {"call": served.bearer("write"), "batch": served.bearer("write"), "budget": served.bearer("admin")}
-    sent = 0
+    bearers = {"call": api_server.bearer("write"), "batch": api_server.bearer("write"), "budget": api_server.bearer("admin")}
+    sent_events = 0
     for kind, content in send["requestBody"]["content"].items():
         for name, example in content.get("examples", {}).items():
-            answer = served.send(json.dumps(example["value"]).encode(), kind, bearers[name])
+            answer = api_server.send(json.dumps(example["value"]).encode(), kind, bearers[name])
             assert answer.status == 200 and answer.json()["refused"] == 0
-            sent += 1
-    assert sent == 5
+            sent_events += 1
+    assert sent_events == 5
     assert set(described["paths"]) == {
         "/v1/events", "/v1/events/{partition}/{offset}", "/v1/token", "/healthz", "/readyz", "/metrics",
     }  # fmt: skip
-    assert openapi.document()["openapi"] == "3.1.0"
+    assert openapi.describe_api()["openapi"] == "3.1.0"
 
 
-def test_every_figure_is_named_and_explained(served: Served) -> None:
-    families = {one.name: one for one in text_string_to_metric_families(served.ask("/metrics").body.decode())}
+def test_every_figure_is_named_and_explained(api_server: Served) -> None:
+    families = {item.name: item for item in text_string_to_metric_families(api_server.ask("/metrics").body.decode())}
     for metric in HTTP:
         assert families[metric.name.removesuffix("_total")].documentation == metric.help
-    known = {metric.name.removesuffix("_total") for metric in HTTP}
-    assert families.keys() <= known | {f"{name}_created" for name in known}
+    metric_names = {metric.name.removesuffix("_total") for metric in HTTP}
+    assert families.keys() <= metric_names | {f"{name}_created" for name in metric_names}
 
 
-def figure(served: Served, name: str) -> float:
-    families = text_string_to_metric_families(served.ask("/metrics").body.decode())
+def figure(api_server: Served, name: str) -> float:
+    families = text_string_to_metric_families(api_server.ask("/metrics").body.decode())
     return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
 
-def test_what_became_of_it_can_be_asked(served: Served) -> None:
-    at = served.send(lines(call("became"), call("became"))).json()["results"][0]
-    path, bearer = f"/v1/events/{at['partition']}/{at['offset']}", f"Bearer {served.bearer('read')}"
-    house = House(served.settings.home)
+def test_what_became_of_it_can_be_asked(api_server: Served) -> None:
+    position = api_server.send(lines(call("became"), call("became"))).json()["results"][0]
+    path, bearer = f"/v1/events/{position['partition']}/{position['offset']}", f"Bearer {api_server.bearer('read')}"
+    house = House(api_server.settings.home)
     try:
         house.start("streams")
-        eventually(lambda: served.ask(path, Authorization=bearer).json()["folded"])
+        eventually(lambda: api_server.ask(path, Authorization=bearer).json()["folded"])
     finally:
         house.kill()
-    found = served.ask(path, Authorization=bearer).json()["events"]
-    assert [(one["id"], one["outcome"]) for one in found] == [("became", "counted"), ("became", "duplicate")]
+    stored = api_server.ask(path, Authorization=bearer).json()["events"]
+    assert [(item["id"], item["outcome"]) for item in stored] == [("became", "counted"), ("became", "duplicate")]
 
 
-def test_what_is_not_there_is_said(served: Served) -> None:
-    bearer = f"Bearer {served.bearer('read')}"
+def test_what_is_not_there_is_said(api_server: Served) -> None:
+    bearer = f"Bearer {api_server.bearer('read')}"
     for path in (f"/v1/events/1/{2**64}", f"/v1/events/{2**64}/1", "/v1/events/99/0", "/v1/nothing"):
-        answer = served.ask(path, Authorization=bearer)
+        answer = api_server.ask(path, Authorization=bearer)
         assert answer.status == 404 and answer.json()["detail"], path
-    answer = served.ask("/v1/events", "DELETE", Authorization=bearer)
+    answer = api_server.ask("/v1/events", "DELETE", Authorization=bearer)
     assert answer.status == 405 and answer.headers["allow"] == "POST"
 
 
 def test_a_log_that_is_closed_takes_nothing_and_says_so(tmp_path: Path) -> None:
-    served = Served(Settings(home=tmp_path / "home"))
-    served.start()
+    api_server = Served(Settings(home=tmp_path / "home"))
+    api_server.start()
     try:
-        with closing(EmbeddedLog(served.settings.home)) as log:
-            log.end_with(EVENTS, [], "kafka://elsewhere")
-        answer = served.send(lines(call("late")))
+        with closing(EmbeddedLog(api_server.settings.home)) as log:
+            log.close_with(EVENTS, [], "kafka://elsewhere")
+        answer = api_server.send(lines(call("late")))
     finally:
-        served.kill()
+        api_server.kill()
     assert answer.status == 503 and answer.headers["retry-after"] == "1"
     assert "kafka://elsewhere" in answer.json()["detail"]
 
@@ -318,9 +318,9 @@ def test_a_log_that_is_closed_takes_nothing_and_says_so(tmp_path: Path) -> None:
 def test_a_log_that_does_not_answer_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "READY_S", 0.05)
     answering = threading.Event()
-    with closing(EmbeddedLog(tmp_path)) as log, closing(EmbeddedLog(tmp_path)) as asked:
-        monkeypatch.setattr(asked, "end", lambda *_: answering.wait(60))
-        with TestClient(app.Api(Settings(home=tmp_path), log, asked).app()) as client:
+    with closing(EmbeddedLog(tmp_path)) as log, closing(EmbeddedLog(tmp_path)) as reader:
+        monkeypatch.setattr(reader, "end", lambda *_: answering.wait(60))
+        with TestClient(app.Api(Settings(home=tmp_path), log, reader).app()) as client:
             answer = client.get("/readyz")
             assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
             assert "the log has not answered for 0.05 s" in answer.json()["detail"]
@@ -330,30 +330,30 @@ def test_a_log_that_does_not_answer_is_not_ready(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))])
-def test_what_was_accepted_outlives_the_door(own: Served, seed: int) -> None:
+def test_what_was_accepted_outlives_the_door(own_server: Served, seed: int) -> None:
     """Killed with SIGKILL at any moment: what was answered stands once; what was not is sent again."""
     chance = random.Random(seed)
-    own.start()
+    own_server.start()
     stop = threading.Event()
 
     def kill() -> None:
         while not stop.wait(chance.uniform(0.1, 0.8)):
-            assert own.process
-            os.kill(own.process.pid, signal.SIGKILL)
-            own.process.wait()
-            own.start()
+            assert own_server.process
+            os.kill(own_server.process.pid, signal.SIGKILL)
+            own_server.process.wait()
+            own_server.start()
 
     def send(sender: int) -> int:
         repeats = 0
         for number in range(12):
-            some = [call(f"{sender}-{number}-{at}") for at in range(1 + number % 3)]
-            while (answer := tried(own, lines(*some))) is None or answer.status == 503:
+            events = [call(f"{sender}-{number}-{position}") for position in range(1 + number % 3)]
+            while (answer := try_send(own_server, lines(*events))) is None or answer.status == 503:
                 repeats += 1
                 time.sleep(0.05)
             assert answer.status == 200 and answer.json()["refused"] == 0, (seed, answer)
         return repeats
 
-    own.bearer("write")
+    own_server.bearer("write")
     killer = threading.Thread(target=kill)
     killer.start()
     try:
@@ -362,14 +362,14 @@ def test_what_was_accepted_outlives_the_door(own: Served, seed: int) -> None:
     finally:
         stop.set()
         killer.join()
-    counted = [line["id"] for line in replay_outcomes(recorded(own), {}) if line["outcome"] == "counted"]
-    sent = [f"{sender}-{number}-{at}" for sender in range(4) for number in range(12) for at in range(1 + number % 3)]
-    assert sorted(counted) == sorted(sent), seed
+    counted = [line["id"] for line in replay_outcomes(read_events(own_server), {}) if line["outcome"] == "counted"]
+    sent_events = [f"{sender}-{number}-{position}" for sender in range(4) for number in range(12) for position in range(1 + number % 3)]
+    assert sorted(counted) == sorted(sent_events), seed
 
 
-def tried(served: Served, content: bytes) -> Answer | None:
+def try_send(api_server: Served, content: bytes) -> Answer | None:
     try:
-        return served.send(content, timeout=30)
+        return api_server.send(content, timeout=30)
     except (OSError, HTTPException):  # it was killed before its answer, or within
         return None
 
@@ -379,8 +379,8 @@ def test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so(
 ) -> None:
     """503 without where and why for who asks, the reason once in the log, and all as before with the file restored."""
     settings = Settings(home=tmp_path / "home")
-    _, bearer = create(settings.home, ["acme"], ["write", "read"])
-    kept = (settings.home / "tokens.json").read_bytes()
+    _, bearer = create_token(settings.home, ["acme"], ["write", "read"])
+    tokens_file = (settings.home / "tokens.json").read_bytes()
     with closing(open_log(settings, new=True)) as log:
         client = TestClient(app.Api(settings, log, log).app())
         headers = {"Authorization": f"Bearer {bearer}"}
@@ -392,5 +392,5 @@ def test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so(
                 assert answer.status_code == 503 and "tokens of this home" in answer.json()["detail"], damaged
                 assert str(tmp_path) not in answer.text
             assert capfd.readouterr().out.count("tokens.json is damaged") == 1
-        (settings.home / "tokens.json").write_bytes(kept)
+        (settings.home / "tokens.json").write_bytes(tokens_file)
         assert client.get("/v1/token", headers=headers).status_code == 200

@@ -29,7 +29,7 @@ class Slow:
             if self.refuses:
                 raise TallyError("the disk is full")
             self.appended.append((topic.name, len(drafts)))
-            return [Record(0, at, 0, one.key, one.headers, one.value) for at, one in enumerate(drafts)]
+            return [Record(0, index, 0, one.key, one.headers, one.value) for index, one in enumerate(drafts)]
         finally:
             self._one.release()
 
@@ -44,8 +44,8 @@ def test_each_is_given_its_own_records() -> None:
 
     def append(number: int) -> bool:
         topic = REJECTED if number % 5 == 0 else EVENTS
-        some = [draft(number * 10 + at) for at in range(number % 3 + 1)]
-        return [record.value for record in appender.append(topic, some)] == [one.value for one in some]
+        drafts = [draft(number * 10 + index) for index in range(number % 3 + 1)]
+        return [record.value for record in appender.append(topic, drafts)] == [one.value for one in drafts]
 
     with ThreadPoolExecutor(16) as threads:
         assert all(threads.map(append, range(200)))
@@ -59,9 +59,9 @@ def test_where_the_log_refuses_all_are_told_and_the_next_goes_on() -> None:
     log.refuses = True
 
     def append(number: int) -> str:
-        with pytest.raises(TallyError, match="the disk is full") as caught:
+        with pytest.raises(TallyError, match="the disk is full") as error:
             appender.append(EVENTS, [draft(number)])
-        return str(caught.value)
+        return str(error.value)
 
     with ThreadPoolExecutor(8) as threads:
         assert len(list(threads.map(append, range(20)))) == 20

@@ -34,29 +34,29 @@ FIELDS = (
 )  # fmt: skip
 
 
-def altered(chance: random.Random) -> bytes:
+def alter_event(chance: random.Random) -> bytes:
     """An event with one thing wrong, or one thing too much."""
     event = call(f"{chance.getrandbits(40)}")
-    where, value = chance.choice(FIELDS), chance.choice(VALUES)
-    inside = event["data"] if where.startswith("data.") else event
-    inside[where.removeprefix("data.")] = value
+    field, value = chance.choice(FIELDS), chance.choice(VALUES)
+    inside = event["data"] if field.startswith("data.") else event
+    inside[field.removeprefix("data.")] = value
     return json.dumps(event).encode()
 
 
-def broken(chance: random.Random) -> bytes:
+def break_event(chance: random.Random) -> bytes:
     """Bytes of an event that are cut, doubled or turned."""
-    raw = bytearray(altered(chance))
+    raw = bytearray(alter_event(chance))
     for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(raw))
+        offset = chance.randrange(len(raw))
         match chance.randrange(4):
             case 0:
-                raw[at] = chance.randrange(256)
+                raw[offset] = chance.randrange(256)
             case 1:
-                del raw[at:]
+                del raw[offset:]
             case 2:
-                raw[at:at] = chance.randbytes(3)
+                raw[offset:offset] = chance.randbytes(3)
             case _:
-                raw[at:at] = raw[: chance.randrange(40)]
+                raw[offset:offset] = raw[: chance.randrange(40)]
         if not raw:
             return b"\xff"
     return bytes(raw)
@@ -74,19 +74,19 @@ def odd(chance: random.Random) -> bytes:
     )  # fmt: skip
 
 
-def one(chance: random.Random) -> bytes:
-    return chance.choice((altered, altered, broken, broken, odd))(chance)
+def choose_body(chance: random.Random) -> bytes:
+    return chance.choice((alter_event, alter_event, break_event, break_event, odd))(chance)
 
 
-def sent(served: Served, chance: random.Random) -> tuple[int, int, int]:
+def send_any(api_server: Served, chance: random.Random) -> tuple[int, int, int]:
     """A request of one kind or another; its status, how many events it had, and how many of them were refused."""
-    some = [one(chance).replace(b"\n", b" ") for _ in range(chance.randint(1, 5))]
-    bearer, kind, content, headers = served.bearer("write"), NDJSON, b"\n".join(some), {}
+    bodies = [choose_body(chance).replace(b"\n", b" ") for _ in range(chance.randint(1, 5))]
+    bearer, kind, content, headers = api_server.bearer("write"), NDJSON, b"\n".join(bodies), {}
     match chance.randrange(12):
         case 0:
-            kind, content = JSON, some[0]
+            kind, content = JSON, bodies[0]
         case 1:
-            kind, content = BATCH, b"[" + b",".join(some) + b"]"
+            kind, content = BATCH, b"[" + b",".join(bodies) + b"]"
         case 2:
             content, headers = gzip.compress(content), {"Content_Encoding": "gzip"}
         case 3:
@@ -94,67 +94,67 @@ def sent(served: Served, chance: random.Random) -> tuple[int, int, int]:
         case 4:
             kind = chance.choice(("", "text/plain", "multipart/form-data", "application/json5"))
         case 5:
-            bearer = chance.choice(("", MARK, "tally_x_y", served.bearer("read")))
+            bearer = chance.choice(("", MARK, "tally_x_y", api_server.bearer("read")))
         case 6:
             headers = {"Tally_Organization": chance.choice(("beta", MARK, "", PLATFORM))}
         case 7:
             content, headers = gzip.compress(bytes(20 << 20)), {"Content_Encoding": "gzip"}
-    answer = served.send(content, kind, bearer, 60, **headers)
-    told = json.loads(answer.body)
-    told.pop("removed", None)  # the sender is told its own names, which are kept nowhere
-    assert MARK not in json.dumps(told) or answer.status == 403, told
+    answer = api_server.send(content, kind, bearer, 60, **headers)
+    answer_body = json.loads(answer.body)
+    answer_body.pop("removed", None)  # the sender is told its own names, which are kept nowhere
+    assert MARK not in json.dumps(answer_body) or answer.status == 403, answer_body
     if answer.status == 200:
-        assert len(told["results"]) == told["accepted"] + told["refused"]
-        for result in told["results"]:
+        assert len(answer_body["results"]) == answer_body["accepted"] + answer_body["refused"]
+        for result in answer_body["results"]:
             assert "reason" in result or {"partition", "offset", "event_index"} == result.keys()
-        return 200, len(told["results"]), told["refused"]
-    assert told["detail"] and told["status"] == answer.status
+        return 200, len(answer_body["results"]), answer_body["refused"]
+    assert answer_body["detail"] and answer_body["status"] == answer.status
     return answer.status, 1, int(answer.status == 422)
 
 
-def all_of(served: Served, topic: Topic) -> list[Record]:
-    with closing(open_log(served.settings)) as log:
-        found = [record for number in range(PARTITIONS) for record in records(log, topic, number)]
-    return [record for record in found if record.headers.get("organization") != PLATFORM]
+def all_of(api_server: Served, topic: Topic) -> list[Record]:
+    with closing(open_log(api_server.settings)) as log:
+        stored = [record for number in range(PARTITIONS) for record in records(log, topic, number)]
+    return [record for record in stored if record.headers.get("organization") != PLATFORM]
 
 
-def refused_on_log(served: Served) -> int:
-    return sum(int(record.headers["refused"]) for record in all_of(served, EVENTS))
+def count_refused(api_server: Served) -> int:
+    return sum(int(record.headers["refused"]) for record in all_of(api_server, EVENTS))
 
 
 @pytest.mark.parametrize(
     ("seed", "requests"), [(20261125, 150), pytest.param(7, 2000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 )
-def test_all_is_refused_with_its_reason_and_counted(served: Served, seed: int, requests: int) -> None:
+def test_all_is_refused_with_its_reason_and_counted(api_server: Served, seed: int, requests: int) -> None:
     chance = random.Random(seed)
-    assert served.process
-    process = psutil.Process(served.process.pid)
-    served.send(json.dumps(call("warm")).encode())
-    idle, most = process.memory_info().rss, 0
-    before, refused = refused_on_log(served), 0
+    assert api_server.process
+    process = psutil.Process(api_server.process.pid)
+    api_server.send(json.dumps(call("warm")).encode())
+    idle, peak = process.memory_info().rss, 0
+    before, refused = count_refused(api_server), 0
     for number in range(requests):
-        status, _, some = sent(served, chance)
+        status, _, bodies = send_any(api_server, chance)
         assert status in (200, 400, 401, 403, 413, 415, 422), (seed, number, status)
-        refused += some
-        most = max(most, process.memory_info().rss)
-    assert served.process.poll() is None and served.ask("/healthz").status == 200
-    assert refused_on_log(served) - before == refused > 0, seed
-    assert most - idle < ABOVE_IDLE, f"{(most - idle) >> 20} MB above idle, seed {seed}"
-    assert {record.headers["organization"] for record in all_of(served, EVENTS)} == {"acme"}
+        refused += bodies
+        peak = max(peak, process.memory_info().rss)
+    assert api_server.process.poll() is None and api_server.ask("/healthz").status == 200
+    assert count_refused(api_server) - before == refused > 0, seed
+    assert peak - idle < ABOVE_IDLE, f"{(peak - idle) >> 20} MB above idle, seed {seed}"
+    assert {record.headers["organization"] for record in all_of(api_server, EVENTS)} == {"acme"}
 
 
-def test_nothing_of_it_is_on_a_log_or_in_a_file(served: Served) -> None:
+def test_nothing_of_it_is_on_a_log_or_in_a_file(api_server: Served) -> None:
     """After the requests above, and some that are let in with words that are left out."""
     for number in range(50):
-        sent(served, random.Random(number))
-    told = b"".join(record.value for record in all_of(served, REJECTED))
-    assert b'"reason"' in told
-    for path in served.settings.home.rglob("*"):
+        send_any(api_server, random.Random(number))
+    answer_body = b"".join(record.value for record in all_of(api_server, REJECTED))
+    assert b'"reason"' in answer_body
+    for path in api_server.settings.home.rglob("*"):
         assert not path.is_file() or MARK.encode() not in path.read_bytes(), path
-    assert MARK.encode() not in served.ask("/metrics").body
+    assert MARK.encode() not in api_server.ask("/metrics").body
 
 
-def many(count: int, work: Callable[[int], None]) -> None:
+def run_threads(count: int, work: Callable[[int], None]) -> None:
     threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
@@ -162,14 +162,14 @@ def many(count: int, work: Callable[[int], None]) -> None:
         thread.join()
 
 
-def test_large_bodies_at_once_do_not_take_the_memory(served: Served) -> None:
+def test_large_bodies_at_once_do_not_take_the_memory(api_server: Served) -> None:
     """Forty at a time of four megabytes, and bombs: what is beyond the bound is told to come again."""
-    assert served.process
-    process = psutil.Process(served.process.pid)
-    idle, most, statuses = process.memory_info().rss, [0], []
+    assert api_server.process
+    process = psutil.Process(api_server.process.pid)
+    idle, peak, statuses = process.memory_info().rss, [0], []
     bodies = (
         b"[" + b"1," * (1 << 21) + b"1]",
-        b"\n".join([json.dumps(call("x", model="m" * 200, team="t" * 200)).encode()] * 4500)[: body.MAX_BODY],
+        b"\n".join([json.dumps(call("x", model="m" * 200, team="t" * 200)).encode()] * 4500)[: body.MAX_BODY_BYTES],
         gzip.compress(b'{"a":' * (600 << 10)),
     )
     coding: tuple[dict[str, str], ...] = ({}, {}, {"Content_Encoding": "gzip"})
@@ -177,23 +177,23 @@ def test_large_bodies_at_once_do_not_take_the_memory(served: Served) -> None:
     def work(number: int) -> None:
         kind = number % 3
         try:
-            answer = served.send(bodies[kind], BATCH if kind == 0 else NDJSON, timeout=120, **coding[kind])
+            answer = api_server.send(bodies[kind], BATCH if kind == 0 else NDJSON, timeout=120, **coding[kind])
             statuses.append(answer.status)
         except OSError:  # it hung up on what it does not read to its end
             statuses.append(0)
-        most[0] = max(most[0], process.memory_info().rss)
+        peak[0] = max(peak[0], process.memory_info().rss)
 
-    served.bearer("write")
-    many(40, work)
+    api_server.bearer("write")
+    run_threads(40, work)
     assert len(statuses) == 40 and set(statuses) <= {0, 200, 400, 413, 503}
-    assert most[0] - idle < ABOVE_IDLE, f"{(most[0] - idle) >> 20} MB above idle"
-    assert served.ask("/healthz").status == 200
+    assert peak[0] - idle < ABOVE_IDLE, f"{(peak[0] - idle) >> 20} MB above idle"
+    assert api_server.ask("/healthz").status == 200
 
 
-def test_slow_senders_keep_nobody_waiting(served: Served) -> None:
-    address = (served.address.hostname, served.address.port)
+def test_slow_senders_keep_nobody_waiting(api_server: Served) -> None:
+    address = (api_server.address.hostname, api_server.address.port)
     head = (
-        f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {served.bearer('write')}\r\n"
+        f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {api_server.bearer('write')}\r\n"
         f"Content-Type: {NDJSON}\r\nContent-Length: 1000\r\n\r\n"
     ).encode()
     slow = [socket.create_connection(address, timeout=60) for _ in range(100)]
@@ -201,7 +201,7 @@ def test_slow_senders_keep_nobody_waiting(served: Served) -> None:
         for number, connection in enumerate(slow):
             connection.sendall(head[: len(head) if number % 2 else number])
         time.sleep(0.2)
-        assert served.send(json.dumps(call("beside")).encode()).status == 200
+        assert api_server.send(json.dumps(call("beside")).encode()).status == 200
     finally:
         for connection in slow:
             connection.close()

@@ -16,16 +16,16 @@ batch is answered 200 with what is wrong in it, event by event."""
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1, 20261127])
-def test_every_answer_is_one_that_the_document_promises(served: Served, seed: int) -> None:
-    bearer = served.bearer("write", "read", "admin")
-    done = subprocess.run(
+def test_every_answer_is_one_that_the_document_promises(api_server: Served, seed: int) -> None:
+    bearer = api_server.bearer("write", "read", "admin")
+    process = subprocess.run(
         [
-            Path(sys.executable).with_name("st"), "run", f"{served.address.geturl()}/openapi.json",
+            Path(sys.executable).with_name("st"), "run", f"{api_server.address.geturl()}/openapi.json",
             "--header", f"Authorization: Bearer {bearer}", "--seed", str(seed), "--max-examples", "100",
             "--exclude-checks", FOR_US, "--no-color",
         ],
-        capture_output=True, text=True, check=False, cwd=served.settings.home,
+        capture_output=True, text=True, check=False, cwd=api_server.settings.home,
     )  # fmt: skip
-    assert done.returncode == 0, f"seed {seed}\n{done.stdout}\n{done.stderr}"
-    assert "6 selected / 6 total" in done.stdout
-    assert served.process and served.process.poll() is None
+    assert process.returncode == 0, f"seed {seed}\n{process.stdout}\n{process.stderr}"
+    assert "6 selected / 6 total" in process.stdout
+    assert api_server.process and api_server.process.poll() is None

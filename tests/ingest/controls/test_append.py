@@ -15,12 +15,12 @@ from ingest.controls.platform_relay import publish
 from ingest.controls.prices import adopt_price_book, ensure_price_book
 from ledger.errors import TallyError
 from ledger.log import PARTITIONS, Draft, Record, partition_of, records
-from ledger.log.documents import load
+from ledger.log.documents import load_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DOCUMENTS, EVENTS, Topic
 from ledger.organizations import PLATFORM
-from ledger.pricing.price_book import PriceBook, opened
-from ledger.pricing.price_book_file import from_text
+from ledger.pricing.price_book import PriceBook, unpack_book
+from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
 from tallystick import ANY_EVENT
 
@@ -30,7 +30,7 @@ HOME = partition_of(PLATFORM)
 
 def book(name: str = "mine", rate: int = 1) -> PriceBook:
     models = f"[{{id: m, prices: [{{rates: {{input: {rate}}}}}]}}]"
-    return from_text(f"{{name: {name}, currency: USD, providers: [{{id: a, models: {models}}}]}}", "the test")
+    return parse_book(f"{{name: {name}, currency: USD, providers: [{{id: a, models: {models}}}]}}", "the test")
 
 
 def all_records(log: EmbeddedLog) -> dict[int, list[Record]]:
@@ -89,8 +89,8 @@ def test_a_book_is_stored_recorded_and_relayed_to_every_partition(tmp_path: Path
     first = adopt_price_book(log, settings, book())
     second = adopt_price_book(log, settings, book(rate=2), "they went up")
     assert (first.new, first.position, second.position) == (True, (HOME, 2, 0), (HOME, 3, 0))
-    packed = load(log, second.document)
-    assert packed and opened(second.document, packed) == book(rate=2)
+    packed = load_document(log, second.document)
+    assert packed and unpack_book(second.document, packed) == book(rate=2)
     first_original, second_original = all_records(log)[HOME][2:]
     assert (
         "relay_of" not in first_original.headers

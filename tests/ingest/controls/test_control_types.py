@@ -17,17 +17,17 @@ from ingest.controls.log import activate_generation
 from ingest.controls.log import build_closing_records as closing_records
 from ingest.controls.platform_relay import ensure
 from ingest.controls.prices import adopt_price_book
-from ingest.intake.intake import Door
-from ingest.intake.rejection import Refused
+from ingest.intake.intake import Intake
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.home.persons import Persons
 from ledger.log import PARTITIONS, Record, records
-from ledger.log.documents import store
+from ledger.log.documents import store_document
 from ledger.log.open import open_log
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DECISIONS, DOCUMENTS, ENTRIES, EVENTS
 from ledger.organizations import PLATFORM
-from ledger.pricing.price_book_file import from_text
+from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
 from streams.folds.chain import FOLDS
 from streams.replay import replay
@@ -46,7 +46,7 @@ COMMANDS: dict[str, Make] = {
     "budget.allocated": lambda log, settings: set_budget(
         log, settings, "acme", "team", "search", Decimal(100), "USD", 3600
     ),
-    "price_book.adopted": lambda log, settings: adopt_price_book(log, settings, from_text(BOOK, "the test")),
+    "price_book.adopted": lambda log, settings: adopt_price_book(log, settings, parse_book(BOOK, "the test")),
     "rules.adopted": lambda log, settings: adopt_rules(log, settings, "acme", "runaways", b"rules: []"),
     "subject.erased": lambda log, settings: erase_person(log, settings, "acme", "ann"),
     "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),
@@ -63,9 +63,9 @@ def build_event(control: str, body: dict[str, Any], **fields: Any) -> dict[str, 
     }  # fmt: skip
 
 
-def refuse(event: dict[str, Any]) -> Refused:
-    with pytest.raises(Refused) as refused:
-        Door("key", ("control",)).enter_event(event)
+def refuse(event: dict[str, Any]) -> Rejection:
+    with pytest.raises(Rejection) as refused:
+        Intake("key", ("control",)).accept_event(event)
     return refused.value
 
 
@@ -103,7 +103,7 @@ def test_the_example_is_accepted_over_http_or_names_its_command(control: str, se
         (result,) = served.send(lines(event), bearer=admin).json()["results"]
         assert result["field"] == "data.body.document" and "store the document first" in result["reason"]
         with closing(open_log(served.settings)) as log:
-            store(log, EXAMPLES[control]["document"], b"")
+            store_document(log, EXAMPLES[control]["document"], b"")
     assert served.send(lines(event), bearer=admin).json()["accepted"] == 1
 
 

@@ -55,5 +55,5 @@ def test_a_killed_import_is_completed_by_the_next(tmp_path: Path, fault: str) ->
         assert len(before) == 500 * int(seed)
     import_files(EmbeddedLog(tmp_path), Settings(home=tmp_path), [file])
     after = on_the_log(tmp_path)
-    again = after[len(before) :]
-    assert len(set(again)) == LINES and before == again[: len(before)], fault
+    repeated = after[len(before) :]
+    assert len(set(repeated)) == LINES and before == repeated[: len(before)], fault

@@ -2,13 +2,13 @@
 
 import pytest
 
-from ingest.files.set_options import filled
+from ingest.files.set_options import parse_set_options
 from ledger.errors import TallyError
 
 
 def test_values_take_the_type_of_their_field() -> None:
     sets = ["model=gpt-4o", "attempt=2", "team=7", "propensity=0.25", "tags.tier=gold=1", "tags.a.b=c", "user=ann"]
-    assert filled(sets, ()) == {
+    assert parse_set_options(sets, ()) == {
         "model": "gpt-4o", "attempt": 2, "team": "7", "propensity": "0.25",
         "tags": {"tier": "gold=1", "a.b": "c"}, "user": "ann",
     }  # fmt: skip
@@ -34,7 +34,7 @@ def test_values_take_the_type_of_their_field() -> None:
         (["tags=x"], "tags cannot be 'x'"),
     ],
 )
-def test_what_cannot_be_set_is_told(sets: list[str], said: str) -> None:
+def test_what_cannot_be_set_is_told(sets: list[str], message: str) -> None:
     with pytest.raises(TallyError, match="--set") as error:
-        filled(sets, {"tokens"})
-    assert said in str(error.value)
+        parse_set_options(sets, {"tokens"})
+    assert message in str(error.value)

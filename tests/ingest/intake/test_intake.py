@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.intake.intake import MAX_EVENT, Door, Entered
-from ingest.intake.rejection import Refused, skeleton
+from ingest.intake.intake import MAX_EVENT_BYTES, Intake, AcceptedEvent
+from ingest.intake.rejection import Rejection, make_skeleton
 from ledger.home.secrets import pseudonym
 from tallystick import ANY_EVENT, Inference
 
 KEY = "of the organization"
-DOOR = Door(KEY)
+DOOR = Intake(KEY)
 MARK = "MÄRK the quick brown fox"
 
 JSON = st.recursive(
@@ -28,31 +28,31 @@ def event(kind: str = "inference", **data: Any) -> dict[str, Any]:
     return {"id": "1", "source": "s", "type": f"tallystick.{kind}.v1", "time": "2026-01-05T12:00:00Z", "data": data}
 
 
-def enter(event: Any) -> Entered:
-    return DOOR.enter(json.dumps(event).encode())
+def enter(event: Any) -> AcceptedEvent:
+    return DOOR.accept(json.dumps(event).encode())
 
 
-def entered(**data: Any) -> dict[str, Any]:
+def accept_data(**data: Any) -> dict[str, Any]:
     """What stands on the log of an inference's data."""
-    found: dict[str, Any] = json.loads(enter(event(**data)).line)["data"]
-    return found
+    outcome: dict[str, Any] = json.loads(enter(event(**data)).line)["data"]
+    return outcome
 
 
 @given(st.dictionaries(NAMES, JSON, max_size=6), st.dictionaries(st.text(max_size=5), JSON, max_size=2))
 def test_whatever_enters_is_canonical_and_what_does_not_says_no_word(
-    data: dict[str, Any], more: dict[str, Any]
+    data: dict[str, Any], attributes: dict[str, Any]
 ) -> None:
     try:
-        line = DOOR.enter_event(more | event(**data)).line
-    except Refused as refused:
-        told = json.dumps([str(refused), skeleton(refused.shape)], ensure_ascii=False)
-        assert MARK not in told
+        line = DOOR.accept_event(attributes | event(**data)).line
+    except Rejection as refused:
+        detail = json.dumps([str(refused), make_skeleton(refused.shape)], ensure_ascii=False)
+        assert MARK not in detail
         return
     assert ANY_EVENT.validate_json(line).canonical() == line
-    assert b"\n" not in line and len(line) <= MAX_EVENT
-    kept = json.loads(line)["data"]
-    for name in kept.keys() - Inference.model_fields:
-        assert isinstance(kept[name], bool | int | float)
+    assert b"\n" not in line and len(line) <= MAX_EVENT_BYTES
+    data_kept = json.loads(line)["data"]
+    for name in data_kept.keys() - Inference.model_fields:
+        assert isinstance(data_kept[name], bool | int | float)
 
 
 @given(st.permutations(["temperature", "seed", "stream", "model", "tags"]))
@@ -69,7 +69,7 @@ def test_equal_content_has_equal_bytes(names: list[str]) -> None:
 
 
 def test_of_unknown_fields_numbers_and_booleans_are_kept_and_the_rest_is_counted() -> None:
-    found = enter(
+    outcome = enter(
         event(
             zeta=1.5, alpha=True, note="words", request={"prompt": "words"}, nothing=None, huge=2**70,
             reported_tokens={"input": 3, "words": "words"},
@@ -78,13 +78,13 @@ def test_of_unknown_fields_numbers_and_booleans_are_kept_and_the_rest_is_counted
         | {"datacontenttype": "application/json"}
         | {"data " * 3: "words"}
     )  # fmt: skip
-    assert json.loads(found.line)["data"] == {
+    assert json.loads(outcome.line)["data"] == {
         "provider_usage": {"deep": {"n": 1}, "n": 3},
         "reported_tokens": {"input": 3},
         "alpha": True,
         "zeta": 1.5,
     }
-    assert dict(found.removed) == {
+    assert dict(outcome.removed) == {
         ("data.note", "string"): 1,
         ("data.request", "object"): 1,
         ("data.huge", "number"): 1,
@@ -97,18 +97,18 @@ def test_of_unknown_fields_numbers_and_booleans_are_kept_and_the_rest_is_counted
 
 
 def test_no_more_unknown_numbers_are_kept_than_a_bound() -> None:
-    kept = entered(**{f"n{at:03}": at for at in range(100)})
-    assert list(kept) == [f"n{at:03}" for at in range(32)]
+    data_kept = accept_data(**{f"n{number:03}": number for number in range(100)})
+    assert list(data_kept) == [f"n{number:03}" for number in range(32)]
 
 
 def test_persons_and_what_could_be_guessed_become_pseudonyms() -> None:
-    said: dict[str, Any] = {"user": "ann", "customer": "acme", "tool_arguments_hash": "abc", "tool_result_hash": "def"}
-    kept = entered(**said, acting_for=["ann", "bob"], prompt_hash="abc")
-    assert kept == {name: pseudonym(KEY, value) for name, value in said.items()} | {
+    names: dict[str, Any] = {"user": "ann", "customer": "acme", "tool_arguments_hash": "abc", "tool_result_hash": "def"}
+    data_kept = accept_data(**names, acting_for=["ann", "bob"], prompt_hash="abc")
+    assert data_kept == {name: pseudonym(KEY, value) for name, value in names.items()} | {
         "acting_for": [pseudonym(KEY, "ann"), pseudonym(KEY, "bob")],
         "prompt_hash": "abc",
     }
-    assert Door("another").enter_event(event(**said)).line != enter(event(**said)).line
+    assert Intake("another").accept_event(event(**names)).line != enter(event(**names)).line
 
 
 def test_a_replacement_is_an_inference_too() -> None:
@@ -118,9 +118,9 @@ def test_a_replacement_is_an_inference_too() -> None:
         "reason": "r",
         "replacement": {"user": "ann", "x": "words", "y": 1},
     }
-    found = enter(event("correction", **data))
-    assert json.loads(found.line)["data"]["replacement"] == {"user": pseudonym(KEY, "ann"), "y": 1}
-    assert dict(found.removed) == {("data.replacement.x", "string"): 1}
+    outcome = enter(event("correction", **data))
+    assert json.loads(outcome.line)["data"]["replacement"] == {"user": pseudonym(KEY, "ann"), "y": 1}
+    assert dict(outcome.removed) == {("data.replacement.x", "string"): 1}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_replacement_is_an_inference_too() -> None:
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_field_the_kind_and_what_would_enter(wrong: Any, field: str, reason: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejection) as refused:
         enter(wrong)
     assert (refused.value.field, MARK in str(refused.value)) == (field, False)
     assert reason in refused.value.reason
@@ -160,7 +160,7 @@ def test_a_refusal_names_the_field_the_kind_and_what_would_enter(wrong: Any, fie
 def test_an_event_has_a_bound() -> None:
     usage = {f"{n:02}" + "x": {f"f{m:04}": 10**12 for m in range(500)} for n in range(32)}
     usage = {f"u{name}": value for name, value in usage.items()}
-    with pytest.raises(Refused, match="may have 128,000"):
+    with pytest.raises(Rejection, match="may have 128,000"):
         enter(event(provider_usage=usage))
 
 
@@ -169,13 +169,13 @@ def test_an_event_has_a_bound() -> None:
     [b"", b"{", b"\xff", b'{"a":NaN}', b'{"a":1e999}', b"[" * 100_000, b'{"a":"\\ud800"}', b"{}\0", b"{}{}", b"null"],
 )
 def test_what_is_no_json_is_refused_in_words(raw: bytes) -> None:
-    with pytest.raises(Refused, match=r"is not (JSON|UTF-8|a JSON object)"):
-        DOOR.enter(raw)
+    with pytest.raises(Rejection, match=r"is not (JSON|UTF-8|a JSON object)"):
+        DOOR.accept(raw)
 
 
 def test_a_skeleton_has_known_names_kinds_and_lengths() -> None:
     shape = event(model="gpt", tokens={"input": 5, MARK: 1}, **{MARK: MARK}, acting_for=["x"] * 20)
-    assert skeleton(shape)["data"] == {
+    assert make_skeleton(shape)["data"] == {
         "model": "a string of 3 characters",
         "tokens": {"input": "a number", "?": 1},
         "acting_for": ["a string of 1 characters"] * 8,

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from ingest.controls.append import append_control
 from ingest.controls.prices import adopt_price_book
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import Door, door
-from ingest.intake.rejection import Refused
+from ingest.intake.intake import Intake, open_intake
+from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.home.secrets import pseudonym
-from ledger.home.tokens import create
+from ledger.home.tokens import create_token
 from ledger.log import PARTITIONS, records
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS, REJECTED
-from ledger.pricing.price_book_file import from_text
+from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
 from tallystick.privacy.key_shapes import FINGERPRINT, fingerprint
 from tallystick.vocabulary.controls.control import CONTROL_TYPES
@@ -73,7 +73,7 @@ def example(schema: dict[str, Any]) -> Any:
     raise AssertionError(schema)
 
 
-def whole(name: str) -> dict[str, Any]:
+def make_event(name: str) -> dict[str, Any]:
     """An event of a kind, or a decision of a type, with all of its fields."""
     kind = "control" if name in CONTROL_TYPES else name
     reference = SCHEMA["discriminator"]["mapping"][f"tallystick.{kind}.v1"]
@@ -108,23 +108,23 @@ def put(value: Any, path: tuple[Any, ...], text: str) -> Any:
     return value | {path[0]: put(value[path[0]], path[1:], text)}
 
 
-def enter(event: Any, entrance: Door | None = None) -> bytes:
+def enter(event: Any, entrance: Intake | None = None) -> bytes:
     """What stands on the log of an event, or in the detail of its refusal."""
     try:
-        return (entrance or Door(KEY, KINDS)).enter(json.dumps(event).encode()).line
-    except Refused as refused:
+        return (entrance or Intake(KEY, KINDS)).accept(json.dumps(event).encode()).line
+    except Rejection as refused:
         return f"refused {refused.field} {refused.reason}".encode()
 
 
 def test_the_examples_enter() -> None:
     for kind in EVENTS_OF:
-        assert not enter(whole(kind)).startswith(b"refused"), enter(whole(kind))
+        assert not enter(make_event(kind)).startswith(b"refused"), enter(make_event(kind))
 
 
 @pytest.mark.parametrize("kind", EVENTS_OF)
 def test_a_secret_in_any_text_of_any_event_is_on_no_log(kind: str) -> None:
     """Each text of the vocabulary in turn, and each name of a field."""
-    event, replaced = whole(kind), 0
+    event, replaced = make_event(kind), 0
     for place in places(event):
         for text in TEXTS:
             line = enter(put(event, place, text))
@@ -134,16 +134,16 @@ def test_a_secret_in_any_text_of_any_event_is_on_no_log(kind: str) -> None:
 
 
 @given(
-    st.sampled_from(EVENTS_OF).flatmap(lambda kind: st.tuples(st.just(kind), st.sampled_from([*places(whole(kind))]))),
+    st.sampled_from(EVENTS_OF).flatmap(lambda kind: st.tuples(st.just(kind), st.sampled_from([*places(make_event(kind))]))),
     st.lists(
         st.sampled_from(TEXTS) | st.sampled_from([" ", "/", "(", "\u200b", "\n", '"', "é"]), min_size=1, max_size=4
     ),
 )
-def test_the_replacement_is_idempotent_and_keeps_no_secret(at: tuple[str, tuple[Any, ...]], parts: list[str]) -> None:
-    kind, place = at
+def test_the_replacement_is_idempotent_and_keeps_no_secret(place: tuple[str, tuple[Any, ...]], parts: list[str]) -> None:
+    kind, place = place
     text = " ".join(parts)
     names: dict[str, str] = {}
-    line = enter(put(whole(kind), place, text), Door(KEY, KINDS, names.__setitem__))
+    line = enter(put(make_event(kind), place, text), Intake(KEY, KINDS, names.__setitem__))
     assert MARK.encode() not in line, line
     assert not any(f"sk-proj-{MARK}" in name for name in names.values()), "the table of names holds no key"
     if not line.startswith(b"refused"):
@@ -153,51 +153,51 @@ def test_the_replacement_is_idempotent_and_keeps_no_secret(at: tuple[str, tuple[
 def test_a_key_has_one_fingerprint_wherever_it_stands() -> None:
     names: dict[str, str] = {}
     data = {"key": SECRET, "session": f"of {SECRET}", "user": SECRET, "tags": {"t": SECRET}}
-    kept = json.loads(enter(whole("inference") | {"data": data}, Door(KEY, KINDS, names.__setitem__)))["data"]
+    data_kept = json.loads(enter(make_event("inference") | {"data": data}, Intake(KEY, KINDS, names.__setitem__)))["data"]
     fp = fingerprint(SECRET)
-    assert kept == {"session": f"of {fp}", "user": pseudonym(KEY, fp), "tags": {"t": fp}, "key": fp}
+    assert data_kept == {"session": f"of {fp}", "user": pseudonym(KEY, fp), "tags": {"t": fp}, "key": fp}
     assert names == {pseudonym(KEY, fp): fp}
     budget = {"dimension": "key", "scope": SECRET, "limit": "1", "currency": "USD", "window_s": 60}
-    event = whole("budget.allocated")
+    event = make_event("budget.allocated")
     event["data"]["body"] = budget
     assert json.loads(enter(event))["data"]["body"]["scope"] == fp
 
 
 @pytest.mark.parametrize("value", ["k1", "0f" * 16, "-----BEGIN PRIVATE KEY-----\n" + "MIIE" * 1000, f"sk-{'x1' * 60}"])
 def test_the_field_of_a_key_holds_fingerprints_alone(value: str) -> None:
-    kept = json.loads(enter(whole("inference") | {"data": {"key": value}}))["data"]["key"]
-    assert FINGERPRINT.fullmatch(kept)
-    assert json.loads(enter(whole("inference") | {"data": {"key": kept}}))["data"]["key"] == kept
+    data_kept = json.loads(enter(make_event("inference") | {"data": {"key": value}}))["data"]["key"]
+    assert FINGERPRINT.fullmatch(data_kept)
+    assert json.loads(enter(make_event("inference") | {"data": {"key": data_kept}}))["data"]["key"] == data_kept
 
 
 def test_an_address_is_the_person_that_user_names() -> None:
     names: dict[str, str] = {}
     data = {"user": MAIL, "session": MAIL, "agent": f"agent of {MAIL}", "key": MAIL}
-    kept = json.loads(enter(whole("inference") | {"source": f"app/{MAIL}", "id": MAIL, "data": data},
-                            Door(KEY, KINDS, names.__setitem__)))  # fmt: skip
+    data_kept = json.loads(enter(make_event("inference") | {"source": f"app/{MAIL}", "id": MAIL, "data": data},
+                            Intake(KEY, KINDS, names.__setitem__)))  # fmt: skip
     person = pseudonym(KEY, MAIL)
-    assert kept["source"] == f"app/{person}" and kept["id"] == person
-    assert kept["data"] == {"session": person, "agent": f"agent of {person}", "user": person, "key": person}
+    assert data_kept["source"] == f"app/{person}" and data_kept["id"] == person
+    assert data_kept["data"] == {"session": person, "agent": f"agent of {person}", "user": person, "key": person}
     assert names == {person: MAIL}, "which is how erasing reaches it"
 
 
 def test_numbers_under_a_name_like_a_key_are_left_out() -> None:
-    entered = Door(KEY).enter_event(whole("inference") | {"data": {SECRET: 1, "provider_usage": {SECRET: 1}, "n": 2}})
+    entered = Intake(KEY).accept_event(make_event("inference") | {"data": {SECRET: 1, "provider_usage": {SECRET: 1}, "n": 2}})
     assert json.loads(entered.line)["data"] == {"provider_usage": {}, "n": 2}
     assert set(entered.removed) == {("data.?", "number"), ("data.provider_usage.?", "number")}
 
 
 def test_what_does_not_fit_with_its_pseudonym_says_so() -> None:
-    with pytest.raises(Refused, match="counted with what stands there for e-mail addresses"):
-        Door(KEY).enter_event(whole("inference") | {"data": {"session": "x" * 240 + " a@b.example"}})
+    with pytest.raises(Rejection, match="counted with what stands there for e-mail addresses"):
+        Intake(KEY).accept_event(make_event("inference") | {"data": {"session": "x" * 240 + " a@b.example"}})
 
 
 def test_refusals_and_decisions_hold_none(tmp_path: Path) -> None:
     log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
-    entrance = door(tmp_path, "acme")
+    entrance = open_intake(tmp_path, "acme")
     batch = Batch(log, Envelope("acme", "test", "test"), entrance.key)
     for number in range(60):  # beyond 50 they are counted by reason
-        batch.refuse(Refused(f"column of {MAIL}", f"is less than {SECRET}, {number % 2}"), b"x", 1)
+        batch.refuse(Rejection(f"column of {MAIL}", f"is less than {SECRET}, {number % 2}"), b"x", 1)
     batch.append()
     bodies = [(control, example(BODIES[control])) for control in CONTROL_TYPES]
     bodies += [(control, body | {SECRET: SECRET, "owner": MAIL}) for control, body in bodies]
@@ -208,22 +208,22 @@ def test_refusals_and_decisions_hold_none(tmp_path: Path) -> None:
                            reason=f"asked by {MAIL} with {SECRET}", actor=MAIL)  # fmt: skip
         except TallyError as error:
             assert "is not possible" in str(error)
-    held = [
+    texts = [
         f"{record.key}{record.headers}{record.value.decode()}"
         for topic in (EVENTS, REJECTED)
         for partition in range(PARTITIONS)
         for record in records(log, topic, partition)
     ]
-    assert len(held) > 6 and not any(MARK in text for text in held)
+    assert len(texts) > 6 and not any(MARK in text for text in texts)
 
 
 @pytest.mark.parametrize("name", [MAIL, SECRET, f"https://{MARK}:x@h"])
 def test_an_organization_and_a_price_book_are_called_by_none(name: str, tmp_path: Path) -> None:
     with pytest.raises(TallyError, match="key or an e-mail address"):
-        door(tmp_path, name)
+        open_intake(tmp_path, name)
     with pytest.raises(TallyError, match="key or an e-mail address"):
-        create(tmp_path, [name], ["write"])
-    book = from_text(json.dumps({"name": name[:60], "currency": "USD", "providers": [
+        create_token(tmp_path, [name], ["write"])
+    book = parse_book(json.dumps({"name": name[:60], "currency": "USD", "providers": [
         {"id": "a", "models": [{"id": "m", "prices": [{"rates": {"input": 1}}]}]}]}), "the test")  # fmt: skip
     with pytest.raises(TallyError, match="key or an e-mail address"):
         adopt_price_book(EmbeddedLog(tmp_path), Settings(home=tmp_path), book)
@@ -247,5 +247,5 @@ def test_an_organization_and_a_price_book_are_called_by_none(name: str, tmp_path
     ],
 )
 def test_where_usage_comes_from_agrees_with_the_usage(data: dict[str, Any], wrong: str | None) -> None:
-    line = enter(whole("inference") | {"data": data})
+    line = enter(make_event("inference") | {"data": data})
     assert (wrong or "").encode() in line and line.startswith(b"refused data usage_source") is (wrong is not None), line

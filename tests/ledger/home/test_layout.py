@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ledger.home.layout import DERIVED, FILES, PRESENCE, RECORDED, STATE_CACHE, SWITCH, HomeFile, find
+from ledger.home.layout import DERIVED, FILES, PRESENCE, RECORDED, STATE_CACHE, SWITCH, HomeFile, find_home_file
 from tests.tally.conftest import ROOT
 
 LOST = {
@@ -34,10 +34,10 @@ def test_a_path_is_found_with_its_home() -> None:
         ("run/api.json", PRESENCE),
         ("streams/name/3.2.db", STATE_CACHE),
     ):
-        found = find(Path("/a home") / name)
+        found = find_home_file(Path("/a home") / name)
         assert found is not None and found[1] is file
         assert found[0] == Path("/a home/rebuild" if name.startswith("rebuild") else "/a home")
-    assert find(Path("/elsewhere/else.txt")) is None
+    assert find_home_file(Path("/elsewhere/else.txt")) is None
 
 
 def test_no_two_entries_say_the_same_file() -> None:

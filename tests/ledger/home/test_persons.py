@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ingest.controls.erasure import erase_person
-from ingest.intake.intake import Door, door
-from ingest.intake.rejection import Refused
+from ingest.intake.intake import Intake, open_intake
+from ingest.intake.rejection import Rejection
 from ledger.home.persons import Persons
 from ledger.log.open import open_log
 from ledger.settings import Settings
@@ -20,17 +20,17 @@ from tests.tally.conftest import tally
 
 def test_a_name_is_kept_once_and_forgotten_for_good(tmp_path: Path) -> None:
     with closing(Persons(tmp_path)) as persons, closing(Persons(tmp_path)) as other:
-        assert persons.names("acme", ["p_1"]) == {} and not (tmp_path / "persons.db").exists()
+        assert persons.find_names("acme", ["p_1"]) == {} and not (tmp_path / "persons.db").exists()
         persons.remember("acme", "p_1", "alice")
         persons.remember("acme", "p_1", "alice")
         persons.remember("beta", "p_1", "bob")
-        assert other.names("acme", ["p_1", "p_2"]) == {"p_1": "alice"}
+        assert other.find_names("acme", ["p_1", "p_2"]) == {"p_1": "alice"}
         assert persons.erase("acme", "p_1") and not persons.erase("acme", "p_1")
         for one in (persons, other):
             one.remember("acme", "p_1", "alice")
-            assert one.names("acme", ["p_1"]) == {}
-        assert other.listed(None, 10) == [("acme", "p_1", None), ("beta", "p_1", "bob")]
-        assert other.listed("beta", 10) == [("beta", "p_1", "bob")]
+            assert one.find_names("acme", ["p_1"]) == {}
+        assert other.list_persons(None, 10) == [("acme", "p_1", None), ("beta", "p_1", "bob")]
+        assert other.list_persons("beta", 10) == [("beta", "p_1", "bob")]
     assert b"alice" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
@@ -38,23 +38,23 @@ def test_one_that_was_never_met_is_not_taken_up_after_its_erasure(tmp_path: Path
     with closing(Persons(tmp_path)) as persons:
         assert not persons.erase("acme", "p_1")
         persons.remember("acme", "p_1", "alice")
-        assert persons.names("acme", ["p_1"]) == {}
+        assert persons.find_names("acme", ["p_1"]) == {}
 
 
 def test_a_table_that_cannot_be_written_costs_no_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "persons.db").write_bytes(b"no database" * 1000)
-    entered = door(tmp_path, "acme").enter(lines(call("1", user="alice")))
+    entered = open_intake(tmp_path, "acme").accept(lines(call("1", user="alice")))
     assert b'"user":"p_' in entered.line
     assert "names of persons are not kept now" in (said := capsys.readouterr().out) and "alice" not in said
 
 
 def test_only_names_of_what_enters_are_kept() -> None:
     kept: dict[str, str] = {}
-    entrance = Door("key", remember=kept.__setitem__)
-    with pytest.raises(Refused):
-        entrance.enter(lines(call("1", user="alice", tokens={"input": -1})))
+    entrance = Intake("key", remember=kept.__setitem__)
+    with pytest.raises(Rejection):
+        entrance.accept(lines(call("1", user="alice", tokens={"input": -1})))
     assert kept == {}
-    entrance.enter(lines(call("1", user="bob", customer="c", acting_for=["d"], tool_arguments_hash="not a person")))
+    entrance.accept(lines(call("1", user="bob", customer="c", acting_for=["d"], tool_arguments_hash="not a person")))
     assert sorted(kept.values()) == ["bob", "c", "d"]
 
 
@@ -103,7 +103,7 @@ def test_a_name_that_a_reader_holds_is_not_called_forgotten(tmp_path: Path) -> N
 
 def test_a_writer_that_holds_the_table_is_told_too(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    door(tmp_path, "acme").enter(lines(call("1", user="alice")))
+    open_intake(tmp_path, "acme").accept(lines(call("1", user="alice")))
     with closing(open_log(settings, new=True)) as log, closing(sqlite3.connect(tmp_path / "persons.db")) as writer:
         writer.execute("BEGIN IMMEDIATE")
         assert erase_person(log, settings, "acme", "alice").held_by
@@ -121,5 +121,5 @@ def test_names_of_any_length_leave_no_trace(tmp_path: Path, name: str) -> None:
         persons.remember("beta", "p_" + "b" * 24, name)
         assert persons.erase("acme", "p_" + "a" * 24)
         assert persons.held_by("p_" + "a" * 24, name) == ()
-        assert persons.names("beta", ["p_" + "b" * 24]) == {"p_" + "b" * 24: name}
+        assert persons.find_names("beta", ["p_" + "b" * 24]) == {"p_" + "b" * 24: name}
         assert ("a" * 8 + name).encode() not in (tmp_path / "persons.db").read_bytes()

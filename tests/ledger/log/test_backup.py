@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import TallyError
-from ledger.home.secrets import secret
+from ledger.home.secrets import ensure_secret
 from ledger.log import Draft, records
 from ledger.log.backup import back_up
 from ledger.log.sqlite.log import EmbeddedLog
@@ -21,7 +21,7 @@ HEADERS = {"organization": "acme"}
 def test_a_copy_is_one_moment_of_a_log_that_goes_on(tmp_path: Path) -> None:
     log = EmbeddedLog(tmp_path / "home")
     log.append(DOCUMENTS, [Draft(0, "digest", {}, b"book")])
-    key = secret(tmp_path / "home", "a key")
+    key = ensure_secret(tmp_path / "home", "a key")
     done = threading.Event()
 
     def append() -> None:
@@ -45,7 +45,7 @@ def test_a_copy_is_one_moment_of_a_log_that_goes_on(tmp_path: Path) -> None:
                 assert kept == list(records(log, topic, partition, end=len(kept)))
             counts.append(copy.end(EVENTS, 0) + copy.end(EVENTS, 1))
         assert count == counts[-1] and size >= (folder / "log" / "recorded.db").stat().st_size
-        assert secret(folder, "a key") == key and stat.S_IMODE((folder / "secrets.json").stat().st_mode) == 0o600
+        assert ensure_secret(folder, "a key") == key and stat.S_IMODE((folder / "secrets.json").stat().st_mode) == 0o600
     assert counts == sorted(counts) and counts[0] < counts[-1]
 
 

@@ -28,7 +28,7 @@ from ledger.log import (
     seek_time,
 )
 from ledger.log.open import open_log
-from ledger.log.record import MAX_RECORD
+from ledger.log.record import MAX_RECORD_BYTES
 from ledger.log.sqlite import tables
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import ALERTS, DOCUMENTS, EVENTS
@@ -162,8 +162,8 @@ def test_an_oversized_record_is_refused_and_stops_nothing(opened: Open) -> None:
     """Kafka's client fails every later send once a broker has refused one: so it never gets there."""
     log = opened()
     with pytest.raises(TallyError, match="too large"):
-        log.append(EVENTS, [draft("before"), draft(os.urandom(MAX_RECORD).hex())])
-    largest = draft(os.urandom((MAX_RECORD - 1_100) // 2).hex())
+        log.append(EVENTS, [draft("before"), draft(os.urandom(MAX_RECORD_BYTES).hex())])
+    largest = draft(os.urandom((MAX_RECORD_BYTES - 1_100) // 2).hex())
     assert log.append(EVENTS, [largest])[0].offset == 0 and log.read(EVENTS, 0, 0)[0].value == largest.value
 
 
@@ -231,9 +231,9 @@ def test_a_reader_sees_what_is_derived_anew(tmp_path: Path) -> None:
         for path in (tmp_path / "log").glob("derived.db*"):
             path.unlink()
         with closing(tables.open_file(tmp_path / "log" / "derived.db", writes=True)) as derived:
-            tables.create(derived, [ALERTS])
+            tables.create_tables(derived, [ALERTS])
             for offset, name in enumerate(names):
-                tables.insert(derived, ALERTS, Record(0, offset, 1, "acme", {}, name.encode()))
+                tables.insert_record(derived, ALERTS, Record(0, offset, 1, "acme", {}, name.encode()))
         assert [one.value.decode() for one in records(log, ALERTS, 0)] == names
 
 
@@ -255,8 +255,8 @@ def test_threads_read_on_while_the_derived_file_is_made_anew(tmp_path: Path) -> 
         for number in range(30):
             made = tmp_path / f"{number}.db"
             with closing(tables.open_file(made, writes=True)) as derived:
-                tables.create(derived, [ALERTS])
-                tables.insert(derived, ALERTS, Record(0, 0, 1, "acme", {}, b"x"))
+                tables.create_tables(derived, [ALERTS])
+                tables.insert_record(derived, ALERTS, Record(0, 0, 1, "acme", {}, b"x"))
             made.replace(path)
         ended.set()
         assert all(reader.result() for reader in readers)

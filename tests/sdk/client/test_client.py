@@ -17,7 +17,7 @@ import pytest
 
 from tallystick import Client, Inference
 from tests.ingest.api.conftest import Served
-from tests.sdk.conftest import counted, left, stood
+from tests.sdk.conftest import group_by_source, list_files, read_inferences
 from tests.tally.conftest import eventually
 
 ANSWER = {"model": "gpt-4o-2024-08-06", "usage": {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}}
@@ -25,9 +25,9 @@ NOWHERE = "http://127.0.0.1:9"
 """Nobody listens on it."""
 
 
-def by_name(door: Served) -> dict[str, dict[str, Any]]:
+def read_calls_by_name(door: Served) -> dict[str, dict[str, Any]]:
     """The data of each event by the feature that it names."""
-    return {event["data"].get("feature", event["id"]): event["data"] for event in stood(door)}
+    return {event["data"].get("feature", event["id"]): event["data"] for event in read_inferences(door)}
 
 
 def test_what_is_recorded_is_delivered_in_order_and_leaves_the_spool(
@@ -36,12 +36,12 @@ def test_what_is_recorded_is_delivered_in_order_and_leaves_the_spool(
     ids = [client.record(model="gpt-4o", usage=ANSWER, team="search") for _ in range(1200)]
     assert client.flush(60)
     assert client.counts == (1200, 1200, 0, 0, 0)
-    events = counted(stood(door))[client.source]
+    events = group_by_source(read_inferences(door))[client.source]
     assert [event["id"] for event in events] == ids
     assert [event["sequence"] for event in events] == list(range(1, 1201))
     assert events[0]["data"]["tokens"] == {"input": 10, "output": 3}
     assert events[0]["data"]["model_resolved"] == "gpt-4o-2024-08-06"
-    eventually(lambda: not left(tmp_path / "spool"))
+    eventually(lambda: not list_files(tmp_path / "spool"))
 
 
 def test_calls_lie_within_each_other(client: Client, door: Served) -> None:
@@ -54,16 +54,16 @@ def test_calls_lie_within_each_other(client: Client, door: Served) -> None:
         pass
     client.record(model="m", feature="outside")
     assert client.flush(60)
-    said = by_name(door)
-    place = {name: (one.get("session"), one.get("root_call"), one.get("parent_call")) for name, one in said.items()}
+    message = read_calls_by_name(door)
+    place = {name: (one.get("session"), one.get("root_call"), one.get("parent_call")) for name, one in message.items()}
     assert place["root"] == (session.id, root.id, None)
     assert place["inner"] == (session.id, root.id, root.id)
     assert place["leaf"] == (session.id, root.id, inner.id)
     assert place["next"][0] == session.id and place["next"][1] not in (None, root.id) and place["next"][2] is None
     assert place["outside"] == (None, None, None)
-    assert said["leaf"]["agent"] == "researcher" and "agent" not in said["outside"]
-    assert said["root"]["finish_reason"] == "stop" and said["root"]["usage_source"] == "reported"
-    assert said["inner"]["usage_source"] == "missing" and said["inner"]["status"] == "ok"
+    assert message["leaf"]["agent"] == "researcher" and "agent" not in message["outside"]
+    assert message["root"]["finish_reason"] == "stop" and message["root"]["usage_source"] == "reported"
+    assert message["inner"]["usage_source"] == "missing" and message["inner"]["status"] == "ok"
 
 
 def test_an_exception_is_the_callers_and_is_told(client: Client, door: Served) -> None:
@@ -72,9 +72,9 @@ def test_an_exception_is_the_callers_and_is_told(client: Client, door: Served) -
     with pytest.raises(asyncio.CancelledError), client.call(model="m", feature="cancelled"):
         raise asyncio.CancelledError
     assert client.flush(60)
-    said = by_name(door)
-    assert (said["broken"]["status"], said["broken"]["error_code"]) == ("error", "ZeroDivisionError")
-    assert said["cancelled"]["status"] == "aborted"
+    message = read_calls_by_name(door)
+    assert (message["broken"]["status"], message["broken"]["error_code"]) == ("error", "ZeroDivisionError")
+    assert message["cancelled"]["status"] == "aborted"
 
 
 def test_a_decorated_function_is_a_call_with_what_it_returns(client: Client, door: Served) -> None:
@@ -96,7 +96,7 @@ def test_a_decorated_function_is_a_call_with_what_it_returns(client: Client, doo
     work()
     assert ask("y")["question"] == "y"
     assert client.flush(60)
-    events = stood(door)
+    events = read_inferences(door)
     assert [event["data"]["feature"] for event in events].count("function") == 3
     assert all(event["data"]["tokens"] == {"input": 10, "output": 3} for event in events)
     assert len({event["data"].get("session") for event in events}) == 3  # each work its own, and none outside
@@ -122,20 +122,20 @@ def test_tasks_and_threads_keep_their_own_place(client: Client, door: Served) ->
     asyncio.run(all_of_them())
     with client.session(id="threads") as session, ThreadPoolExecutor(8) as pool:
 
-        def apart(number: int) -> None:
+        def call_in_thread(number: int) -> None:
             with session.call(feature=f"thread-{number}"):
                 client.record(feature=f"thread-{number}.inner")
 
-        list(pool.map(apart, range(200)))
+        list(pool.map(call_in_thread, range(200)))
     assert client.flush(60)
-    said = by_name(door)
-    assert len(said) == 2 * 20 + 2 * 200
-    for name, one_of in said.items():
-        outer = said[name.partition(".")[0]]
+    message = read_calls_by_name(door)
+    assert len(message) == 2 * 20 + 2 * 200
+    for name, one_of in message.items():
+        outer = message[name.partition(".")[0]]
         assert one_of["root_call"] == outer["root_call"] and one_of["session"] == outer["session"]
         assert one_of["session"] == ("threads" if name.startswith("thread-") else name.partition(".")[0])
-    sequences = [event["sequence"] for event in counted(stood(door))[client.source]]
-    assert sequences == list(range(1, len(said) + 1))
+    sequences = [event["sequence"] for event in group_by_source(read_inferences(door))[client.source]]
+    assert sequences == list(range(1, len(message) + 1))
 
 
 def test_what_cannot_be_is_said_and_raises_nothing(client: Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -146,38 +146,38 @@ def test_what_cannot_be_is_said_and_raises_nothing(client: Client, caplog: pytes
     assert client.record(model="m", prompt_text="QZXprompt", speed=1.5) is not None
     client.observe(metric="m", value="not a number")
     assert client.counts.dropped == 4 and client.counts.recorded == 2
-    said = caplog.text
-    assert "model: Input should be a valid string" in said and "no field 'prompt_text'" in said and "QZX" not in said
+    message = caplog.text
+    assert "model: Input should be a valid string" in message and "no field 'prompt_text'" in message and "QZX" not in message
 
 
 def test_what_ends_in_another_context_raises_nothing(client: Client, door: Served) -> None:
     """An asynchronous generator is often closed by another task than the one that read it."""
-    kept: list[AsyncGenerator[int]] = []
+    kept_events: list[AsyncGenerator[int]] = []
 
     async def stream() -> AsyncGenerator[int]:
         with client.session(id="s"), client.call(feature="streamed"):
             yield 1
 
     async def begin() -> None:
-        kept.append(stream())
-        await anext(kept[0])
+        kept_events.append(stream())
+        await anext(kept_events[0])
 
     async def end() -> None:
-        await kept[0].aclose()
+        await kept_events[0].aclose()
 
-    async def both() -> None:
+    async def call_both() -> None:
         await asyncio.create_task(begin())
         await asyncio.create_task(end())
 
-    asyncio.run(both())
-    assert client.flush(60) and by_name(door)["streamed"]["status"] == "aborted"
+    asyncio.run(call_both())
+    assert client.flush(60) and read_calls_by_name(door)["streamed"]["status"] == "aborted"
 
 
 def test_observations_name_the_call(client: Client, door: Served) -> None:
     id = client.record(model="m")
     client.observe(call=id, metric="solved", value="1", evaluator="tests")
     assert client.flush(60)
-    observed = stood(door)[-1]
+    observed = read_inferences(door)[-1]
     assert observed["type"] == "tallystick.observation.v1"
     assert observed["data"]["of"] == {"source": client.source, "id": id}
 
@@ -213,11 +213,11 @@ def test_nothing_is_recorded_after_the_end(tmp_path: Path) -> None:
     ],
 )
 def test_a_client_that_cannot_be_says_why(
-    arguments: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("TALLY_URL", raising=False)
     monkeypatch.delenv("TALLY_TOKEN", raising=False)
-    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         Client(**{"source": "app", "spool": tmp_path, **arguments})
 
 
@@ -238,7 +238,7 @@ def script(body: str, **environment: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture
-def reached(door: Served, tmp_path: Path) -> dict[str, str]:
+def environment(door: Served, tmp_path: Path) -> dict[str, str]:
     """The environment in which an application reaches the door."""
     return {
         "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
@@ -246,14 +246,14 @@ def reached(door: Served, tmp_path: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def test_the_end_of_the_process_delivers(door: Served, reached: dict[str, str]) -> None:
+def test_the_end_of_the_process_delivers(door: Served, environment: dict[str, str]) -> None:
     body = "from tallystick import Client; c = Client(source='app'); [c.record(model='m') for _ in range(700)]"
-    done = script(body, **reached)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(stood(door)) == 700
+    process = script(body, **environment)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert len(read_inferences(door)) == 700
 
 
-def test_forked_children_are_sources_of_their_own(door: Served, reached: dict[str, str]) -> None:
+def test_forked_children_are_sources_of_their_own(door: Served, environment: dict[str, str]) -> None:
     body = """
         import os, time
         from tallystick import Client
@@ -270,16 +270,16 @@ def test_forked_children_are_sources_of_their_own(door: Served, reached: dict[st
         assert all(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 for pid in children)
         assert client.flush(60)
     """
-    done = script(body, **reached)
-    assert (done.returncode, done.stderr) == (0, "")
-    by_source = counted(stood(door))
+    process = script(body, **environment)
+    assert (process.returncode, process.stderr) == (0, "")
+    by_source = group_by_source(read_inferences(door))
     assert len(by_source) == 5
     for events in by_source.values():
         assert [event["sequence"] for event in events] == list(range(1, 101))
 
 
 def test_what_a_killed_process_left_is_delivered_by_the_next(
-    door: Served, reached: dict[str, str], tmp_path: Path
+    door: Served, environment: dict[str, str], tmp_path: Path
 ) -> None:
     body = """
         import os, signal
@@ -289,12 +289,12 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
         os.kill(os.getpid(), signal.SIGKILL)
     """
     door.kill()
-    assert script(body, **reached).returncode == -9
-    (file,) = left(tmp_path / "spool")
-    with file.open("ab") as torn:
-        torn.write(b'{"specversion":"1.0","id":"half')
-    other = script("from tallystick import Client; Client('http://127.0.0.1:9', source='app').close()", **reached)
-    assert other.returncode == 0 and left(tmp_path / "spool") == [file], "it is for another ledger"
+    assert script(body, **environment).returncode == -9
+    (file,) = list_files(tmp_path / "spool")
+    with file.open("ab") as file_end:
+        file_end.write(b'{"specversion":"1.0","id":"half')
+    second = script("from tallystick import Client; Client('http://127.0.0.1:9', source='app').close()", **environment)
+    assert second.returncode == 0 and list_files(tmp_path / "spool") == [file], "it is for another ledger"
     door.start()
     body = """
         import os, pathlib, time
@@ -302,14 +302,14 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
         client, spool = Client(source="app"), pathlib.Path(os.environ["TALLY_SPOOL"])
         while any(file.stat().st_size for file in spool.rglob("*.ndjson")): time.sleep(0.05)
     """
-    done = script(body, **reached)
-    assert done.returncode == 0, done.stderr
-    ((_, events),) = counted(stood(door)).items()
+    process = script(body, **environment)
+    assert process.returncode == 0, process.stderr
+    ((_, events),) = group_by_source(read_inferences(door)).items()
     assert [event["sequence"] for event in events] == list(range(1, 301))
     assert not [*(tmp_path / "spool").rglob("*.ndjson"), *file.parent.glob("*.lock")]
 
 
-def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(door: Served, reached: dict[str, str]) -> None:
+def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(door: Served, environment: dict[str, str]) -> None:
     body = """
         import resource, signal
         from tallystick import Client
@@ -324,10 +324,10 @@ def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(door: Served
         assert lines.pop() == b"" and len(lines) == kept, lines[-1]
         client.close(0)
     """
-    done = script(body, **reached)
-    assert done.returncode == 0, done.stderr
-    kept, recorded, dropped = map(int, done.stdout.split())
-    assert kept == recorded > 50 and kept + dropped == 500 and "cannot be written" in done.stderr
+    process = script(body, **environment)
+    assert process.returncode == 0, process.stderr
+    kept_events, recorded, dropped = map(int, process.stdout.split())
+    assert kept_events == recorded > 50 and kept_events + dropped == 500 and "cannot be written" in process.stderr
 
 
 def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> None:
@@ -352,8 +352,8 @@ def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> No
         assert (folder / "other").read_text() == ""
         assert [file.stat().st_size for file in sorted(folder.glob("i.*.ndjson"))] == [SEGMENT - 1, 7]
     """
-    done = script(body, SPOOL=str(tmp_path), PYTHONPATH=os.pathsep.join(sys.path))
-    assert done.returncode == 0, done.stderr
+    process = script(body, SPOOL=str(tmp_path), PYTHONPATH=os.pathsep.join(sys.path))
+    assert process.returncode == 0, process.stderr
 
 
 def test_the_caller_never_waits_for_the_network(tmp_path: Path) -> None:
@@ -362,18 +362,18 @@ def test_the_caller_never_waits_for_the_network(tmp_path: Path) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         client = Client(f"http://127.0.0.1:{deaf.getsockname()[1]}", "t", source="app", spool=tmp_path)
-        done = threading.Event()
+        process = threading.Event()
 
         def record() -> None:
             for _ in range(1000):
                 client.record(model="m")
-            done.set()
+            process.set()
 
         threading.Thread(target=record).start()
-        assert done.wait(9), "it waits as long as a request may take"
-        begun = time.monotonic()
+        assert process.wait(9), "it waits as long as a request may take"
+        start_s = time.monotonic()
         client.close(0.2)
-        assert time.monotonic() - begun < 9
+        assert time.monotonic() - start_s < 9
     assert client.counts.pending == 1000
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tallystick import Client
-from tallystick.client.spool import Spool, lines
+from tallystick.client.spool import Spool, read_lines
 from tests.ingest.api.conftest import Served
-from tests.sdk.conftest import counted, stood
+from tests.sdk.conftest import group_by_source, read_inferences
 from tests.tally.conftest import eventually
 
 NOWHERE = "http://127.0.0.1:9"
@@ -59,8 +59,8 @@ def test_what_stands_in_the_open_file_is_kept(
     damage(folder_of(client))
     for number in range(5, 10):
         assert client.record(model="m", feature=str(number))
-    written = b"".join(file.read_bytes() for file in sorted(folder_of(client).glob("*.ndjson")))
-    assert [line.split(b'"feature":"')[1][:1] for line in written.splitlines()] == [b"%d" % n for n in range(10)]
+    spool_content = b"".join(file.read_bytes() for file in sorted(folder_of(client).glob("*.ndjson")))
+    assert [line.split(b'"feature":"')[1][:1] for line in spool_content.splitlines()] == [b"%d" % n for n in range(10)]
     assert list(folder_of(client).glob("*.lock")), "or nobody would adopt it after this process"
     counts = client.counts
     assert (counts.recorded, counts.dropped, counts.lost, counts.pending) == (10, 0, 0, 10)
@@ -77,7 +77,7 @@ def test_it_is_noticed_without_a_further_call(door: Served, tmp_path: Path, capl
     door.start()
     ids += [client.record(model="m")]
     assert client.flush(60)
-    assert [event["id"] for event in counted(stood(door))[client.source]] == ids
+    assert [event["id"] for event in group_by_source(read_inferences(door))[client.source]] == ids
     assert client.counts == (21, 21, 0, 0, 0)
     shutil.rmtree(folder_of(client))
     eventually(lambda: client.flush(1) and folder_of(client).is_dir())
@@ -91,11 +91,11 @@ def test_closed_files_that_are_gone_are_lost_and_counted(client: Client, caplog:
     while len(list(folder_of(client).glob("*.ndjson"))) < 3:
         assert client.record(model="m", tags=tags)
     first, second, last = sorted(folder_of(client).glob("*.ndjson"))
-    gone = len(first.read_bytes().splitlines()) + len(second.read_bytes().splitlines())
+    lost_events = len(first.read_bytes().splitlines()) + len(second.read_bytes().splitlines())
     recorded = client.counts.recorded
     shutil.rmtree(folder_of(client))
     assert client.record(model="m")
-    assert client.counts.lost == gone and client.counts.pending == recorded + 1 - gone
+    assert client.counts.lost == lost_events and client.counts.pending == recorded + 1 - lost_events
     assert last.exists() and "events of it are lost" in caplog.text
     assert not client.flush(0.1)
 
@@ -108,7 +108,7 @@ def test_where_it_cannot_be_made_again_nothing_gets_an_id(
     folder = folder_of(client)
     if block != "a file":  # before the folder goes, as the client looks after it in a thread of its own
         number = {"a read-only folder": 30, "a full disk": 28}[block]
-        monkeypatch.setattr(Path, "mkdir", _failing(OSError(number, os.strerror(number))))
+        monkeypatch.setattr(Path, "mkdir", _make_failing(OSError(number, os.strerror(number))))
     shutil.rmtree(folder)
     if block == "a file":
         folder.write_bytes(b"")
@@ -123,7 +123,7 @@ def test_where_it_cannot_be_made_again_nothing_gets_an_id(
     assert len(file.read_bytes().splitlines()) == 2 and client.counts.lost == 0
 
 
-def _failing(error: OSError) -> Callable[..., None]:
+def _make_failing(error: OSError) -> Callable[..., None]:
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_when_it_is_made_again_leaves_no_half(
     spool.append(b"first\n")
     shutil.rmtree(folder)
     with monkeypatch.context() as full:
-        full.setattr(os, "write", _failing(OSError(28, "No space left on device")))
+        full.setattr(os, "write", _make_failing(OSError(28, "No space left on device")))
         with pytest.raises(OSError, match="No space"):
             spool.append(b"second\n")
     assert not list(folder.glob("*.ndjson"))
@@ -158,7 +158,7 @@ def test_what_cannot_be_made_again_is_delivered_from_the_open_file(
     (tmp_path / "spool").write_bytes(b"")
     door.start()
     assert client.flush(60)
-    assert [event["id"] for event in counted(stood(door))[client.source]] == ids
+    assert [event["id"] for event in group_by_source(read_inferences(door))[client.source]] == ids
     assert client.counts == (20, 20, 0, 0, 0)
     assert "is gone and cannot be made again, nothing more is recorded" in caplog.text
     with caplog.at_level(logging.CRITICAL):
@@ -170,11 +170,11 @@ def test_a_delivered_file_that_cannot_be_deleted_is_sent_once(
 ) -> None:
     client = Client(door.address.geturl(), door.bearer("write"), source="app", spool=tmp_path / "spool")
     tags = {f"tag-{number}": "x" * 200 for number in range(32)}
-    monkeypatch.setattr(Path, "unlink", _failing(OSError(30, "Read-only file system")))
+    monkeypatch.setattr(Path, "unlink", _make_failing(OSError(30, "Read-only file system")))
     for _ in range(100):  # more than one file of the spool
         assert client.record(model="m", tags=tags)
     assert client.flush(60) and client.flush(60)
-    assert client.counts == (100, 100, 0, 0, 0) and len(stood(door)) == 100
+    assert client.counts == (100, 100, 0, 0, 0) and len(read_inferences(door)) == 100
     assert "is delivered and cannot be deleted" in caplog.text
     monkeypatch.undo()
     client.close()
@@ -184,8 +184,8 @@ def test_lines_of_a_descriptor(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_bytes(b"one\ntwo\nhalf")
     descriptor = os.open(file, os.O_RDONLY)
-    assert lines(descriptor, 0, 5) == ([b"one"], 4)
-    assert lines(descriptor, 0, 1) == ([b"one"], 4)
-    assert lines(descriptor, 4, 100) == ([b"two"], 8)
-    assert lines(descriptor, 8, 100) == ([], 8)
+    assert read_lines(descriptor, 0, 5) == ([b"one"], 4)
+    assert read_lines(descriptor, 0, 1) == ([b"one"], 4)
+    assert read_lines(descriptor, 4, 100) == ([b"two"], 8)
+    assert read_lines(descriptor, 8, 100) == ([], 8)
     os.close(descriptor)

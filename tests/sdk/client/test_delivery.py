@@ -14,7 +14,7 @@ from ledger.log.open import open_log
 from ledger.settings import Settings
 from tallystick import Client
 from tests.ingest.api.conftest import Served
-from tests.sdk.conftest import counted, left, stood
+from tests.sdk.conftest import group_by_source, list_files, read_inferences
 from tests.tally.conftest import eventually
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def well(handler: BaseHTTPRequestHandler, lines: Lines, refused: int = 0) -> Non
     assert isinstance(handler, _Handler)
     handler.server.taken += lines[refused:]
     results: list[dict[str, object]] = [{"field": "data.model", "reason": "is not what enters"}] * refused
-    results += [{"partition": 0, "offset": 0, "event_index": at} for at in range(len(lines) - refused)]
+    results += [{"partition": 0, "offset": 0, "event_index": index} for index in range(len(lines) - refused)]
     reply(handler, 200, json.dumps({"results": results}).encode())
 
 
 @pytest.fixture
-def scripted() -> Iterator[Scripted]:
+def script_server() -> Iterator[Scripted]:
     server = Scripted()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -82,17 +82,17 @@ def scripted() -> Iterator[Scripted]:
 
 
 @pytest.fixture
-def sender(scripted: Scripted, tmp_path: Path) -> Iterator[Client]:
-    client = Client(scripted.url, "t", source="app", spool=tmp_path)
+def sender(script_server: Scripted, tmp_path: Path) -> Iterator[Client]:
+    client = Client(script_server.url, "t", source="app", spool=tmp_path)
     yield client
     client.close(0)
 
 
-def delivered(sender: Client, scripted: Scripted, wanted: int) -> None:
+def await_delivery(sender: Client, script_server: Scripted, count: int) -> None:
     """All that was recorded was taken at last, each after the one before, whatever was sent again."""
     eventually(lambda: sender.counts.pending == 0)
-    first = list(dict.fromkeys(event["sequence"] for event in scripted.taken))
-    assert first == list(range(1, wanted + 1))
+    first = list(dict.fromkeys(event["sequence"] for event in script_server.taken))
+    assert first == list(range(1, count + 1))
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ def delivered(sender: Client, scripted: Scripted, wanted: int) -> None:
     ],
 )
 def test_what_was_not_answered_is_sent_again(
-    sender: Client, scripted: Scripted, caplog: pytest.LogCaptureFixture,
-    answer: Callable[[BaseHTTPRequestHandler, Lines], None], said: str,
+    sender: Client, script_server: Scripted, caplog: pytest.LogCaptureFixture,
+    answer: Callable[[BaseHTTPRequestHandler, Lines], None], message: str,
 ) -> None:  # fmt: skip
-    scripted.script += [answer, answer]
+    script_server.script += [answer, answer]
     for _ in range(30):
         sender.record(model="m")
-    delivered(sender, scripted, 30)
-    assert said in caplog.text and sender.counts == (30, 30, 0, 0, 0)
+    await_delivery(sender, script_server, 30)
+    assert message in caplog.text and sender.counts == (30, 30, 0, 0, 0)
 
 
 def test_what_the_ledger_refuses_is_said_and_holds_up_nothing(
-    sender: Client, scripted: Scripted, caplog: pytest.LogCaptureFixture
+    sender: Client, script_server: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scripted.script.append(lambda handler, lines: well(handler, lines, refused=2))
+    script_server.script.append(lambda handler, lines: well(handler, lines, refused=2))
     for _ in range(10):
         sender.record(model="m")
     eventually(lambda: sender.counts.pending == 0)
@@ -134,33 +134,33 @@ def test_what_the_ledger_refuses_is_said_and_holds_up_nothing(
     assert "the ledger refused 2 events: data.model is not what enters" in caplog.text
 
 
-def test_a_ledger_says_when_to_come_again(sender: Client, scripted: Scripted) -> None:
-    scripted.script.append(lambda handler, lines: reply(handler, 503, b"{}", Retry_After="2"))
+def test_a_ledger_says_when_to_come_again(sender: Client, script_server: Scripted) -> None:
+    script_server.script.append(lambda handler, lines: reply(handler, 503, b"{}", Retry_After="2"))
     sender.record(model="m")
-    eventually(lambda: len(scripted.requests) == 2)
-    (first, _), (second, _) = scripted.requests
+    eventually(lambda: len(script_server.requests) == 2)
+    (first, _), (second, _) = script_server.requests
     assert second - first >= 1.9
-    delivered(sender, scripted, 1)
+    await_delivery(sender, script_server, 1)
 
 
-def test_a_proxy_that_takes_less_gets_less_and_more_again_once_it_takes_it(sender: Client, scripted: Scripted) -> None:
+def test_a_proxy_that_takes_less_gets_less_and_more_again_once_it_takes_it(sender: Client, script_server: Scripted) -> None:
     def small(handler: BaseHTTPRequestHandler, lines: Lines) -> None:
-        scripted.script.append(small)
+        script_server.script.append(small)
         if len(lines) > 10:
             reply(handler, 413, b"")
         else:
             well(handler, lines)
 
-    scripted.script.append(small)
+    script_server.script.append(small)
     for _ in range(100):
         sender.record(model="m")
-    delivered(sender, scripted, 100)
-    scripted.script.clear()
-    seen = len(scripted.requests)
+    await_delivery(sender, script_server, 100)
+    script_server.script.clear()
+    request_count = len(script_server.requests)
     for _ in range(200):
         sender.record(model="m")
-    delivered(sender, scripted, 300)
-    assert max(lines for _, lines in scripted.requests[seen:]) > 10
+    await_delivery(sender, script_server, 300)
+    assert max(lines for _, lines in script_server.requests[request_count:]) > 10
 
 
 def test_the_spool_takes_what_comes_while_the_ledger_is_away(client: Client, door: Served, tmp_path: Path) -> None:
@@ -171,16 +171,16 @@ def test_the_spool_takes_what_comes_while_the_ledger_is_away(client: Client, doo
     door.kill()
     for _ in range(3000):
         client.record(model="m", feature="while it was away", team="search", project="assistant")
-    assert len(left(tmp_path / "spool")) > 2
+    assert len(list_files(tmp_path / "spool")) > 2
     door.start()
     eventually(lambda: client.counts.delivered > 1000)
     door.kill()
     client.record(model="m", feature="the last")
     door.start()
     assert client.flush(60)
-    events = counted(stood(door))[client.source]
+    events = group_by_source(read_inferences(door))[client.source]
     assert [event["sequence"] for event in events] == list(range(1, 3102))
-    eventually(lambda: not left(tmp_path / "spool"))
+    eventually(lambda: not list_files(tmp_path / "spool"))
 
 
 def test_a_broker_that_dies_under_the_door_costs_nothing(own: "Cluster", tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_broker_that_dies_under_the_door_costs_nothing(own: "Cluster", tmp_pat
             client.record(model="m")
         own.start()
         assert client.flush(180), client.counts
-        events = counted(stood(served))[client.source]
+        events = group_by_source(read_inferences(served))[client.source]
         assert [event["sequence"] for event in events] == list(range(1, 601))
     finally:
         client.close(0)

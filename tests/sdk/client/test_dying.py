@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.api.conftest import Served
-from tests.sdk.conftest import counted, left, stood
+from tests.sdk.conftest import group_by_source, list_files, read_inferences
 from tests.tally.conftest import eventually
 
 APPLICATION = """
@@ -47,7 +47,7 @@ def test_what_was_recorded_is_counted_once_and_in_order(door: Served, tmp_path: 
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         assert process.stdout
-        begun = [process.stdout.readline()]  # it works
+        first_lines = [process.stdout.readline()]  # it works
         reader = chance.uniform(0, 0.6)
         if chance.random() < 0.5:
             time.sleep(reader / 2)
@@ -56,16 +56,16 @@ def test_what_was_recorded_is_counted_once_and_in_order(door: Served, tmp_path: 
                 door.start()
         time.sleep(reader)
         process.kill()
-        whole = b"".join(begun) + process.communicate()[0]
-        returned |= set(whole.decode().rpartition("\n")[0].split("\n"))
+        output = b"".join(first_lines) + process.communicate()[0]
+        returned |= set(output.decode().rpartition("\n")[0].split("\n"))
     if door.process is None or door.process.poll() is not None:
         door.start()
     spool = tmp_path / "spool"
     last = "from tallystick import Client; import threading; c = Client(source='app'); threading.Event().wait()"
     with subprocess.Popen([sys.executable, "-c", last], env=environment, stderr=subprocess.DEVNULL) as process:
-        eventually(lambda: not left(spool))
+        eventually(lambda: not list_files(spool))
         process.kill()
-    by_source = counted(stood(door))
+    by_source = group_by_source(read_inferences(door))
     missing = returned - {str(event["id"]) for events in by_source.values() for event in events}
     assert not missing, f"seed {seed}: {len(missing)} of {len(returned)} returned and are not there"
     for source, events in by_source.items():

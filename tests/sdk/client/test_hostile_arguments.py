@@ -11,7 +11,7 @@ import pytest
 from tallystick import Client, Inference
 from tallystick.privacy.key_shapes import fingerprint
 from tests.ingest.api.conftest import Served
-from tests.sdk.conftest import stood
+from tests.sdk.conftest import read_inferences
 
 NOWHERE = "http://127.0.0.1:9"
 MARK = "QZXMARKED"
@@ -131,9 +131,9 @@ def test_no_key_leaves_the_process(client: Client, tmp_path: Path, caplog: pytes
     client.observe(session=SECRET, evaluator=f"https://ann:{MARK}@h/x")
     with client.session(SECRET), client.call(agent=SECRET):
         pass
-    other = Client(f"http://ann:{MARK}@127.0.0.1:9", "t", source=f"app {SECRET}", spool=tmp_path / "spool")
-    assert other.record(model="m") and not other.flush(0.5)
-    other.close(0)
+    second_client = Client(f"http://ann:{MARK}@127.0.0.1:9", "t", source=f"app {SECRET}", spool=tmp_path / "spool")
+    assert second_client.record(model="m") and not second_client.flush(0.5)
+    second_client.close(0)
     files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
     text = "".join(path.read_text() for path in files) + "".join(map(str, files))
     assert MARK not in text and MARK not in caplog.text
@@ -146,7 +146,7 @@ def test_the_ledger_keeps_what_the_client_made(door: Served, tmp_path: Path) -> 
     client.record(key=SECRET, session=f"of {SECRET}", agent="ann@example.com", feature="ann@example.com")
     assert client.flush(60)
     client.close()
-    data = stood(door)[-1]["data"]
+    data = read_inferences(door)[-1]["data"]
     assert data["key"] == fingerprint(SECRET) and data["session"] == f"of {fingerprint(SECRET)}"
     assert data["agent"] == data["feature"] and data["agent"].startswith("p_")
 
@@ -162,9 +162,9 @@ def test_the_ledger_keeps_what_the_client_made(door: Served, tmp_path: Path) -> 
     ],
 )
 def test_where_usage_comes_from_is_not_said_against_the_usage(
-    client: Client, fields: dict[str, Any], kept: str | None
+    client: Client, fields: dict[str, Any], stored: str | None
 ) -> None:
-    assert client._inference(dict(fields), None).usage_source == kept
+    assert client._build_inference(dict(fields), None).usage_source == stored
     assert client.record(**fields), "the tokens are worth more than the word beside them"
 
 

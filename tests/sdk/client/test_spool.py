@@ -20,8 +20,8 @@ def test_a_spool_that_is_being_made_is_nobodys_orphan(tmp_path: Path, monkeypatc
 
     flock = fcntl.flock
     monkeypatch.setattr("tallystick.client.spool.fcntl.flock", late)
-    made = Spool(tmp_path, "app-1", 1 << 20)
-    made.append(b"{}\n")
+    spool = Spool(tmp_path, "app-1", 1 << 20)
+    spool.append(b"{}\n")
     assert looks and list(orphans(tmp_path)) == [], "it is held"
-    made.close(empty=False)
+    spool.close(empty=False)
     assert list(orphans(tmp_path)) == [[tmp_path / "app-1.00000001.ndjson"]]

@@ -11,11 +11,11 @@ from tallystick.privacy.addresses import may_hold_address, replace_addresses
 from tallystick.privacy.key_shapes import (
     FINGERPRINT,
     KEY_SHAPES,
-    MAX_TEXT,
+    MAX_TEXT_LENGTH,
     fingerprint,
     key_fingerprint,
     may_hold_key,
-    without_keys,
+    replace_keys,
 )
 from tallystick.vocabulary.event import ANY_EVENT
 
@@ -168,40 +168,40 @@ def body(text: str) -> bytes:
 
 @pytest.mark.parametrize("key", [key for keys in KEYS.values() for key in keys])
 @pytest.mark.parametrize("around", ["{}", "agent of {}", "x/{}", "({})", '"{}"', "key_{}", "\u2019{}\n"])
-def test_a_key_is_its_fingerprint_wherever_it_stands(key: str, around: str) -> None:
-    text = around.format(key)
-    assert without_keys(text) == around.format(fingerprint(key))
+def test_a_key_is_its_fingerprint_wherever_it_stands(key: str, carrier_text: str) -> None:
+    text = carrier_text.format(key)
+    assert replace_keys(text) == carrier_text.format(fingerprint(key))
     assert may_hold_key(body(text)), "or nobody would look at it"
 
 
 @pytest.mark.parametrize(("carrier", "key"), CARRIERS.items())
 def test_what_a_text_calls_a_secret_is_one(carrier: str, key: str) -> None:
-    assert without_keys(carrier.format(key)) == carrier.format(fingerprint(key))
+    assert replace_keys(carrier.format(key)) == carrier.format(fingerprint(key))
     assert may_hold_key(body(carrier.format(key)))
 
 
 def test_the_password_of_a_url_is_left_out() -> None:
-    assert without_keys("postgres://tally:a/b@h") == "postgres://tally:a/b@h", "a slash ends the authority"
-    assert without_keys("x://a@b.io:s3cret!@h") == "x://a@b.io@h"
-    assert without_keys("postgres://tally:s3cret!@h/x") == "postgres://tally@h/x"
+    assert replace_keys("postgres://tally:a/b@h") == "postgres://tally:a/b@h", "a slash ends the authority"
+    assert replace_keys("x://a@b.io:s3cret!@h") == "x://a@b.io@h"
+    assert replace_keys("postgres://tally:s3cret!@h/x") == "postgres://tally@h/x"
 
 
 def test_a_block_that_was_cut_is_one_key() -> None:
-    assert without_keys(f"x {PEM[:60]} y") == f"x {fingerprint(PEM[:60] + ' y')}"
+    assert replace_keys(f"x {PEM[:60]} y") == f"x {fingerprint(PEM[:60] + ' y')}"
 
 
 @pytest.mark.parametrize("text", NO_KEYS)
 def test_what_is_no_secret_stays(text: str) -> None:
-    assert replace_addresses(without_keys(text), person) == text
+    assert replace_addresses(replace_keys(text), person) == text
 
 
 @pytest.mark.parametrize(("text", "address"), ADDRESSES.items())
 def test_an_address_is_a_pseudonym_wherever_it_stands(text: str, address: str) -> None:
     names: list[str] = []
-    made = replace_addresses(text, lambda name: names.append(name) or person(name))  # type: ignore[func-returns-value]
-    assert names == [address] and "ann" not in made and "secret" not in made
+    replaced = replace_addresses(text, lambda name: names.append(name) or person(name))  # type: ignore[func-returns-value]
+    assert names == [address] and "ann" not in replaced and "secret" not in replaced
     assert may_hold_address(body(text))
-    assert replace_addresses(made, person) == made
+    assert replace_addresses(replaced, person) == replaced
 
 
 SIGNS = ["://", "@", ":", "%40", "=", " ", "/", "'", '"', "Bearer ", "api_key=", "example.com", "eyJ", "-", "_", "+"]
@@ -219,25 +219,25 @@ PARTS = st.sampled_from(
 
 @given(st.lists(PARTS | st.text(max_size=4), max_size=6).map("".join))
 def test_doing_it_again_changes_nothing(text: str) -> None:
-    once = without_keys(text)
-    assert without_keys(once) == once
-    both = replace_addresses(once, person)
-    assert replace_addresses(without_keys(both), person) == both
+    once = replace_keys(text)
+    assert replace_keys(once) == once
+    concealed = replace_addresses(once, person)
+    assert replace_addresses(replace_keys(concealed), person) == concealed
 
 
 @given(st.lists(PARTS | st.text(max_size=4), max_size=6).map("".join))
 def test_what_is_not_looked_at_holds_nothing(text: str) -> None:
     if not may_hold_key(body(text)):
-        assert without_keys(text) == text
+        assert replace_keys(text) == text
     if not may_hold_address(body(text)):
         assert replace_addresses(text, person) == text
 
 
-@pytest.mark.parametrize("text", ["a" * MAX_TEXT, "sk-" * 341, "eyJ-" * 256, "a@" * 512, "%40" * 340, "x://" * 256])
+@pytest.mark.parametrize("text", ["a" * MAX_TEXT_LENGTH, "sk-" * 341, "eyJ-" * 256, "a@" * 512, "%40" * 340, "x://" * 256])
 def test_no_text_takes_long(text: str) -> None:
     """By the count of an expression's steps this is at most the square of 1,024; what is longer is not looked at."""
-    replace_addresses(without_keys(text), person)
-    assert without_keys(text + f" sk-proj-{A}" * 30) == text + f" sk-proj-{A}" * 30
+    replace_addresses(replace_keys(text), person)
+    assert replace_keys(text + f" sk-proj-{A}" * 30) == text + f" sk-proj-{A}" * 30
 
 
 def test_what_stands_in_a_key_field() -> None:
@@ -254,17 +254,17 @@ def test_what_stands_in_a_key_field() -> None:
 def test_no_field_takes_a_longer_text_than_is_looked_at() -> None:
     """A field without a bound would let secrets in beyond it."""
 
-    def unbounded(schema: object, path: str) -> list[str]:
+    def find_unbounded(schema: object, path: str) -> list[str]:
         if isinstance(schema, list):
-            return [found for inner in schema for found in unbounded(inner, path)]
+            return [paths for inner in schema for paths in find_unbounded(inner, path)]
         if not isinstance(schema, dict):
             return []
         if {"number", "string"} <= {inner.get("type") for inner in schema.get("anyOf", [])}:
             return []  # an amount: digits alone
         bounded = {"const", "enum", "pattern", "format", "maxLength"} & schema.keys()
-        found = [path] if schema.get("type") == "string" and not bounded else []
-        if schema.get("maxLength", 0) > MAX_TEXT:
-            found.append(path)
-        return found + [one for name, inner in schema.items() for one in unbounded(inner, f"{path}.{name}")]
+        paths = [path] if schema.get("type") == "string" and not bounded else []
+        if schema.get("maxLength", 0) > MAX_TEXT_LENGTH:
+            paths.append(path)
+        return paths + [inner_path for name, inner in schema.items() for inner_path in find_unbounded(inner, f"{path}.{name}")]
 
-    assert unbounded(ANY_EVENT.json_schema(), "") == []
+    assert find_unbounded(ANY_EVENT.json_schema(), "") == []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from tallystick import Inference, TokenClass
-from tallystick.usage.reader import fields
+from tallystick.usage.reader import read_fields
 
 CHAT: dict[str, Any] = {
     "model": "gpt-4o-2024-08-06", "service_tier": "default",
@@ -94,10 +94,10 @@ NAMES = ["chat", "responses", "anthropic", "gemini", "bedrock"]
 def test_each_class_and_the_providers_totals(
     response: dict[str, Any], tokens: dict[str, int], totals: dict[str, int]
 ) -> None:
-    found = fields(response)
-    assert found and found["tokens"] == tokens and found["reported_tokens"] == totals
-    whole = Inference.model_validate(found)
-    assert "answer" not in whole.canonical().decode()
+    fields = read_fields(response)
+    assert fields and fields["tokens"] == tokens and fields["reported_tokens"] == totals
+    inference = Inference.model_validate(fields)
+    assert "answer" not in inference.canonical().decode()
     assert sum(tokens.values()) == totals.get("total", totals["input"] + totals["output"])
 
 
@@ -110,39 +110,39 @@ class Plain(BaseModel):
 @pytest.mark.parametrize("response", [CHAT, RESPONSES, ANTHROPIC, GEMINI, BEDROCK], ids=NAMES)
 def test_the_clients_objects_and_the_block_alone_say_the_same(response: dict[str, Any]) -> None:
     block = next(response[name] for name in ("usage", "usageMetadata") if name in response)
-    wanted = fields(response)
-    assert wanted and fields(Plain.model_validate(response)) == wanted
-    assert fields(SimpleNamespace(**response)) == wanted
-    alone = fields(block)
-    assert alone and alone["tokens"] == wanted["tokens"] and alone["provider_usage"] == wanted["provider_usage"]
+    expected = read_fields(response)
+    assert expected and read_fields(Plain.model_validate(response)) == expected
+    assert read_fields(SimpleNamespace(**response)) == expected
+    alone = read_fields(block)
+    assert alone and alone["tokens"] == expected["tokens"] and alone["provider_usage"] == expected["provider_usage"]
 
 
 def test_the_names_of_geminis_python_client_are_read_too() -> None:
-    said = {"prompt_token_count": 9, "candidates_token_count": 4, "thoughts_token_count": 2, "total_token_count": 15}
-    found = fields({"usage_metadata": said, "model_version": "gemini-3"})
-    assert found and found["tokens"] == {"input": 9, "output": 4, "reasoning": 2}
-    assert found["model_resolved"] == "gemini-3"
+    usage = {"prompt_token_count": 9, "candidates_token_count": 4, "thoughts_token_count": 2, "total_token_count": 15}
+    fields = read_fields({"usage_metadata": usage, "model_version": "gemini-3"})
+    assert fields and fields["tokens"] == {"input": 9, "output": 4, "reasoning": 2}
+    assert fields["model_resolved"] == "gemini-3"
 
 
 def test_lifetimes_that_are_not_said_are_the_general_class() -> None:
-    found = fields({"input_tokens": 1, "cache_creation_input_tokens": 9, "output_tokens": 1})
-    assert found and found["tokens"] == {"cache_write": 9, "input": 1, "output": 1}
+    fields = read_fields({"input_tokens": 1, "cache_creation_input_tokens": 9, "output_tokens": 1})
+    assert fields and fields["tokens"] == {"cache_write": 9, "input": 1, "output": 1}
 
 
 @pytest.mark.parametrize("name", ["num_cached_tokens", "prompt_cache_hit_tokens"])
 def test_hosts_that_answer_in_openais_form_name_the_cache_their_way(name: str) -> None:
-    found = fields({"usage": {"prompt_tokens": 10, name: 4, "completion_tokens": 1, "prompt_tokens_details": None}})
-    assert found and found["tokens"] == {"cache_read": 4, "input": 6, "output": 1}
+    fields = read_fields({"usage": {"prompt_tokens": 10, name: 4, "completion_tokens": 1, "prompt_tokens_details": None}})
+    assert fields and fields["tokens"] == {"cache_read": 4, "input": 6, "output": 1}
 
 
 def test_what_hides_in_a_total_alone_does_not_add_up() -> None:
-    found = fields({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}})
-    assert found and found["reported_tokens"]["total"] == 40 > sum(found["tokens"].values())
+    fields = read_fields({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}})
+    assert fields and fields["reported_tokens"]["total"] == 40 > sum(fields["tokens"].values())
 
 
 @pytest.mark.parametrize("nothing", [None, "text", 5, [], {}, {"usage": None}, {"usage": {"cost": 1}}, object()])
-def test_what_says_nothing_of_usage_is_none(nothing: object) -> None:
-    assert fields(nothing) is None
+def test_what_says_nothing_of_usage_is_none(response: object) -> None:
+    assert read_fields(response) is None
 
 
 COUNT = st.integers(0, 10**6)
@@ -150,30 +150,30 @@ COUNT = st.integers(0, 10**6)
 
 @given(parts=st.fixed_dictionaries(dict.fromkeys(("plain", "read", "write", "audio", "out", "thought"), COUNT)))
 def test_classes_sum_to_the_totals_whoever_says_them(parts: dict[str, int]) -> None:
-    plain, read, write, out, thought = (parts[name] for name in ("plain", "read", "write", "out", "thought"))
-    input, output = plain + read + write, out + thought
-    said: list[dict[str, Any]] = [
+    plain, read, write, output, thoughts = (parts[name] for name in ("plain", "read", "write", "out", "thought"))
+    input, output = plain + read + write, output + thoughts
+    usage: list[dict[str, Any]] = [
         {
             "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
             "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": write},
-            "completion_tokens_details": {"reasoning_tokens": thought},
+            "completion_tokens_details": {"reasoning_tokens": thoughts},
         },
         {
             "input_tokens": plain, "cache_read_input_tokens": read, "cache_creation_input_tokens": write,
-            "output_tokens": output, "output_tokens_details": {"thinking_tokens": thought},
+            "output_tokens": output, "output_tokens_details": {"thinking_tokens": thoughts},
         },
         {
-            "promptTokenCount": plain + read, "cachedContentTokenCount": read, "candidatesTokenCount": out,
-            "toolUsePromptTokenCount": write, "thoughtsTokenCount": thought, "totalTokenCount": input + output,
+            "promptTokenCount": plain + read, "cachedContentTokenCount": read, "candidatesTokenCount": output,
+            "toolUsePromptTokenCount": write, "thoughtsTokenCount": thoughts, "totalTokenCount": input + output,
         },
         {
             "inputTokens": plain, "cacheReadInputTokens": read, "cacheWriteInputTokens": write, "outputTokens": output,
             "totalTokens": input + output,
         },
     ]  # fmt: skip
-    for block in said:
-        found = fields(block)
-        assert found and found["tokens"].keys() <= set(get_args(TokenClass))
-        assert sum(found["tokens"].values()) == input + output, block
-        assert found["tokens"].get("cache_read", 0) == read
-        assert (found["reported_tokens"]["input"], found["reported_tokens"]["output"]) == (input, output)
+    for block in usage:
+        fields = read_fields(block)
+        assert fields and fields["tokens"].keys() <= set(get_args(TokenClass))
+        assert sum(fields["tokens"].values()) == input + output, block
+        assert fields["tokens"].get("cache_read", 0) == read
+        assert (fields["reported_tokens"]["input"], fields["reported_tokens"]["output"]) == (input, output)

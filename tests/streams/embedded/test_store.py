@@ -10,14 +10,14 @@ import pytest
 
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Draft, Record, records
-from ledger.log.documents import store as store_document
+from ledger.log.documents import store_document as store_document
 from ledger.log.sqlite import tables
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DERIVED, ENTRIES, EVENTS
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
 from streams.folds.state import State
-from streams.partition_state import Change, Reached
+from streams.partition_state import Change, FoldPosition
 from streams.replay import replay
 from streams.runtime import read_catalogues
 from tests.streams.build import DIGEST, DOCUMENTS, PACKED, adopt, budget, call, record
@@ -114,7 +114,7 @@ def test_partitions_share_no_identity(tmp_path: Path) -> None:
 def test_for_a_log_that_is_closed_time_stands_still(tmp_path: Path) -> None:
     log = filled(tmp_path)
     partition = Partition(0, log, Store(tmp_path), read_catalogues(log))
-    log.end_with(EVENTS, [], "kafka://there/tally")
+    log.close_with(EVENTS, [], "kafka://there/tally")
     while partition.step():
         pass
     end = log.end(EVENTS, 0)
@@ -146,7 +146,7 @@ def test_what_falls_due_is_read_from_the_store_in_order(tmp_path: Path, soonest:
     rows = store.state.open_state(0)
     for number in range(300):
         rows.put(("some", number), {}, due_us=number * 7 % 50)
-    store.commit(0, [], Change(Reached(1, ""), rows.take_changes(), {}))
+    store.commit(0, [], Change(FoldPosition(1, ""), rows.take_changes(), {}))
     again = store.state.open_state(0)
     bounded = State(again._load, again._due, soonest)
     found = []

@@ -11,9 +11,9 @@ from ledger.errors import TallyError
 from streams.folds.identity import FirstSeen
 from streams.folds.state import Row
 from streams.kafka import state_cache as caching
-from streams.kafka.changelog import A_BLOCK, POSITION, Entry, encode_change, read_change
-from streams.kafka.state_cache import Cache
-from streams.partition_state import Change, Reached
+from streams.kafka.changelog import MAX_BLOCK_IDENTITIES, POSITION, StateRecord, encode_change, read_change
+from streams.kafka.state_cache import StateCache
+from streams.partition_state import Change, FoldPosition
 
 values = some.recursive(
     some.none() | some.integers() | some.text(), lambda one: some.lists(one, max_size=3), max_leaves=5
@@ -27,7 +27,7 @@ firsts = some.builds(
 )
 changes = some.builds(
     Change,
-    some.builds(Reached, some.integers(1, 1 << 60), some.text(max_size=5)),
+    some.builds(FoldPosition, some.integers(1, 1 << 60), some.text(max_size=5)),
     rows,
     some.dictionaries(some.binary(min_size=16, max_size=16), firsts, max_size=5),
 )
@@ -35,9 +35,9 @@ changes = some.builds(
 
 @given(some.lists(changes, min_size=1, max_size=4))
 def test_what_is_read_is_the_sum_of_what_was_written(made: list[Change]) -> None:
-    entries = [entry for change in made for entry in encode_change(change.reached or Reached(0, ""), change)]
+    entries = [entry for change in made for entry in encode_change(change.position or FoldPosition(0, ""), change)]
     found = read_change(entries)
-    assert found.reached == made[-1].reached
+    assert found.position == made[-1].position
     assert found.rows == {key: row for change in made for key, row in change.rows.items()}
     assert found.identities == {one: first for change in made for one, first in change.identities.items()}
 
@@ -45,56 +45,56 @@ def test_what_is_read_is_the_sum_of_what_was_written(made: list[Change]) -> None
 @given(some.lists(changes, min_size=1, max_size=4))
 def test_compaction_changes_nothing(made: list[Change]) -> None:
     """Of each key the last is kept."""
-    numbered = [change._replace(reached=Reached(at, "x")) for at, change in enumerate(made, 1)]
-    entries = [entry for change in numbered for entry in encode_change(change.reached or Reached(0, ""), change)]
+    numbered = [change._replace(position=FoldPosition(at, "x")) for at, change in enumerate(made, 1)]
+    entries = [entry for change in numbered for entry in encode_change(change.position or FoldPosition(0, ""), change)]
     last = {entry.key: at for at, entry in enumerate(entries)}
     assert read_change(entry for at, entry in enumerate(entries) if last[entry.key] == at) == read_change(entries)
 
 
 def test_many_identities_go_in_blocks() -> None:
-    taken = {at.to_bytes(16, "big"): FirstSeen(b"c" * 8, at, 0) for at in range(A_BLOCK + 1)}
-    change = Change(Reached(5, "d"), {}, taken)
-    entries = list(encode_change(Reached(5, "d"), change))
-    assert [entry.key for entry in entries] == ["identities:5:0", f"identities:5:{A_BLOCK}", "position"]
+    taken = {at.to_bytes(16, "big"): FirstSeen(b"c" * 8, at, 0) for at in range(MAX_BLOCK_IDENTITIES + 1)}
+    change = Change(FoldPosition(5, "d"), {}, taken)
+    entries = list(encode_change(FoldPosition(5, "d"), change))
+    assert [entry.key for entry in entries] == ["identities:5:0", f"identities:5:{MAX_BLOCK_IDENTITIES}", "position"]
     assert read_change(entries) == change
 
 
 def test_what_other_folds_remember_is_not_gone_on_with() -> None:
     with pytest.raises(TallyError, match="version 0"):
-        read_change([Entry(POSITION, b'[0, 5, "d"]')])
+        read_change([StateRecord(POSITION, b'[0, 5, "d"]')])
 
 
 def change(number: int) -> Change:
-    return Change(Reached(number, "d"), {("some", number): Row([number], None)}, {})
+    return Change(FoldPosition(number, "d"), {("some", number): Row([number], None)}, {})
 
 
 def test_a_cache_goes_on_where_it_was(tmp_path: Path) -> None:
-    first = Cache(tmp_path, 3, "topic")
+    first = StateCache(tmp_path, 3, "topic")
     first.absorb([change(1), change(2)], 17)
     first.close()
-    again = Cache(tmp_path, 3, "topic")
-    assert (again.absorbed, again.state.reached(3)) == (17, Reached(2, "d"))
+    again = StateCache(tmp_path, 3, "topic")
+    assert (again.next_offset, again.state.position(3)) == (17, FoldPosition(2, "d"))
     assert again.state.open_state(3).get(("some", 1)) == [1]
 
 
 def test_a_cache_of_another_topic_or_of_long_ago_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for topic, later_s in (("other", 0.0), ("topic", caching.FRESH_S + 1)):
-        first = Cache(tmp_path / topic, 3, "topic")
+    for topic, later_s in (("other", 0.0), ("topic", caching.MAX_AGE_S + 1)):
+        first = StateCache(tmp_path / topic, 3, "topic")
         first.absorb([change(1)], 17)
         first.close()
         now = time.time() + later_s
         monkeypatch.setattr("streams.kafka.state_cache.time.time", lambda: now)  # noqa: B023  (used at once)
-        again = Cache(tmp_path / topic, 3, topic)
-        assert (again.absorbed, again.state.reached(3)) == (0, None)
+        again = StateCache(tmp_path / topic, 3, topic)
+        assert (again.next_offset, again.state.position(3)) == (0, None)
         again.close()
         monkeypatch.undo()
 
 
 def test_who_finds_the_cache_held_has_one_of_its_own(tmp_path: Path) -> None:
     """As where a frozen process, which no longer owns the partition, still holds it."""
-    frozen = Cache(tmp_path, 3, "topic")
+    frozen = StateCache(tmp_path, 3, "topic")
     frozen.absorb([change(1)], 17)
-    other = Cache(tmp_path, 3, "topic")
-    assert other.absorbed == 0
+    other = StateCache(tmp_path, 3, "topic")
+    assert other.next_offset == 0
     other.absorb([change(2)], 19)
-    assert frozen.state.reached(3) == Reached(1, "d") and other.state.reached(3) == Reached(2, "d")
+    assert frozen.state.position(3) == FoldPosition(1, "d") and other.state.position(3) == FoldPosition(2, "d")

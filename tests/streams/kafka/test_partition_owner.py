@@ -9,11 +9,11 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from ledger.log import Record
-from streams.kafka.partition_owner import Arrived, Owner
+from streams.kafka.partition_owner import PendingRecord, Owner
 
 
 def owner() -> Owner:
-    return Owner(0, cast(Any, SimpleNamespace(cluster=None, folder=None, rows_id="", log=None)))
+    return Owner(0, cast(Any, SimpleNamespace(cluster=None, folder=None, state_topic_id="", log=None)))
 
 
 @pytest.mark.parametrize("steps", range(6))
@@ -22,7 +22,7 @@ def test_it_ends_though_a_record_arrives_just_before(steps: int) -> None:
 
     async def told() -> None:
         one = owner()
-        waiting = asyncio.create_task(one._batch())
+        waiting = asyncio.create_task(one._take_batch())
         await asyncio.sleep(0.01)
         await one.offer(Record(0, 0, 0, "acme", {}, b"{}"), lambda: None)
         for _ in range(steps):
@@ -63,7 +63,7 @@ def test_it_ends_though_no_record_comes_and_waiting_keeps_the_word_to_itself(mon
     """While it holds the partition, too."""
     looked = 0
 
-    async def deaf(self: Owner) -> list[Arrived]:
+    async def deaf(self: Owner) -> list[PendingRecord]:
         nonlocal looked
         looked += 1
         assert looked == 1, "it goes on"
@@ -81,7 +81,7 @@ def test_it_ends_though_no_record_comes_and_waiting_keeps_the_word_to_itself(mon
         await asyncio.wait_for(running, 10)
 
     producer = SimpleNamespace(start=nothing, stop=nothing)
-    state = SimpleNamespace(reached=lambda _: None, open_state=lambda _: SimpleNamespace(next_due=lambda: None))
+    state = SimpleNamespace(position=lambda _: None, open_state=lambda _: SimpleNamespace(next_due=lambda: None))
     monkeypatch.setattr("streams.kafka.partition_owner.producer_of", lambda *_: producer)
     monkeypatch.setattr(
         "streams.kafka.partition_owner.Cache", lambda *_: SimpleNamespace(close=lambda _: None, state=state)

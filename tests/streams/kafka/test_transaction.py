@@ -12,16 +12,16 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from kafka import KafkaConsumer, TopicPartition
 
 from ledger.log import Record
-from ledger.log.kafka.cluster import parsed
+from ledger.log.kafka.cluster import parse_cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply
+from ledger.log.kafka.topics import apply_topics
 from ledger.log.topics import ALERTS, ENTRIES, STATE
 from streams.folds.chain import Derived
 from streams.folds.state import Key, Row
 from streams.kafka import changelog
-from streams.kafka.changelog import Entry
-from streams.kafka.transaction import BATCH, commit, producer_of
-from streams.partition_state import Change, Reached
+from streams.kafka.changelog import StateRecord
+from streams.kafka.transaction import MAX_BATCH_BYTES, commit, create_producer
+from streams.partition_state import Change, FoldPosition
 
 
 class Fenced:
@@ -35,7 +35,7 @@ class Fenced:
         pass
 
     def create_batch(self) -> BatchBuilder:
-        return BatchBuilder(BATCH, 0)
+        return BatchBuilder(MAX_BATCH_BYTES, 0)
 
     async def send_batch(self, *_: Any, **__: Any) -> "asyncio.Future[Any]":
         if self._sends:
@@ -50,14 +50,14 @@ class Fenced:
 
 @pytest.mark.parametrize("next_says", [IllegalOperation, ProducerFenced])
 def test_a_fence_in_the_middle_of_a_batch_is_no_crash_and_told_once(next_says: type[Exception]) -> None:
-    cluster = parsed("kafka://127.0.0.1:1/none")
+    cluster = parse_cluster("kafka://127.0.0.1:1/none")
     said = [(ENTRIES, Record(0, -1, 0, "acme", {}, b"{}"))]  # and behind them the position
 
     async def committed() -> list[str]:
         unheard: list[str] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context["message"]))
         with pytest.raises(ProducerFenced):
-            await commit(cast(Any, Fenced(next_says)), cluster, 0, said, Reached(1, ""), Change(None, {}, {}))
+            await commit(cast(Any, Fenced(next_says)), cluster, 0, said, FoldPosition(1, ""), Change(None, {}, {}))
         gc.collect()
         return unheard
 
@@ -70,13 +70,13 @@ def test_rows_go_in_batches_and_the_end_lies_behind_the_last(kafka: str) -> None
     rows["fold", "large"] = Row("y" * 900_000, None)
     change = Change(None, rows, {})
 
-    with closing(KafkaLog(parsed(f"kafka://{kafka}/{uuid.uuid4()}"))) as log:
-        apply(log.cluster)
-        ends = committed(log, ([], Reached(1, "a"), change), ([], Reached(2, "b"), Change(None, {}, {})))
+    with closing(KafkaLog(parse_cluster(f"kafka://{kafka}/{uuid.uuid4()}"))) as log:
+        apply_topics(log.cluster)
+        ends = committed(log, ([], FoldPosition(1, "a"), change), ([], FoldPosition(2, "b"), Change(None, {}, {})))
         found = consumed(kafka, log.cluster.topic(STATE))
     assert ends == [302, 304], "the positions are records too, and a transaction's end takes an offset"
-    read = changelog.read_change(Entry(key, value) for key, value in found)
-    assert (read.rows, read.reached) == (rows, Reached(2, "b"))
+    read = changelog.read_change(StateRecord(key, value) for key, value in found)
+    assert (read.rows, read.position) == (rows, FoldPosition(2, "b"))
 
 
 def test_what_is_derived_stands_as_it_was_said_however_large(kafka: str) -> None:
@@ -85,9 +85,9 @@ def test_what_is_derived_stands_as_it_was_said_however_large(kafka: str) -> None
     said = [(ENTRIES, Record(0, at, 1_000 + at, "acme", {"cause": f"{at}"}, b"e" * n)) for at, n in enumerate(sizes)]
     said.insert(2, (ALERTS, Record(0, 0, 1_001, "acme", {"cause": "1"}, b"a")))
 
-    with closing(KafkaLog(parsed(f"kafka://{kafka}/{uuid.uuid4()}"))) as log:
-        apply(log.cluster)
-        committed(log, (said, Reached(1, "a"), Change(None, {}, {})))
+    with closing(KafkaLog(parse_cluster(f"kafka://{kafka}/{uuid.uuid4()}"))) as log:
+        apply_topics(log.cluster)
+        committed(log, (said, FoldPosition(1, "a"), Change(None, {}, {})))
         for topic in (ENTRIES, ALERTS):
             expected = [one for of, one in said if of is topic]
             found: list[Record] = []
@@ -96,11 +96,11 @@ def test_what_is_derived_stands_as_it_was_said_however_large(kafka: str) -> None
             assert found == expected
 
 
-def committed(log: KafkaLog, *batches: tuple[Derived, Reached, Change]) -> list[int]:
+def committed(log: KafkaLog, *batches: tuple[Derived, FoldPosition, Change]) -> list[int]:
     """Each in a transaction of partition 0; where they end."""
 
     async def ends() -> list[int]:
-        producer = producer_of(log.cluster, 0)
+        producer = create_producer(log.cluster, 0)
         await producer.start()
         try:
             return [await commit(producer, log.cluster, 0, *batch) for batch in batches]

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from streams.kafka.worker import Hosted
+from streams.kafka.worker import PartitionHost
 
 
 async def ended(_: object) -> None:
@@ -15,7 +15,7 @@ async def ended(_: object) -> None:
 
 def seek(*, leaving: bool) -> None:
     app = SimpleNamespace(consumer=SimpleNamespace(seek_wait=ended), should_stop=leaving)
-    asyncio.run(Hosted._seek(cast(Any, SimpleNamespace(app=app, _events="events")), 0, 7))
+    asyncio.run(PartitionHost._seek(cast(Any, SimpleNamespace(app=app, _events_topic="events")), 0, 7))
 
 
 def test_a_worker_that_leaves_is_not_crashed_by_the_thread_that_has_ended() -> None:

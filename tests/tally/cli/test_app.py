@@ -46,10 +46,10 @@ REPORTING = [
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches(command: str) -> None:
-    done = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "120"})
-    assert done.exit_code == 0
-    assert "Example: " in done.stdout and "Exit codes: 0" in done.stdout
-    assert ("--json" in done.stdout) == (command in REPORTING)
+    result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "120"})
+    assert result.exit_code == 0
+    assert "Example: " in result.stdout and "Exit codes: 0" in result.stdout
+    assert ("--json" in result.stdout) == (command in REPORTING)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -61,10 +61,10 @@ def test_help_imports_nothing_heavy() -> None:
         " 'prometheus_client'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], env=home_environment({}), capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "heavy: []"
+    assert process.stdout.splitlines()[-1] == "heavy: []"
 
 
 def test_without_arguments_the_help_is_shown() -> None:
@@ -78,28 +78,28 @@ def test_a_wrong_command_or_option_exits_2(tmp_path: Path) -> None:
 
 
 def test_a_setting_without_sense_is_named(tmp_path: Path) -> None:
-    done = tally("status", TALLY_HOME=str(tmp_path), TALLY_DASHBOARDS_PORT="many")
-    assert done.returncode == 2
-    assert done.stderr.startswith("the setting TALLY_DASHBOARDS_PORT is 'many'")
-    assert len(done.stderr.splitlines()) == 1
+    command = tally("status", TALLY_HOME=str(tmp_path), TALLY_DASHBOARDS_PORT="many")
+    assert command.returncode == 2
+    assert command.stderr.startswith("the setting TALLY_DASHBOARDS_PORT is 'many'")
+    assert len(command.stderr.splitlines()) == 1
 
 
 def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = tally("streams", "worker", TALLY_HOME=str(tmp_path / "file"))
-    assert done.returncode == 2
-    assert "TALLY_HOME" in done.stderr and len(done.stderr.splitlines()) == 1
+    command = tally("streams", "worker", TALLY_HOME=str(tmp_path / "file"))
+    assert command.returncode == 2
+    assert "TALLY_HOME" in command.stderr and len(command.stderr.splitlines()) == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device on this system")
 def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
+    with Path("/dev/full").open("w") as full_device:
+        process = subprocess.run(
             [*COMMAND, "log", "topics"], cwd=ROOT, timeout=60, check=False, text=True,
-            env=home_environment({"TALLY_HOME": str(_with_log(tmp_path))}), stdout=full, stderr=subprocess.PIPE,
+            env=home_environment({"TALLY_HOME": str(_with_log(tmp_path))}), stdout=full_device, stderr=subprocess.PIPE,
         )  # fmt: skip
-    assert done.returncode == 2
-    assert "the disk is full" in done.stderr and "Traceback" not in done.stderr
+    assert process.returncode == 2
+    assert "the disk is full" in process.stderr and "Traceback" not in process.stderr
 
 
 def test_a_reader_that_has_enough_is_no_failure(tmp_path: Path) -> None:

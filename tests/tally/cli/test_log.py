@@ -34,38 +34,38 @@ def log(home: Path) -> EmbeddedLog:
 
 
 def run(*arguments: str) -> list[str]:
-    done = CliRunner().invoke(app, ["log", *arguments])
-    assert done.exit_code == 0, done.output
-    return done.stdout.splitlines()
+    result = CliRunner().invoke(app, ["log", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
 
 
 def test_events_are_the_newest_with_position_time_key_and_the_line_itself(log: EmbeddedLog) -> None:
-    shown = run("events", "--limit", "2")
-    assert shown[0].startswith("3:2:1 20") and shown[0].endswith("Z acme not json 2")
-    assert shown[1].startswith("5:0:0 ") and shown[1].endswith('other {"n":1}')
+    lines = run("events", "--limit", "2")
+    assert lines[0].startswith("3:2:1 20") and lines[0].endswith("Z acme not json 2")
+    assert lines[1].startswith("5:0:0 ") and lines[1].endswith('other {"n":1}')
 
 
 def test_one_event_is_found_by_its_position(log: EmbeddedLog) -> None:
-    (shown,) = run("events", "--partition", "3", "--offset", "1", "--index", "0", "--limit", "1", "--json")
-    assert shown.encode().endswith(b'"line": ' + EVENT + b"}")
-    told = json.loads(shown)
-    assert (told["partition"], told["offset"], told["event_index"], told["key"]) == (3, 1, 0, "acme")
-    assert told["headers"] == HEADERS
+    (line,) = run("events", "--partition", "3", "--offset", "1", "--index", "0", "--limit", "1", "--json")
+    assert line.encode().endswith(b'"line": ' + EVENT + b"}")
+    facts = json.loads(line)
+    assert (facts["partition"], facts["offset"], facts["event_index"], facts["key"]) == (3, 1, 0, "acme")
+    assert facts["headers"] == HEADERS
 
 
 def test_what_is_no_json_is_a_string(log: EmbeddedLog) -> None:
-    shown = run("events", "--partition", "3", "--offset", "0", "--json")
-    assert [json.loads(line)["line"] for line in shown][1::2] == ["not json 0", "not json 1", "not json 2"]
+    lines = run("events", "--partition", "3", "--offset", "0", "--json")
+    assert [json.loads(line)["line"] for line in lines][1::2] == ["not json 0", "not json 1", "not json 2"]
     assert len(run("events", "--partition", "3", "--offset", "1", "--limit", "3")) == 3
 
 
 def test_documents_are_not_printed_whole(log: EmbeddedLog) -> None:
-    (shown,) = run("events", "--topic", "documents")
-    assert shown.endswith("digest (4 bytes, compressed)")
+    (line,) = run("events", "--topic", "documents")
+    assert line.endswith("digest (4 bytes, compressed)")
 
 
 def test_topics_and_positions(log: EmbeddedLog) -> None:
-    topics = {one["name"]: one for one in json.loads("\n".join(run("topics", "--json")))}
+    topics = {topic["name"]: topic for topic in json.loads("\n".join(run("topics", "--json")))}
     assert topics["tally.events"]["offsets"] == 4 and topics["tally.alerts"]["origin"] == "derived"
     assert any("tally.decisions" in line for line in run("topics"))
     positions = json.loads("\n".join(run("positions", "--json")))
@@ -84,12 +84,12 @@ def test_topics_and_positions(log: EmbeddedLog) -> None:
     ],
 )
 def test_a_wrong_question_is_told(log: EmbeddedLog, arguments: tuple[str, ...], sentence: str) -> None:
-    done = CliRunner().invoke(app, ["log", *arguments])
-    assert done.exit_code == 2 and sentence in done.stderr and not done.stdout
+    result = CliRunner().invoke(app, ["log", *arguments])
+    assert result.exit_code == 2 and sentence in result.stderr and not result.stdout
 
 
 def test_without_a_log_nothing_is_made(home: Path) -> None:
     for command in (["log", "topics"], ["status"], ["log", "events"], ["sql", "select 1"], ["verify"]):
-        done = CliRunner().invoke(app, command)
-        assert done.exit_code == 2 and "holds no log" in done.stderr, done.output
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 2 and "holds no log" in result.stderr, result.output
     assert not home.exists()

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.settings import Settings
 from tally.generations import files as moving
-from tally.generations.files import BUILT, MOVED, Request, kept
+from tally.generations.files import BUILD_FOLDER, GENERATION_FILES, Request, locate_previous
 from tests.tally.conftest import home_environment
 
 SWITCH = """
@@ -23,20 +23,20 @@ with moving.alone(settings):
     moving.switch(settings)
 """
 WAREHOUSE = "warehouse/store/part"
-BESIDE = ("log/derived.db-wal", "log/derived.db-shm")
+WAL_FILES = ("log/derived.db-wal", "log/derived.db-shm")
 
 
-def laid(home: Path, said: str) -> None:
+def write_generation(home: Path, content: str) -> None:
     """The files of a generation, each of which says which one it is."""
-    for name in (*MOVED, WAREHOUSE):
+    for name in (*GENERATION_FILES, WAREHOUSE):
         if name not in ("log/derived.db", "warehouse"):
             (home / name).parent.mkdir(parents=True, exist_ok=True)
-            (home / name).write_text(said)
+            (home / name).write_text(content)
     (home / "log").mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(home / "log" / "derived.db") as db:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("CREATE TABLE said (word)")
-        db.execute("INSERT INTO said VALUES (?)", (said,))
+        db.execute("INSERT INTO said VALUES (?)", (content,))
     db.close()
 
 
@@ -52,33 +52,33 @@ def generation(home: Path) -> set[str]:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home of generation 4, whose writer was killed, with generation 5 beside it."""
-    laid(tmp_path, "old")
-    laid(tmp_path / BUILT, "new")
-    for name in BESIDE:
+    write_generation(tmp_path, "old")
+    write_generation(tmp_path / BUILD_FOLDER, "new")
+    for name in WAL_FILES:
         (tmp_path / name).write_text("old")
     return tmp_path
 
 
 def switch(home: Path, keep: str, fault: str = "") -> int:
-    more = {"TALLY_FAULT": fault} if fault else {}
-    return subprocess.run([sys.executable, "-c", SWITCH, str(home), keep], env=home_environment(more)).returncode
+    variables = {"TALLY_FAULT": fault} if fault else {}
+    return subprocess.run([sys.executable, "-c", SWITCH, str(home), keep], env=home_environment(variables)).returncode
 
 
 @pytest.mark.parametrize("keep", ["keep", "delete"])
 def test_the_new_one_is_there_and_the_old_one_kept_or_gone(home: Path, keep: str) -> None:
     settings = Settings(home=home)
     assert switch(home, keep) == 0
-    assert generation(home) == {"new"} and not (home / BUILT).exists()
-    assert not any((home / name).exists() for name in BESIDE)
-    assert moving.asked(settings) is None and [*(home / "run").iterdir()] == [home / "run" / "switch.lock"]
+    assert generation(home) == {"new"} and not (home / BUILD_FOLDER).exists()
+    assert not any((home / name).exists() for name in WAL_FILES)
+    assert moving.read_request(settings) is None and [*(home / "run").iterdir()] == [home / "run" / "switch.lock"]
     if keep == "keep":
-        assert generation(kept(settings, 4)) == {"old"}
-        assert all((kept(settings, 4) / name).read_text() == "old" for name in BESIDE)
+        assert generation(locate_previous(settings, 4)) == {"old"}
+        assert all((locate_previous(settings, 4) / name).read_text() == "old" for name in WAL_FILES)
     else:
-        assert not (home / moving.KEPT).exists()
+        assert not (home / moving.PREVIOUS_FOLDER).exists()
 
 
-POINTS = ("switch.asked:1", *(f"switch.{at}:{n}" for at in ("moving", "moved") for n in range(1, len(MOVED) + 1)))
+POINTS = ("switch.asked:1", *(f"switch.{at}:{n}" for at in ("moving", "moved") for n in range(1, len(GENERATION_FILES) + 1)))
 
 
 @pytest.mark.parametrize("fault", [*POINTS, "switch.begun:1", "switch.ending:1"])
@@ -86,36 +86,36 @@ def test_a_kill_leaves_the_old_one_or_one_that_the_next_start_completes(home: Pa
     settings = Settings(home=home)
     assert switch(home, "keep", fault) == -9
     if fault == "switch.asked:1":
-        moving.settle(settings)
-        assert generation(home) == {"old"} and moving.asked(settings) == Request(5, 4, "", True)
+        moving.complete_switch(settings)
+        assert generation(home) == {"old"} and moving.read_request(settings) == Request(5, 4, "", True)
         return
-    assert moving.asked(settings) is None
-    moving.settle(settings)
-    assert generation(home) == {"new"} and generation(kept(settings, 4)) == {"old"}
-    assert not (home / BUILT).exists() and not any((home / name).exists() for name in BESIDE)
+    assert moving.read_request(settings) is None
+    moving.complete_switch(settings)
+    assert generation(home) == {"new"} and generation(locate_previous(settings, 4)) == {"old"}
+    assert not (home / BUILD_FOLDER).exists() and not any((home / name).exists() for name in WAL_FILES)
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.is_file()}
-    moving.settle(settings)
+    moving.complete_switch(settings)
     assert before == {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.is_file()}
 
 
 def test_a_request_that_is_withdrawn_leaves_the_old_one_alone(home: Path) -> None:
     settings = Settings(home=home)
-    moving.ask(settings, Request(5, 4, "", True))
-    moving.forget(settings)
-    assert generation(home) == {"old"} and moving.asked(settings) is None and not (home / BUILT).exists()
+    moving.request_switch(settings, Request(5, 4, "", True))
+    moving.discard_generations(settings)
+    assert generation(home) == {"old"} and moving.read_request(settings) is None and not (home / BUILD_FOLDER).exists()
 
 
 def test_a_home_that_had_derived_nothing_takes_a_new_one(home: Path) -> None:
-    for name in (*BESIDE, "log/derived.db", WAREHOUSE, "consumers/sink.json"):
+    for name in (*WAL_FILES, "log/derived.db", WAREHOUSE, "consumers/sink.json"):
         (home / name).unlink()
     assert switch(home, "keep", "switch.moved:1") == -9
-    moving.settle(Settings(home=home))
+    moving.complete_switch(Settings(home=home))
     assert generation(home) == {"new"}
 
 
 def test_a_request_waits_while_the_home_has_the_log_it_was_made_for(home: Path) -> None:
     embedded, elsewhere = Settings(home=home, log=None), Settings(home=home, log="kafka://elsewhere")
-    moving.ask(embedded, Request(5, 4, "", True))
-    assert moving.asked(embedded) and moving.asked(elsewhere) is None
-    moving.ask(elsewhere, Request(5, 4, "", True, "kafka://elsewhere"))
-    assert moving.asked(elsewhere) and moving.asked(embedded) is None
+    moving.request_switch(embedded, Request(5, 4, "", True))
+    assert moving.read_request(embedded) and moving.read_request(elsewhere) is None
+    moving.request_switch(elsewhere, Request(5, 4, "", True, "kafka://elsewhere"))
+    assert moving.read_request(elsewhere) and moving.read_request(embedded) is None

@@ -13,7 +13,7 @@ import pytest
 
 from ingest.controls.budgets import set_budget
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import door
+from ingest.intake.intake import open_intake
 from ledger.log.open import open_log
 from ledger.settings import Settings
 from tally.session import opened
@@ -26,20 +26,20 @@ LOOP = {"tool": "grep", "tool_arguments_hash": "a", "tool_result_hash": "r", "ag
 
 @pytest.fixture
 def house(either: str | None, tmp_path: Path) -> Iterator[House]:
-    one = House(tmp_path / "home", log=either)
-    with opened(one.settings, new=True):
+    house = House(tmp_path / "home", log=either)
+    with opened(house.settings, new=True):
         pass
-    one.start("streams")
-    yield one
-    one.kill()
+    house.start("streams")
+    yield house
+    house.kill()
 
 
-def sent(settings: Settings, organization: str, *said: dict[str, str]) -> None:
+def send_calls(settings: Settings, organization: str, *fields: dict[str, str]) -> None:
     log = open_log(settings)
-    entrance = door(settings.home, organization)
-    batch = Batch(log, Envelope(organization, "test", "test"), entrance.key)
-    for one in said:
-        batch.add(entrance.enter_event(call(uuid.uuid4().hex, **one)).line)
+    intake = open_intake(settings.home, organization)
+    batch = Batch(log, Envelope(organization, "test", "test"), intake.key)
+    for field in fields:
+        batch.add(intake.accept_event(call(uuid.uuid4().hex, **field)).line)
     batch.append()
     log.close()
 
@@ -48,31 +48,31 @@ def environment(house: House) -> dict[str, str]:
     return {"TALLY_HOME": str(house.settings.home), "TALLY_LOG": house.settings.log or ""}
 
 
-def shown(house: House, *arguments: str) -> list[str]:
-    done = tally("tail", "--no-follow", *arguments, **environment(house))
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+def run_tail(house: House, *arguments: str) -> list[str]:
+    command = tally("tail", "--no-follow", *arguments, **environment(house))
+    assert command.returncode == 0, command.stderr
+    return command.stdout.splitlines()
 
 
 def test_what_happened_is_shown_filtered_and_followed(house: House) -> None:
     with closing(open_log(house.settings)) as log:
         set_budget(log, house.settings, "acme", "team", "search", Decimal("0.0001"), "USD", 3600, "a test")
-    sent(house.settings, "acme", *({"team": "search", **LOOP} for _ in range(3)))
-    sent(house.settings, "beta", {"team": "other", "feature": "evil\x1b[2J\u202e name"})
+    send_calls(house.settings, "acme", *({"team": "search", **LOOP} for _ in range(3)))
+    send_calls(house.settings, "beta", {"team": "other", "feature": "evil\x1b[2J\u202e name"})
     eventually(house.folded)
-    lines = shown(house)
+    lines = run_tail(house)
     assert sum("counted  inference  gpt-4o  input 10  0.000025 USD" in line for line in lines) == 4
     assert any("BUDGET 50 % crossed: team search used" in line and "of 0.0001 USD" in line for line in lines)
     runaway = "RUNAWAY raised: grep 3 times alike, spent 0.000075 USD  team=search  agent=crawler  session=s-1"
     assert any(runaway in line for line in lines)
     assert any("feature=evil·[2J· name" in line for line in lines)
     assert not any("\x1b" in line for line in lines)
-    assert len(shown(house, "-n", "2")) == 2 and shown(house, "-n", "0") == []
-    assert all("beta" in line for line in shown(house, "--organization", "beta"))
-    (alert,) = shown(house, "--only", "alerts", "--json")
+    assert len(run_tail(house, "-n", "2")) == 2 and run_tail(house, "-n", "0") == []
+    assert all("beta" in line for line in run_tail(house, "--organization", "beta"))
+    (alert,) = run_tail(house, "--only", "alerts", "--json")
     assert json.loads(alert)["stream"] == "alerts" and json.loads(alert)["agent"] == "crawler"
-    assert len(shown(house, "--only", "events", "--where", "team=search")) == 3
-    assert shown(house, "--where", "team=nobody") == []
+    assert len(run_tail(house, "--only", "events", "--where", "team=search")) == 3
+    assert run_tail(house, "--where", "team=nobody") == []
     follow_on(house)
 
 
@@ -85,13 +85,13 @@ def follow_on(house: House) -> None:
         )  # fmt: skip
     try:
         for number in range(400):
-            sent(house.settings, "acme", {"feature": f"live-{number}"})
+            send_calls(house.settings, "acme", {"feature": f"live-{number}"})
             try:
                 eventually(lambda: b"live-" in path.read_bytes(), 0.5)
                 break
             except AssertionError:
                 assert process.poll() is None, path.read_text()
-        sent(house.settings, "acme", {"feature": "the-last"})
+        send_calls(house.settings, "acme", {"feature": "the-last"})
         eventually(lambda: b"the-last" in path.read_bytes())
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
@@ -103,7 +103,7 @@ def follow_on(house: House) -> None:
 @pytest.mark.parametrize("command", [["tail"], ["log", "events", "--follow"]])
 def test_a_reader_that_leaves_ends_it(house: House, command: list[str]) -> None:
     """Also where no line comes that could not be written."""
-    sent(house.settings, "acme", *({} for _ in range(5)))
+    send_calls(house.settings, "acme", *({} for _ in range(5)))
     eventually(house.folded)
     with subprocess.Popen(
         [*COMMAND, *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -4,13 +4,13 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from ledger.home.locks import runs
+from ledger.home.locks import is_running
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.service import Part
+from tally.processes.service import Service
 from tests.tally.conftest import eventually, lines
 
-Fake = Callable[..., Part]
+Fake = Callable[..., Service]
 Process = Callable[[str], subprocess.Popen[str]]
 
 UNTIL_TOLD = """
@@ -23,62 +23,62 @@ UNTIL_TOLD = """
 """
 
 
-def command(process: Process, parts: str, told: str, *, own: bool = False) -> subprocess.Popen[str]:
-    return process(UNTIL_TOLD.format(parts=parts, told=told, own=own))
+def command(process: Process, names: str, end_file: str, *, exclusive: bool = False) -> subprocess.Popen[str]:
+    return process(UNTIL_TOLD.format(parts=names, told=end_file, own=exclusive))
 
 
-def said(child: subprocess.Popen[str]) -> str:
+def read_line(child: subprocess.Popen[str]) -> str:
     assert child.stdout
     return child.stdout.readline().strip()
 
 
 def test_the_first_waits_for_who_joined(settings: Settings, process: Process) -> None:
     first = command(process, "a", "end-first")
-    assert said(first) == "Child"
+    assert read_line(first) == "Child"
     second = command(process, "a", "end-second")
-    assert said(second) == "Joined"
+    assert read_line(second) == "Joined"
     (settings.home / "end-first").touch()
     time.sleep(1.5)
-    assert first.poll() is None and runs(settings.home, "a")
+    assert first.poll() is None and is_running(settings.home, "a")
     (settings.home / "end-second").touch()
-    assert said(second) == "left" and said(first) == "left"
+    assert read_line(second) == "left" and read_line(first) == "left"
     assert "waiting for it" in first.communicate()[1]
     assert first.returncode == second.wait() == 0
-    assert not runs(settings.home, "a")
+    assert not is_running(settings.home, "a")
 
 
 def test_two_that_start_at_once_share_the_parts(settings: Settings, process: Process) -> None:
-    both = [command(process, "ab", "end") for _ in range(2)]
-    assert {said(child) for child in both} <= {"Child Child", "Joined Joined", "Child Joined", "Joined Child"}
+    commands = [command(process, "ab", "end") for _ in range(2)]
+    assert {read_line(child) for child in commands} <= {"Child Child", "Joined Joined", "Child Joined", "Joined Child"}
     (settings.home / "end").touch()
-    assert [child.wait(60) for child in both] == [0, 0]
+    assert [child.wait(60) for child in commands] == [0, 0]
     assert sorted(line.split()[0] for line in lines(settings.home / "started")) == ["a", "b"]
 
 
 def test_a_command_adds_the_parts_that_another_does_not_need(settings: Settings, process: Process) -> None:
     importing = command(process, "b", "end-import")
-    assert said(importing) == "Child"
+    assert read_line(importing) == "Child"
     asking = command(process, "abc", "end-ask")
-    assert said(asking) == "Child Joined Child"
+    assert read_line(asking) == "Child Joined Child"
     (settings.home / "end-import").touch()
     time.sleep(0.3)
     assert importing.poll() is None
     (settings.home / "end-ask").touch()
     assert [importing.wait(60), asking.wait(20)] == [0, 0]
-    assert not any(runs(settings.home, name) for name in "abc")
+    assert not any(is_running(settings.home, name) for name in "abc")
 
 
 def test_up_waits_until_a_short_command_has_left(settings: Settings, process: Process) -> None:
     short = command(process, "b", "end-short")
-    assert said(short) == "Child"
-    up = command(process, "abc", "end-up", own=True)
-    eventually(lambda: runs(settings.home, "a"))
+    assert read_line(short) == "Child"
+    up = command(process, "abc", "end-up", exclusive=True)
+    eventually(lambda: is_running(settings.home, "a"))
     time.sleep(1.3)
     (settings.home / "end-short").touch()
-    assert said(up) == "Child Child Child"
+    assert read_line(up) == "Child Child Child"
     assert short.wait(60) == 0
     joined = command(process, "abc", "end-joined")
-    assert said(joined) == "Joined Joined Joined"
+    assert read_line(joined) == "Joined Joined Joined"
     (settings.home / "end-up").touch()
     assert "waiting for another tally command to finish with the part b" in up.communicate(timeout=60)[1]
     _, errors = joined.communicate(timeout=60)
@@ -92,12 +92,12 @@ def test_a_failing_command_lets_the_joined_finish_too(settings: Settings, proces
             while not (settings.home / "end-first").exists(): time.sleep(0.02)
             raise ValueError("of its own")
     """)
-    assert said(first) == "Child"
+    assert read_line(first) == "Child"
     second = command(process, "a", "end-second")
-    assert said(second) == "Joined"
+    assert read_line(second) == "Joined"
     (settings.home / "end-first").touch()
     time.sleep(0.5)
-    assert runs(settings.home, "a")
+    assert is_running(settings.home, "a")
     (settings.home / "end-second").touch()
     assert second.wait(60) == 0
     assert "of its own" in first.communicate(timeout=60)[1]
@@ -105,10 +105,10 @@ def test_a_failing_command_lets_the_joined_finish_too(settings: Settings, proces
 
 def test_who_is_killed_leaves_room_for_the_next(settings: Settings, process: Process, fake: Fake) -> None:
     first = command(process, "a", "never")
-    assert said(first) == "Child"
+    assert read_line(first) == "Child"
     first.kill()
     first.wait()
     with needing(settings, [fake("a")]) as running:
-        for part in running:
-            part.check()
+        for service in running:
+            service.check()
     assert len(lines(settings.home / "started")) == 2

@@ -9,29 +9,29 @@ from pathlib import Path
 import pytest
 
 from ledger.home import disk
-from ledger.home.locks import runs
-from ledger.home.presence import announce, announced
+from ledger.home.locks import is_running
+from ledger.home.presence import announce, find_presence
 from ledger.settings import Settings
 from tally.exit import Failure
 from tally.processes import service as parts
 from tally.processes.join import needing, using
-from tally.processes.service import Child, Part
+from tally.processes.service import Child, Service
 from tests.tally.conftest import alive, eventually, lines
 
-Fake = Callable[..., Part]
+Fake = Callable[..., Service]
 Process = Callable[[str], subprocess.Popen[str]]
 
 
-def started(home: Path) -> dict[str, int]:
+def read_pids(home: Path) -> dict[str, int]:
     return {name: int(pid) for name, pid in (line.split() for line in lines(home / "started"))}
 
 
 def test_parts_start_in_order_and_stop_in_the_reverse(settings: Settings, fake: Fake) -> None:
     with needing(settings, [fake("a"), fake("b")]):
-        assert list(started(settings.home)) == ["a", "b"]
-        assert announced(settings.home, "b") is not None
+        assert list(read_pids(settings.home)) == ["a", "b"]
+        assert find_presence(settings.home, "b") is not None
     assert lines(settings.home / "stopped") == ["b", "a"]
-    assert not runs(settings.home, "a")
+    assert not is_running(settings.home, "a")
 
 
 def test_a_part_that_refuses_says_why_in_its_own_sentence(settings: Settings, fake: Fake) -> None:
@@ -43,9 +43,9 @@ def test_a_part_that_refuses_says_why_in_its_own_sentence(settings: Settings, fa
 
 
 def test_a_part_that_dies_is_noticed_with_its_last_lines(settings: Settings, fake: Fake) -> None:
-    with pytest.raises(Failure) as died, using(settings, fake("a", "dies")) as part:
+    with pytest.raises(Failure) as died, using(settings, fake("a", "dies")) as service:
         while True:
-            part.check()
+            service.check()
     assert "ended with exit code 3" in str(died.value)
     assert "\n  a | first line\n  a | something broke" in str(died.value)
     assert died.value.exit_code == 1
@@ -55,32 +55,32 @@ def test_a_part_that_dies_of_a_full_disk_is_told_so(
     settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "MIN_FREE_BYTES", 1 << 62)
-    with pytest.raises(Failure) as died, using(settings, fake("a", "dies")) as part:
+    with pytest.raises(Failure) as died, using(settings, fake("a", "dies")) as service:
         while True:
-            part.check()
+            service.check()
     assert str(died.value) == f"the part a stopped: the disk of {settings.home} is full; free some space"
     assert died.value.exit_code == 2
 
 
 def test_a_part_that_was_killed_names_the_signal(settings: Settings, fake: Fake) -> None:
-    with pytest.raises(Failure, match="by SIGKILL"), using(settings, fake("a")) as part:
-        os.kill(started(settings.home)["a"], signal.SIGKILL)
+    with pytest.raises(Failure, match="by SIGKILL"), using(settings, fake("a")) as service:
+        os.kill(read_pids(settings.home)["a"], signal.SIGKILL)
         while True:
-            part.check()
+            service.check()
 
 
 def test_a_part_that_does_not_end_is_killed(settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "STOP_S", 0.3)
     with using(settings, fake("a", "deaf")):
         pass
-    assert not alive(started(settings.home)["a"])
+    assert not alive(read_pids(settings.home)["a"])
 
 
 def test_what_a_killed_predecessor_announced_is_not_believed(settings: Settings, fake: Fake) -> None:
     announce(settings.home, "a", url="stale")
     child = Child(settings, fake("a"))
     try:
-        assert child.ready()["url"] == "http://nowhere"
+        assert child.wait_until_ready()["url"] == "http://nowhere"
     finally:
         child.stop()
 
@@ -88,9 +88,9 @@ def test_what_a_killed_predecessor_announced_is_not_believed(settings: Settings,
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
 def test_no_child_outlives_its_parent(settings: Settings, process: Process, number: int) -> None:
     parent = process("with needing(settings, [part('a'), part('b', 'deaf')]): time.sleep(60)")
-    eventually(lambda: announced(settings.home, "b") is not None)
-    children = started(settings.home)
+    eventually(lambda: find_presence(settings.home, "b") is not None)
+    children = read_pids(settings.home)
     parent.send_signal(number)
     eventually(lambda: not any(alive(pid) for pid in children.values()))
     with needing(settings, []):
-        assert not runs(settings.home, "a")
+        assert not is_running(settings.home, "a")

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.controls.budgets import set_budget
-from ledger.home.presence import announced, read_presence
-from ledger.log import folded
+from ledger.home.presence import find_presence, read_presence
+from ledger.log import fold_offset
 from ledger.settings import Settings
 from tally.exit import Failure
 from tally.processes import service as parts
 from tally.processes.join import using
-from tally.processes.service import Part
-from tally.processes.supervisor import LONG_WAITS_S, STEADY_S, WAITS_S, Kept, Supervisor, in_a_row, rest_s
+from tally.processes.service import Service
+from tally.processes.supervisor import LONG_RESTART_DELAYS_S, STABLE_AFTER_S, RESTART_DELAYS_S, SupervisedService, Supervisor, count_crashes, compute_restart_delay_s
 from tally.session import opened
 from tests.kafka.cluster import kafka_jars
 from tests.tally.conftest import UP, eventually, lines
 
-Fake = Callable[..., Part]
+Fake = Callable[..., Service]
 Process = Callable[[str], subprocess.Popen[str]]
 
 
@@ -34,17 +34,17 @@ def pids(settings: Settings, name: str) -> list[int]:
 
 def looked(supervisor: Supervisor) -> bool:
     """Before what is waited for: it comes about only while somebody looks."""
-    supervisor.look()
+    supervisor.poll()
     return True
 
 
-def died_after(*ran_s: float, ingests: bool = True) -> list[float | None]:
+def decide_delays(*ran_s: float, ingests: bool = True) -> list[float | None]:
     """What is decided at each of these deaths."""
-    deaths, decided = 0, []
+    crashes, delays = 0, []
     for seconds in ran_s:
-        deaths = in_a_row(deaths, seconds)
-        decided.append(rest_s(deaths, ingests=ingests))
-    return decided
+        crashes = count_crashes(crashes, seconds)
+        delays.append(compute_restart_delay_s(crashes, ingests=ingests))
+    return delays
 
 
 @pytest.mark.parametrize(
@@ -58,29 +58,29 @@ def died_after(*ran_s: float, ingests: bool = True) -> list[float | None]:
     ],
 )
 def test_when_a_part_is_started_again(ran_s: tuple[float, ...], decided: list[float | None]) -> None:
-    assert died_after(*ran_s) == decided
+    assert decide_delays(*ran_s) == decided
 
 
 def test_one_that_others_can_do_without_is_never_given_up() -> None:
-    assert died_after(0, 0, 0, 0, 0, 0, 0, 60, ingests=False) == [*WAITS_S, *LONG_WAITS_S, LONG_WAITS_S[-1], WAITS_S[0]]
+    assert decide_delays(0, 0, 0, 0, 0, 0, 0, 60, ingests=False) == [*RESTART_DELAYS_S, *LONG_RESTART_DELAYS_S, LONG_RESTART_DELAYS_S[-1], RESTART_DELAYS_S[0]]
 
 
-@given(st.lists(st.floats(0, 2 * STEADY_S)))
+@given(st.lists(st.floats(0, 2 * STABLE_AFTER_S)))
 def test_it_is_given_up_exactly_after_more_deaths_in_a_row_than_are_borne(ran_s: list[float]) -> None:
-    for number, decided in enumerate(died_after(*ran_s)):
-        row = ran_s[max(0, number - len(WAITS_S) + 1) : number + 1]
-        keeps_dying = number >= len(WAITS_S) and all(seconds < STEADY_S for seconds in row)
+    for number, decided in enumerate(decide_delays(*ran_s)):
+        row = ran_s[max(0, number - len(RESTART_DELAYS_S) + 1) : number + 1]
+        keeps_dying = number >= len(RESTART_DELAYS_S) and all(seconds < STABLE_AFTER_S for seconds in row)
         assert (decided is None) == keeps_dying
 
 
 def test_a_part_that_dies_is_told_and_started_again_in_its_place(settings: Settings, process: Process) -> None:
     up = process(UP.format(how="well", api="well"))
-    eventually(lambda: announced(settings.home, "metrics") is not None and bool(announced(settings.home, "product")))
+    eventually(lambda: find_presence(settings.home, "metrics") is not None and bool(find_presence(settings.home, "product")))
     first = pids(settings, "streams")[0]
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: (announced(settings.home, "streams") or {"pid": first})["pid"] != first)
+    eventually(lambda: (find_presence(settings.home, "streams") or {"pid": first})["pid"] != first)
     assert [len(pids(settings, name)) for name in ("warehouse", "streams", "dashboards")] == [1, 2, 1]
-    product = announced(settings.home, "product")
+    product = find_presence(settings.home, "product")
     assert product and product["restarts"] == {
         "warehouse": 0,
         "streams": 1,
@@ -100,11 +100,11 @@ def test_a_part_that_dies_is_told_and_started_again_in_its_place(settings: Setti
 def test_one_that_dies_once_does_not_stop_the_whole(settings: Settings, process: Process) -> None:
     up = process(UP.format(how="dies once", api="well"))
     assert up.stderr
-    told: list[str] = []
-    while not told or "part dashboards ready again at http://nowhere" not in told[-1]:
+    errors: list[str] = []
+    while not errors or "part dashboards ready again at http://nowhere" not in errors[-1]:
         assert up.poll() is None
-        told.append(up.stderr.readline())
-    assert told.count("  dashboards | something broke\n") == 1
+        errors.append(up.stderr.readline())
+    assert errors.count("  dashboards | something broke\n") == 1
     up.send_signal(signal.SIGINT)
     assert up.wait(60) == 0
 
@@ -123,12 +123,12 @@ def test_what_ingestion_needs_and_keeps_dying_stops_the_whole_with_its_reason(
 
 def test_one_that_needs_its_user_rests_and_the_others_go_on(settings: Settings, process: Process) -> None:
     up = process(UP.format(how="gives up", api="well"))
-    eventually(lambda: "dashboards" in ((announced(settings.home, "product") or {}).get("problems") or {}))
-    product = announced(settings.home, "product")
+    eventually(lambda: "dashboards" in ((find_presence(settings.home, "product") or {}).get("problems") or {}))
+    product = find_presence(settings.home, "product")
     assert product and product["problems"] == {
         "dashboards": "the part dashboards stopped: the log is damaged: restore it"
     }
-    assert up.poll() is None and announced(settings.home, "api") is not None
+    assert up.poll() is None and find_presence(settings.home, "api") is not None
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 0 and errors.count("the log is damaged: restore it\n") == 1
@@ -138,26 +138,26 @@ def test_one_that_needs_its_user_rests_and_the_others_go_on(settings: Settings, 
 def test_one_that_rests_holds_up_no_other_and_comes_back_when_it_is_mended(
     settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tally.processes.supervisor.LONG_WAITS_S", (0.1,))
-    monkeypatch.setattr("tally.processes.supervisor.WAITS_S", (0.0,))
+    monkeypatch.setattr("tally.processes.supervisor.LONG_RESTART_DELAYS_S", (0.1,))
+    monkeypatch.setattr("tally.processes.supervisor.RESTART_DELAYS_S", (0.0,))
     with (
-        using(settings, fake("a", "refuses"), own=True, rests=True) as first,
-        using(settings, fake("b"), own=True) as second,
+        using(settings, fake("a", "refuses"), exclusive=True, may_rest=True) as first,
+        using(settings, fake("b"), exclusive=True) as second,
     ):
         assert isinstance(first, parts.Child) and isinstance(second, parts.Child)
         supervisor = Supervisor(settings, [first, second])
         eventually(lambda: looked(supervisor) and "a" in (read_presence(settings.home, "product") or {})["problems"])
         os.kill(pids(settings, "b")[0], signal.SIGKILL)
         eventually(lambda: looked(supervisor) and len(pids(settings, "b")) == 2)
-        first.part = fake("a")
-        eventually(lambda: looked(supervisor) and announced(settings.home, "a") is not None)
+        first.service = fake("a")
+        eventually(lambda: looked(supervisor) and find_presence(settings.home, "a") is not None)
         eventually(lambda: looked(supervisor) and not (read_presence(settings.home, "product") or {})["problems"])
 
 
 def test_without_a_required_part_the_whole_stops(settings: Settings, fake: Fake) -> None:
-    with using(settings, fake("api", "gives up")._replace(ingests=True), own=True) as door:
-        assert isinstance(door, parts.Child)
-        supervisor = Supervisor(settings, [door])
+    with using(settings, fake("api", "gives up")._replace(ingests=True), exclusive=True) as api:
+        assert isinstance(api, parts.Child)
+        supervisor = Supervisor(settings, [api])
         with pytest.raises(Failure, match="the log is damaged: restore it"):
             eventually(lambda: looked(supervisor) and False)
 
@@ -167,7 +167,7 @@ def test_what_the_rest_can_do_without_is_tried_again_while_the_rest_goes_on(
     settings: Settings, process: Process, how: str
 ) -> None:
     up = process(UP.format(how=how, api="well"))
-    eventually(lambda: len(pids(settings, "dashboards")) > 2 * len(WAITS_S))
+    eventually(lambda: len(pids(settings, "dashboards")) > 2 * len(RESTART_DELAYS_S))
     assert up.poll() is None
     assert [len(pids(settings, name)) for name in ("warehouse", "streams", "api", "metrics")] == [1, 1, 1, 1]
     up.send_signal(signal.SIGINT)
@@ -179,8 +179,8 @@ def test_what_the_rest_can_do_without_is_tried_again_while_the_rest_goes_on(
 def test_what_ends_to_be_started_again_does_not_count_as_dying(settings: Settings, process: Process) -> None:
     """As the warehouse does beside analysts' statements that do not end: the others wait no longer than its start."""
     up = process(UP.format(how="starts anew", api="well"))
-    eventually(lambda: len(pids(settings, "dashboards")) > 2 * len(WAITS_S))
-    product = announced(settings.home, "product")
+    eventually(lambda: len(pids(settings, "dashboards")) > 2 * len(RESTART_DELAYS_S))
+    product = find_presence(settings.home, "product")
     assert up.poll() is None and product is not None and product["problems"] == {}
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
@@ -201,18 +201,18 @@ def test_what_ingestion_needs_and_its_user_must_mend_stops_the_whole_at_once(
 def test_only_what_needs_a_part_waits_for_it(
     settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch, needs: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("tally.processes.supervisor.WAITS_S", (600.0,))
-    with using(settings, fake("a"), own=True) as first, using(settings, fake("b")._replace(needs=needs), own=True) as b:
+    monkeypatch.setattr("tally.processes.supervisor.RESTART_DELAYS_S", (600.0,))
+    with using(settings, fake("a"), exclusive=True) as first, using(settings, fake("b")._replace(needs=needs), exclusive=True) as b:
         assert isinstance(first, parts.Child) and isinstance(b, parts.Child)
         supervisor = Supervisor(settings, [first, b])
         os.kill(pids(settings, "a")[0], signal.SIGKILL)
-        eventually(lambda: not first.lives())
-        supervisor.look()
-        monkeypatch.setattr("tally.processes.supervisor.WAITS_S", (0.0,))
+        eventually(lambda: not first.is_alive())
+        supervisor.poll()
+        monkeypatch.setattr("tally.processes.supervisor.RESTART_DELAYS_S", (0.0,))
         os.kill(pids(settings, "b")[0], signal.SIGKILL)
-        eventually(lambda: not b.lives())
+        eventually(lambda: not b.is_alive())
         for _ in range(3):
-            supervisor.look()
+            supervisor.poll()
         assert len(pids(settings, "a")) == 1
         if needs:
             assert len(pids(settings, "b")) == 1
@@ -221,46 +221,46 @@ def test_only_what_needs_a_part_waits_for_it(
 
 
 def test_a_part_waits_for_those_before_it(settings: Settings, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tally.processes.supervisor.WAITS_S", (0.0,))
-    with using(settings, fake("a"), own=True) as first, using(settings, fake("b"), own=True) as second:
+    monkeypatch.setattr("tally.processes.supervisor.RESTART_DELAYS_S", (0.0,))
+    with using(settings, fake("a"), exclusive=True) as first, using(settings, fake("b"), exclusive=True) as second:
         assert isinstance(first, parts.Child) and isinstance(second, parts.Child)
-        later = Kept(second)
+        later = SupervisedService(second)
         os.kill(pids(settings, "b")[0], signal.SIGKILL)
-        eventually(lambda: not second.lives())
+        eventually(lambda: not second.is_alive())
         for _ in range(3):
-            later.look(may_start=False)
+            later.poll(may_start=False)
         assert not later.is_ready and len(pids(settings, "b")) == 1
-        later.look(may_start=True)
-        eventually(lambda: later.look(may_start=True) or later.is_ready)
+        later.poll(may_start=True)
+        eventually(lambda: later.poll(may_start=True) or later.is_ready)
         assert len(pids(settings, "b")) == 2
 
 
 def test_some_are_stopped_for_a_moment_and_come_back(settings: Settings, fake: Fake) -> None:
     with (
-        using(settings, fake("a"), own=True) as first,
-        using(settings, fake("b"), own=True) as second,
-        using(settings, fake("c"), own=True) as third,
+        using(settings, fake("a"), exclusive=True) as first,
+        using(settings, fake("b"), exclusive=True) as second,
+        using(settings, fake("c"), exclusive=True) as third,
     ):
         children = [child for child in (first, second, third) if isinstance(child, parts.Child)]
         supervisor = Supervisor(settings, children)
-        with supervisor.without([children[0].part, children[1].part]):
+        with supervisor.suspended([children[0].service, children[1].service]):
             assert lines(settings.home / "stopped") == ["b", "a"]
-            assert [child.lives() for child in children] == [False, False, True]
-        assert [announced(settings.home, name) is not None for name in "abc"] == [True, True, True]
-        supervisor.look()
+            assert [child.is_alive() for child in children] == [False, False, True]
+        assert [find_presence(settings.home, name) is not None for name in "abc"] == [True, True, True]
+        supervisor.poll()
         assert [len(pids(settings, name)) for name in "abc"] == [2, 2, 1]
 
 
 def test_who_joined_sees_the_part_again(settings: Settings, fake: Fake) -> None:
-    with using(settings, fake("a"), own=True) as owned:
+    with using(settings, fake("a"), exclusive=True) as owned:
         assert isinstance(owned, parts.Child)
         supervisor = Supervisor(settings, [owned])
         with using(settings, fake("a")) as joined:
             os.kill(pids(settings, "a")[0], signal.SIGKILL)
-            eventually(lambda: not owned.lives())
+            eventually(lambda: not owned.is_alive())
             joined.check()
             eventually(lambda: looked(supervisor) and len(pids(settings, "a")) == 2)
-            eventually(lambda: announced(settings.home, "a") is not None)
+            eventually(lambda: find_presence(settings.home, "a") is not None)
             joined.check()
 
 
@@ -276,7 +276,7 @@ def test_who_joined_does_not_wait_for_ever(
     assert owner.stdout and owner.stdout.readline() == "owned\n"  # announced is earlier
     with using(settings, fake("a")) as joined:
         os.kill(pids(settings, "a")[0], signal.SIGKILL)
-        eventually(lambda: announced(settings.home, "a") is None)
+        eventually(lambda: find_presence(settings.home, "a") is None)
         joined.check()
         monkeypatch.setattr(parts, "BACK_S", 0.0)
         with pytest.raises(Failure, match="which another process ran, stopped"):
@@ -291,21 +291,21 @@ def test_who_joined_does_not_wait_for_ever(
 @pytest.mark.long
 def test_the_own_broker_comes_back_and_the_folds_go_on(settings: Settings, fake: Fake) -> None:
     kafka_jars()
-    own = Settings(home=settings.home, log="kafka://")
+    config = Settings(home=settings.home, log="kafka://")
     with (
-        using(own, parts.KAFKA, own=True) as broker,
-        opened(own, new=True) as log,
-        using(own, parts.STREAMS, own=True) as worker,
+        using(config, parts.KAFKA, exclusive=True) as broker,
+        opened(config, new=True) as log,
+        using(config, parts.STREAMS, exclusive=True) as worker,
     ):
         assert isinstance(broker, parts.Child) and isinstance(worker, parts.Child)
-        supervisor = Supervisor(own, [broker, worker])
-        before = announced(own.home, "kafka")
+        supervisor = Supervisor(config, [broker, worker])
+        before = find_presence(config.home, "kafka")
         assert before
         os.kill(before["pid"], signal.SIGKILL)
-        eventually(lambda: not broker.lives())
-        eventually(lambda: looked(supervisor) and (announced(own.home, "kafka") or before)["pid"] != before["pid"])
-        after = announced(own.home, "kafka")
+        eventually(lambda: not broker.is_alive())
+        eventually(lambda: looked(supervisor) and (find_presence(config.home, "kafka") or before)["pid"] != before["pid"])
+        after = find_presence(config.home, "kafka")
         assert after and after["url"] == before["url"]
-        partition, offset, _ = set_budget(log, own, "acme", "team", "search", Decimal(1), "USD", 3600)
+        partition, offset, _ = set_budget(log, config, "acme", "team", "search", Decimal(1), "USD", 3600)
         assert offset == 1, "the price book before it is still there"
-        eventually(lambda: looked(supervisor) and folded(log, partition) == 2)
+        eventually(lambda: looked(supervisor) and fold_offset(log, partition) == 2)

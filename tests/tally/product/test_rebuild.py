@@ -23,18 +23,18 @@ from tests.tally.conftest import tally
 
 
 @dataclass
-class Held:
+class FakeLog:
     """What some causes have brought about on partition 3 of the entries."""
 
-    said: Sequence[tuple[int, str]]
+    contents: Sequence[tuple[int, str]]
     broken: Exception | None = None
     generation: int | None = None
     records: list[Record] = field(init=False)
 
     def __post_init__(self) -> None:
         self.records = [
-            Record(3, at, 0, "k", {"cause_offset": str(cause)}, value.encode())
-            for at, (cause, value) in enumerate(self.said)
+            Record(3, offset, 0, "k", {"cause_offset": str(cause)}, value.encode())
+            for offset, (cause, value) in enumerate(self.contents)
         ]
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
@@ -61,32 +61,32 @@ class Held:
         pass
 
 
-WHERE = "what follows from 3:{} on tally.entries"
-SAME = [(0, "a"), (1, "b\nc"), (3, "d"), (4, "e")]
+SUBJECT = "what follows from 3:{} on tally.entries"
+RECORDS = [(0, "a"), (1, "b\nc"), (3, "d"), (4, "e")]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "compared", "differing", "first"),
     [
-        (SAME, SAME, 4, 0, None),
-        (SAME[:2], SAME, 2, 0, None),
-        (SAME, SAME[:2], 2, 0, None),
-        ([], SAME, 0, 0, None),
-        (SAME, [(0, "a"), (1, "b\nC"), (3, "D"), (4, "e")], 4, 2, WHERE.format(1) + " was c and is C"),
-        (SAME, [(0, "a"), (1, "b\nc"), (4, "e")], 4, 1, WHERE.format(3) + " is there no more"),
-        ([(1, "b\nc"), (4, "e")], SAME, 4, 2, WHERE.format(0) + " was not there before"),
-        (SAME, [(0, "a"), (1, "b"), (3, "d"), (4, "e")], 4, 1, WHERE.format(1) + " was b\nc and is b"),
+        (RECORDS, RECORDS, 4, 0, None),
+        (RECORDS[:2], RECORDS, 2, 0, None),
+        (RECORDS, RECORDS[:2], 2, 0, None),
+        ([], RECORDS, 0, 0, None),
+        (RECORDS, [(0, "a"), (1, "b\nC"), (3, "D"), (4, "e")], 4, 2, SUBJECT.format(1) + " was c and is C"),
+        (RECORDS, [(0, "a"), (1, "b\nc"), (4, "e")], 4, 1, SUBJECT.format(3) + " is there no more"),
+        ([(1, "b\nc"), (4, "e")], RECORDS, 4, 2, SUBJECT.format(0) + " was not there before"),
+        (RECORDS, [(0, "a"), (1, "b"), (3, "d"), (4, "e")], 4, 1, SUBJECT.format(1) + " was b\nc and is b"),
     ],
 )
 def test_what_both_have_folded_is_compared(
     old: list[Any], new: list[Any], compared: int, differing: int, first: str | None
 ) -> None:
-    assert compare(Held(old), Held(new)) == Differences(compared, differing, first, None)
+    assert compare(FakeLog(old), FakeLog(new)) == Differences(compared, differing, first, None)
 
 
 def test_what_cannot_be_read_is_told_and_is_not_the_same() -> None:
-    found = compare(Held(SAME, TallyError("no log file")), Held(SAME))
-    assert found.unreadable == "TallyError: no log file" and not found.same
+    differences = compare(FakeLog(RECORDS, TallyError("no log file")), FakeLog(RECORDS))
+    assert differences.unreadable == "TallyError: no log file" and not differences.are_equal
 
 
 def test_nothing_is_switched_where_the_audit_finds_a_difference(
@@ -97,14 +97,14 @@ def test_nothing_is_switched_where_the_audit_finds_a_difference(
     difference = {"what": "cost", "where": {}, "log": "1", "topic": "2", "warehouse": "2"}
     report = Report(Totals(), Totals(), Totals(), difference, {3: 4}, 0)
 
-    def built(home: Settings, log: EmbeddedLog, workers: int) -> tuple[float, Report, Differences]:
+    def build_nothing(home: Settings, log: EmbeddedLog, workers: int) -> tuple[float, Report, Differences]:
         (home.home / "warehouse").mkdir(parents=True)
         return 1.0, report, Differences(5, 0, None, None)
 
-    monkeypatch.setattr(rebuilding, "_built", built)
-    done = rebuilding.rebuild(settings)
-    assert (done.switched, done.old, done.as_json()["records"]) == (False, None, 5)
-    assert files.asked(settings) is None and (tmp_path / "rebuild" / "warehouse").is_dir()
+    monkeypatch.setattr(rebuilding, "_built", build_nothing)
+    result = rebuilding.rebuild(settings)
+    assert (result.switched, result.old, result.as_json()["records"]) == (False, None, 5)
+    assert files.read_request(settings) is None and (tmp_path / "rebuild" / "warehouse").is_dir()
     assert not any(EmbeddedLog(tmp_path).ends(EVENTS))
 
 
@@ -113,19 +113,19 @@ def test_one_that_another_home_overtook_is_thrown_away(
 ) -> None:
     settings = Settings(home=tmp_path, log=f"kafka://{kafka}/{uuid.uuid4()}")
 
-    def overtaken(built: Settings, log: Log, workers: int) -> tuple[float, Report, Differences]:
-        with opened(settings) as other:
-            generation.make_current(other, 7)
+    def overtake(build_settings: Settings, log: Log, workers: int) -> tuple[float, Report, Differences]:
+        with opened(settings) as other_log:
+            generation.activate(other_log, 7)
         return 1.0, Report(Totals(), Totals(), Totals(), None, {}, 0), Differences(5, 0, None, None)
 
-    monkeypatch.setattr(rebuilding, "_built", overtaken)
+    monkeypatch.setattr(rebuilding, "_built", overtake)
     with opened(settings, new=True):
         pass
     with pytest.raises(TallyError, match=r"another home of .*: generation 2 is thrown away, and .* makes another"):
         rebuilding.rebuild(settings)
-    assert files.asked(settings) is None
+    assert files.read_request(settings) is None
     with opened(settings) as log:
-        assert generation.current(log) == 7
+        assert generation.read_current(log) == 7
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger.home.locks import runs
-from ledger.home.presence import announced
+from ledger.home.locks import is_running
+from ledger.home.presence import find_presence
 from ledger.settings import Settings
 from tests.tally.conftest import UP, alive, eventually, lines
 
@@ -15,7 +15,7 @@ Process = Callable[[str], subprocess.Popen[str]]
 
 
 def ready(settings: Settings) -> None:
-    eventually(lambda: announced(settings.home, "metrics") is not None)
+    eventually(lambda: find_presence(settings.home, "metrics") is not None)
 
 
 def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, process: Process) -> None:
@@ -34,7 +34,7 @@ def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
     ready(settings)
     up.send_signal(signal.SIGTERM)
     assert up.wait(60) == 0
-    assert not runs(settings.home, "warehouse")
+    assert not is_running(settings.home, "warehouse")
 
 
 def test_what_ingestion_needs_and_refuses_to_start_stops_the_whole_with_its_sentence(
@@ -50,8 +50,8 @@ def test_what_ingestion_needs_and_refuses_to_start_stops_the_whole_with_its_sent
 def test_what_others_can_do_without_and_does_not_start_rests(settings: Settings, process: Process, how: str) -> None:
     """At the first start too: as a warehouse or pages whose files are damaged."""
     up = process(UP.format(how=how, api="well"))
-    eventually(lambda: "dashboards" in ((announced(settings.home, "product") or {}).get("problems") or {}))
-    assert up.poll() is None and announced(settings.home, "api") is not None
+    eventually(lambda: "dashboards" in ((find_presence(settings.home, "product") or {}).get("problems") or {}))
+    assert up.poll() is None and find_presence(settings.home, "api") is not None
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 0 and "The rest goes on without it" in errors

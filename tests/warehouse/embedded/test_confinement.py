@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import TallyError
-from ledger.home.presence import announced
+from ledger.home.presence import find_presence
 from tests.warehouse.conftest import Front
 from tests.warehouse.requests import as_analyst, as_writer
 from warehouse.embedded import confinement, process
-from warehouse.embedded.confinement import MAX_MEMORY_BYTES, landlock_abi, paths_without
+from warehouse.embedded.confinement import MAX_MEMORY_BYTES, landlock_abi, split_paths_around
 
 MARK = "the-content-of-a-file"
 
@@ -27,9 +27,9 @@ def test_a_folder_that_holds_the_home_is_granted_without_it(tmp_path: Path) -> N
     home.mkdir(parents=True)
     (tmp_path / "a" / "beside").touch()
     (tmp_path / "b").mkdir()
-    assert sorted(paths_without(tmp_path, home)) == [tmp_path / "a" / "beside", tmp_path / "b"]
-    assert list(paths_without(home / "inside", home)) == []
-    assert list(paths_without(tmp_path / "b", home)) == [tmp_path / "b"]
+    assert sorted(split_paths_around(tmp_path, home)) == [tmp_path / "a" / "beside", tmp_path / "b"]
+    assert list(split_paths_around(home / "inside", home)) == []
+    assert list(split_paths_around(tmp_path / "b", home)) == [tmp_path / "b"]
 
 
 @needs_landlock
@@ -63,7 +63,7 @@ def test_it_holds_no_credentials_of_its_environment(front: Front) -> None:
     environment = Path(f"/proc/{front.process.pid}/environ").read_text()
     assert "TALLY_" not in environment
     assert "LC_ALL=C.UTF-8" in environment  # else Python may move it, and the engine looks behind it
-    assert announced(front.settings.home, "warehouse")["confinement"]["landlock_abi"] == landlock_abi()  # type: ignore[index]
+    assert find_presence(front.settings.home, "warehouse")["confinement"]["landlock_abi"] == landlock_abi()  # type: ignore[index]
 
 
 def test_its_memory_has_a_ceiling(front: Front) -> None:
@@ -149,10 +149,10 @@ def test_threads_that_run_already_are_refused(tmp_path: Path) -> None:
 
 def test_a_kernel_that_refuses_is_told() -> None:
     with pytest.raises(TallyError, match=r"cannot be confined with Landlock .* look which"):
-        confinement._called(confinement._RESTRICT_SELF, ctypes.c_int(-1), ctypes.c_uint32(0))
+        confinement._call_kernel(confinement._RESTRICT_SELF, ctypes.c_int(-1), ctypes.c_uint32(0))
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "warehouse").touch()
     with pytest.raises(TallyError, match=r"warehouse cannot be made .* move away"):
-        process._make(tmp_path / "warehouse")
+        process._make_folder(tmp_path / "warehouse")

@@ -17,7 +17,7 @@ import pytest
 from tests.warehouse.build import run_of
 from tests.warehouse.conftest import Front
 from tests.warehouse.requests import as_analyst, as_writer
-from warehouse.embedded.analyst.query_slots import PLACES, RUNNING
+from warehouse.embedded.analyst.query_slots import MAX_QUERIES, MAX_RUNNING_QUERIES
 
 SLOW = "SELECT sum(cityHash64(number)) FROM numbers(1000000000000)"
 GREEDY = (
@@ -92,12 +92,12 @@ def asking(front: Front, sql: str, count: int = 1) -> Iterator[list[socket.socke
 
 
 def test_one_more_than_there_are_places_is_refused_at_once(slow: Front) -> None:
-    with asking(slow, SLOW, PLACES + MORE):
+    with asking(slow, SLOW, MAX_QUERIES + MORE):
         eventually(lambda: refused(slow))
         said = as_analyst(slow, "SELECT 1")
         assert (said.status, said.code, said.headers["retry-after"]) == (503, "202", "1")
-        assert said.text.startswith("Code: 202. DB::Exception: ") and str(PLACES) in said.text
-        eventually(lambda: running(slow) == RUNNING)  # the writer is served meanwhile
+        assert said.text.startswith("Code: 202. DB::Exception: ") and str(MAX_QUERIES) in said.text
+        eventually(lambda: running(slow) == MAX_RUNNING_QUERIES)  # the writer is served meanwhile
     eventually(lambda: running(slow) == 0)
     assert patiently(slow) == "1\n"
 
@@ -122,9 +122,9 @@ def test_a_query_that_reads_like_an_insert_keeps_none_waiting(slow: Front) -> No
 
 
 def test_who_waits_and_leaves_gives_up_the_place(slow: Front) -> None:
-    with asking(slow, SLOW, RUNNING), ThreadPoolExecutor() as pool:
-        eventually(lambda: running(slow) == RUNNING)
-        with asking(slow, "SELECT 1", PLACES - RUNNING + MORE):
+    with asking(slow, SLOW, MAX_RUNNING_QUERIES), ThreadPoolExecutor() as pool:
+        eventually(lambda: running(slow) == MAX_RUNNING_QUERIES)
+        with asking(slow, "SELECT 1", MAX_QUERIES - MAX_RUNNING_QUERIES + MORE):
             eventually(lambda: refused(slow))
         waiting = [pool.submit(patiently, slow) for _ in range(3)]
         time.sleep(1)
@@ -152,7 +152,7 @@ def refused(front: Front) -> bool:
 
 def test_who_reads_slowly_holds_no_query(slow: Front) -> None:
     large = "SELECT number, toString(number) FROM numbers(500000) FORMAT JSONEachRow"
-    with asking(slow, large, PLACES + MORE) as connections:  # 23 MB each: more than the kernel takes
+    with asking(slow, large, MAX_QUERIES + MORE) as connections:  # 23 MB each: more than the kernel takes
         eventually(lambda: running(slow) == 0 and refused(slow))
         answers = [one.makefile("rb") for one in connections]
         lines = [one.readline() for one in answers]
@@ -225,9 +225,9 @@ def test_the_sink_goes_on_while_twenty_analysts_ask_for_much(start: Callable[[],
             codes[said.code] += 1
         return codes
 
-    with ThreadPoolExecutor(PLACES) as pool:
-        analysts = [pool.submit(harass, number) for number in range(PLACES)]
-        eventually(lambda: running(front) == RUNNING)
+    with ThreadPoolExecutor(MAX_QUERIES) as pool:
+        analysts = [pool.submit(harass, number) for number in range(MAX_QUERIES)]
+        eventually(lambda: running(front) == MAX_RUNNING_QUERIES)
         for first in range(0, 2000, 200):
             client.raw_insert("tally.entries_in", insert_block=run_of(range(first, first + 200)), fmt="JSONEachRow")
         assert running(front) > 0

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 
 from ledger.errors import TallyError
 from tests.warehouse.conftest import SERVE, Front, python
-from warehouse.client import address, connect
+from warehouse.client import find_address, connect
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_wrong_password_and_a_wrong_port_are_refused(front: Front) -> None:
     with pytest.raises(TallyError, match="does not answer"):
         connect(wrong)
     with pytest.raises(TallyError, match="has the form"):
-        address(front.settings.model_copy(update={"warehouse": "clickhouse"}))
+        find_address(front.settings.model_copy(update={"warehouse": "clickhouse"}))
 
 
 def test_a_body_that_was_cut_short_is_not_inserted(front: Front, asking: Client) -> None:

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from warehouse.embedded import compression, request
-from warehouse.embedded.statement import MAX_STATEMENT_BYTES, read
+from warehouse.embedded.statement import MAX_STATEMENT_BYTES, parse_statement
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,16 @@ from warehouse.embedded.statement import MAX_STATEMENT_BYTES, read
     ],
 )
 def test_an_insert_names_its_table_however_it_is_spelt(sql: str) -> None:
-    assert read(sql.encode(), "TabSeparated").fills == "entries_in"
+    assert parse_statement(sql.encode(), "TabSeparated").target_table == "entries_in"
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("gap", ["/* a */ ", "/***/", "-- a\n", "/* * / */\n", "\t"])
 def test_comments_are_read_in_one_way(gap: str) -> None:
     """A regular expression that can read them in two ways takes twice as long for each."""
-    assert read(f"{gap * 5000}SELECT 1 FORMAT Native".encode(), "TSV").streams
-    assert read(f"{gap * 5000}INSERT INTO tally.x SELECT 1".encode(), "TSV").fills == "x"
-    assert read(f"{gap * 50_000}OPTIMIZE".encode(), "TSV").fills is None
+    assert parse_statement(f"{gap * 5000}SELECT 1 FORMAT Native".encode(), "TSV").is_streamable
+    assert parse_statement(f"{gap * 5000}INSERT INTO tally.x SELECT 1".encode(), "TSV").target_table == "x"
+    assert parse_statement(f"{gap * 50_000}OPTIMIZE".encode(), "TSV").target_table is None
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_comments_are_read_in_one_way(gap: str) -> None:
     ],
 )
 def test_a_query_tells_its_format_and_whether_it_streams(sql: str, format: str, streams: bool) -> None:
-    statement = read(sql.encode(), "TabSeparated")
-    assert (statement.format, statement.streams, statement.fills) == (format, streams, None)
+    statement = parse_statement(sql.encode(), "TabSeparated")
+    assert (statement.format, statement.is_streamable, statement.target_table) == (format, streams, None)
 
 
 def asked(query: str = "", body: bytes = b"", method: str = "POST", **headers: str) -> request.Request:
     environ: dict[str, Any] = {"REQUEST_METHOD": method, "QUERY_STRING": query, "wsgi.input": BytesIO(body)}
-    return request.read(environ | headers)
+    return request.read_request(environ | headers)
 
 
 def test_a_request_is_its_parameters_and_its_body() -> None:
@@ -88,17 +88,17 @@ def test_a_body_may_be_compressed_and_must_be_whole(coding: str, pack: Any) -> N
 def test_a_small_body_that_unpacks_to_a_very_large_one_is_refused() -> None:
     for coding, pack in (("gzip", gzip.compress), ("zstd", zstandard.compress), ("lz4", lz4.frame.compress)):
         with pytest.raises(ValueError, match="send less at a time"):
-            compression.unpacked(pack(bytes(2 << 20)), coding, 1 << 20)
+            compression.decompress(pack(bytes(2 << 20)), coding, 1 << 20)
     with pytest.raises(ValueError, match="gzip"):
-        compression.unpacked(b"", "br")
+        compression.decompress(b"", "br")
 
 
 def test_who_asks_may_be_said_in_three_places() -> None:
     who = {"QUERY_STRING": "user=a&password=b"}
-    assert request.credentials(who) == ("a", "b")
-    assert request.credentials(who | {"HTTP_AUTHORIZATION": "Basic YzpkOmU="}) == ("c", "d:e")
-    assert request.credentials(who | {"HTTP_X_CLICKHOUSE_USER": "f", "HTTP_X_CLICKHOUSE_KEY": "g"}) == ("f", "g")
-    assert request.credentials(who | {"HTTP_AUTHORIZATION": "Basic !!"}) == ("", "")
+    assert request.read_credentials(who) == ("a", "b")
+    assert request.read_credentials(who | {"HTTP_AUTHORIZATION": "Basic YzpkOmU="}) == ("c", "d:e")
+    assert request.read_credentials(who | {"HTTP_X_CLICKHOUSE_USER": "f", "HTTP_X_CLICKHOUSE_KEY": "g"}) == ("f", "g")
+    assert request.read_credentials(who | {"HTTP_AUTHORIZATION": "Basic !!"}) == ("", "")
 
 
 @pytest.mark.parametrize("name", ["%C3%A9%E2%98%83", "a%0D%0ASet-Cookie:%20x"])
@@ -110,7 +110,7 @@ def test_a_name_that_no_header_can_have_is_refused(name: str) -> None:
 def test_blocks_are_what_clickhouse_packs() -> None:
     """Their checksums are held against ClickHouse's own driver in test_connect.py."""
     plain = bytes(range(256)) * 10_000
-    packed = b"".join(compression.packed([plain[:9], b"", plain[9:]], compression.BLOCKS))
+    packed = b"".join(compression.compress_chunks([plain[:9], b"", plain[9:]], compression.BLOCKS))
     found = b""
     while packed:
         method, size, length = struct.unpack("<BII", packed[16:25])
@@ -120,7 +120,7 @@ def test_blocks_are_what_clickhouse_packs() -> None:
     assert found == plain
     assert asked("compress=1").coding == compression.BLOCKS
     assert compression.headers(compression.BLOCKS) == []
-    assert compression.chosen("blocks") is None
+    assert compression.choose_coding("blocks") is None
 
 
 @pytest.mark.timeout(60)
@@ -131,7 +131,7 @@ def test_blocks_are_what_clickhouse_packs() -> None:
 )
 def test_no_statement_is_read_in_the_square_of_its_length(before: str, unit: str) -> None:
     """90 kB of spaces after FORMAT took 39 seconds."""
-    read((before + unit * (MAX_STATEMENT_BYTES // len(unit))).encode(), "TSV")
+    parse_statement((before + unit * (MAX_STATEMENT_BYTES // len(unit))).encode(), "TSV")
 
 
 @pytest.mark.parametrize("readonly", ["0", "1", "2", ""])

@@ -21,7 +21,7 @@ from typing import Any
 from warehouse.embedded.errors import QueryFailed
 
 _ROOT = Path(__file__).parents[3]
-_START = f"""
+_BOOTSTRAP = f"""
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 for name in ("ledger", "warehouse"):
@@ -31,7 +31,7 @@ for name in ("ledger", "warehouse"):
 from warehouse.embedded.analyst.classifier import main
 main()
 """
-COMMAND = (sys.executable, "-P", "-c", _START)
+COMMAND = (sys.executable, "-P", "-c", _BOOTSTRAP)
 """The confinement does not let it list the folder that the packages are in, so it is told where they are."""
 
 READ_TIMEOUT_S = 2.0
@@ -56,7 +56,7 @@ class Classifier:
 
     def __init__(self, command: tuple[str, ...] = COMMAND) -> None:
         self._command = command
-        self._reading = threading.Lock()
+        self._read_lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._allowed: dict[bytes, None] = {}
 
@@ -64,17 +64,17 @@ class Classifier:
         """QueryFailed where an analyst may not ask this, it cannot be read in time, or too many others wait."""
         if sql in self._allowed:  # what is said of a statement depends on its text alone
             return
-        if not self._reading.acquire(timeout=WAIT_TIMEOUT_S):
+        if not self._read_lock.acquire(timeout=WAIT_TIMEOUT_S):
             raise QueryFailed(
                 "Code: 202. DB::Exception: Too many simultaneous queries: statements of other analysts are being read: "
                 "ask again. (TOO_MANY_SIMULTANEOUS_QUERIES)"
             )
         try:
-            refusal = self._answer(sql)
+            refusal = self._classify(sql)
             if not refusal:
                 self._remember(sql)
         finally:
-            self._reading.release()
+            self._read_lock.release()
         if refusal:
             raise QueryFailed(refusal)
 
@@ -91,15 +91,15 @@ class Classifier:
                 del self._allowed[next(iter(self._allowed))]
             self._allowed[sql] = None
 
-    def _answer(self, sql: bytes) -> str:
+    def _classify(self, sql: bytes) -> str:
         """Have it read; what it says against the statement, or nothing."""
-        process = self._running()
+        process = self._ensure_process()
         assert process.stdin
         assert process.stdout
         try:
             process.stdin.write(_LENGTH.pack(len(sql)) + sql)
             process.stdin.flush()
-            answer = _received(process.stdout.fileno(), READ_TIMEOUT_S)
+            answer = _receive_message(process.stdout.fileno(), READ_TIMEOUT_S)
         except TimeoutError:
             self.close()
             return (
@@ -115,13 +115,13 @@ class Classifier:
         refusal: str = json.loads(answer)
         return refusal
 
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _ensure_process(self) -> "subprocess.Popen[bytes]":
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             assert self._process.stdout
             try:
-                _received(self._process.stdout.fileno(), START_TIMEOUT_S)
+                _receive_message(self._process.stdout.fileno(), START_TIMEOUT_S)
             except OSError as error:  # TimeoutError is one
                 self.close()
                 raise QueryFailed(
@@ -131,22 +131,22 @@ class Classifier:
         return self._process
 
 
-def _received(descriptor: int, timeout_s: float) -> bytes:
+def _receive_message(descriptor: int, timeout_s: float) -> bytes:
     """Read one message. TimeoutError where it is not there in time, ConnectionError where its sender is gone."""
     deadline = time.monotonic() + timeout_s
-    (length,) = _LENGTH.unpack(_exactly(descriptor, _LENGTH.size, deadline))
-    return _exactly(descriptor, length, deadline)
+    (length,) = _LENGTH.unpack(_read_exactly(descriptor, _LENGTH.size, deadline))
+    return _read_exactly(descriptor, length, deadline)
 
 
-def _exactly(descriptor: int, length: int, deadline: float) -> bytes:
+def _read_exactly(descriptor: int, length: int, deadline: float) -> bytes:
     message = b""
     while len(message) < length:
         if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
             raise TimeoutError("it takes too long")
-        some = os.read(descriptor, length - len(message))
-        if not some:
+        chunk = os.read(descriptor, length - len(message))
+        if not chunk:
             raise ConnectionError("it ended")
-        message += some
+        message += chunk
     return message
 
 
@@ -161,7 +161,7 @@ def serve(requests: Any, answers: Any) -> None:
         sql = requests.read(_LENGTH.unpack(head)[0])
         refusal = ""
         try:
-            policy.check(parser.read(sql, policy.to_read(sql)))
+            policy.check(parser.read(sql, policy.rewrite_for_parser(sql)))
         except QueryFailed as error:
             refusal = str(error)
         _send(answers, json.dumps(refusal).encode())
@@ -176,7 +176,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     threading.stack_size(64 << 20)  # of address space: the engine sees how much is left, and refuses what is deeper
     # Loaded in the main thread, the engine reads /proc/self/maps for that, which the confinement does not let it.
-    reading = threading.Thread(target=serve, args=(sys.stdin.buffer, sys.stdout.buffer))
-    reading.start()
+    thread = threading.Thread(target=serve, args=(sys.stdin.buffer, sys.stdout.buffer))
+    thread.start()
     with suppress(KeyboardInterrupt):  # who started this one says when it ends
-        reading.join()
+        thread.join()

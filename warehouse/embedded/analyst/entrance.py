@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from warehouse.embedded.analyst.query_slots import TOO_MANY
+from warehouse.embedded.analyst.query_slots import TOO_MANY_QUERIES_CODE
 from warehouse.embedded.errors import QueryFailed
 
 FILE = "analysts.json"
@@ -54,7 +54,7 @@ class Entrance:
         wait_s = self._deaths[-1] + SHUT_S - self._now()
         if wait_s > 0:
             raise QueryFailed(
-                f"Code: {TOO_MANY}. DB::Exception: Too many simultaneous queries: the warehouse ended "
+                f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: the warehouse ended "
                 f"{len(self._deaths)} times under analysts' statements within {DEATHS_S / 60:g} minutes, so it takes "
                 f"none for {wait_s:.0f} seconds: ask again then, and for less at a time. "
                 "(TOO_MANY_SIMULTANEOUS_QUERIES)"

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 from warehouse.embedded.analyst.type_text import is_type_text
 from warehouse.embedded.analyst.value_lengths import MAX_RANGE_ELEMENTS, find_long_search
 from warehouse.embedded.analyst.verdicts import HIGHER_ORDER, Verdicts, read_syntax, read_verdicts
-from warehouse.embedded.engine import SETTINGS, QueryFailed, Read
+from warehouse.embedded.engine import SETTINGS, QueryFailed, ParsedStatement
 from warehouse.embedded.statement import MAX_STATEMENT_BYTES
 
 ROLE = "analyst"
 
-BODY = 1 << 20
+MAX_BODY_BYTES = 1 << 20
 """Bytes of a request, also once unpacked."""
 
 MAX_SELECTS = 1000
@@ -49,32 +49,32 @@ LIMITS = {
     "readonly": "1",
 }
 
-_FIXED = SETTINGS | LIMITS
+_FIXED_SETTINGS = SETTINGS | LIMITS
 
 
-class _Judged(NamedTuple):
+class _NameVerdicts(NamedTuple):
     """The verdicts on one kind of names, in lower case: ClickHouse finds many names in any case."""
 
     allowed: Mapping[str, str]
     refused: Mapping[str, str]
 
 
-def _read_judged(kind: str) -> _Judged:
+def _read_name_verdicts(kind: str) -> _NameVerdicts:
     verdicts: Verdicts = read_verdicts(kind)
     allowed, refused = (
         {name.lower(): reason for name, reason in names.items()} for names in (verdicts.allowed, verdicts.refused)
     )
-    return _Judged(allowed, refused)
+    return _NameVerdicts(allowed, refused)
 
 
-_FUNCTIONS, _AGGREGATES = _read_judged("functions"), _read_judged("aggregates")
+_FUNCTIONS, _AGGREGATES = _read_name_verdicts("functions"), _read_name_verdicts("aggregates")
 _COMBINATORS = tuple(read_verdicts("combinators").allowed)
-_TABLE_FUNCTIONS, _FORMATS, _TYPES = (_read_judged(kind) for kind in ("table_functions", "formats", "types"))
+_TABLE_FUNCTIONS, _FORMATS, _TYPES = (_read_name_verdicts(kind) for kind in ("table_functions", "formats", "types"))
 _SYSTEM_TABLES = frozenset(read_verdicts("system_tables").allowed)
 _HIGHER_ORDER = frozenset(name for name, group in _FUNCTIONS.allowed.items() if group == HIGHER_ORDER)
 _STATEMENTS, _PARTS = read_syntax()
 
-FORMATTING = frozenset(read_verdicts("settings").allowed)
+FORMAT_SETTINGS = frozenset(read_verdicts("settings").allowed)
 """Settings that change nothing but how an answer is written. (``output_format_schema`` names a file to write.)"""
 
 _TYPE_POSITION = {
@@ -95,18 +95,18 @@ _EXPLAIN_OPTIONS = frozenset((
     "run_query_tree_passes", "single_record", "sorting",
 ))  # fmt: skip
 
-_APART = frozenset(("format_ast", "settings_ast", "settings"))
+_NODE_FIELDS = frozenset(("format_ast", "settings_ast", "settings"))
 """Fields of any statement that are judged as nodes of their own."""
 
 _ONE_WORD = re.compile(r"[\w.@:+-]*+", re.ASCII)
 
-_MORE = "analysts send SELECT, EXPLAIN of one, DESCRIBE, EXISTS, SHOW TABLES, SHOW COLUMNS and SHOW CREATE TABLE"
+_ALLOWED_STATEMENTS = "analysts send SELECT, EXPLAIN of one, DESCRIBE, EXISTS, SHOW TABLES, SHOW COLUMNS and SHOW CREATE TABLE"
 
 # Possessive throughout: a text that does not match is given up after one reading of it.
 _GAP = rb"(?:\s|--[^\n]*+(?:\n|$)|/\*(?:[^*]|\*(?!/))*+\*/)"
 _NAME = rb"(?:`\w++`|\"\w++\"|\w++)"
 _DESCRIBE = re.compile(rb"%(g)s*+desc(?:ribe)?+\b%(g)s*+(?:table\b)?+" % {b"g": _GAP}, re.I)
-_OF_A_NAME = re.compile(
+_NAME_STATEMENT = re.compile(
     rb"\s*+(?:exists(?:\s++(?:table|view|database)(?=\s))?+\s++%(n)s(?:\.%(n)s)?+"
     rb"|show\s++create\s++(?:(?:table|view|database)\s++%(n)s(?:\.%(n)s)?+|%(n)s\.%(n)s))"
     rb"(?:\s++format\s++\w++)?+\s*+;?+\s*+" % {b"n": _NAME},
@@ -125,96 +125,96 @@ def check_size(sql: bytes) -> None:
 
 def check_format(name: str) -> None:
     """QueryFailed where an answer may not be written in this format."""
-    if because := _FORMATS.refused.get(name.lower()):
-        raise _denied(f"the format {name} {because}")
+    if reason := _FORMATS.refused.get(name.lower()):
+        raise _access_error(f"the format {name} {reason}")
     if name.lower() not in _FORMATS.allowed:
         raise QueryFailed(f"Code: 73. DB::Exception: Unknown format {name}. (UNKNOWN_FORMAT)")
 
 
-def settings(asked: Mapping[str, str]) -> dict[str, str]:
+def build_settings(request_settings: Mapping[str, str]) -> dict[str, str]:
     """The settings to run with, of those that the request has. QueryFailed where one is none of ``FORMATTING`` and not
     as it is anyway."""
-    given = dict(asked)
-    database = given.pop("database", "")
+    remaining_settings = dict(request_settings)
+    database = remaining_settings.pop("database", "")
     if database.lower() == "system":
-        raise _denied("the database system cannot be the current one: write system.tables")
-    if given.pop("readonly", "1") not in ("1", "2"):
-        raise _unchanged("readonly")
-    for name, value in given.items():
-        if name not in FORMATTING and value != _FIXED.get(name):
-            raise _unchanged(name)
-    return {"database": database} | given | LIMITS
+        raise _access_error("the database system cannot be the current one: write system.tables")
+    if remaining_settings.pop("readonly", "1") not in ("1", "2"):
+        raise _readonly_error("readonly")
+    for name, value in remaining_settings.items():
+        if name not in FORMAT_SETTINGS and value != _FIXED_SETTINGS.get(name):
+            raise _readonly_error(name)
+    return {"database": database} | remaining_settings | LIMITS
 
 
-def to_read(sql: bytes) -> bytes:
+def rewrite_for_parser(sql: bytes) -> bytes:
     """The text whose tree says what a statement does: itself, but ClickHouse gives none for some that only tell names
     and types. What is described stands where a select would read it."""
     check_size(sql)
-    if describe := _DESCRIBE.match(sql):
-        return b"SELECT * FROM " + sql[describe.end() :]
-    return b"SELECT 1" if _OF_A_NAME.fullmatch(sql) else sql
+    if description := _DESCRIBE.match(sql):
+        return b"SELECT * FROM " + sql[description.end() :]
+    return b"SELECT 1" if _NAME_STATEMENT.fullmatch(sql) else sql
 
 
-def check(read: Read) -> None:
+def check(statement: ParsedStatement) -> None:
     """QueryFailed where a statement, as the engine reads it, does what an analyst may not."""
-    if read.statements > 1:
+    if statement.statement_count > 1:
         raise QueryFailed("Code: 62. DB::Exception: Send one statement at a time. (SYNTAX_ERROR)")
-    if not read.only_reads or read.tree is None or read.tree["type"] not in _STATEMENTS:
-        raise _denied(_MORE)
-    for parent, key, node in _nodes(read.tree):
+    if not statement.is_read_only or statement.tree is None or statement.tree["type"] not in _STATEMENTS:
+        raise _access_error(_ALLOWED_STATEMENTS)
+    for parent, key, node in _walk_nodes(statement.tree):
         _check_node(parent, key, node)
-    if count_selects(read.tree) > MAX_SELECTS:
-        raise _denied(
+    if count_selects(statement.tree) > MAX_SELECTS:
+        raise _access_error(
             f"it has more than {MAX_SELECTS:,} selects, those of each name of its WITH as often as it is named: "
             "name fewer of them in one another"
         )
     try:
-        long_search = find_long_search(read.tree)
+        long_search = find_long_search(statement.tree)
     except RecursionError as error:
         raise QueryFailed("Code: 306. DB::Exception: It is nested too deep. (TOO_DEEP_RECURSION)") from error
     if long_search:
-        raise _denied(long_search)
+        raise _access_error(long_search)
 
 
 def count_selects(tree: Mapping[str, Any]) -> int:
     """Count the selects of a statement, those of each name of a WITH as often as it is named; beyond twice
     ``MAX_SELECTS`` no further. What several WITH call by one name counts together, and a name within itself (WITH
     RECURSIVE) once."""
-    selects, named = {"": 0}, {"": list[str]()}  # of the statement, and of each name of a WITH
-    waiting: list[tuple[str, Any]] = [("", tree)]
-    while waiting:
-        owner, value = waiting.pop()
+    selects, references = {"": 0}, {"": list[str]()}  # of the statement, and of each name of a WITH
+    pending: list[tuple[str, Any]] = [("", tree)]
+    while pending:
+        owner, value = pending.pop()
         if isinstance(value, list):
-            waiting += [(owner, item) for item in value]
+            pending += [(owner, item) for item in value]
         elif isinstance(value, dict):
             kind = value.get("type")
             if kind == "WithElement":
                 owner = "=" + value["name"]
                 selects.setdefault(owner, 0)
-                named.setdefault(owner, [])
+                references.setdefault(owner, [])
             elif kind == "SelectQuery":
                 selects[owner] += 1
             elif kind in ("TableIdentifier", "Identifier"):
-                named[owner].append("=" + value["name"])
-            waiting += [(owner, child) for child in value.values()]
-    return _total("", selects, named)
+                references[owner].append("=" + value["name"])
+            pending += [(owner, child) for child in value.values()]
+    return _count_expanded("", selects, references)
 
 
-def _total(first: str, selects: Mapping[str, int], named: Mapping[str, list[str]]) -> int:
+def _count_expanded(root: str, selects: Mapping[str, int], references: Mapping[str, list[str]]) -> int:
     totals: dict[str, int] = {}
-    pending, under_way = [first], set[str]()
+    pending, in_progress = [root], set[str]()
     while pending:
         owner = pending[-1]
-        missing = set(named[owner]) & named.keys() - totals.keys() - under_way - {owner}
-        if missing and owner not in under_way:
-            under_way.add(owner)
+        missing = set(references[owner]) & references.keys() - totals.keys() - in_progress - {owner}
+        if missing and owner not in in_progress:
+            in_progress.add(owner)
             pending += missing
         else:
-            total = selects[owner] + sum(totals.get(name, 0) for name in named[owner])
+            total = selects[owner] + sum(totals.get(name, 0) for name in references[owner])
             totals[owner] = min(total, 2 * MAX_SELECTS)
-            under_way.discard(owner)
+            in_progress.discard(owner)
             pending.pop()
-    return totals[first]
+    return totals[root]
 
 
 def _check_node(parent: str, key: str, node: Mapping[str, Any]) -> None:
@@ -229,11 +229,11 @@ def _check_node(parent: str, key: str, node: Mapping[str, Any]) -> None:
         else:
             _check_function(node)
     elif kind == "ColumnsApplyTransformer" and "func_name" in node:
-        _check_named(node["func_name"], "APPLY")
+        _check_function_reference(node["func_name"], "APPLY")
     elif kind == "QueryParameter":
         _check_parameter(node)
     elif kind == "ExplainQuery" and node["kind"] not in _EXPLAIN_KINDS:
-        raise _denied(f"{node['kind']} is none of {', '.join(sorted(_EXPLAIN_KINDS))}")
+        raise _access_error(f"{node['kind']} is none of {', '.join(sorted(_EXPLAIN_KINDS))}")
     elif key == "format_ast":
         check_format(str(node["name"]))
     elif kind in ("Identifier", "TableIdentifier"):
@@ -244,33 +244,33 @@ def _check_settings(node: Mapping[str, Any], is_options: bool) -> None:
     """The options of an EXPLAIN are settings in the tree; other settings do not stand in a statement."""
     names = {str(change["name"]) for change in node["changes"]}
     if not is_options or node.keys() - {"type", "changes"} or names - _EXPLAIN_OPTIONS:
-        raise _unchanged(", ".join(sorted(names)))
+        raise _readonly_error(", ".join(sorted(names)))
 
 
 def _check_shape(kind: str, node: Mapping[str, Any]) -> None:
     fields = _STATEMENTS.get(kind) or _PARTS.get(kind)
     if fields is None:
-        raise _denied(_MORE if kind.endswith("Query") else f"{kind} is no syntax that analysts may use")
+        raise _access_error(_ALLOWED_STATEMENTS if kind.endswith("Query") else f"{kind} is no syntax that analysts may use")
     if "out_file" in node:
-        raise _denied("INTO OUTFILE writes a file here: name one where you take the answer")
+        raise _access_error("INTO OUTFILE writes a file here: name one where you take the answer")
     for field, value in node.items():
-        is_apart = field == "type" or (field in _APART and isinstance(value, dict))
-        if field not in fields and not is_apart and value is not False:
+        is_node_field = field == "type" or (field in _NODE_FIELDS and isinstance(value, dict))
+        if field not in fields and not is_node_field and value is not False:
             if kind == "Identifier":
-                raise _denied("a name cannot be a parameter ({x:Identifier}): write it into the statement")
-            raise _denied(f"{field} of {kind} is no syntax that analysts may use: {_MORE}")
+                raise _access_error("a name cannot be a parameter ({x:Identifier}): write it into the statement")
+            raise _access_error(f"{field} of {kind} is no syntax that analysts may use: {_ALLOWED_STATEMENTS}")
 
 
 def _check_function(node: Mapping[str, Any]) -> None:
-    name, arguments = str(node["name"]), _arguments(node)
-    _check_name(name)
+    name, arguments = str(node["name"]), _list_arguments(node)
+    _check_function_name(name)
     if name.lower() in _HIGHER_ORDER:
         _check_function_arguments(name, arguments)
     position = _TYPE_POSITION.get(name.lower())
     if position is not None and len(arguments) > 1:
-        text = _text(arguments[position])
+        text = _read_text(arguments[position])
         if text is None or not is_type_text(text, _TYPES.allowed):
-            raise _denied(
+            raise _access_error(
                 f"{name} takes a type written as text, one of those of ClickHouse but {', '.join(_TYPES.refused)}"
             )
 
@@ -279,29 +279,29 @@ def _check_function_arguments(name: str, arguments: list[Mapping[str, Any]]) -> 
     """A function can be named without a call: ``arrayMap(file, […])``. Columns stand there too."""
     for position, argument in enumerate(arguments):
         if argument["type"] == "Identifier" and "name_parts" not in argument:
-            named = str(argument["name"])
+            function_name = str(argument["name"])
             is_function = position == 0 and len(arguments) > 1
-            if is_function or named.lower() in _FUNCTIONS.refused or named.lower() in _AGGREGATES.refused:
-                _check_named(named, f"{name}; a column of that name is written with its table's: t.{named}")
+            if is_function or function_name.lower() in _FUNCTIONS.refused or function_name.lower() in _AGGREGATES.refused:
+                _check_function_reference(function_name, f"{name}; a column of that name is written with its table's: t.{function_name}")
 
 
-def _check_named(name: str, where: str) -> None:
+def _check_function_reference(name: str, context: str) -> None:
     """QueryFailed where a function is none that analysts may name without calling it."""
     if name.lower() in _TYPE_POSITION:
-        raise _denied(f"{name} takes a type written as text: call it (in {where})")
-    _check_name(name, f" (in {where})")
+        raise _access_error(f"{name} takes a type written as text: call it (in {context})")
+    _check_function_name(name, f" (in {context})")
 
 
-def _check_name(name: str, where: str = "") -> None:
+def _check_function_name(name: str, context: str = "") -> None:
     """QueryFailed where a function is none that analysts may call."""
-    for judged in (_FUNCTIONS, _AGGREGATES):
-        if because := judged.refused.get(name.lower()):
-            raise _denied(f"the function {name} {because}{where}")
+    for verdicts in (_FUNCTIONS, _AGGREGATES):
+        if reason := verdicts.refused.get(name.lower()):
+            raise _access_error(f"the function {name} {reason}{context}")
     if name.lower() in _FUNCTIONS.allowed or _is_aggregate(name):
         return
     raise QueryFailed(
         f"Code: 46. DB::Exception: Function with name `{name[:MAX_NAME_LENGTH]}` does not exist, or is not for analysts"
-        f"{where}. (UNKNOWN_FUNCTION)"
+        f"{context}. (UNKNOWN_FUNCTION)"
     )
 
 
@@ -315,13 +315,13 @@ def _is_aggregate(name: str) -> bool:
 
 
 def _check_table_function(node: Mapping[str, Any]) -> None:
-    name, arguments = str(node["name"]), _arguments(node)
+    name, arguments = str(node["name"]), _list_arguments(node)
     if name.lower() not in _TABLE_FUNCTIONS.allowed:
-        because = _TABLE_FUNCTIONS.refused.get(name.lower(), "is not known")
+        reason = _TABLE_FUNCTIONS.refused.get(name.lower(), "is not known")
         allowed = ", ".join(sorted(_TABLE_FUNCTIONS.allowed))
-        raise _denied(f"the table function {name} {because}; analysts have {allowed}")
+        raise _access_error(f"the table function {name} {reason}; analysts have {allowed}")
     if name.lower() == "values" and arguments and not _is_plain(arguments[0]):
-        raise _denied("values takes names and types as text without expressions, or rows alone, each as (…)")
+        raise _access_error("values takes names and types as text without expressions, or rows alone, each as (…)")
 
 
 def _is_plain(first: Mapping[str, Any]) -> bool:
@@ -331,55 +331,55 @@ def _is_plain(first: Mapping[str, Any]) -> bool:
         return bool(first["name"] == "tuple")
     if first["type"] != "Literal":
         return False
-    text = _text(first)
+    text = _read_text(first)
     return text is None or _ONE_WORD.fullmatch(text) is not None or is_type_text(text, _TYPES.allowed)
 
 
 def _check_parameter(node: Mapping[str, Any]) -> None:
     kind = str(node["param_type"])
     if kind == "Identifier":
-        raise _denied(f"the name {{{node['name']}:Identifier}} cannot be a parameter: write it into the statement")
+        raise _access_error(f"the name {{{node['name']}:Identifier}} cannot be a parameter: write it into the statement")
     if not is_type_text(kind, _TYPES.allowed):
-        raise _denied(f"the parameter {node['name']} has the type {kind}, which is none for analysts")
+        raise _access_error(f"the parameter {node['name']} has the type {kind}, which is none for analysts")
 
 
 def _check_table(parts: list[str]) -> None:
     if len(parts) > 1 and parts[0] == "system" and parts[1] not in _SYSTEM_TABLES:
         allowed = ", ".join(sorted(_SYSTEM_TABLES))
-        raise _denied(f"{'.'.join(parts[:2])} is none of the system's tables for analysts: {allowed}")
+        raise _access_error(f"{'.'.join(parts[:2])} is none of the system's tables for analysts: {allowed}")
 
 
-def _arguments(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _list_arguments(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     arguments: list[Mapping[str, Any]] = node.get("arguments", {}).get("children", [])
     return arguments
 
 
-def _text(node: Mapping[str, Any]) -> str | None:
+def _read_text(node: Mapping[str, Any]) -> str | None:
     """The text that a literal is, if it is one."""
     value = node.get("value", {}) if node["type"] == "Literal" else {}
     return str(value["value"]) if value.get("field_type") == "String" else None
 
 
-def _nodes(tree: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _walk_nodes(tree: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Every node with its parent's type, and the key under which it stands there. What a literal or a setting is has
     no nodes."""
-    waiting: list[tuple[str, str, Any]] = [("", "", tree)]
-    while waiting:
-        parent, key, value = waiting.pop()
+    pending: list[tuple[str, str, Any]] = [("", "", tree)]
+    while pending:
+        parent, key, value = pending.pop()
         if isinstance(value, list):
-            waiting += [(parent, key, item) for item in value]
+            pending += [(parent, key, item) for item in value]
         elif isinstance(value, dict):
             if "type" not in value:
-                raise _denied(f"{key} of {parent} is no syntax that analysts may use")
+                raise _access_error(f"{key} of {parent} is no syntax that analysts may use")
             yield parent, key, value
             if value["type"] not in ("Literal", "SetQuery"):
-                waiting += [(value["type"], name, child) for name, child in value.items()]
+                pending += [(value["type"], name, child) for name, child in value.items()]
 
 
-def _denied(why: str) -> QueryFailed:
-    return QueryFailed(f"Code: 497. DB::Exception: analyst: Not enough privileges: {why}. (ACCESS_DENIED)")
+def _access_error(reason: str) -> QueryFailed:
+    return QueryFailed(f"Code: 497. DB::Exception: analyst: Not enough privileges: {reason}. (ACCESS_DENIED)")
 
 
-def _unchanged(name: str) -> QueryFailed:
-    said = f"Cannot modify '{name}' setting in readonly mode: an analyst's limits are fixed"
-    return QueryFailed(f"Code: 164. DB::Exception: {said}. (READONLY)")
+def _readonly_error(name: str) -> QueryFailed:
+    message = f"Cannot modify '{name}' setting in readonly mode: an analyst's limits are fixed"
+    return QueryFailed(f"Code: 164. DB::Exception: {message}. (READONLY)")

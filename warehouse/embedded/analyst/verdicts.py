@@ -44,10 +44,10 @@ class Verdicts(NamedTuple):
 def read_verdicts(kind: str) -> Verdicts:
     """Read what was judged of one kind of ``ENGINE_NAMES``. ValueError where a name stands in two groups."""
     document = tomllib.loads((FOLDER / f"{kind}.toml").read_text())
-    allowed = _names(document.get("allow", []), "group")
-    refused = _names(document.get("refuse", []), "because")
-    if twice := allowed.keys() & refused.keys():
-        raise ValueError(f"{kind}.toml: {', '.join(sorted(twice))} is both allowed and refused: leave it in one group")
+    allowed = _parse_groups(document.get("allow", []), "group")
+    refused = _parse_groups(document.get("refuse", []), "because")
+    if duplicates := allowed.keys() & refused.keys():
+        raise ValueError(f"{kind}.toml: {', '.join(sorted(duplicates))} is both allowed and refused: leave it in one group")
     return Verdicts(allowed, refused)
 
 
@@ -63,10 +63,10 @@ def read_syntax() -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]
 
 def compare(verdicts: Verdicts, engine_names: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the names of the engine that nobody has judged, and the judged names that the engine does not know."""
-    known = set(engine_names)
-    judged = verdicts.allowed.keys() | verdicts.refused.keys()
-    written = {name for name, group in verdicts.allowed.items() if group == SYNTAX}
-    return sorted(known - judged), sorted(judged - known - written)
+    known_names = set(engine_names)
+    judged_names = verdicts.allowed.keys() | verdicts.refused.keys()
+    parser_names = {name for name, group in verdicts.allowed.items() if group == SYNTAX}
+    return sorted(known_names - judged_names), sorted(judged_names - known_names - parser_names)
 
 
 def split_names(text: str) -> list[str]:
@@ -74,7 +74,7 @@ def split_names(text: str) -> list[str]:
     return _SEPARATOR.split(text.strip())
 
 
-def _names(groups: Iterable[Mapping[str, str]], label: str) -> dict[str, str]:
+def _parse_groups(groups: Iterable[Mapping[str, str]], label: str) -> dict[str, str]:
     verdicts: dict[str, str] = {}
     for group in groups:
         for name in split_names(group["names"]):

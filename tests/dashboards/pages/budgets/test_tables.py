@@ -10,68 +10,68 @@ from ledger.log import partition_of
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.folds.budgets import Budget, Scope
-from tests.dashboards.feed import NAMED, ORGANIZATION, Feed, budget
-from tests.dashboards.screenshots import html, metrics, opened
+from tests.dashboards.feed import MARKUP_NAME, ORGANIZATION, Feed, budget
+from tests.dashboards.screenshots import read_html, read_metrics, open_page
 from warehouse.client import connect
 
 Limited = tuple[Settings, Feed]
 
 
-def cells(shown: str, words: str) -> list[str]:
+def read_cells(page_html: str, text: str) -> list[str]:
     """What the first row with these words says, as text."""
-    row = next(row for row in shown.split("<tr>") if words in row)
+    row = next(row for row in page_html.split("<tr>") if text in row)
     return [re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
 
 
 def test_each_budget_says_what_is_used_of_it_and_where_that_leads(
     limited: Limited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = opened(limited[0], monkeypatch, "budgets")
-    shown = html(app)
-    assert metrics(app) == {"Budgets": "4", "At their limit": "1", "Near it": "0", "On the way": "2"}
-    full, half = cells(shown, "agent shopper"), cells(shown, "team &lt;b&gt;")
+    app = open_page(limited[0], monkeypatch, "budgets")
+    page_html = read_html(app)
+    assert read_metrics(app) == {"Budgets": "4", "At their limit": "1", "Near it": "0", "On the way": "2"}
+    full, half = read_cells(page_html, "agent shopper"), read_cells(page_html, "team &lt;b&gt;")
     assert full[0] == "agent shopper, 1 hour" and full[1:6] == ["110.0%", "$1.10", "−$0.1000", "$1.00", "100%"]
     assert full[-1] == "limit reached"
     assert half[1:6] == ["64.7%", "$11.00", "$6.00", "$17.00", "50%"] and half[-1].startswith("limit in ")
-    assert cells(shown, "team nobody")[1:] == ["0.0%", "$0.00", "$5.00", "$5.00", "–", "", "–", "–"]
-    assert cells(shown, "feature summaries")[1:5] == ["25.0%", "€1.00", "€3.00", "€4.00"], "dollars are not euros"
-    assert 'title="€1.000001"' in shown, "all digits"
+    assert read_cells(page_html, "team nobody")[1:] == ["0.0%", "$0.00", "$5.00", "$5.00", "–", "", "–", "–"]
+    assert read_cells(page_html, "feature summaries")[1:5] == ["25.0%", "€1.00", "€3.00", "€4.00"], "dollars are not euros"
+    assert 'title="€1.000001"' in page_html, "all digits"
 
 
 def test_the_figures_are_those_of_the_folds_rows(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, _ = limited
     store = Store(settings.home)
     rows = store.state.open_state(partition_of(ORGANIZATION))
-    for dimension, value, window_s in (("agent", "shopper", 3600), ("team", NAMED, 86400)):
+    for dimension, value, window_s in (("agent", "shopper", 3600), ("team", MARKUP_NAME, 86400)):
         budget = Budget(*rows.get(Scope(ORGANIZATION, dimension, value, window_s).key))
-        used, left = Decimal(budget.used).scaleb(-12), Decimal(budget.limit - budget.used).scaleb(-12)
+        used, remaining = Decimal(budget.used).scaleb(-12), Decimal(budget.limit - budget.used).scaleb(-12)
         query = {"dimension": dimension, "scope": value, "window": str(window_s), "organization": ORGANIZATION}
-        shown = metrics(opened(settings, monkeypatch, "budgets", **query))
-        assert (shown["Used"], shown["Remaining"]) == (format.money(used, "USD"), format.money(left, "USD"))
+        figures = read_metrics(open_page(settings, monkeypatch, "budgets", **query))
+        assert (figures["Used"], figures["Remaining"]) == (format.money(used, "USD"), format.money(remaining, "USD"))
     store.close()
 
 
 def test_the_address_chooses_which_budgets(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = html(opened(limited[0], monkeypatch, "budgets", budgets="crossed"))
-    assert "agent shopper" in shown and "team nobody" not in shown
+    page_html = read_html(open_page(limited[0], monkeypatch, "budgets", budgets="crossed"))
+    assert "agent shopper" in page_html and "team nobody" not in page_html
 
 
 def test_a_name_is_text_everywhere(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
-    query = {"dimension": "team", "scope": NAMED, "window": "86400", "organization": ORGANIZATION}
+    query = {"dimension": "team", "scope": MARKUP_NAME, "window": "86400", "organization": ORGANIZATION}
     for app in (
-        opened(limited[0], monkeypatch, "budgets"),
-        opened(limited[0], monkeypatch, "budgets", **query),
-        opened(limited[0], monkeypatch, "runaways"),
+        open_page(limited[0], monkeypatch, "budgets"),
+        open_page(limited[0], monkeypatch, "budgets", **query),
+        open_page(limited[0], monkeypatch, "runaways"),
     ):
-        assert "&lt;b&gt;*bold*" in html(app) and "<b>*" not in html(app)
+        assert "&lt;b&gt;*bold*" in read_html(app) and "<b>*" not in read_html(app)
         assert not any("bold" in part.value for part in (*app.header, *app.subheader, *app.caption, *app.markdown))
 
 
 def test_a_crossing_leads_to_the_call_that_crossed(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     query = {"dimension": "agent", "scope": "shopper", "window": "3600", "organization": ORGANIZATION}
-    shown = html(opened(limited[0], monkeypatch, "budgets", **query))
-    assert shown.count("source=gateway&amp;id=s-full") == 3
-    assert [cells(shown, f">{threshold}%</td>")[1:4] for threshold in (50, 80, 100)] == [
+    page_html = read_html(open_page(limited[0], monkeypatch, "budgets", **query))
+    assert page_html.count("source=gateway&amp;id=s-full") == 3
+    assert [read_cells(page_html, f">{threshold}%</td>")[1:4] for threshold in (50, 80, 100)] == [
         ["50%", "$1.10", "$1.00"], ["80%", "$1.10", "$1.00"], ["100%", "$1.10", "$1.00"],
     ]  # fmt: skip
 
@@ -80,9 +80,9 @@ def test_a_changed_limit_arms_again_what_it_leaves_behind(limited: Limited, monk
     settings, feed = limited
     feed.add([budget("more", "agent", "shopper", "100", window_s=3600)], channel="control")
     query = {"dimension": "agent", "scope": "shopper", "window": "3600", "organization": ORGANIZATION}
-    app = opened(settings, monkeypatch, "budgets", **query)
-    assert metrics(app)["Limit"] == "$100.00" and cells(html(app), "Crossed now")[1] == "no threshold"
-    assert "–" not in cells(html(app), ">80%<")[-1], "it says when it was armed again"
+    app = open_page(settings, monkeypatch, "budgets", **query)
+    assert read_metrics(app)["Limit"] == "$100.00" and read_cells(read_html(app), "Crossed now")[1] == "no threshold"
+    assert "–" not in read_cells(read_html(app), ">80%<")[-1], "it says when it was armed again"
     feed.add([budget("less", "agent", "shopper", "1", window_s=3600)], channel="control")
 
 
@@ -90,19 +90,19 @@ def test_a_changed_limit_arms_again_what_it_leaves_behind(limited: Limited, monk
 def test_a_link_to_no_budget_is_a_sentence(
     limited: Limited, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
-    assert "no such budget" in opened(limited[0], monkeypatch, "budgets", **query).info[0].value
+    assert "no such budget" in open_page(limited[0], monkeypatch, "budgets", **query).info[0].value
 
 
 def test_a_runaway_says_what_repeats_since_when_and_at_what_cost(
     limited: Limited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = opened(limited[0], monkeypatch, "runaways")
-    assert metrics(app) == {"Going on": "1", "Cost so far": "$1.25", "Ended": "1", "Cost of those": "$1.00"}
-    open_, ended = (cells(html(app), f"session s-{name}") for name in ("open", "ended"))
+    app = open_page(limited[0], monkeypatch, "runaways")
+    assert read_metrics(app) == {"Going on": "1", "Cost so far": "$1.25", "Ended": "1", "Cost of those": "$1.00"}
+    open_, ended = (read_cells(read_html(app), f"session s-{name}") for name in ("open", "ended"))
     assert open_[3:8] == ["look &lt;up&gt;", "5", "$1.25", "$225.00", "20 s"] and open_[8].startswith("last came in")
     assert ended[1] == "reviewer" and ended[3:6] == ["look &lt;up&gt;", "4", "$1.00"]
     assert ended[8] == "called something else"
-    assert cells(html(app), ">reviewer</a>")[2:4] == ["1", "0"], "by agent"
+    assert read_cells(read_html(app), ">reviewer</a>")[2:4] == ["1", "0"], "by agent"
 
 
 def test_a_runaway_leads_to_its_calls(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,15 +112,15 @@ def test_a_runaway_leads_to_its_calls(limited: Limited, monkeypatch: pytest.Monk
         .query("select alert_id, evidence_positions from analytics.fct_runaways where session = 's-ended'")
         .result_rows
     )
-    app = opened(settings, monkeypatch, "runaways", alert=alert)
-    assert metrics(app) == {"Times": "4", "Cost": "$1.00", "Cost an hour": "$240.00", "For": "15 s"}
-    shown = html(app)
-    assert len(evidence) == 3 and all(f"position={one}" in shown for one in evidence)
-    assert shown.count("$0.2500<") == 4, "a row a call"
-    assert "no such alert" in opened(settings, monkeypatch, "runaways", alert="nothing").info[0].value
+    app = open_page(settings, monkeypatch, "runaways", alert=alert)
+    assert read_metrics(app) == {"Times": "4", "Cost": "$1.00", "Cost an hour": "$240.00", "For": "15 s"}
+    page_html = read_html(app)
+    assert len(evidence) == 3 and all(f"position={position}" in page_html for position in evidence)
+    assert page_html.count("$0.2500<") == 4, "a row a call"
+    assert "no such alert" in open_page(settings, monkeypatch, "runaways", alert="nothing").info[0].value
 
 
 def test_a_warehouse_that_is_away_is_a_sentence(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = Settings(home=limited[0].home / "nowhere")
     for page in ("budgets", "runaways", "start"):
-        assert "does not answer" in opened(nowhere, monkeypatch, page).info[0].value
+        assert "does not answer" in open_page(nowhere, monkeypatch, page).info[0].value

@@ -17,10 +17,10 @@ from streamlit.testing.v1 import AppTest
 from dashboards.sources import loopback
 from ledger.home import tokens
 from ledger.settings import Settings
-from tests.dashboards.browser import CHROMIUM, metric, until
+from tests.dashboards.browser import CHROMIUM, read_metric, await_metric
 from tests.dashboards.feed import BOOK, ORGANIZATION, Feed
-from tests.dashboards.screenshots import html, opened
-from tests.dashboards.server import ROOT, dashboards, door
+from tests.dashboards.screenshots import read_html, open_page
+from tests.dashboards.server import ROOT, dashboards, running_api
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def on_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def at(empty: Settings) -> Iterator[str]:
     """Where the door of the empty ledger is."""
-    with door(empty) as url:
+    with running_api(empty) as url:
         yield url
 
 
@@ -63,37 +63,37 @@ def codes(app: AppTest) -> str:
 def test_only_our_own_page_at_this_machine_gets_a_token(
     bound: str | None, host: str, origin: str | None, word: str | None
 ) -> None:
-    reason = loopback.way(bound, {"host": host} | ({"origin": origin} if origin is not None else {}))
+    reason = loopback.find_connection_exposure(bound, {"host": host} | ({"origin": origin} if origin is not None else {}))
     assert reason is None if word is None else word in (reason or "")
 
 
 def test_without_a_door_it_says_what_starts_one(
     empty: Settings, on_loopback: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = opened(empty, monkeypatch, "start")
+    app = open_page(empty, monkeypatch, "start")
     assert not app.button and "`tally up`" in app.info[0].value
 
 
 def test_an_empty_ledger_says_how_to_begin_and_where(
     empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for app in (opened(empty, monkeypatch), opened(empty, monkeypatch, "start")):
+    for app in (open_page(empty, monkeypatch), open_page(empty, monkeypatch, "start")):
         assert app.header[0].value in ("The ledger is empty", "Start here")
         assert f"TALLY_URL={at}" in codes(app) and "tally import FILE" in codes(app)
-        assert "from tallystick import Client" in codes(app) and "Waiting for the first event" in html(app)
-        assert not tokens.listed(empty.home), "only the button makes one"
+        assert "from tallystick import Client" in codes(app) and "Waiting for the first event" in read_html(app)
+        assert not tokens.list_tokens(empty.home), "only the button makes one"
 
 
 def test_a_ledger_without_budgets_or_runaways_says_so(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(empty, monkeypatch, "budgets")
+    app = open_page(empty, monkeypatch, "budgets")
     assert app.header[0].value == "No budgets yet" and "tally budget set" in app.code[0].value
-    assert opened(empty, monkeypatch, "runaways").header[0].value == "No runaways"
+    assert open_page(empty, monkeypatch, "runaways").header[0].value == "No runaways"
 
 
 def test_a_token_is_shown_once_and_may_write_alone(
     empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = opened(empty, monkeypatch, "start")
+    app = open_page(empty, monkeypatch, "start")
     app.text_input[0].set_value(" acme ")
     app.button[0].click().run()
     (bearer,) = re.findall(r"TALLY_TOKEN=(tally_\w+\S*)", codes(app))
@@ -101,26 +101,26 @@ def test_a_token_is_shown_once_and_may_write_alone(
     assert token is not None and (token.organizations, token.roles) == (("acme",), ("write",))
     assert bearer not in repr(app.session_state), "it is kept nowhere"
     app.run()
-    assert bearer not in codes(app) + html(app)
-    tokens.revoke(empty.home, token.id)
+    assert bearer not in codes(app) + read_html(app)
+    tokens.revoke_token(empty.home, token.id)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "_platform"])
 def test_an_organization_that_cannot_have_a_token_is_named(
     empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    before = tokens.listed(empty.home)
-    app = opened(empty, monkeypatch, "start")
+    before = tokens.list_tokens(empty.home)
+    app = open_page(empty, monkeypatch, "start")
     app.text_input[0].set_value(name)
     app.button[0].click().run()
-    assert "no token" in app.error[0].value and f"&#x27;{name.strip()}&#x27;" in html(app)
-    assert tokens.listed(empty.home) == before
+    assert "no token" in app.error[0].value and f"&#x27;{name.strip()}&#x27;" in read_html(app)
+    assert tokens.list_tokens(empty.home) == before
 
 
 @pytest.mark.parametrize("address", [None, "0.0.0.0", "192.0.2.7"])
 def test_strangers_get_no_token(empty: Settings, at: str, monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:
     config.set_option("server.address", address)
-    app = opened(empty, monkeypatch, "start")
+    app = open_page(empty, monkeypatch, "start")
     config.set_option("server.address", None)
     assert not app.button and "Make one in a terminal" in app.warning[0].value
     assert "tally token create" in codes(app)
@@ -154,16 +154,16 @@ def test_with_a_token_of_the_button_the_first_event_comes_in_and_is_seen(
         expect(page.get_by_role("heading", name="Entries")).to_be_visible()
 
         page.goto(url)
-        assert metric(page, "Calls") == "1"
+        assert read_metric(page, "Calls") == "1"
         assert json.loads(_shell(f"{export}\n{curl}", tmp_path))["accepted"] == 1, "the same once more"
         _shell(f"{export}\n{sys.executable} - <<'END'\n{python}\nEND", tmp_path)
         feed.carry()
-        assert until(page, "Calls", "1") == "2"
+        assert await_metric(page, "Calls", "1") == "2"
     feed.close()
 
 
 def _shell(lines: str, spool: Path) -> str:
     environment = os.environ | {"TALLY_SPOOL": str(spool), "PYTHONPATH": str(ROOT / "sdk")}
-    done = subprocess.run(["bash", "-euc", lines], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    result = subprocess.run(["bash", "-euc", lines], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import TallyError
-from ledger.log.kafka.cluster import Cluster, cluster_of, parsed
+from ledger.log.kafka.cluster import Cluster, cluster_of, parse_cluster
 from ledger.log.topics import DERIVED, ENTRIES, STATE, TOPICS
 from ledger.settings import Settings
 
@@ -31,8 +31,8 @@ from ledger.settings import Settings
     ],
 )
 def test_a_url_says_where_and_as_whom(url: str, cluster: Cluster) -> None:
-    assert parsed(url) == cluster
-    assert "pw" not in repr(parsed(url)) and "a@b" not in str(parsed(url))
+    assert parse_cluster(url) == cluster
+    assert "pw" not in repr(parse_cluster(url)) and "a@b" not in str(parse_cluster(url))
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def test_a_url_says_where_and_as_whom(url: str, cluster: Cluster) -> None:
 )
 def test_what_cannot_be_meant_is_told_without_the_password(url: str, said: str) -> None:
     with pytest.raises(TallyError) as told:
-        parsed(url)
+        parse_cluster(url)
     assert said in str(told.value) and "secret" not in str(told.value)
 
 
 def test_several_logs_live_on_one_cluster() -> None:
-    assert parsed("kafka://one").topic(ENTRIES) == "tally.entries"
-    assert parsed("kafka://one/staging").topic(ENTRIES) == "staging.entries"
+    assert parse_cluster("kafka://one").topic(ENTRIES) == "tally.entries"
+    assert parse_cluster("kafka://one/staging").topic(ENTRIES) == "staging.entries"
 
 
 def test_generations_of_what_is_derived_have_names_of_their_own() -> None:
-    first = parsed("kafka://one")
+    first = parse_cluster("kafka://one")
     third = first._replace(generation=3)
     assert {topic: third.topic(topic) for topic in TOPICS if third.topic(topic) != first.topic(topic)} == {
         topic: f"{topic.name}.3" for topic in DERIVED

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import RESTART_AT_ONCE
-from tally.processes.supervisor import STEADY_S
+from ledger.errors import EXIT_RESTART
+from tally.processes.supervisor import STABLE_AFTER_S
 from tests.warehouse.conftest import Front
 from tests.warehouse.requests import as_analyst, as_writer
 from warehouse.embedded.analyst.entrance import DEATHS_S, FILE, SHUT_S, Entrance, read_deaths
@@ -41,8 +41,8 @@ def test_what_ends_while_no_statement_of_an_analyst_runs_shuts_nothing(tmp_path:
 
 def test_it_is_shut_for_longer_than_makes_the_warehouse_steady() -> None:
     """So its own rest never grows under analysts' statements: others wait some seconds at most."""
-    assert SHUT_S > STEADY_S
-    assert RESTART_AT_ONCE != 2
+    assert SHUT_S > STABLE_AFTER_S
+    assert EXIT_RESTART != 2
 
 
 def test_the_product_is_served_while_analysts_wait(front: Front) -> None:

@@ -25,7 +25,7 @@ from tests.warehouse.embedded.analyst.statements import (  # fmt: skip
     READS,
     WRITES,
 )
-from tests.warehouse.requests import Said, as_analyst, as_writer, ask, form
+from tests.warehouse.requests import Answer, as_analyst, as_writer, ask, form
 from warehouse.embedded.analyst import policy
 
 MARK = "the-content-of-a-file"
@@ -50,7 +50,7 @@ def schema(front: Front) -> str:
     return as_writer(front, of_tables).text + as_writer(front, of_rights).text
 
 
-def refused(said: Said) -> None:
+def refused(said: Answer) -> None:
     assert said.status in (400, 403, 404, 500) and said.code in REFUSALS, said
     assert MARK not in said.text
 
@@ -130,18 +130,18 @@ def test_how_an_answer_is_written_is(house: Front) -> None:
     assert as_analyst(house, "SELECT getSetting('max_memory_usage')").text.strip() == policy.LIMITS["max_memory_usage"]
 
 
-def ways() -> dict[str, Callable[[Front, str], Said]]:
+def ways() -> dict[str, Callable[[Front, str], Answer]]:
     """Every way in which a statement can arrive."""
 
-    def packed(coding: str, pack: Callable[[bytes], bytes]) -> Callable[[Front, str], Said]:
+    def packed(coding: str, pack: Callable[[bytes], bytes]) -> Callable[[Front, str], Answer]:
         coded = {"Content-Encoding": coding}
         return lambda front, sql: ask(front, front.facts["analyst"], pack(sql.encode()), headers=coded)
 
-    def halved(front: Front, sql: str) -> Said:
+    def halved(front: Front, sql: str) -> Answer:
         first, _, rest = sql.partition(" ")
         return as_analyst(front, rest, query=first)
 
-    def as_form(front: Front, sql: str) -> Said:
+    def as_form(front: Front, sql: str) -> Answer:
         body, headers = form(query=sql)
         return ask(front, front.facts["analyst"], body, headers=headers)
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from warehouse.embedded.analyst import query_slots
-from warehouse.embedded.analyst.query_slots import MAX_STUCK, Turns
+from warehouse.embedded.analyst.query_slots import MAX_STUCK_QUERIES, QuerySlots
 from warehouse.embedded.errors import QueryFailed
 
 
@@ -13,13 +13,13 @@ def test_what_does_not_end_is_given_up_and_too_many_end_the_process(monkeypatch:
     monkeypatch.setattr(query_slots, "END_TIMEOUT_S", 0.1)
     monkeypatch.setattr(query_slots, "POLL_INTERVAL_S", 0.05)
     over, overrun, discarded = threading.Event(), threading.Event(), threading.Semaphore(0)
-    places = Turns(overrun.set)
+    places = QuerySlots(overrun.set)
 
     def stuck() -> str:
         over.wait(60)
         return "late"
 
-    for number in range(MAX_STUCK + 1):
+    for number in range(MAX_STUCK_QUERIES + 1):
         assert not overrun.is_set(), number
         with pytest.raises(QueryFailed, match="did not end when told to") as refused:
             places.run(stuck, lambda late: discarded.release(), lambda: None, lambda: False, 0.1)
@@ -27,5 +27,5 @@ def test_what_does_not_end_is_given_up_and_too_many_end_the_process(monkeypatch:
     assert overrun.is_set()
     assert places.run(lambda: "soon", lambda late: None, lambda: None, lambda: False, 30) == "soon"
     over.set()
-    for _ in range(MAX_STUCK + 1):
+    for _ in range(MAX_STUCK_QUERIES + 1):
         assert discarded.acquire(timeout=30)

@@ -6,7 +6,7 @@ import pytest
 
 from warehouse.embedded.analyst import policy
 from warehouse.embedded.analyst.type_text import MAX_DEPTH, is_type_text
-from warehouse.embedded.engine import QueryFailed, Read
+from warehouse.embedded.engine import QueryFailed, ParsedStatement
 from warehouse.embedded.statement import MAX_STATEMENT_BYTES
 
 TYPES = frozenset(
@@ -54,11 +54,11 @@ def test_a_long_text_is_read_once(head: str, gap: str) -> None:
     """A megabyte that no pattern matches to its end. One that goes back over it would take hours."""
     text = (head + gap * ((1 << 20) // max(1, len(gap))) + "!").encode()
     policy._DESCRIBE.match(text)
-    policy._OF_A_NAME.fullmatch(text)
+    policy._NAME_STATEMENT.fullmatch(text)
     is_type_text(text.decode(), TYPES)
 
 
-@pytest.mark.parametrize("read", [policy.check_size, policy.to_read])
+@pytest.mark.parametrize("read", [policy.check_size, policy.rewrite_for_parser])
 def test_a_text_that_is_too_long_is_refused_before_it_is_read(read: Any) -> None:
     read(b"S" * MAX_STATEMENT_BYTES)
     with pytest.raises(
@@ -72,7 +72,7 @@ def test_a_text_that_is_too_long_is_refused_before_it_is_read(read: Any) -> None
     ["EXISTS t", "exists  table  `t` ;", "SHOW CREATE TABLE d.t", "show create d.t FORMAT TSV", "EXISTS DATABASE d"],
 )
 def test_what_tells_of_a_name_needs_no_tree(sql: str) -> None:
-    assert policy.to_read(sql.encode()) == b"SELECT 1"
+    assert policy.rewrite_for_parser(sql.encode()) == b"SELECT 1"
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_what_tells_of_a_name_needs_no_tree(sql: str) -> None:
     ],
 )
 def test_what_tells_of_more_than_a_name_is_read_as_it_is(sql: str) -> None:
-    assert policy.to_read(sql.encode()) == sql.encode()
+    assert policy.rewrite_for_parser(sql.encode()) == sql.encode()
 
 
-def select(**fields: Any) -> Read:
+def select(**fields: Any) -> ParsedStatement:
     columns = {
         "type": "ExpressionList",
         "children": [{"type": "Literal", "value": {"field_type": "UInt64", "value": 1}}],
     }
-    return Read(True, 1, {"type": "SelectQuery", "select": columns} | fields)
+    return ParsedStatement(True, 1, {"type": "SelectQuery", "select": columns} | fields)
 
 
 @pytest.mark.parametrize(
