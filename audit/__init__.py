@@ -1,1 +1,1 @@
-"""How the figures are proved: a slow, obvious reader of the log, which shares no rule with the folds."""
+"""Audit the ledger's figures: a slow, simple reader of the log, which shares no rule with the folds."""

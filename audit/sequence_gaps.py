@@ -1,7 +1,7 @@
-"""Gaps: what a source numbered (``sequence``) and never arrived, by source and range.
+"""Gaps: sequence numbers of a source that never arrived, by source and range.
 
-It follows ``tally.events`` by itself, into a file of the home, since numbers decide nothing: no fold reads them. What
-lies before the first number that was seen, or after the last, cannot be known.
+The reader follows ``tally.events`` by itself, into a file of the home, since no fold reads sequence numbers. A gap
+before the first number of a source, or after its last, cannot be known.
 """
 
 import json
@@ -21,7 +21,10 @@ from ledger.log import Log, Record, records
 from ledger.log.topics import EVENTS
 
 MAX_RANGES = 1_000
-"""Ranges of one source that are kept, the latest; a source that leaves out more has lost count of itself."""
+"""Ranges that are kept of one source, the latest; a source with more gaps does not number its events in order."""
+
+MAX_BATCH_RECORDS = 1_000
+"""Records of a transaction."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, offset INTEGER NOT NULL, digest TEXT NOT NULL);
@@ -36,7 +39,7 @@ Range = tuple[int, int]
 
 
 class SourceSequence(NamedTuple):
-    """The numbers of one source: the least and the greatest that arrived, and what lacks between, ends included."""
+    """The numbers of one source: the least and the greatest that arrived, and the missing ranges between."""
 
     first: int
     last: int
@@ -62,24 +65,30 @@ _decode = msgspec.json.Decoder(_Line).decode
 
 
 def add_numbers(sequence: SourceSequence | None, numbers: Iterable[int]) -> SourceSequence | None:
-    """What is known after these came, in whatever order and how often. Pure."""
+    """Add numbers that arrived, in any order and as often as they come (pure)."""
     for number in numbers:
         if sequence is None:
             sequence = SourceSequence(number, number)
         elif number > sequence.last:
             gap_after = ((sequence.last + 1, number - 1),) if number > sequence.last + 1 else ()
-            sequence = sequence._replace(last=number, missing_ranges=(*sequence.missing_ranges, *gap_after)[-MAX_RANGES:])
+            sequence = sequence._replace(
+                last=number, missing_ranges=(*sequence.missing_ranges, *gap_after)[-MAX_RANGES:]
+            )
         elif number < sequence.first:
             gap_before = ((number + 1, sequence.first - 1),) if number < sequence.first - 1 else ()
-            sequence = sequence._replace(first=number, missing_ranges=(*gap_before, *sequence.missing_ranges)[-MAX_RANGES:])
+            sequence = sequence._replace(
+                first=number, missing_ranges=(*gap_before, *sequence.missing_ranges)[-MAX_RANGES:]
+            )
         else:
             sequence = sequence._replace(missing_ranges=_remove_number(sequence.missing_ranges, number))
     return sequence
 
 
 def follow(log: Log, home: Path, *, check: bool = True) -> None:
-    """Take in what is new on the log. What was followed of another log, or of one that was cut, is forgotten first:
-    who follows on need not ``check`` that again, which reads a record of every partition."""
+    """Read the new records of the log. First forget the numbers of another log, or of one that was cut.
+
+    ``check`` looks for that, and reads a record of every partition; a caller that follows on need not repeat it.
+    """
     create_private(_database_path(home))
     with database_errors(home, GAPS), closing(sqlite3.connect(_database_path(home), isolation_level=None, timeout=30)) as db:
         db.execute("PRAGMA journal_mode=WAL")
@@ -92,14 +101,14 @@ def follow(log: Log, home: Path, *, check: bool = True) -> None:
             batch: list[Record] = []
             for record in records(log, EVENTS, partition, next_offsets.get(partition, 0), end):
                 batch.append(record)
-                if len(batch) == MAX_RANGES:
+                if len(batch) == MAX_BATCH_RECORDS:
                     _store_batch(db, batch)
                     batch = []
             _store_batch(db, batch)
 
 
 def list_gaps(home: Path, limit: int = 100) -> list[Gap] | None:
-    """The sources that lack something, those that lack most first; None where nobody ever followed the log."""
+    """List the sources with gaps, the greatest first; None where the log was never followed."""
     if not _database_path(home).exists():
         return None
     with _reading(home) as db:
@@ -107,11 +116,14 @@ def list_gaps(home: Path, limit: int = 100) -> list[Gap] | None:
             "SELECT organization, source, first, last, ranges FROM sources WHERE missing > 0 "
             "ORDER BY missing DESC, organization, source LIMIT ?", (limit,),
         ).fetchall()  # fmt: skip
-    return [Gap(organization, source, _parse_sequence(first, last, ranges)) for organization, source, first, last, ranges in rows]
+    return [
+        Gap(organization, source, _parse_sequence(first, last, ranges))
+        for organization, source, first, last, ranges in rows
+    ]
 
 
 def count_missing(home: Path) -> int | None:
-    """How many numbers lack in all."""
+    """Count the missing numbers of all sources; None where the log was never followed."""
     if not _database_path(home).exists():
         return None
     with _reading(home) as db:
@@ -120,7 +132,7 @@ def count_missing(home: Path) -> int | None:
 
 
 def _remove_number(ranges: tuple[Range, ...], number: int) -> tuple[Range, ...]:
-    """The ranges without a number."""
+    """Remove a number from the missing ranges."""
     index = bisect_right(ranges, (number, 1 << 63)) - 1
     if index < 0 or ranges[index][1] < number:
         return ranges  # a repeat
@@ -130,7 +142,7 @@ def _remove_number(ranges: tuple[Range, ...], number: int) -> tuple[Range, ...]:
 
 
 def _is_same_log(log: Log, db: sqlite3.Connection) -> bool:
-    """Whether the last records that were taken in are still where they stood."""
+    """Tell if the log still holds the last record that was read of each partition."""
     for partition, offset, digest in db.execute("SELECT partition, offset, digest FROM positions").fetchall():
         log_records = log.read(EVENTS, partition, offset, max_bytes=1) if offset < log.end(EVENTS, partition) else []
         if not log_records or log_records[0].digest() != digest:
@@ -139,7 +151,7 @@ def _is_same_log(log: Log, db: sqlite3.Connection) -> bool:
 
 
 def _store_batch(db: sqlite3.Connection, batch: list[Record]) -> None:
-    """Records of one partition, and where they end, in one transaction."""
+    """Store the numbers of one partition's records, and their position, in one transaction."""
     if not batch:
         return
     numbers: dict[tuple[str, str], list[int]] = {}
@@ -148,7 +160,7 @@ def _store_batch(db: sqlite3.Connection, batch: list[Record]) -> None:
             try:
                 event = _decode(line)
             except msgspec.DecodeError:
-                continue  # no event: it has no number either
+                continue  # a line that is no event has no number
             if event.sequence is not None:
                 numbers.setdefault((record.organization, event.source), []).append(event.sequence)
     last_record = batch[-1]
@@ -162,10 +174,17 @@ def _store_batch(db: sqlite3.Connection, batch: list[Record]) -> None:
             assert sequence is not None
             db.execute(
                 "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?)",
-                (*source_key, sequence.first, sequence.last, json.dumps(sequence.missing_ranges), sequence.missing_count),
+                (
+                    *source_key,
+                    sequence.first,
+                    sequence.last,
+                    json.dumps(sequence.missing_ranges),
+                    sequence.missing_count,
+                ),
             )
         db.execute(
-            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", (last_record.partition, last_record.offset, last_record.digest())
+            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
+            (last_record.partition, last_record.offset, last_record.digest()),
         )
 
 
@@ -175,7 +194,7 @@ def _parse_sequence(first: int, last: int, ranges: str) -> SourceSequence:
 
 @contextmanager
 def _reading(home: Path) -> Iterator[sqlite3.Connection]:
-    """The file, which is not changed. A name in it may be any: so it is quoted in the address that SQLite reads."""
+    """Open the file without changing it. Its path may hold any character, so it is quoted in SQLite's URI."""
     address = f"file:{quote(str(_database_path(home)))}?mode=ro"
     with database_errors(home, GAPS), closing(sqlite3.connect(address, uri=True, timeout=30)) as db:
         yield db

@@ -1,1 +1,1 @@
-"""What follows from the log: pure folds in one chain, and the runtime that hosts them."""
+"""Derive the ledger from the log: pure folds in one chain, and the runtimes that host them."""

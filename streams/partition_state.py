@@ -127,7 +127,9 @@ class PartitionState:
         batch_identities = {event.identity for _, events in parsed for event in events if event.identity}
         known_identities = self.find_identities(partition, batch_identities)
         identities = dict(known_identities)
-        derived = [output for parsed_record in parsed for output in fold_record(parsed_record, state, identities, documents)]
+        derived = [
+            output for parsed_record in parsed for output in fold_record(parsed_record, state, identities, documents)
+        ]
         new_identities = {identity: first for identity, first in identities.items() if identity not in known_identities}
         last = records[-1]
         position = FoldPosition(last.offset + 1, last.digest())

@@ -1,1 +1,1 @@
-"""Where entries rest: ClickHouse's schema, the sink that fills it, and the embedded server."""
+"""The warehouse: ClickHouse's schema, the sink that fills it, and the embedded server."""

@@ -1,4 +1,4 @@
-"""How the rest of the platform reaches the warehouse: a ClickHouse client, embedded or a server's."""
+"""Connect the platform to the warehouse, the embedded one or a ClickHouse server, with a ClickHouse client."""
 
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -7,20 +7,20 @@ from ledger.errors import TallyError
 from ledger.home.presence import find_presence
 from ledger.settings import Settings
 
-if TYPE_CHECKING:  # it takes half a second, and who only asks where the warehouse is needs none
+if TYPE_CHECKING:  # importing the client takes half a second, and `find_address` needs none
     from clickhouse_connect.driver.client import Client
 
 
 CURRENT_DATABASE, REBUILD_DATABASE = "tally", "tally_beside"
-"""The databases of the current generation, and on a ClickHouse server of the one that a rebuild makes."""
+"""The databases of the current generation and, on a ClickHouse server, of the generation that a rebuild makes."""
 
 
 class WarehouseAway(TallyError):
-    """The warehouse does not run, or does not answer: it may come back."""
+    """The warehouse does not run or does not answer. It may come back, so a caller may retry."""
 
 
 class Address(NamedTuple):
-    """Where the warehouse listens, and as whom to ask."""
+    """The warehouse's URL, and the credentials to connect with."""
 
     url: str
     user: str
@@ -28,8 +28,10 @@ class Address(NamedTuple):
 
 
 def find_address(settings: Settings) -> Address:
-    """The server of ``TALLY_WAREHOUSE``, or the embedded one. TallyError where the URL is none, WarehouseAway where it
-    does not run."""
+    """Return the address of the server of ``TALLY_WAREHOUSE``, or of the embedded one.
+
+    TallyError where ``TALLY_WAREHOUSE`` is no URL, WarehouseAway where the embedded warehouse does not run.
+    """
     if settings.warehouse is not None:
         parts = urlsplit(settings.warehouse)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -47,7 +49,7 @@ def find_address(settings: Settings) -> Address:
 
 
 def connect(settings: Settings) -> "Client":
-    """A client of the warehouse. WarehouseAway where it does not answer."""
+    """Connect a client to the warehouse. WarehouseAway where it does not answer."""
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -63,5 +65,5 @@ def connect(settings: Settings) -> "Client":
 
 
 def get_database(client: "Client") -> str:
-    """Where the tables are that the client reads and fills."""
+    """Return the name of the database that the client reads and fills."""
     return client.database or CURRENT_DATABASE

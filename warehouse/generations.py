@@ -1,7 +1,7 @@
-"""Which generation of what is derived a warehouse holds, and on a ClickHouse server how a new one takes its place.
+"""The generation that a warehouse holds and, on a ClickHouse server, the switch to a new one.
 
-A home's own warehouse is a folder, which goes with its generation. On a server a rebuild fills tables in a database
-beside. Once that generation is current the sink exchanges the tables, and those of the one before then stand beside.
+The embedded warehouse is a folder of its generation. On a server a rebuild fills the tables of a second database. Once
+that generation is current, the sink exchanges the tables, and the second database holds those of the generation before.
 """
 
 from clickhouse_connect.driver.client import Client
@@ -11,13 +11,16 @@ from ledger.fault_points import point
 from ledger.log import Log, generation
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from warehouse.client import REBUILD_DATABASE, CURRENT_DATABASE, get_database
+from warehouse.client import CURRENT_DATABASE, REBUILD_DATABASE, get_database
 from warehouse.migrate import migrate
 
 
 def prepare_rebuild(log: Log, client: Client, current: int) -> None:
-    """Make room for a rebuild: what stands beside goes. Where that is the current generation, which no sink has taken
-    up yet, it takes its place first. LogDamaged where the server holds what follows from another log."""
+    """Empty the second database for a rebuild.
+
+    Where it holds the current generation, because no sink has exchanged the tables yet, exchange them first. LogDamaged
+    where another log filled the server.
+    """
     migrate(client)
     if _read_generation(client, CURRENT_DATABASE)[0] != current and _has_rebuild(client, current):
         _exchange_tables(log, client)
@@ -27,9 +30,12 @@ def prepare_rebuild(log: Log, client: Client, current: int) -> None:
 
 
 def claim_database(settings: Settings, log: Log, client: Client) -> None:
-    """Have the client's database be this log's, and its generation's: say so in an empty one, and exchange the tables
-    where that generation stands beside. LogDamaged where another log has filled it. TallyError where another
-    generation has: as the folds of both may mean something else, their rows would make no ledger together."""
+    """Claim the client's database for this log and its generation.
+
+    Write the generation's number into an empty database, or exchange the tables where the second database holds that
+    generation. LogDamaged where another log filled it. TallyError where another generation did: the folds of two
+    versions may mean different things, so their rows together are no ledger.
+    """
     number = log.generation
     if settings.warehouse is not None:
         number = settings.generation or number or generation.read_current(log)
@@ -46,15 +52,15 @@ def _claim_database(log: Log, client: Client, number: int) -> None:
         _exchange_tables(log, client)
     elif has_records:
         raise TallyError(
-            f"the warehouse was filled from generation {stored_number} of what {log} derives, and generation {number} is "
-            "current: empty it, and it is filled anew (docs/operations.md)"
+            f"the warehouse was filled from generation {stored_number} of what {log} derives, but generation {number} "
+            "is current: empty the warehouse, and the sink fills it again (docs/operations.md)"
         )
     else:
         client.insert(f"{get_database(client)}.generations", [[number]], column_names=["number"])
 
 
 def _read_generation(client: Client, name: str) -> tuple[int, bool]:
-    """Which generation fills this database, and whether anything of it is there."""
+    """Return the number of the generation in this database, and whether the database has records."""
     ((number, has_records),) = client.query(
         f"SELECT (SELECT argMax(number, since) FROM {name}.generations), (SELECT count() > 0 FROM {name}.records)"
     ).result_rows
@@ -62,13 +68,17 @@ def _read_generation(client: Client, name: str) -> tuple[int, bool]:
 
 
 def _has_rebuild(client: Client, number: int) -> bool:
-    has_tables = client.command(f"EXISTS TABLE {REBUILD_DATABASE}.generations") and client.command(f"EXISTS TABLE {REBUILD_DATABASE}.records")
+    has_tables = client.command(f"EXISTS TABLE {REBUILD_DATABASE}.generations") and client.command(
+        f"EXISTS TABLE {REBUILD_DATABASE}.records"
+    )
     return bool(has_tables) and _read_generation(client, REBUILD_DATABASE)[0] == number
 
 
 def _exchange_tables(log: Log, client: Client) -> None:
-    """Each table by its name, so that views and readers go on with the new one; last the one that says which generation
-    it is. A comment goes along with a table: who was killed and comes back sees by it which are exchanged."""
+    """Exchange each table by its name, so that views and readers continue with the new one; ``generations`` comes last.
+
+    A comment moves with its table, so after a kill the next run knows which tables are exchanged.
+    """
     check_source_log(log, client, REBUILD_DATABASE)
     newest = "concat('generation ', toString(max(number)), ' of ', toString(max(since)))"
     mark = client.command(f"SELECT {newest} FROM {REBUILD_DATABASE}.generations")
@@ -84,15 +94,19 @@ def _exchange_tables(log: Log, client: Client) -> None:
 
 
 def check_source_log(log: Log, client: Client, name: str) -> None:
-    """LogDamaged where the newest record that this database has of a partition is not the log's: another log filled
-    it, or this one was cut or restored. What is derived from this one would be taken for what is stored already."""
+    """Raise LogDamaged where the log does not hold the last record that this database has of a partition.
+
+    Another log filled the database then, or this log was cut or restored, and its new rows would be dropped as repeats.
+    """
     newest = client.query(
         "SELECT partition, max(offset), argMax(toUnixTimestamp64Milli(accepted_at), offset), "
         f"argMax(organization, offset) FROM {name}.records GROUP BY partition ORDER BY partition"
     )
     for partition, offset, time_ms, organization in newest.result_rows:
         log_records = log.read(EVENTS, partition, offset, max_bytes=1)
-        if [(record.offset, record.time_ms, record.organization) for record in log_records[:1]] != [(offset, time_ms, organization)]:
+        if [(record.offset, record.time_ms, record.organization) for record in log_records[:1]] != [
+            (offset, time_ms, organization)
+        ]:
             raise LogDamaged(
                 f"the warehouse was filled from another log, or this one was cut or restored: at offset {offset} of "
                 f"tally.events, partition {partition}, the log no longer holds the record that is stored. Name the "

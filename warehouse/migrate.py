@@ -12,10 +12,10 @@ FOLDER = Path(__file__).parent / "schema"
 
 
 def migrate(client: Client) -> list[str]:
-    """Apply what is missing in the client's database and return the names. TallyError where an applied file was edited
-    since.
+    """Apply the missing migrations to the client's database and return their names. TallyError where a file was edited
+    after it was applied.
 
-    Statements may be repeated (IF NOT EXISTS): a kill half-way, or two at once, do no harm.
+    Statements may be repeated (IF NOT EXISTS), so a kill half-way or two runs at once do no harm.
     """
     name = get_database(client)
     client.command(f"CREATE DATABASE IF NOT EXISTS {name}")

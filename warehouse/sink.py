@@ -1,8 +1,8 @@
-"""The sink: the derived topics, as they stand, into ClickHouse.
+"""The sink: insert the derived topics into ClickHouse, unchanged.
 
 An insert holds a contiguous run of one log partition, within one month of acceptance, as the tables are
-partitioned by it: ClickHouse stores such an insert whole or not at all. Each table admits only what lies above its
-own greatest position, so the sink may send again whatever it is unsure of, and resumes from the least of them.
+partitioned by it: ClickHouse stores such an insert whole or not at all. Each table admits only rows above its own
+greatest position, so the sink may send a batch again, and resumes from the least position of the tables.
 """
 
 import json
@@ -58,12 +58,18 @@ class Batch(NamedTuple):
             yield b"\n"
 
 
-def cut_batches(records: Iterable[Record], max_bytes: int = MAX_BATCH_BYTES, max_lines: int = MAX_BATCH_LINES) -> Iterator[Batch]:
+def cut_batches(
+    records: Iterable[Record], max_bytes: int = MAX_BATCH_BYTES, max_lines: int = MAX_BATCH_LINES
+) -> Iterator[Batch]:
     """Cut a partition's records, in order, into what one insert may hold (pure)."""
     batch: list[Record] = []
     byte_count = line_count = 0
     for record in records:
-        if batch and (byte_count >= max_bytes or line_count >= max_lines or _acceptance_month(record) != _acceptance_month(batch[0])):
+        if batch and (
+            byte_count >= max_bytes
+            or line_count >= max_lines
+            or _acceptance_month(record) != _acceptance_month(batch[0])
+        ):
             yield Batch(batch, full=True)
             batch, byte_count, line_count = [], 0, 0
         batch.append(record)
@@ -79,8 +85,11 @@ def _acceptance_month(record: Record) -> tuple[int, int]:
 
 
 def run(settings: Settings, log: Log) -> None:
-    """Fill the warehouse until SIGTERM or SIGINT. While it cannot be reached, wait and try again. TallyError where
-    something else filled it, GenerationSuperseded where the log's generation is no longer the current one."""
+    """Fill the warehouse until SIGTERM or SIGINT. While it cannot be reached, wait and retry.
+
+    TallyError where another log or generation filled it, GenerationSuperseded where the log's generation is no longer
+    the current one.
+    """
     stopping = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stopping.set())
@@ -101,13 +110,13 @@ def run(settings: Settings, log: Log) -> None:
             sink.settle()
         except (ClickHouseError, WarehouseAway, LogUnavailable, OSError) as error:
             delay_s = RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S) - 1)]
-            print(f"entries do not get into the warehouse, trying again in {delay_s} s: {error}", flush=True)
+            print(f"The sink cannot fill the warehouse; retrying in {delay_s} s: {error}", flush=True)
             failures += 1
             stopping.wait(delay_s)
 
 
 class Sink:
-    """What is stored is asked once, at the start and after any error; in between it is remembered."""
+    """Insert derived records. The stored offsets are read from the tables once, and then kept in memory."""
 
     def __init__(self, client: Client, log: Log, settings: Settings) -> None:
         self._client = client
@@ -119,13 +128,13 @@ class Sink:
             for topic in TABLES
             for partition in range(PARTITIONS)
         }
-        self._drained_ends: dict[tuple[Topic, int], int] = {}  # the end at which nothing was left
+        self._drained_ends: dict[tuple[Topic, int], int] = {}  # the topic's end when every record was sent
         self._pool = ThreadPoolExecutor(1, "insert")
         self._pending: Future[None] | None = None
         self._write_positions()
 
     def step(self) -> bool:
-        """Store what is new on every topic and partition, a batch of each; False where that was all.
+        """Store the next batch of every topic and partition. Return False where no more records wait.
 
         While one batch is inserted, the next is read.
         """
@@ -148,7 +157,7 @@ class Sink:
         return has_more
 
     def settle(self) -> None:
-        """Wait until what was sent is stored. Raises what kept it from being stored."""
+        """Wait until the last batch is stored. Raise the error of its insert, if any."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
@@ -164,14 +173,16 @@ class Sink:
         self._write_positions()
 
     def _write_positions(self) -> None:
-        """Where the sink stands, for who compares or shows it. It never resumes from this."""
+        """Write the stored offsets to a file, for status and audit. The sink itself never resumes from this file."""
         positions = {topic.name: offsets for topic, offsets in self._stored_offsets.items()} | {"at": time.time()}
         write_atomically(self._path, json.dumps(positions))
 
 
 def parse_sink_offsets(content: Any) -> dict[str, dict[int, int]]:
-    """What the sink said of each topic: the last offset that it stored of each partition. Raises where it is not that
-    what stands there."""
+    """Read the sink's file: for each topic, the last stored offset of each partition.
+
+    KeyError, TypeError, ValueError or AttributeError where the content has another shape.
+    """
     return {
         topic.name: {int(partition): int(offset) for partition, offset in content[topic.name].items()}
         for topic in TABLES
@@ -180,15 +191,16 @@ def parse_sink_offsets(content: Any) -> dict[str, dict[int, int]]:
 
 
 def inbox(client: Client, topic: Topic) -> str:
-    """Where the lines of a topic are inserted."""
+    """Return the table that takes the lines of a topic."""
     return f"{get_database(client)}.{_INBOX[topic]}"
 
 
 def read_stored_offsets(client: Client, topic: Topic) -> dict[int, int]:
-    """For each log partition, the cause offset up to which every table of the topic is filled.
+    """Return, for each log partition, the cause offset up to which every table of the topic is filled.
 
-    An insert fills its tables one after the other, so a kill may leave them apart. A table may also end earlier
-    because the last records had nothing for it: so each is held against what the table before it says it needs.
+    An insert fills its tables one after the other, so after a kill one table may hold less than another. A table may
+    also end earlier because the last records had no row for it: so each table is compared with the offset that the
+    table before it requires.
     """
     if topic is not ENTRIES:
         (table,) = TABLES[topic]
@@ -205,5 +217,7 @@ def read_stored_offsets(client: Client, topic: Topic) -> dict[int, int]:
 
 
 def _read_max_offsets(client: Client, table: str, condition: str = "") -> dict[int, int]:
-    result = client.query(f"SELECT partition, max(offset) FROM {get_database(client)}.{table} {condition} GROUP BY partition")
+    result = client.query(
+        f"SELECT partition, max(offset) FROM {get_database(client)}.{table} {condition} GROUP BY partition"
+    )
     return {row[0]: row[1] for row in result.result_rows}

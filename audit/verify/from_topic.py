@@ -1,4 +1,4 @@
-"""What ``tally.entries`` says, read line by line."""
+"""Read the totals of ``tally.entries``, line by line."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def add_record(totals: Totals, record: Record) -> None:
-    """Add what one record of the topic says."""
+    """Add the lines of one record to the totals."""
     for line in record.value.split(b"\n"):
         fields = json.loads(line)
         if fields["outcome"] == "record":
@@ -22,7 +22,9 @@ def add_record(totals: Totals, record: Record) -> None:
             totals.record(fields["organization"], fields["received"], fields["refused"], record_checksum)
             continue
         original = (fields["original_offset"], fields["original_index"]) if "original_offset" in fields else None
-        event_checksum = row_checksums.hash_event(_row_identity(fields), fields["outcome"], fields["kind"], fields.get("reason"), original)
+        event_checksum = row_checksums.hash_event(
+            _row_identity(fields), fields["outcome"], fields["kind"], fields.get("reason"), original
+        )
         totals.outcome(fields["organization"], fields["kind"], fields["outcome"], event_checksum)
         for line in fields.get("lines", ()):
             totals.add(_group(fields, line), _sum(fields, line))
@@ -44,5 +46,7 @@ def _group(fields: dict[str, Any], line: dict[str, Any]) -> Group:
 def _sum(fields: dict[str, Any], line: dict[str, Any]) -> Sum:
     prices = [None if line[field] is None else Decimal(line[field]) for field in ("unit_price", *COSTS)]
     price_fields = (fields.get("currency"), fields.get("price_document"), fields.get("price_id"))
-    checksum = row_checksums.hash_entry(_row_identity(fields), fields, price_fields, (line["class"], line["quantity"], *prices))
+    checksum = row_checksums.hash_entry(
+        _row_identity(fields), fields, price_fields, (line["class"], line["quantity"], *prices)
+    )
     return Sum(1, checksum, line["quantity"], *(price or Decimal(0) for price in prices[1:]))

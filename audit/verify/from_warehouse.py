@@ -1,4 +1,4 @@
-"""What ClickHouse says, asked up to a position of each log partition."""
+"""Read the totals of ClickHouse's tables, up to a position of each log partition."""
 
 from decimal import Decimal
 
@@ -9,11 +9,11 @@ from audit.verify.totals import Group, Sum, Totals
 from warehouse.client import get_database
 
 Bounds = dict[int, int]
-"""For each partition of ``tally.events``, the last offset that is compared."""
+"""The last offset that is compared, for each partition of ``tally.events``."""
 
 
 def read_greatest_offsets(client: Client) -> Bounds:
-    """How far the warehouse is filled, by any of the tables that the entries fill."""
+    """Return the greatest offset of each partition in any table that ``tally.entries`` fills."""
     offsets: Bounds = {}
     for table in ("records", "events", "entries"):
         for partition, offset in client.query(
@@ -24,17 +24,19 @@ def read_greatest_offsets(client: Client) -> Bounds:
 
 
 def read_totals(client: Client, bounds: Bounds) -> Totals:
-    """The figures of the tables up to the bounds."""
-    condition = " OR ".join(f"(partition = {partition} AND offset <= {end})" for partition, end in bounds.items()) or "0"
+    """Return the totals of the tables up to the bounds."""
+    condition = (
+        " OR ".join(f"(partition = {partition} AND offset <= {end})" for partition, end in bounds.items()) or "0"
+    )
     database, result = get_database(client), Totals()
     for row in client.query(
-        f"SELECT organization, kind, outcome, {row_checksums.EVENTS_SQL}, count() FROM {database}.events WHERE {condition}"
-        " GROUP BY organization, kind, outcome"
+        f"SELECT organization, kind, outcome, {row_checksums.EVENTS_SQL}, count() FROM {database}.events"
+        f" WHERE {condition} GROUP BY organization, kind, outcome"
     ).result_rows:
         result.outcome(*row)
     for row in client.query(
-        f"SELECT organization, sum(received), sum(refused), {row_checksums.RECORDS_SQL}, count() FROM {database}.records"
-        f" WHERE {condition} GROUP BY organization"
+        f"SELECT organization, sum(received), sum(refused), {row_checksums.RECORDS_SQL}, count()"
+        f" FROM {database}.records WHERE {condition} GROUP BY organization"
     ).result_rows:
         result.record(*row)
     for organization, day, model, name, currency, *figures in client.query(

@@ -1,4 +1,4 @@
-"""What a call cost, once more: price books read as they are written, in decimals (docs/rules.md, R5 to R8)."""
+"""Price a call independently of the folds, in decimals, from the price books as written (docs/rules.md, R5 to R8)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ MILLION, THOUSAND = Decimal(1_000_000), Decimal(1_000)
 
 
 class Line(NamedTuple):
-    """One class of a call: how much, and what it cost; None is unpriced."""
+    """One token class of a call, with quantity, unit price and costs; None where it is unpriced."""
 
     name: str
     quantity: int
@@ -24,7 +24,7 @@ class Line(NamedTuple):
 
 
 class Rated(NamedTuple):
-    """A call's lines, and the currency, the document and the price that made them; None where none was found."""
+    """A call's lines, with currency, document and id of the price; None where no price was found."""
 
     lines: list[Line]
     currency: str | None
@@ -33,7 +33,7 @@ class Rated(NamedTuple):
 
 
 class Book:
-    """A price book, and what was found in it before."""
+    """A price book with a cache of lookups."""
 
     def __init__(self, digest: str, book: PriceBook) -> None:
         self.digest = digest
@@ -41,7 +41,7 @@ class Book:
         self.find = lru_cache(maxsize=10_000)(self._find)
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, PricedModel] | None:
-        """The model that a call means, and who sells it at this price."""
+        """Return the model of a call, and the provider whose price list has it."""
         seller = _find_seller(self.book, provider.lower() if provider is not None else None, model.lower())
         if seller is None:
             return None
@@ -57,7 +57,7 @@ class Book:
 
 
 def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rated:
-    """The entry of an inference. ``books`` are those in force, the youngest name first."""
+    """Price an inference. ``books`` are those in force, the latest name first."""
     quantities = _read_quantities(data)
     model = data.get("model_resolved") or data.get("model")
     for book in books:
@@ -112,15 +112,21 @@ def _is_in_force(price: Price, time: datetime) -> bool:
 
 def _find_seller(book: PriceBook, provider: str | None, model: str) -> Provider | None:
     if provider is None:
-        matches = [candidate for candidate in book.providers if candidate.model_match and _is_match(candidate.model_match, model)]
+        matches = [
+            candidate
+            for candidate in book.providers
+            if candidate.model_match and _is_match(candidate.model_match, model)
+        ]
     else:
         matches = [candidate for candidate in book.providers if candidate.id.lower() == provider]
-        matches += [candidate for candidate in book.providers if candidate.match and _is_match(candidate.match, provider)]
+        matches += [
+            candidate for candidate in book.providers if candidate.match and _is_match(candidate.match, provider)
+        ]
     return matches[0] if matches else None
 
 
 def _is_match(clause: Clause, name: str) -> bool:
-    """Whether a name in lower case is meant."""
+    """Tell if a clause matches a lower-case name."""
     ((kind, value),) = ((kind, value) for kind, value in clause if value is not None)
     if kind == "any_of":
         return any(_is_match(part, name) for part in value)

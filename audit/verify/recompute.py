@@ -1,4 +1,4 @@
-"""What became of every event, recomputed from the log alone (docs/rules.md, R1 to R9)."""
+"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R9)."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class JudgedLine(NamedTuple):
-    """What became of one line. ``data`` and ``time`` are the event's, where it is one."""
+    """The outcome of one line. ``data`` and ``time`` are the event's; empty where the line is no event."""
 
     event_index: int
     kind: str
@@ -39,7 +39,7 @@ class JudgedLine(NamedTuple):
 
 
 class Partition:
-    """Reads one partition's records in order. Identities are kept on disk, so memory stays what it is."""
+    """Judge one partition's records in order. Identities are kept on disk, so memory does not grow."""
 
     def __init__(self, book: Callable[[str], Book]) -> None:
         self._book = book
@@ -49,7 +49,7 @@ class Partition:
         self._identities.execute("CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT)")
 
     def judge(self, record: Record) -> Iterator[JudgedLine]:
-        """Every line of the record, in order; those of a relay too, which count nothing."""
+        """Yield every line of the record, in order; those of a relay too, although they count nothing."""
         self._now = max(self._now, EPOCH + timedelta(milliseconds=record.time_ms))
         organization = record.headers.get("organization", record.key)
         for event_index, line in enumerate(record.value.split(b"\n") if record.value else []):
@@ -59,7 +59,9 @@ class Partition:
                 continue
             yield self._judge(event_index, line, event, organization, record.offset)
 
-    def _judge(self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int) -> JudgedLine:
+    def _judge(
+        self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int
+    ) -> JudgedLine:
         kind, time, data = event["kind"], event["moment"], event["data"]
         counted = JudgedLine(event_index, kind, "counted", None, event["source"], event["id"], time, data)
         original = self._find_original(organization, event["source"], event["id"], line, offset, event_index)
@@ -80,10 +82,12 @@ class Partition:
     def _find_original(
         self, organization: str, source: str, id: str, line: bytes, offset: int, event_index: int
     ) -> tuple[bool, tuple[int, int]] | None:
-        """Whether the identity's first line had the same content, and where it stands; None where this is it."""
+        """Return True where the first line of the identity has the same content, and its position; None without one."""
         identity = hashlib.sha256(json.dumps([organization, source, id]).encode()).digest()
         content = hashlib.sha256(line).digest()
-        row = self._identities.execute("SELECT content, record, line FROM seen WHERE identity = ?", (identity,)).fetchone()
+        row = self._identities.execute(
+            "SELECT content, record, line FROM seen WHERE identity = ?", (identity,)
+        ).fetchone()
         if row:
             return row[0] == content, (row[1], row[2])
         self._identities.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (identity, content, offset, event_index))
@@ -114,16 +118,18 @@ class Partition:
 
 
 def _parse_event(line: bytes) -> dict[str, Any] | None:
-    """An event of the vocabulary, with its kind and its time read; None where the line is none."""
+    """Parse an event of the vocabulary, with its kind and time; None where the line is no event."""
     try:
         event: dict[str, Any] = json.loads(line.decode(), parse_constant=_reject_number, parse_float=_parse_finite)
         if b"\\u" in line:
             json.dumps(event, ensure_ascii=False).encode()  # halves of characters are no text
         moment = datetime.fromisoformat(event["time"])
-        brackets = line.count(b"{") + line.count(b"[")  # of most lines too few to be deep
+        brackets = line.count(b"{") + line.count(b"[")  # most lines have too few to be deep
         is_possible = EARLIEST <= moment < LATEST and (brackets <= MAX_DEPTH or _depth(event) <= MAX_DEPTH)
         kinds = [kind for kind in KINDS if event["type"] == f"tallystick.{kind}.v1"]
-        has_shape = isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
+        has_shape = (
+            isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
+        )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     if not kinds or not has_shape or not is_possible:
@@ -132,7 +138,7 @@ def _parse_event(line: bytes) -> dict[str, Any] | None:
 
 
 def _depth(value: Any) -> int:
-    """How many objects and lists stand around its innermost value."""
+    """Count the objects and lists around the innermost value."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if parts is None else 1 + max(map(_depth, parts), default=0)
 

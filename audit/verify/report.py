@@ -1,4 +1,4 @@
-"""The report of a verification, for people."""
+"""Render the report of a verification for a terminal."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from audit.verify.verify import Report
 
 
 def render_report(report: Report) -> Group:
-    """Events, tokens and costs three times over, and what was proved or where it fails."""
+    """Render events, tokens and costs of log, topic and warehouse, and the first difference."""
     facts = report.as_json()
     events = facts["events"]
     return Group(

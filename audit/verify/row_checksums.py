@@ -1,4 +1,4 @@
-"""All that a row says, as one number: no column of it can differ unnoticed.
+"""Checksums of rows: a difference in any column changes the number.
 
 The columns' texts are hashed (MD5, its first eight bytes, little-endian), and the hashes of many rows are added modulo
 2^64, so the sum does not depend on their order. Python and ClickHouse do the same; absent is the empty text.
@@ -13,12 +13,12 @@ from ledger import dimensions
 
 MODULUS = 1 << 64
 SEPARATOR = "\x1f"
-DIMENSIONS = tuple(dimension.name for dimension in dimensions.DIMENSIONS)
-"""The fields of its event that an entry repeats."""
+EVENT_FIELDS = tuple(dimension.name for dimension in dimensions.DIMENSIONS)
+"""The fields of an event that its entries repeat."""
 
 
 class RowIdentity(NamedTuple):
-    """Whose row it is: where it stands on the log, and the event there."""
+    """The identity of a row: its position on the log, and the event there."""
 
     partition: int
     offset: int
@@ -30,20 +30,29 @@ class RowIdentity(NamedTuple):
     time_us: int | None
 
 
-def hash_event(identity: RowIdentity, outcome: str, kind: str, reason: str | None, original: tuple[int, int] | None) -> int:
-    """What became of an event."""
+def hash_event(
+    identity: RowIdentity, outcome: str, kind: str, reason: str | None, original: tuple[int, int] | None
+) -> int:
+    """Hash the outcome of an event."""
     return _hash_values((*identity, outcome, kind, reason, *(original or ("", ""))))
 
 
-def hash_entry(identity: RowIdentity, fields: Mapping[str, Any], price_fields: Iterable[str | None], figures: Iterable[Any]) -> int:
-    """A line of the ledger. ``priced``: currency, document and price. ``figures``: class, quantity, the five sums."""
-    return _hash_values((*identity, *(fields.get(name) for name in DIMENSIONS), *price_fields, *map(_format_decimal, figures)))
+def hash_entry(
+    identity: RowIdentity, fields: Mapping[str, Any], price_fields: Iterable[str | None], figures: Iterable[Any]
+) -> int:
+    """Hash an entry.
+
+    ``price_fields``: currency, document, price id. ``figures``: class, quantity, unit price, four costs.
+    """
+    return _hash_values(
+        (*identity, *(fields.get(name) for name in EVENT_FIELDS), *price_fields, *map(_format_decimal, figures))
+    )
 
 
 def hash_record(
     partition: int, offset: int, accepted_ms: int, organization: str, channel: str, received: int, refused: int
 ) -> int:
-    """What entered as one record."""
+    """Hash the counts of a record."""
     return _hash_values((partition, offset, accepted_ms, organization, channel, received, refused))
 
 
@@ -53,7 +62,7 @@ def _hash_values(values: Iterable[Any]) -> int:
 
 
 def _format_decimal(value: Any) -> Any:
-    """Decimals as ClickHouse writes them: without zeros at their end."""
+    """Write a decimal as ClickHouse does, without trailing zeros."""
     return format(value.normalize(), "f") if isinstance(value, Decimal) else value
 
 
@@ -66,13 +75,13 @@ _IDENTITY_COLUMNS = (
     "partition", "offset", "event_index", "toUnixTimestamp64Milli(accepted_at)", "organization", "source", "id",
 )  # fmt: skip
 EVENTS_SQL = _build_checksum_sql(
-    *_IDENTITY_COLUMNS, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason", "original_offset",
-    "original_index",
+    *_IDENTITY_COLUMNS, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason",
+    "original_offset", "original_index",
 )  # fmt: skip
 RECORDS_SQL = _build_checksum_sql(
     "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "channel", "received", "refused"
 )
 ENTRIES_SQL = _build_checksum_sql(
-    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", *DIMENSIONS, "currency", "price_document", "price_id", "class", "quantity",
-    "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost",
+    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", *EVENT_FIELDS, "currency", "price_document", "price_id",
+    "class", "quantity", "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Whether an event can be judged at all (docs/rules.md, R4): each field of the kind that the vocabulary gives it."""
+"""Check the fields of an event against the vocabulary (docs/rules.md, R4)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What is compared: counts of events, and sums of entries per organization, day, model and class."""
+"""Totals that are compared: counts of events, and sums of entries per organization, day, model and class."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ COUNT_NAMES = ("received", "accepted", "rejected", "counted", "duplicate", "conf
 
 
 class Group(NamedTuple):
-    """Whose entries are summed: the day is that of the call, in UTC; unpriced entries have no currency."""
+    """The key of a sum of entries. The day is that of the call, in UTC; unpriced entries have no currency."""
 
     organization: str
     day: str
@@ -21,7 +21,7 @@ class Group(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """Of entries: how many, what they say in figures, and all they say (``audit.contents``)."""
+    """Sums of entries: their count, figures, and checksum (``row_checksums.py``)."""
 
     lines: int = 0
     contents: int = 0
@@ -47,14 +47,14 @@ COSTS = Sum._fields[3:]
 
 
 class Totals:
-    """The same figures, whoever says them: the log, the topic, or the warehouse."""
+    """The totals of one source: the log, the topic, or the warehouse."""
 
     def __init__(self) -> None:
-        self.events: Counter[tuple[str, str]] = Counter()  # by organization and word, of facts
+        self.events: Counter[tuple[str, str]] = Counter()  # facts, by organization and count
         self.control_counts: Counter[tuple[str, str, str]] = Counter()  # by organization, kind and outcome
-        self.event_checksums: Counter[tuple[str, str, str]] = Counter()  # contents of every event, by the same
+        self.event_checksums: Counter[tuple[str, str, str]] = Counter()  # checksum of all events, by the same key
         self.records: Counter[str] = Counter()  # by organization
-        self.record_checksums: Counter[str] = Counter()  # contents of every record, by the same
+        self.record_checksums: Counter[str] = Counter()  # checksum of all records, by organization
         self.groups: dict[Group, Sum] = {}
 
     def add(self, group: Group, total: Sum) -> None:
@@ -82,11 +82,13 @@ class Totals:
         return sum(total.quantity for group, total in self.groups.items() if group.name == name)
 
     def cost(self, currency: str, kind: str) -> Decimal:
-        return sum((getattr(total, kind) for group, total in self.groups.items() if group.currency == currency), Decimal(0))
+        return sum(
+            (getattr(total, kind) for group, total in self.groups.items() if group.currency == currency), Decimal(0)
+        )
 
 
 def find_first_difference(log: Totals, topic: Totals, warehouse: Totals) -> dict[str, Any] | None:
-    """The first figure that is not the same three times, in the order of its name; None where there is none."""
+    """Return the first figure that differs between log, topic and warehouse; None where all are equal."""
     for figure, place, figures in _figures(log, topic, warehouse):
         if len(set(figures)) > 1:
             values = dict(zip(("log", "topic", "warehouse"), map(str, figures), strict=True))
@@ -98,7 +100,8 @@ def _figures(*sources: Totals) -> Iterator[tuple[str, dict[str, str], list[Any]]
     for key in sorted({key for totals in sources for key in totals.events}):
         yield f"events {key[1]}", {"organization": key[0]}, [totals.events[key] for totals in sources]
     for control_key in sorted({key for totals in sources for key in totals.control_counts}):
-        yield f"{control_key[1]}s {control_key[2]}", {"organization": control_key[0]}, [totals.control_counts[control_key] for totals in sources]
+        counts = [totals.control_counts[control_key] for totals in sources]
+        yield f"{control_key[1]}s {control_key[2]}", {"organization": control_key[0]}, counts
     for event_key in sorted({event_key for totals in sources for event_key in totals.event_checksums}):
         place = dict(zip(("organization", "kind", "outcome"), event_key, strict=True))
         yield "contents of events", place, [totals.event_checksums[event_key] for totals in sources]
@@ -110,4 +113,5 @@ def _figures(*sources: Totals) -> Iterator[tuple[str, dict[str, str], list[Any]]
         for field in Sum._fields:
             figures = [getattr(totals.groups.get(group, Sum()), field) for totals in sources]
             label = "contents of entries" if field == "contents" else field
-            yield label, {"class" if name == "name" else name: event_key for name, event_key in group._asdict().items()}, figures
+            place = {"class" if name == "name" else name: value for name, value in group._asdict().items()}
+            yield label, place, figures

@@ -1,4 +1,4 @@
-"""Recompute from the log, and compare with the topic and the warehouse at the positions both had reached."""
+"""Recompute the ledger from the log, and compare with the topic and the warehouse at the positions that both hold."""
 
 import json
 from collections.abc import Callable
@@ -28,18 +28,20 @@ Progress = Callable[[int, int], None]
 
 
 class Report(NamedTuple):
-    """The three totals, and the first difference between them."""
+    """The totals of log, topic and warehouse, and their first difference."""
 
     log: Totals
     topic: Totals
     warehouse: Totals
     difference: dict[str, Any] | None
     bounds: from_warehouse.Bounds
-    behind: int  # records that the folds or the sink had not reached when it began
+    behind: int  # records that were not folded or stored when the verification began
 
     def as_json(self) -> dict[str, Any]:
         sources = {"log": self.log, "topic": self.topic, "warehouse": self.warehouse}
-        currencies = sorted({group.currency for totals in sources.values() for group in totals.groups if group.currency})
+        currencies = sorted(
+            {group.currency for totals in sources.values() for group in totals.groups if group.currency}
+        )
 
         def costs(kind: str) -> dict[str, dict[str, str]]:
             return {
@@ -65,11 +67,13 @@ class Report(NamedTuple):
         }
 
 
-def verify(settings: Settings, log: Log, client: Client, progress: Progress = lambda record_count, total: None) -> Report:
-    """Prove the figures, or tell the first that is not the same. The report is kept for the trust page.
+def verify(
+    settings: Settings, log: Log, client: Client, progress: Progress = lambda record_count, total: None
+) -> Report:
+    """Compare the totals of log, topic and warehouse. The report is stored for the trust page.
 
     Every record up to the bounds must have its record on ``tally.entries``, caused by exactly these bytes.
-    LogDamaged where the log lacks a document that it names.
+    LogDamaged where the log names a document that it does not hold.
     """
     with localcontext(prec=60):  # sums are exact
         return _verify(settings, log, client, progress)
@@ -110,7 +114,9 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
         record_difference = record_difference or _find_surplus_record(next(entries, None), last_offset)
     progress(total, total)
     difference = (
-        record_difference or find_first_difference(log_totals, topic_totals, warehouse_totals) or _find_row_beyond_log(log, from_warehouse.read_greatest_offsets(client))
+        record_difference
+        or find_first_difference(log_totals, topic_totals, warehouse_totals)
+        or _find_row_beyond_log(log, from_warehouse.read_greatest_offsets(client))
     )
     behind = sum(ends.values()) - total
     report = Report(log_totals, topic_totals, warehouse_totals, difference, bounds, max(behind, 0))
@@ -120,10 +126,10 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
 
 
 def _read_bounds(settings: Settings, log: Log, client: Client) -> from_warehouse.Bounds:
-    """The last offset of each partition that the folds have reached, and the sink says it stored.
+    """Return the last offset of each partition that the folds have folded and the sink reports as stored.
 
-    The tables do not say it: an insert that is under way fills one after the other, and one that was lost shows no
-    trace. They are asked only where no sink has said anything.
+    The tables do not tell it: a running insert fills them one after the other, and a lost insert leaves no trace. They
+    are read only where no sink has reported.
     """
     sink_offsets = read_json(settings.home, SINK, _parse_sink_offsets)
     stored_offsets = from_warehouse.read_greatest_offsets(client) if sink_offsets is None else sink_offsets
@@ -160,7 +166,14 @@ def _add_record(totals: Totals, record: Record, judged: list[JudgedLine]) -> Non
 def _row_identity(record: Record, organization: str, event: JudgedLine) -> row_checksums.RowIdentity:
     time_us = None if event.time is None else (event.time - EPOCH) // timedelta(microseconds=1)
     return row_checksums.RowIdentity(
-        record.partition, record.offset, event.event_index, record.time_ms, organization, event.source, event.id, time_us
+        record.partition,
+        record.offset,
+        event.event_index,
+        record.time_ms,
+        organization,
+        event.source,
+        event.id,
+        time_us,
     )
 
 
@@ -180,7 +193,7 @@ def _sum(identity: row_checksums.RowIdentity, event: JudgedLine, line: Line) -> 
 
 
 def _add_derived(totals: Totals, derived: Record) -> dict[str, Any] | None:
-    """Add what a record of the topic says; the difference where it cannot be read as what the folds write."""
+    """Add the lines of a record of the topic. Return a difference where it is not what the folds write."""
     try:
         topic.add_record(totals, derived)
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
@@ -190,7 +203,9 @@ def _add_derived(totals: Totals, derived: Record) -> dict[str, Any] | None:
 
 def _unreadable_difference(source_topic: Topic, record: Record, error: Exception) -> dict[str, Any]:
     place = {"topic": source_topic.name, "partition": str(record.partition), "offset": str(record.offset)}
-    values = {"log": "", "topic": "", "warehouse": ""} | {"log" if source_topic is EVENTS else "topic": repr(error)[:200]}
+    values = {"log": "", "topic": "", "warehouse": ""} | {
+        "log" if source_topic is EVENTS else "topic": repr(error)[:200]
+    }
     return {"what": "unreadable record", "where": place, **values}
 
 
@@ -210,7 +225,7 @@ def _cause_difference(derived: Record | None, record: Record) -> dict[str, Any]:
 
 
 def _find_surplus_record(derived: Record | None, last_offset: int) -> dict[str, Any] | None:
-    """What stands behind the record of the last position that is compared must be caused later."""
+    """Return a difference where the record after the last compared one is caused by a compared position."""
     if derived is None or cause_offset(derived) > last_offset:
         return None
     place = {"topic": ENTRIES.name, "partition": str(derived.partition), "offset": derived.headers["cause_offset"]}
@@ -218,7 +233,7 @@ def _find_surplus_record(derived: Record | None, last_offset: int) -> dict[str, 
 
 
 def _find_row_beyond_log(log: Log, stored_offsets: from_warehouse.Bounds) -> dict[str, Any] | None:
-    """Whether the warehouse holds what follows from no record. The log may grow meanwhile: so it is asked last."""
+    """Return a difference where the warehouse has rows beyond the log's end, which is read last as the log may grow."""
     for partition, offset in sorted(stored_offsets.items()):
         if offset >= (end := log.end(EVENTS, partition)):
             place = {"partition": str(partition), "offset": str(offset)}

@@ -132,7 +132,7 @@ def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit:
     used = budget.used + entry.billed_cost
     last_seen = (event.time_us, emit.now_us) if event.time_us > budget.seen_us else (budget.seen_us, budget.seen_now_us)
     budget = Budget(budget.limit, budget.currency, budget.fired, budget.bucket, used, *last_seen, budget.rearm)
-    for later in range(bucket + 1, budget.bucket + 1):  # of a late fact: back to the window that ended there
+    for later in range(bucket + 1, budget.bucket + 1):  # a late fact is judged in the window that ended there
         used += scope.spent(later - BUCKETS - 1, state) - scope.spent(later, state)
     if used * 100 >= THRESHOLDS[0] * budget.limit:
         budget = _cross_thresholds(scope, budget, bucket, used, event, emit)
@@ -194,7 +194,9 @@ def _store_budget(scope: Scope, budget: Budget, state: State) -> None:
     if budget.rearm <= budget.bucket:
         steps = _windows_after(scope, budget, budget.bucket + BUCKETS + 1, state)
         below = (
-            step for step, used in steps if any(_is_below_rearm_level(used, threshold, budget.limit) for threshold in budget.fired)
+            step
+            for step, used in steps
+            if any(_is_below_rearm_level(used, threshold, budget.limit) for threshold in budget.fired)
         )
         budget = replace(budget, rearm=next(below))
     due_us = budget.rearm * scope.bucket_us - budget.seen_us + budget.seen_now_us

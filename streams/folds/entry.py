@@ -1,4 +1,4 @@
-"""What a counted inference cost: the entry that the other folds are given."""
+"""The entry of a counted inference, which the folds after rating receive."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ Documents = Callable[[str], Catalogue]
 
 
 class Line(msgspec.Struct, gc=False):
-    """What was used of a class, and what it cost, as it stands on tally.entries."""
+    """The quantity and costs of a token class, as written on tally.entries."""
 
     name: str = msgspec.field(name="class")
     quantity: int | msgspec.Raw
@@ -25,7 +25,7 @@ class Line(msgspec.Struct, gc=False):
 
 
 class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """What it cost and by which price, as that stands on tally.entries behind the dimensions."""
+    """The costs and the price of an inference, as written on tally.entries behind the dimensions."""
 
     unpriced_reason: str | None = None
     currency: str | None = None
@@ -36,7 +36,7 @@ class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
 
 
 class Entry(NamedTuple):
-    """What a counted inference cost, in pico; unpriced classes add nothing. ``rated`` is that as JSON."""
+    """The cost of a counted inference, in pico; unpriced classes add nothing. ``rated`` is a ``Rated`` as JSON."""
 
     dimensions: Dimensions
     rated: bytes

@@ -8,7 +8,7 @@ from streams.folds.event import Event
 from streams.folds.schema_check import find_schema_mismatch
 
 MAX_AHEAD_US = 300 * 1_000_000
-"""How far ahead of the log's time an event's own time may lie."""
+"""The greatest distance of an event's time ahead of the log's time."""
 
 
 class FirstSeen(NamedTuple):

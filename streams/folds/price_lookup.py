@@ -67,7 +67,12 @@ class Catalogue:
         seller = self._find_provider(provider, model)
         if seller is None:
             return ()
-        original_providers = (original_provider for name in seller.models_of for original_provider in self._book.providers if original_provider.id == name)
+        original_providers = (
+            original_provider
+            for name in seller.models_of
+            for original_provider in self._book.providers
+            if original_provider.id == name
+        )
         owners = [seller, *original_providers]
         for spelling in dict.fromkeys((model, _spell_date_with_dashes(model))):
             for owner in owners:

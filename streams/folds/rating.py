@@ -24,9 +24,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class LineTemplate(NamedTuple):
-    """What all calls share that used the same classes at the same price.
+    """The part that all calls share which used the same classes at the same price.
 
-    That is the unit price of each class, and the JSON of their cost with places for figures: the quantity, then four
+    It holds the unit price of each class, and the JSON of their cost with places for figures: the quantity, then four
     costs where the class has a price.
     """
 

@@ -1,6 +1,6 @@
-"""Whether an event's data are what the vocabulary says, so far as a rule reads or an entry keeps them.
+"""Check an event's data against the vocabulary, as far as a rule reads or an entry repeats them.
 
-A door lets nothing else in; but a log has other writers, and what cannot be judged or stored is put aside here
+The intake accepts nothing else, but a log has other writers: data that cannot be judged or stored are quarantined here
 (docs/rules.md, R4).
 """
 
@@ -21,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def find_schema_mismatch(kind: str, data: dict[str, Any]) -> str | None:
-    """The first field that is not what it must be; None where all are."""
+    """Return the first field that does not fit the vocabulary; None where all do."""
     if kind == "control":
         return _find_control_mismatch(data)
     if kind != "inference":

@@ -1,4 +1,4 @@
 """The version of what the folds mean."""
 
 VERSION = 3
-"""Of what the folds mean, and of how their rows are written: where it changes, what was derived is derived anew."""
+"""Rises with any change of the rules or of the format of the state: everything is then derived again."""

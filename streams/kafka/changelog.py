@@ -1,7 +1,7 @@
-"""The topic of rows: what the folds remember of a partition, as records of a compacted topic.
+"""The state topic: the folds' state of a partition as records of a compacted topic.
 
-One key holds the position, each row has its own (without a value where it was deleted), and identities go in blocks
-that are never written again. Whoever reads the topic to its end holds what the last committed batch left.
+One key holds the position, each row has a key of its own (without a value where it was deleted), and identities go in
+blocks that are never written again. A reader at the topic's end holds the state after the last committed batch.
 """
 
 import json
@@ -20,43 +20,45 @@ from streams.partition_state import Change, FoldPosition
 POSITION = "position"
 IDENTITIES = "identities"
 MAX_BLOCK_IDENTITIES = 10_000
-_IDENTITY = struct.Struct(">16s8sQI")  # identity, content, offset, at
+_IDENTITY = struct.Struct(">16s8sQI")  # identity, content, offset, event index
 
 
 class StateRecord(NamedTuple):
-    """A record of the topic. Without a value it deletes what its key held."""
+    """A record of the topic. Without a value it deletes its key."""
 
     key: str
     value: bytes | None
 
 
 def encode_change(position: FoldPosition, change: Change) -> Iterator[StateRecord]:
-    """What a change adds to the topic, the position last."""
+    """Encode a change as records of the topic, the position last."""
     for key, row in change.rows.items():
         yield StateRecord(key_text(key), None if row is None else msgspec.json.encode((row.value, row.due_us)))
     identities = list(change.identities.items())
     for start in range(0, len(identities), MAX_BLOCK_IDENTITIES):
-        packed = b"".join(_IDENTITY.pack(identity, *first) for identity, first in identities[start : start + MAX_BLOCK_IDENTITIES])
+        packed = b"".join(
+            _IDENTITY.pack(identity, *first) for identity, first in identities[start : start + MAX_BLOCK_IDENTITIES]
+        )
         yield StateRecord(f"{IDENTITIES}:{position.next_offset}:{start}", packed)
     yield StateRecord(POSITION, json.dumps([VERSION, *position]).encode())
 
 
 def read_change(records: Iterable[StateRecord]) -> Change:
-    """The sum of some entries, in their order. TallyError where folds of another version wrote them."""
+    """Read records as one change, in their order. TallyError where folds of another version wrote them."""
     rows: dict[Key, Row | None] = {}
     identities: dict[bytes, FirstSeen] = {}
-    position: FoldPosition | None = None
+    values: FoldPosition | None = None
     for key, value in records:
         if key == POSITION and value:
             version, *values = json.loads(value)
             if version != VERSION:
                 raise TallyError(
-                    f"the topic of rows was written by folds of version {version}, and these are of version {VERSION}: "
+                    f"the state topic was written by folds of version {version}, but these are of version {VERSION}: "
                     "`tally rebuild` derives everything again from the log, beside the old"
                 )
-            position = FoldPosition(*values)
+            values = FoldPosition(*values)
         elif key.startswith(IDENTITIES) and value:
             identities.update((identity, FirstSeen(*first)) for identity, *first in _IDENTITY.iter_unpack(value))
         else:
             rows[tuple(json.loads(key))] = Row(*json.loads(value)) if value else None
-    return Change(position, rows, identities)
+    return Change(values, rows, identities)

@@ -1,7 +1,7 @@
-"""A partition on Kafka and the one that folds it: rows of its own, and one transaction a batch.
+"""The owner of a partition on Kafka: it folds the records with its own state, one transaction a batch.
 
-To take a partition is to fence who had it, and only then to read the rows. Outputs, rows and position stand in one
-transaction, so whoever comes next finds all of a batch or none of it; memory changes after the commit.
+An owner first fences its predecessor, and only then reads the state. Outputs, state and position are one transaction,
+so the next owner finds all of a batch or none of it; memory changes after the commit.
 """
 
 import asyncio
@@ -31,26 +31,26 @@ from streams.kafka.transaction import commit, create_producer
 from streams.partition_state import Change, FoldPosition
 from streams.runtime import build_tick
 
-logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust lets it make a line of every send, and shows none
+logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust enables a log line for every send, and shows none
 
 MAX_REPEATED_RECORDS = 1_000
-"""Beyond so many repeats it is quicker to seek."""
+"""Beyond this many repeated records a seek is quicker than reading them."""
 MAX_BATCH_RECORDS, MAX_BATCH_BYTES = 1_000, 1 << 20
-"""The most that one transaction takes: more of either would keep heartbeats and other partitions waiting. As much may
-wait for the next one, and a record more."""
+"""The greatest transaction: more records or bytes would delay heartbeats and other partitions. As much may wait for the
+next one, and a record more."""
 MAX_FETCH_RECORDS = 50_000
 TICK_INTERVAL_S, SEEK_INTERVAL_S = 1.0, 2.0
 POLL_INTERVAL_S, MAX_GATHER_S = 0.005, 0.25
-"""How often it looks whether enough for a transaction has arrived, and how long it waits for that at most."""
+"""The interval at which a batch is checked for its size, and the longest wait for more records."""
 RETRY_DELAY_S, FENCED_RETRY_DELAY_S = 2.0, 5.0
-"""When a partition is taken again: after a failure; after another one has taken it, which a rebalance then tells."""
+"""Delays before a partition is opened again: after a failure, and after another owner fenced this one."""
 
 Acknowledge = Callable[[], None]
 PendingRecord = tuple[Record, Acknowledge]
 
 
 class WorkerContext(NamedTuple):
-    """What all partitions of a worker use."""
+    """The resources that all partitions of a worker share."""
 
     log: KafkaLog
     cluster: Cluster
@@ -61,13 +61,13 @@ class WorkerContext(NamedTuple):
 
 
 class Owner:
-    """Folds one partition for as long as its task runs."""
+    """Fold one partition for as long as its task runs."""
 
     def __init__(self, number: int, context: WorkerContext) -> None:
         self.number = number
         self.position = FoldPosition(0, "")
         self.stop_reason: str | None = None
-        """Why it does not go on, and is tried again and again; None while it does."""
+        """The reason why folding fails and is retried; None while it goes on."""
         self._is_accepting = True
         self._queue: asyncio.Queue[PendingRecord] = asyncio.Queue()
         self._bytes = 0
@@ -78,8 +78,8 @@ class Owner:
         self._cluster = context.cluster
 
     async def offer(self, record: Record, acknowledge: Acknowledge) -> None:
-        """A record of the partition has arrived. Where the partition cannot go on it is passed over, so that others
-        need not wait behind it, and asked for again later."""
+        """Queue a record of the partition. While folding fails, drop the record, so that other partitions need not wait
+        behind it; it is read again later."""
         await self._queue_room.wait()
         if self._is_accepting:
             self._queue.put_nowait((record, acknowledge))
@@ -88,7 +88,7 @@ class Owner:
                 self._queue_room.clear()
 
     async def run(self) -> None:
-        """Until it is cancelled. Raises what is a defect of ours."""
+        """Fold until the task is cancelled. Raise any error that is a defect of this code."""
         while not _is_cancelled():
             wait_s = RETRY_DELAY_S
             try:
@@ -101,14 +101,14 @@ class Owner:
                 on_disk = isinstance(error, OSError | sqlite3.Error)
                 reason = (describe_full_disk(self._context.folder) if on_disk else None) or str(error)
                 if reason != self.stop_reason:
-                    print(f"partition {self.number} is not folded, and tried again: {reason}", flush=True)
+                    print(f"Partition {self.number} is not folded; retrying: {reason}", flush=True)
                 self.stop_reason = reason
             else:
-                return  # it was told to
+                return  # the task was cancelled
             await asyncio.sleep(wait_s)
 
     def status(self) -> dict[str, Any]:
-        """For who looks: the offset that comes next, and why it stands still where it does."""
+        """Return the next offset, the records waiting, and the reason of a failure if there is one."""
         return {"next_offset": self.position.next_offset, "waiting": self._queue.qsize(), "stopped": self.stop_reason}
 
     async def _own_partition(self, stack: AsyncExitStack) -> None:
@@ -147,19 +147,19 @@ class Owner:
         while not self._queue.empty():
             self._queue.get_nowait()
         self._bytes = 0
-        self._queue_room.set()  # whoever waits to put one more goes on
+        self._queue_room.set()  # `offer` may be waiting for room
 
     async def _tick(self, state: State) -> None:
-        """Append a tick when something has fallen due. It comes back like any record."""
+        """Append a tick when something has fallen due. It arrives like any record."""
         due_us = state.next_due()
         if due_us is None or due_us > time.time() * 1_000_000 or time.monotonic() < self._last_tick_s + TICK_INTERVAL_S:
             return
-        self._last_tick_s = time.monotonic()  # the broker's clock may be behind ours: not again at once
+        self._last_tick_s = time.monotonic()  # the broker's clock may be behind ours: wait before another tick
         draft = build_tick(self.number, self.position.next_offset, due_us)
         await asyncio.to_thread(self._context.log.append, EVENTS, [draft])
 
     async def _load_cache(self, cache: StateCache) -> None:
-        """Absorb what the topic of rows holds beyond the cache."""
+        """Load the state topic's records that the cache does not hold yet."""
         topic_partition = TopicPartition(self._cluster.topic(STATE), self.number)
         consumer = AIOKafkaConsumer(
             **self._cluster.aio(), isolation_level="read_committed", enable_auto_commit=False,
@@ -171,22 +171,29 @@ class Owner:
             end = (await consumer.end_offsets([topic_partition]))[topic_partition]
             if cache.next_offset > end:
                 raise LogDamaged(
-                    f"the topic {topic_partition.topic} ends at {end} in partition {self.number}, and was read to {cache.next_offset} "
-                    f"before: restore it, or derive everything again; {self._context.folder} may then be deleted"
+                    f"the topic {topic_partition.topic} ends at {end} in partition {self.number}, and was read "
+                    f"to {cache.next_offset} before: restore it, or derive everything again; "
+                    f"{self._context.folder} may then be deleted"
                 )
             consumer.seek(topic_partition, cache.next_offset)
             changes: list[Change] = []
             while await consumer.position(topic_partition) < end:
                 fetched = await consumer.getmany(topic_partition, timeout_ms=1000, max_records=MAX_FETCH_RECORDS)
-                changes.append(changelog.read_change(StateRecord(message.key.decode(), message.value) for message in fetched.get(topic_partition, ())))
+                changes.append(
+                    changelog.read_change(
+                        StateRecord(message.key.decode(), message.value) for message in fetched.get(topic_partition, ())
+                    )
+                )
             cache.absorb(changes, end)
         finally:
             await consumer.stop()
 
     async def _take_batch(self) -> list[PendingRecord]:
-        """What has arrived, at most a transaction's worth; nothing after a while without. Behind the first it waits for
-        more, about as long as the last transaction took: they cost the same however little is in them, and a worker
-        that is given small records would do nothing else."""
+        """Take the waiting records, at most a transaction's worth; none after a while without.
+
+        After the first record, wait for more about as long as the last transaction took: a transaction costs the same
+        however little it holds, and small records would keep a worker busy with transactions.
+        """
         try:
             async with asyncio.timeout(TICK_INTERVAL_S / 4):
                 batch = [await self._queue.get()]
@@ -202,8 +209,11 @@ class Owner:
         return batch
 
     async def _select_next(self, batch: Sequence[PendingRecord]) -> list[Record]:
-        """Those that come next. Some may be repeats, and after a seek some may be left of what was read before it;
-        where those that come next do not, they are sought, if the log has them."""
+        """Select the records that come next.
+
+        Others may be repeats, or were read before a seek. Where the next record does not arrive although the log has
+        it, seek.
+        """
         records: list[Record] = []
         expected = self.position.next_offset
         is_seek_needed = False
@@ -211,9 +221,11 @@ class Owner:
             if record.offset == expected:
                 records.append(record)
                 expected += 1
-            is_seek_needed = is_seek_needed or record.offset > expected or record.offset < expected - MAX_REPEATED_RECORDS
+            is_seek_needed = (
+                is_seek_needed or record.offset > expected or record.offset < expected - MAX_REPEATED_RECORDS
+            )
         if (is_seek_needed or not batch) and not records and time.monotonic() > self._last_seek_s + SEEK_INTERVAL_S:
-            # Also where nothing arrives: Faust may have dropped, in a rebalance, the last that there was.
+            # Also where nothing arrives: Faust may have dropped the last record in a rebalance.
             self._last_seek_s = time.monotonic()
             if await asyncio.to_thread(self._context.log.read, EVENTS, self.number, expected, 1):
                 await self._seek()
@@ -225,7 +237,10 @@ class Owner:
 
 
 def _is_cancelled() -> bool:
-    """Whether this task was told to end. What it awaited may have kept that to itself, as ``asyncio.wait_for`` does at
-    times before Python 3.12: the partition would have two owners, who take it from each other for ever."""
+    """Tell if this task was cancelled.
+
+    ``asyncio.wait_for`` may swallow a cancellation before Python 3.12; the partition would then have two owners, which
+    fence each other for ever.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

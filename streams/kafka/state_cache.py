@@ -1,7 +1,7 @@
-"""The folds' memory of one Kafka partition on this machine: what of the topic of rows was absorbed, in a SQLite file.
+"""A cache of one Kafka partition's state on this machine: a SQLite file that follows the state topic.
 
-It is stamped with how far it has absorbed the topic, written only after Kafka has committed, and so never ahead of
-it. Losing it costs reading the topic again.
+It stores its offset in the topic. It is written only after Kafka has committed, so it is never ahead. Losing it costs
+reading the topic again.
 """
 
 import fcntl
@@ -20,17 +20,17 @@ from streams.folds.version import VERSION
 from streams.partition_state import Change, PartitionState
 
 MAX_AGE_S = 12 * 3600
-"""Half of Kafka's ``delete.retention.ms``: what is older may lack that a row was deleted."""
+"""Half of Kafka's ``delete.retention.ms``: an older cache may have missed the deletion of a row."""
 
 _STAMP_TABLE = "CREATE TABLE IF NOT EXISTS absorbed (topic TEXT, next_offset INTEGER, at_s REAL)"
 
 
 class StateCache:
-    """Held by one process. Where another one holds the file (one that is frozen, and no longer owns the partition), a
-    temporary one takes its place."""
+    """The cache of a partition, open in one process. Where another process holds the file (a frozen one that no longer
+    owns the partition), a temporary file takes its place."""
 
     def __init__(self, folder: Path, partition: int, topic: str) -> None:
-        """``topic`` is what tells the topic of rows from another one of its name: its id on the cluster."""
+        """``topic`` is the id of the state topic on the cluster: a topic that is created anew has another one."""
         self._partition = partition
         self._topic = topic
         path = folder / f"{partition}.{VERSION}.db"
@@ -45,26 +45,26 @@ class StateCache:
 
     @property
     def next_offset(self) -> int:
-        """The offset of the topic of rows that comes next."""
+        """The next offset of the state topic."""
         with tables.database_errors(self._db):
             (next_offset,) = self._db.execute("SELECT next_offset FROM absorbed").fetchone()
         return int(next_offset)
 
     def absorb(self, changes: Iterable[Change], next_offset: int) -> None:
-        """Take in what was committed to the topic of rows before this offset, at once."""
+        """Apply the changes committed to the state topic before this offset, in one transaction."""
         with transaction(self._db):
             for change in changes:
                 self.state.apply(self._partition, change)
             self._db.execute("UPDATE absorbed SET next_offset = ?, at_s = ?", (next_offset, time.time()))
 
     def close(self, error: BaseException | None = None) -> None:
-        """Give the file back. Where ``error`` says that it is damaged it is deleted: the next one reads Kafka again."""
+        """Close the file. Where ``error`` shows that it is damaged, delete it: the next owner reads Kafka again."""
         self._db.close()
         self._release_file(error)
 
     def _release_file(self, error: BaseException | None) -> None:
         if self._lock and is_damage(error):
-            print(f"{self._path} is damaged, deleted, and read again from Kafka: {error}", flush=True)
+            print(f"{self._path} is damaged; deleted it, and the state is read again from Kafka: {error}", flush=True)
             _delete(self._path)
         if self._lock:
             self._lock.close()
@@ -83,7 +83,7 @@ class StateCache:
 
 
 def _delete(path: Path) -> None:
-    """The file, and what SQLite keeps beside it."""
+    """Delete a database and the files that SQLite keeps beside it."""
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink(missing_ok=True)
 

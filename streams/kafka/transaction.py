@@ -1,6 +1,6 @@
-"""What follows from a run of records, in one transaction on Kafka: what is derived, rows that changed, the position.
+"""Commit a run of records in one Kafka transaction: derived records, changed state, and the position.
 
-It is many records and they are small, so they are packed into batches here; the producer would keep a promise for each.
+They are many small records, so they are packed into batches here; the producer would keep a future for each record.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from streams.folds.chain import Derived
 from streams.kafka import changelog
 from streams.partition_state import Change, FoldPosition
 
-aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002  # it sleeps so long where one transaction follows another
+aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002  # the sender sleeps this long between two transactions
 
 MAX_BATCH_BYTES = 512 << 10
-"""Bytes of a batch before it is packed, or one message; a topic of rows takes a megabyte."""
+"""The greatest batch before compression, or one message; the state topic takes a megabyte."""
 
 
 class _Message(NamedTuple):
-    """Without a time it is of now."""
+    """A message. Without a timestamp it gets the current time."""
 
     key: bytes
     value: bytes | None
@@ -36,7 +36,7 @@ class _Message(NamedTuple):
 
 
 def create_producer(cluster: Cluster, partition: int) -> AIOKafkaProducer:
-    """Who starts it fences who had the partition before."""
+    """Create the producer of a partition. Starting it fences the owner before."""
     return AIOKafkaProducer(
         **cluster.aio(), transactional_id=f"{cluster.folds}-{partition}",
         acks="all", compression_type="zstd", linger_ms=0, max_batch_size=MAX_BATCH_BYTES,
@@ -44,9 +44,14 @@ def create_producer(cluster: Cluster, partition: int) -> AIOKafkaProducer:
 
 
 async def commit(
-    producer: AIOKafkaProducer, cluster: Cluster, partition: int, derived: Derived, position: FoldPosition, change: Change
+    producer: AIOKafkaProducer,
+    cluster: Cluster,
+    partition: int,
+    derived: Derived,
+    position: FoldPosition,
+    change: Change,
 ) -> int:
-    """All of it or nothing; the offset of the topic of rows behind it."""
+    """Commit all or nothing. Return the next offset of the state topic."""
     point("worker.before_transaction")
     await producer.begin_transaction()
     sends: list[Awaitable[Any]] = []
@@ -56,7 +61,7 @@ async def commit(
             for batch in _pack_batches(producer, messages):
                 record_count = batch.record_count()
                 sends.append(await producer.send_batch(batch, cluster.topic(topic), partition=partition))
-    except (KafkaError, IllegalOperation):  # one sent before has failed, and ended the transaction: it says why
+    except (KafkaError, IllegalOperation):  # an earlier send failed and ended the transaction: its error is the cause
         await asyncio.gather(*sends)
         raise
     # All are awaited: aiokafka commits a transaction in which a send has failed.
@@ -68,7 +73,7 @@ async def commit(
 
 
 def _build_messages(derived: Derived, position: FoldPosition, change: Change) -> dict[Topic, list[_Message]]:
-    """For each topic, that of rows last."""
+    """Build the messages of each topic, the state topic last."""
     messages: dict[Topic, list[_Message]] = defaultdict(list)
     for topic, record in derived:
         headers = [(key, value.encode()) for key, value in record.headers.items()]

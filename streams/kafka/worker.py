@@ -1,4 +1,4 @@
-"""The folds on Kafka: Faust gives each worker its partitions and brings their records, and shows how they are."""
+"""The folds on Kafka: Faust assigns the partitions to workers, delivers their records, and serves a status page."""
 
 import asyncio
 import os
@@ -31,14 +31,14 @@ from streams.runtime import read_catalogues, reduce_garbage_collection
 
 SERVICE = "streams"
 SESSION_TIMEOUT_S, HEARTBEAT_INTERVAL_S = 6.0, 2.0
-"""How long a worker may be silent before its partitions are given to others."""
+"""A worker silent for longer than the session loses its partitions to others."""
 MAX_STREAM_RECORDS, MAX_FETCH_BYTES = 64, 512 << 10
-"""What Faust may hold of records that no partition has taken yet; each may have up to a megabyte."""
+"""Records and bytes that Faust buffers before a partition takes them; a record has up to a megabyte."""
 SHUTDOWN_TIMEOUT_S, RETRY_DELAY_S = 5.0, 5.0
 
 
 def run(settings: Settings, log: Log) -> None:
-    """Fold the partitions that this worker is given until SIGTERM or SIGINT. Any number of workers share them.
+    """Fold the partitions assigned to this worker until SIGTERM or SIGINT. Any number of workers share them.
 
     While the log cannot be reached, wait and try again. TallyError where topics are missing, GenerationSuperseded where
     another generation is the current one.
@@ -56,7 +56,7 @@ def run(settings: Settings, log: Log) -> None:
 
 
 class PartitionHost:
-    """A Faust app and the partitions that it was given, announced under this name."""
+    """A Faust app and the partitions assigned to it, announced under this name."""
 
     def __init__(self, settings: Settings, log: KafkaLog, name: str, state_topic_id: str) -> None:
         cluster = log.generation_cluster
@@ -83,7 +83,7 @@ class PartitionHost:
         self.app.on_before_shutdown.connect(self._on_shutdown)
 
     def status(self) -> dict[str, Any]:
-        """Of each partition that this worker has: the offset that comes next, and why it stands still if it does."""
+        """Return the status of each partition of this worker."""
         return {"partitions": {number: owner.status() for number, owner in sorted(self._owners.items())}}
 
     async def _receive(self, stream: Any) -> None:
@@ -93,15 +93,15 @@ class PartitionHost:
                 await owner.offer(_build_record(event.message), event.ack)
 
     async def _seek(self, partition: int, offset: int) -> None:
-        # Not `seek`: that one reaches into the consumer from another thread than its own, and may crash it.
+        # Not `seek`: it uses the consumer from another thread than its own, and may crash it.
         try:
             await self.app.consumer.seek_wait({TP(self._events_topic, partition): offset})
-        except RuntimeError:  # the consumer's thread ends before its partitions are let go
+        except RuntimeError:  # the consumer's thread ends before its partitions are revoked
             if not self.app.should_stop:
                 raise
 
     async def _check_generation(self) -> None:
-        """End as a supervisor would have it, once the partitions of another generation are the ones to fold."""
+        """End the process once another generation is the current one; its supervisor starts it again."""
         try:
             await asyncio.to_thread(self._watch.check)
         except GenerationSuperseded as error:
@@ -123,12 +123,12 @@ class PartitionHost:
         await self._release([tp.partition for tp in partitions[0] if tp.topic == self._events_topic])
 
     async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
-        # When its recovery ends Faust clears the agents' queues while the fetcher is live, and would skip what was in
-        # them; it starts the flow again itself.
+        # When its recovery ends, Faust clears the agents' queues while the fetcher is live, and would skip the records
+        # in them; it starts the flow again itself.
         self.app.consumer.stop_flow()
 
     def _on_task_end(self, task: asyncio.Task[None]) -> None:
-        """A partition whose folding raised what nobody expected ends the worker: that is a defect of ours."""
+        """End the worker on an unexpected error of a partition: it is a defect of this code."""
         if not task.cancelled() and (error := task.exception()):
             self._crash = asyncio.ensure_future(self.app.crash(error))
 
@@ -136,7 +136,7 @@ class PartitionHost:
         await self._release(list(self._owners))
 
     async def _release(self, partitions: list[int]) -> None:
-        """What is under way is left: whoever comes next finds it committed, or not at all."""
+        """Cancel the tasks of partitions. The next owner finds their last batch committed, or none of it."""
         tasks = [self._tasks.pop(number) for number in partitions if self._owners.pop(number, None)]
         for task in tasks:
             task.cancel()
@@ -145,7 +145,7 @@ class PartitionHost:
 
 
 def _build_host_check(hosts: AllowedHosts) -> Any:
-    """Answer only what names this server: Faust's pages answer to any name."""
+    """Build a middleware that answers only requests for this server's host names; Faust's pages answer any."""
 
     @web.middleware
     async def check_host(request: web.Request, handler: Any) -> web.StreamResponse:
@@ -168,7 +168,7 @@ def _read_state_topic_id(log: KafkaLog) -> str:
         try:
             return find_topic_id(log.generation_cluster, STATE)
         except LogUnavailable as error:
-            print(f"nothing is folded, trying again in {RETRY_DELAY_S} s: {error}", flush=True)
+            print(f"Folding cannot start; retrying in {RETRY_DELAY_S} s: {error}", flush=True)
             time.sleep(RETRY_DELAY_S)
 
 
@@ -184,9 +184,9 @@ def _build_app(cluster: Cluster, port: int, folder: Path, hosts: AllowedHosts) -
         stream_wait_empty=False,  # unacknowledged records would hang a revocation
         topic_disable_leader=True, topic_allow_declare=False,
         key_serializer="raw", value_serializer="raw", store="memory://",
-        datadir=folder / "faust",  # else it makes one where it was started, which may be nobody's to write
+        datadir=folder / "faust",  # by default in the working directory, which may not be writable
         web_application_options={"middlewares": [_build_host_check(hosts)]},
-        web_host=HOST, web_bind=HOST, web_port=port or find_free_port(),  # known before it is bound: others are told it
+        web_host=HOST, web_bind=HOST, web_port=port or find_free_port(),  # chosen before it is bound, to be announced
     )  # fmt: skip
 
 

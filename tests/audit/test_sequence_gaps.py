@@ -79,7 +79,7 @@ def test_another_log_is_followed_from_its_begin(tmp_path: Path) -> None:
 def test_a_kill_in_between_takes_nothing_in_twice_or_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = EmbeddedLog(tmp_path)
     add(log, "acme", line("a", 1), line("a", 4))
-    monkeypatch.setattr(SourceSequence, "missing", property(lambda _: 1 / 0))
+    monkeypatch.setattr(SourceSequence, "missing_count", property(lambda _: 1 / 0))
     with pytest.raises(ZeroDivisionError):
         sequence_gaps.follow(log, tmp_path)
     monkeypatch.undo()

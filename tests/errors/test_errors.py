@@ -293,10 +293,10 @@ ELSEWHERE = {
     "tally/product/copy_log.py:_copy": COPY + "test_a_log_that_went_is_not_copied_to_another_place",
     "tally/product/rebuild.py:rebuild": "tests/tally/product/test_rebuild.py::test_one_that_another_home_overtook_is_thrown_away",
     "warehouse/embedded/confinement.py:confine": CONFINED + "test_threads_that_run_already_are_refused",
-    "warehouse/embedded/confinement.py:_unconfined": CONFINED + "test_a_kernel_that_refuses_is_told",
-    "warehouse/embedded/process.py:_make": CONFINED + "test_a_folder_that_cannot_be_made_is_named",
+    "warehouse/embedded/confinement.py:_confinement_error": CONFINED + "test_a_kernel_that_refuses_is_told",
+    "warehouse/embedded/process.py:_make_folder": CONFINED + "test_a_folder_that_cannot_be_made_is_named",
     "warehouse/migrate.py:migrate": "tests/warehouse/test_migrate.py::test_each_is_applied_once_and_an_edited_one_is_named",
-    "warehouse/generations.py:_claim": "tests/warehouse/test_generations.py::test_a_warehouse_holds_one_generation",
+    "warehouse/generations.py:_claim_database": "tests/warehouse/test_generations.py::test_a_warehouse_holds_one_generation",
 }  # fmt: skip
 """Places that take a served door, a cluster or a warehouse; and a test that brings each about."""
 

@@ -160,7 +160,8 @@ class House:
         if name in self._faults:
             environment["TALLY_FAULT"] = self._faults.pop(name)
         is_piped = name in ("", "import")
-        with self._output_path(name).open("a") as output:  # a pipe that nobody reads would hold up a part that says much
+        # A file: a pipe that nobody reads would block a service that prints much.
+        with self._output_path(name).open("a") as output:
             return subprocess.Popen(
                 [*COMMAND, *arguments], cwd=ROOT, env=home_environment(environment), text=True,
                 stdout=subprocess.PIPE if is_piped else output, stderr=subprocess.PIPE if is_piped else output,
@@ -185,7 +186,10 @@ class House:
             client = self.client()
             for topic in DERIVED:
                 stored_offsets = read_stored_offsets(client, topic)
-                if any(stored_offsets.get(partition, -1) + 1 < fold_offset(log, partition, topic) for partition in range(PARTITIONS)):
+                if any(
+                    stored_offsets.get(partition, -1) + 1 < fold_offset(log, partition, topic)
+                    for partition in range(PARTITIONS)
+                ):
                     return False
         except (ClickHouseError, WarehouseAway, OSError):  # it is being started again
             return False

@@ -81,7 +81,9 @@ def find_difference(first: Topics, second: Topics) -> tuple[Any, ...] | None:
 
 
 def _lines(topics: Topics, topic: Topic, table: str) -> int:
-    values = [record.value for (name, _), topic_records in topics.items() if name == topic.name for record in topic_records]
+    values = [
+        record.value for (name, _), topic_records in topics.items() if name == topic.name for record in topic_records
+    ]
     if table == "records":
         return len(values)
     lines = sum(value.count(b"\n") + 1 for value in values)

@@ -21,7 +21,7 @@ from streams.embedded.worker import Partition
 from streams.runtime import read_catalogues
 from tests.faults.house import House
 from tests.faults.mixture import DOCUMENTS, Mixture
-from tests.faults.proof import read_derived_topics, find_difference, outcomes
+from tests.faults.proof import find_difference, outcomes, read_derived_topics
 
 SEED = 7
 EVENTS_MADE = [5_000, pytest.param(200_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
@@ -80,4 +80,6 @@ def test_the_same_log_gives_the_same_bytes(tmp_path: Path, kafka: str, houses: l
         theirs = open_log(house.settings)
         house.until(lambda: all(fold_offset(theirs, int(one)) > end for one, end in positions.items()))  # noqa: B023
         house.stop(*house.folds)
-        assert find_difference(read_derived_topics(house.settings, positions), told) is None, f"seed {SEED}, {workers} workers"
+        assert find_difference(read_derived_topics(house.settings, positions), told) is None, (
+            f"seed {SEED}, {workers} workers"
+        )

@@ -22,7 +22,7 @@ from streams.folds.version import VERSION
 from tally.processes.service import list_pipeline_services
 from tests.faults.house import House
 from tests.faults.input import history, trace
-from tests.faults.proof import read_derived_topics, find_difference, refold_log
+from tests.faults.proof import find_difference, read_derived_topics, refold_log
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 
 BUDGET = ("--scope", "team=engineering", "--window", "1h", "--reason", "a test", "--limit")
@@ -236,7 +236,10 @@ def test_another_home_of_the_log_ends_and_fills_its_warehouse_anew(house: House,
         assert up.wait(120) == 2
     said = other.output_of("another")
     assert "generation 1 of what is derived is over, as 2 is current: start again" in said
-    assert "the warehouse was filled from generation 1 of" in said and "generation 2 is current: empty it" in said
+    assert (
+        "the warehouse was filled from generation 1 of" in said
+        and "generation 2 is current: empty the warehouse" in said
+    )
     for name in ("warehouse", "consumers"):
         shutil.rmtree(other.settings.home / name)
     same(other, before)

@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 
 from tests.faults.conftest import Build
 from tests.faults.input import history, trace
-from tests.faults.proof import read_derived_topics, find_difference, prove
+from tests.faults.proof import find_difference, prove, read_derived_topics
 
 BUDGET = ("--scope", "team=engineering", "--window", "1h", "--reason", "a test", "--limit")
 TABLES = ("events", "records", "decisions", "alerts")

@@ -45,4 +45,6 @@ def form(**fields: str) -> tuple[bytes, dict[str, str]]:
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
     ]
-    return "".join([*parts, f"--{boundary}--\r\n"]).encode(), {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    return "".join([*parts, f"--{boundary}--\r\n"]).encode(), {
+        "Content-Type": f"multipart/form-data; boundary={boundary}"
+    }

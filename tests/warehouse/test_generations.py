@@ -14,7 +14,7 @@ from tests.warehouse.build import drain, log_of
 from tests.warehouse.conftest import Front
 from warehouse import generations
 from warehouse.client import connect
-from warehouse.generations import prepare_rebuild, claim_database
+from warehouse.generations import claim_database, prepare_rebuild
 from warehouse.migrate import migrate
 from warehouse.sink import TABLES, Sink
 
@@ -57,7 +57,9 @@ def test_a_warehouse_holds_one_generation(client: Client, settings: Settings) ->
     fill(settings, third)
     claim_database(settings, third, client)
     claim_database(Settings(home=settings.home), log, client)  # its folder goes with its generation
-    with pytest.raises(TallyError, match=r"filled from generation 3 of .*, and generation 2 is current: empty it"):
+    with pytest.raises(
+        TallyError, match=r"filled from generation 3 of .*, but generation 2 is current: empty the warehouse"
+    ):
         claim_database(settings, second, client)
     client.command("TRUNCATE TABLE tally.generations")
     claim_database(settings, first, client)

@@ -21,7 +21,7 @@ from tests.warehouse.build import NOVEMBER, OCTOBER, derived_record, drain, line
 from tests.warehouse.conftest import Front, python
 from tests.warehouse.test_guard import counts
 from warehouse.generations import claim_database
-from warehouse.sink import MAX_BATCH_LINES, Sink, cut_batches, run, read_stored_offsets
+from warehouse.sink import MAX_BATCH_LINES, Sink, cut_batches, read_stored_offsets, run
 
 Processes = Callable[..., Popen[str]]
 
@@ -111,7 +111,9 @@ def test_the_largest_batch_of_short_lines_is_no_more_than_the_engine_takes(
     client: Client, settings: Settings, said: dict[str, Any]
 ) -> None:
     """A file that was imported twice, and a warehouse that is filled anew: many lines, and most columns are empty."""
-    of_a_record = [[line(at, seq + 1, index=seq, **said) for seq in range(1_000)] for at in range(MAX_BATCH_LINES // 1_000)]
+    of_a_record = [
+        [line(at, seq + 1, index=seq, **said) for seq in range(1_000)] for at in range(MAX_BATCH_LINES // 1_000)
+    ]
     write(settings.home, (derived_record(at, at, text(lines)) for at, lines in enumerate(of_a_record)))
     drain(Sink(client, EmbeddedLog(settings.home), settings))
     assert client.command("SELECT count() FROM tally.events") == MAX_BATCH_LINES

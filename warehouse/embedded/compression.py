@@ -1,4 +1,4 @@
-"""How bodies may be compressed: what ClickHouse's clients send by themselves, and what they ask for."""
+"""Compression of bodies: the codings that ClickHouse's clients send and accept."""
 
 import struct
 import zlib
@@ -11,9 +11,9 @@ import zstandard
 from clickhouse_cityhash.cityhash import CityHash128
 
 MAX_BODY_BYTES = 256 << 20
-"""What a body may have once it is unpacked: a small one can hold a very large one."""
+"""The greatest body once it is decompressed: a small one can hold a very large one."""
 
-_MIN_PIECES = 1 << 16  # in at least so many a body of the greatest size is unpacked: zstd makes 32 KiB of a byte
+_MIN_PIECES = 1 << 16  # so a piece decompresses to little: zstd makes 32 KiB of a byte
 _GZIP = 31  # zlib's name for gzip's framing
 
 _READERS: dict[str, Callable[[], Any]] = {
@@ -22,17 +22,20 @@ _READERS: dict[str, Callable[[], Any]] = {
     "gzip": lambda: zlib.decompressobj(_GZIP),
 }
 BLOCKS = "blocks"
-"""ClickHouse's own framing, which is no coding of HTTP: what JDBC asks for by ``compress=1``."""
+"""ClickHouse's own framing, which is no content coding of HTTP. JDBC asks for it by ``compress=1``."""
 
 _BLOCK_BYTES = 1 << 20
 _LZ4 = 0x82
 
 
 class _Blocks:
-    """A block is its checksum, the method, its length with these nine bytes and unpacked, and what it holds."""
+    """Compress in ClickHouse's blocks: checksum, method, the lengths with this header and without compression, and the
+    data."""
 
     def compress(self, chunk: bytes) -> bytes:
-        return b"".join(self._block(chunk[start : start + _BLOCK_BYTES]) for start in range(0, len(chunk), _BLOCK_BYTES))
+        return b"".join(
+            self._block(chunk[start : start + _BLOCK_BYTES]) for start in range(0, len(chunk), _BLOCK_BYTES)
+        )
 
     def flush(self) -> bytes:
         return b""
@@ -55,12 +58,14 @@ def build_size_error(max_bytes: int) -> ValueError:
 
 
 def decompress(body: bytes, coding: str, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """The body as it was before it was compressed. ValueError where it cannot be unpacked, is not whole, or too
-    large."""
+    """Return the body as it was before it was compressed.
+
+    ValueError where it cannot be decompressed, is incomplete, or is larger than ``max_bytes`` afterwards.
+    """
     if coding.lower() in ("", "identity"):
         return body
     if coding.lower() not in _READERS:
-        raise ValueError(f"Content-Encoding {coding!r} is not known here: send {', '.join(_READERS)} or none")
+        raise ValueError(f"Content-Encoding {coding!r} is not supported: send {', '.join(_READERS)} or none")
     reader = _READERS[coding.lower()]()
     content = bytearray()
     try:
@@ -77,18 +82,18 @@ def decompress(body: bytes, coding: str, max_bytes: int = MAX_BODY_BYTES) -> byt
 
 
 def choose_coding(accepted: str) -> str | None:
-    """The coding for an answer, of those that the client accepts; None where none is known here."""
+    """Choose the coding of an answer from a client's Accept-Encoding; None where none is supported."""
     codings = {item.split(";")[0].strip().lower() for item in accepted.split(",")}
     return next((coding for coding in _WRITERS if coding in codings - {BLOCKS}), None)
 
 
 def headers(coding: str | None) -> list[tuple[str, str]]:
-    """What HTTP says of an answer that is compressed so."""
+    """Return the HTTP headers of an answer with this coding."""
     return [("Content-Encoding", coding)] if coding and coding != BLOCKS else []
 
 
 def compress_chunks(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
-    """The chunks, compressed as they come."""
+    """Compress chunks as they come."""
     writer = _WRITERS[coding]()
     for chunk in chunks:
         if data := writer.compress(chunk):

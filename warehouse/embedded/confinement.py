@@ -1,8 +1,8 @@
 """Limits that the kernel keeps for the warehouse's process: which files, which addresses, how much memory.
 
-They hold for whatever the engine can be talked into, so a hole in what analysts may ask shows nothing but the
-warehouse's own folder. Landlock (Linux 5.13 and later) holds for the thread that asks for it and for all that it starts
-afterwards: so it is asked for before the engine starts its threads. It cannot be taken back.
+They hold whatever the engine does, so a hole in the analysts' policy shows nothing but the warehouse's own folder.
+Landlock (Linux 5.13 and later) holds for the thread that requests it and for all threads that it starts afterwards: so
+it is requested before the engine starts its threads. It cannot be taken back.
 """
 
 import ctypes
@@ -18,11 +18,11 @@ from typing import NamedTuple
 from ledger.errors import TallyError
 
 MAX_MEMORY_BYTES = 2 << 30
-"""What the process may have in memory, the engine's own limit being 600 MiB. Beyond it, it ends."""
+"""The memory limit of the process, which ends beyond it. The engine's own limit is 600 MiB."""
 
 MAX_DATA_BYTES = 3 << 30
-"""What it may allocate (RLIMIT_DATA): a single allocation beyond it fails, before there is any memory to look at. It is
-not enough: what is mapped over a reservation is not counted, and a process that lacks memory may wait for ever."""
+"""The allocation limit of the process (RLIMIT_DATA): a single greater allocation fails at once. It does not replace the
+memory limit: memory mapped over a reservation is not counted, and a process without memory may wait for ever."""
 
 _MEMORY_INTERVAL_S = 0.05
 
@@ -34,9 +34,9 @@ _PR_SET_NO_NEW_PRIVS = 38
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
 _MAKE_REG, _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 8, 1 << 13, 1 << 14, 1 << 15
 _MAX_BIT_BY_ABI = (13, 14, 15, 15, 16)
-"""How many rights over files the ABI 1 knows, the ABI 2, and so on; later ones know as many as the last."""
+"""The number of file rights that ABI 1, ABI 2 and so on know; later ABIs know as many as the last."""
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-"""Those that a rule on a file may have; the others are of folders."""
+"""The rights that a rule on a file may have; the others are of folders."""
 _BIND_TCP, _CONNECT_TCP = 1, 2
 _SCOPE_ABSTRACT_SOCKETS, _SCOPE_SIGNALS = 1, 2
 _NETWORK_ABI, _SCOPE_ABI = 4, 6
@@ -44,13 +44,13 @@ _NETWORK_ABI, _SCOPE_ABI = 4, 6
 _RUNTIME_RIGHTS = _EXECUTE | _READ_FILE | _READ_DIR
 _ALL_RIGHTS = -1
 _ANNOUNCE_RIGHTS = _MAKE_REG | _REMOVE_FILE
-"""To give a file that is there its name, and to take it away; neither to read nor to write one."""
+"""The rights to rename and delete a file; neither to read nor to write one."""
 
 Grants = dict[Path, int]
 
 
 class Confinement(NamedTuple):
-    """What holds for the process. ``landlock_abi`` is 0 where the kernel has no Landlock."""
+    """The limits in force for the process. ``landlock_abi`` is 0 where the kernel has no Landlock."""
 
     landlock_abi: int
     max_memory_bytes: int
@@ -61,7 +61,7 @@ class Confinement(NamedTuple):
 
     @property
     def network(self) -> bool:
-        """Whether no TCP connection can be opened, and no further port."""
+        """True where no TCP connection and no further port can be opened."""
         return self.landlock_abi >= _NETWORK_ABI
 
 
@@ -80,7 +80,7 @@ def landlock_abi() -> int:
 
 
 def confine(home: Path, writable: Iterable[Path]) -> Confinement:
-    """Confine this thread, and all that it starts from now on, to these folders of the home and the runtime.
+    """Confine this thread, and all threads that it starts from now on, to these folders of the home and the runtime.
 
     Nothing else of the home can be read. TallyError where a kernel that has Landlock refuses it.
     """
@@ -98,28 +98,33 @@ def confine(home: Path, writable: Iterable[Path]) -> Confinement:
 
 def list_grants(home: Path, writable: Iterable[Path]) -> Grants:
     """List the paths that may be used, each with its rights; what is granted to a folder holds for all below it."""
-    root = Path(__file__).parents[2]  # of the packages; a source tree has other things beside them
+    root = Path(__file__).parents[2]  # the folder of the packages; in a source tree it holds more than them
     readable = [
         Path(sys.prefix), Path(sys.base_prefix), Path("/usr"), Path("/lib"), Path("/lib64"), Path("/etc/ld.so.cache"),
         root / "warehouse", root / "ledger", root / "sdk" / "tallystick", root / "tallystick", Path("/dev/urandom"),
-        Path("/sys/fs/cgroup"),  # what memory the engine may have
+        Path("/sys/fs/cgroup"),  # the memory limit that the engine reads
         Path("/proc/self"),  # resolved: this process's own folder and no other's
     ]  # fmt: skip
-    rights = {granted_path: _RUNTIME_RIGHTS for path in readable if path.exists() for granted_path in split_paths_around(path.resolve(), home)}
+    rights = {
+        granted_path: _RUNTIME_RIGHTS
+        for path in readable
+        if path.exists()
+        for granted_path in split_paths_around(path.resolve(), home)
+    }
     rights[Path("/dev/null")] = _READ_FILE | _WRITE_FILE
     rights[home / "run"] = _ANNOUNCE_RIGHTS
     return rights | {path.resolve(): _ALL_RIGHTS for path in writable}
 
 
 def split_paths_around(path: Path, home: Path) -> Iterator[Path]:
-    """Split a folder that holds the home into all that lies beside the way to it; whatever else stays as it is."""
+    """Yield a path, or where it holds the home, all paths below it that do not lead to the home."""
     if path == home or home in path.parents:
         return
     if path not in home.parents:
         yield path
         return
     for child in path.iterdir():
-        if not child.is_symlink():  # it is where it leads to that counts
+        if not child.is_symlink():  # its target counts, not the link
             yield from split_paths_around(child, home)
 
 
@@ -127,7 +132,8 @@ def _watch_memory(statm: int) -> None:
     while (resident := int(os.pread(statm, 200, 0).split()[1]) * resource.getpagesize()) <= MAX_MEMORY_BYTES:
         time.sleep(_MEMORY_INTERVAL_S)
     print(
-        f"the warehouse has {resident >> 20} MiB in memory, and may have {MAX_MEMORY_BYTES >> 20}: it ends", flush=True
+        f"The warehouse uses {resident >> 20} MiB of memory, above its limit of {MAX_MEMORY_BYTES >> 20}: it ends",
+        flush=True,
     )
     os._exit(1)
 
@@ -170,7 +176,7 @@ def _call_kernel(number: int, *arguments: object) -> int:
 def _confinement_error() -> TallyError:
     return TallyError(
         f"the warehouse cannot be confined with Landlock ({os.strerror(ctypes.get_errno())}), and is not "
-        "started without: look which security module or container forbids it"
+        "started without it: look which security module or container forbids it"
     )
 
 

@@ -1,7 +1,8 @@
-"""The HTTP server below the front: waitress, but who asks is known before a body is taken, and places are kept.
+"""The HTTP server of the embedded warehouse: waitress, with authentication before the body and limits for each user.
 
-waitress takes a request whole, its body into a file, before anybody sees it, and counts connections alike. Here the
-head says who asks: without a right password there is no body, and each user has connections of its own.
+waitress reads a whole request, its body into a file, before the application sees it, and counts all connections alike.
+Here the head of a request is authenticated first: without a right password no body is read, and each user has a number
+of connections of its own.
 """
 
 import socket
@@ -24,17 +25,17 @@ from warehouse.embedded.users import ALLOWANCES, ANONYMOUS, Connection, allowanc
 
 MAX_HEAD_BYTES = 64 << 10
 MAX_CONNECTIONS = ANONYMOUS.max_connections + sum(allowed.max_connections for allowed in ALLOWANCES.values())
-"""A process may often have no more than 1,024 files, and the engine needs some."""
+"""A process may often open no more than 1,024 files, and the engine needs some."""
 
 MAX_DISCARDED_BYTES = 4 << 20
-"""So much of a body that is not taken is read and thrown away, as many clients read no answer before they have sent
-all. Behind a longer one the connection is closed at once."""
+"""The greatest refused body that is read and thrown away, since many clients read no answer before they have sent all.
+Behind a greater one the connection is closed at once."""
 
 _CLEANUP_INTERVAL_S = 1
 
 
 class _DiscardBuffer:
-    """Where the body goes that is not taken."""
+    """A buffer that discards a refused body."""
 
     def append(self, data: bytes) -> None:
         pass
@@ -47,7 +48,7 @@ class _DiscardBuffer:
 
 
 class RequestParser(HTTPRequestParser):
-    """A request as it arrives. ``user`` is who asks, once its head is there; None where no password fits."""
+    """A request as it arrives. ``user`` is set once its head is complete; None where the password is wrong."""
 
     user: str | None = None
     overfull = False
@@ -80,7 +81,7 @@ class RequestParser(HTTPRequestParser):
             self._refuse_body()
 
     def _refuse_body(self) -> None:
-        """Take no body: the front says why. A long one is not waited for, and the connection ends."""
+        """Read no body; the application answers with the reason. Behind a long body the connection is closed."""
         if self.body_rcv is None:
             return
         self.body_rcv.getbuf().close()
@@ -93,7 +94,7 @@ class RequestParser(HTTPRequestParser):
 
 
 class Task(WSGITask):
-    """A request as the front gets it, with who asks."""
+    """A request as the application gets it, with its user."""
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
@@ -126,7 +127,7 @@ class Channel(HTTPChannel):
         super().handle_close()
 
     def identify(self, user: str) -> bool:
-        """Be a connection of this user from now on; False where it has too many that are busy."""
+        """Make this a connection of the user. Return False where the user has too many that are busy."""
         if self.user != user:
             self.user = user
             return self._server.make_room(self)
@@ -168,10 +169,10 @@ class Server(TcpWSGIServer):
         adjustments = Adjustments(
             sockets=[listener],
             threads=threads,
-            connection_limit=MAX_CONNECTIONS + 16,  # never reached: room is made before
+            connection_limit=MAX_CONNECTIONS + 16,  # never reached: `make_room` closes others before
             cleanup_interval=_CLEANUP_INTERVAL_S,
             asyncore_use_poll=True,
-            channel_request_lookahead=1,  # so it is seen when who asks is gone
+            channel_request_lookahead=1,  # so a client that is gone is noticed
             max_request_header_size=MAX_HEAD_BYTES,
             max_request_body_size=max(allowed.max_body_bytes for allowed in ALLOWANCES.values()) + 1,
             ident=None,
@@ -185,19 +186,27 @@ class Server(TcpWSGIServer):
         )  # fmt: skip
 
     def maintenance(self, now: float) -> None:
-        """End the connections whose time is up."""
+        """Close the connections that exceeded a timeout."""
         for channel in list(self.active_channels.values()):
             if is_overdue(channel.state(), now):
                 channel.handle_close()
 
     def make_room(self, new_channel: Channel) -> bool:
-        """Where a user has more connections than it may, end the oldest for which nothing is done: of those who have
-        not said who they are, any. False where all are busy."""
-        channels = [channel for channel in self.active_channels.values() if channel.user == new_channel.user and channel is not new_channel]
+        """Close the oldest idle connection where the user has too many; of those not authenticated yet, the oldest.
+
+        Return False where all are busy.
+        """
+        channels = [
+            channel
+            for channel in self.active_channels.values()
+            if channel.user == new_channel.user and channel is not new_channel
+        ]
         if len(channels) < allowance(new_channel.user).max_connections:
             return True
         idle = [channel for channel in channels if new_channel.user is None or is_idle(channel.state())]
         if not idle:
             return False
-        min(idle, key=lambda channel: channel.state().active_at if new_channel.user else channel.state().opened_at).handle_close()
+        min(
+            idle, key=lambda channel: channel.state().active_at if new_channel.user else channel.state().opened_at
+        ).handle_close()
         return True

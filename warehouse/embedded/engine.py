@@ -1,4 +1,4 @@
-"""ClickHouse's engine in this process (chDB), and the one process that may own its folder."""
+"""ClickHouse's engine (chDB) in this process, which owns its folder."""
 
 import json
 import os
@@ -15,17 +15,17 @@ from ledger.errors import TallyError
 from warehouse.embedded.errors import QueryFailed as QueryFailed
 from warehouse.embedded.statement import Statement
 
-# The engine takes the host's time zone, and a day is a UTC day everywhere.
+# The engine takes the host's time zone, but a day is a UTC day everywhere.
 os.environ["TZ"] = "UTC"
 time.tzset()
 
 import chdb  # noqa: E402
 
 MAX_MEMORY_BYTES = 600 << 20
-"""What the engine may use; beyond it a query is refused (error 241) and the engine goes on."""
+"""The engine's memory limit; beyond it a query is refused (error 241) and the engine goes on."""
 
 MAX_ANSWER_BYTES = 32 << 20
-"""What an answer may hold that cannot be sent while it is made; as JSON it is about four times as long."""
+"""The greatest answer that cannot be streamed; as JSON it is about four times as long."""
 
 SETTINGS = {
     "async_insert": "0",  # an acknowledged insert is stored
@@ -37,7 +37,7 @@ SETTINGS = {
     "max_result_bytes": str(MAX_ANSWER_BYTES),
 }
 ACCESS_CONFIG = Path(__file__).parent / "analyst" / "access" / "config.xml"
-"""Says which roles there are, and what each may."""
+"""The roles and their rights."""
 
 _TREE = "SELECT parseQueryToJSON(unhex({text:String}))"
 NO_TREE_CODE = 36
@@ -45,8 +45,8 @@ _SETTING = re.compile(r"\w+", re.ASCII)
 
 
 class ParsedStatement(NamedTuple):
-    """How the engine reads a text. ``tree`` is its syntax as nested objects, each with its type; some statements have
-    none."""
+    """A text as the engine parses it. ``tree`` is its syntax as nested objects, each with its type; None where the
+    engine gives none for this kind of statement."""
 
     is_read_only: bool
     statement_count: int
@@ -59,13 +59,13 @@ class Answer(NamedTuple):
 
 
 class Parser:
-    """The engine without a folder: it reads statements, and runs none of them."""
+    """The engine without a folder: it parses statements and runs none of them."""
 
     def __init__(self) -> None:
         self._connection = chdb.connect(":memory:")
 
     def read(self, sql: bytes, tree_of: bytes) -> ParsedStatement:
-        """Read a text without running it, and the tree of another. QueryFailed where that cannot be read."""
+        """Parse ``sql`` without running it, and return the tree of ``tree_of``. QueryFailed where it is malformed."""
         try:
             classes = self._connection._conn.classify_query(sql)
             result = self._connection.query(_TREE, "RawBLOB", params={"text": tree_of.hex()}).bytes()
@@ -81,12 +81,11 @@ class Parser:
 
 
 class Engine:
-    """A new connection a statement keeps settings apart.
+    """Run statements, each on a connection of its own, so that settings do not leak.
 
-    Inserts into a table run one at a time, and the lock is held until the engine returns, whatever became of who
-    sent them: the guard of the tables' views is evaluated under it. They go in as statements with their data: chDB's
-    ``send_insert`` evaluates the views' subqueries otherwise, and on a connection that was used before it drops
-    every line and reports success.
+    Inserts into a table run one at a time. The lock is held until the engine returns, even if the client is gone, since
+    the guard of the tables' views is evaluated under it. Inserts are statements with their data: chDB's ``send_insert``
+    evaluates the views' subqueries differently, and on a connection used before it drops every line without an error.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -96,7 +95,9 @@ class Engine:
         self._running_count = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._main_connection = chdb.connect(f"{self._path}?config-file={ACCESS_CONFIG}&max_server_memory_usage={MAX_MEMORY_BYTES}")
+            self._main_connection = chdb.connect(
+                f"{self._path}?config-file={ACCESS_CONFIG}&max_server_memory_usage={MAX_MEMORY_BYTES}"
+            )
         except (OSError, RuntimeError) as error:
             raise TallyError(
                 f"the warehouse's folder {folder} cannot be opened ({str(error)[:300]}): stop the process that has "
@@ -104,21 +105,21 @@ class Engine:
             ) from error
 
     def close(self) -> bool:
-        """Let the folder go. False, and nothing is done, while a statement still runs: the engine cannot bear it."""
+        """Release the folder. Return False, and do nothing, while a statement still runs: the engine would crash."""
         if self._running_count:
             return False
         self._main_connection.close()
         return True
 
     def kill_query(self, log_comment: str) -> None:
-        """Ask the statements whose ``log_comment`` this is to end. Some do not, or not at once."""
+        """Ask the engine to end the statements with this ``log_comment``. Some do not end, or not at once."""
         with self._connection({}) as connection:
             connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {_quote(log_comment)} ASYNC")
 
     def run(
         self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str], role: str | None = None
     ) -> Answer:
-        """Run a statement to its end. An answer beyond ``ANSWER`` bytes is refused (error 396)."""
+        """Run a statement to its end. An answer above ``MAX_ANSWER_BYTES`` is refused (error 396)."""
         with ExitStack() as stack:
             if statement.target_table is not None:
                 stack.enter_context(self._insert_locks[statement.target_table])
@@ -137,7 +138,7 @@ class Engine:
     def stream(
         self, statement: Statement, settings: Mapping[str, str], values: Mapping[str, str], role: str | None = None
     ) -> Iterator[bytes]:
-        """The answer's chunks, made as they are taken."""
+        """Yield the answer's chunks as the engine makes them."""
         with (
             self._connection({"max_result_bytes": "0"} | dict(settings), role) as connection,
             connection.send_query(statement.sql, statement.format, params=dict(values)) as chunks,
@@ -147,8 +148,8 @@ class Engine:
 
     @contextmanager
     def _connection(self, settings: Mapping[str, str], role: str | None = None) -> Iterator[Any]:
-        """A connection with these settings, and the rights of this role, or all. What the engine says against them, or
-        later, is QueryFailed."""
+        """Open a connection with these settings, and the rights of this role or all rights. Errors of the engine are
+        raised as QueryFailed."""
         with self._count_lock:
             self._running_count += 1
         connection = None

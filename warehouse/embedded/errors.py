@@ -1,4 +1,4 @@
-"""How the embedded warehouse refuses: with ClickHouse's words and codes."""
+"""Errors of the embedded warehouse, with ClickHouse's words and codes."""
 
 import re
 
@@ -6,11 +6,11 @@ _CODE = re.compile(r"Code: (\d+)")
 
 
 class QueryFailed(Exception):
-    """What ClickHouse said, with its code."""
+    """An error of ClickHouse, with its code."""
 
     def __init__(self, message: str) -> None:
-        if "std::bad_alloc" in message:  # of the kernel's limit, where the engine's own did not hold
-            message = "Code: 241. DB::Exception: The warehouse's ceiling of memory is reached. (MEMORY_LIMIT_EXCEEDED)"
+        if "std::bad_alloc" in message:  # the kernel's limit applied before the engine's own
+            message = "Code: 241. DB::Exception: The warehouse's memory limit is reached. (MEMORY_LIMIT_EXCEEDED)"
         super().__init__(message[max(0, message.find("Code: ")) :])
         match = _CODE.search(message)
         self.code = int(match.group(1)) if match else 1001  # STD_EXCEPTION

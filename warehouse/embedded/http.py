@@ -1,7 +1,7 @@
 """ClickHouse's HTTP interface as a WSGI application in front of the engine in this process.
 
-It is ours only because it must be: chDB's own HTTP handler cannot be started yet. So it stays thin: statements go
-to the engine as they came, answers come back as they are.
+It exists only because chDB's own HTTP handler cannot be started yet. So it stays thin: statements and answers pass
+unchanged.
 """
 
 import json
@@ -26,10 +26,10 @@ NOT_STREAMED_CODE = 36
 METHODS = ("GET", "HEAD", "POST")
 
 MAX_ANSWER_BYTES = 128 << 20
-"""Bytes of an answer to an analyst, before it is compressed."""
+"""The greatest answer to an analyst, before it is compressed."""
 
 MAX_BUFFERED_BYTES = 1 << 20
-"""Of such an answer while it is sent; the rest is in a file."""
+"""The part of such an answer that stays in memory; a greater one is in a file."""
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 Headers = list[tuple[str, str]]
@@ -42,13 +42,14 @@ _CODES_BY_STATUS = {
     "501 Not Implemented": (48,),
     "503 Service Unavailable": (TOO_MANY_QUERIES_CODE,),
 }
-"""Of codes that are not the statement's fault, or for which HTTP has a word of its own; all others are 400."""
+"""Codes that are not the statement's fault, or for which HTTP has a status of its own; all others are 400."""
 
 _STATUS_BY_CODE = {code: status for status, codes in _CODES_BY_STATUS.items() for code in codes}
 
 
 class HttpInterface:
-    """The application. One user has full rights; analysts read, within limits. Who asks is known by then."""
+    """The WSGI application. One user has full rights; analysts read, within limits. ``connections.py`` authenticates
+    users."""
 
     def __init__(self, engine: Engine, classifier: Classifier, slots: QuerySlots, entrance: Entrance) -> None:
         self._engine, self._classifier, self._slots, self._entrance = engine, classifier, slots, entrance
@@ -63,7 +64,7 @@ class HttpInterface:
         return []
 
     def close(self) -> None:
-        """End what reads statements."""
+        """End the classifier's process."""
         self._classifier.close()
 
     def _respond(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
@@ -74,10 +75,10 @@ class HttpInterface:
         if environ["PATH_INFO"] == "/ping" or (environ["PATH_INFO"] == "/" and _is_empty_request(environ)):
             return _send_body(start, "200 OK", b"Ok.\n")
         if environ["PATH_INFO"] != "/":
-            return _send_body(start, "404 Not Found", b"There is no such page: statements go to /\n")
+            return _send_body(start, "404 Not Found", b"No such path; send statements to /\n")
         if environ["tally.user"] is None:
             user = request.read_credentials(environ)[0][:100]
-            message = f"{user or 'no user'}: Authentication failed: `tally status` tells user and password."
+            message = f"{user or 'no user'}: Authentication failed: `tally status` shows user and password."
             return _send_error(start, QueryFailed(f"Code: 516. DB::Exception: {message} (AUTHENTICATION_FAILED)"))
         try:
             if environ["tally.overfull"]:
@@ -85,10 +86,8 @@ class HttpInterface:
             return self._handlers[environ["tally.user"]](environ, start)
         except QueryFailed as error:
             return _send_error(start, error)
-        except MemoryError:  # of a body that is held whole; the engine's own are QueryFailed
-            return _send_error(
-                start, QueryFailed("Code: 241. DB::Exception: The warehouse's ceiling of memory is reached.")
-            )
+        except MemoryError:  # from a body in memory; the engine's own are QueryFailed
+            return _send_error(start, QueryFailed("Code: 241. DB::Exception: The warehouse's memory limit is reached."))
         except ValueError as error:
             return _send_error(start, QueryFailed(f"Code: 27. DB::Exception: the request cannot be read: {error}"))
 
@@ -103,7 +102,7 @@ class HttpInterface:
         if statement.is_streamable:
             chunks = self._engine.stream(statement, query.settings, query.values)
             try:
-                first_chunk = next(chunks, b"")  # so that most errors are found before a status is sent
+                first_chunk = next(chunks, b"")  # most errors come before the status is sent
             except QueryFailed as error:
                 if error.code != NOT_STREAMED_CODE:
                     raise
@@ -116,8 +115,8 @@ class HttpInterface:
         return _send_body(start, "200 OK", answer.body, headers)
 
     def _run_as_analyst(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
-        """As an analyst. The answer is whole before the first byte is sent, so that who reads it slowly holds nothing
-        but a place and a file."""
+        """Run a statement as an analyst. The answer is complete before its first byte is sent, so a slow reader holds
+        only a slot and a file."""
         is_client_gone: Callable[[], bool] = environ["waitress.client_disconnected"]
         self._entrance.check()
         with ExitStack() as stack:
@@ -144,8 +143,10 @@ class HttpInterface:
             answer: Iterable[bytes] = environ["wsgi.file_wrapper"](_AnswerFile(file, stack.pop_all()))
             return answer
 
-    def _write_answer(self, statement: Statement, settings: dict[str, str], query: Request) -> SpooledTemporaryFile[bytes]:
-        """An analyst's answer, whole, as it is sent."""
+    def _write_answer(
+        self, statement: Statement, settings: dict[str, str], query: Request
+    ) -> SpooledTemporaryFile[bytes]:
+        """Write an analyst's answer to a file, compressed as it is sent."""
         with ExitStack() as stack:
             file = stack.enter_context(SpooledTemporaryFile(MAX_BUFFERED_BYTES))
             chunks = stack.enter_context(closing(self._read_chunks(statement, settings, query.values)))
@@ -164,21 +165,21 @@ class HttpInterface:
                 yield from self._engine.stream(statement, settings, values, policy.ROLE)
                 return
             except QueryFailed as error:
-                if error.code != NOT_STREAMED_CODE:  # it says so before its first chunk
+                if error.code != NOT_STREAMED_CODE:  # the engine raises it before its first chunk
                     raise
         yield self._engine.run(statement, settings, values, policy.ROLE).body
 
 
 class _AnswerFile:
-    """An answer as waitress sends it from its main loop. It holds its place until it is sent, or who asked is gone."""
+    """An answer's file, sent from waitress's main loop. It holds its slot until it is sent or the client is gone."""
 
     def __init__(self, file: SpooledTemporaryFile[bytes], stack: ExitStack) -> None:
         self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, stack.close
 
 
 _TOO_MANY_CONNECTIONS = (
-    f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: too many connections of this user are busy: "
-    "ask again when one is done. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+    f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: too many connections of this user "
+    "are busy: ask again when one is done. (TOO_MANY_SIMULTANEOUS_QUERIES)"
 )
 
 
@@ -186,7 +187,7 @@ def _read_statement(query: Request) -> Statement:
     if not query.sql.strip():
         raise QueryFailed("Code: 62. DB::Exception: Syntax error: the query is empty. (SYNTAX_ERROR)")
     statement = parse_statement(query.sql, query.format)
-    if statement.format.lower() in ("dataframe", "arrowtable"):  # objects of Python, which the engine knows too
+    if statement.format.lower() in ("dataframe", "arrowtable"):  # the engine knows these too: objects of Python
         raise QueryFailed(f"Code: 73. DB::Exception: Unknown format {statement.format}. (UNKNOWN_FORMAT)")
     return statement
 
@@ -201,8 +202,8 @@ def _limit_bytes(chunks: Iterator[bytes]) -> Iterator[bytes]:
         byte_count += len(chunk)
         if byte_count > MAX_ANSWER_BYTES:
             raise QueryFailed(
-                f"Code: 396. DB::Exception: Limit for result exceeded: an answer has at most {MAX_ANSWER_BYTES >> 20} MiB: ask "
-                "for less at a time. (TOO_MANY_ROWS_OR_BYTES)"
+                f"Code: 396. DB::Exception: Limit for result exceeded: an answer has at most "
+                f"{MAX_ANSWER_BYTES >> 20} MiB: ask for less at a time. (TOO_MANY_ROWS_OR_BYTES)"
             )
         yield chunk
 
@@ -231,7 +232,9 @@ def _send_error(start: StartResponse, error: QueryFailed) -> list[bytes]:
     return _send_body(start, status, f"{error}\n".encode(), headers)
 
 
-def _stream_body(start: StartResponse, chunks: Iterator[bytes], headers: Headers, coding: str | None) -> Iterator[bytes]:
+def _stream_body(
+    start: StartResponse, chunks: Iterator[bytes], headers: Headers, coding: str | None
+) -> Iterator[bytes]:
     tag = secrets.token_hex(8)
     start(
         "200 OK",
@@ -242,9 +245,14 @@ def _stream_body(start: StartResponse, chunks: Iterator[bytes], headers: Headers
 
 
 def _append_failure(chunks: Iterator[bytes], tag: str) -> Iterator[bytes]:
-    """An answer that fails half-way ends with what failed; its status has long been sent."""
+    """End an answer that fails half-way with its error, since the status was sent before."""
     try:
         yield from chunks
     except QueryFailed as error:
         message = f"{error}\n".encode()
-        yield b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag.encode(), message, len(message), tag.encode())
+        yield b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (
+            tag.encode(),
+            message,
+            len(message),
+            tag.encode(),
+        )

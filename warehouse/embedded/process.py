@@ -1,7 +1,7 @@
 """The embedded warehouse's own process: it confines itself, and only then opens the engine.
 
-``server.py`` starts it, in place of itself, with an environment of its own and with what it needs to know and no more:
-of the passwords their hashes. It reaches its folder, the runtime, and nobody by TCP but who comes to it.
+``server.py`` replaces itself with this process, in an environment of its own. The process gets hashes of the passwords,
+not the passwords. It can open its folder and the runtime, and no TCP connection but those that clients open to it.
 """
 
 import json
@@ -26,7 +26,7 @@ from ledger.http.guard import WsgiGuard
 from ledger.http.host_check import AllowedHosts, parse_names
 from warehouse.embedded.analyst.classifier import Classifier
 from warehouse.embedded.analyst.entrance import Entrance, read_deaths
-from warehouse.embedded.analyst.query_slots import MAX_STUCK_QUERIES, MAX_QUERIES, QuerySlots
+from warehouse.embedded.analyst.query_slots import MAX_QUERIES, MAX_STUCK_QUERIES, QuerySlots
 from warehouse.embedded.confinement import confine
 from warehouse.embedded.connections import Server
 from warehouse.embedded.server import SERVICE, Job, temporary_folder
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from warehouse.embedded.http import HttpInterface
 
 PRODUCT_THREADS = 8
-"""How many statements of the product run at once; more wait. Two cores gain nothing from more, and memory is kept.
-Beside them each analyst under way has a thread: none can keep the sink waiting."""
+"""Statements of the product that run at once; more wait. Two cores gain nothing from more, and memory is saved. Each
+query of an analyst has a thread of its own besides, so analysts cannot keep the sink waiting."""
 
 
 END_TIMEOUT_S = 5.0
-"""How long the engine may take to let its folder go."""
+"""Time that the engine may take to release its folder."""
 
 
 def run(job: Job) -> None:
@@ -57,34 +57,34 @@ def run(job: Job) -> None:
 def _serve(job: Job, home: Path, announcement: Path) -> None:
     folder, temporary = home / "warehouse", temporary_folder(home)
     deaths = read_deaths(temporary, time.time())
-    shutil.rmtree(temporary, ignore_errors=True)  # of one that was killed
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
     for path in (folder, temporary):
         _make_folder(path)
-    tempfile.tempdir = str(temporary)  # where the system has its own may be memory
+    tempfile.tempdir = str(temporary)  # the system's own may be in memory
     confine(home, (folder, temporary))
     if job.lifeline is not None:
         threading.Thread(target=_end_with_parent, args=(job.lifeline,), daemon=True).start()
-    # Not in the main thread, for which the engine reads /proc/self/maps; the confinement does not let it.
+    # In another thread: in the main one the engine reads /proc/self/maps, which the confinement forbids.
     with ThreadPoolExecutor(1) as executor:
         engine, interface = executor.submit(_open_engine, folder, Entrance(temporary, deaths)).result()
-    logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request that waits
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # waitress warns of every request that waits
     application = WsgiGuard(interface, AllowedHosts(names=parse_names(job.hosts)))
     server = Server(application, socket.socket(fileno=job.socket), PRODUCT_THREADS + MAX_QUERIES, job.hashes)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, _raise_exit)
     announcement.rename(home / "run" / f"{SERVICE}.json")
     with suppress(SystemExit):
-        server.run()  # after a signal it waits some seconds for what runs
+        server.run()  # after a signal it waits some seconds for running requests
     (home / "run" / f"{SERVICE}.json").unlink(missing_ok=True)
-    threading.Timer(END_TIMEOUT_S, os._exit, (0,)).start()  # what is stored bears any end
+    threading.Timer(END_TIMEOUT_S, os._exit, (0,)).start()  # stored data survive any end of the process
     server.close()
     interface.close()
     with ThreadPoolExecutor(1) as executor:
         executor.submit(engine.close).result()
-    os._exit(0)  # the interpreter's end would be one of the engine's in the main thread, and crash where a query runs
+    os._exit(0)  # the interpreter's own end stops the engine in the main thread, and crashes while a query runs
 
 
-def _open_engine(folder: Path, entrance: Entrance) -> "tuple[Engine, Front]":
+def _open_engine(folder: Path, entrance: Entrance) -> "tuple[Engine, HttpInterface]":
     """Load the engine, which starts threads of its own, and open the folder."""
     from warehouse.embedded.engine import Engine
     from warehouse.embedded.http import HttpInterface
@@ -105,8 +105,8 @@ def _make_folder(folder: Path) -> None:
 
 def _end_overrun_process() -> None:
     print(
-        f"more than {MAX_STUCK_QUERIES} statements of analysts go on although they were told to end: the warehouse ends, to be "
-        "started again without them",
+        f"More than {MAX_STUCK_QUERIES} statements of analysts still run although they were cancelled: the warehouse "
+        "ends, and is started again without them",
         flush=True,
     )
     os._exit(EXIT_RESTART)
@@ -122,7 +122,7 @@ def _raise_exit(signal_number: int, frame: types.FrameType | None) -> None:
 
 
 def main() -> None:
-    """Read the job from the descriptor that the command line names. Exit 2 where the user must do something."""
+    """Read the job from the descriptor that the command line names. Exit 2 on an error that the user must fix."""
     with os.fdopen(int(sys.argv[1])) as file:
         fields: dict[str, Any] = json.load(file)
     try:

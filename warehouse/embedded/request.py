@@ -1,4 +1,4 @@
-"""A request over ClickHouse's HTTP interface: its parameters, its text, and who asks (pure)."""
+"""A request over ClickHouse's HTTP interface: its parameters, its statement and its credentials (pure)."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ INTERFACE = {
     "quota_key", "role", "enable_http_compression", "compress", "wait_end_of_query", "buffer_size",
     "client_protocol_version",
 }  # fmt: skip
-"""Parameters of the interface itself; whatever else stands in the URL is a setting, or the database."""
+"""Parameters of the interface itself; all others in the URL are settings, or the database."""
 
 MAX_PARAMETERS = 1000
 MAX_PART_HEADER_BYTES = 4 << 10
@@ -25,7 +25,7 @@ _FORMAT = re.compile(r"\w+", re.ASCII)
 
 
 class Request(NamedTuple):
-    """What is asked; ``values`` are the query's own parameters, ``{name:Type}``, escaped as in TabSeparated."""
+    """A statement and its options. ``values`` are the query parameters, ``{name:Type}``, escaped as in TabSeparated."""
 
     sql: bytes
     format: str
@@ -36,7 +36,7 @@ class Request(NamedTuple):
 
 
 def read_credentials(environ: Mapping[str, Any]) -> tuple[str, str]:
-    """User and password, wherever they stand; empty where they do not."""
+    """Return user and password from the headers or the URL; empty where there are none."""
     if "HTTP_X_CLICKHOUSE_USER" in environ:
         return environ["HTTP_X_CLICKHOUSE_USER"], environ.get("HTTP_X_CLICKHOUSE_KEY", "")
     scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -51,12 +51,14 @@ def read_credentials(environ: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def read_request(environ: Mapping[str, Any], max_body_bytes: int = compression.MAX_BODY_BYTES) -> Request:
-    """Read a request whose body is there whole. ValueError where it cannot be read, or its body has more than so many
-    bytes once unpacked."""
+    """Read a request whose body has arrived. ValueError where it is malformed, or its body has more than
+    ``max_body_bytes`` once decompressed."""
     if int(environ.get("CONTENT_LENGTH") or 0) > max_body_bytes:
         raise compression.build_size_error(max_body_bytes)
     parameters = _parse_parameters(environ)
-    body = compression.decompress(environ["wsgi.input"].read(), environ.get("HTTP_CONTENT_ENCODING", ""), max_body_bytes)
+    body = compression.decompress(
+        environ["wsgi.input"].read(), environ.get("HTTP_CONTENT_ENCODING", ""), max_body_bytes
+    )
     content_type = environ.get("CONTENT_TYPE", "")
     if content_type.lower().startswith("multipart/"):  # how clients send parameters too large for a URL
         parameters, body = parameters | _parse_form(content_type, body), b""
@@ -84,7 +86,7 @@ def read_request(environ: Mapping[str, Any], max_body_bytes: int = compression.M
 
 
 def is_writing_method(environ: Mapping[str, Any]) -> bool:
-    """Whether the method is one that changes things. A link never does, whatever ``readonly`` it carries."""
+    """Tell if the HTTP method may change data. GET never does, whatever ``readonly`` the URL has."""
     return bool(environ["REQUEST_METHOD"] == "POST")
 
 
@@ -103,7 +105,9 @@ def _parse_form(content_type: str, body: bytes) -> dict[str, str]:
     multipart."""
     boundary = _BOUNDARY.search(content_type)
     if not content_type.lower().startswith("multipart/form-data") or boundary is None:
-        raise ValueError(f"the Content-Type {content_type[:200]!r} is not read here: send multipart/form-data with a boundary")
+        raise ValueError(
+            f"the Content-Type {content_type[:200]!r} is not supported: send multipart/form-data with a boundary"
+        )
     delimiter = b"\r\n--" + str(boundary[1] or boundary[2]).encode()
     preamble, *parts = (b"\r\n" + body).split(delimiter, MAX_PARAMETERS + 1)
     if preamble or not parts or not parts[-1].startswith(b"--"):
@@ -125,7 +129,7 @@ def _parse_field(part: bytes) -> tuple[str, str]:
         raise ValueError('a part of the multipart body names no field: write Content-Disposition: form-data; name="x"')
     name, options = str(field[1]), str(field[2] or "")
     if "filename" in options.lower():
-        raise ValueError(f"external data ({name}) is not known here: put it into a table")
+        raise ValueError(f"external data ({name}) is not supported: insert it into a table")
     if headers.get("content-type", "").lower().startswith("multipart/"):
         raise ValueError(f"the field {name!r} is a multipart itself: send its value as text")
     if headers.get("content-transfer-encoding", "binary").lower() not in ("7bit", "8bit", "binary"):

@@ -1,4 +1,4 @@
-"""Start the embedded warehouse: what must be done before its process confines itself."""
+"""Start the embedded warehouse: the steps before its process confines itself."""
 
 import json
 import os
@@ -21,12 +21,12 @@ COMMAND = (sys.executable, "-P", "-m", "warehouse.embedded.process")
 INHERITED_VARIABLES = frozenset((
     "PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH",
 ))  # fmt: skip
-"""What the process knows of its environment. Others may be credentials: of Kafka, of a ClickHouse server."""
+"""Variables that the process inherits. Others may hold credentials, of Kafka or of a ClickHouse server."""
 
 
 class Job(NamedTuple):
-    """What the process is told: the socket it listens on, and the announcement that is written already, which gets its
-    name once the warehouse is ready."""
+    """The arguments of the process: the socket it listens on, and the announcement, a file that is renamed once the
+    warehouse is ready."""
 
     home: str
     socket: int
@@ -37,7 +37,7 @@ class Job(NamedTuple):
 
 
 def temporary_folder(home: Path) -> Path:
-    """Return where the bodies of requests wait, and answers to analysts."""
+    """Return the folder for the bodies of requests and for answers to analysts."""
     return home / "run" / SERVICE
 
 
@@ -65,7 +65,7 @@ def serve(settings: Settings, port: int | None = None, lifeline: int | None = No
 
 
 def _write_announcement(settings: Settings, port: int, password: str, analysts_password: str) -> str:
-    """Write what others must know to reach the warehouse; the path, under which nobody looks for it yet."""
+    """Write the announcement of the warehouse. Return its temporary path."""
     confinement = Confinement(landlock_abi(), MAX_MEMORY_BYTES)
     facts = {
         "pid": os.getpid(),

@@ -1,7 +1,7 @@
-"""What a statement is, as far as the front must know before the engine reads it (pure).
+"""Parse a statement as far as the HTTP interface needs before the engine reads it (pure).
 
-It is cut into tokens, each byte looked at once: an expression that can go back over what it has read takes the square
-of a statement's length, and holds the interpreter's lock meanwhile.
+The text is cut into tokens, each byte read once: an expression that backtracks takes the square of a statement's
+length, and holds the interpreter's lock meanwhile.
 """
 
 import re
@@ -12,7 +12,7 @@ STREAMABLE_FORMATS = frozenset(("native", "rowbinary", "jsoneachrow"))
 """Chunks of these formats concatenate to one answer; others have a head and a tail."""
 
 MAX_STATEMENT_BYTES = 256 << 10
-"""As much as the engine reads of a statement (its ``max_query_size``); the data of an INSERT may follow."""
+"""The engine's ``max_query_size``; the data of an INSERT may follow."""
 
 _TOKEN = re.compile(
     rb"""
@@ -30,8 +30,11 @@ _OUTPUT = re.compile(rb"format|outfile", re.I)
 
 
 class Statement(NamedTuple):
-    """``format`` is its answer's. ``streams``: the answer can be sent while it is made. ``fills``: the table that an
-    INSERT fills, without its database; None for whatever else. ``writes_file``: the answer goes into a file."""
+    """A statement and the format of its answer.
+
+    ``is_streamable``: the answer can be sent while it is made. ``target_table``: the table of an INSERT, without its
+    database; None for other statements. ``is_file_output``: the answer goes into a file.
+    """
 
     sql: bytes
     format: str
@@ -41,7 +44,7 @@ class Statement(NamedTuple):
 
 
 class _Token(NamedTuple):
-    """``text`` is in lower case where it is a word."""
+    """A token. ``text`` is in lower case where it is a word."""
 
     kind: str
     text: bytes
@@ -56,7 +59,7 @@ _END = _Token("end", b"", b"")
 
 
 def parse_statement(sql: bytes, default_format: str) -> Statement:
-    """Tell what the text asks for. Whether it can be run is the engine's to say."""
+    """Parse a statement. Its validity is for the engine to judge."""
     tokens = _tokenize(sql)
     first = next((token for token in tokens if not token.text.startswith(b"(")), _END)
     if first.text in (b"insert", b"with") and _INSERT.search(sql, 0, MAX_STATEMENT_BYTES):
@@ -95,7 +98,7 @@ def _find_insert_table(first: _Token, tokens: Iterator[_Token]) -> str | None:
 
 
 def _find_output(sql: bytes) -> tuple[str | None, bool]:
-    """Find the FORMAT with which the text ends, SETTINGS after it aside; and whether it says INTO OUTFILE."""
+    """Return the format that ends the text, before SETTINGS, and True where it has INTO OUTFILE."""
     format: bytes | None = None
     state, previous, is_file_output = "", _END, False
     for token in _tokenize(sql):

@@ -1,4 +1,4 @@
-"""Who may ask the embedded warehouse, what each may keep open, and how long each may take to say it (pure)."""
+"""Users of the embedded warehouse: passwords, connection limits and timeouts (pure)."""
 
 import hashlib
 import hmac
@@ -9,19 +9,19 @@ USER, ANALYST = "tally", "analyst"
 
 
 class Allowance(NamedTuple):
-    """What somebody may have of the server. ``max_body_bytes`` is what a request may have; it waits in a file."""
+    """The limits of a user. A request's body of at most ``max_body_bytes`` waits in a file."""
 
     max_connections: int
     max_body_bytes: int
     body_timeout_s: float
     idle_timeout_s: float
     send_timeout_s: float
-    """How long an answer may lie there of which nothing is taken."""
+    """Time after which a connection is closed whose client reads nothing of its answer."""
 
 
 ANONYMOUS = Allowance(max_connections=64, max_body_bytes=0, body_timeout_s=10, idle_timeout_s=10, send_timeout_s=10)
-"""Who has not said yet, in the head of a request, who it is. Such connections share the machine's loopback with those
-of the product: the oldest goes when one more comes, so who says at once who it is always gets that far."""
+"""Limits of a connection that has not authenticated yet. The oldest is closed when one more comes, so a client that
+sends its credentials at once is always heard."""
 
 ALLOWANCES = {
     USER: Allowance(
@@ -40,12 +40,12 @@ def allowance(user: str | None) -> Allowance:
 
 
 def hash_password(password: str) -> str:
-    """What is kept of a password. It is random and long, so one round of SHA-256 keeps it."""
+    """Hash a password. It is random and long, so one round of SHA-256 protects it."""
     return hashlib.sha256(password.encode()).hexdigest()
 
 
 def authenticate(user: str, password: str, hashes: Mapping[str, str]) -> str | None:
-    """The user, where the password is its own; None otherwise."""
+    """Return the user where the password is right, None otherwise."""
     expected_hash = hashes.get(user)
     actual_hash = hash_password(password)
     if hmac.compare_digest(actual_hash, expected_hash or "") and expected_hash:
@@ -54,21 +54,21 @@ def authenticate(user: str, password: str, hashes: Mapping[str, str]) -> str | N
 
 
 class Connection(NamedTuple):
-    """How a connection is now; times are seconds of one clock."""
+    """The state of a connection. Times are seconds of one clock."""
 
     user: str | None
     opened_at: float
     active_at: float
-    """When a byte last came or went."""
+    """Time of the last byte in or out."""
     head_began_at: float | None
     body_began_at: float | None
     is_served: bool
-    """Whether a request of it waits or runs."""
+    """A request waits or runs."""
     is_sending: bool
 
 
 def is_overdue(connection: Connection, now: float) -> bool:
-    """Whether a connection keeps its place for nothing."""
+    """Tell if a connection has exceeded one of its timeouts."""
     limits = allowance(connection.user)
     if connection.is_sending:
         return now - connection.active_at > limits.send_timeout_s
@@ -82,5 +82,5 @@ def is_overdue(connection: Connection, now: float) -> bool:
 
 
 def is_idle(connection: Connection) -> bool:
-    """Whether nothing is lost with it but its place: no request has begun."""
+    """Tell if a connection can be closed without harm: no request has begun."""
     return not connection.is_sending and not connection.is_served and connection.body_began_at is None

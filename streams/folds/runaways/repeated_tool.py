@@ -87,9 +87,7 @@ def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
 
 def _load_run(key: Key, state: State) -> Run | None:
     row = state.get(key)
-    return (
-        row if row is None or type(row) is Run else msgspec.convert(row, Run)
-    )  # lists where a store gave it
+    return row if row is None or type(row) is Run else msgspec.convert(row, Run)  # lists where a store gave it
 
 
 def _repeatable_call(dimensions: Dimensions) -> RepeatableCall | None:

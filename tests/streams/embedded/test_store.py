@@ -30,7 +30,7 @@ from pathlib import Path
 from streams.embedded.worker import Partition
 from ledger.log.sqlite.log import EmbeddedLog
 from streams.runtime import read_catalogues
-from streams.partition_state import Change, Reached
+from streams.partition_state import Change, FoldPosition
 from streams.embedded.store import Store
 log = EmbeddedLog(Path(sys.argv[1]))
 partition = Partition(0, log, Store(Path(sys.argv[1])), read_catalogues(log))

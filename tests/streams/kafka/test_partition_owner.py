@@ -9,7 +9,7 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from ledger.log import Record
-from streams.kafka.partition_owner import PendingRecord, Owner
+from streams.kafka.partition_owner import Owner, PendingRecord
 
 
 def owner() -> Owner:
@@ -53,7 +53,7 @@ def test_it_ends_though_what_it_awaits_keeps_the_word_to_itself(monkeypatch: pyt
         running.cancel()
         await asyncio.wait_for(running, 10)
 
-    monkeypatch.setattr(Owner, "_hold", deaf)
+    monkeypatch.setattr(Owner, "_own_partition", deaf)
     monkeypatch.setattr("streams.kafka.partition_owner.RETRY_DELAY_S", 0.01)
     asyncio.run(told())
     assert held == 1
@@ -82,12 +82,12 @@ def test_it_ends_though_no_record_comes_and_waiting_keeps_the_word_to_itself(mon
 
     producer = SimpleNamespace(start=nothing, stop=nothing)
     state = SimpleNamespace(position=lambda _: None, open_state=lambda _: SimpleNamespace(next_due=lambda: None))
-    monkeypatch.setattr("streams.kafka.partition_owner.producer_of", lambda *_: producer)
+    monkeypatch.setattr("streams.kafka.partition_owner.create_producer", lambda *_: producer)
     monkeypatch.setattr(
-        "streams.kafka.partition_owner.Cache", lambda *_: SimpleNamespace(close=lambda _: None, state=state)
+        "streams.kafka.partition_owner.StateCache", lambda *_: SimpleNamespace(close=lambda _: None, state=state)
     )
-    monkeypatch.setattr(Owner, "_load", nothing)
-    monkeypatch.setattr(Owner, "_following", lambda *_: asyncio.sleep(0, []))
-    monkeypatch.setattr(Owner, "_batch", deaf)
+    monkeypatch.setattr(Owner, "_load_cache", nothing)
+    monkeypatch.setattr(Owner, "_select_next", lambda *_: asyncio.sleep(0, []))
+    monkeypatch.setattr(Owner, "_take_batch", deaf)
     asyncio.run(told())
     assert looked == 1

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 
 from ledger.errors import TallyError
 from tests.warehouse.conftest import SERVE, Front, python
-from warehouse.client import find_address, connect
+from warehouse.client import connect, find_address
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Statements of analysts are read in a process of their own, before the engine runs them.
+"""Parse the statements of analysts in a process of their own, before the engine runs them.
 
 Reading a text can take seconds, hundreds of megabytes, or the process itself (a tree nested very deep). There it
 stalls nobody but the analysts, and not them for long: it is ended at its time limit, and started again. It inherits the
@@ -32,13 +32,13 @@ from warehouse.embedded.analyst.classifier import main
 main()
 """
 COMMAND = (sys.executable, "-P", "-c", _BOOTSTRAP)
-"""The confinement does not let it list the folder that the packages are in, so it is told where they are."""
+"""The command names the packages' folder, since the confinement forbids the process to list it."""
 
 READ_TIMEOUT_S = 2.0
-"""How long one statement may take to be read; a hundred thousand values take a tenth of a second."""
+"""Time to parse one statement; a hundred thousand values take a tenth of a second."""
 
 WAIT_TIMEOUT_S = 4.0
-"""How long an analyst waits for the statements of others to be read."""
+"""Time that an analyst waits while the statements of others are parsed."""
 
 START_TIMEOUT_S = 30.0
 
@@ -61,13 +61,13 @@ class Classifier:
         self._allowed: dict[bytes, None] = {}
 
     def check(self, sql: bytes) -> None:
-        """QueryFailed where an analyst may not ask this, it cannot be read in time, or too many others wait."""
-        if sql in self._allowed:  # what is said of a statement depends on its text alone
+        """Raise QueryFailed where the policy refuses a statement, parsing takes too long, or too many others wait."""
+        if sql in self._allowed:  # the verdict depends on the text alone
             return
         if not self._read_lock.acquire(timeout=WAIT_TIMEOUT_S):
             raise QueryFailed(
-                "Code: 202. DB::Exception: Too many simultaneous queries: statements of other analysts are being read: "
-                "ask again. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+                "Code: 202. DB::Exception: Too many simultaneous queries: statements of other analysts are being "
+                "parsed: ask again. (TOO_MANY_SIMULTANEOUS_QUERIES)"
             )
         try:
             refusal = self._classify(sql)
@@ -92,7 +92,7 @@ class Classifier:
             self._allowed[sql] = None
 
     def _classify(self, sql: bytes) -> str:
-        """Have it read; what it says against the statement, or nothing."""
+        """Let the process parse a statement. Return its refusal, or an empty text."""
         process = self._ensure_process()
         assert process.stdin
         assert process.stdout
@@ -109,8 +109,8 @@ class Classifier:
         except OSError:
             self.close()
             return (
-                "Code: 306. DB::Exception: What reads statements died of this one: write it shorter, or nest it less. "
-                "(TOO_DEEP_RECURSION)"
+                "Code: 306. DB::Exception: The parser of statements crashed on this one: write it shorter, or nest it "
+                "less. (TOO_DEEP_RECURSION)"
             )
         refusal: str = json.loads(answer)
         return refusal
@@ -125,8 +125,8 @@ class Classifier:
             except OSError as error:  # TimeoutError is one
                 self.close()
                 raise QueryFailed(
-                    f"Code: 202. DB::Exception: What reads the statements of analysts does not start ({error}): ask "
-                    "again; the warehouse's log says more. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+                    f"Code: 202. DB::Exception: The parser of analysts' statements does not start ({error}): ask "
+                    "again; the warehouse's log has the details. (TOO_MANY_SIMULTANEOUS_QUERIES)"
                 ) from error
         return self._process
 
@@ -151,7 +151,7 @@ def _read_exactly(descriptor: int, length: int, deadline: float) -> bytes:
 
 
 def serve(requests: Any, answers: Any) -> None:
-    """In the process: read statements and say what speaks against each, until nobody asks any more."""
+    """Parse statements and answer with a refusal or an empty text each, until the input ends (in the process)."""
     from warehouse.embedded.analyst import policy
     from warehouse.embedded.engine import Parser
 
@@ -178,5 +178,5 @@ def main() -> None:
     # Loaded in the main thread, the engine reads /proc/self/maps for that, which the confinement does not let it.
     thread = threading.Thread(target=serve, args=(sys.stdin.buffer, sys.stdout.buffer))
     thread.start()
-    with suppress(KeyboardInterrupt):  # who started this one says when it ends
+    with suppress(KeyboardInterrupt):  # the parent process ends this one
         thread.join()

@@ -1,7 +1,7 @@
-"""What an analyst may ask (pure).
+"""The policy for statements of analysts (pure).
 
-The analyst's role (``access/users.xml``) says what may be read, and ClickHouse refuses whatever else, but for what
-needs no right there: this module closes that. Nothing passes that nobody has judged. The tree of a statement may hold
+The analyst's role (``access/users.xml``) lists what may be read, and ClickHouse refuses everything else, except what
+needs no right: this module closes that gap. A name or syntax without a verdict is refused. A statement's tree may hold
 the syntax of ``access/syntax.toml`` and the names that the other files of that folder allow: functions, aggregates
 with their suffixes, table functions, formats, types, the system's tables. A name is judged wherever the engine may take
 it for one of these: called, applied to columns, or given to a function that takes a function. Where a text can hold
@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 from warehouse.embedded.analyst.type_text import is_type_text
 from warehouse.embedded.analyst.value_lengths import MAX_RANGE_ELEMENTS, find_long_search
 from warehouse.embedded.analyst.verdicts import HIGHER_ORDER, Verdicts, read_syntax, read_verdicts
-from warehouse.embedded.engine import SETTINGS, QueryFailed, ParsedStatement
+from warehouse.embedded.engine import SETTINGS, ParsedStatement, QueryFailed
 from warehouse.embedded.statement import MAX_STATEMENT_BYTES
 
 ROLE = "analyst"
 
 MAX_BODY_BYTES = 1 << 20
-"""Bytes of a request, also once unpacked."""
+"""The greatest body of a request, before and after decompression."""
 
 MAX_SELECTS = 1000
-"""Selects of a statement, once each name of its WITH is replaced by what it stands for. Names that stand for two others
-each double this at every step, and the engine replaces and plans them all before any limit of time holds."""
+"""Selects of a statement, once each name of its WITH is expanded. Names that each stand for two others double them at
+every step, and the engine expands and plans them all before any time limit applies."""
 
 MAX_NAME_LENGTH = 200
 """Characters of a function's name. The longest that ClickHouse has are far below, with all their suffixes."""
@@ -100,7 +100,9 @@ _NODE_FIELDS = frozenset(("format_ast", "settings_ast", "settings"))
 
 _ONE_WORD = re.compile(r"[\w.@:+-]*+", re.ASCII)
 
-_ALLOWED_STATEMENTS = "analysts send SELECT, EXPLAIN of one, DESCRIBE, EXISTS, SHOW TABLES, SHOW COLUMNS and SHOW CREATE TABLE"
+_ALLOWED_STATEMENTS = (
+    "analysts send SELECT, EXPLAIN of one, DESCRIBE, EXISTS, SHOW TABLES, SHOW COLUMNS and SHOW CREATE TABLE"
+)
 
 # Possessive throughout: a text that does not match is given up after one reading of it.
 _GAP = rb"(?:\s|--[^\n]*+(?:\n|$)|/\*(?:[^*]|\*(?!/))*+\*/)"
@@ -115,7 +117,7 @@ _NAME_STATEMENT = re.compile(
 
 
 def check_size(sql: bytes) -> None:
-    """QueryFailed where a text is longer than a statement may be. Comes before whatever reads it."""
+    """Raise QueryFailed where a text is longer than a statement may be. Call it before anything parses the text."""
     if len(sql) > MAX_STATEMENT_BYTES:
         raise QueryFailed(
             f"Code: 62. DB::Exception: Max query size exceeded: a statement has {len(sql):,} bytes, and at most "
@@ -124,7 +126,7 @@ def check_size(sql: bytes) -> None:
 
 
 def check_format(name: str) -> None:
-    """QueryFailed where an answer may not be written in this format."""
+    """Raise QueryFailed where analysts may not use this format."""
     if reason := _FORMATS.refused.get(name.lower()):
         raise _access_error(f"the format {name} {reason}")
     if name.lower() not in _FORMATS.allowed:
@@ -132,8 +134,8 @@ def check_format(name: str) -> None:
 
 
 def build_settings(request_settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings to run with, of those that the request has. QueryFailed where one is none of ``FORMATTING`` and not
-    as it is anyway."""
+    """Build the settings of a statement from those of the request. QueryFailed where one is not in ``FORMAT_SETTINGS``
+    and differs from the fixed value."""
     remaining_settings = dict(request_settings)
     database = remaining_settings.pop("database", "")
     if database.lower() == "system":
@@ -147,8 +149,11 @@ def build_settings(request_settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def rewrite_for_parser(sql: bytes) -> bytes:
-    """The text whose tree says what a statement does: itself, but ClickHouse gives none for some that only tell names
-    and types. What is described stands where a select would read it."""
+    """Return the text whose syntax tree is checked: the statement, or a select in place of one without a tree.
+
+    ClickHouse gives no tree for statements that only return names and types. The table of a DESCRIBE becomes that of a
+    select.
+    """
     check_size(sql)
     if description := _DESCRIBE.match(sql):
         return b"SELECT * FROM " + sql[description.end() :]
@@ -156,7 +161,7 @@ def rewrite_for_parser(sql: bytes) -> bytes:
 
 
 def check(statement: ParsedStatement) -> None:
-    """QueryFailed where a statement, as the engine reads it, does what an analyst may not."""
+    """Raise QueryFailed where a parsed statement does what an analyst may not."""
     if statement.statement_count > 1:
         raise QueryFailed("Code: 62. DB::Exception: Send one statement at a time. (SYNTAX_ERROR)")
     if not statement.is_read_only or statement.tree is None or statement.tree["type"] not in _STATEMENTS:
@@ -165,8 +170,8 @@ def check(statement: ParsedStatement) -> None:
         _check_node(parent, key, node)
     if count_selects(statement.tree) > MAX_SELECTS:
         raise _access_error(
-            f"it has more than {MAX_SELECTS:,} selects, those of each name of its WITH as often as it is named: "
-            "name fewer of them in one another"
+            f"it has more than {MAX_SELECTS:,} selects, counting each name of its WITH as often as it is used: "
+            "use fewer of them in one another"
         )
     try:
         long_search = find_long_search(statement.tree)
@@ -250,7 +255,9 @@ def _check_settings(node: Mapping[str, Any], is_options: bool) -> None:
 def _check_shape(kind: str, node: Mapping[str, Any]) -> None:
     fields = _STATEMENTS.get(kind) or _PARTS.get(kind)
     if fields is None:
-        raise _access_error(_ALLOWED_STATEMENTS if kind.endswith("Query") else f"{kind} is no syntax that analysts may use")
+        raise _access_error(
+            _ALLOWED_STATEMENTS if kind.endswith("Query") else f"{kind} is no syntax that analysts may use"
+        )
     if "out_file" in node:
         raise _access_error("INTO OUTFILE writes a file here: name one where you take the answer")
     for field, value in node.items():
@@ -281,19 +288,25 @@ def _check_function_arguments(name: str, arguments: list[Mapping[str, Any]]) -> 
         if argument["type"] == "Identifier" and "name_parts" not in argument:
             function_name = str(argument["name"])
             is_function = position == 0 and len(arguments) > 1
-            if is_function or function_name.lower() in _FUNCTIONS.refused or function_name.lower() in _AGGREGATES.refused:
-                _check_function_reference(function_name, f"{name}; a column of that name is written with its table's: t.{function_name}")
+            if (
+                is_function
+                or function_name.lower() in _FUNCTIONS.refused
+                or function_name.lower() in _AGGREGATES.refused
+            ):
+                _check_function_reference(
+                    function_name, f"{name}; a column of that name is written with its table's: t.{function_name}"
+                )
 
 
 def _check_function_reference(name: str, context: str) -> None:
-    """QueryFailed where a function is none that analysts may name without calling it."""
+    """Raise QueryFailed where analysts may not name this function without calling it."""
     if name.lower() in _TYPE_POSITION:
         raise _access_error(f"{name} takes a type written as text: call it (in {context})")
     _check_function_name(name, f" (in {context})")
 
 
 def _check_function_name(name: str, context: str = "") -> None:
-    """QueryFailed where a function is none that analysts may call."""
+    """Raise QueryFailed where analysts may not call this function."""
     for verdicts in (_FUNCTIONS, _AGGREGATES):
         if reason := verdicts.refused.get(name.lower()):
             raise _access_error(f"the function {name} {reason}{context}")
@@ -338,7 +351,9 @@ def _is_plain(first: Mapping[str, Any]) -> bool:
 def _check_parameter(node: Mapping[str, Any]) -> None:
     kind = str(node["param_type"])
     if kind == "Identifier":
-        raise _access_error(f"the name {{{node['name']}:Identifier}} cannot be a parameter: write it into the statement")
+        raise _access_error(
+            f"the name {{{node['name']}:Identifier}} cannot be a parameter: write it into the statement"
+        )
     if not is_type_text(kind, _TYPES.allowed):
         raise _access_error(f"the parameter {node['name']} has the type {kind}, which is none for analysts")
 
@@ -355,14 +370,13 @@ def _list_arguments(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _read_text(node: Mapping[str, Any]) -> str | None:
-    """The text that a literal is, if it is one."""
+    """Return the text of a string literal; None for other nodes."""
     value = node.get("value", {}) if node["type"] == "Literal" else {}
     return str(value["value"]) if value.get("field_type") == "String" else None
 
 
 def _walk_nodes(tree: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Every node with its parent's type, and the key under which it stands there. What a literal or a setting is has
-    no nodes."""
+    """Yield every node with its parent's type and its key there. Literals and settings have no nodes below them."""
     pending: list[tuple[str, str, Any]] = [("", "", tree)]
     while pending:
         parent, key, value = pending.pop()

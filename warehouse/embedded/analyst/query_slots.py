@@ -1,4 +1,4 @@
-"""Who of the analysts may ask now, so that none can keep the others, or the sink, from being served."""
+"""Slots for the queries of analysts, so that none can block the others or the sink."""
 
 import threading
 import time
@@ -9,19 +9,19 @@ from typing import Generic, TypeVar
 from warehouse.embedded.errors import QueryFailed
 
 MAX_QUERIES = 20
-"""How many queries of analysts may be under way at once: waiting, running, or being sent. One more is refused."""
+"""Queries of analysts that may wait, run or be sent at once. One more is refused."""
 
 MAX_RUNNING_QUERIES = 3
-"""How many of them run; with their limits of memory that leaves the sink what it needs. The others wait."""
+"""Queries of analysts that run at once; with their memory limits that leaves the sink its memory. The others wait."""
 
 POLL_INTERVAL_S = 0.2
-"""How often it is looked whether who asks is still there, and whether the time is up."""
+"""Interval of the checks for a gone client and for the timeout."""
 
 END_TIMEOUT_S = 5.0
-"""How long a query that was told to end, or should have ended by itself, may go on before it is given up."""
+"""Time that a cancelled or overdue query may go on before it is abandoned."""
 
 MAX_STUCK_QUERIES = 2
-"""How many that were given up may still run: they take a core each. One more, and the process must be started again."""
+"""Abandoned queries that may still run, each on a core. With one more the process is started again."""
 
 TOO_MANY_QUERIES_CODE = 202
 
@@ -29,9 +29,11 @@ Result = TypeVar("Result")
 
 
 class _QueryRun(Generic[Result]):
-    """Work in a thread of its own, which may be given up: whatever becomes of it then is thrown away."""
+    """Work in a thread of its own. Once it is abandoned, its result is discarded."""
 
-    def __init__(self, work: Callable[[], Result], discard: Callable[[Result], None], on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, work: Callable[[], Result], discard: Callable[[Result], None], on_end: Callable[[], None]
+    ) -> None:
         self._work, self._discard, self._on_end = work, discard, on_end
         self._lock = threading.Lock()
         self._is_abandoned = False
@@ -41,14 +43,14 @@ class _QueryRun(Generic[Result]):
         threading.Thread(target=self._run, daemon=True).start()
 
     def result(self) -> Result:
-        """What came of it, once it is done."""
+        """Return the result of the finished work, or raise its error."""
         if self._error is not None:
             raise self._error
         assert self._result is not None
         return self._result
 
     def abandon(self) -> bool:
-        """Go on without it; False where it is done after all."""
+        """Abandon the work. Return False where it has finished."""
         with self._lock:
             self._is_abandoned = not self.finished.is_set()
             return self._is_abandoned
@@ -68,7 +70,7 @@ class _QueryRun(Generic[Result]):
 
 
 class QuerySlots:
-    """The places of analysts, and their turns. ``overrun`` is called when too many queries ignore their end."""
+    """The slots of analysts. ``on_overrun`` is called when too many abandoned queries still run."""
 
     def __init__(self, on_overrun: Callable[[], None]) -> None:
         self._slots = threading.BoundedSemaphore(MAX_QUERIES)
@@ -79,11 +81,12 @@ class QuerySlots:
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """Be one of those that are under way. QueryFailed (202) at once where all places are taken."""
+        """Hold a slot. QueryFailed (202) at once where all are taken."""
         if not self._slots.acquire(blocking=False):
             raise QueryFailed(
-                f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: {MAX_QUERIES} of analysts are under way, "
-                "and no more are taken: ask again when one is done. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+                f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: {MAX_QUERIES} of "
+                "analysts are under way, and no more are taken: ask again when one is done. "
+                "(TOO_MANY_SIMULTANEOUS_QUERIES)"
             )
         try:
             yield
@@ -98,8 +101,8 @@ class QuerySlots:
         is_client_gone: Callable[[], bool],
         max_run_s: float,
     ) -> Result:
-        """Wait for a turn, and do the work. QueryFailed (159) where it does not end in time; (394) once who asks is
-        ``gone``. Either way its turn is given back, and a result that comes later is discarded."""
+        """Wait for a running slot, and do the work. QueryFailed (159) where it does not end in time, (394) once the
+        client is gone. Either way the slot is released, and a later result is discarded."""
         while not self._running_slots.acquire(timeout=POLL_INTERVAL_S):
             if is_client_gone():
                 raise _cancellation_error()
@@ -136,11 +139,11 @@ class QuerySlots:
 
 
 def _cancellation_error() -> QueryFailed:
-    return QueryFailed("Code: 394. DB::Exception: Who asked is gone. (QUERY_WAS_CANCELLED)")
+    return QueryFailed("Code: 394. DB::Exception: The client disconnected. (QUERY_WAS_CANCELLED)")
 
 
 def _timeout_error(max_run_s: float) -> QueryFailed:
     return QueryFailed(
         f"Code: 159. DB::Exception: Timeout exceeded: the query took more than {max_run_s:g} seconds and did not end "
-        "when told to: a function in it does not look at the time: give it less to do. (TIMEOUT_EXCEEDED)"
+        "when it was cancelled, since one of its functions checks no time limit: reduce its input. (TIMEOUT_EXCEEDED)"
     )

@@ -47,7 +47,9 @@ def read_verdicts(kind: str) -> Verdicts:
     allowed = _parse_groups(document.get("allow", []), "group")
     refused = _parse_groups(document.get("refuse", []), "because")
     if duplicates := allowed.keys() & refused.keys():
-        raise ValueError(f"{kind}.toml: {', '.join(sorted(duplicates))} is both allowed and refused: leave it in one group")
+        raise ValueError(
+            f"{kind}.toml: {', '.join(sorted(duplicates))} is both allowed and refused: leave it in one group"
+        )
     return Verdicts(allowed, refused)
 
 

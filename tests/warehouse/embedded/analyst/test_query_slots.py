@@ -21,7 +21,7 @@ def test_what_does_not_end_is_given_up_and_too_many_end_the_process(monkeypatch:
 
     for number in range(MAX_STUCK_QUERIES + 1):
         assert not overrun.is_set(), number
-        with pytest.raises(QueryFailed, match="did not end when told to") as refused:
+        with pytest.raises(QueryFailed, match="did not end when it was cancelled") as refused:
             places.run(stuck, lambda late: discarded.release(), lambda: None, lambda: False, 0.1)
         assert refused.value.code == 159
     assert overrun.is_set()

@@ -6,7 +6,7 @@ import pytest
 
 from warehouse.embedded.analyst import policy
 from warehouse.embedded.analyst.type_text import MAX_DEPTH, is_type_text
-from warehouse.embedded.engine import QueryFailed, ParsedStatement
+from warehouse.embedded.engine import ParsedStatement, QueryFailed
 from warehouse.embedded.statement import MAX_STATEMENT_BYTES
 
 TYPES = frozenset(
