@@ -1,1 +1,1 @@
-"""What enters: one door that everything passes, an adapter per source format, and the decisions of people."""
+"""Ingestion: one intake that every event passes, an adapter for each source format, decisions, and the HTTP API."""

@@ -36,7 +36,7 @@ def _parse_line(raw: bytes) -> TraceLine:
 
 
 def _explain_line(line: str) -> Rejection:
-    """What is wrong with a line that does not look like one."""
+    """Return the rejection of a line that does not have the form of the trace: its first wrong column."""
     cells = line.split(",")
     if len(cells) != len(COLUMNS):
         return Rejection("", f"has {len(cells)} columns, and must have the {len(COLUMNS)} of the header", cells)

@@ -1,4 +1,4 @@
-"""CloudEvents of our own vocabulary, one a line: they say who they are, and enter as they came."""
+"""CloudEvents of the project's vocabulary, one a line. They carry their own identity and are read unchanged."""
 
 from ingest.adapters.adapter import Format
 from ingest.intake.intake import decode

@@ -1,7 +1,7 @@
-"""A mapping: what the columns of any file mean, as a small YAML file says it. Pure.
+"""A mapping: a small YAML file that assigns the columns of any file to fields of an event. Pure.
 
-It has no expressions: a field is a column, a constant, or a column with its words translated. docs/import.md has
-examples, each of which a test runs.
+It has no expressions: a field is a column, a constant, or a column with its words translated. A test runs each example
+of docs/import.md.
 """
 
 import math
@@ -37,13 +37,13 @@ class _SheetModel(BaseModel):
 
 
 class Constant(_SheetModel):
-    """The same in every row."""
+    """The same value in every row."""
 
     value: str | bool | int
 
 
 class Words(_SheetModel):
-    """A column whose words mean others; those that are not named stay."""
+    """A column whose listed words are replaced; other words stay."""
 
     column: Column
     words: dict[str, str]
@@ -58,8 +58,8 @@ def _check_zone(name: str) -> str:
 
 
 class Moment(_SheetModel):
-    """When a row's call was: ``unit`` iso, or s, ms or us since 1970; or a ``format`` of strptime. A time without a
-    zone is of ``zone``."""
+    """The time of a row's call: ``unit`` is iso, or s, ms or us since 1970; or ``format`` is one of strptime. A time
+    without a zone is in ``zone``."""
 
     column: Column
     unit: Literal["iso", "s", "ms", "us"] = "iso"
@@ -83,14 +83,14 @@ class Sheet(_SheetModel):
 
 
 class MappedRow(NamedTuple):
-    """What a row says: an event without its identity, and the columns that tell it, where they do."""
+    """The event of a row without its id, and the id where columns give it."""
 
     event: dict[str, Any]
     id: str | None
 
 
 class RowReader:
-    """Reads rows as a sheet says; ``filled`` is what every row says besides."""
+    """Reads rows by a mapping; ``set_fields`` are the fields that ``--set`` adds to every row."""
 
     def __init__(self, sheet: Sheet, set_fields: Mapping[str, Any]) -> None:
         self.sheet = sheet
@@ -99,25 +99,33 @@ class RowReader:
         self._time: Callable[[Any], datetime] = _make_time_reader(sheet.time)
 
     def read(self, row: Row) -> MappedRow:
-        """Raises Refused where a value cannot be what it is to be."""
+        """Read one row. Raises Rejection where a value does not fit its field."""
         sheet = self.sheet
         data: dict[str, Any] = {"adapter": "mapping", **self._set_fields}
         for name, rule in sheet.fields.items():
             if (value := _read_value(rule, row)) is not None:
                 data[name] = self._field(name, rule, value)
         tags = dict(self._set_fields.get("tags", {}))
-        tags |= {name: _to_text(value) for name, rule in sheet.tags.items() if (value := _read_value(rule, row)) is not None}
-        tokens = {name: count for name, column in sheet.tokens.items() if (count := _read_count(row, column)) is not None}
+        tags |= {
+            name: _to_text(value) for name, rule in sheet.tags.items() if (value := _read_value(rule, row)) is not None
+        }
+        tokens = {
+            name: count for name, column in sheet.tokens.items() if (count := _read_count(row, column)) is not None
+        }
         for total_class, parts in sheet.includes.items():
             if total_class in tokens:
                 remainder = tokens[total_class] - sum(tokens.get(part, 0) for part in parts)
                 if remainder < 0:
-                    raise Rejection(sheet.tokens[total_class], f"is less than {', '.join(parts)}, which it is to include", None)
+                    raise Rejection(
+                        sheet.tokens[total_class], f"is less than {', '.join(parts)}, which it is to include", None
+                    )
                 tokens[total_class] = remainder
         quantities = {
             name: count for name, column in sheet.quantities.items() if (count := _read_count(row, column)) is not None
         }
-        data |= {name: values for name, values in (("tags", tags), ("tokens", tokens), ("quantities", quantities)) if values}
+        data |= {
+            name: values for name, values in (("tags", tags), ("tokens", tokens), ("quantities", quantities)) if values
+        }
         event = {"source": sheet.source, "type": INFERENCE_TYPE, "time": self._moment(row).isoformat(), "data": data}
         return MappedRow(event, self._identity(row))
 
@@ -150,10 +158,10 @@ class RowReader:
 
 
 def parse_sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
-    """A mapping as it is written. TallyError names what is wrong and where."""
+    """Parse and check a mapping. TallyError names the wrong part and the reason."""
     try:
         document = read_yaml(text)
-        sheet = Sheet.model_validate(document)
+        parse_sheet = Sheet.model_validate(document)
     except yaml.YAMLError as error:
         raise TallyError(f"the mapping {name} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
@@ -163,19 +171,19 @@ def parse_sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
         raise TallyError(
             f"the mapping {name}, {path or 'as a whole'}: {first['msg']}{value}; docs/import.md shows mappings"
         ) from None
-    for field in sheet.fields:
+    for field in parse_sheet.fields:
         if field not in Inference.model_fields or field in ("tags", "tokens", "quantities", "adapter"):
             raise TallyError(
                 f"the mapping {name}, fields.{field}: an inference has no such field; tags take any name, and tokens "
                 "and quantities stand apart"
             )
-    for total_class, parts in sheet.includes.items():
-        if missing := [part for part in (total_class, *parts) if part not in sheet.tokens]:
+    for total_class, parts in parse_sheet.includes.items():
+        if missing := [part for part in (total_class, *parts) if part not in parse_sheet.tokens]:
             raise TallyError(f"the mapping {name}, includes.{total_class}: {missing[0]} is no class of its tokens")
-    duplicate_tags = [f"tags.{tag}" for tag in sets.get("tags", {}) if tag in sheet.tags]
-    if duplicates := sorted({*(sets.keys() & sheet.fields.keys()), *duplicate_tags}):
+    duplicate_tags = [f"tags.{tag}" for tag in sets.get("tags", {}) if tag in parse_sheet.tags]
+    if duplicates := sorted({*(sets.keys() & parse_sheet.fields.keys()), *duplicate_tags}):
         raise TallyError(f"--set {duplicates[0]}: the mapping {name} says it; leave it out")
-    return sheet
+    return parse_sheet
 
 
 def _takes_numbers(name: str) -> bool:
@@ -196,8 +204,8 @@ def _read_value(rule: object, row: Row) -> Any:
 
 
 def _get_column(row: Row, column: str) -> Any:
-    """The value of a column, or of a path with dots; None where there is none, an empty one, or a NaN, which is what
-    programs write that know no absent numbers."""
+    """Return the value of a column, or of a path with dots. None where it is absent, empty or NaN, which programs write
+    for absent numbers."""
     if column in row:
         value = row[column]
     else:
@@ -208,7 +216,7 @@ def _get_column(row: Row, column: str) -> Any:
 
 
 def _to_text(value: Any) -> Any:
-    """Numbers and booleans as text; what else it is the vocabulary takes or refuses."""
+    """Return numbers and booleans as text, and any other value as it is, for the vocabulary to judge."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
@@ -244,7 +252,7 @@ def _parse_iso(text: str) -> datetime:
 
 
 def _parse_count(column: str, value: Any) -> int:
-    """A count; programs that know no absent numbers write 12.0."""
+    """Read a count. Programs without absent numbers write 12.0."""
     number = _parse_number(column, value)
     if number != number.to_integral_value() or not 0 <= number <= MAX_COUNT:
         raise Rejection(column, f"must be a whole number from 0 to {MAX_COUNT:,}")
@@ -257,7 +265,7 @@ def _read_count(row: Row, column: str) -> int | None:
 
 
 def _parse_money(column: str, value: Any) -> str:
-    """A claim, to the twelfth digit: programs that count in floats write more."""
+    """Read a claimed amount, rounded to the twelfth decimal: programs that count in floats write more."""
     number = _parse_number(column, value)
     if not 0 <= number < MAX_MONEY:
         raise Rejection(column, f"must be an amount from 0 to {MAX_MONEY:,}")

@@ -60,13 +60,13 @@ def _make_parser(start: datetime | None) -> Parse:
 
 
 def _explain_line(raw: bytes) -> Rejection:
-    """What is wrong with a line that is no request."""
+    """Return the rejection of a line that is no request: its first wrong field."""
     try:
         document = msgspec.json.decode(raw)
     except UnicodeDecodeError:
         return Rejection("", "is not UTF-8")
     except (ValueError, RecursionError):
-        return Rejection("", "is not JSON: one whole object a line is")
+        return Rejection("", "is not JSON: write one whole object a line")
     if not isinstance(document, dict):
         return Rejection("", "is not a JSON object", document)
     field = next((name for name in _TYPES if not _fits(document.get(name), _TYPES[name])), "hash_ids")

@@ -4,17 +4,17 @@ from ingest.adapters import azure_llm_trace, cloudevents, mooncake_trace
 from ingest.adapters.adapter import Format, TraceLine
 from ledger.errors import TallyError
 
-__all__ = ["FORMATS", "Format", "Said", "recognised"]
+__all__ = ["FORMATS", "Format", "TraceLine", "recognize_format"]
 
 FORMATS: tuple[Format, ...] = (azure_llm_trace.FORMAT, mooncake_trace.FORMAT, cloudevents.FORMAT)
 
 
 def recognize_format(first: bytes, name: str) -> Format:
-    """The format of a file by its first line, without terminator. TallyError where it is none of them."""
+    """Return the format of a file by its first line, without terminator. TallyError where no format fits."""
     for candidate in FORMATS:
         if candidate.recognises(first):
             return candidate
     descriptions = "; ".join(f"{candidate.name}: {candidate.known_by}" for candidate in FORMATS)
     raise TallyError(
-        f"{name} is of no known format. A file is known by its first line; what can be imported is {descriptions}"
+        f"{name} is of no known format. A file is recognized by its first line; the formats are {descriptions}"
     )

@@ -1,4 +1,4 @@
-"""The events of one request through the door and onto the log."""
+"""Pass the events of one request through the intake and append them to the log."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from ingest.api.group_commit import Appender
 from ingest.api.turns import Turns
 from ingest.controls.append import check_decision
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import FACT_KINDS, Intake, AcceptedEvent, open_intake
+from ingest.intake.intake import FACT_KINDS, AcceptedEvent, Intake, open_intake
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.privacy import Removed
 from ingest.intake.rejection import Rejection
@@ -22,14 +22,13 @@ CONTROL_TYPE = "tallystick.control.v1"
 _KINDS_BY_ROLE: dict[Role, tuple[str, ...]] = {"write": FACT_KINDS, "admin": ("control",)}
 _open_intake = lru_cache(maxsize=1_000)(open_intake)
 _parse_turns = Turns()
-"""One event at a time is read: threads gain nothing there, and what an event is while it is read takes many times
-its bytes."""
+"""One event is parsed at a time: threads gain nothing there, and an event in parsing takes many times its bytes."""
 TURN_S = 0.01
-"""For how long a request reads its events until others have their turn."""
+"""The time for which a request parses events before the next request has its turn."""
 
 
 class Answer(NamedTuple):
-    """What became of each event, in order: where it stands, or what is wrong with it."""
+    """The result of each event in order: its position on the log, or its rejection."""
 
     results: list[dict[str, Any]]
     refused: int
@@ -47,13 +46,13 @@ class Answer(NamedTuple):
 
 
 def list_kinds(token: Token) -> tuple[str, ...]:
-    """Which kinds of event a token may send."""
+    """Return the kinds of event that a token may send."""
     return tuple(kind for role in token.roles for kind in _KINDS_BY_ROLE.get(role, ()))
 
 
 def accept_events(appender: Appender, home: Path, token: Token, organization: str, raw: Sequence[bytes]) -> Answer:
-    """Let in or refuse each event, and append all that came in, durable. TallyError where the log does not take them:
-    then the sender repeats all, as those that stand already are recognised."""
+    """Accept or reject each event, and append the accepted ones durably. TallyError where the log does not take them:
+    the sender then repeats all, and those that stand already are duplicates."""
     intake = _open_intake(home, organization, list_kinds(token))
     batch = Batch(appender, Envelope(organization, CHANNEL, token.id), intake.key)
     answer = Answer([], 0, Removed())
@@ -109,7 +108,11 @@ def _accept_event(appender: Appender, intake: Intake, organization: str, raw: by
         if b'"type":"tallystick.control.v1"' in accepted.line:
             check_decision(accepted.line, organization, appender.has_document)
     except Rejection as rejection:
-        if rejection.field == "type" and isinstance(rejection.shape, dict) and rejection.shape.get("type") == CONTROL_TYPE:
-            return Rejection("type", "is a decision: it takes a token of the role admin", rejection.shape)
+        if (
+            rejection.field == "type"
+            and isinstance(rejection.shape, dict)
+            and rejection.shape.get("type") == CONTROL_TYPE
+        ):
+            return Rejection("type", "is a decision, which needs a token with the role admin", rejection.shape)
         return rejection
     return accepted

@@ -1,4 +1,4 @@
-"""The HTTP API: who may do what, and what each request is answered."""
+"""The HTTP API: authorization, and the response to each request."""
 
 import asyncio
 import functools
@@ -24,7 +24,7 @@ from ingest.api.group_commit import Appender
 from ingest.api.openapi import describe_api
 from ingest.api.outcomes import read_outcomes
 from ingest.api.problem import Problem, render_problem
-from ingest.api.room import Shortage, Room, compute_timeout_s
+from ingest.api.room import Room, Shortage, compute_timeout_s
 from ingest.intake.intake import encode
 from ingest.intake.limits import MAX_LINE_BYTES
 from ledger.errors import TallyError
@@ -34,26 +34,26 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 
 MAX_THREADS, MAX_TOKEN_THREADS = 16, 4
-"""How many requests are worked on at once, and how many of one token; most of them wait for the log."""
+"""Requests in work at once, of all tokens and of one; most of them wait for the log."""
 MAX_BODY_ROOM_BYTES, MAX_TOKEN_ROOM_BYTES, MIN_TOKEN_ROOM_BYTES = 32 << 20, 16 << 20, MAX_LINE_BYTES
-"""Bytes of bodies that are being received or wait to be worked on, of all tokens and of one: beyond it, senders are
-asked to come again. The least is kept for each token: its single event finds room whatever others do."""
+"""Bytes of bodies that are being received or wait for work, of all tokens and of one: beyond it a request is answered
+503. The minimum is reserved for each token, so its single event always finds room."""
 BODY_TIMEOUT_S = 30
-"""How long a body may take to arrive."""
+"""The time within which a body must arrive."""
 BODY_GRACE_S, MIN_BODY_BYTES_PER_S = 10, 8 << 10
-"""A body may take the first, and more only as long as its bytes come at this rate."""
+"""A body may take the grace, and longer only while its bytes arrive at this rate."""
 READY_TIMEOUT_S = 3
 RETRY_DELAY_S = 1
 TOKENS_RETRY_DELAY_S = 10
-"""When somebody may come again whose token cannot be looked up, as a person must mend that."""
+"""The delay of a retry where tokens cannot be read, which a person must repair."""
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Api:
-    """The application over one log and the tokens of one home. ``asked`` is the same log, opened once more: who reads
-    beside an append would see what is not durable yet."""
+    """The application over one log and the tokens of one home. ``reader`` is the same log, opened once more: a read on
+    the connection that appends would see records that are not durable yet."""
 
     def __init__(self, settings: Settings, log: Log, reader: Log) -> None:
         self._home = settings.home
@@ -88,7 +88,7 @@ class Api:
         return app
 
     def _wrap_handler(self, path: str, handler: Handler) -> Handler:
-        """With every problem told as one, and every request counted."""
+        """Wrap a handler: errors become problems, and every request is counted."""
 
         @functools.wraps(handler)
         async def respond(request: Request) -> Response:
@@ -122,7 +122,7 @@ class Api:
             self._room.give_back(token.id, len(received))
 
     async def _run_in_thread(self, token: Token, work: Callable[[], T]) -> T:
-        """Call in a thread. Requests of one token wait for each other, before they wait for those of others."""
+        """Call ``work`` in a thread. Requests of one token wait for each other before they wait for those of others."""
         token_limiter = self._token_threads.setdefault(token.id, anyio.CapacityLimiter(MAX_TOKEN_THREADS))
         async with token_limiter:
             return await anyio.to_thread.run_sync(work, limiter=self._threads)
@@ -139,7 +139,7 @@ class Api:
         return Response(encode(outcome.as_json()), media_type="application/json")
 
     async def _receive_body(self, request: Request, token: Token, received: bytearray) -> None:
-        """Receive the body into ``held``, as far as it, its token's and all others are within bounds."""
+        """Receive the body into ``received`` within the bounds of a body, of its token and of all tokens."""
         if int(request.headers.get("content-length") or 0) > body.MAX_BODY_BYTES:
             raise body.size_problem()
         start_s = asyncio.get_running_loop().time()
@@ -154,12 +154,12 @@ class Api:
                     deadline.reschedule(start_s + _body_timeout_s(len(received)))
         except TimeoutError:
             detail = (
-                f"the body did not arrive in time: it has {BODY_TIMEOUT_S} s, and {BODY_GRACE_S} s where less than "
-                f"{MIN_BODY_BYTES_PER_S:,} bytes a second come: send less at once"
+                f"the body did not arrive in time: it may take {BODY_TIMEOUT_S} s, or {BODY_GRACE_S} s where less than "
+                f"{MIN_BODY_BYTES_PER_S:,} bytes a second arrive: send less at once"
             )
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail) from None
         except ClientDisconnect:
-            raise Problem(HTTPStatus.BAD_REQUEST, "the body was cut") from None
+            raise Problem(HTTPStatus.BAD_REQUEST, "the request body was incomplete: send it again") from None
 
     async def _get_outcomes(self, request: Request) -> Response:
         token = self._authenticate(request)
@@ -181,29 +181,28 @@ class Api:
             self._counts.count_unauthenticated()
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
-                "the request shows no token that is valid here: send `Authorization: Bearer TOKEN`, "
-                "and make one with `tally token create`",
+                "no valid token: send `Authorization: Bearer TOKEN`, and make one with `tally token create`",
             )
         connection = request.scope.get("state", {}).get(connections.STATE_KEY)
         if connection is not None and not connection.assign_to(token.id):
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"the token {token.id} has {connections.MAX_TOKEN_CONNECTIONS} connections under way: "
-                "let them end, and use them again",
+                "reuse them, or wait until some end",
                 RETRY_DELAY_S,
             )
         return token
 
     def _find_token(self, bearer: str) -> Token | None:
-        """The token of this text. Problem 503 where the home's tokens cannot be read: who asks is nobody yet, so the
-        reason and its place are told in the log of the door and by `tally status`, and not to them."""
+        """Return the token of this text. Problem 503 where the home's tokens cannot be read: the sender is not known
+        yet, so the reason and its place stand in the log of the API and in `tally status`, not in the answer."""
         try:
             token = self._tokens.find(bearer)
             self._tokens_problem = None
             return token
         except TallyError as error:
             if str(error) != self._tokens_problem:  # once, not with every request
-                print(f"nobody is let in: {error}", flush=True)
+                print(f"all requests are refused, since the tokens cannot be read: {error}", flush=True)
             self._tokens_problem = str(error)
             detail = "the tokens of this home cannot be read now: `tally status` of its operator says why"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, TOKENS_RETRY_DELAY_S) from None
@@ -215,7 +214,7 @@ class Api:
         return PlainTextResponse("ok\n")
 
     async def _get_readiness(self, request: Request) -> Response:
-        """Whether the log answers."""
+        """Answer 200 once the log answers."""
         try:
             with anyio.fail_after(READY_TIMEOUT_S):
                 query = functools.partial(self._query_log, lambda log: log.end(EVENTS, 0))
@@ -235,7 +234,7 @@ class Api:
 
 
 def _choose_organization(request: Request, token: Token) -> str:
-    """Whose events the request brings or asks for."""
+    """Return the organization whose events the request sends or reads. Problem where the token does not allow it."""
     name = _get_header(request, "tally-organization")
     if name is None and len(token.organizations) == 1:
         return token.organizations[0]
@@ -254,17 +253,17 @@ def _choose_organization(request: Request, token: Token) -> str:
 
 
 def _get_header(request: Request, name: str, separator: str | None = None) -> str | None:
-    """Return what a header says. Problem where it stands twice, and ``several`` joins no lists of it: a proxy before us
-    may have judged by the other."""
+    """Return the value of a header. Problem where it is given twice and ``separator`` does not join its values: a proxy
+    before us may have judged by the other."""
     values = request.headers.getlist(name)
     if len(values) > 1 and separator is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the header {name} stands {len(values)} times: send it once")
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the header {name} is given {len(values)} times: send it once")
     return (separator or "").join(values) if values else None
 
 
 @functools.cache
 def _encode_description() -> bytes:
-    """Return the API's description, which takes long to make."""
+    """Return the API's OpenAPI description; making it takes long."""
     return encode(describe_api())
 
 
@@ -274,7 +273,9 @@ def _body_timeout_s(received: int) -> float:
 
 def _busy_problem(shortage: Shortage) -> Problem:
     return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, f"too much is under way: {shortage.value}. Repeat it after Retry-After", RETRY_DELAY_S
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"server busy: {shortage.value}. Repeat the request after Retry-After",
+        RETRY_DELAY_S,
     )
 
 
@@ -287,7 +288,7 @@ def _role_problem(token: Token, role: Role) -> Problem:
 
 
 def _log_problem(error: Exception) -> Problem:
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the log takes nothing now: {error}", RETRY_DELAY_S)
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the log cannot append now: {error}", RETRY_DELAY_S)
 
 
 async def _respond_unknown(request: Request, error: Exception) -> Response:

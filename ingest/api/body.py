@@ -16,7 +16,7 @@ MAX_BODY_BYTES = 4 << 20
 """Bytes of a body, packed and unpacked."""
 MAX_EVENTS = 5_000
 MAX_WINDOW_BYTES = 8 << 20
-"""What zstd may ask for in memory; its own levels up to 19 stay within."""
+"""Memory that a zstd frame may ask for; zstd's own levels up to 19 stay within."""
 PIECE_BYTES = 512
 
 SINGLE = ("application/cloudevents+json", "application/json")
@@ -59,8 +59,8 @@ def check_coding(content_type: str, content_encoding: str) -> str:
     if _media_type(content_type) not in (*SINGLE, *BATCH, *LINES):
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the Content-Type is {_quote(_media_type(content_type), _MEDIA_TYPE)}: send one event as {SINGLE[0]}, several "
-            f"as {BATCH[0]} or, one a line, as {LINES[0]}",
+            f"the Content-Type is {_quote(_media_type(content_type), _MEDIA_TYPE)}: send one event as {SINGLE[0]}, "
+            f"several as {BATCH[0]} or, one a line, as {LINES[0]}",
         )
     coding = content_encoding.strip().lower()
     coding = _ALIASES.get(coding, coding)
@@ -83,38 +83,38 @@ def unpack(body: bytes, coding: str) -> bytes:
     try:
         return _unpack_frames(body, make_unpacker)
     except (EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not {coding}, or is cut: {error}") from None
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not {coding}, or is incomplete: {error}") from None
 
 
 def split_events(body: bytes, content_type: str) -> Events:
-    """Cut into events. Problem where it is no batch, or a batch too large."""
+    """Split a body into events. Problem where it is no batch, or has too many events."""
     media_type = _media_type(content_type)
     if media_type in SINGLE and not body.lstrip().startswith(b"["):
-        events = Events([body], True)
+        split_events = Events([body], True)
     elif media_type in LINES:
-        events = Events([line for line in body.split(b"\n") if line.strip()], False)
+        split_events = Events([line for line in body.split(b"\n") if line.strip()], False)
     else:
         try:
-            events = Events([bytes(item) for item in _items(body)], False)
+            split_events = Events([bytes(item) for item in _items(body)], False)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not a JSON array of events: {error}") from None
-    if len(events.raw) > MAX_EVENTS:
+    if len(split_events.raw) > MAX_EVENTS:
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body has {len(events.raw):,} events, and may have {MAX_EVENTS:,}: send several",
+            f"the body has {len(split_events.raw):,} events, and may have {MAX_EVENTS:,}: send several",
         )
-    return events
+    return split_events
 
 
 def size_problem() -> Problem:
     return Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body is larger than {MAX_BODY_BYTES:,} bytes, packed or unpacked: send several",
+        f"the body is larger than {MAX_BODY_BYTES:,} bytes, packed or unpacked: send several requests",
     )
 
 
 def is_too_long(raw: bytes) -> bool:
-    """Whether it is longer than any event; what it says would take many times as much memory to read."""
+    """Tell whether raw bytes are longer than any event; parsing them would take many times their memory."""
     return len(raw) > MAX_LINE_BYTES
 
 
@@ -137,13 +137,13 @@ def _unpack_frames(packed: bytes, make_unpacker: Callable[[], _Unpacker]) -> byt
                 break
             piece, unpacker = unpacker.unused_data, None
     if unpacker is not None or not frame_count:
-        raise EOFError("it ends before its end")
+        raise EOFError("its last frame is incomplete")
     return bytes(body)
 
 
 def _quote(text: str, pattern: re.Pattern[str]) -> str:
-    """Return what a header says, where it has the form of such a value; nothing else of a request is repeated to it."""
-    return repr(text[:100]) if pattern.fullmatch(text) else "none that is known"
+    """Return the value of a header for an answer, where it has the form of such a value; nothing else is repeated."""
+    return repr(text[:100]) if pattern.fullmatch(text) else "unknown"
 
 
 def _media_type(content_type: str) -> str:

@@ -1,8 +1,8 @@
 """Connections of an HTTP server: ceilings for addresses and tokens, and deadlines for all that a sender can leave
 unfinished.
 
-A newcomer is never turned away. Whoever holds the most loses what it used least, so a sender that opens thousands of
-connections pushes out its own.
+A new connection is never refused. The holder of the most connections loses its least used one, so a sender that opens
+thousands of connections drops its own.
 """
 
 import asyncio
@@ -18,42 +18,43 @@ from uvicorn.server import ServerState
 MAX_CONNECTIONS = 1_000
 MAX_TOKEN_CONNECTIONS = 256
 MAX_ADDRESS_CONNECTIONS = 256
-"""Of those that have not shown a token. A proxy is one address: who comes through it shows a token at once, and then
-counts by that."""
+"""Connections of one address that have not shown a token. A proxy is one address, and those behind it soon count by
+their tokens."""
 MIN_DROP_AGE_S = 2.0
-"""So young a connection is dropped for its address's ceiling by none: many may be opened at once."""
+"""A connection younger than this is not dropped for the ceiling of its address: many may be opened at once."""
 HEAD_TIMEOUT_S = 10.0
-"""How long the head of a request may take from its first byte, and that of the first from the connection's opening."""
+"""Time for the head of a request from its first byte; for the first request, from the opening of the connection."""
 LINGER_TIMEOUT_S, MAX_LINGER_BYTES = 3.0, 8 << 20
-"""What is taken and thrown away of a body that is answered before its end, so that the sender sees the answer."""
+"""Time and bytes for which the rest of a body is read and dropped after an early answer, so that the sender sees the
+answer."""
 WRITE_TIMEOUT_S = 30.0
-"""How long an answer may wait for a sender that does not read it."""
+"""Time for which an answer waits for a sender that does not read it."""
 KEEP_ALIVE_S, UNAUTHENTICATED_KEEP_ALIVE_S = 30, 5
 READ_BYTES = 32 << 10
-"""What is read of a connection at once, before others have their turn."""
+"""Bytes read of a connection at once, before others have their turn."""
 FREE_CHUNKS, MIN_CHUNK_BYTES = 64, 128
 """Each chunk of a body costs as much as hundreds of its bytes: beyond the first ones they have to be of this size on
 average. An event has more."""
 TWO_LENGTHS = "a request has Content-Length or Transfer-Encoding, not both (RFC 9112, 6.1): send one of them"
 """A proxy before us may end the body by the other, and take the rest for a request of its own."""
 STATE_KEY = "connection"
-"""Under which name a request's state tells its connection."""
+"""The name of the connection in the state of a request."""
 
 
 class Connection(Protocol):
-    """What the table needs of a connection."""
+    """The part of a connection that the table needs."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is under way on it."""
+        """Tell whether no request is under way on it."""
 
     def drop(self) -> None:
         """Close it at once, whatever is under way."""
 
 
 class Connections:
-    """Table of the open connections by who holds them: an address, until a token was shown. Each group is in the order
-    of opening."""
+    """Table of the open connections by holder: an address, or a token once it is shown. Each group is in the order of
+    opening."""
 
     def __init__(
         self, max_connections: int = MAX_CONNECTIONS, max_of_address: int = MAX_ADDRESS_CONNECTIONS,
@@ -70,7 +71,7 @@ class Connections:
         return len(self._holders)
 
     def add(self, connection: Connection, address: str) -> None:
-        """Take in a connection that was just opened, and drop another where there are too many."""
+        """Add a connection that was just opened, and drop another where there are too many."""
         group = self._put(connection, ("address", address))
         oldest = next(iter(group))
         if len(group) > self._max_of_address and self._clock() - group[oldest] >= MIN_DROP_AGE_S:
@@ -80,7 +81,7 @@ class Connections:
 
     def assign(self, connection: Connection, token: str) -> bool:
         """Count a connection as its token's, and drop an idle one of it where it has too many. False where all of them
-        are busy: then it has to go."""
+        are busy: the caller then closes this one."""
         if connection not in self._holders:  # dropped meanwhile
             return False
         if self._holders[connection] == ("token", token):
@@ -111,7 +112,9 @@ class Connections:
     def _choose_dropped(self, newcomer: Connection) -> Connection:
         """Return the oldest without a token of the address that has most of them; else, of the token that has most, the
         oldest that is idle, or the oldest."""
-        groups = [[candidate for candidate in group if candidate is not newcomer] for group in self._list_groups("address")]
+        groups = [
+            [candidate for candidate in group if candidate is not newcomer] for group in self._list_groups("address")
+        ]
         if largest := max(groups, key=len, default=[]):
             return largest[0]
         largest = max(self._list_groups("token"), key=len)
@@ -174,8 +177,8 @@ class BoundedProtocol(H11Protocol):
         self.transport.abort()
 
     def assign_to(self, token: str) -> bool:
-        """Say whose the request on it is. False where that token has too many under way: then the connection is closed
-        with the answer."""
+        """Count the connection as a token's. False where that token has too many under way: the connection is then
+        closed with the answer."""
         self.timeout_keep_alive = KEEP_ALIVE_S
         if not self.table.assign(self, token):
             self.cycle.keep_alive = False
@@ -228,7 +231,7 @@ class BoundedProtocol(H11Protocol):
         self._cancel_deadline("write")
 
     def _set_deadline(self, name: str, seconds: float) -> None:
-        """Have the connection closed after so many seconds, unless this was met before; a deadline that runs stays."""
+        """Close the connection after so many seconds, unless the deadline is cancelled first; a running one stays."""
         if name not in self._deadlines and not self.transport.is_closing():
             self._deadlines[name] = self.loop.call_later(seconds, self.transport.abort)
 
@@ -239,5 +242,5 @@ class BoundedProtocol(H11Protocol):
 
 
 def make_protocol(connections: Connections) -> type[asyncio.Protocol]:
-    """Return uvicorn's ``http``, for the server whose connections stand in this table."""
+    """Return the protocol class (``http`` of uvicorn's configuration) of the server that has this table."""
     return type("BoundedProtocol", (BoundedProtocol,), {"table": connections})

@@ -1,4 +1,4 @@
-"""Appends of many requests at once: the log makes all that wait durable together."""
+"""Group commit: appends of many requests become durable in one commit of the log."""
 
 import threading
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ WaitingAppend = tuple[Topic, Sequence[Draft], "Future[list[Record]]"]
 
 
 class Appender:
-    """Appends like the log itself, for many threads. Whoever comes while one appends waits, and the next of them takes
-    along what the others have."""
+    """Appends like the log itself, for many threads. Threads that arrive during an append wait, and the first of them
+    then appends for all."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -22,7 +22,7 @@ class Appender:
         self._turn = threading.Lock()
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
-        """As ``Log.append``; where it fails, all fail that were taken along."""
+        """Append as ``Log.append`` does. An error is raised for all appends of the group."""
         appended: Future[list[Record]] = Future()
         with self._queue:
             self._waiting.append((topic, drafts, appended))
@@ -42,7 +42,7 @@ class Appender:
             group = [append for append in waiting if append[0] is topic]
             try:
                 records = iter(self._log.append(topic, [draft for _, drafts, _ in group for draft in drafts]))
-            except Exception as error:  # noqa: BLE001  (each of them is told)
+            except Exception as error:  # noqa: BLE001  (raised in each waiting thread)
                 for _, _, appended in group:
                     appended.set_exception(error)
                 continue

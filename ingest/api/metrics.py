@@ -1,4 +1,4 @@
-"""What the HTTP door counts of itself, for Prometheus."""
+"""Metrics of the HTTP API, for Prometheus."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from ledger.metrics import HTTP_EVENTS, HTTP_HELD, HTTP_REQUESTS, HTTP_SECONDS, 
 
 
 class Counts:
-    """Since the start of this process. ``held`` tells how many bytes of bodies are under way."""
+    """Counters since the start of this process. ``room_bytes`` returns the bytes of bodies under way."""
 
     def __init__(self, room_bytes: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()

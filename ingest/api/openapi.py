@@ -1,4 +1,4 @@
-"""What the API is, as an OpenAPI 3.1 document. A test sends its examples and holds the answers against it."""
+"""The OpenAPI 3.1 document of the API. A test sends its examples and checks the answers against it."""
 
 from typing import Any
 
@@ -31,19 +31,19 @@ BUDGET: dict[str, Any] = {
 }
 _ORGANIZATION = {
     "name": "Tally-Organization", "in": "header", "required": False, "schema": {"type": "string"},
-    "description": "Whose events they are; needed where the token is for several organizations.",
+    "description": "The organization of the events; required where the token is for several.",
 }  # fmt: skip
 _PROBLEM_DESCRIPTIONS = {
-    400: "The body is no batch of events, was cut, or cannot be unpacked; or no organization was chosen.",
+    400: "The body is no batch of events, is incomplete or cannot be unpacked; or no organization is chosen.",
     401: "No valid token.",
     403: "The token is not for this organization, or lacks the role.",
-    404: "There is nothing of that kind.",
-    408: "The body did not arrive in time, or came too slowly.",
+    404: "No such record.",
+    408: "The body did not arrive in time, or arrived too slowly.",
     413: f"More than {body.MAX_BODY_BYTES:,} bytes, packed or unpacked, or more than {body.MAX_EVENTS:,} events.",
-    415: "Another Content-Type or Content-Encoding than those that are read.",
-    422: "The one event was refused: `field` and `reason` say why.",
-    503: "The log cannot take more now, or too much is under way, of this token or of all. "
-    "Nothing is lost: repeat all after Retry-After; repeats are counted once.",
+    415: "The Content-Type or Content-Encoding is not supported.",
+    422: "The event was rejected: `field` and `reason` say why.",
+    503: "The log is unavailable, or the server is busy with requests of this token or of all tokens. "
+    "Repeat the whole request after Retry-After; events that were accepted are counted once.",
 }
 
 
@@ -55,17 +55,17 @@ def describe_api(server: str = "/") -> dict[str, Any]:
         "info": {
             "title": "Tallystick",
             "version": "1",
-            "description": "Send events to the ledger. An answer of accepted means that the event is durable.",
+            "description": "Send events to the ledger. An accepted event is durable.",
         },
         "servers": [{"url": server}],
         "security": [{"token": []}],
         "paths": {
             "/v1/events": {"post": _describe_post()},
             "/v1/events/{partition}/{offset}": {"get": _describe_outcomes()},
-            "/v1/token": {"get": _describe_get("What the token allows.", _TOKEN, {401})},
-            "/healthz": {"get": _describe_get("Whether the process lives.", None, set()) | {"security": []}},
-            "/readyz": {"get": _describe_get("Whether the log answers.", None, {503}) | {"security": []}},
-            "/metrics": {"get": _describe_get("Figures for Prometheus.", None, set()) | {"security": []}},
+            "/v1/token": {"get": _describe_get("Organizations and roles of the token", _TOKEN, {401})},
+            "/healthz": {"get": _describe_get("Liveness: the process answers", None, set()) | {"security": []}},
+            "/readyz": {"get": _describe_get("Readiness: the log answers", None, {503}) | {"security": []}},
+            "/metrics": {"get": _describe_get("Metrics for Prometheus", None, set()) | {"security": []}},
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -80,13 +80,13 @@ def _describe_post() -> dict[str, Any]:
     for kind in body.BATCH:
         content[kind] = {"schema": {"type": "array", "items": event}, "examples": {"batch": {"value": [CALL, CALL]}}}
     for kind in body.LINES:
-        content[kind] = {"schema": {"type": "string", "description": "an event a line"}}
+        content[kind] = {"schema": {"type": "string", "description": "one event a line"}}
     coding = {
         "name": "Content-Encoding", "in": "header", "required": False,
         "schema": {"type": "string", "enum": list(body.CODINGS)},
     }  # fmt: skip
     return {
-        "summary": "Append events: facts take the role write, decisions the role admin.",
+        "summary": "Append events. Facts need the role write, decisions the role admin",
         "parameters": [_ORGANIZATION, coding],
         "requestBody": {"required": True, "content": content},
         "responses": _describe_responses("Answer", {400, 401, 403, 408, 413, 415, 422, 503}),
@@ -99,14 +99,14 @@ def _describe_outcomes() -> dict[str, Any]:
         for name in ("partition", "offset")
     ]
     return {
-        "summary": "What became of the events of one record: counted, duplicate, conflict or quarantined.",
+        "summary": "Outcomes of the events of one record: counted, duplicate, conflict or quarantined",
         "parameters": [*path, _ORGANIZATION],
         "responses": _describe_responses(None, {400, 401, 403, 404, 503}),
     }
 
 
 def _describe_get(summary: str, schema: dict[str, Any] | None, problems: set[int]) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": "Yes."}
+    response: dict[str, Any] = {"description": "OK"}
     if schema:
         response["content"] = {"application/json": {"schema": schema}}
     return {"summary": summary, "responses": {"200": response} | _describe_problems(problems)}
@@ -115,24 +115,26 @@ def _describe_get(summary: str, schema: dict[str, Any] | None, problems: set[int
 def _describe_responses(schema: str | None, problems: set[int]) -> dict[str, Any]:
     answer = {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "object"}
     return {
-        "200": {"description": "What became of each.", "content": {"application/json": {"schema": answer}}}
+        "200": {"description": "The result of each event.", "content": {"application/json": {"schema": answer}}}
     } | _describe_problems(problems)
 
 
 def _describe_problems(statuses: set[int]) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): {"description": _PROBLEM_DESCRIPTIONS[status], "content": content} for status in sorted(statuses)}
+    return {
+        str(status): {"description": _PROBLEM_DESCRIPTIONS[status], "content": content} for status in sorted(statuses)
+    }
 
 
 _POSITION = {
     "type": "object",
-    "description": "accepted: where it stands on tally.events",
-    "required": ["partition", "offset", "index"],
+    "description": "accepted: the position on tally.events",
+    "required": ["partition", "offset", "event_index"],
     "properties": {name: {"type": "integer", "minimum": 0} for name in ("partition", "offset", "event_index")},
 }
 _REFUSAL = {
     "type": "object",
-    "description": "refused: which field, and what would enter instead",
+    "description": "rejected: the field, and the value that would be accepted",
     "required": ["field", "reason"],
     "properties": {"field": {"type": "string"}, "reason": {"type": "string"}},
 }
@@ -143,7 +145,11 @@ _ANSWER = {
         "accepted": {"type": "integer"},
         "refused": {"type": "integer"},
         "results": {"type": "array", "items": {"oneOf": [_POSITION, _REFUSAL]}},
-        "removed": {"type": "array", "items": {"type": "object"}, "description": "values that the log does not keep"},
+        "removed": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "values of unknown fields, which the log does not keep",
+        },
     },
 }
 _PROBLEM = {

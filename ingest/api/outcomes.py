@@ -1,4 +1,4 @@
-"""What became of the events of one record: what a sender may ask of what it sent."""
+"""Outcomes of the events of one record, for the sender that appended it."""
 
 from http import HTTPStatus
 from typing import Any
@@ -9,18 +9,18 @@ from ledger.log import PARTITIONS, Log, fold_offset, records, seek_cause
 from ledger.log.topics import ENTRIES, EVENTS
 
 _MAX_OFFSET = 2**63 - 1
-"""No log has an offset beyond it, and none can be asked."""
+"""The greatest offset that a log can have; SQLite and Kafka read no greater one."""
 
 
 def read_outcomes(log: Log, organization: str, partition: int, offset: int) -> dict[str, Any]:
-    """The outcome of each event of a record of the organization; ``folded`` is false while the folds have not come to
-    it. Problem where the organization has no such record."""
+    """Return the outcome of each event of a record of the organization; ``folded`` is false while the folds have not
+    reached it. Problem where the organization has no such record."""
     candidates = log.read(EVENTS, partition, offset, 1) if 0 <= partition < PARTITIONS and offset <= _MAX_OFFSET else []
     if not candidates or candidates[0].offset != offset or candidates[0].organization != organization:
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            f"{organization!r} has no record at partition {partition}, offset {offset}: the answer to what was sent "
-            "names its position",
+            f"{organization!r} has no record at partition {partition}, offset {offset}: the answer to its "
+            "request names its position",
         )
     log.follow()
     if fold_offset(log, partition) <= offset:

@@ -1,4 +1,4 @@
-"""Why a request is not carried out, as ``application/problem+json`` (RFC 9457)."""
+"""Problems: the reason of an error response, as ``application/problem+json`` (RFC 9457)."""
 
 from http import HTTPStatus
 from typing import Any
@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 
 class Problem(Exception):
-    """``detail`` names the thing, the value and the way out; ``more`` are further members of the answer."""
+    """``detail`` names the thing, the value and the way out; ``members`` are further members of the document."""
 
     def __init__(self, status: HTTPStatus, detail: str, retry_s: int | None = None, **members: Any) -> None:
         super().__init__(detail)

@@ -1,13 +1,13 @@
-"""Room for bodies under way: shares of tokens, so that no token takes what others need. Pure."""
+"""Room for bodies under way: a share for each token, so that one cannot block the others. Pure."""
 
 from enum import Enum
 
 
 class Shortage(Enum):
-    """Why a token gets no more room now."""
+    """The reason why a token gets no more room now."""
 
-    SHARE = "its token has as much under way as one token may"
-    TOTAL = "all tokens together have as much under way as there is room for"
+    SHARE = "this token has its share of bytes under way"
+    TOTAL = "all tokens together fill the room for bytes under way"
 
 
 class Room:
@@ -43,7 +43,7 @@ class Room:
         return None
 
     def give_back(self, token: str, count: int) -> None:
-        """Count bytes of a token no more."""
+        """Release bytes of a token."""
         bytes_before = self._bytes_by_token.pop(token, 0)
         if bytes_after := bytes_before - count:
             self._bytes_by_token[token] = bytes_after
@@ -54,6 +54,6 @@ class Room:
 
 
 def compute_timeout_s(received: int, *, grace_s: float, min_bytes_per_s: int, max_s: float) -> float:
-    """Return how long a body may take by the time that so many bytes of it have arrived: some seconds, more as long as
-    bytes keep coming, and never more than ``max_s``."""
+    """Return the seconds that a body may take in all, given the bytes that have arrived: the grace, more at the minimum
+    rate, and at most ``max_s``."""
     return min(max_s, grace_s + received / min_bytes_per_s)

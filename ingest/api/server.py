@@ -1,4 +1,4 @@
-"""The HTTP door as a process."""
+"""The HTTP API as a process."""
 
 import contextlib
 import resource
@@ -21,16 +21,16 @@ SERVICE = "api"
 MAX_OTHER_FILES = 256
 """Files that the process has open beside its connections, at most."""
 SWITCH_INTERVAL_S = 0.0005
-"""How long a thread that reads events keeps the interpreter, while the one that answers requests waits for it: at each
-read and write of a socket. Python's own 5 ms add up to seconds where hundreds of connections are served."""
+"""Time for which a thread that parses events keeps the interpreter while the event loop waits for it, at each read and
+write of a socket. Python's default of 5 ms adds up to seconds with hundreds of connections."""
 MAX_WAITING_CONNECTIONS, SHUTDOWN_TIMEOUT_S = 1_024, 10
-"""How many connections may wait to be taken, and how long what is under way may take at the end."""
+"""Connections that may wait to be accepted, and the time for requests under way at the end."""
 
 
 def serve(settings: Settings, log: Log, reader: Log, port: int) -> None:
-    """Answer until SIGTERM or SIGINT; what is under way is answered first. TallyError where the port is taken, or the
-    home's door is open already."""
-    with service_lock(settings.home, SERVICE), bind_port(port, "HTTP door", "TALLY_API_PORT", settings.bind) as listening:
+    """Serve until SIGTERM or SIGINT; requests under way are answered first. TallyError where the port is taken, or the
+    home's HTTP API already runs."""
+    with service_lock(settings.home, SERVICE), bind_port(port, "HTTP API", "TALLY_API_PORT", settings.bind) as listening:
         listening.listen(MAX_WAITING_CONNECTIONS)
         url = f"http://{find_reachable_address(settings.bind)}:{listening.getsockname()[1]}"
 
@@ -43,7 +43,7 @@ def serve(settings: Settings, log: Log, reader: Log, port: int) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         config = uvicorn.Config(
             AsgiGuard(Api(settings, log, reader).app(announced), settings.build_allowed_hosts(settings.bind)),
-            log_level="error",  # it warns of each request that is none, and anybody may send those
+            log_level="error",  # uvicorn warns of each malformed request, and anybody may send those
             access_log=False, server_header=False, timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
             http=connections.make_protocol(table),  # on h11: httptools holds a head of any size
             loop="asyncio", ws="none",
@@ -52,7 +52,7 @@ def serve(settings: Settings, log: Log, reader: Log, port: int) -> None:
 
 
 def _raise_file_limit() -> int:
-    """Return how many files the process may have open, raised to what the connections need where that is allowed."""
+    """Raise the limit of open files to the need of the connections where that is allowed, and return it."""
     soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted_count = connections.MAX_CONNECTIONS + MAX_OTHER_FILES
     if soft_limit < wanted_count:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Let one thread work at a time. ``threading.Lock`` does not keep an order: who takes it again and again keeps the
-    others out for as long as it has work."""
+    """Lets one thread work at a time, in order. ``threading.Lock`` is not fair: a thread that takes it again and again
+    keeps the others waiting."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

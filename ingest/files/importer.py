@@ -1,4 +1,4 @@
-"""Files onto the log: their lines read, let in or refused, framed and appended."""
+"""Import files: read their lines, accept or reject each, and append the accepted ones as records."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,17 +16,17 @@ from ingest.files.plan import Options, Plan, parse_start, plan_files
 from ingest.files.rows import read_rows
 from ingest.files.summary import Imported, Summary
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import Intake, AcceptedEvent, open_intake
+from ingest.intake.intake import AcceptedEvent, Intake, open_intake
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.privacy import Removed
 from ingest.intake.rejection import Rejection
 from ledger.log import Log
 from ledger.settings import Settings
 
-__all__ = ["Options", "Outcomes", "Range", "Summary", "import_files", "moment", "outcomes_of"]
+__all__ = ["Options", "Outcomes", "Range", "Summary", "await_outcomes", "import_files", "parse_start"]
 
 MAX_AHEAD_S = 0.2
-"""How far ahead of its pace an event may be appended, so that batches have more than one."""
+"""Seconds by which an event may be appended ahead of its pace, so that a batch has more than one."""
 NO_REMOVALS = Removed()
 
 Accept = Callable[[bytes], AcceptedEvent]
@@ -39,10 +39,10 @@ def import_files(
     options: Options = Options(),  # noqa: B008  (frozen)
     progress: Progress = lambda done_bytes, total: None,
 ) -> Summary:
-    """Append the events of files to the log. ``progress`` hears of bytes read, also while it keeps a pace.
+    """Append the events of files to the log. ``progress`` receives the bytes read, also while a pace is kept.
 
     TallyError before anything is written, where a file or an option is not possible. Ctrl-C ends the import
-    and not the program: the summary says what was appended. :func:`outcomes_of` says what became of it.
+    and not the program: the summary has what was appended. :func:`await_outcomes` returns the outcomes.
     """
     intake = open_intake(settings.home, settings.organization)
     plans = plan_files(files, options, intake)
@@ -104,7 +104,8 @@ class _FileImport:
         self._flush()
 
     def _import_rows(self, file: BinaryIO, reader: RowReader, occurrences: Occurrences) -> None:
-        """Rows that a mapping reads: what tells them apart is what it says, or else their bytes, as of a trace."""
+        """Import rows by a mapping. Columns give a row its id where the mapping says so, else its bytes, as in a
+        trace."""
         for number, raw, row in read_rows(file, reader.sheet.format, reader.sheet.delimiter):
             try:
                 if isinstance(row, Rejection):
@@ -134,7 +135,7 @@ class _FileImport:
         self._summary.add_refusal(self._plan.path, line.number, rejection)
 
     def _keep_pace(self, event_time: datetime, pace: float) -> None:
-        """Wait until the event is due. What is due before it is appended first."""
+        """Wait until the event is due; what is due before is appended first."""
         if self._pace_start is None:
             self._pace_start = event_time, time.monotonic()
         first_time, start_s = self._pace_start

@@ -1,4 +1,4 @@
-"""How often a line has occurred in a file: what tells equal lines apart."""
+"""The identity of a line: its hash, and its occurrence among equal lines of the file."""
 
 import hashlib
 import sqlite3
@@ -16,7 +16,7 @@ class Occurrences:
         self._cursor.execute("BEGIN")
 
     def identity(self, line: bytes) -> str:
-        """The hash of the line's bytes, and its occurrence from 1 among the equal lines so far."""
+        """Return the hash of the line's bytes, and its occurrence from 1 among the equal lines so far."""
         digest = hashlib.blake2b(line, digest_size=16).digest()
         # Half of the hash counts. Were two lines ever to share it, one would count on from the other.
         half = int.from_bytes(digest[:8], "big", signed=True)

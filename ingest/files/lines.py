@@ -1,4 +1,4 @@
-"""The lines of a file, in bounded memory whatever the file holds."""
+"""Read the lines of a file in bounded memory, whatever the file holds."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
 
 def read_lines(file: BinaryIO) -> Iterator[Line]:
-    """All lines but the empty ones at the end. A last line may lack its terminator; a BOM is skipped."""
+    """Yield all lines but the empty ones at the end. A last line may lack its terminator; a BOM is skipped."""
     number = empty = 0
     while raw := _read_line(file, MAX_LINE_BYTES + 2):
         length = len(raw)

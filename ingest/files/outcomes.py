@@ -1,4 +1,4 @@
-"""What became of the events that were appended, read from the topic of the folds."""
+"""Outcomes of the events that an import appended, read from the entries."""
 
 import time
 from collections import Counter
@@ -13,7 +13,7 @@ from ledger.log import Log, Record, fold_offset, records, seek_cause
 from ledger.log.topics import ENTRIES
 
 Progress = Callable[[int, int], None]
-"""Is told how much is done, and of how much. It may raise, and so end the work."""
+"""Called with the amount done and the total. It may raise to end the work."""
 
 POLL_INTERVAL_S = 0.05
 MAX_SHOWN_CONFLICTS = 3
@@ -28,7 +28,7 @@ class Range(NamedTuple):
 
 
 class Conflict(NamedTuple):
-    """An event that was not counted, since another one has its identity: that one's position."""
+    """An event that was not counted, and the position of the event that has its identity."""
 
     source: str
     id: str
@@ -39,19 +39,19 @@ class Conflict(NamedTuple):
 
 @dataclass
 class Outcomes:
-    """What became of the accepted: they are ``counted + duplicate + conflict + quarantined``."""
+    """Outcomes of the accepted events: ``accepted = counted + duplicate + conflict + quarantined``."""
 
     counted: int = 0
     duplicate: int = 0
     conflict: int = 0
     quarantined: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    """Of the quarantined."""
+    """Reasons of the quarantined."""
     conflicts: list[Conflict] = field(default_factory=list)
-    """The first of them."""
+    """The first conflicts."""
 
     def hint(self) -> str | None:
-        """What to do about conflicts."""
+        """Return the cause of conflicts and the way out; None without conflicts."""
         if not self.conflict:
             return None
         first = self.conflicts[0]
@@ -74,11 +74,13 @@ class _Line(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-def await_outcomes(log: Log, appended: Sequence[Range], progress: Progress = lambda done_records, total: None) -> Outcomes:
+def await_outcomes(
+    log: Log, appended: Sequence[Range], progress: Progress = lambda done_records, total: None
+) -> Outcomes:
     """Wait until the folds have passed these records, and sum what became of their events.
 
-    ``progress`` hears of records, several times a second also while nothing moves. Whoever runs the folds
-    lets it raise when they have stopped.
+    ``progress`` receives records, several times a second also while nothing moves. A caller that runs the folds lets it
+    raise once they have stopped.
     """
     total = sum(last - first + 1 for _, first, last in appended)
     done_records = 0

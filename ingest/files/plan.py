@@ -1,4 +1,4 @@
-"""What an import is about to do: every file and option checked before anything is written."""
+"""The plan of an import: every file and option is checked before anything is written."""
 
 import math
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ _UNREADABLE_FORMATS = {
     b"\xff\xfe": "is UTF-16: save it as UTF-8",
     b"\xfe\xff": "is UTF-16: save it as UTF-8",
 }
-"""How files begin that no format has."""
+"""First bytes of files that no format reads, and the way out."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person says about files: their source, ``field=value`` that a trace does not say, when relative
-    times begin, how many times as fast as the trace (None is as fast as it goes), and what their columns mean."""
+    """Options of an import: the source, ``field=value`` that a trace lacks, the start of relative times, the pace as a
+    multiple of the trace's (None: as fast as possible), and the mapping of columns."""
 
     source: str | None = None
     sets: Sequence[str] = ()
@@ -42,7 +42,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Trace:
-    """How its lines are read, and what all of its events share."""
+    """The parser of a trace's lines, and the frame that all of its events share."""
 
     parse: Parse
     frame: Frame
@@ -50,7 +50,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Plan:
-    """One file: how it is read. With ``rows`` a mapping reads it; without a trace its lines are events as they are."""
+    """One file and its reader: ``rows`` by a mapping, ``trace`` by a format, or neither where its lines are events."""
 
     path: Path
     size: int
@@ -62,7 +62,7 @@ class Plan:
 
 
 def parse_start(text: str) -> datetime:
-    """A moment as people write it; without a zone it is UTC. TallyError where it is none."""
+    """Parse a moment; without a zone it is UTC. TallyError for any other text."""
     try:
         return moment_of(text)
     except ValueError:
@@ -70,7 +70,7 @@ def parse_start(text: str) -> datetime:
 
 
 def plan_files(files: Sequence[Path], options: Options, intake: Intake) -> list[Plan]:
-    """All files opened and known, all options possible; else a TallyError, and nothing was done."""
+    """Check all files and options, and plan each file. TallyError before anything is written."""
     if options.pace is not None and not (math.isfinite(options.pace) and options.pace > 0):
         raise TallyError(f"--pace {options.pace} must be above zero: 1 is the trace's own pace, 60 an hour a minute")
     data = parse_set_options(options.sets, TRACE_FIELDS)
@@ -85,7 +85,7 @@ def _plan_mapped(files: Sequence[Path], mapping: Path, options: Options, data: D
     except (OSError, UnicodeDecodeError) as error:
         raise TallyError(f"cannot read --mapping {mapping}: {error}") from None
     if options.start is not None:
-        raise TallyError("--start is for traces with relative times; the mapping says what times are: leave it out")
+        raise TallyError("--start is for traces with relative times, and the mapping reads absolute ones: leave it out")
     sheet = parse_sheet(text, str(mapping), data)
     if options.source is not None:
         sheet = sheet.model_copy(update={"source": options.source})
@@ -103,10 +103,12 @@ def _plan_file(path: Path, options: Options, data: Data, intake: Intake) -> Plan
             ("--start", options.start),
         ):
             if value:
-                raise TallyError(f"{name} is for traces; the events of {path} say everything themselves: leave it out")
+                raise TallyError(f"{name} is for traces, and {path} holds complete events: leave it out")
         return Plan(path, size, trace_format.name)
     if options.start is not None and trace_format.start is None:
-        raise TallyError(f"--start is for relative times; those of {path} ({trace_format.name}) are absolute: leave it out")
+        raise TallyError(
+            f"--start is for relative times; those of {path} ({trace_format.name}) are absolute: leave it out"
+        )
     start = options.start or trace_format.start
     source = trace_format.name if options.source is None else options.source
     cleaned = intake.clean("inference", data | {"adapter": trace_format.name}, Removed())
@@ -121,10 +123,10 @@ def _plan_file(path: Path, options: Options, data: Data, intake: Intake) -> Plan
 
 
 def _inspect_file(path: Path) -> tuple[int, bytes]:
-    """The size of a file and its first line."""
+    """Return the size of a file and its first line. TallyError where it cannot be imported."""
     try:
         if not path.is_file():
-            problem = "is no file that can be read twice" if path.exists() else "does not exist"
+            problem = "is no regular file" if path.exists() else "does not exist"
             raise TallyError(f"{path} {problem}: name a file on disk")
         with path.open("rb") as file:
             first = next(read_lines(file), None)

@@ -12,12 +12,12 @@ from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 
 BATCH_ROWS = 2_000
-"""Rows of Parquet that are held at once."""
+"""Rows of Parquet in memory at once."""
 
 
 class FileRow(NamedTuple):
-    """A row: its number (of its line, or among the rows of Parquet), the bytes that tell it from others, and what it
-    says or why it cannot be read."""
+    """A row: its number (of its line, or among the rows of Parquet), the bytes of its identity, and its cells or the
+    rejection."""
 
     number: int
     raw: bytes
@@ -25,14 +25,15 @@ class FileRow(NamedTuple):
 
 
 def read_rows(file: BinaryIO, kind: str, delimiter: str) -> Iterator[FileRow]:
-    """All rows of a file. TallyError where it is of another kind, or cannot be read to its end."""
+    """Yield all rows of a file. TallyError where it is of another kind, or cannot be read to its end."""
     if kind == "parquet":
         return _read_parquet(file)
     return _read_csv(file, delimiter) if kind == "csv" else _read_jsonl(file)
 
 
 def _read_csv(file: BinaryIO, delimiter: str) -> Iterator[FileRow]:
-    """With a header; a quoted cell may hold line ends. Cells beyond the header's, or too few, refuse the row."""
+    """Read CSV with a header; a quoted cell may hold line ends. A row with more or fewer cells than the header is
+    rejected."""
     number = 0
 
     def read_text() -> Iterator[str]:
@@ -47,7 +48,7 @@ def _read_csv(file: BinaryIO, delimiter: str) -> Iterator[FileRow]:
     except csv.Error:
         header = []
     if not header or len(set(header)) < len(header):
-        raise TallyError(f"{file.name} has no header whose names differ: a mapping names columns by it")
+        raise TallyError(f"{file.name} has no header with unique names, by which a mapping finds columns: add one")
     while True:
         try:
             cells = next(reader)
@@ -61,7 +62,9 @@ def _read_csv(file: BinaryIO, delimiter: str) -> Iterator[FileRow]:
             reason = f"has {len(cells)} columns, and the header has {len(header)}"
             yield FileRow(number, raw, Rejection("", reason if cells else "is empty: leave it out"))
         elif len(raw) > MAX_LINE_BYTES or not _is_text(raw):
-            yield FileRow(number, raw[:MAX_LINE_BYTES], Rejection("", f"is not UTF-8, or has more than {MAX_LINE_BYTES:,} bytes"))
+            yield FileRow(
+                number, raw[:MAX_LINE_BYTES], Rejection("", f"is not UTF-8, or has more than {MAX_LINE_BYTES:,} bytes")
+            )
         else:
             yield FileRow(number, raw, dict(zip(header, cells, strict=True)))
 
@@ -77,12 +80,12 @@ def _parse_object(content: bytes, length: int) -> dict[str, Any] | Rejection:
     try:
         document = json.loads(content.decode(), parse_float=Decimal, parse_constant=_drop_constant)
     except (ValueError, RecursionError):
-        return Rejection("", "is not JSON in UTF-8: one whole object a line is")
+        return Rejection("", "is not JSON in UTF-8: write one whole object a line")
     return document if isinstance(document, dict) else Rejection("", "is not a JSON object")
 
 
 def _drop_constant(name: str) -> None:
-    """NaN and infinities are no values."""
+    """Return None for NaN and infinities, which are no values."""
 
 
 def _read_parquet(file: BinaryIO) -> Iterator[FileRow]:
@@ -96,7 +99,8 @@ def _read_parquet(file: BinaryIO) -> Iterator[FileRow]:
     except (pyarrow.ArrowException, OSError) as error:
         message = " ".join(str(error).split())
         raise TallyError(
-            f"{file.name} cannot be read as Parquet: {message}; what was imported stays, and mended it adds the rest"
+            f"{file.name} cannot be read as Parquet: {message}; the rows before stay imported: repair the file and "
+            "import it again for the rest"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What a trace does not say and a person does: ``--set model=gpt-4o``, ``--set tags.tier=gold``."""
+"""Fields that a person adds to a trace: ``--set model=gpt-4o``, ``--set tags.tier=gold``."""
 
 import difflib
 import re
@@ -15,7 +15,8 @@ _LITERAL = re.compile(r"-?(0|[1-9][0-9]{0,17})|true|false")
 
 
 def parse_set_options(sets: Iterable[str], trace_fields: Collection[str]) -> dict[str, Any]:
-    """Fields of an inference from ``field=value``. TallyError where one is unknown, said, or ill-valued."""
+    """Parse ``field=value`` into fields of an inference. TallyError where one is unknown, invalid, given twice or in
+    ``trace_fields``."""
     data: dict[str, Any] = {}
     for option in sets:
         name, sign, value = option.partition("=")
@@ -23,7 +24,7 @@ def parse_set_options(sets: Iterable[str], trace_fields: Collection[str]) -> dic
             raise TallyError(f"--set {option!r} must look like field=value, for example --set model=gpt-4o")
         field, _, tag = name.partition(".")
         if field in trace_fields:
-            raise TallyError(f"--set {name}: the trace itself says {field!r}; leave it out")
+            raise TallyError(f"--set {name}: the trace has {field!r} itself: leave it out")
         if name in data or tag in data.get("tags", {}):
             raise TallyError(f"--set {name} is given twice: give it once")
         if field == "tags" and tag:
@@ -36,7 +37,7 @@ def parse_set_options(sets: Iterable[str], trace_fields: Collection[str]) -> dic
 
 
 def _parse_value(name: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The field as text where it takes text, else as the number or boolean that is written."""
+    """Return the field as text where it takes text, else as the number or boolean that is written."""
     text = data.get(name)
     if isinstance(text, str) and _LITERAL.fullmatch(text) and not _is_possible(data):
         data = {name: decode(text)}

@@ -1,4 +1,4 @@
-"""What an import did."""
+"""The summary of an import."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ class RefusedLine(NamedTuple):
 
 @dataclass
 class Imported:
-    """What was appended of one file: ``received = accepted + rejected``."""
+    """Counts of one file: ``received = accepted + rejected``."""
 
     path: Path
     format: str
@@ -37,13 +37,13 @@ class Imported:
 
 @dataclass
 class Summary:
-    """What an import appended, also when it was interrupted: it then says by what, and the log is whole."""
+    """The counts of an import, also of one that was interrupted; the log is consistent then."""
 
     files: list[Imported] = field(default_factory=list)
     removed: Removed = field(default_factory=Removed)
-    """Values of unknown fields that were left out, by path and type."""
+    """Values of unknown fields that were removed, by path and type."""
     refusals: list[RefusedLine] = field(default_factory=list)
-    """The first of them."""
+    """The first rejections."""
     appended: list[Range] = field(default_factory=list)
     interrupted: KeyboardInterrupt | None = None
 
@@ -60,7 +60,7 @@ class Summary:
         return self.accepted + self.rejected
 
     def add(self, record: Record, file: Imported, accepted: int, rejected: int) -> None:
-        """A record was appended; one that follows the last needs no range of its own."""
+        """Count an appended record; one that follows the last extends its range."""
         file.accepted += accepted
         file.rejected += rejected
         last = self.appended[-1] if self.appended else None
@@ -74,7 +74,7 @@ class Summary:
             self.refusals.append(RefusedLine(path, line, rejection.field, rejection.reason))
 
     def add_removed(self, removed: Removed) -> None:
-        """Beyond so many paths they are counted by type alone."""
+        """Count removed values by path, and by type alone beyond ``MAX_REMOVED_PATHS`` paths."""
         for (path, kind), times in removed.items():
             is_counted = (path, kind) in self.removed or len(self.removed) < MAX_REMOVED_PATHS
             self.removed[path if is_counted else "?", kind] += times

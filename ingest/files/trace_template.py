@@ -1,4 +1,4 @@
-"""Events that differ in id, time and tokens alone: what they share is validated and written once."""
+"""Events that differ in id, time and tokens alone: their common part is validated and serialized once."""
 
 import secrets
 from collections.abc import Iterable
@@ -18,13 +18,14 @@ _TOKENS = TypeAdapter(Tokens)
 
 
 class Frame:
-    """The canonical form of a shared event with its gaps. ``line`` gives the same bytes as ``door.sealed``.
+    """The canonical form of a template event with gaps. ``line`` gives the same bytes as ``seal_event``.
 
-    A trace has some fields of eighty, and asking for all of them on every line took half of an import.
+    A trace has few of eighty fields, and validating all of them for every line took half of an import.
     """
 
     def __init__(self, template: Data, classes: Iterable[str]) -> None:
-        """``shared`` lacks id, time and tokens, and is cleaned. Raises Refused where it is no event."""
+        """Validate ``template``, which is cleaned and lacks id, time and tokens. Raises Rejection where it is no
+        event."""
         id = secrets.token_hex(16)
         tokens = dict.fromkeys(sorted(classes), MAX_COUNT)
         data = template["data"] | {"tokens": tokens}
@@ -42,7 +43,7 @@ class Frame:
         )
 
     def line(self, id: str, time: datetime, tokens: dict[str, int]) -> bytes:
-        """One event. Raises Refused where its time is out of bounds."""
+        """Return one event. Raises Rejection where its time is out of bounds."""
         try:
             time_text = _TIME.dump_python(_TIME.validate_python(time))
         except ValidationError:

@@ -1,4 +1,4 @@
-"""Batches: events of one organization framed into records, with what the door refused counted beside them."""
+"""Batches: events of one organization framed into records, with the rejections beside them."""
 
 import hashlib
 from collections import Counter
@@ -20,24 +20,26 @@ from tallystick.vocabulary.event import SCHEMA_VERSION
 MAX_EVENTS = 500
 MAX_BYTES = 256_000
 MAX_DETAILS = 50
-"""Refusals of one record that are told one by one on ``tally.rejected``; the others are counted by reason."""
+"""Rejections of one record that ``tally.rejected`` lists one by one; the others are counted by reason."""
 
 
 class Envelope(NamedTuple):
-    """Who brings the events of a record, and through which door."""
+    """The organization of a record's events, their channel, and the principal that sends them."""
 
     organization: str
     channel: str
     principal: str
 
-    def make_draft(self, value: bytes, refused: int = 0, extra_headers: Mapping[str, str] = MappingProxyType({})) -> Draft:
-        """A record of the organization, in its partition; ``more`` are further headers."""
+    def make_draft(
+        self, value: bytes, refused: int = 0, extra_headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Draft:
+        """Make a record of the organization, in its partition."""
         headers = {**self._asdict(), "schema": SCHEMA_VERSION, "refused": str(refused), **extra_headers}
         return Draft(partition_of(self.organization), self.organization, headers, value)
 
 
 class Batch:
-    """Collects events and refusals, and appends them as one record. It is empty again after each append."""
+    """Collects events and rejections, and appends them as one record. It is empty after each append."""
 
     def __init__(self, log: Appender, envelope: Envelope, key: str) -> None:
         check_organization(envelope.organization, "TALLY_ORGANIZATION", "have events")
@@ -55,7 +57,7 @@ class Batch:
         self._counts_by_reason: Counter[tuple[str, str]] = Counter()
 
     def has_room_for(self, line: bytes) -> bool:
-        """Whether one more event fits, or one more refusal (an empty line)."""
+        """Tell whether one more event fits, or one more rejection (an empty line)."""
         return max(len(self.lines), self.refused) < MAX_EVENTS and self._bytes + len(line) < MAX_BYTES
 
     def add(self, line: bytes) -> None:
@@ -63,7 +65,7 @@ class Batch:
         self._bytes += len(line) + 1
 
     def refuse(self, rejection: Rejection, raw: bytes, length: int) -> None:
-        """Count a refusal, and keep what may be said of it: no value, and a keyed hash."""
+        """Count a rejection, and keep its detail: no value, and a keyed hash."""
         self.refused += 1
         # A mapping's columns have names of a person's choice.
         path, reason = (replace_text_secrets(text, self._pseudonymize) for text in (rejection.field, rejection.reason))
@@ -82,7 +84,7 @@ class Batch:
         )
 
     def append(self) -> Record | None:
-        """Append what was collected and return its record; None where nothing was."""
+        """Append the collected events and rejections and return the record; None where there are none."""
         if not self.lines and not self.refused:
             return None
         (record,) = self._log.append(EVENTS, [self._envelope.make_draft(b"\n".join(self.lines), self.refused)])

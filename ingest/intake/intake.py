@@ -1,5 +1,5 @@
-"""The door: what enters and in which form. Bytes in, canonical bytes or a refusal out; what a :class:`Door` keeps is
-the names of persons, and only by telling them to ``remember``."""
+"""The intake: every event passes here. Bytes in, canonical bytes or a rejection out. The one effect of an
+:class:`Intake` is the table of persons' names, which it writes through ``remember``."""
 
 import re
 from collections import Counter
@@ -15,22 +15,22 @@ from pydantic import ValidationError
 from ingest.intake.privacy import (
     Data,
     Removed,
-    may_hold_secret,
-    keep_known_fields,
-    replace_secrets,
     drop_unknown_fields,
+    keep_known_fields,
+    may_hold_secret,
+    replace_secrets,
 )
 from ingest.intake.protected_fields import Replacements, protect
 from ingest.intake.rejection import Rejection, explain
 from ledger.home.persons import Persons
-from ledger.home.secrets import pseudonym, ensure_secret
+from ledger.home.secrets import ensure_secret, pseudonym
 from ledger.organizations import check_no_secret
 from tallystick import ANY_EVENT
 from tallystick.privacy.key_shapes import MAX_KEY_LENGTH, replace_keys
 from tallystick.vocabulary.event import DATA_MODELS, CloudEvent
 
 MAX_EVENT_BYTES = 128_000
-"""Bytes of one event in canonical form."""
+"""The bound of one event in canonical form."""
 
 FACT_KINDS = ("inference", "observation", "correction")
 _ENVELOPE_FIELDS = frozenset((*CloudEvent.model_fields, "type", "data"))
@@ -46,7 +46,7 @@ encode = msgspec.json.Encoder().encode
 
 
 class AcceptedEvent(NamedTuple):
-    """An event in the form in which it stands on the log, its own time, and what was removed from it."""
+    """An event in its form on the log, its own time, and the counts of removed values."""
 
     line: bytes
     time: datetime
@@ -54,8 +54,8 @@ class AcceptedEvent(NamedTuple):
 
 
 class Intake:
-    """Lets events of some kinds in, of one organization, whose key makes the pseudonyms. ``remember`` is told which
-    name each stands for."""
+    """Accepts events of some kinds, of one organization, whose key makes the pseudonyms. ``remember(pseudonym, name)``
+    stores the name of each."""
 
     def __init__(
         self,
@@ -71,23 +71,23 @@ class Intake:
         self._replacements = Replacements(self._pseudonymize_person, self._pseudonymize)
 
     def accept(self, raw: bytes) -> AcceptedEvent:
-        """An event as a source wrote it. Raises Refused."""
+        """Accept an event in the bytes of its source. Raises Rejection."""
         try:
             event = decode(raw)
         except UnicodeDecodeError:
             raise Rejection("", "is not UTF-8") from None
         except (msgspec.DecodeError, RecursionError):
-            raise Rejection("", "is not JSON: one whole object a line is") from None
+            raise Rejection("", "is not JSON: send one whole object a line") from None
         return self.accept_event(event)
 
     def accept_event(self, event: Any) -> AcceptedEvent:
-        """An event that an adapter built of strings, numbers, lists and dicts. Raises Refused."""
+        """Accept an event that an adapter built of strings, numbers, lists and dicts. Raises Rejection."""
         if not isinstance(event, dict):
             raise Rejection("", "is not a JSON object", event)
         event_type = event.get("type")
         kind = self._kinds_by_type.get(event_type) if isinstance(event_type, str) else None
         if kind is None:
-            raise Rejection("type", f"is not one of {', '.join(self._kinds_by_type)}: nothing else enters here", event)
+            raise Rejection("type", f"is not one of {', '.join(self._kinds_by_type)}, the types accepted here", event)
         removed: Removed = Counter()
         self._pending_names.clear()
         fields = keep_known_fields(event, _ENVELOPE_FIELDS, removed)
@@ -98,7 +98,7 @@ class Intake:
         return AcceptedEvent(line, time, removed)
 
     def clean(self, kind: str, data: Data, removed: Removed) -> Data:
-        """The data of an event without unknown words, and with pseudonyms for persons."""
+        """Return the data of an event without unknown fields, and with pseudonyms for persons."""
         if kind == "inference":
             data = drop_unknown_fields(data, removed)
         elif kind == "correction" and isinstance(data.get("replacement"), dict):
@@ -106,12 +106,12 @@ class Intake:
         return protect(DATA_MODELS[kind], data, self._replacements)
 
     def conceal(self, event: Data) -> Data:
-        """A cleaned event without keys and addresses in any of its texts."""
+        """Return a cleaned event without keys and addresses in any of its texts."""
         concealed: Data = replace_secrets(event, self._pseudonymize_person)
         return concealed
 
     def keep_names(self) -> None:
-        """Have the names remembered that were met last; those of an event that is refused are not."""
+        """Store the names of the last event; those of a rejected event are never stored."""
         for token_name, name in self._pending_names.items():
             self._remember(token_name, name)
         self._pending_names.clear()
@@ -124,13 +124,13 @@ class Intake:
 
 
 def seal_event(event: Data, conceal: Callable[[Data], Data] | None = None) -> tuple[bytes, datetime]:
-    """A cleaned event validated, in canonical form, with its time. ``conceal`` takes keys and addresses out of one that
-    may hold some. Raises Refused."""
+    """Validate a cleaned event; return its canonical form and its time. ``conceal`` replaces keys and addresses in one
+    that may hold some. Raises Rejection."""
     concealed = False
     try:
         body = encode(event)
         if conceal is not None and may_hold_secret(body):
-            if len(body) > MAX_EVENT_BYTES + MAX_KEY_LENGTH:  # so that no event is looked at for long
+            if len(body) > MAX_EVENT_BYTES + MAX_KEY_LENGTH:  # the search for keys takes time with the length
                 raise _size_rejection(len(body), event)
             changed = conceal(event)
             concealed, event, body = changed != event, changed, encode(changed)
@@ -138,7 +138,7 @@ def seal_event(event: Data, conceal: Callable[[Data], Data] | None = None) -> tu
     except ValidationError as error:
         rejection = explain(error, event)
         if concealed and "at most" in rejection.reason:
-            reason = f"{rejection.reason}, counted with what stands there for e-mail addresses and keys"
+            reason = f"{rejection.reason}, counted with the pseudonyms of e-mail addresses and fingerprints of keys"
             rejection = Rejection(rejection.field, reason, event)
         raise rejection from None
     except (OverflowError, RecursionError):
@@ -156,12 +156,16 @@ def _size_rejection(size: int, event: Data) -> Rejection:
 
 
 def open_intake(home: Path, organization: str, kinds: tuple[str, ...] = FACT_KINDS) -> Intake:
-    """The door of an organization, with the key that the home keeps for it, and its table of names."""
-    return Intake(ensure_secret(home, pseudonym_secret_name(organization)), kinds, partial(_open_persons(home.resolve()).remember, organization))
+    """Open the intake of an organization with its key and its table of names in the home."""
+    return Intake(
+        ensure_secret(home, pseudonym_secret_name(organization)),
+        kinds,
+        partial(_open_persons(home.resolve()).remember, organization),
+    )
 
 
 def pseudonym_secret_name(organization: str) -> str:
-    """Under which name a home keeps the key of an organization's pseudonyms. TallyError where the organization is
-    called by a key or an address, which would stand in clear in every record."""
+    """Return the name of the secret that keys an organization's pseudonyms. TallyError where the organization is called
+    by a key or an address, which every record would show."""
     check_no_secret(organization)
     return f"pseudonym:{organization}"

@@ -19,10 +19,10 @@ from tallystick.vocabulary.inference import RateLimit, ReportedTokens, Violation
 
 Data = dict[str, Any]
 Removed = Counter[tuple[str, str]]
-"""How many values were removed, by path and type."""
+"""Counts of removed values, by path and type."""
 
 MAX_UNKNOWN_FIELDS = 32
-"""How many numbers and booleans under unknown names an event may keep, the first in the order of names."""
+"""Numbers and booleans under unknown names that an event may keep, the first in the order of names."""
 
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _NESTED_MODELS: dict[str, type[BaseModel]] = {
@@ -35,7 +35,7 @@ _MAX_COUNT = 10**12
 
 
 def drop_unknown_fields(data: Data, removed: Removed, path: str = "data") -> Data:
-    """An inference's data with its known fields as they came, and numbers and booleans of unknown ones."""
+    """Return an inference's data with its known fields unchanged, and the numbers and booleans of unknown ones."""
     fields = _select_known(data, _KNOWN_FIELDS)
     is_complete = len(fields) == len(data)
     for name, model in _NESTED_MODELS.items():
@@ -49,7 +49,7 @@ def drop_unknown_fields(data: Data, removed: Removed, path: str = "data") -> Dat
 
 
 def keep_known_fields(event: Data, known_names: Set[str], removed: Removed) -> Data:
-    """An object without the fields that the vocabulary does not know; what is null was not said."""
+    """Return an object without the fields that the vocabulary does not know; null is absent."""
     fields = _select_known(event, known_names)
     if len(fields) < len(event):
         for name in event:
@@ -64,22 +64,22 @@ def may_hold_secret(body: bytes) -> bool:
 
 
 def replace_secrets(value: Any, person: Callable[[str], str]) -> Any:
-    """The same structure without keys and addresses in any text or name of a field. Again it changes nothing."""
+    """Return the structure without keys and addresses in any text or name of a field. Idempotent."""
     return map_texts(value, lambda text: replace_text_secrets(text, person))
 
 
 def replace_text_secrets(text: str, person: Callable[[str], str]) -> str:
-    """A text with fingerprints for its keys and pseudonyms for its addresses; one beyond every field's bound stays."""
+    """Return a text with fingerprints for keys and pseudonyms for addresses; one beyond every field's bound stays."""
     return text if len(text) > MAX_TEXT_LENGTH else replace_addresses(replace_keys(text), person)
 
 
 def is_field_name(name: str) -> bool:
-    """Whether a name looks like a field's: what does not may be a word of content, or a key."""
+    """Tell whether a name looks like a field's; any other may be a word of content, or a key."""
     return _FIELD_NAME.fullmatch(name) is not None and replace_keys(name) == name
 
 
 def _select_known(data: Data, known_names: Set[str]) -> Data:
-    """The fields that are known and not null, in a new object. Nearly always that is all, told without a loop."""
+    """Return the fields that are known and not null, in a new object. The usual case, all of them, needs no loop."""
     if data.keys() <= known_names and None not in data.values():
         return dict(data)
     return {name: value for name, value in data.items() if name in known_names and value is not None}
@@ -97,7 +97,7 @@ def _clean_nested(value: Any, known_names: Iterable[str], removed: Removed, path
 
 
 def _clean_usage(value: Data, removed: Removed, path: str, depth: int = 0) -> Data:
-    """Counts of the provider's usage block, one object deep; its strings are words."""
+    """Return the counts of the provider's usage block, one object deep; its strings may be content."""
     counts: Data = {}
     for name, count in value.items():
         if depth == 0 and isinstance(count, dict) and is_field_name(name):
@@ -126,7 +126,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _count_removed(removed: Removed, path: str, name: str, value: Any) -> None:
-    """A name that does not look like a field's may be a word of content: it is counted, and not said."""
+    """Count a removed value. A name that does not look like a field's may be content, and is counted as ``?``."""
     label = name if is_field_name(name) else "?"
     kind = {str: "string", list: "array", dict: "object", bool: "boolean"}.get(type(value), "number")
     removed[f"{path}.{label}".removeprefix("."), kind] += 1

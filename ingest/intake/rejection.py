@@ -25,16 +25,16 @@ _SCHEMA = ANY_EVENT.json_schema()
 KNOWN_NAMES = frozenset(
     {name for fields in _find_models(_SCHEMA) for name in fields} | {*get_args(TokenClass), *get_args(QuantityClass)}
 )
-"""Every name of the vocabulary. Any other name is a word of the sender's, and never repeated."""
+"""Every name of the vocabulary. Any other name is the sender's own, and is never repeated."""
 
 _STEPS = frozenset({"[key]", *_SCHEMA["$defs"]})  # steps of pydantic's that are no field of the event
 _DEPTH, _ITEMS = 4, 8
 
 
 class Rejection(Exception):
-    """``field`` is a path of known names (empty: the whole), ``reason`` what would enter instead.
+    """``field`` is a path of known names (empty: the whole event), ``reason`` names what would be accepted.
 
-    ``shape`` is what could be read of the refused: given to :func:`skeleton` and to nothing else.
+    ``shape`` is the parsed content, for :func:`make_skeleton` alone.
     """
 
     def __init__(self, field: str, reason: str, shape: Any = None) -> None:
@@ -100,12 +100,12 @@ def _find_model(annotation: Any) -> type[BaseModel] | None:
 
 
 def name_step(part: Any) -> str:
-    """A step of a path: a name of the vocabulary, the place in a list, or ``?``."""
+    """Return a step of a path: a name of the vocabulary, the place in a list, or ``?``."""
     return str(part) if type(part) is int or part in KNOWN_NAMES else "?"
 
 
 def describe_kind(value: Any) -> str:
-    """What kind of value it is, and how long."""
+    """Describe the kind and the length of a value."""
     match value:
         case None:
             return "null"
@@ -123,7 +123,7 @@ def describe_kind(value: Any) -> str:
 
 
 def make_skeleton(value: Any, depth: int = 0) -> Any:
-    """Known names, kinds and lengths: enough to mend a sender, and nothing of what it sent."""
+    """Return known names, kinds and lengths: enough to correct a sender, and nothing of its content."""
     if depth < _DEPTH and isinstance(value, dict):
         fields = {str(name): make_skeleton(part, depth + 1) for name, part in value.items() if name in KNOWN_NAMES}
         unknown = len(value) - len(fields)

@@ -13,13 +13,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, fi
 from ledger.errors import LogDamaged, TallyError
 from ledger.money import PICO
 from ledger.token_classes import CLASSES, decimals, rate_unit
-from tallystick.vocabulary.base import Currency, Label, Model, Name, Time, DecimalInput, sort_by_key, format_decimal
+from tallystick.vocabulary.base import Currency, DecimalInput, Label, Model, Name, Time, format_decimal, sort_by_key
 
 MAX_DOCUMENT_BYTES = 900_000
 """Bytes a document may have on the log, compressed: Kafka refuses records over a mebibyte."""
 
 
-Rate = Annotated[Decimal, DecimalInput, Field(ge=0, lt=10**9, strict=False), PlainSerializer(format_decimal, return_type=str)]
+Rate = Annotated[
+    Decimal, DecimalInput, Field(ge=0, lt=10**9, strict=False), PlainSerializer(format_decimal, return_type=str)
+]
 """Currency per million tokens, or per thousand of another quantity."""
 
 

@@ -1,4 +1,4 @@
-"""Tallystick: what an application can say about its inferences, and the client that brings it to the ledger."""
+"""Tallystick: the vocabulary of events about model calls, and the client that sends them to the ledger."""
 
 from tallystick.client.client import Client
 from tallystick.vocabulary.controls.control import Control

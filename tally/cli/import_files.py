@@ -32,7 +32,7 @@ def import_(
 
     Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong, 130 interrupted
     (what was imported stays; importing again adds the rest)."""
-    from ingest.files.importer import Options, import_files, parse_start, await_outcomes
+    from ingest.files.importer import Options, await_outcomes, import_files, parse_start
     from tally.cli.import_summary import folding, print_summary, summarize
     from tally.output import progress_bar, print_json
     from tally.product.catch_up import make_follower

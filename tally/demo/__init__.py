@@ -15,7 +15,7 @@ from typing import Any
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import Intake, open_intake, encode
+from ingest.intake.intake import Intake, encode, open_intake
 from ingest.intake.rejection import Rejection
 from ledger.home.files import read_json, write_atomically
 from ledger.home.layout import DEMO

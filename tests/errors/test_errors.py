@@ -231,7 +231,7 @@ CASES: list[Case] = [
     ("an organization called by an address", lambda p: pseudonym_secret_name("ann@example.com"), ("'ann@example.com'", "e-mail address", "choose another name")),
     ("a token for one", lambda p: tokens.create_token(p, ["ann@example.com"], ["write"]), ("'ann@example.com'", "e-mail address", "choose another name")),
     ("a price book called by an address", lambda p: adopt_price_book(EmbeddedLog(p), Settings(home=p), parse_book(ADDRESSED, "x")), ("'ann@example.com'", "e-mail address", "another `name`")),
-    ("what is too long with a pseudonym in it", lambda p: Intake("key").accept_event(json.loads(lines(call("1", session="x" * 240 + " a@b.example")))), ("data.session", "at most 256", "counted with what stands there for e-mail addresses")),
+    ("what is too long with a pseudonym in it", lambda p: Intake("key").accept_event(json.loads(lines(call("1", session="x" * 240 + " a@b.example")))), ("data.session", "at most 256", "counted with the pseudonyms of e-mail addresses")),
     ("a depth that no field has", lambda p: seal_event({"data": reduce(lambda inner, _: [inner], range(5_000), list[Any]())}), ("a depth that no field can have",)),
     ("an event that is too large", enter_large_event, ("bytes as an event", "may have 100")),
     ("the character NUL", lambda p: INTAKE.accept(lines(call("1", model="\0"))), ("NUL", "leave it out")),
@@ -239,12 +239,12 @@ CASES: list[Case] = [
     # over HTTP
     ("a Content-Type", lambda p: body.check_coding("text/plain", "identity"), ("Content-Type", "'text/plain'", "application/x-ndjson")),
     ("a Content-Encoding", lambda p: body.check_coding("application/json", "br"), ("Content-Encoding", "'br'", "gzip or zstd")),
-    ("a body that is not packed", lambda p: body.unpack(b"x", "gzip"), ("gzip", "cut")),
+    ("a body that is not packed", lambda p: body.unpack(b"x", "gzip"), ("gzip", "incomplete")),
     ("a body that is too large", lambda p: body.unpack(gzip.compress(bytes(5 << 20)), "gzip"), ("larger than 4,194,304 bytes", "send several")),
     ("a batch that is none", lambda p: body.split_events(b"{", "application/cloudevents-batch+json"), ("JSON array",)),
     ("a batch that is too large", lambda p: body.split_events(b"1\n" * 5001, "application/x-ndjson"), ("5,001", "5,000", "send several")),
     ("an event that is too long", lambda p: send_event(p, b"1" * (2 << 20)), ("bytes", "may have")),
-    ("a decision without its right", lambda p: send_event(p, control()), ("type", "a token of the role admin")),
+    ("a decision without its right", lambda p: send_event(p, control()), ("type", "a token with the role admin")),
     ("a record that is not there", lambda p: outcomes.read_outcomes(EmbeddedLog(p), "acme", 0, 5), ("'acme'", "partition 0, offset 5", "names its position")),
     # commands
     ("two folders", lambda p: copy_log(make_settings(p), make_settings(p), None), ("FROM and TO", "copy the folder")),  # type: ignore[arg-type]
@@ -308,7 +308,7 @@ def test_an_error_says_what_and_what_to_do(
     with pytest.raises(Exception) as raised:
         cause(tmp_path)
     text = getattr(raised.value, "detail", None) or str(raised.value)
-    assert type(raised.value).__name__ in ("TallyError", "FileDamaged", "LogDamaged", "Refused", "Problem", "Told"), (
+    assert type(raised.value).__name__ in ("TallyError", "FileDamaged", "LogDamaged", "Rejection", "Problem", "Told"), (
         repr(raised.value)
     )
     assert [word for word in said if word not in text] == [], text

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ingest.intake.batch import Envelope
-from ingest.intake.intake import Intake, AcceptedEvent, open_intake
+from ingest.intake.intake import AcceptedEvent, Intake, open_intake
 from ingest.intake.rejection import Rejection
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS

@@ -59,5 +59,10 @@ def azure(*lines: bytes, end: bytes = b"\r\n") -> bytes:
 
 
 def request(milliseconds: int, length: int, output: int, *blocks: int, **fields: Any) -> bytes:
-    line = {"timestamp": milliseconds, "input_length": length, "output_length": output, "hash_ids": blocks} | fields
+    line = {
+        "timestamp": milliseconds,
+        "input_length": length,
+        "output_length": output,
+        "hash_ids": blocks,
+    } | fields
     return json.dumps(line).encode()

@@ -36,7 +36,11 @@ def read_inferences(server: Served) -> list[dict[str, Any]]:
     with closing(open_log(server.settings)) as log:
         found_items = [record for number in range(PARTITIONS) for record in records(log, EVENTS, number)]
     lines = [
-        line for record in found_items if record.headers["channel"] == "http" for line in record.value.split(b"\n") if line
+        line
+        for record in found_items
+        if record.headers["channel"] == "http"
+        for line in record.value.split(b"\n")
+        if line
     ]
     return [json.loads(line) for line in lines]
 

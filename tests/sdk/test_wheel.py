@@ -27,9 +27,9 @@ def test_the_wheel_records_with_pydantic_and_httpx_alone(door: Served, tmp_path:
     zipfile.ZipFile(wheel).extractall(site)
     (packages,) = {path for path in sys.path if path.endswith("site-packages")}
     for name in REQUIREMENTS:
-        for path in (Path(packages) / name, Path(packages) / f"{name}.py"):
-            if path.exists():
-                (site / path.name).symlink_to(path)
+        for package in (Path(packages) / name, Path(packages) / f"{name}.py"):
+            if package.exists():
+                (site / package.name).symlink_to(package)
     body = """
 import sys
 from tallystick import Client

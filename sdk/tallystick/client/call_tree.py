@@ -1,4 +1,4 @@
-"""The call tree: sessions and calls, and what lies within what. It follows threads' and tasks' own context."""
+"""The call tree: sessions, calls, and their nesting. It follows the context of threads and tasks."""
 
 import asyncio
 import functools
@@ -8,19 +8,26 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from tallystick.usage import reader as usages
-
-if TYPE_CHECKING:
-    from tallystick.client.client import Client
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Recorder(Protocol):
+    """The part of a client that sessions and calls need."""
+
+    def _new_id(self) -> str:
+        """Return the id of the next event."""
+
+    def _record(self, id: str, fields: dict[str, Any]) -> str | None:
+        """Record a call with these fields, and return its id; None where it is not kept."""
+
+
 class CallContext(NamedTuple):
-    """What holds inside of a session or a call."""
+    """The fields and ids that calls inside of a session or call take over."""
 
     fields: dict[str, Any]
     root: str | None = None
@@ -32,7 +39,7 @@ _current_context: ContextVar[CallContext] = ContextVar("tallystick", default=EMP
 
 
 def merge_context_fields(fields: dict[str, Any], context: CallContext | None = None) -> dict[str, Any]:
-    """The fields of a call with those of what it lies in."""
+    """Return the fields of a call with those of its context."""
     current = context or _current_context.get()
     place = {"root_call": current.root, "parent_call": current.parent} if current.root else {}
     return current.fields | place | fields
@@ -47,15 +54,15 @@ class _TreeNode:
         self._token = _current_context.set(context)
 
     def _leave(self) -> None:
-        with suppress(ValueError):  # it ends in another context than it began in, whose own is as it was
+        with suppress(ValueError):  # it ends in another context than it began in; that one is unchanged
             _current_context.reset(self._token)
 
-    def _copy(self) -> "_Within":
-        """A fresh one, for each call of what it decorates."""
+    def _copy(self) -> "_TreeNode":
+        """Return a fresh node, for each call of the decorated function."""
         raise NotImplementedError
 
     def _take_result(self, value: object) -> None:
-        """What the decorated function returned."""
+        """Take the result of the decorated function."""
 
     def __enter__(self) -> Any:
         raise NotImplementedError
@@ -66,7 +73,7 @@ class _TreeNode:
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
-                f"{function.__qualname__} is a generator, whose end nobody may see: "
+                f"{function.__qualname__} is a generator, which its reader may leave before its end: "
                 "use `with client.call(...) as call:` inside of it, and call.usage(...) with its last chunk"
             )
         if inspect.iscoroutinefunction(function):
@@ -91,9 +98,9 @@ class _TreeNode:
 
 
 class Session(_TreeNode):
-    """Calls that belong together, of an agent or a conversation; made by ``Client.session``."""
+    """Calls of one agent or conversation; made by ``Client.session``."""
 
-    def __init__(self, client: "Client", id: str | None, fields: dict[str, Any]) -> None:
+    def __init__(self, client: Recorder, id: str | None, fields: dict[str, Any]) -> None:
         self._client, self._given_id, self._fields = client, id, fields
         self.id = uuid.uuid4().hex if id is None or (isinstance(id, str) and not id) else id
 
@@ -102,7 +109,7 @@ class Session(_TreeNode):
         return CallContext(_current_context.get().fields | self._fields | {"session": self.id})
 
     def call(self, **fields: Any) -> "Call":
-        """A call of this session, also from another thread."""
+        """Return a call of this session, also from another thread."""
         return Call(self._client, fields, self._own_context)
 
     def __enter__(self) -> "Session":
@@ -119,7 +126,7 @@ class Session(_TreeNode):
 class Call(_TreeNode):
     """One call to a model while it lasts; made by ``Client.call`` and ``Session.call``."""
 
-    def __init__(self, client: "Client", fields: dict[str, Any], session: CallContext | None = None) -> None:
+    def __init__(self, client: Recorder, fields: dict[str, Any], session: CallContext | None = None) -> None:
         self._client, self._fields, self._session = client, fields, session
         self._late_fields: dict[str, Any] = {}
         self.id = client._new_id()
@@ -129,7 +136,7 @@ class Call(_TreeNode):
         self._late_fields |= read_usage(response)
 
     def say(self, **fields: Any) -> None:
-        """More of the call, known by now: ``call.say(finish_reason="stop")``."""
+        """Add fields of the call: ``call.say(finish_reason="stop")``."""
         self._late_fields |= fields
 
     def __enter__(self) -> "Call":
@@ -142,7 +149,7 @@ class Call(_TreeNode):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._leave()
-        result: dict[str, Any] = {"status": "ok", "usage_source": "missing"}  # which gives way to any usage
+        result: dict[str, Any] = {"status": "ok", "usage_source": "missing"}  # any usage replaces it
         if kind is not None:
             aborted = issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt))
             result |= {"status": "aborted" if aborted else "error", "error_code": kind.__name__[:256]}
@@ -150,11 +157,12 @@ class Call(_TreeNode):
         self._client._record(self.id, result | self._entry_fields | self._late_fields)
 
     def _find_context(self) -> CallContext:
-        """The session that it was made by, unless it lies in a call of that session."""
+        """Return the context of the session that made the call, unless the call lies in another call of that
+        session."""
         current = _current_context.get()
         try:
             is_inside = self._session is None or current.fields.get("session") == self._session.fields["session"]
-        except Exception:  # noqa: BLE001  (a session's id that is no text, of which nothing is known)
+        except Exception:  # noqa: BLE001  (a session's id may be any object of the application)
             is_inside = False
         return current if is_inside or self._session is None else self._session
 
@@ -167,9 +175,9 @@ class Call(_TreeNode):
 
 
 def read_usage(response: object) -> dict[str, Any]:
-    """The fields that a response fills; where it says nothing of usage, that."""
+    """Return the fields that a response fills; ``usage_source: missing`` where it holds no usage."""
     try:
         fields = usages.read_fields(response)
-    except Exception:  # noqa: BLE001  (an object of somebody else's, of which nothing is known)
+    except Exception:  # noqa: BLE001  (a response may be any object)
         fields = None
     return fields or {"usage_source": "missing"}

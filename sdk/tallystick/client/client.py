@@ -1,4 +1,4 @@
-"""The client: an application records its calls here, and never waits for the ledger or fails because of it."""
+"""The client: it records an application's calls, which never wait for the ledger or fail because of it."""
 
 import atexit
 import hashlib
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from tallystick.client.call_tree import Call, Session, merge_context_fields, read_usage
 from tallystick.client.rate_limited_log import RateLimitedLog
-from tallystick.client.spool import SpoolFull, Spool
+from tallystick.client.spool import Spool, SpoolFull
 from tallystick.privacy.key_shapes import key_fingerprint, map_texts, may_hold_key, replace_keys
 from tallystick.vocabulary.base import is_visible
 from tallystick.vocabulary.event import InferenceEvent, ObservationEvent
@@ -32,16 +32,16 @@ logger = logging.getLogger("tallystick")
 
 SPOOL_BYTES = 64 << 20
 MAX_EVENT_BYTES = 128_000
-"""What the ledger takes as one event."""
+"""The bound of one event at the ledger."""
 SHUTDOWN_TIMEOUT_S = 5.0
-"""For how long the end of the process waits for what is not delivered yet."""
+"""Seconds for which the end of the process waits for the delivery."""
 
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
 
 class Counts(NamedTuple):
-    """What became of what this process recorded: kept in the spool, delivered, refused by the ledger, not even kept
-    (invalid, or no room), and lost with files of the spool that somebody deleted."""
+    """Counts of this process's events: recorded in the spool, delivered, refused by the ledger, dropped (invalid, or no
+    room), and lost with files of the spool that somebody deleted."""
 
     recorded: int
     delivered: int
@@ -51,7 +51,7 @@ class Counts(NamedTuple):
 
     @property
     def pending(self) -> int:
-        """In the spool, and not answered for yet."""
+        """Events in the spool that the ledger has not answered for."""
         return self.recorded - self.delivered - self.refused - self.lost
 
 
@@ -59,7 +59,7 @@ class Client:
     """Records inferences and observations of one application (``source``) for the ledger at ``url``.
 
     A call returns once its event stands in the spool on this machine's disk; a thread delivers it, in order. No call
-    raises or waits for the network: what cannot be kept is counted and said through ``logging``. Works in threads, in
+    raises or waits for the network: an event that cannot be kept is counted and logged. Works in threads, in
     asyncio and after a fork.
     """
 
@@ -76,13 +76,16 @@ class Client:
         spool: str | os.PathLike[str] | None = None,
         spool_bytes: int = SPOOL_BYTES,
     ) -> None:
-        """Without ``url``, ``token`` and ``spool`` they are TALLY_URL, TALLY_TOKEN and TALLY_SPOOL (a folder).
-        ValueError where one lacks or cannot be; that is the only time this class raises."""
-        self._url, self._token = _require_setting(url, "url", "TALLY_URL"), _require_setting(token, "token", "TALLY_TOKEN")
+        """Create a client. ``url``, ``token`` and ``spool`` (a folder) default to TALLY_URL, TALLY_TOKEN and
+        TALLY_SPOOL. ValueError where one is missing or invalid; no other method raises."""
+        self._url, self._token = (
+            _require_setting(url, "url", "TALLY_URL"),
+            _require_setting(token, "token", "TALLY_TOKEN"),
+        )
         if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", self._url):
             raise ValueError(f"url is {self._url!r}: write http://HOST:PORT or https://HOST (TALLY_URL)")
         if not re.fullmatch(r"[!-~]+", self._token):
-            raise ValueError("token holds a space or a letter that no token has: take the one of `tally token create`")
+            raise ValueError("token holds a space or a character that no token has: use one of `tally token create`")
         if not 1 <= len(source) <= 400:
             raise ValueError(f"source has {len(source)} characters: name the application with 1 to 400")
         if not is_visible(source):
@@ -96,13 +99,15 @@ class Client:
     def record(self, inference: Inference | None = None, /, *, usage: object = None, **fields: Any) -> str | None:
         """Record one call that has ended now: an ``Inference``, or its fields by name.
 
-        ``usage`` is a provider's response, or its usage block, as it came. What the session and the call around say
-        is taken over. Returns the event's id; None where it could not be kept.
+        ``usage`` is a provider's response, or its usage block, as it came. Fields of the session and the call around
+        are taken over. Returns the event's id; None where it could not be kept.
         """
-        return self._record(self._new_id(), merge_context_fields(fields if usage is None else read_usage(usage) | fields), inference)
+        return self._record(
+            self._new_id(), merge_context_fields(fields if usage is None else read_usage(usage) | fields), inference
+        )
 
     def observe(self, observation: Observation | None = None, /, *, call: str | None = None, **fields: Any) -> None:
-        """Record what was learnt later, of a call that this client recorded (its id), of a session, or of an account:
+        """Record what is learned later about a call that this client recorded (its id), a session or an account:
         ``client.observe(call=id, metric="solved", value="1")``."""
         try:
             if call is not None:
@@ -111,26 +116,27 @@ class Client:
             self._keep(ObservationEvent, self._new_id(), data)
         except ValidationError as error:
             self._drop(_describe_first_error(error))
-        except Exception as error:  # noqa: BLE001  (whatever the application's objects do, its call goes on)
+        except Exception as error:  # noqa: BLE001  (objects of the application may raise anything)
             self._drop(_describe_unreadable(error))
 
     def session(self, id: str | None = None, **fields: Any) -> Session:
-        """A session: ``with client.session(agent="researcher") as session:``, or a decorator. Its calls carry these
-        fields and its id."""
+        """Return a session: ``with client.session(agent="researcher") as session:``, or a decorator. Its calls carry
+        these fields and its id."""
         return Session(self, id, fields)
 
     def call(self, **fields: Any) -> Call:
-        """A call: ``with client.call(model="gpt-4o") as call: … call.usage(response)``, or a decorator of a function
-        that returns the response. It is recorded at its end, with what it lies in as its parent."""
+        """Return a call: ``with client.call(model="gpt-4o") as call: … call.usage(response)``, or a decorator of a
+        function that returns the response. It is recorded at its end, with the call around as its parent."""
         return Call(self, fields)
 
     def flush(self, seconds: float = SHUTDOWN_TIMEOUT_S) -> bool:
-        """Wait until all that was recorded is delivered; False where that takes longer, and nothing is lost then, or
-        where files of the spool were deleted (``counts.lost``)."""
+        """Wait until all recorded events are delivered. False where that takes longer (nothing is lost then), or where
+        files of the spool were deleted (``counts.lost``)."""
         return self._is_forked or self._delivery is None or self._delivery.flush(seconds)
 
     def close(self, seconds: float = SHUTDOWN_TIMEOUT_S) -> None:
-        """Deliver for at most so long, and leave the rest to the next client of the spool. Records nothing after."""
+        """Deliver for at most so many seconds, and leave the rest to the next client of the spool. Nothing is recorded
+        afterwards."""
         if self._spool is None or self._is_forked:
             return
         delivered = self.flush(seconds)
@@ -138,7 +144,7 @@ class Client:
             spool, self._spool = self._spool, None
             if not delivered:
                 logger.warning(
-                    "%d events are not delivered; they wait in %s for the next client there",
+                    "%d events are not delivered; the next client of the spool %s delivers them",
                     self.counts.pending, self._folder,
                 )  # fmt: skip
             if spool and self._delivery:
@@ -154,11 +160,11 @@ class Client:
 
     @property
     def source(self) -> str:
-        """The name of this incarnation: of its events, in which they are numbered from 1."""
+        """The source of this incarnation's events, which it numbers from 1."""
         return f"{self._name}/{self._incarnation}"
 
     def _begin(self) -> None:
-        """Be a new incarnation."""
+        """Begin a new incarnation."""
         self._guard = threading.RLock()
         self._ids = itertools.count(1)
         self._dropped = 0
@@ -168,15 +174,19 @@ class Client:
         try:
             self._spool = Spool(self._folder, self._incarnation, self._max_bytes)
         except OSError as error:
-            logger.error("the spool %s cannot be used, nothing is recorded: %s", self._folder, error.strerror)
+            logger.error(
+                "cannot use the spool %s, so nothing is recorded: %s. Set TALLY_SPOOL to a writable folder",
+                self._folder,
+                error.strerror,
+            )
             return
-        from tallystick.client.delivery import Delivery  # whoever wants the vocabulary alone need not wait for httpx
+        from tallystick.client.delivery import Delivery  # the vocabulary alone needs no httpx
         from tallystick.client.http import HttpClient
 
         self._delivery = Delivery(HttpClient(self._url, self._token), self._folder, self._spool, self._guard)
 
     def _on_fork(self) -> None:
-        """We are in a child: what the parent has is the parent's, and ours begins when it is needed."""
+        """Leave the parent's files to the parent in a forked child; the child begins an incarnation when it records."""
         if self._spool:
             self._spool.forsake()
             self._guard, self._is_forked = threading.RLock(), True
@@ -199,24 +209,24 @@ class Client:
             return self._drop(_describe_unreadable(error))
 
     def _build_inference(self, fields: dict[str, Any], inference: Inference | None) -> Inference:
-        """What is to be recorded, without keys. ValidationError where it is none."""
+        """Build the inference to record, without keys. ValidationError where the fields are invalid."""
         values = dict(fields) if inference is None else fields | inference.model_dump(exclude_none=True)
         for name in values.keys() - Inference.model_fields:
-            # What does not look like a field's name may be content, or a key.
+            # A name that does not look like a field's may be content, or a key.
             like_a_field = name.isidentifier() and name.isascii() and len(name) <= 64 and replace_keys(name) == name
             if not like_a_field or not isinstance(values[name], (bool, int, float)):
                 values.pop(name)
                 label = repr(name) if like_a_field else "of that name"
-                self._log.warn(f"an inference has no field {label}, it is left out: tags take what is your own")
+                self._log.warn(f"an inference has no field {label}, so it is left out: put your own fields into tags")
         if isinstance(values.get("key"), str):
             values["key"] = key_fingerprint(values["key"])
         if contradiction := usage_contradiction(values):
-            if values["usage_source"] != "missing":  # which the client says by itself where nothing else is said
+            if values["usage_source"] != "missing":  # the client's own default gives way
                 self._log.warn(f"{contradiction}; the event is recorded without it")
             del values["usage_source"]
         try:
             return Inference.model_validate(values)
-        except ValidationError:  # what is too long may be a key, of which the fingerprint is not
+        except ValidationError:  # a text that is too long may hold a key, whose fingerprint is short
             return Inference.model_validate(map_texts(values, replace_keys))
 
     def _keep(self, kind: type[InferenceEvent] | type[ObservationEvent], id: str, data: Any) -> str | None:
@@ -233,7 +243,7 @@ class Client:
                 self._spool.append(line + b"\n")
             except SpoolFull:
                 return self._drop(
-                    f"the spool {self._folder} holds its {self._max_bytes:,} bytes: the ledger is away for long"
+                    f"the spool {self._folder} holds its {self._max_bytes:,} bytes: the ledger is unreachable for long"
                 )
             except OSError as error:
                 return self._drop(f"the spool {self._folder} cannot be written: {error.strerror}")
@@ -241,7 +251,7 @@ class Client:
         return id
 
     def _drop(self, reason: str) -> str | None:
-        """Count what is not kept, and say it now and then: an event without an id."""
+        """Count and log an event that is not kept; it has no id."""
         with self._guard:
             self._dropped += 1
         self._log.warn(f"an event is not recorded: {reason} (Client.counts tells how many)")
@@ -250,20 +260,22 @@ class Client:
 
 def _require_setting(value: str | None, name: str, variable: str) -> str:
     if not (setting := value or os.environ.get(variable)):
-        raise ValueError(f"{name} is not given: pass {name}=… or set {variable}")
+        raise ValueError(f"{name} is missing: pass {name}=… or set {variable}")
     return setting.rstrip("/")
 
 
 def _choose_folder(spool: str | os.PathLike[str] | None, source: str, url: str) -> Path:
-    """A folder for each application and ledger, so that nobody delivers what was meant for another."""
+    """Return a folder for each application and ledger, so that no client delivers events of another."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     root = Path(spool) if spool else Path(state) / "tallystick" / "spool"
     digest = hashlib.sha256(f"{url}\n{source}".encode()).hexdigest()[:12]
     return root / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', source)[:40]}-{digest}"
 
 
-def _encode_event(kind: type[InferenceEvent] | type[ObservationEvent], event: InferenceEvent | ObservationEvent) -> bytes:
-    """An event as it leaves the process: with fingerprints for the keys that its texts hold."""
+def _encode_event(
+    kind: type[InferenceEvent] | type[ObservationEvent], event: InferenceEvent | ObservationEvent
+) -> bytes:
+    """Return an event as it leaves the process, with fingerprints for the keys in its texts."""
     line = event.canonical()
     if not may_hold_key(line):
         return line
@@ -271,12 +283,12 @@ def _encode_event(kind: type[InferenceEvent] | type[ObservationEvent], event: In
 
 
 def _describe_unreadable(error: Exception) -> str:
-    """That an object of the application's fails when it is read; what it says may be content."""
-    return f"what was given cannot be read ({type(error).__name__})"
+    """Describe an object that fails when it is read, without its message, which may be content."""
+    return f"an argument cannot be read ({type(error).__name__})"
 
 
 def _describe_first_error(error: ValidationError) -> str:
-    """What is wrong, without any value."""
+    """Describe the first error of an event, without any value."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     return f"{first['loc'][0] if first['loc'] else 'the event'}: {first['msg']}"
 

@@ -1,4 +1,4 @@
-"""The delivery: a thread that sends what stands in the spool, in order, until the ledger has answered for all of it."""
+"""The delivery: a thread that sends the events of the spool in order until the ledger has answered for all."""
 
 import logging
 import os
@@ -10,27 +10,29 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tallystick.client.http import HttpClient, Refusal, NoAnswer
+from tallystick.client.http import HttpClient, NoAnswer, Refusal
 from tallystick.client.rate_limited_log import RateLimitedLog
-from tallystick.client.spool import Spool, read_lines, orphans
+from tallystick.client.spool import Spool, orphans, read_lines
 
 logger = logging.getLogger("tallystick")
 
 MAX_BATCH_EVENTS, MAX_BATCH_BYTES = 500, 200_000
 LINGER_S = 0.1
-"""For how long calls are gathered before they are sent."""
+"""Seconds for which events are gathered before they are sent."""
 MIN_RETRY_DELAY_S, MAX_RETRY_DELAY_S, MAX_REQUESTED_DELAY_S = 0.1, 30.0, 300.0
-"""How long the thread rests after a failure: twice as long each time, and at most so long; a random part less. As long
-as it is asked to (Retry-After), but no longer than the last."""
+"""Delays after a failure: doubled each time between the first two, times a random factor; or as Retry-After says, up to
+the third."""
 POLL_INTERVAL_S = 5.0
-"""How often it is looked for what other processes left."""
+"""Seconds between searches for files of processes that died."""
 
 
 class Delivery:
-    """Delivers one client's spool, and what died processes left in the same folder."""
+    """Delivers one client's spool, and files of died processes in the same folder."""
 
-    def __init__(self, http_client: HttpClient, folder: Path, spool: Spool, guard: AbstractContextManager[object]) -> None:
-        """``guard`` is held by whoever touches the spool."""
+    def __init__(
+        self, http_client: HttpClient, folder: Path, spool: Spool, guard: AbstractContextManager[object]
+    ) -> None:
+        """Start the thread. ``guard`` is held during each access to the spool."""
         self._http_client, self._folder, self._spool, self._guard = http_client, folder, spool, guard
         self._changed = threading.Condition()
         self.recorded = self.delivered = self.refused = self.lost = 0
@@ -38,12 +40,13 @@ class Delivery:
         self._log = RateLimitedLog()
         self._max_batch = MAX_BATCH_EVENTS
         self._positions: dict[Path, int] = {}
-        """How far each file is answered for, so that nothing is sent twice where a file cannot be read or deleted."""
+        """The end of the answered part of each file, so that nothing is sent twice where a file cannot be read or
+        deleted."""
         spool.on_restored = self._on_restored
         threading.Thread(target=self._run, name="tallystick", daemon=True).start()
 
     def take_up(self, number: int) -> None:
-        """The event of this number stands in the spool: so many were written."""
+        """Take up the event of this number, which stands in the spool."""
         with self._changed:
             self.recorded = number
             if self.pending == 1:
@@ -51,7 +54,7 @@ class Delivery:
 
     @property
     def total_answers(self) -> int:
-        """How many events of this client the ledger has answered for, or nobody can any more."""
+        """The number of this client's events that are answered by the ledger or lost."""
         return self.delivered + self.refused + self.lost
 
     @property
@@ -59,14 +62,14 @@ class Delivery:
         return self.recorded - self.total_answers
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all that is written by now is answered for; False where that takes longer, or some was lost."""
+        """Wait until all events so far are answered for; False where that takes longer, or some were lost."""
         with self._changed:
             target, lost_before, self._hurry = self.recorded, self.lost, True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self.total_answers >= target, seconds) and self.lost == lost_before
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Stop the thread after the current request."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -83,10 +86,10 @@ class Delivery:
                 with self._guard:
                     files = self._spool.files if self.pending else []
                 self._deliver(files, self._count_own)
-            except FileNotFoundError:  # it is made again, or was delivered by another process
+            except FileNotFoundError:  # it is restored, or another process delivered it
                 self._wait(MIN_RETRY_DELAY_S)
             except OSError as error:
-                if self._stopped:  # its files are gone
+                if self._stopped:  # its files are closed
                     return
                 self._log.warn(f"the spool {self._folder} cannot be read: {error.strerror}")
                 self._wait(MAX_RETRY_DELAY_S)
@@ -100,24 +103,24 @@ class Delivery:
                 self._hurry = False
 
     def _restore(self) -> None:
-        """Make again what somebody deleted of the spool. Where that fails the open file is delivered all the same."""
+        """Restore deleted files of the spool. Where that fails the open file is delivered nevertheless."""
         try:
             with self._guard:
                 self._spool.restore()
         except OSError as error:
             self._log.warn(
-                f"the spool {self._folder} is gone and cannot be made again, nothing more is recorded: {error.strerror}"
+                f"the spool {self._folder} is gone and cannot be restored, nothing more is recorded: {error.strerror}"
             )
 
     def _on_restored(self, lost_events: int) -> None:
         with self._changed:
             self.lost += lost_events
             self._changed.notify_all()
-        loss = "events of it are lost (Client.counts tells how many)" if lost_events else "no event of it is lost"
+        loss = "events are lost (see Client.counts)" if lost_events else "no event is lost"
         self._log.warn(f"files of the spool {self._folder} were deleted while it was in use, and {loss}")
 
     def _deliver(self, files: Sequence[Path], answered: Callable[[int, Sequence[Refusal]], None]) -> None:
-        """Send these files, one after the other, and forget each that was answered for."""
+        """Send these files one after the other, and delete each that is answered for."""
         for file in files:
             failures = 0
             while not self._stopped:
@@ -137,10 +140,14 @@ class Delivery:
                         self._max_batch = max(1, len(batch) // 2)
                         continue
                     failures += 1
-                    self._restore()  # while the ledger is away nothing else looks
-                    self._log.warn(f"{no_answer}; events wait in {self._folder}, and are sent again")
+                    self._restore()  # nothing else does while the ledger is unreachable
+                    self._log.warn(f"{no_answer}; events wait in {self._folder} and are sent again")
                     requested_delay_s = min(no_answer.after_s, MAX_REQUESTED_DELAY_S)
-                    self._wait(max(requested_delay_s, min(MAX_RETRY_DELAY_S, MIN_RETRY_DELAY_S * 2**failures) * random.random()))
+                    self._wait(
+                        max(
+                            requested_delay_s, min(MAX_RETRY_DELAY_S, MIN_RETRY_DELAY_S * 2**failures) * random.random()
+                        )
+                    )
                     continue
                 failures = 0
                 self._max_batch = min(MAX_BATCH_EVENTS, self._max_batch + 1)
@@ -158,7 +165,8 @@ class Delivery:
             os.close(descriptor)
 
     def _forget(self, file: Path, position: int) -> bool:
-        """Whether a file is done with: all of it is answered for. Where it cannot be deleted it is passed over."""
+        """Delete a file that is answered for. False where more was written to it; a file that cannot be deleted is
+        skipped."""
         try:
             with self._guard:
                 if not self._spool.delivered(file, position):

@@ -1,6 +1,6 @@
-"""The ledger's HTTP door, as a client sees it: lines go, and what became of each comes back."""
+"""A client of the HTTP API: send lines, and return the rejected ones."""
 
-import encodings.idna  # noqa: F401  (or the first request imports it, and who forks just then never gets it whole)
+import encodings.idna  # noqa: F401  (a fork during the import by the first request would leave it half imported)
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ _own_urls: set[str] = set()
 
 
 def _is_foreign(record: logging.LogRecord) -> bool:
-    """httpx says a line a request; those of ours are no news to the application."""
+    """Tell whether a log line of httpx is about another request than ours; ours do not concern the application."""
     message = record.getMessage()
     return not any(url in message for url in _own_urls)
 
@@ -23,14 +23,14 @@ logging.getLogger("httpx").addFilter(_is_foreign)
 
 
 class Refusal(NamedTuple):
-    """An event that the ledger does not take: which field, and what would enter instead. It names no value."""
+    """An event that the ledger rejected: the field, and the value that would be accepted. It names no value."""
 
     field: str
     reason: str
 
 
 class NoAnswer(Exception):
-    """Nothing was said of the events, so all are to be sent again: why, and after how many seconds at least."""
+    """The ledger did not answer for the events, so all are sent again, after at least ``after_s`` seconds."""
 
     def __init__(self, reason: str, after_s: float = 0.0, *, too_large: bool = False) -> None:
         super().__init__(reason)
@@ -39,7 +39,7 @@ class NoAnswer(Exception):
 
 
 class HttpClient:
-    """Where events are sent to, and by whose right."""
+    """The HTTP connection to a ledger, with the token."""
 
     def __init__(self, url: str, token: str) -> None:
         self._client = httpx.Client(
@@ -47,11 +47,11 @@ class HttpClient:
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"},
             timeout=TIMEOUT_S,
         )
-        self.url = replace_keys(url)  # log lines name it, and its password is nobody's news
+        self.url = replace_keys(url)  # log lines name it, without its password
         _own_urls.add(f"{url}/v1/events")
 
     def send(self, events: Sequence[bytes]) -> list[Refusal]:
-        """Send lines, and return those that were refused; the others are durable. Unanswered where nothing is known."""
+        """Send lines, and return the rejected ones; the others are durable. NoAnswer where the result is unknown."""
         try:
             response = self._client.post("/v1/events", content=b"\n".join(events))
         except httpx.HTTPError as error:
@@ -62,7 +62,7 @@ class HttpClient:
             results = response.json()["results"]
             refused = [Refusal(str(result["field"]), str(result["reason"])) for result in results if "reason" in result]
         except (ValueError, TypeError, KeyError):
-            raise NoAnswer(f"what answers at {self.url} is no ledger: look at TALLY_URL") from None
+            raise NoAnswer(f"{self.url} is no ledger: check TALLY_URL") from None
         if len(results) != len(events):
             raise NoAnswer(f"{self.url} answered {len(results)} of {len(events)} events")
         return refused
@@ -71,6 +71,6 @@ class HttpClient:
 def _explain_status(url: str, response: httpx.Response) -> NoAnswer:
     status = response.status_code
     if status in (401, 403):
-        return NoAnswer(f"{url} does not take our token ({status}): look at TALLY_TOKEN")
+        return NoAnswer(f"{url} does not accept the token ({status}): check TALLY_TOKEN")
     after = response.headers.get("Retry-After", "")
     return NoAnswer(f"{url} answers {status}", float(after) if after.isdecimal() else 0.0, too_large=status == 413)

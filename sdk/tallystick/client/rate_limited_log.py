@@ -1,4 +1,4 @@
-"""What the client says through ``logging``: the same once a minute, however often it happens."""
+"""Log lines of the client: the same one at most once a minute."""
 
 import logging
 import time
@@ -9,6 +9,8 @@ LOG_INTERVAL_S = 60.0
 
 
 class RateLimitedLog:
+    """Logs each message once in ``LOG_INTERVAL_S``."""
+
     def __init__(self) -> None:
         self._last_logged_s: dict[str, float] = {}
 
@@ -16,5 +18,5 @@ class RateLimitedLog:
         now = time.monotonic()
         if now - self._last_logged_s.get(message, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
             self._last_logged_s[message] = now
-            with suppress(Exception):  # a handler of the application's that fails is no reason for its calls to fail
+            with suppress(Exception):  # a failing handler of the application must not fail its calls
                 logger.warning("%s", message)

@@ -1,8 +1,9 @@
-"""The spool: what was recorded and is not delivered yet, as lines in files.
+"""The spool: events that are recorded and not delivered yet, as lines in files.
 
 Each client writes files of its own, ``<incarnation>.<number>.ndjson``, and holds the lock of ``<incarnation>.lock`` as
-long as its process lives. Files whose lock nobody holds were left by a process that died: any client of the folder
-may adopt them. A line is written whole, by one write, before its call returns; what lacks its end was never answered.
+long as its process lives. Files without a holder of the lock are orphans of a process that died: any client of
+the folder may adopt them. A line is written by one write before its call returns; a line without its end was never
+confirmed.
 """
 
 import errno
@@ -13,31 +14,32 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # the vocabulary is of use without it, the client is not
+except ImportError:  # only the client needs it
     fcntl = None  # type: ignore[assignment]
 
 SEGMENT_BYTES = 256 << 10
-"""Bytes of a file, beyond which the next one begins."""
+"""Bytes of a file beyond which the next one begins."""
 
 
 class SpoolFull(Exception):
-    """The folder holds as many bytes as it may."""
+    """The folder holds its maximum of bytes."""
 
 
 class Spool:
-    """The files of one incarnation. Not for several threads at once."""
+    """The files of one incarnation. It is not thread-safe."""
 
     def __init__(self, folder: Path, incarnation: str, max_bytes: int) -> None:
-        """``most`` bytes in the whole folder, whoever wrote them. OSError where it cannot be made or locked."""
+        """Create the files. ``max_bytes`` bounds the whole folder, of all writers. OSError where they cannot be made or
+        locked."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self.incarnation, self._max_bytes = folder, incarnation, max_bytes
         self._lock = _create_lock(folder / f"{self.incarnation}.lock")
         self._number, self._file, self._size = 0, -1, 0
         self._room = 0
         self._unanswered_events: dict[Path, int] = {}
-        """Events of each of its files that the ledger has not answered for."""
+        """Events of each file that the ledger has not answered for."""
         self.on_restored: Callable[[int], None] = lambda lost_events: None
-        """Is told that files were gone and are made again, and how many events are lost with them."""
+        """Called when deleted files are restored, with the number of lost events."""
         self._begin_file()
 
     @property
@@ -46,9 +48,9 @@ class Spool:
         return self._folder / f"{self.incarnation}.{self._number:08}.ndjson"
 
     def append(self, line: bytes) -> None:
-        """Write a line with its end. Where there is no room (Full), or the disk refuses (OSError), it is not there.
+        """Write a line with its end. Nothing is written where there is no room (SpoolFull) or the disk fails (OSError).
 
-        What has lost its name would be delivered by nobody once this process ends, so the files are made again first.
+        Nobody would deliver a file without a name once this process ends, so deleted files are restored first.
         """
         if not self._is_in_place():
             self.restore()
@@ -72,23 +74,22 @@ class Spool:
 
     @property
     def files(self) -> list[Path]:
-        """Its files in the order of their writing, those too that somebody deleted meanwhile."""
+        """The files in the order of their writing, deleted ones included."""
         return list(self._unanswered_events)
 
     def count_answered(self, file: Path, events: int) -> None:
-        """The ledger has answered for so many more events of a file."""
+        """Count events of a file as answered by the ledger."""
         if file in self._unanswered_events:
             self._unanswered_events[file] -= events
 
     def open_for_reading(self, file: Path) -> int:
-        """A descriptor to read a file by, for the caller to close. The one that is written to can be read after its
-        name is gone. OSError where it cannot."""
+        """Return a descriptor to read a file, for the caller to close. The open file can be read after its name is
+        gone. OSError where it cannot."""
         return os.dup(self._file) if file == self.current and self._file >= 0 else os.open(file, os.O_RDONLY)
 
     def restore(self) -> None:
-        """Make again what somebody deleted: the folder, the lock, and the file that is written to, whose content is
-        ours as long as it is open. Closed files that are gone are lost. OSError where it cannot be made; what is in
-        the open file is kept then."""
+        """Restore what somebody deleted: the folder, the lock, and the open file, whose content is kept while it is
+        open. Closed files that are gone are lost. OSError where they cannot be made; the open file is kept then."""
         if self._file < 0:
             return
         missing_files = [file for file in self._unanswered_events if file != self.current and not file.exists()]
@@ -100,7 +101,7 @@ class Spool:
             self.on_restored(lost_events)
 
     def _is_in_place(self) -> bool:
-        """Whether the file that is written to still has its name."""
+        """Tell whether the open file still has its name."""
         try:
             return os.path.samestat(self.current.stat(), os.fstat(self._file))
         except OSError:
@@ -126,7 +127,7 @@ class Spool:
         self._file = file
 
     def delivered(self, file: Path, size: int) -> bool:
-        """Forget a file that was delivered up to ``size``; False where more stands in it meanwhile."""
+        """Delete a file that is delivered up to ``size``; False where more was written meanwhile."""
         if file == self.current and self._file >= 0:
             if size < self._size:
                 return False
@@ -138,10 +139,10 @@ class Spool:
         return True
 
     def close(self, *, empty: bool) -> None:
-        """Leave the rest to who comes next; nothing, where all was delivered and it can be deleted."""
+        """Close the files, and delete them where all is delivered (``empty``); else the next client delivers them."""
         os.close(self._file)
         self._file = -1
-        with suppress(OSError):  # what stays is looked at, and deleted, by the next client there
+        with suppress(OSError):  # the next client of the folder deletes what stays
             if empty:
                 for file in files_of(self._folder, self.incarnation):
                     file.unlink(missing_ok=True)
@@ -150,7 +151,7 @@ class Spool:
         os.close(self._lock)
 
     def forsake(self) -> None:
-        """In a forked child: the parent's files and lock are the parent's."""
+        """Close the descriptors in a forked child; files and lock stay the parent's."""
         for descriptor in (self._file, self._lock):
             with suppress(OSError):
                 os.close(descriptor)
@@ -160,7 +161,7 @@ class Spool:
         try:
             self._file = os.open(self.current, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError:
-            self._number -= 1  # the one before is still the one that is written to
+            self._number -= 1  # the previous file stays open
             raise
         if previous >= 0:
             os.close(previous)
@@ -169,22 +170,22 @@ class Spool:
         self._measure_room()
 
     def _measure_room(self) -> None:
-        """Others of the folder write and deliver, too, so it is a bound within a file a process."""
+        """Measure the room in the folder. Other processes write there too, so the bound holds within a file a
+        process."""
         self._room = self._max_bytes - sum(_size(file) for file in self._folder.glob("*.ndjson"))
 
 
 def files_of(folder: Path, incarnation: str) -> list[Path]:
-    """Its files in the order of their writing."""
+    """Return the files of an incarnation in the order of their writing."""
     return sorted(folder.glob(f"{incarnation}.*.ndjson"))
 
 
 def orphans(folder: Path) -> Iterator[list[Path]]:
-    """Of each process that died its files, which are ours while they are looked at; those that are gone in the end
-    are forgotten with their lock."""
+    """Yield the files of each process that died, locked during the iteration; a lock without files is deleted."""
     for path in sorted(folder.glob("*.lock")):
         try:
             lock = _take_lock(path, new=False)
-        except OSError:  # it lives, or another one has adopted it
+        except OSError:  # its process lives, or another one has adopted it
             continue
         try:
             if files := files_of(folder, path.stem):
@@ -196,7 +197,7 @@ def orphans(folder: Path) -> Iterator[list[Path]]:
 
 
 def read_lines(descriptor: int, position: int, max_bytes: int) -> tuple[list[bytes], int]:
-    """Whole lines from a position on, at most so many bytes but at least one line, and where they end."""
+    """Read whole lines from a position on, at most ``max_bytes`` but at least one line; return them and their end."""
     content = os.pread(descriptor, max_bytes, position)
     while b"\n" not in content and (chunk := os.pread(descriptor, max_bytes, position + len(content))):
         content += chunk
@@ -205,8 +206,8 @@ def read_lines(descriptor: int, position: int, max_bytes: int) -> tuple[list[byt
 
 
 def _create_lock(path: Path) -> int:
-    """A new lock that is ours from the moment in which it has its name: whoever looks for orphans may look right then,
-    and would adopt what nobody holds yet."""
+    """Create a lock that is held before it has its name: a client that looks for orphans at that moment would adopt a
+    lock that nobody holds."""
     nameless = path.with_suffix(".new")
     descriptor = _take_lock(nameless, new=True)
     nameless.rename(path)
@@ -215,12 +216,12 @@ def _create_lock(path: Path) -> int:
 
 def _take_lock(path: Path, *, new: bool) -> int:
     if fcntl is None:
-        raise OSError(errno.ENOSYS, "the spool needs flock, which this system lacks")
+        raise OSError(errno.ENOSYS, "the spool needs flock, which is missing on this system")
     descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if new else 0), 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_ino != path.stat().st_ino:
-            raise FileNotFoundError(errno.ENOENT, "another one took it", str(path))
+            raise FileNotFoundError(errno.ENOENT, "another process took it", str(path))
     except OSError:
         os.close(descriptor)
         raise

@@ -1,4 +1,4 @@
-"""E-mail addresses in texts, also in URLs and percent-encoded: where they stand, and what is put there. Pure.
+"""Find e-mail addresses in texts, also in URLs and percent-encoded, and replace them. Pure.
 
 An address is ``local@domain.tld`` (RFC 5322, with the letters of RFC 6531), ``local@localhost`` or ``local@[IP]``. A
 version behind an ``@`` (``claude-3-5-sonnet@20240620``, ``image@sha256:...``, ``package@1.2.3``) is none.
@@ -36,15 +36,15 @@ def may_hold_address(body: bytes) -> bool:
 
 
 def holds_address(text: str) -> bool:
-    """Whether a text holds an address, or a URL that names a user."""
+    """Tell whether a text holds an address, or a URL that names a user."""
     return replace_addresses(text, lambda name: "") != text
 
 
 def replace_addresses(text: str, pseudonym: Callable[[str], str]) -> str:
-    """A text with a pseudonym in the place of each address, and of the user that a URL names.
+    """Return a text with a pseudonym in the place of each address, and of the user that a URL names.
 
     An encoded address is decoded, so that the pseudonym is that of the person wherever it stands; the text around it
-    is decoded with it. Doing it again changes nothing.
+    is decoded with it. Idempotent.
     """
     if "://" in text:
         text = _USERINFO.sub(lambda match: _replace_user(match, pseudonym), text)
@@ -87,7 +87,7 @@ def _local_start(text: str) -> int:
 
 
 def _decode(text: str) -> str:
-    """Without percent-encoding, however often it was applied; each time makes the text shorter."""
+    """Decode percent-encoding, however often it was applied; each time makes the text shorter."""
     while (shorter := unquote(text)) != text:
         text = shorter
     return text

@@ -1,8 +1,8 @@
-"""Key shapes: what a provider's key looks like in a text, and the fingerprint that stands for it. Pure.
+"""Key shapes: the forms of providers' keys in texts, and the fingerprint that replaces one. Pure.
 
 A fingerprint is an unkeyed, truncated SHA-256 of the key, so the client and the ledger make the same one without
 sharing a secret, and calls join by it. That is safe for what a provider made: such a key has 80 random bits or more,
-and nobody can try them all. It is not safe for a key that a person thought up: who reads the ledger can try guesses.
+and nobody can try them all. It is not safe for a key that a person made up: a reader of the ledger can try guesses.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ MAX_TEXT_LENGTH = 1024
 MAX_KEY_LENGTH = 16_384
 """Characters of the longest value that is read as a key: a private key of 8192 bits in PEM has 6,400."""
 MAX_DEPTH = 8
-"""How deep texts are looked for; no field of the vocabulary lies deeper than six."""
+"""The depth to which texts are searched; no field of the vocabulary lies deeper than six."""
 
 _WORD_START = r"(?<![A-Za-z0-9])"  # a prefix begins a word: "task-..." holds no "sk-..."
 _NOT_REPLACED = r"(?!f?p_[0-9a-f]{24})"  # what stands for a key or a person is no key
@@ -166,7 +166,10 @@ KEY_SHAPES: tuple[KeyShape, ...] = (
         _GITLEAKS + "npm-access-token, pypi-upload-token, sendgrid-api-token, digitalocean-pat, vault-service-token",
     ),
     _shape(
-        "Tallystick's own token", "tally_", _WORD_START + r"tally_[0-9a-f]{8}_[A-Za-z0-9_-]{20,}", "ledger/home/tokens.py"
+        "Tallystick's own token",
+        "tally_",
+        _WORD_START + r"tally_[0-9a-f]{8}_[A-Za-z0-9_-]{20,}",
+        "ledger/home/tokens.py",
     ),
     KeyShape(
         "Authorization header",
@@ -241,7 +244,7 @@ _WORDS = tuple(sorted(marker.encode() for marker in _MARKERS if not (set(_PIVOTS
 
 
 def _expression(markers: Iterable[str]) -> str:
-    """Find any of the markers by its pivot: what stands before and behind it is looked at then alone."""
+    """Build an expression that finds a marker by its pivot, and compares the characters around it only there."""
     branches: dict[tuple[str, bool], list[tuple[str, str]]] = {}
     for marker in sorted(markers):
         pivot_index = min(marker.index(pivot) for pivot in _PIVOTS if pivot in marker)
@@ -267,14 +270,14 @@ def may_hold_key(body: bytes) -> bool:
 
 
 def fingerprint(key: str) -> str:
-    """The name of a key that does not tell it: ``fp_`` and 96 bits of its SHA-256."""
+    """Return a name for a key that does not reveal it: ``fp_`` and 96 bits of its SHA-256."""
     return "fp_" + hashlib.sha256(key.encode(errors="replace")).hexdigest()[:24]
 
 
 def replace_keys(text: str) -> str:
-    """A text with a fingerprint in the place of each key, and without the password of a URL.
+    """Return a text with a fingerprint in the place of each key, and without the password of a URL.
 
-    Doing it again changes nothing. A text of more than ``MAX_TEXT`` characters stays: no field takes one.
+    Idempotent. A text of more than ``MAX_TEXT`` characters stays: no field takes one.
     """
     if len(text) > MAX_TEXT_LENGTH:
         return text
@@ -282,7 +285,7 @@ def replace_keys(text: str) -> str:
 
 
 def key_fingerprint(value: str) -> str:
-    """What stands in a field that is meant for a key: the fingerprint that is given, or that of anything else.
+    """Return the value of a field for a key: a given fingerprint, or the fingerprint of anything else.
 
     A value that holds an e-mail address keeps it: a hash of an address could be guessed, so the ledger's intake
     replaces it under the organization's key. A pseudonym stays, too.
@@ -298,7 +301,7 @@ def key_fingerprint(value: str) -> str:
 
 
 def map_texts(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
-    """The same structure with every text in it changed, names of fields too; what lies too deep stays as it is."""
+    """Return the structure with every text in it changed, names of fields too; deeper parts stay."""
     if isinstance(value, str):
         return change(value)
     if depth > MAX_DEPTH:

@@ -18,7 +18,7 @@ class Usage(NamedTuple):
 
 
 def to_mapping(value: object) -> Block:
-    """A response or a block as a mapping; empty where it is none."""
+    """Return a response or a block as a mapping; an empty one for anything else."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, (str, bytes, int, float, list, tuple, type(None))):
@@ -43,7 +43,7 @@ def get_total(block: Block, name: str) -> int | None:
 
 
 def subtract_parts(total: int, parts: Mapping[str, int]) -> int:
-    """What no part took. Parts that are more than the whole stay, and do not add up: the ledger tells that."""
+    """Return the total without its parts, at least zero. The ledger quarantines parts that exceed their total."""
     return max(0, total - sum(parts.values()))
 
 

@@ -1,6 +1,6 @@
 """Read Bedrock Converse's usage blocks (pure)."""
 
-from tallystick.usage.base import Block, Usage, get_count, to_mapping, subtract_parts, get_total
+from tallystick.usage.base import Block, Usage, get_count, get_total, subtract_parts, to_mapping
 
 
 def read_bedrock(block: Block) -> Usage:
@@ -11,5 +11,10 @@ def read_bedrock(block: Block) -> Usage:
         if (lifetime := f"cache_write_{detail.get('ttl')}") in tokens:
             tokens[lifetime] += get_count(detail, "inputTokens")
     input, output = get_count(block, "inputTokens"), get_count(block, "outputTokens")
-    tokens |= {"cache_write": subtract_parts(cache_write, tokens), "cache_read": cache_read, "input": input, "output": output}
+    tokens |= {
+        "cache_write": subtract_parts(cache_write, tokens),
+        "cache_read": cache_read,
+        "input": input,
+        "output": output,
+    }
     return Usage(tokens, input + cache_write + cache_read, output, get_total(block, "totalTokens"))

@@ -1,6 +1,6 @@
 """Read Gemini's usage blocks (pure)."""
 
-from tallystick.usage.base import Block, Usage, get_count, to_mapping, subtract_parts, to_snake_case, get_total
+from tallystick.usage.base import Block, Usage, get_count, get_total, subtract_parts, to_mapping, to_snake_case
 
 
 def read_gemini(block: Block) -> Usage:
@@ -12,10 +12,13 @@ def read_gemini(block: Block) -> Usage:
         _read_modalities(fields.get(f"{name}_tokens_details")) for name in ("prompt", "cache", "candidates")
     )
     cache_classes = {f"cache_read_{kind}": cache_counts.get(kind, 0) for kind in ("audio", "image")}
-    input_classes = {f"input_{kind}": max(0, prompt_counts.get(kind, 0) - cache_counts.get(kind, 0)) for kind in ("audio", "image")}
+    input_classes = {
+        f"input_{kind}": max(0, prompt_counts.get(kind, 0) - cache_counts.get(kind, 0)) for kind in ("audio", "image")
+    }
     output_classes = {f"output_{kind}": answer_counts.get(kind, 0) for kind in ("audio", "image")}
     tokens = {
-        "cache_read": subtract_parts(cached, cache_classes), "input": subtract_parts(prompt - cached, input_classes) + tools,
+        "cache_read": subtract_parts(cached, cache_classes),
+        "input": subtract_parts(prompt - cached, input_classes) + tools,
         "output": subtract_parts(answered, output_classes), "reasoning": thoughts,
     }  # fmt: skip
     total = get_total(fields, "total_token_count")
@@ -23,7 +26,7 @@ def read_gemini(block: Block) -> Usage:
 
 
 def _read_modalities(details: object) -> dict[str, int]:
-    """Gemini's counts by modality."""
+    """Read Gemini's counts by modality."""
     counts: dict[str, int] = {}
     for detail in map(to_mapping, details if isinstance(details, list) else []):
         fields = {to_snake_case(name): value for name, value in detail.items()}

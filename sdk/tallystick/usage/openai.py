@@ -1,11 +1,14 @@
 """Read OpenAI's usage blocks: chat completions and responses (pure)."""
 
-from tallystick.usage.base import Block, Usage, get_count, get_block, subtract_parts, get_total
+from tallystick.usage.base import Block, Usage, get_block, get_count, get_total, subtract_parts
 
 
 def read_chat(block: Block) -> Usage:
     input, output = get_count(block, "prompt_tokens"), get_count(block, "completion_tokens")
-    input_details, output_details = get_block(block, "prompt_tokens_details"), get_block(block, "completion_tokens_details")
+    input_details, output_details = (
+        get_block(block, "prompt_tokens_details"),
+        get_block(block, "completion_tokens_details"),
+    )
     cached = (
         get_count(input_details, "cached_tokens")
         or get_count(block, "prompt_cache_hit_tokens")
@@ -17,11 +20,15 @@ def read_chat(block: Block) -> Usage:
 def read_responses(block: Block) -> Usage:
     input_details, output_details = get_block(block, "input_tokens_details"), get_block(block, "output_tokens_details")
     input, output, cached = get_count(block, "input_tokens"), get_count(block, "output_tokens"), "cached_tokens"
-    return _build_usage(input, output, get_count(input_details, cached), input_details, output_details, get_total(block, "total_tokens"))
+    return _build_usage(
+        input, output, get_count(input_details, cached), input_details, output_details, get_total(block, "total_tokens")
+    )
 
 
-def _build_usage(input: int, output: int, cached: int, input_details: Block, output_details: Block, total: int | None) -> Usage:
-    """OpenAI's way: totals, and what of them was something else."""
+def _build_usage(
+    input: int, output: int, cached: int, input_details: Block, output_details: Block, total: int | None
+) -> Usage:
+    """Build the usage of OpenAI's form: totals, and the parts that are included in them."""
     tokens = {
         "cache_read": cached,
         "cache_write": get_count(input_details, "cache_write_tokens"),

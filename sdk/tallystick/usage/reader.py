@@ -1,8 +1,8 @@
-"""What a provider's response says of its usage, in our token classes. Pure.
+"""Read a provider's usage block in our token classes. Pure.
 
 Providers differ in what their totals include: OpenAI's input holds the cache, Anthropic's and Bedrock's do not, and
-Gemini's candidates leave out the thoughts. The provider's own totals go along, so that the ledger puts aside what does
-not add up to them.
+Gemini's candidates leave out the thoughts. The provider's own totals go along, and the ledger quarantines events whose
+classes do not sum to them.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ MAX_COUNT, MAX_NAMES, MAX_NAME_LENGTH = 10**12, 32, 64
 
 
 def read_fields(response: object) -> Fields | None:
-    """The fields of an inference that a response, or its usage block, fills; None where it holds no usage we know.
+    """Return the fields of an inference that a response or its usage block fills; None without a known form of usage.
 
-    Reads the objects of the providers' clients, or dicts, of OpenAI (chat, responses), Anthropic, Gemini and Bedrock
-    Converse, and of whoever answers in their form.
+    Reads objects of the providers' clients, or dicts, of OpenAI (chat, responses), Anthropic, Gemini and Bedrock
+    Converse, and of hosts that answer in their form.
     """
     attributes = to_mapping(response)
     block = next((candidate for name in _BLOCKS if (candidate := to_mapping(attributes.get(name)))), attributes)
@@ -49,11 +49,11 @@ _READERS: tuple[tuple[str, Callable[[Block], Usage]], ...] = (
     ("inputTokens", read_bedrock),
     ("input_tokens", read_anthropic),
 )
-"""What tells the forms apart, and what reads each."""
+"""The field by which each form is recognized, and its reader."""
 
 
 def _select_counts(block: Block, depth: int) -> Fields:
-    """The counts of a block as they came, one object deep; whatever else it says is left out."""
+    """Return the counts of a block unchanged, one object deep, without anything else."""
     counts: Fields = {}
     for name, value in block.items():
         if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or len(name) > MAX_NAME_LENGTH:
@@ -66,4 +66,6 @@ def _select_counts(block: Block, depth: int) -> Fields:
 
 
 def _get_word(attributes: Block, *names: str) -> str | None:
-    return next((word for name in names if isinstance(word := attributes.get(name), str) and 0 < len(word) <= 256), None)
+    return next(
+        (word for name in names if isinstance(word := attributes.get(name), str) and 0 < len(word) <= 256), None
+    )

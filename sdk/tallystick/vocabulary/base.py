@@ -126,11 +126,13 @@ def sort_by_key(value: Mapping[Key, Value]) -> dict[Key, Value]:
     return dict(sorted(value.items()))
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_parse_time), AfterValidator(_to_utc), PlainSerializer(_format_time, return_type=str)]
+Time = Annotated[
+    AwareDatetime, BeforeValidator(_parse_time), AfterValidator(_to_utc), PlainSerializer(_format_time, return_type=str)
+]
 """A moment of RFC 3339 with its zone, kept in UTC with microseconds; finer digits are cut off."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-"""A name or an id: bounded, since people and programs type it."""
+"""A name or an id."""
 
 IdentifierCheck = AfterValidator(_check_identifier)
 """Refuses an id or a source of which nothing shows: nobody could name the event."""
@@ -138,7 +140,7 @@ Identifier = Annotated[Name, IdentifierCheck]
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-"""A sentence of a person's: a reason, an error. Never a prompt."""
+"""A sentence of a person: a reason, an error. Never a prompt."""
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
 DecimalInput = BeforeValidator(_parse_decimal)
@@ -155,8 +157,8 @@ _number_schema = WithJsonSchema(
     }
 )
 Amount = Annotated[
-    Decimal, DecimalInput, Field(ge=0, max_digits=MAX_DIGITS, decimal_places=12), PlainSerializer(format_decimal, return_type=str),
-    _number_schema,
+    Decimal, DecimalInput, Field(ge=0, max_digits=MAX_DIGITS, decimal_places=12),
+    PlainSerializer(format_decimal, return_type=str), _number_schema,
 ]  # fmt: skip
 """Exact money in major units (dollars), at most 12 decimals; written as a string."""
 
@@ -174,7 +176,11 @@ PositiveAmount = Annotated[
 """An :data:`Amount` above zero."""
 
 Ratio = Annotated[
-    Decimal, DecimalInput, Field(ge=0, le=1, decimal_places=12), PlainSerializer(format_decimal, return_type=str), _number_schema
+    Decimal,
+    DecimalInput,
+    Field(ge=0, le=1, decimal_places=12),
+    PlainSerializer(format_decimal, return_type=str),
+    _number_schema,
 ]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 DocumentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document")]

@@ -16,7 +16,7 @@ Source = Annotated[str, StringConstraints(min_length=1, max_length=512), Identif
 
 
 class Tick(Model):
-    """Time has passed, something fell due, and nothing else arrived."""
+    """A tick: time has passed, something is due, and no other event arrived."""
 
 
 class CloudEvent(Model):

@@ -49,7 +49,7 @@ class Violation(Model):
 class Inference(Model):
     """One call to a model. Every field is optional; names follow OpenTelemetry GenAI and FOCUS.
 
-    Of fields that are not listed here only numbers and booleans are kept.
+    Fields that are not listed here are kept where they are numbers or booleans.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -158,8 +158,8 @@ class Inference(Model):
 def usage_contradiction(fields: Mapping[str, object]) -> str | None:
     """Return how ``usage_source`` and the usage of a call contradict each other; None where they agree.
 
-    Zero is not absent: ``{"input": 0}`` is usage. A request that was counted says nothing of its tokens, so
-    ``quantities`` agree with ``missing``.
+    Zero is not absent: ``{"input": 0}`` is usage. A counted request may lack its tokens, so ``quantities`` agree with
+    ``missing``.
     """
     source, reported = fields.get("usage_source"), fields.get("reported_tokens")
     totals = (

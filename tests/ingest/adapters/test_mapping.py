@@ -118,9 +118,9 @@ def test_a_bad_row_is_refused_with_its_reason_and_stops_nothing(
     good = b"2026-05-04T10:00:00Z,m,1"
     summary, log = import_mapped(tmp_path, SMALL, b"\n".join([b"at,model,in", good, row, good]))
     assert (summary.accepted, summary.rejected) == (2, 1)
-    ((_, line, message, reason),) = summary.refusals
-    assert (line, message) == (3, field) and reason in reason, (message, reason)
-    assert len(log.rejected) == 1 and b"yesterday" not in str(log.rejected).encode()
+    ((_, line, path, message),) = summary.refusals
+    assert (line, path) == (3, field) and reason in message, (path, message)
+    assert len(log.rejections) == 1 and b"yesterday" not in str(log.rejections).encode()
 
 
 def test_a_quoted_cell_holds_lines_and_delimiters(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_quoted_cell_holds_lines_and_delimiters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"format": "xlsx"}, "format: Input should be 'csv', 'jsonl' or 'parquet', and is 'xlsx'"),
         ({"time": {"column": "at", "zone": "Mars"}}, "time.zone: Value error, is no zone.*'Mars'"),
@@ -156,9 +156,9 @@ def test_what_else_a_person_gets_wrong(tmp_path: Path) -> None:
         import_mapped(tmp_path, SMALL, b"x", sets=["model=m"])
     with pytest.raises(TallyError, match="is empty"):
         import_mapped(tmp_path, SMALL, b"")
-    with pytest.raises(TallyError, match="has no header whose names differ"):
+    with pytest.raises(TallyError, match="has no header with unique names"):
         import_mapped(tmp_path, SMALL, b"a,a\n")
-    with pytest.raises(TallyError, match="has no header whose names differ"):
+    with pytest.raises(TallyError, match="has no header with unique names"):
         import_mapped(tmp_path, SMALL, b'"a"b,c\n')
     with pytest.raises(TallyError, match="cannot be read as Parquet"):
         import_mapped(tmp_path, PARQUET, b"PAR1 not")
@@ -212,7 +212,7 @@ def test_parquet_that_is_cut_says_so_and_what_absent_is(tmp_path: Path) -> None:
     _, log = import_mapped(tmp_path, PARQUET, whole)
     assert log.events[0]["data"]["tokens"] == {"input": 1}
     half = whole[:20] + bytes(len(whole) // 3) + whole[20 + len(whole) // 3 :]
-    with pytest.raises(TallyError, match=r"cannot be read as Parquet: .*mended it adds the rest"):
+    with pytest.raises(TallyError, match=r"cannot be read as Parquet: .*import it again for the rest"):
         import_mapped(tmp_path, PARQUET, half)
 
 

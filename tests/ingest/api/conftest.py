@@ -1,4 +1,4 @@
-"""A door that is open: a process of `tally api serve`, and requests to it."""
+"""A running HTTP API: a process of `tally api serve`, and requests to it."""
 
 import http.client
 import json
@@ -71,7 +71,11 @@ class Served:
         bearer_token = self.bearer("write") if bearer is None else bearer
         header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask(
-            "/v1/events", "POST", body, timeout, **{"Authorization": f"Bearer {bearer_token}", "Content-Type": kind} | header_fields
+            "/v1/events",
+            "POST",
+            body,
+            timeout,
+            **{"Authorization": f"Bearer {bearer_token}", "Content-Type": kind} | header_fields,
         )
 
     def ask(

@@ -1,4 +1,4 @@
-"""The HTTP door: what each request is answered, and what then stands on the log."""
+"""The HTTP API: the answer to each request, and the records on the log."""
 
 import gzip
 import json
@@ -95,7 +95,10 @@ def test_each_event_is_judged_by_itself(api_server: Served) -> None:
     refused, first, second, *rejections = answer_body["results"]
     assert refused["field"] == "data.latency_ms" and "greater than or equal to 0" in refused["reason"]
     assert (first["event_index"], second["event_index"]) == (0, 1)
-    assert [item["reason"] for item in rejections] == ["is not JSON: one whole object a line is", "is not a JSON object"]
+    assert [item["reason"] for item in rejections] == [
+        "is not JSON: send one whole object a line",
+        "is not a JSON object",
+    ]
     record = read_events(api_server)[-1]
     assert ids([record]) == ["judged", "judged-2"] and record.headers["refused"] == "3"
     details = [json.loads(line) for line in read_events(api_server, topic=REJECTED)[-1].value.split(b"\n")]
@@ -111,8 +114,13 @@ def test_a_single_event_that_is_refused_is_a_problem(api_server: Served) -> None
 
 
 def test_what_is_left_out_is_told_and_is_on_no_log(api_server: Served) -> None:
-    answer_body = api_server.send(json.dumps(call("left-out", answer="MARK " * 9, completion_text="MARK")).encode(), JSON).json()
-    assert {item["path"]: item["times"] for item in answer_body["removed"]} == {"data.answer": 1, "data.completion_text": 1}
+    answer_body = api_server.send(
+        json.dumps(call("left-out", answer="MARK " * 9, completion_text="MARK")).encode(), JSON
+    ).json()
+    assert {item["path"]: item["times"] for item in answer_body["removed"]} == {
+        "data.answer": 1,
+        "data.completion_text": 1,
+    }
     for path in api_server.settings.home.rglob("*"):
         assert not path.is_file() or b"MARK" not in path.read_bytes(), path
 
@@ -121,7 +129,14 @@ def test_who_shows_no_token_is_counted_and_not_kept(api_server: Served) -> None:
     before, strangers = len(read_events(api_server)), figure(api_server, "tally_http_unauthenticated_requests_total")
     revoked = api_server.bearer("write", organizations=("acme", "gone"))
     revoke_token(api_server.settings.home, list_tokens(api_server.settings.home)[-1].id)
-    authorizations = ["", "Bearer", "Bearer x", "Basic eDp5", f"Basic {api_server.bearer('write')}", f"Bearer {revoked}"]
+    authorizations = [
+        "",
+        "Bearer",
+        "Bearer x",
+        "Basic eDp5",
+        f"Basic {api_server.bearer('write')}",
+        f"Bearer {revoked}",
+    ]
     for authorization in authorizations:
         headers = {"Authorization": authorization, "Content-Type": NDJSON}
         answer = api_server.ask("/v1/events", "POST", lines(call("no")), 60, **headers)
@@ -153,7 +168,9 @@ def test_a_token_is_for_its_organizations_and_its_roles(api_server: Served) -> N
 
 def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(api_server: Served) -> None:
     answer_body = api_server.send(lines(budget("by-writer"))).json()
-    assert answer_body["results"] == [{"field": "type", "reason": "is a decision: it takes a token of the role admin"}]
+    assert answer_body["results"] == [
+        {"field": "type", "reason": "is a decision, which needs a token with the role admin"}
+    ]
     admin = api_server.bearer("admin")
     assert api_server.send(lines(budget("by-admin")), bearer=admin).json()["accepted"] == 1
     assert api_server.send(lines(call("fact-by-admin")), bearer=admin).json()["refused"] == 1
@@ -180,7 +197,9 @@ def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(api_server: Serv
         (b"{}", {"kind": "text/html"}, 415),
     ],
 )
-def test_each_limit_has_its_own_answer(api_server: Served, content: bytes, headers: dict[str, str], status: int) -> None:
+def test_each_limit_has_its_own_answer(
+    api_server: Served, content: bytes, headers: dict[str, str], status: int
+) -> None:
     before = len(read_events(api_server))
     answer = api_server.send(content, **headers)  # type: ignore[arg-type]
     assert answer.status == status and answer.headers["content-type"] == "application/problem+json"
@@ -242,7 +261,9 @@ def test_an_unknown_path_is_answered_escaped_and_short(api_server: Served, path:
 
 
 def test_a_head_without_an_end_is_cut(api_server: Served) -> None:
-    with socket.create_connection((api_server.address.hostname or "", api_server.address.port or 0), timeout=30) as sender:
+    with socket.create_connection(
+        (api_server.address.hostname or "", api_server.address.port or 0), timeout=30
+    ) as sender:
         sender.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
         with pytest.raises(OSError):
             for _ in range(1_000):
@@ -253,7 +274,11 @@ def test_a_head_without_an_end_is_cut(api_server: Served) -> None:
 def test_the_examples_of_the_description_run(api_server: Served) -> None:
     described = api_server.ask("/openapi.json").json()
     send = described["paths"]["/v1/events"]["post"]
-    bearers = {"call": api_server.bearer("write"), "batch": api_server.bearer("write"), "budget": api_server.bearer("admin")}
+    bearers = {
+        "call": api_server.bearer("write"),
+        "batch": api_server.bearer("write"),
+        "budget": api_server.bearer("admin"),
+    }
     sent_events = 0
     for kind, content in send["requestBody"]["content"].items():
         for name, example in content.get("examples", {}).items():
@@ -316,7 +341,7 @@ def test_a_log_that_is_closed_takes_nothing_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_log_that_does_not_answer_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "READY_S", 0.05)
+    monkeypatch.setattr(app, "READY_TIMEOUT_S", 0.05)
     answering = threading.Event()
     with closing(EmbeddedLog(tmp_path)) as log, closing(EmbeddedLog(tmp_path)) as reader:
         monkeypatch.setattr(reader, "end", lambda *_: answering.wait(60))
@@ -363,7 +388,12 @@ def test_what_was_accepted_outlives_the_door(own_server: Served, seed: int) -> N
         stop.set()
         killer.join()
     counted = [line["id"] for line in replay_outcomes(read_events(own_server), {}) if line["outcome"] == "counted"]
-    sent_events = [f"{sender}-{number}-{position}" for sender in range(4) for number in range(12) for position in range(1 + number % 3)]
+    sent_events = [
+        f"{sender}-{number}-{position}"
+        for sender in range(4)
+        for number in range(12)
+        for position in range(1 + number % 3)
+    ]
     assert sorted(counted) == sorted(sent_events), seed
 
 

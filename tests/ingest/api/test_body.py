@@ -23,10 +23,10 @@ def test_what_was_packed_is_unpacked(content: bytes, coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-@pytest.mark.parametrize("cut", [1, 5, 20])
+@pytest.mark.parametrize("end", [1, 5, 20])
 def test_a_body_that_is_cut_is_no_shorter_body(coding: str, end: int) -> None:
     packed = PACK[coding](b'{"a":1}\n' * 5000)
-    with pytest.raises(Problem, match=f"is not {coding}, or is cut") as error:
+    with pytest.raises(Problem, match=f"is not {coding}, or is incomplete") as error:
         body.unpack(packed[:-end], coding)
     assert error.value.status == 400
 
@@ -102,7 +102,7 @@ def test_frames_that_say_nothing_are_passed_over() -> None:
     "after", [b"x", bytes(9), b"garbage" * 200, b"\x1f\x8b", b"\x28\xb5\x2f\xfd", SKIPPABLE[:-1], b'{"id":1}']
 )
 def test_what_follows_the_last_frame_is_not_dropped(coding: str, after: bytes) -> None:
-    with pytest.raises(Problem, match=f"is not {coding}, or is cut") as error:
+    with pytest.raises(Problem, match=f"is not {coding}, or is incomplete") as error:
         body.unpack(PACK[coding](b"a" * 600) + after, coding)
     assert error.value.status == 400
 
@@ -110,11 +110,11 @@ def test_what_follows_the_last_frame_is_not_dropped(coding: str, after: bytes) -
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_nothing_is_no_frame_and_frames_have_a_bound(coding: str) -> None:
     for packed in (b"", PACK[coding](b"") * (body.MAX_FRAMES + 1)):
-        with pytest.raises(Problem, match=f"is not {coding}, or is cut"):
+        with pytest.raises(Problem, match=f"is not {coding}, or is incomplete"):
             body.unpack(packed, coding)
     assert body.unpack(PACK[coding](b"ab") * body.MAX_FRAMES, coding) == b"ab" * body.MAX_FRAMES
 
 
-@pytest.mark.parametrize(("said", "coding"), [("GZIP", "gzip"), (" x-gzip ", "gzip"), ("identity", "identity")])
+@pytest.mark.parametrize(("alias", "coding"), [("GZIP", "gzip"), (" x-gzip ", "gzip"), ("identity", "identity")])
 def test_codings_have_other_names(alias: str, coding: str) -> None:
     assert body.check_coding(body.LINES[0], alias) == coding

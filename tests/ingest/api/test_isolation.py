@@ -55,7 +55,7 @@ def other_answered(api_server: Served, id: str) -> bool:
 def test_unfinished_bodies_of_one_token_take_no_room_of_others(api_server: Served) -> None:
     with unfinished(api_server, 12, head(api_server, f"Content-Length: {BODY}") + b" " * (BODY - 1)):
         assert other_answered(api_server, "beside bodies")
-        assert "its token has as much under way" in api_server.send(b" " * BODY).json()["detail"]
+        assert "this token has its share of bytes under way" in api_server.send(b" " * BODY).json()["detail"]
     eventually(lambda: api_server.send(lines(call("after"))).status == 200)
 
 
@@ -97,12 +97,14 @@ def test_what_is_left_unfinished_is_closed(api_server: Served) -> None:
             assert closed(sender)
         (sender,) = stack.enter_context(unfinished(api_server, 1, head(api_server, "Content-Length: 99")))
         assert drip(sender).startswith(b"HTTP/1.1 408")
-        (sender,) = stack.enter_context(unfinished(api_server, 1, head(api_server, "Content-Length: 99", bearer="none")))
+        (sender,) = stack.enter_context(
+            unfinished(api_server, 1, head(api_server, "Content-Length: 99", bearer="none"))
+        )
         assert drip(sender).startswith(b"HTTP/1.1 401")
 
 
 def closed(sender: socket.socket) -> bool:
-    """Whether the door closes it within the socket's time, whatever it answers before."""
+    """Tell whether the server closes it within the socket's time, whatever it answers before."""
     try:
         while sender.recv(1 << 16):
             pass
@@ -131,7 +133,9 @@ def drip(sender: socket.socket) -> bytes:
 
 
 def test_a_body_is_not_asked_for_before_its_token_is_known(api_server: Served) -> None:
-    with unfinished(api_server, 1, head(api_server, "Content-Length: 9", "Expect: 100-continue", bearer="no")) as (sender,):
+    with unfinished(api_server, 1, head(api_server, "Content-Length: 9", "Expect: 100-continue", bearer="no")) as (
+        sender,
+    ):
         assert sender.recv(1 << 16).startswith(b"HTTP/1.1 401")
     with unfinished(api_server, 1, head(api_server, "Content-Length: 9", "Expect: 100-continue")) as (sender,):
         assert sender.recv(1 << 16).startswith(b"HTTP/1.1 100")
@@ -190,6 +194,8 @@ def test_no_answer_repeats_the_host(api_server: Served) -> None:
 @pytest.mark.parametrize("name", ["Authorization", "Content-Type", "Tally-Organization"])
 def test_a_header_that_stands_twice_is_refused(api_server: Served, name: str) -> None:
     head_lines = {"Authorization": f"Bearer {api_server.bearer('write')}", "Content-Type": NDJSON}
-    with unfinished(api_server, 1, head(api_server, "Content-Length: 0", f"{name}: {head_lines.get(name, 'acme')}")) as (sender,):
+    with unfinished(
+        api_server, 1, head(api_server, "Content-Length: 0", f"{name}: {head_lines.get(name, 'acme')}")
+    ) as (sender,):
         expected = b"HTTP/1.1 200" if name == "Tally-Organization" else b"HTTP/1.1 400"
         assert sender.recv(1 << 16).startswith(expected)

@@ -1,4 +1,4 @@
-"""Whatever a sender sends: refused with its reason and counted, or let in; the door stays up, in bounded memory."""
+"""Whatever a sender sends: refused with its reason and counted, or let in; the server stays up, in bounded memory."""
 
 import gzip
 import json
@@ -63,7 +63,7 @@ def break_event(chance: random.Random) -> bytes:
 
 
 def odd(chance: random.Random) -> bytes:
-    """What is no event, and what is large or deep."""
+    """Return bytes that are no event, and large or deep ones."""
     return chance.choice(
         (
             b"", b"null", b"[]", b'"x"', b"NaN", b"-", b"\xff\xfe", b"\xef\xbb\xbf{}", b"{" * 5000, b"[" * 5000,
@@ -163,7 +163,7 @@ def run_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_large_bodies_at_once_do_not_take_the_memory(api_server: Served) -> None:
-    """Forty at a time of four megabytes, and bombs: what is beyond the bound is told to come again."""
+    """Forty at a time of four megabytes, and bombs: bodies beyond the bound are answered 503."""
     assert api_server.process
     process = psutil.Process(api_server.process.pid)
     idle, peak, statuses = process.memory_info().rss, [0], []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ingest.api.connections import MIN_DROP_AGE_S, Connections
-from ingest.api.room import Shortage, Room, compute_timeout_s
+from ingest.api.room import Room, Shortage, compute_timeout_s
 from ingest.api.turns import Turns
 
 TOTAL, SHARE, FLOOR = 100, 50, 10
@@ -42,7 +42,9 @@ def test_why_there_is_no_room_is_told() -> None:
 
 
 def test_a_body_has_more_time_as_long_as_it_comes() -> None:
-    times = [compute_timeout_s(received, grace_s=10, min_bytes_per_s=100, max_s=30) for received in (0, 500, 1_900, 10**9)]
+    times = [
+        compute_timeout_s(received, grace_s=10, min_bytes_per_s=100, max_s=30) for received in (0, 500, 1_900, 10**9)
+    ]
     assert times == [10, 15, 29, 30]
 
 
@@ -112,7 +114,10 @@ def test_a_token_loses_its_oldest_idle_connection_and_no_busy_one() -> None:
 
 def test_a_newcomer_finds_room_among_busy_tokens_at_the_cost_of_the_largest() -> None:
     connections, _ = table(most=10)
-    large, small = add_peers(connections, 7, "a", "large", is_idle=False), add_peers(connections, 3, "b", "small", is_idle=False)
+    large, small = (
+        add_peers(connections, 7, "a", "large", is_idle=False),
+        add_peers(connections, 3, "b", "small", is_idle=False),
+    )
     (newcomer,) = add_peers(connections, 1, "c")
     assert large[0].dropped and not newcomer.dropped and not any(peer.dropped for peer in small)
     connections.remove(newcomer)

@@ -9,7 +9,7 @@ import pytest
 from tests.ingest.api.conftest import Served
 
 FOR_US = "positive_data_acceptance,negative_data_rejection"
-"""What the document cannot say: times from 2000 to 2199, decisions that take more words than their schema, and that a
+"""Rules beyond the document: times from 2000 to 2199, decisions that take more words than their schema, and that a
 batch is answered 200 with what is wrong in it, event by event."""
 
 

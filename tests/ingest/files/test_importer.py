@@ -55,7 +55,9 @@ def test_terminators_and_a_byte_order_mark_do_not_tell(tmp_path: Path) -> None:
     ]
     contents.append(azure(LINE, LINE) + b"\r")
     assert len({tuple(import_contents(tmp_path, content)[1].lines) for content in contents}) == 1
-    summary, marked_summary = (import_contents(tmp_path, mark + request(0, 5, 5, 1))[1] for mark in (b"", b"\xef\xbb\xbf"))
+    summary, marked_summary = (
+        import_contents(tmp_path, mark + request(0, 5, 5, 1))[1] for mark in (b"", b"\xef\xbb\xbf")
+    )
     assert summary.lines == marked_summary.lines
 
 
@@ -98,7 +100,7 @@ def test_refusals_alone_are_a_record_without_events(tmp_path: Path) -> None:
     records = log.records[EVENTS.name]
     assert [(record.value, record.headers["refused"]) for record in records] == [(b"", "500"), (b"", "500"), (b"", "1")]
     assert (summary.received, summary.rejected, len(summary.refusals)) == (1001, 1001, 20)
-    details = log.rejected
+    details = log.rejections
     assert len(details) == 2 * (batch.MAX_DETAILS + 1) + 1
     assert details[batch.MAX_DETAILS] | {"partition": 0} == {
         "partition": 0, "offset": 0, "channel": "import", "path": "",
@@ -111,7 +113,7 @@ def test_a_refusal_is_told_without_a_value(tmp_path: Path) -> None:
     (refusal,) = summary.refusals
     reason = "must be a whole number from 0 to 1,000,000,000,000"
     assert refusal[1:] == (3, "GeneratedTokens", reason)
-    (details,) = log.rejected
+    (details,) = log.rejections
     assert (details["path"], details["reason"], details["bytes"]) == ("GeneratedTokens", reason, 31)
     assert details["skeleton"] == [f"a string of {length} characters" for length in (21, 4, 4)]
 
@@ -127,7 +129,9 @@ def test_bad_lines_are_numbered_and_stop_nothing(tmp_path: Path) -> None:
 
 
 def test_several_files_are_imported_in_one_call(tmp_path: Path) -> None:
-    summary, log = import_contents(tmp_path, azure(LINE), request(0, 5, 5) + b"\n" + EVENT % 1, EVENT % 1 + b"\n" + EVENT % 2)
+    summary, log = import_contents(
+        tmp_path, azure(LINE), request(0, 5, 5) + b"\n" + EVENT % 1, EVENT % 1 + b"\n" + EVENT % 2
+    )
     assert [(file.format, file.source, file.accepted, file.rejected) for file in summary.files] == [
         ("azure-llm", "azure-llm", 1, 0), ("mooncake", "mooncake", 1, 1), ("cloudevents", None, 2, 0),
     ]  # fmt: skip
@@ -136,14 +140,16 @@ def test_several_files_are_imported_in_one_call(tmp_path: Path) -> None:
 
 def test_events_of_our_own_keep_their_identity_and_decisions_are_refused(tmp_path: Path) -> None:
     other_events = [EVENT.replace(b"inference", kind) % 3 for kind in (b"control", b"tick", b"unheard")]
-    summary, log = import_contents(tmp_path, b"\n".join([EVENT % 1, *other_events, EVENT.replace(b"{}", b'{"x":"y"}') % 2]))
+    summary, log = import_contents(
+        tmp_path, b"\n".join([EVENT % 1, *other_events, EVENT.replace(b"{}", b'{"x":"y"}') % 2])
+    )
     assert log.identities == ["1", "2"]
     assert [refusal.field for refusal in summary.refusals] == ["type"] * 3
     assert dict(summary.removed) == {("data.x", "string"): 1}
 
 
 @pytest.mark.parametrize(
-    ("contents", "options", "said"),
+    ("contents", "options", "message"),
     [
         ([azure(LINE), b""], {}, "file-1 is empty"),
         ([azure(LINE), b"\xef\xbb\xbf"], {}, "file-1 is empty"),
@@ -156,7 +162,7 @@ def test_events_of_our_own_keep_their_identity_and_decisions_are_refused(tmp_pat
         ([request(0, 1, 1)], {"start": parse_start("1999-01-01")}, "must lie between 2000 and 2200"),
         ([azure(LINE)], {"source": ""}, "source: String should have at least 1 character"),
         ([azure(LINE)], {"sets": ["model=a\0"]}, "the character NUL"),
-        ([azure(LINE)], {"sets": ["tokens=1"]}, "the trace itself says 'tokens'"),
+        ([azure(LINE)], {"sets": ["tokens=1"]}, "the trace has 'tokens' itself"),
         ([azure(LINE)], {"pace": 0}, "--pace 0 must be above zero"),
         ([azure(LINE)], {"pace": float("nan")}, "--pace nan must be above zero"),
     ],
@@ -174,7 +180,7 @@ def test_what_is_no_file_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "good").write_bytes(azure(LINE))
     log = Kept()
-    with pytest.raises(TallyError, match=f"{name} (does not exist|is no file)"):
+    with pytest.raises(TallyError, match=f"{name} (does not exist|is no regular file)"):
         import_files(log, Settings(home=tmp_path), [tmp_path / "good", tmp_path / name])  # type: ignore[arg-type]
     assert log.lines == []
 
@@ -228,8 +234,11 @@ def broken(line: bytes, source: random.Random) -> bytes:
     offset = source.randrange(len(line) + 1)
     mark = MARK.encode()
     ways = [
-        line[:offset], line[:offset] + mark + line[offset:], line[offset:], line + line, b"", b" ", mark, line[:offset] + b"\0" + line[offset:],
-        line[:offset] + bytes([source.randrange(256)]) + line[offset:], line[:offset] + b"-" + line[offset:], b"[" * 2000, b"\xff" * 9,
+        line[:offset], line[:offset] + mark + line[offset:], line[offset:], line + line, b"", b" ", mark,
+        line[:offset] + b"\0" + line[offset:],
+        line[:offset] + bytes([source.randrange(256)]) + line[offset:],
+        line[:offset] + b"-" + line[offset:], b"[" * 2000,
+        b"\xff" * 9,
         line.replace(b"0", b"9" * 20), line.replace(b'"', b""), b"{" + line + b"}", line.replace(b",", b";"),
         line.replace(b":", b':"' + mark + b'"', 1), line.replace(b'{"', b'{"' + mark + b'":"' + mark + b'","', 1),
     ]  # fmt: skip
@@ -258,4 +267,4 @@ def test_broken_lines_are_counted_and_leave_no_word(tmp_path: Path, seed: int) -
     allowed = Counter(event["id"] + event["source"] for event in log.events)  # the identity is the source's own
     if not any(MARK in name for name in allowed):
         assert MARK not in details, f"seed {seed}"
-    assert REJECTED.name in log.records and json.dumps(log.rejected)
+    assert REJECTED.name in log.records and json.dumps(log.rejections)

@@ -22,7 +22,14 @@ def test_lines_are_numbered_as_they_stand(parts: list[bytes]) -> None:
 
 
 def test_a_long_line_is_held_in_part_and_told_whole() -> None:
-    for length in (MAX_LINE_BYTES - 1, MAX_LINE_BYTES, MAX_LINE_BYTES + 1, MAX_LINE_BYTES + 2, 2 * MAX_LINE_BYTES + 2, 5 * MAX_LINE_BYTES):
+    for length in (
+        MAX_LINE_BYTES - 1,
+        MAX_LINE_BYTES,
+        MAX_LINE_BYTES + 1,
+        MAX_LINE_BYTES + 2,
+        2 * MAX_LINE_BYTES + 2,
+        5 * MAX_LINE_BYTES,
+    ):
         for end in (b"\n", b"\r\n", b""):
             lines_read = list(read_lines(io.BytesIO(b"a" * length + end + (b"next" if end else b""))))
             assert [line.length for line in lines_read] == ([length, 4] if end else [length])

@@ -15,14 +15,14 @@ def test_values_take_the_type_of_their_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "said"),
+    ("sets", "message"),
     [
         (["model"], "must look like field=value"),
         (["modle=x"], "no field 'modle'; did you mean 'model'"),
         (["xyzzy=red"], "no field 'xyzzy'; tags take any name"),
         (["data.model=x"], "no field 'data.model'"),
-        (["tokens=5"], "the trace itself says 'tokens'"),
-        (["tokens.input=5"], "the trace itself says 'tokens'"),
+        (["tokens=5"], "the trace has 'tokens' itself"),
+        (["tokens.input=5"], "the trace has 'tokens' itself"),
         (["model="], "model cannot be ''"),
         (["attempt=-1"], "attempt cannot be -1"),
         (["attempt=many"], "attempt cannot be 'many'"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.intake.intake import MAX_EVENT_BYTES, Intake, AcceptedEvent
+from ingest.intake.intake import MAX_EVENT_BYTES, AcceptedEvent, Intake
 from ingest.intake.rejection import Rejection, make_skeleton
 from ledger.home.secrets import pseudonym
 from tallystick import ANY_EVENT, Inference
@@ -33,7 +33,7 @@ def enter(event: Any) -> AcceptedEvent:
 
 
 def accept_data(**data: Any) -> dict[str, Any]:
-    """What stands on the log of an inference's data."""
+    """Return an inference's data as it stands on the log."""
     outcome: dict[str, Any] = json.loads(enter(event(**data)).line)["data"]
     return outcome
 
@@ -129,8 +129,8 @@ def test_a_replacement_is_an_inference_too() -> None:
         ([1], "", "is not a JSON object"),
         (event() | {"type": MARK}, "type", "is not one of tallystick.inference.v1, tallystick.observation.v1"),
         (event() | {"type": ["x"]}, "type", "is not one of"),
-        (event("control", control="budget.allocated", body={}), "type", "nothing else enters here"),
-        (event("tick"), "type", "nothing else enters here"),
+        (event("control", control="budget.allocated", body={}), "type", "the types accepted here"),
+        (event("tick"), "type", "the types accepted here"),
         ({"type": "tallystick.inference.v1"}, "id", "is missing"),
         (event() | {"id": ""}, "id", "at least 1 character, and this is a string of 0 characters"),
         (event() | {"time": "1999-01-01T00:00:00Z"}, "time", "must lie between 2000 and 2200"),

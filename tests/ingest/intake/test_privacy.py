@@ -86,7 +86,7 @@ def make_event(name: str) -> dict[str, Any]:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where texts stand: of fields, and as names in mappings (the path then ends with None)."""
+    """Yield the paths of texts: of fields, and of names in mappings (the path then ends with None)."""
     if isinstance(value, str):
         yield path
     elif isinstance(value, list):
@@ -109,7 +109,7 @@ def put(value: Any, path: tuple[Any, ...], text: str) -> Any:
 
 
 def enter(event: Any, entrance: Intake | None = None) -> bytes:
-    """What stands on the log of an event, or in the detail of its refusal."""
+    """Return an event as it stands on the log, or the detail of its rejection."""
     try:
         return (entrance or Intake(KEY, KINDS)).accept(json.dumps(event).encode()).line
     except Rejection as refused:
@@ -139,8 +139,10 @@ def test_a_secret_in_any_text_of_any_event_is_on_no_log(kind: str) -> None:
         st.sampled_from(TEXTS) | st.sampled_from([" ", "/", "(", "\u200b", "\n", '"', "é"]), min_size=1, max_size=4
     ),
 )
-def test_the_replacement_is_idempotent_and_keeps_no_secret(place: tuple[str, tuple[Any, ...]], parts: list[str]) -> None:
-    kind, place = place
+def test_the_replacement_is_idempotent_and_keeps_no_secret(
+    kind_and_place: tuple[str, tuple[Any, ...]], parts: list[str]
+) -> None:
+    kind, place = kind_and_place
     text = " ".join(parts)
     names: dict[str, str] = {}
     line = enter(put(make_event(kind), place, text), Intake(KEY, KINDS, names.__setitem__))
@@ -153,7 +155,9 @@ def test_the_replacement_is_idempotent_and_keeps_no_secret(place: tuple[str, tup
 def test_a_key_has_one_fingerprint_wherever_it_stands() -> None:
     names: dict[str, str] = {}
     data = {"key": SECRET, "session": f"of {SECRET}", "user": SECRET, "tags": {"t": SECRET}}
-    data_kept = json.loads(enter(make_event("inference") | {"data": data}, Intake(KEY, KINDS, names.__setitem__)))["data"]
+    data_kept = json.loads(enter(make_event("inference") | {"data": data}, Intake(KEY, KINDS, names.__setitem__)))[
+        "data"
+    ]
     fp = fingerprint(SECRET)
     assert data_kept == {"session": f"of {fp}", "user": pseudonym(KEY, fp), "tags": {"t": fp}, "key": fp}
     assert names == {pseudonym(KEY, fp): fp}
@@ -182,13 +186,15 @@ def test_an_address_is_the_person_that_user_names() -> None:
 
 
 def test_numbers_under_a_name_like_a_key_are_left_out() -> None:
-    entered = Intake(KEY).accept_event(make_event("inference") | {"data": {SECRET: 1, "provider_usage": {SECRET: 1}, "n": 2}})
+    entered = Intake(KEY).accept_event(
+        make_event("inference") | {"data": {SECRET: 1, "provider_usage": {SECRET: 1}, "n": 2}}
+    )
     assert json.loads(entered.line)["data"] == {"provider_usage": {}, "n": 2}
     assert set(entered.removed) == {("data.?", "number"), ("data.provider_usage.?", "number")}
 
 
 def test_what_does_not_fit_with_its_pseudonym_says_so() -> None:
-    with pytest.raises(Rejection, match="counted with what stands there for e-mail addresses"):
+    with pytest.raises(Rejection, match="counted with the pseudonyms of e-mail addresses"):
         Intake(KEY).accept_event(make_event("inference") | {"data": {"session": "x" * 240 + " a@b.example"}})
 
 

@@ -1,4 +1,4 @@
-"""What an application does with the client, against the real door."""
+"""Calls of an application through the client, against a running HTTP API."""
 
 import asyncio
 import logging
@@ -54,16 +54,18 @@ def test_calls_lie_within_each_other(client: Client, door: Served) -> None:
         pass
     client.record(model="m", feature="outside")
     assert client.flush(60)
-    message = read_calls_by_name(door)
-    place = {name: (one.get("session"), one.get("root_call"), one.get("parent_call")) for name, one in message.items()}
+    calls = read_calls_by_name(door)
+    place = {
+        name: (data.get("session"), data.get("root_call"), data.get("parent_call")) for name, data in calls.items()
+    }
     assert place["root"] == (session.id, root.id, None)
     assert place["inner"] == (session.id, root.id, root.id)
     assert place["leaf"] == (session.id, root.id, inner.id)
     assert place["next"][0] == session.id and place["next"][1] not in (None, root.id) and place["next"][2] is None
     assert place["outside"] == (None, None, None)
-    assert message["leaf"]["agent"] == "researcher" and "agent" not in message["outside"]
-    assert message["root"]["finish_reason"] == "stop" and message["root"]["usage_source"] == "reported"
-    assert message["inner"]["usage_source"] == "missing" and message["inner"]["status"] == "ok"
+    assert calls["leaf"]["agent"] == "researcher" and "agent" not in calls["outside"]
+    assert calls["root"]["finish_reason"] == "stop" and calls["root"]["usage_source"] == "reported"
+    assert calls["inner"]["usage_source"] == "missing" and calls["inner"]["status"] == "ok"
 
 
 def test_an_exception_is_the_callers_and_is_told(client: Client, door: Served) -> None:
@@ -72,9 +74,9 @@ def test_an_exception_is_the_callers_and_is_told(client: Client, door: Served) -
     with pytest.raises(asyncio.CancelledError), client.call(model="m", feature="cancelled"):
         raise asyncio.CancelledError
     assert client.flush(60)
-    message = read_calls_by_name(door)
-    assert (message["broken"]["status"], message["broken"]["error_code"]) == ("error", "ZeroDivisionError")
-    assert message["cancelled"]["status"] == "aborted"
+    calls = read_calls_by_name(door)
+    assert (calls["broken"]["status"], calls["broken"]["error_code"]) == ("error", "ZeroDivisionError")
+    assert calls["cancelled"]["status"] == "aborted"
 
 
 def test_a_decorated_function_is_a_call_with_what_it_returns(client: Client, door: Served) -> None:
@@ -128,14 +130,14 @@ def test_tasks_and_threads_keep_their_own_place(client: Client, door: Served) ->
 
         list(pool.map(call_in_thread, range(200)))
     assert client.flush(60)
-    message = read_calls_by_name(door)
-    assert len(message) == 2 * 20 + 2 * 200
-    for name, one_of in message.items():
-        outer = message[name.partition(".")[0]]
+    calls = read_calls_by_name(door)
+    assert len(calls) == 2 * 20 + 2 * 200
+    for name, one_of in calls.items():
+        outer = calls[name.partition(".")[0]]
         assert one_of["root_call"] == outer["root_call"] and one_of["session"] == outer["session"]
         assert one_of["session"] == ("threads" if name.startswith("thread-") else name.partition(".")[0])
     sequences = [event["sequence"] for event in group_by_source(read_inferences(door))[client.source]]
-    assert sequences == list(range(1, len(message) + 1))
+    assert sequences == list(range(1, len(calls) + 1))
 
 
 def test_what_cannot_be_is_said_and_raises_nothing(client: Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -147,7 +149,11 @@ def test_what_cannot_be_is_said_and_raises_nothing(client: Client, caplog: pytes
     client.observe(metric="m", value="not a number")
     assert client.counts.dropped == 4 and client.counts.recorded == 2
     message = caplog.text
-    assert "model: Input should be a valid string" in message and "no field 'prompt_text'" in message and "QZX" not in message
+    assert (
+        "model: Input should be a valid string" in message
+        and "no field 'prompt_text'" in message
+        and "QZX" not in message
+    )
 
 
 def test_what_ends_in_another_context_raises_nothing(client: Client, door: Served) -> None:
@@ -191,7 +197,7 @@ def test_a_bounded_spool_says_what_it_refused(tmp_path: Path, caplog: pytest.Log
     assert 90_000 < size <= 100_000 and counts.recorded + counts.dropped == 2000 and counts.dropped > 1000
     assert "holds its 100,000 bytes" in caplog.text
     client.close(0.1)
-    assert f"{counts.recorded} events are not delivered; they wait in" in caplog.text
+    assert f"{counts.recorded} events are not delivered; the next client of the spool" in caplog.text
 
 
 def test_nothing_is_recorded_after_the_end(tmp_path: Path) -> None:
@@ -203,11 +209,11 @@ def test_nothing_is_recorded_after_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        ({}, "url is not given: pass url=… or set TALLY_URL"),
+        ({}, "url is missing: pass url=… or set TALLY_URL"),
         ({"url": "ledger:8787", "token": "t"}, "url is 'ledger:8787': write http"),
-        ({"url": NOWHERE}, "token is not given: pass token=… or set TALLY_TOKEN"),
+        ({"url": NOWHERE}, "token is missing: pass token=… or set TALLY_TOKEN"),
         ({"url": NOWHERE, "token": "a b"}, "token holds a space"),
         ({"url": NOWHERE, "token": "t", "source": ""}, "source has 0 characters"),
     ],
@@ -227,7 +233,7 @@ def test_a_spool_that_cannot_be_costs_the_application_nothing(tmp_path: Path, ca
     assert client.record(model="m") is None
     with client.call(model="m"):
         pass
-    assert "cannot be used, nothing is recorded" in caplog.text and client.counts.dropped == 2
+    assert "so nothing is recorded" in caplog.text and client.counts.dropped == 2
 
 
 def script(body: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -331,7 +337,7 @@ def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(door: Served
 
 
 def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> None:
-    """Where the next file of the spool cannot be opened the event is refused, and it goes on when one can."""
+    """Drop an event while the next file of the spool cannot be opened, and go on once one can."""
     body = """
         import os, resource
         from pathlib import Path

@@ -64,7 +64,7 @@ def test_what_stands_in_the_open_file_is_kept(
     assert list(folder_of(client).glob("*.lock")), "or nobody would adopt it after this process"
     counts = client.counts
     assert (counts.recorded, counts.dropped, counts.lost, counts.pending) == (10, 0, 0, 10)
-    assert caplog.text.count("were deleted while it was in use, and no event of it is lost") == 1
+    assert caplog.text.count("were deleted while it was in use, and no event is lost") == 1
 
 
 def test_it_is_noticed_without_a_further_call(door: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -96,7 +96,7 @@ def test_closed_files_that_are_gone_are_lost_and_counted(client: Client, caplog:
     shutil.rmtree(folder_of(client))
     assert client.record(model="m")
     assert client.counts.lost == lost_events and client.counts.pending == recorded + 1 - lost_events
-    assert last.exists() and "events of it are lost" in caplog.text
+    assert last.exists() and "events are lost" in caplog.text
     assert not client.flush(0.1)
 
 
@@ -160,7 +160,7 @@ def test_what_cannot_be_made_again_is_delivered_from_the_open_file(
     assert client.flush(60)
     assert [event["id"] for event in group_by_source(read_inferences(door))[client.source]] == ids
     assert client.counts == (20, 20, 0, 0, 0)
-    assert "is gone and cannot be made again, nothing more is recorded" in caplog.text
+    assert "is gone and cannot be restored, nothing more is recorded" in caplog.text
     with caplog.at_level(logging.CRITICAL):
         client.close(0)
 

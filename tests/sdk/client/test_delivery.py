@@ -1,4 +1,4 @@
-"""What a ledger can do to its clients: die, be slow or full, answer nonsense, and come back."""
+"""Failures of a ledger toward its clients: it dies, is slow or full, answers nonsense, and comes back."""
 
 import json
 import threading
@@ -96,14 +96,14 @@ def await_delivery(sender: Client, script_server: Scripted, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (lambda handler, lines: reply(handler, 500, b"oops"), "answers 500"),
         (lambda handler, lines: reply(handler, 503, b"{}", Retry_After="0"), "answers 503"),
-        (lambda handler, lines: reply(handler, 401, b"{}"), "does not take our token (401): look at TALLY_TOKEN"),
+        (lambda handler, lines: reply(handler, 401, b"{}"), "does not accept the token (401): check TALLY_TOKEN"),
         (lambda handler, lines: reply(handler, 404, b"{}"), "answers 404"),
         (lambda handler, lines: reply(handler, 302, b"", Location="http://127.0.0.1:9/"), "answers 302"),
-        (lambda handler, lines: reply(handler, 200, b"<html>sign in</html>"), "is no ledger: look at TALLY_URL"),
+        (lambda handler, lines: reply(handler, 200, b"<html>sign in</html>"), "is no ledger: check TALLY_URL"),
         (lambda handler, lines: reply(handler, 200, b'{"results":[]}'), "answered 0 of"),
         (lambda handler, lines: handler.connection.close(), "does not answer"),
         (
@@ -143,7 +143,9 @@ def test_a_ledger_says_when_to_come_again(sender: Client, script_server: Scripte
     await_delivery(sender, script_server, 1)
 
 
-def test_a_proxy_that_takes_less_gets_less_and_more_again_once_it_takes_it(sender: Client, script_server: Scripted) -> None:
+def test_a_proxy_that_takes_less_gets_less_and_more_again_once_it_takes_it(
+    sender: Client, script_server: Scripted
+) -> None:
     def small(handler: BaseHTTPRequestHandler, lines: Lines) -> None:
         script_server.script.append(small)
         if len(lines) > 10:

@@ -152,7 +152,7 @@ def test_the_ledger_keeps_what_the_client_made(door: Served, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("fields", "kept"),
+    ("fields", "stored"),
     [
         ({"usage_source": "missing", "tokens": {"input": 1}}, None),
         ({"usage_source": "reported"}, None),

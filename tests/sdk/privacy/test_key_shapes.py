@@ -167,7 +167,7 @@ def body(text: str) -> bytes:
 
 
 @pytest.mark.parametrize("key", [key for keys in KEYS.values() for key in keys])
-@pytest.mark.parametrize("around", ["{}", "agent of {}", "x/{}", "({})", '"{}"', "key_{}", "\u2019{}\n"])
+@pytest.mark.parametrize("carrier_text", ["{}", "agent of {}", "x/{}", "({})", '"{}"', "key_{}", "\u2019{}\n"])
 def test_a_key_is_its_fingerprint_wherever_it_stands(key: str, carrier_text: str) -> None:
     text = carrier_text.format(key)
     assert replace_keys(text) == carrier_text.format(fingerprint(key))
@@ -233,7 +233,9 @@ def test_what_is_not_looked_at_holds_nothing(text: str) -> None:
         assert replace_addresses(text, person) == text
 
 
-@pytest.mark.parametrize("text", ["a" * MAX_TEXT_LENGTH, "sk-" * 341, "eyJ-" * 256, "a@" * 512, "%40" * 340, "x://" * 256])
+@pytest.mark.parametrize(
+    "text", ["a" * MAX_TEXT_LENGTH, "sk-" * 341, "eyJ-" * 256, "a@" * 512, "%40" * 340, "x://" * 256]
+)
 def test_no_text_takes_long(text: str) -> None:
     """By the count of an expression's steps this is at most the square of 1,024; what is longer is not looked at."""
     replace_addresses(replace_keys(text), person)
@@ -265,6 +267,8 @@ def test_no_field_takes_a_longer_text_than_is_looked_at() -> None:
         paths = [path] if schema.get("type") == "string" and not bounded else []
         if schema.get("maxLength", 0) > MAX_TEXT_LENGTH:
             paths.append(path)
-        return paths + [inner_path for name, inner in schema.items() for inner_path in find_unbounded(inner, f"{path}.{name}")]
+        return paths + [
+            inner_path for name, inner in schema.items() for inner_path in find_unbounded(inner, f"{path}.{name}")
+        ]
 
     assert find_unbounded(ANY_EVENT.json_schema(), "") == []

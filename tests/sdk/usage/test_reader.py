@@ -131,7 +131,9 @@ def test_lifetimes_that_are_not_said_are_the_general_class() -> None:
 
 @pytest.mark.parametrize("name", ["num_cached_tokens", "prompt_cache_hit_tokens"])
 def test_hosts_that_answer_in_openais_form_name_the_cache_their_way(name: str) -> None:
-    fields = read_fields({"usage": {"prompt_tokens": 10, name: 4, "completion_tokens": 1, "prompt_tokens_details": None}})
+    fields = read_fields(
+        {"usage": {"prompt_tokens": 10, name: 4, "completion_tokens": 1, "prompt_tokens_details": None}}
+    )
     assert fields and fields["tokens"] == {"cache_read": 4, "input": 6, "output": 1}
 
 
@@ -140,7 +142,7 @@ def test_what_hides_in_a_total_alone_does_not_add_up() -> None:
     assert fields and fields["reported_tokens"]["total"] == 40 > sum(fields["tokens"].values())
 
 
-@pytest.mark.parametrize("nothing", [None, "text", 5, [], {}, {"usage": None}, {"usage": {"cost": 1}}, object()])
+@pytest.mark.parametrize("response", [None, "text", 5, [], {}, {"usage": None}, {"usage": {"cost": 1}}, object()])
 def test_what_says_nothing_of_usage_is_none(response: object) -> None:
     assert read_fields(response) is None
 
@@ -150,8 +152,8 @@ COUNT = st.integers(0, 10**6)
 
 @given(parts=st.fixed_dictionaries(dict.fromkeys(("plain", "read", "write", "audio", "out", "thought"), COUNT)))
 def test_classes_sum_to_the_totals_whoever_says_them(parts: dict[str, int]) -> None:
-    plain, read, write, output, thoughts = (parts[name] for name in ("plain", "read", "write", "out", "thought"))
-    input, output = plain + read + write, output + thoughts
+    plain, read, write, visible, thoughts = (parts[name] for name in ("plain", "read", "write", "out", "thought"))
+    input, output = plain + read + write, visible + thoughts
     usage: list[dict[str, Any]] = [
         {
             "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
@@ -163,7 +165,7 @@ def test_classes_sum_to_the_totals_whoever_says_them(parts: dict[str, int]) -> N
             "output_tokens": output, "output_tokens_details": {"thinking_tokens": thoughts},
         },
         {
-            "promptTokenCount": plain + read, "cachedContentTokenCount": read, "candidatesTokenCount": output,
+            "promptTokenCount": plain + read, "cachedContentTokenCount": read, "candidatesTokenCount": visible,
             "toolUsePromptTokenCount": write, "thoughtsTokenCount": thoughts, "totalTokenCount": input + output,
         },
         {

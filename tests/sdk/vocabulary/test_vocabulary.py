@@ -30,7 +30,7 @@ def event(kind: str = "inference", **fields: Any) -> bytes:
 
 
 def test_the_published_schema_is_the_vocabularys() -> None:
-    """After a change of the vocabulary: ``python -m tallystick > sdk/schema/event.v1.json``."""
+    """Run this where the test fails: ``python -m tallystick > sdk/schema/event.v1.json``."""
     printed = subprocess.run([sys.executable, "-m", "tallystick"], capture_output=True, text=True, check=True)
     assert SCHEMA.read_text() == printed.stdout
 
@@ -46,7 +46,7 @@ def test_absent_is_left_out_and_order_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "canonical"),
+    ("text", "canonical"),
     [
         ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000000Z"),
         ("2026-01-01T02:00:00+02:00", "2026-01-01T00:00:00.000000Z"),
@@ -101,7 +101,7 @@ def test_the_canonical_form_is_a_fixed_point(data: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "canonical"),
+    ("text", "canonical"),
     [("-0", "0"), ("-0.00", "0"), ("1.500", "1.5"), ("1E+3", "1000"), ("100", "100"), ("0.10", "0.1"),
      ("12345678901234567890123456.123456789012", "12345678901234567890123456.123456789012")],
 )  # fmt: skip
