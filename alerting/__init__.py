@@ -1,1 +1,1 @@
-"""How people are told: alerts and crossings, delivered to each organization's webhook."""
+"""Alerts for people: runaways and crossings of budgets, delivered to each organization's webhook."""

@@ -1,4 +1,4 @@
-"""The deliveries of a home: what was to be told, each attempt, and how far the topics are read; in SQLite."""
+"""The deliveries of a home in SQLite: messages, attempts, and the positions up to which the topics are read."""
 
 import json
 import sqlite3
@@ -30,17 +30,17 @@ CREATE TABLE IF NOT EXISTS pruned (state TEXT PRIMARY KEY, count INTEGER NOT NUL
 
 FILE = "deliveries.db"
 RETENTION_DAYS = 30
-"""For how long a delivery that has ended is kept, by this machine's clock."""
+"""Days for which a delivery that has ended is kept, by this machine's clock."""
 MAX_PRUNED_DELIVERIES = 1_000
 MAX_SET_ASIDE_FILES = 5
-"""So many damaged files are kept. One more, and it is the disk that needs its user."""
+"""Damaged files that are kept. One more means that the disk needs attention."""
 
 _DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-"""What SQLite answers where a file is none of ours: its pages, its head, or (our statements are fixed) its tables."""
+"""SQLite's codes for a file that is not ours: its pages, its header, or (our statements are fixed) its tables."""
 
 
 class DeliveriesDamaged(TallyError):
-    """The file of deliveries holds something else than we wrote. The deliverer sets it aside."""
+    """The file of deliveries holds something else than was written. The deliverer sets it aside."""
 
 
 class DeliveriesUnavailable(TallyError):
@@ -52,7 +52,8 @@ Cause = tuple[int, int]
 
 
 class Delivery(NamedTuple):
-    """``state`` is pending, delivered, or given up; ``due_ms`` when it is tried next; ``said`` the last answer."""
+    """One delivery. ``state`` is pending, delivered or given up; ``due_ms`` is the time of the next attempt, and
+    ``said`` the last answer."""
 
     id: str
     organization: str
@@ -66,11 +67,11 @@ class Delivery(NamedTuple):
 
 
 class Deliveries:
-    """One thread at a time. What is written is durable when the call returns. DeliveriesDamaged or
+    """The store of deliveries, for one thread at a time. A write is durable when the call returns. DeliveriesDamaged or
     DeliveriesUnavailable where a call cannot be answered."""
 
     def __init__(self, home: Path, *, writes: bool = True) -> None:
-        """Open the file; without ``writes`` it must be there, and nothing is changed."""
+        """Open the file. Without ``writes`` it must exist, and nothing is changed."""
         self._path = home / FILE
         with self._file_errors():
             if writes:
@@ -93,7 +94,7 @@ class Deliveries:
         self._db.close()
 
     def check(self) -> None:
-        """Look at every page, and whether it may be written."""
+        """Read every page, and check that the file can be written."""
         ((result,),) = self._select("PRAGMA quick_check(1)")
         if result != "ok":
             raise DeliveriesDamaged(_describe_damage(self._path, " ".join(result.split())))
@@ -101,11 +102,11 @@ class Deliveries:
             pass
 
     def has_positions(self) -> bool:
-        """Whether it stands anywhere."""
+        """Tell whether a position is stored."""
         return bool(self._select("SELECT 1 FROM positions LIMIT 1"))
 
     def position(self, topic: str, partition: int) -> Cause:
-        """The last line that was read."""
+        """Return the position of the last line that was read; (-1, 0) at the start."""
         rows = self._select("SELECT offset, seq FROM positions WHERE topic = ? AND partition = ?", (topic, partition))
         try:
             return msgspec.convert(rows[0], Cause) if rows else (-1, 0)
@@ -113,13 +114,16 @@ class Deliveries:
             raise DeliveriesDamaged(_describe_damage(self._path, "a position is no number")) from None
 
     def begin(self, positions: Iterable[tuple[str, int, int]]) -> None:
-        """Read from behind these records on: topic, partition and the cause's offset."""
+        """Store the positions to read after: topic, partition and the offset of the cause."""
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, 1 << 60)", positions)
 
     def take(self, topic: str, partition: int, position: Cause, messages: Iterable[Message], now_ms: int) -> None:
-        """All that these lines tell is to be delivered, and they are read: both or neither."""
-        rows = [(message.id, message.organization, message.type, message.time_ms, json.dumps(message.data), now_ms) for message in messages]
+        """Store messages to deliver, and the position of the last line they came from: both or neither."""
+        rows = [
+            (message.id, message.organization, message.type, message.time_ms, json.dumps(message.data), now_ms)
+            for message in messages
+        ]
         with self._transaction():
             self._db.executemany(
                 "INSERT OR IGNORE INTO deliveries (id, organization, type, time_ms, data, due_ms) "
@@ -128,7 +132,8 @@ class Deliveries:
             self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)", (topic, partition, *position))
 
     def list_due(self, organization: str, now_ms: int, limit: int) -> list[tuple[Message, int]]:
-        """What is to be tried now, in order, and how often it was."""
+        """List at most ``limit`` messages of an organization that are due, in order, each with its number of
+        attempts."""
         rows = self._select(
             "SELECT id, organization, type, time_ms, data, attempts FROM deliveries "
             "WHERE organization = ? AND due_ms <= ? ORDER BY number LIMIT ?", (organization, now_ms, limit),
@@ -142,7 +147,7 @@ class Deliveries:
             raise DeliveriesDamaged(_describe_damage(self._path, "a delivery is not what we write")) from None
 
     def record_attempt(self, id: str, now_ms: int, answer: str, *, state: str, due_ms: int | None) -> None:
-        """Record an attempt, and what follows."""
+        """Record an attempt with its answer, and the state that follows from it."""
         ended_ms = None if state == "pending" else now_ms
         with self._transaction():
             self._db.execute("INSERT INTO attempts VALUES (?, ?, ?)", (id, now_ms, answer))
@@ -152,7 +157,7 @@ class Deliveries:
             )  # fmt: skip
 
     def give_up(self, organization: str, now_ms: int, reason: str) -> None:
-        """Whatever is pending for an organization that cannot be told any more."""
+        """Give up all pending deliveries of an organization, with the reason."""
         with self._transaction():
             self._db.execute(
                 "UPDATE deliveries SET state = 'given up', due_ms = NULL, said = ?, ended_ms = ? "
@@ -160,12 +165,12 @@ class Deliveries:
             )  # fmt: skip
 
     def list_due_organizations(self, now_ms: int) -> list[str]:
-        """The organizations for which something is to be tried now."""
+        """List the organizations with a delivery that is due."""
         rows = self._select("SELECT DISTINCT organization FROM deliveries WHERE due_ms <= ?", (now_ms,))
         return [organization for (organization,) in rows]
 
     def list_newest(self, organization: str | None, limit: int) -> list[Delivery]:
-        """The newest, the latest first."""
+        """List the newest deliveries, the latest first."""
         rows = self._select(
             "SELECT id, organization, type, time_ms, attempts, state, due_ms, said, ended_ms FROM deliveries "
             "WHERE ? IN ('', organization) ORDER BY number DESC LIMIT ?", (organization or "", limit),
@@ -173,7 +178,7 @@ class Deliveries:
         return [Delivery(*row) for row in rows]
 
     def count_by_state(self) -> dict[str, int]:
-        """How many there are and were by state: what is pruned still counts."""
+        """Count all deliveries by state, including those that were pruned."""
         return dict(
             self._select(
                 "SELECT state, sum(count) FROM (SELECT state, count(*) AS count FROM deliveries GROUP BY state "
@@ -182,14 +187,15 @@ class Deliveries:
         )
 
     def oldest_pending_ms(self) -> int | None:
-        """The log's time of the oldest that is pending."""
+        """Return the log's time of the oldest pending delivery; None where none is pending."""
         ((oldest_ms,),) = self._select("SELECT min(time_ms) FROM deliveries WHERE due_ms IS NOT NULL")
         return oldest_ms  # type: ignore[no-any-return]
 
     def prune(self, now_ms: int) -> int:
-        """Forget some of what ended more than ``KEPT_DAYS`` ago, and its attempts. How many; 0 when none is left.
+        """Delete up to ``MAX_PRUNED_DELIVERIES`` that ended more than ``RETENTION_DAYS`` ago, with their attempts, and
+        return how many; 0 when none is left.
 
-        A cause that is derived again is not told again: it lies behind the position."""
+        A cause that is derived again makes no new delivery: it lies before the stored position."""
         before_ms = now_ms - RETENTION_DAYS * 86_400_000
         ended = self._select(
             "SELECT number, id, state FROM deliveries WHERE ended_ms < ? LIMIT ?", (before_ms, MAX_PRUNED_DELIVERIES)
@@ -217,7 +223,7 @@ class Deliveries:
 
     @contextmanager
     def _file_errors(self) -> Iterator[None]:
-        """Turn what SQLite or the disk answers into an error that names the file and its way out."""
+        """Turn an error of SQLite or the disk into one that names the file and its way out."""
         try:
             yield
         except OSError as error:
@@ -232,13 +238,13 @@ class Deliveries:
 
 
 def set_aside(home: Path) -> Path:
-    """Move a damaged file, and SQLite's beside it, to a name of its own, so that a new one can begin. Its new path.
-    DeliveriesUnavailable where that cannot be done, or was done too often."""
+    """Move a damaged file, and SQLite's files beside it, to a name of its own, so that a new one can begin. Return its
+    new path. DeliveriesUnavailable where it cannot be moved, or was moved too often."""
     path = home / FILE
     if len(set_aside_files(home)) >= MAX_SET_ASIDE_FILES:
         raise DeliveriesUnavailable(
-            f"{path} is damaged again, and {MAX_SET_ASIDE_FILES} damaged ones are set aside already: look at the disk, then "
-            f"delete {path}.damaged-*"
+            f"{path} is damaged again, and {MAX_SET_ASIDE_FILES} damaged ones are set aside already: check the disk, "
+            f"then delete {path}.damaged-*"
         )
     target = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     try:
@@ -252,12 +258,12 @@ def set_aside(home: Path) -> Path:
 
 
 def set_aside_files(home: Path) -> list[Path]:
-    """The damaged files that were set aside, the oldest first."""
+    """List the damaged files that were set aside, the oldest first."""
     return [path for path in sorted(home.glob(f"{FILE}.damaged-*")) if not path.name.endswith(("-wal", "-shm"))]
 
 
 def _create_file(path: Path) -> None:
-    """Make the file whole where there is none: an empty one always is one that lost what it held."""
+    """Create the file whole where there is none, so that an empty file is always one that lost its content."""
     with locked(path.parent / "run" / "deliveries.lock"):
         if path.exists():
             return
@@ -278,6 +284,6 @@ def _describe_damage(path: Path, reason: str) -> str:
 
 def _describe_unavailability(path: Path, reason: str) -> str:
     return (
-        f"cannot use {path} ({reason}): free some disk space, or let the user that runs Tallystick read and write it and "
-        "its folder (chown, chmod); alerts are delivered from then on, and none is lost"
+        f"cannot use {path} ({reason}): free some disk space, or let the user that runs Tallystick read and write it "
+        "and its folder (chown, chmod); alerts are delivered from then on, and none is lost"
     )

@@ -1,4 +1,4 @@
-"""What is told of an alert or a crossing, and in which words. Pure."""
+"""The message of an alert or a crossing, and its text (pure)."""
 
 import json
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ MAX_NAME_LENGTH = 120
 
 
 class Message(NamedTuple):
-    """``id`` is that of its cause, so the same whoever derives it again; ``time_ms`` is the log's."""
+    """A message to deliver. ``id`` is that of its cause, so the same in every generation; ``time_ms`` is the log's."""
 
     id: str
     organization: str
@@ -22,7 +22,7 @@ class Message(NamedTuple):
 
 
 def read_message(topic: Topic, line: dict[str, Any]) -> Message | None:
-    """Of a line of ``tally.alerts`` or ``tally.decisions``; None where it is nothing that people are told."""
+    """Read the message of a line of ``tally.alerts`` or ``tally.decisions``; None where the line makes none."""
     if topic is ALERTS:
         kind = f"runaway.{line['state']}"
         excluded = ("organization", "state")
@@ -38,33 +38,41 @@ def read_message(topic: Topic, line: dict[str, Any]) -> Message | None:
 
 
 def create_test_message(organization: str, id: str, time_ms: int) -> Message:
-    """What is sent to try a webhook."""
+    """Create the message that tries a webhook."""
     return Message(id, organization, "test", time_ms, {"text": "a test: nothing has happened"})
 
 
 def render_standard(message: Message) -> bytes:
-    """The body that Standard Webhooks asks for: type, timestamp, data; amounts of money are strings."""
+    """Render the body of Standard Webhooks: type, timestamp, data. Amounts of money are strings."""
     timestamp = datetime.fromtimestamp(message.time_ms / 1000, UTC).isoformat(timespec="milliseconds")
     body = {"type": message.type, "timestamp": timestamp.replace("+00:00", "Z"), "organization": message.organization}
     return json.dumps(body | {"data": message.data}, ensure_ascii=False).encode()
 
 
 def render_sentence(message: Message) -> tuple[str, str | None]:
-    """What happened, in Slack's markup, and the page that shows it."""
+    """Render a message in Slack's markup, and name the page that shows it."""
     data, organization = message.data, _format_name(message.organization)
     match message.type:
         case "budget.threshold_crossed":
             used, limit = brief(data["used"]), brief(data["limit"])
             return (
-                f":money_with_wings: *{data['threshold']} % of a budget*: {data['dimension']} {_format_name(data['scope'])} "
-                f"of {organization} used {used} of {limit} {data['currency']} in {_format_duration(data['window_s'])}",
+                f":money_with_wings: *{data['threshold']} % of a budget*: {data['dimension']} "
+                f"{_format_name(data['scope'])} of {organization} used {used} of {limit} {data['currency']} "
+                f"in {_format_duration(data['window_s'])}",
                 "budgets",
             )
         case "runaway.raised":
-            return f":rotating_light: *Runaway*: {_describe_loop(data)} of {organization}, {_describe_cost(data)}", "runaways"
+            return (
+                f":rotating_light: *Runaway*: {_describe_loop(data)} of {organization}, {_describe_cost(data)}",
+                "runaways",
+            )
         case "runaway.resolved":
             reason = f" ({data['reason']})" if "reason" in data else ""
-            return f":white_check_mark: *Runaway over*{reason}: {_describe_loop(data)} of {organization}, {_describe_cost(data)}", "runaways"
+            return (
+                f":white_check_mark: *Runaway over*{reason}: {_describe_loop(data)} of {organization}, "
+                f"{_describe_cost(data)}",
+                "runaways",
+            )
         case _:
             return f":wave: Tallystick reaches this channel for {organization}; nothing has happened", None
 
@@ -73,8 +81,8 @@ def _describe_loop(data: dict[str, Any]) -> str:
     agent = _format_name(data["agent"]) if "agent" in data else "an agent"
     team = f" (team {_format_name(data['team'])})" if "team" in data else ""
     return (
-        f"{agent}{team} called {_format_name(data['tool'])} {data['repeats']} times with the same arguments and result, in "
-        f"session {_format_name(data['session'])}"
+        f"{agent}{team} called {_format_name(data['tool'])} {data['repeats']} times with the same arguments and "
+        f"result, in session {_format_name(data['session'])}"
     )
 
 
@@ -91,7 +99,7 @@ def _format_duration(seconds: int) -> str:
 
 
 def _format_name(name: str) -> str:
-    """A name as code, in which nothing is markup."""
+    """Format a name as code, in which nothing is markup."""
     short = name if len(name) <= MAX_NAME_LENGTH else name[: MAX_NAME_LENGTH - 1] + "…"
     plain = "".join(character if character.isprintable() and character != "`" else " " for character in short)
     return "`" + plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") + "`"

@@ -1,4 +1,4 @@
-"""What is wrong with the alerts of a home, for `tally status`. Reads only."""
+"""Problems with the alerts of a home, for `tally status`. Reads only."""
 
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +25,7 @@ def find_troubles(home: Path) -> list[str]:
     except TallyError as error:
         troubles.append(str(error))
     trouble = (find_presence(home, SERVICE) or {}).get("trouble")
-    if trouble and trouble not in troubles:  # what only who writes meets: a full disk, a file that is read-only
+    if trouble and trouble not in troubles:  # only the writer meets a full disk or a read-only file
         troubles.append(trouble)
     return troubles + [
         f"{path} was damaged and is set aside: what was pending in it, and what was raised between its last delivery "

@@ -1,25 +1,25 @@
-"""When a delivery that failed is tried again, and whose deliveries begin next. Pure."""
+"""The schedule of retries, and the order in which deliveries begin (pure)."""
 
 from collections.abc import Collection, Iterable
 
 RETRY_DELAYS_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)
-"""How long it rests after each failure: a day in all, and then it is given up."""
+"""The wait after each failed attempt. After the last, about a day in all, the delivery is given up."""
 
 MAX_CONCURRENT, MAX_CONCURRENT_SLOW = 128, 64
-"""Webhooks that are delivered to at once, and how many of these may be slow ones."""
+"""Webhooks that are delivered to at once, and how many of them may be slow."""
 
 SLOW_THRESHOLD_S = 1.0
-"""A webhook whose deliveries take longer, lately, is slow."""
+"""A webhook whose recent deliveries take longer is slow."""
 
 
 def next_attempt_ms(attempts: int, now_ms: int) -> int | None:
-    """When the next one is due after so many failed; None where there is none."""
+    """Return when the next attempt is due after so many failed ones; None where the delivery is given up."""
     return now_ms + RETRY_DELAYS_S[attempts - 1] * 1000 if attempts <= len(RETRY_DELAYS_S) else None
 
 
 class TurnOrder:
-    """Whose turn it is. A webhook that is slow competes with slow ones only, whoever's it is; one that was never tried
-    is not slow. Among equals it is the turn of whoever has waited the longest since the last one."""
+    """The order of webhooks. A slow webhook competes with slow ones only; one that was never tried is not slow. Among
+    equals the one comes first that has waited longest since its last turn."""
 
     def __init__(self) -> None:
         self._mean_s: dict[str, float] = {}
@@ -27,8 +27,8 @@ class TurnOrder:
         self._turn = 0
 
     def note(self, organization: str, duration_s: float) -> None:
-        """Remember how long a delivery took: half of the mean is the newest, so two or three prompt ones mend it, and
-        one prompt one in between does not."""
+        """Record how long a delivery took. The newest counts for half of the mean, so two or three prompt deliveries
+        clear a slow webhook, and one alone does not."""
         self._mean_s[organization] = (self._mean_s.get(organization, 0.0) + duration_s) / 2
 
     def is_slow(self, organization: str) -> bool:

@@ -1,4 +1,4 @@
-"""Webhooks: where each organization is told. A home keeps their addresses and secrets, readable by its owner alone."""
+"""Webhooks of the organizations. A home keeps their addresses and secrets, readable by its owner alone."""
 
 import base64
 import hashlib
@@ -23,7 +23,8 @@ MAX_URL_LENGTH = 2_000
 
 
 class Webhook(NamedTuple):
-    """``since_ms`` is when it was made: what the log took before is not told. ``gone`` is why nothing more is sent."""
+    """A webhook. ``since_ms`` is when it was created: earlier records are not delivered. ``gone`` is why it receives no
+    more."""
 
     organization: str
     url: str
@@ -38,8 +39,8 @@ class Webhook(NamedTuple):
 
 
 def mask_url(url: str) -> str:
-    """Show an address by its scheme, its host and a mark: the path of one, its query and its user may be secrets, as
-    Slack's are. The mark tells two addresses of a host apart, and says nothing of what it stands for."""
+    """Show an address by its scheme, its host and a mark: path, query and user may be secrets, as Slack's are. The mark
+    distinguishes two addresses of a host, and reveals nothing of them."""
     mark = "…" + hashlib.sha256(url.encode(errors="replace")).hexdigest()[:8]
     try:
         parts = urlsplit(url)
@@ -53,7 +54,7 @@ def mask_url(url: str) -> str:
 
 
 def put(home: Path, organization: str, url: str, format: Format) -> Webhook:
-    """Tell an organization there from now on, and nowhere else. TallyError where that cannot be an address."""
+    """Set the webhook of an organization in place of any other. TallyError where the address is none."""
     check_organization(organization, "--organization", "have a webhook")
     if not _is_webhook_url(url):
         raise TallyError(f"the URL {mask_url(url)!r} is none of a webhook: it looks like https://host/path")
@@ -65,7 +66,7 @@ def put(home: Path, organization: str, url: str, format: Format) -> Webhook:
 
 
 def remove(home: Path, organization: str) -> Webhook:
-    """Tell an organization nothing more. TallyError where it has no webhook."""
+    """Remove the webhook of an organization. TallyError where it has none."""
     with _lock_file(home):
         webhooks = list_webhooks(home)
         removed = get_webhook(home, organization)
@@ -75,22 +76,22 @@ def remove(home: Path, organization: str) -> Webhook:
 
 
 def mark_gone(home: Path, webhook: Webhook, reason: str) -> None:
-    """Send nothing more to this one, since its receiver said so."""
+    """Mark a webhook as gone, as its receiver answered: nothing more is sent to it."""
     with _lock_file(home):
         if (webhooks := list_webhooks(home)).get(webhook.organization) == webhook:
             _write(home, webhooks | {webhook.organization: webhook._replace(gone=reason)})
 
 
 def get_webhook(home: Path, organization: str) -> Webhook:
-    """An organization's webhook. TallyError where it has none."""
+    """Return the webhook of an organization. TallyError where it has none."""
     webhook = list_webhooks(home).get(organization)
     if webhook is None:
-        raise TallyError(f"{organization!r} has no webhook in {home}: `tally alerts webhook URL` makes one")
+        raise TallyError(f"{organization!r} has no webhook in {home}: set one with `tally alerts webhook URL`")
     return webhook
 
 
 def list_webhooks(home: Path) -> dict[str, Webhook]:
-    """Every webhook of a home, by its organization. TallyError where the file cannot be read, or is damaged."""
+    """Read every webhook of a home, by its organization. TallyError where the file cannot be read, or is damaged."""
     path = _file_path(home)
     try:
         content = path.read_bytes()
@@ -110,7 +111,7 @@ def list_webhooks(home: Path) -> dict[str, Webhook]:
 
 
 def parse_webhooks(content: bytes) -> list[Webhook]:
-    """Read the webhooks of a file. ValueError, without any value of it, where that is damaged."""
+    """Read the webhooks of a file. ValueError, without any value of the file, where it is damaged."""
     try:
         entries = msgspec.json.decode(content, type=list[dict[str, Any]])
         webhooks = [msgspec.convert([entry[name] for name in Webhook._fields], Webhook) for entry in entries]

@@ -1,4 +1,4 @@
-"""The deliverer: reads alerts and crossings as they are derived, and sends them until each is told or given up."""
+"""The deliverer: reads alerts and crossings as they are derived, and sends each until it is delivered or given up."""
 
 import asyncio
 import signal
@@ -30,13 +30,13 @@ TOPICS = (ALERTS, DECISIONS)
 _decode = msgspec.json.Decoder().decode
 POLL_INTERVAL_S, RETRY_DELAY_S = 0.3, 2.0
 MAX_BATCH_MESSAGES, MAX_ORGANIZATION_MESSAGES = 500, 20
-"""Messages that are written together; those of one organization that are sent in a row."""
+"""Messages that are stored together; messages of one organization that are sent in a row."""
 PRUNE_INTERVAL_S = 3_600.0
 LOOKUP_POLL_INTERVAL_S = 0.2
 
 
 class Troubles:
-    """What keeps the deliverer from its work, as people see it: in its log when it changes, and in `tally status`."""
+    """The deliverer's current trouble, for people: in its log when it changes, and in `tally status`."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -44,13 +44,13 @@ class Troubles:
         self._is_announced = False
 
     def announce(self) -> None:
-        """Announce that the deliverer works, where it has not been said."""
+        """Announce that the deliverer works, unless it is announced already."""
         if not self._is_announced:
             announce(self._home, SERVICE)
             self._is_announced = True
 
     def note(self, trouble: str | None) -> None:
-        """Show this trouble, or that there is none any more. A part in trouble is announced too."""
+        """Show a trouble, or with None that it is over. A service in trouble is announced too."""
         if trouble == self._trouble:
             return
         self._trouble = trouble
@@ -61,9 +61,9 @@ class Troubles:
 
 
 def serve(settings: Settings, log: Log) -> None:
-    """Deliver until SIGTERM or SIGINT. TallyError where another process of this home does.
+    """Deliver until SIGTERM or SIGINT. TallyError where another process of this home delivers.
 
-    A file that is damaged or cannot be used does not end it: the product goes on, and is told."""
+    A damaged or unusable file does not end the service: `tally status` shows it, and the product goes on."""
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
@@ -90,15 +90,13 @@ def _replace_file(home: Path, damage: DeliveriesDamaged, troubles: Troubles) -> 
         _log(f"{damage}; it is {aside} now")
 
 
-def _deliver(
-    settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stop: threading.Event
-) -> None:
-    """Deliver from one file until it is to stop. DeliveriesDamaged where the file turns out to be."""
+def _deliver(settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stop: threading.Event) -> None:
+    """Deliver from one file until ``stop`` is set. DeliveriesDamaged where the file turns out to be damaged."""
     deliverer = Deliverer(settings, log, deliveries)
     try:
         while not stop.wait(POLL_INTERVAL_S):
             try:
-                if not deliveries.has_positions():  # the home was restored: what lies behind was told, or is old
+                if not deliveries.has_positions():  # the home was restored: earlier alerts were delivered, or are old
                     begin_at_end(log, deliveries)
                 troubles.announce()
                 troubles.note(deliverer.step())
@@ -113,7 +111,7 @@ def _deliver(
 
 
 def begin_at_end(log: Log, deliveries: Deliveries) -> None:
-    """Tell what follows from here on, not what lies behind."""
+    """Begin after the newest record: what was derived before is not delivered."""
     ends = log.ends(EVENTS)
     deliveries.begin(
         (topic.name, partition, ends[partition] - 1) for topic in TOPICS for partition in range(PARTITIONS)
@@ -121,7 +119,7 @@ def begin_at_end(log: Log, deliveries: Deliveries) -> None:
 
 
 class Deliverer:
-    """Reads by the cause of each line, so it does not matter which generation derived it: nothing is told twice."""
+    """Delivers by the cause of each line, so no message is sent twice, whichever generation derived it."""
 
     def __init__(self, settings: Settings, log: Log, deliveries: Deliveries) -> None:
         self._home, self._log, self._deliveries = settings.home, log, deliveries
@@ -137,8 +135,8 @@ class Deliverer:
         threading.Thread(target=self._loop.run_forever, name="lines", daemon=True).start()
 
     def step(self) -> str | None:
-        """Take up what is new, and send what is due. What keeps the webhooks from being read, where something does:
-        then those that were read before are delivered to."""
+        """Read new lines, and send what is due. Return why the webhooks cannot be read, if they cannot: then those that
+        were read before are delivered to."""
         trouble = None
         try:
             self._webhooks = webhooks.list_webhooks(self._home)
@@ -161,7 +159,7 @@ class Deliverer:
         return trouble
 
     def close(self) -> None:
-        """Begin nothing more, and wait for what is under way: as long as a deadline, and no longer."""
+        """Begin no more deliveries, and wait for those under way, for one deadline at most."""
         self._closing = True
         wait(self._tasks.values(), DEADLINE_S + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -170,7 +168,7 @@ class Deliverer:
         for organization, task in list(self._tasks.items()):
             if task.done():
                 del self._tasks[organization]
-                task.result()  # raises what was a defect of ours
+                task.result()  # raises a defect of ours
 
     def _prune(self) -> None:
         if time.monotonic() - self._last_prune_s < PRUNE_INTERVAL_S:
@@ -188,7 +186,9 @@ class Deliverer:
             with self._lock:
                 position = self._deliveries.position(topic.name, partition)
             messages: list[Message] = []
-            for record in records(self._log, topic, partition, seek_cause(self._log, topic, partition, position[0]), end):
+            for record in records(
+                self._log, topic, partition, seek_cause(self._log, topic, partition, position[0]), end
+            ):
                 new_messages, position = _read_messages(topic, record, position, hooks)
                 messages += new_messages
                 if len(messages) >= MAX_BATCH_MESSAGES:
@@ -209,11 +209,13 @@ class Deliverer:
                 reason = webhook.gone if webhook and webhook.gone else "the webhook was removed"
                 self._deliveries.give_up(organization, _now_ms(), reason)
         if messages and webhook and not webhook.gone:
-            self._tasks[organization] = asyncio.run_coroutine_threadsafe(self._deliver_in_order(webhook, messages), self._loop)
+            self._tasks[organization] = asyncio.run_coroutine_threadsafe(
+                self._deliver_in_order(webhook, messages), self._loop
+            )
 
     async def _deliver_in_order(self, webhook: Webhook, messages: list[tuple[Message, int]]) -> None:
-        """Send an organization's messages one after the other, as long as its receiver is prompt. The line keeps its
-        place while a lookup of its name hangs: so there are never more threads than lines."""
+        """Send an organization's messages one after the other, as long as its receiver is prompt. The task goes on
+        while a lookup of the host's name hangs, so there are never more threads than tasks."""
         network = Network(DEADLINE_S)
         dashboards = (find_presence(self._home, "dashboards") or {}).get("url")
         for message, attempts in messages:
@@ -224,27 +226,27 @@ class Deliverer:
             duration_s = time.monotonic() - start_s
             self._turn_order.note(webhook.organization, duration_s)
             await asyncio.to_thread(self._record_answer, webhook, message, attempts, answer)
-            if answer.gone or duration_s > SLOW_THRESHOLD_S:
+            if answer.is_gone or duration_s > SLOW_THRESHOLD_S:
                 break
         while network.is_looking_up() and not self._closing:
             await asyncio.sleep(LOOKUP_POLL_INTERVAL_S)
 
     def _record_answer(self, webhook: Webhook, message: Message, attempts: int, answer: Answer) -> None:
-        """Record an answer. Where the file cannot be written now, it waits here, and nothing more is sent until it is:
-        what was sent is not sent again for the sake of a full disk."""
+        """Record an answer. Where the file cannot be written now, the answer waits in memory, and nothing more is sent
+        until it is written: a full disk must not send a message again."""
         fault_points.point("alerts.sent")
         now_ms = _now_ms()
-        due_ms = None if answer.delivered or answer.gone else next_attempt_ms(attempts + 1, now_ms)
+        due_ms = None if answer.delivered or answer.is_gone else next_attempt_ms(attempts + 1, now_ms)
         state = "delivered" if answer.delivered else "given up" if due_ms is None else "pending"
         if not answer.delivered:
-            _log(f"{message.type} {message.id} of {webhook.organization!r}: {answer.said}, {state}")
+            _log(f"{message.type} {message.id} of {webhook.organization!r}: {answer.status}, {state}")
         with self._lock:
-            self._unrecorded_attempts.append((message.id, now_ms, answer.said, state, due_ms))
-            with suppress(DeliveriesUnavailable, DeliveriesDamaged):  # the next step meets it, and tells
+            self._unrecorded_attempts.append((message.id, now_ms, answer.status, state, due_ms))
+            with suppress(DeliveriesUnavailable, DeliveriesDamaged):  # the next step meets and reports it
                 self._store_attempts()
-        if answer.gone:
+        if answer.is_gone:
             try:
-                webhooks.mark_gone(self._home, webhook, f"its receiver said that it is gone ({answer.said})")
+                webhooks.mark_gone(self._home, webhook, f"its receiver said that it is gone ({answer.status})")
             except (TallyError, OSError) as error:
                 _log(f"the webhook of {webhook.organization!r} is not marked as gone: {error}")
 
@@ -255,20 +257,28 @@ class Deliverer:
             del self._unrecorded_attempts[0]
 
 
-def _read_messages(topic: Topic, record: Record, position: Cause, hooks: dict[str, Webhook]) -> tuple[list[Message], Cause]:
-    """What the lines of a record tell whoever has a webhook, and the last of them."""
+def _read_messages(
+    topic: Topic, record: Record, position: Cause, hooks: dict[str, Webhook]
+) -> tuple[list[Message], Cause]:
+    """Read the messages of a record's lines after ``position`` for organizations with a webhook, and the last line's
+    position."""
     messages: list[Message] = []
     for line in map(_decode, record.value.split(b"\n")):
         cause = line["offset"], line["seq"]
         webhook = hooks.get(line["organization"])
-        if cause > position and webhook and record.time_ms >= webhook.since_ms and (message := read_message(topic, line)):
+        if (
+            cause > position
+            and webhook
+            and record.time_ms >= webhook.since_ms
+            and (message := read_message(topic, line))
+        ):
             messages.append(message)
         position = max(position, cause)
     return messages, position
 
 
 def _log(line: str) -> None:
-    """Write a line to the part's log. A disk that is full does not end it: `tally status` tells the trouble too."""
+    """Write a line to the service's log. A full disk does not end the service: `tally status` shows the trouble too."""
     with suppress(OSError):
         print(line, flush=True)
 

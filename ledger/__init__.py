@@ -1,1 +1,1 @@
-"""What every part of the platform shares."""
+"""Code that all folders of the platform share."""

@@ -2,7 +2,7 @@
 
 
 class TallyError(Exception):
-    """Names the thing, the value and the way out, in one sentence or two; the command prints it and exits 2."""
+    """An error in one or two sentences: the thing, the value and the way out. The command prints it and exits 2."""
 
 
 class LogDamaged(TallyError):
@@ -10,20 +10,20 @@ class LogDamaged(TallyError):
 
 
 class FileDamaged(TallyError):
-    """A file of the home does not hold what it held: the sentence names it and the way out."""
+    """A file of the home is damaged. The sentence names it and the way out."""
 
 
 class LogUnavailable(TallyError):
-    """The log's cluster does not answer: it may come back."""
+    """The log's cluster does not answer, and may come back."""
 
 
 class GenerationSuperseded(TallyError):
-    """A later generation of what is derived is current: whoever starts again is of that one."""
+    """A later generation is current. A process that starts again uses that one."""
 
 
 class LogClosed(TallyError):
-    """The log went elsewhere and takes nothing more."""
+    """The log was moved elsewhere and accepts nothing more."""
 
 
 EXIT_RESTART = 75
-"""Exit code of a process that ended on purpose, to be started again at once (EX_TEMPFAIL): that is no death."""
+"""Exit code of a process that ended to be started again at once (EX_TEMPFAIL). It is not counted as a crash."""

@@ -7,7 +7,7 @@ _hits: dict[str, int] = {}
 
 
 def point(name: str) -> None:
-    """Do nothing, unless the environment's ``TALLY_FAULT=name:n`` says to die of SIGKILL at the n-th passing."""
+    """Do nothing, unless the environment's ``TALLY_FAULT=name:n`` kills the process (SIGKILL) at the n-th passing."""
     fault = os.environ.get("TALLY_FAULT")
     if fault is None:
         return

@@ -1,8 +1,7 @@
-"""What a field of an inference is on the log, by the vocabulary, for who reads lines without it.
+"""The type of each field of an inference on the log, from the vocabulary, for code that reads lines without it.
 
-Text, a whole number from 0 to ``MOST_COUNT``, or an exact decimal written as text. Of the other fields only those
-are named that an entry keeps: a list and a map of texts.
-"""
+Text, a whole number from 0 to ``MAX_COUNT``, or an exact decimal written as text. Of the other fields only those are
+named that an entry keeps: a list and a map of texts."""
 
 from decimal import Decimal
 from types import UnionType
@@ -12,11 +11,11 @@ from tallystick import Inference
 
 MAX_COUNT = 10**12
 AMOUNT_PATTERN = r"\d{1,26}(\.\d{1,12})?"
-"""How an exact decimal is written: what fits ``Decimal(38, 12)``."""
+"""The form of an exact decimal: a number that fits ``Decimal(38, 12)``."""
 
 
 def _strip_annotation(annotation: Any) -> Any:
-    """The type beneath what a field's annotation says of bounds and of being optional."""
+    """Return the type beneath an annotation's bounds and ``None``."""
     while get_origin(annotation) in (Annotated, Union, UnionType):
         annotation = get_args(annotation)[0]
     return str if get_origin(annotation) is Literal else annotation

@@ -13,7 +13,7 @@ _exact = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def pico(amount: Decimal | str) -> int:
-    """The amount in pico. ValueError where it is not a whole number of them."""
+    """Convert an amount to pico. ValueError where it is not a whole number of them."""
     scaled = Decimal(amount).scaleb(12, _exact)
     if scaled != scaled.to_integral_value():
         raise ValueError(f"{amount} has more than 12 decimals")
@@ -21,17 +21,17 @@ def pico(amount: Decimal | str) -> int:
 
 
 def text(amount: int) -> str:
-    """Pico as a decimal with twelve places: ``text(1) == "0.000000000001"``."""
+    """Write pico as a decimal with twelve places: ``text(1) == "0.000000000001"``."""
     if amount < 0:
         return "-" + text(-amount)
     return "%d.%012d" % divmod(amount, PICO)  # noqa: UP031  (a third quicker, and the folds write four an event)
 
 
 def brief(amount: str) -> str:
-    """A written amount without the zeros at its end, for a sentence: ``brief("2.500000000000") == "2.5"``."""
+    """Write an amount without the zeros at its end, for a sentence: ``brief("2.500000000000") == "2.5"``."""
     return format_decimal(Decimal(amount))
 
 
 def round_rate(rate: Decimal, decimals: int) -> Decimal:
-    """A published rate with at most so many decimals, half to even (catalogues carry 0.18000000000000002)."""
+    """Round a published rate to a number of decimals, half to even (catalogues carry 0.18000000000000002)."""
     return rate.quantize(Decimal(1).scaleb(-decimals), context=_exact)

@@ -1,4 +1,4 @@
-"""Names of organizations: which are possible, wherever one enters."""
+"""Names of organizations, checked wherever one enters."""
 
 from ledger.errors import TallyError
 from tallystick.privacy.addresses import replace_addresses
@@ -12,15 +12,15 @@ MAX_LENGTH = 256
 
 
 def name_problem(name: str) -> str | None:
-    """Return what the name of an organization has to be, or None where this is one."""
+    """Return what the name of an organization has to be, or None where this name is valid."""
     if name != PLATFORM and 1 <= len(name) <= MAX_LENGTH and is_visible(name):
         return None
     return f"one of 1 to {MAX_LENGTH} visible characters; {PLATFORM!r} is reserved"
 
 
 def check_organization(name: str, option: str, purpose: str) -> None:
-    """TallyError where an organization cannot have this name. ``where`` is the option or setting that says it, and
-    ``purpose`` what was wanted for it."""
+    """Check the name of an organization. ``option`` is the option or setting that gives it, and ``purpose`` goes on
+    after "cannot". TallyError where the name is invalid, or shows a key or an e-mail address."""
     if reason := name_problem(name):
         raise TallyError(f"{option} {name[:100]!r} cannot {purpose}: name {reason}")
     check_no_secret(name, option)

@@ -20,7 +20,7 @@ def _check_organization(name: str) -> str:
 
 
 def _check_digits(value: object) -> object:
-    """Numbers have one form; pydantic would read ``1_0`` and `` 10`` too."""
+    """Refuse numbers in other forms than plain digits: pydantic would read ``1_0`` and `` 10`` too."""
     if isinstance(value, str) and not re.fullmatch(r"-?(0|[1-9][0-9]{0,8})", value):
         raise ValueError("must be a whole number (an integer) in plain digits")
     return value
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(".tally"), description="data folder of the embedded product")
     organization: Annotated[str, AfterValidator(_check_organization)] = Field(
-        default="default", description="whose events a command means"
+        default="default", description="organization whose events a command reads or writes"
     )
     log: str | None = Field(
         default=None,
@@ -50,22 +50,23 @@ class Settings(BaseSettings):
     streams_port: Port = Field(default=0, description="port of a worker's status on Kafka; 0 is any free one")
     bind: IPv4Address = Field(
         default=IPv4Address("127.0.0.1"),
-        description="where dashboards, metrics and the HTTP door listen; 0.0.0.0 is every address of the machine. "
-        "Elsewhere than on loopback the dashboards ask for a sign-in; the metrics ask nobody",
+        description="address on which dashboards, metrics and the HTTP API listen; 0.0.0.0 is every address of this "
+        "machine. "
+        "Elsewhere than on loopback the dashboards require a sign-in; the metrics do not",
     )
     hosts: str = Field(
         default="",
-        description="names by which the servers of this home are reached beside localhost, separated by commas; a "
+        description="host names of this home's servers beside localhost, separated by commas; a "
         "request to another name is refused",
     )
     dashboards_port: Port = Field(default=0, description="port of the dashboards; 0 is any free one")
-    api_port: Port = Field(default=0, description="port of the HTTP door; 0 is any free one")
+    api_port: Port = Field(default=0, description="port of the HTTP API; 0 is any free one")
     metrics_port: Port = Field(default=0, description="port of the metrics for Prometheus; 0 is any free one")
     kafka_port: Port = Field(
         default=0, description="port of `tally kafka serve`; 0 is that of last time, or any free one"
     )
     generation: PlainInteger | None = Field(
-        default=None, ge=2, description="what the parts of a rebuild make; without it the current generation"
+        default=None, ge=2, description="generation that the services of a rebuild make; without it the current one"
     )
 
     @field_validator("home")
@@ -80,12 +81,12 @@ class Settings(BaseSettings):
         return hosts
 
     def build_allowed_hosts(self, bind: IPv4Address) -> AllowedHosts:
-        """The names by which a server that listens there is reached."""
+        """Build the names by which a server that listens at ``bind`` is reached."""
         return AllowedHosts(bind, parse_names(self.hosts))
 
     @property
     def has_own_kafka(self) -> bool:
-        """Whether the log is on the broker that this home brings."""
+        """Tell whether the log is on the home's own broker."""
         return self.log is not None and self.log.rstrip("/") == "kafka:"
 
     @property
@@ -94,16 +95,16 @@ class Settings(BaseSettings):
 
 
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 3_000
-"""The longest name that file systems take, and a path that leaves room for what stands below it (Linux takes 4,096)."""
+"""The longest file name of common file systems, and a path that leaves room for names below it (Linux takes 4,096)."""
 
 
 def check_home(home: Path) -> Path:
-    """The path of a home, with ``~`` for the user's own folder. ValueError where a part of the product cannot use it:
-    the embedded warehouse takes what follows a ``?`` for options, and messages and files are UTF-8 text in lines."""
+    """Check the path of a home, and return it with ``~`` resolved. ValueError where a service cannot use it: the
+    embedded warehouse reads what follows a ``?`` as options, and messages and files are UTF-8 text in lines."""
     try:
         home = home.expanduser()
     except RuntimeError:
-        raise ValueError("it begins with the home of a user who is not there: write the whole path") from None
+        raise ValueError("it begins with the home of an unknown user: write the whole path") from None
     resolved = os.path.realpath(home)  # children are given it; resolve() fails on a loop of links
     name = os.fsencode(resolved)
     try:
@@ -111,7 +112,9 @@ def check_home(home: Path) -> Path:
     except UnicodeDecodeError:
         raise ValueError("its path is not UTF-8: name a folder whose path is") from None
     if "?" in resolved:
-        raise ValueError(f"the embedded warehouse cannot keep files below a path with '?' ({resolved}): name another one")
+        raise ValueError(
+            f"the embedded warehouse cannot keep files below a path with '?' ({resolved}): name another one"
+        )
     if not resolved.isprintable():
         raise ValueError("its path holds a line break or another character that is not shown: name another folder")
     if len(name) > MAX_PATH_BYTES or any(len(part) > MAX_NAME_BYTES for part in name.split(b"/")):

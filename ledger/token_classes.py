@@ -24,15 +24,15 @@ PRICED_AS = {
     "cache_read_image": "input_image",
     "output_image": "output",
 }
-"""Whose rate a class takes when a catalogue names none for it. Applied once, when a price book is compiled:
-the document on the log names every rate it means. In an order in which each finds the other filled."""
+"""The class whose rate a class takes when a catalogue names none for it. Applied once, when a price book is compiled:
+the document on the log names every rate. The order lets each class find the other filled."""
 
 
 def rate_unit(name: str) -> int:
-    """How many units a rate is for: a million tokens, a thousand of anything else."""
+    """Return how many units a rate is for: a million tokens, or a thousand of anything else."""
     return 1_000_000 if name in TOKEN_CLASSES else 1_000
 
 
 def decimals(name: str) -> int:
-    """How many decimals a rate may have so that one unit costs a whole number of 10^-12."""
+    """Return how many decimals a rate may have so that one unit costs a whole number of 10^-12."""
     return 6 if name in TOKEN_CLASSES else 9

@@ -10,8 +10,8 @@ _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 
 
 class _Loader(yaml.SafeLoader):
-    """Numbers in plain digits are numbers; what else YAML 1.1 takes for one (``1_0``, ``010``, ``1:30``, ``0x1f``,
-    ``.inf``) stays text, which no field takes for a number."""
+    """Reads numbers in plain digits as numbers. Other forms of YAML 1.1 (``1_0``, ``010``, ``1:30``, ``0x1f``,
+    ``.inf``) stay text, which no field accepts as a number."""
 
 
 def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:

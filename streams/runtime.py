@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 from functools import lru_cache
 
+from ledger import envelope
 from ledger.errors import TallyError
 from ledger.log import Draft, Log
 from ledger.log.documents import load_document
@@ -15,7 +16,10 @@ from streams.folds.event import EPOCH
 from streams.folds.price_lookup import Catalogue
 from tallystick import TickEvent
 
-_HEADERS = {"organization": PLATFORM, "channel": "streams", "principal": "streams", "schema": "1", "refused": "0"}
+_HEADERS = {
+    envelope.ORGANIZATION: PLATFORM, envelope.CHANNEL: "streams", envelope.PRINCIPAL: "streams", envelope.SCHEMA: "1",
+    envelope.REFUSED: "0",
+}  # fmt: skip
 
 
 def reduce_garbage_collection() -> None:

@@ -1,4 +1,4 @@
-"""What every command begins with: its settings, and the log of the home."""
+"""Settings and the log, for commands."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -9,24 +9,38 @@ from pydantic import ValidationError
 from ledger.errors import FileDamaged, TallyError
 from ledger.home.files import make_folder
 from ledger.log import Log
-from ledger.log.open import open_log
+from ledger.log.open import open_log as _open_log
 from ledger.settings import Settings
 from tally.generations.files import read_request, complete_switch
 from tally.output import err
 
 
 def settings(*, organization: str | None = None) -> Settings:
-    """The settings of the environment, and what an option says instead. TallyError where one is impossible. Where a
-    switch to a new generation was begun, it is completed first."""
+    """Read the settings from the environment; ``organization`` is an option's value and comes first. TallyError names
+    the setting that is impossible."""
     try:
-        chosen = Settings() if organization is None else Settings(organization=organization)
+        return Settings() if organization is None else Settings(organization=organization)
     except ValidationError as error:
         first = error.errors()[0]
         name = "TALLY_" + "_".join(str(part) for part in first["loc"]).upper()
         value = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
         raise TallyError(f"the setting {name} is {value!r}: {first['msg'].removeprefix('Value error, ')}") from None
-    complete_switch(chosen)
-    return chosen
+
+
+def recover_switch(settings: Settings) -> None:
+    """Complete a switch of generations whose process was killed. ``main`` calls it before every command.
+
+    Where the log is on the home's own broker and that does not run, whoever starts the broker completes the switch.
+    A log that does not answer is reported by the command that needs it."""
+    complete_switch(settings)
+    if not _is_switch_requested(settings):
+        return
+    with ExitStack() as stack:
+        try:
+            log = stack.enter_context(open_log(settings))
+        except TallyError:
+            return
+        _resume_switch(settings, log)
 
 
 def make_home(settings: Settings) -> None:
@@ -36,32 +50,54 @@ def make_home(settings: Settings) -> None:
 
 
 @contextmanager
-def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
-    """The log. With ``new`` a home and a log are made where none are, and the first price book adopted.
-    Where it is on the home's own broker that one runs meanwhile. A home whose log names a new generation already has
-    that one's files from here on."""
+def open_log(settings: Settings, *, new: bool = False) -> Iterator[Log]:
+    """Open the log, and close it at the end. With ``new`` a home and a log are created where there are none."""
     if new:
         make_home(settings)
-    with ExitStack() as stack:
-        if settings.has_own_kafka:
-            from tally.processes.join import using
-            from tally.processes.service import KAFKA
-
-            stack.enter_context(using(settings, KAFKA))
-        log = stack.enter_context(closing(open_log(settings, new=new)))
-        if _is_switch_asked(settings):
-            from tally.generations.switch import resume
-
-            resume(settings, log)
-        if new:
-            from ingest.controls.prices import ensure_price_book
-
-            ensure_price_book(log, settings)
+    with closing(_open_log(settings, new=new)) as log:
         yield log
 
 
-def _is_switch_asked(settings: Settings) -> bool:
-    """Whether a switch waits. A request that cannot be read is told, and keeps nobody from the log."""
+@contextmanager
+def start_home_kafka(settings: Settings) -> Iterator[None]:
+    """Have the home's own broker run meanwhile, where the log is on it."""
+    if not settings.has_own_kafka:
+        yield
+        return
+    from tally.processes.join import using
+    from tally.processes.service import KAFKA
+
+    with using(settings, KAFKA):
+        yield
+
+
+def adopt_default_prices(log: Log, settings: Settings) -> None:
+    """Adopt the first price book of a log that has none."""
+    from ingest.controls.prices import ensure_price_book
+
+    ensure_price_book(log, settings)
+
+
+@contextmanager
+def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
+    """Open the log for a command that works with it: start the home's own broker for as long, and with ``new`` create
+    what is missing and adopt the default prices."""
+    with start_home_kafka(settings), open_log(settings, new=new) as log:
+        if settings.has_own_kafka and _is_switch_requested(settings):
+            _resume_switch(settings, log)  # ``main`` could not while the broker was down
+        if new:
+            adopt_default_prices(log, settings)
+        yield log
+
+
+def _resume_switch(settings: Settings, log: Log) -> None:
+    from tally.generations.switch import resume
+
+    resume(settings, log)
+
+
+def _is_switch_requested(settings: Settings) -> bool:
+    """Tell whether a switch waits. A request that cannot be read is reported, and keeps nobody from the log."""
     try:
         return read_request(settings) is not None
     except FileDamaged as error:

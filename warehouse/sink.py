@@ -50,7 +50,7 @@ class Batch(NamedTuple):
     @property
     def cause(self) -> int:
         """The offset of ``tally.events`` that is stored once this is."""
-        return int(self.records[-1].headers["cause_offset"])
+        return self.records[-1].cause_offset
 
     def body(self) -> Iterator[bytes]:
         for record in self.records:

@@ -21,7 +21,7 @@ MAX_RECEIVED_BYTES = 64 << 10
 """All that is read of a receiver for one delivery: its part of the TLS handshake, and all up to the end of headers."""
 
 MAX_ADDRESSES = 3
-"""How many addresses of a host are tried, each with its share of the deadline."""
+"""Addresses of a host that are tried, each with its share of the deadline."""
 
 
 class ResponseTooLarge(httpcore.NetworkError):
@@ -116,7 +116,7 @@ class _CountedStream(ByteStream):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """What the HTTP client reads and writes."""
+    """The stream that the HTTP client reads and writes."""
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream

@@ -23,27 +23,29 @@ DEADLINE_S = 10.0
 HTTP_GONE = 410
 
 _tls_context = cache(httpx.create_ssl_context)
-"""Whom we trust, read once a process: it takes longer than a post (`python -m benchmarks.alert_latency`)."""
+"""The certificate authorities, read once a process: that takes longer than a post (`python -m
+benchmarks.alert_latency`)."""
 
 
 class Answer(NamedTuple):
-    """``said`` is the status, or why there is none. Nothing that a receiver words is kept: no header, no body."""
+    """A receiver's answer. ``status`` is the HTTP status, or why there is none; ``is_gone`` says that the receiver
+    wants no more. Nothing that a receiver words is kept: no header, no body."""
 
     delivered: bool
-    gone: bool
-    said: str
+    is_gone: bool
+    status: str
 
 
 def send(webhook: Webhook, message: Message, dashboards: str | None) -> Answer:
-    """Post one message, for a command that waits for its answer."""
+    """Post one message and wait for the answer, for a command."""
     return asyncio.run(post(webhook, message, dashboards, Network(DEADLINE_S)))
 
 
 async def post(webhook: Webhook, message: Message, dashboards: str | None, network: Network) -> Answer:
-    """Post one message, without following redirects: what is sent elsewhere was not meant for there.
+    """Post one message, without following redirects: a message is for its own address alone.
 
-    Whatever goes wrong is an answer. A receiver, or a message that cannot be put into words, is one delivery's
-    failure and must not end the others'. Only the kind of an error is kept: its text may hold the address."""
+    Every failure is an answer: that of one receiver, or a message that cannot be rendered, must not end the deliveries
+    to others. Only the kind of an error is kept, since its text may hold the address."""
     try:
         async with asyncio.timeout(DEADLINE_S):
             status = await _request(webhook, message, dashboards, network)
@@ -57,7 +59,7 @@ async def post(webhook: Webhook, message: Message, dashboards: str | None, netwo
 
 
 async def _request(webhook: Webhook, message: Message, dashboards: str | None, network: Network) -> int:
-    """Send the request and read up to the end of the headers. The status."""
+    """Send the request, read up to the end of the headers, and return the status."""
     url = httpx.URL(webhook.url)
     if webhook.format == "slack":
         body, headers = render_slack(message, dashboards), {}
@@ -78,7 +80,7 @@ async def _request(webhook: Webhook, message: Message, dashboards: str | None, n
 
 
 def _proxy(url: httpx.URL) -> httpcore.Proxy | None:
-    """The proxy that the environment names for an address (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
+    """Find the proxy that the environment names for an address (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
     proxies = getproxies()
     address = None if proxy_bypass(url.host) else proxies.get(url.scheme) or proxies.get("all")
     if not address:
@@ -91,7 +93,7 @@ def _proxy(url: httpx.URL) -> httpcore.Proxy | None:
 
 
 def sign_message(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers of Standard Webhooks: HMAC-SHA256 over id, time and body."""
+    """Make the headers of Standard Webhooks: HMAC-SHA256 over id, time and body."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     mac = hmac.new(key, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return {

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from audit.verify.pricing import Book, Rated, rate_call
 from audit.verify.schema_check import is_valid
+from ledger import outcomes
 from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
@@ -51,11 +52,11 @@ class Partition:
     def judge(self, record: Record) -> Iterator[JudgedLine]:
         """Yield every line of the record, in order; those of a relay too, although they count nothing."""
         self._now = max(self._now, EPOCH + timedelta(milliseconds=record.time_ms))
-        organization = record.headers.get("organization", record.key)
+        organization = record.organization
         for event_index, line in enumerate(record.value.split(b"\n") if record.value else []):
             event = _parse_event(line)
             if event is None:
-                yield JudgedLine(event_index, "unknown", "quarantined", "malformed")
+                yield JudgedLine(event_index, "unknown", outcomes.QUARANTINED, "malformed")
                 continue
             yield self._judge(event_index, line, event, organization, record.offset)
 
@@ -63,16 +64,16 @@ class Partition:
         self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int
     ) -> JudgedLine:
         kind, time, data = event["kind"], event["moment"], event["data"]
-        counted = JudgedLine(event_index, kind, "counted", None, event["source"], event["id"], time, data)
+        counted = JudgedLine(event_index, kind, outcomes.COUNTED, None, event["source"], event["id"], time, data)
         original = self._find_original(organization, event["source"], event["id"], line, offset, event_index)
         if original is not None:
             is_same, position = original
             if is_same:
-                return counted._replace(outcome="duplicate", original=position)
-            return counted._replace(outcome="conflict", reason="content_mismatch", original=position)
+                return counted._replace(outcome=outcomes.DUPLICATE, original=position)
+            return counted._replace(outcome=outcomes.CONFLICT, reason="content_mismatch", original=position)
         reason = self._find_quarantine_reason(kind, time, data)
         if reason is not None:
-            return counted._replace(outcome="quarantined", reason=reason)
+            return counted._replace(outcome=outcomes.QUARANTINED, reason=reason)
         books = [book for _, book in reversed(self._books)]
         entry = rate_call(data, time, books) if kind == "inference" else None
         if kind == "control" and data["control"] == PriceBookAdopted.control_type:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.verify.verify import Report
+from ledger.outcomes import OUTCOMES
 
 
 def render_report(report: Report) -> Group:
@@ -16,8 +17,7 @@ def render_report(report: Report) -> Group:
     events = facts["events"]
     return Group(
         f"received {events['received']:,} = accepted {events['accepted']:,} + rejected {events['rejected']:,}",
-        f"accepted {events['accepted']:,} = "
-        + " + ".join(f"{word} {events[word]:,}" for word in ("counted", "duplicate", "conflict", "quarantined")),
+        f"accepted {events['accepted']:,} = " + " + ".join(f"{word} {events[word]:,}" for word in OUTCOMES),
         _table(facts),
         _conclusion(facts),
     )

@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from audit.verify.row_checksums import MODULUS
+from ledger.outcomes import OUTCOMES
 
-COUNT_NAMES = ("received", "accepted", "rejected", "counted", "duplicate", "conflict", "quarantined")
+COUNT_NAMES = ("received", "accepted", "rejected", *OUTCOMES)
 
 
 class Group(NamedTuple):

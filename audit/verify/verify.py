@@ -14,10 +14,11 @@ from audit.verify import from_warehouse, row_checksums
 from audit.verify.pricing import Book, Line
 from audit.verify.recompute import EPOCH, FACTS, JudgedLine, Partition
 from audit.verify.totals import COUNT_NAMES, Group, Sum, Totals, find_first_difference
+from ledger import envelope
 from ledger.errors import LogDamaged
 from ledger.home.files import read_json, write_atomically
 from ledger.home.layout import SINK, VERIFY_REPORT
-from ledger.log import PARTITIONS, Log, Record, cause_offset, fold_offset, records, seek_cause
+from ledger.log import PARTITIONS, Log, Record, fold_offset, records, seek_cause
 from ledger.log.documents import load_document
 from ledger.log.topics import ENTRIES, EVENTS, Topic
 from ledger.pricing.price_book import unpack_book
@@ -146,11 +147,11 @@ def _parse_sink_offsets(content: Any) -> from_warehouse.Bounds:
 
 
 def _add_record(totals: Totals, record: Record, judged: list[JudgedLine]) -> None:
-    organization = record.headers.get("organization", record.key)
-    refused = int(record.headers.get("refused", "0"))
-    is_relayed = "relay_of" in record.headers
+    organization = record.organization
+    refused = record.refused
+    is_relayed = envelope.RELAY_OF in record.headers
     received = 0 if is_relayed else sum(event.kind in FACTS for event in judged) + refused
-    frame = (record.partition, record.offset, record.time_ms, organization, record.headers.get("channel", ""))
+    frame = (record.partition, record.offset, record.time_ms, organization, record.channel)
     totals.record(organization, received, refused, row_checksums.hash_record(*frame, received, refused))
     for event in judged:
         if is_relayed:
@@ -211,24 +212,30 @@ def _unreadable_difference(source_topic: Topic, record: Record, error: Exception
 
 def _is_caused_by(derived: Record, record: Record) -> bool:
     headers = derived.headers
-    return headers.get("cause_offset") == str(record.offset) and headers.get("cause_hash") == record.digest()
+    return (
+        headers.get(envelope.CAUSE_OFFSET) == str(record.offset) and headers.get(envelope.CAUSE_HASH) == record.digest()
+    )
 
 
 def _cause_difference(derived: Record | None, record: Record) -> dict[str, Any]:
     place = {"topic": ENTRIES.name, "partition": str(record.partition), "offset": str(record.offset)}
-    if derived is None or derived.headers.get("cause_offset") != str(record.offset):
+    if derived is None or derived.headers.get(envelope.CAUSE_OFFSET) != str(record.offset):
         return {"what": "record", "where": place, "log": "stands", "topic": "missing", "warehouse": ""}
     return {
-        "what": "digest", "where": place, "log": record.digest(), "topic": derived.headers.get("cause_hash", ""),
+        "what": "digest", "where": place, "log": record.digest(), "topic": derived.headers.get(envelope.CAUSE_HASH, ""),
         "warehouse": "",
     }  # fmt: skip
 
 
 def _find_surplus_record(derived: Record | None, last_offset: int) -> dict[str, Any] | None:
     """Return a difference where the record after the last compared one is caused by a compared position."""
-    if derived is None or cause_offset(derived) > last_offset:
+    if derived is None or derived.cause_offset > last_offset:
         return None
-    place = {"topic": ENTRIES.name, "partition": str(derived.partition), "offset": derived.headers["cause_offset"]}
+    place = {
+        "topic": ENTRIES.name,
+        "partition": str(derived.partition),
+        "offset": derived.headers[envelope.CAUSE_OFFSET],
+    }
     return {"what": "record", "where": place, "log": "stands once", "topic": "stands again", "warehouse": ""}
 
 

@@ -57,7 +57,9 @@ def list_progress() -> list[PartitionProgress]:
     if log is None:
         return []
     newest_records = (log.last(EVENTS, partition) for partition in range(PARTITIONS))
-    return [PartitionProgress(record.partition, record.offset + 1, fold_offset(log, record.partition), record.time_ms) for record in newest_records if record]
+    return [
+        PartitionProgress(record.partition, record.offset + 1, fold_offset(log, record.partition), record.time_ms) for record in newest_records if record
+    ]
 
 
 def read_consumer(name: str) -> dict[str, Any] | None:

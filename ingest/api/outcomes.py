@@ -27,7 +27,7 @@ def read_outcomes(log: Log, organization: str, partition: int, offset: int) -> d
         return {"folded": False, "events": []}
     lines: list[dict[str, Any]] = []
     for record in records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, offset)):
-        if int(record.headers["cause_offset"]) > offset:
+        if record.cause_offset > offset:
             break
         lines += map(decode, record.value.split(b"\n"))
     return {"folded": True, "events": [line for line in lines if line["outcome"] != "record"]}

@@ -7,7 +7,7 @@ from ingest.controls.append import append_control
 from ingest.intake.intake import pseudonym_secret_name
 from ledger.errors import TallyError
 from ledger.home.persons import Persons
-from ledger.home.secrets import pseudonym, ensure_secret
+from ledger.home.secrets import ensure_secret, pseudonym
 from ledger.log import Log, Position
 from ledger.settings import Settings
 from tallystick.privacy.addresses import PSEUDONYM
@@ -44,4 +44,4 @@ def erase_person(log: Log, settings: Settings, organization: str, subject: str) 
             persons.erase(organization, subject_pseudonym)
         except TallyError as error:
             return Erasure(subject_pseudonym, True, position, (str(error),))
-        return Erasure(subject_pseudonym, was_listed, position, persons.held_by(subject_pseudonym, name))
+        return Erasure(subject_pseudonym, was_listed, position, persons.overwrite_erased(subject_pseudonym, name))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ingest.intake.batch import Envelope
 from ingest.intake.intake import decode
+from ledger import envelope
 from ledger.home.locks import locked
 from ledger.log import PARTITIONS, Draft, Log, Position, Record, partition_of, records, seek_time
 from ledger.log.topics import EVENTS
@@ -66,7 +67,7 @@ def is_complete(log: Log) -> bool:
     """Tell whether the platform's first decision has come to every partition. A partition begins with it, unless its
     publisher died in between."""
     return all(log.ends(EVENTS)) and all(
-        "relay_of" in first.headers
+        envelope.RELAY_OF in first.headers
         for partition in _OTHER_PARTITIONS
         for first in log.read(EVENTS, partition, 0, max_bytes=1)
     )
@@ -83,9 +84,9 @@ def find_adoptions(log: Log) -> Iterator[Adoption]:
 
 def _find_originals(log: Log) -> Iterator[Record]:
     platform_records = (
-        record for record in records(log, EVENTS, _PLATFORM_PARTITION) if record.headers.get("organization") == PLATFORM
+        record for record in records(log, EVENTS, _PLATFORM_PARTITION) if record.headers.get(envelope.ORGANIZATION) == PLATFORM
     )
-    return (record for record in platform_records if record.headers.get("channel") == _PLATFORM_ENVELOPE.channel)
+    return (record for record in platform_records if record.headers.get(envelope.CHANNEL) == _PLATFORM_ENVELOPE.channel)
 
 
 def _count_relayed(log: Log, partition: int, originals: Sequence[Record]) -> int:
@@ -94,7 +95,7 @@ def _count_relayed(log: Log, partition: int, originals: Sequence[Record]) -> int
         original = originals[count - 1]
         start = seek_time(log, EVENTS, partition, original.time_ms - _MAX_CLOCK_SKEW_MS)
         if any(
-            record.headers.get("relay_of") == _name_original(original)
+            record.headers.get(envelope.RELAY_OF) == _name_original(original)
             for record in records(log, EVENTS, partition, start)
         ):
             return count
@@ -107,7 +108,7 @@ def _build_relay(originals: Sequence[Record], index: int) -> Draft:
     return Draft(
         0,
         original.key,
-        {**original.headers, "relay_of": _name_original(original), "relay_after": predecessor},
+        {**original.headers, envelope.RELAY_OF: _name_original(original), envelope.RELAY_AFTER: predecessor},
         original.value,
     )
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ledger import outcomes
 from ledger.log import Log, Record, fold_offset, records, seek_cause
 from ledger.log.topics import ENTRIES
 
@@ -104,22 +105,22 @@ def await_outcomes(
 
 def _read_entries(log: Log, partition: int, first: int, end: int) -> Iterator[Record]:
     entries = records(log, ENTRIES, partition, seek_cause(log, ENTRIES, partition, first))
-    return takewhile(lambda record: int(record.headers["cause_offset"]) < end, entries)
+    return takewhile(lambda record: record.cause_offset < end, entries)
 
 
 def _count_record(outcomes: Outcomes, record: Record) -> None:
     for raw in record.value.split(b"\n"):
         line = _decode(raw)
         match line.outcome:
-            case "counted":
+            case outcomes.COUNTED:
                 outcomes.counted += 1
-            case "duplicate":
+            case outcomes.DUPLICATE:
                 outcomes.duplicate += 1
-            case "conflict":
+            case outcomes.CONFLICT:
                 outcomes.conflict += 1
                 if len(outcomes.conflicts) < MAX_SHOWN_CONFLICTS:
                     position = (record.partition, line.original_offset, line.original_index)
                     outcomes.conflicts.append(Conflict(line.source, line.id, *position))
-            case "quarantined":
+            case outcomes.QUARANTINED:
                 outcomes.quarantined += 1
                 outcomes.reasons[line.reason] += 1

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ingest.intake.intake import encode
 from ingest.intake.privacy import replace_text_secrets
 from ingest.intake.rejection import Rejection, make_skeleton
-from ledger import fault_points
+from ledger import envelope, fault_points
 from ledger.home.secrets import pseudonym
 from ledger.log import Appender, Draft, Record, partition_of
 from ledger.log.topics import EVENTS, REJECTED
@@ -34,7 +34,7 @@ class Envelope(NamedTuple):
         self, value: bytes, refused: int = 0, extra_headers: Mapping[str, str] = MappingProxyType({})
     ) -> Draft:
         """Make a record of the organization, in its partition."""
-        headers = {**self._asdict(), "schema": SCHEMA_VERSION, "refused": str(refused), **extra_headers}
+        headers = {**self._asdict(), envelope.SCHEMA: SCHEMA_VERSION, envelope.REFUSED: str(refused), **extra_headers}
         return Draft(partition_of(self.organization), self.organization, headers, value)
 
 

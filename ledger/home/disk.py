@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def bytes_in(folder: Path) -> int:
-    """That all files below it take on the disk (Kafka's are longer, with holes); 0 where there is none."""
+    """Sum the disk space of all files below a folder (Kafka's files have holes); 0 where there is no folder."""
     total = 0
     for directory, _, names in os.walk(folder):
         for name in names:
@@ -18,12 +18,13 @@ def bytes_in(folder: Path) -> int:
 
 
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where a disk, a quota or a file's limit is reached."""
+"""Error numbers of a disk, a quota or a file's limit that is reached."""
 
 MIN_FREE_BYTES = 1 << 20
-"""A disk with less than so many bytes free is full."""
+"""A disk with fewer bytes free is full."""
 
 
 def describe_full_disk(folder: Path) -> str | None:
-    """Return a sentence where a folder's disk has no room: what stops there often cannot say why itself."""
+    """Return a sentence where a folder's disk is full, else None: a process that stops there often cannot say why
+    itself."""
     return f"the disk of {folder} is full; free some space" if shutil.disk_usage(folder).free < MIN_FREE_BYTES else None

@@ -1,4 +1,4 @@
-"""Files of a home: made for the owner alone, replaced whole, and told with the way out where they cannot be used."""
+"""Files of a home: private to its owner, replaced whole, and errors that name the way out."""
 
 import errno
 import json
@@ -18,13 +18,13 @@ from ledger.home.layout import HomeFile, find_home_file
 Content = TypeVar("Content")
 
 _SHAPE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, msgspec.MsgspecError)
-"""What a reader raises of content of another shape."""
+"""Exceptions that a reader raises for content of another shape."""
 _ACCESS_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 _LOCK_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that lack, each for its owner alone. TallyError where that cannot be."""
+    """Make a folder and its missing parents, each private to the owner. TallyError where that is impossible."""
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
@@ -36,8 +36,8 @@ def make_folder(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: str, mode: int = 0o600) -> None:
-    """Replace a small file whole, so that a reader or a crash sees the old one or the new one. TallyError where the
-    disk is full or forbids it; the old one stays then."""
+    """Replace a small file whole: a reader or a crash sees the old content or the new. TallyError where the disk is
+    full or forbids it; the old content stays then."""
     make_folder(path.parent)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
@@ -53,8 +53,8 @@ def write_atomically(path: Path, content: str, mode: int = 0o600) -> None:
 
 
 def read_json(home: Path, file: HomeFile, read: Callable[[Any], Content], path: Path | None = None) -> Content | None:
-    """What a JSON file of a home says, made by ``read``, which raises where the content has another shape; None where
-    there is no such file. FileDamaged where it cannot be read. ``path`` is the one that a pattern stands for."""
+    """Read a JSON file of a home with ``read``, which raises for content of another shape; None where the file is
+    missing. FileDamaged where it cannot be read. ``path`` is the file, where ``file`` is a pattern."""
     path = path or file.path(home)
     try:
         return read(json.loads(path.read_bytes()))
@@ -68,11 +68,10 @@ def read_json(home: Path, file: HomeFile, read: Callable[[Any], Content], path: 
 
 
 def create_private(path: Path) -> None:
-    """Make a file that its owner alone may read, before a library makes it otherwise. TallyError.
+    """Create a file that its owner alone may read, before a library creates it otherwise. TallyError.
 
-    A file that exists is not opened: closing it would drop the locks that SQLite holds on it in this process, and the
-    next process to leave would delete the journal that this one goes on writing to.
-    """
+    An existing file is not opened: closing it would drop SQLite's locks on it in this process, and the next process to
+    leave would delete the journal that this one goes on writing to."""
     make_folder(path.parent)
     try:
         if path.is_dir():
@@ -85,12 +84,12 @@ def create_private(path: Path) -> None:
 
 
 def damage_error(home: Path, file: HomeFile, reason: str, path: Path | None = None) -> FileDamaged:
-    """The error of a file that does not hold what it held."""
+    """Make the error of a damaged file."""
     return FileDamaged(f"{path or file.path(home)} is damaged ({reason}): {file.way_out.format(home=home)}")
 
 
 def access_error(path: Path, error: OSError) -> TallyError:
-    """The error of a file or folder that the system does not let us use."""
+    """Make the error of a file or folder that the system does not let us use."""
     if error.errno in OUT_OF_SPACE:
         return TallyError(f"cannot write {path}: the disk is full; free some space and start again")
     if error.errno == errno.EISDIR and (match := find_home_file(path)) is not None:
@@ -103,7 +102,7 @@ def access_error(path: Path, error: OSError) -> TallyError:
 
 
 def database_error(home: Path, file: HomeFile, error: sqlite3.Error, path: Path | None = None) -> TallyError:
-    """The error of a SQLite file: damaged, forbidden, locked by another process, or on a full disk."""
+    """Make the error of a SQLite file: damaged, forbidden, locked by another process, or on a full disk."""
     place = path or file.path(home)
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL:
@@ -124,7 +123,7 @@ def database_error(home: Path, file: HomeFile, error: sqlite3.Error, path: Path 
 
 @contextmanager
 def database_errors(home: Path, file: HomeFile, path: Path | None = None) -> Iterator[None]:
-    """Turn what SQLite or the system says against a file into a TallyError with the way out."""
+    """Turn errors of SQLite or the system into a TallyError with the way out."""
     try:
         yield
     except sqlite3.ProgrammingError:
@@ -136,7 +135,7 @@ def database_errors(home: Path, file: HomeFile, path: Path | None = None) -> Ite
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Whether a SQLite file does not hold what it held, also where another error was made of that."""
+    """Tell whether an error means a damaged SQLite file, also where another error was raised from it."""
     while error is not None:
         if isinstance(error, sqlite3.DatabaseError):
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF

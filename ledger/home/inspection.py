@@ -1,4 +1,4 @@
-"""What is wrong with the files of a home, each in a sentence with the way out. Nothing is changed."""
+"""Find damaged files of a home, each with its way out. Nothing is changed."""
 
 import errno
 import os
@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ledger.errors import TallyError
-from ledger.home.files import damage_error, database_errors, read_json, access_error
+from ledger.home.files import access_error, damage_error, database_errors, read_json
 from ledger.home.layout import (
-    LOG_MARKER,
     DELIVERIES,
     FILES,
+    LOG_MARKER,
     PRESENCE,
     RECORDED,
     SWITCH,
@@ -29,33 +29,33 @@ from ledger.home.presence import read_presence
 from ledger.home.tokens import list_tokens
 
 MAX_FILES_PER_PATTERN = 100
-"""Of the files of one pattern, so many are looked at."""
+"""Files of one pattern that are checked."""
 
 
 def find_problems(home: Path) -> list[str]:
-    """Everything that is found: who else may read the home, what cannot be read, and what is gone."""
+    """Find all problems: other users' access, unreadable files, missing files."""
     return [*find_privacy_problems(home), *(str(error) for error in _find_file_problems(home))]
 
 
 def find_privacy_problems(home: Path) -> list[str]:
-    """Whether others may enter the home's folder, or it is not this process's user's. A folder that nobody else may
-    enter keeps everything in it."""
+    """Find whether other users may enter the home's folder, or it belongs to another user. A folder that nobody else
+    may enter protects everything in it."""
     try:
         status = home.stat()
     except OSError:
-        return []  # whoever needs it says so
-    problems = []
+        return []  # the code that needs the folder reports it
+    find_problems = []
     if (mode := stat.S_IMODE(status.st_mode)) & 0o077:
-        problems.append(
+        find_problems.append(
             f"other users of this machine may enter {home} (its mode is {mode:04o}): "
             f"chmod -R go-rwx {shlex.quote(str(home))}"
         )
     if status.st_uid != os.geteuid():
-        problems.append(
+        find_problems.append(
             f"{home} belongs to the user {status.st_uid}, and this process is of {os.geteuid()}: run it as that one, "
             f"or chown -R {os.geteuid()} {shlex.quote(str(home))}"
         )
-    return problems
+    return find_problems
 
 
 def _find_file_problems(home: Path) -> Iterator[TallyError]:
@@ -81,7 +81,7 @@ def _check_files(home: Path) -> Iterator[TallyError]:
 
 
 def _check_file(home: Path, file: HomeFile, path: Path) -> None:
-    """TallyError where the file cannot be read as what it is."""
+    """Read a file as what it is. TallyError where that fails."""
     if file is TOKENS:
         list_tokens(home)
     elif file is PRESENCE:

@@ -1,18 +1,18 @@
-"""The home's layout: every file that the data folder holds, who writes it, and what to do when it is damaged."""
+"""The layout of a home: every file of the data folder, its writer, and the way out when it is damaged."""
 
 from pathlib import Path, PurePath
 from typing import Literal, NamedTuple
 
 Kind = Literal["json", "sqlite", "text", "lock", "folder"]
 Loss = Literal["facts", "keys", "access", "names", "time", "nothing"]
-"""What is lost with a file: recorded facts, keys of pseudonyms, tokens and addresses, names of persons, the time that
-it takes to derive it again, or nothing."""
+"""The loss with a file: recorded facts, keys of pseudonyms, tokens and addresses, names of persons, the time that it
+takes to derive it again, or nothing."""
 
 
 class HomeFile(NamedTuple):
     """One file, or the files of one pattern, below the home.
 
-    ``way_out`` goes on after "PATH is damaged (WHY): "; ``{home}`` in it is the home's folder."""
+    ``way_out`` follows "PATH is damaged (WHY): "; ``{home}`` in it is the home's folder."""
 
     pattern: str
     kind: Kind
@@ -23,7 +23,7 @@ class HomeFile(NamedTuple):
     mode: int = 0o600
 
     def path(self, home: Path) -> Path:
-        """The file's place in a home; for a pattern without a wildcard."""
+        """Return the file's path in a home, for a pattern without a wildcard."""
         return home / self.pattern
 
 
@@ -31,23 +31,23 @@ _RESTORE = "restore it from a copy of the home (docs/operations.md, Restore)"
 _REBUILD = "`tally rebuild` derives it anew from the log, or delete {home}/log/derived.db* and start the worker again"
 
 RECORDED = HomeFile(
-    "log/recorded.db", "sqlite", "the log: events, documents, refusals", "importers, HTTP door, folds (ticks)", "facts",
+    "log/recorded.db", "sqlite", "the log: events, documents, refusals", "importers, HTTP API, folds (ticks)", "facts",
     _RESTORE,
 )  # fmt: skip
 LOG_MARKER = HomeFile(
-    "log/begun.json", "json", "that a log was begun here, so that its loss is noticed", "who opens the log first",
+    "log/begun.json", "json", "mark of a log that was begun here, so that its loss is noticed", "first to open the log",
     "nothing", "delete it; it is written again when the log is opened",
 )  # fmt: skip
 DERIVED = HomeFile(
     "log/derived.db", "sqlite", "derived topics and the folds' state", "streams worker", "time", _REBUILD
 )  # fmt: skip
 SECRETS = HomeFile(
-    "secrets.json", "json", "keys of the pseudonyms, passwords of the warehouse", "who needs one first", "keys",
+    "secrets.json", "json", "keys of the pseudonyms, passwords of the warehouse", "first to need one", "keys",
     "restore it from a copy (`tally log backup` keeps one); never begin a new one while the log holds pseudonyms, as "
     "new keys make others of the same persons",
 )  # fmt: skip
 TOKENS = HomeFile(
-    "tokens.json", "json", "hashes of the tokens of the HTTP door", "tally token", "access",
+    "tokens.json", "json", "hashes of the tokens of the HTTP API", "tally token", "access",
     "restore it from a copy (`tally log backup` keeps one), or delete it and make new tokens with `tally token create`",
 )  # fmt: skip
 WEBHOOKS = HomeFile(
@@ -56,7 +56,7 @@ WEBHOOKS = HomeFile(
     "`tally alerts webhook`",
 )  # fmt: skip
 PERSONS = HomeFile(
-    "persons.db", "sqlite", "names of persons by pseudonym, and which were erased", "importers, HTTP door", "names",
+    "persons.db", "sqlite", "names of persons by pseudonym, and which were erased", "importers, HTTP API", "names",
     "restore it from a copy of the home, or delete {home}/persons.db*: totals and pseudonyms stay, names are lost, and "
     "erased ones must be erased again",
 )  # fmt: skip
@@ -65,15 +65,15 @@ DELIVERIES = HomeFile(
     "delete {home}/deliveries.db*: alerts from then on are delivered",
 )  # fmt: skip
 PRESENCE = HomeFile(
-    "run/*.json", "json", "where a running part listens, with its password", "each part", "nothing",
-    "stop the part that wrote it and start it again",
+    "run/*.json", "json", "address of a running service, with its password", "each service", "nothing",
+    "stop the service that wrote it and start it again",
 )  # fmt: skip
 SWITCH = HomeFile(
     "run/switch.json", "json", "a verified generation that waits to become current", "tally rebuild", "time",
     "delete it, and `tally rebuild` makes another generation",
 )  # fmt: skip
 SWITCHING = HomeFile(
-    "run/switching.json", "json", "a switch of generations that is under way", "who performs the switch", "time",
+    "run/switching.json", "json", "a switch of generations that is under way", "performer of the switch", "time",
     "delete it with {home}/log/derived.db*, {home}/warehouse, {home}/consumers and {home}/rebuild: all of them are "
     "derived again from the log",
 )  # fmt: skip
@@ -117,11 +117,11 @@ FILES: tuple[HomeFile, ...] = (
              "restore it together with its database"),
     HomeFile("**/*.db-shm", "text", "an index of the file before", "as the database", "nothing",
              "stop what runs and delete it"),
-    HomeFile("**/*.lock", "lock", "a lock; its content says nothing", "who holds it", "nothing",
+    HomeFile("**/*.lock", "lock", "a lock; its content says nothing", "its holder", "nothing",
              "delete it while nothing runs"),
     HomeFile("deliveries.db.damaged-*", "text", "a damaged deliveries.db that was set aside", "delivery of alerts",
              "nothing", "delete it when you have seen to the alerts that were not sent"),
-    HomeFile("logs/*.log", "text", "what a part printed", "each part", "nothing", "delete it"),
+    HomeFile("logs/*.log", "text", "output of a service", "each service", "nothing", "delete it"),
     HomeFile("dbt", "folder", "what dbt compiled, and its log", "tally warehouse models", "nothing", "delete it",
              0o700),
     HomeFile("rebuild", "folder", "a generation that is being made", "tally rebuild", "time",
@@ -129,11 +129,11 @@ FILES: tuple[HomeFile, ...] = (
     HomeFile("generations", "folder", "the generation before the current one", "tally rebuild", "nothing", "delete it",
              0o700),
 )  # fmt: skip
-"""Everything, the first that matches a path being the one that says what it is."""
+"""All files of a home. The first that matches a path describes it."""
 
 
 def find_home_file(path: Path) -> tuple[Path, HomeFile] | None:
-    """The home and the entry of a path whose end is that of a file of a home; None where the list has none."""
+    """Find the home and the entry of a path that ends like a file of a home; None where no entry matches."""
     for file in FILES:
         depth = len(PurePath(file.pattern).parts)
         if path.match(file.pattern) and len(path.parents) >= depth:

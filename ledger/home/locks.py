@@ -1,4 +1,4 @@
-"""The data folder of the embedded product: who holds which part of it, and where a part listens."""
+"""Locks of a home: one process for each service, however a process ends."""
 
 import fcntl
 import os
@@ -9,14 +9,16 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from ledger.errors import TallyError
-from ledger.home.files import make_folder, access_error
+from ledger.home.files import access_error, make_folder
 
-POLL_INTERVAL_S = 0.5
-"""For how long a lock is tried: who looks whether a part runs holds the part's for a moment."""
+LOCK_TIMEOUT_S = 0.5
+"""Seconds for which a lock is tried: a process that checks whether a service runs holds its lock for a moment."""
+CHECK_TIMEOUT_S = 0.002
+"""Seconds for which a check tries the lock, since another process may check at the same moment."""
 
 
 def open_lock(path: Path) -> TextIOWrapper:
-    """A lock's file, made where it is not there. TallyError where it cannot be opened."""
+    """Open a lock's file, and create it where it is missing. TallyError where it cannot be opened."""
     make_folder(path.parent)
     try:
         return path.open("a")
@@ -26,8 +28,8 @@ def open_lock(path: Path) -> TextIOWrapper:
 
 @contextmanager
 def locked(path: Path, *, is_shared: bool = False) -> Iterator[None]:
-    """Wait for a file's lock and hold it. The lock goes with the process, however that ends. TallyError where the file
-    cannot be opened."""
+    """Wait for a file's lock and hold it. The system releases it when the process ends, however that ends. TallyError
+    where the file cannot be opened."""
     with open_lock(path) as file:
         fcntl.flock(file, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)
         yield
@@ -35,10 +37,10 @@ def locked(path: Path, *, is_shared: bool = False) -> Iterator[None]:
 
 @contextmanager
 def service_lock(home: Path, service: str) -> Iterator[None]:
-    """Be the one process that runs this part of a home. TallyError where another one is."""
+    """Be the only process that runs a service of a home. TallyError where another process runs it."""
     path = home / "run" / f"{service}.lock"
     with open_lock(path) as file:
-        if not _try_lock(file):
+        if not _try_lock(file, LOCK_TIMEOUT_S):
             raise TallyError(
                 f"the {service} of {home} already runs in another process: stop that one, "
                 "or set TALLY_HOME to another folder"
@@ -53,7 +55,8 @@ def service_lock(home: Path, service: str) -> Iterator[None]:
 
 @contextmanager
 def shared_service_lock(home: Path, service: str) -> Iterator[str]:
-    """Be one of the processes that run this part of a home; gives the name under which this one announces itself."""
+    """Be one of the processes that run a service of a home. Yields the name under which this process announces
+    itself."""
     run = home / "run"
     with locked(run / f"{service}.lock", is_shared=True):
         for stale_file in run.glob(f"{service}.*.json"):  # of those that were killed
@@ -69,16 +72,12 @@ def shared_service_lock(home: Path, service: str) -> Iterator[str]:
 
 
 def is_running(home: Path, service: str) -> bool:
-    """Whether a process holds this part now."""
+    """Tell whether a process runs a service now, alone or (several sinks may run) beside others."""
     path = home / "run" / f"{service}.lock"
     if not path.exists():
         return False
     with open_lock(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not _try_lock(file, CHECK_TIMEOUT_S)
 
 
 def _remove(path: Path) -> None:
@@ -88,14 +87,14 @@ def _remove(path: Path) -> None:
         raise access_error(path, error) from error
 
 
-def _try_lock(file: TextIOWrapper) -> bool:
-    deadline = time.monotonic() + POLL_INTERVAL_S
+def _try_lock(file: TextIOWrapper, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.02)
+            time.sleep(timeout_s / 25)
         else:
             return True

@@ -1,7 +1,6 @@
-"""Persons: which name a pseudonym stands for, in a small table beside the log, readable by its home's owner alone.
+"""Persons: the name behind each pseudonym, in a small table beside the log, readable by the home's owner alone.
 
-The log holds pseudonyms and nothing else of a person, so a name can be forgotten without touching it.
-"""
+The log holds only pseudonyms of persons, so a name can be erased without touching it."""
 
 import os
 import sqlite3
@@ -15,7 +14,7 @@ from ledger.home.files import create_private, database_errors
 from ledger.home.layout import PERSONS
 
 MAX_REMEMBERED_NAMES = 100_000
-"""Pseudonyms that a door keeps in mind, so that each name is written once and not at every call."""
+"""Pseudonyms that a process remembers, so that each name is written once and not with every call."""
 
 
 _SCHEMA = """CREATE TABLE IF NOT EXISTS persons (
@@ -24,7 +23,7 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS persons (
 
 
 class Persons:
-    """The table of a home. Several processes may write. A name that was erased is not taken up again."""
+    """The table of a home. Several processes may write. An erased name is not stored again."""
 
     def __init__(self, home: Path) -> None:
         self._home, self._path = home, PERSONS.path(home).absolute()
@@ -34,8 +33,8 @@ class Persons:
         self._db: sqlite3.Connection | None = None
 
     def remember(self, organization: str, pseudonym: str, name: str) -> None:
-        """Keep a name that a door has seen. Where the table cannot be written the name is not kept, and the event
-        enters all the same: what it says stands under the pseudonym."""
+        """Store a name that the intake has seen. Where the table cannot be written the name is not stored, and the
+        event enters all the same, under the pseudonym."""
         with self._lock:
             if (organization, pseudonym) in self._remembered:
                 return
@@ -53,8 +52,8 @@ class Persons:
             self._remembered.add((organization, pseudonym))
 
     def erase(self, organization: str, pseudonym: str) -> bool:
-        """Forget a name; whether it was known. Until :meth:`held_by` is empty a file may hold it. TallyError where the
-        table cannot be written."""
+        """Erase a name, and tell whether it was known. A file may hold it until :meth:`overwrite_erased` returns
+        nothing. TallyError where the table cannot be written."""
         with self._lock, self._database() as db:
             was_known = self._select_name(db, organization, pseudonym) is not None
             db.execute("INSERT OR REPLACE INTO persons VALUES (?, ?, NULL)", (organization, pseudonym))
@@ -62,14 +61,14 @@ class Persons:
             return was_known
 
     def is_listed(self, organization: str, pseudonym: str) -> bool:
-        """Whether a name is known, or was and is erased."""
+        """Tell whether a name is known, or was erased."""
         sql = "SELECT 1 FROM persons WHERE organization = ? AND pseudonym = ?"
         with self._lock, self._database() as db:
             return db.execute(sql, (organization, pseudonym)).fetchone() is not None
 
     def overwrite_erased(self, pseudonym: str, name: str | None) -> tuple[str, ...]:
-        """Overwrite what was erased, and say what keeps a name all the same: nothing, where it is forgotten. Asked
-        again when that has ended, it finishes. Without ``name`` no file is searched for it."""
+        """Overwrite erased names, and list what still holds ``name``: nothing where it is erased for good. Call it
+        again when that has ended. Without ``name`` no file is searched for it."""
         with self._lock, self._database() as db:
             holders = self._overwrite(db)
             self._close()  # reading the file beside the connection would drop SQLite's locks
@@ -77,7 +76,7 @@ class Persons:
         return tuple(holders + self._find_readers() if holders else holders)
 
     def _overwrite(self, db: sqlite3.Connection) -> list[str]:
-        """Write the table anew, without what was deleted, and empty the journal: what keeps that from being done."""
+        """Rewrite the table without deleted rows and empty the journal. List what prevents it."""
         try:
             db.execute("PRAGMA temp_store=MEMORY")  # or the copy would leave the names in a temporary file
             db.execute("VACUUM")
@@ -90,8 +89,8 @@ class Persons:
         return []
 
     def _find_traces(self, pseudonym: str, name: str | None) -> list[str]:
-        """Which files hold the name behind the end of its pseudonym, as its row had them: alone it may be a word of
-        the table's own, or the name of another organization's person. The beginning tells, as the rest of a long name
+        """List the files that hold the name behind the end of its pseudonym, as its row had them: the name alone may be
+        a word of the table's own, or another organization's person. The beginning of a long name is enough, as its rest
         lies on another page."""
         if name is None:
             return []
@@ -101,7 +100,7 @@ class Persons:
         return [f"{file} still holds the name" for file in holders]
 
     def _find_readers(self) -> list[str]:
-        """Which other processes have the table open, where the system tells it."""
+        """List other processes that have the table open, where the system tells."""
         files = {str(self._path_with(suffix).resolve()) for suffix in ("", "-wal")}
         readers = []
         for process in Path("/proc").glob("[0-9]*"):
@@ -115,7 +114,7 @@ class Persons:
         return self._path.with_name(self._path.name + suffix)
 
     def find_names(self, organization: str, pseudonyms: Iterable[str]) -> dict[str, str]:
-        """The names that are known of these pseudonyms. TallyError where the table cannot be read."""
+        """Return the known names of these pseudonyms. TallyError where the table cannot be read."""
         if not self._path.exists():
             return {}
         with self._lock, self._database() as db:
@@ -123,7 +122,8 @@ class Persons:
         return {pseudonym: name for pseudonym, name in names.items() if name is not None}
 
     def list_persons(self, organization: str | None, limit: int) -> list[tuple[str, str, str | None]]:
-        """Organization, pseudonym and name; None where it was erased. TallyError where the table cannot be read."""
+        """List organization, pseudonym and name; the name is None where it was erased. TallyError where the table
+        cannot be read."""
         if not self._path.exists():
             return []
         with self._lock, self._database() as db:
@@ -143,7 +143,7 @@ class Persons:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        """The table. After a failure it is opened anew, as the file may be another one by then."""
+        """Open the table. After a failure it is opened anew, as the file may be another one by then."""
         try:
             with database_errors(self._home, PERSONS):
                 yield self._open()
@@ -170,7 +170,7 @@ class Persons:
 
 
 def has_persons(home: Path, organization: str) -> bool:
-    """Whether the home knows pseudonyms of this organization; False also where the table cannot be read."""
+    """Tell whether the home knows pseudonyms of an organization; False also where the table cannot be read."""
     persons = Persons(home)
     try:
         return bool(persons.list_persons(organization, 1))

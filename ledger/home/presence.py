@@ -1,6 +1,5 @@
-"""Which parts of a home run now, whoever started them, and what each announced of itself."""
+"""Services that run now in a home, and the facts that each announced."""
 
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -8,22 +7,22 @@ from typing import Any
 
 from ledger.home.files import read_json, write_atomically
 from ledger.home.layout import PRESENCE
-from ledger.home.locks import open_lock, is_running
+from ledger.home.locks import is_running
 from ledger.settings import Settings
 
 
 def announce(home: Path, service: str, **facts: Any) -> None:
-    """Say that a part is ready, and what others need to reach it. Readable by the owner alone."""
+    """Announce that a service is ready, with the facts that others need to reach it. Readable by the owner alone."""
     write_atomically(home / "run" / f"{service}.json", json.dumps({"pid": os.getpid(), **facts}))
 
 
 def find_presence(home: Path, service: str) -> dict[str, Any] | None:
-    """What a ready part said of itself; None while it does not run or is not ready. FileDamaged."""
+    """Return the facts that a ready service announced; None while it does not run or is not ready. FileDamaged."""
     return read_presence(home, service) if is_running(home, service) else None
 
 
 def read_presence(home: Path, name: str) -> dict[str, Any] | None:
-    """What stands in the file of a part that runs; None where there is none. FileDamaged where that says nothing."""
+    """Read the facts in a service's file; None where there is no file. FileDamaged where it has another shape."""
     return read_json(home, PRESENCE, _parse_presence, home / "run" / f"{name}.json")
 
 
@@ -34,28 +33,15 @@ def _parse_presence(content: Any) -> dict[str, Any]:
     return facts
 
 
-def is_held(settings: Settings, service: str) -> bool:
-    """Whether a process holds this part, alone or (several sinks may run) beside others."""
-    path = settings.run / f"{service}.lock"
-    if not path.exists():
-        return False
-    with open_lock(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def find_any_presence(settings: Settings, service: str) -> dict[str, Any] | None:
-    """What a running part said of itself, of several the first; None while none runs or is ready. FileDamaged."""
+    """Return the facts that the first of a service's processes announced; None while none is ready. FileDamaged."""
     return next(iter(list_presences(settings, service)), None)
 
 
 def list_presences(settings: Settings, service: str) -> list[dict[str, Any]]:
-    """What each process that runs this part said of itself. Of some parts there may be several. FileDamaged."""
-    if not is_held(settings, service):
+    """List the facts that each process of a service announced. FileDamaged."""
+    if not is_running(settings.home, service):
         return []
     processes = [path.stem for path in sorted(settings.run.glob(f"{service}.*.json"))]
-    names = [service, *(name for name in processes if is_held(settings, name))]
-    return [facts for name in names if (facts := read_presence(settings.home, name)) is not None]
+    names = [service, *(service for service in processes if is_running(settings.home, service))]
+    return [facts for service in names if (facts := read_presence(settings.home, service)) is not None]

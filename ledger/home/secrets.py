@@ -14,20 +14,22 @@ from ledger.home.locks import locked
 from ledger.home.persons import has_persons
 
 PSEUDONYM_PREFIX = "pseudonym:"
-"""The names of the organizations' keys begin with it."""
+"""The prefix of the names of the organizations' keys."""
 
 
 def ensure_secret(home: Path, name: str) -> str:
-    """The secret of this name, made at its first use and kept with the home.
+    """Return the secret of this name, created at its first use and kept with the home.
 
     FileDamaged where the file cannot be read, or lacks the key of an organization whose pseudonyms the home knows: a
-    new key would make others of the same persons."""
+    new key would make other pseudonyms of the same persons."""
     with locked(home / "run" / "secrets.lock"):
         values = read_json(home, SECRETS, _parse_secrets) or {}
         if name not in values:
             organization = name.removeprefix(PSEUDONYM_PREFIX)
             if organization != name and has_persons(home, organization):
-                raise damage_error(home, SECRETS, f"it lacks the key of {organization!r}, whose pseudonyms persons.db holds")
+                raise damage_error(
+                    home, SECRETS, f"the key of {organization!r} is missing, whose pseudonyms persons.db holds"
+                )
             values[name] = secrets.token_hex(24)
             write_atomically(SECRETS.path(home), json.dumps(values, indent=1))
         return values[name]
@@ -42,7 +44,8 @@ def _parse_secrets(content: Any) -> dict[str, str]:
 
 @lru_cache(maxsize=10_000)  # the same persons call again and again
 def pseudonym(key: str, value: str) -> str:
-    """A name that says nothing to who lacks the organization's key; the same value gives the same one."""
+    """Make the pseudonym of a name. It reveals nothing without the organization's key, and is the same for the same
+    name."""
     mac = _begin_mac(key).copy()
     mac.update(value.encode())
     return "p_" + mac.hexdigest()[:24]

@@ -1,4 +1,5 @@
-"""Tokens: who may send and decide over HTTP, and for which organizations. A home keeps their hashes alone."""
+"""Tokens: the right to write, read and decide over HTTP, and for which organizations. A home keeps their hashes
+alone."""
 
 import hashlib
 import hmac
@@ -12,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 
 from ledger.errors import TallyError
-from ledger.home.files import read_json, access_error, write_atomically
+from ledger.home.files import access_error, read_json, write_atomically
 from ledger.home.layout import TOKENS
 from ledger.home.locks import locked
 from ledger.organizations import check_organization
@@ -23,7 +24,7 @@ _PREFIX = "tally"
 
 
 class Token(NamedTuple):
-    """What a token allows: ``write`` facts, ``read`` what became of them, ``admin`` decisions. Times are UTC."""
+    """A token: ``write`` facts, ``read`` their outcomes, ``admin`` for control records. Times are UTC."""
 
     id: str
     organizations: tuple[str, ...]
@@ -34,7 +35,8 @@ class Token(NamedTuple):
 
 
 def create_token(home: Path, organizations: Sequence[str], roles: Sequence[Role]) -> tuple[Token, str]:
-    """A new token, and the one time that it is told. TallyError where an organization cannot have one."""
+    """Create a token, and return it with its bearer, which is shown once. TallyError where an organization's name is
+    invalid."""
     for organization in organizations:
         check_organization(organization, "--organization", "have a token")
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(24)
@@ -47,24 +49,25 @@ def create_token(home: Path, organizations: Sequence[str], roles: Sequence[Role]
 
 
 def list_tokens(home: Path) -> list[Token]:
-    """All tokens that a home ever made, in the order of their making. FileDamaged where they cannot be read."""
+    """List all tokens of a home, also revoked ones, in the order of their creation. FileDamaged where they cannot be
+    read."""
     return read_json(home, TOKENS, _parse_tokens) or []
 
 
 def revoke_token(home: Path, id: str) -> Token:
-    """Have a token be of no use from now on. TallyError where there is none of this id."""
+    """Revoke a token, effective with the next request. TallyError where no token has this id."""
     with _lock_file(home):
         tokens = list_tokens(home)
-        token = next((each_token for each_token in tokens if each_token.id == id), None)
-        if token is None:
-            raise TallyError(f"{home} has no token {id!r}: `tally token list` tells their ids")
-        revoked = token if token.revoked else token._replace(revoked=_now())
+        each_token = next((each_token for each_token in tokens if each_token.id == id), None)
+        if each_token is None:
+            raise TallyError(f"{home} has no token {id!r}: `tally token list` shows their ids")
+        revoked = each_token if each_token.revoked else each_token._replace(revoked=_now())
         _write(home, [revoked if each_token.id == id else each_token for each_token in tokens])
     return revoked
 
 
 class Tokens:
-    """The tokens of a home as they are at each moment: the file is read again when it was changed."""
+    """The tokens of a home as they are now: the file is read again when it was changed."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -72,8 +75,8 @@ class Tokens:
         self._by_id: dict[str, Token] = {}
 
     def find(self, bearer: str) -> Token | None:
-        """The token that somebody showed; None where it is none of ours, or revoked. FileDamaged where the file
-        cannot be read: nobody is let in by what it said before."""
+        """Find the token of a bearer; None where it is unknown or revoked. FileDamaged where the file cannot be read:
+        nobody is admitted by its earlier content."""
         self._reload()
         _, _, suffix = bearer.partition("_")
         token = self._by_id.get(suffix.partition("_")[0])

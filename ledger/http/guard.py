@@ -1,5 +1,5 @@
-"""What stands before every HTTP application of ours: it answers to its own names alone, and every answer forbids a
-browser to show it in a frame, to guess its type and to run what stands in it."""
+"""Guard every HTTP application of ours: it answers to its own host names alone, and every answer forbids a browser to
+frame it, to guess its type and to run anything in it."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -26,11 +26,11 @@ DATA_HEADERS: Headers = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
     *COMMON_HEADERS,
 )
-"""Of a server that has no pages: nothing of what it answers may run."""
+"""Headers of a server without pages: nothing in its answers may run."""
 
 
 class AsgiGuard:
-    """An ASGI application behind the check of its names, with these headers on each answer."""
+    """An ASGI application behind the check of host names, with these headers on each answer."""
 
     def __init__(self, app: AsgiApp, hosts: AllowedHosts, headers: Headers = DATA_HEADERS) -> None:
         self._app, self._hosts, self._headers = app, hosts, headers
@@ -67,19 +67,22 @@ class WsgiGuard:
 
 
 def header_values(scope: Scope, name: bytes) -> list[str]:
-    """All values of a request's header; ``name`` is in lower case."""
+    """Return all values of a request's header; ``name`` is in lower case."""
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def add_headers(send: Send, headers: Headers) -> Send:
-    """Send answers with these headers; those that the application names itself stay as they are."""
+    """Send answers with these headers; those that the application sets itself stay as they are."""
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             application_headers = list(message.get("headers", ()))
             names = {bytes(name).lower() for name, _ in application_headers}
-            message = {**message, "headers": [*application_headers, *(pair for pair in encoded if pair[0] not in names)]}
+            message = {
+                **message,
+                "headers": [*application_headers, *(pair for pair in encoded if pair[0] not in names)],
+            }
         await send(message)
 
     return send_with_headers

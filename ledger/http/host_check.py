@@ -1,4 +1,4 @@
-"""Which names a server of ours answers to. A page of a stranger can have its own name resolved to this machine (DNS
+"""Check the host names that a server answers to. A foreign page can have its own name resolved to this machine (DNS
 rebinding) and would then read our answers as its own; only the ``Host`` header shows it."""
 
 import re
@@ -21,7 +21,7 @@ class Authority(NamedTuple):
 
     @property
     def address(self) -> IPv4Address | IPv6Address | None:
-        """The IP address that the host is; None where it is a name."""
+        """The IP address that the host is; None where the host is a name."""
         try:
             address = ip_address(self.host)
         except ValueError:
@@ -30,7 +30,8 @@ class Authority(NamedTuple):
 
 
 class AllowedHosts(NamedTuple):
-    """The names and addresses by which a server is reached: loopback's, those of ``bind`` and what the operator names.
+    """The names and addresses by which a server is reached: loopback's, those of ``bind`` and those that the operator
+    names.
 
     An address cannot be rebound, so a server that listens on every address of the machine answers to any address."""
 
@@ -51,7 +52,7 @@ class AllowedHosts(NamedTuple):
 
 
 def parse_authority(text: str) -> Authority | None:
-    """Read a ``Host`` header, ``name[:port]``; None where it is no such thing."""
+    """Read a ``Host`` header, ``name[:port]``; None where it is malformed."""
     match = _HOST.fullmatch(text.strip(" \t").lower())
     if match is None:
         return None
@@ -77,7 +78,7 @@ def is_same_origin(origin: str, host: str) -> bool:
 
 
 def parse_names(text: str) -> frozenset[str]:
-    """Read the operator's names, separated by commas. ValueError, naming the first that is none."""
+    """Read the operator's names, separated by commas. ValueError names the first invalid one."""
     names = frozenset(name.strip().lower().removesuffix(".") for name in text.split(",") if name.strip())
     for name in sorted(names):
         if not _NAME.fullmatch(name) and _address(name) is None:
@@ -89,11 +90,11 @@ def parse_names(text: str) -> frozenset[str]:
 
 
 def describe_refusal(headers: Sequence[str]) -> str:
-    """Say why a request was refused, and what to do."""
+    """Describe why a request was refused, and the way out."""
     host = ascii(headers[0][:100]) if len(headers) == 1 else "no host" if not headers else "several hosts"
     return (
-        f"The request names {host}, and this server does not answer to that. Open the address that `tally status` "
-        "tells, or add the name to TALLY_HOSTS and start again.\n"
+        f"This server does not answer to the host name of the request, {host}. Open the address that `tally status` "
+        "shows, or add the name to TALLY_HOSTS and start again.\n"
     )
 
 

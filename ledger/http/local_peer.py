@@ -1,11 +1,11 @@
-"""Whose process is at the other end of a connection within this machine, as Linux tells it."""
+"""Find the user at the other end of a connection within this machine, from Linux' tables."""
 
 import socket
 import struct
 from pathlib import Path
 
 ESTABLISHED = "01"
-"""Only such a socket has an owner for certain: one that its process closed is listed as root's."""
+"""The state in which a socket's owner is certain: one that its process closed is listed as root's."""
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 Address = tuple[str, int]
 
@@ -16,7 +16,7 @@ def is_known_here() -> bool:
 
 
 def uid_of_peer(client: Address, server: Address) -> int | None:
-    """The user whose process holds the client's end of a connection over IPv4; None where no process here does."""
+    """Find the user whose process holds the client's end of an IPv4 connection; None where no process here does."""
     for table in _TABLES:
         try:
             uid = find_uid(table.read_text(), client, server)
@@ -28,7 +28,7 @@ def uid_of_peer(client: Address, server: Address) -> int | None:
 
 
 def find_uid(table: str, client: Address, server: Address) -> int | None:
-    """The owner in a table as in ``/proc/net/tcp``; ``/proc/net/tcp6`` has IPv4 addresses in their mapped form."""
+    """Find the owner in a table as in ``/proc/net/tcp``; ``/proc/net/tcp6`` has IPv4 addresses in their mapped form."""
     local, remote = _encode_address(client), _encode_address(server)
     for line in table.splitlines()[1:]:
         fields = line.split()
@@ -40,7 +40,7 @@ def find_uid(table: str, client: Address, server: Address) -> int | None:
 
 
 def _encode_address(address: Address) -> str:
-    """As the kernel writes it: the address as a number of this machine's byte order, and the port."""
+    """Encode an address as the kernel does: a number in this machine's byte order, and the port."""
     (number,) = struct.unpack("=I", socket.inet_aton(address[0]))
     return f"{number:08X}:{address[1]:04X}"
 

@@ -3,18 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from ledger.errors import LogDamaged
 from ledger.log.record import PARTITIONS, Draft, Position, Record, partition_of
 from ledger.log.topics import ENTRIES, Topic
 
 __all__ = [
     "PARTITIONS",
-    "Appends",
+    "Appender",
     "Draft",
     "Log",
     "Position",
     "Record",
-    "folded",
+    "fold_offset",
     "newest_first",
     "partition_of",
     "records",
@@ -27,11 +26,11 @@ MIN_STEP_RECORDS, MAX_STEP_RECORDS = 4, 256
 
 
 class Appender(Protocol):
-    """What takes records for the log."""
+    """A log, or its stand-in, that accepts records."""
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
-        """Append in the order given and return the records, durable. TallyError where the log cannot take them:
-        then some of them, from the first on, may stand."""
+        """Append in the order given and return the records, durable. TallyError where the log cannot accept them: then
+        some of them, from the first on, may be on it."""
 
 
 class Log(Appender, Protocol):
@@ -39,31 +38,31 @@ class Log(Appender, Protocol):
 
     @property
     def generation(self) -> int | None:
-        """Whose topics it gives of what is derived: it keeps to the generation that was current when it was first
-        asked. None where it holds one alone."""
+        """The generation whose derived topics are read: the one that was current at the first derived read. None where
+        the log holds one alone."""
 
     def follow(self) -> None:
-        """Give from here on what is derived in the generation that is current now: for who waits, or looks on."""
+        """Read derived topics of the current generation from here on: for readers that wait."""
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
-        """The records from this offset on, in order: at least one where there is one, then up to the bytes."""
+        """Read the records from this offset on, in order: at least one where there is one, then up to the bytes."""
 
     def end(self, topic: Topic, partition: int) -> int:
-        """An offset that no record has reached, and the next will get or surpass (on Kafka, transactions take
+        """Return an offset behind the last record, which the next record gets or surpasses (on Kafka, transactions take
         offsets on derived topics); 0 where the partition is empty."""
 
     def ends(self, topic: Topic) -> list[int]:
-        """The same of each partition, asked at once."""
+        """Return the end of each partition, asked at once."""
 
     def last(self, topic: Topic, partition: int) -> Record | None:
-        """The partition's newest record; None where it is empty."""
+        """Return the partition's newest record; None where it is empty."""
 
     def close(self) -> None:
-        """Give back what the log holds open."""
+        """Close the log's files and connections."""
 
 
 def records(log: Log, topic: Topic, partition: int, offset: int = 0, end: int | None = None) -> Iterator[Record]:
-    """The records of a partition in order, up to where it ends now or to ``end`` (exclusive)."""
+    """Yield the records of a partition in order, up to its end now or to ``end`` (exclusive)."""
     limit = log.end(topic, partition) if end is None else end
     while offset < limit:
         batch = log.read(topic, partition, offset)
@@ -77,7 +76,7 @@ def records(log: Log, topic: Topic, partition: int, offset: int = 0, end: int | 
 
 
 def newest_first(log: Log, topic: Topic, partition: int, end: int) -> Iterator[Record]:
-    """The records before ``end``, the last one first: read in pieces that grow, since each is sought anew."""
+    """Yield the records before ``end``, the last one first: read in steps that grow, since each step is a seek."""
     step = MIN_STEP_RECORDS
     while end > 0:
         start = max(end - step, 0)
@@ -86,17 +85,17 @@ def newest_first(log: Log, topic: Topic, partition: int, end: int) -> Iterator[R
 
 
 def seek_cause(log: Log, topic: Topic, partition: int, offset: int) -> int:
-    """The offset of the first derived record that was caused at or after this offset of ``tally.events``."""
-    return _seek(log, topic, partition, lambda record: cause_offset(record) >= offset)
+    """Find the offset of the first derived record that was caused at or after this offset of ``tally.events``."""
+    return _seek(log, topic, partition, lambda record: record.cause_offset >= offset)
 
 
 def seek_time(log: Log, topic: Topic, partition: int, time_ms: int) -> int:
-    """The offset of the first record that the log gave this time or a later one."""
+    """Find the offset of the first record that the log gave this time or a later one."""
     return _seek(log, topic, partition, lambda record: record.time_ms >= time_ms)
 
 
 def _seek(log: Log, topic: Topic, partition: int, is_reached: Callable[[Record], bool]) -> int:
-    """By halving: records stand in the order of their times and, derived ones, of their causes."""
+    """Search by halving: records are in the order of their times and, derived ones, of their causes."""
     newest = log.last(topic, partition)
     if newest is None or not is_reached(newest):
         return log.end(topic, partition)
@@ -112,18 +111,7 @@ def _seek(log: Log, topic: Topic, partition: int, is_reached: Callable[[Record],
 
 
 def fold_offset(log: Log, partition: int, topic: Topic = ENTRIES) -> int:
-    """The next offset of ``tally.events`` after the last that caused a record of this derived topic; on
-    ``tally.entries`` every record causes one, so that is how far the folds have come."""
+    """Return the next offset of ``tally.events`` after the last that caused a record of this derived topic. On
+    ``tally.entries`` every record causes one, so that is the position of the folds."""
     last = log.last(topic, partition)
-    return cause_offset(last) + 1 if last else 0
-
-
-def cause_offset(derived: Record) -> int:
-    """The offset of ``tally.events`` that caused a derived record. LogDamaged where it does not say one."""
-    try:
-        return int(derived.headers["cause_offset"])
-    except (KeyError, ValueError) as error:
-        raise LogDamaged(
-            f"the derived record of partition {derived.partition}, offset {derived.offset} does not say what caused it "
-            f"({error!r}): `tally rebuild` derives everything again from the log"
-        ) from error
+    return last.cause_offset + 1 if last else 0

@@ -1,4 +1,4 @@
-"""A copy of the embedded log, taken while others append."""
+"""Back up the embedded log while others append."""
 
 import os
 import shutil
@@ -16,11 +16,11 @@ COPIED_FILES = (SECRETS, TOKENS, WEBHOOKS)
 
 
 def back_up(home: Path, folder: Path) -> tuple[int, int]:
-    """Copy what is recorded, as it stands at one moment, the home's secrets, tokens and webhooks: the folder is a home
-    then, from which everything else is derived again. Records of ``tally.events`` and bytes of the copy.
+    """Copy the recorded topics, as they are at one moment, with the home's secrets, tokens and webhooks. The folder is
+    a home then, from which everything else is derived again. Return the records of ``tally.events`` and the bytes of
+    the copy.
 
-    The folder appears whole or not at all. TallyError where it holds something, or cannot be written.
-    """
+    The folder appears whole or not at all. TallyError where it holds something, or cannot be written."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TallyError(f"{folder} is there already: name a new folder, a backup overwrites nothing")
     new = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.new")
@@ -48,5 +48,7 @@ def _copy_log(path: Path, copy: Path) -> int:
         target.execute("PRAGMA journal_mode=DELETE")  # one file, without another beside it
         (result,) = target.execute("PRAGMA quick_check(1)").fetchone()
         if result != "ok":
-            raise TallyError(f"{path} is damaged, and so would be a copy of it ({result}): restore it from an older one")
+            raise TallyError(
+                f"{path} is damaged, and so would be a copy of it ({result}): restore it from an older one"
+            )
         return sum(tables.find_last(target, EVENTS, number)[0] + 1 for number in range(EVENTS.partitions))

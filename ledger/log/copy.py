@@ -1,4 +1,4 @@
-"""A log copied as it stands: partitions, offsets, times and envelopes are kept, so the copy is the same log."""
+"""Copy a log as it is: partitions, offsets, times and envelopes are kept, so the copy is the same log."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -9,26 +9,27 @@ from ledger.log import Log, Record, records
 from ledger.log.topics import TOPICS, Topic
 
 COPIED_TOPICS = tuple(topic for topic in TOPICS if topic.origin == "recorded")
-"""What is derived follows from them anew."""
+"""Recorded topics. Derived ones follow from them again."""
 
 Place = tuple[Topic, int]
 """A partition of a topic."""
 PLACES: list[Place] = [(topic, partition) for topic in COPIED_TOPICS for partition in range(topic.partitions)]
 Ends = dict[Place, int]
 Progress = Callable[[int], None]
-"""Hears of so many more records."""
+"""Receives the number of further records."""
 
 
 class Target(Log, Protocol):
-    """A log that takes records as they stand."""
+    """A log that accepts records with their offsets and times."""
 
     def insert(self, topic: Topic, records: Sequence[Record]) -> None:
-        """Take records of one partition with their offsets and times. TallyError where the place is another's."""
+        """Insert records of one partition with their offsets and times. TallyError where another record has the
+        place."""
 
 
 class Comparison(NamedTuple):
-    """A partition of both logs, record for record. ``digest`` is one of the records' digests, in their order, and
-    ``gone`` says how many at the beginning had their days in one of the logs."""
+    """A partition of both logs, compared record for record. ``digest`` covers the records' digests in their order;
+    ``gone`` counts records at the beginning that one of the logs no longer retains."""
 
     topic: Topic
     partition: int
@@ -40,19 +41,20 @@ class Comparison(NamedTuple):
 
 
 def read_ends(log: Log) -> Ends:
-    """Where each partition that is copied ends now."""
+    """Read the end of each partition that is copied."""
     return {(topic, partition): end for topic in COPIED_TOPICS for partition, end in enumerate(log.ends(topic))}
 
 
 def find_copied_ends(source: Log, target: Log, progress: Progress = lambda count: None) -> Ends:
-    """How much of the source the target holds already. TallyError where it holds anything else.
+    """Find how much of the source the target holds. TallyError where it holds anything else.
 
-    Whoever copied before and was killed may have sent what arrives only now: so each end is asked again.
-    """
+    A copy that was killed may still have records under way: so each end is read again."""
     source_ends, copied = read_ends(source), dict.fromkeys(PLACES, 0)
     for topic, partition in PLACES:
         while (end := target.end(topic, partition)) > (start := copied[topic, partition]):
-            comparison = compare_partition(source, target, topic, partition, min(end, source_ends[topic, partition]), start, progress)
+            comparison = compare_partition(
+                source, target, topic, partition, min(end, source_ends[topic, partition]), start, progress
+            )
             if comparison.difference is not None:
                 raise TallyError(
                     f"{target} holds another log than {source}: {comparison.difference}; name an empty place "
@@ -70,8 +72,7 @@ def find_copied_ends(source: Log, target: Log, progress: Progress = lambda count
 
 
 def copy_records(source: Log, target: Target, copied: Ends, progress: Progress = lambda count: None) -> Ends:
-    """Bring the target, which holds so much of the source, to where the source ends now, and return that; ``held``
-    moves on."""
+    """Copy records until the target reaches the source's ends of now, and return these. ``copied`` is updated."""
     source_ends = read_ends(source)
     for (topic, partition), end in source_ends.items():
         while copied[topic, partition] < end:
@@ -94,14 +95,17 @@ def compare_partition(
     start: int = 0,
     progress: Progress = lambda count: None,
 ) -> Comparison:
-    """Read a partition of both from offset to offset, and compare everything of each record."""
+    """Read a partition of both logs between two offsets, and compare every record whole."""
     source_records, target_records = (records(log, topic, partition, start, end) for log in (source, target))
     source_record, target_record = next(source_records, None), next(target_records, None)
     expired = 0
     if topic.days is not None:
         begin = max((record.offset if record else end for record in (source_record, target_record)), default=end)
         expired = begin - start
-        source_record, target_record = _skip_before(source_record, source_records, begin), _skip_before(target_record, target_records, begin)
+        source_record, target_record = (
+            _skip_before(source_record, source_records, begin),
+            _skip_before(target_record, target_records, begin),
+        )
     checksum = hashlib.blake2b(digest_size=16)
     count = size = 0
     while source_record is not None or target_record is not None:
@@ -110,7 +114,13 @@ def compare_partition(
             offset = min(record.offset for record in (source_record, target_record) if record)
             difference = f"{topic.name}, partition {partition}, offset {offset} is {digests[0]} in {source}, "
             return Comparison(
-                topic, partition, count, size, expired, checksum.hexdigest(), difference + f"and {digests[1]} in {target}"
+                topic,
+                partition,
+                count,
+                size,
+                expired,
+                checksum.hexdigest(),
+                difference + f"and {digests[1]} in {target}",
             )
         checksum.update(bytes.fromhex(digests[0]))
         count += 1

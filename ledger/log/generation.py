@@ -1,6 +1,4 @@
-"""Which generation of all that is derived is the current one: the newest record of its name beside the documents,
-which is cheap to find.
-"""
+"""The current generation: the newest record of its name beside the documents, which is cheap to find."""
 
 import time
 from typing import NamedTuple
@@ -11,12 +9,12 @@ from ledger.log.topics import DOCUMENTS
 
 KEY = "generation"
 POLL_INTERVAL_S = 1.0
-"""How old an answer may be, for who asks again and again."""
+"""The greatest age of an answer for a reader that asks repeatedly."""
 
 
 class Pointer(NamedTuple):
-    """The number of the current generation, as the documents before this offset say it; the first one is 1, and
-    nothing says so."""
+    """The number of the current generation, as the documents before ``next_offset`` name it. The first is 1, and no
+    record names it."""
 
     number: int = 1
     next_offset: int = 0
@@ -26,7 +24,7 @@ FIRST = Pointer()
 
 
 def follow_pointer(log: Log, pointer: Pointer = FIRST) -> Pointer:
-    """What is so now. Only what is new is read."""
+    """Return the pointer as it is now. Only new records are read."""
     for record in records(log, DOCUMENTS, 0, pointer.next_offset):
         number = int(record.value) if record.key == KEY else pointer.number
         pointer = Pointer(number, record.offset + 1)
@@ -34,18 +32,18 @@ def follow_pointer(log: Log, pointer: Pointer = FIRST) -> Pointer:
 
 
 def read_current(log: Log) -> int:
-    """The number of the current generation."""
+    """Read the number of the current generation."""
     return follow_pointer(log).number
 
 
 def activate(log: Log, generation: int) -> None:
-    """Say so, unless it is said."""
+    """Make a generation the current one, unless it is."""
     if read_current(log) != generation:
         log.append(DOCUMENTS, [Draft(0, KEY, {}, str(generation).encode())])
 
 
 class GenerationWatch:
-    """For who works at the generation that a log gives: whether a later one has become current."""
+    """Watches for a later generation, for a process that works at the log's."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -53,7 +51,7 @@ class GenerationWatch:
         self._next_check_s = 0.0
 
     def check(self) -> None:
-        """GenerationSuperseded where that is so. The log is asked about once a second."""
+        """Check for a later generation, once a second at most. GenerationSuperseded where there is one."""
         if self._log.generation is None or time.monotonic() < self._next_check_s:
             return
         self._pointer = follow_pointer(self._log, self._pointer)

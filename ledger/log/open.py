@@ -1,4 +1,4 @@
-"""Which log a command means."""
+"""Open the log that ``TALLY_LOG`` names."""
 
 from ledger.errors import TallyError
 from ledger.log import Log
@@ -7,8 +7,8 @@ from ledger.settings import Settings
 
 
 def open_log(settings: Settings, *, new: bool = False) -> Log:
-    """The log of ``TALLY_LOG``, or the embedded one of the home. TallyError where there is none: with ``new`` it is
-    made, folder or topics."""
+    """Open the log of ``TALLY_LOG``, or the embedded one of the home. TallyError where there is none; with ``new`` it
+    is created, folder or topics."""
     if settings.log is not None:
         from ledger.log.kafka.cluster import cluster_of  # Kafka's clients take a while to import
         from ledger.log.kafka.log import KafkaLog

@@ -1,19 +1,20 @@
-"""A record of the log, and the position of what stands in it."""
+"""A record of the log, and the position of an event in it."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ledger.errors import TallyError
+from ledger import envelope
+from ledger.errors import LogDamaged, TallyError
 from ledger.log.topics import EVENTS
 
 PARTITIONS = EVENTS.partitions
-"""For ever: a copy of a log keeps partitions and offsets, and so is the same log."""
+"""Fixed for ever: a copy of a log keeps partitions and offsets, and so is the same log."""
 
 
 MAX_RECORD_BYTES = 1_000_000
-"""Bytes of a record with its key and headers: Kafka's brokers refuse by default what has more than 1,048,588."""
+"""Bytes of a record with its key and headers: Kafka's brokers reject records of more than 1,048,588 by default."""
 
 
 class Draft(NamedTuple):
@@ -26,15 +27,17 @@ class Draft(NamedTuple):
 
 
 def check_draft(draft: Draft) -> Draft:
-    """The same. TallyError where no log would take it."""
+    """Return the draft. TallyError where it is too large for the log."""
     size = len(draft.key) + len(draft.value) + sum(len(key) + len(value) for key, value in draft.headers.items())
     if size > MAX_RECORD_BYTES - 1_000:  # what frames it
-        raise TallyError(f"a record of {size:,} bytes is too large for the log, which takes {MAX_RECORD_BYTES - 1_000:,}")
+        raise TallyError(
+            f"a record of {size:,} bytes is too large for the log, which takes {MAX_RECORD_BYTES - 1_000:,}"
+        )
     return draft
 
 
 class Record(NamedTuple):
-    """A record as it stands. ``time_ms`` is the log's own time, which never runs backward in a partition."""
+    """A record on the log. ``time_ms`` is the log's own time, which never runs backward in a partition."""
 
     partition: int
     offset: int
@@ -45,17 +48,39 @@ class Record(NamedTuple):
 
     @property
     def organization(self) -> str:
-        """Whose it is, as its header says; without one, its key."""
-        return self.headers.get("organization", self.key)
+        """The organization of its events, as its header says; without a header, its key."""
+        return self.headers.get(envelope.ORGANIZATION, self.key)
+
+    @property
+    def channel(self) -> str:
+        """The way it came in; empty where its header is missing."""
+        return self.headers.get(envelope.CHANNEL, "")
+
+    @property
+    def refused(self) -> int:
+        """The number of events that were refused beside those it holds."""
+        return int(self.headers.get(envelope.REFUSED, "0"))
+
+    @property
+    def cause_offset(self) -> int:
+        """The offset of ``tally.events`` that caused a derived record. LogDamaged where it names none."""
+        try:
+            return int(self.headers[envelope.CAUSE_OFFSET])
+        except (KeyError, ValueError) as error:
+            raise LogDamaged(
+                f"the derived record of partition {self.partition}, offset {self.offset} does not say what caused it "
+                f"({error!r}): `tally rebuild` derives everything again from the log"
+            ) from error
 
     def digest(self) -> str:
-        """What a stored position keeps of its record, to notice a log that was cut, restored or altered."""
+        """Compute the digest that a stored position keeps of its record, to detect a log that was cut, restored or
+        altered."""
         frame = json.dumps([*self[:4], sorted(self.headers.items())], ensure_ascii=False).encode()
         return hashlib.blake2b(frame + b"\0" + self.value, digest_size=16).hexdigest()
 
 
 class Position(NamedTuple):
-    """Where an event stands on ``tally.events``; ``at`` counts within its record from 0."""
+    """The position of an event on ``tally.events``; ``event_index`` counts within its record from 0."""
 
     partition: int
     offset: int
@@ -63,6 +88,6 @@ class Position(NamedTuple):
 
 
 def partition_of(organization: str) -> int:
-    """The partition of an organization: all its scopes are in one order."""
+    """Return the partition of an organization: all its scopes are in one order."""
     digest = hashlib.blake2b(organization.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % PARTITIONS

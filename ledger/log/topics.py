@@ -1,10 +1,10 @@
-"""Every topic of the log: its origin, what its records are keyed by, how long they stay, and what for."""
+"""Every topic of the log: its origin, the key of its records, their retention, and its purpose."""
 
 from typing import Literal, NamedTuple
 
 
 class Topic(NamedTuple):
-    """``days`` is how long a record stays; None is for ever (a derived topic goes with its generation)."""
+    """A topic. ``days`` is the retention of a record; None is for ever (a derived topic goes with its generation)."""
 
     name: str
     origin: Literal["recorded", "derived"]
@@ -23,24 +23,24 @@ class Topic(NamedTuple):
 
 EVENTS = Topic(
     "tally.events", "recorded", "organization",
-    "facts, decisions of people and ticks: what everything else is derived from",
+    "facts, control records and ticks, from which everything else is derived",
 )  # fmt: skip
 DOCUMENTS = Topic(
-    "tally.documents", "recorded", "SHA-256 of the content, or what is said",
-    "what is large, compressed: price books; and which generation is current", partitions=1,
+    "tally.documents", "recorded", "SHA-256 of the content, or its name",
+    "large content, compressed: price books; and the current generation", partitions=1,
 )  # fmt: skip
 REJECTED = Topic(
     "tally.rejected", "recorded", "organization",
-    "what a door refused: reason, field, length, hash and skeleton, never a value", days=30,
+    "refused events: reason, field, length, hash and skeleton, never a value", days=30,
 )  # fmt: skip
-ENTRIES = Topic("tally.entries", "derived", "organization", "what became of each event, and its entry lines")
+ENTRIES = Topic("tally.entries", "derived", "organization", "outcome of each event, and its entry lines")
 DECISIONS = Topic(
     "tally.decisions", "derived", "organization",
     "thresholds crossed and re-armed; control records applied, or without effect and why",
 )  # fmt: skip
-ALERTS = Topic("tally.alerts", "derived", "organization", "alerts and their life")
-STATE = Topic("tally.state", "derived", "row", "what the folds remember, beside their position", compacted=True)
-"""On Kafka alone: the embedded folds keep their rows in the file that they derive."""
+ALERTS = Topic("tally.alerts", "derived", "organization", "alerts, raised and resolved")
+STATE = Topic("tally.state", "derived", "row", "state of the folds, and their position", compacted=True)
+"""On Kafka alone: the embedded folds keep their state in the file that they derive."""
 
 TOPICS = (EVENTS, DOCUMENTS, REJECTED, ENTRIES, DECISIONS, ALERTS)
 DERIVED = tuple(topic for topic in TOPICS if topic.origin == "derived")

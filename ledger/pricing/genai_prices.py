@@ -1,4 +1,4 @@
-"""Price books compiled: from the catalogue of genai-prices, and from a file that a person wrote."""
+"""Compile a price book from the catalogue of genai-prices."""
 
 import importlib.metadata
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ _CLAUSES = {"or_": "any_of", "and_": "all_of"}
 
 
 def genai_prices() -> PriceBook:
-    """The catalogue of the installed genai-prices, in dollars. Its batch variants are not taken over."""
+    """Compile the catalogue of the installed genai-prices, in dollars, without its batch variants."""
     version = importlib.metadata.version("genai-prices")
     return PriceBook(
         name="genai-prices",
@@ -58,7 +58,11 @@ def _convert_provider(provider: types.Provider) -> Provider:
         model_match=_convert_clause(provider.model_match),
         models_of=tuple(provider.fallback_model_providers or ()),
         models=tuple(
-            PricedModel(id=model.id, match=_require_clause(_convert_clause(model.match)), prices=tuple(_convert_prices(model.prices)))
+            PricedModel(
+                id=model.id,
+                match=_require_clause(_convert_clause(model.match)),
+                prices=tuple(_convert_prices(model.prices)),
+            )
             for model in provider.models
         ),
     )
@@ -91,7 +95,10 @@ def _convert_prices(prices: Any) -> Iterable[Price]:
                 since = datetime(day.year, day.month, day.day, tzinfo=UTC)
                 yield Price(since=since, rates=_convert_rates(price.prices))
             case types.TimeOfDateConstraint(start_time=start, end_time=end):
-                yield Price(daily=Daily(start=_convert_to_utc(start), end=_convert_to_utc(end)), rates=_convert_rates(price.prices))
+                yield Price(
+                    daily=Daily(start=_convert_to_utc(start), end=_convert_to_utc(end)),
+                    rates=_convert_rates(price.prices),
+                )
             case _:
                 yield Price(rates=_convert_rates(price.prices))
 

@@ -1,4 +1,4 @@
-"""Price documents: what a price book says. How an event finds its price is a rule (docs/rules.md), not here."""
+"""Price documents. How an event finds its price is a rule (docs/rules.md), not here."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ from ledger.token_classes import CLASSES, decimals, rate_unit
 from tallystick.vocabulary.base import Currency, DecimalInput, Label, Model, Name, Time, format_decimal, sort_by_key
 
 MAX_DOCUMENT_BYTES = 900_000
-"""Bytes a document may have on the log, compressed: Kafka refuses records over a mebibyte."""
+"""Bytes of a document on the log, compressed: Kafka rejects records over a mebibyte."""
 
 
 Rate = Annotated[
@@ -26,7 +26,7 @@ Rate = Annotated[
 
 
 class Clause(Model):
-    """One way to recognise a name, case-insensitively: exactly one field is set."""
+    """One way to recognise a name, case-insensitively. Exactly one field is set."""
 
     equals: str | None = None
     starts_with: str | None = None
@@ -49,7 +49,7 @@ class Clause(Model):
 
 
 class Tier(Model):
-    """Where an event's input tokens exceed ``above``, the rate holds for all its tokens of the class."""
+    """A rate for events with more input tokens than ``above``. It applies to all their tokens of the class."""
 
     above: Annotated[int, Field(ge=0)]
     rate: Rate
@@ -96,14 +96,14 @@ TimeOfDay = Annotated[time, Field(strict=False), BeforeValidator(_check_quoted),
 
 
 class Daily(Model):
-    """A time of day in UTC, start included and end not; it may pass midnight."""
+    """A time of day in UTC, including the start and not the end. It may pass midnight."""
 
     start: TimeOfDay
     end: TimeOfDay
 
 
 class Price(Model):
-    """Rates, and when they hold by the event's own time. Of those that hold, the last in the list counts."""
+    """Rates, and when they apply by the event's own time. Of several that apply, the last in the list counts."""
 
     since: Time | None = Field(default=None, description="from this moment on; without it, always")
     daily: Daily | None = None
@@ -138,7 +138,7 @@ class PriceBook(Model):
 
 
 def pack_book(book: PriceBook) -> tuple[str, bytes]:
-    """The document's hash (SHA-256 of its canonical JSON) and its compressed bytes, as they go onto the log."""
+    """Return the document's hash (SHA-256 of its canonical JSON) and its compressed bytes, as they go onto the log."""
     content = book.canonical()
     packed = zlib.compress(content, 9)
     if len(packed) > MAX_DOCUMENT_BYTES:
@@ -150,7 +150,7 @@ def pack_book(book: PriceBook) -> tuple[str, bytes]:
 
 
 def unpack_book(digest: str, packed: bytes) -> PriceBook:
-    """The book of a document's bytes. LogDamaged where they are not the document of this hash."""
+    """Read the book of a document's bytes. LogDamaged where they are not the document of this hash."""
     try:
         content = zlib.decompress(packed)
         if hashlib.sha256(content).hexdigest() != digest:

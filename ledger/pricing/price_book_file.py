@@ -12,7 +12,7 @@ from ledger.yaml_files import read_yaml
 
 
 def read_book_file(path: Path) -> PriceBook:
-    """A book that a person wrote: see :func:`from_text`. TallyError where it cannot be read."""
+    """Read a price book from a file: see :func:`parse_book`. TallyError where it cannot be read."""
     try:
         return parse_book(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
@@ -20,11 +20,11 @@ def read_book_file(path: Path) -> PriceBook:
 
 
 def parse_book(text: str, name: str) -> PriceBook:
-    """A book from YAML or JSON in the shape of :class:`PriceBook`; ``match`` may be left out and means the id.
+    """Parse a price book of YAML or JSON in the shape of :class:`PriceBook`; ``match`` may be left out and means the
+    id.
 
-    Classes without a rate take the rate of the class they fall back on (``ledger.classes.PRICED_AS``).
-    TallyError names the field that is wrong.
-    """
+    A class without a rate takes that of its fallback class (``ledger.token_classes.PRICED_AS``). TallyError names the
+    field that is wrong."""
     try:
         content = read_yaml(text)
         for provider in content["providers"]:
@@ -38,9 +38,11 @@ def parse_book(text: str, name: str) -> PriceBook:
         raise TallyError(f"price book {name} is not YAML: {detail}") from error
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
-            missing = f" (it lacks {error})" if isinstance(error, KeyError) else ""
+            missing = f" ({error} is missing)" if isinstance(error, KeyError) else ""
             raise TallyError(f"price book {name} has not the shape of a book{missing}: see docs/prices.md") from error
         first = max(error.errors(), key=lambda entry: len(entry["loc"]))  # of alternatives, the one that went farthest
         location = ".".join(map(str, first["loc"]))
         detail = "" if isinstance(first["input"], dict | list | tuple) else f", and is {first['input']!r}"
-        raise TallyError(f"price book {name}, {location}: {first['msg'].removeprefix('Value error, ')}{detail}") from error
+        raise TallyError(
+            f"price book {name}, {location}: {first['msg'].removeprefix('Value error, ')}{detail}"
+        ) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ledger import envelope, outcomes
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
@@ -79,7 +80,7 @@ def _fold_event(
     event: Event, offset: int, state: State, identities: Identities, documents: Documents, emit: Emit
 ) -> tuple[Outcome, Entry | None]:
     outcome = take_identity(event, offset, identities)
-    if outcome.outcome != "counted":
+    if outcome.outcome != outcomes.COUNTED:
         return outcome, None
     state.begin()
     emitted = len(emit.decisions), len(emit.alerts)
@@ -91,7 +92,7 @@ def _fold_event(
     except Exception as error:  # noqa: BLE001  (whatever the pure chain raises, the log goes on)
         state.undo()
         del emit.decisions[emitted[0] :], emit.alerts[emitted[1] :]
-        return Outcome("quarantined", "processing_error", f"{type(error).__name__}: {error}"[:200]), None
+        return Outcome(outcomes.QUARANTINED, "processing_error", f"{type(error).__name__}: {error}"[:200]), None
 
 
 def _run_folds(event: Event, state: State, documents: Documents, emit: Emit) -> Entry | None:
@@ -109,10 +110,10 @@ def _run_folds(event: Event, state: State, documents: Documents, emit: Emit) -> 
 def _is_relay(record: Record, state: State) -> bool:
     """Tell whether the record is the copy of one that concerns everyone. A copy follows the one before it, or repeats
     one that came, and then its event is a duplicate. LogDamaged where one is missing."""
-    predecessor = record.headers.get("relay_after")
+    predecessor = record.headers.get(envelope.RELAY_AFTER)
     if predecessor is None:
         return False
-    original = record.headers.get("relay_of")
+    original = record.headers.get(envelope.RELAY_OF)
     last_relayed = state.get(RELAYED) or ""
     if original is not None and _original_offset(original) <= _original_offset(last_relayed):
         return True
@@ -148,7 +149,7 @@ def _encode_line(record: Record, event: Event, outcome: Outcome, entry: Entry | 
 
 
 def _record_line(record: Record, facts: int, lines: int) -> dict[str, Any]:
-    refused = int(record.headers.get("refused", "0"))
+    refused = record.refused
     return {
         "partition": record.partition,
         "offset": record.offset,
@@ -158,17 +159,17 @@ def _record_line(record: Record, facts: int, lines: int) -> dict[str, Any]:
         "outcome": "record",
         "received": facts + refused,
         "refused": refused,
-        "channel": record.headers.get("channel", ""),
+        "channel": record.channel,
     }
 
 
 def _derive_records(record: Record, lines_of: dict[Topic, list[bytes]]) -> Derived:
     """Make a record for each topic that has lines. Its own offset is given when it is stored."""
     headers = {
-        "organization": record.organization,
-        "cause_partition": str(record.partition),
-        "cause_offset": str(record.offset),
-        "cause_hash": record.digest(),
+        envelope.ORGANIZATION: record.organization,
+        envelope.CAUSE_PARTITION: str(record.partition),
+        envelope.CAUSE_OFFSET: str(record.offset),
+        envelope.CAUSE_HASH: record.digest(),
     }
     return [
         (topic, Record(record.partition, -1, record.time_ms, record.key, headers, b"\n".join(lines)))

@@ -3,6 +3,7 @@
 from collections.abc import MutableMapping
 from typing import NamedTuple
 
+from ledger import outcomes
 from ledger.token_classes import INPUT_CLASSES, OUTPUT_CLASSES
 from streams.folds.event import Event
 from streams.folds.schema_check import find_schema_mismatch
@@ -31,18 +32,18 @@ class Outcome(NamedTuple):
     original: FirstSeen | None = None
 
 
-COUNTED = Outcome("counted")
+COUNTED = Outcome(outcomes.COUNTED)
 
 
 def take_identity(event: Event, offset: int, identities: Identities) -> Outcome:
     """Take the event's identity, or name the event that has it. ``identities`` gains an identity that is new."""
     if event.kind == "unknown":
-        return Outcome("quarantined", "malformed", event.detail)
+        return Outcome(outcomes.QUARANTINED, "malformed", event.detail)
     first = identities.get(event.identity)
     if first is not None:
         if first.content == event.content:
-            return Outcome("duplicate", original=first)
-        return Outcome("conflict", "content_mismatch", original=first)
+            return Outcome(outcomes.DUPLICATE, original=first)
+        return Outcome(outcomes.CONFLICT, "content_mismatch", original=first)
     identities[event.identity] = FirstSeen(event.content, offset, event.event_index)
     return COUNTED
 
@@ -51,16 +52,18 @@ def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
     """Return why a new event is quarantined instead of counted; None where it is counted. Its identity stays taken."""
     if event.time_us > now_us + MAX_AHEAD_US:
         return Outcome(
-            "quarantined", "event_time_in_future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log"
+            outcomes.QUARANTINED, "event_time_in_future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log"
         )
     call = event.call
     if call is None:
         field = find_schema_mismatch(event.kind, event.data)
-        return Outcome("quarantined", "schema_mismatch", f"{field} is not what the vocabulary says") if field else None
+        if field is None:
+            return None
+        return Outcome(outcomes.QUARANTINED, "schema_mismatch", f"{field} is not what the vocabulary says")
     if call.reported is None or call.tokens is None:
         return None
     difference = _difference(call.tokens, call.reported)
-    return Outcome("quarantined", "token_totals_mismatch", difference) if difference else None
+    return Outcome(outcomes.QUARANTINED, "token_totals_mismatch", difference) if difference else None
 
 
 def _difference(tokens: dict[str, int], reported: dict[str, int]) -> str | None:

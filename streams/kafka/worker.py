@@ -14,8 +14,8 @@ from faust.web import Request, Response, View
 
 from ledger.errors import GenerationSuperseded, LogUnavailable
 from ledger.home.files import make_folder
-from ledger.home.free_ports import HOST, find_free_port
 from ledger.home.locks import shared_service_lock
+from ledger.home.ports import HOST, find_free_port
 from ledger.home.presence import announce
 from ledger.http.guard import DATA_HEADERS, MISDIRECTED
 from ledger.http.host_check import LOOPBACK, AllowedHosts, describe_refusal

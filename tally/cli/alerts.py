@@ -106,7 +106,7 @@ def test(organization: OrganizationOption = None, as_json: AsJson = False) -> No
 
     from alerting.channels.webhook import send
     from alerting.messages import create_test_message
-    from alerting.webhooks import mask_url, get_webhook
+    from alerting.webhooks import get_webhook, mask_url
     from ledger.home.presence import find_presence
     from tally.session import settings
 
@@ -115,9 +115,11 @@ def test(organization: OrganizationOption = None, as_json: AsJson = False) -> No
     message = create_test_message(hook.organization, f"test-{secrets.token_hex(8)}", time.time_ns() // 1_000_000)
     answer = send(hook, message, (find_presence(config.home, "dashboards") or {}).get("url"))
     if as_json:
-        print_json({"id": message.id, "address": mask_url(hook.url), "delivered": answer.delivered, "answer": answer.said})
+        print_json({"id": message.id, "address": mask_url(hook.url), "delivered": answer.delivered, "answer": answer.status})
     else:
-        out.print(f"{mask_url(hook.url)}: {answer.said}, {'taken' if answer.delivered else 'not taken'}", markup=False)
+        out.print(
+            f"{mask_url(hook.url)}: {answer.status}, {'taken' if answer.delivered else 'not taken'}", markup=False
+        )
     if not answer.delivered:
         raise typer.Exit(1)
 

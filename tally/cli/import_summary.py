@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ingest.files.importer import Outcomes, Summary
+from ledger.outcomes import OUTCOMES
 from ledger.settings import Settings
 from tally.exit import Failure
 from tally.output import err, out
@@ -12,7 +13,6 @@ from tally.processes.join import needing
 from tally.processes.service import STREAMS, Child, Joined
 
 Running = Sequence[Child | Joined]
-OUTCOMES = ("counted", "duplicate", "conflict", "quarantined")
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def _pairs(
 
 
 def _cause(record: Record) -> int:
-    return int(record.headers["cause_offset"])
+    return record.cause_offset
 
 
 def _digest(record: Record | None) -> str | None:

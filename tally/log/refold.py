@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
+from ledger import envelope
 from ledger.log import PARTITIONS, Log, Record, fold_offset, records
 from ledger.log.sqlite.log import transaction
 from ledger.log.topics import DERIVED, EVENTS, Topic
@@ -58,11 +59,11 @@ def _digest(record: Record) -> str:
 
 def _find_caused_before(remaining: Iterator[Record], end: int) -> Record | None:
     record = next(remaining, None)
-    return record if record is not None and int(record.headers["cause_offset"]) < end else None
+    return record if record is not None and record.cause_offset < end else None
 
 
 def _describe_difference(topic: Topic, record: Record, existing: Record | None) -> str:
-    cause = f"{record.headers['cause_partition']}:{record.headers['cause_offset']}"
+    cause = f"{record.headers[envelope.CAUSE_PARTITION]}:{record.headers[envelope.CAUSE_OFFSET]}"
     if existing is None:
         return f"{topic.name} lacks what follows from {cause}"
     if existing is record:

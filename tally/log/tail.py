@@ -73,7 +73,7 @@ class Tail:
                 if has_moved or end < offset:
                     offset = seek_cause(self._log, topic, partition, self._cause[kind][partition] + 1)
                 for record in records(self._log, topic, partition, offset, end):
-                    self._cause[kind][partition] = int(record.headers["cause_offset"])
+                    self._cause[kind][partition] = record.cause_offset
                     lines += filter(self._is_shown, _parse_record(kind, record))
                 self._next[kind][partition] = end
         return sorted(lines, key=lambda line: line.order)
@@ -81,7 +81,7 @@ class Tail:
     def _last(self, kind: str, topic: Topic, partition: int, end: int, count: int) -> list[Line]:
         lines: list[Line] = []
         for record in islice(newest_first(self._log, topic, partition, end), MAX_RECORDS_BACK):
-            self._cause[kind][partition] = max(self._cause[kind][partition], int(record.headers["cause_offset"]))
+            self._cause[kind][partition] = max(self._cause[kind][partition], record.cause_offset)
             lines = [*filter(self._is_shown, _parse_record(kind, record)), *lines]
             if len(lines) >= count:
                 break

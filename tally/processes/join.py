@@ -15,8 +15,8 @@ from contextlib import ExitStack, closing, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
-from ledger.home.locks import open_lock
-from ledger.home.presence import is_held, find_any_presence
+from ledger.home.locks import is_running, open_lock
+from ledger.home.presence import find_any_presence
 from ledger.settings import Settings
 from tally.exit import Failure
 from tally.processes.service import Child, Joined, Service, needs
@@ -54,7 +54,7 @@ def using(settings: Settings, service: Service, *, exclusive: bool = False, may_
                     owner.close()
                 yield Joined(settings, service)
                 return
-            if owner and (not is_held(settings, service.name) or (exclusive and waited > DEAD_OWNER_TAKEOVER_S)):
+            if owner and (not is_running(settings.home, service.name) or (exclusive and waited > DEAD_OWNER_TAKEOVER_S)):
                 yield from _run_owned(settings, service, users, exclusive=exclusive, may_rest=may_rest)
                 return
         if waited > EXPLAIN_AFTER_S and not explained:

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from ledger.errors import EXIT_RESTART, FileDamaged, TallyError
 from ledger.home.disk import describe_full_disk
-from ledger.home.files import make_folder, access_error
+from ledger.home.files import access_error, make_folder
+from ledger.home.locks import is_running
 from ledger.home.ports import check_port
-from ledger.home.presence import list_presences, is_held
+from ledger.home.presence import list_presences
 from ledger.settings import Settings
 from tally.exit import Failure
 from tally.processes import lifeline
@@ -144,7 +145,7 @@ class Child:
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         port_variable = {self.service.port: str(self._port)} if self.service.port and self._port else {}
-        if not is_held(self._settings, self.service.name):  # what a killed predecessor said of itself
+        if not is_running(self._settings.home, self.service.name):  # what a killed predecessor said of itself
             (self._settings.run / f"{self.service.name}.json").unlink(missing_ok=True)
         with self._output() as output:
             return subprocess.Popen(
@@ -192,11 +193,11 @@ class Joined:
 
     def check(self) -> None:
         """Failure where the part is no more, and nobody is there who starts it again, or that takes too long."""
-        if is_held(self._settings, self.service.name):
+        if is_running(self._settings.home, self.service.name):
             self._missed = None
             return
         self._missed = self._missed or time.monotonic()
-        if not is_held(self._settings, f"{self.service.name}.owner") or time.monotonic() - self._missed > RETURN_TIMEOUT_S:
+        if not is_running(self._settings.home, f"{self.service.name}.owner") or time.monotonic() - self._missed > RETURN_TIMEOUT_S:
             raise Failure(f"the {self.service.title}, which another process ran, stopped; start again")
 
 

@@ -10,7 +10,7 @@ from ledger.errors import TallyError
 from ledger.fault_points import point
 from ledger.home.locks import service_lock
 from ledger.log import Log
-from ledger.log.copy import Comparison, Ends, Target, compare_partition, copy_records, read_ends, find_copied_ends
+from ledger.log.copy import Comparison, Ends, Target, compare_partition, copy_records, find_copied_ends, read_ends
 from ledger.log.kafka import topics as admin
 from ledger.log.kafka.cluster import parse_cluster
 from ledger.log.kafka.log import KafkaLog

@@ -7,7 +7,8 @@ from alerting.problems import find_troubles
 from ledger.errors import FileDamaged, LogUnavailable, TallyError
 from ledger.home.disk import bytes_in
 from ledger.home.inspection import find_problems
-from ledger.home.presence import is_held, find_any_presence
+from ledger.home.locks import is_running
+from ledger.home.presence import find_any_presence
 from ledger.log import Log
 from ledger.settings import Settings
 from tally.processes.service import PRODUCT, list_services
@@ -89,7 +90,7 @@ def _describe_service(settings: Settings, name: str) -> dict[str, Any]:
         return {"state": "runs, and where is not known", "problem": str(error)}
     if facts is not None:
         return {"state": "runs", **facts}
-    return {"state": "is starting" if is_held(settings, name) else "does not run"}
+    return {"state": "is starting" if is_running(settings.home, name) else "does not run"}
 
 
 def _sum_positions(positions: list[PartitionPosition], *, stores: bool) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from ledger.errors import TallyError
 from ledger.home.presence import find_any_presence
 from ledger.log import Log
 from ledger.metrics import Metric
+from ledger.outcomes import OUTCOMES
 from ledger.settings import Settings
 from tally.processes.service import FEED, PRODUCT, list_services
-from tally.status.outcome_counts import OUTCOMES, count_outcomes
+from tally.status.outcome_counts import count_outcomes
 from tally.status.positions import PartitionPosition, read_positions
 
 Answer = TypeVar("Answer")

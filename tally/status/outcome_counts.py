@@ -1,9 +1,9 @@
 """What became of all events, as the warehouse counts it."""
 
+from ledger.outcomes import OUTCOMES
 from ledger.settings import Settings
 from tally.sql_client import run_statement
 
-OUTCOMES = ("counted", "duplicate", "conflict", "quarantined")
 ANSWER_TIMEOUT_S = 5.0
 
 _SQL = """

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ledger.outcomes import OUTCOMES
 from tally.output import err, out, format_size, make_table
-from tally.status.outcome_counts import OUTCOMES
 
 MAX_PARTITIONS = 5
 """Of partitions that lag, so many are shown."""

@@ -17,8 +17,8 @@ from alerting import delivery_store as storage
 from alerting import webhooks
 from alerting.delivery_store import (
     FILE,
-    RETENTION_DAYS,
     MAX_SET_ASIDE_FILES,
+    RETENTION_DAYS,
     Deliveries,
     DeliveriesDamaged,
     DeliveriesUnavailable,
@@ -112,7 +112,7 @@ def test_values_that_we_do_not_write_are_damage(statement: str, tmp_path: Path) 
 def test_a_disk_that_damages_again_and_again_is_named(tmp_path: Path) -> None:
     for number in range(MAX_SET_ASIDE_FILES):
         (tmp_path / f"{FILE}.damaged-{number}").touch()
-    with pytest.raises(DeliveriesUnavailable, match=r"look at the disk, then delete"):
+    with pytest.raises(DeliveriesUnavailable, match=r"check the disk, then delete"):
         set_aside(tmp_path)
 
 
@@ -294,7 +294,7 @@ def test_what_was_sent_and_cannot_be_recorded_is_not_sent_again(embedded: Tellin
         deliveries.take("tally.alerts", 0, (1, 1), [message("test-1"), message("test-2")], 0)
         deliverer = Deliverer(embedded.settings, log, deliveries)
         try:
-            with patch.object(storage.Deliveries, "tried", side_effect=DeliveriesUnavailable("full")):
+            with patch.object(storage.Deliveries, "record_attempt", side_effect=DeliveriesUnavailable("full")):
                 deliverer.step()
                 eventually(lambda: len(receiver.taken) == 1)
 

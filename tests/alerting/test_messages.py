@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.channels.slack import render_slack
-from alerting.messages import read_message, render_standard, create_test_message
+from alerting.messages import create_test_message, read_message, render_standard
 from alerting.retry_schedule import RETRY_DELAYS_S, next_attempt_ms
 from ledger.log.topics import ALERTS, DECISIONS
 
@@ -60,14 +60,17 @@ def test_what_else_is_decided_is_not_told() -> None:
 def test_a_trial_is_no_alert() -> None:
     one = create_test_message("acme", "test-1", 0)
     assert (
-        json.loads(render_standard(one))["type"] == "test" and "nothing has happened" in json.loads(render_slack(one, None))["text"]
+        json.loads(render_standard(one))["type"] == "test"
+        and "nothing has happened" in json.loads(render_slack(one, None))["text"]
     )
 
 
 @given(name=st.text(min_size=1, max_size=256))
 def test_a_name_is_never_markup(name: str) -> None:
     """Slack reads `<…>` as links and mentions, and `*`, `_` outside of code."""
-    made = read_message(ALERTS, RAISED | {"agent": name, "tool": name, "session": name, "team": name, "organization": name})
+    made = read_message(
+        ALERTS, RAISED | {"agent": name, "tool": name, "session": name, "team": name, "organization": name}
+    )
     assert made
     text = json.loads(render_slack(made, None))["text"]
     outside = "".join(text.split("`")[::2])

@@ -9,7 +9,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from alerting import webhooks
 from alerting.channels.webhook import sign_message
-from alerting.messages import render_standard, create_test_message
+from alerting.messages import create_test_message, render_standard
 
 README = Path(__file__).parents[2] / "alerting" / "README.md"
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from ledger.home.free_ports import find_free_port
+from ledger.home.ports import find_free_port
 from ledger.log.kafka.cluster import cluster_of, parse_cluster
 from ledger.log.kafka.topics import apply_topics
 from ledger.settings import Settings

@@ -178,7 +178,7 @@ def with_variable(name: str, value: str, do: Callable[[], object] = read_setting
 
 
 def seal_large_book(path: Path) -> object:
-    with patch.object(price_book, "MAX_DOCUMENT", 10):
+    with patch.object(price_book, "MAX_DOCUMENT_BYTES", 10):
         return price_book.pack_book(catalogue.genai_prices())
 
 

@@ -39,7 +39,7 @@ from ledger.log.record import MAX_RECORD_BYTES
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
-from ledger.pricing.price_book_file import read_book_file, parse_book
+from ledger.pricing.price_book_file import parse_book, read_book_file
 from ledger.settings import Settings
 from streams.replay import open_catalogues
 from streams.runtime import read_catalogues
@@ -120,7 +120,7 @@ CASES: list[Case] = [
     ("a database that is locked", lambda p: fail_in_sqlite(sqlite3.SQLITE_BUSY), ("recorded.db", "locked by another process", "wait for its end")),
     ("a disk that fails", lambda p: fail_in_sqlite(sqlite3.SQLITE_IOERR), ("recorded.db", "cannot read or write", "free some space")),
     ("a home that the warehouse cannot have", lambda p: with_variable("TALLY_HOME", "a?b"), ("TALLY_HOME", "'a?b'", "'?'", "name another one")),
-    ("a home of nobody", lambda p: with_variable("TALLY_HOME", "~nobody-of-this-name/x"), ("TALLY_HOME", "user who is not there", "write the whole path")),
+    ("a home of nobody", lambda p: with_variable("TALLY_HOME", "~nobody-of-this-name/x"), ("TALLY_HOME", "home of an unknown user", "write the whole path")),
     ("a home in two lines", lambda p: with_variable("TALLY_HOME", "a\nb"), ("TALLY_HOME", "line break", "name another folder")),
     ("a home that is no text", lambda p: with_variable("TALLY_HOME", "a\udcff"), ("TALLY_HOME", "not UTF-8", "name a folder whose path is")),
     ("a home that is too long", lambda p: with_variable("TALLY_HOME", "a" * 300), ("TALLY_HOME", "too long", "shorter")),
@@ -261,7 +261,7 @@ ELSEWHERE = {
     "ingest/api/app.py:_busy": "tests/ingest/api/test_isolation.py::test_unfinished_bodies_of_one_token_take_no_room_of_others",
     "ingest/api/app.py:_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
     "alerting/webhooks.py:_write": ALERT_FILES + "test_webhooks_that_cannot_be_written_stand_as_they_were",
-    "alerting/webhooks.py:listed": ALERT_FILES + "test_damaged_webhooks_are_named",
+    "alerting/webhooks.py:list_webhooks": ALERT_FILES + "test_damaged_webhooks_are_named",
     "dashboards/access/open_id.py:is_configured": "tests/dashboards/access/test_gate.py::test_openid_connect_without_authlib_is_told",
     "ingest/api/app.py:_away": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
     "ingest/api/app.py:_enter": API + "test_a_single_event_that_is_refused_is_a_problem",
@@ -273,8 +273,8 @@ ELSEWHERE = {
     "ingest/api/app.py:_receive": API + "test_a_body_that_does_not_come_is_not_waited_for",
     "ingest/api/app.py:_token": API + "test_who_shows_no_token_is_counted_and_not_kept",
     "ledger/log/kafka/topics.py:_alter": "tests/kafka/test_topics.py::test_a_cluster_that_lets_nobody_alter_topics_is_named",
-    "ledger/log/kafka/topics.py:topic_id": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
-    "ledger/log/copy.py:standing": COPY + "test_what_differs_is_refused_and_nothing_is_closed",
+    "ledger/log/kafka/topics.py:find_topic_id": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
+    "ledger/log/copy.py:find_copied_ends": COPY + "test_what_differs_is_refused_and_nothing_is_closed",
     "tally/local_kafka/jars.py:_unreachable": "tests/kafka/test_jars.py::test_a_mirror_that_lacks_it_is_named",
     "ledger/log/kafka/log.py:insert": COPY + "test_what_goes_on_by_itself_before_all_is_there_is_refused",
     "ledger/log/kafka/generations.py:_check_idle":

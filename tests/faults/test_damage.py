@@ -42,7 +42,9 @@ def test_a_partition_that_cannot_go_on_says_why_and_holds_up_no_other(tmp_path: 
     house = build(f"kafka://{kafka}/{name}")
     log = open_log(house.settings)
     house.ask("price", "adopt", str(_book(tmp_path)))  # a record in every partition
-    house.until(lambda: sum(fold_offset(log, one) == log.end(EVENTS, one) for one in range(PARTITIONS)) == PARTITIONS - 1)
+    house.until(
+        lambda: sum(fold_offset(log, one) == log.end(EVENTS, one) for one in range(PARTITIONS)) == PARTITIONS - 1
+    )
     house.until(lambda: list(stopped(house)) == [OURS])
     assert str(blocked) in stopped(house)[OURS]
     blocked.rmdir()

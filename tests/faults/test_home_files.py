@@ -16,7 +16,7 @@ import pytest
 from alerting.problems import find_troubles
 from ledger.errors import TallyError
 from ledger.home.inspection import find_problems
-from ledger.home.layout import LOG_MARKER, FILES, RECORDED, HomeFile
+from ledger.home.layout import FILES, LOG_MARKER, RECORDED, HomeFile
 from ledger.settings import Settings
 from tests.faults.damage import (
     DAMAGES,

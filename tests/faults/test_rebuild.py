@@ -91,7 +91,9 @@ def altered(house: House) -> str:
     """Make a call of the home's cost more, by hand and nowhere but on the topic; its cause."""
     with closing(sqlite3.connect(house.settings.home / "log" / "derived.db")) as db:
         partition = next(one for one in range(16) if tables.find_last(db, ENTRIES, one)[0] > 0)
-        record = next(one for one in tables.select_records(db, ENTRIES, partition, 0, 1 << 30) if b'"counted"' in one.value)
+        record = next(
+            one for one in tables.select_records(db, ENTRIES, partition, 0, 1 << 30) if b'"counted"' in one.value
+        )
         db.execute("DELETE FROM tally_entries WHERE id = ?", (partition << tables.PARTITION_SHIFT | record.offset,))
         tables.insert_record(db, ENTRIES, record._replace(value=record.value.replace(b'"counted"', b'"conflict"', 1)))
         db.execute(f"PRAGMA user_version = {VERSION + 1}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import TallyError
-from ledger.home.free_ports import find_free_port
+from ledger.home.ports import find_free_port
 from tally.local_kafka.broker import Broker, Node, make_cluster_id
 from tally.local_kafka.jars import ensure_jars
 

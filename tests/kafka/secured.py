@@ -13,7 +13,7 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from ledger.home.free_ports import HOST, find_free_port
+from ledger.home.ports import HOST, find_free_port
 from tally.local_kafka.broker import Broker, Node, make_cluster_id
 from tests.kafka.cluster import QUICK
 

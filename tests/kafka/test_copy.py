@@ -21,7 +21,7 @@ from ledger.log import PARTITIONS, Draft, Log, Record, records
 from ledger.log.copy import COPIED_TOPICS, compare_partition
 from ledger.log.kafka.cluster import parse_cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply_topics, create_recorded_topics, begin_copy
+from ledger.log.kafka.topics import apply_topics, begin_copy, create_recorded_topics
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DOCUMENTS, EVENTS, REJECTED
 from ledger.settings import Settings
@@ -54,7 +54,10 @@ def filled(home: Path, size: int = 40, seed: int = 1) -> None:
 
 def everything(log: Log) -> list[Record]:
     found = [
-        record for topic in COPIED_TOPICS for partition in range(topic.partitions) for record in records(log, topic, partition)
+        record
+        for topic in COPIED_TOPICS
+        for partition in range(topic.partitions)
+        for record in records(log, topic, partition)
     ]
     return [record._replace(headers=dict(record.headers)) for record in found]
 
@@ -193,7 +196,9 @@ def test_a_difference_is_found_wherever_it_stands(tmp_path: Path) -> None:
         for number, change in enumerate(changes):
             with closing(EmbeddedLog(tmp_path / f"other{number}")) as theirs:
                 theirs.insert(EVENTS, [*some[:3], some[3]._replace(**change), *some[4:]])
-                assert "partition 0, offset 3 is " in str(compare_partition(ours, theirs, EVENTS, 0, len(some)).difference)
+                assert "partition 0, offset 3 is " in str(
+                    compare_partition(ours, theirs, EVENTS, 0, len(some)).difference
+                )
         with closing(EmbeddedLog(tmp_path / "short")) as theirs:
             theirs.insert(EVENTS, some[:-1])
             for first, second in ((ours, theirs), (theirs, ours)):

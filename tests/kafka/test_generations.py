@@ -16,7 +16,7 @@ from ledger.log.kafka import generations
 from ledger.log.kafka.cluster import Cluster, parse_cluster
 from ledger.log.kafka.generations import create_generation, list_generations
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply_topics, apply_log_topics
+from ledger.log.kafka.topics import apply_log_topics, apply_topics
 from ledger.log.topics import ENTRIES, EVENTS
 from tests.faults.house import House
 from tests.tally.conftest import eventually, tally
@@ -78,7 +78,7 @@ def test_each_new_one_has_a_number_of_its_own_and_takes_the_place_of_those_that_
 
 
 def test_one_that_is_being_made_elsewhere_is_left_alone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generations, "SILENT_S", 1)
+    monkeypatch.setattr(generations, "SESSION_TIMEOUT_S", 1)
     with closing(KafkaLog(cluster)) as log:
         apply_log_topics(log)
         second = cluster._replace(generation=create_generation(log))

@@ -19,7 +19,7 @@ from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from tally.generations import files, switch
-from tally.session import opened
+from tally.session import opened, recover_switch
 from tests.tally.conftest import home_environment
 
 REBUILD = """
@@ -81,7 +81,7 @@ AFTER = ("switch.begun:1", *(f"switch.{at}:{n}" for at in ("moving", "moved") fo
 @pytest.mark.parametrize("fault", ["switch.named:1", *(pytest.param(one, marks=pytest.mark.long) for one in AFTER)])
 def test_a_kill_after_the_log_names_the_new_one_is_completed_by_who_comes_next(settings: Settings, fault: str) -> None:
     assert rebuild(settings, fault) == -9
-    files.complete_switch(settings)
+    recover_switch(settings)
     with opened(settings) as log:
         assert isinstance(log, KafkaLog)
         assert (log.generation, of_home(settings), decisions(log)) == (2, {2}, 16)

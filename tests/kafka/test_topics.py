@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from ledger.errors import TallyError
 from ledger.log.kafka.cluster import Cluster, parse_cluster
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply_topics, create_recorded_topics, finish_copy, find_topic_id, specify_topic
+from ledger.log.kafka.topics import apply_topics, create_recorded_topics, find_topic_id, finish_copy, specify_topic
 from ledger.log.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, STATE, TOPICS
 from tests.tally.conftest import tally
 
@@ -29,9 +29,8 @@ def test_what_a_topic_is_to_be_follows_from_the_list() -> None:
     assert rows.configs["cleanup.policy"] == "compact" and "retention.ms" not in rows.configs
     assert specify_topic(cluster, ENTRIES, 3).configs["message.timestamp.type"] == "CreateTime"
     assert specify_topic(cluster, DOCUMENTS, 3).partitions == 1
-    assert {brokers: specify_topic(cluster, EVENTS, brokers).configs["min.insync.replicas"] for brokers in (1, 2, 3, 9)} == {
-        1: "1", 2: "1", 3: "2", 9: "2",
-    }  # fmt: skip
+    replicas = {n: specify_topic(cluster, EVENTS, n).configs["min.insync.replicas"] for n in (1, 2, 3, 9)}
+    assert replicas == {1: "1", 2: "1", 3: "2", 9: "2"}
 
 
 def test_topics_are_made_once(cluster: Cluster) -> None:

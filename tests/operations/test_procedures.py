@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ledger.home.free_ports import find_free_port
+from ledger.home.ports import find_free_port
 from tests.faults.input import history
 from tests.kafka.cluster import kafka_jars
 from tests.kafka.secured import PASSWORD, USER, secured

@@ -11,7 +11,7 @@ import yaml
 from audit.verify.pricing import Book
 from audit.verify.recompute import JudgedLine, Partition
 from ledger.log import Record
-from ledger.pricing.price_book import unpack_book, pack_book
+from ledger.pricing.price_book import pack_book, unpack_book
 from ledger.pricing.price_book_file import parse_book
 from streams.replay import replay_outcomes
 from tallystick import ANY_EVENT

@@ -34,7 +34,7 @@ FAKE = """
 import os, signal, sys, threading
 from pathlib import Path
 from ledger.errors import TallyError
-from ledger.home.locks import only_one
+from ledger.home.locks import service_lock
 from ledger.home.presence import announce
 from tally.processes import lifeline
 
@@ -42,7 +42,7 @@ lifeline.hold()
 home, name, how = Path(os.environ["TALLY_HOME"]), sys.argv[1], sys.argv[2]
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: how != "deaf" and stop.set())
-with only_one(home, name):
+with service_lock(home, name):
     with (home / "started").open("a") as file:
         file.write(f"{name} {os.getpid()}\\n")
     if how == "refuses":

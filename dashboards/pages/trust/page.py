@@ -15,6 +15,7 @@ from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
 from dashboards.sources.warehouse import Row, guard_page, guard_fragment, home
 from dashboards.spelling import spell
+from ledger.outcomes import OUTCOMES
 
 SETTLE_TIMEOUT_S = 10
 MAX_ROWS = 50
@@ -36,8 +37,7 @@ def _show_figures() -> None:
     counts = queries.add_counts(channels)
     st.header("Does it add up?", anchor=False)
     draw_equation(("received", counts["received"]), [(name, counts[name]) for name in ("accepted", "rejected")])
-    outcomes = ("counted", "duplicate", "conflict", "quarantined")
-    draw_equation(("accepted", counts["accepted"]), [(name, counts[name]) for name in outcomes])
+    draw_equation(("accepted", counts["accepted"]), [(name, counts[name]) for name in OUTCOMES])
     organizations = queries.sum_counts_by("organization")
     if len(organizations) > 1:
         _show_counts("organization", organizations)

@@ -1,8 +1,9 @@
 """The questions of the trust page: what came in, what became of it, and what was decided."""
 
 from dashboards.sources.warehouse import Row, ask
+from ledger.outcomes import OUTCOMES
 
-COUNTS = ("received", "rejected", "accepted", "counted", "duplicate", "conflict", "quarantined")
+COUNTS = ("received", "rejected", "accepted", *OUTCOMES)
 
 Counts = tuple[str, dict[str, int]]
 """The counts of an organization or a door, by ``COUNTS``."""
@@ -26,7 +27,7 @@ def add_counts(rows: list[Counts]) -> dict[str, int]:
 
 def adds_up(counts: dict[str, int]) -> bool:
     """Whether both equations hold: nothing that was received is missing from what became of it."""
-    outcomes = sum(counts[name] for name in ("counted", "duplicate", "conflict", "quarantined"))
+    outcomes = sum(counts[name] for name in OUTCOMES)
     return counts["received"] == counts["accepted"] + counts["rejected"] and counts["accepted"] == outcomes
 
 

@@ -1,4 +1,4 @@
-"""Where the log is a Kafka cluster's: what ``TALLY_LOG`` says, in the words of each client."""
+"""The cluster of a Kafka log, from ``TALLY_LOG``, in the options of each client library."""
 
 import re
 from typing import Any, NamedTuple
@@ -17,8 +17,7 @@ _SERVER = re.compile(r"(\[[0-9a-f:]+\]|[^:\[\]]+):\d{1,5}")
 
 
 class Cluster(NamedTuple):
-    """Brokers to begin with, the log's name on them, how to be let in, and which generation is meant of what is
-    derived."""
+    """Brokers to begin with, the log's name on them, the credentials, and the generation of the derived topics."""
 
     servers: tuple[str, ...]
     name: str
@@ -32,17 +31,17 @@ class Cluster(NamedTuple):
     generation: int = 1
 
     def __repr__(self) -> str:
-        """As it may be shown: without the password."""
+        """Show the cluster without the password."""
         return f"kafka://{','.join(self.servers)}/{self.name}"
 
     def topic(self, topic: Topic) -> str:
-        """How a topic of ours is called there: several logs may live on one cluster, and several generations of what
-        is derived."""
+        """Return a topic's name on the cluster: several logs may share it, and several generations of derived
+        topics."""
         return self.name + topic.name.removeprefix("tally") + (self._suffix if topic.origin == "derived" else "")
 
     @property
     def folds(self) -> str:
-        """The group of the folds' workers; the ids of their transactions begin with it."""
+        """The consumer group of the folds' workers; their transactional ids begin with it."""
         return f"{self.name}-folds{self._suffix}"
 
     @property
@@ -50,17 +49,17 @@ class Cluster(NamedTuple):
         return f".{self.generation}" if self.generation > 1 else ""
 
     def client(self) -> dict[str, Any]:
-        """For kafka-python's clients."""
+        """Return the options of kafka-python's clients."""
         return self._common() | {
             "ssl_cafile": self.cafile, "ssl_certfile": self.certfile, "ssl_keyfile": self.keyfile,
         }  # fmt: skip
 
     def aio(self) -> dict[str, Any]:
-        """For aiokafka's."""
+        """Return the options of aiokafka's clients."""
         return self._common() | {"ssl_context": self.ssl_context()}
 
     def ssl_context(self) -> Any:
-        """What TLS trusts and shows; None without TLS."""
+        """Return the TLS context of aiokafka's clients; None without TLS."""
         if "SSL" not in self.protocol:
             return None
         from aiokafka.helpers import create_ssl_context
@@ -76,13 +75,13 @@ class Cluster(NamedTuple):
 
 
 def cluster_of(settings: Settings) -> Cluster:
-    """The cluster of ``TALLY_LOG``. TallyError where that is no such URL, or names the home's own broker, which does
-    not run."""
+    """Return the cluster of ``TALLY_LOG``. TallyError where that is no such URL, or names the home's own broker, which
+    does not run."""
     return parse_cluster(url_of(settings))
 
 
 def url_of(settings: Settings) -> str:
-    """The same as a URL, which tells the port of the home's own broker."""
+    """Return the URL of the cluster, with the port of the home's own broker."""
     if settings.log is None:
         raise TallyError(f"TALLY_LOG names no Kafka cluster: it has the form {URL_FORM}")
     if not settings.has_own_kafka:
@@ -97,13 +96,15 @@ def url_of(settings: Settings) -> str:
 
 
 def parse_cluster(url: str, setting: str = "TALLY_LOG") -> Cluster:
-    """A cluster by its URL: ``kafka://user:password@host:port,host:port/name?security_protocol=…``; who gave it knows
-    it as ``called``. TallyError where it is none."""
+    """Parse a cluster's URL, ``kafka://user:password@host:port,host:port/name?security_protocol=…``. TallyError, which
+    names ``setting``, where it is malformed."""
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     servers = tuple(host if ":" in host.rpartition("]")[2] else f"{host}:9092" for host in hosts.split(",") if host)
     if parts.scheme != "kafka" or not servers or not all(_SERVER.fullmatch(server) for server in servers):
-        raise TallyError(f"{setting} is {url.replace(credentials, '…', 1) if credentials else url}: it has the form {URL_FORM}")
+        raise TallyError(
+            f"{setting} is {url.replace(credentials, '…', 1) if credentials else url}: it has the form {URL_FORM}"
+        )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options.keys() - set(OPTIONS):
         raise TallyError(f"{setting} has the option {name!r}, which is none of {', '.join(OPTIONS)}")

@@ -1,4 +1,4 @@
-"""The generations of what is derived on a cluster: a new one's topics are made, and the topics of others go."""
+"""Generations of derived topics on a cluster: create those of a new one, and delete those of others."""
 
 import re
 import time
@@ -11,31 +11,33 @@ from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import GENERATION_TOPICS, administering, apply_topics
 
 SESSION_TIMEOUT_S, POLL_INTERVAL_S = 15, 0.5
-"""For how long who was killed may be taken for alive (a worker, until its session is over), and how often one looks."""
+"""Seconds for which a killed worker may appear alive, until its session is over; and the pause between checks."""
 
 
 def create_generation(log: KafkaLog) -> int:
-    """Make the topics of a new generation, and delete those of all others but the one that the log gives; the new
-    one's number, which none has that left anything. TallyError where workers are at one that is not current yet."""
+    """Create the topics of a new generation, and delete those of all others but the log's. Return the new number, which
+    no generation has that left topics. TallyError where workers make a generation that is not current yet."""
     current = log.generation
     with administering(log.cluster) as admin:
         generations = _find_topics(admin, log.cluster)
         _check_idle(admin, log.cluster, {number for number in generations.values() if number > current})
         new = max(current, *generations.values()) + 1
-        apply_topics(log.cluster._replace(generation=new), GENERATION_TOPICS)  # before others go, as it has its number by that
+        apply_topics(
+            log.cluster._replace(generation=new), GENERATION_TOPICS
+        )  # before others go, as it has its number by that
         if obsolete := [name for name, number in generations.items() if number != current]:
             admin.delete_topics(obsolete)
     return new
 
 
 def list_generations(cluster: Cluster) -> set[int]:
-    """The numbers of the generations that have topics."""
+    """List the numbers of the generations that have topics."""
     with administering(cluster) as admin:
         return set(_find_topics(admin, cluster).values())
 
 
 def _find_topics(admin: KafkaAdminClient, cluster: Cluster) -> dict[str, int]:
-    """The names of topics of what is derived, each with its generation."""
+    """Find the names of derived topics, each with its generation."""
     names = "|".join(re.escape(cluster._replace(generation=1).topic(topic)) for topic in GENERATION_TOPICS)
     pattern = re.compile(rf"(?:{names})(?:\.(\d+))?")
     return {name: int(match[1] or 1) for name in admin.list_topics() if (match := pattern.fullmatch(name))}
@@ -54,5 +56,5 @@ def _check_idle(admin: KafkaAdminClient, cluster: Cluster, numbers: set[int]) ->
 
 
 def _list_busy_groups(admin: KafkaAdminClient) -> set[str]:
-    """The groups that have members."""
+    """List the consumer groups that have members."""
     return {group["group_id"] for group in admin.list_groups() if group["group_state"] not in ("Empty", "Dead")}

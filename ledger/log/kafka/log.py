@@ -23,19 +23,18 @@ from ledger.log.record import MAX_RECORD_BYTES, Draft, Record, check_draft
 from ledger.log.topics import EVENTS, Topic
 
 DELIVERY_TIMEOUT_S = 150
-"""Longer than the client's own ``delivery_timeout_ms`` of 120 s: this ends a future that its defect leaves open."""
+"""Longer than the client's own ``delivery_timeout_ms`` of 120 s: this ends a future that a defect of it leaves open."""
 STEP_FACTOR = 16
 
 
 class KafkaLog:
-    """Many processes append and read, and many threads of each. LogUnavailable where the cluster does not answer.
+    """Many processes append and read, with many threads each. LogUnavailable where the cluster does not answer.
 
-    A failed append means that nobody knows: the records may stand, or some of them, or none. Whoever appends them
-    again is safe, since an event's identity tells the repeat.
-    """
+    After a failed append nobody knows whether the records are on the log: all, some or none. Appending them again is
+    safe, since the identity of an event reveals the repeat."""
 
     def __init__(self, cluster: Cluster, generation: int | None = None) -> None:
-        """With a ``generation`` what is derived is given of that one, whichever is current."""
+        """Open the log. With a ``generation`` the derived topics of that one are read, whichever is current."""
         self.cluster = cluster
         self._generation = generation
         self._current: tuple[float, Pointer] | None = None
@@ -56,39 +55,48 @@ class KafkaLog:
         return self._current[1].number
 
     def follow(self) -> None:
-        """The cluster is asked at most once a second."""
+        """Read the current generation from here on. The cluster is asked once a second at most."""
         if self._current is not None and (now := time.monotonic()) > self._current[0] + POLL_INTERVAL_S:
             self._current = now, follow_pointer(self, self._current[1])
 
     @property
     def generation_cluster(self) -> Cluster:
-        """The cluster, with the generation that is given."""
+        """The cluster, with the generation that the log reads."""
         return self.cluster._replace(generation=self.generation)
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         stored_records = self._send(topic, drafts)
         return [
-            Record(draft.partition, stored_record.offset, stored_record.timestamp, draft.key, dict(draft.headers), draft.value)
+            Record(
+                draft.partition,
+                stored_record.offset,
+                stored_record.timestamp,
+                draft.key,
+                dict(draft.headers),
+                draft.value,
+            )
             for draft, stored_record in zip(drafts, stored_records, strict=True)
         ]
 
     def insert(self, topic: Topic, records: Sequence[Record]) -> None:
-        """Append records of a partition as they stand, each with its time: for a copy, to a topic that keeps the
-        times it is given (``admin.take``).
+        """Append records of a partition with their times: for a copy, to a topic that keeps the times it is given
+        (``begin_copy``).
 
-        TallyError where one came to stand elsewhere: then the topic is no copy, and never will be.
-        """
+        TallyError where a record got another offset: then the topic is no copy, and never will be."""
         for record, stored_record in zip(records, self._send(topic, records), strict=True):
             if (stored_record.offset, stored_record.timestamp) != (record.offset, record.time_ms):
                 raise TallyError(
                     f"the record at {topic.name}, partition {record.partition}, offset {record.offset} came to stand "
-                    f"at {stored_record.offset} with the time {stored_record.timestamp} (its own is {record.time_ms}) in {self}: somebody "
-                    "else appends or alters the topic there; copy to another name, kafka://…/NAME"
+                    f"at {stored_record.offset} with the time {stored_record.timestamp} (its own is {record.time_ms}) "
+                    f"in {self}: somebody else appends or alters the topic there; copy to another name, kafka://…/NAME"
                 )
 
     def read(self, topic: Topic, partition: int, offset: int, max_bytes: int = READ_BYTES) -> list[Record]:
         with self._reading("give records") as reader:
-            records = [_convert_record(record) for record in reader.take(self._topic_partition(topic, partition), offset, max_bytes)]
+            records = [
+                _convert_record(record)
+                for record in reader.take(self._topic_partition(topic, partition), offset, max_bytes)
+            ]
         if topic.origin == "recorded" and topic.days is None:
             for expected, record in enumerate(records, offset):
                 if record.offset != expected:
@@ -126,7 +134,7 @@ class KafkaLog:
             self._producer = self._reader = None
 
     def _send(self, topic: Topic, sources: Sequence[Draft] | Sequence[Record]) -> list[RecordMetadata]:
-        """Append in order, and wait until all stand. A record brings its time, a draft has none."""
+        """Append in order, and wait until all are on the log. A record brings its time, a draft has none."""
         drafts = [check_draft(Draft(source.partition, source.key, source.headers, source.value)) for source in sources]
         times = [source.time_ms if isinstance(source, Record) else None for source in sources]
         name = self._topic_name(topic)
@@ -156,7 +164,7 @@ class KafkaLog:
         return (self.generation_cluster if topic.origin == "derived" else self.cluster).topic(topic)
 
     def _find_newest(self, topic: Topic, partition: int, end: int) -> Record | None:
-        """Stepping back, since the last offsets may be those of a transaction's end, and of aborted records."""
+        """Find the newest record by stepping back: the last offsets may be a transaction's end, or aborted records."""
         step = 2
         while end > 0:
             newest = None
@@ -192,6 +200,8 @@ def _open_producer(cluster: Cluster) -> KafkaProducer:
 
 
 def _convert_record(record: ConsumerRecord) -> Record:
-    """A record of ours as it stands on Kafka."""
+    """Convert a record of the client library."""
     headers = {key: value.decode() for key, value in record.headers}
-    return Record(record.partition, record.offset, record.timestamp, (record.key or b"").decode(), headers, record.value or b"")
+    return Record(
+        record.partition, record.offset, record.timestamp, (record.key or b"").decode(), headers, record.value or b""
+    )

@@ -1,4 +1,4 @@
-"""Reading a Kafka cluster's partitions, each at any place and pace, with one consumer."""
+"""Read a Kafka cluster's partitions, each at any offset and pace, with one consumer."""
 
 import time
 from collections import deque
@@ -14,13 +14,13 @@ from ledger.log.kafka.cluster import Cluster
 
 FETCH_BYTES = 256 << 10
 POLL_TIMEOUT_MS = 20
-"""The client sleeps a poll out whole where a place was only just sought."""
+"""The client sleeps through a whole poll just after a seek."""
 FETCH_TIMEOUT_S = 30
 
 
 @dataclass
 class Buffer:
-    """What was fetched of a partition and may be asked for again: everything from ``begin`` to ``next``, in order."""
+    """Records that were fetched of a partition and may be read again: all from ``begin`` to ``next``, in order."""
 
     begin: int
     next: int
@@ -28,11 +28,10 @@ class Buffer:
 
 
 class Reader:
-    """Not safe for threads. Raises KafkaError.
+    """Reads one partition at a time. Not safe for threads. Raises KafkaError.
 
-    One partition is assigned at a time. (With all of them assigned, and all but one paused, kafka-python 3.0.12 never
-    fetches again from some: records that it parked while a partition was paused are not taken back.)
-    """
+    With all partitions assigned, and all but one paused, kafka-python 3.0.12 never fetches again from some: records
+    that it parked while a partition was paused are not returned."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._consumer = KafkaConsumer(
@@ -45,12 +44,12 @@ class Reader:
         self._ends: dict[TopicPartition, int] = {}
 
     def check(self, topic: str) -> None:
-        """TallyError where the cluster has no such topic: a question about it would be without an answer for long."""
+        """Check that the cluster has a topic. TallyError where it has not: a read would wait long for an answer."""
         if not self._consumer.partitions_for_topic(topic):
-            raise TallyError(f"the cluster has no topic {topic}: `tally topics apply` makes what lacks")
+            raise TallyError(f"the cluster has no topic {topic}: `tally topics apply` creates missing topics")
 
     def take(self, partition: TopicPartition, offset: int, max_bytes: int) -> list[ConsumerRecord]:
-        """Records from this offset on: at least one where there is one, then up to the bytes."""
+        """Return records from this offset on: at least one where there is one, then up to the bytes."""
         buffer = self._get_buffer(partition, offset)
         if not buffer.records:
             self._fetch(partition, buffer)
@@ -64,7 +63,7 @@ class Reader:
         return records
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset behind the last that is committed, of each."""
+        """Return the offset behind the last committed record of each partition."""
         ends = {partition: int(end) for partition, end in self._consumer.end_offsets(list(partitions)).items()}
         self._ends.update(ends)
         return ends
@@ -83,7 +82,7 @@ class Reader:
         return buffer
 
     def _fetch(self, partition: TopicPartition, buffer: Buffer) -> None:
-        """Wait for records, or until there is nothing more but the ends of transactions."""
+        """Wait for records, or until only ends of transactions are left."""
         if buffer.next >= self._ends.get(partition, 0) and buffer.next >= self.ends([partition])[partition]:
             return
         if self._assigned != partition:
@@ -93,7 +92,9 @@ class Reader:
         deadline = time.monotonic() + FETCH_TIMEOUT_S
         while not buffer.records and buffer.next < self._ends[partition]:
             if time.monotonic() > deadline:
-                raise KafkaTimeoutError(f"no record of {partition.topic}, partition {partition.partition} within {FETCH_TIMEOUT_S} s")
+                raise KafkaTimeoutError(
+                    f"no record of {partition.topic}, partition {partition.partition} within {FETCH_TIMEOUT_S} s"
+                )
             for records in self._consumer.poll(POLL_TIMEOUT_MS).values():
                 buffer.records.extend(records)
             buffer.next = self._consumer.position(partition)

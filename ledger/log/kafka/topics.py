@@ -1,6 +1,5 @@
-"""The topics on a cluster, made and checked against the typed list. Nothing is deleted here; altered is only what a
-copy of a log is taken into, while it is.
-"""
+"""Topics on a cluster, created and checked against the typed list. Nothing is deleted here; only topics that receive a
+copy are altered, for as long."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,23 +19,23 @@ RECORDED_TOPICS = tuple(topic for topic in TOPICS if topic.origin == "recorded")
 GENERATION_TOPICS = (*DERIVED, STATE)
 DAY_MS = 86_400_000
 MAX_REPLICAS = 3
-"""Where the cluster has so many brokers; of them all but one must have a record before it is acknowledged."""
+"""Replicas where the cluster has as many brokers. All but one must have a record before it is acknowledged."""
 COPY_CONFIGS = {
     "message.timestamp.type": "CreateTime",
     "message.timestamp.after.max.ms": str((1 << 63) - 1),
     "message.timestamp.before.max.ms": str((1 << 63) - 1),
     "retention.ms": "-1",
 }
-"""Of a recorded topic while it takes a copy: records keep their times, also those of a clock that was
-ahead of the broker's, and none is too old."""
+"""Settings of a recorded topic while it receives a copy: records keep their times, also those ahead of the broker's
+clock, and none is too old."""
 ALTER_TIMEOUT_S, ALTER_DELAY_S = 30, 0.5
-"""How long a cluster may take to tell a setting it was given; the brokers obey it shortly after that."""
+"""Seconds until a cluster must report a setting it was given; and until its brokers obey it after that."""
 MAX_DERIVED_RECORD_BYTES = 16 << 20
-"""One record can cause more than a mebibyte: what falls due for all scopes at once."""
+"""One record can cause more than a mebibyte: everything that falls due for all scopes at once."""
 
 
 class TopicSpec(NamedTuple):
-    """How a topic is to be: its name on the cluster, and its settings in Kafka's words."""
+    """The specification of a topic: its name on the cluster, its partitions, and its settings in Kafka's terms."""
 
     name: str
     partitions: int
@@ -44,7 +43,8 @@ class TopicSpec(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What of a topic is not as it should be; ``found`` is None where the topic was missing, and was made."""
+    """A setting of a topic that differs from its specification. ``found`` is None where the topic was missing, and was
+    created."""
 
     topic: str
     setting: str
@@ -53,11 +53,10 @@ class Difference(NamedTuple):
 
 
 def specify_topic(cluster: Cluster, topic: Topic, brokers: int) -> TopicSpec:
-    """The settings of a topic of ours on so many brokers (pure).
+    """Return the specification of a topic for a number of brokers (pure).
 
-    A recorded topic takes the broker's time, so that a record's time is the log's; a derived one keeps the time of
-    the record that caused it.
-    """
+    A recorded topic takes the broker's time, so that a record's time is the log's; a derived one keeps the time of the
+    record that caused it."""
     configs = {
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "message.timestamp.type": "LogAppendTime" if topic.origin == "recorded" else "CreateTime",
@@ -76,20 +75,25 @@ def specify_topic(cluster: Cluster, topic: Topic, brokers: int) -> TopicSpec:
 
 
 def apply_log_topics(log: KafkaLog) -> list[Difference]:
-    """Make the topics that a log lacks, and say what differs of the others. The recorded ones come first, as they say
-    which generation is current. LogUnavailable where the cluster does not answer."""
+    """Create the missing topics of a log, and return the settings that differ. Recorded topics come first, as they name
+    the current generation. LogUnavailable where the cluster does not answer."""
     with administering(log.cluster) as admin:
-        return [*_apply_topics(admin, log.cluster, RECORDED_TOPICS), *_apply_topics(admin, log.generation_cluster, GENERATION_TOPICS)]
+        return [
+            *_apply_topics(admin, log.cluster, RECORDED_TOPICS),
+            *_apply_topics(admin, log.generation_cluster, GENERATION_TOPICS),
+        ]
 
 
-def apply_topics(cluster: Cluster, topics: Iterable[Topic] = (*RECORDED_TOPICS, *GENERATION_TOPICS)) -> list[Difference]:
-    """The same for some topics."""
+def apply_topics(
+    cluster: Cluster, topics: Iterable[Topic] = (*RECORDED_TOPICS, *GENERATION_TOPICS)
+) -> list[Difference]:
+    """Create the missing ones of these topics, and return the settings that differ."""
     with administering(cluster) as admin:
         return _apply_topics(admin, cluster, topics)
 
 
 def create_recorded_topics(cluster: Cluster) -> None:
-    """Make the recorded topics that lack, ready to take a copy."""
+    """Create the missing recorded topics, ready to receive a copy."""
     with administering(cluster) as admin:
         brokers = len(admin.describe_cluster()["brokers"])
         existing = set(admin.list_topics())
@@ -99,13 +103,13 @@ def create_recorded_topics(cluster: Cluster) -> None:
 
 
 def begin_copy(cluster: Cluster) -> None:
-    """Have the recorded topics take records with the times they have."""
+    """Have the recorded topics keep the times of the records that they receive."""
     with administering(cluster) as admin:
         _alter(admin, {spec.name: COPY_CONFIGS for spec in _specify_recorded(cluster, 1)})
 
 
 def finish_copy(log: KafkaLog) -> None:
-    """Have the recorded topics as they should be after a copy, and all others beside them."""
+    """Restore the settings of the recorded topics after a copy, and create all other topics."""
     with administering(log.cluster) as admin:
         brokers = len(admin.describe_cluster()["brokers"])
         configs = {
@@ -117,12 +121,12 @@ def finish_copy(log: KafkaLog) -> None:
 
 
 def find_topic_id(cluster: Cluster, topic: Topic) -> str:
-    """What tells a topic from another one that had its name before. TallyError where there is none."""
+    """Find the id that distinguishes a topic from an earlier one of its name. TallyError where there is none."""
     name = cluster.topic(topic)
     with administering(cluster) as admin:
         (description,) = admin.describe_topics([name])
     if description["error_code"]:
-        raise TallyError(f"{cluster} has no topic {name}: `tally topics apply` makes what lacks")
+        raise TallyError(f"{cluster} has no topic {name}: `tally topics apply` creates missing topics")
     return str(description["topic_id"])
 
 
@@ -130,7 +134,9 @@ def _apply_topics(admin: KafkaAdminClient, cluster: Cluster, topics: Iterable[To
     brokers = len(admin.describe_cluster()["brokers"])
     existing = set(admin.list_topics())
     specs = [specify_topic(cluster, topic, brokers) for topic in topics]
-    created = [spec for spec in specs if spec.name not in existing and _create_topic(admin, spec, min(brokers, MAX_REPLICAS))]
+    created = [
+        spec for spec in specs if spec.name not in existing and _create_topic(admin, spec, min(brokers, MAX_REPLICAS))
+    ]
     return [
         *(Difference(spec.name, "topic", f"{spec.partitions} partitions", None) for spec in created),
         *_find_differences(admin, specs),
@@ -152,7 +158,7 @@ def _specify_recorded(cluster: Cluster, brokers: int) -> list[TopicSpec]:
 
 
 def _alter(admin: KafkaAdminClient, changes: Mapping[str, Mapping[str, str | None]]) -> None:
-    """Give topics settings (None is the cluster's own default), and wait until they hold."""
+    """Give topics settings (None is the cluster's default), and wait until they hold."""
 
     def find_missing() -> dict[str, dict[str, str | None]]:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in changes]
@@ -178,13 +184,15 @@ def _alter(admin: KafkaAdminClient, changes: Mapping[str, Mapping[str, str | Non
     deadline = time.monotonic() + ALTER_TIMEOUT_S
     while find_missing():
         if time.monotonic() > deadline:
-            raise LogUnavailable(f"the cluster did not alter {', '.join(missing)} within {ALTER_TIMEOUT_S} s: try again")
+            raise LogUnavailable(
+                f"the cluster did not alter {', '.join(missing)} within {ALTER_TIMEOUT_S} s: try again"
+            )
         time.sleep(ALTER_DELAY_S / 10)
     time.sleep(ALTER_DELAY_S)
 
 
 def _is_topic_setting(setting: Mapping[str, Any]) -> bool:
-    """Whether a topic has the setting itself, and not from its cluster."""
+    """Tell whether a setting is the topic's own, and not its cluster's."""
     return bool(setting["config_source"] == "DYNAMIC_TOPIC_CONFIG")
 
 
@@ -204,7 +212,7 @@ def _find_differences(admin: KafkaAdminClient, specs: list[TopicSpec]) -> Iterat
 
 @contextmanager
 def administering(cluster: Cluster) -> Iterator[KafkaAdminClient]:
-    """A client for who changes a cluster. LogUnavailable where that does not answer."""
+    """Open an administration client. LogUnavailable where the cluster does not answer."""
     try:
         admin = KafkaAdminClient(**cluster.client())
         try:

@@ -1,4 +1,4 @@
-"""The embedded transport: what is recorded and what is derived in a SQLite file each."""
+"""The embedded transport: recorded and derived topics in a SQLite file each."""
 
 import json
 import sqlite3
@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from ledger import envelope
 from ledger.errors import LogClosed, LogDamaged, TallyError
 from ledger.home.files import damage_error, write_atomically
-from ledger.home.layout import LOG_MARKER, DERIVED, RECORDED
+from ledger.home.layout import DERIVED, LOG_MARKER, RECORDED
 from ledger.home.locks import locked
 from ledger.log import READ_BYTES, Draft, Record
 from ledger.log.record import check_draft
@@ -17,7 +18,7 @@ from ledger.log.sqlite import tables
 from ledger.log.topics import ENTRIES, EVENTS, TOPICS, Topic
 
 FORMAT_VERSION = 2
-"""Of what is recorded: the names of headers and of control types. A log of another format is not read."""
+"""Version of the recorded file: the names of headers and of control types. A log of another version is not read."""
 
 
 class EmbeddedLog:
@@ -25,7 +26,7 @@ class EmbeddedLog:
     is unfair, and small writers starve beside bulk ones."""
 
     def __init__(self, home: Path, clock: Callable[[], float] = time.time, *, generation: int | None = None) -> None:
-        """``generation`` is the one that is made in this home."""
+        """Open the log, and create it where none was begun. ``generation`` is the one that is made in this home."""
         self.generation = generation
         self.folder = home / "log"
         self._home, self._path = home, RECORDED.path(home)
@@ -37,23 +38,25 @@ class EmbeddedLog:
             self._inode = self._path.stat().st_ino
 
     def _open(self) -> sqlite3.Connection:
-        """The file of what is recorded, made where no log was begun here. LogDamaged where one was, and is gone."""
+        """Open the recorded file, and create it where no log was begun. LogDamaged where one was, and is gone."""
         was_created = LOG_MARKER.path(self._home).exists() or _has_entries(self._home)
         if was_created and not (self._path.exists() and self._path.stat().st_size):
             defect = "is empty" if self._path.exists() else "is missing"
             raise LogDamaged(
-                f"{self._path} {defect}, and held a log before: restore it from a copy (docs/operations.md, Restore), or "
-                f"move {self.folder} away to begin another log; nothing is appended to one that lost its past"
+                f"{self._path} {defect}, and held a log before: restore it from a copy (docs/operations.md, Restore), "
+                f"or move {self.folder} away to begin another log; nothing is appended to one that lost its past"
             )
         recorded = tables.open_file(self._path, writes=True)
         try:
             with tables.database_errors(recorded):
-                missing = [topic for topic in TOPICS if topic.origin == "recorded" and not tables.has_table(recorded, topic)]
+                missing = [
+                    topic for topic in TOPICS if topic.origin == "recorded" and not tables.has_table(recorded, topic)
+                ]
                 if was_created and EVENTS in missing:
                     raise damage_error(self._home, RECORDED, "it holds no log any more")
                 self._check_format(recorded, is_new=EVENTS in missing)
                 tables.create_tables(recorded, missing)
-                # Not told by the last records: a copy from elsewhere ends with the same ones, and goes on.
+                # The last records do not show it: a copy from elsewhere ends with the same ones, and goes on.
                 recorded.execute("CREATE TABLE IF NOT EXISTS closed (went TEXT)")
             if not LOG_MARKER.path(self._home).exists():
                 write_atomically(LOG_MARKER.path(self._home), json.dumps({"begun": True}))
@@ -77,7 +80,7 @@ class EmbeddedLog:
         return str(self.folder)
 
     def follow(self) -> None:
-        """Every read does: it looks whether the file is still the same."""
+        """Do nothing: every read checks whether the derived file is still the same."""
 
     def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
         records: list[Record] = []
@@ -87,10 +90,9 @@ class EmbeddedLog:
         return records
 
     def insert(self, topic: Topic, records: Sequence[Record]) -> None:
-        """Take records of a partition as they stand, each with its offset and time: for a copy. All or none.
+        """Insert records of a partition with their offsets and times, for a copy: all or none.
 
-        TallyError where another record has the place, or the one before it lacks.
-        """
+        TallyError where another record has the place, or the one before it is missing."""
         with self._writing():
             for record in records:
                 expected = tables.find_last(self._recorded, topic, record.partition)[0] + 1
@@ -103,14 +105,15 @@ class EmbeddedLog:
                 tables.insert_record(self._recorded, topic, record)
 
     def close_with(self, topic: Topic, drafts: Sequence[Draft], moved_to: str) -> None:
-        """Append these, and refuse whatever would follow them: the log goes on elsewhere. All or none."""
+        """Append these drafts and close the log: it goes on at ``moved_to``, and every later append is refused. All or
+        none."""
         with self._writing():
             for draft in drafts:
                 self._insert(topic, check_draft(draft))
             self._recorded.execute("INSERT INTO closed VALUES (?)", (moved_to,))
 
     def went(self) -> str | None:
-        """Where the log goes on that was closed here; None where it was not."""
+        """Return where a closed log goes on; None where the log is open."""
         with tables.database_errors(self._recorded):
             row = self._recorded.execute("SELECT went FROM closed").fetchone()
         return str(row[0]) if row else None
@@ -137,8 +140,8 @@ class EmbeddedLog:
             self._derived[1].close()
 
     def accept_past(self) -> None:
-        """Append from here on also where more was derived from the log than it holds: for who derived it anew from the
-        log as it is, and is about to put that in the place of the old."""
+        """Accept appends from here on although more was derived than the log holds: for a rebuild that derived
+        everything again from the log as it is."""
         self._is_checked = True
 
     @contextmanager
@@ -152,7 +155,7 @@ class EmbeddedLog:
                 yield
 
     def _check_file(self) -> None:
-        """LogDamaged where another file is in the place of the one that is open: what is appended would be lost."""
+        """LogDamaged where another file is in the place of the open one: what is appended would be lost."""
         try:
             inode = self._path.stat().st_ino
         except OSError:
@@ -164,11 +167,11 @@ class EmbeddedLog:
             )
 
     def _check_past(self) -> None:
-        """LogDamaged where more was derived from the log than it holds: it was cut, or restored from an older copy."""
+        """LogDamaged where more was derived than the log holds: it was cut, or restored from an older copy."""
         for partition in range(EVENTS.partitions):
             try:
                 entry = self.last(ENTRIES, partition)
-                cause = (int(entry.headers["cause_offset"]), entry.headers["cause_hash"]) if entry else None
+                cause = (entry.cause_offset, entry.headers[envelope.CAUSE_HASH]) if entry else None
             except (TallyError, KeyError, ValueError):  # then the folds say so, and recording goes on
                 continue
             if cause is None:
@@ -186,8 +189,8 @@ class EmbeddedLog:
         with transaction(self._recorded):
             if (moved_to := self.went()) is not None:
                 raise LogClosed(
-                    f"the log in {self} is closed and takes nothing more: it went to {moved_to}; set TALLY_LOG to that, "
-                    "with the user and the options that its cluster wants"
+                    f"the log in {self} is closed and takes nothing more: it went to {moved_to}; set TALLY_LOG to "
+                    "that, with the user and the options that its cluster wants"
                 )
             yield
 
@@ -219,14 +222,14 @@ class EmbeddedLog:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing. A full disk or an unreadable file is a TallyError, and nothing was written."""
+    """Write all or nothing. TallyError for a full disk or an unreadable file; then nothing was written."""
     with tables.database_errors(connection), connection:  # it commits, or rolls back
         connection.execute("BEGIN IMMEDIATE")
         yield
 
 
 def _has_entries(home: Path) -> bool:
-    """Whether anything was derived in this home; False also where that cannot be read."""
+    """Tell whether anything was derived in this home; False also where that cannot be read."""
     try:
         with closing(tables.open_file(DERIVED.path(home), writes=False)) as derived:
             return tables.has_table(derived, ENTRIES) and any(

@@ -1,4 +1,4 @@
-"""How a topic rests in a SQLite file: one table a topic, partition and offset in its key."""
+"""Topics in a SQLite file: one table a topic, with partition and offset in its key."""
 
 import json
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any
 import zstandard
 
 from ledger.errors import LogDamaged
-from ledger.home.files import create_private, database_error, access_error
+from ledger.home.files import access_error, create_private, database_error
 from ledger.home.layout import RECORDED, HomeFile, find_home_file
 from ledger.log.record import Record
 from ledger.log.topics import Topic
@@ -20,8 +20,8 @@ OFFSET_MASK = (1 << PARTITION_SHIFT) - 1
 
 
 def open_file(path: Path, *, writes: bool) -> sqlite3.Connection:
-    """A connection to a log file in WAL mode, in which an acknowledged commit survives a power cut. A file that is
-    made is its owner's alone. TallyError where it cannot be opened, or is no database."""
+    """Open a log file in WAL mode, in which an acknowledged commit survives a power cut. A new file is private to its
+    owner. TallyError where it cannot be opened, or is no database."""
     path = path.absolute()  # SQLite takes "file:x" for more than a name
     if writes:
         create_private(path)
@@ -38,7 +38,7 @@ def open_file(path: Path, *, writes: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous=FULL")
         else:
             connection.execute("PRAGMA query_only=ON")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # so what is no database is told here
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # a file that is no database fails here
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
@@ -48,7 +48,7 @@ def open_file(path: Path, *, writes: bool) -> sqlite3.Connection:
 
 @contextmanager
 def database_errors(connection: sqlite3.Connection) -> Iterator[None]:
-    """Turn what SQLite says against the connection's file into a TallyError that names it and the way out."""
+    """Turn SQLite's errors about the connection's file into a TallyError that names it and the way out."""
     try:
         yield
     except sqlite3.ProgrammingError:
@@ -59,7 +59,7 @@ def database_errors(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _find_home_file(path: Path) -> tuple[Path, HomeFile]:
-    """The home of a file, and what the layout says of it."""
+    """Find the home of a file, and its entry in the layout."""
     return find_home_file(path) or (path.parent, RECORDED)
 
 
@@ -92,7 +92,7 @@ def insert_record(connection: sqlite3.Connection, topic: Topic, record: Record) 
 
 
 def find_last(connection: sqlite3.Connection, topic: Topic, partition: int) -> tuple[int, int]:
-    """Offset and time of a partition's last record; (-1, 0) where it is empty."""
+    """Return offset and time of a partition's last record; (-1, 0) where it is empty."""
     with database_errors(connection):
         row = connection.execute(
             f"SELECT id, time_ms FROM {table_name(topic)} WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1",
@@ -101,7 +101,9 @@ def find_last(connection: sqlite3.Connection, topic: Topic, partition: int) -> t
     return (row[0] & OFFSET_MASK, row[1]) if row else (-1, 0)
 
 
-def select_records(connection: sqlite3.Connection, topic: Topic, partition: int, offset: int, max_bytes: int) -> list[Record]:
+def select_records(
+    connection: sqlite3.Connection, topic: Topic, partition: int, offset: int, max_bytes: int
+) -> list[Record]:
     records: list[Record] = []
     size = 0
     with database_errors(connection):
@@ -118,13 +120,15 @@ def select_records(connection: sqlite3.Connection, topic: Topic, partition: int,
     return records
 
 
-def _convert_row(topic: Topic, partition: int, offset: int, time_ms: Any, key: Any, headers_json: Any, packed: Any) -> Record:
-    """A row as a record. LogDamaged where it was altered."""
+def _convert_row(
+    topic: Topic, partition: int, offset: int, time_ms: Any, key: Any, headers_json: Any, packed: Any
+) -> Record:
+    """Convert a row to a record. LogDamaged where it was altered."""
     try:
-        headers = json.loads(headers_json)
-        if not (isinstance(time_ms, int) and isinstance(key, str) and isinstance(headers, dict)):
+        headers_json = json.loads(headers_json)
+        if not (isinstance(time_ms, int) and isinstance(key, str) and isinstance(headers_json, dict)):
             raise TypeError("a column has another type")
-        return Record(partition, offset, time_ms, key, headers, zstandard.decompress(packed))
+        return Record(partition, offset, time_ms, key, headers_json, zstandard.decompress(packed))
     except (zstandard.ZstdError, ValueError, TypeError) as error:
         place = f"{topic.name}, partition {partition}, offset {offset}"
         way_out = "restore the log from a copy" if topic.origin == "recorded" else "`tally rebuild` derives it anew"

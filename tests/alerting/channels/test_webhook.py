@@ -122,8 +122,8 @@ def test_a_delivery_ends_whatever_its_receiver_does(name: str, monkeypatch: pyte
     answer = send(Webhook("acme", receiver.url, "standard", SECRET, 0), TRIAL, None)
     receiver.close()
     assert time.monotonic() - begun_s < 20
-    assert said in answer.said and answer.delivered == (said == "HTTP 200"), answer
-    assert receiver.connections == 1 and "/hook" not in answer.said
+    assert said in answer.status and answer.delivered == (said == "HTTP 200"), answer
+    assert receiver.connections == 1 and "/hook" not in answer.status
 
 
 def test_a_name_whose_lookup_hangs_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_name_whose_lookup_hangs_ends_with_the_deadline(monkeypatch: pytest.Mo
     answer = asyncio.run(
         post(Webhook("acme", "http://hangs.example/hook", "standard", SECRET, 0), TRIAL, None, network)
     )
-    assert answer.said.startswith("no answer within") and network.is_looking_up()
+    assert answer.status.startswith("no answer within") and network.is_looking_up()
     release.set()
     eventually(lambda: not network.is_looking_up())
 
@@ -143,7 +143,7 @@ def test_a_name_whose_lookup_hangs_ends_with_the_deadline(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("host", ["a..b", "no-such-host.invalid", "[::1]:1", "127.0.0.1:1", "x" * 64])
 def test_a_host_that_is_none_is_an_answer(host: str) -> None:
     answer = send(Webhook("acme", f"http://{host}/secret", "standard", SECRET, 0), TRIAL, None)
-    assert not answer.delivered and answer.said.startswith("no answer (") and "secret" not in answer.said
+    assert not answer.delivered and answer.status.startswith("no answer (") and "secret" not in answer.status
 
 
 def test_a_user_in_the_address_is_authorization(receiver: Receiver) -> None:
@@ -159,7 +159,7 @@ def test_a_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pyt
     hook = Webhook("acme", "http://elsewhere.invalid/hook", "standard", SECRET, 0)
     assert send(hook, TRIAL, None).delivered and receiver.taken[0][0]["host"] == "elsewhere.invalid"
     monkeypatch.setenv("no_proxy", "elsewhere.invalid")
-    assert send(hook, TRIAL, None).said.startswith("no answer (")
+    assert send(hook, TRIAL, None).status.startswith("no answer (")
 
 
 def test_https_is_checked_against_the_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +179,9 @@ def test_https_is_checked_against_the_authorities(tmp_path: Path, monkeypatch: p
 
     receiver = HostileReceiver(answer_encrypted, "https")
     hook = Webhook("acme", receiver.url, "standard", SECRET, 0)
-    assert send(hook, TRIAL, None).said == "no answer (ConnectError)"
-    monkeypatch.setattr(webhook, "_authorities", lambda: ssl.create_default_context(cafile=str(certificate)))
-    assert send(hook, TRIAL, None).said == "HTTP 204"
+    assert send(hook, TRIAL, None).status == "no answer (ConnectError)"
+    monkeypatch.setattr(webhook, "_tls_context", lambda: ssl.create_default_context(cafile=str(certificate)))
+    assert send(hook, TRIAL, None).status == "HTTP 204"
     receiver.close()
 
 

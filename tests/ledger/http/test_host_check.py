@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from ledger.http.guard import AsgiGuard, WsgiGuard
-from ledger.http.host_check import AllowedHosts, is_same_origin, parse_names, describe_refusal
+from ledger.http.host_check import AllowedHosts, describe_refusal, is_same_origin, parse_names
 from ledger.settings import Settings
 
 ANY, MINE = IPv4Address("0.0.0.0"), IPv4Address("10.0.0.7")
@@ -47,7 +47,11 @@ def test_another_name_is_refused_on_loopback_and_at_one_address(header: str) -> 
 def test_there_must_be_exactly_one_host() -> None:
     assert not AllowedHosts().allow([])
     assert not AllowedHosts().allow(["localhost", "localhost"])
-    assert "no host" in describe_refusal([]) and "several" in describe_refusal(["a", "b"]) and "TALLY_HOSTS" in describe_refusal(["a"])
+    assert (
+        "no host" in describe_refusal([])
+        and "several" in describe_refusal(["a", "b"])
+        and "TALLY_HOSTS" in describe_refusal(["a"])
+    )
     assert "<" not in describe_refusal(["\u202e\n"]) and "\u202e" not in describe_refusal(["\u202e"])
 
 

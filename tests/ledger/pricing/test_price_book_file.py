@@ -6,7 +6,7 @@ import pytest
 
 from ledger.errors import LogDamaged, TallyError
 from ledger.pricing.genai_prices import genai_prices
-from ledger.pricing.price_book import unpack_book, pack_book
+from ledger.pricing.price_book import pack_book, unpack_book
 from ledger.pricing.price_book_file import parse_book
 from ledger.token_classes import PRICED_AS
 from tests.streams.build import BOOK
