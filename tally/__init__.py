@@ -1,1 +1,1 @@
-"""The command ``tally``: each part of the platform as a process, and all of them together."""
+"""The command ``tally``: each service of the platform as a process, and all of them together."""

@@ -1,4 +1,4 @@
-"""The dbt models in the warehouse: built when they are new or changed."""
+"""The dbt models in the warehouse, which are built when they are new or changed."""
 
 import hashlib
 import os
@@ -16,18 +16,18 @@ from warehouse.client import find_address
 
 PROJECT = Path(__file__).parents[1] / "dbt"
 STAMP = "analytics.tally_built"
-"""A view that says which project the warehouse's models were built from: it goes where the models go."""
+"""A view with the hash of the project that the models were built from: it moves with the models."""
 
 
 def ensure_models(settings: Settings) -> None:
-    """Have the models of this project in the warehouse, which runs. Failure where they cannot be built."""
+    """Build the models of this project in the running warehouse, unless they are current. Failure where that fails."""
     with locked(settings.run / "models.lock"):
         if _read_stamp(settings) != hash_project():
             Child(settings, MODELS).wait()
 
 
 def hash_project() -> str:
-    """Names the project by its content."""
+    """Return the SHA-256 of the project's files."""
     hasher = hashlib.sha256()
     for path in sorted(PROJECT.rglob("*")):
         if path.is_file() and path.suffix in {".sql", ".yml", ".csv"}:
@@ -37,8 +37,8 @@ def hash_project() -> str:
 
 
 def build_models(settings: Settings, *, test: bool = False) -> None:
-    """Make every model, which is a view: it takes no longer where more is stored. ``test`` also holds their tests
-    against all that is. Failure names the nodes that failed."""
+    """Build every model; views build in constant time. ``test`` also runs the tests of the models on all stored data.
+    Failure names the nodes that failed."""
     from dbt.cli.main import dbtRunner
 
     os.environ |= _environment(settings)
@@ -62,7 +62,7 @@ def build_models(settings: Settings, *, test: bool = False) -> None:
 def _read_stamp(settings: Settings) -> str | None:
     try:
         return run_statement(settings, f"SELECT digest FROM {STAMP}").strip()
-    except TallyError:  # no such view yet; whatever else is wrong the building says
+    except TallyError:  # no such view yet; any other problem shows in the build
         return None
 
 
@@ -70,7 +70,9 @@ def _environment(settings: Settings) -> dict[str, str]:
     server = find_address(settings)
     url = urlsplit(server.url)
     variables = {"HOST": url.hostname or "", "PORT": str(url.port), "USER": server.user, "PASSWORD": server.password}
-    return {f"TALLY_DBT_{name}": value for name, value in variables.items()} | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    return {f"TALLY_DBT_{name}": value for name, value in variables.items()} | {
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"
+    }
 
 
 def _describe_failure(result: Any) -> str:

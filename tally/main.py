@@ -1,4 +1,4 @@
-"""The command itself: its groups, and how it ends."""
+"""The command's entry point."""
 
 import io
 import os
@@ -15,20 +15,20 @@ from tally.processes import lifeline
 
 
 def main() -> None:
-    """Run ``tally``: exit 0 is fine, 1 a check that failed, 2 bad input, 70 a defect of ours, 130 Ctrl-C."""
-    os.umask(0o077)  # a home and all that is made in it are their owner's alone, whichever library makes it
-    for stream in (sys.stdout, sys.stderr):  # names of files may be any bytes
+    """Run ``tally``: exit 0 is success, 1 a check that failed, 2 bad input, 70 a bug, 130 Ctrl-C."""
+    os.umask(0o077)  # only the owner may read a home, whichever library makes its files
+    for stream in (sys.stdout, sys.stderr):  # file names may be any bytes
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     lifeline.follow_parent()
     signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts start background jobs with it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job inherits it ignored
     try:
         _recover_switch()
         app(prog_name="tally")
-    except Exception:  # noqa: BLE001 whatever it is, it ends with the exit code of a defect
+    except Exception:  # noqa: BLE001 any other error is a bug, with an exit code of its own
         traceback.print_exc()
-        print("tally: this is a defect; please report it with the lines above.", file=sys.stderr)
+        print("tally: this is a bug. Please report it with the lines above.", file=sys.stderr)
         sys.exit(70)
 
 

@@ -1,4 +1,4 @@
-"""How commands speak: facts on stdout, progress and errors on stderr, JSON for programs."""
+"""Output of commands: facts on stdout, progress and errors on stderr, JSON for programs."""
 
 import json
 import select
@@ -25,34 +25,34 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(facts: Any) -> None:
-    """Facts as JSON, for ``--json``. What is exact (money, paths, times) is a string."""
+    """Print facts as JSON, for ``--json``. Exact values (money, paths, times) are strings."""
     sys.stdout.write(json.dumps(facts, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
 def make_table(*columns: str) -> Table:
-    """An empty table; columns of figures are given right-aligned by a leading ``>``."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    """Return an empty table. A leading ``>`` right-aligns a column."""
+    make_table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
-    return table
+        make_table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return make_table
 
 
 @contextmanager
 def step(activity: str) -> Iterator[None]:
-    """Show on stderr that this is being done."""
+    """Show an activity on stderr while it lasts."""
     with err.status(f"{activity} …"):
         yield
 
 
 def progress_bar() -> Progress:
-    """A bar on stderr for work whose size is known; nothing where stderr is no terminal."""
+    """Return a progress bar on stderr; it shows nothing where stderr is no terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     return Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal)
 
 
 def pause(seconds: float) -> None:
-    """Wait, for who follows. BrokenPipeError as soon as nobody reads stdout any more: a write would say so, but none
-    may come for long (``tally tail | head -1``)."""
+    """Wait between two polls of a followed stream. BrokenPipeError as soon as nobody reads stdout any more: a write
+    would raise it too, but the next one may be long in coming (``tally tail | head -1``)."""
     poller = select.poll()
     poller.register(sys.stdout.fileno(), 0)
     if poller.poll(seconds * 1000):
@@ -60,7 +60,7 @@ def pause(seconds: float) -> None:
 
 
 def format_size(byte_count: int) -> str:
-    """Bytes as people read them."""
+    """Render a number of bytes for people."""
     for unit, divisor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if byte_count >= divisor:
             return f"{byte_count / divisor:.1f} {unit}"

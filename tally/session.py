@@ -11,7 +11,7 @@ from ledger.home.files import make_folder
 from ledger.log import Log
 from ledger.log.open import open_log as _open_log
 from ledger.settings import Settings
-from tally.generations.files import read_request, complete_switch
+from tally.generations.files import complete_switch, read_request
 from tally.output import err
 
 

@@ -1,4 +1,4 @@
-"""Questions to the warehouse through ClickHouse's HTTP interface, as any client asks them."""
+"""Queries over ClickHouse's HTTP interface, as any client sends them."""
 
 import http.client
 import re
@@ -12,35 +12,37 @@ from ledger.settings import Settings
 from warehouse.client import Address, find_address
 
 _HINTS = {
-    164: "; tally sql only reads: a client of your own may write (tally status tells how to connect)",
-    396: "; ask for less, or for JSONEachRow, which has no such limit",
+    164: "; tally sql only reads: use a client of your own to write (tally status shows how to connect)",
+    396: "; reduce the result, or use JSONEachRow, which has no such limit",
 }
-"""The way out of what ClickHouse says in its own words, by its code."""
+"""A way out for ClickHouse's own messages, by its error code."""
 
 KILL_TIMEOUT_S = 3
 TAIL_BYTES = 64 * 1024
-"""An error that comes in mid-stream stands in the last bytes: ClickHouse keeps it under 16 KiB."""
+"""Bytes held back from the reader: an error in mid-stream is in the last 16 KiB of the answer."""
 
 
 def run_statement(settings: Settings, sql: str, timeout: float | None = None) -> str:
-    """The whole answer, tab-separated; the statement may write. TallyError where ClickHouse refuses, or is silent for
-    so many seconds."""
+    """Run a statement, which may write, and return the whole answer, tab-separated. TallyError where ClickHouse rejects
+    it, or does not answer within ``timeout`` seconds."""
     return b"".join(_answer(settings, sql, {}, timeout)).decode()
 
 
 def read_answer(settings: Settings, sql: str, default_format: str) -> Iterator[bytes]:
-    """The answer to a statement that only reads, as it comes, in this format unless it names another.
+    """Yield the answer to a read-only statement as it arrives, in this format unless the statement names another.
 
-    TallyError with ClickHouse's own words where it refuses, also in the middle of its answer. Whoever stops
-    reading, by Ctrl-C or otherwise, ends the query too.
+    TallyError with ClickHouse's own message where it rejects the statement, also in the middle of the answer. The
+    query is killed when the reader stops, by Ctrl-C or otherwise.
     """
     query_tag = f"tally-sql-{uuid.uuid4().hex}"
-    tag_parameter = {"query_id": query_tag} if settings.warehouse else {"log_comment": query_tag}  # chDB gives ids of its own
+    tag_parameter = (
+        {"query_id": query_tag} if settings.warehouse else {"log_comment": query_tag}
+    )  # chDB gives ids of its own
     try:
         yield from _answer(settings, sql, {"default_format": default_format, "readonly": "1"} | tag_parameter)
     except (KeyboardInterrupt, GeneratorExit):
         condition = f"query_id = '{query_tag}'" if settings.warehouse else f"Settings['log_comment'] = '{query_tag}'"
-        with suppress(TallyError):  # who is away runs nothing
+        with suppress(TallyError):  # an unreachable server runs nothing
             b"".join(_answer(settings, f"KILL QUERY WHERE {condition}", {}, timeout=KILL_TIMEOUT_S))
         raise
 
@@ -59,7 +61,7 @@ def _answer(settings: Settings, sql: str, parameters: dict[str, str], timeout: f
                 buffer = buffer[-TAIL_BYTES:]
         except (OSError, http.client.HTTPException) as error:
             raise TallyError(
-                f"the warehouse at {server.url} does not answer ({error!r}): `tally status` shows what runs"
+                f"the warehouse at {server.url} does not answer ({error!r}): `tally status` shows the services"
             ) from None
         rows, marker, message = buffer.partition(b"\r\n__exception__\r\n")
         yield rows
@@ -79,8 +81,10 @@ def _send(
 
 
 def _format_error(message: bytes) -> str:
-    """ClickHouse's words without its version and what follows it."""
+    """Return ClickHouse's message without its version and what follows it."""
     text = " ".join(message.decode(errors="replace").replace("__exception__", "").split())
     text = re.sub(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\).*$", "", text)
     text = re.sub(r"(Code: \d+\. )\1+", r"\1", text.replace("DB::Exception: ", ""))
-    return f"the warehouse refused: {text}" + "".join(hint for code, hint in _HINTS.items() if f"Code: {code}." in text)
+    return f"the warehouse rejected the statement: {text}" + "".join(
+        hint for code, hint in _HINTS.items() if f"Code: {code}." in text
+    )

@@ -21,7 +21,7 @@ def open_log(settings: Settings, *, new: bool = False) -> Log:
         return log
     if not new and not (settings.home / "log").is_dir():
         raise TallyError(
-            f"{settings.home} holds no log: `tally import`, `tally up` or `tally demo` makes one; "
-            "TALLY_HOME names another folder, TALLY_LOG a Kafka cluster"
+            f"No log in {settings.home}. Create one with `tally import`, `tally up` or `tally demo`; or set TALLY_HOME "
+            "to another folder, or TALLY_LOG to a Kafka cluster."
         )
     return EmbeddedLog(settings.home, generation=settings.generation)

@@ -1,32 +1,35 @@
-"""``tally alerts``: who is told of runaways and budgets, where, and what became of it."""
+"""``tally alerts``: webhooks for runaway and budget alerts, and their deliveries."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from tally.output import out, make_table, print_json
+from tally.output import make_table, out, print_json
 
 if TYPE_CHECKING:
     from alerting.webhooks import Webhook
 
-app = typer.Typer(no_args_is_help=True, help="Who is told of runaways and budgets, and what became of it.")
+app = typer.Typer(no_args_is_help=True, help="Webhooks for runaway and budget alerts, and their deliveries.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-OrganizationOption = Annotated[str | None, typer.Option("--organization", help="Whose alerts (TALLY_ORGANIZATION).")]
+OrganizationOption = Annotated[
+    str | None, typer.Option("--organization", help="Organization of the webhook (TALLY_ORGANIZATION).")
+]
 
 
 @app.command(no_args_is_help=True)
 def webhook(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where alerts are posted.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address that receives alerts.")],
     organization: OrganizationOption = None,
     form: Annotated[
         str, typer.Option("--format", help="standard (Standard Webhooks, signed) or slack (an incoming webhook).")
     ] = "standard",
     as_json: AsJson = False,
 ) -> None:
-    """Tell an organization's alerts and crossings there, from now on, in place of where they were told before.
+    """Set the webhook of an organization: its runaway and budget alerts go there from now on.
 
-    Prints the secret that signs them, this once. Try it with `tally alerts test`.
+    It replaces the organization's webhook, if there is one. Prints the signing secret once. Test it with
+    `tally alerts test`.
 
     Example: tally alerts webhook https://hooks.example.com/tally --organization acme
 
@@ -49,16 +52,16 @@ def webhook(
     elif hook.format == "standard":
         out.print(hook.secret, markup=False, highlight=False, soft_wrap=True)
     else:
-        out.print(f"{hook.organization!r} is told there, in Slack's format", markup=False)
+        out.print(f"Set the webhook of {hook.organization!r}, in Slack's format", markup=False)
 
 
 @app.command()
 def webhooks(as_json: AsJson = False) -> None:
-    """Every organization's webhook, without its secrets: of its address the host is shown, and a mark.
+    """List the webhooks of all organizations. Of each address, only the host and a mark are shown.
 
     Example: tally alerts webhooks
 
-    Exit codes: 0 shown, 2 the file of webhooks is damaged or cannot be read."""
+    Exit codes: 0 listed, 2 the file of webhooks is damaged or cannot be read."""
     from alerting.webhooks import list_webhooks
     from tally.session import settings
 
@@ -78,11 +81,11 @@ def webhooks(as_json: AsJson = False) -> None:
 
 @app.command()
 def remove(organization: OrganizationOption = None, as_json: AsJson = False) -> None:
-    """Tell an organization nothing more. What is pending for it is given up.
+    """Remove the webhook of an organization. Its pending deliveries are canceled.
 
     Example: tally alerts remove --organization acme
 
-    Exit codes: 0 removed, 2 it has no webhook."""
+    Exit codes: 0 removed, 2 the organization has no webhook."""
     from alerting.webhooks import remove as end
     from tally.session import settings
 
@@ -91,16 +94,16 @@ def remove(organization: OrganizationOption = None, as_json: AsJson = False) -> 
     if as_json:
         print_json(_describe(removed))
     else:
-        out.print(f"{removed.organization!r} is told nothing more", markup=False)
+        out.print(f"Removed the webhook of {removed.organization!r}", markup=False)
 
 
 @app.command()
 def test(organization: OrganizationOption = None, as_json: AsJson = False) -> None:
-    """Send a test message to an organization's webhook now, and say what it answered.
+    """Send a test message to an organization's webhook, and show the answer.
 
     Example: tally alerts test --organization acme
 
-    Exit codes: 0 it was taken, 1 it was not, 2 there is no webhook."""
+    Exit codes: 0 delivered, 1 not delivered, 2 the organization has no webhook."""
     import secrets
     import time
 
@@ -115,10 +118,13 @@ def test(organization: OrganizationOption = None, as_json: AsJson = False) -> No
     message = create_test_message(hook.organization, f"test-{secrets.token_hex(8)}", time.time_ns() // 1_000_000)
     answer = send(hook, message, (find_presence(config.home, "dashboards") or {}).get("url"))
     if as_json:
-        print_json({"id": message.id, "address": mask_url(hook.url), "delivered": answer.delivered, "answer": answer.status})
+        print_json(
+            {"id": message.id, "address": mask_url(hook.url), "delivered": answer.delivered, "answer": answer.status}
+        )
     else:
         out.print(
-            f"{mask_url(hook.url)}: {answer.status}, {'taken' if answer.delivered else 'not taken'}", markup=False
+            f"{mask_url(hook.url)}: {answer.status}, {'delivered' if answer.delivered else 'not delivered'}",
+            markup=False,
         )
     if not answer.delivered:
         raise typer.Exit(1)
@@ -126,11 +132,11 @@ def test(organization: OrganizationOption = None, as_json: AsJson = False) -> No
 
 @app.command()
 def deliveries(
-    organization: Annotated[str | None, typer.Option(help="Only of this organization.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
+    organization: Annotated[str | None, typer.Option(help="Only this organization.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of deliveries, newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """What was to be told, how often it was tried, and what was answered.
+    """Show deliveries of alerts: state, number of attempts, last answer, next attempt.
 
     Example: tally alerts deliveries --organization acme --limit 5
 
@@ -147,9 +153,14 @@ def deliveries(
             newest = store.list_newest(organization, limit)
     if as_json:
         time_fields = ("time", "due", "ended")
-        print_json([delivery._asdict() | {name: _format_time(getattr(delivery, f"{name}_ms")) for name in time_fields} for delivery in newest])
+        print_json(
+            [
+                delivery._asdict() | {name: _format_time(getattr(delivery, f"{name}_ms")) for name in time_fields}
+                for delivery in newest
+            ]
+        )
         return
-    table = make_table("at", "organization", "what", "state", ">attempts", "answer", "next")
+    table = make_table("time", "organization", "type", "state", ">attempts", "answer", "next attempt")
     for delivery in reversed(newest):
         row = (
             _format_time(delivery.time_ms),
@@ -166,11 +177,11 @@ def deliveries(
 
 @app.command()
 def deliver() -> None:
-    """Deliver alerts and crossings to the webhooks until SIGTERM or Ctrl-C. `tally up` runs it.
+    """Deliver alerts to the webhooks until SIGTERM or Ctrl-C. `tally up` runs this service.
 
     Example: tally alerts deliver
 
-    Exit codes: 0 stopped, 2 another process of this home delivers."""
+    Exit codes: 0 stopped, 2 another process of this home delivers already."""
     from alerting.worker import serve
     from tally.session import opened, settings
 

@@ -1,10 +1,10 @@
-"""``tally api``: the HTTP door, as a process."""
+"""``tally api``: the HTTP API, as a process."""
 
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="The HTTP door, where applications send events.")
+app = typer.Typer(no_args_is_help=True, help="The HTTP API, to which applications send events.")
 
 
 @app.callback()
@@ -15,16 +15,16 @@ def group() -> None:
 @app.command()
 def serve(
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Where it listens; 0 is any free one (TALLY_API_PORT).")
+        int | None, typer.Option(min=0, max=65535, help="Port; 0 for any free one (TALLY_API_PORT).")
     ] = None,
 ) -> None:
-    """Take events over HTTP, on loopback or TALLY_BIND, until SIGTERM or Ctrl-C; `tally status` tells where.
+    """Accept events over HTTP until SIGTERM or Ctrl-C, on loopback or TALLY_BIND.
 
-    Who sends shows a token: `tally token create`. /openapi.json describes all of it.
+    `tally status` shows the address. Requests need a token: `tally token create`. /openapi.json describes the API.
 
     Example: tally api serve --port 8787
 
-    Exit codes: 0 stopped, 2 the port is taken, or another process serves this home's door."""
+    Exit codes: 0 stopped, 2 the port is taken, or another process serves this home's API."""
     from contextlib import closing
 
     from ingest.api.server import serve as serve_api

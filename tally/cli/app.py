@@ -1,4 +1,4 @@
-"""What ``tally`` can do: a file for each group of commands. Heavy imports stand inside the commands."""
+"""The commands of ``tally``: a file for each group. Heavy imports stand inside the commands."""
 
 import typer
 
@@ -32,12 +32,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Tallystick: what every inference cost, and the proof.\n\n"
-    "Start with `tally demo`, or `tally import FILE` and `tally up`. TALLY_HOME names the data folder "
-    "(.tally).\n\n"
-    "Exit codes: 0 fine, 1 a check failed or a part died, 2 bad input, 70 a defect of ours, 130 Ctrl-C.",
+    help="Tallystick: a ledger of what every inference cost, with proof.\n\n"
+    "Start with `tally demo`, or with `tally import FILE` and `tally up`. Data is kept in the folder TALLY_HOME "
+    "(default: .tally).\n\n"
+    "Exit codes: 0 success, 1 a check failed or a service crashed, 2 bad input, 70 a bug in tally, 130 Ctrl-C.",
 )
-_RUN, _QUERY, _MANAGE, _SERVICES = "Run", "Fill and ask", "Decide", "Parts, each a process of its own"
+_RUN, _QUERY, _MANAGE, _SERVICES = "Run", "Import and query", "Manage", "Services"
 
 app.command("up", rich_help_panel=_RUN)(up.up)
 app.add_typer(demo.app, name="demo", rich_help_panel=_RUN)
@@ -55,7 +55,7 @@ app.add_typer(subject.app, name="subject", rich_help_panel=_MANAGE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_MANAGE)
 app.add_typer(api.app, name="api", rich_help_panel=_SERVICES)
 app.add_typer(streams.app, name="streams", rich_help_panel=_SERVICES)
-app.add_typer(topics.app, name="topics", rich_help_panel=_SERVICES)
+app.add_typer(topics.app, name="topics", rich_help_panel=_MANAGE)
 app.add_typer(warehouse.app, name="warehouse", rich_help_panel=_SERVICES)
 app.add_typer(kafka.app, name="kafka", rich_help_panel=_SERVICES)
 app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_SERVICES)

@@ -1,4 +1,4 @@
-"""What people type: pairs, lengths of time, amounts, moments."""
+"""Parse the values of options: pairs, durations, amounts, times. TallyError names the option and its form."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_pair(text: str, option: str) -> tuple[str, str]:
-    """``name=value``."""
+    """Parse ``name=value``."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise TallyError(f"{option} is {text!r}: write NAME=VALUE, for example team=search")
@@ -23,15 +23,15 @@ def parse_pair(text: str, option: str) -> tuple[str, str]:
 
 
 def parse_choice(text: str, choices: Sequence[T], option: str) -> T:
-    """One of some words."""
+    """Return the choice that equals the text."""
     for choice in choices:
         if choice == text:
             return choice
-    raise TallyError(f"{option} is {text!r}: it is one of {', '.join(map(str, choices))}")
+    raise TallyError(f"{option} is {text!r}: choose one of {', '.join(map(str, choices))}")
 
 
 def parse_duration_s(text: str, option: str) -> int:
-    """A whole number with its unit: ``90s``, ``5m``, ``1h``, ``7d``."""
+    """Parse a whole number with its unit into seconds: ``90s``, ``5m``, ``1h``, ``7d``."""
     match = re.fullmatch(r"(0|[1-9][0-9]{0,8})([smhd])", text)
     if not match:
         raise TallyError(f"{option} is {text!r}: write a number and s, m, h or d, for example 1h")
@@ -39,7 +39,7 @@ def parse_duration_s(text: str, option: str) -> int:
 
 
 def parse_amount(text: str, option: str) -> Decimal:
-    """Exact money."""
+    """Parse an exact amount of money."""
     try:
         return decimal_of(text)
     except ValueError:
@@ -47,8 +47,8 @@ def parse_amount(text: str, option: str) -> Decimal:
 
 
 def parse_moment(text: str, option: str) -> datetime:
-    """A moment, or a day; UTC where no zone is written."""
+    """Parse a time or a day; UTC where no zone is written."""
     try:
         return moment_of(text)
     except ValueError:
-        raise TallyError(f"{option} is {text!r}: write a moment such as 2026-11-24T10:00:00Z") from None
+        raise TallyError(f"{option} is {text!r}: write a time such as 2026-11-24T10:00:00Z") from None

@@ -1,4 +1,4 @@
-"""``tally budget``: limits as decisions on the log."""
+"""``tally budget``: budgets, as control records on the log."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from tally.output import out, print_json
 
-app = typer.Typer(no_args_is_help=True, help="Limits of spend, as decisions on the log.")
+app = typer.Typer(no_args_is_help=True, help="Budgets: limits of spend over a rolling window.")
 
 
 @app.callback()
@@ -16,23 +16,23 @@ def group() -> None:
 
 @app.command("set", no_args_is_help=True)
 def set_(
-    scope: Annotated[str, typer.Option(help="What is limited: DIMENSION=NAME, for example team=search.")],
-    limit: Annotated[str, typer.Option(help="How much may be spent within the window.")],
-    window: Annotated[str, typer.Option(help="The rolling window: 5m, 1h, 7d; whole minutes up to 31 days.")],
-    reason: Annotated[str, typer.Option(help="Why; it stays on the log.")],
-    currency: Annotated[str, typer.Option(help="Of the limit.")] = "USD",
-    organization: Annotated[str | None, typer.Option(help="Whose budget (TALLY_ORGANIZATION).")] = None,
+    scope: Annotated[str, typer.Option(help="Scope: DIMENSION=NAME, for example team=search.")],
+    limit: Annotated[str, typer.Option(help="Maximum spend within the window.")],
+    window: Annotated[str, typer.Option(help="Rolling window: 5m, 1h, 7d; whole minutes, at most 31 days.")],
+    reason: Annotated[str, typer.Option(help="Reason; stored on the log.")],
+    currency: Annotated[str, typer.Option(help="Currency of the limit.")] = "USD",
+    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Set a limit of spend for one scope over a rolling window; the same scope and window again changes it.
+    """Set the limit of spend for a scope over a rolling window. Setting the same scope and window again changes it.
 
-    Each crossing of 50, 80 and 100 % becomes a decision on the topic tally.decisions.
+    Crossing 50, 80 or 100 % of the limit is recorded on the topic tally.decisions.
 
     Example: tally budget set --scope team=search --limit 100 --window 1h --reason "launch week"
 
-    Exit codes: 0 on the log, 2 bad input."""
+    Exit codes: 0 set, 2 bad input."""
     from ingest.controls.budgets import set_budget
-    from tally.cli.arguments import parse_amount, parse_pair, parse_duration_s
+    from tally.cli.arguments import parse_amount, parse_duration_s, parse_pair
     from tally.session import opened, settings
 
     config = settings(organization=organization)
@@ -46,4 +46,7 @@ def set_(
     if as_json:
         print_json(facts | {"organization": config.organization, "partition": partition, "offset": offset})
     else:
-        out.print(f"{dimension} {name}: {limit_amount} {currency} in {window}, from {partition}:{offset} on", markup=False)
+        out.print(
+            f"Set the budget of {dimension} {name}: {limit_amount} {currency} in {window}, as of {partition}:{offset}",
+            markup=False,
+        )

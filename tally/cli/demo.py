@@ -1,4 +1,4 @@
-"""``tally demo``: the product with an organization that lives."""
+"""``tally demo``: the product with a demo organization."""
 
 import typer
 
@@ -7,18 +7,19 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def demo(context: typer.Context) -> None:
-    """Run the product with a demo organization: its history first, then live events, until Ctrl-C.
+    """Run the product with a demo organization: a month of history, then live events, until Ctrl-C.
 
     Example: tally demo
 
-    The data stays in TALLY_HOME; a second run goes on with it.
+    The data stays in TALLY_HOME; the next run continues it.
 
-    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part kept dying (its reason is told), 2 home or port is taken."""
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a service kept crashing (the reason is shown), 2 the home or
+    a port is in use."""
     if context.invoked_subcommand:
         return
     from ledger.home.tokens import ROLES, create_token, revoke_token
     from ledger.log import Log
-    from tally.demo import fill, choose_organization
+    from tally.demo import choose_organization, fill
     from tally.output import err, progress_bar
     from tally.processes.service import FEED
     from tally.product.up import run
@@ -28,9 +29,9 @@ def demo(context: typer.Context) -> None:
 
     def fill_history(log: Log) -> None:
         with progress_bar() as bar:
-            task = bar.add_task("filling a month of history", total=None)
+            task = bar.add_task("appending a month of history", total=None)
             fill(log, config, lambda count, total: bar.update(task, completed=count, total=total))
-        err.print("[green]✓[/] history up to now")
+        err.print("[green]✓[/] history appended")
 
     make_home(config)
     token, bearer = create_token(config.home, [choose_organization(config)], ROLES)
@@ -42,11 +43,11 @@ def demo(context: typer.Context) -> None:
 
 @app.command()
 def feed() -> None:
-    """Append the demo organization's live events until SIGTERM or Ctrl-C; `tally demo` runs this.
+    """Append the demo organization's live events until SIGTERM or Ctrl-C; `tally demo` runs this service.
 
     Example: tally demo feed
 
-    Exit codes: 0 stopped, 2 where there is no log."""
+    Exit codes: 0 stopped, 2 there is no log."""
     import signal
     import threading
 

@@ -7,22 +7,24 @@ import typer
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Traces, or our events as NDJSON.")],
-    pace: Annotated[float | None, typer.Option(help="At the trace's own pace, so many times as fast.")] = None,
-    start: Annotated[str | None, typer.Option(help="When a trace with relative times begins.")] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE that the trace does not say.")] = None,
-    source: Annotated[str | None, typer.Option(help="Under which source; else the format's name.")] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(help="A YAML file that says what the columns of any CSV, JSONL or Parquet mean.")
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Traces, or events as NDJSON.")],
+    pace: Annotated[float | None, typer.Option(help="Replay at the trace's own pace, this many times as fast.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start time of a trace with relative times.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="FIELD=VALUE for a field that the trace lacks.")
     ] = None,
-    organization: Annotated[str | None, typer.Option(help="Whose events (TALLY_ORGANIZATION).")] = None,
+    source: Annotated[str | None, typer.Option(help="Source of the events; default: the format's name.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="YAML file that maps the columns of a CSV, JSONL or Parquet file.")
+    ] = None,
+    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Append the events of files to the log, and say what became of them.
+    """Append the events of files to the log, and show their outcomes.
 
-    The format is known by the file: Azure's LLM traces (CSV), Mooncake's (JSONL), CloudEvents of our own
-    (NDJSON). A line is counted once, however often it is imported; a file that grew adds what is new. Different
-    files of one format want a --source each. A bad line is refused with its number and reason, and stops nothing.
+    The format is detected: Azure's LLM traces (CSV), Mooncake's trace (JSONL), Tallystick's events (CloudEvents as
+    NDJSON). A line counts once, however often it is imported; a file that grew adds its new lines. Give different
+    files of one format a --source each. A bad line is rejected with its number and reason; the others are imported.
 
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
 
@@ -30,11 +32,11 @@ def import_(
 
     Example: tally import spend.csv --mapping litellm.yaml (docs/import.md shows such mappings)
 
-    Exit codes: 0 imported (the summary tells what was refused), 2 a file or an option is wrong, 130 interrupted
-    (what was imported stays; importing again adds the rest)."""
+    Exit codes: 0 imported (the summary lists rejected lines), 2 a file or an option is wrong, 130 interrupted
+    (imported events stay; import again to add the rest)."""
     from ingest.files.importer import Options, await_outcomes, import_files, parse_start
     from tally.cli.import_summary import folding, print_summary, summarize
-    from tally.output import progress_bar, print_json
+    from tally.output import print_json, progress_bar
     from tally.product.catch_up import make_follower
     from tally.session import opened, settings
 

@@ -1,4 +1,4 @@
-"""What an import did, as facts and for people."""
+"""The summary of an import, as JSON and as text."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +17,8 @@ Running = Sequence[Child | Joined]
 
 @contextmanager
 def folding(settings: Settings) -> Iterator[tuple[Running, Failure | None]]:
-    """The folds running, or why they cannot: what is derived may be damaged, and facts are recorded all the same."""
+    """Keep the folds running, or give the failure that prevents it: derived files may be damaged, and events are
+    recorded all the same."""
     with ExitStack() as stack:
         running: Running = ()
         failure = None
@@ -26,12 +27,12 @@ def folding(settings: Settings) -> Iterator[tuple[Running, Failure | None]]:
         except Failure as error:
             if error.exit_code != 2:
                 raise
-            failure = Failure(f"{error}\nWhat was accepted stays on the log, and is folded once that is mended.", 2)
+            failure = Failure(f"{error}\nAccepted events stay on the log, and are folded once this is repaired.", 2)
         yield running, failure
 
 
 def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
-    """The facts. What became of the accepted is null where the import was interrupted."""
+    """Return the summary for ``--json``. Outcomes are null where the import was interrupted."""
     return {
         "received": summary.received,
         "accepted": summary.accepted,
@@ -61,11 +62,11 @@ def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
 
 
 def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
-    """The figures on stdout, what went wrong on stderr."""
+    """Print the figures on stdout, rejected lines and reasons on stderr."""
     for path, line, field, reason in summary.refusals:
         err.print(f"{path}, line {line}: {field + ' ' if field else ''}{reason}", markup=False)
     if summary.rejected > len(summary.refusals):
-        err.print(f"… and {summary.rejected - len(summary.refusals):,} more lines that were refused")
+        err.print(f"… and {summary.rejected - len(summary.refusals):,} more rejected lines")
     out.print(f"received {summary.received:,} = accepted {summary.accepted:,} + rejected {summary.rejected:,}")
     if outcomes:
         terms = " + ".join(f"{kind} {getattr(outcomes, kind):,}" for kind in OUTCOMES)
@@ -75,6 +76,6 @@ def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
         if hint := outcomes.hint():
             err.print(hint, markup=False)
     elif summary.interrupted is not None:
-        err.print("interrupted: what was accepted stays on the log; importing again adds the rest")
+        err.print("interrupted: accepted events stay on the log; import again to add the rest")
     for (field, kind), count in summary.removed.most_common():
         err.print(f"left out: {count:,} values ({kind}) of the unknown field {field}", markup=False)

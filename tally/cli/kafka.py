@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="A Kafka of this home, for one machine.")
+app = typer.Typer(no_args_is_help=True, help="An Apache Kafka broker for this home, on one machine.")
 
 
 @app.callback()
@@ -16,16 +16,17 @@ def group() -> None:
 def serve(
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Where it listens; 0 is the port of last time, or any free one."),
+        typer.Option(min=0, max=65535, help="Port; 0 for the previous one, or any free one."),
     ] = None,
 ) -> None:
-    """Run Apache Kafka for one machine, on loopback and with one copy of its data, until SIGTERM or Ctrl-C.
+    """Run an Apache Kafka broker on loopback, without replicas, until SIGTERM or Ctrl-C.
 
-    The first start on a machine brings Kafka (45 MB) from Maven Central; later ones need no network.
+    The first start on a machine downloads Kafka (45 MB) from Maven Central; later starts need no network.
 
     Example: tally kafka serve --port 9092
 
-    Exit codes: 0 stopped, 1 Kafka died, 2 the port is taken, Kafka cannot be brought, or another process runs it."""
+    Exit codes: 0 stopped, 1 Kafka crashed, 2 the port is taken, Kafka cannot be downloaded, or another process
+    runs it."""
     from tally.local_kafka.serve import serve as serve_kafka
     from tally.session import settings
 

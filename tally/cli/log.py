@@ -1,4 +1,4 @@
-"""``tally log``: the log as it stands, for who is on call."""
+"""``tally log``: the log's topics, positions and events, and copies of it."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -13,9 +13,9 @@ from ledger.log.record import PARTITIONS
 from ledger.log.topics import EVENTS, TOPICS, Topic
 from tally.cli import log_copy
 from tally.log.lines import Line, read_newest, read_onward
-from tally.output import out, pause, make_table, print_json
+from tally.output import make_table, out, pause, print_json
 
-app = typer.Typer(no_args_is_help=True, help="The log: its topics, its positions, its events; and a copy of it.")
+app = typer.Typer(no_args_is_help=True, help="The log: topics, positions, events, copies.")
 app.command("copy", no_args_is_help=True)(log_copy.copy)
 FOLLOW_INTERVAL_S = 0.5
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -23,11 +23,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def topics(as_json: AsJson = False) -> None:
-    """What each topic is for, and how many offsets it has taken (on Kafka, transactions take some too).
+    """List the topics: origin, number of offsets, retention, contents. On Kafka, transactions take offsets too.
 
     Example: tally log topics
 
-    Exit codes: 0 fine, 2 where there is no log."""
+    Exit codes: 0 shown, 2 there is no log."""
     from tally.session import opened, settings
 
     with opened(settings()) as log:
@@ -35,7 +35,7 @@ def topics(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = make_table("topic", "origin", ">offsets", "kept", "holds")
+    table = make_table("topic", "origin", ">offsets", "retention", "contents")
     for row in rows:
         figures = (
             row["name"],
@@ -50,11 +50,13 @@ def topics(as_json: AsJson = False) -> None:
 
 @app.command()
 def positions(as_json: AsJson = False) -> None:
-    """How far each partition is recorded, folded and stored in the warehouse (next offsets).
+    """Show the next offset of each partition: recorded, folded, stored in the warehouse.
 
     Example: tally log positions
 
-    Exit codes: 0 fine, 2 where there is no log. STORED is empty while no sink runs."""
+    STORED is empty while no sink runs.
+
+    Exit codes: 0 shown, 2 there is no log."""
     from tally.session import opened, settings
     from tally.status.positions import read_positions
 
@@ -64,35 +66,43 @@ def positions(as_json: AsJson = False) -> None:
     if as_json:
         print_json([asdict(position) for position in positions])
         return
-    table = make_table("partition", ">recorded", ">folded", ">stored", ">behind")
+    table = make_table("partition", ">recorded", ">folded", ">stored", ">lag")
     for position in positions:
         stored_text = "" if position.stored is None else f"{position.stored:,}"
-        table.add_row(str(position.partition), f"{position.recorded:,}", f"{position.folded:,}", stored_text, f"{position.behind:,}")
+        table.add_row(
+            str(position.partition),
+            f"{position.recorded:,}",
+            f"{position.folded:,}",
+            stored_text,
+            f"{position.behind:,}",
+        )
     out.print(table)
 
 
 @app.command()
 def events(
-    topic: Annotated[str, typer.Option(help="Which topic.")] = EVENTS.name,
+    topic: Annotated[str, typer.Option(help="Topic.")] = EVENTS.name,
     partition: Annotated[int | None, typer.Option(min=0, max=PARTITIONS - 1, help="Only this partition.")] = None,
-    offset: Annotated[int | None, typer.Option(min=0, help="From this record on, not the newest.")] = None,
-    index: Annotated[int | None, typer.Option(min=0, help="Only this line of each record.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many (before --follow).")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what arrives, until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    offset: Annotated[
+        int | None, typer.Option(min=0, help="Start at this offset, instead of the newest records.")
+    ] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Only this event index of each record.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of events (before --follow).")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", help="Continue with new events until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Print events as they stand on the log (position, the log's time, key, line); by default the newest.
+    """Print events as they stand on the log: position, time of the log, key, line. Default: the newest.
 
     Example: tally log events --follow
 
     Example: tally log events --partition 3 --offset 17 --index 4 --limit 1
 
-    Exit codes: 0 fine, 2 where there is no such topic or no log."""
+    Exit codes: 0 shown, 2 there is no such topic, or no log."""
     from tally.session import opened, settings
 
     log_topic = _find_topic(topic)
     if offset is not None and partition is None:
-        raise TallyError("--offset is a place in one partition: name it with --partition")
+        raise TallyError("--offset is an offset of one partition: add --partition")
     with opened(settings()) as log:
         next_offsets = {number: end for number, end in enumerate(log.ends(log_topic)) if partition in (None, number)}
         if offset is None or partition is None:
@@ -112,17 +122,17 @@ def events(
 
 @app.command(no_args_is_help=True)
 def backup(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the copy goes: a new folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Target: a new folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Copy the embedded log and the secrets of the home, while everything runs.
+    """Back up the embedded log and the secrets of the home while services run.
 
-    The copy is a home: TALLY_HOME=FOLDER tally verify derives everything from it again, and proves it. It holds the
-    keys of the pseudonyms (secrets.json), so keep it like a password.
+    The backup is a home: `TALLY_HOME=FOLDER tally verify` derives everything from it again and verifies it. It holds
+    the keys of the pseudonyms (secrets.json): protect it like a password.
 
     Example: tally log backup /backups/2026-11-25
 
-    Exit codes: 0 copied, 2 the folder holds something, or there is no embedded log."""
+    Exit codes: 0 backed up, 2 the folder is not empty, or there is no embedded log."""
     from ledger.log.backup import back_up
     from tally.output import format_size
     from tally.session import opened, settings
@@ -145,4 +155,4 @@ def _find_topic(name: str) -> Topic:
     for topic in TOPICS:
         if topic.name in (name, f"tally.{name}"):
             return topic
-    raise TallyError(f"there is no topic {name!r}: choose one of {', '.join(topic.name for topic in TOPICS)}")
+    raise TallyError(f"No topic {name!r}. Choose one of {', '.join(topic.name for topic in TOPICS)}")

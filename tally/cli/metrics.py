@@ -1,10 +1,10 @@
-"""``tally metrics``: figures for Prometheus, as a process."""
+"""``tally metrics``: metrics for Prometheus, as a process."""
 
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Figures for Prometheus.")
+app = typer.Typer(no_args_is_help=True, help="Metrics for Prometheus.")
 
 
 @app.callback()
@@ -15,12 +15,13 @@ def group() -> None:
 @app.command()
 def serve(
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Where it listens; 0 is any free one (TALLY_METRICS_PORT).")
+        int | None, typer.Option(min=0, max=65535, help="Port; 0 for any free one (TALLY_METRICS_PORT).")
     ] = None,
 ) -> None:
-    """Serve /metrics for Prometheus, on loopback or TALLY_BIND, until SIGTERM or Ctrl-C; `tally status` tells where.
+    """Serve /metrics for Prometheus until SIGTERM or Ctrl-C, on loopback or TALLY_BIND.
 
-    The figures are asked for when they are scraped. Those of the log or the warehouse are absent while it is away.
+    `tally status` shows the address. Metrics are collected at each scrape; those of an
+    unreachable log or warehouse are omitted.
 
     Example: tally metrics serve --port 9464
 

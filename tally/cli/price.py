@@ -1,4 +1,4 @@
-"""``tally price``: price books as decisions on the log."""
+"""``tally price``: price books, as control records on the log."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from tally.output import out, print_json
 
-app = typer.Typer(no_args_is_help=True, help="Price books, as decisions on the log.")
+app = typer.Typer(no_args_is_help=True, help="Price books.")
 
 
 @app.callback()
@@ -18,16 +18,16 @@ def group() -> None:
 @app.command()
 def adopt(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A book in YAML or JSON (docs/prices.md).")
+        Path | None, typer.Argument(metavar="[FILE]", help="Price book in YAML or JSON (docs/prices.md).")
     ] = None,
-    reason: Annotated[str | None, typer.Option(help="Why; it stays on the log.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Price what comes from here on by this book; without a file, by the installed catalogue of genai-prices.
+    """Adopt a price book for all later events; without FILE, the installed catalogue of genai-prices.
 
     Example: tally price adopt our-prices.yaml
 
-    Exit codes: 0 on the log, 2 the file is no price book."""
+    Exit codes: 0 adopted, or in force already; 2 the file is not a price book."""
     from ingest.controls.prices import adopt_price_book
     from ledger.pricing import genai_prices as catalogue
     from ledger.pricing.price_book_file import read_book_file
@@ -42,5 +42,5 @@ def adopt(
         facts = {"name": book.name, "origin": book.origin, "document": adopted.document, "new": adopted.new}
         print_json(facts | {"partition": partition, "offset": offset})
     else:
-        status = "adopted" if adopted.new else "is in force already"
+        status = "adopted" if adopted.new else "is already in force"
         out.print(f"{book.name} ({book.origin}) {status}: document {adopted.document}", markup=False)

@@ -6,16 +6,15 @@ import typer
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Tell what runs, where it listens (with user and password), how far each stage is and what it lacks, how fast the
-    folds are, what became of all events, and sizes on disk.
+    """Show services, positions, lag, outcomes, disk usage and problems.
 
-    The folds' rate is measured: what they derived within half a second.
+    Services are listed with address, user and password. The rate of the folds is measured over half a second.
 
     Example: tally status
 
-    Example: tally status --json | jq -r .parts.dashboards.url
+    Example: tally status --json | jq -r .services.dashboards.url
 
-    Exit codes: 0 told, also where nothing runs; 2 where there is no log."""
+    Exit codes: 0 shown, even if no service runs; 2 there is no log."""
     from tally.output import print_json
     from tally.session import opened, settings
     from tally.status.collect import collect_status

@@ -1,8 +1,8 @@
-"""``tally streams``: the folds as a process."""
+"""``tally streams``: the folds, as a process."""
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="The folds: what follows from the log.")
+app = typer.Typer(no_args_is_help=True, help="The folds, which derive entries, decisions and alerts from the log.")
 
 
 @app.callback()
@@ -12,15 +12,15 @@ def group() -> None:
 
 @app.command()
 def worker() -> None:
-    """Fold the log until SIGTERM or Ctrl-C; `tally up` runs this, a supervisor of yours can too.
+    """Fold the log until SIGTERM or Ctrl-C. `tally up` runs this service; your own supervisor can too.
 
-    On Kafka it can be started many times: workers share the partitions.
+    On Kafka, start as many workers as you like: they share the partitions.
 
     Example: tally streams worker
 
     Example: TALLY_LOG=kafka://broker:9092 tally streams worker
 
-    Exit codes: 0 stopped, 2 another worker has this home (embedded), or the log is damaged."""
+    Exit codes: 0 stopped, 2 another worker of this home runs (embedded), or the log is damaged."""
     from tally.session import opened, settings
 
     config = settings()

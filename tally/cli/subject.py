@@ -1,29 +1,29 @@
-"""``tally subject``: whose names pseudonyms are, and how one is forgotten."""
+"""``tally subject``: persons behind pseudonyms, and their erasure."""
 
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from tally.output import err, out, make_table, print_json
+from tally.output import err, make_table, out, print_json
 
-app = typer.Typer(no_args_is_help=True, help="Whose names pseudonyms are, and how one is forgotten.")
+app = typer.Typer(no_args_is_help=True, help="Persons behind pseudonyms, and their erasure.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LIMITS = (
-    "What this cannot undo: whoever holds the organization's key (secrets.json of a home, and its backups) and the "
-    "name can make the pseudonym again; copies of this home's persons.db (backups and snapshots of the file system) "
-    "keep the name until you delete them; other homes on the same Kafka log keep tables of their own, and so do the "
-    "systems that sent the events."
+    "Limits: anyone with the organization's key (secrets.json of a home, and its backups) and the name can compute the "
+    "pseudonym again; copies of this home's persons.db (backups, file system snapshots) keep the name until you "
+    "delete them; other homes on the same Kafka log keep tables of their own, and so do the systems that sent the "
+    "events."
 )
 
 
 @app.command("list")
 def list_(
-    organization: Annotated[str | None, typer.Option(help="Only of this organization.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    organization: Annotated[str | None, typer.Option(help="Only this organization.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of persons.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """The pseudonyms that this home's doors have made, and the names that they stand for.
+    """List the pseudonyms that the intake of this home has made, with the names behind them.
 
     Example: tally subject list --organization acme
 
@@ -46,27 +46,29 @@ def list_(
 
 @app.command(no_args_is_help=True)
 def erase(
-    subject: Annotated[str, typer.Argument(metavar="NAME", help="The person's name as it was sent, or the pseudonym.")],
-    organization: Annotated[str | None, typer.Option(help="Whose person (TALLY_ORGANIZATION).")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    subject: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the person as it was sent, or the pseudonym.")
+    ],
+    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget a person's name. Every total stays: the ledger holds the pseudonym, and nobody can tell whose it is.
+    """Erase a person's name. Totals stay: the ledger keeps the pseudonym, without a name.
 
-    The erasure, with the pseudonym, is a record on the log. The name is not taken up again when the person calls again.
+    The erasure is recorded on the log with the pseudonym. The name is not stored again if the person calls again.
 
     Example: tally subject erase alice@example.com --organization acme
 
-    Exit codes: 0 forgotten, 1 not confirmed or something still holds the name, 2 bad input."""
+    Exit codes: 0 erased, 1 not confirmed, or a file still holds the name, 2 bad input."""
     from ingest.controls import erasure
     from ledger.errors import TallyError
     from tally.session import opened, settings
 
     config = settings(organization=organization)
     if not 1 <= len(subject) <= 256:
-        raise TallyError(f"NAME has {len(subject)} characters: no name that entered has, it has 1 to 256")
+        raise TallyError(f"NAME has {len(subject)} characters; names have 1 to 256")
     if not yes:
-        typer.confirm(f"Forget {subject!r} of {config.organization!r} for good? {LIMITS}\n", abort=True, err=True)
+        typer.confirm(f"Erase {subject!r} of {config.organization!r} for good? {LIMITS}\n", abort=True, err=True)
     with opened(config, new=True) as log:
         pseudonym, is_known, (partition, offset, _), held_by = erasure.erase_person(
             log, config, config.organization, subject
@@ -78,8 +80,8 @@ def erase(
         )
     elif held_by:
         err.print(
-            f"{pseudonym}: its name is not forgotten yet: {'; '.join(held_by)}. Close what uses the table (sqlite3, a "
-            "backup, dashboards), and repeat this command to finish. The erasure is on the log at "
+            f"{pseudonym}: the name is not erased yet: {'; '.join(held_by)}. Close programs that use the table "
+            "(sqlite3, a backup, dashboards), and run this command again. The erasure is on the log at "
             f"{partition}:{offset}.",
             markup=False,
         )
@@ -87,5 +89,5 @@ def erase(
         raise typer.Exit(1)
     if as_json:
         return
-    status = "forgotten" if is_known else "not known here, and will not be"
-    out.print(f"{pseudonym}: its name is {status}; on the log at {partition}:{offset}. {LIMITS}", markup=False)
+    status = "erased" if is_known else "not known here, and will not be stored"
+    out.print(f"{pseudonym}: the name is {status}. On the log at {partition}:{offset}. {LIMITS}", markup=False)

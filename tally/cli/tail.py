@@ -8,18 +8,21 @@ FOLLOW_INTERVAL_S, RETRY_DELAY_S = 0.3, 2.0
 
 
 def tail(
-    organization: Annotated[str | None, typer.Option(help="Only of this organization.")] = None,
-    streams: Annotated[list[str] | None, typer.Option(help="events, decisions or alerts; several times for two.")] = None,
-    conditions: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only lines that say so, for example team=search.")
+    organization: Annotated[str | None, typer.Option(help="Only this organization.")] = None,
+    streams: Annotated[
+        list[str] | None, typer.Option("--only", help="events, decisions or alerts; repeatable.")
     ] = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many of before, first.")] = 10,
-    follow: Annotated[bool, typer.Option(help="Go on with what comes, until Ctrl-C.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="NAME=VALUE", help="Only lines with this value, for example team=search."),
+    ] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Number of past lines to show first.")] = 10,
+    follow: Annotated[bool, typer.Option(help="Continue with new lines until Ctrl-C.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """What becomes of events as they are folded, with what they cost; budgets' thresholds; runaways.
+    """Show the live stream: events with outcome and cost, budget thresholds, runaways.
 
-    For those of before (--lines), the last 500 records of each partition are looked at.
+    Past lines (--lines) are taken from the last 500 records of each partition.
 
     Example: tally tail --where team=search
 
@@ -42,7 +45,9 @@ def tail(
         typer.secho(line.json() if as_json else line.text(), fg=None if as_json else color)
 
     with opened(settings()) as log:
-        stream = Tail(log, kinds, lambda content: all(str(content.get(name)) == value for name, value in expected.items()))
+        stream = Tail(
+            log, kinds, lambda content: all(str(content.get(name)) == value for name, value in expected.items())
+        )
         for line in stream.read_last(lines):
             show(line)
         while follow:
@@ -51,5 +56,5 @@ def tail(
                     show(line)
                 pause(FOLLOW_INTERVAL_S)
             except LogUnavailable as error:
-                err.print(f"the log does not answer, trying again: {error}", markup=False)
+                err.print(f"the log does not answer, retrying: {error}", markup=False)
                 pause(RETRY_DELAY_S)

@@ -1,32 +1,35 @@
-"""``tally token``: who may send, ask and decide over HTTP."""
+"""``tally token``: tokens of the HTTP API."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from tally.output import out, make_table, print_json
+from tally.output import make_table, out, print_json
 
 if TYPE_CHECKING:
     from ledger.home.tokens import Token
 
-app = typer.Typer(no_args_is_help=True, help="Who may send, ask and decide over HTTP.")
+app = typer.Typer(no_args_is_help=True, help="Tokens of the HTTP API: who may send, read and manage.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command(no_args_is_help=True)
 def create(
-    role: Annotated[list[str], typer.Option(help="write (facts), read (what became of them) or admin (decisions).")],
+    role: Annotated[
+        list[str],
+        typer.Option(help="write (send events), read (read outcomes) or admin (send control records); repeatable."),
+    ],
     organization: Annotated[
-        list[str] | None, typer.Option(help="Whom it is for; several times for several (TALLY_ORGANIZATION).")
+        list[str] | None, typer.Option(help="Organization; repeatable (TALLY_ORGANIZATION).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token and print it, this once: the home keeps its hash alone.
+    """Create a token and print it once: the home stores only its hash.
 
     Example: tally token create --organization acme --role write
 
-    Exit codes: 0 made, 2 bad input."""
+    Exit codes: 0 created, 2 bad input."""
     from ledger.home.tokens import ROLES
     from ledger.home.tokens import create_token as make
     from tally.cli.arguments import parse_choice
@@ -44,7 +47,7 @@ def create(
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """The tokens of this home: their ids, what each allows, and whether it still does.
+    """List the tokens of this home: id, organizations, roles, created, revoked.
 
     Example: tally token list
 
@@ -65,13 +68,13 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command(no_args_is_help=True)
 def revoke(
-    id: Annotated[str, typer.Argument(help="Its id, as `tally token list` tells it.")], as_json: AsJson = False
+    id: Annotated[str, typer.Argument(help="Id of the token, from `tally token list`.")], as_json: AsJson = False
 ) -> None:
-    """Have a token be of no use, from the next request on.
+    """Revoke a token, effective with the next request.
 
     Example: tally token revoke 5f3a9c01
 
-    Exit codes: 0 revoked, 2 there is none of this id."""
+    Exit codes: 0 revoked, 2 no token has this id."""
     from ledger.home.tokens import revoke_token as end
     from tally.session import settings
 
@@ -79,7 +82,7 @@ def revoke(
     if as_json:
         print_json(_describe(token))
     else:
-        out.print(f"revoked {token.id}, since {token.revoked}", markup=False)
+        out.print(f"Revoked {token.id} at {token.revoked}", markup=False)
 
 
 def _describe(token: "Token") -> dict[str, object]:

@@ -15,15 +15,14 @@ def group() -> None:
 
 @app.command()
 def apply(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Make the topics that lack, and say what differs of those that are there. Nothing is altered or deleted.
+    """Create missing topics and report settings that differ. Nothing is altered or deleted.
 
-    Partitions, retention, compaction, timestamps and in-sync replicas follow from the typed list (`tally log topics`)
-    and the number of brokers: from three on there are three replicas, and two must have a record. Of what is derived
-    they are those of the current generation.
+    Settings follow from the list of topics (`tally log topics`) and the number of brokers: with three or more there
+    are three replicas and min.insync.replicas is two. Derived topics are those of the current generation.
 
     Example: TALLY_LOG=kafka://broker:9092 tally topics apply
 
-    Exit codes: 0 all are as they should be, 1 some differ (each is told), 2 the cluster does not answer."""
+    Exit codes: 0 all settings are as expected, 1 some differ (each is shown), 2 the cluster does not answer."""
     from ledger.log.kafka.cluster import cluster_of
     from ledger.log.kafka.log import KafkaLog
     from ledger.log.kafka.topics import apply_log_topics
@@ -37,13 +36,16 @@ def apply(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     differing = [change for change in changes if change.found is not None]
     if as_json:
         print_json(
-            {"made": [change.topic for change in changes if change.found is None], "differs": [change._asdict() for change in differing]}
+            {
+                "made": [change.topic for change in changes if change.found is None],
+                "differs": [change._asdict() for change in differing],
+            }
         )
     else:
         for change in changes:
-            text = "made, with" if change.found is None else f"{change.setting} is {change.found}, and should be"
+            text = "created, with" if change.found is None else f"{change.setting} is {change.found}, expected"
             out.print(f"{change.topic}: {text} {change.wanted}", markup=False)
         if not changes:
-            out.print(f"all topics of {cluster} are as they should be", markup=False)
+            out.print(f"All topics of {cluster} are as expected", markup=False)
     if differing:
-        raise Failure(f"{len(differing)} settings of {cluster} differ; alter them with Kafka's own tools")
+        raise Failure(f"{len(differing)} settings of {cluster} differ: change them with Kafka's own tools")

@@ -2,14 +2,16 @@
 
 
 def up() -> None:
-    """Run the whole product in the foreground: folds, warehouse, dbt models, dashboards and metrics, on loopback.
+    """Run the whole product in the foreground, on loopback.
 
-    A part that dies is told and started again; one that keeps dying stops the whole. One whose files
-    are damaged rests until they are mended, and the others go on.
+    The services are the HTTP API, the folds, the warehouse and its sink, alerts, dashboards and metrics. A service
+    that crashes is restarted. If the HTTP API or Kafka keeps crashing, everything stops; otherwise the other services
+    continue, and it is retried. A service with a damaged file waits until you repair it.
 
     Example: TALLY_HOME=~/tally tally up
 
-    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a part kept dying (its reason is told), 2 home or port is taken."""
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 a service kept crashing (the reason is shown), 2 the home or a port
+    is in use."""
     from tally.product.up import run
     from tally.session import settings
 

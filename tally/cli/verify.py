@@ -1,4 +1,4 @@
-"""``tally verify``: the proof."""
+"""``tally verify``: the audit."""
 
 from typing import Annotated
 
@@ -6,17 +6,18 @@ import typer
 
 
 def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Recompute counts, tokens and costs from the log, and compare them with the topic and the warehouse.
+    """Recompute counts, tokens and costs from the log, and compare them with the derived topic and the warehouse.
 
-    It shares no code with the folds. It compares at the positions that folds and sink had reached when it began.
-    Where nothing runs, what is needed is started, brought up to the log's end, and stopped again.
+    The audit shares no code with the folds. It compares at the positions of folds and sink when it starts. If
+    services are not running, the command starts them, waits until they reach the end of the log, and stops them
+    again.
 
     Example: tally verify --json
 
-    Exit codes: 0 everything equals, 1 a difference (the first one is told), 2 there is no log."""
+    Exit codes: 0 all figures are equal, 1 a difference (the first one is shown), 2 there is no log."""
     from audit.verify.report import render_report
     from audit.verify.verify import verify as compare
-    from tally.output import out, progress_bar, print_json
+    from tally.output import out, print_json, progress_bar
     from tally.processes.join import needing
     from tally.processes.service import Child, list_pipeline_services
     from tally.product.catch_up import make_follower, wait_for_sink

@@ -4,19 +4,19 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Where entries rest, and how they get there.")
+app = typer.Typer(no_args_is_help=True, help="The warehouse, its sink and its dbt models.")
 
 
 @app.command()
 def serve() -> None:
-    """Own the embedded warehouse and speak ClickHouse's HTTP interface on loopback until SIGTERM or Ctrl-C.
+    """Serve the embedded warehouse over ClickHouse's HTTP interface on loopback until SIGTERM or Ctrl-C.
 
-    `tally status` tells the address, and both users with their passwords: the product's own, and analyst, who only
-    reads. Any ClickHouse client connects (docs/connect.md).
+    `tally status` shows the address, and both users with their passwords: tally, and analyst, who only reads. Any
+    ClickHouse client connects (docs/connect.md).
 
     Example: TALLY_WAREHOUSE_PORT=8123 tally warehouse serve
 
-    Exit codes: 0 stopped, 2 the port is taken or another process owns this home's warehouse."""
+    Exit codes: 0 stopped, 2 the port is taken or another process serves this home's warehouse."""
     from tally.processes.lifeline import get_descriptor
     from tally.session import settings
     from warehouse.embedded.server import serve as serve_warehouse
@@ -27,7 +27,7 @@ def serve() -> None:
 
 @app.command()
 def sink() -> None:
-    """Carry what the folds derive into the warehouse until SIGTERM or Ctrl-C. Several at once do no harm.
+    """Insert the derived topics into the warehouse until SIGTERM or Ctrl-C. Several sinks at once are safe.
 
     Example: tally warehouse sink
 
@@ -43,13 +43,13 @@ def sink() -> None:
 
 @app.command()
 def models(
-    test: Annotated[bool, typer.Option("--test", help="Hold their tests against all that is stored, too.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Also run the tests of the models.")] = False,
 ) -> None:
     """Build the dbt models in the running warehouse, once.
 
     Example: tally warehouse models --test
 
-    Exit codes: 0 built, 1 a model or a test failed (it is named), 2 no warehouse answers."""
+    Exit codes: 0 built, 1 a model or a test failed (it is named), 2 the warehouse does not answer."""
     from tally.dbt_models import build_models
     from tally.session import settings
 

@@ -1,4 +1,4 @@
-"""The demo organization: a month of history, and then life."""
+"""The demo organization: a month of history, then live events."""
 
 import json
 import time
@@ -30,36 +30,40 @@ MONTH = timedelta(days=30)
 SESSION_INTERVAL_S = 1.1
 """Mean time between the beginnings of two live sessions."""
 AGENT_INTERVAL_S, MISHAP_INTERVAL_S = 90, 60
-"""How often a live agent begins (every other one gets stuck), and something else goes wrong."""
+"""Interval between live agents (every other one gets stuck), and between faulty events."""
 
 Progress = Callable[[int, int], None]
 
 
 def choose_organization(settings: Settings) -> str:
-    """The demo's own, unless the settings name one."""
+    """Return the demo's own organization, unless the settings name one."""
     return settings.organization if "organization" in settings.model_fields_set else NAME
 
 
 def fill(log: Log, settings: Settings, progress: Progress = lambda count, total: None) -> None:
     """Append the history that is missing: a month at first, later what lies between the last run and now."""
-    organization = choose_organization(settings)
+    choose_organization = choose_organization(settings)
     path = DEMO.path(settings.home)
     now = datetime.now(UTC)
     state = read_json(settings.home, DEMO, _parse_state)
     if state is None:
         state = {"end": now.date().isoformat(), "until": (now - MONTH).isoformat()}
         for dimension, scope, limit, window_s in BUDGETS:
-            value = organization if dimension == "organization" else scope
-            set_budget(log, settings, organization, dimension, value, Decimal(limit), "USD", window_s, "the demo's plan")
+            value = choose_organization if dimension == "organization" else scope
+            set_budget(
+                log, settings, choose_organization, dimension, value, Decimal(limit), "USD", window_s, "the demo's plan"
+            )
     end, until = date.fromisoformat(state["end"]), datetime.fromisoformat(state["until"])
     missing_days = history.list_days(until.date(), now.date())
-    intake = open_intake(settings.home, organization)
-    batch = Batch(log, Envelope(organization, "demo", "demo"), intake.key)
+    intake = open_intake(settings.home, choose_organization)
+    batch = Batch(log, Envelope(choose_organization, "demo", "demo"), intake.key)
     for count, day in enumerate(missing_days):
         if day == end - timedelta(days=LATE_PRICE_DAYS):
-            adopt_price_book(log, settings, parse_book(LATE_PRICE, "the demo"), "a price that was learnt late")
+            adopt_price_book(log, settings, parse_book(LATE_PRICE, "the demo"), "a price that was learned late")
         append(
-            batch, intake, (event for event in history.make_day(day, end) if until < datetime.fromisoformat(event["time"]) <= now)
+            batch,
+            intake,
+            (event for event in history.make_day(day, end) if until < datetime.fromisoformat(event["time"]) <= now),
         )
         day_end = min(datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1), now)
         write_atomically(path, json.dumps(state | {"until": day_end.isoformat()}))
@@ -67,14 +71,14 @@ def fill(log: Log, settings: Settings, progress: Progress = lambda count, total:
 
 
 def _parse_state(content: Any) -> dict[str, str]:
-    """How far the history is written. Raises where the file says something else."""
+    """Check the stored position of the history. Raises where the file holds something else."""
     date.fromisoformat(content["end"])
     datetime.fromisoformat(content["until"])
     return dict(content)
 
 
 def append(batch: Batch, intake: Intake, events: Iterable[Event]) -> None:
-    """Let events in, or refuse them, and append them."""
+    """Pass events through the intake, and append them with the rejected ones."""
     for event in events:
         try:
             line, refused = intake.accept_event(event).line, None
@@ -91,10 +95,10 @@ def append(batch: Batch, intake: Intake, events: Iterable[Event]) -> None:
 
 
 def feed(log: Log, settings: Settings, stop: Signal) -> None:
-    """Append live events, each when its time has come, until ``stop``. A run is a source of its own."""
-    organization = choose_organization(settings)
-    intake = open_intake(settings.home, organization)
-    batch = Batch(log, Envelope(organization, "demo", "demo"), intake.key)
+    """Append live events, each at its time, until ``stop``. Each run is a source of its own."""
+    choose_organization = choose_organization(settings)
+    intake = open_intake(settings.home, choose_organization)
+    batch = Batch(log, Envelope(choose_organization, "demo", "demo"), intake.key)
     chance = Random()
     incarnation = uuid.uuid4().hex[:8]
     source = f"demo-live-{incarnation}"
@@ -112,7 +116,9 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
             workloads = [workload for workload in WORKLOADS if (workload.kind == "agent") == is_agent]
             (workload,) = chance.choices(workloads, [workload.sessions for workload in workloads])
             begin = datetime.now(UTC)
-            for event in make_session(workload, f"{incarnation}-{number}", source, begin, chance, stuck=is_agent and stuck):
+            for event in make_session(
+                workload, f"{incarnation}-{number}", source, begin, chance, stuck=is_agent and stuck
+            ):
                 number += 1
                 heappush(waiting, (event["time"], number, event))
             number += 1
@@ -125,7 +131,7 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
 
 
 def _shift_ahead(event: Event) -> Event:
-    """From a clock that is two hours ahead."""
+    """Copy an event as from a clock that is two hours ahead."""
     time = (datetime.fromisoformat(event["time"]) + timedelta(hours=2)).isoformat(timespec="milliseconds")
     return event | {"id": event["id"] + "-ahead", "time": time}
 

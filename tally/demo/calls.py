@@ -12,15 +12,15 @@ from tally.demo.organization import CUSTOMERS, FALLBACKS, OWN_KEY, REASONING, TO
 Event = dict[str, Any]
 
 STUCK_SHARE = 0.02
-"""How many agents' sessions get stuck on one tool."""
+"""Share of agents' sessions that get stuck on one tool."""
 ERROR_SHARE = 0.015
 
 
 def make_session(
     work: Workload, name: str, source: str, start: datetime, chance: Random, stuck: bool = False
 ) -> list[Event]:
-    """The events of a session in the order of time. Its name makes its identities. An agent may be told to get
-    stuck; some do by themselves."""
+    """Make the events of a session in the order of time. Their ids begin with its name. With ``stuck`` an agent gets
+    stuck; some do without."""
     data = _choose_dimensions(work, chance)
     if work.kind == "completion":
         steps: Iterator[Event] = iter([_completion(work, chance)])
@@ -98,7 +98,7 @@ def _agent(work: Workload, stuck: bool, chance: Random) -> Iterator[Event]:
 
 
 def _split(work: Workload, input_tokens: int, cached_tokens: int, output_tokens: int, chance: Random) -> dict[str, int]:
-    """Disjoint classes of what was sent and made, with the cache in the words of the provider."""
+    """Split tokens into disjoint classes, with the cache classes of the provider."""
     tokens = {"input": input_tokens - cached_tokens, "cache_read": cached_tokens, "output": output_tokens}
     if work.provider == "anthropic" and cached_tokens:
         tokens |= {"input": 4, "cache_write_5m": max(input_tokens - cached_tokens - 4, 0)}
@@ -107,8 +107,10 @@ def _split(work: Workload, input_tokens: int, cached_tokens: int, output_tokens:
     return {name: count for name, count in tokens.items() if count}
 
 
-def _make_attempts(work: Workload, data: Event, id: str, source: str, moment: datetime, chance: Random) -> Iterator[Event]:
-    """The call; now and then a failed attempt before it, and another model that took over."""
+def _make_attempts(
+    work: Workload, data: Event, id: str, source: str, moment: datetime, chance: Random
+) -> Iterator[Event]:
+    """Yield a call, now and then after a failed attempt, and with another model as fallback."""
     if chance.random() < ERROR_SHARE:
         failed = {key: value for key, value in data.items() if key != "tokens"}
         failed |= {"status": "error", "error_origin": "provider", "error_code": "overloaded", "usage_source": "missing"}

@@ -1,4 +1,4 @@
-"""How long calls are: quantiles of two public traces, from which lengths are drawn.
+"""Lengths of calls: quantiles of two public traces, from which lengths are drawn.
 
 Code completion: Azure LLM inference trace 2023, code (Azure Public Dataset, CC-BY 4.0; Splitwise, ISCA 2024).
 Conversation: Mooncake conversation trace (kvcache-ai/Mooncake, Apache 2.0; FAST 2025).
@@ -16,7 +16,7 @@ CHAT_OUTPUT = (1, 10, 24, 156, 350, 472, 597, 698, 1120, 2000)
 
 
 def draw_length(quantiles: tuple[int, ...], chance: Random) -> int:
-    """A length of this distribution: between two quantiles every length is equally likely."""
+    """Draw a length from a distribution: between two quantiles every length is equally likely."""
     share = chance.random()
     index = bisect_right(SHARES, share) - 1
     low, high = quantiles[index], quantiles[index + 1]

@@ -1,4 +1,4 @@
-"""Who is in the demo organization, and what each team runs."""
+"""The teams of the demo organization, and their workloads."""
 
 from typing import Literal, NamedTuple
 
@@ -8,7 +8,7 @@ Kind = Literal["completion", "chat", "agent"]
 
 
 class Workload(NamedTuple):
-    """A feature of a team: what calls it makes, and how many sessions on a working day."""
+    """A feature of a team: the calls that it makes, and its sessions on a working day."""
 
     team: str
     project: str
@@ -49,7 +49,7 @@ FALLBACKS = {"claude-sonnet-4-5": ("openai", "gpt-5"), "claude-haiku-4-5": ("goo
 TOOLS = ("search", "read_file", "run_tests", "fetch_page", "list_orders", "query_stock")
 USERS, CUSTOMERS = 60, 30
 OWN_KEY = "customer-7"
-"""The customer who brings a key: what they use is counted, and billed to nobody here."""
+"""The customer with a provider key of their own: their usage is counted, and billed to nobody here."""
 
 BUDGETS = (
     ("organization", NAME, "90", 24 * 3600),
@@ -67,4 +67,4 @@ providers:
   - {id: acme-host, models: [{id: acme-tuned-7b, prices: [{rates: {input: 0.2, output: 0.8}}]}]}
 """
 LATE_PRICE_DAYS = 9
-"""How many days before the end of history somebody learnt what the tuned model costs."""
+"""Days before the end of history at which the price of the tuned model becomes known."""

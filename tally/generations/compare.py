@@ -1,4 +1,4 @@
-"""Two generations of what is derived, held against each other record by record."""
+"""Compare the derived records of two generations."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from ledger.log.topics import DERIVED, Topic
 
 
 class Differences(NamedTuple):
-    """Of so many records that both should have, ``differing`` are not the same; the first one in a sentence.
-    ``unreadable`` says why the old generation, or what follows in it, could not be read."""
+    """The number of records that both generations should have, the number that differ, and the first difference in a
+    sentence. ``unreadable`` is the reason why the old generation could not be read to its end."""
 
     compared: int
     differing: int
@@ -25,7 +25,7 @@ class Differences(NamedTuple):
 
 
 def compare(old: Log, new: Log) -> Differences:
-    """All that both derived, from what both had folded."""
+    """Compare all records that both generations derived from the offsets that both had folded."""
     compared = differing = 0
     first = unreadable = None
     try:
@@ -42,7 +42,7 @@ def compare(old: Log, new: Log) -> Differences:
 
 
 def _read_caused(log: Log, topic: Topic, partition: int, end: int) -> Iterator[Record]:
-    """The records of a derived topic that were caused before this offset."""
+    """Yield the records of a derived topic whose cause is before this offset."""
     for record in records(log, topic, partition):
         if _cause(record) >= end:
             return
@@ -52,7 +52,7 @@ def _read_caused(log: Log, topic: Topic, partition: int, end: int) -> Iterator[R
 def _pairs(
     old: Iterator[Record], new: Iterator[Record]
 ) -> Iterator[tuple[Record, None] | tuple[None, Record] | tuple[Record, Record]]:
-    """What the same record caused in both; None stands for nothing."""
+    """Pair the records with the same cause; None where one generation has none."""
     before, after = next(old, None), next(new, None)
     while before is not None or after is not None:
         if after is None or (before is not None and _cause(before) < _cause(after)):
@@ -72,18 +72,18 @@ def _cause(record: Record) -> int:
 
 
 def _digest(record: Record | None) -> str | None:
-    """All of it but its own offset: on Kafka, transactions take offsets too."""
+    """Hash a record without its own offset: on Kafka, transactions take offsets too."""
     return record._replace(offset=0).digest() if record else None
 
 
 def _describe_difference(topic: Topic, before: Record | None, after: Record | None) -> str:
     record = after or before
     assert record is not None, "one of them is there"
-    subject = f"what follows from {record.partition}:{_cause(record)} on {topic.name}"
+    subject = f"the record that {topic.name} derives from {record.partition}:{_cause(record)}"
     if before is None:
-        return f"{subject} was not there before"
+        return f"{subject} is new"
     if after is None:
-        return f"{subject} is there no more"
+        return f"{subject} is missing"
     lines = zip(before.value.split(b"\n"), after.value.split(b"\n"), strict=False)
     old_line, new_line = next((pair for pair in lines if pair[0] != pair[1]), (before.value, after.value))
     return f"{subject} was {old_line[:500].decode(errors='replace')} and is {new_line[:500].decode(errors='replace')}"

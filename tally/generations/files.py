@@ -1,9 +1,9 @@
 """The files of a generation, and how a new one takes the place of the old.
 
-A verified generation waits in ``rebuild/`` while ``run/switch.json`` asks for the switch, and the old one goes on. Who
-performs it has the log name the new one, and renames that to ``run/switching.json``: from there on the home is the new
-one's. Nothing starts before the files are in their places; whoever comes first puts them there, and each step may be
-repeated.
+A verified generation waits in ``rebuild/`` while ``run/switch.json`` requests the switch, and the old one stays in use.
+The performer appends the new generation to the log, and renames the request to ``run/switching.json``: from then on the
+home belongs to the new generation. No service starts before the files are in place; the next command moves those that
+are left, and each step may be repeated.
 """
 
 import json
@@ -22,20 +22,20 @@ from ledger.home.locks import locked
 from ledger.settings import Settings
 
 BUILD_FOLDER, PREVIOUS_FOLDER = "rebuild", "generations"
-"""Folders of the home: of the generation that is being made, and of the one before the current."""
+"""Folders of the home: for the generation that is being built, and for the previous one."""
 GENERATION_FILES: dict[str, tuple[str, ...]] = {
-    "log/derived.db": ("-wal", "-shm"),  # put away after the file: whoever opens that makes them
-    "streams": (),  # on Kafka, where the topics stay in their places
+    "log/derived.db": ("-wal", "-shm"),  # moved after the file: SQLite makes them when it opens that
+    "streams": (),  # on Kafka, where topics are not moved
     "warehouse": (),
     "consumers/sink.json": (),
     "consumers/verify.json": (),
 }
-"""What a generation is, and what an old one may have beside it. A new one, which nobody has open, has not."""
+"""Files and folders of a generation, each with the suffixes that an open one has beside it."""
 
 
 class Request(NamedTuple):
-    """``line`` is the decision as it will stand on the log, which is that of this ``TALLY_LOG``; ``keep`` says whether
-    the old generation is kept."""
+    """A requested switch. ``line`` is the control record to append to ``log``, the ``TALLY_LOG`` of the request; with
+    ``keep`` the old generation is kept."""
 
     generation: int
     before: int
@@ -45,12 +45,12 @@ class Request(NamedTuple):
 
 
 def locate_previous(settings: Settings, number: int) -> Path:
-    """Where a generation is kept that is no longer the current one."""
+    """Return the folder of a generation that is no longer current."""
     return settings.home / PREVIOUS_FOLDER / str(number)
 
 
 def request_switch(settings: Settings, request: Request) -> None:
-    """Have the generation that is built become the current one. Nobody has it open."""
+    """Request the switch to the generation in ``rebuild/``, which no process has open."""
     build_home = settings.home / BUILD_FOLDER
     derived = DERIVED.path(build_home).absolute()
     if derived.exists():
@@ -61,39 +61,38 @@ def request_switch(settings: Settings, request: Request) -> None:
 
 
 def read_request(settings: Settings) -> Request | None:
-    """The switch that waits for who performs it; None where none does. One of another log is none: the home has gone
-    to this one since. FileDamaged."""
+    """Read the pending request; None where there is none, or where it is for another log. FileDamaged."""
     request = read_json(settings.home, SWITCH, _parse_request)
     return request if request is not None and request.log == settings.log else None
 
 
 def switch_lock(settings: Settings) -> AbstractContextManager[None]:
-    """Be the only one who moves a generation of this home."""
+    """Hold the lock under which generations of this home are moved."""
     return locked(settings.run / "switch.lock")
 
 
 def discard_generations(settings: Settings) -> None:
-    """Withdraw a request, and throw away what is built and what is kept."""
+    """Withdraw a request, and delete the new and the previous generation."""
     with switch_lock(settings):
         withdraw_request(settings)
         shutil.rmtree(settings.home / PREVIOUS_FOLDER, ignore_errors=True)
 
 
 def withdraw_request(settings: Settings) -> None:
-    """Withdraw a request, and throw away what is built. The caller is alone."""
+    """Withdraw a request, and delete the new generation. The caller holds the lock."""
     _request_path(settings).unlink(missing_ok=True)
     shutil.rmtree(settings.home / BUILD_FOLDER, ignore_errors=True)
 
 
 def perform_switch(settings: Settings) -> None:
-    """Switch as it was asked for. No part runs, and the caller is alone."""
+    """Switch as requested. No service runs, and the caller holds the lock."""
     _request_path(settings).replace(_switching_path(settings))
     point("switch.begun")
     _move_files(settings)
 
 
 def complete_switch(settings: Settings) -> None:
-    """Complete a switch that somebody began and did not end; wait for one who is at it."""
+    """Complete a switch that was interrupted; wait for one that is under way."""
     if _switching_path(settings).exists():
         with switch_lock(settings):
             if _switching_path(settings).exists():
@@ -101,7 +100,7 @@ def complete_switch(settings: Settings) -> None:
 
 
 def _move_files(settings: Settings) -> None:
-    """What is done and what is still to be done is told by where the new files are. FileDamaged."""
+    """Move the files that are still in ``rebuild/``; those that are not were moved before. FileDamaged."""
     request = read_json(settings.home, SWITCHING, _parse_request)
     if request is None:
         return

@@ -1,4 +1,4 @@
-"""Who performs the switch to a new generation, and when: while no part runs."""
+"""Perform the switch to a new generation while no service of the pipeline runs."""
 
 import time
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from tally.processes.join import owning
 from tally.processes.service import Service, list_pipeline_services
 
 POLL_INTERVAL_S, EXPLAIN_AFTER_S = 0.1, 2.0
-"""How often one looks who is there, and after what time a wait is explained."""
+"""Time between two polls, and time after which a wait is explained."""
 
 
 def carry_out(settings: Settings, log: Log) -> None:
-    """Perform the switch that is asked for, or wait until who runs the parts has done it."""
+    """Perform the requested switch, or wait until the command that owns the services has done it."""
     start, explained = time.monotonic(), False
     while files.read_request(settings):
         with owning(settings, list_pipeline_services(settings)) as is_owner:
@@ -30,14 +30,16 @@ def carry_out(settings: Settings, log: Log) -> None:
                 break
         if not explained and time.monotonic() > start + EXPLAIN_AFTER_S:
             explained = True
-            err.print("waiting for the command that runs the parts: `tally up` switches, any other one ends first")
+            err.print(
+                "waiting for the command that runs the services: `tally up` switches, any other command must end first"
+            )
         time.sleep(POLL_INTERVAL_S)
     files.complete_switch(settings)
 
 
 def perform(settings: Settings, log: Log) -> None:
-    """Switch, if that is asked for and still can be. The parts are the caller's, who has stopped them; those that were
-    started by hand are waited for."""
+    """Switch, if that is requested and still possible. The caller owns the services and has stopped them; those that
+    were started by hand are waited for."""
     with ExitStack() as stack:
         for service in list_pipeline_services(settings):
             stack.enter_context(kept_away(settings, service))
@@ -45,12 +47,12 @@ def perform(settings: Settings, log: Log) -> None:
         if (request := files.read_request(settings)) is None:
             return
         if (hindrance := _find_hindrance(settings, log, request)) is not None:
-            err.print(f"generation {request.generation} does not become the current one, and is thrown away: {hindrance}")
+            err.print(f"generation {request.generation} was discarded: {hindrance}")
             files.withdraw_request(settings)
             return
-        if isinstance(log, EmbeddedLog):  # what was built follows from the log as it is
+        if isinstance(log, EmbeddedLog):  # the new generation follows from the log as it is
             log.accept_past()
-        # a log that went elsewhere takes no decision
+        # A log that moved takes no control record.
         with suppress(LogClosed), platform_relay.platform_lock(settings.home):
             platform_relay.ensure(log, request.line.encode())
             point("switch.recorded")
@@ -60,34 +62,34 @@ def perform(settings: Settings, log: Log) -> None:
 
 
 def resume(settings: Settings, log: Log) -> None:
-    """Perform a switch whose performer was killed when the log named the new generation already."""
+    """Perform a switch whose performer was killed after the log had named the new generation."""
     request = files.read_request(settings)
     if request is not None and generation.read_current(log) == request.generation:
         perform(settings, log)
 
 
 def _find_hindrance(settings: Settings, log: Log, request: files.Request) -> str | None:
-    """On Kafka other homes may rebuild meanwhile."""
+    """Return why the switch is no longer possible, or None: on Kafka other homes may have rebuilt meanwhile."""
     if (current := generation.read_current(log)) not in (request.before, request.generation):
-        return f"generation {current} became it meanwhile"
+        return f"generation {current} became current meanwhile"
     if settings.log is not None:
         from ledger.log.kafka.cluster import cluster_of
         from ledger.log.kafka.generations import list_generations
 
         if request.generation not in list_generations(cluster_of(settings)):
-            return "its topics are gone, as another rebuild has begun since"
+            return "its topics were deleted by another rebuild"
     return None
 
 
 @contextmanager
 def kept_away(settings: Settings, service: Service) -> Iterator[None]:
-    """Have a part not run, and not start; wait until it has stopped."""
+    """Keep a service from running; wait until it has stopped."""
     start, explained = time.monotonic(), False
     while is_running(settings.home, service.name):
         if not explained and time.monotonic() > start + EXPLAIN_AFTER_S:
             explained = True
-            err.print(f"waiting for the {service.title} of {settings.home}, which was started by hand: stop it")
+            err.print(f"waiting for the {service.title} of {settings.home}, which was started by hand: please stop it")
         time.sleep(POLL_INTERVAL_S)
     with locked(settings.run / f"{service.name}.lock"):
-        (settings.run / f"{service.name}.json").unlink(missing_ok=True)  # of one that was killed
+        (settings.run / f"{service.name}.json").unlink(missing_ok=True)  # left by one that was killed
         yield

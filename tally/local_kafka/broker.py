@@ -29,18 +29,18 @@ VERSION = "4.3.0"
 
 READY_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 15
-"""How long a node may take to answer (it reads its data again after a kill), and to end before it is killed."""
+"""Maximum time until a node answers (it reads its data again after a kill), and until it has ended."""
 
-_REMOVED_VARIABLES = ("CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
+_REMOVED_VARIABLES = {"CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"}
 _PR_SET_PDEATHSIG = 1
 
 
 class Node(NamedTuple):
     """One process that is both broker and controller.
 
-    ``port`` is the clients' and the other brokers', ``voters`` every controller's port by its node's id, this one's
-    too; as many copies are kept of a topic as there are voters. ``flags`` are
-    Java's; ``more`` adds to the properties or replaces them."""
+    ``port`` is for clients and the other brokers, ``voters`` is every controller's port by node id, this one's
+    included; topics have as many replicas as there are voters. ``flags`` are Java's; ``overrides`` adds properties or
+    replaces them."""
 
     id: int
     folder: Path
@@ -52,11 +52,11 @@ class Node(NamedTuple):
 
 
 class NodeDied(Exception):
-    """A node ended by itself; the sentence has the last lines of its log."""
+    """A node crashed; the message has the last lines of its log."""
 
 
 def properties(node: Node) -> str:
-    """The text of the node's ``server.properties``. Paths in it are relative to the node's folder."""
+    """Render the node's ``server.properties``. Paths in it are relative to the node's folder."""
     copies = len(node.voters)
     quorum = copies // 2 + 1
     values = {
@@ -90,14 +90,14 @@ def properties(node: Node) -> str:
 
 
 def make_cluster_id() -> str:
-    """A cluster's id as Kafka writes them; one that begins with a dash would be read as an option."""
+    """Make a cluster id in Kafka's form, without a leading dash, which would be read as an option."""
     while (cluster_id := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return cluster_id
 
 
 class Broker:
-    """A node, and its process while it runs. It dies with the thread that started it, however that ends (Linux)."""
+    """A node, and its process while it runs. The process ends with the thread that started it (Linux)."""
 
     def __init__(self, node: Node, jars: list[Path], cluster_id: str) -> None:
         """``cluster_id`` names the cluster at the first start of its folder; the folder keeps it."""
@@ -114,7 +114,7 @@ class Broker:
         return self._process.pid
 
     def start(self) -> None:
-        """Begin, on the data of the time before or on none. The log before is kept."""
+        """Start the process, on the data of an earlier run if there is any. The previous log is kept."""
         folder, log = self.node.folder, self.node.log
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
         for file in (folder / "tmp").iterdir():  # native libraries that a killed one unpacked
@@ -131,26 +131,28 @@ class Broker:
         self._process = self._java("kafka.Kafka", "server.properties")
 
     def wait_until_ready(self) -> None:
-        """Wait until it answers and knows itself in the cluster. NodeDied where it ends before, or takes too long."""
+        """Wait until the node answers and is part of the cluster. NodeDied where it crashes, or takes too long."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self._answers():
             self.check()
             if time.monotonic() > deadline:
-                raise NodeDied(f"Kafka does not answer on {self.bootstrap} after {READY_TIMEOUT_S} s: see {self.node.log}")
+                raise NodeDied(
+                    f"Kafka does not answer on {self.bootstrap} after {READY_TIMEOUT_S} s: see {self.node.log}"
+                )
             time.sleep(0.1)
 
     def check(self) -> None:
-        """NodeDied where the process ended and failed."""
+        """Raise NodeDied where the process ended with a failure."""
         if self._process is not None and (code := self._process.poll()):
             raise self._death(code)
 
     def wait(self) -> None:
-        """Return when the process has ended, well or not."""
+        """Wait until the process has ended."""
         assert self._process is not None, "not started"
         self._process.wait()
 
     def stop(self) -> None:
-        """End it in order; kill it if that takes too long, which costs only time at the next start."""
+        """Stop the process; kill it if that takes too long, which only slows the next start."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -159,13 +161,13 @@ class Broker:
                 self.kill()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill the process with SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def last_lines(self) -> str:
-        """What the log ends with, indented."""
+        """Return the last lines of the log, indented."""
         with self.node.log.open(errors="replace") as file:
             last = deque((line.rstrip() for line in file if line.strip()), maxlen=12)
         return "".join(f"\n  kafka | {line}" for line in last) or " (none)"
@@ -205,16 +207,16 @@ class Broker:
                 cwd=self.node.folder,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 # a home's name may hold any letters, which Java reads by the locale
-                env={name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES} | {"LC_ALL": "C.UTF-8"},
+                env={name: os.environ[name] for name in os.environ.keys() - _REMOVED_VARIABLES} | {"LC_ALL": "C.UTF-8"},
                 preexec_fn=_die_with(os.getpid()),
             )  # fmt: skip
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:
-    """What the child does before it becomes Java: ask the kernel for SIGKILL when its parent is no more.
+    """Return a function for the child to ask the kernel for SIGKILL at the end of its parent, before it becomes Java.
 
     Java cannot watch a pipe for us. macOS has no such request: there a node outlives a parent that is killed with
-    SIGKILL, and the next start says that its data is locked."""
+    SIGKILL, and the next start reports locked data."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl

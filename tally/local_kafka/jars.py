@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: which they are (``kafka.lock``), and how they come to this machine, once."""
+"""Apache Kafka's jars: the pinned list (``kafka.lock``), and their download, once a machine."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ from ledger.errors import TallyError
 from ledger.home.locks import locked
 
 LOCK = Path(__file__).with_name("kafka.lock")
-"""A line a jar: its Maven coordinates, bytes, and SHA-256. What has another hash never runs."""
+"""A line a jar: its Maven coordinates, bytes, and SHA-256. A jar with another hash never runs."""
 
 ReportBytes = Callable[[int, int], None]
-"""Called while jars arrive: bytes so far, and bytes in all."""
+"""Called during the download with the bytes received and the total."""
 
 
 class Jar(NamedTuple):
@@ -30,7 +30,7 @@ class Jar(NamedTuple):
 
 
 def list_jars() -> list[Jar]:
-    """What Kafka consists of: what Maven resolves for ``kafka_2.13``, and a logger, without which it says nothing."""
+    """Read the pinned jars: those that Maven resolves for ``kafka_2.13``, and a logger."""
     jars = []
     for line in LOCK.read_text().splitlines():
         coordinates, size, sha256 = line.split()
@@ -40,14 +40,14 @@ def list_jars() -> list[Jar]:
 
 
 def ensure_jars(report: ReportBytes) -> list[Path]:
-    """The jars' paths in Maven's own folder (``~/.m2/repository``), which all homes share.
+    """Return the jars' paths in Maven's own folder (``~/.m2/repository``), which all homes share.
 
-    Where all are there, nothing is asked of the network. TallyError where one cannot be had."""
+    Missing jars are downloaded. TallyError where one cannot be."""
     jgo_settings = GlobalSettings.load()  # jgo.conf may name another folder, and mirrors
     jars, folder = list_jars(), jgo_settings.repo_cache
     paths = {jar: folder.joinpath(*jar.group.split("."), jar.name, jar.version, _file(jar)) for jar in jars}
     if not all(_is_intact(paths[jar], jar) for jar in jars):
-        with locked(folder / "tallystick.lock"):  # two first starts at once would read each other's halves
+        with locked(folder / "tallystick.lock"):  # two first starts at once would read half-written files
             missing = [jar for jar in jars if not _is_intact(paths[jar], jar)]
             _download(missing, paths, jgo_settings, report)
     return list(paths.values())
@@ -71,7 +71,7 @@ def _download(missing: list[Jar], paths: dict[Jar, Path], jgo_settings: GlobalSe
 
     maven = MavenContext(PythonResolver(progress_callback=follow_file), jgo_settings.repo_cache, remote_repos=remotes)
     for jar in missing:
-        paths[jar].unlink(missing_ok=True)  # of a download that was cut
+        paths[jar].unlink(missing_ok=True)  # left by an interrupted download
         try:
             maven.project(jar.group, jar.name).at_version(jar.version).artifact().resolve()
         except (RequestException, RuntimeError) as error:  # no connection; no such file there
@@ -82,8 +82,8 @@ def _download(missing: list[Jar], paths: dict[Jar, Path], jgo_settings: GlobalSe
 
 def _unreachable(jar: Jar, jgo_settings: GlobalSettings, remotes: dict[str, str], cause: str) -> TallyError:
     return TallyError(
-        f"cannot bring Apache Kafka's {_file(jar)} from {' or '.join(remotes.values())} ({cause}): connect this machine "
-        f"for its first start, name a mirror as `central` under [repositories] in ~/.config/jgo.conf, or copy "
+        f"cannot download Apache Kafka's {_file(jar)} from {' or '.join(remotes.values())} ({cause}): connect this "
+        f"machine for its first start, name a mirror as `central` under [repositories] in ~/.config/jgo.conf, or copy "
         f"{jgo_settings.repo_cache} from a machine that has started Kafka"
     )
 

@@ -1,4 +1,4 @@
-"""Apache Kafka itself as a process of the home, for one machine."""
+"""Run Apache Kafka as a service of the home, on one machine."""
 
 import signal
 from pathlib import Path
@@ -14,15 +14,15 @@ from ledger.settings import Settings
 from tally.exit import Failure
 from tally.local_kafka.broker import VERSION, Broker, Node, NodeDied, make_cluster_id
 from tally.local_kafka.jars import ensure_jars
-from tally.output import err, progress_bar, format_size
+from tally.output import err, format_size, progress_bar
 
 SERVICE = "kafka"
 
 
 def serve(settings: Settings, port: int) -> None:
-    """Run the home's broker until SIGTERM or SIGINT. TallyError where it cannot start, Failure where it dies."""
+    """Run the home's broker until SIGTERM or SIGINT. TallyError where it cannot start, Failure where it crashes."""
     with service_lock(settings.home, SERVICE):
-        err.print(f"Apache Kafka {VERSION} for one machine: one copy of the data, and only loopback reaches it.")
+        err.print(f"Apache Kafka {VERSION} for one machine: without replicas, reachable on loopback only.")
         folder = settings.home / SERVICE
         client_port = _choose_port(folder / "port", port)
         controller_port = find_free_port()
@@ -40,7 +40,7 @@ def serve(settings: Settings, port: int) -> None:
             err.print(f"Kafka answers at {url}")
             broker.wait()
             broker.check()
-            raise Failure(f"Kafka stopped, and not by us; the last lines of {log}:{broker.last_lines()}")
+            raise Failure(f"Kafka stopped unexpectedly; the last lines of {log}:{broker.last_lines()}")
         except NodeDied as crash:
             raise Failure(str(crash)) from crash
         finally:
@@ -48,20 +48,20 @@ def serve(settings: Settings, port: int) -> None:
 
 
 def _choose_port(path: Path, port: int) -> int:
-    """The port that was asked for; else the one of last time, as clients outlive a restart; else any free one."""
+    """Return the given port; else the previous one, as clients outlive a restart; else any free one."""
     if port == 0:
         last_port = _last_port(path)
         return last_port if last_port and find_port_conflict(last_port) is None else find_free_port()
     if (obstacle := find_port_conflict(port)) is not None:
         raise TallyError(
             f"port {port} for Kafka is taken ({obstacle}): choose another with --port or TALLY_KAFKA_PORT, "
-            "or 0 for any that is free"
+            "or 0 for any free port"
         )
     return port
 
 
 def _last_port(path: Path) -> int:
-    """The port of last time; 0 where none is known. One that cannot be read is worth no more than a new port."""
+    """Read the previous port; 0 where there is none, or where the file is damaged."""
     try:
         last = int(path.read_text()) if path.exists() else 0
         return last if 0 < last < 1 << 16 else 0
@@ -72,11 +72,11 @@ def _last_port(path: Path) -> int:
 
 def _bring_jars() -> list[Path]:
     with progress_bar() as bar:
-        task = bar.add_task("Apache Kafka arrives", total=None, visible=False)
+        task = bar.add_task("downloading Apache Kafka", total=None, visible=False)
 
         def report(received: int, total: int) -> None:
             if not bar.tasks[0].visible:
-                err.print(f"The first start brings Apache Kafka to this machine: {format_size(total)}, once.")
+                err.print(f"Downloading Apache Kafka to this machine: {format_size(total)}, once.")
             bar.update(task, completed=received, total=total, visible=True)
 
         return ensure_jars(report)

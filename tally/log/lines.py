@@ -1,4 +1,4 @@
-"""Lines of the log as they stand, each with its position."""
+"""Read lines of the log as they stand, each with its position."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from ledger.log.topics import DOCUMENTS, Topic
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a record: an event, or what the folds said of one."""
+    """One line of a record: an event, or a derived line."""
 
     topic: Topic
     record: Record
@@ -20,14 +20,14 @@ class Line:
     line: bytes
 
     def text(self) -> str:
-        """Position, the log's time, key, and the line itself."""
+        """Render position, time of the log, key, and the line itself."""
         record = self.record
         timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.time_ms // 1000))
         position = f"{record.partition}:{record.offset}:{self.index}"
         return f"{position} {timestamp}.{record.time_ms % 1000:03}Z {record.key} {self.line.decode(errors='replace')}"
 
     def json(self) -> str:
-        """The same with the record's headers. JSON stands byte for byte, anything else as a string."""
+        """Render the same and the headers as JSON. A line of JSON is kept byte for byte, any other is a string."""
         record = self.record
         envelope = {
             "topic": self.topic.name,
@@ -47,7 +47,7 @@ class Line:
 
 
 def read_onward(log: Log, topic: Topic, partition: int, offset: int, index: int | None) -> Iterator[Line]:
-    """The lines from this offset on, up to where the partition ends now; of each record all, or the one."""
+    """Yield the lines from an offset to the present end of a partition: all, or those with ``index`` in a record."""
     while records := log.read(topic, partition, offset):
         for record in records:
             offset = record.offset + 1
@@ -55,7 +55,7 @@ def read_onward(log: Log, topic: Topic, partition: int, offset: int, index: int 
 
 
 def read_newest(log: Log, topic: Topic, partitions: dict[int, int], index: int | None, limit: int) -> list[Line]:
-    """The last lines of these partitions (each with its end) in the order of the log's time."""
+    """Read the last lines of partitions, given with their ends, in the order of the log's time."""
     lines: list[Line] = []
     for partition, end in partitions.items():
         lines += _read_last(log, topic, partition, end, index, limit)

@@ -1,4 +1,4 @@
-"""The folds run again over one log, and what follows held against what another log has derived."""
+"""Fold one log again, and compare the result with what was derived from another log."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from streams.runtime import read_catalogues
 
 
 class Refolded(NamedTuple):
-    """``records`` of the derived topics were compared: what follows from ``folded`` records of ``tally.events``."""
+    """A comparison of ``records`` derived records, which follow from ``folded`` records of ``tally.events``."""
 
     records: int
     folded: int
@@ -22,8 +22,8 @@ class Refolded(NamedTuple):
 
 
 def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda compared_count: None) -> Refolded:
-    """Fold ``log`` as far as ``derived`` was folded, and compare every record, a partition at a time. What the folds
-    remember is kept in a temporary file of SQLite's, so memory stays what it is."""
+    """Fold ``log`` as far as ``derived`` was folded, and compare every record, a partition at a time. State is kept
+    in a temporary SQLite file, so memory is bounded."""
     compared_count = input_count = 0
     books = read_catalogues(log)
     for partition in range(PARTITIONS):
@@ -53,7 +53,7 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda comp
 
 
 def _digest(record: Record) -> str:
-    """Its digest without the offset: on Kafka, transactions take offsets too."""
+    """Hash a record without its offset: on Kafka, transactions take offsets too."""
     return record._replace(offset=0).digest()
 
 
@@ -65,7 +65,7 @@ def _find_caused_before(remaining: Iterator[Record], end: int) -> Record | None:
 def _describe_difference(topic: Topic, record: Record, existing: Record | None) -> str:
     cause = f"{record.headers[envelope.CAUSE_PARTITION]}:{record.headers[envelope.CAUSE_OFFSET]}"
     if existing is None:
-        return f"{topic.name} lacks what follows from {cause}"
+        return f"{topic.name} lacks a record for {cause}"
     if existing is record:
-        return f"{topic.name} has a record too many for {cause}"
-    return f"{topic.name} has another record than what follows from {cause}"
+        return f"{topic.name} has an extra record for {cause}"
+    return f"{topic.name} has a different record for {cause}"

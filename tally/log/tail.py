@@ -1,4 +1,4 @@
-"""The live stream: what became of each event, decisions and alerts, in the order of the log's time."""
+"""The live stream: events with their outcomes, decisions and alerts, in the order of the log's time."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,13 +15,13 @@ from tallystick.vocabulary.base import format_decimal
 
 TOPICS: dict[str, Topic] = {"events": ENTRIES, "decisions": DECISIONS, "alerts": ALERTS}
 MAX_RECORDS_BACK = 500
-"""How many records of a partition are looked at for lines of before."""
+"""Maximum number of records of a partition that are searched for past lines."""
 
 Matches = Callable[[dict[str, Any]], bool]
 
 
 class Line(NamedTuple):
-    """A line of a derived topic, and how it is called here."""
+    """A line of a derived topic, and the name of its stream."""
 
     kind: str
     content: dict[str, Any]
@@ -35,16 +35,18 @@ class Line(NamedTuple):
         return json.dumps({"stream": self.kind, **self.content}, ensure_ascii=False)
 
     def text(self) -> str:
-        """Time (UTC, the log's), organization, what happened, and the names that it has."""
+        """Render time (UTC, of the log), organization, a description, and the dimensions that stand in the line."""
         time = datetime.fromtimestamp(self.content["accepted_ms"] / 1000, UTC)
         description = _DESCRIPTIONS[self.kind](self.content)
         names = [f"{name}={self.content[name]}" for name in _SHOWN_FIELDS if name in self.content]
-        line = "  ".join([f"{time:%H:%M:%S}.{time.microsecond // 1000:03}", self.content["organization"], description, *names])
+        line = "  ".join(
+            [f"{time:%H:%M:%S}.{time.microsecond // 1000:03}", self.content["organization"], description, *names]
+        )
         return "".join(character if character.isprintable() else "·" for character in line)  # an event may say anything
 
 
 class Tail:
-    """Reads each partition on from where it stands; what is derived anew in another generation, from its cause."""
+    """Reads each partition from its last position; in a new generation, from the last cause."""
 
     def __init__(self, log: Log, kinds: list[str], matches: Matches) -> None:
         self._log, self._topics, self._matches = log, {kind: TOPICS[kind] for kind in kinds}, matches
@@ -54,7 +56,7 @@ class Tail:
         self._cause = {kind: [-1] * PARTITIONS for kind in self._topics}
 
     def read_last(self, count: int) -> list[Line]:
-        """The last lines that match, up to here."""
+        """Read the last matching lines."""
         lines: list[Line] = []
         for kind, topic in self._topics.items():
             for partition, end in enumerate(self._next[kind]):
@@ -62,7 +64,7 @@ class Tail:
         return sorted(lines, key=lambda line: line.order)[-count:] if count else []
 
     def read_new(self) -> list[Line]:
-        """What came since."""
+        """Read the matching lines since the last call."""
         self._log.follow()
         has_moved = self._generation != self._log.generation
         self._generation = self._log.generation
@@ -115,15 +117,19 @@ def _describe_decision(content: dict[str, Any]) -> str:
         return "  ".join(filter(None, (content["decision"], content.get("control_type"), content.get("reason"))))
     crossed = "crossed" if content["decision"] == "threshold.crossed" else "below again"
     return (
-        f"BUDGET {content['threshold']} % {crossed}: {content['dimension']} {content['scope']} used {brief(content['used'])} of "
-        f"{brief(content['limit'])} {content['currency']} in {content['window_s']} s"
+        f"BUDGET {content['threshold']} % {crossed}: {content['dimension']} {content['scope']} used "
+        f"{brief(content['used'])} of {brief(content['limit'])} {content['currency']} in {content['window_s']} s"
     )
 
 
 def _describe_alert(content: dict[str, Any]) -> str:
     cost = " ".join(f"{brief(amount)} {currency}" for currency, amount in content["spent"].items())
-    return f"RUNAWAY {content['state']}: {content['tool']} {content['repeats']} times alike, spent {cost or 'no price'}"
+    return f"RUNAWAY {content['state']}: {content['tool']} {content['repeats']} equal calls, spent {cost or 'no price'}"
 
 
-_DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], str]] = {"events": _describe_event, "decisions": _describe_decision, "alerts": _describe_alert}
+_DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "events": _describe_event,
+    "decisions": _describe_decision,
+    "alerts": _describe_alert,
+}
 _SHOWN_FIELDS = ("team", "agent", "feature", "session", "id")

@@ -1,10 +1,10 @@
-"""Several commands in one home: the first starts the parts it needs, others join, the first waits for them.
+"""Several commands in one home: the first starts the services it needs, others join, the first waits for them.
 
-For each part there are two locks. Who uses it holds ``<part>.users.lock`` shared, from *before* it looks
-whether the part runs; who started it holds ``<part>.owner.lock``. At its end an owner waits until it gets the
-users' lock for itself alone, so whoever joined has finished, and whoever comes then waits and finds the part
-gone. Commands take parts in one order and give them back in the reverse, so none waits for one that waits for
-it. ``tally up`` owns all its parts, for as long as it runs.
+Each service has two locks. A user holds ``<service>.users.lock`` shared, from *before* it checks whether the service
+runs; the command that started it holds ``<service>.owner.lock``. Before an owner stops the service it waits for the
+users' lock, exclusively, so all users have finished, and later commands wait and find the service stopped. Commands
+take services in one order and release them in the reverse, so none waits for one that waits for it. ``tally up`` owns
+all its services for as long as it runs.
 """
 
 import fcntl
@@ -19,26 +19,30 @@ from ledger.home.locks import is_running, open_lock
 from ledger.home.presence import find_any_presence
 from ledger.settings import Settings
 from tally.exit import Failure
-from tally.processes.service import Child, Joined, Service, needs
+from tally.processes.service import Child, Joined, Service, list_needed_services
 
 EXPLAIN_AFTER_S = 1.0
-"""After what time a wait is explained."""
+"""Time after which a wait is explained."""
 DEAD_OWNER_JOIN_S, DEAD_OWNER_TAKEOVER_S = 0.3, 5.0
-"""How long a part whose owner was killed may be seen running: by who would join it, by who would own it."""
+"""Maximum time that the service of a killed owner still runs: before it is joined, and before it is replaced."""
 
 
 @contextmanager
-def needing(settings: Settings, services: Sequence[Service], *, exclusive: bool = False) -> Iterator[list[Child | Joined]]:
-    """Have these parts running: join those that run, start the others and stop them at the end."""
+def needing(
+    settings: Settings, services: Sequence[Service], *, exclusive: bool = False
+) -> Iterator[list[Child | Joined]]:
+    """Keep services running: join those that run, start the others and stop them at the end."""
     with ExitStack() as stack:
         yield [stack.enter_context(using(settings, service, exclusive=exclusive)) for service in services]
 
 
 @contextmanager
-def using(settings: Settings, service: Service, *, exclusive: bool = False, may_rest: bool = False) -> Iterator[Child | Joined]:
-    """Have one part running. With ``own`` it must be ours: wait until another command's is gone. With ``rests`` one
-    that ended instead of becoming ready is given as it is, and so is one that waits for a part that it needs: its
-    supervisor starts it again."""
+def using(
+    settings: Settings, service: Service, *, exclusive: bool = False, may_rest: bool = False
+) -> Iterator[Child | Joined]:
+    """Keep a service running. With ``exclusive`` this command must own it: wait until another command's has ended. With
+    ``may_rest``, one that ended instead of becoming ready, or that waits for a service that it needs, is given as it
+    is: its supervisor starts it again."""
     start = time.monotonic()
     explained = False
     while True:
@@ -48,7 +52,7 @@ def using(settings: Settings, service: Service, *, exclusive: bool = False, may_
             if owner:
                 locks.enter_context(closing(owner))
             waited = time.monotonic() - start
-            # What runs and belongs to no command was started by hand, unless its owner has just died.
+            # A service without an owner was started by hand, unless its owner has just been killed.
             if not exclusive and find_any_presence(settings, service.name) and (not owner or waited > DEAD_OWNER_JOIN_S):
                 if owner:
                     owner.close()
@@ -69,18 +73,20 @@ def using(settings: Settings, service: Service, *, exclusive: bool = False, may_
 
 @contextmanager
 def owning(settings: Settings, services: Sequence[Service]) -> Iterator[bool]:
-    """Whether no command owns any of these parts; then none does meanwhile."""
+    """Try to own services: True where no command owns any of them, and none does meanwhile."""
     with ExitStack() as locks:
         owners = (_try_flock(settings.run / f"{service.name}.owner.lock") for service in services)
         yield all(lock is not None and locks.enter_context(closing(lock)) for lock in owners)
 
 
-def _run_owned(settings: Settings, service: Service, users: TextIOWrapper, *, exclusive: bool, may_rest: bool) -> Iterator[Child]:
+def _run_owned(
+    settings: Settings, service: Service, users: TextIOWrapper, *, exclusive: bool, may_rest: bool
+) -> Iterator[Child]:
     with ExitStack() as end:
-        locks = end.enter_context(ExitStack())  # given back last
+        locks = end.enter_context(ExitStack())  # released last
         child = Child(settings, service)
         end.callback(child.stop)
-        if not may_rest or all(find_any_presence(settings, needed.name) for needed in needs(settings, service)):
+        if not may_rest or all(find_any_presence(settings, needed.name) for needed in list_needed_services(settings, service)):
             try:
                 child.wait_until_ready()
             except Failure:
@@ -102,7 +108,7 @@ def _alone(settings: Settings, service: Service) -> TextIOWrapper:
             return alone
         time.sleep(0.02)
     print(
-        f"done; another tally command still uses the {service.title}: waiting for it (Ctrl-C ends both)",
+        f"done; waiting for another tally command that uses the {service.title} (Ctrl-C ends both)",
         file=sys.stderr,
     )
     return _flock(path, fcntl.LOCK_EX)

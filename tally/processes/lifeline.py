@@ -1,7 +1,7 @@
 """No child outlives its parent, however that dies.
 
-A parent keeps the writing end of a pipe and hands each child the reading end. Nobody ever writes; the end of
-the parent, also by SIGKILL, closes the pipe, and the child then ends itself with all that it started.
+A parent keeps the writing end of a pipe, and each child inherits the reading end. Nothing is ever written. The end of
+the parent, also by SIGKILL, closes the pipe, and the child then kills itself and its children.
 """
 
 import os
@@ -15,13 +15,13 @@ _descriptor: int | None = None
 
 @cache
 def get_reading_end() -> int:
-    """What a child inherits (``pass_fds``, and its number in the environment's ``TALLY_LIFELINE``)."""
-    reading_end, _writing_end = os.pipe()  # neither is inherited unasked; the writing end stays open as long as we live
-    return reading_end
+    """Return the descriptor that children inherit: by ``pass_fds``, with its number in ``TALLY_LIFELINE``."""
+    get_reading_end, _writing_end = os.pipe()  # the writing end is not inherited, and stays open in this process
+    return get_reading_end
 
 
 def follow_parent() -> None:
-    """In a child: from here on, end with the parent. Nothing where no parent asked for it."""
+    """End this process with its parent, from now on. Does nothing without ``TALLY_LIFELINE``."""
     global _descriptor
     descriptor = os.environ.pop(VARIABLE, None)
     if descriptor is not None:
@@ -30,12 +30,12 @@ def follow_parent() -> None:
 
 
 def get_descriptor() -> int | None:
-    """In a child: what it holds, for a program that takes its place; None where no parent asked for it."""
+    """Return the inherited descriptor, for a program that replaces this one; None without ``TALLY_LIFELINE``."""
     return _descriptor
 
 
 def _end_with_parent(descriptor: int) -> None:
     os.read(descriptor, 1)
-    # Everything on disk stands a SIGKILL, and a successor must not wait for a lock: no farewell.
-    # The child leads a process group of its own, so this reaches its own children too.
+    # Files survive a SIGKILL, and a successor must not wait for a lock: so there is no clean-up.
+    # The child leads a process group of its own, so the signal reaches its own children too.
     os.killpg(os.getpid(), signal.SIGKILL)

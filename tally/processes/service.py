@@ -1,4 +1,4 @@
-"""The parts of the embedded product, each a child process of the command that needs it."""
+"""The services of the embedded product, each a child process of the command that needs it."""
 
 import json
 import os
@@ -23,18 +23,18 @@ from tally.processes import lifeline
 
 READY_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 20
-"""How long a part may take to be ready, and to end cleanly before it is killed (which does no harm)."""
+"""Maximum time until a service is ready, and until it has ended cleanly before it is killed (which is safe)."""
 RETURN_TIMEOUT_S = 60
-"""How long a part that another command runs may be away while that one starts it again."""
+"""Maximum time for another command to restart a service that this one has joined."""
 
 PRODUCT = "product"
-"""The lock of the one `tally up` of a home, and what it says of the whole."""
+"""Name of the lock of a home's `tally up`, and of its announcement."""
 
 
 class Service(NamedTuple):
-    """Its name under ``run/`` and ``logs/``, how people call it, the command that runs it, and the setting of the port
-    on which people reach it, where there is one. ``needs`` names the parts without which it cannot start; ``ingests``:
-    nothing is recorded or folded without it."""
+    """A service: its name under ``run/`` and ``logs/``, its title for people, its command, and the setting of its port
+    if users reach it. ``needs`` names the services without which it cannot start; with ``ingests``, nothing is
+    recorded without it."""
 
     name: str
     title: str
@@ -55,43 +55,43 @@ KAFKA = _define_service("kafka", "Kafka broker", "kafka serve", ingests=True)
 WAREHOUSE = _define_service("warehouse", "warehouse", "warehouse serve", "TALLY_WAREHOUSE_PORT")
 STREAMS = _define_service("streams", "streams worker", "streams worker", needs="kafka")
 SINK = _define_service("sink", "sink", "warehouse sink", needs="kafka warehouse")
-MODELS = _define_service("models", "building of the dbt models", "warehouse models")
+MODELS = _define_service("models", "build of the dbt models", "warehouse models")
 DASHBOARDS = _define_service("dashboards", "dashboards", "dashboards serve", "TALLY_DASHBOARDS_PORT", needs="warehouse")
-API = _define_service("api", "HTTP door", "api serve", "TALLY_API_PORT", needs="kafka", ingests=True)
-ALERTS = _define_service("alerts", "delivery of alerts", "alerts deliver", needs="kafka")
+API = _define_service("api", "HTTP API", "api serve", "TALLY_API_PORT", needs="kafka", ingests=True)
+ALERTS = _define_service("alerts", "alert delivery", "alerts deliver", needs="kafka")
 METRICS = _define_service("metrics", "metrics", "metrics serve", "TALLY_METRICS_PORT")
-FEED = _define_service("feed", "demo's live feed", "demo feed", needs="kafka")
+FEED = _define_service("feed", "demo feed", "demo feed", needs="kafka")
 
 
 def list_services(settings: Settings) -> list[Service]:
-    """The parts that this home may run as long as the product does."""
+    """List the services that run as long as the product does."""
     services = [*list_pipeline_services(settings), API, ALERTS, DASHBOARDS, METRICS, FEED]
     return [KAFKA, *services] if settings.has_own_kafka else services
 
 
-def needs(settings: Settings, part: Service) -> list[Service]:
-    """List the parts that must run before this one may, of those that this home runs."""
-    return [other for other in list_services(settings) if other.name in part.needs]
+def list_needed_services(settings: Settings, service: Service) -> list[Service]:
+    """List the services that must run before this one may, of those that this home runs."""
+    return [other for other in list_services(settings) if other.name in service.needs]
 
 
 def list_pipeline_services(settings: Settings) -> list[Service]:
-    """What must run so that the log gets to the warehouse, in the order of their start."""
+    """List the services that bring the log to the warehouse, in the order of their start."""
     return [STREAMS, SINK] if settings.warehouse else [WAREHOUSE, STREAMS, SINK]
 
 
 class Child:
-    """A part that this process started. It prints to ``logs/<part>.log``; the log before is kept."""
+    """A service that this process started. It prints to ``logs/<service>.log``; the previous log is kept."""
 
     def __init__(self, settings: Settings, service: Service, number: int = 1) -> None:
-        """``number`` tells several of a part from each other."""
+        """``number`` distinguishes several processes of one service."""
         self._settings, self.service = settings, service
         self.log = settings.home / "logs" / (f"{service.name}.log" if number == 1 else f"{service.name}-{number}.log")
         self._port = 0
         self._process = self._spawn()
 
     def restart(self) -> None:
-        """Start a part that died once more, on the port where it was reached before if that is still free."""
-        with suppress(ProcessLookupError):  # what it started and left
+        """Start a crashed service again, on its previous port if that is still free."""
+        with suppress(ProcessLookupError):  # children that it left behind
             os.killpg(self._process.pid, signal.SIGKILL)
         try:
             check_port(self._port, self.service.title, "port")
@@ -100,7 +100,7 @@ class Child:
         self._process = self._spawn()
 
     def wait_until_ready(self) -> dict[str, Any]:
-        """Wait until the part has announced itself, and return what it said."""
+        """Wait until the service has announced itself, and return its announcement. Failure where it does not."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while time.monotonic() < deadline:
             self.check("did not start")
@@ -110,10 +110,10 @@ class Child:
         raise Failure(f"the {self.service.title} is not ready after {READY_TIMEOUT_S} s: see {self.log}")
 
     def read_announcement(self) -> dict[str, Any] | None:
-        """What the part said of itself; None while it is not ready."""
+        """Read the service's announcement; None while it is not ready."""
         try:
             announcements = list_presences(self._settings, self.service.name)
-        except FileDamaged:  # what stands there is told to who asks for it; the part runs all the same
+        except FileDamaged:  # `tally status` reports the file; the service runs all the same
             return None
         for facts in announcements:
             if facts["pid"] == self._process.pid:
@@ -125,17 +125,17 @@ class Child:
         return self._process.poll() is None
 
     def check(self, outcome: str = "stopped") -> None:
-        """Failure, with its reason, where the part is no more."""
+        """Raise Failure, with the reason, where the service has ended."""
         if (code := self._process.poll()) is not None:
             raise self._failure(code, outcome)
 
     def wait(self) -> None:
-        """Wait for a part that ends by itself. Failure where it failed."""
+        """Wait for a service that ends by itself. Failure where it failed."""
         if (code := self._process.wait()) != 0:
             raise self._failure(code, "failed")
 
     def stop(self) -> None:
-        """End the part cleanly; kill it, and what it started, if it takes too long."""
+        """Stop the service; kill it and its children if that takes too long."""
         self._process.terminate()
         try:
             self._process.wait(STOP_TIMEOUT_S)
@@ -145,19 +145,19 @@ class Child:
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         port_variable = {self.service.port: str(self._port)} if self.service.port and self._port else {}
-        if not is_running(self._settings.home, self.service.name):  # what a killed predecessor said of itself
+        if not is_running(self._settings.home, self.service.name):  # announcement of a killed predecessor
             (self._settings.run / f"{self.service.name}.json").unlink(missing_ok=True)
         with self._output() as output:
             return subprocess.Popen(
                 self.service.command,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True,  # the terminal's Ctrl-C is for us: we stop the parts in order
+                start_new_session=True,  # only `tally` gets the terminal's Ctrl-C, and stops services in order
                 pass_fds=[lifeline.get_reading_end()],
                 env=_environment(self._settings) | port_variable,
             )  # fmt: skip
 
     def _output(self) -> BinaryIO:
-        """Where the part prints to. TallyError where that cannot be written."""
+        """Open the log that the service prints to. TallyError where it cannot be written."""
         make_folder(self.log.parent)
         try:
             if self.log.exists():
@@ -177,7 +177,7 @@ class Child:
                 last_lines = deque((line.rstrip() for line in file if line.strip()), maxlen=12)
         except OSError:
             last_lines = deque()
-        if code == 2 and last_lines:  # it said so in a sentence of its own
+        if code == 2 and last_lines:  # its last line is the reason
             return f"the {self.service.title} {outcome}: {last_lines[-1]}"
         cause = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         lines = "".join(f"\n  {self.service.name} | {line}" for line in last_lines)
@@ -185,20 +185,23 @@ class Child:
 
 
 class Joined:
-    """A part that another process runs."""
+    """A service that another process runs."""
 
     def __init__(self, settings: Settings, service: Service) -> None:
         self._settings, self.service = settings, service
         self._missed: float | None = None
 
     def check(self) -> None:
-        """Failure where the part is no more, and nobody is there who starts it again, or that takes too long."""
+        """Raise Failure where the service has ended, and its owner too, or the restart takes too long."""
         if is_running(self._settings.home, self.service.name):
             self._missed = None
             return
         self._missed = self._missed or time.monotonic()
-        if not is_running(self._settings.home, f"{self.service.name}.owner") or time.monotonic() - self._missed > RETURN_TIMEOUT_S:
-            raise Failure(f"the {self.service.title}, which another process ran, stopped; start again")
+        if (
+            not is_running(self._settings.home, f"{self.service.name}.owner")
+            or time.monotonic() - self._missed > RETURN_TIMEOUT_S
+        ):
+            raise Failure(f"the {self.service.title}, which another process ran, has stopped: run this command again")
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""Parts that die are started again. Where one keeps dying, or needs its user, the others go on, and it is tried ever
-less often; only one without which nothing is recorded stops the whole, with its reason."""
+"""Restart services that crash. Where one keeps crashing, or needs its user, the others continue, and it is retried at
+growing intervals; only a service without which nothing is recorded stops the whole, with its reason."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,27 +13,29 @@ from tally.output import err
 from tally.processes.service import PRODUCT, Child, Service
 
 STABLE_AFTER_S = 60.0
-"""A part that ran so long before it died is as good as new."""
+"""A service that was ready for so long starts a new count of crashes."""
 RESTART_DELAYS_S = (0.5, 2.0, 5.0)
-"""How long a part rests after its first, second and third death in a row. After one more, it keeps dying."""
+"""Delays before the restart after the first, second and third crash in a row."""
 LONG_RESTART_DELAYS_S = (15.0, 30.0, 60.0)
-"""How long one that keeps dying rests then, and from the last on, where the others can do without it."""
+"""Delays after further crashes, the last one for all that follow, of a service that the others can do without."""
 
 
 def count_crashes(previous: int, ran_s: float) -> int:
-    """How many deaths in a row a part has had, with one that came after it was ready for so long (pure)."""
+    """Count the crashes in a row, including one after the service was ready for ``ran_s`` seconds (pure)."""
     return 1 if ran_s >= STABLE_AFTER_S else previous + 1
 
 
 def compute_restart_delay_s(crashes: int, *, ingests: bool) -> float | None:
-    """How long it rests after so many deaths in a row; None where it is not started again (pure)."""
+    """Return the delay before the restart after so many crashes in a row; None for no restart (pure)."""
     if crashes <= len(RESTART_DELAYS_S):
         return RESTART_DELAYS_S[crashes - 1]
-    return None if ingests else LONG_RESTART_DELAYS_S[min(crashes - len(RESTART_DELAYS_S), len(LONG_RESTART_DELAYS_S)) - 1]
+    return (
+        None if ingests else LONG_RESTART_DELAYS_S[min(crashes - len(RESTART_DELAYS_S), len(LONG_RESTART_DELAYS_S)) - 1]
+    )
 
 
 class SupervisedService:
-    """A part that was ready once, and how it has been since."""
+    """A service that was ready once, with its crashes and restarts."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
@@ -41,7 +43,7 @@ class SupervisedService:
         self._crashes = 0
         self._ready: float | None = time.monotonic() if child.is_alive() else None
         self.problem: str | None = None
-        """What its user must do before it runs again; None where it needs nobody."""
+        """The reason why it does not run, for its user to repair; None while it needs no repair."""
         self._restart_due: float | None = None
 
     @property
@@ -49,13 +51,13 @@ class SupervisedService:
         return self._ready is not None
 
     def start(self) -> None:
-        """Start it again after it was stopped, and wait until it is ready. Failure where it does not become so."""
+        """Start the service after a stop, and wait until it is ready. Failure where it does not become ready."""
         self.child.restart()
         self.child.wait_until_ready()
         self._ready, self._restart_due = time.monotonic(), None
 
     def poll(self, *, may_start: bool) -> bool:
-        """See what became of it, and start it again when it is due and that may be; True where that was done.
+        """Notice a crash, and restart the service when that is due and allowed; True where it was restarted.
         Failure where the whole must stop."""
         now = time.monotonic()
         if self._restart_due is not None:
@@ -81,21 +83,23 @@ class SupervisedService:
         return False
 
     def _record_crash(self, crash: Failure, now: float) -> float:
-        """After how many seconds it is started again. Failure where it is not."""
+        """Return the delay before the restart, in seconds. Failure where there is none."""
         service = self.child.service
         if crash.exit_code == EXIT_RESTART:
             err.print(f"{crash}\nstarting the {service.title} again", style="yellow", markup=False)
             return 0.0
-        asks_user = crash.exit_code == 2  # it said what its user must do, and would end like this again
+        asks_user = crash.exit_code == 2  # its user must repair something, or it ends like this again
         if asks_user and service.ingests:
             raise crash
         self._crashes = count_crashes(self._crashes, 0 if self._ready is None else now - self._ready)
-        delay_s = LONG_RESTART_DELAYS_S[-1] if asks_user else compute_restart_delay_s(self._crashes, ingests=service.ingests)
+        delay_s = (
+            LONG_RESTART_DELAYS_S[-1] if asks_user else compute_restart_delay_s(self._crashes, ingests=service.ingests)
+        )
         if delay_s is None:
-            raise Failure(f"{crash}\nIt died {self._crashes} times in a row, so all is stopped.", crash.exit_code)
+            raise Failure(f"{crash}\nStopped after {self._crashes} crashes in a row.", crash.exit_code)
         if asks_user or self._crashes > len(RESTART_DELAYS_S):
             if self.problem != str(crash):  # once, not at every attempt
-                outlook = f"The rest goes on without it; it is tried again in {delay_s:g} s, and then about every minute."
+                outlook = f"The other services continue. Next restart in {delay_s:g} s, then about every minute."
                 err.print(f"{crash}\n{outlook}", style="red", markup=False)
             self.problem = str(crash)
         else:
@@ -105,7 +109,7 @@ class SupervisedService:
 
 
 class Supervisor:
-    """The parts in the order of their start. Each is started again once those that it needs are ready."""
+    """Services in the order of their start. Each is restarted once those that it needs are ready."""
 
     def __init__(self, settings: Settings, children: Sequence[Child]) -> None:
         self._settings = settings
@@ -113,7 +117,7 @@ class Supervisor:
         self._announce()
 
     def poll(self) -> None:
-        """See to every part. Failure where the whole must stop."""
+        """Poll every service. Failure where the whole must stop."""
         unready: set[str] = set()
         for service in self._services:
             problem = service.problem
@@ -124,7 +128,7 @@ class Supervisor:
 
     @contextmanager
     def suspended(self, selection: Sequence[Service]) -> Iterator[None]:
-        """Have some of the parts stopped meanwhile. Failure where one does not start again."""
+        """Stop some services meanwhile. Failure where one does not start again."""
         suspended = [service for service in self._services if service.child.service in selection]
         for service in reversed(suspended):
             service.child.stop()

@@ -1,4 +1,4 @@
-"""Waiting until the folds and the sink have come to where the log stood."""
+"""Wait until the folds and the sink have reached the log's end."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,27 +22,27 @@ POLL_INTERVAL_S, EXPLAIN_AFTER_S = 0.2, 30
 
 @contextmanager
 def warehouse_with_models(settings: Settings) -> Iterator[None]:
-    """A running warehouse that holds what the log holds now, and its models."""
+    """Keep a warehouse running that has reached the log's end, with its models built."""
     with opened(settings) as log, needing(settings, list_pipeline_services(settings)) as running:
         wait_for_sink(settings, log, running)
-        with step("looking at the dbt models"):
+        with step("checking the dbt models"):
             dbt_models.ensure_models(settings)
         yield
 
 
 def wait_for_folds(log: Log, running: Sequence[Child | Joined]) -> None:
-    """Wait until the folds have come to the log's end as it stands now. Failure where a part dies."""
+    """Wait until the folds have reached the present end of the log. Failure where a service crashes."""
     ends = dict(enumerate(log.ends(EVENTS)))
 
     def read_folded() -> dict[int, int]:
-        log.follow()  # a switch ends the workers of the generation before
+        log.follow()  # a switch ends the workers of the previous generation
         return {partition: fold_offset(log, partition) for partition in ends}
 
     _wait("folding", ends, running, read_folded)
 
 
 def wait_for_sink(settings: Settings, log: Log, running: Sequence[Child | Joined]) -> None:
-    """Wait until the warehouse holds what follows from the log as it stands now."""
+    """Wait until the warehouse has reached the present end of the log."""
     wait_for_folds(log, running)
     for topic in DERIVED:
         ends = {partition: fold_offset(log, partition, topic) for partition in range(PARTITIONS)}
@@ -54,7 +54,7 @@ def _read_stored(settings: Settings, topic: Topic) -> dict[int, int]:
 
 
 def make_follower(bar: Progress, activity: str, running: Sequence[Child | Joined]) -> Callable[[int, int], None]:
-    """Shows how far the work is, and ends it where a part that it needs has died."""
+    """Return a function that shows progress, and raises Failure where a needed service has crashed."""
     task = bar.add_task(activity, total=None)
 
     def follow(count: int, total: int) -> None:
@@ -85,5 +85,8 @@ def _wait(
                 moved_at = time.monotonic()
             elif time.monotonic() - moved_at > EXPLAIN_AFTER_S and not explained:
                 explained = True
-                err.print(f"{activity}: nothing moved for {EXPLAIN_AFTER_S} s; the logs of the home say why", markup=False)
+                err.print(
+                    f"{activity}: no progress for {EXPLAIN_AFTER_S} s; see logs/ of the home for the reason",
+                    markup=False,
+                )
             time.sleep(POLL_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""A ledger moved from a home to Kafka, or backed up from Kafka to a home, and the proof that it is the same."""
+"""Move a log from a home to Kafka, or copy one from Kafka to a home, and prove that both are equal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,15 +19,15 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from tally.log.refold import Refolded, refold
 from tally.session import opened
-from tally.session import settings as chosen
+from tally.session import settings as read_settings
 
 Begin = Callable[[str, int | None], Callable[[int], None]]
-"""Says that a step begins, of so many records; what it returns hears of those that are done."""
+"""Called at the start of a step with its number of records; returns a function that counts those that are done."""
 
 
 class Copied(NamedTuple):
-    """What was copied, and the proof: every partition, and what follows from the copy. ``went`` is the copy's place
-    as it may be shown; ``recorded`` counts the records of ``tally.events``."""
+    """A copy and its proof: every partition, and the records derived from the copy. ``went`` is the target without its
+    password; ``recorded`` counts the records of ``tally.events``."""
 
     source: str
     went: str
@@ -39,31 +39,35 @@ class Copied(NamedTuple):
 
     @property
     def difference(self) -> str | None:
-        """The first; None where the copy is the same log."""
+        """The first difference; None where the logs are equal."""
         differences = [*(partition.difference for partition in self.places), self.derived.difference]
         return next((partition for partition in differences if partition), None)
 
     def as_json(self) -> dict[str, Any]:
-        places = [partition._asdict() | {"topic": partition.topic.name} for partition in self.places if partition.records or partition.gone]
+        places = [
+            partition._asdict() | {"topic": partition.topic.name}
+            for partition in self.places
+            if partition.records or partition.gone
+        ]
         facts = self._asdict() | {"places": places, "derived": self.derived._asdict(), "difference": self.difference}
         return {"from": facts.pop("source"), "to": facts.pop("went"), "partitions": facts.pop("places"), **facts}
 
 
 def parse_place(text: str, argument: str) -> Settings:
-    """The settings with which commands open the log at a home's folder, or at a URL. TallyError where it is neither;
-    people know it as ``called``."""
+    """Return the settings of the log in a home's folder or at a URL. TallyError, which names ``argument``, where the
+    text is neither."""
     if ":/" not in text:
-        return chosen().model_copy(update={"home": Path(text), "log": None})
-    settings = chosen().model_copy(update={"log": text})
+        return read_settings().model_copy(update={"home": Path(text), "log": None})
+    settings = read_settings().model_copy(update={"log": text})
     if not settings.has_own_kafka:
         parse_cluster(text, argument)
     return settings
 
 
 def copy_log(source: Settings, target: Settings, begin: Begin) -> Copied:
-    """Copy, and prove it. TallyError where a place does not serve: before the source is closed."""
+    """Copy a log, and prove it. TallyError, before the source is closed, where a place cannot be used."""
     if source.log is None and target.log is None:
-        raise TallyError("FROM and TO are both folders: copy the folder, while nothing runs on it")
+        raise TallyError("FROM and TO are both folders: stop all services and copy the folder")
     if source.log is not None and target.log is not None:
         raise TallyError("FROM and TO are both on Kafka: copy to a folder, and from there to the other place")
     with opened(source) as source_log, _target(target) as target_log:
@@ -74,7 +78,7 @@ def copy_log(source: Settings, target: Settings, begin: Begin) -> Copied:
 
 @contextmanager
 def _target(settings: Settings) -> Iterator[Target]:
-    """Where records are taken as they stand; what lacks there is made."""
+    """Open the target, and create its missing topics."""
     if settings.log is None:
         with closing(EmbeddedLog(settings.home)) as home:
             yield home
@@ -86,22 +90,26 @@ def _target(settings: Settings) -> Iterator[Target]:
 
 
 def _copy(source: Settings, target: Settings, source_log: Log, target_log: Target, begin: Begin) -> Copied:
-    offsets = find_copied_ends(source_log, target_log, begin("comparing what is there", None))
+    offsets = find_copied_ends(source_log, target_log, begin("comparing existing records", None))
     before = sum(offsets.values())
     went = str(target.log) if target.has_own_kafka else str(target_log)
     if isinstance(source_log, EmbeddedLog) and source_log.went() not in (None, went) and not before:
-        raise TallyError(f"the log in {source_log} went to {source_log.went()}, where it may have gone on: copy it from there")
+        raise TallyError(
+            f"the log in {source_log} moved to {source_log.went()}, and may have grown there: copy it from there"
+        )
     if isinstance(target_log, KafkaLog) and _count_missing(source_log, offsets):
         _check_begins(source_log, offsets)
         admin.begin_copy(target_log.cluster)
     until = copy_records(source_log, target_log, offsets, begin("copying", _count_missing(source_log, offsets)))
     if isinstance(source_log, EmbeddedLog) and source_log.went() is None:
-        # Only now: it is for good, so the place must serve; and nobody may append while the rest is copied.
+        # Closing is final, so it waits until the target has taken all; and nothing may be appended during the rest.
         source_log.close_with(EVENTS, closing_records(source, went), went)
         point("copy.closed")
         until = copy_records(source_log, target_log, offsets, begin("copying the rest", _count_missing(source_log, offsets)))
     comparing = begin("comparing all records", sum(until.values()))
-    places = [compare_partition(source_log, target_log, *parse_place, end, progress=comparing) for parse_place, end in until.items()]
+    places = [
+        compare_partition(source_log, target_log, *parse_place, end, progress=comparing) for parse_place, end in until.items()
+    ]
     recorded = sum(end for (topic, _), end in until.items() if topic is EVENTS)
     derived = refold(source_log, target_log, begin("folding again", recorded))
     is_closed = isinstance(source_log, EmbeddedLog)
@@ -113,17 +121,17 @@ def _copy(source: Settings, target: Settings, source_log: Log, target_log: Targe
 
 
 def _count_missing(source: Log, offsets: Ends) -> int:
-    """How many records are to be copied."""
+    """Count the records that are still to be copied."""
     return sum(max(end - offsets[parse_place], 0) for parse_place, end in read_ends(source).items())
 
 
 def _check_begins(source: Log, offsets: Ends) -> None:
-    """Every partition on Kafka begins at 0; one that came from there, where its first records had their days, does
-    not."""
+    """Refuse a partition that does not begin at offset 0, as one on Kafka must: it was copied from Kafka after its
+    first records had expired."""
     for (topic, partition), end in offsets.items():
         first = source.read(topic, partition, 0, max_bytes=1) if end == 0 else []
         if first and first[0].offset > 0:
             raise TallyError(
-                f"{source} lacks what stood before offset {first[0].offset} of {topic.name}, partition {partition}, "
-                f"as that had its {topic.days} days on Kafka: it cannot go there once more"
+                f"{source} lacks the records before offset {first[0].offset} of {topic.name}, partition {partition}, "
+                f"which were older than {topic.days} days on Kafka: it cannot be copied to Kafka again"
             )

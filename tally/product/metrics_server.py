@@ -1,4 +1,4 @@
-"""The metrics for Prometheus, over HTTP on loopback or where TALLY_BIND says."""
+"""Serve the metrics for Prometheus over HTTP, on loopback or TALLY_BIND."""
 
 import signal
 import sqlite3
@@ -30,12 +30,12 @@ FOLLOW_INTERVAL_S = 2.0
 MAX_CONNECTIONS = 100
 MAX_BODY_BYTES = 1 << 16
 CHANNEL_TIMEOUT_S = 30
-"""A scrape is one short request: who holds a connection open without one is cut off."""
+"""A scrape is one short request: an idle connection is closed."""
 FAMILIES = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
 
 
 def serve(settings: Settings, port: int) -> None:
-    """Answer scrapes until SIGTERM or SIGINT. TallyError where the port is taken, or the home's metrics are served."""
+    """Answer scrapes until SIGTERM or SIGINT. TallyError where the port is taken, or the service already runs."""
     with service_lock(settings.home, SERVICE), opened(settings) as log:
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,24 +51,24 @@ def serve(settings: Settings, port: int) -> None:
         )  # fmt: skip
         threading.Thread(target=server.run, daemon=True).start()
         announce(settings.home, SERVICE, url=f"http://{find_reachable_address(settings.bind)}:{bound_port}/metrics")
-        with closing(open_log(settings)) as gap_log:  # one of its own: the figures are asked by other threads
+        with closing(open_log(settings)) as gap_log:  # a log of its own: other threads read the figures
             is_followed = False
             while not stopping.wait(FOLLOW_INTERVAL_S):
                 is_followed = _follow(gap_log, settings, check=not is_followed)
 
 
 def _follow(log: Log, settings: Settings, *, check: bool) -> bool:
-    """Count what sources numbered and never arrived, for the metrics and the trust page; whether it could be."""
+    """Count the gaps in sequence numbers, for the metrics and the trust page; False where that fails."""
     try:
         sequence_gaps.follow(log, settings.home, check=check)
     except (TallyError, OSError, sqlite3.Error) as error:
-        print(f"the numbers of sources are not followed now: {error}", flush=True)
+        print(f"sequence numbers cannot be followed now: {error}", flush=True)
         return False
     return True
 
 
 class MetricsCollector(Collector):
-    """The figures in the words of Prometheus' client."""
+    """The samples as metric families of Prometheus' client."""
 
     def __init__(self, home_metrics: HomeMetrics) -> None:
         self._home_metrics = home_metrics

@@ -1,4 +1,4 @@
-"""All that is derived, derived anew beside the current generation, verified, compared with it, and switched to."""
+"""Build a new generation beside the current one, verify it, compare both, and switch."""
 
 import shutil
 import time
@@ -23,7 +23,7 @@ from tally import dbt_models
 from tally.generations import files as moving
 from tally.generations import switch
 from tally.generations.compare import Differences, compare
-from tally.output import progress_bar, format_size, step
+from tally.output import format_size, progress_bar, step
 from tally.processes.join import needing
 from tally.processes.service import STREAMS, Child, list_pipeline_services
 from tally.product.catch_up import make_follower, wait_for_sink
@@ -33,8 +33,8 @@ from warehouse.client import connect
 
 
 class RebuildResult(NamedTuple):
-    """``seconds`` is how long folds and sink took; ``old`` where the generation before is kept, None where it was the
-    same and is gone. Where the audit found a difference nothing was ``switched``."""
+    """A rebuild: ``seconds`` is the time of folds and sink; ``old`` is the folder of the previous generation, None
+    where it was equal and is deleted. Where the audit found a difference, nothing was ``switched``."""
 
     generation: int
     switched: bool
@@ -60,14 +60,16 @@ class RebuildResult(NamedTuple):
 
 
 def rebuild(settings: Settings, workers: int = 1) -> RebuildResult:
-    """Build, verify, compare, and switch unless the audit finds a difference: then what was built stays in
-    ``rebuild/`` to be looked at. TallyError where this home or its disk cannot, Failure where a part fails."""
+    """Build, verify, compare, and switch unless the audit finds a difference: then the new generation stays in
+    ``rebuild/`` for inspection. TallyError where home or disk do not allow it, Failure where a service fails."""
     if settings.log is None and workers > 1:
-        raise TallyError(f"--workers is {workers}, and an embedded log is folded by one worker: leave it out")
-    build_settings = settings.model_copy(update={"home": settings.home / moving.BUILD_FOLDER, "warehouse_port": 0, "streams_port": 0})
+        raise TallyError(f"--workers is {workers}, but an embedded log has one worker: leave it out")
+    build_settings = settings.model_copy(
+        update={"home": settings.home / moving.BUILD_FOLDER, "warehouse_port": 0, "streams_port": 0}
+    )
     with opened(settings) as log, service_lock(settings.home, moving.BUILD_FOLDER):
         with ExitStack() as stack:
-            for service in list_pipeline_services(build_settings):  # of one that was killed
+            for service in list_pipeline_services(build_settings):  # left by a rebuild that was killed
                 stack.enter_context(switch.kept_away(build_settings, service))
             moving.discard_generations(settings)
         before = log.generation or generation.read_current(log)
@@ -84,15 +86,15 @@ def rebuild(settings: Settings, workers: int = 1) -> RebuildResult:
         switch.carry_out(settings, log)
         if settings.log is not None and generation.read_current(log) != number:
             raise TallyError(
-                f"another home of {log} rebuilds, or has meanwhile: generation {number} is thrown away, and once that "
-                "is done `tally rebuild` makes another"
+                f"another home of {log} rebuilds, or has rebuilt meanwhile: generation {number} is discarded. Run "
+                "`tally rebuild` again once that has ended"
             )
     old = None if differences.are_equal else moving.locate_previous(settings, before)
     return RebuildResult(number, True, seconds, report, differences, old)
 
 
 def _begin(settings: Settings, build_settings: Settings, log: Log, before: int) -> tuple[int, Settings]:
-    """The new generation's number, and the settings of the home in which it is made: that has the same recorded log."""
+    """Return the new generation's number, and the settings of the home that builds it on the same recorded log."""
     if settings.log is None:
         for name in ("recorded.db", "recorded.lock"):
             link = build_settings.home / "log" / name
@@ -109,22 +111,26 @@ def _begin(settings: Settings, build_settings: Settings, log: Log, before: int) 
 
 
 def _check_room(settings: Settings) -> None:
-    """A full disk would stop the current generation too. What another machine's Kafka has free it does not say."""
+    """Refuse a rebuild without room: a full disk would stop the current generation too. Kafka does not tell the free
+    space of other machines."""
     files = (settings.home / "log").glob("derived.db*")
     broker_folders = [f"kafka/data/{topic.name}[-.]*" for topic in (*DERIVED, STATE)] if settings.has_own_kafka else []
-    folders = [settings.home / "warehouse", *(folder for names in broker_folders for folder in settings.home.glob(names))]
+    folders = [
+        settings.home / "warehouse",
+        *(folder for names in broker_folders for folder in settings.home.glob(names)),
+    ]
     needed_bytes = sum(map(bytes_in, folders)) + sum(file.stat().st_size for file in files)
     free_bytes = shutil.disk_usage(settings.home).free
     if needed_bytes > free_bytes:
         raise TallyError(
-            f"a new generation takes about {format_size(needed_bytes)}, as the current one does, and the disk of {settings.home} "
-            f"has {format_size(free_bytes)} free: free some space"
+            f"a new generation needs about {format_size(needed_bytes)}, like the current one, and the disk of "
+            f"{settings.home} has {format_size(free_bytes)} free: free some space"
         )
 
 
 def _build_and_verify(build_settings: Settings, current: Log, workers: int) -> tuple[float, Report, Differences]:
-    """Run the parts in a home of their own, until its warehouse holds all that follows from the log, and prove it."""
-    start_s = time.monotonic()
+    """Run the services in a home of their own until its warehouse has reached the log's end, and verify it."""
+    start = time.monotonic()
     with (
         closing(open_log(build_settings)) as new,
         needing(build_settings, list_pipeline_services(build_settings)) as first,
@@ -132,11 +138,11 @@ def _build_and_verify(build_settings: Settings, current: Log, workers: int) -> t
     ):
         running = [*first, *further]
         wait_for_sink(build_settings, new, running)
-        seconds = time.monotonic() - start_s
+        seconds = time.monotonic() - start
         point("rebuild.built")
         with progress_bar() as bar:
             report = verify(build_settings, new, connect(build_settings), make_follower(bar, "recomputing", running))
-        if build_settings.warehouse is None:  # a server's are of the tables' names, whichever generation has them
+        if build_settings.warehouse is None:  # on a server they read the tables by name
             with step("building the dbt models"):
                 dbt_models.ensure_models(build_settings)
         with step("comparing with the current generation"):
@@ -145,7 +151,7 @@ def _build_and_verify(build_settings: Settings, current: Log, workers: int) -> t
 
 @contextmanager
 def _further_workers(settings: Settings, workers: int) -> Iterator[list[Child]]:
-    """Workers beside the first, who share the partitions with it."""
+    """Run further workers, which share the partitions with the first."""
     with ExitStack() as end:
         children: list[Child] = []
         for number in range(2, workers + 1):

@@ -1,4 +1,4 @@
-"""The embedded product in the foreground: every part, in order, until Ctrl-C or until one of them keeps dying."""
+"""Run the embedded product in the foreground: every service, in order, until Ctrl-C or until one keeps crashing."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from tally.processes.service import (
     WAREHOUSE,
     Child,
     Service,
-    needs,
+    list_needed_services,
     list_pipeline_services,
 )
 from tally.processes.supervisor import Supervisor
@@ -68,10 +68,10 @@ def run(
     extra_services: tuple[Service, ...] = (),
     token: str | None = None,
 ) -> None:
-    """Run the product until Ctrl-C or SIGTERM. ``fill`` puts data on the log; ``also`` are further parts;
-    ``token`` is shown to who looks, for the HTTP door.
+    """Run the product until Ctrl-C or SIGTERM. ``fill`` appends data to the log; ``extra_services`` run as well;
+    ``token`` is shown beside the address of the HTTP API.
 
-    Failure where a part fails to start or keeps dying, TallyError where the product of this home already runs.
+    Failure where a service fails to start or keeps crashing, TallyError where the product of this home already runs.
     """
     running: list[Child] = []
     try:
@@ -80,23 +80,23 @@ def run(
             for problem in find_privacy_problems(settings.home):
                 err.print(problem, style="yellow", markup=False)
             stack.enter_context(service_lock(settings.home, PRODUCT))
-            # Said now, not when all else has started.
+            # A taken port is reported now, not after the other services have started.
             check_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT", settings.bind)
-            check_port(settings.api_port, "HTTP door", "TALLY_API_PORT", settings.bind)
+            check_port(settings.api_port, "HTTP API", "TALLY_API_PORT", settings.bind)
             check_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT", settings.bind)
             if not settings.warehouse:
                 check_port(settings.warehouse_port, "warehouse", "TALLY_WAREHOUSE_PORT")
 
             def start(service: Service) -> None:
-                begun = time.monotonic()
+                start_time = time.monotonic()
                 with step(f"starting the {service.title}"):
                     child = stack.enter_context(using(settings, service, exclusive=True, may_rest=not service.ingests))
-                    assert isinstance(child, Child), "what is owned is a child"
+                    assert isinstance(child, Child), "an owned service is a child"
                     running.append(child)
                 if find_any_presence(settings, service.name):
-                    err.print(f"[green]✓[/] {service.title} ready after {time.monotonic() - begun:.1f} s")
-                elif child.lives():
-                    missing = " and the ".join(needed.title for needed in needs(settings, service))
+                    err.print(f"[green]✓[/] {service.title} ready after {time.monotonic() - start_time:.1f} s")
+                elif child.is_alive():
+                    missing = " and the ".join(needed.title for needed in list_needed_services(settings, service))
                     err.print(f"[yellow]·[/] {service.title} waits for the {missing}")
                 else:
                     err.print(f"[red]✗[/] {service.title} did not start; its reason is in {escape(str(child.log))}")
@@ -119,7 +119,10 @@ def run(
                 supervisor.poll()
                 models.build()
                 if files.read_request(settings):
-                    with _timed("switching to a new generation", "switched"), supervisor.suspended(list_pipeline_services(settings)):
+                    with (
+                        _timed("switching to a new generation", "switched"),
+                        supervisor.suspended(list_pipeline_services(settings)),
+                    ):
                         switch.perform(settings, log)
                 time.sleep(POLL_INTERVAL_S)
     except KeyboardInterrupt:
@@ -134,18 +137,17 @@ def _timed(activity: str, result: str) -> Iterator[None]:
     err.print(f"[green]✓[/] {result} after {time.monotonic() - start:.1f} s")
 
 
-def _url(settings: Settings, part: Service) -> str:
-    return str((find_any_presence(settings, part.name) or {}).get("url", "not ready: see above"))
+def _find_url(settings: Settings, service: Service) -> str:
+    return str((find_any_presence(settings, service.name) or {}).get("url", "not ready: see above"))
 
 
 def _print_addresses(settings: Settings, token: str | None) -> None:
-    out.print(f"\n[bold]Dashboards[/]  {_url(settings, DASHBOARDS)}")
-    out.print(
-        f"[bold]HTTP door[/]   {_url(settings, API)}/v1/events ({'token ' + token if token else 'tally token create'})"
-    )
+    out.print(f"\n[bold]Dashboards[/]  {_find_url(settings, DASHBOARDS)}")
+    api_url = _find_url(settings, API)
+    out.print(f"[bold]HTTP API[/]    {api_url}/v1/events ({'token ' + token if token else 'tally token create'})")
     warehouse = find_any_presence(settings, "warehouse")
     if warehouse:
         out.print(f"[bold]Warehouse[/]   {warehouse['url']} (user and password: tally status)")
-    out.print(f"[bold]Metrics[/]     {_url(settings, METRICS)}")
+    out.print(f"[bold]Metrics[/]     {_find_url(settings, METRICS)}")
     out.print(f"[bold]Data[/]        {escape(str(settings.home.resolve()))}")
-    out.print('\nIn another terminal: tally status · tally sql "select …" · tally verify. Ctrl-C stops all.')
+    out.print('\nIn another terminal: tally status · tally sql "select …" · tally verify. Ctrl-C stops everything.')

@@ -1,4 +1,4 @@
-"""What a home is doing: the facts."""
+"""Collect the status of a home."""
 
 from contextlib import suppress
 from typing import Any
@@ -21,21 +21,20 @@ PAGES = {"overview": "", "budgets": "budgets", "runaways": "runaways", "trust": 
 
 
 def collect_status(settings: Settings, log: Log) -> dict[str, Any]:
-    """Parts, workers on Kafka, links to the pages, how far each stage is and lags (over all partitions, and by
-    partition, the worst first), the folds' rate (null while they do not run), what became of all events (null while
-    the warehouse is away), bytes on disk, and what is wrong with the home's files. What a sink stored is null while
-    none runs."""
+    """Collect services, workers on Kafka, links to the pages, positions and lag (in total and by partition, the worst
+    first), the folds' rate (null while they do not run), outcomes of all events (null while the warehouse is
+    unreachable), bytes on disk, and problems of the home's files. Stored offsets are null while no sink runs."""
     services = {service.name: _describe_service(settings, service.name) for service in list_services(settings)}
     url = services["dashboards"].get("url")
-    fold_rate = _start_fold_rate(log) if services["streams"]["state"] == "runs" else None
+    fold_rate = _start_fold_rate(log) if services["streams"]["state"] == "running" else None
     positions, problem = _read_positions(settings, log)
     return {
         "home": str(settings.home.resolve()),
         "log": str(log),
-        "parts": services,
+        "services": services,
         "workers": list_workers(settings),
         "pages": {page: f"{url}/{path}" for page, path in PAGES.items()} if url else {},
-        "records": _sum_positions(positions, stores=services["sink"]["state"] == "runs"),
+        "records": _sum_positions(positions, stores=services["sink"]["state"] == "running"),
         "partitions": [_describe_partition(position) for position in positions],
         "events": _count_outcomes(settings),
         "bytes": {
@@ -54,7 +53,7 @@ def collect_status(settings: Settings, log: Log) -> dict[str, Any]:
 
 
 def _start_fold_rate(log: Log) -> FoldRate | None:
-    with suppress(TallyError):  # what cannot be read is among the problems
+    with suppress(TallyError):  # a log that cannot be read is among the problems
         return FoldRate(log)
     return None
 
@@ -66,31 +65,31 @@ def _measure_fold_rate(fold_rate: FoldRate | None) -> dict[str, Any] | None:
 
 
 def _read_positions(settings: Settings, log: Log) -> tuple[list[PartitionPosition], str | None]:
-    """How far each partition is, the worst first, and why that is not known where it is not."""
+    """Return the positions of all partitions, the worst first, or none and the reason."""
     try:
         return sorted(read_positions(settings, log), key=lambda position: (-position.behind, position.partition)), None
     except LogUnavailable:
-        raise  # without it there is nothing to tell
+        raise  # without the log there is no status
     except TallyError as error:
         return [], str(error)
 
 
 def _list_service_problems(settings: Settings) -> list[str]:
-    """Why parts of a running product rest: what their user must do."""
+    """List the problems of services that wait for a repair by their user."""
     try:
         return list(((find_any_presence(settings, PRODUCT) or {}).get("problems") or {}).values())
     except TallyError:
-        return []  # the file itself is told
+        return []  # the damaged file is listed by itself
 
 
 def _describe_service(settings: Settings, name: str) -> dict[str, Any]:
     try:
         facts = find_any_presence(settings, name)
     except FileDamaged as error:
-        return {"state": "runs, and where is not known", "problem": str(error)}
+        return {"state": "running, address unknown", "problem": str(error)}
     if facts is not None:
-        return {"state": "runs", **facts}
-    return {"state": "is starting" if is_running(settings.home, name) else "does not run"}
+        return {"state": "running", **facts}
+    return {"state": "starting" if is_running(settings.home, name) else "not running"}
 
 
 def _sum_positions(positions: list[PartitionPosition], *, stores: bool) -> dict[str, Any]:
@@ -104,8 +103,8 @@ def _sum_positions(positions: list[PartitionPosition], *, stores: bool) -> dict[
 
 def _describe_partition(position: PartitionPosition) -> dict[str, Any]:
     return {
-        "partition": position.partition, "recorded": position.recorded, "folded": position.folded, "stored": position.stored,
-        "lag": position.lag,
+        "partition": position.partition, "recorded": position.recorded, "folded": position.folded,
+        "stored": position.stored, "lag": position.lag,
     }  # fmt: skip
 
 

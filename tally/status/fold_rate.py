@@ -1,4 +1,4 @@
-"""How fast the folds are now: what they derived between two looks at the log."""
+"""Measure the present rate of the folds, by what they derive within an interval."""
 
 import time
 from typing import Any
@@ -7,11 +7,11 @@ from ledger.log import Log, records
 from ledger.log.topics import ENTRIES
 
 MIN_INTERVAL_S = 0.5
-"""At least how far the looks are apart. A worker commits many records at once, so much less would be chance."""
+"""Minimum interval. A worker commits many records at once, so a much shorter one would measure chance."""
 
 
 class FoldRate:
-    """Looks a first time when it is made."""
+    """A measurement that starts when it is made."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -19,7 +19,7 @@ class FoldRate:
         self._ends = log.ends(ENTRIES)
 
     def measure(self) -> dict[str, Any]:
-        """Look again: over how many seconds, and how many records and events were folded in each of them."""
+        """End the measurement: return its seconds, and the records and events folded per second."""
         time.sleep(max(0.0, self._start + MIN_INTERVAL_S - time.monotonic()))
         ends = self._log.ends(ENTRIES)
         seconds = time.monotonic() - self._start
@@ -28,7 +28,7 @@ class FoldRate:
             for record in records(self._log, ENTRIES, partition, before, end):
                 folded += 1
                 lines += record.value.count(b"\n") + 1
-        # One line of each record says what the door refused beside it; the others are of an event each.
+        # One line of each record counts the rejected events; each other line is an event.
         return {
             "seconds": round(seconds, 2),
             "records": round(folded / seconds, 1),

@@ -1,4 +1,4 @@
-"""The folds' workers on Kafka: several may run in one home, each with a page that says how its partitions are."""
+"""The workers on Kafka: several may run in one home, each with a page that shows its partitions."""
 
 import json
 import urllib.request
@@ -13,9 +13,9 @@ ANSWER_TIMEOUT_S = 1.0
 
 
 def list_workers(settings: Settings) -> list[dict[str, Any]]:
-    """Each worker of this home that shows a page: its process, the page's address, and by partition the offset that
-    comes next, how many records wait, and why it stands still if it does. ``partitions`` is null where the page does
-    not answer."""
+    """List the workers of this home that have a page: process, address of the page, and for each partition the next
+    offset, the number of waiting records, and the reason if it has stopped. ``partitions`` is null where the page
+    does not answer."""
     announcements = [facts for facts in list_presences(settings, STREAMS.name) if "url" in facts]
     if not announcements:
         return []
@@ -27,5 +27,5 @@ def _read_page(facts: dict[str, Any]) -> dict[str, Any]:
     try:
         with urllib.request.urlopen(facts["url"], timeout=ANSWER_TIMEOUT_S) as page:
             return facts | {"partitions": json.load(page)["partitions"]}
-    except OSError:  # it is busy, or has just died
+    except OSError:  # the worker is busy, or has just crashed
         return facts | {"partitions": None}

@@ -1,4 +1,4 @@
-"""What the metrics are now: asked of the log, of the warehouse, and of what the parts say of themselves."""
+"""Collect the metrics, from the log, from the warehouse, and from the announcements of services."""
 
 import sqlite3
 import threading
@@ -22,13 +22,13 @@ from tally.status.positions import PartitionPosition, read_positions
 
 Answer = TypeVar("Answer")
 MAX_AGE_S = 3.0
-"""How old an answer may be."""
+"""Maximum age of an answer."""
 ANSWER_TIMEOUT_S = 2.0
-"""How long a scrape waits for one source."""
+"""Maximum time that a scrape waits for one source."""
 
 
 class Sample(NamedTuple):
-    """One figure, with the values of its metric's labels."""
+    """One value of a metric, with the values of its labels."""
 
     metric: Metric
     labels: tuple[str, ...]
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 
 
 class Source(Generic[Answer]):
-    """Something that is asked at most every ``FRESH_S``, by one thread at a time, and may be away or slow."""
+    """A source that is read at most every ``MAX_AGE_S``, by one thread at a time, and may be unreachable or slow."""
 
     def __init__(self, ask: Callable[[], Answer]) -> None:
         self._ask = ask
@@ -46,7 +46,7 @@ class Source(Generic[Answer]):
         self._answer: Answer | None = None
 
     def answer(self) -> Answer | None:
-        """None where it is away, or does not answer soon: the question goes on, and a later one has its answer."""
+        """Return the answer; None where the source is unreachable, or slow: a later call then returns its answer."""
         with self._condition:
             if time.monotonic() < self._answered_at + MAX_AGE_S:
                 return self._answer
@@ -61,7 +61,7 @@ class Source(Generic[Answer]):
         try:
             answer = self._ask()
         except (TallyError, OSError, sqlite3.Error) as error:
-            print(f"absent from the metrics: {error}", flush=True)
+            print(f"omitted from the metrics: {error}", flush=True)
         finally:
             with self._condition:
                 self._answer, self._asking, self._answered_at = answer, False, time.monotonic()
@@ -69,7 +69,7 @@ class Source(Generic[Answer]):
 
 
 class HomeMetrics:
-    """The figures of a home."""
+    """The metrics of a home."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
@@ -79,7 +79,7 @@ class HomeMetrics:
         self._deliveries = Source(lambda: _sample_deliveries(settings))
 
     def samples(self) -> Iterator[Sample]:
-        """All that is known now."""
+        """Yield the present samples of all reachable sources."""
         yield from self._sample_services()
         yield from self._deliveries.answer() or ()
         if (missing := self._missing.answer()) is not None:
@@ -100,14 +100,14 @@ class HomeMetrics:
         restarts = (_presence(self._settings, PRODUCT) or {}).get("restarts", {})
         for service in list_services(self._settings):
             is_up = _presence(self._settings, service.name) is not None
-            if service is not FEED or is_up or service.name in restarts:  # only the demo has a feed
+            if service is not FEED or is_up or service.name in restarts:  # only the demo runs a feed
                 yield Sample(metrics.SERVICE_UP, (service.name,), is_up)
         for name, times in restarts.items():
             yield Sample(metrics.SERVICE_RESTARTS, (name,), times)
 
 
 def _presence(settings: Settings, name: str) -> dict[str, Any] | None:
-    """What a part says of itself; None also where that cannot be read, which `tally status` tells."""
+    """Read a service's announcement; None also where it is damaged, which `tally status` reports."""
     try:
         return find_any_presence(settings, name)
     except TallyError:
@@ -115,7 +115,7 @@ def _presence(settings: Settings, name: str) -> dict[str, Any] | None:
 
 
 def _sample_deliveries(settings: Settings) -> list[Sample]:
-    """Nothing where nobody was ever to be told."""
+    """Sample the deliveries of alerts; none where there never was a webhook."""
     if not (settings.home / FILE).exists():
         return []
     with closing(Deliveries(settings.home, writes=False)) as deliveries:

@@ -1,4 +1,4 @@
-"""What became of all events, as the warehouse counts it."""
+"""Count the outcomes of all events in the warehouse."""
 
 from ledger.outcomes import OUTCOMES
 from ledger.settings import Settings
@@ -14,7 +14,7 @@ UNION ALL SELECT toString(outcome), count() FROM tally.events WHERE kind NOT IN 
 
 
 def count_outcomes(settings: Settings) -> dict[str, int]:
-    """Facts received, rejected, and by outcome; the accepted are the sum of the outcomes. TallyError where the
-    warehouse does not answer."""
+    """Count the events received and rejected, and those of each outcome; accepted is the sum of the outcomes.
+    TallyError where the warehouse does not answer."""
     rows = (line.split("\t") for line in run_statement(settings, _SQL, ANSWER_TIMEOUT_S).splitlines())
     return dict.fromkeys(("received", "rejected", *OUTCOMES), 0) | {name: int(count) for name, count in rows}

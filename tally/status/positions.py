@@ -1,4 +1,4 @@
-"""How far each stage has come, by partition."""
+"""The position of each stage, by partition."""
 
 from dataclasses import dataclass
 
@@ -22,19 +22,19 @@ class PartitionPosition:
 
     @property
     def behind(self) -> int:
-        """How many records the last stage that can be asked lacks."""
+        """The lag of all stages together, in records."""
         return sum(self.lag.values())
 
     @property
     def lag(self) -> dict[str, int]:
-        """How many records each stage lacks of those that the stage before it has passed."""
+        """The lag of each stage behind the one before it, in records."""
         folds = {"folds": self.recorded - self.folded}
         return folds if self.stored is None else folds | {"sink": self.folded - self.stored}
 
 
 def read_stored_offsets(settings: Settings, topic: Topic = ENTRIES) -> dict[int, int] | None:
-    """The next offset of ``tally.events`` whose consequences on this topic the sink has yet to store; None while
-    no sink runs. FileDamaged."""
+    """Return, by partition, the next offset of ``tally.events`` whose lines on a topic the sink has yet to store; None
+    while no sink runs. FileDamaged."""
     if find_any_presence(settings, "sink") is None:
         return None
     last = read_json(settings.home, SINK, parse_sink_offsets) or {}
@@ -42,7 +42,7 @@ def read_stored_offsets(settings: Settings, topic: Topic = ENTRIES) -> dict[int,
 
 
 def read_positions(settings: Settings, log: Log) -> list[PartitionPosition]:
-    """Every partition that holds something."""
+    """Read the positions of every partition that is not empty."""
     stored_offsets = read_stored_offsets(settings)
     positions: list[PartitionPosition] = []
     for partition, recorded in enumerate(log.ends(EVENTS)):

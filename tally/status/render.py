@@ -1,36 +1,36 @@
-"""What a home is doing: the facts of `collect.py` for people."""
+"""Print the status of a home, which `collect.py` collects, for people."""
 
 from typing import Any
 
 from ledger.outcomes import OUTCOMES
-from tally.output import err, out, format_size, make_table
+from tally.output import err, format_size, make_table, out
 
 MAX_PARTITIONS = 5
-"""Of partitions that lag, so many are shown."""
+"""Maximum number of lagging partitions to show."""
 
 
 def print_status(facts: dict[str, Any]) -> None:
-    """Print them; what stands still goes to stderr."""
+    """Print the status; problems and stopped partitions go to stderr."""
     out.print(facts["home"], style="bold", markup=False)
-    table = make_table("part", "state", "address", "user", "password")
-    for name, service in facts["parts"].items():
+    table = make_table("service", "state", "address", "user", "password")
+    for name, service in facts["services"].items():
         table.add_row(name, service["state"], *(service.get(key, "") for key in ("url", "user", "password")))
         if analyst := service.get("analyst"):
-            table.add_row("", "", "the same, to read only", analyst["user"], analyst["password"])
+            table.add_row("", "", "the same, read-only", analyst["user"], analyst["password"])
     out.print(table)
-    _print_confinement(facts["parts"].get("warehouse", {}).get("confinement"))
+    _print_confinement(facts["services"].get("warehouse", {}).get("confinement"))
     for worker in facts["workers"]:
         _print_worker(worker)
     for page, link in facts["pages"].items():
         out.print(f"{page}: {link}")
     records = facts["records"]
-    stored = "no sink runs to store them" if records["stored"] is None else f"{records['stored']:,} stored"
+    stored = "no sink runs" if records["stored"] is None else f"{records['stored']:,} stored"
     out.print(f"log: {facts['log']}", markup=False)
     out.print(f"records: {records['recorded']:,} on the log, {records['folded']:,} folded, {stored}")
     _print_lags(facts["partitions"])
     if rate := facts["rate"]:
         out.print(
-            f"folding now: {rate['records']:,} records/s, {rate['events']:,} events/s (of {rate['seconds']} seconds)"
+            f"fold rate: {rate['records']:,} records/s, {rate['events']:,} events/s (measured over {rate['seconds']} s)"
         )
     if events := facts["events"]:
         accepted = ", ".join(f"{events[name]:,} {name}" for name in OUTCOMES)
@@ -45,9 +45,9 @@ def print_status(facts: dict[str, Any]) -> None:
 def _print_confinement(confinement: dict[str, Any] | None) -> None:
     if confinement is None or confinement["network"]:
         return
-    lacks = "its files alone, not in its TCP connections," if confinement["files"] else "nothing"
+    extent = "confined to its files, but not in its TCP connections" if confinement["files"] else "not confined"
     err.print(
-        f"the warehouse's process is confined in {lacks}: Landlock has ABI {confinement['landlock_abi']} here, and "
+        f"the warehouse's process is {extent}: Landlock has ABI {confinement['landlock_abi']} here, and "
         "4 is needed (Linux 6.7, with landlock among its security modules)",
         style="yellow",
     )
@@ -61,17 +61,26 @@ def _print_worker(worker: dict[str, Any]) -> None:
     out.print(f"worker {worker['pid']}: {worker['url']} has partitions {', '.join(partitions) or 'none'}")
     for number, partition in partitions.items():
         if partition["stopped"]:
-            err.print(f"partition {number} stands still at {partition['next_offset']}: {partition['stopped']}", markup=False)
+            err.print(
+                f"partition {number} has stopped at {partition['next_offset']}: {partition['stopped']}", markup=False
+            )
 
 
 def _print_lags(partitions: list[dict[str, Any]]) -> None:
     lagging = [partition for partition in partitions if sum(partition["lag"].values())]
     if not lagging:
         return
-    table = make_table("partition", ">recorded", ">folded", ">stored", ">folds lack", ">sink lacks")
+    table = make_table("partition", ">recorded", ">folded", ">stored", ">fold lag", ">sink lag")
     for partition in lagging[:MAX_PARTITIONS]:
-        offsets = [f"{partition[stage]:,}" if partition[stage] is not None else "" for stage in ("recorded", "folded", "stored")]
-        table.add_row(str(partition["partition"]), *offsets, *(f"{partition['lag'].get(stage, '')}" for stage in ("folds", "sink")))
+        offsets = [
+            f"{partition[stage]:,}" if partition[stage] is not None else ""
+            for stage in ("recorded", "folded", "stored")
+        ]
+        table.add_row(
+            str(partition["partition"]),
+            *offsets,
+            *(f"{partition['lag'].get(stage, '')}" for stage in ("folds", "sink")),
+        )
     out.print(table)
     if len(lagging) > MAX_PARTITIONS:
-        out.print(f"… and {len(lagging) - MAX_PARTITIONS} more partitions lag (--json tells all)")
+        out.print(f"… and {len(lagging) - MAX_PARTITIONS} more partitions lag (--json lists all)")

@@ -134,7 +134,7 @@ def test_a_redirect_is_not_followed(embedded: Telling, receiver: Receiver) -> No
     receiver.status = lambda number: 302
     embedded.hook(receiver.url)
     done = tally("alerts", "test", "--organization", "acme", TALLY_HOME=str(embedded.settings.home))
-    assert done.returncode == 1 and ": HTTP 302, not taken" in done.stdout
+    assert done.returncode == 1 and ": HTTP 302, not delivered" in done.stdout
 
 
 def test_a_webhook_is_tried_from_the_command(embedded: Telling, receiver: Receiver) -> None:

@@ -193,9 +193,9 @@ def names_and_an_erasure(settings: Settings, before: object) -> None:
     assert PERSON.encode() in b"".join(path.read_bytes() for path in files)
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
     done = tally("subject", "erase", PERSON, "--organization", "acme", "--yes", TALLY_HOME=str(settings.home))
-    assert done.returncode == 0 and "its name is forgotten" in done.stdout, done.stderr
+    assert done.returncode == 0 and "the name is erased" in done.stdout, done.stderr
     done = tally("subject", "erase", PERSON, "--organization", "default", "--yes", TALLY_HOME=str(settings.home))
-    assert "its name is forgotten" in done.stdout, done.stderr
+    assert "the name is erased" in done.stdout, done.stderr
     assert PERSON.encode() not in b"".join(path.read_bytes() for path in settings.home.glob("persons.db*"))
     assert verified(settings) == before
 

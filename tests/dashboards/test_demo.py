@@ -71,8 +71,8 @@ def test_it_can_be_proved_while_it_lives(url: str, chosen: dict[str, str]) -> No
 
 def test_ctrl_c_ends_it_cleanly(url: str, chosen: dict[str, str], demo: "subprocess.Popen[str]") -> None:
     status = json.loads(tally("status", "--json", **chosen).stdout)
-    pids = [part["pid"] for part in status["parts"].values() if "pid" in part]
-    assert len(pids) == (9 if "TALLY_LOG" in chosen else 8), "Kafka is a part of its own"
+    pids = [part["pid"] for part in status["services"].values() if "pid" in part]
+    assert len(pids) == (9 if "TALLY_LOG" in chosen else 8), "Kafka is a service of its own"
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 0
     assert not any(alive(pid) for pid in pids)

@@ -1,4 +1,4 @@
-"""The demo organization: the same from the same seed, of the shape it claims, and let in by the door."""
+"""The demo organization: the same from the same seed, of the shape it claims, and accepted by the intake."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_events(events: list[dict[str, Any]]) -> No
     assert history.make_day(END, END) == history.make_day(END, END) != history.make_day(END, END, seed=1)
 
 
-def test_the_door_lets_in_all_but_the_broken(events: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_the_intake_accepts_all_but_the_broken(events: list[dict[str, Any]], tmp_path: Path) -> None:
     intake = open_intake(tmp_path, NAME)
     for event in events:
         if event["id"].endswith("-broken"):
@@ -63,7 +63,9 @@ def test_only_an_agent_that_is_stuck_repeats_itself(stuck: bool) -> None:
     agents = [work for work in WORKLOADS if work.kind == "agent"]
     stuck_count = 0
     for seed in range(60):
-        calls = make_session(agents[seed % len(agents)], "s", "t", datetime(2026, 1, 1, tzinfo=UTC), Random(seed), stuck)
+        calls = make_session(
+            agents[seed % len(agents)], "s", "t", datetime(2026, 1, 1, tzinfo=UTC), Random(seed), stuck
+        )
         tools = [call["data"].get("tool_arguments_hash") for call in calls if call["data"]["status"] == "ok"]
         stuck_count += max(len(list(repeats)) for _, repeats in groupby(tools)) >= 3
     assert stuck_count == 60 if stuck else stuck_count < 6

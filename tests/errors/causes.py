@@ -1,4 +1,4 @@
-"""What a user gets wrong, done in this process: each ends in the error that the user is told."""
+"""Mistakes of users, made in this process: each ends in the error that the user sees."""
 
 import errno
 import io
@@ -57,19 +57,21 @@ def import_file(path: Path, content: bytes | None = None, **options: Any) -> obj
 
 
 def read_mapped_row(mapping_text: Any, row: dict[str, Any] | None = None, sets: dict[str, Any] | None = None) -> object:
-    sheet = mapping.parse_sheet(mapping_text if isinstance(mapping_text, str) else yaml.safe_dump(mapping_text), "map.yaml", sets or {})
+    sheet = mapping.parse_sheet(
+        mapping_text if isinstance(mapping_text, str) else yaml.safe_dump(mapping_text), "map.yaml", sets or {}
+    )
     return mapping.RowReader(sheet, {}).read(row or {})
 
 
 def import_mapped_file(path: Path, content: bytes, kind: str = "csv", **keys: Any) -> object:
-    """The first refusal of a file that a mapping reads."""
+    """Import a file by a mapping, and raise its first rejected line."""
     (path / "map.yaml").write_text(yaml.safe_dump({**SHEET, "format": kind, "id": [], **keys}))
     summary = import_file(path, content, mapping=path / "map.yaml")
     raise AssertionError if not summary.refusals else Refusal(summary.refusals[0])  # type: ignore[attr-defined]
 
 
 class Refusal(Exception):
-    """A refusal as a summary tells it."""
+    """A rejected line of an import's summary."""
 
     def __init__(self, refusal: Any) -> None:
         super().__init__(f"{refusal[2]}: {refusal[3]}")

@@ -1,4 +1,4 @@
-"""Where the code makes an error for a user, and which of these places were reached."""
+"""Places in the code that make an error for a user, and a record of those that a test reaches."""
 
 import ast
 import sys
@@ -31,7 +31,7 @@ class Site(NamedTuple):
 
 
 def find_sites() -> list[Site]:
-    """All of them."""
+    """Find all places."""
     calls: list[Site] = []
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -50,9 +50,9 @@ def _find_in(node: ast.AST, file: str, function: str) -> Iterator[Site]:
 
 @contextmanager
 def reaching(places: set[tuple[str, int]]) -> Iterator[None]:
-    """Note the file and line of every such error that is made."""
+    """Record the file and line of every such error that is made."""
 
-    def recording(original: Callable[..., None]) -> Callable[..., None]:
+    def make_recorder(original: Callable[..., None]) -> Callable[..., None]:
         def init(self: Exception, *arguments: Any, **keywords: Any) -> None:
             frame = sys._getframe(1)
             file = Path(frame.f_code.co_filename)
@@ -66,8 +66,8 @@ def reaching(places: set[tuple[str, int]]) -> Iterator[None]:
         Exception.__init__(self, *arguments)
 
     with (
-        patch.object(TallyError, "__init__", recording(plain)),
-        patch.object(Rejection, "__init__", recording(Rejection.__init__)),
-        patch.object(Problem, "__init__", recording(Problem.__init__)),
+        patch.object(TallyError, "__init__", make_recorder(plain)),
+        patch.object(Rejection, "__init__", make_recorder(Rejection.__init__)),
+        patch.object(Problem, "__init__", make_recorder(Problem.__init__)),
     ):
         yield

@@ -53,35 +53,35 @@ from tests.errors.causes import (
     INTAKE,
     SHEET,
     FailingFile,
-    back_up_damaged_log,
-    back_up_over_files,
-    import_file,
-    import_refused_line,
-    import_mapped_file,
-    control,
-    open_damaged_log,
-    decision,
-    send_event,
-    import_forbidden_file,
-    back_up_forbidden,
-    rebuild_on_full_disk,
-    make_settings,
-    use_occupied_kafka_port,
-    open_lost_log,
-    make_log,
-    read_mapped_row,
-    write_on_full_disk,
     append_to_replaced_log,
-    open_closed_state,
-    fail_in_sqlite,
-    use_occupied_port,
-    seal_large_book,
+    back_up_damaged_log,
+    back_up_forbidden,
+    back_up_over_files,
+    control,
+    decision,
     enter_large_event,
-    run_twice,
+    fail_in_sqlite,
+    import_file,
+    import_forbidden_file,
+    import_mapped_file,
+    import_refused_line,
+    make_log,
+    make_settings,
+    open_closed_state,
+    open_damaged_log,
+    open_lost_log,
     open_warehouse_on_file,
+    read_mapped_row,
+    rebuild_on_full_disk,
+    run_twice,
+    seal_large_book,
+    send_event,
+    use_occupied_kafka_port,
+    use_occupied_port,
     with_variable,
+    write_on_full_disk,
 )
-from tests.errors.sites import reaching, find_sites
+from tests.errors.sites import find_sites, reaching
 from tests.ingest.api.conftest import call, lines
 from tests.tally.conftest import ROOT, tally
 from warehouse.client import find_address
@@ -99,7 +99,7 @@ CASES: list[Case] = [
     ("a home without a log", lambda p: open_log(make_settings(p)), ("home", "tally import", "TALLY_HOME")),
     ("a port that is taken", use_occupied_port, ("TALLY_DASHBOARDS_PORT", "Address already in use", "choose another")),
     ("a port of Kafka's", use_occupied_kafka_port, ("for Kafka is taken", "--port")),
-    ("two of a part", run_twice, ("sink of", "already runs", "stop that one")),
+    ("two of a service", run_twice, ("sink of", "already runs", "stop that one")),
     ("a backup over something", back_up_over_files, ("there", "is there already", "name a new folder")),
     ("a backup of Kafka", lambda p: with_variable("TALLY_LOG", "kafka://h", lambda: backup(p / "x")), ("the log is at", "docs/operations.md")),
     ("no Kafka", lambda p: cluster_of(Settings(home=p)), ("TALLY_LOG", "kafka://")),
@@ -132,7 +132,7 @@ CASES: list[Case] = [
     ("a place that another writer took", lambda p: EmbeddedLog(p).insert(EVENTS, [Record(0, 5, 1, "k", {}, b"")]), ("goes on at offset 0", "was to take the record at 5", "end that first")),
     ("a document that the log lacks", lambda p: read_catalogues(EmbeddedLog(p))("ab"), ("document ab", "restore tally.documents from a copy")),
     ("a document that a replay lacks", lambda p: open_catalogues({})("ab"), ("document ab", "restore tally.documents")),
-    ("a disk that is too full", rebuild_on_full_disk, ("takes about", "has 0 B free", "free some space")),
+    ("a disk that is too full", rebuild_on_full_disk, ("needs about", "has 0 B free", "free some space")),
     # tokens, webhooks
     ("a token's organization", lambda p: tokens.create_token(p, [PLATFORM], ["write"]), ("--organization", PLATFORM, "name one")),
     ("a token that is none", lambda p: tokens.revoke_token(p, "x"), ("no token", "'x'", "tally token list")),
@@ -283,10 +283,10 @@ ELSEWHERE = {
     "streams/kafka/changelog.py:read_change": "tests/streams/kafka/test_changelog.py::test_what_other_folds_remember_is_not_gone_on_with",
     "streams/embedded/store.py:__init__": "tests/streams/embedded/test_store.py::test_what_other_folds_derived_is_not_gone_on_with",
     "tally/sql_client.py:_answer": "tests/tally/test_sql_client.py::test_a_warehouse_that_breaks_off_or_does_not_answer_is_told",
-    "tally/sql_client.py:_sent": "tests/tally/test_end_to_end.py::test_what_the_warehouse_refuses_is_told_in_a_sentence",
-    "tally/cli/log.py:_topic": COMMAND,
+    "tally/sql_client.py:_send": "tests/tally/test_end_to_end.py::test_what_the_warehouse_refuses_is_told_in_a_sentence",
+    "tally/cli/log.py:_find_topic": COMMAND,
     "tally/cli/log.py:events": COMMAND,
-    "tally/cli/sql.py:_read": COMMAND,
+    "tally/cli/sql.py:_read_file": COMMAND,
     "tally/cli/sql.py:sql": COMMAND,
     "tally/cli/subject.py:erase": COMMAND,
     "tally/product/copy_log.py:_check_begins": COPY + "test_what_had_its_days_on_kafka_is_left_out",
@@ -298,20 +298,25 @@ ELSEWHERE = {
     "warehouse/migrate.py:migrate": "tests/warehouse/test_migrate.py::test_each_is_applied_once_and_an_edited_one_is_named",
     "warehouse/generations.py:_claim_database": "tests/warehouse/test_generations.py::test_a_warehouse_holds_one_generation",
 }  # fmt: skip
-"""Places that take a served door, a cluster or a warehouse; and a test that brings each about."""
+"""Places that take a running API, a cluster or a warehouse; and a test that brings each about."""
 
 
-@pytest.mark.parametrize(("cause", "said"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("cause", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_an_error_says_what_and_what_to_do(
-    cause: Callable[[Path], object], said: tuple[str, ...], tmp_path: Path
+    cause: Callable[[Path], object], words: tuple[str, ...], tmp_path: Path
 ) -> None:
     with pytest.raises(Exception) as raised:
         cause(tmp_path)
     text = getattr(raised.value, "detail", None) or str(raised.value)
-    assert type(raised.value).__name__ in ("TallyError", "FileDamaged", "LogDamaged", "Rejection", "Problem", "Told"), (
-        repr(raised.value)
-    )
-    assert [word for word in said if word not in text] == [], text
+    assert type(raised.value).__name__ in (
+        "TallyError",
+        "FileDamaged",
+        "LogDamaged",
+        "Rejection",
+        "Problem",
+        "Refusal",
+    ), repr(raised.value)
+    assert [word for word in words if word not in text] == [], text
 
 
 def test_no_error_is_left_out(tmp_path: Path) -> None:
@@ -336,7 +341,7 @@ def test_no_error_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["nonsense"], ("No such command 'nonsense'", "--help")),
         (["import", "--nonsense"], ("Usage: tally import",)),
@@ -352,10 +357,10 @@ def test_no_error_is_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_a_command_that_cannot_be_says_so_and_ends_with_2(
-    arguments: list[str], said: tuple[str, ...], tmp_path: Path
+    arguments: list[str], words: tuple[str, ...], tmp_path: Path
 ) -> None:
     EmbeddedLog(tmp_path / "home").close()
     command = tally(*arguments, TALLY_HOME=str(tmp_path / "home"))
     text = command.stderr + command.stdout
     assert command.returncode == 2 and "Traceback" not in text, text
-    assert [word for word in said if word not in " ".join(text.split())] == [], text
+    assert [word for word in words if word not in " ".join(text.split())] == [], text

@@ -120,7 +120,7 @@ def test_what_was_altered_or_is_of_other_folds_is_healed_and_told(house: House, 
     assert facts["events"] == before["events"]["received"] and facts["records"] > 0
     found = facts["differences"]
     assert (found["differing"], found["unreadable"]) == (1, None) and found["compared"] > 1
-    assert found["first"].startswith(f"what follows from {cause} on tally.entries was ")
+    assert found["first"].startswith(f"the record that tally.entries derives from {cause} was ")
     same(house, before)
     kept = Path(facts["old"])
     assert (kept / "log" / "derived.db").exists() and (kept / "warehouse").is_dir()

@@ -133,7 +133,7 @@ def test_what_had_its_days_on_kafka_is_left_out(home: Path, url: str, tmp_path: 
     copied(url, str(tmp_path / "backup"))
     with closing(EmbeddedLog(tmp_path / "backup")) as log:
         assert [one.offset for one in records(log, REJECTED, 0)] == [2]
-    with pytest.raises(TallyError, match=r"lacks what stood before offset 2 of tally.rejected, partition 0"):
+    with pytest.raises(TallyError, match=r"lacks the records before offset 2 of tally.rejected, partition 0"):
         copied(str(tmp_path / "backup"), f"{url}-again")
 
 
@@ -164,7 +164,7 @@ def test_what_goes_on_by_itself_before_all_is_there_is_refused(home: Path, url: 
 
 def test_a_log_that_went_is_not_copied_to_another_place(home: Path, url: str) -> None:
     copied(str(home), url)
-    with pytest.raises(TallyError, match=f"went to {url}, where it may have gone on"):
+    with pytest.raises(TallyError, match=f"moved to {url}, and may have grown there"):
         copied(str(home), f"{url}-other")
 
 
@@ -175,7 +175,7 @@ def test_a_log_that_went_is_not_copied_to_another_place(home: Path, url: str) ->
         ("kafka://a/one", "kafka://a/two", "both on Kafka"),
         ("postgres://me:secret@a", "home", "FROM is postgres://…@a: it has the form kafka://"),
         ("home", "kafka://a?acks=0", "TO has the option 'acks'"),
-        ("nowhere", "kafka://127.0.0.1:1/x", "nowhere holds no log"),
+        ("nowhere", "kafka://127.0.0.1:1/x", "No log in nowhere"),
     ],
 )
 def test_places_that_do_not_serve_are_told(tmp_path: Path, source: str, target: str, sentence: str) -> None:
@@ -306,8 +306,8 @@ def test_a_home_moves_to_kafka_and_keeps_its_warehouse(tmp_path: Path, url: str)
 
     moved = tally("log", "copy", str(tmp_path / "home"), url, **here)
     assert moved.returncode == 0, moved.stderr
-    assert f"is closed; go on with its TALLY_HOME, and: export TALLY_LOG={url}" in moved.stdout
-    assert f"({PARTITIONS + 1} more were not folded in" in moved.stdout
+    assert f"is closed. Continue with its TALLY_HOME and: export TALLY_LOG={url}" in moved.stdout
+    assert f"({PARTITIONS + 1} not folded in" in moved.stdout
     file.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *lines]))
     late = tally("import", str(file), *options, **here)
     assert late.returncode == 2 and f"it went to {url}; set TALLY_LOG" in late.stderr, late.stderr

@@ -62,7 +62,7 @@ def test_what_is_missing_or_was_cut_is_brought_once(jar: Jar, mirror: Path, tmp_
 
 def test_what_is_not_what_was_pinned_never_runs(jar: Jar, mirror: Path) -> None:
     (mirror / "org" / "small" / "small" / "1.0" / "small-1.0.jar").write_bytes(b"something else")
-    with pytest.raises(TallyError, match=r"cannot bring .*small-1\.0\.jar from http://127.* SHA-256 is not"):
+    with pytest.raises(TallyError, match=r"cannot download .*small-1\.0\.jar from http://127.* SHA-256 is not"):
         ensure_jars(lambda done, total: None)
 
 

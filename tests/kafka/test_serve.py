@@ -131,5 +131,5 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
 def test_where_kafka_cannot_be_brought_it_says_so_and_ends(tmp_path: Path) -> None:
     done = tally("kafka", "serve", TALLY_HOME=str(tmp_path / "home"), M2_REPO=str(tmp_path / "m2"), **NO_NETWORK)
     assert done.returncode == 2, done.stderr
-    assert "cannot bring Apache Kafka's" in done.stderr and str(tmp_path / "m2") in done.stderr
+    assert "cannot download Apache Kafka's" in done.stderr and str(tmp_path / "m2") in done.stderr
     assert "Traceback" not in done.stderr

@@ -35,7 +35,7 @@ def built(beside, log, workers):
     laid(beside.home, str(beside.generation))
     return 1.0, Report(Totals(), Totals(), Totals(), None, {}, 0), Differences(0, 0, None, None)
 
-rebuilding._built = built
+rebuilding._build_and_verify = built
 rebuilding.rebuild(Settings())
 """
 FILES = ("warehouse/store", "streams/rows", "consumers/sink.json", "consumers/verify.json")
@@ -118,5 +118,5 @@ def test_a_request_is_withdrawn_where_another_home_has_rebuilt_or_begun(
         switch.carry_out(settings, log)
         assert files.read_request(settings) is None
         assert (log.generation, of_home(settings)) == (3 if completes else 1, {1})
-    said = "generation 3 became it meanwhile" if completes else "its topics are gone"
-    assert f"generation 2 does not become the current one, and is thrown away: {said}" in capsys.readouterr().err
+    said = "generation 3 became current meanwhile" if completes else "its topics were deleted"
+    assert f"generation 2 was discarded: {said}" in capsys.readouterr().err

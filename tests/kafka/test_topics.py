@@ -58,7 +58,7 @@ def test_the_command_tells_both(cluster: Cluster, kafka: str) -> None:
         resource = ConfigResource(ConfigResourceType.TOPIC, cluster.topic(EVENTS), {"retention.ms": "5"})
         admin.alter_configs([resource])
     done = tally("topics", "apply", TALLY_LOG=url)
-    assert done.returncode == 1 and "retention.ms is 5, and should be -1" in done.stdout
+    assert done.returncode == 1 and "retention.ms is 5, expected -1" in done.stdout
 
 
 def test_a_cluster_without_our_topics_says_so(cluster: Cluster) -> None:

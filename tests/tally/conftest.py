@@ -1,4 +1,4 @@
-"""Tiny parts in place of the real ones, and `tally`-like processes of our own."""
+"""Tiny services in place of the real ones, and `tally`-like processes of our own."""
 
 import os
 import subprocess
@@ -38,27 +38,27 @@ from ledger.home.locks import service_lock
 from ledger.home.presence import announce
 from tally.processes import lifeline
 
-lifeline.hold()
-home, name, how = Path(os.environ["TALLY_HOME"]), sys.argv[1], sys.argv[2]
+lifeline.follow_parent()
+home, name, behavior = Path(os.environ["TALLY_HOME"]), sys.argv[1], sys.argv[2]
 stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: how != "deaf" and stop.set())
+signal.signal(signal.SIGTERM, lambda *_: behavior != "deaf" and stop.set())
 with service_lock(home, name):
     with (home / "started").open("a") as file:
         file.write(f"{name} {os.getpid()}\\n")
-    if how == "refuses":
+    if behavior == "refuses":
         print("TALLY_PORT 1234 is taken: choose another", file=sys.stderr)
         sys.exit(2)
-    if how == "dies at once":
+    if behavior == "dies at once":
         sys.exit(3)
     announce(home, name, url="http://nowhere")
-    if how == "dies" or how == "dies once" and len((home / "started").read_text().split(name + " ")) == 2:
+    if behavior == "dies" or behavior == "dies once" and len((home / "started").read_text().split(name + " ")) == 2:
         stop.wait(0.3)
         print("first line\\nsomething broke")
         sys.exit(3)
-    if how == "starts anew":
+    if behavior == "starts anew":
         stop.wait(0.1)
         sys.exit(75)
-    if how == "gives up":
+    if behavior == "gives up":
         stop.wait(0.3)
         print("the log is damaged: restore it")
         sys.exit(2)
@@ -71,7 +71,7 @@ with (home / "stopped").open("a") as file:
 UP = """
     from unittest.mock import patch
     import tally.product.up as product
-    from tally.exit import told
+    from tally.exit import reported_failures
     from tally.main import _terminate
     import contextlib, signal
     signal.signal(signal.SIGTERM, _terminate)
@@ -81,20 +81,20 @@ UP = """
         yield None
 
     with (
-        patch.object(product, "storing", lambda settings: [part("warehouse"), part("streams")]),
-        patch.object(product, "API", part("api", {api!r}, ingests=True)),
-        patch.object(product, "ALERTS", part("alerts")),
-        patch.object(product, "DASHBOARDS", part("dashboards", {how!r})),
-        patch.object(product, "METRICS", part("metrics")),
-        patch.object(product.dbt_models, "ensure", lambda settings: None),
+        patch.object(product, "list_pipeline_services", lambda settings: [service("warehouse"), service("streams")]),
+        patch.object(product, "API", service("api", {api!r}, ingests=True)),
+        patch.object(product, "ALERTS", service("alerts")),
+        patch.object(product, "DASHBOARDS", service("dashboards", {dashboards!r})),
+        patch.object(product, "METRICS", service("metrics")),
+        patch.object(product.dbt_models, "ensure_models", lambda settings: None),
         patch.object(product, "opened", opened),
-        patch("tally.processes.supervisor.WAITS_S", (0.1, 0.1, 0.1)),
-        patch("tally.processes.supervisor.LONG_WAITS_S", (0.1,)),
-        told(),
+        patch("tally.processes.supervisor.RESTART_DELAYS_S", (0.1, 0.1, 0.1)),
+        patch("tally.processes.supervisor.LONG_RESTART_DELAYS_S", (0.1,)),
+        reported_failures(),
     ):
         product.run(settings)
 """
-"""``tally up`` of such parts, for ``process``; ``how`` the dashboards are, and ``api`` the HTTP door."""
+"""``tally up`` of such services, for ``process``; ``dashboards`` and ``api`` say how these behave."""
 
 
 @pytest.fixture
@@ -104,29 +104,29 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Service]:
-    """Makes a part: ``fake(name)`` runs until it is stopped; how else, the second word says."""
+    """Makes a service: ``fake(name)`` runs until it is stopped; how else, the second word says."""
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'sdk'}{os.pathsep}{ROOT}")
     script = tmp_path / "fake.py"
     script.write_text(FAKE)
-    return lambda name, behavior="well": Service(name, f"part {name}", (sys.executable, str(script), name, behavior))
+    return lambda name, behavior="well": Service(name, f"service {name}", (sys.executable, str(script), name, behavior))
 
 
 @pytest.fixture
 def process(
     tmp_path: Path, settings: Settings, fake: Callable[..., Service]
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Runs Python of the test in a process of its own, with ``settings`` and ``part(name)`` at hand."""
+    """Runs Python of the test in a process of its own, with ``settings`` and ``service(name)`` at hand."""
     running: list[subprocess.Popen[str]] = []
     preamble = f"""
         import sys, time
         from pathlib import Path
         from ledger.settings import Settings
         from tally.processes.join import needing
-        from tally.processes.service import Part
+        from tally.processes.service import Service
         settings = Settings(home=Path({str(settings.home)!r}))
-        def part(name, how="well", ingests=False):
-            command = (sys.executable, {str(tmp_path / "fake.py")!r}, name, how)
-            return Part(name, "part " + name, command, ingests=ingests)
+        def service(name, behavior="well", ingests=False):
+            command = (sys.executable, {str(tmp_path / "fake.py")!r}, name, behavior)
+            return Service(name, "service " + name, command, ingests=ingests)
     """
 
     def run(body: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""The real parts: a home is filled, asked, proved and shown, with and without ``tally up``."""
+"""The real services: a home is filled, queried, verified and shown, with and without ``tally up``."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.tally.conftest import ROOT, alive, eventually, home_environment, tall
 
 CALLS = 400
 TOKEN_PRICES = Decimal("0.0000025"), Decimal("0.00001")
-"""What a token of input and of output of gpt-4o costs in dollars (genai-prices)."""
+"""Price of an input and of an output token of gpt-4o in dollars (genai-prices)."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_sql_takes_any_format_and_reads_from_stdin_or_a_file(home: Path, tmp_pat
 def test_what_the_warehouse_refuses_is_told_in_a_sentence(home: Path, query: str, sentence: str) -> None:
     command = tally("sql", query, TALLY_HOME=str(home))
     assert command.returncode == 2
-    assert command.stderr.startswith("the warehouse refused: ") and sentence in command.stderr
+    assert command.stderr.startswith("the warehouse rejected the statement: ") and sentence in command.stderr
     assert len(command.stderr.splitlines()) == 1
 
 
@@ -98,8 +98,15 @@ def test_verify_proves_it_and_importing_again_changes_nothing(home: Path, trace:
 
 
 def test_budgets_and_prices_are_decisions_on_the_log(home: Path) -> None:
-    decision = facts(home, "budget", "set", "--scope", "team=search", "--limit", "100", "--window", "1h", "--reason", "x")
-    assert (decision["dimension"], decision["scope"], decision["limit"], decision["window_s"]) == ("team", "search", "100", 3600)
+    decision = facts(
+        home, "budget", "set", "--scope", "team=search", "--limit", "100", "--window", "1h", "--reason", "x"
+    )
+    assert (decision["dimension"], decision["scope"], decision["limit"], decision["window_s"]) == (
+        "team",
+        "search",
+        "100",
+        3600,
+    )
     position = ["--partition", str(decision["partition"]), "--offset", str(decision["offset"]), "--limit", "1"]
     command = tally("log", "events", *position, "--json", TALLY_HOME=str(home))
     assert json.loads(command.stdout)["line"]["data"]["control"] == "budget.allocated"
@@ -119,7 +126,7 @@ def test_wrong_files_and_options_are_told(home: Path, tmp_path: Path) -> None:
 
 def test_nothing_runs_afterwards_and_status_says_so(home: Path) -> None:
     status = facts(home, "status")
-    assert {service["state"] for service in status["parts"].values()} == {"does not run"}
+    assert {service["state"] for service in status["services"].values()} == {"not running"}
     assert status["records"]["recorded"] == status["records"]["folded"] > 0
     assert status["records"]["stored"] is None and status["pages"] == {}
 
@@ -150,7 +157,7 @@ def test_under_up_commands_join_and_two_homes_run_side_by_side(
     home: Path, up: "subprocess.Popen[str]", tmp_path: Path, trace: Path
 ) -> None:
     status = facts(home, "status")
-    running = {name: service for name, service in status["parts"].items() if service["state"] == "runs"}
+    running = {name: service for name, service in status["services"].items() if service["state"] == "running"}
     assert set(running) == {"warehouse", "streams", "sink", "api", "alerts", "dashboards", "metrics"}
     with urllib.request.urlopen(status["pages"]["overview"], timeout=60) as page:
         assert page.status == 200
@@ -166,8 +173,8 @@ def test_under_up_commands_join_and_two_homes_run_side_by_side(
     second_up = tally("up", TALLY_HOME=str(home))
     assert second_up.returncode == 2 and "already runs" in second_up.stderr
     assert up.poll() is None
-    assert {service.get("pid") for service in facts(home, "status")["parts"].values()} == {
-        service.get("pid") for service in status["parts"].values()
+    assert {service.get("pid") for service in facts(home, "status")["services"].values()} == {
+        service.get("pid") for service in status["services"].values()
     }
 
 
@@ -185,22 +192,22 @@ def test_ctrl_c_ends_the_query_too(home: Path, up: "subprocess.Popen[str]") -> N
     eventually(lambda: tally("sql", count_running, TALLY_HOME=str(home)).stdout == "0\n")
 
 
-def test_kill_9_of_up_leaves_nothing_running_and_of_a_part_is_mended(home: Path, trace: Path) -> None:
+def test_kill_9_of_up_leaves_nothing_running_and_of_a_service_is_mended(home: Path, trace: Path) -> None:
     running = start_up(home)
-    pids = [service["pid"] for service in facts(home, "status")["parts"].values() if "pid" in service]
+    pids = [service["pid"] for service in facts(home, "status")["services"].values() if "pid" in service]
     running.kill()
     running.communicate()
     eventually(lambda: not any(alive(pid) for pid in pids))
 
     running = start_up(home)
-    services = facts(home, "status")["parts"]
+    services = facts(home, "status")["services"]
     for name in ("warehouse", "streams", "dashboards"):
         os.kill(services[name]["pid"], signal.SIGKILL)
     imported = facts(home, "import", str(trace), "--set", "model=gpt-4o", "--source", "meanwhile")
     assert imported["counted"] == CALLS
     names = [name for name in services if name != "feed"]
-    eventually(lambda: all("pid" in facts(home, "status")["parts"][name] for name in names))
-    after = facts(home, "status")["parts"]
+    eventually(lambda: all("pid" in facts(home, "status")["services"][name] for name in names))
+    after = facts(home, "status")["services"]
     assert after["dashboards"]["url"] == services["dashboards"]["url"]
     assert facts(home, "verify")["difference"] is None
     running.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Which folders can be a home, and who may read what the command makes in it."""
+"""Folders that can be a home, and the rights on the files that the command makes in it."""
 
 import os
 from contextlib import closing
@@ -48,7 +48,7 @@ def test_the_warehouse_keeps_its_files_below_a_strange_name(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_folder_that_no_part_can_use_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_folder_that_no_service_can_use_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"name|write"):
         check_home(Path(name) if name.startswith("~") else tmp_path / name)
 

@@ -33,7 +33,7 @@ SERVERS = {
 
 @contextmanager
 def serving(home: Path, service: str, **environment: str) -> Iterator[tuple[str, int]]:
-    """A part in a process of its own; its host and port."""
+    """A service in a process of its own; its host and port."""
     command = [*COMMAND, *SERVERS[service][0].split()]
     process = subprocess.Popen(command, cwd=ROOT, env=home_environment({"TALLY_HOME": str(home), **environment}))
     try:
@@ -52,7 +52,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
     home = tmp_path_factory.mktemp("named")
     open_log(Settings(home=home), new=True).close()
     with ExitStack() as stack:
-        yield {service: stack.enter_context(serving(home, service, TALLY_HOSTS="tally.example.org")) for service in SERVERS}
+        yield {
+            service: stack.enter_context(serving(home, service, TALLY_HOSTS="tally.example.org")) for service in SERVERS
+        }
 
 
 def ask(server: tuple[str, int], path: str, *hosts: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -69,10 +71,10 @@ def ask(server: tuple[str, int], path: str, *hosts: str, method: str = "GET") ->
         connection.close()
 
 
-@pytest.mark.parametrize("part", SERVERS)
-def test_a_server_answers_to_its_own_names_alone(part: str, servers: dict[str, tuple[str, int]]) -> None:
-    server = servers[part]
-    for path in SERVERS[part][1]:
+@pytest.mark.parametrize("service", SERVERS)
+def test_a_server_answers_to_its_own_names_alone(service: str, servers: dict[str, tuple[str, int]]) -> None:
+    server = servers[service]
+    for path in SERVERS[service][1]:
         for host in ("localhost", f"127.0.0.1:{server[1]}", "tally.example.org", "TALLY.example.org.:443"):
             assert ask(server, path, host)[0] != 421, path
         for hosts in (["evil.example"], [f"evil.example:{server[1]}"], ["localhost.evil.example"]):
@@ -82,11 +84,11 @@ def test_a_server_answers_to_its_own_names_alone(part: str, servers: dict[str, t
             assert ask(server, path, *hosts)[0] in (400, 421), path
 
 
-@pytest.mark.parametrize("part", SERVERS)
-def test_each_answer_forbids_frames_and_guessing(part: str, servers: dict[str, tuple[str, int]]) -> None:
-    for path in SERVERS[part][1]:
+@pytest.mark.parametrize("service", SERVERS)
+def test_each_answer_forbids_frames_and_guessing(service: str, servers: dict[str, tuple[str, int]]) -> None:
+    for path in SERVERS[service][1]:
         for host in ("localhost", "evil.example"):
-            status, headers, _ = ask(servers[part], path, host)
+            status, headers, _ = ask(servers[service], path, host)
             assert "frame-ancestors 'none'" in headers["content-security-policy"], (path, status)
             assert headers["x-frame-options"] == "DENY" and headers["x-content-type-options"] == "nosniff"
             assert headers["referrer-policy"] in ("no-referrer", "same-origin")

@@ -1,4 +1,4 @@
-"""How commands speak."""
+"""Output of commands."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ FOLLOWS = "from tally.output import pause; print('a line', flush=True); pause(0.
 
 
 def test_who_follows_ends_when_nobody_reads_any_more() -> None:
-    """Without a line to write: a pipe says nothing to who only waits."""
+    """Without a line to write: a process that only waits gets no error from the pipe."""
     with subprocess.Popen(
         [sys.executable, "-u", "-c", FOLLOWS], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

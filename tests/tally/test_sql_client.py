@@ -1,4 +1,4 @@
-"""The warehouse, asked by a command: what it says and what it does not."""
+"""Queries of a command to the warehouse: answers, and failures in mid-stream."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ BROKEN = b"\r\n__exception__\r\nabc\r\nCode: 241. DB::Exception: Memory limit ex
 
 
 @pytest.fixture
-def answering(request: pytest.FixtureRequest) -> Iterator[Settings]:
+def warehouse(request: pytest.FixtureRequest) -> Iterator[Settings]:
     """A warehouse that answers one statement with these bytes."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -35,16 +35,18 @@ def answering(request: pytest.FixtureRequest) -> Iterator[Settings]:
 
 
 @pytest.mark.parametrize(
-    ("answering", "rows", "said"),
+    ("warehouse", "rows", "sentence"),
     [
         (b"", b"", "does not answer .*`tally status` shows"),
-        (HEAD + b"1\n2\n" + BROKEN, b"1\n2\n", "the warehouse refused: .*MEMORY_LIMIT_EXCEEDED"),
+        (HEAD + b"1\n2\n" + BROKEN, b"1\n2\n", "the warehouse rejected the statement: .*MEMORY_LIMIT_EXCEEDED"),
     ],
-    indirect=["answering"],
+    indirect=["warehouse"],
 )
-def test_a_warehouse_that_breaks_off_or_does_not_answer_is_told(answering: Settings, rows: bytes, said: str) -> None:
-    come = b""
-    with pytest.raises(TallyError, match=said):
-        for piece in read_answer(answering, STATEMENT, "TSV"):
-            come += piece
-    assert come == rows
+def test_a_warehouse_that_breaks_off_or_does_not_answer_is_told(
+    warehouse: Settings, rows: bytes, sentence: str
+) -> None:
+    received = b""
+    with pytest.raises(TallyError, match=sentence):
+        for piece in read_answer(warehouse, STATEMENT, "TSV"):
+            received += piece
+    assert received == rows

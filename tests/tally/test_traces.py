@@ -1,4 +1,4 @@
-"""The published traces, through every floor: what the warehouse says is what plain Python reads in the files."""
+"""The published traces, from import to warehouse, compared with an independent calculation on the files."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ import pytest
 from tests.tally.conftest import tally
 
 PRICES = {"input": Decimal("2.5e-6"), "cache_read": Decimal("1.25e-6"), "output": Decimal("1e-5")}
-"""What a token of gpt-4o costs in dollars (genai-prices)."""
+"""Price of a token of gpt-4o in dollars (genai-prices)."""
 BLOCK = 512
 
 

@@ -72,7 +72,7 @@ def test_every_block_is_run_or_says_why_not() -> None:
 
 def test_status_tells_both_users(served: Settings, environment: dict[str, str]) -> None:
     told = tally("status", TALLY_HOME=str(served.home), COLUMNS="200").stdout
-    part = json.loads(tally("status", "--json", TALLY_HOME=str(served.home)).stdout)["parts"]["warehouse"]
+    part = json.loads(tally("status", "--json", TALLY_HOME=str(served.home)).stdout)["services"]["warehouse"]
     assert part["analyst"] == {"user": "analyst", "password": environment["CLICKHOUSE_PASSWORD"]}
     assert part["user"] == "tally" and part["password"] in told and environment["CLICKHOUSE_PASSWORD"] in told
 

@@ -1,4 +1,4 @@
-"""``tally log``: what stands on the log, as it stands."""
+"""``tally log``: the log as it stands."""
 
 import json
 from pathlib import Path
@@ -78,9 +78,9 @@ def test_topics_and_positions(log: EmbeddedLog) -> None:
     [
         (
             ("events", "--topic", "tally.nothing"),
-            "there is no topic 'tally.nothing': choose one of tally.events",
+            "No topic 'tally.nothing'. Choose one of tally.events",
         ),
-        (("events", "--offset", "3"), "name it with --partition"),
+        (("events", "--offset", "3"), "add --partition"),
     ],
 )
 def test_a_wrong_question_is_told(log: EmbeddedLog, arguments: tuple[str, ...], sentence: str) -> None:
@@ -91,5 +91,5 @@ def test_a_wrong_question_is_told(log: EmbeddedLog, arguments: tuple[str, ...], 
 def test_without_a_log_nothing_is_made(home: Path) -> None:
     for command in (["log", "topics"], ["status"], ["log", "events"], ["sql", "select 1"], ["verify"]):
         result = CliRunner().invoke(app, command)
-        assert result.exit_code == 2 and "holds no log" in result.stderr, result.output
+        assert result.exit_code == 2 and "No log in" in result.stderr, result.output
     assert not home.exists()

@@ -18,16 +18,16 @@ from pathlib import Path
 from ledger.settings import Settings
 from tally.generations import files as moving
 settings = Settings(home=Path(sys.argv[1]))
-moving.ask(settings, moving.Request(5, 4, "", sys.argv[2] == "keep"))
-with moving.alone(settings):
-    moving.switch(settings)
+moving.request_switch(settings, moving.Request(5, 4, "", sys.argv[2] == "keep"))
+with moving.switch_lock(settings):
+    moving.perform_switch(settings)
 """
 WAREHOUSE = "warehouse/store/part"
 WAL_FILES = ("log/derived.db-wal", "log/derived.db-shm")
 
 
 def write_generation(home: Path, content: str) -> None:
-    """The files of a generation, each of which says which one it is."""
+    """Write the files of a generation, with its name as their content."""
     for name in (*GENERATION_FILES, WAREHOUSE):
         if name not in ("log/derived.db", "warehouse"):
             (home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def write_generation(home: Path, content: str) -> None:
 
 
 def generation(home: Path) -> set[str]:
-    """Which generations the files are of."""
+    """Read the generations that the files belong to."""
     with sqlite3.connect(f"file:{home}/log/derived.db?immutable=1", uri=True) as db:
         (word,) = db.execute("SELECT word FROM said").fetchone()
     db.close()
@@ -78,7 +78,10 @@ def test_the_new_one_is_there_and_the_old_one_kept_or_gone(home: Path, keep: str
         assert not (home / moving.PREVIOUS_FOLDER).exists()
 
 
-POINTS = ("switch.asked:1", *(f"switch.{at}:{n}" for at in ("moving", "moved") for n in range(1, len(GENERATION_FILES) + 1)))
+POINTS = (
+    "switch.asked:1",
+    *(f"switch.{step}:{n}" for step in ("moving", "moved") for n in range(1, len(GENERATION_FILES) + 1)),
+)
 
 
 @pytest.mark.parametrize("fault", [*POINTS, "switch.begun:1", "switch.ending:1"])

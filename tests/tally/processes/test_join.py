@@ -13,18 +13,18 @@ from tests.tally.conftest import eventually, lines
 Fake = Callable[..., Service]
 Process = Callable[[str], subprocess.Popen[str]]
 
-UNTIL_TOLD = """
-    with needing(settings, [part(name) for name in {parts!r}], own={own}) as running:
-        print(*[type(one).__name__ for one in running], flush=True)
-        while not (settings.home / {told!r}).exists():
-            for one in running: one.check()
+UNTIL_END = """
+    with needing(settings, [service(name) for name in {names!r}], exclusive={exclusive}) as running:
+        print(*[type(service).__name__ for service in running], flush=True)
+        while not (settings.home / {end_file!r}).exists():
+            for service in running: service.check()
             time.sleep(0.02)
     print("left", flush=True)
 """
 
 
 def command(process: Process, names: str, end_file: str, *, exclusive: bool = False) -> subprocess.Popen[str]:
-    return process(UNTIL_TOLD.format(parts=names, told=end_file, own=exclusive))
+    return process(UNTIL_END.format(names=names, end_file=end_file, exclusive=exclusive))
 
 
 def read_line(child: subprocess.Popen[str]) -> str:
@@ -42,12 +42,12 @@ def test_the_first_waits_for_who_joined(settings: Settings, process: Process) ->
     assert first.poll() is None and is_running(settings.home, "a")
     (settings.home / "end-second").touch()
     assert read_line(second) == "left" and read_line(first) == "left"
-    assert "waiting for it" in first.communicate()[1]
+    assert "waiting for another tally command that uses" in first.communicate()[1]
     assert first.returncode == second.wait() == 0
     assert not is_running(settings.home, "a")
 
 
-def test_two_that_start_at_once_share_the_parts(settings: Settings, process: Process) -> None:
+def test_two_that_start_at_once_share_the_services(settings: Settings, process: Process) -> None:
     commands = [command(process, "ab", "end") for _ in range(2)]
     assert {read_line(child) for child in commands} <= {"Child Child", "Joined Joined", "Child Joined", "Joined Child"}
     (settings.home / "end").touch()
@@ -55,7 +55,7 @@ def test_two_that_start_at_once_share_the_parts(settings: Settings, process: Pro
     assert sorted(line.split()[0] for line in lines(settings.home / "started")) == ["a", "b"]
 
 
-def test_a_command_adds_the_parts_that_another_does_not_need(settings: Settings, process: Process) -> None:
+def test_a_command_adds_the_services_that_another_does_not_need(settings: Settings, process: Process) -> None:
     importing = command(process, "b", "end-import")
     assert read_line(importing) == "Child"
     asking = command(process, "abc", "end-ask")
@@ -80,14 +80,14 @@ def test_up_waits_until_a_short_command_has_left(settings: Settings, process: Pr
     joined = command(process, "abc", "end-joined")
     assert read_line(joined) == "Joined Joined Joined"
     (settings.home / "end-up").touch()
-    assert "waiting for another tally command to finish with the part b" in up.communicate(timeout=60)[1]
+    assert "waiting for another tally command to finish with the service b" in up.communicate(timeout=60)[1]
     _, errors = joined.communicate(timeout=60)
-    assert joined.returncode == 1 and "which another process ran, stopped" in errors
+    assert joined.returncode == 1 and "which another process ran, has stopped" in errors
 
 
 def test_a_failing_command_lets_the_joined_finish_too(settings: Settings, process: Process) -> None:
     first = process("""
-        with needing(settings, [part("a")]):
+        with needing(settings, [service("a")]):
             print("Child", flush=True)
             while not (settings.home / "end-first").exists(): time.sleep(0.02)
             raise ValueError("of its own")

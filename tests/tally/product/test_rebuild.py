@@ -1,4 +1,4 @@
-"""What a rebuild compares, when it does not switch, and where it cannot be: without the real parts."""
+"""Rebuilds without the real services: comparison of generations, and rebuilds that do not switch."""
 
 import uuid
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from tests.tally.conftest import tally
 
 @dataclass
 class FakeLog:
-    """What some causes have brought about on partition 3 of the entries."""
+    """A log with some entries on partition 3."""
 
     contents: Sequence[tuple[int, str]]
     broken: Exception | None = None
@@ -61,7 +61,7 @@ class FakeLog:
         pass
 
 
-SUBJECT = "what follows from 3:{} on tally.entries"
+SUBJECT = "the record that tally.entries derives from 3:{}"
 RECORDS = [(0, "a"), (1, "b\nc"), (3, "d"), (4, "e")]
 
 
@@ -73,8 +73,8 @@ RECORDS = [(0, "a"), (1, "b\nc"), (3, "d"), (4, "e")]
         (RECORDS, RECORDS[:2], 2, 0, None),
         ([], RECORDS, 0, 0, None),
         (RECORDS, [(0, "a"), (1, "b\nC"), (3, "D"), (4, "e")], 4, 2, SUBJECT.format(1) + " was c and is C"),
-        (RECORDS, [(0, "a"), (1, "b\nc"), (4, "e")], 4, 1, SUBJECT.format(3) + " is there no more"),
-        ([(1, "b\nc"), (4, "e")], RECORDS, 4, 2, SUBJECT.format(0) + " was not there before"),
+        (RECORDS, [(0, "a"), (1, "b\nc"), (4, "e")], 4, 1, SUBJECT.format(3) + " is missing"),
+        ([(1, "b\nc"), (4, "e")], RECORDS, 4, 2, SUBJECT.format(0) + " is new"),
         (RECORDS, [(0, "a"), (1, "b"), (3, "d"), (4, "e")], 4, 1, SUBJECT.format(1) + " was b\nc and is b"),
     ],
 )
@@ -101,7 +101,7 @@ def test_nothing_is_switched_where_the_audit_finds_a_difference(
         (home.home / "warehouse").mkdir(parents=True)
         return 1.0, report, Differences(5, 0, None, None)
 
-    monkeypatch.setattr(rebuilding, "_built", build_nothing)
+    monkeypatch.setattr(rebuilding, "_build_and_verify", build_nothing)
     result = rebuilding.rebuild(settings)
     assert (result.switched, result.old, result.as_json()["records"]) == (False, None, 5)
     assert files.read_request(settings) is None and (tmp_path / "rebuild" / "warehouse").is_dir()
@@ -118,10 +118,10 @@ def test_one_that_another_home_overtook_is_thrown_away(
             generation.activate(other_log, 7)
         return 1.0, Report(Totals(), Totals(), Totals(), None, {}, 0), Differences(5, 0, None, None)
 
-    monkeypatch.setattr(rebuilding, "_built", overtake)
+    monkeypatch.setattr(rebuilding, "_build_and_verify", overtake)
     with opened(settings, new=True):
         pass
-    with pytest.raises(TallyError, match=r"another home of .*: generation 2 is thrown away, and .* makes another"):
+    with pytest.raises(TallyError, match=r"another home of .*: generation 2 is discarded. Run .* again"):
         rebuilding.rebuild(settings)
     assert files.read_request(settings) is None
     with opened(settings) as log:
@@ -129,11 +129,13 @@ def test_one_that_another_home_overtook_is_thrown_away(
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("variables", "sentence"),
     [
-        ({}, "holds no log"),
+        ({}, "No log in"),
     ],
 )
-def test_where_it_cannot_be_it_says_so(tmp_path: Path, where: dict[str, str], said: str) -> None:
-    done = tally("rebuild", TALLY_HOME=str(tmp_path), **where)
-    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+def test_where_it_cannot_be_it_says_so(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
+    command = tally("rebuild", TALLY_HOME=str(tmp_path), **variables)
+    assert command.returncode == 2 and sentence in command.stderr and len(command.stderr.splitlines()) == 1, (
+        command.stderr
+    )

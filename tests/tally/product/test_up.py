@@ -1,4 +1,4 @@
-"""``tally up``: order, Ctrl-C, and a home in use, with parts that are not the real ones."""
+"""``tally up``: order, Ctrl-C, and a home in use, with services in place of the real ones."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ def ready(settings: Settings) -> None:
 
 
 def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="well", api="well"))
+    up = process(UP.format(dashboards="well", api="well"))
     assert up.stdout
     while "http://nowhere" not in up.stdout.readline():
         assert up.poll() is None
@@ -30,26 +30,26 @@ def test_ctrl_c_stops_all_in_the_reverse_order_and_is_fine(settings: Settings, p
 
 
 def test_sigterm_is_fine_too(settings: Settings, process: Process) -> None:
-    up = process(UP.format(how="well", api="well"))
+    up = process(UP.format(dashboards="well", api="well"))
     ready(settings)
     up.send_signal(signal.SIGTERM)
     assert up.wait(60) == 0
     assert not is_running(settings.home, "warehouse")
 
 
-def test_what_ingestion_needs_and_refuses_to_start_stops_the_whole_with_its_sentence(
+def test_a_service_of_ingestion_that_refuses_to_start_stops_the_whole_with_its_sentence(
     settings: Settings, process: Process
 ) -> None:
-    up = process(UP.format(how="well", api="refuses"))
+    up = process(UP.format(dashboards="well", api="refuses"))
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 2
-    assert errors.splitlines()[-1] == "the part api did not start: TALLY_PORT 1234 is taken: choose another"
+    assert errors.splitlines()[-1] == "the service api did not start: TALLY_PORT 1234 is taken: choose another"
 
 
-@pytest.mark.parametrize("how", ["refuses", "dies at once"])
-def test_what_others_can_do_without_and_does_not_start_rests(settings: Settings, process: Process, how: str) -> None:
+@pytest.mark.parametrize("behavior", ["refuses", "dies at once"])
+def test_what_others_can_do_without_and_does_not_start_rests(settings: Settings, process: Process, behavior: str) -> None:
     """At the first start too: as a warehouse or pages whose files are damaged."""
-    up = process(UP.format(how=how, api="well"))
+    up = process(UP.format(dashboards=behavior, api="well"))
     eventually(lambda: "dashboards" in ((find_presence(settings.home, "product") or {}).get("problems") or {}))
     assert up.poll() is None and find_presence(settings.home, "api") is not None
     up.send_signal(signal.SIGINT)
@@ -58,9 +58,9 @@ def test_what_others_can_do_without_and_does_not_start_rests(settings: Settings,
 
 
 def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
-    first = process(UP.format(how="well", api="well"))
+    first = process(UP.format(dashboards="well", api="well"))
     ready(settings)
-    second = process(UP.format(how="well", api="well"))
+    second = process(UP.format(dashboards="well", api="well"))
     _, errors = second.communicate(timeout=60)
     assert second.returncode == 2
     assert "already runs in another process" in errors and "TALLY_HOME" in errors
@@ -68,12 +68,12 @@ def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
 
 
 def test_kill_9_of_up_leaves_nothing_and_it_starts_again_at_once(settings: Settings, process: Process) -> None:
-    first = process(UP.format(how="well", api="well"))
+    first = process(UP.format(dashboards="well", api="well"))
     ready(settings)
     pids = [int(line.split()[1]) for line in lines(settings.home / "started")]
     first.kill()
     first.wait()
-    second = process(UP.format(how="well", api="well"))
+    second = process(UP.format(dashboards="well", api="well"))
     eventually(lambda: len(lines(settings.home / "started")) == 8)
     assert not any(alive(pid) for pid in pids)
     ready(settings)

@@ -1,4 +1,4 @@
-"""What `tally status` tells."""
+"""Figures of `tally status`."""
 
 from pathlib import Path
 

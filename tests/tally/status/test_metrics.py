@@ -1,4 +1,4 @@
-"""The metrics as Prometheus scrapes them, of real parts, held against what `tally status` and `tally verify` say."""
+"""The metrics as Prometheus scrapes them, of real services, compared with `tally status` and `tally verify`."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from ledger.log.open import open_log
 from ledger.metrics import METRICS
 from ledger.settings import Settings
 from tally.processes.join import needing
-from tally.processes.service import METRICS as PART
+from tally.processes.service import METRICS as METRICS_SERVICE
 from tally.processes.service import STREAMS, Child, list_pipeline_services
 from tally.status.metrics import Source
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
@@ -43,7 +43,7 @@ def trace(tmp_path: Path) -> Path:
 
 
 def scrape(url: str) -> Figures:
-    """Every sample by its name and the values of its labels in the order of their names."""
+    """Scrape every sample, by its name and the values of its labels in the order of their names."""
     with urllib.request.urlopen(url, timeout=30) as page:
         text = page.read().decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
@@ -53,7 +53,7 @@ def scrape(url: str) -> Figures:
 
 
 def scrape_all(url: str) -> Figures:
-    """A scrape in which every source answered: one that needs long is absent from a scrape."""
+    """Scrape until every source has answered: a slow one is omitted from a scrape."""
     scrapes: list[Figures] = []
 
     def answers() -> bool:
@@ -75,7 +75,7 @@ def facts(settings: Settings, *arguments: str) -> Any:
     return json.loads(command.stdout)
 
 
-def test_they_are_the_figures_of_status_and_verify_and_a_part_that_is_away_leaves_the_others(
+def test_they_are_the_figures_of_status_and_verify_and_a_service_that_is_away_leaves_the_others(
     settings: Settings, trace: Path
 ) -> None:
     with needing(settings, [*list_pipeline_services(settings), METRICS_SERVICE]) as services:
@@ -106,7 +106,7 @@ def test_they_are_the_figures_of_status_and_verify_and_a_part_that_is_away_leave
             assert partition["lag"] == {"folds": 0, "sink": 0}
             assert figures["tally_lag_records", number, "sink"] == figures["tally_lag_records", number, "folds"] == 0
         assert status["rate"]["seconds"] >= 0.5 and status["rate"]["events"] == 0
-        ready = {name for name, service in status["parts"].items() if service["state"] == "runs"}
+        ready = {name for name, service in status["services"].items() if service["state"] == "running"}
         assert ready == {key[1] for key, value in figures.items() if key[0] == "tally_service_up" and value}
 
         sink.stop()
@@ -146,7 +146,9 @@ def test_on_kafka_they_are_the_same_and_status_tells_every_worker(on_kafka: Sett
         }
 
         environment = {"TALLY_HOME": str(on_kafka.home), "TALLY_LOG": str(on_kafka.log)}
-        with subprocess.Popen([*COMMAND, "streams", "worker"], cwd=ROOT, env=home_environment(environment)) as second_worker:
+        with subprocess.Popen(
+            [*COMMAND, "streams", "worker"], cwd=ROOT, env=home_environment(environment)
+        ) as second_worker:
             eventually(lambda: len(_shares(on_kafka)) == 2 and all(_shares(on_kafka)))
             shares = _shares(on_kafka)
             assert sorted(int(number) for share in shares for number in share) == list(range(16))
