@@ -1,1 +1,1 @@
-"""What we claim, measured side by side: each program prints ratios of two things measured in one run."""
+"""The product's claims, measured: each program prints ratios of two things measured in one run."""

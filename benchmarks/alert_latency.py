@@ -1,4 +1,4 @@
-"""How late people are told of a runaway: from the call that makes it one until its webhook has the message.
+"""The latency of a runaway alert: from the call that makes a session a runaway until its webhook has the message.
 
 ``python -m benchmarks.alert_latency [RUNAWAYS]``. Agents begin to loop at random moments, five a second, each with as
 many calls alike as it takes, in one record; a moment counts from when that record is handed to the log. Beside it the
@@ -37,7 +37,7 @@ TOOL = {"tool": "search", "tool_arguments_hash": "a", "tool_result_hash": "r", "
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps when each session was told of first, and the bodies."""
+    """Keeps the time of each session's first alert, and the bodies."""
 
     def __init__(self) -> None:
         self.alert_times: dict[str, float] = {}
@@ -74,18 +74,18 @@ def main(runaways: int = 300) -> None:
                 deadline = time.monotonic() + TIMEOUT_S
                 while len(receiver.alert_times) < runaways and time.monotonic() < deadline:
                     time.sleep(0.1)
-    assert receiver.alert_times.keys() == call_times.keys(), f"{len(receiver.alert_times)} of {runaways} were told"
+    assert receiver.alert_times.keys() == call_times.keys(), f"{len(receiver.alert_times)} of {runaways} alerts arrived"
     delays = [receiver.alert_times[session] - call_time for session, call_time in call_times.items()]
     post_times = [_time_post(webhook, body) for body in receiver.bodies[:runaways]]
     print(f"{runaways} runaways, {RUNAWAYS_PER_S:.0f} a second")
-    for name, seconds in {"call to told": delays, "the post alone": post_times}.items():
+    for name, seconds in {"call to webhook": delays, "the post alone": post_times}.items():
         quantiles = statistics.quantiles(seconds, n=100)
         print(f"{name:16} p50 {quantiles[49]:6.3f} s   p99 {quantiles[98]:6.3f} s")
-    print(f"call to told / the post alone, p50: {statistics.median(delays) / statistics.median(post_times):.0f}")
+    print(f"call to webhook / the post alone, p50: {statistics.median(delays) / statistics.median(post_times):.0f}")
 
 
 def _append_runaways(settings: Settings, log: Log, runaways: int) -> dict[str, float]:
-    """When each session, by its name, made the call that is one too many."""
+    """Append the sessions, and return the time of each one's call that makes it a runaway."""
     chance = random.Random(1)
     intake = open_intake(settings.home, workload.ORGANIZATION)
     envelope = Envelope(workload.ORGANIZATION, "benchmark", "benchmark")

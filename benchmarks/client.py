@@ -1,7 +1,7 @@
-"""What the client costs the caller's thread, a call, beside `logging` of the same fields to a file.
+"""The client's cost to the calling thread for a call, beside `logging` of the same fields to a file.
 
 ``python -m benchmarks.client [CALLS]``. In turns, call by call, in one process: a formatted line through `logging` with
-a file handler, and `Client.record`. Once with a door that takes what comes, whose delivery shares the interpreter with
+a file handler, and `Client.record`. Once with an API that accepts events, whose delivery shares the interpreter with
 the caller, at 200 calls a second; and once with nobody at the address, as fast as it goes, so that there is nothing but
 the call.
 """

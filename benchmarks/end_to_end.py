@@ -1,7 +1,7 @@
 """From file to ClickHouse, against chDB reading the same file: ``python -m benchmarks.end_to_end [LINES]``.
 
-Ours imports with every part running, and ends when the last line stands in ``tally.entries``: what was appended
-durably, told apart from duplicates, priced, held against budgets, and stored with its proof. chDB alone parses the
+The product imports with every service running, and ends when the last line stands in ``tally.entries``: appended
+durably, deduplicated, priced, checked against budgets, and stored with its position. chDB alone parses the
 columns and stores them. Both start with their processes running.
 """
 
@@ -24,7 +24,10 @@ from warehouse.client import connect
 def main(lines: int = 100_000) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = workload.write_trace(Path(folder) / "trace.csv", lines)
-        durations_s = {"tallystick": _measure_product(Path(folder) / "home", file, lines), "chDB alone": _measure_chdb(folder, file, lines)}
+        durations_s = {
+            "tallystick": _measure_product(Path(folder) / "home", file, lines),
+            "chDB alone": _measure_chdb(folder, file, lines),
+        }
     for name, duration_s in durations_s.items():
         print(f"{name:12} {lines / duration_s:12,.0f} lines/s")
     print(f"tallystick / chDB alone: {durations_s['chDB alone'] / durations_s['tallystick']:.4f}")

@@ -1,5 +1,4 @@
-"""Ways in which one token, or somebody without one, does its worst at the HTTP API, and an analyst at the warehouse;
-each as a process of its own.
+"""Attacks on the HTTP API by one token, or without one, and on the warehouse by an analyst; each as a process of its own.
 
 ``python -m benchmarks.hostile ATTACK HOST PORT CREDENTIAL`` goes on until it is killed. The credential is a token, or
 the analyst's password.
@@ -20,13 +19,13 @@ Attack = Callable[["Target"], Coroutine[Any, Any, None]]
 
 
 class Target:
-    """An HTTP server, and the credential that is shown there."""
+    """The address of an HTTP server, and the attacker's credential."""
 
     def __init__(self, host: str, port: int, credential: str) -> None:
         self.host, self.port, self._credential = host, port, credential
 
-    def statement(self, sql: str) -> bytes:
-        """A request that sends a statement as an analyst."""
+    def build_statement(self, sql: str) -> bytes:
+        """Build a request that sends a statement as an analyst."""
         lines = [
             "POST / HTTP/1.1", "Host: localhost", "Connection: close", "X-ClickHouse-User: analyst",
             f"X-ClickHouse-Key: {self._credential}", f"Content-Length: {len(sql.encode())}", "", sql,
@@ -34,14 +33,16 @@ class Target:
         return "\r\n".join(lines).encode()
 
     def head(self, *extra_headers: str, authorized: bool = True) -> bytes:
-        """The head of a request that brings events."""
+        """Build the head of a request that sends events."""
         lines = ["POST /v1/events HTTP/1.1", "Host: localhost", "Content-Type: application/x-ndjson", *extra_headers]
         if authorized:
             lines.append(f"Authorization: Bearer {self._credential}")
         return "\r\n".join([*lines, "", ""]).encode()
 
-    async def keep_connections(self, connections: int, act: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> None:
-        """Do the same on many connections, and on a new one for each that was closed."""
+    async def keep_connections(
+        self, connections: int, act: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+    ) -> None:
+        """Act on many connections at once, and on a new one for each that closes."""
 
         async def act_repeatedly() -> None:
             while True:
@@ -58,7 +59,7 @@ class Target:
 
 
 async def send_unfinished_heads(target: Target) -> None:
-    """1,100 heads that lack their end."""
+    """Send 1,100 heads without their end."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(target.head()[:-2])
@@ -68,7 +69,7 @@ async def send_unfinished_heads(target: Target) -> None:
 
 
 async def send_unfinished_bodies(target: Target) -> None:
-    """64 bodies of 4 MB that lack their last byte."""
+    """Send 64 bodies of 4 MB without their last byte."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(target.head(f"Content-Length: {MAX_BODY_BYTES}") + b" " * (MAX_BODY_BYTES - 1))
@@ -79,7 +80,7 @@ async def send_unfinished_bodies(target: Target) -> None:
 
 
 async def send_dripping_bodies(target: Target) -> None:
-    """500 bodies of which a byte comes each second."""
+    """Send 500 bodies, a byte a second each."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(target.head("Content-Length: 1000"))
@@ -92,7 +93,7 @@ async def send_dripping_bodies(target: Target) -> None:
 
 
 async def send_crumbs(target: Target) -> None:
-    """64 bodies in chunks of one byte."""
+    """Send 64 bodies in chunks of one byte."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(target.head("Transfer-Encoding: chunked"))
@@ -122,28 +123,28 @@ async def _send_batches(target: Target, make: Callable[[], bytes]) -> None:
 
 
 async def send_greatest_batches(target: Target) -> None:
-    """64 senders of 5,000 events at once, again and again, each event another one."""
+    """Send batches of 5,000 new events from 64 senders without a pause."""
     body = b"\n".join(json.dumps(_build_event(number)).encode() for number in range(5_000))
     batches = itertools.count()
     await _send_batches(target, lambda: body.replace(b'"source": "hostile"', b'"source": "hostile-%d"' % next(batches)))
 
 
 async def send_refused_batches(target: Target) -> None:
-    """64 senders of 5,000 events, each of which is refused with all its fields wrong."""
+    """Send batches of 4,000 events, each with only invalid fields, from 64 senders."""
     event = _build_event(0) | {"time": 1, "data": {f"field_{number}": "x" for number in range(40)} | {"latency_ms": -1}}
     body = b"\n".join([json.dumps(event).encode()] * 4_000)[:MAX_BODY_BYTES]
     await _send_batches(target, lambda: body)
 
 
 async def send_long_events(target: Target) -> None:
-    """64 senders of four events as long as one may be, full of unknown fields."""
+    """Send batches of four events of the greatest size, full of unknown fields, from 64 senders."""
     event = _build_event(0) | {"data": {f"field_{number}": number for number in range(50_000)}}
     body = b"\n".join([json.dumps(event).encode()[: 1 << 20]] * 4)[:MAX_BODY_BYTES]
     await _send_batches(target, lambda: body)
 
 
 async def send_requests(target: Target) -> None:
-    """256 connections of a token that ask as fast as they are answered."""
+    """Send a request as soon as the last one is answered, on 256 connections of a token."""
     request = target.head("Content-Length: 2") + b"{}"
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -155,7 +156,7 @@ async def send_requests(target: Target) -> None:
 
 
 async def send_unauthenticated_bodies(target: Target) -> None:
-    """256 connections that send bodies of 4 MB without a token."""
+    """Send bodies of 4 MB without a token, on 256 connections."""
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(target.head(f"Content-Length: {MAX_BODY_BYTES}", authorized=False) + b" " * MAX_BODY_BYTES)
@@ -165,11 +166,11 @@ async def send_unauthenticated_bodies(target: Target) -> None:
     await target.keep_connections(256, act)
 
 
-async def _statements(target: Target, connections: int, *statements: str) -> None:
+async def _send_statements(target: Target, connections: int, *statements: str) -> None:
     turns = itertools.cycle(statements)
 
     async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(target.statement(next(turns)))
+        writer.write(target.build_statement(next(turns)))
         await writer.drain()
         while await reader.read(1 << 16):
             pass
@@ -178,8 +179,8 @@ async def _statements(target: Target, connections: int, *statements: str) -> Non
     await target.keep_connections(connections, act)
 
 
-async def costly_statements(target: Target) -> None:
-    """An analyst's 30 statements that take all time, memory and disk that they get."""
+async def costly_send_statements(target: Target) -> None:
+    """Send 30 statements of an analyst that take all time, memory and disk that they get."""
     await _statements(
         target,
         30,
@@ -192,8 +193,8 @@ async def costly_statements(target: Target) -> None:
     )
 
 
-async def long_searches(target: Target) -> None:
-    """An analyst's 30 statements that search a long value for each element of another."""
+async def send_long_searches(target: Target) -> None:
+    """Send 30 statements of an analyst that search a long value for each element of another."""
     await _statements(
         target,
         30,
@@ -204,32 +205,32 @@ async def long_searches(target: Target) -> None:
     )
 
 
-async def long_statements(target: Target) -> None:
-    """An analyst's 30 statements that take long to read."""
-    await _statements(target, 30, "SELECT " + "CASE WHEN 1 THEN " * 14_000, "SELECT 1" + " + 1" * 60_000)
+async def long_send_statements(target: Target) -> None:
+    """Send 30 statements of an analyst that take long to read."""
+    await _send_statements(target, 30, "SELECT " + "CASE WHEN 1 THEN " * 14_000, "SELECT 1" + " + 1" * 60_000)
 
 
-async def large_answers(target: Target) -> None:
-    """An analyst's 30 answers as large as they may be."""
-    await _statements(target, 30, "SELECT number, hex(sipHash64(number)) FROM numbers(3000000) FORMAT JSONEachRow")
+async def request_large_answers(target: Target) -> None:
+    """Request 30 answers as large as an analyst may get."""
+    await _send_statements(target, 30, "SELECT number, hex(sipHash64(number)) FROM numbers(3000000) FORMAT JSONEachRow")
 
 
 ANALYST_ATTACKS: dict[str, Attack] = {
-    attack.__name__: attack for attack in (costly_statements, long_searches, long_statements, large_answers)
+    attack.__name__.partition("_")[2]: attack for attack in (send_costly_statements, send_long_searches, send_long_statements, request_large_answers)
 }
 
 ATTACKS: dict[str, Attack] = {
-    attack.__name__: attack
+    attack.__name__.removeprefix("send_"): attack
     for attack in (
-        send_unfinished_heads, send_unfinished_bodies, send_dripping_bodies, send_crumbs, send_greatest_batches, send_refused_batches, send_long_events,
-        send_requests, send_unauthenticated_bodies,
+        send_unfinished_heads, send_unfinished_bodies, send_dripping_bodies, send_crumbs, send_greatest_batches,
+        send_refused_batches, send_long_events, send_requests, send_unauthenticated_bodies,
     )
 }  # fmt: skip
 
 
 @contextmanager
 def attacking(attack: str, url: str, credential: str) -> Iterator[None]:
-    """Have a server attacked by another process."""
+    """Run an attack in another process."""
     address = urlsplit(url)
     command = [sys.executable, "-m", "benchmarks.hostile", attack, str(address.hostname), str(address.port), credential]
     with subprocess.Popen(command) as process:

@@ -1,10 +1,10 @@
-"""What a tenant feels while another one, or an analyst, does its worst.
+"""The delay of one tenant's events during the attacks of another tenant, or of an analyst.
 
-``python -m benchmarks.isolation [--seconds S] [ATTACK ...]``. In turns one token does one thing of
-``benchmarks/hostile.py``, and then an analyst; meanwhile another token sends single events, each on a connection of its
-own: how long each took until it was answered as durable, and how long until a query of the warehouse shows it. Both
-tokens have an organization of their own. Without an attack the same is measured first. A service that ends is started
-again, as under ``tally up``, and counted.
+``python -m benchmarks.isolation [--seconds S] [ATTACK ...]``. In turns one token, and then an analyst, runs one attack
+of ``benchmarks/hostile.py``; meanwhile another token sends single events, each on a connection of its own: how long
+each took until it was answered as durable, and how long until a query of the warehouse shows it. Both tokens have an
+organization of their own. Without an attack the same is measured first. A service that ends is started again, as under
+``tally up``, and counted.
 """
 
 import argparse
@@ -35,16 +35,16 @@ from tally.session import opened
 from warehouse.client import connect
 
 MAX_ANSWER_S, MAX_LAG_S = 2.0, 5.0
-"""What issue and docs promise."""
+"""Aims of `docs/benchmarks.md`."""
 SEND_INTERVAL_S = 0.2
-"""A moment between two events."""
+"""Seconds between two events."""
 TIMEOUT_S = 120
-"""How long the last event may take until it is seen."""
+"""Limit for the last event to become visible."""
 NO_ATTACK = "nothing"
 
 
 class Effects(NamedTuple):
-    """What one attack did to the other tenant's events, in seconds."""
+    """Effects of one attack on the other tenant's events, in seconds."""
 
     answers: list[float]
     refused: int
@@ -157,7 +157,7 @@ class _Victim:
         return {row[0] for row in rows}
 
     def _watch(self, send_times: dict[str, float], lags: list[float], stopped: threading.Event) -> None:
-        """Ask again and again which of the events are seen, until all are."""
+        """Poll the warehouse until all events are visible."""
         visible_ids: set[str] = set()
         deadline = None
         while not (stopped.is_set() and len(visible_ids) == len(send_times)):
@@ -175,7 +175,10 @@ class _Victim:
 
 def _render_line(name: str, effects: Effects) -> str:
     answers, lags = sorted(effects.answers) or [float("inf")], sorted(effects.lags) or [float("inf")]
-    describe_excess: Callable[[float, float], str] = lambda longest, limit: "" if longest <= limit else f" (more than {limit:g} s)"  # noqa: E731
+
+    def describe_excess(longest: float, limit: float) -> str:
+        return "" if longest <= limit else f" (more than {limit:g} s)"
+
     return (
         f"{name:20} {len(effects.answers):9} {effects.refused:8} {answers[len(answers) // 2]:7.3f}s {answers[-1]:7.3f}s"
         f"{describe_excess(answers[-1], MAX_ANSWER_S)}   {lags[len(lags) // 2]:.1f}s, longest {lags[-1]:.1f}s"

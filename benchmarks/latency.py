@@ -4,7 +4,7 @@
 second, and are appended as a gateway would: every record holds what arrived in 10 ms. A moment counts from when a call
 arrives until a query shows it; the query runs all the time, so its own length is part of the figure. The bare insert
 puts the derived lines of one record into an empty table of the same kind and asks for them. The first events of a
-start, which find nothing warm, are told apart. With ``--kafka`` the log is on the home's own broker.
+start, when nothing is warm, are reported separately. With ``--kafka`` the log is on the home's own broker.
 """
 
 import argparse
@@ -28,9 +28,9 @@ from warehouse.client import connect
 
 INSERT_COUNT = 300
 COLD_S = 2
-"""What arrives in so many seconds after a start is told apart."""
+"""Events of so many seconds after a start are reported separately."""
 BATCH_WINDOW_S, MAX_BATCH_EVENTS = 0.01, 500
-"""How long calls are gathered into one record, and how many it takes at most."""
+"""Window in which calls are gathered into one record, and the limit of its events."""
 
 
 def main(events: int, per_second: float, kafka: bool) -> None:
@@ -41,15 +41,20 @@ def main(events: int, per_second: float, kafka: bool) -> None:
             insert_durations = _measure_insert(connect(settings), log)
     cold_count = int(COLD_S * per_second)
     print(f"{events:,} events, {per_second:,.0f} a second, {'on Kafka' if kafka else 'embedded'}")
-    figures = {"event to visible": latencies[cold_count:], f"the first {COLD_S} s": latencies[:cold_count], "insert and ask": insert_durations}
+    figures = {
+        "event to visible": latencies[cold_count:],
+        f"the first {COLD_S} s": latencies[:cold_count],
+        "insert and ask": insert_durations,
+    }
     for name, seconds in figures.items():
         quantiles = statistics.quantiles(seconds, n=100)
         print(f"{name:16} p50 {quantiles[49]:6.3f} s   p99 {quantiles[98]:6.3f} s")
-    print(f"event to visible / insert and ask, p50: {statistics.median(latencies[cold_count:]) / statistics.median(insert_durations):.1f}")
+    ratio = statistics.median(latencies[cold_count:]) / statistics.median(insert_durations)
+    print(f"event to visible / insert and ask, p50: {ratio:.1f}")
 
 
 def _measure_product(settings: Settings, log: Log, events: int, per_second: float) -> list[float]:
-    """How long each event took, in their order."""
+    """Return the latency of each event, in their order."""
     first, *calls = workload.build_records(events)
     lines = [line for record in calls for line in record.value.split(b"\n")]
     chance = random.Random(1)
@@ -59,7 +64,7 @@ def _measure_product(settings: Settings, log: Log, events: int, per_second: floa
         arrival += chance.expovariate(per_second)
         arrivals.append(arrival)
     appended: list[tuple[int, int]] = []
-    """Of each record, how many events were appended up to it, and its offset."""
+    """For each record: the events appended up to it, and its offset."""
 
     def arrive() -> None:
         sent_count = 0

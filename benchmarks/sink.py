@@ -48,7 +48,8 @@ def main(events: int, on_kafka: bool, rounds: int = 3) -> None:
             best_rates = {name: events / min(seconds) for name, seconds in durations.items()}
             for name, rate in best_rates.items():
                 print(f"{name:12} {rate:10,.0f} events/s, best of {rounds}")
-            print(f"sink / bare insert{', on Kafka' if on_kafka else ''}: {best_rates['sink'] / best_rates['bare insert']:.2f}")
+            ratio = best_rates["sink"] / best_rates["bare insert"]
+            print(f"sink / bare insert{', on Kafka' if on_kafka else ''}: {ratio:.2f}")
 
 
 def _fold_log(home: Path, events: int, on_kafka: bool, stack: ExitStack) -> tuple[Settings, Log]:

@@ -1,4 +1,4 @@
-"""Bytes of an event wherever it rests, of a demo organization's calls: ``python -m benchmarks.storage_size [DAYS]``.
+"""Bytes of an event in each store, for a demo organization's calls: ``python -m benchmarks.storage_size [DAYS]``.
 
 Each file's rows, compressed as they stand, over the number of events; beside them the events as they came, as text.
 """
@@ -42,7 +42,7 @@ def main(days: int = 4) -> None:
         recorded, derived = settings.home / "log" / "recorded.db", settings.home / "log" / "derived.db"
         sizes = {"as text": file.stat().st_size, f"log: {EVENTS.name}": _measure_topic(recorded, EVENTS)}
         sizes |= {f"log: {topic.name}": _measure_topic(derived, topic) for topic in DERIVED}
-        sizes |= {"memory of the folds": _measure_state(derived)} | table_sizes
+        sizes |= {"state of the folds": _measure_state(derived)} | table_sizes
     print(f"{events:,} events, {lines / events:.2f} entry lines each; bytes an event:")
     for name, size in sizes.items():
         print(f"  {name:24} {size / events:8.1f}")
@@ -50,12 +50,14 @@ def main(days: int = 4) -> None:
 
 def _measure_topic(path: Path, topic: Topic) -> int:
     with closing(sqlite3.connect(path)) as db:
-        statement = f"SELECT ifnull(sum(length(value) + length(headers) + length(key) + 16), 0) FROM {tables.table_name(topic)}"
+        statement = (
+            f"SELECT ifnull(sum(length(value) + length(headers) + length(key) + 16), 0) FROM {tables.table_name(topic)}"
+        )
         return int(db.execute(statement).fetchone()[0])
 
 
 def _measure_state(path: Path) -> int:
-    """Identities and rows: keys, values and, roughly, their place in the file."""
+    """Sum the bytes of identities and state: keys, values and, roughly, their overhead in the file."""
     with closing(sqlite3.connect(path)) as db:
         (identities,) = db.execute(
             "SELECT ifnull(sum(length(identity) + length(content) + 16), 0) FROM identities"

@@ -1,1 +1,1 @@
-"""How the ledger is seen: a Streamlit app over the dbt marts."""
+"""The pages: a Streamlit app over the dbt marts."""

@@ -1,4 +1,4 @@
-"""Periods of event time, in UTC: what a preset means now, what lies before it, and how finely it is drawn."""
+"""Periods of event time, in UTC: presets, the period before, and the bars of a chart."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
@@ -13,7 +13,7 @@ PERIODS = {
     "all": "All",
     "range": "Range",
 }
-"""What can stand in a link as ``period``, and its label."""
+"""Values of ``period`` in a link, with their labels."""
 
 _ROLLING = {
     "hour": timedelta(hours=1),
@@ -26,7 +26,7 @@ _MAX_BARS = 80
 
 
 class Span(NamedTuple):
-    """From ``start`` (inclusive) to ``end`` (exclusive)."""
+    """A span of time from ``start`` (inclusive) to ``end`` (exclusive)."""
 
     start: datetime
     end: datetime
@@ -36,20 +36,20 @@ class Span(NamedTuple):
         return self.end - self.start
 
     def whole_minutes(self) -> "Span":
-        """The minutes that this span touches."""
+        """Return the whole minutes that this span touches."""
         minute = timedelta(minutes=1)
         return Span(_floor_minute(self.start), _floor_minute(self.end + minute))
 
 
 class Period(NamedTuple):
-    """What is looked at, and what it is compared with, if anything lies before it."""
+    """The span shown, and the span before it to compare with, if there is one."""
 
     now: Span
     before: Span | None
 
 
 def resolve(name: str, now: datetime, data: Span, days: tuple[date, ...] = ()) -> Period:
-    """What a period's name means at this moment.
+    """Return the span of a period's name at a moment, and the span before it.
 
     ``data`` is where the ledger has calls (for ``all``), ``days`` the first and the last day of a range. A part
     of today or of this month is compared with the same part of the one before.
@@ -71,24 +71,24 @@ def resolve(name: str, now: datetime, data: Span, days: tuple[date, ...] = ()) -
 
 
 def read_clock() -> datetime:
-    """Now, rounded up to the next other second, so that all who look share an answer, and miss no call."""
+    """Return the time, rounded up to an even second, so that viewers share an answer and miss no call."""
     now = int(datetime.now(UTC).timestamp())
     return datetime.fromtimestamp(now - now % 2 + 2, UTC)
 
 
 def choose_period(now: datetime, data: Span) -> str:
-    """The period that a page opens with: a week, or everything where the week is empty."""
+    """Return the period that the overview opens with: a week, or everything where the week is empty."""
     return "7d" if data.end > now - _ROLLING["7d"] else "all"
 
 
 def choose_bar_s(span: Span) -> int:
-    """Seconds of one bar of a chart over this span: at most some eighty of them."""
+    """Return the seconds of one bar of a chart over this span, so that it has about 80 bars at most."""
     seconds = span.length.total_seconds()
     return next((size for size in _STEPS if seconds / size <= _MAX_BARS), _STEPS[-1])
 
 
 def format_span(span: Span) -> str:
-    """The span for people: ``16 Nov 2023, 18:15 – 19:10 UTC``."""
+    """Format a span: ``16 Nov 2023, 18:15 – 19:10 UTC``."""
     start, end = span.start.astimezone(UTC), span.end.astimezone(UTC)
     if end - start > timedelta(days=2):
         last = end - timedelta(microseconds=1)
@@ -99,14 +99,14 @@ def format_span(span: Span) -> str:
 
 
 def format_window(seconds: int) -> str:
-    """A window for people: ``1 day``, ``90 seconds``."""
+    """Format the length of a window: ``1 day``, ``90 seconds``."""
     units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
     size, unit = next((size, unit) for size, unit in units if seconds % size == 0)
     return f"{seconds // size} {unit}{'s' * (seconds != size)}"
 
 
 def format_duration(time: timedelta) -> str:
-    """How long something takes, to its two largest units: ``2 h 24 min``."""
+    """Format a duration to its two largest units: ``2 h 24 min``."""
     seconds = max(0, int(time.total_seconds()))
     parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
     first = next((index for index, (number, _) in enumerate(parts) if number), len(parts) - 1)

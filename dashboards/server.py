@@ -1,7 +1,8 @@
-"""Streamlit in this process, on loopback or where TALLY_BIND says, announced when it answers."""
+"""The server of the pages: Streamlit in this process, on loopback or at TALLY_BIND, announced when it answers."""
 
 import contextlib
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ MAX_CONNECTIONS = 1_000
 BACKLOG = 256
 SHUTDOWN_TIMEOUT_S = 3
 MAX_MESSAGE_BYTES = 8 << 20
-"""Of what a browser sends at once: the state of a page's controls."""
+"""Limit of a browser's message: the state of a page's controls."""
 
 
 def serve(settings: Settings) -> None:
@@ -44,32 +45,42 @@ def serve(settings: Settings) -> None:
 
 
 def _build_application(settings: Settings, url: str) -> Any:
-    """The app behind its gate, and behind the check of its names."""
+    """Build the app behind its gate, and behind the check of its host names."""
     from starlette.requests import Request
-    from starlette.responses import HTMLResponse
+    from starlette.responses import HTMLResponse, RedirectResponse
     from starlette.routing import Route
     from streamlit.starlette import App
 
-    from dashboards.access.gate import PATHS, Gate, render_index_page, build_page_headers, read_streamlit_index
+    from dashboards.access.gate import Gate, build_page_headers, read_streamlit_index, render_index_page
     from dashboards.access.open_id import is_configured
     from dashboards.access.sign_ins import SignIns
+    from dashboards.page_list import PAGES
     from ledger.http.guard import AsgiGuard
 
     password = None if is_configured() else ensure_secret(settings.home, SERVICE)
     if not settings.bind.is_loopback:
-        method = "with OpenID Connect" if password is None else "with the password that `tally status` tells"
-        err.print(f"[yellow]TALLY_BIND {settings.bind}: people sign in {method}. It is plain HTTP: put TLS before it[/]")
+        method = "with OpenID Connect" if password is None else "with the password that `tally status` shows"
+        err.print(
+            f"[yellow]TALLY_BIND {settings.bind}: people sign in {method}. "
+            "The connection is plain HTTP: put a TLS proxy in front[/]"
+        )
     html = render_index_page(read_streamlit_index(), "Tallystick")
 
-    async def index(request: Request) -> HTMLResponse:
+    async def serve_index(request: Request) -> HTMLResponse:
         return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
+
+    async def lead_to_root(request: Request) -> RedirectResponse:
+        query = request.url.query
+        return RedirectResponse(f"/?{query}" if query else "/", HTTPStatus.TEMPORARY_REDIRECT)
 
     @contextlib.asynccontextmanager
     async def announced(_: App) -> AsyncIterator[None]:
         announce(settings.home, SERVICE, url=url, **({"password": password} if password else {}))
         yield
 
-    app = App(APP, lifespan=announced, routes=[Route(f"/{path}", index) for path in ("", *PATHS)])
+    # Streamlit gives its first page no path of its own, and reports a path that it does not know as an error.
+    routes = [Route("/", serve_index), Route(f"/{PAGES[0].name}", lead_to_root)]
+    app = App(APP, lifespan=announced, routes=[*routes, *(Route(f"/{page.name}", serve_index) for page in PAGES[1:])])
     gate = Gate(app, str(settings.bind), SignIns(password) if password else None)
     return AsgiGuard(gate, settings.build_allowed_hosts(settings.bind), build_page_headers(html))
 

@@ -1,7 +1,7 @@
-"""How names are written (pure): each is seen, no two look alike by what is invisible, and each can be read back.
+"""The spelling of names (pure): every name is visible, differs visibly from others, and can be read back.
 
-Whatever shows nothing, or turns the text around it, stands as its code point: ``⟦U+200B⟧``. So does the bracket itself:
-what stands in brackets was never said by an event. Absent and all others are two such words, and no name is either."""
+Invisible characters, and those that reverse the text, are written as code points: ``⟦U+200B⟧``. So is the bracket, so
+that a word in brackets is never an event's. An absent name and the other names are two such words."""
 
 import re
 import unicodedata
@@ -17,7 +17,7 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b\u180c
 
 
 def spell(name: str) -> str:
-    """Write a name; the empty one is that of what has none. ``read`` is its inverse."""
+    """Write a name; the empty one becomes the sign of an absent name. ``read_name`` is the inverse."""
     if not name:
         return ABSENT_NAME
     parts: list[str] = []
@@ -26,25 +26,27 @@ def spell(name: str) -> str:
         is_mark = unicodedata.category(character).startswith("M")
         mark_count = mark_count + 1 if is_mark else 0
         lone_space = character == " " and 0 < index < len(name) - 1 and name[index - 1] != " "
-        is_plain = (character == " " and lone_space) or (character != " " and not _is_hidden(character) and mark_count <= MAX_MARKS)
+        is_plain = (character == " " and lone_space) or (
+            character != " " and not _is_hidden(character) and mark_count <= MAX_MARKS
+        )
         parts.append(character if is_plain else f"⟦U+{ord(character):04X}⟧")
     return "".join(parts)
 
 
 def read_name(text: str) -> str:
-    """The name that is written so; the empty one for what has none."""
+    """Return the name behind its spelling; empty for the sign of an absent name."""
     return "" if text == ABSENT_NAME else _SPELLED.sub(lambda match: _decode(match[1], match[0]), text)
 
 
 def shorten(text: str, length: int = MAX_SHOWN) -> str:
-    """Write any text for people, and not more of it than they read; the empty one stays empty."""
+    """Write any text, cut to a length; the empty text stays empty."""
     if len(text) > length:
         return f"{spell(text[:length])}… ({len(text):,} characters)"
     return spell(text) if text else ""
 
 
 def escape_json(text: str) -> str:
-    """JSON text with the same signs as JSON's own escapes; line ends and spaces between its values stay."""
+    """Return JSON text with the same characters as JSON's own escapes; line ends and spaces between values stay."""
     return "".join(
         character if character in "\n ⟦" or not _is_hidden(character)
         else character.encode("utf-16-be", "surrogatepass").hex(" ", 2).replace(" ", "\\u").join(("\\u", ""))

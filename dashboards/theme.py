@@ -1,4 +1,4 @@
-"""How the app looks: Streamlit's options for whoever starts it, and what they cannot say as CSS.
+"""The theme of the app: Streamlit's options, and CSS for what they do not cover.
 
 The CSS names no colour of text or ground: it mixes them from the theme's own, so that light and dark both work.
 """
@@ -9,7 +9,7 @@ LOGO = Path(__file__).with_name("logo.svg")
 MARK = Path(__file__).with_name("mark.svg")
 
 COLOURS = ("#3f8f7a", "#d19a45", "#5f8fc4", "#b8627f", "#8fae5c", "#8878b8", "#45a9c0", "#c7754e", "#98a19c")
-"""Of the groups of a chart, the last for all others: to be told apart on light and on dark ground."""
+"""Colours of a chart's groups, the last for all others; they differ on light and on dark ground."""
 
 OPTIONS: dict[str, object] = {
     "theme.primaryColor": "#2f6f5e",

@@ -1,4 +1,4 @@
-"""The embedded product for a measurement: a folded log in a folder, and its warehouse in a process of its own."""
+"""The embedded product for a measurement: a folded log, and its warehouse as a process."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from streams.runtime import read_catalogues
 
 
 def fold_ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, EmbeddedLog]:
-    """A log with these records of partition 0, folded to its end."""
+    """Create a log with these records in partition 0, folded to its end."""
     log = EmbeddedLog(home)
     for digest, packed in workload.build_documents().items():
         store_document(log, digest, packed)
@@ -33,7 +33,7 @@ def fold_ledger(home: Path, records: Sequence[Record]) -> tuple[Settings, Embedd
 
 @contextmanager
 def running_warehouse(settings: Settings) -> Iterator[None]:
-    """Its warehouse runs."""
+    """Run the home's warehouse."""
     code = "import sys; from pathlib import Path; from ledger.settings import Settings; "
     code += "import warehouse.embedded.server as w; w.serve(Settings(home=Path(sys.argv[1])), 0)"
     server = subprocess.Popen([sys.executable, "-c", code, str(settings.home)])

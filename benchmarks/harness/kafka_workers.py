@@ -27,16 +27,16 @@ from tally.local_kafka.broker import Broker, Node, make_cluster_id
 from tally.local_kafka.jars import ensure_jars
 
 WORK_PARTITIONS = (0, 5, 10, 15)
-"""The partitions that hold events: however workers share them, two or four of them get as many of these."""
+"""The partitions that hold events. Two or four workers get equal numbers of them."""
 PARTITION_COUNT = len(WORK_PARTITIONS)
 WORKER_COMMAND = (sys.executable, "-m", "tally", "streams", "worker")
 START_TIMEOUT_S, STALL_TIMEOUT_S, POLL_INTERVAL_S = 120, 30, 0.05
-"""How long the first may take, how long nothing may move until it is taken for the end, and how often we look."""
+"""Limits for the first event, and for a pause that is taken as the end; and the interval of polls."""
 
 
 @contextmanager
 def broker() -> Iterator[str]:
-    """The address of a Kafka of our own, with nothing on it. From here on SIGTERM ends what we started, too."""
+    """Run an empty Kafka, and yield its address. From here on SIGTERM ends it, too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder:
         node = Node(1, Path(folder), Path(folder) / "kafka.log", find_free_port(), {1: find_free_port()})
@@ -50,7 +50,7 @@ def broker() -> Iterator[str]:
 
 
 def create_log(bootstrap: str) -> KafkaLog:
-    """An empty log that knows the price book."""
+    """Create an empty log with the price book's document."""
     log = KafkaLog(parse_cluster(f"kafka://{bootstrap}/{uuid.uuid4()}"))
     apply_topics(log.cluster)
     for digest, packed in workload.build_documents().items():
@@ -59,34 +59,38 @@ def create_log(bootstrap: str) -> KafkaLog:
 
 
 def build_partitions(events: int, events_per_record: int = workload.EVENTS_PER_RECORD) -> list[list[Record]]:
-    """The workload for each partition that is worked, its decisions in its first record."""
+    """Build the workload of each partition, with its control records in the first record."""
     if events % (PARTITION_COUNT * events_per_record):
-        raise SystemExit(f"{events} events do not fill whole records: take a multiple of {PARTITION_COUNT * events_per_record}")
-    return [workload.build_records(events // PARTITION_COUNT, seed, events_per_record) for seed in range(PARTITION_COUNT)]
+        raise SystemExit(
+            f"{events} events do not fill whole records: take a multiple of {PARTITION_COUNT * events_per_record}"
+        )
+    return [
+        workload.build_records(events // PARTITION_COUNT, seed, events_per_record) for seed in range(PARTITION_COUNT)
+    ]
 
 
 def fill(log: KafkaLog, partitions: Sequence[Sequence[Record]]) -> None:
-    """Append these records."""
+    """Append records to the partitions, one sequence for each."""
     for number, records in zip(WORK_PARTITIONS, partitions, strict=False):
         log.append(EVENTS, [Draft(number, record.key, record.headers, record.value) for record in records])
 
 
 def count_folded_events(log: KafkaLog, events_per_record: int = workload.EVENTS_PER_RECORD) -> int:
-    """How many of the workload's events are folded and committed; the first record of a partition holds none."""
+    """Count the workload's events that are folded and committed; a partition's first record holds none."""
     return sum(max(fold_offset(log, number) - 1, 0) for number in WORK_PARTITIONS) * events_per_record
 
 
 def is_caught_up(log: KafkaLog) -> bool:
-    """Whether everything that stands in the partitions we work on is folded."""
+    """Tell whether all records of the partitions are folded."""
     return all(fold_offset(log, number) == log.end(EVENTS, number) for number in WORK_PARTITIONS)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """RuntimeError where it does not come true."""
+    """Wait until a condition is true. RuntimeError after ``START_TIMEOUT_S``."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while not condition():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"what we wait for has not come about within {START_TIMEOUT_S} s")
+            raise RuntimeError(f"the condition is still false after {START_TIMEOUT_S} s")
         time.sleep(POLL_INTERVAL_S)
 
 
@@ -114,24 +118,24 @@ class Crew:
             )  # fmt: skip
 
     def kill(self, number: int = 0) -> None:
-        """SIGKILL."""
+        """End a worker with SIGKILL."""
         process = self._running.pop(number)
         process.kill()
         process.wait()
 
     def stop(self, number: int = 0) -> None:
-        """Let it leave in order."""
+        """End a worker with SIGTERM."""
         process = self._running.pop(number)
         process.terminate()
         process.wait()
 
     def processor_s(self) -> float:
-        """What they have spent so far."""
+        """Return the processor seconds of the workers so far."""
         times = [psutil.Process(process.pid).cpu_times() for process in self._running.values()]
         return sum(cpu_times.user + cpu_times.system for cpu_times in times)
 
     def check(self) -> None:
-        """RuntimeError where one has ended by itself."""
+        """Raise RuntimeError where a worker has ended by itself."""
         for number, process in self._running.items():
             if process.poll() is not None:
                 output = (self.folder / str(number) / "log").read_text(errors="replace")[-2000:]
@@ -139,21 +143,20 @@ class Crew:
 
 
 def create_crew(folder: Path, log: KafkaLog, command: Sequence[str] = WORKER_COMMAND) -> Crew:
-    """Our own folds of this log."""
+    """Create workers of the product for a log."""
     return Crew(folder, command, TALLY_LOG=repr(log.cluster))
 
 
 class Rate(NamedTuple):
-    """Events a second by the clock, and a second of the workers' processor time. Others on the machine change the
-    second less, but by a half where they are many."""
+    """Events a second by the clock, and by the workers' processor time. Other load on the machine changes the second
+    less, but by a half where there is much."""
 
     clock: float
     processor: float
 
 
 def measure_rate(crew: Crew, progress: Callable[[], int], total: int) -> Rate:
-    """From the first look that finds some done to the last event. Where the crew comes to stand before,
-    RuntimeError."""
+    """Measure from the first poll that finds events done to the last event. RuntimeError where the crew stalls."""
     start = last_progress = time.perf_counter()
     first_count = count = 0
     spent_s = 0.0
@@ -180,7 +183,7 @@ def measure_folding(
     worker_count: int = 1,
     command: Sequence[str] = WORKER_COMMAND,
 ) -> Rate:
-    """How fast so many workers, which begin together, fold a new log of these records."""
+    """Measure how fast workers that start together fold a new log of these records."""
     log = create_log(bootstrap)
     fill(log, partitions)
     events = sum(len(records) - 1 for records in partitions) * events_per_record
@@ -193,8 +196,8 @@ def measure_folding(
 
 
 def compare_rates(rounds: int, contestants: dict[str, Callable[[Path], Rate]]) -> None:
-    """Measure them, each in a folder of its own, and print their rates and how many times the first one's the last
-    one's is."""
+    """Measure contestants in turns, each in a folder of its own, and print their rates, and the last one's as a
+    multiple of the first one's."""
     rates: dict[str, list[Rate]] = {name: [] for name in contestants}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):

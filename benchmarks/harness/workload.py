@@ -1,4 +1,4 @@
-"""A log to measure with: one organization's calls from a seed, with budgets, sessions and tools."""
+"""The workload: one organization's calls from a seed, with budgets, sessions and tools."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ def build_documents() -> dict[str, bytes]:
 
 
 def write_trace(path: Path, lines: int) -> Path:
-    """A file of Azure's kind, five calls a second."""
+    """Write a file in the format of the Azure trace, with five calls a second."""
     with path.open("w") as file:
         file.write("TIMESTAMP,ContextTokens,GeneratedTokens\r\n")
         for index in range(lines):
@@ -31,7 +31,7 @@ def write_trace(path: Path, lines: int) -> Path:
 
 
 def build_records(events: int, seed: int = 1, events_per_record: int = EVENTS_PER_RECORD) -> list[Record]:
-    """The decisions first (prices, three budgets), then the calls, so many a record, two seconds apart."""
+    """Build the control records (prices, three budgets), then the calls, two seconds apart."""
     chance = random.Random(seed)
     (digest,) = build_documents()
     bodies: list[tuple[str, dict[str, object]]] = [("price_book.adopted", {"name": "genai-prices", "document": digest})]
@@ -49,10 +49,16 @@ def build_records(events: int, seed: int = 1, events_per_record: int = EVENTS_PE
         }
         bodies.append(("budget.allocated", body))
     lines = [_build_control(index, control, body) for index, (control, body) in enumerate(bodies)]
-    built = [_build_record(0, lines, events_per_record)]
+    log_records = [_build_record(0, lines, events_per_record)]
     for offset in range(1, 1 + events // events_per_record):
-        built.append(_build_record(offset, [_build_call(offset * events_per_record + index, chance) for index in range(events_per_record)], events_per_record))
-    return built
+        log_records.append(
+            _build_record(
+                offset,
+                [_build_call(offset * events_per_record + index, chance) for index in range(events_per_record)],
+                events_per_record,
+            )
+        )
+    return log_records
 
 
 def _build_record(offset: int, lines: list[bytes], events_per_record: int) -> Record:

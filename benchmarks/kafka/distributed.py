@@ -25,7 +25,12 @@ def main(events: int = 32_000, rounds: int = 3, events_per_record: int = workloa
                 crew.start()
                 return kafka_workers.measure_rate(crew, program.count_changes, events)
 
-        tallystick = partial(kafka_workers.measure_folding, bootstrap=bootstrap, partitions=partitions, events_per_record=events_per_record)
+        tallystick = partial(
+            kafka_workers.measure_folding,
+            bootstrap=bootstrap,
+            partitions=partitions,
+            events_per_record=events_per_record,
+        )
         kafka_workers.compare_rates(rounds, {"plain Faust": plain, "tallystick": tallystick})
 
 

@@ -1,4 +1,4 @@
-"""The plain Faust program's topics, and what its Table holds according to its changelog."""
+"""The plain Faust program's topics, and the content of its Table by its changelog."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ PROGRAM = (sys.executable, "-m", "benchmarks.kafka.faust_baseline_app", "worker"
 
 
 class PlainProgram:
-    """One run of it: a topic of its own with as many partitions as we work on."""
+    """One run of the plain program, on a topic of its own with as many partitions as the workload has."""
 
     def __init__(self, bootstrap: str) -> None:
         self.name = f"plain-{uuid.uuid4()}"
@@ -37,25 +37,25 @@ class PlainProgram:
         )  # fmt: skip
 
     def send(self, events: Iterable[bytes]) -> None:
-        """An event a record, by its session."""
+        """Send the events, one a record, keyed by session."""
         for event in events:
             self._producer.send(self._calls, event, key=read_session(event).encode())
         self._producer.flush()
 
     def count_changes(self) -> int:
-        """How many changes of its Table stand on the broker: one an event, where nothing is done again."""
+        """Count the changes of its Table on the broker: one an event, where nothing is repeated."""
         if self._changes[0].topic not in self._consumer.topics():
             return 0
         return sum(self._consumer.end_offsets(self._changes).values())
 
     def count_pending(self) -> int:
-        """How many events it has not said to be done with."""
+        """Count the events that it has not committed."""
         partitions = [TopicPartition(self._calls, number) for number in range(PARTITION_COUNT)]
         ends = self._consumer.end_offsets(partitions)
         return sum(ends[partition] - (self._consumer.committed(partition) or 0) for partition in partitions)
 
     def read_counts(self) -> dict[str, int]:
-        """The calls of each session, as its Table will be when it is recovered."""
+        """Return the calls of each session, as its Table will hold them after a recovery."""
         self._consumer.assign(self._changes)
         self._consumer.seek_to_beginning(*self._changes)
         ends = self._consumer.end_offsets(self._changes)
@@ -71,7 +71,7 @@ class PlainProgram:
 
 
 def split_lines(partitions: Iterable[Iterable[Record]]) -> list[bytes]:
-    """The workload's calls, one by one."""
+    """Return the workload's calls, one by one."""
     return [line for first, *records in partitions for record in records for line in record.value.split(b"\n")]
 
 

@@ -1,6 +1,6 @@
-"""What one would write with Faust first: an event a record, and what each session has cost in a Table.
+"""The plain Faust program: an event a record, and the cost of each session in a Table.
 
-It is run beside ours (``PLAIN_BROKER``, ``PLAIN_NAME`` and ``PLAIN_PARTITIONS`` say where), as
+It runs beside the product (``PLAIN_BROKER``, ``PLAIN_NAME`` and ``PLAIN_PARTITIONS`` name the topic), as
 ``python -m benchmarks.kafka.faust_baseline_app worker``.
 """
 

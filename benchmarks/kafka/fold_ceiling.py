@@ -1,4 +1,6 @@
-"""What folds could gain a worker on Kafka at most: ``python -m benchmarks.kafka.fold_ceiling [EVENTS [ROUNDS]]``.
+"""The greatest gain that faster folds could bring a worker on Kafka.
+
+``python -m benchmarks.kafka.fold_ceiling [EVENTS [ROUNDS]]``.
 
 The worker as it is, and beside it one whose folds take no time (``noop_folds_worker.py``): the same records are
 delivered, and the same bytes committed and remembered. They take turns.

@@ -2,8 +2,8 @@
 
 ``fold_ceiling`` runs it.
 
-What each record of the workload causes is known before the first is read. It is delivered, committed and remembered
-as ever, and nothing is parsed, looked up or folded.
+The effect of each record is computed before the first is read. It is delivered, committed and stored as usual, and
+nothing is parsed, looked up or folded.
 """
 
 import sys
@@ -34,7 +34,7 @@ def main(events: int) -> None:
 
 
 def _compute_effects(events: int) -> Iterator[tuple[tuple[int, int], Effect]]:
-    """What each record causes, by partition and offset."""
+    """Yield the effect of each record, by partition and offset."""
     books = open_catalogues(workload.build_documents())
     for partition, records in zip(kafka_workers.WORK_PARTITIONS, kafka_workers.build_partitions(events), strict=True):
         state = State()

@@ -1,4 +1,4 @@
-"""Folding a whole Kafka log anew, with one worker and with two.
+"""A refold of a whole Kafka log, with one worker and with two.
 
 ``python -m benchmarks.kafka.rebuild [EVENTS [ROUNDS]]``.
 
@@ -16,7 +16,9 @@ def main(events: int = 240_000, rounds: int = 2) -> None:
     partitions = kafka_workers.build_partitions(events)
     with kafka_workers.broker() as bootstrap:
         measure_folding = partial(kafka_workers.measure_folding, bootstrap=bootstrap, partitions=partitions)
-        kafka_workers.compare_rates(rounds, {"one worker": measure_folding, "two workers": partial(measure_folding, worker_count=2)})
+        kafka_workers.compare_rates(
+            rounds, {"one worker": measure_folding, "two workers": partial(measure_folding, worker_count=2)}
+        )
 
 
 if __name__ == "__main__":

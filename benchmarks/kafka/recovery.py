@@ -1,10 +1,10 @@
-"""How long folding stands still: after a kill, and at a start with much to remember.
+"""The pause of folding after a kill, and at a start with a large state.
 
 ``python -m benchmarks.kafka.recovery [IDENTITIES]``. Two workers share the partitions; one is killed with SIGKILL in
 the middle of work and started again at once. It counts until an event that was appended after the kill is folded in
-every partition; most of it is the session of the dead, which the broker must see end. A start counts from before the
-process begins until it has folded an event of a partition whose topic of rows holds so many identities and a
-tenth as many rows; with and without the cache, and beside a start with nothing to remember.
+every partition; most of it is the timeout of the killed worker's session. A start counts from before the process
+begins until it has folded an event of a partition whose state holds so many identities, and a tenth as many rows;
+with and without the cache, and beside a start with empty state.
 """
 
 import json
@@ -59,7 +59,9 @@ def _measure_kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
         for number in range(2):
             crew.start(number)
         kafka_workers.wait_until(
-            lambda: kafka_workers.is_caught_up(log) and all(_has_partitions(folder / str(number)) for number in range(2))
+            lambda: (
+                kafka_workers.is_caught_up(log) and all(_has_partitions(folder / str(number)) for number in range(2))
+            )
         )
         for kill in range(kills):
             kafka_workers.fill(log, [records[1:] for records in kafka_workers.build_partitions(4_000)])
@@ -74,7 +76,7 @@ def _measure_kills(folder: Path, log: KafkaLog, kills: int) -> list[float]:
 
 
 def _has_partitions(home: Path) -> bool:
-    """Whether this worker has partitions."""
+    """Tell whether a worker has partitions."""
     for worker in list_presences(Settings(home=home), SERVICE):
         with suppress(OSError), urllib.request.urlopen(worker["url"]) as page:
             return bool(json.load(page)["partitions"])
@@ -82,7 +84,7 @@ def _has_partitions(home: Path) -> bool:
 
 
 def _measure_start(home: Path, log: KafkaLog) -> float:
-    """One worker's start, until it has folded what it finds."""
+    """Measure one worker's start until it has folded the log."""
     kafka_workers.fill(log, [workload.build_records(0)])
     with kafka_workers.create_crew(home, log) as crew:
         start = time.monotonic()
@@ -94,7 +96,7 @@ def _measure_start(home: Path, log: KafkaLog) -> float:
 
 
 def _write_state(log: KafkaLog, identities: int) -> None:
-    """Give the first partition a topic of rows as if it had folded so many events before the records it has."""
+    """Write state of the first partition as if so many events had been folded before its records."""
     chance = random.Random(1)
     record = log.read(EVENTS, 0, 0)[-1]
     rows: dict[Key, Row | None] = {

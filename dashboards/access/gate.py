@@ -1,4 +1,4 @@
-"""What stands before the app: who may come in, by which page, and with which limits for the browser."""
+"""The gate before the app: it asks for a sign-in, checks origins, and sets the browser's security headers."""
 
 import asyncio
 import os
@@ -13,25 +13,24 @@ from urllib.parse import parse_qs, quote
 
 from dashboards.access import sign_in_page
 from dashboards.access.sign_ins import SIGN_IN_S, Attempts, SignIns, to_local_path
-from dashboards.access.visitor import is_loopback_address, is_own_process, find_remote_reason, find_foreign_reason
+from dashboards.access.visitor import find_foreign_reason, find_remote_reason, is_loopback_address, is_own_process
 from ledger.http.guard import COMMON_HEADERS, AsgiApp, Headers, Receive, Scope, Send, refuse
 from ledger.http.local_peer import is_known_here, uid_of_peer
 
-PATHS = ("budgets", "runaways", "trust", "start", "call")
-"""The pages below the root, which is the overview."""
 MAX_FORM_BYTES = 8 << 10
 FORM_TIMEOUT_S = 10
 _PUBLIC_PATHS = re.compile(r"/static/[^.].*|/favicon\.png|/_stcore/health")
-"""What says nothing of the ledger: Streamlit's own files, and whether it runs."""
+"""Paths that show nothing of the ledger: Streamlit's own files, and its health."""
 _INLINE_SCRIPTS = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _SAFE_METHODS = ("GET", "HEAD")
 
 
 class Gate:
-    """An ASGI application: the app for whom it is for, and a sign-in for everybody else.
+    """An ASGI application that passes viewers who may see the ledger to the app, and others to a sign-in.
 
-    A connection that names its page must name ours, and a WebSocket or a change must name it. Without ``sign_ins`` the
-    app itself asks who comes (OpenID Connect); with them whoever is not *here* needs the home's password."""
+    An origin must be the dashboards' own, and a WebSocket or a change must name one. Without ``sign_ins`` the app
+    itself asks for a sign-in (OpenID Connect). With them the home's owner on this machine needs none,
+    and others need the home's password."""
 
     def __init__(self, app: AsgiApp, bind: str, sign_ins: SignIns | None) -> None:
         self._app, self._bind, self._sign_ins = app, bind, sign_ins
@@ -43,7 +42,7 @@ class Gate:
             return
         headers = join_headers(scope)
         is_change = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if ("origin" in headers or is_change) and (reason := find_foreign_reason(headers)):
+        if ("origin" in headers or is_change) and (reason := find_foreign_reason(headers, _read_port(scope))):
             await refuse(scope, send, HTTPStatus.FORBIDDEN, f"Refused: {reason}. Open the dashboards' own page.\n")
         elif self._sign_ins is None or _PUBLIC_PATHS.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
@@ -73,7 +72,7 @@ class Gate:
         return morsel.value if morsel else ""
 
     async def _serve_until(self, expiry: int, scope: Scope, receive: Receive, send: Send) -> None:
-        """A connection that stays open ends with its sign-in."""
+        """Serve a connection, and close it when its sign-in expires."""
         try:
             async with asyncio.timeout(expiry - time.time()):
                 await self._app(scope, receive, send)
@@ -116,7 +115,7 @@ class Gate:
             return
         form = await _read_form(receive)
         if form is None:
-            await refuse(scope, send, HTTPStatus.BAD_REQUEST, "The form did not arrive whole. Send it again.\n")
+            await refuse(scope, send, HTTPStatus.BAD_REQUEST, "The form arrived incomplete. Send it again.\n")
             return
         back_to = to_local_path(form.get("next", ["/"])[0])
         if not sign_ins.is_password(form.get("password", [""])[0].strip()):
@@ -131,7 +130,7 @@ class Gate:
 
 
 def join_headers(scope: Scope) -> dict[str, str]:
-    """A request's headers by their names in lower case; repeated ones joined, so that none hides behind another."""
+    """Return a request's headers by name in lower case; repeated ones are joined, so that none hides behind another."""
     headers: dict[str, str] = {}
     for key, value in scope["headers"]:
         name, text = key.decode("latin-1").lower(), value.decode("latin-1")
@@ -140,15 +139,21 @@ def join_headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
+def _read_port(scope: Scope) -> int | None:
+    """Return the port that a connection came to; None where it came by no port."""
+    server = scope.get("server")
+    return server[1] if server else None
+
+
 def render_index_page(html: str, title: str) -> str:
-    """Streamlit's page with our title, told where its server is: a page below the root would look for it under its own
-    path first, and log two errors."""
+    """Return Streamlit's page with our title and the address of its server: a page below the root would look for the
+    server below its own path first, and log two errors."""
     script = "<script>window.__streamlit = { BACKEND_BASE_URL: window.location.origin }</script>"
     return html.replace("<title>Streamlit</title>", f"<title>{title}</title>").replace("<head>", f"<head>{script}", 1)
 
 
 def build_page_headers(html: str) -> Headers:
-    """What a browser may do with the pages: only what is of this server, in no frame. Streamlit's charts compile their
+    """Return the security headers of a page: content of this server only, in no frame. Streamlit's charts compile their
     expressions, and its styles stand in the page: neither works without these two allowances."""
     hashes = " ".join(
         f"'sha256-{b64encode(sha256(code.encode()).digest()).decode()}'" for code in _INLINE_SCRIPTS.findall(html)
@@ -165,14 +170,14 @@ def build_page_headers(html: str) -> Headers:
 
 
 def read_streamlit_index() -> str:
-    """The page that Streamlit serves for every path."""
+    """Return the page that Streamlit serves for every path."""
     import streamlit
 
     return (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
 
 
 async def _read_form(receive: Receive) -> dict[str, list[str]] | None:
-    """A small form; None where it is cut, too large or too slow."""
+    """Read a small form; None where it is incomplete, too large or too slow."""
     body = b""
     try:
         async with asyncio.timeout(FORM_TIMEOUT_S):

@@ -1,4 +1,4 @@
-"""Signing in with OpenID Connect, where Streamlit's secrets configure it under ``[auth]``."""
+"""Sign-in with OpenID Connect, where Streamlit's secrets configure it under ``[auth]``."""
 
 import importlib.util
 from typing import Any
@@ -11,7 +11,7 @@ from ledger.errors import TallyError
 
 
 def is_configured() -> bool:
-    """Tell whether an identity provider is configured. TallyError where what speaks with it is missing."""
+    """Tell whether an identity provider is configured. TallyError where the package for it is missing."""
     if not _section():
         return False
     if importlib.util.find_spec("authlib") is None:
@@ -23,7 +23,7 @@ def is_configured() -> bool:
 
 
 def list_providers(section: dict[str, Any]) -> list[str | None]:
-    """The providers' names; None is the one that has no name."""
+    """Return the providers' names; None is a provider without one."""
     named_providers: list[str | None] = [
         name for name, value in section.items() if isinstance(value, dict) and "client_id" in value
     ]
@@ -31,21 +31,21 @@ def list_providers(section: dict[str, Any]) -> list[str | None]:
 
 
 def is_signed_in() -> bool:
-    """Tell whether the viewer is known where a provider is configured, and anybody where none is."""
+    """Tell whether the viewer has signed in with the provider; True where no provider is configured."""
     return not _section() or bool(st.user.get("is_logged_in"))
 
 
 def page() -> None:
-    """Ask to sign in; nothing of the ledger is shown or asked before."""
+    """Ask for a sign-in; nothing of the ledger is queried or shown before."""
     st.header("Sign in", anchor=False)
-    st.write("The dashboards of this home are for people whom its identity provider knows.")
+    st.write("Sign in with the identity provider of this home to see its dashboards.")
     for name in list_providers(_section()):
         if st.button(f"Sign in with {name}" if name else "Sign in", key=f"provider {name}", type="primary"):
             st.login(name)
 
 
 def offer_sign_out() -> None:
-    """Say how to leave, to who has signed in: here, or with the home's password."""
+    """Show a sign-out to viewers who have signed in, with a provider or with the home's password."""
     if _section():
         if st.button("Sign out", type="tertiary"):
             st.logout()

@@ -1,4 +1,4 @@
-"""The pages of signing in and out: plain HTML without a script, since nothing of the app is served before."""
+"""The pages for sign-in and sign-out: plain HTML without a script, since nothing of the app is served before."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -42,7 +42,7 @@ POLICY = (
 
 
 def render_sign_in(back_to: str, problem: str = "") -> str:
-    """The page that asks for the password."""
+    """Return the page that asks for the password."""
     problem_html = f'<p class="wrong" role="alert">{escape(problem)}</p>' if problem else ""
     return _render_page(
         "Sign in",
@@ -51,12 +51,12 @@ def render_sign_in(back_to: str, problem: str = "") -> str:
 <input id="password" name="password" type="password" autocomplete="current-password" required autofocus>
 <input type="hidden" name="next" value="{escape(back_to)}">
 <button>Sign in</button></form>
-<p><small>Whoever runs Tallystick here reads the password with <code>tally status</code>.</small></p>""",
+<p><small>The owner of this home finds the password with <code>tally status</code>.</small></p>""",
     )
 
 
 def render_sign_out() -> str:
-    """The page that asks whether to sign out: a link alone must not."""
+    """Return the page that confirms a sign-out: following a link must not sign out."""
     return _render_page("Sign out", '<form method="post" action="/sign-out"><button>Sign out</button></form>')
 
 

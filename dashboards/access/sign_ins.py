@@ -1,4 +1,4 @@
-"""Sign-ins with the home's password (pure): the cookie that shows one and ends, and how often one may be tried."""
+"""Sign-ins with the home's password (pure): their signed cookie with its expiry, and the limit of attempts."""
 
 import hashlib
 import hmac
@@ -6,36 +6,36 @@ import secrets
 from collections import deque
 
 SIGN_IN_S = 12 * 3600
-"""How long a sign-in holds."""
+"""Seconds that a sign-in lasts."""
 COOKIE_PREFIX = "tally_sign_in_"
 MAX_FAILURES = 5
 FAILURE_WINDOW_S = 60
 MAX_ADDRESSES = 10_000
 MAX_TOTAL_FAILURES = 300
-"""So many wrong passwords are heard within a window: of one address, and of all addresses together."""
+"""Wrong passwords that are checked within a window, for one address and for all addresses together."""
 
 
 class SignIns:
-    """Sign-ins of one password. Who has not the password cannot make one; another password ends all."""
+    """Sign-ins of one password. Nobody makes one without the password, and a new password ends all."""
 
     def __init__(self, password: str) -> None:
         self._password = password.encode()
         self._key = hashlib.sha256(b"dashboards sign-in\0" + self._password).digest()
         self.cookie = f"{COOKIE_PREFIX}{self._sign('name')[:8]}"
-        """Its name is of this home alone: browsers keep cookies of a host for all its ports."""
+        """Names this home alone, since browsers send a host's cookies to all its ports."""
         self._revoked_claims: dict[str, int] = {}
 
     def is_password(self, text: str) -> bool:
-        """Compare in a time that says nothing of where they differ."""
+        """Tell whether a text is the password, in a time that does not depend on where they differ."""
         return hmac.compare_digest(text.encode(), self._password)
 
     def create(self, now: int) -> str:
-        """A new sign-in, as the value of the cookie. Times are seconds since 1970."""
+        """Return a new sign-in as the value of the cookie. Times are seconds since 1970."""
         claim = f"{now + SIGN_IN_S}.{secrets.token_hex(16)}"
         return f"{claim}.{self._sign(claim)}"
 
     def find_expiry(self, value: str, now: int) -> int | None:
-        """When a sign-in ends; None where this is none, or it has ended."""
+        """Return the second at which a sign-in expires; None where the value is no sign-in, or it has ended."""
         claim, _, signature = value.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(claim).encode()):
             return None
@@ -54,14 +54,14 @@ class SignIns:
 
 
 class Attempts:
-    """Wrong passwords of late, by address."""
+    """Recent wrong passwords, by address."""
 
     def __init__(self) -> None:
         self._failures: dict[str, deque[float]] = {}
         self._total_failures: deque[float] = deque(maxlen=MAX_TOTAL_FAILURES)
 
     def wait_s(self, address: str, now: float) -> int:
-        """Seconds until this address may try again; 0 where it may now."""
+        """Return the seconds until this address may try again; 0 where it may now."""
         address_failures = self._failures.get(address, deque())
         waits = [
             times[0] + FAILURE_WINDOW_S - now
@@ -79,6 +79,6 @@ class Attempts:
 
 
 def to_local_path(text: str) -> str:
-    """Where a sign-in leads back to: a path of this server, whatever the link said; the overview otherwise."""
+    """Return a link's target where it is a path of this server, else the overview, for the redirect after a sign-in."""
     is_path = text.startswith("/") and not text.startswith(("//", "/\\", "/sign-"))
     return text if is_path and text.isascii() and text.isprintable() and "\\" not in text else "/"

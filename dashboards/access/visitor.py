@@ -1,12 +1,13 @@
-"""Who is *here* (pure): the owner of the home at this machine, with the dashboards' own page open from loopback.
+"""Recognition of the home's owner at this machine (pure), with the dashboards' own page open from loopback.
 
-Another user of the machine, a page of another origin, and whoever comes through a proxy or a tunnel are not."""
+Another user of the machine, a page of another origin, and a request through a proxy or a tunnel are not recognised."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address
 
 from ledger.http.host_check import is_same_origin, parse_authority
 
+HTTPS_PORT = 443
 _FORWARDED = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
 
 
@@ -19,33 +20,44 @@ def is_loopback(host: str) -> bool:
 
 
 def find_remote_reason(bind: str | None, headers: Mapping[str, str]) -> str | None:
-    """Say why a request may be of somebody who is not at this machine; None where it is not.
+    """Explain why a request may come from another machine; None where it does not.
 
-    ``bound`` is where the server listens (None is every address); ``headers`` have names in lower case."""
+    ``bind`` is where the server listens (None is every address); ``headers`` have names in lower case."""
     if bind is None or not is_loopback(bind):
         return f"the pages listen at {bind or 'every address of this machine'}"
     host = headers.get("host", "")
     authority = parse_authority(host)
     if authority is None or not is_loopback(authority.host):
         return f"your browser has this page from {host or 'nowhere'}"
-    if forwarding_header := next((name for name in headers if name in _FORWARDED or name.startswith("x-forwarded-")), None):
+    if forwarding_header := next(
+        (name for name in headers if name in _FORWARDED or name.startswith("x-forwarded-")), None
+    ):
         return f"a proxy passed this page on (it says so in the header {forwarding_header})"
     return None
 
 
-def find_foreign_reason(headers: Mapping[str, str]) -> str | None:
-    """Say why a page may not be the dashboards' own; None where it is: a browser names its origin with each
-    connection."""
+def find_foreign_reason(headers: Mapping[str, str], port: int | None) -> str | None:
+    """Explain why the page that asks may not be the dashboards' own; None where it is. Browsers name the origin of a
+    page with each connection.
+
+    ``port`` is where the server listens, with plain HTTP. So an HTTPS page at that port is not its own, unless a proxy
+    that ends TLS says that it passed the request on."""
     origin = headers.get("origin")
     if origin is None:
-        return "what asks names no page that it comes from"
-    return None if is_same_origin(origin, headers.get("host", "")) else f"the page that asks is of {origin}"
+        return "the request names no page that it comes from"
+    scheme, _, authority = origin.partition("://")
+    page = parse_authority(authority)
+    is_tls_ended = headers.get("x-forwarded-proto", "").lower() == "https"
+    is_other_scheme = scheme == "https" and page is not None and (page.port or HTTPS_PORT) == port and not is_tls_ended
+    if is_other_scheme or not is_same_origin(origin, headers.get("host", "")):
+        return f"the request comes from a page of {origin}"
+    return None
 
 
 def is_own_process(uid: int | None, owner_uid: int, is_known: bool) -> bool:
-    """Tell whether the process at the other end is of the home's owner, or of root who reads everything anyway.
+    """Tell whether the process at the other end belongs to the home's owner, or to root, who reads everything anyway.
 
-    Where the system does not say whose a connection is (``is_known``), nobody is told apart."""
+    True for every process where the system does not name the owner of a connection (not ``is_known``)."""
     return uid in (owner_uid, 0) if is_known else True
 
 

@@ -1,15 +1,12 @@
 """The app that ``tally dashboards serve`` runs: the pages, and what they share."""
 
+from importlib import import_module
+
 import streamlit as st
 
 from dashboards import theme
 from dashboards.access import open_id
-from dashboards.pages.budgets import page as budgets
-from dashboards.pages.call import page as call
-from dashboards.pages.overview import page as overview
-from dashboards.pages.runaways import page as runaways
-from dashboards.pages.start import page as start
-from dashboards.pages.trust import page as trust
+from dashboards.page_list import PAGES
 
 st.set_page_config(page_title="Tallystick", page_icon=theme.MARK, layout="wide")
 st.html(theme.CSS)
@@ -19,12 +16,14 @@ if not open_id.is_signed_in():
     st.stop()
 st.navigation(
     [
-        st.Page(overview.page, title="Overview", url_path="overview", default=True),
-        st.Page(budgets.page, title="Budgets", url_path="budgets"),
-        st.Page(runaways.page, title="Runaways", url_path="runaways"),
-        st.Page(trust.page, title="Trust", url_path="trust"),
-        st.Page(start.page, title="Start here", url_path="start"),
-        st.Page(call.page, title="Call", url_path="call", visibility="hidden"),
+        st.Page(
+            import_module(page.module).page,
+            title=page.title,
+            url_path=page.name,
+            default=page is PAGES[0],
+            visibility="visible" if page.is_in_menu else "hidden",
+        )
+        for page in PAGES
     ],
     position="top",
 ).run()

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from dashboards.components import html
 from dashboards.components.format import exact, money
-from dashboards.components.html import Column, Html, with_hint, link, format_time, named
+from dashboards.components.html import Column, Html, format_time, link, named, with_hint
 from dashboards.sources.warehouse import Row
 
 
 def build_link_parameters(row: Row) -> dict[str, object]:
-    """What a link to a call says: its identity."""
+    """Return the parameters of a link to a call: its identity."""
     return {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
 
 
@@ -41,14 +41,14 @@ def _row(row: Row) -> tuple[html.Cell, ...]:
 
 
 def format_spend(row: Row) -> str:
-    """What a call cost; a dash where it used nothing, which is not the same as unpriced."""
+    """Format the cost of a call; a dash where it used nothing, which is not the same as unpriced."""
     if row["pricing"] == "free":
         return "–"
     return money(row["billed_cost"], row["currency"] or "")
 
 
 def draw_call_tree(rows: Sequence[Row], current_call: Row) -> None:
-    """Draw a session's calls, each under the call that made it; the one that is looked at is no link."""
+    """Draw a session's calls, each below the call that made it; the current call is no link."""
     depth: dict[str, int] = {}
     cells = []
     for row in rows:

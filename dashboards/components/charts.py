@@ -1,4 +1,4 @@
-"""Charts over time. A picture may use floats; the figures beside it do not."""
+"""Charts over time. A chart may use floats; the figures beside it do not."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,11 +24,11 @@ TICK_FORMATS = {
     **dict.fromkeys(("hours", "minutes"), "%H:%M"),
     "seconds": "%H:%M:%S",
 }
-"""How a tick is written, by the coarsest unit that it begins."""
+"""Format of a tick, by the coarsest unit that begins there."""
 
 
 def draw_usage(view: View, names: Sequence[str], measure: str) -> None:
-    """Stacked bars of spend, tokens or calls over the whole period, the largest groups by name."""
+    """Draw stacked bars of spend, tokens or calls over the whole period, the largest groups by name."""
     span = view.period.now
     step_s = periods.choose_bar_s(span)
     top_names = list(names[:MAX_GROUPS])
@@ -75,7 +75,7 @@ def draw_usage(view: View, names: Sequence[str], measure: str) -> None:
 
 
 def draw_buckets(amounts: Sequence[Decimal], span: Span, bucket_s: int, currency: str) -> None:
-    """Bars of a budget's spend in each bucket of its window (``size`` in seconds), the oldest first."""
+    """Draw bars of a budget's spend in each bucket of its window (``bucket_s`` long), the oldest first."""
     start = int(span.start.timestamp())
     bars = [
         {
@@ -92,7 +92,12 @@ def draw_buckets(amounts: Sequence[Decimal], span: Span, bucket_s: int, currency
         .encode(
             x=_build_time_axis(span),
             x2=alt.X2("end:T"),
-            y=alt.Y("sum(spend):Q", title=None, stack="zero", axis=alt.Axis(format=_build_money_format(currency), tickCount=4)),
+            y=alt.Y(
+                "sum(spend):Q",
+                title=None,
+                stack="zero",
+                axis=alt.Axis(format=_build_money_format(currency), tickCount=4),
+            ),
             tooltip=[
                 alt.Tooltip("from:N", title="From, UTC"),
                 alt.Tooltip("spend:Q", title=f"Spend, {currency}", format=",.6~f"),

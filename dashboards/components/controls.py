@@ -1,4 +1,4 @@
-"""Controls that several pages share."""
+"""Controls for several pages."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import streamlit as st
 
 
 def pick(label: str, options: Sequence[str], key: str) -> str:
-    """One of some words, bound to the address."""
+    """Show a choice of words, bound to the address, and return the selected one."""
     choice = st.segmented_control(
         label,
         options,

@@ -1,19 +1,19 @@
-"""What a page says while the ledger holds nothing yet: how the first event comes in, and that it has."""
+"""The content of every page while the ledger is empty: how to send the first event, and its arrival."""
 
 import streamlit as st
 
 from dashboards.components import send_events
-from dashboards.components.html import draw_facts, link, draw_live_line, format_time
+from dashboards.components.html import draw_facts, draw_live_line, format_time, link
 from dashboards.sources import arrivals
 from dashboards.sources.usage import find_extent
 from dashboards.sources.warehouse import guard_fragment
 
 
 def show() -> None:
-    """Say how the first event comes in, and give way to the page as soon as it is counted. While a token is shown,
-    only a click takes it away."""
+    """Show how to send the first event, and reload the page as soon as it is counted, unless a token is
+    shown."""
     st.header("The ledger is empty", anchor=False)
-    st.write("Nothing has been counted yet. This page fills by itself, within seconds of the first event.")
+    st.write("No events have been counted yet. Figures appear here within seconds of the first event.")
     show_newest_arrival(reloads_page=True)
     send_events.show_ways()
 
@@ -21,20 +21,23 @@ def show() -> None:
 @st.fragment(run_every=2)
 @guard_fragment
 def show_newest_arrival(reloads_page: bool) -> None:
-    """Say what came in last, and what became of it."""
+    """Show the newest event and its outcome. ``reloads_page``: draw the page anew when the ledger has a first call."""
     if reloads_page and "made_a_token" not in st.session_state and find_extent() is not None:
         st.rerun()
     row = arrivals.find_newest()
     if row is None:
         if rejected_count := arrivals.count_rejected():
-            st.warning(f"Refused so far: {rejected_count:,}. The answer to each request says why; nothing was accepted yet.")
+            st.warning(
+                f"{rejected_count:,} events rejected so far, none accepted. The response to each request gives the "
+                "reason."
+            )
         draw_live_line("Waiting for the first event")
         return
     is_counted = row["outcome"] == "counted"
     if is_counted:
-        st.success("Events arrive. The newest of them is counted.", icon=":material/check_circle:")
+        st.success("Events are arriving. The newest one is counted.", icon=":material/check_circle:")
     else:
-        st.warning(f"Events arrive. The newest of them is not counted, it is: {row['outcome']}.")
+        st.warning(f"Events are arriving. The newest one is not counted; its outcome: {row['outcome']}.")
     position = f"{row['log_partition']}-{row['log_offset']}-{row['event_index']}"
     draw_facts([
         ("Accepted, UTC", format_time(row["accepted_at"])),
@@ -42,4 +45,4 @@ def show_newest_arrival(reloads_page: bool) -> None:
         ("Event", link(f"{row['event_source']} {row['event_id']}".strip() or position, "call", {"position": position})),
         ("Reason", " ".join(filter(None, (row["reason"], row["detail"])))),
     ])  # fmt: skip
-    st.html(f'<div class="tally">{link("To the overview", "./", {})}</div>')
+    st.html(f'<div class="tally">{link("Overview", "overview", {})}</div>')

@@ -1,4 +1,4 @@
-"""Figures for people. Money stays a Decimal to the last digit that is shown; nothing here is a float."""
+"""Figures as text. Money stays a Decimal to the last digit shown; nothing here is a float."""
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
@@ -8,7 +8,7 @@ _context = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def money(amount: Decimal | None, currency: str) -> str:
-    """To the cent, and below one unit to four significant digits: ``$1,234.56``, ``$0.001234``."""
+    """Format an amount to the cent, and below one unit to four significant digits: ``$1,234.56``, ``$0.001234``."""
     if amount is None:
         return "unpriced"
     places = 2 if amount == 0 or abs(amount) >= 1 else min(12, 3 - amount.adjusted())
@@ -16,7 +16,7 @@ def money(amount: Decimal | None, currency: str) -> str:
 
 
 def exact(amount: Decimal | None, currency: str) -> str:
-    """Every digit, at least two decimals: ``$0.0000025``."""
+    """Format an amount with every digit, at least two decimals: ``$0.0000025``."""
     if amount is None:
         return "unpriced"
     shortest = amount.normalize(_context)
@@ -25,32 +25,31 @@ def exact(amount: Decimal | None, currency: str) -> str:
 
 
 def count(number: int) -> str:
-    """``1,234,567``."""
+    """Format a count with separators: ``1,234,567``."""
     return f"{number:,}"
 
 
 def short(number: int) -> str:
-    """A count that fits a headline: ``999,999``, then four digits: ``1.234M``."""
+    """Format a count for a headline: ``999,999``, then four digits: ``1.234M``."""
     if number < 1_000_000:
         return f"{number:,}"
     size, letter = next(
         (size, letter) for size, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M")) if number >= size
     )
     digits = len(str(number // size))
-    return (
-        f"{Decimal(number).scaleb(-len(str(size)) + 1).quantize(Decimal(1).scaleb(digits - 4), context=_context)}{letter}"
-    )
+    figure = Decimal(number).scaleb(-len(str(size)) + 1).quantize(Decimal(1).scaleb(digits - 4), context=_context)
+    return f"{figure}{letter}"
 
 
 def per_million(amount: Decimal, tokens: int) -> Decimal | None:
-    """What a million tokens cost on average; None where there are none."""
+    """Return the average cost of a million tokens; None where there are no tokens."""
     if not tokens:
         return None
     return _context.divide(amount * 1_000_000, Decimal(tokens)).quantize(Decimal("0.0001"), context=_context)
 
 
 def change(now: Decimal | int, before: Decimal | int) -> str | None:
-    """How much more there is than before: ``+12.3%``, ``new``, or None where neither is anything."""
+    """Format the change since before: ``+12.3%``, ``new``, or None where both are zero."""
     if not before:
         return "new" if now else None
     percent = (Decimal(now) / Decimal(before) - 1) * 100
@@ -60,7 +59,7 @@ def change(now: Decimal | int, before: Decimal | int) -> str | None:
 
 
 def percent(part: Decimal | int, total: Decimal | int) -> Decimal:
-    """A share of the whole, to a tenth; 0 where the whole is nothing."""
+    """Return a share of a total in percent, to a tenth; 0 where the total is 0."""
     return (Decimal(part) * 100 / Decimal(total)).quantize(Decimal("0.1")) if total else Decimal(0)
 
 

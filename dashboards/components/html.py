@@ -1,4 +1,4 @@
-"""Tables and other small pieces as HTML: exact figures, and links that are links. All values are escaped."""
+"""Tables and other small pieces as HTML, with exact figures and links. All values are escaped."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboards.spelling import MAX_SHOWN, ABSENT_NAME, shorten
+from dashboards.page_list import find_page
+from dashboards.spelling import ABSENT_NAME, MAX_SHOWN, shorten
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is HTML already, and is not escaped again."""
 
 
 class Column(NamedTuple):
@@ -25,7 +26,7 @@ class Column(NamedTuple):
 
 Cell = str | int | Html | None
 MAX_NOTE = 2_000
-"""Characters of small print and of texts that wrap; of a name ``MAX_SHOWN`` are shown."""
+"""Characters of small print and of texts that wrap; ``MAX_SHOWN`` for a name."""
 
 
 def draw_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
@@ -44,7 +45,7 @@ def draw_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Non
 
 
 def draw_facts(pairs: Iterable[tuple[str, Cell]]) -> None:
-    """Draw names and values, two columns; what was not said is left out."""
+    """Draw names and values in two columns; absent values are left out."""
     rows = "".join(
         f'<tr><td class="name">{_escape(name)}</td><td class="wrap">{_render_cell(value, MAX_NOTE)}</td></tr>'
         for name, value in pairs
@@ -54,59 +55,59 @@ def draw_facts(pairs: Iterable[tuple[str, Cell]]) -> None:
 
 
 def draw_equation(total: tuple[str, int], parts: Sequence[tuple[str, int]]) -> None:
-    """Draw ``total = part + part``, and say so where it does not add up."""
+    """Draw ``total = part + part``, with an error where it does not add up."""
     holds = total[1] == sum(number for _, number in parts)
     pieces = [_render_term(*total), f'<span class="sign">{"=" if holds else "≠"}</span>']
     for index, part in enumerate(parts):
         pieces += ['<span class="sign">+</span>'] * bool(index) + [_render_term(*part)]
     st.html(f'<div class="tally"><div class="equation">{"".join(pieces)}</div></div>')
     if not holds:
-        st.error(f"{total[0]} is not the sum of its parts. Run `tally verify`.")
+        st.error(f"The counts do not add up: {total[0]} is not the sum of its parts. Run `tally verify`.")
 
 
 def link(text: str | Html, page: str, parameters: Mapping[str, object], title: str = "") -> Html:
-    """A link to a page of the app, with what it shows."""
+    """Return a link to a page by its name and parameters. KeyError where there is no such page."""
     query = urlencode(
         {name: value for name, value in parameters.items() if value not in (None, "", [], ())}, doseq=True
     )
     hint = f' title="{_escape(title)}"' if title else ""
-    return Html(f'<a href="{escape(page)}?{escape(query)}"{hint}>{_render_cell(text)}</a>')
+    return Html(f'<a href="{find_page(page).link}?{escape(query)}"{hint}>{_render_cell(text)}</a>')
 
 
 def with_hint(text: str, hint: str) -> Html:
-    """A figure that shows all its digits when pointed at."""
+    """Return a figure with a hint, for example with all its digits."""
     return Html(f'<span title="{_escape(hint)}">{_escape(text)}</span>')
 
 
 def bar(share: Decimal, look: str = "") -> Html:
-    """A share of 100 as a bar with its figure; ``look`` may be ``near`` or ``over``."""
+    """Return a share of 100 as a bar with its figure; ``look`` may be ``near`` or ``over``."""
     return Html(f'<span class="bar {look}"><i style="width:{min(share, Decimal(100))}%"></i></span>{share}%')
 
 
 def spark(amounts: Sequence[Decimal], hint: str) -> Html:
-    """A row of small bars, the highest as high as the row."""
+    """Return a row of small bars, the highest as high as the row."""
     highest = max(amounts, default=Decimal(0)) or Decimal(1)
     bars = "".join(f'<i style="height:{amount * 100 / highest:.0f}%"></i>' for amount in amounts)
     return Html(f'<span class="spark" title="{_escape(hint)}">{bars}</span>')
 
 
 def draw_heading(text: str) -> None:
-    """A page's heading with values in it: as text, for Streamlit's own would be read as Markdown."""
+    """Draw a page's heading that holds values: as text, since Streamlit reads its own headings as Markdown."""
     st.html(f'<div class="tally"><h2>{_escape(text)}</h2></div>')
 
 
 def named(name: str) -> Html:
-    """A name, or in soft print that there is none; no name looks like that."""
+    """Return a name, or the sign of an absent one in soft print; no name looks like that sign."""
     return Html(_escape(name)) if name else soften(ABSENT_NAME)
 
 
 def soften(word: str) -> Html:
-    """A word of ours among names."""
+    """Return a word of ours, in soft print, among names."""
     return Html(f'<span class="soft">{escape(word)}</span>')
 
 
 def draw_legend(names: Sequence[Html], colours: Sequence[str]) -> None:
-    """Draw which colour stands for which group."""
+    """Draw the legend: the colour of each group."""
     items = "".join(
         f'<span><i style="background:{colour}"></i>{name}</span>' for name, colour in zip(names, colours, strict=False)
     )
@@ -114,22 +115,22 @@ def draw_legend(names: Sequence[Html], colours: Sequence[str]) -> None:
 
 
 def format_time(time: datetime) -> Html:
-    """A time in UTC; the year goes where there is no room for it."""
+    """Return a time in UTC; narrow screens leave out the year."""
     return Html(f'<span class="wide">{time:%Y-}</span>{time:%m-%d %H:%M:%S}')
 
 
 def mono(text: str) -> Html:
-    """An id or a hash."""
+    """Return an id or a hash in a fixed-width font."""
     return Html(f'<span class="id">{_escape(text)}</span>')
 
 
 def draw_note(text: str) -> None:
-    """Small print with values in it: as text, for Streamlit's own captions would read them as Markdown."""
+    """Draw small print that holds values: as text, since Streamlit reads its own captions as Markdown."""
     st.html(f'<div class="tally"><span class="soft">{_escape(text, MAX_NOTE)}</span></div>')
 
 
 def draw_live_line(text: str) -> None:
-    """The line that says that figures are live, and up to when."""
+    """Draw the line that says up to when figures are live."""
     st.html(f'<div class="tally"><span class="live">{escape(text)}</span></div>')
 
 
@@ -146,5 +147,5 @@ def _render_cell(cell: Cell, length: int = MAX_SHOWN) -> str:
 
 
 def _escape(text: str, length: int = MAX_SHOWN) -> str:
-    """Text as HTML, with whatever in it cannot be seen, or turns what is beside it, written out."""
+    """Return text as HTML; invisible characters, and those that reverse the text beside them, are written out."""
     return escape(shorten(text, length))

@@ -1,4 +1,4 @@
-"""Build links to pages, and the identity of a row they point to."""
+"""The identity of a budget, as links carry it."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from dashboards.sources.warehouse import Row
 
 
 class BudgetIdentity(NamedTuple):
-    """Which budget: whose spend, over what."""
+    """A budget: its scope and its window in seconds."""
 
     organization: str
     dimension: str
@@ -14,7 +14,7 @@ class BudgetIdentity(NamedTuple):
     window_s: int
 
     def to_parameters(self) -> dict[str, object]:
-        """The parameters of the address that shows it."""
+        """Return the parameters of a link to the budget."""
         return {
             "dimension": self.dimension,
             "scope": self.scope_value,
@@ -24,5 +24,5 @@ class BudgetIdentity(NamedTuple):
 
 
 def read_budget_identity(row: Row) -> BudgetIdentity:
-    """The budget that a row is about."""
+    """Return the budget of a row."""
     return BudgetIdentity(row["organization"], row["dimension"], row["scope_value"], int(row["window_s"]))

@@ -1,4 +1,4 @@
-"""What the app reads from the log itself: a record as it stands, and how far the folds have come."""
+"""Reads from the log itself: records, events and the progress of the folds."""
 
 import json
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from ledger.settings import Settings
 
 
 class PartitionProgress(NamedTuple):
-    """How many records a partition of ``tally.events`` has, and how many of them are folded."""
+    """A partition of ``tally.events``: how many records it has, and how many are folded."""
 
     partition: int
     recorded: int
@@ -28,42 +28,44 @@ def _open_log(settings: str) -> Log:
 
 
 def open_home_log() -> Log | None:
-    """The log of the product that is looked at; None where it has none."""
+    """Open the home's log; None where it has none."""
     try:
-        log = _open_log(Settings().model_dump_json())
-        log.follow()
-        return log
+        open_home_log = _open_log(Settings().model_dump_json())
+        open_home_log.follow()
+        return open_home_log
     except TallyError:
         return None
 
 
-def read_record(position: Position) -> Record | None:
-    """The record that holds this event; None where the log has none there."""
+def record(position: Position) -> Record | None:
+    """Return the record at a position; None where the log has none there."""
     log = open_home_log()
-    records = log.read(EVENTS, position.partition, position.offset, max_bytes=1) if log else []
+    records = open_home_log.read(EVENTS, position.partition, position.offset, max_bytes=1) if open_home_log else []
     return records[0] if records and records[0].offset == position.offset else None
 
 
 def read_event(position: Position) -> str | None:
-    """One event as it stands on the log, byte for byte; None where the log has none there."""
-    record = read_record(position)
+    """Return the recorded text of an event; None where the log has none there."""
+    record = record(position)
     lines = record.value.split(b"\n") if record else []
     return lines[position.event_index].decode(errors="replace") if position.event_index < len(lines) else None
 
 
 def list_progress() -> list[PartitionProgress]:
-    """The partitions that hold anything."""
+    """List the progress of the partitions that hold records."""
     log = open_home_log()
     if log is None:
         return []
     newest_records = (log.last(EVENTS, partition) for partition in range(PARTITIONS))
     return [
-        PartitionProgress(record.partition, record.offset + 1, fold_offset(log, record.partition), record.time_ms) for record in newest_records if record
+        PartitionProgress(record.partition, record.offset + 1, fold_offset(log, record.partition), record.time_ms)
+        for record in newest_records
+        if record
     ]
 
 
 def read_consumer(name: str) -> dict[str, Any] | None:
-    """What a consumer of the log left about itself; None where it never ran."""
+    """Read the report of a consumer of the log; None where it never ran."""
     try:
         report: dict[str, Any] = json.loads((home() / "consumers" / f"{name}.json").read_text())
     except (FileNotFoundError, ValueError):

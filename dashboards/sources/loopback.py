@@ -1,20 +1,21 @@
-"""Who may be given a token, or see the names of persons: only somebody at this machine, with our own page open.
+"""The condition for new tokens and for names of persons: a viewer at this machine, with our own page open.
 
-The gate lets in nobody else from loopback than the home's owner, and who has signed in with the home's password."""
+From loopback the gate admits only the home's owner, and viewers who signed in with the home's password."""
 
 import streamlit as st
 
 from dashboards.access import open_id
-from dashboards.access.visitor import find_remote_reason, find_foreign_reason
+from dashboards.access.visitor import find_foreign_reason, find_remote_reason
 
 
 def find_exposure() -> str | None:
-    """By which way others than who sits at this machine may be looking at this page; None where by none."""
+    """Explain how a viewer at another machine may see this page; None where none can."""
     if not open_id.is_signed_in():
         return "nobody has signed in"
-    return find_connection_exposure(st.get_option("server.address"), {name.lower(): value for name, value in st.context.headers.items()})
+    headers = {name.lower(): value for name, value in st.context.headers.items()}
+    return find_connection_exposure(st.get_option("server.address"), headers, st.get_option("server.port"))
 
 
-def find_connection_exposure(bind: str | None, headers: dict[str, str]) -> str | None:
-    """The same of an address to listen at (None is all there are) and the headers of a connection."""
-    return find_remote_reason(bind, headers) or find_foreign_reason(headers)
+def find_connection_exposure(bind: str | None, headers: dict[str, str], port: int | None) -> str | None:
+    """Explain the same for a bind address (None is every address), a connection's headers and the server's port."""
+    return find_remote_reason(bind, headers) or find_foreign_reason(headers, port)

@@ -1,4 +1,4 @@
-"""Names of persons, for who may see them: only somebody at this machine, since the pages ask nobody who they are."""
+"""Names of persons, shown only to a viewer at this machine, since the pages do not know who else is looking."""
 
 import json
 from contextlib import closing
@@ -12,12 +12,12 @@ PERSON_FIELDS = ("user", "customer")
 
 
 def list_names(organization: str, data: dict[str, Any]) -> list[tuple[str, str]]:
-    """Whose pseudonyms an event says, as far as this home knows and the viewer may see."""
+    """List the names behind an event's pseudonyms that the home knows and the viewer may see."""
     pseudonyms = [data[name] for name in PERSON_FIELDS if name in data] + list(data.get("acting_for", ()))
     if not pseudonyms or find_exposure() is not None:
         return []
     with closing(Persons(home())) as persons:
         names = persons.find_names(organization, pseudonyms)
-    facts = [(f"{name} is", names[data[name]]) for name in PERSON_FIELDS if data.get(name) in names]
+    facts = [(f"{name} (name)", names[data[name]]) for name in PERSON_FIELDS if data.get(name) in names]
     chain = [names[pseudonym] for pseudonym in data.get("acting_for", ()) if pseudonym in names]
-    return facts + ([("acting_for is", json.dumps(chain, ensure_ascii=False))] if chain else [])
+    return facts + ([("acting_for (names)", json.dumps(chain, ensure_ascii=False))] if chain else [])

@@ -1,4 +1,4 @@
-"""The questions of the overview: sums over ``fct_usage``, which may be added up along any dimension."""
+"""Queries of the page Overview: sums over ``fct_usage``, which add up along any dimension."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ DIMENSIONS = (*FILTERS, "organization")
 
 
 class View(NamedTuple):
-    """What is looked at: which calls, in which currency, and by which dimension. Values are spelled, as in links."""
+    """A selection of calls, with its currency and dimension. Values are spelled, as in links."""
 
     period: Period
     filters: Mapping[str, Sequence[str]]  # dimension -> its values; nothing means all
@@ -30,7 +30,7 @@ class View(NamedTuple):
         }
 
     def build_comparison(self) -> dict[str, Any]:
-        """The parameters of both spans; without one before, an empty one."""
+        """Build the parameters of both spans; a missing span before is empty."""
         now, before = self.period
         before = before or Span(now.start, now.start)
         return self.build_parameters(now) | {
@@ -40,7 +40,7 @@ class View(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What was used in a span. ``spend`` is billed cost; ``own_key`` the list cost of calls that customers paid."""
+    """Usage of a span. ``spend`` is billed cost; ``own_key`` the list cost of calls that customers paid."""
 
     spend: Decimal
     tokens: int
@@ -50,12 +50,12 @@ class Sums(NamedTuple):
 
     @property
     def priced_spend(self) -> Decimal | None:
-        """The spend; None where nothing has a price, which is not zero."""
+        """Return the spend; None where no usage has a price, which is not zero."""
         return None if self.unpriced_tokens and not self.spend and not self.own_key else self.spend
 
 
 class Group(NamedTuple):
-    """The calls that say the same of a dimension; the empty name is that of those that say nothing."""
+    """Calls with one value of a dimension; the empty name stands for calls without a value."""
 
     name: str
     now: Sums
@@ -94,29 +94,30 @@ _SUMS = f"{_build_measures('now', _NOW)}, {_build_measures('before', _BEFORE)}"
 
 
 def sum_usage(view: View) -> tuple[Sums, Sums]:
-    """Of the period, and of the one before it."""
+    """Sum the usage of the period, and of the one before it."""
     sql = f"select {_SUMS} from analytics.fct_usage where (({_NOW}) or ({_BEFORE})) and {_FILTERS}"
     (row,) = ask(sql, **view.build_comparison())
     return _read_sums(row, "now"), _read_sums(row, "before")
 
 
 def list_groups(view: View, max_rows: int = 200) -> list[Group]:
-    """By the view's dimension, the dearest first; at most so many."""
+    """List usage by the view's dimension, the most expensive group first."""
     sql = (
         f"select {_build_column(view.dimension)} as name, {_SUMS} from analytics.fct_usage"
         f" where (({_NOW}) or ({_BEFORE})) and {_FILTERS} group by name"
-        " order by now_spend desc, now_tokens desc, name limit {most:UInt32}"
+        " order by now_spend desc, now_tokens desc, name limit {max_rows:UInt32}"
     )
-    rows = ask(sql, most=max_rows, **view.build_comparison())
+    rows = ask(sql, max_rows=max_rows, **view.build_comparison())
     return [Group(row["name"], _read_sums(row, "now"), _read_sums(row, "before")) for row in rows]
 
 
 def list_bars(view: View, span: Span, step: int, names: Sequence[str]) -> list[Row]:
-    """Spend, tokens and calls by bar (its ``start`` in seconds since 1970) and group. Those that are not among the
-    names are one group, of which ``is_other`` is true: no name says so."""
+    """List spend, tokens and calls by bar (its ``start`` in seconds since 1970) and group. Calls of other groups
+    than ``names`` are one group with ``is_other``."""
+    column = _build_column(view.dimension)
     sql = (
         "select intDiv(toUnixTimestamp(occurred_at), {step:UInt32}) * {step:UInt32} as start,"
-        f" not has({{names:Array(String)}}, {_build_column(view.dimension)}) as is_other, if(is_other, '', {_build_column(view.dimension)}) as name,"
+        f" not has({{names:Array(String)}}, {column}) as is_other, if(is_other, '', {column}) as name,"
         f" toFloat64(sumIf(billed_cost, {_IN_CURRENCY})) as spend, sum(tokens) as tokens, sum(calls) as calls"
         f" from analytics.fct_usage where ({_NOW}) and {_FILTERS} group by start, is_other, name"
         " order by start, is_other, name"
@@ -125,33 +126,38 @@ def list_bars(view: View, span: Span, step: int, names: Sequence[str]) -> list[R
 
 
 def list_calls(view: View, order: str, max_rows: int) -> list[Row]:
-    """The newest or the dearest calls of the period. The dearest are dear to find: they may be half a minute old."""
+    """List the newest or the most expensive calls of the period. The latter take long to find, so they may be half a
+    minute old."""
     span, order_by, ask_warehouse = view.period.now, "occurred_at desc", ask
-    if order == "dearest":
-        span, order_by, ask_warehouse = span.whole_minutes(), "billed_cost desc nulls last, occurred_at desc", ask_slowly
+    if order == "most expensive":
+        span, order_by, ask_warehouse = (
+            span.whole_minutes(),
+            "billed_cost desc nulls last, occurred_at desc",
+            ask_slowly,
+        )
     sql = (
         "select event_source, event_id, organization, occurred_at, team, model, agent, status, pricing, currency,"
         " tokens, billed_cost, list_cost, payer"
-        f" from analytics.fct_calls where ({_NOW}) and {_FILTERS} order by {order_by} limit {{most:UInt32}}"
+        f" from analytics.fct_calls where ({_NOW}) and {_FILTERS} order by {order_by} limit {{max_rows:UInt32}}"
     )
-    return ask_warehouse(sql, most=max_rows, **view.build_parameters(span))
+    return ask_warehouse(sql, max_rows=max_rows, **view.build_parameters(span))
 
 
 def choose_poll_interval_s() -> int:
-    """Seconds from one look to the next: a ledger of millions is looked at less often, or looking is all it does."""
+    """Return the seconds between refreshes: more for a large ledger, whose queries would take all its time."""
     (row,) = ask_slowly("select sum(calls) as number from analytics.fct_usage")
     return 2 if row["number"] < 250_000 else 5 if row["number"] < 1_000_000 else 15
 
 
 def find_extent() -> Span | None:
-    """From the first to the last counted call, by event time; None where there is none."""
+    """Return the span from the first to the last counted call, by event time; None where there is none."""
     sql = "select min(occurred_at) as first, max(occurred_at) as last, sum(calls) as calls from analytics.fct_usage"
     (row,) = ask(sql)
     return Span(row["first"], row["last"] + timedelta(microseconds=1)) if row["calls"] else None
 
 
 def list_values(dimension: str) -> list[str]:
-    """The values that a dimension has in the ledger, spelled, the most used first."""
+    """List the values of a dimension, spelled, the most used first."""
     sql = (
         f"select {_build_column(dimension)} as name from analytics.fct_usage"
         " group by name order by sum(calls) desc, name limit 500"
@@ -160,7 +166,7 @@ def list_values(dimension: str) -> list[str]:
 
 
 def list_currencies() -> list[str]:
-    """The currencies of the ledger, the most used first; they are never added up together."""
+    """List the currencies of the ledger, the most used first. Amounts of several are never added up."""
     sql = (
         "select currency from analytics.fct_usage where currency != ''"
         " group by currency order by sum(calls) desc, currency"

@@ -1,4 +1,4 @@
-"""The app's connection to the warehouse: read-only questions about the dbt marts.
+"""The app's connection to the warehouse: read-only queries of the dbt marts.
 
 The module is not called ``warehouse``: Streamlit puts this folder first on the import path.
 """
@@ -18,9 +18,9 @@ from ledger.errors import TallyError
 from ledger.settings import Settings
 
 Row = dict[str, Any]
-Parameters = ParamSpec("Given")
+Parameters = ParamSpec("Parameters")
 MAX_AGE_S = 2
-"""How old an answer may be. All who look at the same view share it."""
+"""Greatest age of an answer, which all viewers of the same view share."""
 
 
 class WarehouseUnavailable(Exception):
@@ -28,7 +28,7 @@ class WarehouseUnavailable(Exception):
 
 
 class Warehouse(BaseConnection[Client]):
-    """Asks the warehouse of the home; after a failure the next question connects anew."""
+    """Queries the warehouse of the home; after a failure the next query connects anew."""
 
     def _connect(self, **_: Any) -> Client:
         from warehouse.client import connect
@@ -36,7 +36,7 @@ class Warehouse(BaseConnection[Client]):
         return connect(Settings())
 
     def query(self, sql: str, parameters: dict[str, Any]) -> list[Row]:
-        """The answer, a dict a row. Values go as parameters (``{name:Type}``), never into the text."""
+        """Return the answer, a dict for each row. Values are parameters (``{name:Type}``), never part of the text."""
         try:
             return list(self._instance.query(sql, parameters=parameters, tz_mode="aware").named_results())
         except (ClickHouseError, HTTPError, OSError):
@@ -45,17 +45,17 @@ class Warehouse(BaseConnection[Client]):
 
 
 def ask(sql: str, **parameters: Any) -> list[Row]:
-    """Ask, or take an answer that is at most ``FRESH_S`` old. WarehouseAway where there is none."""
+    """Query, or return an answer at most ``MAX_AGE_S`` old. WarehouseUnavailable where there is none."""
     return _ask(str(home().resolve()), sql, parameters)
 
 
 def ask_slowly(sql: str, **parameters: Any) -> list[Row]:
-    """Like ``ask``, for what is dear to find out and may be half a minute old."""
+    """Query as ``ask`` does, with answers up to half a minute old, for queries that take long."""
     return _ask_slowly(str(home().resolve()), sql, parameters)
 
 
 def home() -> Path:
-    """The data folder of the product that is looked at."""
+    """Return the home whose pages these are."""
     return Settings().home
 
 
@@ -78,7 +78,8 @@ def _query(home: str, sql: str, parameters: dict[str, Any]) -> list[Row]:
 
 
 def guard_page(page: Callable[Parameters, None], *, retries: bool = True) -> Callable[Parameters, None]:
-    """A page that says in a sentence that the warehouse is away, and looks ``again`` by itself."""
+    """Wrap a page so that it says when the warehouse is unavailable, and draws itself again (``retries``) when it is
+    back."""
 
     @wraps(page)
     def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
@@ -86,10 +87,10 @@ def guard_page(page: Callable[Parameters, None], *, retries: bool = True) -> Cal
             page(*args, **kwargs)
         except WarehouseUnavailable as error:
             st.info(
-                "The warehouse does not answer at the moment. The figures come back as soon as it does.",
+                "The warehouse does not answer. The figures return as soon as it does.",
                 icon=":material/cloud_off:",
             )
-            with st.expander("What it said"):
+            with st.expander("Details"):
                 st.code(str(error)[:2000], language=None, wrap_lines=True)
             if retries:
                 _poll()
@@ -98,8 +99,8 @@ def guard_page(page: Callable[Parameters, None], *, retries: bool = True) -> Cal
 
 
 def guard_fragment(fragment: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """A page's live part, the same. It runs again anyway; and a fragment within it would be left behind with a place
-    that the part no longer has, at which the browser gives up the whole page."""
+    """Wrap a page's live fragment in the same way. It runs again anyway, and a fragment within it would outlive its
+    place in the page, at which the browser gives up the whole page."""
     return guard_page(fragment, retries=False)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of pages look with, and at."""
+"""Chromium for the tests of pages, and readers of figures."""
 
 import shutil
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from ledger.settings import Settings
 from tests.dashboards.browser import ARGUMENTS, CHROMIUM
-from tests.dashboards.feed import BOOK, EURO, MARKUP_NAME, Feed, doubtful, history, limits, loop, build_spend
+from tests.dashboards.feed import BOOK, EURO, MARKUP_NAME, Feed, build_spend, doubtful, history, limits, loop
 from tests.dashboards.server import build, warehouse
 
 

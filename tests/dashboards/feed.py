@@ -133,8 +133,8 @@ def history(days: int, count: int, end: datetime, seed: int = 1) -> Iterator[byt
     """So many calls over the days before a moment: busy by day, calm by night, and growing."""
     chance = random.Random(seed)
     moments = sorted(_moment(chance, days, end) for _ in range(count))
-    for number, time in enumerate(moments):
-        yield _build_call(chance, f"{seed}-{number:06}", time)
+    for count, time in enumerate(moments):
+        yield _build_call(chance, f"{seed}-{count:06}", time)
 
 
 def _moment(chance: random.Random, days: int, end: datetime) -> datetime:
@@ -176,8 +176,8 @@ def doubtful(end: datetime) -> list[bytes]:
     future = call("early", end + timedelta(hours=1), model="gpt-4o", tokens={"input": 100})
     loop = [
         call(
-            f"loop-{number}", minute + timedelta(seconds=number), team="support", agent="support-agent", session="s-loop",
-            model="claude-sonnet-4-5", parent_call="loop-0" if number else None, tool="lookup_order",
+            f"loop-{number}", minute + timedelta(seconds=number), team="support", agent="support-agent",
+            session="s-loop", model="claude-sonnet-4-5", parent_call="loop-0" if number else None, tool="lookup_order",
             tool_arguments_hash="a1", tool_result_hash="r1", tokens={"input": 52_000, "output": 300},
         )
         for number in range(6)
@@ -196,7 +196,7 @@ def limits() -> list[bytes]:
 
 
 def build_spend(now: datetime) -> list[bytes]:
-    """What those budgets see, and what the one in euros does not."""
+    """Spend of those budgets, and spend in dollars that the budget in euros does not count."""
     return [
         call("s-full", now, agent="shopper", model="gpt-4o", tokens={"input": 440_000}),
         call("s-half", now, team=MARKUP_NAME, model="gpt-4o", tokens={"input": 3_400_000}),
@@ -211,8 +211,9 @@ def loop(session: str, agent: str, times: int, end: datetime, then: str | None =
     start = end - timedelta(seconds=5 * len(tools))
     return [
         call(
-            f"{session}-{number}", start + timedelta(seconds=5 * number), team=MARKUP_NAME, agent=agent, session=session,
-            model="gpt-4o", tool=tool, tool_arguments_hash="a1", tool_result_hash="r1", tokens={"input": 100_000},
+            f"{session}-{number}", start + timedelta(seconds=5 * number), team=MARKUP_NAME, agent=agent,
+            session=session, model="gpt-4o", tool=tool, tool_arguments_hash="a1", tool_result_hash="r1",
+            tokens={"input": 100_000},
         )
         for number, tool in enumerate(tools)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the tests of pages without a browser look with."""
+"""Pages without a browser, for tests."""
 
 import pytest
 from streamlit.testing.v1 import AppTest

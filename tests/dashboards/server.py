@@ -37,7 +37,7 @@ def dashboards(settings: Settings, **environment: str) -> Iterator[str]:
 
 @contextmanager
 def running_api(settings: Settings) -> Iterator[str]:
-    """The HTTP door of the home in a process of its own; its address."""
+    """Run the home's HTTP API as a process, and yield its address."""
     with _process([sys.executable, "-m", "tally", "api", "serve"], settings.home):
         yield _await_announcement(settings, "api")
 

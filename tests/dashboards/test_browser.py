@@ -1,4 +1,4 @@
-"""What a person does: look, watch figures move, filter, follow a link to one call, share a link."""
+"""Use of the pages in a browser: live figures, filters, links to a call, shared links."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browser import BROWSER, read_metric, await_metric
+from tests.dashboards.browser import BROWSER, await_metric, read_metric
 from tests.dashboards.feed import Feed, call
 from tests.dashboards.server import build, dashboards, warehouse
 
@@ -53,7 +53,7 @@ def test_a_filter_stands_in_the_address_and_a_copied_link_shows_the_same(
 
 
 def test_a_row_leads_down_to_one_call_and_its_place_on_the_log(page: Page, url: str) -> None:
-    page.goto(f"{url}/?period=all&calls=dearest")
+    page.goto(f"{url}/?period=all&calls=most+expensive")
     page.get_by_role("link", name="support", exact=True).click()
     page.wait_for_url("**team=support**")
     page.locator("a[href^='call?']").first.click()
@@ -67,7 +67,7 @@ def test_a_row_leads_down_to_one_call_and_its_place_on_the_log(page: Page, url: 
 
 def test_trust_can_be_opened_by_its_link(page: Page, url: str) -> None:
     page.goto(f"{url}/trust")
-    expect(page.get_by_role("heading", name="Does it add up?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Completeness")).to_be_visible()
     expect(page.get_by_text("received", exact=True)).to_be_visible()
     expect(page.get_by_text("≠")).to_have_count(0)
 
@@ -94,7 +94,7 @@ def test_an_empty_ledger_fills_by_itself(page: Page, empty: Settings) -> None:
 
 
 def test_a_warehouse_that_stops_is_a_sentence_and_heals_by_itself(page: Page, tmp_path: Path) -> None:
-    notice = page.get_by_text("The warehouse does not answer at the moment.")
+    notice = page.get_by_text("The warehouse does not answer.")
     with warehouse(tmp_path) as settings:
         feed = Feed(settings)
         feed.begin()

@@ -1,4 +1,4 @@
-"""The demo as a stranger meets it, on either log: one command, its pages while it lives, the proof, and its end."""
+"""The demo as a new user meets it, on either log: one command, its live pages, verification, and its end."""
 
 import json
 import re
@@ -9,27 +9,27 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboards.browser import BROWSER, read_metric, await_metric
+from tests.dashboards.browser import BROWSER, await_metric, read_metric
 from tests.tally.conftest import COMMAND, ROOT, alive, home_environment, tally
 
 pytestmark = BROWSER
 
 
 @pytest.fixture(scope="module", params=["", pytest.param("kafka://", marks=pytest.mark.long)])
-def chosen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """As `make demo` sets it, and `make demo-kafka`."""
     home = {"TALLY_HOME": str(tmp_path_factory.mktemp("demo") / "home")}
     return home | ({"TALLY_LOG": request.param} if request.param else {})
 
 
 @pytest.fixture(scope="module")
-def demo(chosen: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    running = subprocess.Popen(
-        [*COMMAND, "demo"], env=home_environment(chosen), cwd=ROOT, stdout=subprocess.PIPE, text=True
+def demo(environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [*COMMAND, "demo"], env=home_environment(environment), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    yield running
-    running.kill()
-    running.communicate()
+    yield process
+    process.kill()
+    process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +62,17 @@ def test_a_decision_for_everyone_is_told_once(page: Page, url: str) -> None:
     expect(page.get_by_role("cell", name="price_book.adopted")).to_have_count(2)
 
 
-def test_it_can_be_proved_while_it_lives(url: str, chosen: dict[str, str]) -> None:
-    result = tally("verify", "--json", **chosen)
+def test_it_can_be_proved_while_it_lives(url: str, environment: dict[str, str]) -> None:
+    result = tally("verify", "--json", **environment)
     assert result.returncode == 0, result.stdout
     events = json.loads(result.stdout)["events"]
     assert all(events.values()), "every outcome is in the demo"
 
 
-def test_ctrl_c_ends_it_cleanly(url: str, chosen: dict[str, str], demo: "subprocess.Popen[str]") -> None:
-    status = json.loads(tally("status", "--json", **chosen).stdout)
-    pids = [part["pid"] for part in status["services"].values() if "pid" in part]
-    assert len(pids) == (9 if "TALLY_LOG" in chosen else 8), "Kafka is a service of its own"
+def test_ctrl_c_ends_it_cleanly(url: str, environment: dict[str, str], demo: "subprocess.Popen[str]") -> None:
+    status = json.loads(tally("status", "--json", **environment).stdout)
+    pids = [service["pid"] for service in status["services"].values() if "pid" in service]
+    assert len(pids) == (9 if "TALLY_LOG" in environment else 8), "Kafka is a service of its own"
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 0
     assert not any(alive(pid) for pid in pids)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Response, expect
 
+from dashboards.page_list import PAGES
 from ledger.settings import Settings
 from tests.dashboards.browser import BROWSER, read_metric
 from tests.dashboards.feed import BOOK, Feed, budget, call, loop
@@ -22,7 +23,7 @@ NAMES = {
     "(other)": "(other)",
     "⟦none⟧": "⟦U+27E6⟧none⟧",
 }
-PATHS = ("", "?by=agent", "budgets", "runaways", "trust", "start", "call")
+PATHS = ("", "?by=agent", *(page.name for page in PAGES))
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +33,14 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         feed, now = Feed(settings), datetime.now(UTC)
         feed.adopt("test", BOOK)
         feed.add(
-            [budget(f"b{number}", "team", name, "1") for number, name in enumerate(NAMES) if name.strip()], channel="control"
+            [budget(f"b{number}", "team", name, "1") for number, name in enumerate(NAMES) if name.strip()],
+            channel="control",
         )
         feed.add([
-            call(f"n{number}", now, team=name, agent=name, session=name, model="gpt-4o", tokens={"input": 10**6 + number})
+            call(
+                f"n{number}", now, team=name, agent=name, session=name, model="gpt-4o",
+                tokens={"input": 10**6 + number},
+            )
             for number, name in enumerate(NAMES)
         ])  # fmt: skip
         feed.add([call(f"absent{number}", now, model="gpt-4o", tokens={"input": 10**5}) for number in range(2)])
@@ -71,7 +76,7 @@ def test_the_console_is_clean_and_nothing_runs_or_is_refused(page: Page, url: st
     page.goto(f"{url}/{path}")
     expect(page.locator(".tally").last).to_be_visible(timeout=90_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
-    if path in ("", "?by=agent"):
+    if path in ("", "?by=agent", PAGES[0].name):
         expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()
     assert not problems
 

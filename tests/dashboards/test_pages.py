@@ -19,7 +19,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.screenshots import read_html, read_metrics, open_page
+from tests.dashboards.screenshots import open_page, read_html, read_metrics
 from warehouse.client import connect
 
 Full = tuple[Settings, Feed]
@@ -59,7 +59,7 @@ def test_a_link_to_a_team_that_is_not_there_shows_nobody_elses_spend(
     full: Full, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_page(full[0], monkeypatch, period="all", team=["nobody"])
-    assert "No call of this period has these properties" in app.info[0].value
+    assert "No calls match these filters in this period" in app.info[0].value
     assert not app.metric
 
 
@@ -77,7 +77,7 @@ def test_unpriced_is_not_zero(full: Full, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_an_empty_period_names_one_that_is_not(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_page(full[0], monkeypatch, period="range", range=["2023-01-01", "2023-01-02"])
-    assert "no calls in this period" in app.info[0].value
+    assert "No calls in this period" in app.info[0].value
     assert "?period=all" in read_html(app)
 
 
@@ -93,7 +93,8 @@ def test_what_a_source_numbered_and_never_arrived_is_shown(tmp_path: Path, monke
     monkeypatch.setenv("TALLY_HOME", str(tmp_path))
 
     def show_gaps() -> AppTest:
-        app = AppTest.from_string("from dashboards.pages.trust import page\npage._gaps()", default_timeout=30).run()
+        script = "from dashboards.pages.trust import page\npage._show_gaps()"
+        app = AppTest.from_string(script, default_timeout=30).run()
         assert not app.exception, app.exception
         return app
 
@@ -102,26 +103,30 @@ def test_what_a_source_numbered_and_never_arrived_is_shown(tmp_path: Path, monke
         log.append(EVENTS, [Draft(0, "acme", {"organization": "acme", "channel": "http"}, b"\n".join(lines))])
         sequence_gaps.follow(log, tmp_path)
 
-    assert "Nobody has followed the numbers" in text(show_gaps())
+    assert "have not been checked yet" in text(show_gaps())
     with closing(EmbeddedLog(tmp_path)) as log:
         add(1, 2, 5, 9)
         assert "app &lt;b&gt;" in read_html(show_gaps()) and "3–4, 6–8" in read_html(show_gaps())
         add(3, 4, 6, 7, 8)
-    assert "nothing lacks" in text(show_gaps())
+    assert "No gaps" in text(show_gaps())
 
 
-@pytest.mark.parametrize(("bound", "shown"), [("127.0.0.1", True), ("0.0.0.0", False)])
+@pytest.mark.parametrize(("bind", "is_shown"), [("127.0.0.1", True), ("0.0.0.0", False)])
 def test_names_are_for_who_sits_at_the_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, shown: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bind: str, is_shown: bool
 ) -> None:
     monkeypatch.setenv("TALLY_HOME", str(tmp_path))
     with closing(Persons(tmp_path)) as persons:
         persons.remember("acme", "p_1", "alice")
     monkeypatch.setattr(
-        names, "may_come", lambda: loopback.find_connection_exposure(bound, {"host": "localhost:1", "origin": "http://localhost:1"})
+        names,
+        "find_exposure",
+        lambda: loopback.find_connection_exposure(bind, {"host": "localhost:1", "origin": "http://localhost:1"}, 1),
     )
-    names_seen = names.list_names("acme", {"user": "p_1", "customer": "p_2", "acting_for": ["p_1", "p_3"], "team": "p_1"})
-    assert names_seen == ([("user is", "alice"), ("acting_for is", '["alice"]')] if shown else [])
+    names_seen = names.list_names(
+        "acme", {"user": "p_1", "customer": "p_2", "acting_for": ["p_1", "p_3"], "team": "p_1"}
+    )
+    assert names_seen == ([("user (name)", "alice"), ("acting_for (names)", '["alice"]')] if is_shown else [])
     assert names.list_names("beta", {"user": "p_1"}) == [] == names.list_names("acme", {})
 
 
@@ -136,7 +141,7 @@ def test_trust_adds_up(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
         assert word in page_html
     assert "≠" not in page_html
     assert "token_totals_mismatch" in page_html and "content_mismatch" in page_html and "in-house-7b" in page_html
-    assert read_metrics(app) == {"Not yet folded": "0", "Not yet stored": "0"}
+    assert read_metrics(app) == {"Fold lag": "0", "Sink lag": "0"}
     assert "no difference" in app.success[0].value and "3,007" in app.success[0].value
 
 
@@ -164,7 +169,7 @@ def test_a_conflict_leads_to_the_first_one(full: Full, monkeypatch: pytest.Monke
         .result_rows
     )
     app = open_page(full[0], monkeypatch, "call", position=f"{partition}-{offset}-{index}")
-    assert "conflict" in app.warning[0].value
+    assert "Conflict" in app.warning[0].value
     assert f"position={partition}-{offset}-0" in read_html(app)
 
 

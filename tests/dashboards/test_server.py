@@ -1,4 +1,4 @@
-"""Where the pages listen."""
+"""The address of the dashboards."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""How names are written: each is seen, and each can be read back."""
+"""The spelling of names: each is visible, and each can be read back."""
 
 import json
 
@@ -14,7 +14,7 @@ NAMES = st.text(
 
 
 @pytest.mark.parametrize(
-    ("name", "written"),
+    ("name", "spelling"),
     [
         ("search", "search"),
         ("Größe 漢字 עברית 🙂", "Größe 漢字 עברית 🙂"),
@@ -34,8 +34,8 @@ NAMES = st.text(
         ("", ABSENT_NAME),
     ],
 )
-def test_a_name_is_seen(name: str, written: str) -> None:
-    assert spell(name) == written and read_name(written) == name
+def test_a_name_is_seen(name: str, spelling: str) -> None:
+    assert spell(name) == spelling and read_name(spelling) == name
 
 
 @given(NAMES)

@@ -1,4 +1,4 @@
-"""What a person does with budgets and runaways: watch them fill and go on, follow a row down, share a link."""
+"""Use of the pages Budgets and Runaways in a browser: live figures, links to rows, shared links."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browser import BROWSER, read_metric, await_metric
+from tests.dashboards.browser import BROWSER, await_metric, read_metric
 from tests.dashboards.feed import Feed, call, loop
 from tests.dashboards.server import dashboards
 
@@ -27,7 +27,7 @@ def test_a_budget_fills_while_one_looks_and_says_what_it_crosses(page: Page, url
     page.goto(f"{url}/budgets")
     page.get_by_role("link", name="team nobody").click()
     page.wait_for_url("**scope=nobody**")
-    expect(page.get_by_text("No threshold was crossed yet.")).to_be_visible()
+    expect(page.get_by_text("No threshold has been crossed yet.")).to_be_visible()
     assert read_metric(page, "Used") == "$0.00"
     limited[1].add([call("w-1", datetime.now(UTC), team="nobody", model="gpt-4o", tokens={"input": 1_100_000})])
     assert await_metric(page, "Used", "$0.00") == "$2.75"
@@ -54,18 +54,18 @@ def test_which_budgets_are_shown_stands_in_the_address(page: Page, browser: Brow
 def test_a_runaway_goes_on_while_one_looks_and_ends(page: Page, url: str, limited: Limited) -> None:
     feed = limited[1]
     page.goto(f"{url}/runaways")
-    active_count = read_metric(page, "Going on")
+    active_count = read_metric(page, "Active")
     run = loop("w-run", "watched", 9, datetime.now(UTC), then="read")
     feed.add(run[:3])
-    assert int(await_metric(page, "Going on", active_count)) == int(active_count) + 1
+    assert int(await_metric(page, "Active", active_count)) == int(active_count) + 1
     page.get_by_title("session w-run").click()
     page.wait_for_url("**alert=**")
-    assert read_metric(page, "Times") == "3"
+    assert read_metric(page, "Repeats") == "3"
     feed.add(run[3:9])
-    assert await_metric(page, "Times", "3") == "9"
-    expect(page.get_by_text("goes on")).to_be_visible()
+    assert await_metric(page, "Repeats", "3") == "9"
+    expect(page.get_by_text("Active, last call received")).to_be_visible()
     feed.add(run[9:])
-    expect(page.get_by_text("ended: the session called something else")).to_be_visible()
+    expect(page.get_by_text("Resolved: the session made another call")).to_be_visible()
     page.locator("a[href^='call?position=']").first.click()
     expect(page.get_by_role("heading", name="Entries")).to_be_visible()
 

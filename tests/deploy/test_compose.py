@@ -1,4 +1,4 @@
-"""What can be known of `deploy/` without Docker: that it names what there is, and asks Kafka for what the log needs."""
+"""Checks of `deploy/` without Docker: its names exist, and its Kafka has the settings that the log needs."""
 
 import os
 import re
@@ -25,7 +25,7 @@ from warehouse.client import find_address
 
 COMPOSE, DOCKERFILE = ROOT / "deploy" / "compose.yaml", ROOT / "deploy" / "Dockerfile"
 ADDRESSES = ("voters", "listener", "log.dirs", "node.id")
-"""Of Kafka's properties: those that differ from one machine to another."""
+"""Properties of Kafka that differ from one machine to another."""
 
 
 def read_compose() -> str:
@@ -48,7 +48,9 @@ def test_a_service_refers_to_what_there_is(name: str) -> None:
             case "service_healthy":
                 assert "healthcheck" in needed_service
             case "service_completed_successfully":
-                assert needed_service["restart"] == "on-failure", "it ends, and is not started again when it has done its work"
+                assert needed_service["restart"] == "on-failure", (
+                    "it ends, and is not started again when it has done its work"
+                )
             case _:
                 raise AssertionError(dependency)
         assert "profiles" not in needed_service
@@ -108,7 +110,9 @@ def test_one_sink_and_no_port_of_a_worker_on_the_machine() -> None:
 
 def read_kafka_properties() -> dict[str, str]:
     environment = SERVICES["kafka"]["environment"]
-    names = {key: key.removeprefix("KAFKA_").lower().replace("_", ".") for key in environment if key.startswith("KAFKA_")}
+    names = {
+        key: key.removeprefix("KAFKA_").lower().replace("_", ".") for key in environment if key.startswith("KAFKA_")
+    }
     return {name: str(environment[key]) for key, name in names.items()}
 
 
@@ -122,7 +126,9 @@ def test_kafka_is_the_one_that_the_tests_run() -> None:
 
 
 def test_kafka_with_these_settings_takes_our_topics(tmp_path: Path) -> None:
-    own_properties = {key: value for key, value in read_kafka_properties().items() if not any(word in key for word in ADDRESSES)}
+    own_properties = {
+        key: value for key, value in read_kafka_properties().items() if not any(word in key for word in ADDRESSES)
+    }
     node = Node(1, tmp_path / "node", tmp_path / "log", find_free_port(), {1: find_free_port()}, QUICK, own_properties)
     broker = Broker(node, kafka_jars(), SERVICES["kafka"]["environment"].get("CLUSTER_ID") or make_cluster_id())
     try:
@@ -159,7 +165,11 @@ def test_the_image_holds_all_that_the_product_imports(tmp_path: Path) -> None:
         assert all((ROOT / source).exists() for source in sources), sources
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    folders = [target for source, target in (arguments for arguments in copied if len(arguments) == 2) if (ROOT / source).is_dir()]
+    folders = [
+        target
+        for source, target in (arguments for arguments in copied if len(arguments) == 2)
+        if (ROOT / source).is_dir()
+    ]
     assert {*packages, "sdk", "dbt", "requirements"} <= set(folders)
     for folder in folders:
         copytree(ROOT / folder, tmp_path / folder)

@@ -24,7 +24,7 @@ from tests.warehouse.conftest import Front
 PAGE = ROOT / "docs" / "operations.md"
 BLOCK = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 QUICK = {"backup", "erase"}
-KAFKA = {"backup-kafka", "grow", "workers", "machines", "stopped", "doors", "rebuild-kafka"}
+KAFKA = {"backup-kafka", "grow", "workers", "machines", "stopped", "listeners", "rebuild-kafka"}
 TIMEOUT_S = 550
 pytestmark = pytest.mark.timeout(600)
 
@@ -48,7 +48,10 @@ def read_procedures() -> list[Procedure]:
 
 def build_script(lines: list[str]) -> str:
     """One shell for a whole procedure, which ends at the first line that exits otherwise than the page says."""
-    statements = ["set -uo pipefail", "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]  # else who runs on holds our pipes
+    statements = [
+        "set -uo pipefail",
+        "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT",
+    ]  # else who runs on holds our pipes
     for line in lines:
         command, _, exit_code = line.partition(" # exits ")
         statements.append(command)
@@ -63,8 +66,8 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a home of two days, a backup of the first, and both days' files."""
     folder = tmp_path_factory.mktemp("before")
     monday, _ = history(folder / "history.ndjson", 2)
-    lines = monday.read_text().splitlines()
-    days = {"monday": lines[:300], "tuesday": lines[300:600]}
+    day_lines = monday.read_text().splitlines()
+    days = {"monday": day_lines[:300], "tuesday": day_lines[300:600]}
     for name, day_lines in days.items():
         (folder / f"{name}.ndjson").write_text("\n".join(_with_person(line) for line in day_lines))
     monday.unlink()
@@ -93,12 +96,14 @@ class Shell:
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m tally "$@"\n')
         command.chmod(0o755)
         own_environment = home_environment(environment | {"PATH": f"{self._bin}{os.pathsep}{os.environ['PATH']}"})
-        self.environment = {key: value for key, value in own_environment.items() if key not in ("TALLY_HOME", "TALLY_LOG")}
+        self.environment = {
+            key: value for key, value in own_environment.items() if key not in ("TALLY_HOME", "TALLY_LOG")
+        }
 
     def run(self, *lines: str, **variables: str) -> str:
         result = subprocess.run(
-            ["bash", "-c", build_script(list(lines))], cwd=self.folder, env=self.environment | variables, capture_output=True,
-            text=True, timeout=TIMEOUT_S, check=False,
+            ["bash", "-c", build_script(list(lines))], cwd=self.folder, env=self.environment | variables,
+            capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
         assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
         return result.stdout
@@ -113,7 +118,7 @@ def shell(before: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
     shutil.copytree(before, folder, symlinks=True)  # the warehouse has some
     name = request.getfixturevalue("procedure").name
     environment = {"NAME": str(uuid.uuid4()), "PORT": str(find_free_port())}
-    if name == "doors":
+    if name == "listeners":
         (tmp_path / "secured").mkdir()
         with secured(tmp_path / "secured", kafka_jars()) as house:
             addresses = {"BROKERS": house.addresses["SASL_TLS"], "CA": str(house.folder / "ca.pem")}
@@ -131,7 +136,7 @@ def shell(before: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
 
 
 def _cut(shell: Shell) -> None:
-    """What a restore from an older copy leaves, or a file system that lost its last days."""
+    """Cut the log as a restore from an older copy does, or a file system that lost its last days."""
     for path in (shell.folder / ".tally" / "log").glob("recorded.db*"):
         path.unlink()
     shutil.copy(shell.folder / "backups" / "monday" / "log" / "recorded.db", shell.folder / ".tally" / "log")
@@ -162,7 +167,7 @@ def _two_homes(shell: Shell) -> None:
 
 
 def _on_a_server(shell: Shell) -> None:
-    """What the home's own warehouse held is on a server, which here is another home's."""
+    """Move the content of the home's warehouse to a server, which here is another home's."""
     shell.run("rm -rf .tally/warehouse .tally/consumers", "tally verify", TALLY_WAREHOUSE=shell.environment["SERVER"])
 
 
@@ -183,7 +188,7 @@ def _log(shell: Shell) -> str:
 HARM: dict[str, Callable[[Shell], None]] = {
     "cut": _cut, "cut-warehouse": _cut, "refold": _other_folds, "backup-kafka": _on_kafka,
     "stopped": _recreate_topic, "rebuild-kafka": _two_homes, "rebuild-server": _on_a_server,
-    "workers": _another_log, "doors": _another_log,
+    "workers": _another_log, "listeners": _another_log,
 }  # fmt: skip
 BOTH_DAYS = {
     "restore",
@@ -225,7 +230,7 @@ def test_a_procedure_does_what_the_page_says(procedure: Procedure, shell: Shell,
 
 
 def _read_report(folder: Path) -> Any:
-    """What verify said last in this folder's home."""
+    """Return the last report of verify in this folder's home."""
     return json.loads((folder / ".tally" / "consumers" / "verify.json").read_text())
 
 

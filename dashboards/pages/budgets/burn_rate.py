@@ -1,5 +1,5 @@
-"""How fast a budget is spent, and where that leads (pure). A rolling window forgets as it goes: at a steady rate its
-spend comes to rest, so the limit is reached only where the rate outruns what falls out of the window."""
+"""The burn rate of a budget, and its forecast (pure). Spend leaves a rolling window as time passes: at a steady rate
+the window's spend settles, so the limit is reached only where the rate exceeds the spend that leaves."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,13 +7,13 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import NamedTuple
 
 RECENT_BUCKETS = 6
-"""The rate is that of so many whole buckets, a tenth of the window, and of the one that is under way."""
+"""Whole buckets that the rate covers, a tenth of the window, beside the current one."""
 _context = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 class Burn(NamedTuple):
-    """``per_hour`` is spend an hour, over the last ``seconds``. ``rests`` is what a window holds of it in the end, and
-    ``reached`` when it reaches the limit; None where it does not, or has already."""
+    """``per_hour`` is spend per hour over the last ``seconds``. ``steady_spend`` is a window's spend once the rate has
+    filled it; ``limit_reached_at`` is None where spend does not reach the limit, or has already."""
 
     per_hour: Decimal
     seconds: int
@@ -21,8 +21,11 @@ class Burn(NamedTuple):
     limit_reached_at: datetime | None
 
 
-def compute_burn(spend: Sequence[Decimal], limit: Decimal, bucket_s: int, clock: datetime, window_end: datetime) -> Burn:
-    """Of a window's buckets, the oldest first; the last one, in which the clock stands, ends at ``ends``."""
+def compute_burn(
+    spend: Sequence[Decimal], limit: Decimal, bucket_s: int, clock: datetime, window_end: datetime
+) -> Burn:
+    """Compute the burn rate from a window's buckets, the oldest first; the last one holds the clock and ends at
+    ``window_end``."""
     elapsed_s = max(0, bucket_s - int((window_end - clock).total_seconds()))
     seconds = RECENT_BUCKETS * bucket_s + elapsed_s
     rate = _context.divide(sum(spend[-RECENT_BUCKETS - 1 :], Decimal(0)), Decimal(seconds))
@@ -34,7 +37,7 @@ def compute_burn(spend: Sequence[Decimal], limit: Decimal, bucket_s: int, clock:
 def _find_limit_time(
     spend: Sequence[Decimal], limit: Decimal, bucket_s: int, clock: datetime, window_end: datetime, rate: Decimal
 ) -> datetime | None:
-    """When spend at this rate, and what of the window's is left by then, come to the limit."""
+    """Return the time at which spend at this rate, and what the window still holds by then, reach the limit."""
     amount = sum(spend, Decimal(0))
     if amount >= limit or not rate:
         return None

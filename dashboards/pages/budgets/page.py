@@ -1,4 +1,4 @@
-"""Budgets: what each scope may spend over its window, what it has spent, how fast it goes, and what it crossed."""
+"""The page Budgets: limit, spend, burn rate and threshold crossings of each budget."""
 
 from datetime import UTC, datetime
 
@@ -7,13 +7,13 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.controls import pick
 from dashboards.components.format import count, exact, money
-from dashboards.components.html import draw_facts, draw_heading, link, draw_live_line, format_time
+from dashboards.components.html import draw_facts, draw_heading, draw_live_line, format_time, link
 from dashboards.components.links import BudgetIdentity
 from dashboards.pages.budgets import queries
 from dashboards.pages.budgets import tables as limits
 from dashboards.periods import Span, format_window
 from dashboards.sources import usage
-from dashboards.sources.warehouse import Row, guard_page, guard_fragment
+from dashboards.sources.warehouse import Row, guard_fragment, guard_page
 from dashboards.spelling import spell
 
 VIEWS = ("all", "crossed")
@@ -43,9 +43,9 @@ def _show_budgets() -> None:
     if visible_rows:
         limits.draw_budgets(visible_rows, with_organization)
     else:
-        st.caption("No threshold is crossed now.")
+        st.caption("No budget is above a threshold.")
     if rows[0]["number"] > len(rows):
-        st.caption(f"The fullest {len(rows)} of {count(rows[0]['number'])}.")
+        st.caption(f"Showing the {len(rows)} most used of {count(rows[0]['number'])}.")
     _show_crossings(None, with_organization)
     _show_live_line()
 
@@ -55,11 +55,11 @@ def _show_headline(rows: list[Row]) -> None:
     over_count = sum(row["remaining_amount"] <= 0 for row in rows)
     near_count = sum(limits.NEAR_LIMIT_PERCENT <= row["used_amount"] * 100 / row["limit_amount"] < 100 for row in rows)
     figures = [
-        ("Budgets", int(rows[0]["number"]), "Each is a limit of spend over a rolling window"),
-        ("At their limit", over_count, "What was spent over the window is the limit, or more"),
-        ("Near it", near_count, f"{limits.NEAR_LIMIT_PERCENT}% of the limit is used, or more"),
-        ("On the way", sum(burn is not None and burn.limit_reached_at is not None for burn in burns),
-         "At the rate of the last tenth of the window they reach the limit"),
+        ("Budgets", int(rows[0]["number"]), "Each limits spend over a rolling window"),
+        ("At or over limit", over_count, "Spend over the window has reached the limit"),
+        ("Near limit", near_count, f"{limits.NEAR_LIMIT_PERCENT}% of the limit or more is used"),
+        ("Will reach limit", sum(burn is not None and burn.limit_reached_at is not None for burn in burns),
+         "At the burn rate of the last tenth of the window, spend reaches the limit"),
     ]  # fmt: skip
     with st.container(horizontal=True, key="headline"):
         for label, number, meaning in figures:
@@ -69,7 +69,7 @@ def _show_headline(rows: list[Row]) -> None:
 def _show_budget(identity: BudgetIdentity) -> None:
     row = queries.find_budget(identity)
     if row is None:
-        st.info("There is no such budget. It may not have arrived yet, or the link was cut short.")
+        st.info("No such budget. It may not have arrived yet, or the link is incomplete.")
         st.html(f'<div class="tally">{link("All budgets", "budgets", {})}</div>')
         return
     currency, burn = row["currency"], limits.find_burn(row)
@@ -79,15 +79,15 @@ def _show_budget(identity: BudgetIdentity) -> None:
             st.metric(label, money(row[amount], currency), border=True, help=exact(row[amount], currency))
         if burn:
             st.metric(
-                "Burn an hour", money(burn.per_hour, currency), border=True, help=exact(burn.per_hour, currency)
+                "Burn rate per hour", money(burn.per_hour, currency), border=True, help=exact(burn.per_hour, currency)
             )
     draw_facts([
-        ("Used of limit", limits.build_share_bar(row)),
-        ("At the last rate", limits.describe_outlook(row, burn)),
-        ("Crossed now", limits.build_threshold_cell(row) or "no threshold"),
+        ("Utilization", limits.build_share_bar(row)),
+        ("Forecast", limits.describe_outlook(row, burn)),
+        ("Threshold crossed", limits.build_threshold_cell(row) or "none"),
     ])  # fmt: skip
     if row["window_ends_at"] is None:
-        st.caption("Nothing was spent in this scope since the budget was set.")
+        st.caption("No spend in this scope since the budget was set.")
     else:
         st.subheader("Spend over the window", anchor=False)
         window = Span(row["window_starts_at"], row["window_ends_at"])
@@ -99,45 +99,49 @@ def _show_budget(identity: BudgetIdentity) -> None:
 
 
 def _show_details(row: Row, identity: BudgetIdentity) -> None:
-    start, end, clock_time, last_spend_time = (row[f"{name}_at"] for name in ("window_starts", "window_ends", "clock", "last_spent"))
-    granularity = f"{format_window(int(row['bucket_s']))}; the oldest of 61, of which only a part lies in it, counts whole"
-    with st.expander("The window, and its clock"):
+    start, end, clock_time, last_spend_time = (
+        row[f"{name}_at"] for name in ("window_starts", "window_ends", "clock", "last_spent")
+    )
+    granularity = (
+        f"{format_window(int(row['bucket_s']))}; the oldest of 61 lies only partly in the window and counts whole"
+    )
+    with st.expander("Window details"):
         draw_facts([
             ("Window", f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC" if end else None),
-            ("In buckets of", granularity),
-            ("The budget's clock", f"{clock_time:%Y-%m-%d %H:%M:%S} UTC" if clock_time else None),
+            ("Bucket length", granularity),
+            ("Budget clock", f"{clock_time:%Y-%m-%d %H:%M:%S} UTC" if clock_time else None),
             ("Latest spend", f"{last_spend_time:%Y-%m-%d %H:%M:%S} UTC" if last_spend_time else None),
             ("Allocated", format_time(row["allocated_at"])),
-            ("Limit since", format_time(row["limit_set_at"])),
+            ("Limit set", format_time(row["limit_set_at"])),
             ("Organization", identity.organization),
         ])  # fmt: skip
 
 
 def _show_crossings(identity: BudgetIdentity | None, with_organization: bool) -> None:
-    st.subheader("Crossings", anchor="crossings")
+    st.subheader("Threshold crossings", anchor="crossings")
     rows = queries.list_crossings(identity)
     if rows:
         limits.draw_crossings(rows, with_organization, is_single=identity is not None)
     else:
-        st.caption("No threshold was crossed yet.")
+        st.caption("No threshold has been crossed yet.")
 
 
 def _link_calls(identity: BudgetIdentity) -> str:
     if identity.dimension not in usage.DIMENSIONS:
         return ""
     return " · " + link(
-        "Its spend on the overview", "./", {"period": "all", identity.dimension: spell(identity.scope_value)}
+        "Spend of this scope", "overview", {"period": "all", identity.dimension: spell(identity.scope_value)}
     )
 
 
 def _show_no_budgets() -> None:
     st.header("No budgets yet", anchor=False)
     st.write(
-        "A budget limits what a scope may spend over a rolling window. Each crossing of 50, 80 and 100% is said here, "
-        "within seconds."
+        "A budget limits what a scope may spend over a rolling window. Crossings of 50, 80 and 100% appear here within "
+        "seconds."
     )
     st.code('tally budget set --scope team=search --limit 100 --window 1h --reason "launch week"', language="bash")
 
 
 def _show_live_line() -> None:
-    draw_live_line(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")
+    draw_live_line(f"Live at {datetime.now(UTC):%H:%M:%S} UTC")

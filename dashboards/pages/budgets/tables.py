@@ -1,26 +1,26 @@
-"""Budgets as tables: each with what it has used, how fast it goes and where that leads; and what was crossed."""
+"""Tables of budgets, with utilization, burn rate and forecast, and of threshold crossings."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dashboards.components.format import exact, money, percent
-from dashboards.components.html import Cell, Column, Html, bar, with_hint, link, format_time, spark, draw_table
+from dashboards.components.html import Cell, Column, Html, bar, draw_table, format_time, link, spark, with_hint
 from dashboards.components.links import read_budget_identity
 from dashboards.pages.budgets.burn_rate import Burn, compute_burn
 from dashboards.periods import format_duration, format_window
 from dashboards.sources.warehouse import Row
 
 NEAR_LIMIT_PERCENT = Decimal(80)
-"""From this percent of the limit on, a budget is near it."""
+"""A budget at this percent of its limit is near it."""
 
 
 def draw_budgets(rows: Iterable[Row], with_organization: bool) -> None:
-    """Draw the budgets, each a link to its own view."""
+    """Draw the budgets, each with a link to its own view."""
     columns = [
-        Column("Budget of"), Column("Used of limit", "right"), Column("Used", "right wide"),
-        Column("Remaining", "right"), Column("Limit", "right wide"), Column("Crossed", "right wide"),
-        Column("Spend over the window", "wide"), Column("Burn an hour", "right wide"), Column("At this rate", "wide"),
+        Column("Budget"), Column("Utilization", "right"), Column("Used", "right wide"),
+        Column("Remaining", "right"), Column("Limit", "right wide"), Column("Threshold", "right wide"),
+        Column("Spend over the window", "wide"), Column("Burn rate per hour", "right wide"), Column("Forecast", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_budget_cells(row, with_organization) for row in rows))
 
@@ -43,7 +43,7 @@ def _build_budget_cells(row: Row, with_organization: bool) -> tuple[Cell, ...]:
 
 
 def find_burn(row: Row) -> Burn | None:
-    """How fast a budget is spent; None where nothing was spent yet."""
+    """Return the burn rate of a budget; None where nothing was spent yet."""
     if row["window_ends_at"] is None:
         return None
     return compute_burn(
@@ -52,26 +52,26 @@ def find_burn(row: Row) -> Burn | None:
 
 
 def name_budget(row: Row, with_organization: bool = False) -> str:
-    """What people call a budget; with its organization where there are many."""
+    """Return the name of a budget for people."""
     prefix = f"{row['organization']}: " if with_organization and row["dimension"] != "organization" else ""
     return f"{prefix}{row['dimension']} {row['scope_value']}, {format_window(int(row['window_s']))}"
 
 
 def build_share_bar(row: Row) -> Html:
-    """How much of the limit is used."""
+    """Return the used share of the limit as a bar."""
     percentage = percent(row["used_amount"], row["limit_amount"])
     return bar(percentage, "over" if percentage >= 100 else "near" if percentage >= NEAR_LIMIT_PERCENT else "")
 
 
 def build_threshold_cell(row: Row) -> Html | None:
-    """The greatest threshold that is crossed now."""
+    """Return the greatest threshold that is crossed now; None where none is."""
     if not row["fired_percent"]:
         return None
     return with_hint(f"{row['fired_percent']}%", f"since {row['fired_at']:%Y-%m-%d %H:%M:%S} UTC, by the log's clock")
 
 
 def build_rate_cell(row: Row, burn: Burn | None) -> Html | None:
-    """Spend an hour, lately."""
+    """Return the burn rate per hour; None where nothing was spent yet."""
     if burn is None:
         return None
     hint = f"{exact(burn.per_hour, row['currency'])} over the last {format_duration(timedelta(seconds=burn.seconds))}"
@@ -79,23 +79,27 @@ def build_rate_cell(row: Row, burn: Burn | None) -> Html | None:
 
 
 def describe_outlook(row: Row, burn: Burn | None) -> Html | str | None:
-    """Where the rate leads: past the limit, to it, or to rest below it."""
+    """Describe the forecast: the limit is reached, will be, or spend settles below it."""
     if burn is None:
         return None
     if row["remaining_amount"] <= 0:
         return "limit reached"
     if burn.limit_reached_at is not None:
         wait_text = format_duration(burn.limit_reached_at - row["clock_at"])
-        return with_hint(f"limit in {wait_text}", f"reached {burn.limit_reached_at:%Y-%m-%d %H:%M:%S} UTC, by the budget's clock")
+        return with_hint(
+            f"reaches limit in {wait_text}", f"at {burn.limit_reached_at:%Y-%m-%d %H:%M:%S} UTC, by the budget clock"
+        )
     percentage = percent(burn.steady_spend, row["limit_amount"])
-    return with_hint(f"settles at {percentage}%", f"a window of this rate holds {exact(burn.steady_spend, row['currency'])}")
+    return with_hint(
+        f"settles at {percentage}%", f"at this rate a window holds {exact(burn.steady_spend, row['currency'])}"
+    )
 
 
 def draw_crossings(rows: Iterable[Row], with_organization: bool, is_single: bool) -> None:
-    """Draw thresholds that were crossed, each a link to the call that crossed it."""
+    """Draw threshold crossings, each with a link to the call that caused it."""
     columns = [
-        Column("In the window to, UTC"), *([] if is_single else [Column("Budget of")]), Column("Crossed", "right"),
-        Column("At", "right wide"), Column("Limit then", "right wide"), Column("Armed again, UTC", "wide"),
+        Column("Window end, UTC"), *([] if is_single else [Column("Budget")]), Column("Threshold", "right"),
+        Column("Used", "right wide"), Column("Limit then", "right wide"), Column("Re-armed, UTC", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_crossing_cells(row, with_organization, is_single) for row in rows))
 

@@ -1,4 +1,4 @@
-"""Call: one event by its identity or position, its entries, its neighbours, and where it stands on the log."""
+"""The page Call: one event by identity or position, with its entries, its session and its record on the log."""
 
 import json
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboards.components import call_table
 from dashboards.components.format import count, exact
-from dashboards.components.html import Column, Html, draw_facts, link, format_time, mono, draw_note, draw_table
+from dashboards.components.html import Column, Html, draw_facts, draw_note, draw_table, format_time, link, mono
 from dashboards.pages.call import queries
 from dashboards.pages.call.queries import EventIdentity
 from dashboards.sources import log as logbook
@@ -18,16 +18,18 @@ from dashboards.spelling import escape_json
 from ledger.log import Position
 
 OUTCOMES = {
-    "duplicate": "This is a duplicate: the same event had arrived before, and is counted there.",
-    "conflict": "This is in conflict with an earlier event of the same identity. It is not counted.",
-    "quarantined": "This is quarantined: it was accepted, and is kept out of the ledger.",
+    "duplicate": "Duplicate: this event had arrived before and was counted then.",
+    "conflict": "Conflict: an earlier event has the same identity and other content. This one is not counted.",
+    "quarantined": "Quarantined: this event was accepted, but is kept out of the ledger.",
 }
 
 
 @guard_page
 def page() -> None:
     query = st.query_params
-    arrivals, position = _find_arrivals(query.get("position"), query.get("source"), query.get("id"), query.get("organization"))
+    arrivals, position = _find_arrivals(
+        query.get("position"), query.get("source"), query.get("id"), query.get("organization")
+    )
     if position is None:
         _show_missing(bool(query))
         return
@@ -41,7 +43,7 @@ def page() -> None:
         _show_entries(call, position)
     payload = _show_record(position)
     if payload:
-        st.subheader("What it says", anchor=False)
+        st.subheader("Event data", anchor=False)
         data = payload.get("data", {})
         record = logbook.read_record(position)
         draw_facts([*_flatten(data), *persons.list_names(record.organization if record else "", data)])
@@ -64,10 +66,10 @@ def _find_arrivals(
 
 def _show_missing(has_query: bool) -> None:
     if has_query:
-        st.info("The ledger has no event of this identity. It may not have arrived yet, or the link was cut short.")
+        st.info("The ledger has no event with this identity. It may not have arrived yet, or the link is incomplete.")
     else:
-        st.info("This page shows one call. Follow a link to it from the overview.")
-    st.html(f'<div class="tally">{link("To the overview", "./", {})}</div>')
+        st.info("This page shows one call. Open one from the overview.")
+    st.html(f'<div class="tally">{link("Overview", "overview", {})}</div>')
 
 
 def _show_title(event: Row | None, call: Row | None, position: Position) -> None:
@@ -78,7 +80,7 @@ def _show_title(event: Row | None, call: Row | None, position: Position) -> None
         st.warning(OUTCOMES[event["outcome"]])
         first = f"{position.partition}-{event['first_offset']}-{event['first_index']}"
         first_link = link(first, "call", {"position": first}) if event["first_offset"] is not None else None
-        draw_facts([("Reason", event["reason"]), ("Detail", event["detail"]), ("The first one", first_link)])
+        draw_facts([("Reason", event["reason"]), ("Detail", event["detail"]), ("First event", first_link)])
     if call is None:
         return
     properties = (call[name] for name in ("team", "feature", "agent", "provider", "model", "status"))
@@ -94,12 +96,12 @@ def _show_entries(call: Row, position: Position) -> None:
     st.subheader("Entries", anchor=False)
     rows = queries.list_entries(position)
     if not rows:
-        st.caption("It used nothing that is counted, so it has no entries.")
+        st.caption("The call has no counted usage, so it has no entries.")
         return
     currency = call["currency"] or ""
     columns = [
         Column("Class"), Column("Quantity", "right"), Column("Unit price", "right"), Column("List cost", "right"),
-        Column("Contracted", "right wide"), Column("Effective", "right wide"), Column("Billed cost", "right"),
+        Column("Contracted cost", "right wide"), Column("Effective cost", "right wide"), Column("Billed cost", "right"),
     ]  # fmt: skip
     costs = ("unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost")
     cells: list[tuple[Any, ...]] = [
@@ -109,7 +111,7 @@ def _show_entries(call: Row, position: Position) -> None:
     cells.append((Html("<b>Sum</b>"), None, None, *(Html(f"<b>{figure}</b>") for figure in total)))
     draw_table(columns, cells)
     if call["unpriced_reason"]:
-        st.warning("Not everything has a price.", icon=":material/warning:")
+        st.warning("Some usage of this call has no price.", icon=":material/warning:")
         draw_facts([("Reason", call["unpriced_reason"])])
     priced_row = next((row for row in rows if row["price_id"]), None)
     if priced_row is not None:
@@ -120,7 +122,7 @@ def _show_record(position: Position) -> dict[str, Any]:
     st.subheader("On the log", anchor=False)
     record = logbook.read_record(position)
     if record is None:
-        st.caption(f"It stands at {'-'.join(map(str, position))} of a log that is not in this home.")
+        st.caption(f"The event is at {'-'.join(map(str, position))} of a log that is not in this home.")
         return {}
     appended = datetime.fromtimestamp(record.time_ms / 1000, UTC)
     draw_facts(
@@ -138,7 +140,7 @@ def _show_record(position: Position) -> dict[str, Any]:
     except ValueError:
         st.code(escape_json(line or ""), language=None, wrap_lines=True)
         return {}
-    with st.expander("The event as it stands there"):
+    with st.expander("Event as recorded"):
         st.code(escape_json(json.dumps(payload, indent=2, ensure_ascii=False)), language="json", wrap_lines=True)
     return payload if isinstance(payload.get("data"), dict) else {}
 
@@ -158,12 +160,12 @@ def _flatten(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 def _show_session(call: Row) -> None:
     st.subheader("Session", anchor=False)
     rows = queries.list_session_calls(call["organization"], call["session"])
-    draw_note(f"{call['session']}: its calls in the order of their own time.")
+    draw_note(f"{call['session']}: its calls in order of event time.")
     call_table.draw_call_tree(rows, call)
 
 
 def _show_same_identity(arrivals: list[Row], position: Position) -> None:
-    st.subheader("Arrived under the same identity", anchor=False)
+    st.subheader("Events with the same identity", anchor=False)
     draw_table(
         [Column("Accepted, UTC"), Column("Outcome"), Column("Position")],
         ((format_time(row["accepted_at"]), row["outcome"], _link_position(row, position)) for row in arrivals),

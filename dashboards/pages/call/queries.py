@@ -1,4 +1,4 @@
-"""The questions of the call page: one event, its entries, and the calls beside it."""
+"""Queries of the page Call: one event, its entries, and the calls of its session."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ _OUTCOME = (
 
 
 class EventIdentity(NamedTuple):
-    organization: str  # empty where the link does not say: then any
+    organization: str  # empty where the link names none: then any
     source: str
     id: str
 
 
 def parse_position(text: str) -> Position | None:
-    """The position that a link names, ``partition-offset-index``; None where it names none."""
+    """Read the position in a link, ``partition-offset-index``; None where it is none."""
     parts = text.split("-")
     if len(parts) != 3 or not all(part.isdecimal() and part.isascii() and len(part) < 16 for part in parts):
         return None
@@ -26,18 +26,18 @@ def parse_position(text: str) -> Position | None:
     return Position(partition, offset, index) if partition < PARTITIONS and index < 2**32 else None
 
 
-def find_event(position: Position) -> Row | None:
-    """What stands at a position, and what became of it."""
+def find_event(parse_position: Position) -> Row | None:
+    """Return the event at a position with its outcome; None where there is none."""
     rows = ask(
         f"{_OUTCOME} where log_partition = {{partition:UInt16}} and log_offset = {{offset:UInt64}}"
         " and event_index = {event_index:UInt32}",
-        partition=position.partition, offset=position.offset, event_index=position.event_index,
+        partition=parse_position.partition, offset=parse_position.offset, event_index=parse_position.event_index,
     )  # fmt: skip
     return rows[0] if rows else None
 
 
 def list_arrivals(identity: EventIdentity) -> list[Row]:
-    """Everything that arrived under an identity, in the order of the log: the first one is the event."""
+    """List the events with an identity, in the order of the log: the first one counts."""
     return ask(
         f"{_OUTCOME} where event_source = {{source:String}} and event_id = {{id:String}}"
         " and (empty({organization:String}) or organization = {organization:String})"
@@ -46,29 +46,29 @@ def list_arrivals(identity: EventIdentity) -> list[Row]:
     )
 
 
-def find_call(position: Position) -> Row | None:
-    """The counted inference at a position."""
+def find_call(parse_position: Position) -> Row | None:
+    """Return the counted inference at a position; None where there is none."""
     rows = ask(
         "select * from analytics.fct_calls where log_partition = {partition:UInt16}"
         " and log_offset = {offset:UInt64} and event_index = {event_index:UInt32}",
-        partition=position.partition, offset=position.offset, event_index=position.event_index,
+        partition=parse_position.partition, offset=parse_position.offset, event_index=parse_position.event_index,
     )  # fmt: skip
     return rows[0] if rows else None
 
 
-def list_entries(position: Position) -> list[Row]:
-    """Its entries, one a class."""
+def list_entries(parse_position: Position) -> list[Row]:
+    """List the entries of the call at a position, one for each token class."""
     return ask(
         "select * from analytics.fct_entries where log_partition = {partition:UInt16}"
         " and log_offset = {offset:UInt64} and event_index = {event_index:UInt32} order by class",
-        partition=position.partition, offset=position.offset, event_index=position.event_index,
+        partition=parse_position.partition, offset=parse_position.offset, event_index=parse_position.event_index,
     )  # fmt: skip
 
 
 def list_session_calls(organization: str, session_id: str, max_rows: int = 50) -> list[Row]:
-    """The first calls of a session, in the order of their own time."""
+    """List the first calls of a session, in order of event time."""
     return ask(
         "select * from analytics.fct_calls where organization = {organization:String}"
-        " and session = {session:String} order by occurred_at, log_offset, event_index limit {most:UInt32}",
-        organization=organization, session=session_id, most=max_rows,
+        " and session = {session:String} order by occurred_at, log_offset, event_index limit {max_rows:UInt32}",
+        organization=organization, session=session_id, max_rows=max_rows,
     )  # fmt: skip

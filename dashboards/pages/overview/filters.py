@@ -1,4 +1,4 @@
-"""The overview's controls. Each is bound to the address, so that every view is a link."""
+"""Controls of the page Overview. Each is bound to the address, so that every view is a link."""
 
 from datetime import UTC, date, datetime
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from ledger.dimensions import FILTERS
 
 DIMENSIONS = FILTERS
 MEASURES = ("spend", "tokens", "calls")
-CALL_ORDERS = ("newest", "dearest")
+CALL_ORDERS = ("newest", "most expensive")
 
 
 class Choice(NamedTuple):
-    """What the controls say; the period is resolved anew at each look, since *now* moves."""
+    """The values of the controls; the period is resolved anew at each refresh, since *now* moves."""
 
     period: str
     days: tuple[date, ...]
@@ -23,13 +23,13 @@ class Choice(NamedTuple):
     currency: str
 
     def to_parameters(self) -> dict[str, object]:
-        """The parameters of the address that shows the same."""
+        """Return the parameters of a link to the same view."""
         days = {"range": [day.isoformat() for day in self.days]} if self.period == "range" else {}
         return {"period": self.period, **days, **self.filters}
 
 
 def choose(data: Span) -> Choice:
-    """Draw the period and the filters."""
+    """Draw the period and the filters, and return their values."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="period_row"):
         if "opens_with" not in st.session_state:  # the same all session long, though the data move on
             st.session_state.opens_with = choose_period(datetime.now(UTC), data)

@@ -1,4 +1,4 @@
-"""Overview: what was spent over a period, on what, and what changed since the period before."""
+"""The page Overview: spend over a period by dimension, its change since the period before, and calls."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,12 +9,13 @@ from dashboards import periods
 from dashboards.components import call_table, charts, empty_ledger
 from dashboards.components.controls import pick
 from dashboards.components.format import change, count, exact, money, per_million, percent, short
-from dashboards.components.html import Column, Html, bar, with_hint, link, draw_live_line, named, draw_table
+from dashboards.components.html import Column, Html, bar, draw_live_line, draw_table, link, named, with_hint
+from dashboards.page_list import find_page
 from dashboards.pages.overview import filters
 from dashboards.pages.overview.filters import Choice
 from dashboards.sources import usage
 from dashboards.sources.usage import Group, Sums, View
-from dashboards.sources.warehouse import guard_page, guard_fragment
+from dashboards.sources.warehouse import guard_fragment, guard_page
 from dashboards.spelling import spell
 
 MAX_GROUPS = 12
@@ -32,7 +33,7 @@ def page() -> None:
 
 
 def _show_figures(choice: Choice) -> None:
-    """Everything below the filters, at one moment, so that its figures agree."""
+    """Draw everything below the filters, as of one time, so that the figures agree."""
     data = usage.find_extent()
     if data is None:
         st.rerun()
@@ -50,7 +51,9 @@ def _show_figures(choice: Choice) -> None:
     view = view._replace(dimension=dimension)
     groups = usage.list_groups(view)
     charts.draw_usage(view, [group.name for group in groups], measure)
-    main_column, side_column = st.columns((5, 3), gap="large") if _rank_moves(view, groups) else (st.container(), st.container())
+    main_column, side_column = (
+        st.columns((5, 3), gap="large") if _rank_moves(view, groups) else (st.container(), st.container())
+    )
     with main_column:
         st.subheader(f"By {dimension}", anchor=False)
         _show_groups(choice, view, groups, now)
@@ -82,7 +85,7 @@ def _show_headline(view: View, now: Sums, before: Sums) -> None:
                 "Paid by customers",
                 money(now.own_key, view.currency),
                 change(now.own_key, before.own_key),
-                f"{exact(now.own_key, view.currency)} at list price, on customers' own keys; not in spend",
+                f"{exact(now.own_key, view.currency)} at list price, on customers' own keys; not included in spend",
             )
         )
     with st.container(horizontal=True, key="headline"):
@@ -93,8 +96,8 @@ def _show_headline(view: View, now: Sums, before: Sums) -> None:
             )  # fmt: skip
     if now.unpriced_tokens:
         st.warning(
-            f"{count(now.unpriced_tokens)} tokens of this period have no price, and are not in spend. "
-            "[Which ones](trust#unpriced)",
+            f"{count(now.unpriced_tokens)} tokens in this period have no price and are not included in spend. "
+            f"[Show unpriced models]({find_page('trust').to_parameters}#unpriced)",
             icon=":material/warning:",
         )
 
@@ -102,13 +105,14 @@ def _show_headline(view: View, now: Sums, before: Sums) -> None:
 def _show_no_calls(choice: Choice, data: periods.Span) -> None:
     period_text = periods.format_span(data)
     if choice.filters:
-        st.info("No call of this period has these properties.")
-        unlimited_link = link("All time, with the same filters", "", choice.to_parameters() | {"period": "all"})
-        unfiltered_link = link("The same period, without filters", "", choice._replace(filters={}).to_parameters())
+        st.info("No calls match these filters in this period.")
+        unlimited_link = link("All time with these filters", "overview", choice.to_parameters() | {"period": "all"})
+        unfiltered = choice._replace(filters={}).to_parameters()
+        unfiltered_link = link("Same period without filters", "overview", unfiltered)
         st.html(f'<div class="tally">{unfiltered_link}{f" · {unlimited_link}" * (choice.period != "all")}</div>')
         return
-    st.info(f"There are no calls in this period. The ledger has calls of {period_text}.")
-    st.html(f'<div class="tally">{link(f"Show {period_text}", "", {"period": "all"})}</div>')
+    st.info(f"No calls in this period. The ledger has calls from {period_text}.")
+    st.html(f'<div class="tally">{link(f"Show {period_text}", "overview", {"period": "all"})}</div>')
 
 
 def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) -> None:
@@ -120,7 +124,11 @@ def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) 
         rate = per_million(now.spend + now.own_key, now.tokens - now.unpriced_tokens)
         rows.append(
             (
-                link(named(group.name), "", choice.to_parameters() | {view.dimension: spell(group.name), "by": view.dimension}),
+                link(
+                    named(group.name),
+                    "overview",
+                    choice.to_parameters() | {view.dimension: spell(group.name), "by": view.dimension},
+                ),
                 with_hint(money(now.priced_spend, view.currency), exact(now.priced_spend, view.currency)),
                 bar(share),
                 with_hint(short(now.tokens), count(now.tokens)),
@@ -135,12 +143,12 @@ def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) 
         Column("Share of spend" if has_spend else "Share of tokens", "right"),
         Column("Tokens", "right"),
         Column("Calls", "right"),
-        Column("Cost per 1M", "right wide"),
+        Column("Cost per 1M tokens", "right wide"),
         Column("Change", "right wide"),
     ]
     draw_table(columns, rows)
     if len(groups) > MAX_GROUPS:
-        st.caption(f"The first {MAX_GROUPS} of {len(groups)}.")
+        st.caption(f"Showing {MAX_GROUPS} of {len(groups)}.")
 
 
 def _format_change(now: Sums, before: Sums) -> str | None:
@@ -148,7 +156,7 @@ def _format_change(now: Sums, before: Sums) -> str | None:
 
 
 def _rank_moves(view: View, groups: list[Group]) -> list[tuple[Decimal, Group]]:
-    """By how much each group's spend moved, the largest first; nothing where there is no period to compare with."""
+    """List the changes of the groups' spend, the largest first; empty where there is no period to compare with."""
     if view.period.before is None or not any(group.before.calls for group in groups):
         return []
     moves = ((group.now.spend - group.before.spend, group) for group in groups)
@@ -159,10 +167,10 @@ def _show_moves(view: View, groups: list[Group]) -> None:
     moves = _rank_moves(view, groups)
     if not moves:
         return
-    st.subheader("What changed", anchor=False)
+    st.subheader("Largest changes", anchor=False)
     top = abs(moves[0][0])
     draw_table(
-        [Column(view.dimension.capitalize()), Column("Moved by", "right"), Column("")],
+        [Column(view.dimension.capitalize()), Column("Change in spend", "right"), Column("")],
         (
             (
                 named(group.name),

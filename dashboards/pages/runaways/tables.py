@@ -1,24 +1,24 @@
-"""Runaways as tables: sessions that repeat a call, the agents they are of, and the calls of one run."""
+"""Tables of runaways: sessions that repeat a call, their agents, and the calls of one run."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from dashboards.components.format import exact, money
-from dashboards.components.html import Cell, Column, with_hint, link, format_time, draw_table
+from dashboards.components.html import Cell, Column, draw_table, format_time, link, with_hint
 from dashboards.periods import format_duration
 from dashboards.sources.warehouse import Row
 from dashboards.spelling import spell
 
-END_REASONS = {"another call": "called something else", "silent": "fell silent"}
+END_REASONS = {"another call": "made another call", "silent": "stopped calling"}
 
 
 def draw_sessions(rows: Iterable[Row]) -> None:
-    """Draw the alerts, each a link to its own view."""
+    """Draw the alerts, each with a link to its own view."""
     columns = [
-        Column("Latest call, UTC"), Column("Agent"), Column("Team", "wide"), Column("Repeats", "wide"),
-        Column("Times", "right"), Column("Cost so far", "right"), Column("Cost an hour", "right wide"),
-        Column("For", "wide"), Column("State", "wide"),
+        Column("Latest call, UTC"), Column("Agent"), Column("Team", "wide"), Column("Tool", "wide"),
+        Column("Repeats", "right"), Column("Cost", "right"), Column("Burn rate per hour", "right wide"),
+        Column("Duration", "wide"), Column("State", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_session_cells(row) for row in rows))
 
@@ -38,17 +38,17 @@ def _build_session_cells(row: Row) -> tuple[Cell, ...]:
 
 
 def draw_agents(rows: Iterable[Row]) -> None:
-    """Draw which agents run away; those of the overview are links to their spend."""
+    """Draw the agents with runaways, with links to their spend on the overview."""
     columns = [
-        Column("Agent"), Column("Team", "wide"), Column("Alerts", "right"), Column("Going on", "right"),
-        Column("Calls", "right wide"), Column("Cost of their runs", "right"), Column("Latest, UTC", "wide"),
+        Column("Agent"), Column("Team", "wide"), Column("Alerts", "right"), Column("Active", "right"),
+        Column("Calls", "right wide"), Column("Cost", "right"), Column("Latest call, UTC", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_agent_cells(row) for row in rows))
 
 
 def _build_agent_cells(row: Row) -> tuple[Cell, ...]:
     return (
-        link(row["agent"], "./", {"period": "all", "agent": spell(row["agent"])}) if row["agent"] else None,
+        link(row["agent"], "overview", {"period": "all", "agent": spell(row["agent"])}) if row["agent"] else None,
         row["team"] or None,
         int(row["alerts"]),
         int(row["going_on"]),
@@ -59,7 +59,7 @@ def _build_agent_cells(row: Row) -> tuple[Cell, ...]:
 
 
 def draw_calls(rows: Iterable[Row]) -> None:
-    """Draw the calls of a run, each a link to its page."""
+    """Draw the calls of a run, each with a link to its page."""
     columns = [
         Column("Time, UTC"), Column("Repeat", "right"), Column("Tool"), Column("Model", "wide"),
         Column("Status", "wide"), Column("Tokens", "right"), Column("List cost", "right"),
@@ -85,21 +85,21 @@ def draw_calls(rows: Iterable[Row]) -> None:
 
 
 def describe_state(row: Row) -> str:
-    """When the last call of a run that goes on came in; or what ended it."""
+    """Describe when the last call of an active run was received, or what ended the run."""
     if row["is_open"]:
-        return f"last came in {format_duration(datetime.now(UTC) - row['last_accepted_at'])} ago"
+        return f"last call received {format_duration(datetime.now(UTC) - row['last_accepted_at'])} ago"
     return END_REASONS[row["reason"]]
 
 
 def format_sums(amounts: Mapping[str, Decimal]) -> tuple[str, str]:
-    """Costs, each currency by itself; shortened, and with all digits."""
+    """Format costs, each currency by itself: shortened, and with all digits."""
     if not amounts:
-        return "unpriced", "no call of it has a price"
+        return "unpriced", "none of its calls has a price"
     pairs = [(amount, currency) for currency, amount in sorted(amounts.items())]
     return " + ".join(money(*pair) for pair in pairs), " + ".join(exact(*pair) for pair in pairs)
 
 
 def compute_hourly_cost(row: Row) -> Mapping[str, Decimal] | None:
-    """What an hour costs at the run's own pace; None of a run too short to say."""
+    """Return the cost per hour at the run's own pace, by currency; None for a run shorter than a second."""
     seconds = (row["last_at"] - row["started_at"]) // timedelta(seconds=1)
     return {currency: amount * 3600 / seconds for currency, amount in row["spent"].items()} if seconds else None

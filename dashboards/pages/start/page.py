@@ -1,4 +1,4 @@
-"""Start here: how the first event is sent, with a token from a button, and whether it has arrived."""
+"""The page Start here: how to send the first event, with a token from a button, and its arrival."""
 
 import streamlit as st
 

@@ -1,9 +1,9 @@
-"""What the folds and people decided, as simple tables: alerts, thresholds of budgets, controls."""
+"""Tables of decisions: runaway alerts, budget thresholds and control records."""
 
 import streamlit as st
 
 from dashboards.components.format import money
-from dashboards.components.html import Column, Html, link, format_time, draw_table
+from dashboards.components.html import Column, Html, draw_table, format_time, link
 from dashboards.components.links import read_budget_identity
 from dashboards.pages.trust import queries
 from dashboards.periods import format_window
@@ -11,7 +11,7 @@ from dashboards.sources.warehouse import Row
 
 
 def draw_alerts() -> None:
-    """Runaway alerts, the newest first, each as it stands now."""
+    """Draw runaway alerts in their current state, the newest first."""
     st.subheader("Runaway alerts", anchor="alerts")
     rows = queries.list_alerts()
     if not rows:
@@ -19,7 +19,7 @@ def draw_alerts() -> None:
         return
     columns = [
         Column("Raised, UTC"), Column("State"), Column("Session"), Column("Agent", "wide"),
-        Column("Repeated", "wide"), Column("Times", "right"),
+        Column("Tool", "wide"), Column("Repeats", "right"),
     ]  # fmt: skip
     draw_table(
         columns,
@@ -38,14 +38,14 @@ def draw_alerts() -> None:
 
 
 def draw_thresholds() -> None:
-    """Budgets whose spend crossed a threshold, or fell below it again."""
+    """Draw the thresholds that budgets crossed, or fell below again."""
     st.subheader("Budget crossings", anchor="budgets")
     rows = queries.list_decisions(controls=False)
     if not rows:
         st.caption("None.")
         return
     columns = [
-        Column("Accepted, UTC"), Column("Budget of"), Column("Threshold"), Column("Used", "right"),
+        Column("Accepted, UTC"), Column("Budget"), Column("Threshold"), Column("Used", "right"),
         Column("Limit", "right"), Column("Window", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_threshold_cells(row) for row in rows))
@@ -64,14 +64,14 @@ def _build_threshold_cells(row: Row) -> tuple[str | None, ...]:
 
 
 def _link_time(row: Row) -> Html:
-    """When it was decided: a link to the event that caused it, where there is one."""
+    """Return the time of a decision, as a link to the event that caused it where there is one."""
     time_cell = format_time(row["accepted_at"])
     parameters = {"source": row["event_source"], "id": row["event_id"], "organization": row["organization"]}
     return link(time_cell, "call", parameters) if row["event_id"] else time_cell
 
 
 def draw_controls() -> None:
-    """What people decided, and what came of it."""
+    """Draw control records and their effects."""
     st.subheader("Controls", anchor="controls")
     rows = queries.list_decisions(controls=True)
     if not rows:
@@ -79,7 +79,7 @@ def draw_controls() -> None:
         return
     columns = [
         Column("Accepted, UTC"), Column("Control"), Column("Effect"), Column("Organization", "wide"),
-        Column("About", "wrap"),
+        Column("Details", "wrap"),
     ]  # fmt: skip
     draw_table(
         columns,

@@ -1,4 +1,4 @@
-"""Trust: does everything that came in show up, how late, at what price, and when was that last proved."""
+"""The page Trust: completeness, lag, missing sequence numbers, unpriced usage, and the last verification."""
 
 import time
 from datetime import UTC, datetime
@@ -9,11 +9,21 @@ import streamlit as st
 from audit import sequence_gaps
 from dashboards.components import empty_ledger
 from dashboards.components.format import count, percent
-from dashboards.components.html import Column, Html, draw_equation, link, draw_live_line, format_time, mono, named, draw_table
+from dashboards.components.html import (
+    Column,
+    Html,
+    draw_equation,
+    draw_live_line,
+    draw_table,
+    format_time,
+    link,
+    mono,
+    named,
+)
 from dashboards.pages.trust import decisions, queries
 from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
-from dashboards.sources.warehouse import Row, guard_page, guard_fragment, home
+from dashboards.sources.warehouse import Row, guard_fragment, guard_page, home
 from dashboards.spelling import spell
 from ledger.outcomes import OUTCOMES
 
@@ -35,7 +45,7 @@ def page() -> None:
 def _show_figures() -> None:
     channels = _settle_counts(queries.sum_counts_by("channel"))
     counts = queries.add_counts(channels)
-    st.header("Does it add up?", anchor=False)
+    st.header("Completeness", anchor=False)
     draw_equation(("received", counts["received"]), [(name, counts[name]) for name in ("accepted", "rejected")])
     draw_equation(("accepted", counts["accepted"]), [(name, counts[name]) for name in OUTCOMES])
     organizations = queries.sum_counts_by("organization")
@@ -49,17 +59,17 @@ def _show_figures() -> None:
         _show_lag()
     _show_gaps()
     _show_unpriced()
-    _show_events("conflict", "Conflicts", "Same identity, other content: shown, and not counted.")
-    _show_events("quarantined", "Quarantined", "Accepted, and kept out of the ledger for a reason.")
+    _show_events("conflict", "Conflicts", "Same identity with other content: shown, not counted.")
+    _show_events("quarantined", "Quarantined", "Accepted, but kept out of the ledger, each for a reason.")
     decisions.draw_alerts()
     decisions.draw_thresholds()
     decisions.draw_controls()
-    draw_live_line(f"Live, {datetime.now(UTC):%H:%M:%S} UTC")
+    draw_live_line(f"Live at {datetime.now(UTC):%H:%M:%S} UTC")
 
 
 def _settle_counts(rows: list[Counts]) -> list[Counts]:
-    """The newest counts that add up: an insert reaches one table a moment before the other. Counts that do not
-    add up for ``PATIENCE_S`` are shown as they are."""
+    """Return the newest counts that add up: an insert reaches one table a moment before the other. Counts that do not
+    add up for ``SETTLE_TIMEOUT_S`` are shown as they are."""
     session = st.session_state
     if queries.adds_up(queries.add_counts(rows)):
         session.settled_counts, session.settled_at = rows, time.monotonic()
@@ -74,7 +84,9 @@ def _show_counts(dimension: str, rows: list[Counts]) -> None:
         Column(dimension.capitalize()),
         *(Column(name.capitalize(), "right") for name in queries.COUNTS),
     ]
-    draw_table(columns, ((named(name), *(counts[measure] for measure in queries.COUNTS)) for name, counts in rows[:MAX_ROWS]))
+    draw_table(
+        columns, ((named(name), *(counts[measure] for measure in queries.COUNTS)) for name, counts in rows[:MAX_ROWS])
+    )
 
 
 def _show_verification() -> None:
@@ -85,13 +97,17 @@ def _show_verification() -> None:
     elif report.get("difference") is None:
         counted_events = report.get("events", {}).get("counted", 0)
         st.success(
-            f"{_format_report_time(report)}: no difference between log, topic and warehouse, over {count(counted_events)} counted events.",
+            f"{_format_report_time(report)}: no difference between log, derived topics and warehouse, over"
+            f" {count(counted_events)} counted events.",
             icon=":material/check_circle:",
         )
     else:
-        st.error(f"{_format_report_time(report)}: log, topic and warehouse differ. The first difference:", icon=":material/error:")
+        st.error(
+            f"{_format_report_time(report)}: log, derived topics and warehouse differ. The first difference:",
+            icon=":material/error:",
+        )
         st.json(report["difference"])
-    st.caption("It recomputes every figure from the log, with code of its own, and compares:")
+    st.caption("To verify, recompute every figure from the log with independent code and compare:")
     st.code("tally verify", language="bash")
 
 
@@ -100,49 +116,59 @@ def _format_report_time(report: dict[str, Any]) -> str:
 
 
 def _show_lag() -> None:
-    st.subheader("How far behind", anchor="lag")
+    st.subheader("Lag", anchor="lag")
     stored_counts = queries.count_stored_records()
     partitions = log.list_progress()
     if not partitions:
-        st.caption("The log is not in this home, so its end is not known here.")
+        st.caption("The log is not in this home, so the lag is unknown here.")
         return
     recorded = sum(progress.recorded for progress in partitions)
     folded = sum(progress.folded for progress in partitions)
     stored_total = sum(min(stored_counts.get(progress.partition, 0), progress.recorded) for progress in partitions)
     with st.container(horizontal=True):
-        st.metric("Not yet folded", count(recorded - folded), border=True, help="Records on tally.events")
         st.metric(
-            "Not yet stored",
+            "Fold lag",
+            count(recorded - folded),
+            border=True,
+            help="Records on tally.events that the folds have still to process",
+        )
+        st.metric(
+            "Sink lag",
             count(recorded - stored_total),
             border=True,
-            help="Records whose entries are on their way",
+            help="Records whose derived lines are not yet in the warehouse",
         )
     newest = datetime.fromtimestamp(max(progress.last_ms for progress in partitions) / 1000, UTC)
-    st.caption(f"The newest of {count(recorded)} records was appended {newest:%Y-%m-%d %H:%M:%S} UTC.")
+    st.caption(f"{count(recorded)} records on the log, the newest appended {newest:%Y-%m-%d %H:%M:%S} UTC.")
     with st.expander("By partition"):
         columns = [Column("Partition"), *(Column(name, "right") for name in ("Recorded", "Folded", "Stored"))]
         draw_table(
             columns,
-            ((str(progress.partition), progress.recorded, progress.folded, stored_counts.get(progress.partition, 0)) for progress in partitions),
+            (
+                (str(progress.partition), progress.recorded, progress.folded, stored_counts.get(progress.partition, 0))
+                for progress in partitions
+            ),
         )
 
 
 def _show_gaps() -> None:
-    st.subheader("Numbered, and never arrived", anchor="gaps")
+    st.subheader("Missing sequence numbers", anchor="gaps")
     gaps = sequence_gaps.list_gaps(home(), MAX_ROWS)
     if gaps is None:
-        st.caption("Nobody has followed the numbers of sources yet: `tally metrics serve` does, a part of `tally up`.")
+        st.caption(
+            "Sequence numbers have not been checked yet. `tally metrics serve` checks them; `tally up` starts it."
+        )
         return
     if not gaps:
-        st.caption("Of what sources numbered nothing lacks.")
+        st.caption("No gaps in the sequence numbers.")
         return
     st.caption(
-        "Numbers between the first and the last of a source that are not on the log: lost on their way, still in a "
-        "client's spool, or refused at the door. One that arrives late is gone from here."
+        "Sequence numbers between a source's first and last that are not on the log: lost in transit, still in a "
+        "client's spool, or rejected by the intake. A number that arrives late disappears from this list."
     )
     columns = [
         Column("Organization"), Column("Source", "wide"), Column("Missing", "right"), Column("Numbers", "wrap"),
-        Column("Of", "right"),
+        Column("Last number", "right"),
     ]  # fmt: skip
     draw_table(
         columns,
@@ -156,7 +182,7 @@ def _show_gaps() -> None:
 def _format_ranges(numbers: sequence_gaps.SourceSequence) -> str:
     ranges = [str(first) if first == last else f"{first}–{last}" for first, last in numbers.missing_ranges[-MAX_RANGES:]]
     omitted_count = len(numbers.missing_ranges) - len(ranges)
-    return (f"{omitted_count:,} ranges before, " if omitted_count else "") + ", ".join(ranges)
+    return (f"{omitted_count:,} earlier ranges, " if omitted_count else "") + ", ".join(ranges)
 
 
 def _show_unpriced() -> None:
@@ -166,11 +192,12 @@ def _show_unpriced() -> None:
         st.caption("Every token has a price.")
         return
     st.caption(
-        "Unpriced is not free: these tokens are counted, and missing from spend. `tally price adopt` adds a price."
+        "Unpriced usage is not free: these tokens are counted, but their cost is absent from spend. Add a price with "
+        "`tally price adopt`."
     )
     columns = [
         Column("Model"), Column("Provider"), Column("Newest call, UTC", "wide"),
-        Column("Tokens without a price", "right"), Column("Of its tokens", "right"),
+        Column("Unpriced tokens", "right"), Column("Share of its tokens", "right"),
     ]  # fmt: skip
     draw_table(
         columns,
@@ -178,13 +205,13 @@ def _show_unpriced() -> None:
             (
                 link(
                     named(row["model"] or ""),
-                    "./",
+                    "overview",
                     {"period": "all", "model": spell(row["model"] or "")},
                 ),
                 named(row["provider"] or ""),
                 format_time(row["last_at"]),
-                int(row["lacking"]),
-                f"{percent(row['lacking'], row['of_all'])}%",
+                int(row["missing_price"]),
+                f"{percent(row['missing_price'], row['all_tokens'])}%",
             )
             for row in rows
         ),

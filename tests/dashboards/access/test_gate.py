@@ -1,4 +1,4 @@
-"""Who may come in: what is pure, and the gate as an ASGI application."""
+"""The gate of the dashboards: its pure parts, and the whole as an ASGI application."""
 
 import asyncio
 import os
@@ -14,8 +14,9 @@ from urllib.parse import urlencode
 import pytest
 
 from dashboards.access import gate, open_id, sign_in_page, sign_ins, visitor
-from dashboards.access.gate import Gate, render_index_page, build_page_headers, read_streamlit_index
+from dashboards.access.gate import Gate, build_page_headers, read_streamlit_index, render_index_page
 from dashboards.access.sign_ins import MAX_FAILURES, SIGN_IN_S, Attempts, SignIns, to_local_path
+from dashboards.page_list import PAGES, find_page
 from dashboards.sources import loopback
 from ledger.errors import TallyError
 from ledger.http.local_peer import find_uid, uid_of_peer
@@ -42,7 +43,7 @@ def ask(
     gate: Gate, path: str = "/", scope_type: str = "http", method: str = "GET", client: str = "127.0.0.1",
     body: bytes = b"", pairs: list[tuple[str, str]] | None = None, **headers: Any,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """What the gate sends for one request."""
+    """Return the messages that the gate sends for one request."""
     messages: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
@@ -66,14 +67,14 @@ def read_status(messages: list[dict[str, Any]]) -> int:
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> Gate:
+def owner_gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """A gate on loopback, where each connection is of the home's owner."""
     monkeypatch.setattr(gate, "uid_of_peer", lambda *_: os.getuid())
     return Gate(serve_ledger, "127.0.0.1", SignIns(PASSWORD))
 
 
 @pytest.fixture
-def foreign(monkeypatch: pytest.MonkeyPatch) -> Gate:
+def foreign_gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """A gate on loopback, where each connection is of another user of the machine."""
     monkeypatch.setattr(gate, "uid_of_peer", lambda *_: os.getuid() + 12345)
     monkeypatch.setattr(gate, "is_known_here", lambda: True)
@@ -113,42 +114,67 @@ def test_a_proxy_and_another_name_are_not_here(headers: dict[str, str], word: st
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://localhost:9999", "http://127.0.0.1:8501", "null", "", "https://evil.example", "http://localhost"]
-)
-def test_another_origin_of_this_machine_opens_nothing(own: Gate, origin: str) -> None:
-    assert read_status(ask(own, "/_stcore/stream", "websocket", origin=origin)) == 1008
-    assert read_status(ask(own, "/_stcore/upload_file/x", method="PUT", origin=origin)) == 403
-    assert read_status(ask(own, "/", origin=origin)) == 403
+    "origin",
+    [
+        "http://localhost:9999", "http://127.0.0.1:8501", "https://localhost:8501", "null", "", "https://evil.example",
+        "http://localhost",
+    ],
+)  # fmt: skip
+def test_another_origin_of_this_machine_opens_nothing(owner_gate: Gate, origin: str) -> None:
+    assert read_status(ask(owner_gate, "/_stcore/stream", "websocket", origin=origin)) == 1008
+    assert read_status(ask(owner_gate, "/_stcore/upload_file/x", method="PUT", origin=origin)) == 403
+    assert read_status(ask(owner_gate, "/", origin=origin)) == 403
 
 
-def test_who_is_here_comes_in_with_our_own_page_alone(own: Gate) -> None:
-    assert read_status(ask(own)) == 200
-    assert read_status(ask(own, "/_stcore/stream", "websocket", **OWN_PAGE)) == 101
-    assert read_status(ask(own, "/_stcore/stream", "websocket")) == 1008, "a browser names its page"
-    assert read_status(ask(own, "/x", method="POST")) == 403
+def test_who_is_here_comes_in_with_our_own_page_alone(owner_gate: Gate) -> None:
+    assert read_status(ask(owner_gate)) == 200
+    assert read_status(ask(owner_gate, "/_stcore/stream", "websocket", **OWN_PAGE)) == 101
+    assert read_status(ask(owner_gate, "/_stcore/stream", "websocket")) == 1008, "a browser names its page"
+    assert read_status(ask(owner_gate, "/x", method="POST")) == 403
     two = [("origin", f"http://{HOST}")]
-    assert read_status(ask(own, "/_stcore/stream", "websocket", pairs=two, **OWN_PAGE)) == 1008, "one of two may be a lie"
+    assert read_status(ask(owner_gate, "/_stcore/stream", "websocket", pairs=two, **OWN_PAGE)) == 1008, (
+        "one of two may be a lie"
+    )
 
 
 @pytest.mark.parametrize(
-    "more",
+    "changes",
     [{"client": "10.0.0.8"}, {"host": "10.0.0.7:8501"}, {"host": "tally.example.org"}, {"x-forwarded-for": "1.2.3.4"}],
 )
-def test_who_comes_from_elsewhere_must_sign_in(own: Gate, more: dict[str, Any]) -> None:
-    host = more.get("host", HOST)
-    start = ask(own, "/trust?a=b", **more)[0]
+def test_who_comes_from_elsewhere_must_sign_in(owner_gate: Gate, changes: dict[str, Any]) -> None:
+    host = changes.get("host", HOST)
+    start = ask(owner_gate, "/trust?a=b", **changes)[0]
     assert start["status"] == 303 and dict(start["headers"])[b"location"] == b"/sign-in?next=%2Ftrust%3Fa%3Db"
-    assert read_status(ask(own, "/_stcore/stream", "websocket", **(more | {"origin": f"http://{host}"}))) == 1008
-    assert read_status(ask(own, "/_stcore/metrics", **more)) == 401
-    assert read_status(ask(own, "/media/x", **more)) == 303
-    assert read_status(ask(own, "/_stcore/health", **more)) == 200
+    assert (
+        read_status(ask(owner_gate, "/_stcore/stream", "websocket", **(changes | {"origin": f"http://{host}"}))) == 1008
+    )
+    assert read_status(ask(owner_gate, "/_stcore/metrics", **changes)) == 401
+    assert read_status(ask(owner_gate, "/media/x", **changes)) == 303
+    assert read_status(ask(owner_gate, "/_stcore/health", **changes)) == 200
 
 
-def test_another_user_of_this_machine_must_sign_in(foreign: Gate) -> None:
-    assert read_status(ask(foreign)) == 303
-    assert read_status(ask(foreign, "/_stcore/stream", "websocket", **OWN_PAGE)) == 1008
-    cookie = read_cookie(sign_in(foreign)).partition(";")[0]
-    assert read_status(ask(foreign, "/_stcore/stream", "websocket", cookie=cookie, **OWN_PAGE)) == 101
+@pytest.mark.parametrize(
+    ("host", "forwarding", "is_own"),
+    [
+        ("tally.example.org", {}, True),
+        ("tally.example.org:8501", {}, False),
+        ("tally.example.org:8501", {"x-forwarded-proto": "https"}, True),
+        ("tally.example.org:8501", {"x-forwarded-proto": "http"}, False),
+        ("tally.example.org:9443", {}, True),
+    ],
+)  # fmt: skip
+def test_a_page_over_https_is_ours_only_behind_what_ends_tls(
+    host: str, forwarding: dict[str, str], is_own: bool
+) -> None:
+    headers = {"host": host, "origin": f"https://{host}"} | forwarding
+    assert (visitor.find_foreign_reason(headers, 8501) is None) is is_own
+
+
+def test_another_user_of_this_machine_must_sign_in(foreign_gate: Gate) -> None:
+    assert read_status(ask(foreign_gate)) == 303
+    assert read_status(ask(foreign_gate, "/_stcore/stream", "websocket", **OWN_PAGE)) == 1008
+    cookie = read_cookie(sign_in(foreign_gate)).partition(";")[0]
+    assert read_status(ask(foreign_gate, "/_stcore/stream", "websocket", cookie=cookie, **OWN_PAGE)) == 101
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "10.0.0.7"])
@@ -161,15 +187,18 @@ def test_beyond_loopback_everybody_signs_in_the_owner_too(monkeypatch: pytest.Mo
     assert read_status(ask(open_gate, cookie=cookie.partition(";")[0])) == 200
 
 
-def test_a_sign_in_ends_by_itself_and_by_signing_out(foreign: Gate) -> None:
-    entered = sign_in(foreign)
+def test_a_sign_in_ends_by_itself_and_by_signing_out(foreign_gate: Gate) -> None:
+    entered = sign_in(foreign_gate)
     assert dict(entered[0]["headers"])[b"location"] == b"/trust"
     cookie = read_cookie(entered).partition(";")[0]
-    assert read_status(ask(foreign, cookie=cookie)) == 200
-    assert read_status(ask(foreign, "/sign-out", cookie=cookie)) == 200 and read_status(ask(foreign, cookie=cookie)) == 200
-    response = ask(foreign, "/sign-out", method="POST", cookie=cookie, **OWN_PAGE)
+    assert read_status(ask(foreign_gate, cookie=cookie)) == 200
+    assert (
+        read_status(ask(foreign_gate, "/sign-out", cookie=cookie)) == 200
+        and read_status(ask(foreign_gate, cookie=cookie)) == 200
+    )
+    response = ask(foreign_gate, "/sign-out", method="POST", cookie=cookie, **OWN_PAGE)
     assert "Max-Age=0" in read_cookie(response)
-    assert read_status(ask(foreign, cookie=cookie)) == 303, "also for who kept a copy"
+    assert read_status(ask(foreign_gate, cookie=cookie)) == 303, "also for who kept a copy"
 
     signed = SignIns(PASSWORD)
     value = signed.create(1000)
@@ -179,19 +208,21 @@ def test_a_sign_in_ends_by_itself_and_by_signing_out(foreign: Gate) -> None:
         assert signed.find_expiry(wrong, 1000) is None
 
 
-def test_a_connection_that_stays_open_ends_with_its_sign_in(foreign: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_stays_open_ends_with_its_sign_in(
+    foreign_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sign_ins, "SIGN_IN_S", 2)
-    cookie = read_cookie(sign_in(foreign)).partition(";")[0]
-    messages = ask(foreign, "/stays", "websocket", cookie=cookie, **OWN_PAGE)
+    cookie = read_cookie(sign_in(foreign_gate)).partition(";")[0]
+    messages = ask(foreign_gate, "/stays", "websocket", cookie=cookie, **OWN_PAGE)
     assert [message["type"] for message in messages] == ["websocket.accept", "websocket.close"]
 
 
-def test_passwords_are_tried_a_few_times_and_then_later(foreign: Gate) -> None:
+def test_passwords_are_tried_a_few_times_and_then_later(foreign_gate: Gate) -> None:
     for _ in range(MAX_FAILURES):
-        assert read_status(sign_in(foreign, "wrong")) == 403
-    refused = sign_in(foreign)
+        assert read_status(sign_in(foreign_gate, "wrong")) == 403
+    refused = sign_in(foreign_gate)
     assert read_status(refused) == 429 and int(dict(refused[0]["headers"])[b"retry-after"]) > 0
-    assert read_status(sign_in(foreign, client="127.0.0.2")) == 303, "another address is not held up"
+    assert read_status(sign_in(foreign_gate, client="127.0.0.2")) == 303, "another address is not held up"
 
     attempts = Attempts()
     for second in range(MAX_FAILURES):
@@ -203,18 +234,21 @@ def test_passwords_are_tried_a_few_times_and_then_later(foreign: Gate) -> None:
     assert len(attempts._failures) <= sign_ins.MAX_ADDRESSES
 
 
-def test_a_sign_in_needs_our_own_form(foreign: Gate) -> None:
+def test_a_sign_in_needs_our_own_form(foreign_gate: Gate) -> None:
     body = urlencode({"password": PASSWORD}).encode()
-    assert read_status(ask(foreign, "/sign-in", method="POST", body=body)) == 403
-    assert read_status(ask(foreign, "/sign-in", method="POST", body=body, origin="http://localhost:1")) == 403
-    assert read_status(ask(foreign, "/sign-in", method="POST", body=b"x" * 9000, **OWN_PAGE)) == 400
-    assert read_status(ask(foreign, "/sign-in", method="DELETE", **OWN_PAGE)) == 405
-    page = ask(foreign, "/sign-in?next=/%22%3E%3Cscript%3E")
+    assert read_status(ask(foreign_gate, "/sign-in", method="POST", body=body)) == 403
+    assert read_status(ask(foreign_gate, "/sign-in", method="POST", body=body, origin="http://localhost:1")) == 403
+    assert read_status(ask(foreign_gate, "/sign-in", method="POST", body=b"x" * 9000, **OWN_PAGE)) == 400
+    assert read_status(ask(foreign_gate, "/sign-in", method="DELETE", **OWN_PAGE)) == 405
+    page = ask(foreign_gate, "/sign-in?next=/%22%3E%3Cscript%3E")
     assert (
         b"<script" not in page[1]["body"]
         and b"frame-ancestors 'none'" in dict(page[0]["headers"])[b"content-security-policy"]
     )
-    assert b"password of this home" in ask(foreign, "/sign-in", method="POST", body=b"password=%ff", **OWN_PAGE)[1]["body"]
+    assert (
+        b"password of this home"
+        in ask(foreign_gate, "/sign-in", method="POST", body=b"password=%ff", **OWN_PAGE)[1]["body"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -271,7 +305,7 @@ def test_another_users_process_is_told_from_ours() -> None:
 
 
 def test_streamlits_page_is_as_we_need_it() -> None:
-    """What is put into it finds its place, and each script that stands in it is allowed by its hash."""
+    """Our insertions find their places, and each script in the page is allowed by its hash."""
     html = render_index_page(read_streamlit_index(), "Tallystick")
     assert "<title>Tallystick</title>" in html and html.index("BACKEND_BASE_URL") < html.index('type="module"')
     policy = dict(build_page_headers(html))["Content-Security-Policy"]
@@ -280,10 +314,10 @@ def test_streamlits_page_is_as_we_need_it() -> None:
     assert "'unsafe" not in sign_in_page.POLICY
 
 
-def test_the_pages_of_the_app_are_those_that_are_served() -> None:
-    text = (ROOT / "dashboards" / "app" / "main.py").read_text()
-    assert all(f'url_path="{path}"' in text for path in gate.PATHS)
-    assert text.count("url_path=") == len(gate.PATHS) + 1
+def test_every_page_has_its_folder_and_its_link() -> None:
+    folders = {path.parent.name for path in (ROOT / "dashboards" / "pages").glob("*/page.py")}
+    assert folders == {page.name for page in PAGES}
+    assert [find_page(page.name).link for page in PAGES] == ["./", *(page.name for page in PAGES[1:])]
 
 
 def test_openid_connect_without_authlib_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,5 +342,7 @@ def test_with_openid_connect_nothing_is_asked_or_shown_before_one_signs_in(
 
 def test_each_provider_of_openid_connect_gets_a_button() -> None:
     assert open_id.list_providers({"redirect_uri": "x", "client_id": "y"}) == [None]
-    assert open_id.list_providers({"redirect_uri": "x", "google": {"client_id": "y"}, "client_kwargs": {}}) == ["google"]
+    assert open_id.list_providers({"redirect_uri": "x", "google": {"client_id": "y"}, "client_kwargs": {}}) == [
+        "google"
+    ]
     assert not open_id.is_configured()

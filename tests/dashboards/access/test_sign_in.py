@@ -24,7 +24,7 @@ def test_beyond_loopback_the_password_of_the_home_opens_the_page(
         page.set_default_timeout(20_000)
         page.goto(f"{url}/start")
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-        assert "tally" in page.title().lower() and "Make one in a terminal" not in page.content()
+        assert "tally" in page.title().lower() and "Create one in a terminal" not in page.content()
         page.screenshot(path=tmp_path / f"sign-in-{scheme}.png")
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Sign in").click()

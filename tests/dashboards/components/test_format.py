@@ -7,14 +7,14 @@ import pytest
 
 from dashboards import periods
 from dashboards.components import format
-from dashboards.periods import Span, choose_period, resolve, format_span, choose_bar_s
+from dashboards.periods import Span, choose_bar_s, choose_period, format_span, resolve
 
 NOW = datetime(2026, 3, 31, 15, 30, tzinfo=UTC)
 DATA = Span(datetime(2023, 11, 16, 18, 17, tzinfo=UTC), datetime(2023, 11, 16, 19, 14, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
-    ("amount", "shown", "whole"),
+    ("amount", "rounded", "all_digits"),
     [
         ("1234.5678", "$1,234.57", "$1,234.5678"),
         ("0", "$0.00", "$0.00"),
@@ -24,9 +24,9 @@ DATA = Span(datetime(2023, 11, 16, 18, 17, tzinfo=UTC), datetime(2023, 11, 16, 1
         ("9" * 26 + ".000000000001", f"${10**26 - 1:,}.00", f"${10**26 - 1:,}.000000000001"),
     ],
 )
-def test_money_keeps_its_digits(amount: str, shown: str, whole: str) -> None:
-    assert format.money(Decimal(amount), "USD") == shown
-    assert format.exact(Decimal(amount), "USD") == whole
+def test_money_keeps_its_digits(amount: str, rounded: str, all_digits: str) -> None:
+    assert format.money(Decimal(amount), "USD") == rounded
+    assert format.exact(Decimal(amount), "USD") == all_digits
 
 
 def test_unpriced_is_not_zero() -> None:
@@ -35,7 +35,7 @@ def test_unpriced_is_not_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"),
+    ("number", "text"),
     [
         (999_999, "999,999"),
         (1_000_000, "1.000M"),
@@ -44,8 +44,8 @@ def test_unpriced_is_not_zero() -> None:
         (12_345_678_901, "12.35B"),
     ],
 )
-def test_counts_fit_a_headline(number: int, shown: str) -> None:
-    assert format.short(number) == shown
+def test_counts_fit_a_headline(number: int, text: str) -> None:
+    assert format.short(number) == text
 
 
 def test_change_is_said_in_percent_or_in_times() -> None:
@@ -100,7 +100,8 @@ def test_a_chart_has_at_most_some_eighty_bars() -> None:
 def test_a_span_is_spoken_as_people_do() -> None:
     assert format_span(DATA) == "16 Nov 2023, 18:17 – 19:14 UTC"
     assert (
-        format_span(Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))) == "1 Jan 2026 – 31 Jan 2026"
+        format_span(Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)))
+        == "1 Jan 2026 – 31 Jan 2026"
     )
 
 

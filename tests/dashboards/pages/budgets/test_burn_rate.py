@@ -1,4 +1,4 @@
-"""How fast a budget is spent, and where that leads."""
+"""The burn rate of a budget, and its forecast."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -48,28 +48,36 @@ def test_reached_is_the_first_moment_at_which_the_window_holds_the_limit(
 
     def holds(moment: datetime) -> float:
         expired_count = max(0, -int((ENDS - moment).total_seconds() // bucket_s))
-        return sum(spend[expired_count:]) + rate * (moment - clock).total_seconds() if expired_count <= 61 else rate * 61 * bucket_s
+        return (
+            sum(spend[expired_count:]) + rate * (moment - clock).total_seconds()
+            if expired_count <= 61
+            else rate * 61 * bucket_s
+        )
 
     if sum(spend) >= limit:
         assert burn.limit_reached_at is None
     elif burn.limit_reached_at is None:
-        assert all(holds(clock + timedelta(seconds=moment)) < limit + 1e-6 for moment in range(0, 61 * bucket_s, bucket_s))
+        assert all(
+            holds(clock + timedelta(seconds=moment)) < limit + 1e-6 for moment in range(0, 61 * bucket_s, bucket_s)
+        )
     else:
         assert holds(burn.limit_reached_at + timedelta(seconds=1)) > limit - rate * bucket_s - 1e-6
-        before = (clock + timedelta(seconds=moment) for moment in range(int((burn.limit_reached_at - clock).total_seconds())))
+        before = (
+            clock + timedelta(seconds=moment) for moment in range(int((burn.limit_reached_at - clock).total_seconds()))
+        )
         assert all(holds(moment) < limit + 1e-6 for moment in before)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0, "0 s"), (59, "59 s"), (3600, "1 h"), (8640, "2 h 24 min"), (90061, "1 d 1 h"), (-5, "0 s")],
 )
-def test_how_long_it_takes_is_said_in_two_units(seconds: int, said: str) -> None:
-    assert periods.format_duration(timedelta(seconds=seconds)) == said
+def test_how_long_it_takes_is_said_in_two_units(seconds: int, text: str) -> None:
+    assert periods.format_duration(timedelta(seconds=seconds)) == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(60, "1 minute"), (86400, "1 day"), (7200, "2 hours"), (90, "90 seconds")]
+    ("seconds", "text"), [(60, "1 minute"), (86400, "1 day"), (7200, "2 hours"), (90, "90 seconds")]
 )
-def test_a_window_is_said_in_its_largest_whole_unit(seconds: int, said: str) -> None:
-    assert periods.format_window(seconds) == said
+def test_a_window_is_said_in_its_largest_whole_unit(seconds: int, text: str) -> None:
+    assert periods.format_window(seconds) == text

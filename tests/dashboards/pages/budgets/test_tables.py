@@ -11,14 +11,14 @@ from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.folds.budgets import Budget, Scope
 from tests.dashboards.feed import MARKUP_NAME, ORGANIZATION, Feed, budget
-from tests.dashboards.screenshots import read_html, read_metrics, open_page
+from tests.dashboards.screenshots import open_page, read_html, read_metrics
 from warehouse.client import connect
 
 Limited = tuple[Settings, Feed]
 
 
 def read_cells(page_html: str, text: str) -> list[str]:
-    """What the first row with these words says, as text."""
+    """Return the cells of the first row with a text, without their HTML."""
     row = next(row for row in page_html.split("<tr>") if text in row)
     return [re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
 
@@ -28,13 +28,15 @@ def test_each_budget_says_what_is_used_of_it_and_where_that_leads(
 ) -> None:
     app = open_page(limited[0], monkeypatch, "budgets")
     page_html = read_html(app)
-    assert read_metrics(app) == {"Budgets": "4", "At their limit": "1", "Near it": "0", "On the way": "2"}
+    assert read_metrics(app) == {"Budgets": "4", "At or over limit": "1", "Near limit": "0", "Will reach limit": "2"}
     full, half = read_cells(page_html, "agent shopper"), read_cells(page_html, "team &lt;b&gt;")
     assert full[0] == "agent shopper, 1 hour" and full[1:6] == ["110.0%", "$1.10", "−$0.1000", "$1.00", "100%"]
     assert full[-1] == "limit reached"
-    assert half[1:6] == ["64.7%", "$11.00", "$6.00", "$17.00", "50%"] and half[-1].startswith("limit in ")
+    assert half[1:6] == ["64.7%", "$11.00", "$6.00", "$17.00", "50%"] and half[-1].startswith("reaches limit in ")
     assert read_cells(page_html, "team nobody")[1:] == ["0.0%", "$0.00", "$5.00", "$5.00", "–", "", "–", "–"]
-    assert read_cells(page_html, "feature summaries")[1:5] == ["25.0%", "€1.00", "€3.00", "€4.00"], "dollars are not euros"
+    assert read_cells(page_html, "feature summaries")[1:5] == ["25.0%", "€1.00", "€3.00", "€4.00"], (
+        "dollars are not euros"
+    )
     assert 'title="€1.000001"' in page_html, "all digits"
 
 
@@ -81,7 +83,7 @@ def test_a_changed_limit_arms_again_what_it_leaves_behind(limited: Limited, monk
     feed.add([budget("more", "agent", "shopper", "100", window_s=3600)], channel="control")
     query = {"dimension": "agent", "scope": "shopper", "window": "3600", "organization": ORGANIZATION}
     app = open_page(settings, monkeypatch, "budgets", **query)
-    assert read_metrics(app)["Limit"] == "$100.00" and read_cells(read_html(app), "Crossed now")[1] == "no threshold"
+    assert read_metrics(app)["Limit"] == "$100.00" and read_cells(read_html(app), "Threshold crossed")[1] == "none"
     assert "–" not in read_cells(read_html(app), ">80%<")[-1], "it says when it was armed again"
     feed.add([budget("less", "agent", "shopper", "1", window_s=3600)], channel="control")
 
@@ -90,18 +92,20 @@ def test_a_changed_limit_arms_again_what_it_leaves_behind(limited: Limited, monk
 def test_a_link_to_no_budget_is_a_sentence(
     limited: Limited, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
-    assert "no such budget" in open_page(limited[0], monkeypatch, "budgets", **query).info[0].value
+    assert "No such budget" in open_page(limited[0], monkeypatch, "budgets", **query).info[0].value
 
 
 def test_a_runaway_says_what_repeats_since_when_and_at_what_cost(
     limited: Limited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_page(limited[0], monkeypatch, "runaways")
-    assert read_metrics(app) == {"Going on": "1", "Cost so far": "$1.25", "Ended": "1", "Cost of those": "$1.00"}
+    assert read_metrics(app) == {"Active": "1", "Cost so far": "$1.25", "Resolved": "1", "Cost of resolved": "$1.00"}
     open_, ended = (read_cells(read_html(app), f"session s-{name}") for name in ("open", "ended"))
-    assert open_[3:8] == ["look &lt;up&gt;", "5", "$1.25", "$225.00", "20 s"] and open_[8].startswith("last came in")
+    assert open_[3:8] == ["look &lt;up&gt;", "5", "$1.25", "$225.00", "20 s"] and open_[8].startswith(
+        "last call received"
+    )
     assert ended[1] == "reviewer" and ended[3:6] == ["look &lt;up&gt;", "4", "$1.00"]
-    assert ended[8] == "called something else"
+    assert ended[8] == "made another call"
     assert read_cells(read_html(app), ">reviewer</a>")[2:4] == ["1", "0"], "by agent"
 
 
@@ -113,11 +117,11 @@ def test_a_runaway_leads_to_its_calls(limited: Limited, monkeypatch: pytest.Monk
         .result_rows
     )
     app = open_page(settings, monkeypatch, "runaways", alert=alert)
-    assert read_metrics(app) == {"Times": "4", "Cost": "$1.00", "Cost an hour": "$240.00", "For": "15 s"}
+    assert read_metrics(app) == {"Repeats": "4", "Cost": "$1.00", "Burn rate per hour": "$240.00", "Duration": "15 s"}
     page_html = read_html(app)
     assert len(evidence) == 3 and all(f"position={position}" in page_html for position in evidence)
     assert page_html.count("$0.2500<") == 4, "a row a call"
-    assert "no such alert" in open_page(settings, monkeypatch, "runaways", alert="nothing").info[0].value
+    assert "No such alert" in open_page(settings, monkeypatch, "runaways", alert="nothing").info[0].value
 
 
 def test_a_warehouse_that_is_away_is_a_sentence(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:

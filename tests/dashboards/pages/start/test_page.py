@@ -17,9 +17,9 @@ from streamlit.testing.v1 import AppTest
 from dashboards.sources import loopback
 from ledger.home import tokens
 from ledger.settings import Settings
-from tests.dashboards.browser import CHROMIUM, read_metric, await_metric
+from tests.dashboards.browser import CHROMIUM, await_metric, read_metric
 from tests.dashboards.feed import BOOK, ORGANIZATION, Feed
-from tests.dashboards.screenshots import read_html, open_page
+from tests.dashboards.screenshots import open_page, read_html
 from tests.dashboards.server import ROOT, dashboards, running_api
 
 
@@ -34,8 +34,8 @@ def on_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def at(empty: Settings) -> Iterator[str]:
-    """Where the door of the empty ledger is."""
+def api_url(empty: Settings) -> Iterator[str]:
+    """The address of the HTTP API of the empty ledger."""
     with running_api(empty) as url:
         yield url
 
@@ -45,12 +45,13 @@ def codes(app: AppTest) -> str:
 
 
 @pytest.mark.parametrize(
-    ("bound", "host", "origin", "word"),
+    ("bind", "host", "origin", "word"),
     [
         ("127.0.0.1", "127.0.0.1:8501", "http://127.0.0.1:8501", None),
         ("127.0.0.1", "localhost:8501", "http://localhost:8501", None),
         ("127.0.0.1", "localhost:8501", "http://localhost:9999", "http://localhost:9999"),
         ("127.0.0.1", "localhost:8501", "http://127.0.0.1:8501", "http://127.0.0.1:8501"),
+        ("127.0.0.1", "localhost:8501", "https://localhost:8501", "https://localhost:8501"),
         ("127.0.0.1", "localhost:8501", None, "no page"),
         ("127.0.0.1", "localhost:8501", "null", "null"),
         ("127.0.0.1", "ledger.example.org", "https://ledger.example.org", "ledger.example.org"),
@@ -61,13 +62,14 @@ def codes(app: AppTest) -> str:
     ],
 )  # fmt: skip
 def test_only_our_own_page_at_this_machine_gets_a_token(
-    bound: str | None, host: str, origin: str | None, word: str | None
+    bind: str | None, host: str, origin: str | None, word: str | None
 ) -> None:
-    reason = loopback.find_connection_exposure(bound, {"host": host} | ({"origin": origin} if origin is not None else {}))
+    headers = {"host": host} | ({"origin": origin} if origin is not None else {})
+    reason = loopback.find_connection_exposure(bind, headers, 8501)
     assert reason is None if word is None else word in (reason or "")
 
 
-def test_without_a_door_it_says_what_starts_one(
+def test_without_the_http_api_it_says_what_starts_it(
     empty: Settings, on_loopback: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_page(empty, monkeypatch, "start")
@@ -75,11 +77,11 @@ def test_without_a_door_it_says_what_starts_one(
 
 
 def test_an_empty_ledger_says_how_to_begin_and_where(
-    empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch
+    empty: Settings, api_url: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for app in (open_page(empty, monkeypatch), open_page(empty, monkeypatch, "start")):
         assert app.header[0].value in ("The ledger is empty", "Start here")
-        assert f"TALLY_URL={at}" in codes(app) and "tally import FILE" in codes(app)
+        assert f"TALLY_URL={api_url}" in codes(app) and "tally import FILE" in codes(app)
         assert "from tallystick import Client" in codes(app) and "Waiting for the first event" in read_html(app)
         assert not tokens.list_tokens(empty.home), "only the button makes one"
 
@@ -91,7 +93,7 @@ def test_a_ledger_without_budgets_or_runaways_says_so(empty: Settings, monkeypat
 
 
 def test_a_token_is_shown_once_and_may_write_alone(
-    empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch
+    empty: Settings, api_url: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_page(empty, monkeypatch, "start")
     app.text_input[0].set_value(" acme ")
@@ -107,38 +109,40 @@ def test_a_token_is_shown_once_and_may_write_alone(
 
 @pytest.mark.parametrize("name", ["", "   ", "_platform"])
 def test_an_organization_that_cannot_have_a_token_is_named(
-    empty: Settings, at: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch, name: str
+    empty: Settings, api_url: str, on_loopback: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     before = tokens.list_tokens(empty.home)
     app = open_page(empty, monkeypatch, "start")
     app.text_input[0].set_value(name)
     app.button[0].click().run()
-    assert "no token" in app.error[0].value and f"&#x27;{name.strip()}&#x27;" in read_html(app)
+    assert "No token" in app.error[0].value and f"&#x27;{name.strip()}&#x27;" in read_html(app)
     assert tokens.list_tokens(empty.home) == before
 
 
 @pytest.mark.parametrize("address", [None, "0.0.0.0", "192.0.2.7"])
-def test_strangers_get_no_token(empty: Settings, at: str, monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:
+def test_strangers_get_no_token(
+    empty: Settings, api_url: str, monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
     config.set_option("server.address", address)
     app = open_page(empty, monkeypatch, "start")
     config.set_option("server.address", None)
-    assert not app.button and "Make one in a terminal" in app.warning[0].value
+    assert not app.button and "Create one in a terminal" in app.warning[0].value
     assert "tally token create" in codes(app)
 
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="NOT TESTED: chromium is not installed")
 def test_with_a_token_of_the_button_the_first_event_comes_in_and_is_seen(
-    page: Page, empty: Settings, at: str, tmp_path: Path
+    page: Page, empty: Settings, api_url: str, tmp_path: Path
 ) -> None:
-    """What the page says is run as it stands there."""
+    """The lines of the page are run as they are shown."""
     feed = Feed(empty)
     feed.adopt("test", BOOK)
     with dashboards(empty) as url:
         page.goto(f"{url}/start")
         expect(page.get_by_text("Waiting for the first event")).to_be_visible()
         page.get_by_role("textbox", name="Organization").fill(ORGANIZATION)
-        page.get_by_role("button", name="Make a token").click()
+        page.get_by_role("button", name="Create token").click()
         exports = page.get_by_test_id("stCode").filter(has_text="TALLY_TOKEN=tally_").filter(has_not_text="…")
         expect(exports).to_be_visible()
         export, curl, python = (
@@ -148,7 +152,7 @@ def test_with_a_token_of_the_button_the_first_event_comes_in_and_is_seen(
         answer = json.loads(_shell(f"{export}\n{curl}", tmp_path))
         assert answer["accepted"] == 1, answer
         feed.carry()
-        expect(page.get_by_text("The newest of them is counted")).to_be_visible()
+        expect(page.get_by_text("The newest one is counted")).to_be_visible()
         expect(exports).to_be_visible()
         page.get_by_role("link", name=re.compile("^curl ")).click()
         expect(page.get_by_role("heading", name="Entries")).to_be_visible()
