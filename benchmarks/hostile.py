@@ -179,9 +179,9 @@ async def _send_statements(target: Target, connections: int, *statements: str) -
     await target.keep_connections(connections, act)
 
 
-async def costly_send_statements(target: Target) -> None:
+async def send_costly_statements(target: Target) -> None:
     """Send 30 statements of an analyst that take all time, memory and disk that they get."""
-    await _statements(
+    await _send_statements(
         target,
         30,
         "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)",
@@ -195,7 +195,7 @@ async def costly_send_statements(target: Target) -> None:
 
 async def send_long_searches(target: Target) -> None:
     """Send 30 statements of an analyst that search a long value for each element of another."""
-    await _statements(
+    await _send_statements(
         target,
         30,
         "SELECT arrayMap(x -> indexOf(range(1000000), x), range(1000000))",
@@ -205,7 +205,7 @@ async def send_long_searches(target: Target) -> None:
     )
 
 
-async def long_send_statements(target: Target) -> None:
+async def send_long_statements(target: Target) -> None:
     """Send 30 statements of an analyst that take long to read."""
     await _send_statements(target, 30, "SELECT " + "CASE WHEN 1 THEN " * 14_000, "SELECT 1" + " + 1" * 60_000)
 

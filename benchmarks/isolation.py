@@ -88,7 +88,7 @@ def supervised(settings: Settings, children: Sequence[Child | Joined]) -> Iterat
 
     def watch() -> None:
         while not ended.wait(0.1):
-            supervisor.look()
+            supervisor.poll()
 
     watcher = threading.Thread(target=watch)
     watcher.start()

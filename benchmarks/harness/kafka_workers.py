@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psutil
 
 from benchmarks.harness import workload
-from ledger.home.free_ports import find_free_port
+from ledger.home.ports import find_free_port
 from ledger.log import Draft, Record, fold_offset
 from ledger.log.documents import store_document
 from ledger.log.kafka.cluster import parse_cluster
@@ -43,7 +43,7 @@ def broker() -> Iterator[str]:
         server = Broker(node, ensure_jars(lambda count, total: None), make_cluster_id())
         try:
             server.start()
-            server.ready()
+            server.wait_until_ready()
             yield server.bootstrap
         finally:
             server.stop()

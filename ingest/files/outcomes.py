@@ -108,19 +108,19 @@ def _read_entries(log: Log, partition: int, first: int, end: int) -> Iterator[Re
     return takewhile(lambda record: record.cause_offset < end, entries)
 
 
-def _count_record(outcomes: Outcomes, record: Record) -> None:
+def _count_record(totals: Outcomes, record: Record) -> None:
     for raw in record.value.split(b"\n"):
         line = _decode(raw)
         match line.outcome:
             case outcomes.COUNTED:
-                outcomes.counted += 1
+                totals.counted += 1
             case outcomes.DUPLICATE:
-                outcomes.duplicate += 1
+                totals.duplicate += 1
             case outcomes.CONFLICT:
-                outcomes.conflict += 1
-                if len(outcomes.conflicts) < MAX_SHOWN_CONFLICTS:
+                totals.conflict += 1
+                if len(totals.conflicts) < MAX_SHOWN_CONFLICTS:
                     position = (record.partition, line.original_offset, line.original_index)
-                    outcomes.conflicts.append(Conflict(line.source, line.id, *position))
+                    totals.conflicts.append(Conflict(line.source, line.id, *position))
             case outcomes.QUARANTINED:
-                outcomes.quarantined += 1
-                outcomes.reasons[line.reason] += 1
+                totals.quarantined += 1
+                totals.reasons[line.reason] += 1

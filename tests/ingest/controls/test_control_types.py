@@ -33,7 +33,7 @@ from streams.folds.chain import FOLDS
 from streams.replay import replay
 from tallystick import ANY_EVENT
 from tallystick.vocabulary.controls.control import CONTROL_TYPES
-from tests.ingest.api.conftest import Served, lines, served  # noqa: F401  (a fixture)
+from tests.ingest.api.conftest import Served, api_server, lines  # noqa: F401  (a fixture)
 from tests.streams.build import BOOK
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -93,18 +93,18 @@ def derive_answers(by_partition: dict[int, list[Record]], documents: dict[str, b
 
 
 @pytest.mark.parametrize("control", CONTROL_TYPES)
-def test_the_example_is_accepted_over_http_or_names_its_command(control: str, served: Served) -> None:  # noqa: F811
-    admin, event = served.bearer("admin"), build_event(control, EXAMPLES[control])
+def test_the_example_is_accepted_over_http_or_names_its_command(control: str, api_server: Served) -> None:  # noqa: F811
+    admin, event = api_server.bearer("admin"), build_event(control, EXAMPLES[control])
     if command := CONTROL_TYPES[control].command:
-        (result,) = served.send(lines(event), bearer=admin).json()["results"]
+        (result,) = api_server.send(lines(event), bearer=admin).json()["results"]
         assert result["field"] == "data.control" and command in result["reason"]
         return
     if "document" in EXAMPLES[control]:
-        (result,) = served.send(lines(event), bearer=admin).json()["results"]
+        (result,) = api_server.send(lines(event), bearer=admin).json()["results"]
         assert result["field"] == "data.body.document" and "store the document first" in result["reason"]
-        with closing(open_log(served.settings)) as log:
+        with closing(open_log(api_server.settings)) as log:
             store_document(log, EXAMPLES[control]["document"], b"")
-    assert served.send(lines(event), bearer=admin).json()["accepted"] == 1
+    assert api_server.send(lines(event), bearer=admin).json()["accepted"] == 1
 
 
 @pytest.mark.parametrize("control", CONTROL_TYPES)
@@ -195,10 +195,10 @@ def test_persons_of_a_decision_are_pseudonyms_and_can_be_erased(tmp_path: Path) 
             (record,) = (record for partition in range(PARTITIONS) for record in records(log, EVENTS, partition))
             data = json.loads(record.value)["data"]
             pseudonyms = [data["body"]["scope"], data["actor"], data["reason"].removeprefix("for ")]
-            assert persons.names("acme", pseudonyms) == dict(zip(pseudonyms, ("ann", "bob", "eve@x.org"), strict=True))
+            assert persons.find_names("acme", pseudonyms) == dict(zip(pseudonyms, ("ann", "bob", "eve@x.org"), strict=True))
         for name, pseudonym in zip(("ann", "bob", "eve@x.org"), pseudonyms, strict=True):
             erased = erase_person(log, settings, "acme", name)
             assert erased.was_listed and erased.pseudonym == pseudonym and not erased.held_by
         with closing(Persons(tmp_path)) as persons:
-            assert persons.names("acme", pseudonyms) == {}
+            assert persons.find_names("acme", pseudonyms) == {}
     assert not any(b"eve@x" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
