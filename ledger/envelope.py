@@ -3,6 +3,8 @@
 ORGANIZATION = "organization"
 CHANNEL = "channel"
 """The way a record came in."""
+FORMER_CHANNEL = "door"  # words: allow
+"""The name of this header before the first release. A SQLite log of that time is refused by its format when opened."""
 PRINCIPAL = "principal"
 SCHEMA = "schema"
 REFUSED = "refused"

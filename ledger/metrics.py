@@ -23,7 +23,10 @@ SERVICE_UP = Metric(
     "tally_service_up", "gauge", ("service",), "1 while a service of this home runs and is ready, else 0."
 )
 SERVICE_RESTARTS = Metric(
-    "tally_service_restarts_total", "counter", ("service",), "Restarts of a service by tally up, since tally up started."
+    "tally_service_restarts_total",
+    "counter",
+    ("service",),
+    "Restarts of a service by tally up, since tally up started.",
 )
 RECORDED_OFFSET = Metric("tally_recorded_offset", "gauge", ("partition",), "Offset of the next record of tally.events.")
 FOLD_OFFSET = Metric(

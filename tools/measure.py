@@ -34,7 +34,7 @@ WIDE_FOLDERS = {"tally/cli"}
 PARTICIPLES = split_words("""
     asked begun bound bought brought built called caught chosen closed come cut dealt done drawn driven fallen fed felt
     fixed followed forgotten found freed frozen given gone gotten grown guarded heard held hidden kept known laid
-    learned learnt led left lent listed lived locked looked lost made meant met moved named needed opened paid passed
+    learned led left lent listed lived locked looked lost made meant met moved named needed opened paid passed
     pinned proven put reached refused said seen sent served settled shared shown sold sought spent split spoken standing
     stood stored struck sworn taken taught thought thrown told torn turned understood used wanted weighed woken won
     written

@@ -53,7 +53,12 @@ class Record(NamedTuple):
 
     @property
     def channel(self) -> str:
-        """The way it came in; empty where its header is missing."""
+        """The way it came in; empty where its header is missing. LogDamaged where the record has the former format."""
+        if envelope.FORMER_CHANNEL in self.headers:
+            raise LogDamaged(
+                f"partition {self.partition}, offset {self.offset} is a record of the format before this version's: "
+                "name another log in TALLY_LOG, and import its sources anew (`tally import`); nothing here is changed"
+            )
         return self.headers.get(envelope.CHANNEL, "")
 
     @property

@@ -1,4 +1,4 @@
-"""No prompt, completion, key or person's name gets beyond a door: all that a home holds is searched for marked ones."""
+"""No prompt, completion, key or person's name gets beyond the intake: all that a home holds is searched for marked ones."""
 
 import contextlib
 import gzip
@@ -182,7 +182,7 @@ def test_nothing_that_was_marked_is_found_anywhere(up: Served, caplog: pytest.Lo
         assert not found, (place, found)
     for place in ("log", "warehouse"):  # that there was something to be found
         assert any(SEEN in text for _, text in places[place]), place
-    assert refused_by_door(up.settings).keys() >= {"http", "import"}
+    assert refused_by_api(up.settings).keys() >= {"http", "import"}
     names_and_an_erasure(up.settings, verified(up.settings))
 
 
@@ -218,13 +218,13 @@ def on_the_log(settings: Settings) -> Texts:
         return [
             (f"{topic.name}/{number}/{record.offset}", f"{record.key}{record.headers}{record.value.decode()}")
             for topic in TOPICS
-            if topic.name != "tally.documents"  # packed prices, from no door
+            if topic.name != "tally.documents"  # packed prices, from no intake
             for number in range(PARTITIONS)
             for record in records(log, topic, number)
         ]
 
 
-def refused_by_door(settings: Settings) -> Counter[str]:
+def refused_by_api(settings: Settings) -> Counter[str]:
     with closing(open_log(settings)) as log:
         found = [record.headers for number in range(PARTITIONS) for record in records(log, EVENTS, number)]
     return Counter(one["channel"] for one in found if int(one["refused"]))

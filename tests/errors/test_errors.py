@@ -265,7 +265,7 @@ ELSEWHERE = {
     "dashboards/access/open_id.py:is_configured": "tests/dashboards/access/test_gate.py::test_openid_connect_without_authlib_is_told",
     "ingest/api/app.py:_away": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
     "ingest/api/app.py:_enter": API + "test_a_single_event_that_is_refused_is_a_problem",
-    "ingest/api/app.py:_find_token": API + "test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so",
+    "ingest/api/app.py:_find_token": API + "test_an_api_whose_tokens_are_damaged_lets_nobody_in_and_says_so",
     "ingest/api/app.py:_forbidden": API + "test_a_token_is_for_its_organizations_and_its_roles",
     "ingest/api/app.py:_not_found": API + "test_what_is_not_there_is_said",
     "ingest/api/app.py:_organization": API + "test_a_token_is_for_its_organizations_and_its_roles",

@@ -27,7 +27,7 @@ PARTITIONS, A_RECORD, PER_SESSION = 4, 200, 10
 TEAMS, WINDOWS_S = 10, (3600, 86_400, 30 * 86_400)
 HOUR_MS = 3_600_000
 MONTH_MS = 30 * 24 * HOUR_MS
-MOST = 1_500_000_000
+MAX_BYTES = 1_500_000_000
 SIZES = [
     pytest.param(400_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     pytest.param(10_000_000, marks=[pytest.mark.long, pytest.mark.timeout(4 * 3600)]),
@@ -105,7 +105,7 @@ def test_memory_is_bounded_and_what_is_over_is_deleted(tmp_path: Path, kafka: st
     print(
         f"{events:,} events: {most / 1e6:.0f} MB, {pace:,.0f}/s; a restart {again:.1f} s, elsewhere {elsewhere:.1f} s"
     )
-    assert most < MOST
+    assert most < MAX_BYTES
     assert len(kept) >= PARTITIONS and max(kept) <= needed(events // PARTITIONS), kept
 
 

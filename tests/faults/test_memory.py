@@ -9,7 +9,7 @@ from tests.faults.input import trace
 
 SHORT, LONG = 1_000_000, 3_000_000  # by the first the engine has what it will keep
 MB = 1 << 20
-MOST = 1 << 30
+MAX_BYTES = 1 << 30
 
 
 @pytest.mark.long
@@ -17,7 +17,7 @@ MOST = 1 << 30
 def test_three_million_events_take_hardly_more_memory_than_one(tmp_path: Path) -> None:
     short, long = (peaks(tmp_path / str(lines), lines) for lines in (SHORT, LONG))
     for name, peak in long.items():
-        allowed = min(1.25 * short[name] + 64 * MB, MOST)
+        allowed = min(1.25 * short[name] + 64 * MB, MAX_BYTES)
         assert peak <= allowed, f"{name}: {short[name] // MB} MB for {SHORT:,} events, {peak // MB} MB for {LONG:,}"
 
 

@@ -1,4 +1,4 @@
-"""A broker with locked doors: SASL, TLS, both, and TLS that asks for the client's certificate too."""
+"""A broker with guarded listeners: SASL, TLS, both, and TLS that asks for the client's certificate too."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ _PROTOCOLS = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "MUTUAL": "SSL", "SASL_TLS
 
 
 class Secured(NamedTuple):
-    """``doors`` are addresses by name: SASL, TLS, MUTUAL (TLS that asks for the client's certificate) and SASL_TLS.
+    """``listeners`` are addresses by name: SASL, TLS, MUTUAL (TLS that asks for the client's certificate) and SASL_TLS.
 
     ``folder`` has ``ca.pem``, whom all trust, and ``client.pem`` with ``client.key``, whom MUTUAL lets in."""
 
@@ -35,7 +35,7 @@ class Secured(NamedTuple):
 
 @contextmanager
 def secured(folder: Path, jars: list[Path]) -> Iterator[Secured]:
-    """One such broker, started, with its user; its plain door is ``broker.bootstrap``."""
+    """One such broker, started, with its user; its plain listener is ``broker.bootstrap``."""
     certificates(folder)
     ports = {listener: find_free_port() for listener in _PROTOCOLS}
     port, controller = find_free_port(), find_free_port()

@@ -1,4 +1,4 @@
-"""The doors of the secured broker let in whom they should, through both clients, and nobody else."""
+"""The listeners of the secured broker let in whom they should, through both clients, and nobody else."""
 
 import asyncio
 import ssl
@@ -19,8 +19,8 @@ from tests.faults.house import House
 from tests.kafka.cluster import kafka_jars
 from tests.kafka.secured import PASSWORD, USER, Secured, secured
 
-TOPIC = "behind-doors"
-DOORS = ["SASL", "SASL_TLS", "TLS", "MUTUAL"]
+TOPIC = "behind-listeners"
+LISTENERS = ["SASL", "SASL_TLS", "TLS", "MUTUAL"]
 WHO, TRUST = "{user}:{password}@", "ssl_cafile={folder}/ca.pem"
 OURS = "ssl_certfile={folder}/client.pem&ssl_keyfile={folder}/client.key"
 WAYS = {
@@ -29,7 +29,7 @@ WAYS = {
     "TLS": ("", f"security_protocol=SSL&{TRUST}"),
     "MUTUAL": ("", f"security_protocol=SSL&{TRUST}&{OURS}"),
 }
-"""Who comes to each door, and what TALLY_LOG says besides."""
+"""Who comes to each listener, and what TALLY_LOG says besides."""
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,11 @@ def tls(house: Secured, *, trusting: bool, certificate: bool = False) -> ssl.SSL
     return context
 
 
-def settings(house: Secured, door: str, mechanism: str, *, right: bool) -> dict[str, Any]:
-    """What a client says at this door: all as it should be, or the one thing wrong that the door is there for."""
-    said = {"bootstrap_servers": house.addresses[door]}
+def settings(house: Secured, listener: str, mechanism: str, *, right: bool) -> dict[str, Any]:
+    """What a client says at this listener: all as it should be, or the one thing wrong that the listener is there for."""
+    said = {"bootstrap_servers": house.addresses[listener]}
     password = PASSWORD if right else "wrong"
-    match door:
+    match listener:
         case "SASL":
             return said | sasl(mechanism, password) | {"security_protocol": "SASL_PLAINTEXT"}
         case "SASL_TLS":
@@ -88,7 +88,7 @@ def by_aiokafka(settings: dict[str, Any]) -> None:
     asyncio.run(send())
 
 
-CASES = [(door, mechanism) for door in DOORS for mechanism in ["PLAIN", "SCRAM-SHA-256"] if "SASL" in door] + [
+CASES = [(listener, mechanism) for listener in LISTENERS for mechanism in ["PLAIN", "SCRAM-SHA-256"] if "SASL" in listener] + [
     ("TLS", "none"),
     ("MUTUAL", "none"),
 ]
@@ -96,29 +96,29 @@ CASES = [(door, mechanism) for door in DOORS for mechanism in ["PLAIN", "SCRAM-S
 
 @pytest.mark.long
 @pytest.mark.parametrize("client", [by_kafka_python, by_aiokafka])
-@pytest.mark.parametrize(("door", "mechanism"), CASES)
-def test_a_door_lets_in_whom_it_should_and_nobody_else(house: Secured, door: str, mechanism: str, client: Any) -> None:
-    client(settings(house, door, mechanism, right=True))
+@pytest.mark.parametrize(("listener", "mechanism"), CASES)
+def test_a_listener_lets_in_whom_it_should_and_nobody_else(house: Secured, listener: str, mechanism: str, client: Any) -> None:
+    client(settings(house, listener, mechanism, right=True))
     with pytest.raises((KafkaError, AioKafkaError)):
-        client(settings(house, door, mechanism, right=False))
+        client(settings(house, listener, mechanism, right=False))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("client", [by_kafka_python, by_aiokafka])
-def test_no_door_speaks_plainly(house: Secured, client: Any) -> None:
-    for door in ("SASL", "TLS"):
+def test_no_listener_speaks_plainly(house: Secured, client: Any) -> None:
+    for listener in ("SASL", "TLS"):
         with pytest.raises((KafkaError, AioKafkaError)):
-            client({"bootstrap_servers": house.addresses[door], "security_protocol": "PLAINTEXT"})
+            client({"bootstrap_servers": house.addresses[listener], "security_protocol": "PLAINTEXT"})
 
 
 @pytest.mark.parametrize(
-    "door", ["SASL_TLS", *(pytest.param(one, marks=pytest.mark.long) for one in DOORS if one != "SASL_TLS")]
+    "listener", ["SASL_TLS", *(pytest.param(one, marks=pytest.mark.long) for one in LISTENERS if one != "SASL_TLS")]
 )
-def test_the_folds_work_behind_every_door(house: Secured, tmp_path: Path, door: str) -> None:
+def test_the_folds_work_behind_every_listener(house: Secured, tmp_path: Path, listener: str) -> None:
     """Every client of ours is let in: kafka-python's, aiokafka's, and Faust's."""
-    who, more = WAYS[door]
+    who, more = WAYS[listener]
     said = {"user": USER, "password": quote(PASSWORD), "folder": house.folder}
-    url = f"kafka://{who}{house.addresses[door]}/{uuid.uuid4()}?{more}".format(**said)
+    url = f"kafka://{who}{house.addresses[listener]}/{uuid.uuid4()}?{more}".format(**said)
     home = House(tmp_path / "home", log=url)
     try:
         home.start("streams")

@@ -1,5 +1,5 @@
-"""Whatever stands on a log, the folds and the audit say the same of it: calls as doors let them in, and lines of
-which no door would let one in."""
+"""Whatever stands on a log, the folds and the audit say the same of it: calls as the intake accepts them, and lines of
+which it would reject."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""A ledger to send to: the real door on a free port, and what stands on its log."""
+"""A ledger to send to: the real api_server on a free port, and what stands on its log."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.ingest.api.conftest import Served
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Served]:
+def api_server(tmp_path: Path) -> Iterator[Served]:
     server = Served(Settings(home=tmp_path / "home"))
     server.start()
     yield server
@@ -25,8 +25,8 @@ def door(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def client(door: Served, tmp_path: Path) -> Iterator[Client]:
-    client = Client(door.address.geturl(), door.bearer("write"), source="app", spool=tmp_path / "spool")
+def client(api_server: Served, tmp_path: Path) -> Iterator[Client]:
+    client = Client(api_server.address.geturl(), api_server.bearer("write"), source="app", spool=tmp_path / "spool")
     yield client
     client.close()
 

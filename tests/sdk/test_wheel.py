@@ -18,7 +18,7 @@ REQUIREMENTS = (
 """pydantic and httpx, and what they need; everything else of this environment is out of reach."""
 
 
-def test_the_wheel_records_with_pydantic_and_httpx_alone(door: Served, tmp_path: Path) -> None:
+def test_the_wheel_records_with_pydantic_and_httpx_alone(api_server: Served, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "sdk", tmp_path / "sdk", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=tmp_path / "sdk", check=True, capture_output=True)
@@ -40,12 +40,12 @@ print(sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_modul
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment |= {
-        "PYTHONPATH": str(site), "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"),
+        "PYTHONPATH": str(site), "TALLY_URL": api_server.address.geturl(), "TALLY_TOKEN": api_server.bearer("write"),
         "TALLY_SPOOL": str(tmp_path / "spool"),
     }  # fmt: skip
     process = subprocess.run([sys.executable, "-S", "-c", body], env=environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
-    assert "tallystick" in process.stdout and len(read_inferences(door)) == 1
+    assert "tallystick" in process.stdout and len(read_inferences(api_server)) == 1
     (metadata,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("METADATA"))
     metadata_lines = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
     requires = [line.split()[1].partition("<")[0] for line in metadata_lines if line.startswith("Requires-Dist")]

@@ -1,4 +1,4 @@
-"""Small logs for tests: records as a door would write them."""
+"""Small logs for tests: records as the intake would write them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

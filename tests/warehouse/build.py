@@ -39,7 +39,7 @@ def call(offset: int, index: int, partition: int = 3, ms: int = OCTOBER, **facts
 
 
 def record(offset: int, calls: int, partition: int = 3, ms: int = OCTOBER, **facts: Any) -> bytes:
-    """A record of ``tally.entries``: its calls, and what the door received."""
+    """A record of ``tally.entries``: its calls, and what the intake received."""
     lines = [call(offset, index, partition, ms, **facts) for index in range(calls)]
     lines.append(line(offset, calls + 1, partition, ms, outcome="record", received=calls, refused=0, channel="test"))
     return text(lines)

@@ -145,7 +145,7 @@ COUNTS = st.integers(0, MAX_COUNT)
 
 
 @given(st.text(min_size=1, max_size=9), st.text(min_size=1, max_size=9), TIMES, COUNTS, COUNTS)
-def test_a_frame_gives_the_bytes_of_the_door(
+def test_a_frame_gives_the_bytes_of_the_api(
     source: str, model: str, time: datetime, input_count: int, output_count: int
 ) -> None:
     tags = {"id": '"id":', "time": "%(time)s", "input": "5", "tokens": '{"input":1000000000000}'}

@@ -355,7 +355,7 @@ def test_a_log_that_does_not_answer_is_not_ready(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))])
-def test_what_was_accepted_outlives_the_door(own_server: Served, seed: int) -> None:
+def test_what_was_accepted_outlives_the_api(own_server: Served, seed: int) -> None:
     """Killed with SIGKILL at any moment: what was answered stands once; what was not is sent again."""
     chance = random.Random(seed)
     own_server.start()
@@ -404,7 +404,7 @@ def try_send(api_server: Served, content: bytes) -> Answer | None:
         return None
 
 
-def test_a_door_whose_tokens_are_damaged_lets_nobody_in_and_says_so(
+def test_an_api_whose_tokens_are_damaged_lets_nobody_in_and_says_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """503 without where and why for who asks, the reason once in the log, and all as before with the file restored."""

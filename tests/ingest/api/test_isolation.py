@@ -59,7 +59,7 @@ def test_unfinished_bodies_of_one_token_take_no_room_of_others(api_server: Serve
     eventually(lambda: api_server.send(lines(call("after"))).status == 200)
 
 
-def test_unfinished_heads_do_not_shut_the_door(api_server: Served) -> None:
+def test_unfinished_heads_do_not_shut_the_api(api_server: Served) -> None:
     with unfinished(api_server, 1_100, head(api_server)[:-2]):
         assert other_answered(api_server, "beside heads")
         assert api_server.ask("/healthz", timeout=PATIENCE_S).status == 200
@@ -116,7 +116,7 @@ def closed(sender: socket.socket) -> bool:
 
 
 def drip(sender: socket.socket) -> bytes:
-    """Send a byte at a time until the door closes, and return what it answered."""
+    """Send a byte at a time until the server closes, and return what it answered."""
     answer = b""
     sender.settimeout(0.5)
     for _ in range(2 * (app.BODY_TIMEOUT_S + 10)):

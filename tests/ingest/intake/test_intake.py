@@ -1,4 +1,4 @@
-"""The door: canonical form, what is taken out, what is refused and in which words."""
+"""The intake: canonical form, what is taken out, what is refused and in which words."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from ledger.home.secrets import pseudonym
 from tallystick import ANY_EVENT, Inference
 
 KEY = "of the organization"
-DOOR = Intake(KEY)
+INTAKE = Intake(KEY)
 MARK = "MÄRK the quick brown fox"
 
 JSON = st.recursive(
@@ -29,7 +29,7 @@ def event(kind: str = "inference", **data: Any) -> dict[str, Any]:
 
 
 def enter(event: Any) -> AcceptedEvent:
-    return DOOR.accept(json.dumps(event).encode())
+    return INTAKE.accept(json.dumps(event).encode())
 
 
 def accept_data(**data: Any) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def test_whatever_enters_is_canonical_and_what_does_not_says_no_word(
     data: dict[str, Any], attributes: dict[str, Any]
 ) -> None:
     try:
-        line = DOOR.accept_event(attributes | event(**data)).line
+        line = INTAKE.accept_event(attributes | event(**data)).line
     except Rejection as refused:
         detail = json.dumps([str(refused), make_skeleton(refused.shape)], ensure_ascii=False)
         assert MARK not in detail
@@ -170,7 +170,7 @@ def test_an_event_has_a_bound() -> None:
 )
 def test_what_is_no_json_is_refused_in_words(raw: bytes) -> None:
     with pytest.raises(Rejection, match=r"is not (JSON|UTF-8|a JSON object)"):
-        DOOR.accept(raw)
+        INTAKE.accept(raw)
 
 
 def test_a_skeleton_has_known_names_kinds_and_lengths() -> None:

@@ -25,18 +25,18 @@ NOWHERE = "http://127.0.0.1:9"
 """Nobody listens on it."""
 
 
-def read_calls_by_name(door: Served) -> dict[str, dict[str, Any]]:
+def read_calls_by_name(api_server: Served) -> dict[str, dict[str, Any]]:
     """The data of each event by the feature that it names."""
-    return {event["data"].get("feature", event["id"]): event["data"] for event in read_inferences(door)}
+    return {event["data"].get("feature", event["id"]): event["data"] for event in read_inferences(api_server)}
 
 
 def test_what_is_recorded_is_delivered_in_order_and_leaves_the_spool(
-    client: Client, door: Served, tmp_path: Path
+    client: Client, api_server: Served, tmp_path: Path
 ) -> None:
     ids = [client.record(model="gpt-4o", usage=ANSWER, team="search") for _ in range(1200)]
     assert client.flush(60)
     assert client.counts == (1200, 1200, 0, 0, 0)
-    events = group_by_source(read_inferences(door))[client.source]
+    events = group_by_source(read_inferences(api_server))[client.source]
     assert [event["id"] for event in events] == ids
     assert [event["sequence"] for event in events] == list(range(1, 1201))
     assert events[0]["data"]["tokens"] == {"input": 10, "output": 3}
@@ -44,7 +44,7 @@ def test_what_is_recorded_is_delivered_in_order_and_leaves_the_spool(
     eventually(lambda: not list_files(tmp_path / "spool"))
 
 
-def test_calls_lie_within_each_other(client: Client, door: Served) -> None:
+def test_calls_lie_within_each_other(client: Client, api_server: Served) -> None:
     with client.session(agent="researcher", team="search") as session, session.call(model="m", feature="root") as root:
         with client.call(tool="grep", feature="inner") as inner:
             client.record(model="m", feature="leaf")
@@ -54,7 +54,7 @@ def test_calls_lie_within_each_other(client: Client, door: Served) -> None:
         pass
     client.record(model="m", feature="outside")
     assert client.flush(60)
-    calls = read_calls_by_name(door)
+    calls = read_calls_by_name(api_server)
     place = {
         name: (data.get("session"), data.get("root_call"), data.get("parent_call")) for name, data in calls.items()
     }
@@ -68,18 +68,18 @@ def test_calls_lie_within_each_other(client: Client, door: Served) -> None:
     assert calls["inner"]["usage_source"] == "missing" and calls["inner"]["status"] == "ok"
 
 
-def test_an_exception_is_the_callers_and_is_told(client: Client, door: Served) -> None:
+def test_an_exception_is_the_callers_and_is_told(client: Client, api_server: Served) -> None:
     with pytest.raises(ZeroDivisionError), client.call(model="m", feature="broken"):
         1 / 0  # noqa: B018
     with pytest.raises(asyncio.CancelledError), client.call(model="m", feature="cancelled"):
         raise asyncio.CancelledError
     assert client.flush(60)
-    calls = read_calls_by_name(door)
+    calls = read_calls_by_name(api_server)
     assert (calls["broken"]["status"], calls["broken"]["error_code"]) == ("error", "ZeroDivisionError")
     assert calls["cancelled"]["status"] == "aborted"
 
 
-def test_a_decorated_function_is_a_call_with_what_it_returns(client: Client, door: Served) -> None:
+def test_a_decorated_function_is_a_call_with_what_it_returns(client: Client, api_server: Served) -> None:
     @client.call(model="m", feature="function")
     def ask(question: str) -> dict[str, Any]:
         return ANSWER | {"question": question}
@@ -98,7 +98,7 @@ def test_a_decorated_function_is_a_call_with_what_it_returns(client: Client, doo
     work()
     assert ask("y")["question"] == "y"
     assert client.flush(60)
-    events = read_inferences(door)
+    events = read_inferences(api_server)
     assert [event["data"]["feature"] for event in events].count("function") == 3
     assert all(event["data"]["tokens"] == {"input": 10, "output": 3} for event in events)
     assert len({event["data"].get("session") for event in events}) == 3  # each work its own, and none outside
@@ -112,7 +112,7 @@ def test_a_generator_is_not_decorated(client: Client) -> None:
             yield "x"
 
 
-def test_tasks_and_threads_keep_their_own_place(client: Client, door: Served) -> None:
+def test_tasks_and_threads_keep_their_own_place(client: Client, api_server: Served) -> None:
     async def one(name: str) -> None:
         with client.session(id=name) as session, session.call(feature=name):
             await asyncio.sleep(0.01)
@@ -130,13 +130,13 @@ def test_tasks_and_threads_keep_their_own_place(client: Client, door: Served) ->
 
         list(pool.map(call_in_thread, range(200)))
     assert client.flush(60)
-    calls = read_calls_by_name(door)
+    calls = read_calls_by_name(api_server)
     assert len(calls) == 2 * 20 + 2 * 200
     for name, one_of in calls.items():
         outer = calls[name.partition(".")[0]]
         assert one_of["root_call"] == outer["root_call"] and one_of["session"] == outer["session"]
         assert one_of["session"] == ("threads" if name.startswith("thread-") else name.partition(".")[0])
-    sequences = [event["sequence"] for event in group_by_source(read_inferences(door))[client.source]]
+    sequences = [event["sequence"] for event in group_by_source(read_inferences(api_server))[client.source]]
     assert sequences == list(range(1, len(calls) + 1))
 
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_is_said_and_raises_nothing(client: Client, caplog: pytes
     )
 
 
-def test_what_ends_in_another_context_raises_nothing(client: Client, door: Served) -> None:
+def test_what_ends_in_another_context_raises_nothing(client: Client, api_server: Served) -> None:
     """An asynchronous generator is often closed by another task than the one that read it."""
     kept_events: list[AsyncGenerator[int]] = []
 
@@ -176,14 +176,14 @@ def test_what_ends_in_another_context_raises_nothing(client: Client, door: Serve
         await asyncio.create_task(end())
 
     asyncio.run(call_both())
-    assert client.flush(60) and read_calls_by_name(door)["streamed"]["status"] == "aborted"
+    assert client.flush(60) and read_calls_by_name(api_server)["streamed"]["status"] == "aborted"
 
 
-def test_observations_name_the_call(client: Client, door: Served) -> None:
+def test_observations_name_the_call(client: Client, api_server: Served) -> None:
     id = client.record(model="m")
     client.observe(call=id, metric="solved", value="1", evaluator="tests")
     assert client.flush(60)
-    observed = read_inferences(door)[-1]
+    observed = read_inferences(api_server)[-1]
     assert observed["type"] == "tallystick.observation.v1"
     assert observed["data"]["of"] == {"source": client.source, "id": id}
 
@@ -244,22 +244,22 @@ def script(body: str, **environment: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture
-def environment(door: Served, tmp_path: Path) -> dict[str, str]:
-    """The environment in which an application reaches the door."""
+def environment(api_server: Served, tmp_path: Path) -> dict[str, str]:
+    """The environment in which an application reaches the API."""
     return {
-        "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
+        "TALLY_URL": api_server.address.geturl(), "TALLY_TOKEN": api_server.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }  # fmt: skip
 
 
-def test_the_end_of_the_process_delivers(door: Served, environment: dict[str, str]) -> None:
+def test_the_end_of_the_process_delivers(api_server: Served, environment: dict[str, str]) -> None:
     body = "from tallystick import Client; c = Client(source='app'); [c.record(model='m') for _ in range(700)]"
     process = script(body, **environment)
     assert (process.returncode, process.stderr) == (0, "")
-    assert len(read_inferences(door)) == 700
+    assert len(read_inferences(api_server)) == 700
 
 
-def test_forked_children_are_sources_of_their_own(door: Served, environment: dict[str, str]) -> None:
+def test_forked_children_are_sources_of_their_own(api_server: Served, environment: dict[str, str]) -> None:
     body = """
         import os, time
         from tallystick import Client
@@ -278,14 +278,14 @@ def test_forked_children_are_sources_of_their_own(door: Served, environment: dic
     """
     process = script(body, **environment)
     assert (process.returncode, process.stderr) == (0, "")
-    by_source = group_by_source(read_inferences(door))
+    by_source = group_by_source(read_inferences(api_server))
     assert len(by_source) == 5
     for events in by_source.values():
         assert [event["sequence"] for event in events] == list(range(1, 101))
 
 
 def test_what_a_killed_process_left_is_delivered_by_the_next(
-    door: Served, environment: dict[str, str], tmp_path: Path
+    api_server: Served, environment: dict[str, str], tmp_path: Path
 ) -> None:
     body = """
         import os, signal
@@ -294,14 +294,14 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
         for _ in range(300): client.record(model="m")
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    door.kill()
+    api_server.kill()
     assert script(body, **environment).returncode == -9
     (file,) = list_files(tmp_path / "spool")
     with file.open("ab") as file_end:
         file_end.write(b'{"specversion":"1.0","id":"half')
     second = script("from tallystick import Client; Client('http://127.0.0.1:9', source='app').close()", **environment)
     assert second.returncode == 0 and list_files(tmp_path / "spool") == [file], "it is for another ledger"
-    door.start()
+    api_server.start()
     body = """
         import os, pathlib, time
         from tallystick import Client
@@ -310,12 +310,12 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
     """
     process = script(body, **environment)
     assert process.returncode == 0, process.stderr
-    ((_, events),) = group_by_source(read_inferences(door)).items()
+    ((_, events),) = group_by_source(read_inferences(api_server)).items()
     assert [event["sequence"] for event in events] == list(range(1, 301))
     assert not [*(tmp_path / "spool").rglob("*.ndjson"), *file.parent.glob("*.lock")]
 
 
-def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(door: Served, environment: dict[str, str]) -> None:
+def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(api_server: Served, environment: dict[str, str]) -> None:
     body = """
         import resource, signal
         from tallystick import Client
@@ -363,7 +363,7 @@ def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> No
 
 
 def test_the_caller_never_waits_for_the_network(tmp_path: Path) -> None:
-    """A door that takes connections and says nothing: the caller's thread records on, and the end comes in time."""
+    """A api_server that takes connections and says nothing: the caller's thread records on, and the end comes in time."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as deaf:

@@ -67,17 +67,17 @@ def test_what_stands_in_the_open_file_is_kept(
     assert caplog.text.count("were deleted while it was in use, and no event is lost") == 1
 
 
-def test_it_is_noticed_without_a_further_call(door: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_noticed_without_a_further_call(api_server: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The thread makes the folder again and delivers what the open file holds, and new events follow."""
-    token, address = door.bearer("write"), door.address.geturl()
-    door.kill()
+    token, address = api_server.bearer("write"), api_server.address.geturl()
+    api_server.kill()
     client = Client(address, token, source="app", spool=tmp_path / "spool")
     ids = [client.record(model="m") for _ in range(20)]
     shutil.rmtree(folder_of(client))
-    door.start()
+    api_server.start()
     ids += [client.record(model="m")]
     assert client.flush(60)
-    assert [event["id"] for event in group_by_source(read_inferences(door))[client.source]] == ids
+    assert [event["id"] for event in group_by_source(read_inferences(api_server))[client.source]] == ids
     assert client.counts == (21, 21, 0, 0, 0)
     shutil.rmtree(folder_of(client))
     eventually(lambda: client.flush(1) and folder_of(client).is_dir())
@@ -148,17 +148,17 @@ def test_a_disk_that_is_full_when_it_is_made_again_leaves_no_half(
 
 
 def test_what_cannot_be_made_again_is_delivered_from_the_open_file(
-    door: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    api_server: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    token, address = door.bearer("write"), door.address.geturl()
-    door.kill()
+    token, address = api_server.bearer("write"), api_server.address.geturl()
+    api_server.kill()
     client = Client(address, token, source="app", spool=tmp_path / "spool")
     ids = [client.record(model="m") for _ in range(20)]
     shutil.rmtree(tmp_path / "spool")
     (tmp_path / "spool").write_bytes(b"")
-    door.start()
+    api_server.start()
     assert client.flush(60)
-    assert [event["id"] for event in group_by_source(read_inferences(door))[client.source]] == ids
+    assert [event["id"] for event in group_by_source(read_inferences(api_server))[client.source]] == ids
     assert client.counts == (20, 20, 0, 0, 0)
     assert "is gone and cannot be restored, nothing more is recorded" in caplog.text
     with caplog.at_level(logging.CRITICAL):
@@ -166,15 +166,15 @@ def test_what_cannot_be_made_again_is_delivered_from_the_open_file(
 
 
 def test_a_delivered_file_that_cannot_be_deleted_is_sent_once(
-    door: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api_server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = Client(door.address.geturl(), door.bearer("write"), source="app", spool=tmp_path / "spool")
+    client = Client(api_server.address.geturl(), api_server.bearer("write"), source="app", spool=tmp_path / "spool")
     tags = {f"tag-{number}": "x" * 200 for number in range(32)}
     monkeypatch.setattr(Path, "unlink", _make_failing(OSError(30, "Read-only file system")))
     for _ in range(100):  # more than one file of the spool
         assert client.record(model="m", tags=tags)
     assert client.flush(60) and client.flush(60)
-    assert client.counts == (100, 100, 0, 0, 0) and len(read_inferences(door)) == 100
+    assert client.counts == (100, 100, 0, 0, 0) and len(read_inferences(api_server)) == 100
     assert "is delivered and cannot be deleted" in caplog.text
     monkeypatch.undo()
     client.close()

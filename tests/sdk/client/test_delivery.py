@@ -165,27 +165,27 @@ def test_a_proxy_that_takes_less_gets_less_and_more_again_once_it_takes_it(
     assert max(lines for _, lines in script_server.requests[request_count:]) > 10
 
 
-def test_the_spool_takes_what_comes_while_the_ledger_is_away(client: Client, door: Served, tmp_path: Path) -> None:
-    """Several files of the spool; the door is killed while it takes them, and comes back where it was."""
+def test_the_spool_takes_what_comes_while_the_ledger_is_away(client: Client, api_server: Served, tmp_path: Path) -> None:
+    """Several files of the spool; the API is killed while it takes them, and comes back where it was."""
     for _ in range(100):
         client.record(model="m")
     eventually(lambda: client.counts.delivered > 0)
-    door.kill()
+    api_server.kill()
     for _ in range(3000):
         client.record(model="m", feature="while it was away", team="search", project="assistant")
     assert len(list_files(tmp_path / "spool")) > 2
-    door.start()
+    api_server.start()
     eventually(lambda: client.counts.delivered > 1000)
-    door.kill()
+    api_server.kill()
     client.record(model="m", feature="the last")
-    door.start()
+    api_server.start()
     assert client.flush(60)
-    events = group_by_source(read_inferences(door))[client.source]
+    events = group_by_source(read_inferences(api_server))[client.source]
     assert [event["sequence"] for event in events] == list(range(1, 3102))
     eventually(lambda: not list_files(tmp_path / "spool"))
 
 
-def test_a_broker_that_dies_under_the_door_costs_nothing(own: "Cluster", tmp_path: Path) -> None:
+def test_a_broker_that_dies_under_the_api_costs_nothing(own: "Cluster", tmp_path: Path) -> None:
     served = Served(Settings(home=tmp_path / "home", log=f"kafka://{own.bootstrap}"))
     open_log(served.settings, new=True).close()
     served.start()

@@ -1,4 +1,4 @@
-"""The application is killed with SIGKILL, and the door too, at moments of a seed: every event whose call returned is
+"""The application is killed with SIGKILL, and the API too, at moments of a seed: every event whose call returned is
 counted once, in order."""
 
 import os
@@ -34,10 +34,10 @@ threading.Event().wait()
 
 
 @pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 103))])
-def test_what_was_recorded_is_counted_once_and_in_order(door: Served, tmp_path: Path, seed: int) -> None:
+def test_what_was_recorded_is_counted_once_and_in_order(api_server: Served, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     environment = os.environ | {
-        "TALLY_URL": door.address.geturl(), "TALLY_TOKEN": door.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
+        "TALLY_URL": api_server.address.geturl(), "TALLY_TOKEN": api_server.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }  # fmt: skip
     returned: set[str] = set()
@@ -51,21 +51,21 @@ def test_what_was_recorded_is_counted_once_and_in_order(door: Served, tmp_path: 
         reader = chance.uniform(0, 0.6)
         if chance.random() < 0.5:
             time.sleep(reader / 2)
-            door.kill()
+            api_server.kill()
             if chance.random() < 0.7:
-                door.start()
+                api_server.start()
         time.sleep(reader)
         process.kill()
         output = b"".join(first_lines) + process.communicate()[0]
         returned |= set(output.decode().rpartition("\n")[0].split("\n"))
-    if door.process is None or door.process.poll() is not None:
-        door.start()
+    if api_server.process is None or api_server.process.poll() is not None:
+        api_server.start()
     spool = tmp_path / "spool"
     last = "from tallystick import Client; import threading; c = Client(source='app'); threading.Event().wait()"
     with subprocess.Popen([sys.executable, "-c", last], env=environment, stderr=subprocess.DEVNULL) as process:
         eventually(lambda: not list_files(spool))
         process.kill()
-    by_source = group_by_source(read_inferences(door))
+    by_source = group_by_source(read_inferences(api_server))
     missing = returned - {str(event["id"]) for events in by_source.values() for event in events}
     assert not missing, f"seed {seed}: {len(missing)} of {len(returned)} returned and are not there"
     for source, events in by_source.items():

@@ -140,13 +140,13 @@ def test_no_key_leaves_the_process(client: Client, tmp_path: Path, caplog: pytes
     assert text.count(f'"key":"{fingerprint(SECRET)}"') == 2 and client.counts.dropped == 0
 
 
-def test_the_ledger_keeps_what_the_client_made(door: Served, tmp_path: Path) -> None:
+def test_the_ledger_keeps_what_the_client_made(api_server: Served, tmp_path: Path) -> None:
     """The same fingerprint, whether the client made it or the intake."""
-    client = Client(door.address.geturl(), door.bearer("write"), source="app", spool=tmp_path / "spool")
+    client = Client(api_server.address.geturl(), api_server.bearer("write"), source="app", spool=tmp_path / "spool")
     client.record(key=SECRET, session=f"of {SECRET}", agent="ann@example.com", feature="ann@example.com")
     assert client.flush(60)
     client.close()
-    data = read_inferences(door)[-1]["data"]
+    data = read_inferences(api_server)[-1]["data"]
     assert data["key"] == fingerprint(SECRET) and data["session"] == f"of {fingerprint(SECRET)}"
     assert data["agent"] == data["feature"] and data["agent"].startswith("p_")
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ledger import envelope
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import DECISIONS, ENTRIES
@@ -89,3 +90,10 @@ def test_refused_events_are_received() -> None:
 def test_an_event_sees_the_prices_before_it() -> None:
     lines = replay_outcomes([record(0, call("a"), adopt(), call("b"))], DOCUMENTS)
     assert [line.get("pricing") for line in lines] == ["unpriced", None, "priced"]
+
+
+def test_a_record_of_the_former_format_is_refused_with_the_way_to_start_anew() -> None:
+    headers = {envelope.FORMER_CHANNEL: "http", envelope.ORGANIZATION: "acme", envelope.REFUSED: "0"}
+    old = record(1, call("a"))._replace(headers=headers)
+    with pytest.raises(LogDamaged, match="partition 0, offset 1 .* TALLY_LOG"):
+        replay_outcomes([record(0, adopt()), old], DOCUMENTS)

@@ -29,7 +29,7 @@ def test_it_does_not_matter_how_a_line_is_read(examples: int) -> None:
     same()
 
 
-def test_what_a_door_lets_in_is_read_at_once() -> None:
+def test_what_the_intake_accepts_is_read_at_once() -> None:
     whole = call(
         "1", session="s", tags={"a": "b"}, acting_for=("p",), tokens={"input": 1}, quantities={"images": 2},
         reported_tokens={"total": 1}, provider_usage={"a": 1, "b": {"c": 2}}, propensity=Decimal("0.5"),
