@@ -161,7 +161,7 @@ def parse_sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
     """Parse and check a mapping. TallyError names the wrong part and the reason."""
     try:
         document = read_yaml(text)
-        parse_sheet = Sheet.model_validate(document)
+        sheet = Sheet.model_validate(document)
     except yaml.YAMLError as error:
         raise TallyError(f"the mapping {name} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
@@ -171,19 +171,19 @@ def parse_sheet(text: str, name: str, sets: Mapping[str, Any]) -> Sheet:
         raise TallyError(
             f"the mapping {name}, {path or 'as a whole'}: {first['msg']}{value}; docs/import.md shows mappings"
         ) from None
-    for field in parse_sheet.fields:
+    for field in sheet.fields:
         if field not in Inference.model_fields or field in ("tags", "tokens", "quantities", "adapter"):
             raise TallyError(
                 f"the mapping {name}, fields.{field}: an inference has no such field; tags take any name, and tokens "
                 "and quantities stand apart"
             )
-    for total_class, parts in parse_sheet.includes.items():
-        if missing := [part for part in (total_class, *parts) if part not in parse_sheet.tokens]:
+    for total_class, parts in sheet.includes.items():
+        if missing := [part for part in (total_class, *parts) if part not in sheet.tokens]:
             raise TallyError(f"the mapping {name}, includes.{total_class}: {missing[0]} is no class of its tokens")
-    duplicate_tags = [f"tags.{tag}" for tag in sets.get("tags", {}) if tag in parse_sheet.tags]
-    if duplicates := sorted({*(sets.keys() & parse_sheet.fields.keys()), *duplicate_tags}):
+    duplicate_tags = [f"tags.{tag}" for tag in sets.get("tags", {}) if tag in sheet.tags]
+    if duplicates := sorted({*(sets.keys() & sheet.fields.keys()), *duplicate_tags}):
         raise TallyError(f"--set {duplicates[0]}: the mapping {name} says it; leave it out")
-    return parse_sheet
+    return sheet
 
 
 def _takes_numbers(name: str) -> bool:

@@ -90,20 +90,20 @@ def split_events(body: bytes, content_type: str) -> Events:
     """Split a body into events. Problem where it is no batch, or has too many events."""
     media_type = _media_type(content_type)
     if media_type in SINGLE and not body.lstrip().startswith(b"["):
-        split_events = Events([body], True)
+        events = Events([body], True)
     elif media_type in LINES:
-        split_events = Events([line for line in body.split(b"\n") if line.strip()], False)
+        events = Events([line for line in body.split(b"\n") if line.strip()], False)
     else:
         try:
-            split_events = Events([bytes(item) for item in _items(body)], False)
+            events = Events([bytes(item) for item in _items(body)], False)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not a JSON array of events: {error}") from None
-    if len(split_events.raw) > MAX_EVENTS:
+    if len(events.raw) > MAX_EVENTS:
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body has {len(split_events.raw):,} events, and may have {MAX_EVENTS:,}: send several",
+            f"the body has {len(events.raw):,} events, and may have {MAX_EVENTS:,}: send several",
         )
-    return split_events
+    return events
 
 
 def size_problem() -> Problem:

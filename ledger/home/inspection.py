@@ -44,18 +44,18 @@ def find_privacy_problems(home: Path) -> list[str]:
         status = home.stat()
     except OSError:
         return []  # the code that needs the folder reports it
-    find_problems = []
+    problems = []
     if (mode := stat.S_IMODE(status.st_mode)) & 0o077:
-        find_problems.append(
+        problems.append(
             f"other users of this machine may enter {home} (its mode is {mode:04o}): "
             f"chmod -R go-rwx {shlex.quote(str(home))}"
         )
     if status.st_uid != os.geteuid():
-        find_problems.append(
+        problems.append(
             f"{home} belongs to the user {status.st_uid}, and this process is of {os.geteuid()}: run it as that one, "
             f"or chown -R {os.geteuid()} {shlex.quote(str(home))}"
         )
-    return find_problems
+    return problems
 
 
 def _find_file_problems(home: Path) -> Iterator[TallyError]:

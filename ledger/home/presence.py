@@ -43,5 +43,5 @@ def list_presences(settings: Settings, service: str) -> list[dict[str, Any]]:
     if not is_running(settings.home, service):
         return []
     processes = [path.stem for path in sorted(settings.run.glob(f"{service}.*.json"))]
-    names = [service, *(service for service in processes if is_running(settings.home, service))]
-    return [facts for service in names if (facts := read_presence(settings.home, service)) is not None]
+    names = [service, *(name for name in processes if is_running(settings.home, name))]
+    return [facts for name in names if (facts := read_presence(settings.home, name)) is not None]

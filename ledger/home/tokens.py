@@ -58,10 +58,10 @@ def revoke_token(home: Path, id: str) -> Token:
     """Revoke a token, effective with the next request. TallyError where no token has this id."""
     with _lock_file(home):
         tokens = list_tokens(home)
-        each_token = next((each_token for each_token in tokens if each_token.id == id), None)
-        if each_token is None:
+        token = next((each_token for each_token in tokens if each_token.id == id), None)
+        if token is None:
             raise TallyError(f"{home} has no token {id!r}: `tally token list` shows their ids")
-        revoked = each_token if each_token.revoked else each_token._replace(revoked=_now())
+        revoked = token if token.revoked else token._replace(revoked=_now())
         _write(home, [revoked if each_token.id == id else each_token for each_token in tokens])
     return revoked
 

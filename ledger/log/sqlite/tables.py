@@ -125,10 +125,10 @@ def _convert_row(
 ) -> Record:
     """Convert a row to a record. LogDamaged where it was altered."""
     try:
-        headers_json = json.loads(headers_json)
-        if not (isinstance(time_ms, int) and isinstance(key, str) and isinstance(headers_json, dict)):
+        headers = json.loads(headers_json)
+        if not (isinstance(time_ms, int) and isinstance(key, str) and isinstance(headers, dict)):
             raise TypeError("a column has another type")
-        return Record(partition, offset, time_ms, key, headers_json, zstandard.decompress(packed))
+        return Record(partition, offset, time_ms, key, headers, zstandard.decompress(packed))
     except (zstandard.ZstdError, ValueError, TypeError) as error:
         place = f"{topic.name}, partition {partition}, offset {offset}"
         way_out = "restore the log from a copy" if topic.origin == "recorded" else "`tally rebuild` derives it anew"

@@ -100,10 +100,10 @@ def test_the_newcomer_stays_and_who_has_most_without_a_token_loses() -> None:
 
 def test_a_token_loses_its_oldest_idle_connection_and_no_busy_one() -> None:
     connections, _ = table(most_of_token=3)
-    busy, is_idle = add_peers(connections, 2, "a", "t", is_idle=False), add_peers(connections, 1, "a", "t")
+    busy, idle = add_peers(connections, 2, "a", "t", is_idle=False), add_peers(connections, 1, "a", "t")
     newcomer = Peer(is_idle=False)
     connections.add(newcomer, "a")
-    assert connections.assign(newcomer, "t") and is_idle[0].dropped and not any(peer.dropped for peer in busy)
+    assert connections.assign(newcomer, "t") and idle[0].dropped and not any(peer.dropped for peer in busy)
     late = Peer(is_idle=False)
     connections.add(late, "a")
     assert not connections.assign(late, "t")
