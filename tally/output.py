@@ -31,10 +31,10 @@ def print_json(facts: Any) -> None:
 
 def make_table(*columns: str) -> Table:
     """Return an empty table. A leading ``>`` right-aligns a column."""
-    make_table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        make_table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
-    return make_table
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return table
 
 
 @contextmanager

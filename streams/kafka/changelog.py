@@ -47,7 +47,7 @@ def read_change(records: Iterable[StateRecord]) -> Change:
     """Read records as one change, in their order. TallyError where folds of another version wrote them."""
     rows: dict[Key, Row | None] = {}
     identities: dict[bytes, FirstSeen] = {}
-    values: FoldPosition | None = None
+    position: FoldPosition | None = None
     for key, value in records:
         if key == POSITION and value:
             version, *values = json.loads(value)
@@ -56,9 +56,9 @@ def read_change(records: Iterable[StateRecord]) -> Change:
                     f"the state topic was written by folds of version {version}, but these are of version {VERSION}: "
                     "`tally rebuild` derives everything again from the log, beside the old"
                 )
-            values = FoldPosition(*values)
+            position = FoldPosition(*values)
         elif key.startswith(IDENTITIES) and value:
             identities.update((identity, FirstSeen(*first)) for identity, *first in _IDENTITY.iter_unpack(value))
         else:
             rows[tuple(json.loads(key))] = Row(*json.loads(value)) if value else None
-    return Change(values, rows, identities)
+    return Change(position, rows, identities)

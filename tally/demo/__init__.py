@@ -42,21 +42,21 @@ def choose_organization(settings: Settings) -> str:
 
 def fill(log: Log, settings: Settings, progress: Progress = lambda count, total: None) -> None:
     """Append the history that is missing: a month at first, later what lies between the last run and now."""
-    choose_organization = choose_organization(settings)
+    organization = choose_organization(settings)
     path = DEMO.path(settings.home)
     now = datetime.now(UTC)
     state = read_json(settings.home, DEMO, _parse_state)
     if state is None:
         state = {"end": now.date().isoformat(), "until": (now - MONTH).isoformat()}
         for dimension, scope, limit, window_s in BUDGETS:
-            value = choose_organization if dimension == "organization" else scope
+            value = organization if dimension == "organization" else scope
             set_budget(
-                log, settings, choose_organization, dimension, value, Decimal(limit), "USD", window_s, "the demo's plan"
+                log, settings, organization, dimension, value, Decimal(limit), "USD", window_s, "the demo's plan"
             )
     end, until = date.fromisoformat(state["end"]), datetime.fromisoformat(state["until"])
     missing_days = history.list_days(until.date(), now.date())
-    intake = open_intake(settings.home, choose_organization)
-    batch = Batch(log, Envelope(choose_organization, "demo", "demo"), intake.key)
+    intake = open_intake(settings.home, organization)
+    batch = Batch(log, Envelope(organization, "demo", "demo"), intake.key)
     for count, day in enumerate(missing_days):
         if day == end - timedelta(days=LATE_PRICE_DAYS):
             adopt_price_book(log, settings, parse_book(LATE_PRICE, "the demo"), "a price that was learned late")
@@ -96,9 +96,9 @@ def append(batch: Batch, intake: Intake, events: Iterable[Event]) -> None:
 
 def feed(log: Log, settings: Settings, stop: Signal) -> None:
     """Append live events, each at its time, until ``stop``. Each run is a source of its own."""
-    choose_organization = choose_organization(settings)
-    intake = open_intake(settings.home, choose_organization)
-    batch = Batch(log, Envelope(choose_organization, "demo", "demo"), intake.key)
+    organization = choose_organization(settings)
+    intake = open_intake(settings.home, organization)
+    batch = Batch(log, Envelope(organization, "demo", "demo"), intake.key)
     chance = Random()
     incarnation = uuid.uuid4().hex[:8]
     source = f"demo-live-{incarnation}"

@@ -15,39 +15,39 @@ WEEKEND = 0.35
 GROWTH = 0.25  # a feature that was launched reaches its sessions day by day
 
 
-def make_day(make_day: date, end: date, seed: int = SEED) -> list[Event]:
+def make_day(day: date, end: date, seed: int = SEED) -> list[Event]:
     """Make every event that begins on a day, in the order of time. ``end`` is the last day of history, from which
     launches are counted back. The same days and seed give the same events."""
     events: list[Event] = []
     for number, work in enumerate(WORKLOADS):
-        chance = Random(f"{seed}/{make_day}/{number}")
-        for index, start in enumerate(_starts(work, make_day, end, chance)):
-            events += make_session(work, f"{make_day:%m%d}-{number}-{index}", SOURCE, start, chance)
+        chance = Random(f"{seed}/{day}/{number}")
+        for index, start in enumerate(_starts(work, day, end, chance)):
+            events += make_session(work, f"{day:%m%d}-{number}-{index}", SOURCE, start, chance)
     events.sort(key=lambda event: (event["time"], event["id"]))
-    return events + list(_make_mishaps(events, make_day, seed))
+    return events + list(_make_mishaps(events, day, seed))
 
 
-def _starts(work: Workload, make_day: date, end: date, chance: Random) -> Iterator[datetime]:
-    age = (make_day - end).days + work.since_days
+def _starts(work: Workload, day: date, end: date, chance: Random) -> Iterator[datetime]:
+    age = (day - end).days + work.since_days
     if age < 0:
         return
-    share = min(1.0, GROWTH * (age + 1)) * (WEEKEND if make_day.weekday() >= 5 else 1.0)
+    share = min(1.0, GROWTH * (age + 1)) * (WEEKEND if day.weekday() >= 5 else 1.0)
     hours = NIGHT if work.by_night else OFFICE
-    midnight = datetime(make_day.year, make_day.month, make_day.day, tzinfo=UTC)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     for hour in chance.choices(range(24), hours, k=round(work.sessions * share * chance.uniform(0.85, 1.15))):
         yield midnight + timedelta(hours=hour, seconds=chance.uniform(0, 3600))
 
 
-def _make_mishaps(events: list[Event], make_day: date, seed: int) -> Iterator[Event]:
+def _make_mishaps(events: list[Event], day: date, seed: int) -> Iterator[Event]:
     """Yield the faulty events of a day: some sent twice, one again with other content, one that is not an event."""
-    chance = Random(f"{seed}/{make_day}/mishaps")
+    chance = Random(f"{seed}/{day}/mishaps")
     if not events:
         return
     yield from chance.sample(events, min(4, len(events)))
-    if make_day.day % 5 == 0:
+    if day.day % 5 == 0:
         conflicting = chance.choice(events)
         yield conflicting | {"data": conflicting["data"] | {"latency_ms": 1}}
-    if make_day.day % 3 == 0:
+    if day.day % 3 == 0:
         broken = chance.choice(events)
         yield broken | {"id": broken["id"] + "-broken", "data": broken["data"] | {"tokens": {"input": -1}}}
 

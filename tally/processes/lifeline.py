@@ -16,8 +16,8 @@ _descriptor: int | None = None
 @cache
 def get_reading_end() -> int:
     """Return the descriptor that children inherit: by ``pass_fds``, with its number in ``TALLY_LIFELINE``."""
-    get_reading_end, _writing_end = os.pipe()  # the writing end is not inherited, and stays open in this process
-    return get_reading_end
+    reading_end, _writing_end = os.pipe()  # the writing end is not inherited, and stays open in this process
+    return reading_end
 
 
 def follow_parent() -> None:
