@@ -30,23 +30,23 @@ def _open_log(settings: str) -> Log:
 def open_home_log() -> Log | None:
     """Open the home's log; None where it has none."""
     try:
-        open_home_log = _open_log(Settings().model_dump_json())
-        open_home_log.follow()
-        return open_home_log
+        log = _open_log(Settings().model_dump_json())
+        log.follow()
+        return log
     except TallyError:
         return None
 
 
-def record(position: Position) -> Record | None:
+def read_record(position: Position) -> Record | None:
     """Return the record at a position; None where the log has none there."""
     log = open_home_log()
-    records = open_home_log.read(EVENTS, position.partition, position.offset, max_bytes=1) if open_home_log else []
+    records = log.read(EVENTS, position.partition, position.offset, max_bytes=1) if log else []
     return records[0] if records and records[0].offset == position.offset else None
 
 
 def read_event(position: Position) -> str | None:
     """Return the recorded text of an event; None where the log has none there."""
-    record = record(position)
+    record = read_record(position)
     lines = record.value.split(b"\n") if record else []
     return lines[position.event_index].decode(errors="replace") if position.event_index < len(lines) else None
 

@@ -133,8 +133,8 @@ def history(days: int, count: int, end: datetime, seed: int = 1) -> Iterator[byt
     """So many calls over the days before a moment: busy by day, calm by night, and growing."""
     chance = random.Random(seed)
     moments = sorted(_moment(chance, days, end) for _ in range(count))
-    for count, time in enumerate(moments):
-        yield _build_call(chance, f"{seed}-{count:06}", time)
+    for number, time in enumerate(moments):
+        yield _build_call(chance, f"{seed}-{number:06}", time)
 
 
 def _moment(chance: random.Random, days: int, end: datetime) -> datetime:

@@ -66,8 +66,8 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a home of two days, a backup of the first, and both days' files."""
     folder = tmp_path_factory.mktemp("before")
     monday, _ = history(folder / "history.ndjson", 2)
-    day_lines = monday.read_text().splitlines()
-    days = {"monday": day_lines[:300], "tuesday": day_lines[300:600]}
+    lines = monday.read_text().splitlines()
+    days = {"monday": lines[:300], "tuesday": lines[300:600]}
     for name, day_lines in days.items():
         (folder / f"{name}.ndjson").write_text("\n".join(_with_person(line) for line in day_lines))
     monday.unlink()

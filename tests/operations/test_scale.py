@@ -42,7 +42,8 @@ def compute_column(factor: int) -> dict[str, float]:
 def render_table() -> str:
     columns = [compute_column(factor) for factor in FACTORS]
     rows = [
-        f"| {title} | " + " | ".join(format(int(column[name]) if form == ",d" else column[name], form) for column in columns)
+        f"| {title} | "
+        + " | ".join(format(int(column[name]) if form == ",d" else column[name], form) for column in columns)
         for title, (name, form) in ROWS.items()
     ]
     return "\n".join(f"{row} |" for row in rows)
@@ -68,7 +69,9 @@ def test_the_text_says_what_the_inputs_say() -> None:
     text = " ".join(PAGE.split())
     assert f"a peak of {peak:,.0f} calls a second" in text
     assert f"{peak / values['peak'] * 86400 / 1e6:.0f} million calls a day" in text
-    assert compute_column(100)["sinks"] == 1 < compute_column(1000)["sinks"], "at 1,000 times the load one sink is not enough"
+    assert compute_column(100)["sinks"] == 1 < compute_column(1000)["sinks"], (
+        "at 1,000 times the load one sink is not enough"
+    )
     assert compute_column(1000)["workers"] <= values["partitions"]
     assert f"takes {values['calls'] * 365 / values['worker'] / 3600:.1f} hours" in text
     mean = compute_column(100)["mean"] * (values["recorded"] + values["derived"]) / 1e6

@@ -26,12 +26,12 @@ def parse_position(text: str) -> Position | None:
     return Position(partition, offset, index) if partition < PARTITIONS and index < 2**32 else None
 
 
-def find_event(parse_position: Position) -> Row | None:
+def find_event(position: Position) -> Row | None:
     """Return the event at a position with its outcome; None where there is none."""
     rows = ask(
         f"{_OUTCOME} where log_partition = {{partition:UInt16}} and log_offset = {{offset:UInt64}}"
         " and event_index = {event_index:UInt32}",
-        partition=parse_position.partition, offset=parse_position.offset, event_index=parse_position.event_index,
+        partition=position.partition, offset=position.offset, event_index=position.event_index,
     )  # fmt: skip
     return rows[0] if rows else None
 
@@ -46,22 +46,22 @@ def list_arrivals(identity: EventIdentity) -> list[Row]:
     )
 
 
-def find_call(parse_position: Position) -> Row | None:
+def find_call(position: Position) -> Row | None:
     """Return the counted inference at a position; None where there is none."""
     rows = ask(
         "select * from analytics.fct_calls where log_partition = {partition:UInt16}"
         " and log_offset = {offset:UInt64} and event_index = {event_index:UInt32}",
-        partition=parse_position.partition, offset=parse_position.offset, event_index=parse_position.event_index,
+        partition=position.partition, offset=position.offset, event_index=position.event_index,
     )  # fmt: skip
     return rows[0] if rows else None
 
 
-def list_entries(parse_position: Position) -> list[Row]:
+def list_entries(position: Position) -> list[Row]:
     """List the entries of the call at a position, one for each token class."""
     return ask(
         "select * from analytics.fct_entries where log_partition = {partition:UInt16}"
         " and log_offset = {offset:UInt64} and event_index = {event_index:UInt32} order by class",
-        partition=parse_position.partition, offset=parse_position.offset, event_index=parse_position.event_index,
+        partition=position.partition, offset=position.offset, event_index=position.event_index,
     )  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def _show_headline(view: View, now: Sums, before: Sums) -> None:
     if now.unpriced_tokens:
         st.warning(
             f"{count(now.unpriced_tokens)} tokens in this period have no price and are not included in spend. "
-            f"[Show unpriced models]({find_page('trust').to_parameters}#unpriced)",
+            f"[Show unpriced models]({find_page('trust').link}#unpriced)",
             icon=":material/warning:",
         )
 
