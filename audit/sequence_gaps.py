@@ -90,7 +90,10 @@ def follow(log: Log, home: Path, *, check: bool = True) -> None:
     ``check`` looks for that, and reads a record of every partition; a caller that follows on need not repeat it.
     """
     create_private(_database_path(home))
-    with database_errors(home, GAPS), closing(sqlite3.connect(_database_path(home), isolation_level=None, timeout=30)) as db:
+    with (
+        database_errors(home, GAPS),
+        closing(sqlite3.connect(_database_path(home), isolation_level=None, timeout=30)) as db,
+    ):
         db.execute("PRAGMA journal_mode=WAL")
         db.executescript(_SCHEMA)
         if check and not _is_same_log(log, db):

@@ -1,4 +1,4 @@
-"""Attacks on the HTTP API by one token, or without one, and on the warehouse by an analyst; each as a process of its own.
+"""Attacks on the HTTP API by one token, or without one, and on the warehouse by an analyst; each in its own process.
 
 ``python -m benchmarks.hostile ATTACK HOST PORT CREDENTIAL`` goes on until it is killed. The credential is a token, or
 the analyst's password.
@@ -216,7 +216,8 @@ async def request_large_answers(target: Target) -> None:
 
 
 ANALYST_ATTACKS: dict[str, Attack] = {
-    attack.__name__.partition("_")[2]: attack for attack in (send_costly_statements, send_long_searches, send_long_statements, request_large_answers)
+    attack.__name__.partition("_")[2]: attack
+    for attack in (send_costly_statements, send_long_searches, send_long_statements, request_large_answers)
 }
 
 ATTACKS: dict[str, Attack] = {

@@ -14,7 +14,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +59,9 @@ def main(attacks: Sequence[str], seconds: float) -> None:
             api, warehouse = (find_presence(settings.home, service.name) for service in (API, WAREHOUSE))
             assert api
             assert warehouse
-            hostile_token, victim_token = (create_token(settings.home, [name], ["write"])[1] for name in ("hostile", "acme"))
+            hostile_token, victim_token = (
+                create_token(settings.home, [name], ["write"])[1] for name in ("hostile", "acme")
+            )
             victim = _Victim(settings, api["url"], victim_token)
             print(
                 f"{'one token or analyst':20} {'answered':>9} {'refused':>8} {'p50':>8} {'longest':>8}   seen after, "

@@ -29,7 +29,9 @@ TABLE_SIZES = "SELECT table, sum(bytes_on_disk) FROM system.parts WHERE active A
 def main(days: int = 4) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "calls.ndjson"
-        file.write_text("\n".join(json.dumps(event) for n in range(days) for event in make_day(END - timedelta(n), END)))
+        file.write_text(
+            "\n".join(json.dumps(event) for n in range(days) for event in make_day(END - timedelta(n), END))
+        )
         settings = Settings(home=Path(folder) / "home", warehouse=None, warehouse_port=0)
         with opened(settings, new=True) as log, needing(settings, list_pipeline_services(settings)) as services:
             events = import_files(log, settings, [file], Options()).accepted

@@ -17,7 +17,7 @@ from streams.folds.event import parse_record
 from streams.folds.identity import FirstSeen
 from streams.folds.state import State
 from streams.kafka import worker
-from streams.partition_state import Change, PartitionState, FoldPosition
+from streams.partition_state import Change, FoldPosition, PartitionState
 from streams.replay import open_catalogues
 from tally.session import opened, settings
 

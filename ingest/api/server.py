@@ -30,7 +30,10 @@ MAX_WAITING_CONNECTIONS, SHUTDOWN_TIMEOUT_S = 1_024, 10
 def serve(settings: Settings, log: Log, reader: Log, port: int) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are answered first. TallyError where the port is taken, or the
     home's HTTP API already runs."""
-    with service_lock(settings.home, SERVICE), bind_port(port, "HTTP API", "TALLY_API_PORT", settings.bind) as listening:
+    with (
+        service_lock(settings.home, SERVICE),
+        bind_port(port, "HTTP API", "TALLY_API_PORT", settings.bind) as listening,
+    ):
         listening.listen(MAX_WAITING_CONNECTIONS)
         url = f"http://{find_reachable_address(settings.bind)}:{listening.getsockname()[1]}"
 

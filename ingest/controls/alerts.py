@@ -20,8 +20,8 @@ def adopt_rules(
     packed = zlib.compress(content, 9)
     if len(packed) > MAX_DOCUMENT_BYTES:
         raise TallyError(
-            f"the rules {name!r} have {len(packed):,} bytes compressed and may have {MAX_DOCUMENT_BYTES:,}: split them into "
-            "documents of different names"
+            f"the rules {name!r} have {len(packed):,} bytes compressed and may have {MAX_DOCUMENT_BYTES:,}: split them "
+            "into documents of different names"
         )
     document = hashlib.sha256(content).hexdigest()
     store_document(log, document, packed)

@@ -84,7 +84,9 @@ def find_adoptions(log: Log) -> Iterator[Adoption]:
 
 def _find_originals(log: Log) -> Iterator[Record]:
     platform_records = (
-        record for record in records(log, EVENTS, _PLATFORM_PARTITION) if record.headers.get(envelope.ORGANIZATION) == PLATFORM
+        record
+        for record in records(log, EVENTS, _PLATFORM_PARTITION)
+        if record.headers.get(envelope.ORGANIZATION) == PLATFORM
     )
     return (record for record in platform_records if record.headers.get(envelope.CHANNEL) == _PLATFORM_ENVELOPE.channel)
 

@@ -53,12 +53,18 @@ def using(
                 locks.enter_context(closing(owner))
             waited = time.monotonic() - start
             # A service without an owner was started by hand, unless its owner has just been killed.
-            if not exclusive and find_any_presence(settings, service.name) and (not owner or waited > DEAD_OWNER_JOIN_S):
+            if (
+                not exclusive
+                and find_any_presence(settings, service.name)
+                and (not owner or waited > DEAD_OWNER_JOIN_S)
+            ):
                 if owner:
                     owner.close()
                 yield Joined(settings, service)
                 return
-            if owner and (not is_running(settings.home, service.name) or (exclusive and waited > DEAD_OWNER_TAKEOVER_S)):
+            if owner and (
+                not is_running(settings.home, service.name) or (exclusive and waited > DEAD_OWNER_TAKEOVER_S)
+            ):
                 yield from _run_owned(settings, service, users, exclusive=exclusive, may_rest=may_rest)
                 return
         if waited > EXPLAIN_AFTER_S and not explained:
@@ -86,7 +92,9 @@ def _run_owned(
         locks = end.enter_context(ExitStack())  # released last
         child = Child(settings, service)
         end.callback(child.stop)
-        if not may_rest or all(find_any_presence(settings, needed.name) for needed in list_needed_services(settings, service)):
+        if not may_rest or all(
+            find_any_presence(settings, needed.name) for needed in list_needed_services(settings, service)
+        ):
             try:
                 child.wait_until_ready()
             except Failure:

@@ -105,10 +105,13 @@ def _copy(source: Settings, target: Settings, source_log: Log, target_log: Targe
         # Closing is final, so it waits until the target has taken all; and nothing may be appended during the rest.
         source_log.close_with(EVENTS, closing_records(source, went), went)
         point("copy.closed")
-        until = copy_records(source_log, target_log, offsets, begin("copying the rest", _count_missing(source_log, offsets)))
+        until = copy_records(
+            source_log, target_log, offsets, begin("copying the rest", _count_missing(source_log, offsets))
+        )
     comparing = begin("comparing all records", sum(until.values()))
     places = [
-        compare_partition(source_log, target_log, *parse_place, end, progress=comparing) for parse_place, end in until.items()
+        compare_partition(source_log, target_log, *parse_place, end, progress=comparing)
+        for parse_place, end in until.items()
     ]
     recorded = sum(end for (topic, _), end in until.items() if topic is EVENTS)
     derived = refold(source_log, target_log, begin("folding again", recorded))

@@ -1,4 +1,4 @@
-"""No prompt, completion, key or person's name gets beyond the intake: all that a home holds is searched for marked ones."""
+"""No prompt, completion, key or person's name gets beyond the intake: a home is searched for marked ones."""
 
 import contextlib
 import gzip

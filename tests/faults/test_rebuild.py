@@ -139,7 +139,10 @@ def test_beside_the_running_product_while_an_import_goes_on(house: House, run: R
     imported = house.bring(trace(tmp_path / "more.csv", 60_000), "--set", "model=gpt-4o", "--source", "more")
     facts = told(rebuilding)
     assert facts["switched"] and facts["differences"]["differing"] == 0 and facts["old"] is None
-    eventually(lambda: all(find_any_presence(house.settings, part.name) for part in list_pipeline_services(house.settings)), 300)
+    eventually(
+        lambda: all(find_any_presence(house.settings, part.name) for part in list_pipeline_services(house.settings)),
+        300,
+    )
     assert up.poll() is None and (find_any_presence(house.settings, "dashboards") or {})["pid"] == dashboards
     up.send_signal(signal.SIGINT)
     assert up.wait(300) == 0

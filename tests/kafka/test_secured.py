@@ -52,7 +52,7 @@ def tls(house: Secured, *, trusting: bool, certificate: bool = False) -> ssl.SSL
 
 
 def settings(house: Secured, listener: str, mechanism: str, *, right: bool) -> dict[str, Any]:
-    """What a client says at this listener: all as it should be, or the one thing wrong that the listener is there for."""
+    """Build a client's settings for a listener: all of them right, or the one wrong that the listener checks."""
     said = {"bootstrap_servers": house.addresses[listener]}
     password = PASSWORD if right else "wrong"
     match listener:
@@ -88,7 +88,9 @@ def by_aiokafka(settings: dict[str, Any]) -> None:
     asyncio.run(send())
 
 
-CASES = [(listener, mechanism) for listener in LISTENERS for mechanism in ["PLAIN", "SCRAM-SHA-256"] if "SASL" in listener] + [
+CASES = [
+    (listener, mechanism) for listener in LISTENERS for mechanism in ["PLAIN", "SCRAM-SHA-256"] if "SASL" in listener
+] + [
     ("TLS", "none"),
     ("MUTUAL", "none"),
 ]
@@ -97,7 +99,9 @@ CASES = [(listener, mechanism) for listener in LISTENERS for mechanism in ["PLAI
 @pytest.mark.long
 @pytest.mark.parametrize("client", [by_kafka_python, by_aiokafka])
 @pytest.mark.parametrize(("listener", "mechanism"), CASES)
-def test_a_listener_lets_in_whom_it_should_and_nobody_else(house: Secured, listener: str, mechanism: str, client: Any) -> None:
+def test_a_listener_lets_in_whom_it_should_and_nobody_else(
+    house: Secured, listener: str, mechanism: str, client: Any
+) -> None:
     client(settings(house, listener, mechanism, right=True))
     with pytest.raises((KafkaError, AioKafkaError)):
         client(settings(house, listener, mechanism, right=False))

@@ -173,14 +173,22 @@ def _show_gaps() -> None:
     draw_table(
         columns,
         (
-            (gap.organization, gap.source, gap.sequence.missing_count, _format_ranges(gap.sequence), f"{gap.sequence.last:,}")
+            (
+                gap.organization,
+                gap.source,
+                gap.sequence.missing_count,
+                _format_ranges(gap.sequence),
+                f"{gap.sequence.last:,}",
+            )
             for gap in gaps
         ),
     )
 
 
 def _format_ranges(numbers: sequence_gaps.SourceSequence) -> str:
-    ranges = [str(first) if first == last else f"{first}–{last}" for first, last in numbers.missing_ranges[-MAX_RANGES:]]
+    ranges = [
+        str(first) if first == last else f"{first}–{last}" for first, last in numbers.missing_ranges[-MAX_RANGES:]
+    ]
     omitted_count = len(numbers.missing_ranges) - len(ranges)
     return (f"{omitted_count:,} earlier ranges, " if omitted_count else "") + ", ".join(ranges)
 

@@ -145,16 +145,9 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 DecimalInput = BeforeValidator(_parse_decimal)
 """A decimal that is written as :func:`decimal_of` reads it, with an exponent or without, or is a number of JSON."""
+_AMOUNT_TEXT = r"^((0|[1-9][0-9]*)(\.[0-9]{1,12})?|[0-9](\.[0-9]{1,38})?[eE][+-]?[0-9]{1,2})$"
 _number_schema = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "number", "minimum": 0},
-            {
-                "type": "string",
-                "pattern": r"^((0|[1-9][0-9]*)(\.[0-9]{1,12})?|[0-9](\.[0-9]{1,38})?[eE][+-]?[0-9]{1,2})$",
-            },
-        ]
-    }
+    {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _AMOUNT_TEXT}]}
 )
 Amount = Annotated[
     Decimal, DecimalInput, Field(ge=0, max_digits=MAX_DIGITS, decimal_places=12),
@@ -163,14 +156,10 @@ Amount = Annotated[
 """Exact money in major units (dollars), at most 12 decimals; written as a string."""
 
 PositiveAmount = Annotated[
-    Decimal, DecimalInput, Field(gt=0, max_digits=MAX_DIGITS, decimal_places=12), PlainSerializer(format_decimal, return_type=str),
+    Decimal, DecimalInput, Field(gt=0, max_digits=MAX_DIGITS, decimal_places=12),
+    PlainSerializer(format_decimal, return_type=str),
     WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0},
-                {"type": "string", "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]{1,12})?$"},
-            ]
-        }
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": _AMOUNT_TEXT}]}
     ),
 ]  # fmt: skip
 """An :data:`Amount` above zero."""

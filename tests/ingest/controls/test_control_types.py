@@ -195,7 +195,9 @@ def test_persons_of_a_decision_are_pseudonyms_and_can_be_erased(tmp_path: Path) 
             (record,) = (record for partition in range(PARTITIONS) for record in records(log, EVENTS, partition))
             data = json.loads(record.value)["data"]
             pseudonyms = [data["body"]["scope"], data["actor"], data["reason"].removeprefix("for ")]
-            assert persons.find_names("acme", pseudonyms) == dict(zip(pseudonyms, ("ann", "bob", "eve@x.org"), strict=True))
+            assert persons.find_names("acme", pseudonyms) == dict(
+                zip(pseudonyms, ("ann", "bob", "eve@x.org"), strict=True)
+            )
         for name, pseudonym in zip(("ann", "bob", "eve@x.org"), pseudonyms, strict=True):
             erased = erase_person(log, settings, "acme", name)
             assert erased.was_listed and erased.pseudonym == pseudonym and not erased.held_by

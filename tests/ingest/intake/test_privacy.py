@@ -134,7 +134,9 @@ def test_a_secret_in_any_text_of_any_event_is_on_no_log(kind: str) -> None:
 
 
 @given(
-    st.sampled_from(EVENTS_OF).flatmap(lambda kind: st.tuples(st.just(kind), st.sampled_from([*places(make_event(kind))]))),
+    st.sampled_from(EVENTS_OF).flatmap(
+        lambda kind: st.tuples(st.just(kind), st.sampled_from([*places(make_event(kind))]))
+    ),
     st.lists(
         st.sampled_from(TEXTS) | st.sampled_from([" ", "/", "(", "\u200b", "\n", '"', "é"]), min_size=1, max_size=4
     ),

@@ -247,7 +247,8 @@ def script(body: str, **environment: str) -> "subprocess.CompletedProcess[str]":
 def environment(api_server: Served, tmp_path: Path) -> dict[str, str]:
     """The environment in which an application reaches the API."""
     return {
-        "TALLY_URL": api_server.address.geturl(), "TALLY_TOKEN": api_server.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
+        "TALLY_URL": api_server.address.geturl(), "TALLY_TOKEN": api_server.bearer("write"),
+        "TALLY_SPOOL": str(tmp_path / "spool"),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }  # fmt: skip
 
@@ -315,7 +316,9 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
     assert not [*(tmp_path / "spool").rglob("*.ndjson"), *file.parent.glob("*.lock")]
 
 
-def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(api_server: Served, environment: dict[str, str]) -> None:
+def test_a_full_disk_costs_events_that_are_counted_and_nothing_else(
+    api_server: Served, environment: dict[str, str]
+) -> None:
     body = """
         import resource, signal
         from tallystick import Client
@@ -363,7 +366,7 @@ def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> No
 
 
 def test_the_caller_never_waits_for_the_network(tmp_path: Path) -> None:
-    """A api_server that takes connections and says nothing: the caller's thread records on, and the end comes in time."""
+    """A server that accepts connections and never answers: the caller's thread records on, and the end comes in time."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as deaf:

@@ -67,7 +67,9 @@ def test_what_stands_in_the_open_file_is_kept(
     assert caplog.text.count("were deleted while it was in use, and no event is lost") == 1
 
 
-def test_it_is_noticed_without_a_further_call(api_server: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_noticed_without_a_further_call(
+    api_server: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The thread makes the folder again and delivers what the open file holds, and new events follow."""
     token, address = api_server.bearer("write"), api_server.address.geturl()
     api_server.kill()

@@ -165,7 +165,9 @@ def test_a_proxy_that_takes_less_gets_less_and_more_again_once_it_takes_it(
     assert max(lines for _, lines in script_server.requests[request_count:]) > 10
 
 
-def test_the_spool_takes_what_comes_while_the_ledger_is_away(client: Client, api_server: Served, tmp_path: Path) -> None:
+def test_the_spool_takes_what_comes_while_the_ledger_is_away(
+    client: Client, api_server: Served, tmp_path: Path
+) -> None:
     """Several files of the spool; the API is killed while it takes them, and comes back where it was."""
     for _ in range(100):
         client.record(model="m")

@@ -37,7 +37,8 @@ threading.Event().wait()
 def test_what_was_recorded_is_counted_once_and_in_order(api_server: Served, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     environment = os.environ | {
-        "TALLY_URL": api_server.address.geturl(), "TALLY_TOKEN": api_server.bearer("write"), "TALLY_SPOOL": str(tmp_path / "spool"),
+        "TALLY_URL": api_server.address.geturl(), "TALLY_TOKEN": api_server.bearer("write"),
+        "TALLY_SPOOL": str(tmp_path / "spool"),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }  # fmt: skip
     returned: set[str] = set()

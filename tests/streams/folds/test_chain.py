@@ -95,5 +95,5 @@ def test_an_event_sees_the_prices_before_it() -> None:
 def test_a_record_of_the_former_format_is_refused_with_the_way_to_start_anew() -> None:
     headers = {envelope.FORMER_CHANNEL: "http", envelope.ORGANIZATION: "acme", envelope.REFUSED: "0"}
     old = record(1, call("a"))._replace(headers=headers)
-    with pytest.raises(LogDamaged, match="partition 0, offset 1 .* TALLY_LOG"):
+    with pytest.raises(LogDamaged, match=r"partition 0, offset 1 .* TALLY_LOG"):
         replay_outcomes([record(0, adopt()), old], DOCUMENTS)

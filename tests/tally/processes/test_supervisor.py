@@ -88,7 +88,9 @@ def test_it_is_given_up_exactly_after_more_deaths_in_a_row_than_are_borne(ran_s:
 
 def test_a_service_that_dies_is_told_and_started_again_in_its_place(settings: Settings, process: Process) -> None:
     up = process(UP.format(dashboards="well", api="well"))
-    eventually(lambda: find_presence(settings.home, "metrics") is not None and bool(find_presence(settings.home, "product")))
+    eventually(
+        lambda: find_presence(settings.home, "metrics") is not None and bool(find_presence(settings.home, "product"))
+    )
     first = pids(settings, "streams")[0]
     os.kill(first, signal.SIGKILL)
     eventually(lambda: (find_presence(settings.home, "streams") or {"pid": first})["pid"] != first)
@@ -319,7 +321,9 @@ def test_the_own_broker_comes_back_and_the_folds_go_on(settings: Settings, fake:
         assert before
         os.kill(before["pid"], signal.SIGKILL)
         eventually(lambda: not broker.is_alive())
-        eventually(lambda: looked(supervisor) and (find_presence(config.home, "kafka") or before)["pid"] != before["pid"])
+        eventually(
+            lambda: looked(supervisor) and (find_presence(config.home, "kafka") or before)["pid"] != before["pid"]
+        )
         after = find_presence(config.home, "kafka")
         assert after and after["url"] == before["url"]
         partition, offset, _ = set_budget(log, config, "acme", "team", "search", Decimal(1), "USD", 3600)

@@ -47,7 +47,9 @@ def test_a_service_of_ingestion_that_refuses_to_start_stops_the_whole_with_its_s
 
 
 @pytest.mark.parametrize("behavior", ["refuses", "dies at once"])
-def test_what_others_can_do_without_and_does_not_start_rests(settings: Settings, process: Process, behavior: str) -> None:
+def test_what_others_can_do_without_and_does_not_start_rests(
+    settings: Settings, process: Process, behavior: str
+) -> None:
     """At the first start too: as a warehouse or pages whose files are damaged."""
     up = process(UP.format(dashboards=behavior, api="well"))
     eventually(lambda: "dashboards" in ((find_presence(settings.home, "product") or {}).get("problems") or {}))
