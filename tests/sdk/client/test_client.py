@@ -366,7 +366,7 @@ def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> No
 
 
 def test_the_caller_never_waits_for_the_network(tmp_path: Path) -> None:
-    """A server that accepts connections and never answers: the caller's thread records on, and the end comes in time."""
+    """A server accepts connections and never answers: the caller records on, and the end comes in time."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as deaf:
