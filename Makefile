@@ -50,6 +50,7 @@ lint: $(BIN)/.dev ## style, types, layers, words and SQL
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make format puts it right" >&2; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/python tools/words.py
+	@$(BIN)/python tools/measure.py
 	@out=$$($(BIN)/lint-imports --no-logo) || { echo "$$out" >&2; exit 1; }
 	@$(BIN)/sqlfluff lint --disable-progress-bar warehouse/schema dbt/models dbt/tests
 

@@ -93,7 +93,7 @@ def _run_owned(
         child = Child(settings, service)
         end.callback(child.stop)
         if not may_rest or all(
-            find_any_presence(settings, needed.name) for needed in list_needed_services(settings, service)
+            find_any_presence(settings, need.name) for need in list_needed_services(settings, service)
         ):
             try:
                 child.wait_until_ready()

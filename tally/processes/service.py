@@ -71,7 +71,7 @@ def list_services(settings: Settings) -> list[Service]:
 
 def list_needed_services(settings: Settings, service: Service) -> list[Service]:
     """List the services that must run before this one may, of those that this home runs."""
-    return [other for other in list_services(settings) if other.name in service.needs]
+    return [need for need in list_services(settings) if need.name in service.needs]
 
 
 def list_pipeline_services(settings: Settings) -> list[Service]:

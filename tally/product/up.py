@@ -35,18 +35,18 @@ from tally.session import make_home, opened
 
 POLL_INTERVAL_S = 0.3
 MODELS_RETRY_DELAY_S = 60.0
-"""After how long models that could not be built are tried again."""
+"""Delay before models that could not be built are tried again."""
 
 
 class Models:
-    """The dbt models, which are built once the warehouse is there; without them all else goes on."""
+    """The dbt models. They are built once the warehouse is ready; the other services go on without them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._due: float | None = 0.0
 
     def build(self) -> None:
-        """Build them where they are missing, the warehouse is ready, and they were not tried just now."""
+        """Build the models if the warehouse is ready, they are missing, and no try failed just now."""
         settings = self._settings
         if self._due is None or time.monotonic() < self._due:
             return
@@ -54,12 +54,15 @@ class Models:
             return
         self._due = None
         try:
-            with _timed("looking at the dbt models", "dbt models there"):
+            with _timed("checking the dbt models", "dbt models ready"):
                 dbt_models.ensure_models(settings)
         except TallyError as error:
             self._due = time.monotonic() + MODELS_RETRY_DELAY_S
-            again = f"The rest goes on without them; they are tried again in {MODELS_RETRY_DELAY_S:g} s."
-            err.print(f"{error}\n{again}", style="red", markup=False)
+            err.print(
+                f"{error}\nThe other services go on without them; the next try is in {MODELS_RETRY_DELAY_S:g} s.",
+                style="red",
+                markup=False,
+            )
 
 
 def run(
@@ -80,12 +83,7 @@ def run(
             for problem in find_privacy_problems(settings.home):
                 err.print(problem, style="yellow", markup=False)
             stack.enter_context(service_lock(settings.home, PRODUCT))
-            # A taken port is reported now, not after the other services have started.
-            check_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT", settings.bind)
-            check_port(settings.api_port, "HTTP API", "TALLY_API_PORT", settings.bind)
-            check_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT", settings.bind)
-            if not settings.warehouse:
-                check_port(settings.warehouse_port, "warehouse", "TALLY_WAREHOUSE_PORT")
+            _check_ports(settings)
 
             def start(service: Service) -> None:
                 start_time = time.monotonic()
@@ -96,7 +94,7 @@ def run(
                 if find_any_presence(settings, service.name):
                     err.print(f"[green]✓[/] {service.title} ready after {time.monotonic() - start_time:.1f} s")
                 elif child.is_alive():
-                    missing = " and the ".join(needed.title for needed in list_needed_services(settings, service))
+                    missing = " and the ".join(need.title for need in list_needed_services(settings, service))
                     err.print(f"[yellow]·[/] {service.title} waits for the {missing}")
                 else:
                     err.print(f"[red]✗[/] {service.title} did not start; its reason is in {escape(str(child.log))}")
@@ -127,6 +125,15 @@ def run(
                 time.sleep(POLL_INTERVAL_S)
     except KeyboardInterrupt:
         err.print("stopped")
+
+
+def _check_ports(settings: Settings) -> None:
+    """Report a taken port before anything starts."""
+    check_port(settings.dashboards_port, "dashboards", "TALLY_DASHBOARDS_PORT", settings.bind)
+    check_port(settings.api_port, "HTTP API", "TALLY_API_PORT", settings.bind)
+    check_port(settings.metrics_port, "metrics", "TALLY_METRICS_PORT", settings.bind)
+    if not settings.warehouse:
+        check_port(settings.warehouse_port, "warehouse", "TALLY_WAREHOUSE_PORT")
 
 
 @contextmanager

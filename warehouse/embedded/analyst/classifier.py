@@ -46,7 +46,7 @@ MAX_MEMORY_BYTES = 1 << 30
 
 MAX_REMEMBERED = 256
 MAX_REMEMBERED_BYTES = 4096
-"""How many statements that were read are remembered, and how long each may be: tools send the same ones again."""
+"""Number and length of the allowed statements that are remembered: tools send the same ones again."""
 
 _LENGTH = struct.Struct(">I")
 

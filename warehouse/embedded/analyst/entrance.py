@@ -1,8 +1,8 @@
-"""The entrance of analysts, which stays shut for a while where their statements ended the warehouse again and again.
+"""Refuse analysts for a while after their statements have ended the warehouse again and again.
 
-The warehouse is started again at once, so that ingestion and dashboards wait some seconds. It would be given longer
-and longer rests if it kept ending (``tally/processes/supervisor.py``); so it is the analysts who wait, longer than what
-counts there as running steadily.
+The warehouse is started again at once, so ingestion and dashboards wait for seconds only. If it kept ending, its
+supervisor would lengthen the pause before each restart (``tally/processes/supervisor.py``); so the analysts wait
+instead, for longer than the supervisor needs to call the warehouse steady.
 """
 
 import json
@@ -16,10 +16,10 @@ from warehouse.embedded.analyst.query_slots import TOO_MANY_QUERIES_CODE
 from warehouse.embedded.errors import QueryFailed
 
 FILE = "analysts.json"
-"""In the folder of the warehouse's temporary files: when it ended under analysts' statements, and whether any run."""
+"""The file, among the warehouse's temporary files, with the times of these ends, and whether any statement runs."""
 
 MAX_DEATHS = 1
-"""How often that may happen within ``DEATHS_S`` before the entrance is shut."""
+"""Ends of the warehouse within ``DEATHS_S`` after which analysts are still served."""
 
 DEATHS_S = 600.0
 SHUT_S = 70.0
@@ -28,8 +28,8 @@ Clock = Callable[[], float]
 
 
 def read_deaths(folder: Path, now: float) -> list[float]:
-    """Read when the warehouse ended under analysts' statements, lately; also just now, if the last process left some
-    running. Nothing where the file cannot be read: it is this process's own, and its loss opens the entrance."""
+    """Read the times at which the warehouse ended under analysts' statements, with now if the last process left some
+    running. Empty where the file cannot be read: it is this process's own, and its loss lets analysts in."""
     try:
         state = json.loads((folder / FILE).read_text())
         deaths = [float(death) for death in state["deaths"] if now - float(death) < DEATHS_S]
@@ -39,7 +39,7 @@ def read_deaths(folder: Path, now: float) -> list[float]:
 
 
 class Entrance:
-    """Keeps count of the statements that run, in a file that outlives the process."""
+    """Count the statements that run, in a file that outlives the process."""
 
     def __init__(self, folder: Path, deaths: Sequence[float], now: Clock = time.time) -> None:
         self._path, self._deaths, self._now = folder / FILE, list(deaths), now
@@ -48,7 +48,7 @@ class Entrance:
         self._write()
 
     def check(self) -> None:
-        """QueryFailed (202) while the entrance is shut."""
+        """Raise QueryFailed (202) while analysts are refused."""
         if len(self._deaths) <= MAX_DEATHS:
             return
         wait_s = self._deaths[-1] + SHUT_S - self._now()

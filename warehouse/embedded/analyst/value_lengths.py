@@ -1,6 +1,6 @@
-"""How long the values are that a statement searches again and again (pure).
+"""Estimate the length of values that a statement searches again and again (pure).
 
-The engine looks at the time between blocks of rows, not within one. A function that searches a text or an array takes
+The engine checks the time between blocks of rows, not within one. A function that searches a text or an array takes
 as long as that is long, for each row of a block and each element of a lambda. A value of a table is short, and copies
 of it count against the memory. But one that the statement makes, and that is the same for all rows
 (``has(range(1000000), x)``), is held once and searched each time: hours, for a block. So the tree is read for the
@@ -17,28 +17,28 @@ from typing import Any, NamedTuple
 from warehouse.embedded.analyst.verdicts import FOLDER, HIGHER_ORDER, read_verdicts, split_names
 
 COLUMN_LENGTH = 16
-"""Of a value of a table, or a number."""
+"""The length of a value of a table, or of a number."""
 
 MAX_RANGE_ELEMENTS = 200_000
-"""Of what ``range`` makes for a block of rows; the engine is told so (``function_range_max_elements_in_block``)."""
+"""The elements that ``range`` may make for a block of rows; the setting ``function_range_max_elements_in_block``."""
 
 MAX_PARAMETER_LENGTH = 1 << 20
-"""Of a parameter: a request has no more."""
+"""The length of a parameter: a request has no more."""
 
 MAX_SEARCHED = MAX_PARAMETER_LENGTH
-"""Of what is searched once for each row of a block (``max_block_size``, 1,024): some seconds at most."""
+"""The length that is searched once for each row of a block (``max_block_size``, 1,024): some seconds at most."""
 
 MAX_SEARCHED_IN_LAMBDA = 2_000
-"""Of what is searched once for each element of an array."""
+"""The length that is searched once for each element of an array."""
 
 MAX_SEARCHED_REPEATEDLY = 2_000
-"""Of what a regular expression may search from each of its characters, which is quadratic."""
+"""The length that a regular expression may search from each of its characters, which is quadratic."""
 
 MAX_LAMBDA_CALLS = 100
-"""Calls of functions in a lambda: they all run before the engine looks at the time."""
+"""Calls of functions in a lambda: they all run before the engine checks the time."""
 
 MAX_COMPARED = 1 << 26
-"""Of a text and what is looked for in it, as a product: two texts of letters that are alike take so many steps."""
+"""The product of the lengths of a text and of a text searched in it: equal letters take so many steps."""
 
 UNBOUNDED = 1 << 62
 
@@ -46,7 +46,7 @@ Node = Mapping[str, Any]
 
 
 class Search(NamedTuple):
-    """A function that searches what it is given, and how: ``once``; ``compared``, each place of a text with all of
+    """A function that searches its arguments, and how: ``once``; ``compared``, each place of a text with all of
     another; or ``repeated``, from each place anew."""
 
     because: str
@@ -71,7 +71,7 @@ _SIZES = {
     "repeat": 1, "space": 0, "arraywithconstant": 0, "arrayresize": 1, "timeslots": 1, "leftpad": 1, "leftpadutf8": 1,
     "lpad": 1, "rightpad": 1, "rightpadutf8": 1, "rpad": 1, "tofixedstring": 1,
 }  # fmt: skip
-"""The functions that make a value as long as one of their arguments says, and which."""
+"""Functions whose result is as long as an argument says, with the index of the argument."""
 
 _FIRST = frozenset((
     "arrayelement", "arrayelementornull", "arrayslice", "left", "leftutf8", "mid", "right", "rightutf8", "substr",
@@ -87,14 +87,14 @@ _PRODUCTS = frozenset((
 
 _COLLECTING = ("group", "array_", "string_agg", "topk", "approx_top", "histogram", "sparkbar")
 _COLLECTING_PARTS = ("map", "foreach", "array")
-"""How the names of aggregates begin, or what stands in them, that collect as many elements as there are rows."""
+"""Beginnings and parts of the names of aggregates that collect as many elements as there are rows."""
 
 _QUERIES = frozenset(("Subquery", "SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"))
 
 
 def find_long_search(tree: Any) -> str | None:
-    """Return why a statement may run past every limit of time within one block; None where nothing in it does.
-    RecursionError where it is nested too deep to say."""
+    """Return the reason why a statement may run past every limit of time within one block; None where there is none.
+    RecursionError where it is nested too deep to tell."""
     lengths = _Lengths(tree)
     for node, in_lambda in _calls(tree):
         if node.get("is_lambda_function") and _count_calls(node) > MAX_LAMBDA_CALLS:
@@ -107,12 +107,17 @@ def find_long_search(tree: Any) -> str | None:
 
 def _find_problem(search: Search, node: Node, lengths: "_Lengths", in_lambda: bool) -> str | None:
     is_repeated = search.manner == "repeated"
-    given = sorted((lengths.measure(each, is_scalar=is_repeated) for each in _arguments(node)), reverse=True)
-    longest, limit = given[0] if given else 0, MAX_SEARCHED_REPEATEDLY if is_repeated else MAX_SEARCHED
+    argument_lengths = sorted(
+        (lengths.measure(argument, is_scalar=is_repeated) for argument in _arguments(node)), reverse=True
+    )
+    longest, limit = (
+        argument_lengths[0] if argument_lengths else 0,
+        MAX_SEARCHED_REPEATEDLY if is_repeated else MAX_SEARCHED,
+    )
     if in_lambda:
         limit = MAX_SEARCHED_IN_LAMBDA
-    elif search.manner == "compared" and prod(given[:2]) > MAX_COMPARED:
-        limit = MAX_COMPARED // given[1]
+    elif search.manner == "compared" and prod(argument_lengths[:2]) > MAX_COMPARED:
+        limit = MAX_COMPARED // argument_lengths[1]
     if longest <= limit:
         return None
     length = f"may have {longest:,}" if longest < UNBOUNDED else "may have any number of"
@@ -146,8 +151,8 @@ def _arguments(node: Node) -> list[Node]:
     return arguments
 
 
-def _selected(node: Node) -> list[Node]:
-    """The expressions that a query selects, those of each part of a UNION."""
+def _list_selected(node: Node) -> list[Node]:
+    """List the expressions that a query selects, those of each part of a UNION."""
     match node["type"]:
         case "SelectQuery":
             expressions: list[Node] = node["select"]["children"]
@@ -156,10 +161,10 @@ def _selected(node: Node) -> list[Node]:
             queries = node["list_of_selects"]["children"]
         case _:
             queries = node.get("children", [])
-    return [expression for query in queries if query["type"] in _QUERIES for expression in _selected(query)]
+    return [expression for query in queries if query["type"] in _QUERIES for expression in _list_selected(query)]
 
 
-def _definitions(tree: Any) -> dict[str, list[Node]]:
+def _gather_definitions(tree: Any) -> dict[str, list[Node]]:
     """Gather what each name may stand for: aliases, columns that are renamed, parameters of lambdas."""
     definitions: dict[str, list[Node]] = defaultdict(list)
     pending: list[tuple[str, Any]] = [("", tree)]
@@ -180,7 +185,7 @@ def _define_columns(node: Node, definitions: dict[str, list[Node]]) -> None:
     columns = node.get("column_aliases") or node.get("aliases")
     if isinstance(columns, dict) and "subquery" in node:
         for column in columns.get("children", []):
-            definitions[column["name"]] += _selected(node["subquery"])
+            definitions[column["name"]] += _list_selected(node["subquery"])
     if node["type"] == "ColumnsApplyTransformer" and "lambda_arg" in node:
         definitions[str(node["lambda_arg"])].append({"type": "Asterisk"})
     if node["type"] == "Function":
@@ -191,8 +196,8 @@ def _define_columns(node: Node, definitions: dict[str, list[Node]]) -> None:
                     definitions[parameter["name"]] += [array for array in arguments if array is not function]
 
 
-def _names(definitions: list[Node]) -> set[str]:
-    """The names that stand in expressions."""
+def _gather_names(definitions: list[Node]) -> set[str]:
+    """Gather the names that stand in expressions."""
     names: set[str] = set()
     pending: list[Any] = [*definitions]
     while pending:
@@ -206,7 +211,7 @@ def _names(definitions: list[Node]) -> set[str]:
     return names
 
 
-def _cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
+def _group_cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
     """Group names that stand within one another, each group after those that it needs (Kosaraju's algorithm)."""
     order = _visit_all(edges, list(edges))
     users: dict[str, set[str]] = {name: set() for name in edges}
@@ -214,31 +219,31 @@ def _cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
         for need in needs:
             users[need].add(name)
     groups: list[list[str]] = []
-    seen: set[str] = set()
+    visited: set[str] = set()
     for name in reversed(order):
-        if name not in seen:
-            groups.append(_visit(users, name, seen))
+        if name not in visited:
+            groups.append(_visit(users, name, visited))
     return groups[::-1]
 
 
 def _visit_all(edges: Mapping[str, set[str]], names: list[str]) -> list[str]:
-    seen: set[str] = set()
-    return [each for name in names if name not in seen for each in _visit(edges, name, seen)]
+    visited: set[str] = set()
+    return [reached for name in names if name not in visited for reached in _visit(edges, name, visited)]
 
 
-def _visit(edges: Mapping[str, set[str]], name: str, seen: set[str]) -> list[str]:
-    """Visit what a name reaches and was not seen yet; each after what it reaches."""
+def _visit(edges: Mapping[str, set[str]], name: str, visited: set[str]) -> list[str]:
+    """Visit the names that a name reaches and that were not visited yet; each after those that it reaches."""
     order: list[str] = []
-    seen.add(name)
+    visited.add(name)
     pending = [(name, iter(edges[name]))]
     while pending:
-        current, rest = pending[-1]
-        following = next((each for each in rest if each not in seen), None)
+        current, targets = pending[-1]
+        following = next((target for target in targets if target not in visited), None)
         if following is None:
             order.append(current)
             pending.pop()
         else:
-            seen.add(following)
+            visited.add(following)
             pending.append((following, iter(edges[following])))
     return order
 
@@ -248,9 +253,9 @@ class _Lengths:
     a column of another select: as often as it has definitions, or more in a WITH RECURSIVE."""
 
     def __init__(self, tree: Any) -> None:
-        definitions = _definitions(tree)
-        edges = {name: _names(nodes) & definitions.keys() for name, nodes in definitions.items()}
-        groups = _cycles(edges)
+        definitions = _gather_definitions(tree)
+        edges = {name: _gather_names(nodes) & definitions.keys() for name, nodes in definitions.items()}
+        groups = _group_cycles(edges)
         is_recursive = any(node.get("recursive_with") for node in _nodes(tree))
         self._of_names: dict[tuple[str, bool], int] = {}
         self._of_nodes: dict[tuple[int, bool], int] | None = None
@@ -268,13 +273,13 @@ class _Lengths:
         """Return the greatest length that an expression may have. ``is_scalar``: where it counts how long one
         aggregate may be; a column of them counts against the memory."""
         if self._of_nodes is None:
-            return self._measured(node, is_scalar)
+            return self._measure(node, is_scalar)
         key = (id(node), is_scalar)
         if key not in self._of_nodes:
-            self._of_nodes[key] = self._measured(node, is_scalar)
+            self._of_nodes[key] = self._measure(node, is_scalar)
         return self._of_nodes[key]
 
-    def _measured(self, node: Node, is_scalar: bool) -> int:
+    def _measure(self, node: Node, is_scalar: bool) -> int:
         match node["type"]:
             case "Literal":
                 return _literal_length(node["value"])
@@ -285,7 +290,7 @@ class _Lengths:
             case "Function":
                 return min(UNBOUNDED, self._call_length(node, is_scalar))
             case kind if kind in _QUERIES:
-                return max((self.measure(each, is_scalar=True) for each in _selected(node)), default=0)
+                return max((self.measure(item, is_scalar=True) for item in _list_selected(node)), default=0)
             case _:
                 return UNBOUNDED  # as `*` and COLUMNS('…')
 
@@ -312,11 +317,11 @@ class _Lengths:
         name, arguments = str(node["name"]).lower(), _arguments(node)
         if is_scalar and name not in _FUNCTIONS and _is_collecting(name):
             return UNBOUNDED
-        lengths = [self.measure(each, is_scalar=is_scalar) for each in arguments] or [COLUMN_LENGTH]
+        lengths = [self.measure(argument, is_scalar=is_scalar) for argument in arguments] or [COLUMN_LENGTH]
         if name == "range":
-            return max((_size(each, MAX_RANGE_ELEMENTS) for each in arguments), default=0)
+            return max((_read_size(argument, MAX_RANGE_ELEMENTS) for argument in arguments), default=0)
         if name in _SIZES and len(arguments) > _SIZES[name]:
-            lengths[_SIZES[name]] = _size(arguments[_SIZES[name]], UNBOUNDED)
+            lengths[_SIZES[name]] = _read_size(arguments[_SIZES[name]], UNBOUNDED)
             return prod(lengths)
         if name == "lambda":
             return lengths[-1]
@@ -346,10 +351,10 @@ def _nodes(tree: Any) -> Iterator[Node]:
             pending += value.values()
 
 
-def _size(node: Node, unknown: int) -> int:
-    """The number that an argument is, or is at most (``least(…, 100)``); ``unknown`` where it may be any."""
+def _read_size(node: Node, unknown: int) -> int:
+    """Read the number that an argument is, or is at most (``least(…, 100)``); ``unknown`` where it may be any."""
     if node["type"] == "Function" and str(node["name"]).lower() == "least":
-        return min((_size(each, unknown) for each in _arguments(node)), default=unknown)
+        return min((_read_size(argument, unknown) for argument in _arguments(node)), default=unknown)
     value = node.get("value", {}).get("value") if node["type"] == "Literal" else None
     try:
         return min(abs(int(value)), unknown) if value is not None else unknown
