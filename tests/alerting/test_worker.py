@@ -142,7 +142,7 @@ def test_a_webhook_is_tried_from_the_command(embedded: Telling, receiver: Receiv
     made = tally("alerts", "webhook", receiver.url, "--organization", "acme", TALLY_HOME=home)
     assert made.returncode == 0 and made.stdout.startswith("whsec_")
     done = tally("alerts", "test", "--organization", "acme", TALLY_HOME=home)
-    assert done.returncode == 0 and ": HTTP 204, taken" in done.stdout
+    assert done.returncode == 0 and ": HTTP 204, delivered" in done.stdout
     ((headers, body),) = receiver.taken
     Reference(made.stdout.strip()).verify(body, headers)
     assert made.stdout.strip() not in tally("alerts", "webhooks", "--json", TALLY_HOME=home).stdout

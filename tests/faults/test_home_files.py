@@ -153,9 +153,9 @@ def test_keys_are_never_replaced(damage: Damage, settings: Settings, pristine: P
     assert "never begin a new one" in str(results(settings)["secret"])
     assert path.read_bytes() == before
     path.write_text("{}")  # as of a copy from before the organization came
-    assert "lacks the key of 'default'" in str(results(settings)["secret"])
+    assert "the key of 'default' is missing" in str(results(settings)["secret"])
     path.unlink()
-    assert "lacks the key of 'default'" in str(results(settings)["secret"]) and not path.exists()
+    assert "the key of 'default' is missing" in str(results(settings)["secret"]) and not path.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT RUN: another user's rights take the right to become that user")

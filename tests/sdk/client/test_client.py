@@ -344,10 +344,10 @@ def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> No
     body = """
         import os, resource
         from pathlib import Path
-        from tallystick.client.spool import SEGMENT, Spool
+        from tallystick.client.spool import SEGMENT_BYTES, Spool
         folder = Path(os.environ["SPOOL"])
         spool = Spool(folder, "i", 10 << 20)
-        spool.append(b"x" * (SEGMENT - 2) + bytes([10]))
+        spool.append(b"x" * (SEGMENT_BYTES - 2) + bytes([10]))
         resource.setrlimit(resource.RLIMIT_NOFILE, (spool._file + 1, 100))
         for _ in range(3):
             try:
@@ -359,7 +359,7 @@ def test_a_process_without_descriptors_writes_nowhere_else(tmp_path: Path) -> No
         other = (folder / "other").open("w")
         spool.append(b"beyond" + bytes([10]))
         assert (folder / "other").read_text() == ""
-        assert [file.stat().st_size for file in sorted(folder.glob("i.*.ndjson"))] == [SEGMENT - 1, 7]
+        assert [file.stat().st_size for file in sorted(folder.glob("i.*.ndjson"))] == [SEGMENT_BYTES - 1, 7]
     """
     process = script(body, SPOOL=str(tmp_path), PYTHONPATH=os.pathsep.join(sys.path))
     assert process.returncode == 0, process.stderr
