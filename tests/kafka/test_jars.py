@@ -41,7 +41,7 @@ def jar(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> Jar:
     path = mirror / "org" / "small" / "small" / "1.0" / "small-1.0.jar"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    monkeypatch.setattr(jars, "pinned", lambda: [one])
+    monkeypatch.setattr(jars, "list_jars", lambda: [one])
     return one
 
 

@@ -11,14 +11,14 @@ from warehouse.embedded.errors import QueryFailed
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The statements that were read, of which none but those with `file` is refused."""
+    """The statements that were parsed, of which none but those with `file` is refused."""
     read: list[bytes] = []
 
     def answer(self: Classifier, sql: bytes) -> str:
         read.append(sql)
         return "Code: 497. DB::Exception: no" if b"file" in sql else ""
 
-    monkeypatch.setattr(Classifier, "_answer", answer)
+    monkeypatch.setattr(Classifier, "_classify", answer)
     return read
 
 
