@@ -86,7 +86,7 @@ def test_data_and_address_outlive_stops_and_kills_and_later_starts_need_no_netwo
         producer.send("kept", b"kept").get(30)
     first.process.terminate()
     code, said = first.ended()
-    assert code == 0 and "one machine: one copy of the data" in said and f"kafka://{bootstrap}" in said
+    assert code == 0 and "one machine: without replicas" in said and f"kafka://{bootstrap}" in said
 
     second = serve(**NO_NETWORK)
     assert second.bootstrap == bootstrap
