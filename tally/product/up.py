@@ -59,7 +59,7 @@ class Models:
         except TallyError as error:
             self._due = time.monotonic() + MODELS_RETRY_DELAY_S
             err.print(
-                f"{error}\nThe other services go on without them; the next try is in {MODELS_RETRY_DELAY_S:g} s.",
+                f"{error}\nThe other services continue without them. Next try in {MODELS_RETRY_DELAY_S:g} s.",
                 style="red",
                 markup=False,
             )

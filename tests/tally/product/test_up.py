@@ -56,7 +56,7 @@ def test_what_others_can_do_without_and_does_not_start_rests(
     assert up.poll() is None and find_presence(settings.home, "api") is not None
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
-    assert up.returncode == 0 and "The rest goes on without it" in errors
+    assert up.returncode == 0 and "The other services continue." in errors
 
 
 def test_a_home_in_use_is_told(settings: Settings, process: Process) -> None:
