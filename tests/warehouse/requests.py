@@ -25,12 +25,12 @@ def as_writer(front: Front, sql: str | bytes, **parameters: str) -> Answer:
 
 
 def ask(
-    front: Front, user: dict[str, str], sql: str | bytes = b"", method: str = "POST",
+    front: Front, account: dict[str, str], sql: str | bytes = b"", method: str = "POST",
     headers: dict[str, str] | None = None, **parameters: str,
 ) -> Answer:  # fmt: skip
     with closing(http.client.HTTPConnection("127.0.0.1", front.facts["port"], timeout=120)) as connection:
         body = sql.encode() if isinstance(sql, str) else sql
-        request_headers = {"X-ClickHouse-User": user["user"], "X-ClickHouse-Key": user["password"]} | (headers or {})
+        request_headers = {"X-ClickHouse-User": account["user"], "X-ClickHouse-Key": account["password"]} | (headers or {})
         connection.request(method, f"/?{urlencode(parameters)}", body, request_headers)
         response = connection.getresponse()
         response_headers = {name.lower(): value for name, value in response.getheaders()}
