@@ -30,7 +30,9 @@ def ask(
 ) -> Answer:  # fmt: skip
     with closing(http.client.HTTPConnection("127.0.0.1", front.facts["port"], timeout=120)) as connection:
         body = sql.encode() if isinstance(sql, str) else sql
-        request_headers = {"X-ClickHouse-User": account["user"], "X-ClickHouse-Key": account["password"]} | (headers or {})
+        request_headers = {"X-ClickHouse-User": account["user"], "X-ClickHouse-Key": account["password"]} | (
+            headers or {}
+        )
         connection.request(method, f"/?{urlencode(parameters)}", body, request_headers)
         response = connection.getresponse()
         response_headers = {name.lower(): value for name, value in response.getheaders()}

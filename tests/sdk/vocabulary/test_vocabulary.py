@@ -53,8 +53,8 @@ def test_absent_is_left_out_and_order_does_not_matter() -> None:
         ("2026-01-01T00:00:00.1234567Z", "2026-01-01T00:00:00.123456Z"),
     ],
 )
-def test_times_are_kept_in_utc_with_microseconds(written: str, canonical: str) -> None:
-    assert json.loads(ANY_EVENT.validate_json(event(time=written)).canonical())["time"] == canonical
+def test_times_are_kept_in_utc_with_microseconds(text: str, canonical: str) -> None:
+    assert json.loads(ANY_EVENT.validate_json(event(time=text)).canonical())["time"] == canonical
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_canonical_form_is_a_fixed_point(data: dict[str, Any]) -> None:
     [("-0", "0"), ("-0.00", "0"), ("1.500", "1.5"), ("1E+3", "1000"), ("100", "100"), ("0.10", "0.1"),
      ("12345678901234567890123456.123456789012", "12345678901234567890123456.123456789012")],
 )  # fmt: skip
-def test_a_decimal_keeps_every_digit_that_says_something(written: str, canonical: str) -> None:
-    line = ANY_EVENT.validate_json(event(data={"claimed_cost": written})).canonical()
+def test_a_decimal_keeps_every_digit_that_says_something(text: str, canonical: str) -> None:
+    line = ANY_EVENT.validate_json(event(data={"claimed_cost": text})).canonical()
     assert json.loads(line)["data"] == {"claimed_cost": canonical}
     assert by_folds([record(0, line)], {})[0][:2] == ("counted", None)
