@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from ledger.detectors import spell_detector
 from ledger.log.topics import ALERTS, DECISIONS, Topic
 from ledger.money import brief
 
@@ -80,9 +81,12 @@ def render_sentence(message: Message) -> tuple[str, str | None]:
 def _describe_loop(data: dict[str, Any]) -> str:
     agent = _format_name(data["agent"]) if "agent" in data else "an agent"
     team = f" (team {_format_name(data['team'])})" if "team" in data else ""
+    session = f"in session {_format_name(data['session'])}"
+    if "tool" not in data:
+        return f"{agent}{team}, {spell_detector(data['detector'])} over {data['repeats']} calls, {session}"
     return (
         f"{agent}{team} called {_format_name(data['tool'])} {data['repeats']} times with the same arguments and "
-        f"result, in session {_format_name(data['session'])}"
+        f"result, {session}"
     )
 
 

@@ -16,9 +16,14 @@ class Page(NamedTuple):
         return f"dashboards.pages.{self.name}.page"
 
     @property
+    def path(self) -> str:
+        """Its path in addresses. The first page stands at the root."""
+        return "" if self is PAGES[0] else self.name
+
+    @property
     def link(self) -> str:
-        """The target of a relative link to it. The first page stands at the root."""
-        return "./" if self is PAGES[0] else self.name
+        """The target of a relative link to it."""
+        return self.path or "./"
 
 
 PAGES = (

@@ -10,6 +10,7 @@ from dashboards.sources import arrivals, loopback, usage
 from dashboards.sources.warehouse import guard_fragment, home
 from dashboards.spelling import read_name
 from ledger.errors import TallyError
+from ledger.file_formats import list_titles
 from ledger.home.tokens import create_token
 from ledger.settings import Settings
 
@@ -35,10 +36,7 @@ def show_ways() -> None:
     _show_http()
     st.subheader("Import a file", anchor="import")
     st.code("tally import FILE --set model=gpt-4o --set team=search", language="bash")
-    st.write(
-        "Supported formats: Azure LLM inference trace (CSV), Mooncake trace (JSONL), and Tallystick's CloudEvents "
-        "(NDJSON). See `tally import --help`."
-    )
+    st.write(f"Supported formats: {list_titles()}. See `tally import --help`.")
     st.subheader("Explore a demo organization", anchor="demo")
     st.code("tally demo", language="bash")
 

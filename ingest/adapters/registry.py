@@ -1,12 +1,16 @@
 """The formats that can be imported, each known by the first line of a file."""
 
-from ingest.adapters import azure_llm_trace, cloudevents, mooncake_trace
+from importlib import import_module
+
 from ingest.adapters.adapter import Format, TraceLine
 from ledger.errors import TallyError
+from ledger.file_formats import FILE_FORMATS
 
 __all__ = ["FORMATS", "Format", "TraceLine", "recognize_format"]
 
-FORMATS: tuple[Format, ...] = (azure_llm_trace.FORMAT, mooncake_trace.FORMAT, cloudevents.FORMAT)
+FORMATS: tuple[Format, ...] = tuple(
+    import_module(f"ingest.adapters.{file_format.adapter}").FORMAT for file_format in FILE_FORMATS
+)
 
 
 def recognize_format(first: bytes, name: str) -> Format:

@@ -16,13 +16,13 @@ from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry
 from streams.folds.event import FACTS, Event, ParsedRecord
 from streams.folds.identity import Identities, Outcome, find_quarantine_reason, take_identity
-from streams.folds.runaways import repeated_tool
+from streams.folds.runaways.registry import DETECTORS
 from streams.folds.state import State
 
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, budgets.FOLD, repeated_tool.FOLD, rules.FOLD)
+FOLDS = (rating.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CONTROL = {
     control_type: tuple(fold.on_control[control_type] for fold in FOLDS if control_type in fold.on_control)

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ledger.file_formats import list_titles
+
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Traces, or events as NDJSON.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=f"Formats: {list_titles()}.")],
     pace: Annotated[float | None, typer.Option(help="Replay at the trace's own pace, this many times as fast.")] = None,
     start: Annotated[str | None, typer.Option(help="Start time of a trace with relative times.")] = None,
     sets: Annotated[
@@ -22,9 +24,9 @@ def import_(
 ) -> None:
     """Append the events of files to the log, and show their outcomes.
 
-    The format is detected: Azure's LLM traces (CSV), Mooncake's trace (JSONL), Tallystick's events (CloudEvents as
-    NDJSON). A line counts once, however often it is imported; a file that grew adds its new lines. Give different
-    files of one format a --source each. A bad line is rejected with its number and reason; the others are imported.
+    The format is detected by a file's first line. A line counts once, however often it is imported; a file that grew
+    adds its new lines. Give different files of one format a --source each. A bad line is rejected with its number and
+    reason; the others are imported.
 
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
 
+from ledger.detectors import spell_detector
 from ledger.log import PARTITIONS, Log, Record, newest_first, records, seek_cause
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from ledger.money import brief
@@ -124,7 +125,13 @@ def _describe_decision(content: dict[str, Any]) -> str:
 
 def _describe_alert(content: dict[str, Any]) -> str:
     cost = " ".join(f"{brief(amount)} {currency}" for currency, amount in content["spent"].items())
-    return f"RUNAWAY {content['state']}: {content['tool']} {content['repeats']} equal calls, spent {cost or 'no price'}"
+    repeats = content["repeats"]
+    signal = (
+        f"{content['tool']} {repeats} equal calls"
+        if "tool" in content
+        else f"{spell_detector(content['detector'])} over {repeats} calls"
+    )
+    return f"RUNAWAY {content['state']}: {signal}, spent {cost or 'no price'}"
 
 
 _DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], str]] = {

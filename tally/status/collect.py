@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from alerting.problems import find_troubles
+from dashboards import page_list
 from ledger.errors import FileDamaged, LogUnavailable, TallyError
 from ledger.home.disk import bytes_in
 from ledger.home.inspection import find_problems
@@ -17,7 +18,7 @@ from tally.status.kafka_workers import list_workers
 from tally.status.outcome_counts import count_outcomes
 from tally.status.positions import PartitionPosition, read_positions
 
-PAGES = {"overview": "", "budgets": "budgets", "runaways": "runaways", "trust": "trust", "start here": "start"}
+PAGES = {page.title.lower(): page.path for page in page_list.PAGES if page.is_in_menu}
 
 
 def collect_status(settings: Settings, log: Log) -> dict[str, Any]:

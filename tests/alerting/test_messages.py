@@ -52,6 +52,16 @@ def test_a_runaway_says_what_repeats_and_what_it_cost() -> None:
     assert over and over.type == "runaway.resolved" and "over* (silent)" in json.loads(render_slack(over, None))["text"]
 
 
+def test_a_runaway_without_a_tool_names_its_detector() -> None:
+    absent = ("tool", "arguments_hash", "result_hash")
+    grown = {name: value for name, value in RAISED.items() if name not in absent} | {"detector": "token_growth"}
+    made = read_message(ALERTS, grown)
+    assert (
+        made
+        and "`crawler`, token growth over 3 calls, in session `s-1`" in json.loads(render_slack(made, None))["text"]
+    )
+
+
 def test_what_else_is_decided_is_not_told() -> None:
     for decision in ("control.applied", "control.ineffective", "threshold.rearmed"):
         assert read_message(DECISIONS, CROSSED | {"decision": decision}) is None

@@ -13,6 +13,7 @@ from dashboards.pages.runaways import tables as runs
 from dashboards.periods import format_duration
 from dashboards.sources import usage
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page
+from ledger.detectors import spell_detector
 
 MAX_ALERTS = 20
 MAX_CALLS = 100
@@ -70,8 +71,7 @@ def _show_runaway(alert: str) -> None:
         st.info("No such alert. It may not have arrived yet, or the link is incomplete.")
         st.html(f'<div class="tally">{_link_runaways()}</div>')
         return
-    draw_heading(f"{row['agent'] or 'A session'} {'repeats' if row['is_open'] else 'repeated'} {row['tool']}")
-    draw_note(f"Session {row['session']}: repeated calls of the same tool with the same arguments and the same result.")
+    _draw_title(row)
     state = runs.describe_state(row)
     with st.container(horizontal=True, key="headline"):
         st.metric("Repeats", count(row["repeats"]), border=True)
@@ -87,8 +87,8 @@ def _show_runaway(alert: str) -> None:
         ("Alert resolved", f"{row['resolved_at']:%Y-%m-%d %H:%M:%S} UTC" if row["resolved_at"] else None),
         ("Team", row["team"]),
         ("Evidence", _link_evidence(row)),
-        ("Arguments hash", mono(row["arguments_hash"])),
-        ("Result hash", mono(row["result_hash"])),
+        ("Arguments hash", mono(row["arguments_hash"]) if row["arguments_hash"] else None),
+        ("Result hash", mono(row["result_hash"]) if row["result_hash"] else None),
     ])  # fmt: skip
     st.subheader("Calls", anchor="calls")
     runs.draw_calls(queries.list_calls(alert, MAX_CALLS))
@@ -96,6 +96,16 @@ def _show_runaway(alert: str) -> None:
         st.caption(f"Showing the first {MAX_CALLS} of {count(row['calls'])}.")
     st.html(f'<div class="tally">{_link_runaways()}</div>')
     _show_live_line()
+
+
+def _draw_title(row: Row) -> None:
+    agent, session = row["agent"] or "A session", row["session"]
+    if row["tool"]:
+        draw_heading(f"{agent} {'repeats' if row['is_open'] else 'repeated'} {row['tool']}")
+        draw_note(f"Session {session}: repeated calls of the same tool with the same arguments and the same result.")
+    else:
+        draw_heading(f"{agent}: {spell_detector(row['detector'])}")
+        draw_note(f"Session {session}.")
 
 
 def _link_evidence(row: Row) -> Html:

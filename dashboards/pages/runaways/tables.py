@@ -9,6 +9,7 @@ from dashboards.components.html import Cell, Column, draw_table, format_time, li
 from dashboards.periods import format_duration
 from dashboards.sources.warehouse import Row
 from dashboards.spelling import spell
+from ledger.detectors import spell_detector
 
 END_REASONS = {"another call": "made another call", "silent": "stopped calling"}
 
@@ -28,7 +29,7 @@ def _build_session_cells(row: Row) -> tuple[Cell, ...]:
         link(format_time(row["last_at"]), "runaways", {"alert": row["alert_id"]}, f"session {row['session']}"),
         row["agent"] or None,
         row["team"] or None,
-        row["tool"],
+        row["tool"] or spell_detector(row["detector"]),
         int(row["repeats"]),
         with_hint(*format_sums(row["spent"])),
         with_hint(*format_sums(hourly_cost)) if (hourly_cost := compute_hourly_cost(row)) else None,
@@ -88,7 +89,7 @@ def describe_state(row: Row) -> str:
     """Describe when the last call of an active run was received, or what ended the run."""
     if row["is_open"]:
         return f"last call received {format_duration(datetime.now(UTC) - row['last_accepted_at'])} ago"
-    return END_REASONS[row["reason"]]
+    return END_REASONS.get(row["reason"], str(row["reason"]))
 
 
 def format_sums(amounts: Mapping[str, Decimal]) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """The formats: what a line says, which lines are refused, and how a file is known."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from ingest.files.trace_template import Frame
 from ingest.intake.intake import seal_event
 from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
+from ledger.file_formats import FILE_FORMATS
 from tallystick.vocabulary.base import has_visible_character
 from tests.ingest.build import HEADER, LINE, request
 
@@ -138,6 +140,14 @@ def test_a_file_is_known_by_its_first_line() -> None:
     for first_line in (b"", b"a,b", b"{}", b"[", b"\xff\xfe", b"PK\3\4", HEADER + b",More", b'{"type":5}'):
         with pytest.raises(TallyError, match=r"known format.*TIMESTAMP.*hash_ids.*tallystick"):
             recognize_format(first_line, "f")
+
+
+def test_every_adapter_stands_in_the_list_and_in_the_readme() -> None:
+    folder = Path(__file__).parents[3] / "ingest"
+    adapters = {path.stem for path in (folder / "adapters").glob("*.py") if "\nFORMAT = " in path.read_text()}
+    assert adapters == {file_format.adapter for file_format in FILE_FORMATS}
+    readme = (folder / "README.md").read_text()
+    assert [known.name for known in FORMATS if f"| `{known.name}` |" not in readme] == []
 
 
 TIMES = st.datetimes(datetime(2000, 1, 2), datetime(2199, 12, 30), timezones=st.timezones())

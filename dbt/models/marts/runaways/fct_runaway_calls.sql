@@ -58,7 +58,8 @@ final as (
         calls.tool as tool,
         calls.model as model,
         calls.status as status,
-        calls.tool = runs.tool
+        runs.tool != ''
+        and calls.tool = runs.tool
         and calls.tool_arguments_hash = runs.arguments_hash
         and calls.tool_result_hash = runs.result_hash as is_repeat,
         calls.pricing as pricing,
