@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-kafka test test-only test-long lint measure format bench bench-kafka lock clean distclean
+.PHONY: help setup demo demo-kafka test test-fast test-only test-long lint measure format bench bench-kafka lock clean distclean
 MAKEFLAGS += --no-print-directory
 # Each of the product's ten processes would compile all of its packages anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -36,6 +36,9 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: $(BIN)/.dev lint ## everything that fits a quarter of an hour
 	@tools/chromium
 	@$(PYTEST) -m "not long"
+
+test-fast: $(BIN)/.dev ## the files that take seconds each, without lint: 90 seconds for all
+	@$(PYTEST) -m "not long and not slow"
 
 test-only: $(BIN)/.dev ## the tests of some folders, without lint: make test-only TESTS="tests/sdk tests/ledger"
 	@tools/chromium

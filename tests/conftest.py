@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,18 @@ TRACES = "TALLY_TEST_DATA"
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the files in ``slow_files.txt``. UsageError where a file of the list is gone."""
+    folder = Path(__file__).parent
+    names = [line for line in (folder / "slow_files.txt").read_text().splitlines() if not line.startswith("#")]
+    if missing := [name for name in names if not (folder / name).exists()]:
+        raise pytest.UsageError(f"tests/slow_files.txt names {', '.join(missing)}, which is gone: take it out")
+    slow_files = {folder / name for name in names}
+    for item in items:
+        if item.path in slow_files:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)
