@@ -94,7 +94,7 @@ def test_an_empty_ledger_fills_by_itself(page: Page, empty: Settings) -> None:
 
 
 def test_a_warehouse_that_stops_is_a_sentence_and_heals_by_itself(page: Page, tmp_path: Path) -> None:
-    notice = page.get_by_text("The warehouse does not answer.")
+    notice = page.get_by_text("The warehouse does not answer.").first
     with warehouse(tmp_path) as settings:
         feed = Feed(settings)
         feed.begin()
