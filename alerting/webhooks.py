@@ -57,7 +57,7 @@ def put(home: Path, organization: str, url: str, format: Format) -> Webhook:
     """Set the webhook of an organization in place of any other. TallyError where the address is none."""
     check_organization(organization, "--organization", "have a webhook")
     if not _is_webhook_url(url):
-        raise TallyError(f"the URL {mask_url(url)!r} is none of a webhook: it looks like https://host/path")
+        raise TallyError(f"the URL {mask_url(url)!r} cannot be a webhook: write one such as https://host/path")
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
     webhook = Webhook(organization, url, format, secret, time.time_ns() // 1_000_000)
     with _lock_file(home):

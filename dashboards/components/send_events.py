@@ -36,7 +36,10 @@ def show_ways() -> None:
     _show_http()
     st.subheader("Import a file", anchor="import")
     st.code("tally import FILE --set model=gpt-4o --set team=search", language="bash")
-    st.write(f"Supported formats: {list_titles()}. See `tally import --help`.")
+    st.write(
+        f"Supported formats: {list_titles()}; any other CSV, JSONL or Parquet with `--mapping`. "
+        "See `tally import --help`."
+    )
     st.subheader("Explore a demo organization", anchor="demo")
     st.code("tally demo", language="bash")
 

@@ -145,7 +145,8 @@ class RowReader:
         try:
             return self._time(value)
         except (ValueError, OverflowError, InvalidOperation, TypeError):
-            raise Rejection(column, f"is no time as the mapping says it ({_describe_time(self.sheet.time)})") from None
+            form = _describe_time(self.sheet.time)
+            raise Rejection(column, f"is not a time in the form of the mapping ({form})") from None
 
     def _identity(self, row: Row) -> str | None:
         if not self.sheet.id:

@@ -47,6 +47,7 @@ def set_(
         print_json(facts | {"organization": config.organization, "partition": partition, "offset": offset})
     else:
         out.print(
-            f"Set the budget of {dimension} {name}: {limit_amount} {currency} in {window}, as of {partition}:{offset}",
+            f"Set a budget in organization {config.organization}: {dimension} {name}, {limit_amount} {currency} in "
+            f"{window}. On the log at {partition}:{offset}.",
             markup=False,
         )

@@ -9,7 +9,9 @@ from ledger.file_formats import list_titles
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=f"Formats: {list_titles()}.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help=f"Formats: {list_titles()}; others with --mapping.")
+    ],
     pace: Annotated[float | None, typer.Option(help="Replay at the trace's own pace, this many times as fast.")] = None,
     start: Annotated[str | None, typer.Option(help="Start time of a trace with relative times.")] = None,
     sets: Annotated[

@@ -157,7 +157,7 @@ def test_a_webhook_is_tried_from_the_command(embedded: Telling, receiver: Receiv
     "url", ["", "ftp://host/x", "https://", "host/x", "http://host:0/", "http://ho st/", "http://host:x/", "h" * 3000]
 )
 def test_what_is_no_address_is_refused(embedded: Telling, url: str) -> None:
-    with pytest.raises(TallyError, match="is none of a webhook: it looks like https://host/path"):
+    with pytest.raises(TallyError, match="cannot be a webhook: write one such as https://host/path"):
         webhooks.put(embedded.settings.home, "acme", url, "standard")
 
 

@@ -96,8 +96,8 @@ def test_rows_are_told_apart_by_their_bytes_and_a_second_import_says_the_same(tm
 @pytest.mark.parametrize(
     ("row", "field", "reason"),
     [
-        (b"yesterday,m,1", "at", "is no time as the mapping says it (ISO 8601)"),
-        (b"2026-05-04T10:00:00,m,1", "at", "is no time as the mapping says it"),
+        (b"yesterday,m,1", "at", "is not a time in the form of the mapping (ISO 8601)"),
+        (b"2026-05-04T10:00:00,m,1", "at", "is not a time in the form of the mapping"),
         (b",m,1", "at", "is empty: a row needs its time"),
         (b"2026-05-04T10:00:00Z,m,x", "in", "must be a number"),
         (b"2026-05-04T10:00:00Z,m,1.5", "in", "must be a whole number"),
