@@ -38,6 +38,14 @@ def parse_duration_s(text: str, option: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def parse_window_s(text: str, option: str) -> int:
+    """Parse the length of a budget's window: whole minutes, at most 31 days."""
+    seconds = parse_duration_s(text, option)
+    if not 60 <= seconds <= 31 * 86400 or seconds % 60:
+        raise TallyError(f"{option} is {text!r}: write whole minutes, at most 31 days, for example 5m, 1h or 7d")
+    return seconds
+
+
 def parse_amount(text: str, option: str) -> Decimal:
     """Parse an exact amount of money."""
     try:

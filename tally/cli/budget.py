@@ -32,12 +32,14 @@ def set_(
 
     Exit codes: 0 set, 2 bad input."""
     from ingest.controls.budgets import set_budget
-    from tally.cli.arguments import parse_amount, parse_duration_s, parse_pair
+    from ledger.dimensions import BUDGET_DIMENSIONS
+    from tally.cli.arguments import parse_amount, parse_choice, parse_pair, parse_window_s
     from tally.session import opened, settings
 
     config = settings(organization=organization)
     dimension, name = parse_pair(scope, "--scope")
-    limit_amount, window_s = parse_amount(limit, "--limit"), parse_duration_s(window, "--window")
+    parse_choice(dimension, BUDGET_DIMENSIONS, "the dimension of --scope")
+    limit_amount, window_s = parse_amount(limit, "--limit"), parse_window_s(window, "--window")
     with opened(config, new=True) as log:
         partition, offset, _ = set_budget(
             log, config, config.organization, dimension, name, limit_amount, currency, window_s, reason

@@ -142,6 +142,7 @@ CASES: list[Case] = [
     # what people type
     ("a pair", lambda p: reading.parse_pair("x", "--scope"), ("--scope", "'x'", "NAME=VALUE")),
     ("one of some", lambda p: reading.parse_choice("x", ["a", "b"], "--format"), ("--format", "'x'", "a, b")),
+    ("the window of a budget", lambda p: reading.parse_window_s("90s", "--window"), ("--window", "'90s'", "whole minutes")),
     ("a length of time", lambda p: reading.parse_duration_s("1y", "--window"), ("--window", "'1y'", "s, m, h or d")),
     ("an amount in another form", lambda p: reading.parse_amount("1_0", "--limit"), ("--limit", "'1_0'", "for example 100")),
     ("a setting's number in another form", lambda p: with_variable("TALLY_API_PORT", "1_0"), ("TALLY_API_PORT", "'1_0'", "plain digits")),
