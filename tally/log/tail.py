@@ -116,7 +116,7 @@ def _describe_event(content: dict[str, Any]) -> str:
 def _describe_decision(content: dict[str, Any]) -> str:
     if not content["decision"].startswith("threshold."):
         return "  ".join(filter(None, (content["decision"], content.get("control_type"), content.get("reason"))))
-    crossed = "crossed" if content["decision"] == "threshold.crossed" else "below again"
+    crossed = "crossed" if content["decision"] == "threshold.crossed" else "re-armed"
     return (
         f"BUDGET {content['threshold']} % {crossed}: {content['dimension']} {content['scope']} used "
         f"{brief(content['used'])} of {brief(content['limit'])} {content['currency']} in {content['window_s']} s"
