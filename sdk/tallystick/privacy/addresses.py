@@ -21,7 +21,7 @@ _DELIMITERS = "'#*{|}`=&?/%"
 _LABEL = rf"[\w{_INVISIBLE}-]"
 _ADDRESS = re.compile(
     rf'(?:(?<!{_LOCAL})(?P<local>{_LOCAL}++)|(?P<quoted>"[^"@\r\n]{{1,64}}")){_COMMENT}[@\uff20\ufe6b]{_COMMENT}'
-    rf"(?P<domain>(?:{_LABEL}+[.\u3002\uff0e\uff61])+(?:xn--[A-Za-z0-9-]+|[^\W\d_]{{2,63}})"
+    rf"(?P<domain>(?:{_LABEL}+[.\u3002\uff0e\uff61])+(?:xn--[A-Za-z0-9-]+|(?:[{_INVISIBLE}]{{0,4}}[^\W\d_]){{2,63}})"
     r"|localhost\b|\[[0-9A-Fa-f.:IPv]{3,45}\])"
 )
 _USERINFO = re.compile(r"(?<=://)(?P<user>[^\s/?#:@]*)(?P<rest>[^\s/?#]*)@")

@@ -134,6 +134,8 @@ ADDRESSES = {
     "ann@b\u00fccher.example": "ann@b\u00fccher.example",
     "mailto:ann@example.com?x": "ann@example.com",
     "a\u200bnn@example.com": "ann@example.com",
+    "ann@example.c\u200bo\u200d\u00adm": "ann@example.com",
+    "ann@example.\u200bcom": "ann@example.com",
     "ann@localhost": "ann@localhost",
     "ann@[10.0.0.1]": "ann@[10.0.0.1]",
     '"ann b"@example.com': '"ann b"@example.com',

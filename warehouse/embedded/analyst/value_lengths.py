@@ -90,6 +90,9 @@ _COLLECTING_PARTS = ("map", "foreach", "array")
 """Beginnings and parts of the names of aggregates that collect as many elements as there are rows."""
 
 _QUERIES = frozenset(("Subquery", "SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"))
+_COMBINATIONS = frozenset(("SelectWithUnionQuery", "SelectIntersectExceptQuery"))
+_SINGLE = frozenset(("Literal", "QueryParameter", "Identifier", "Function", "Subquery"))
+"""The nodes that are one column each, unlike ``*``."""
 
 
 def find_long_search(tree: Any) -> str | None:
@@ -186,14 +189,36 @@ def _define_columns(node: Node, definitions: dict[str, list[Node]]) -> None:
     if isinstance(columns, dict) and "subquery" in node:
         for column in columns.get("children", []):
             definitions[column["name"]] += _list_selected(node["subquery"])
+    if node["type"] in _COMBINATIONS:
+        _define_combined(node, definitions)
     if node["type"] == "ColumnsApplyTransformer" and "lambda_arg" in node:
         definitions[str(node["lambda_arg"])].append({"type": "Asterisk"})
     if node["type"] == "Function":
         arguments = _arguments(node)
+        if node.get("is_lambda_function") and "alias" in node:  # it is called by that name, with anything
+            for parameter in _arguments(arguments[0]):
+                definitions[parameter["name"]].append({"type": "Asterisk"})
         for function in arguments:
             if function.get("is_lambda_function"):
                 for parameter in _arguments(_arguments(function)[0]):
                     definitions[parameter["name"]] += [array for array in arguments if array is not function]
+
+
+def _define_combined(node: Node, definitions: dict[str, list[Node]]) -> None:
+    """Define the columns of a UNION: they have the names of its first query, and the values of all."""
+    queries = node["list_of_selects"]["children"] if "list_of_selects" in node else node.get("children", [])
+    first, *following = [_list_selected(query) for query in queries if query["type"] in _QUERIES] or [[]]
+    further_expressions = [expression for expressions in following for expression in expressions]
+    is_counted = all(expression["type"] in _SINGLE for expression in (*first, *further_expressions))
+    for position, expression in enumerate(first):
+        values = [item for expressions in following for item in expressions[position : position + 1]]
+        names = (str(expression["alias"]),) if "alias" in expression else _list_names(expression)
+        for name in names if further_expressions else ():
+            definitions[name] += values if is_counted and values else further_expressions
+
+
+def _list_names(expression: Node) -> tuple[str, ...]:
+    return (expression["name"], *expression.get("name_parts", ())) if expression["type"] == "Identifier" else ()
 
 
 def _gather_names(definitions: list[Node]) -> set[str]:
@@ -257,6 +282,9 @@ class _Lengths:
         edges = {name: _gather_names(nodes) & definitions.keys() for name, nodes in definitions.items()}
         groups = _group_cycles(edges)
         is_recursive = any(node.get("recursive_with") for node in _nodes(tree))
+        self._lambda_names = {
+            name.lower() for name, nodes in definitions.items() if any(node.get("is_lambda_function") for node in nodes)
+        }
         self._of_names: dict[tuple[str, bool], int] = {}
         self._of_nodes: dict[tuple[int, bool], int] | None = None
         for is_scalar in (True, False):
@@ -308,13 +336,15 @@ class _Lengths:
 
     def _name_length(self, node: Node, is_scalar: bool) -> int:
         name = str(node["name"])
-        if "(" in name:  # the text of an expression that was given no other name
+        if "(" in name or "[" in name:  # the text of an expression that was given no other name
             return UNBOUNDED
         parts = (name, *node.get("name_parts", ()))
         return max(self._of_names.get((part, is_scalar), COLUMN_LENGTH) for part in parts)
 
     def _call_length(self, node: Node, is_scalar: bool) -> int:
         name, arguments = str(node["name"]).lower(), _arguments(node)
+        if name in self._lambda_names:  # WITH x -> … AS lower: it is that which is called
+            return UNBOUNDED
         if is_scalar and name not in _FUNCTIONS and _is_collecting(name):
             return UNBOUNDED
         lengths = [self.measure(argument, is_scalar=is_scalar) for argument in arguments] or [COLUMN_LENGTH]

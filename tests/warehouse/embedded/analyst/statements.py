@@ -396,6 +396,10 @@ LONG_SEARCHES = [  # what the engine does within one block of rows, where it doe
         "replaceRegexpAll(leftPad('a', 1000000, 'a'), 'a*b|a', '')",
         "replaceRegexpAll(replaceAll(repeat('a', 1000), 'a', repeat('a', 1000)), 'a*b|a', '')",
         "arrayMap(x -> " + "sin(" * 101 + "x" + ")" * 101 + ", range(100000))",
+        "arrayMap(x -> indexOf((SELECT a FROM (SELECT [1] AS a UNION ALL SELECT range(99999) AS b) LIMIT 1), x), [1])",
+        "arrayMap(x -> has((SELECT a FROM (SELECT [1] AS a UNION ALL SELECT * FROM (SELECT range(9999)))), x), [1])",
+        "arrayMap(x -> has((SELECT a FROM (SELECT [1] AS a EXCEPT SELECT [2] UNION ALL SELECT range(9999))), x), [1])",
+        "arrayMap(x -> indexOf((SELECT `[1]` FROM (SELECT [1] UNION ALL SELECT range(99999))), x), [1])",
     )
 ] + [
     "WITH repeat('a', 100) AS a, " + ", ".join(f"concat({n}, {n}, {n}, {n}) AS {n}{n[0]}" for n in ("a", "aa", "aaa"))
@@ -403,6 +407,10 @@ LONG_SEARCHES = [  # what the engine does within one block of rows, where it doe
     "WITH (SELECT groupArray(number) FROM numbers(900000)) AS r SELECT count() FROM numbers(9) WHERE has(r, number)",
     "WITH RECURSIVE t AS (SELECT 'a' AS s, 1 AS n UNION ALL SELECT concat(s, s) AS s, n + 1 FROM t WHERE n < 20) "
     "SELECT extractAll(s, 'a*b|a') FROM t",
+    "WITH RECURSIVE t AS (SELECT 'a' AS s, 1 AS n UNION ALL SELECT concat(s, s), n + 1 FROM t WHERE n < 20) "
+    "SELECT extractAll(s, 'a*b|a') FROM t",
+    "WITH (x -> repeat('a', 1000000)) AS lower SELECT extractAll(lower(1), 'a*b|a')",
+    "WITH (x -> extractAll(x, 'a*b|a')) AS lower SELECT lower(repeat('a', 1000000))",
     "SELECT extractAll(s, 'a*b|a') FROM " + "(SELECT concat(s, s) AS s FROM " * 12 + "(SELECT 'aa' AS s)" + ")" * 12,
 ]  # fmt: skip
 
@@ -432,6 +440,9 @@ ALSO_ALLOWED = [
     "SELECT COLUMNS('^a') APPLY(max), * REPLACE(2 AS a) FROM (SELECT 1 AS a) GROUP BY ALL",
     "SELECT * EXCEPT(b) FROM (SELECT 1 AS a, 2 AS b) LIMIT 1 BY a LIMIT 1",
     "SELECT 1 INTERSECT SELECT 1 EXCEPT SELECT 2",
+    "SELECT model FROM (SELECT model, team FROM tally.entries UNION ALL SELECT team, '' FROM tally.entries) "
+    "WHERE model LIKE '%a%'",
+    "SELECT a FROM (SELECT 'a' AS a, 1 AS b UNION ALL SELECT model, 2 FROM tally.entries) WHERE a LIKE '%a%'",
     "SELECT * FROM values('one-word', 'two')",
     "SELECT * FROM values((1, now()), (2, now()))",
     "SELECT * FROM VALUES('a UInt8, b Array(Tuple(x String, y Enum8(\\'a\\' = 1)))', (1, []))",
