@@ -112,7 +112,7 @@ KEY_SHAPES: tuple[KeyShape, ...] = (
     _shape(
         "Azure AD client secret",
         "Q~",
-        r"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}",
+        r"(?:fp_[0-9a-f]{20,23})?[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}",  # with a fingerprint that it touches
         _GITLEAKS + "azure-ad-client-secret",
     ),
     _shape(
