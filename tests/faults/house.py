@@ -24,7 +24,7 @@ from warehouse.sink import read_stored_offsets
 
 WAREHOUSE, STREAMS, SINK = "warehouse serve", "streams worker", "warehouse sink"
 PATIENCE_S = 300
-MEANWHILE = ("stopped; start again", "already runs in another process", "at kafka://")
+MEANWHILE = ("has stopped: run this command again", "already runs in another process", "at kafka://")
 """What an import says whose worker died, whose own came beside ours, or whose cluster does not answer."""
 Process = subprocess.Popen[str]
 Meanwhile = Callable[[], None]

@@ -190,7 +190,7 @@ def test_times_are_read(text: str, line: str) -> None:
     "text", ["1700000000", "2024-W01-1 00:00:00Z", "20240101T000000Z", "2024-01-01", "2024-1-1 0:0:0Z"]
 )
 def test_a_mapping_reads_dates_with_a_time_of_day(text: str) -> None:
-    with pytest.raises(Rejection, match="is no time"):
+    with pytest.raises(Rejection, match="is not a time"):
         mapped("time", text)
     assert mapped("time", "2024-01-01 02:00:00.5+02")["time"] == "2024-01-01T00:00:00.500000+00:00"
 
