@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from warehouse.embedded.analyst.syntax_tree import Node, list_arguments
 from warehouse.embedded.analyst.type_text import is_type_text
 from warehouse.embedded.analyst.value_lengths import MAX_RANGE_ELEMENTS, find_long_search
 from warehouse.embedded.analyst.verdicts import HIGHER_ORDER, Verdicts, read_syntax, read_verdicts
@@ -181,7 +182,7 @@ def check(statement: ParsedStatement) -> None:
         raise _access_error(long_search)
 
 
-def count_selects(tree: Mapping[str, Any]) -> int:
+def count_selects(tree: Node) -> int:
     """Count the selects of a statement, those of each name of a WITH as often as it is named; beyond twice
     ``MAX_SELECTS`` no further. What several WITH call by one name counts together, and a name within itself (WITH
     RECURSIVE) once."""
@@ -222,7 +223,7 @@ def _count_expanded(root: str, selects: Mapping[str, int], references: Mapping[s
     return totals[root]
 
 
-def _check_node(parent: str, key: str, node: Mapping[str, Any]) -> None:
+def _check_node(parent: str, key: str, node: Node) -> None:
     kind = node["type"]
     if kind == "SetQuery":
         _check_settings(node, is_options=(parent, key) == ("ExplainQuery", "settings"))
@@ -245,14 +246,14 @@ def _check_node(parent: str, key: str, node: Mapping[str, Any]) -> None:
         _check_table(node.get("name_parts", []))
 
 
-def _check_settings(node: Mapping[str, Any], is_options: bool) -> None:
+def _check_settings(node: Node, is_options: bool) -> None:
     """The options of an EXPLAIN are settings in the tree; other settings do not stand in a statement."""
     names = {str(change["name"]) for change in node["changes"]}
     if not is_options or node.keys() - {"type", "changes"} or names - _EXPLAIN_OPTIONS:
         raise _readonly_error(", ".join(sorted(names)))
 
 
-def _check_shape(kind: str, node: Mapping[str, Any]) -> None:
+def _check_shape(kind: str, node: Node) -> None:
     fields = _STATEMENTS.get(kind) or _PARTS.get(kind)
     if fields is None:
         raise _access_error(
@@ -268,8 +269,8 @@ def _check_shape(kind: str, node: Mapping[str, Any]) -> None:
             raise _access_error(f"{field} of {kind} is no syntax that analysts may use: {_ALLOWED_STATEMENTS}")
 
 
-def _check_function(node: Mapping[str, Any]) -> None:
-    name, arguments = str(node["name"]), _list_arguments(node)
+def _check_function(node: Node) -> None:
+    name, arguments = str(node["name"]), list_arguments(node)
     _check_function_name(name)
     if name.lower() in _HIGHER_ORDER:
         _check_function_arguments(name, arguments)
@@ -282,7 +283,7 @@ def _check_function(node: Mapping[str, Any]) -> None:
             )
 
 
-def _check_function_arguments(name: str, arguments: list[Mapping[str, Any]]) -> None:
+def _check_function_arguments(name: str, arguments: list[Node]) -> None:
     """A function can be named without a call: ``arrayMap(file, […])``. Columns stand there too."""
     for position, argument in enumerate(arguments):
         if argument["type"] == "Identifier" and "name_parts" not in argument:
@@ -327,8 +328,8 @@ def _is_aggregate(name: str) -> bool:
     )
 
 
-def _check_table_function(node: Mapping[str, Any]) -> None:
-    name, arguments = str(node["name"]), _list_arguments(node)
+def _check_table_function(node: Node) -> None:
+    name, arguments = str(node["name"]), list_arguments(node)
     if name.lower() not in _TABLE_FUNCTIONS.allowed:
         reason = _TABLE_FUNCTIONS.refused.get(name.lower(), "is not known")
         allowed = ", ".join(sorted(_TABLE_FUNCTIONS.allowed))
@@ -337,7 +338,7 @@ def _check_table_function(node: Mapping[str, Any]) -> None:
         raise _access_error("values takes names and types as text without expressions, or rows alone, each as (…)")
 
 
-def _is_plain(first: Mapping[str, Any]) -> bool:
+def _is_plain(first: Node) -> bool:
     """Say whether the first argument of ``values`` is a row, or a text of nothing but names and types. A text of one
     word is a row: a column has a name and a type."""
     if first["type"] == "Function":
@@ -348,7 +349,7 @@ def _is_plain(first: Mapping[str, Any]) -> bool:
     return text is None or _ONE_WORD.fullmatch(text) is not None or is_type_text(text, _TYPES.allowed)
 
 
-def _check_parameter(node: Mapping[str, Any]) -> None:
+def _check_parameter(node: Node) -> None:
     kind = str(node["param_type"])
     if kind == "Identifier":
         raise _access_error(
@@ -364,18 +365,13 @@ def _check_table(parts: list[str]) -> None:
         raise _access_error(f"{'.'.join(parts[:2])} is none of the system's tables for analysts: {allowed}")
 
 
-def _list_arguments(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    arguments: list[Mapping[str, Any]] = node.get("arguments", {}).get("children", [])
-    return arguments
-
-
-def _read_text(node: Mapping[str, Any]) -> str | None:
+def _read_text(node: Node) -> str | None:
     """Return the text of a string literal; None for other nodes."""
     value = node.get("value", {}) if node["type"] == "Literal" else {}
     return str(value["value"]) if value.get("field_type") == "String" else None
 
 
-def _walk_nodes(tree: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _walk_nodes(tree: Any) -> Iterator[tuple[str, str, Node]]:
     """Yield every node with its parent's type and its key there. Literals and settings have no nodes below them."""
     pending: list[tuple[str, str, Any]] = [("", "", tree)]
     while pending:

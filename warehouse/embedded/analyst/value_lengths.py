@@ -1,19 +1,20 @@
 """Estimate the length of values that a statement searches again and again (pure).
 
 The engine checks the time between blocks of rows, not within one. A function that searches a text or an array takes
-as long as that is long, for each row of a block and each element of a lambda. A value of a table is short, and copies
-of it count against the memory. But one that the statement makes, and that is the same for all rows
-(``has(range(1000000), x)``), is held once and searched each time: hours, for a block. So the tree is read for the
-length that such a value may have; names stand for what any alias, column or parameter of a lambda of that name is.
-Lengths are upper estimates in characters or elements, and columns of tables count as short.
+longer the longer that is, for each row of a block and each element of a lambda. A value of a table is short, and copies
+of it count against the memory. But a value that the statement makes, and that is the same for all rows
+(``has(range(1000000), x)``), is held once and searched each time: hours, for a block. So the length that such a value
+may have is estimated from the tree; ``name_definitions.py`` finds what its names stand for. Lengths are upper estimates
+in characters or elements, and columns of tables count as short.
 """
 
 import tomllib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import prod
 from typing import Any, NamedTuple
 
+from warehouse.embedded.analyst.name_definitions import Definitions, gather_definitions, group_names
+from warehouse.embedded.analyst.syntax_tree import QUERIES, Node, list_arguments, list_selected, walk_mappings
 from warehouse.embedded.analyst.verdicts import FOLDER, HIGHER_ORDER, read_verdicts, split_names
 
 COLUMN_LENGTH = 16
@@ -41,8 +42,6 @@ MAX_COMPARED = 1 << 26
 """The product of the lengths of a text and of a text searched in it: equal letters take so many steps."""
 
 UNBOUNDED = 1 << 62
-
-Node = Mapping[str, Any]
 
 
 class Search(NamedTuple):
@@ -89,11 +88,6 @@ _COLLECTING = ("group", "array_", "string_agg", "topk", "approx_top", "histogram
 _COLLECTING_PARTS = ("map", "foreach", "array")
 """Beginnings and parts of the names of aggregates that collect as many elements as there are rows."""
 
-_QUERIES = frozenset(("Subquery", "SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"))
-_COMBINATIONS = frozenset(("SelectWithUnionQuery", "SelectIntersectExceptQuery"))
-_SINGLE = frozenset(("Literal", "QueryParameter", "Identifier", "Function", "Subquery"))
-"""The nodes that are one column each, unlike ``*``."""
-
 
 def find_long_search(tree: Any) -> str | None:
     """Return the reason why a statement may run past every limit of time within one block; None where there is none.
@@ -111,7 +105,7 @@ def find_long_search(tree: Any) -> str | None:
 def _find_problem(search: Search, node: Node, lengths: "_Lengths", in_lambda: bool) -> str | None:
     is_repeated = search.manner == "repeated"
     argument_lengths = sorted(
-        (lengths.measure(argument, is_scalar=is_repeated) for argument in _arguments(node)), reverse=True
+        (lengths.measure(argument, is_scalar=is_repeated) for argument in list_arguments(node)), reverse=True
     )
     longest, limit = (
         argument_lengths[0] if argument_lengths else 0,
@@ -149,152 +143,27 @@ def _count_calls(node: Node) -> int:
     return sum(1 for _ in _calls(node))
 
 
-def _arguments(node: Node) -> list[Node]:
-    arguments: list[Node] = node.get("arguments", {}).get("children", [])
-    return arguments
-
-
-def _list_selected(node: Node) -> list[Node]:
-    """List the expressions that a query selects, those of each part of a UNION."""
-    match node["type"]:
-        case "SelectQuery":
-            expressions: list[Node] = node["select"]["children"]
-            return expressions
-        case "SelectWithUnionQuery":
-            queries = node["list_of_selects"]["children"]
-        case _:
-            queries = node.get("children", [])
-    return [expression for query in queries if query["type"] in _QUERIES for expression in _list_selected(query)]
-
-
-def _gather_definitions(tree: Any) -> dict[str, list[Node]]:
-    """Gather what each name may stand for: aliases, columns that are renamed, parameters of lambdas."""
-    definitions: dict[str, list[Node]] = defaultdict(list)
-    pending: list[tuple[str, Any]] = [("", tree)]
-    while pending:
-        key, value = pending.pop()
-        if isinstance(value, list):
-            pending += [(key, item) for item in value]
-        elif isinstance(value, dict) and "type" in value:
-            if "alias" in value and value["type"] != "TableIdentifier" and key not in ("subquery", "table_function"):
-                definitions[value["alias"]].append(value)
-            _define_columns(value, definitions)
-            if value["type"] != "Literal":
-                pending += value.items()
-    return definitions
-
-
-def _define_columns(node: Node, definitions: dict[str, list[Node]]) -> None:
-    columns = node.get("column_aliases") or node.get("aliases")
-    if isinstance(columns, dict) and "subquery" in node:
-        for column in columns.get("children", []):
-            definitions[column["name"]] += _list_selected(node["subquery"])
-    if node["type"] in _COMBINATIONS:
-        _define_combined(node, definitions)
-    if node["type"] == "ColumnsApplyTransformer" and "lambda_arg" in node:
-        definitions[str(node["lambda_arg"])].append({"type": "Asterisk"})
-    if node["type"] == "Function":
-        arguments = _arguments(node)
-        if node.get("is_lambda_function") and "alias" in node:  # it is called by that name, with anything
-            for parameter in _arguments(arguments[0]):
-                definitions[parameter["name"]].append({"type": "Asterisk"})
-        for function in arguments:
-            if function.get("is_lambda_function"):
-                for parameter in _arguments(_arguments(function)[0]):
-                    definitions[parameter["name"]] += [array for array in arguments if array is not function]
-
-
-def _define_combined(node: Node, definitions: dict[str, list[Node]]) -> None:
-    """Define the columns of a UNION: they have the names of its first query, and the values of all."""
-    queries = node["list_of_selects"]["children"] if "list_of_selects" in node else node.get("children", [])
-    first, *following = [_list_selected(query) for query in queries if query["type"] in _QUERIES] or [[]]
-    further_expressions = [expression for expressions in following for expression in expressions]
-    is_counted = all(expression["type"] in _SINGLE for expression in (*first, *further_expressions))
-    for position, expression in enumerate(first):
-        values = [item for expressions in following for item in expressions[position : position + 1]]
-        names = (str(expression["alias"]),) if "alias" in expression else _list_names(expression)
-        for name in names if further_expressions else ():
-            definitions[name] += values if is_counted and values else further_expressions
-
-
-def _list_names(expression: Node) -> tuple[str, ...]:
-    return (expression["name"], *expression.get("name_parts", ())) if expression["type"] == "Identifier" else ()
-
-
-def _gather_names(definitions: list[Node]) -> set[str]:
-    """Gather the names that stand in expressions."""
-    names: set[str] = set()
-    pending: list[Any] = [*definitions]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending += value
-        elif isinstance(value, dict):
-            if value.get("type") == "Identifier":
-                names |= {value["name"], *value.get("name_parts", ())}
-            pending += value.values()
-    return names
-
-
-def _group_cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
-    """Group names that stand within one another, each group after those that it needs (Kosaraju's algorithm)."""
-    order = _visit_all(edges, list(edges))
-    users: dict[str, set[str]] = {name: set() for name in edges}
-    for name, needs in edges.items():
-        for need in needs:
-            users[need].add(name)
-    groups: list[list[str]] = []
-    visited: set[str] = set()
-    for name in reversed(order):
-        if name not in visited:
-            groups.append(_visit(users, name, visited))
-    return groups[::-1]
-
-
-def _visit_all(edges: Mapping[str, set[str]], names: list[str]) -> list[str]:
-    visited: set[str] = set()
-    return [reached for name in names if name not in visited for reached in _visit(edges, name, visited)]
-
-
-def _visit(edges: Mapping[str, set[str]], name: str, visited: set[str]) -> list[str]:
-    """Visit the names that a name reaches and that were not visited yet; each after those that it reaches."""
-    order: list[str] = []
-    visited.add(name)
-    pending = [(name, iter(edges[name]))]
-    while pending:
-        current, targets = pending[-1]
-        following = next((target for target in targets if target not in visited), None)
-        if following is None:
-            order.append(current)
-            pending.pop()
-        else:
-            visited.add(following)
-            pending.append((following, iter(edges[following])))
-    return order
-
-
 class _Lengths:
     """The lengths of a statement's expressions. A name stands within itself (``lower(model) AS model``) where it is
     a column of another select: as often as it has definitions, or more in a WITH RECURSIVE."""
 
     def __init__(self, tree: Any) -> None:
-        definitions = _gather_definitions(tree)
-        edges = {name: _gather_names(nodes) & definitions.keys() for name, nodes in definitions.items()}
-        groups = _group_cycles(edges)
-        is_recursive = any(node.get("recursive_with") for node in _nodes(tree))
+        definitions = gather_definitions(tree)
+        groups = group_names(definitions)
+        is_recursive = any(node.get("recursive_with") for node in walk_mappings(tree))
         self._lambda_names = {
             name.lower() for name, nodes in definitions.items() if any(node.get("is_lambda_function") for node in nodes)
         }
         self._of_names: dict[tuple[str, bool], int] = {}
         self._of_nodes: dict[tuple[int, bool], int] | None = None
         for is_scalar in (True, False):
-            for group in groups:
-                rounds = sum(len(definitions[name]) for name in group)
+            for names, is_cyclic in groups:
+                rounds = sum(len(definitions[name]) for name in names)
                 if is_recursive:
                     rounds = max(rounds, 40)  # more than it takes to be beyond every limit, where it grows
-                elif len(group) == 1 and group[0] not in edges[group[0]]:
+                elif not is_cyclic:
                     rounds = 1
-                self._measure_names(group, definitions, is_scalar, rounds)
+                self._measure_names(names, definitions, is_scalar, rounds)
         self._of_nodes = {}
 
     def measure(self, node: Node, *, is_scalar: bool = False) -> int:
@@ -317,17 +186,15 @@ class _Lengths:
                 return self._name_length(node, is_scalar)
             case "Function":
                 return min(UNBOUNDED, self._call_length(node, is_scalar))
-            case kind if kind in _QUERIES:
-                return max((self.measure(item, is_scalar=True) for item in _list_selected(node)), default=0)
+            case kind if kind in QUERIES:
+                return max((self.measure(item, is_scalar=True) for item in list_selected(node)), default=0)
             case _:
                 return UNBOUNDED  # as `*` and COLUMNS('…')
 
-    def _measure_names(
-        self, group: list[str], definitions: Mapping[str, list[Node]], is_scalar: bool, rounds: int
-    ) -> None:
+    def _measure_names(self, names: list[str], definitions: Definitions, is_scalar: bool, rounds: int) -> None:
         for _ in range(rounds):
             lengths = {
-                name: max(self.measure(node, is_scalar=is_scalar) for node in definitions[name]) for name in group
+                name: max(self.measure(node, is_scalar=is_scalar) for node in definitions[name]) for name in names
             }
             changed = [name for name, length in lengths.items() if self._of_names.get((name, is_scalar), 0) < length]
             self._of_names |= {(name, is_scalar): lengths[name] for name in changed}
@@ -342,8 +209,8 @@ class _Lengths:
         return max(self._of_names.get((part, is_scalar), COLUMN_LENGTH) for part in parts)
 
     def _call_length(self, node: Node, is_scalar: bool) -> int:
-        name, arguments = str(node["name"]).lower(), _arguments(node)
-        if name in self._lambda_names:  # WITH x -> … AS lower: it is that which is called
+        name, arguments = str(node["name"]).lower(), list_arguments(node)
+        if name in self._lambda_names:  # WITH x -> … AS lower: the lambda is called, not the function
             return UNBOUNDED
         if is_scalar and name not in _FUNCTIONS and _is_collecting(name):
             return UNBOUNDED
@@ -370,21 +237,10 @@ def _is_collecting(name: str) -> bool:
     return name.startswith(_COLLECTING) or any(part in name[3:] for part in _COLLECTING_PARTS)
 
 
-def _nodes(tree: Any) -> Iterator[Node]:
-    pending: list[Any] = [tree]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending += value
-        elif isinstance(value, dict):
-            yield value
-            pending += value.values()
-
-
 def _read_size(node: Node, unknown: int) -> int:
     """Read the number that an argument is, or is at most (``least(…, 100)``); ``unknown`` where it may be any."""
     if node["type"] == "Function" and str(node["name"]).lower() == "least":
-        return min((_read_size(argument, unknown) for argument in _arguments(node)), default=unknown)
+        return min((_read_size(argument, unknown) for argument in list_arguments(node)), default=unknown)
     value = node.get("value", {}).get("value") if node["type"] == "Literal" else None
     try:
         return min(abs(int(value)), unknown) if value is not None else unknown
