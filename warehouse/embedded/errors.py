@@ -2,6 +2,8 @@
 
 import re
 
+TOO_MANY_QUERIES_CODE = 202
+
 _CODE = re.compile(r"Code: (\d+)")
 
 
@@ -14,3 +16,11 @@ class QueryFailed(Exception):
         super().__init__(message[max(0, message.find("Code: ")) :])
         match = _CODE.search(message)
         self.code = int(match.group(1)) if match else 1001  # STD_EXCEPTION
+
+
+def build_busy_error(reason: str) -> QueryFailed:
+    """Build the error of a statement that may be sent again later."""
+    return QueryFailed(
+        f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: {reason}. "
+        "(TOO_MANY_SIMULTANEOUS_QUERIES)"
+    )

@@ -16,8 +16,9 @@ from warehouse.embedded import compression, request
 from warehouse.embedded.analyst import policy
 from warehouse.embedded.analyst.classifier import Classifier
 from warehouse.embedded.analyst.entrance import Entrance
-from warehouse.embedded.analyst.query_slots import TOO_MANY_QUERIES_CODE, QuerySlots
-from warehouse.embedded.engine import Answer, Engine, QueryFailed
+from warehouse.embedded.analyst.query_slots import QuerySlots
+from warehouse.embedded.engine import Answer, Engine
+from warehouse.embedded.errors import TOO_MANY_QUERIES_CODE, QueryFailed, build_busy_error
 from warehouse.embedded.request import Request
 from warehouse.embedded.statement import Statement, parse_statement
 from warehouse.embedded.users import ANALYST, USER
@@ -82,7 +83,7 @@ class HttpInterface:
             return _send_error(start, QueryFailed(f"Code: 516. DB::Exception: {message} (AUTHENTICATION_FAILED)"))
         try:
             if environ["tally.overfull"]:
-                raise QueryFailed(_TOO_MANY_CONNECTIONS)
+                raise build_busy_error("too many connections of this user are busy: ask again when one is done")
             return self._handlers[environ["tally.user"]](environ, start)
         except QueryFailed as error:
             return _send_error(start, error)
@@ -175,12 +176,6 @@ class _AnswerFile:
 
     def __init__(self, file: SpooledTemporaryFile[bytes], stack: ExitStack) -> None:
         self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, stack.close
-
-
-_TOO_MANY_CONNECTIONS = (
-    f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: too many connections of this user "
-    "are busy: ask again when one is done. (TOO_MANY_SIMULTANEOUS_QUERIES)"
-)
 
 
 def _read_statement(query: Request) -> Statement:

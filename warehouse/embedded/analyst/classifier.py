@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from warehouse.embedded.errors import QueryFailed
+from warehouse.embedded.errors import TOO_MANY_QUERIES_CODE, QueryFailed, build_busy_error
 
 _ROOT = Path(__file__).parents[3]
 _BOOTSTRAP = f"""
@@ -65,10 +65,7 @@ class Classifier:
         if sql in self._allowed:  # the verdict depends on the text alone
             return
         if not self._read_lock.acquire(timeout=WAIT_TIMEOUT_S):
-            raise QueryFailed(
-                "Code: 202. DB::Exception: Too many simultaneous queries: statements of other analysts are being "
-                "parsed: ask again. (TOO_MANY_SIMULTANEOUS_QUERIES)"
-            )
+            raise build_busy_error("statements of other analysts are being parsed: ask again")
         try:
             refusal = self._classify(sql)
             if not refusal:
@@ -125,8 +122,8 @@ class Classifier:
             except OSError as error:  # TimeoutError is one
                 self.close()
                 raise QueryFailed(
-                    f"Code: 202. DB::Exception: The parser of analysts' statements does not start ({error}): ask "
-                    "again; the warehouse's log has the details. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+                    f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: The parser of analysts' statements does not start "
+                    f"({error}): ask again; the warehouse's log has the details. (TOO_MANY_SIMULTANEOUS_QUERIES)"
                 ) from error
         return self._process
 

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from warehouse.embedded.analyst.query_slots import TOO_MANY_QUERIES_CODE
-from warehouse.embedded.errors import QueryFailed
+from warehouse.embedded.errors import build_busy_error
 
 FILE = "analysts.json"
-"""The file, among the warehouse's temporary files, with the times of these ends, and whether any statement runs."""
+"""The file, among the warehouse's temporary files, with the times of these ends, and whether a statement runs."""
 
 MAX_DEATHS = 1
 """Ends of the warehouse within ``DEATHS_S`` after which analysts are still served."""
@@ -53,11 +52,9 @@ class Entrance:
             return
         wait_s = self._deaths[-1] + SHUT_S - self._now()
         if wait_s > 0:
-            raise QueryFailed(
-                f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: the warehouse ended "
-                f"{len(self._deaths)} times under analysts' statements within {DEATHS_S / 60:g} minutes, so it takes "
-                f"none for {wait_s:.0f} seconds: ask again then, and for less at a time. "
-                "(TOO_MANY_SIMULTANEOUS_QUERIES)"
+            raise build_busy_error(
+                f"the warehouse ended {len(self._deaths)} times under analysts' statements within {DEATHS_S / 60:g} "
+                f"minutes, so it takes none for {wait_s:.0f} seconds: ask again then, and for less at a time"
             )
 
     @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from warehouse.embedded.errors import QueryFailed
+from warehouse.embedded.errors import QueryFailed, build_busy_error
 
 MAX_QUERIES = 20
 """Queries of analysts that may wait, run or be sent at once. One more is refused."""
@@ -22,8 +22,6 @@ END_TIMEOUT_S = 5.0
 
 MAX_STUCK_QUERIES = 2
 """Abandoned queries that may still run, each on a core. With one more the process is started again."""
-
-TOO_MANY_QUERIES_CODE = 202
 
 Result = TypeVar("Result")
 
@@ -83,10 +81,8 @@ class QuerySlots:
     def reserved(self) -> Iterator[None]:
         """Hold a slot. QueryFailed (202) at once where all are taken."""
         if not self._slots.acquire(blocking=False):
-            raise QueryFailed(
-                f"Code: {TOO_MANY_QUERIES_CODE}. DB::Exception: Too many simultaneous queries: {MAX_QUERIES} of "
-                "analysts are under way, and no more are taken: ask again when one is done. "
-                "(TOO_MANY_SIMULTANEOUS_QUERIES)"
+            raise build_busy_error(
+                f"{MAX_QUERIES} of analysts are under way, and no more are taken: ask again when one is done"
             )
         try:
             yield
