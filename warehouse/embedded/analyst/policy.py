@@ -18,10 +18,11 @@ from warehouse.embedded.analyst.value_lengths import MAX_RANGE_ELEMENTS, find_lo
 from warehouse.embedded.analyst.verdicts import HIGHER_ORDER, Verdicts, read_syntax, read_verdicts
 from warehouse.embedded.engine import SETTINGS, ParsedStatement, QueryFailed
 from warehouse.embedded.statement import MAX_STATEMENT_BYTES
+from warehouse.embedded.users import ALLOWANCES, ANALYST
 
 ROLE = "analyst"
 
-MAX_BODY_BYTES = 1 << 20
+MAX_BODY_BYTES = ALLOWANCES[ANALYST].max_body_bytes
 """The greatest body of a request, before and after decompression."""
 
 MAX_SELECTS = 1000

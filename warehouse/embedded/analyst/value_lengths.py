@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from warehouse.embedded.analyst.name_definitions import Definitions, gather_definitions, group_names
 from warehouse.embedded.analyst.syntax_tree import QUERIES, Node, list_arguments, list_selected, walk_mappings
 from warehouse.embedded.analyst.verdicts import FOLDER, HIGHER_ORDER, read_verdicts, split_names
+from warehouse.embedded.users import ALLOWANCES, ANALYST
 
 COLUMN_LENGTH = 16
 """The length of a value of a table, or of a number."""
@@ -23,7 +24,7 @@ COLUMN_LENGTH = 16
 MAX_RANGE_ELEMENTS = 200_000
 """The elements that ``range`` may make for a block of rows; the setting ``function_range_max_elements_in_block``."""
 
-MAX_PARAMETER_LENGTH = 1 << 20
+MAX_PARAMETER_LENGTH = ALLOWANCES[ANALYST].max_body_bytes
 """The length of a parameter: a request has no more."""
 
 MAX_SEARCHED = MAX_PARAMETER_LENGTH
