@@ -85,7 +85,7 @@ def add_numbers(sequence: SourceSequence | None, numbers: Iterable[int]) -> Sour
 
 
 def follow(log: Log, home: Path, *, check: bool = True) -> None:
-    """Read the new records of the log. First forget the numbers of another log, or of one that was cut.
+    """Read the new records of the log. First forget the numbers of another log, or of this log before it was cut.
 
     ``check`` looks for that, and reads a record of every partition; a caller that follows on need not repeat it.
     """

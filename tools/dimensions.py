@@ -40,7 +40,7 @@ def rewrite_blocks(text: str) -> str:
 
 
 def find_outdated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
-    """Yield each file whose blocks differ from the list, with the text that it should have."""
+    """Yield each file with blocks that differ from the list, and the text that it should have."""
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in (".sql", ".yml", ".md"):

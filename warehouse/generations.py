@@ -39,7 +39,7 @@ def claim_database(settings: Settings, log: Log, client: Client) -> None:
     number = log.generation
     if settings.warehouse is not None:
         number = settings.generation or number or generation.read_current(log)
-    if number is not None:  # else a home's own log and warehouse, whose files take each other's place together
+    if number is not None:  # else log and warehouse are files of one home, replaced together
         _claim_database(log, client, number)
     check_source_log(log, client, get_database(client))
 

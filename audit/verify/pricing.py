@@ -41,7 +41,7 @@ class Book:
         self.find = lru_cache(maxsize=10_000)(self._find)
 
     def _find(self, provider: str | None, model: str) -> tuple[Provider, PricedModel] | None:
-        """Return the model of a call, and the provider whose price list has it."""
+        """Return the model of a call, and the provider that lists its price."""
         seller = _find_seller(self.book, provider.lower() if provider is not None else None, model.lower())
         if seller is None:
             return None

@@ -51,7 +51,7 @@ def read_credentials(environ: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def read_request(environ: Mapping[str, Any], max_body_bytes: int = compression.MAX_BODY_BYTES) -> Request:
-    """Read a request whose body has arrived. ValueError where it is malformed, or its body has more than
+    """Read a request after its body has arrived. ValueError where it is malformed, or its body has more than
     ``max_body_bytes`` once decompressed."""
     if int(environ.get("CONTENT_LENGTH") or 0) > max_body_bytes:
         raise compression.build_size_error(max_body_bytes)

@@ -16,7 +16,7 @@ class Allowance(NamedTuple):
     body_timeout_s: float
     idle_timeout_s: float
     send_timeout_s: float
-    """Time after which a connection is closed whose client reads nothing of its answer."""
+    """Time after which a connection is closed while its client reads nothing of the answer."""
 
 
 ANONYMOUS = Allowance(max_connections=64, max_body_bytes=0, body_timeout_s=10, idle_timeout_s=10, send_timeout_s=10)
