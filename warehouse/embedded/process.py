@@ -65,8 +65,9 @@ def _serve(job: Job, home: Path, announcement: Path) -> None:
     if job.lifeline is not None:
         threading.Thread(target=_end_with_parent, args=(job.lifeline,), daemon=True).start()
     # In another thread: in the main one the engine reads /proc/self/maps, which the confinement forbids.
+    entrance = Entrance(temporary, deaths)
     with ThreadPoolExecutor(1) as executor:
-        engine, interface = executor.submit(_open_engine, folder, Entrance(temporary, deaths)).result()
+        engine, interface = executor.submit(_open_engine, folder, entrance).result()
     logging.getLogger("waitress").setLevel(logging.ERROR)  # waitress warns of every request that waits
     application = WsgiGuard(interface, AllowedHosts(names=parse_names(job.hosts)))
     server = Server(application, socket.socket(fileno=job.socket), PRODUCT_THREADS + MAX_QUERIES, job.hashes)
@@ -75,6 +76,7 @@ def _serve(job: Job, home: Path, announcement: Path) -> None:
     announcement.rename(home / "run" / f"{SERVICE}.json")
     with suppress(SystemExit):
         server.run()  # after a signal it waits some seconds for running requests
+    entrance.close()
     (home / "run" / f"{SERVICE}.json").unlink(missing_ok=True)
     threading.Timer(END_TIMEOUT_S, os._exit, (0,)).start()  # stored data survive any end of the process
     server.close()

@@ -44,7 +44,7 @@ class Entrance:
         self._path, self._deaths, self._now = folder / FILE, list(deaths), now
         self._lock = threading.Lock()
         self._running = 0
-        self._write()
+        self._write(is_running=False)
 
     def check(self) -> None:
         """Raise QueryFailed (202) while analysts are refused."""
@@ -66,12 +66,17 @@ class Entrance:
         finally:
             self._count(-1)
 
+    def close(self) -> None:
+        """Record that the warehouse was asked to end: the statements that still run did not end it."""
+        with self._lock:
+            self._write(is_running=False)
+
     def _count(self, change: int) -> None:
         with self._lock:
             before, self._running = self._running, self._running + change
             if bool(before) != bool(self._running):
-                self._write()
+                self._write(is_running=self._running > 0)
 
-    def _write(self) -> None:
+    def _write(self, *, is_running: bool) -> None:
         with suppress(OSError):  # on a full disk: a death is not counted then, and analysts' answers go on
-            self._path.write_text(json.dumps({"deaths": self._deaths, "running": self._running > 0}))
+            self._path.write_text(json.dumps({"deaths": self._deaths, "running": is_running}))

@@ -39,6 +39,13 @@ def test_what_ends_while_no_statement_of_an_analyst_runs_shuts_nothing(tmp_path:
         assert read_deaths(tmp_path, 1.0) == []
 
 
+def test_an_end_that_was_asked_for_is_no_death(tmp_path: Path) -> None:
+    entrance = Entrance(tmp_path, [], lambda: 1.0)
+    with entrance.running():
+        entrance.close()
+        assert read_deaths(tmp_path, 1.0) == []
+
+
 def test_it_is_shut_for_longer_than_makes_the_warehouse_steady() -> None:
     """So its own rest never grows under analysts' statements: others wait some seconds at most."""
     assert SHUT_S > STABLE_AFTER_S
