@@ -90,7 +90,7 @@ def _resume_switch(settings: Settings, log: Log) -> None:
 
 
 def _is_switch_requested(settings: Settings) -> bool:
-    """Tell whether a switch waits. A request that cannot be read is reported, and keeps nobody from the log."""
+    """Tell whether a switch waits. A request that cannot be read is reported, and the log is opened all the same."""
     try:
         return read_request(settings) is not None
     except FileDamaged as error:

@@ -131,6 +131,6 @@ def _check_begins(source: Log, offsets: Ends) -> None:
         first = source.read(topic, partition, 0, max_bytes=1) if end == 0 else []
         if first and first[0].offset > 0:
             raise TallyError(
-                f"{source} lacks the records before offset {first[0].offset} of {topic.name}, partition {partition}, "
+                f"{source} has no records before offset {first[0].offset} of {topic.name}, partition {partition}, "
                 f"which were older than {topic.days} days on Kafka: it cannot be copied to Kafka again"
             )
