@@ -148,8 +148,8 @@ class _Victim:
         finally:
             connection.close()
 
-    def _stored(self) -> set[str]:
-        """Which of the events a query shows; none while the warehouse starts again."""
+    def _find_visible_ids(self) -> set[str]:
+        """Query the ids of the events that are visible; none while the warehouse starts again."""
         try:
             self._client = self._client or connect(self._settings)
             rows = self._client.query("SELECT DISTINCT id FROM tally.entries WHERE source = 'victim'").result_rows
@@ -168,8 +168,8 @@ class _Victim:
             if deadline is not None and time.monotonic() > deadline:
                 lags += [TIMEOUT_S] * (len(send_times) - len(visible_ids))
                 return
-            stored, now = self._stored(), time.monotonic()
-            for id in stored & (send_times.keys() - visible_ids):
+            found_ids, now = self._find_visible_ids(), time.monotonic()
+            for id in found_ids & (send_times.keys() - visible_ids):
                 visible_ids.add(id)
                 lags.append(now - send_times[id])
             time.sleep(0.2)

@@ -1,7 +1,7 @@
 """Settings and the log, for commands."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from ledger.errors import FileDamaged, TallyError
 from ledger.home.files import make_folder
 from ledger.log import Log
-from ledger.log.open import open_log as _open_log
+from ledger.log.open import open_log
 from ledger.settings import Settings
 from tally.generations.files import complete_switch, read_request
 from tally.output import err
@@ -28,18 +28,18 @@ def settings(*, organization: str | None = None) -> Settings:
 
 
 def recover_switch(settings: Settings) -> None:
-    """Complete a switch of generations whose process was killed. ``main`` calls it before every command.
+    """Complete a switch of generations that a kill interrupted. ``main`` calls it before every command.
 
-    Where the log is on the home's own broker and that does not run, whoever starts the broker completes the switch.
-    A log that does not answer is reported by the command that needs it."""
+    Where the log is on the home's own broker and that does not run, the command that starts the broker completes the
+    switch. A log that does not answer is reported by the command that needs it."""
     complete_switch(settings)
     if not _is_switch_requested(settings):
         return
-    with ExitStack() as stack:
-        try:
-            log = stack.enter_context(open_log(settings))
-        except TallyError:
-            return
+    try:
+        log = open_log(settings)
+    except TallyError:
+        return
+    with closing(log):
         _resume_switch(settings, log)
 
 
@@ -47,15 +47,6 @@ def make_home(settings: Settings) -> None:
     """Make the data folder where it is not there. TallyError where that cannot be, or nothing can be made in it."""
     make_folder(settings.home)
     make_folder(settings.run)
-
-
-@contextmanager
-def open_log(settings: Settings, *, new: bool = False) -> Iterator[Log]:
-    """Open the log, and close it at the end. With ``new`` a home and a log are created where there are none."""
-    if new:
-        make_home(settings)
-    with closing(_open_log(settings, new=new)) as log:
-        yield log
 
 
 @contextmanager
@@ -82,7 +73,9 @@ def adopt_default_prices(log: Log, settings: Settings) -> None:
 def opened(settings: Settings, *, new: bool = False) -> Iterator[Log]:
     """Open the log for a command that works with it: start the home's own broker for as long, and with ``new`` create
     what is missing and adopt the default prices."""
-    with start_home_kafka(settings), open_log(settings, new=new) as log:
+    if new:
+        make_home(settings)
+    with start_home_kafka(settings), closing(open_log(settings, new=new)) as log:
         if settings.has_own_kafka and _is_switch_requested(settings):
             _resume_switch(settings, log)  # ``main`` could not while the broker was down
         if new:
@@ -97,7 +90,7 @@ def _resume_switch(settings: Settings, log: Log) -> None:
 
 
 def _is_switch_requested(settings: Settings) -> bool:
-    """Tell whether a switch waits. A request that cannot be read is reported, and keeps nobody from the log."""
+    """Tell whether a switch waits. A request that cannot be read is reported, and the log is opened all the same."""
     try:
         return read_request(settings) is not None
     except FileDamaged as error:

@@ -1,6 +1,6 @@
 """Workers that are killed again and again, ours and a plain Faust program's.
 
-``python -m benchmarks.kafka.kills [EVENTS]``.
+``python -m benchmarks.kafka.kills [EVENTS [KILLS [SEED]]]``.
 
 Both are fed the same events at one pace, on one broker, at the same time, by two workers each. At moments from a
 seed one worker of each is killed with SIGKILL, and started again at once. When all has settled, what the plain program

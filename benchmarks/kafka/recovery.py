@@ -1,10 +1,10 @@
 """The pause of folding after a kill, and at a start with a large state.
 
-``python -m benchmarks.kafka.recovery [IDENTITIES]``. Two workers share the partitions; one is killed with SIGKILL in
-the middle of work and started again at once. It counts until an event that was appended after the kill is folded in
-every partition; most of it is the timeout of the killed worker's session. A start counts from before the process
-begins until it has folded an event of a partition whose state holds so many identities, and a tenth as many rows;
-with and without the cache, and beside a start with empty state.
+``python -m benchmarks.kafka.recovery [IDENTITIES [KILLS [STARTS]]]``. Two workers share the partitions; one is killed
+with SIGKILL in the middle of work and started again at once. It counts until an event that was appended after the kill
+is folded in every partition; most of it is the timeout of the killed worker's session. A start counts from before the
+process begins until it has folded an event of a partition with so many identities, and a tenth as many rows, in its
+state; with and without the cache, and beside a start with empty state.
 """
 
 import json

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboards.components import send_events
-from dashboards.components.html import draw_facts, draw_live_line, format_time, link
+from dashboards.components.html import draw_facts, draw_pulse, format_time, link
 from dashboards.sources import arrivals
 from dashboards.sources.usage import find_extent
 from dashboards.sources.warehouse import guard_fragment
@@ -31,7 +31,7 @@ def show_newest_arrival(reloads_page: bool) -> None:
                 f"{rejected_count:,} events rejected so far, none accepted. The response to each request gives the "
                 "reason."
             )
-        draw_live_line("Waiting for the first event")
+        draw_pulse("Waiting for the first event")
         return
     is_counted = row["outcome"] == "counted"
     if is_counted:

@@ -3,7 +3,6 @@
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
-ABSENT = "–"
 _context = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 

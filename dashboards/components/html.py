@@ -1,7 +1,7 @@
 """Tables and other small pieces as HTML, with exact figures and links. All values are escaped."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from html import escape
 from typing import NamedTuple
@@ -129,8 +129,13 @@ def draw_note(text: str) -> None:
     st.html(f'<div class="tally"><span class="soft">{_escape(text, MAX_NOTE)}</span></div>')
 
 
-def draw_live_line(text: str) -> None:
-    """Draw the line that says up to when figures are live."""
+def draw_live_line(detail: str = "") -> None:
+    """Draw the line that says when the figures were read."""
+    draw_pulse(f"Live at {datetime.now(UTC):%H:%M:%S} UTC{detail}")
+
+
+def draw_pulse(text: str) -> None:
+    """Draw a line with the sign of a page that refreshes itself."""
     st.html(f'<div class="tally"><span class="live">{escape(text)}</span></div>')
 
 

@@ -1,13 +1,11 @@
-"""Parse the values of options: pairs, durations, amounts, times. TallyError names the option and its form."""
+"""Parse the values of options: pairs, durations, amounts. TallyError names the option and its form."""
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
 from ledger.errors import TallyError
-from ledger.moments import moment_of
 from tallystick.vocabulary.base import decimal_of
 
 T = TypeVar("T")
@@ -52,11 +50,3 @@ def parse_amount(text: str, option: str) -> Decimal:
         return decimal_of(text)
     except ValueError:
         raise TallyError(f"{option} is {text!r}: write an amount of money, for example 100 or 0.25") from None
-
-
-def parse_moment(text: str, option: str) -> datetime:
-    """Parse a time or a day; UTC where no zone is written."""
-    try:
-        return moment_of(text)
-    except ValueError:
-        raise TallyError(f"{option} is {text!r}: write a time such as 2026-11-24T10:00:00Z") from None

@@ -15,7 +15,7 @@ def import_(
     pace: Annotated[float | None, typer.Option(help="Replay at the trace's own pace, this many times as fast.")] = None,
     start: Annotated[str | None, typer.Option(help="Start time of a trace with relative times.")] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help="FIELD=VALUE for a field that the trace lacks.")
+        list[str] | None, typer.Option("--set", help="FIELD=VALUE for a field that the trace does not have.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="Source of the events; default: the format's name.")] = None,
     mapping: Annotated[

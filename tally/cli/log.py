@@ -142,7 +142,7 @@ def backup(
         from ledger.log.kafka.cluster import cluster_of
 
         cluster = cluster_of(config)
-        raise TallyError(f"the log is at {cluster}, whose replicas keep it: docs/operations.md says how to copy it")
+        raise TallyError(f"the log is at {cluster}, where replicas keep it: docs/operations.md says how to copy it")
     with opened(config):
         records, byte_count = back_up(config.home, folder)
     if as_json:

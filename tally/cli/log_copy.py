@@ -55,24 +55,24 @@ def _print_proof(copied: "Copied") -> None:
     from tally.output import format_size, make_table, out
 
     table = make_table("topic", ">partition", ">records", ">bytes", "digest of the records")
-    for partition in copied.places:
-        if partition.records or partition.gone:
+    for place in copied.places:
+        if place.records or place.gone:
             table.add_row(
-                partition.topic.name,
-                str(partition.partition),
-                f"{partition.records:,}",
-                f"{partition.bytes:,}",
-                partition.digest,
+                place.topic.name,
+                str(place.partition),
+                f"{place.records:,}",
+                f"{place.bytes:,}",
+                place.digest,
             )
     out.print(table)
     if copied.difference is not None:
         return
-    for topic in dict.fromkeys(partition.topic for partition in copied.places):
-        partitions = [partition for partition in copied.places if partition.topic is topic]
-        expired = sum(partition.gone for partition in partitions)
+    for topic in dict.fromkeys(place.topic for place in copied.places):
+        places = [place for place in copied.places if place.topic is topic]
+        expired = sum(place.gone for place in places)
         expired_text = f"; {expired:,} older than {topic.days} days, not compared" if expired else ""
-        size_text = format_size(sum(partition.bytes for partition in partitions))
-        records = sum(partition.records for partition in partitions)
+        size_text = format_size(sum(place.bytes for place in places))
+        records = sum(place.records for place in places)
         out.print(
             f"{topic.name}: {records:,} equal records, {size_text}{expired_text}",
             markup=False,

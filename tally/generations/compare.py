@@ -44,7 +44,7 @@ def compare(old: Log, new: Log) -> Differences:
 def _read_caused(log: Log, topic: Topic, partition: int, end: int) -> Iterator[Record]:
     """Yield the records of a derived topic whose cause is before this offset."""
     for record in records(log, topic, partition):
-        if _cause(record) >= end:
+        if record.cause_offset >= end:
             return
         yield record
 
@@ -55,20 +55,16 @@ def _pairs(
     """Pair the records with the same cause; None where one generation has none."""
     before, after = next(old, None), next(new, None)
     while before is not None or after is not None:
-        if after is None or (before is not None and _cause(before) < _cause(after)):
+        if after is None or (before is not None and before.cause_offset < after.cause_offset):
             assert before is not None, "one of them is there"
             yield before, None
             before = next(old, None)
-        elif before is None or _cause(after) < _cause(before):
+        elif before is None or after.cause_offset < before.cause_offset:
             yield None, after
             after = next(new, None)
         else:
             yield before, after
             before, after = next(old, None), next(new, None)
-
-
-def _cause(record: Record) -> int:
-    return record.cause_offset
 
 
 def _digest(record: Record | None) -> str | None:
@@ -79,7 +75,7 @@ def _digest(record: Record | None) -> str | None:
 def _describe_difference(topic: Topic, before: Record | None, after: Record | None) -> str:
     record = after or before
     assert record is not None, "one of them is there"
-    subject = f"the record that {topic.name} derives from {record.partition}:{_cause(record)}"
+    subject = f"the record that {topic.name} derives from {record.partition}:{record.cause_offset}"
     if before is None:
         return f"{subject} is new"
     if after is None:

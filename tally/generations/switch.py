@@ -62,7 +62,7 @@ def perform(settings: Settings, log: Log) -> None:
 
 
 def resume(settings: Settings, log: Log) -> None:
-    """Perform a switch whose performer was killed after the log had named the new generation."""
+    """Perform a switch that a kill interrupted after the log had named the new generation."""
     request = files.read_request(settings)
     if request is not None and generation.read_current(log) == request.generation:
         perform(settings, log)

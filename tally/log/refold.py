@@ -65,7 +65,7 @@ def _find_caused_before(remaining: Iterator[Record], end: int) -> Record | None:
 def _describe_difference(topic: Topic, record: Record, existing: Record | None) -> str:
     cause = f"{record.headers[envelope.CAUSE_PARTITION]}:{record.headers[envelope.CAUSE_OFFSET]}"
     if existing is None:
-        return f"{topic.name} lacks a record for {cause}"
+        return f"{topic.name} has no record for {cause}"
     if existing is record:
         return f"{topic.name} has an extra record for {cause}"
     return f"{topic.name} has a different record for {cause}"

@@ -133,7 +133,7 @@ def _flock(path: Path, operation: int) -> TextIOWrapper:
     file = open_lock(path)
     try:
         fcntl.flock(file, operation)
-    except BaseException:
+    except BaseException:  # Ctrl-C during the wait, too
         file.close()
         raise
     return file

@@ -40,15 +40,11 @@ class Copied(NamedTuple):
     @property
     def difference(self) -> str | None:
         """The first difference; None where the logs are equal."""
-        differences = [*(partition.difference for partition in self.places), self.derived.difference]
-        return next((partition for partition in differences if partition), None)
+        differences = [*(place.difference for place in self.places), self.derived.difference]
+        return next((difference for difference in differences if difference), None)
 
     def as_json(self) -> dict[str, Any]:
-        places = [
-            partition._asdict() | {"topic": partition.topic.name}
-            for partition in self.places
-            if partition.records or partition.gone
-        ]
+        places = [place._asdict() | {"topic": place.topic.name} for place in self.places if place.records or place.gone]
         facts = self._asdict() | {"places": places, "derived": self.derived._asdict(), "difference": self.difference}
         return {"from": facts.pop("source"), "to": facts.pop("went"), "partitions": facts.pop("places"), **facts}
 
@@ -110,8 +106,8 @@ def _copy(source: Settings, target: Settings, source_log: Log, target_log: Targe
         )
     comparing = begin("comparing all records", sum(until.values()))
     places = [
-        compare_partition(source_log, target_log, *parse_place, end, progress=comparing)
-        for parse_place, end in until.items()
+        compare_partition(source_log, target_log, topic, partition, end, progress=comparing)
+        for (topic, partition), end in until.items()
     ]
     recorded = sum(end for (topic, _), end in until.items() if topic is EVENTS)
     derived = refold(source_log, target_log, begin("folding again", recorded))
@@ -125,7 +121,7 @@ def _copy(source: Settings, target: Settings, source_log: Log, target_log: Targe
 
 def _count_missing(source: Log, offsets: Ends) -> int:
     """Count the records that are still to be copied."""
-    return sum(max(end - offsets[parse_place], 0) for parse_place, end in read_ends(source).items())
+    return sum(max(end - offsets[place], 0) for place, end in read_ends(source).items())
 
 
 def _check_begins(source: Log, offsets: Ends) -> None:
@@ -135,6 +131,6 @@ def _check_begins(source: Log, offsets: Ends) -> None:
         first = source.read(topic, partition, 0, max_bytes=1) if end == 0 else []
         if first and first[0].offset > 0:
             raise TallyError(
-                f"{source} lacks the records before offset {first[0].offset} of {topic.name}, partition {partition}, "
+                f"{source} has no records before offset {first[0].offset} of {topic.name}, partition {partition}, "
                 f"which were older than {topic.days} days on Kafka: it cannot be copied to Kafka again"
             )

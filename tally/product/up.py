@@ -152,7 +152,7 @@ def _print_addresses(settings: Settings, token: str | None) -> None:
     out.print(f"\n[bold]Dashboards[/]  {_find_url(settings, DASHBOARDS)}")
     api_url = _find_url(settings, API)
     out.print(f"[bold]HTTP API[/]    {api_url}/v1/events ({'token ' + token if token else 'tally token create'})")
-    warehouse = find_any_presence(settings, "warehouse")
+    warehouse = find_any_presence(settings, WAREHOUSE.name)
     if warehouse:
         out.print(f"[bold]Warehouse[/]   {warehouse['url']} (user and password: tally status)")
     out.print(f"[bold]Metrics[/]     {_find_url(settings, METRICS)}")

@@ -133,7 +133,7 @@ def test_what_had_its_days_on_kafka_is_left_out(home: Path, url: str, tmp_path: 
     copied(url, str(tmp_path / "backup"))
     with closing(EmbeddedLog(tmp_path / "backup")) as log:
         assert [one.offset for one in records(log, REJECTED, 0)] == [2]
-    with pytest.raises(TallyError, match=r"lacks the records before offset 2 of tally.rejected, partition 0"):
+    with pytest.raises(TallyError, match=r"has no records before offset 2 of tally.rejected, partition 0"):
         copied(str(tmp_path / "backup"), f"{url}-again")
 
 

@@ -23,7 +23,7 @@ def test_only_main_completes_a_switch(tmp_path: Path, monkeypatch: pytest.Monkey
     switching.write_text(json.dumps(Request(2, 1, "", False)._asdict()))
     monkeypatch.setenv("TALLY_HOME", str(home))
     settings = session.settings()
-    with session.open_log(settings):
+    with session.opened(settings):
         assert switching.exists()
     command = [sys.executable, "-m", "tally", "token", "list"]
     subprocess.run(command, env=home_environment({"TALLY_HOME": str(home)}), capture_output=True, check=True)

@@ -1,7 +1,5 @@
 """The page Budgets: limit, spend, burn rate and threshold crossings of each budget."""
 
-from datetime import UTC, datetime
-
 import streamlit as st
 
 from dashboards.components import charts
@@ -47,7 +45,7 @@ def _show_budgets() -> None:
     if rows[0]["number"] > len(rows):
         st.caption(f"Showing the {len(rows)} most used of {count(rows[0]['number'])}.")
     _show_crossings(None, with_organization)
-    _show_live_line()
+    draw_live_line()
 
 
 def _show_headline(rows: list[Row]) -> None:
@@ -95,7 +93,7 @@ def _show_budget(identity: BudgetIdentity) -> None:
     _show_details(row, identity)
     _show_crossings(identity, with_organization=False)
     st.html(f'<div class="tally">{link("All budgets", "budgets", {})}{_link_calls(identity)}</div>')
-    _show_live_line()
+    draw_live_line()
 
 
 def _show_details(row: Row, identity: BudgetIdentity) -> None:
@@ -141,7 +139,3 @@ def _show_no_budgets() -> None:
         "seconds."
     )
     st.code('tally budget set --scope team=search --limit 100 --window 1h --reason "launch week"', language="bash")
-
-
-def _show_live_line() -> None:
-    draw_live_line(f"Live at {datetime.now(UTC):%H:%M:%S} UTC")

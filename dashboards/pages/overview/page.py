@@ -1,6 +1,5 @@
 """The page Overview: spend over a period by dimension, its change since the period before, and calls."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import streamlit as st
@@ -63,7 +62,7 @@ def _show_figures(choice: Choice) -> None:
         st.subheader("Calls", anchor=False)
         order = pick("Calls", filters.CALL_ORDERS, "calls")
     call_table.draw_calls(usage.list_calls(view, order, MAX_CALLS))
-    draw_live_line(f"Live at {datetime.now(UTC):%H:%M:%S} UTC · {periods.format_span(view.period.now)}")
+    draw_live_line(f" · {periods.format_span(view.period.now)}")
 
 
 def _show_headline(view: View, now: Sums, before: Sums) -> None:

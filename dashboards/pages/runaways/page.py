@@ -1,7 +1,6 @@
 """The page Runaways: sessions that repeat a call, active and resolved, with cost, duration and calls."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import streamlit as st
@@ -48,7 +47,7 @@ def _show_runaways() -> None:
             st.caption(f"Showing the latest {len(rows)} of {count(totals[is_active]['alerts'])}.")
     st.subheader("By agent", anchor="agents")
     runs.draw_agents(queries.list_agents())
-    _show_live_line()
+    draw_live_line()
 
 
 def _show_headline(totals: dict[bool, Row]) -> None:
@@ -95,7 +94,7 @@ def _show_runaway(alert: str) -> None:
     if row["calls"] > MAX_CALLS:
         st.caption(f"Showing the first {MAX_CALLS} of {count(row['calls'])}.")
     st.html(f'<div class="tally">{_link_runaways()}</div>')
-    _show_live_line()
+    draw_live_line()
 
 
 def _draw_title(row: Row) -> None:
@@ -122,7 +121,3 @@ def _show_no_runaways() -> None:
         "No session has called the same tool with the same arguments and the same result three times in a row. "
         "A session that does appears here within seconds, with its calls."
     )
-
-
-def _show_live_line() -> None:
-    draw_live_line(f"Live at {datetime.now(UTC):%H:%M:%S} UTC")

@@ -64,7 +64,7 @@ def _show_figures() -> None:
     decisions.draw_alerts()
     decisions.draw_thresholds()
     decisions.draw_controls()
-    draw_live_line(f"Live at {datetime.now(UTC):%H:%M:%S} UTC")
+    draw_live_line()
 
 
 def _settle_counts(rows: list[Counts]) -> list[Counts]:

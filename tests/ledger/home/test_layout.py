@@ -8,7 +8,7 @@ from tests.tally.conftest import ROOT
 LOST = {
     "facts": "facts",
     "keys": "keys of pseudonyms",
-    "access": "who may come, who is told",
+    "access": "who may send, who gets alerts",
     "names": "names of persons",
     "time": "the time to derive it again",
     "nothing": "nothing",
