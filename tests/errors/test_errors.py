@@ -27,7 +27,7 @@ from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
 from ingest.files.importer import parse_start
-from ingest.files.lines import read_lines as read_lines
+from ingest.files.lines import read_lines
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import Intake, pseudonym_secret_name, seal_event
 from ledger.home import tokens
