@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ledger.errors import TallyError
 from ledger.home.presence import find_presence
 from ledger.settings import Settings
 from warehouse.client import find_address
@@ -88,7 +89,7 @@ def _await(ready: Callable[[], object], seconds: float = 60) -> None:
     while True:
         try:
             ready()
-        except Exception:
+        except (AssertionError, TallyError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

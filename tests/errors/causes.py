@@ -93,10 +93,6 @@ def control(**body: Any) -> bytes:
     return lines(call("1") | {"type": "tallystick.control.v1", "data": data})
 
 
-def enter_deep_event(path: Path) -> object:
-    return INTAKE.accept(lines(call("1"))[:-2] + b',"x":' + b"[" * 5000 + b"]" * 5000 + b"}}")
-
-
 def use_occupied_port(
     path: Path, take: Callable[[int], object] = lambda n: bind_port(n, "dashboards", "TALLY_DASHBOARDS_PORT")
 ) -> object:

@@ -27,7 +27,7 @@ from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
 from ingest.files.importer import parse_start
-from ingest.files.lines import read_lines as read_lines
+from ingest.files.lines import read_lines
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import Intake, pseudonym_secret_name, seal_event
 from ledger.home import tokens
@@ -271,7 +271,7 @@ ELSEWHERE = {
     "ingest/api/app.py:_respond_unknown": API + "test_what_is_not_there_is_said",
     "ingest/api/app.py:_choose_organization": API + "test_a_token_is_for_its_organizations_and_its_roles",
     "ingest/api/app.py:_get_readiness": API + "test_a_log_that_does_not_answer_is_not_ready",
-    "ingest/api/app.py:_receive_body": API + "test_a_body_that_does_not_come_is_not_waited_for",
+    "ingest/api/app.py:_receive_body": "tests/ingest/api/test_bounds.py::test_a_body_that_does_not_come_is_not_waited_for",
     "ingest/api/app.py:_authenticate": API + "test_who_shows_no_token_is_counted_and_not_kept",
     "ledger/log/kafka/topics.py:_alter": "tests/kafka/test_topics.py::test_a_cluster_that_lets_nobody_alter_topics_is_named",
     "ledger/log/kafka/topics.py:find_topic_id": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",

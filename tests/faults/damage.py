@@ -147,6 +147,11 @@ def try_actions(settings: Settings) -> Iterator[tuple[str, Any]]:
             raise AssertionError(f"{name} ends in a traceback: {error!r}") from error
 
 
+def results(settings: Settings) -> dict[str, Any]:
+    """What came of each thing; what ends in a traceback fails here."""
+    return dict(try_actions(settings))
+
+
 def _command(home: Path, *arguments: str) -> Callable[[], Any]:
     def run() -> Any:
         with patch.dict(os.environ, {"TALLY_HOME": str(home)}):

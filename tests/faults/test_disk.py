@@ -1,13 +1,10 @@
 """A disk that is full: what stops says so, nothing is damaged, and with more room all goes on."""
 
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Build
+from tests.faults.conftest import Build, MountDisk
 from tests.faults.house import House
 from tests.faults.input import trace
 from tests.faults.proof import prove
@@ -15,52 +12,31 @@ from tests.faults.test_damage import OURS, stopped
 from tests.tally.conftest import eventually
 
 pytestmark = pytest.mark.long
-Disk = Callable[[Path, str], Callable[[str], None]]
-"""Makes a small disk at a folder, and returns what gives it another size."""
 
 
-@pytest.fixture
-def disk() -> Iterator[Disk]:
-    with ExitStack() as gone:
-
-        def made(folder: Path, size: str) -> Callable[[str], None]:
-            folder.mkdir(parents=True)
-            found = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True)
-            if found.returncode != 0:
-                pytest.skip(f"NOT RUN: a small disk takes the right to mount one ({found.stderr.decode().strip()})")
-            gone.callback(lambda: subprocess.run(["umount", "--lazy", folder], check=True))
-
-            def resize(size: str) -> None:
-                subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
-
-            return resize
-
-        yield made
-
-
-def test_on_kafka_a_worker_whose_disk_is_full(tmp_path: Path, build: Build, disk: Disk, log: str) -> None:
+def test_on_kafka_a_worker_whose_disk_is_full(tmp_path: Path, build: Build, mount_disk: MountDisk, log: str) -> None:
     """Kafka has committed what the worker cannot keep beside it; the partition stops, and others need not."""
-    resize = disk(tmp_path / "home" / "streams", "600k")
+    disk = mount_disk(tmp_path / "home" / "streams", "size=600k")
     house = build(log)
     told: list[str] = []
 
     def more_room() -> None:
         if not told and (why := stopped(house).get(OURS)):
             told.append(why)
-            resize("64m")
+            disk.remount("size=64m")
 
     counted = house.bring(trace(tmp_path / "trace.csv", 20_000), "--set", "model=gpt-4o", meanwhile=more_room)
     assert "full" in told[0]
     assert prove(house)["events"]["counted"] == counted["counted"] == 20_000
 
 
-def test_a_home_whose_disk_is_full(tmp_path: Path, build: Build, disk: Disk) -> None:
-    resize = disk(tmp_path / "home" / "log", "3m")
+def test_a_home_whose_disk_is_full(tmp_path: Path, build: Build, mount_disk: MountDisk) -> None:
+    disk = mount_disk(tmp_path / "home" / "log", "size=3m")
     house = build()
     calls = trace(tmp_path / "trace.csv", 40_000)
     assert house.another("import", str(calls), "--set", "model=gpt-4o").wait(120) == 2
     assert "free some" in house.output_of("another")
-    resize("200m")
+    disk.remount("size=200m")
     _again(house)
     house.bring(calls, "--set", "model=gpt-4o")
     assert prove(house)["events"]["counted"] == 40_000

@@ -31,7 +31,7 @@ from tests.faults.damage import (
     half,
     paths,
     restore,
-    try_actions,
+    results,
 )
 
 HARMLESS = ("text", "lock")
@@ -49,10 +49,6 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(pristine: Path, tmp_path: Path) -> Settings:
     shutil.copytree(pristine, tmp_path / "home", symlinks=True)
     return Settings(home=tmp_path / "home")
-
-
-def results(settings: Settings) -> dict[str, Any]:
-    return dict(try_actions(settings))
 
 
 def sentences(settings: Settings) -> list[str]:
@@ -146,7 +142,7 @@ def test_with_damaged_names_tokens_or_derived_facts_are_recorded(settings: Setti
 
 
 @pytest.mark.parametrize("damage", [garbage, empty, half])
-def test_keys_are_never_replaced(damage: Damage, settings: Settings, pristine: Path) -> None:
+def test_keys_are_never_replaced(damage: Damage, settings: Settings) -> None:
     path = settings.home / "secrets.json"
     damage(path)
     before = path.read_bytes()

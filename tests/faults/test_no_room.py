@@ -2,72 +2,36 @@
 lost, and with room all goes on. The disk is a real one, which takes the right to mount it."""
 
 import json
-import subprocess
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ledger.errors import TallyError
 from ledger.home.layout import FILES, RECORDED
-from ledger.log import PARTITIONS, records
+from ledger.log import PARTITIONS, Record, records
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from tests.faults.damage import build, paths, try_actions
+from tests.faults.conftest import Disk, MountDisk
+from tests.faults.damage import build, paths, results
 from tests.ingest.api.conftest import Served, call, lines
 from tests.tally.conftest import tally
 
 
-class Disk:
-    """A small disk of memory at a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._filler = folder / "filler"
-
-    def fill(self) -> None:
-        """Leave no byte free, and no file to be made."""
-        with self._filler.open("wb", buffering=0) as file:
-            for size in (1 << 20, 1 << 12, 1):
-                try:
-                    while file.write(b"x" * size):
-                        pass
-                except OSError:
-                    continue
-
-    def free(self) -> None:
-        self._filler.unlink()
-
-    def mount(self, options: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{options}", str(self.folder)], check=True)
-
-
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "none", str(folder)], capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"NOT RUN: a small disk takes the right to mount one ({mounted.stderr.strip()})")
-    yield Disk(folder)
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def disk(mount_disk: MountDisk, tmp_path: Path) -> Disk:
+    return mount_disk(tmp_path / "disk", "size=12m,mode=0700")
+
+
+def read_events(settings: Settings) -> list[list[Record]]:
+    """Return the records of each partition."""
+    with closing(open_log(settings)) as log:
+        return [list(records(log, EVENTS, number)) for number in range(PARTITIONS)]
 
 
 def counts(settings: Settings) -> list[int]:
-    log = open_log(settings)
-    try:
-        return [len(list(records(log, EVENTS, number))) for number in range(PARTITIONS)]
-    finally:
-        log.close()
-
-
-def results(settings: Settings) -> dict[str, Any]:
-    """What came of each thing; what ends in a traceback fails here."""
-    return dict(try_actions(settings))
+    return [len(stored) for stored in read_events(settings)]
 
 
 @pytest.mark.timeout(300)
@@ -78,12 +42,12 @@ def test_a_home_without_room_says_so_and_goes_on_with_it(disk: Disk, kind: str) 
     if kind == "full":
         disk.fill()
     else:
-        disk.mount("ro")
+        disk.remount("ro")
     outcomes = results(settings)
     if kind == "full":
         disk.free()
     else:
-        disk.mount("rw")
+        disk.remount("rw")
     refused = {name: str(outcome) for name, outcome in outcomes.items() if isinstance(outcome, TallyError)}
     assert "append" in refused, outcomes
     assert any(word in refused["append"] for word in ("free some", "read-only", "Read-only")), refused
@@ -109,7 +73,7 @@ def test_what_is_refused_on_a_full_disk_names_the_home(disk: Disk) -> None:
 def test_the_http_api_of_a_read_only_home_does_not_start_and_says_why(disk: Disk) -> None:
     """A disk on which files are open for writing is not made read-only: so it is before the start."""
     settings = build(disk.folder / "home")
-    disk.mount("ro")
+    disk.remount("ro")
     for command in (("api", "serve"), ("verify",), ("up",)):
         done = tally(*command, TALLY_HOME=str(settings.home), TALLY_API_PORT="0", TALLY_WAREHOUSE_PORT="0")
         assert done.returncode == 2, done
@@ -134,14 +98,6 @@ def test_ingestion_refuses_what_it_cannot_keep(disk: Disk) -> None:
         assert later.status == 200, (later, served._log.read_text()[-2000:])
     finally:
         served.kill()
-    texts = b"".join(record.value for number in range(PARTITIONS) for record in _records(settings, number))
+    texts = b"".join(record.value for stored in read_events(settings) for record in stored)
     assert b'"kept"' in texts and b'"later"' in texts
     assert RECORDED.path(settings.home).exists()
-
-
-def _records(settings: Settings, number: int) -> list[Any]:
-    log = open_log(settings)
-    try:
-        return list(records(log, EVENTS, number))
-    finally:
-        log.close()

@@ -1,4 +1,4 @@
-"""The listeners of the secured broker let in whom they should, through both clients, and nobody else."""
+"""The listeners of the secured broker accept the right credentials, through both clients, and refuse all others."""
 
 import asyncio
 import ssl

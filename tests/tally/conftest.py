@@ -104,7 +104,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Service]:
-    """Makes a service: ``fake(name)`` runs until it is stopped; how else, the second word says."""
+    """Makes a service. ``fake(name)`` runs until it is stopped; a second argument names another behavior."""
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'sdk'}{os.pathsep}{ROOT}")
     script = tmp_path / "fake.py"
     script.write_text(FAKE)

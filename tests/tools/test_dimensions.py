@@ -24,6 +24,6 @@ def test_a_block_that_does_not_exist_is_refused() -> None:
 
 
 def test_every_block_stands_somewhere() -> None:
-    """So none is kept that no file has."""
+    """A block that no file has is dead."""
     texts = [path.read_text() for folder in dimensions.FOLDERS for path in (dimensions.ROOT / folder).rglob("*.*")]
     assert not [name for name in dimensions.BLOCKS if not any(f" begin {name} " in text for text in texts)]

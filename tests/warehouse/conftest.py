@@ -63,6 +63,11 @@ def python(code: str, home: Path, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+def eventually(holds: Callable[[], bool]) -> None:
+    while not holds():  # the test's own time limit ends a wait in vain
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Front]]:
     """Start a front on a new home, as often as a test likes."""

@@ -18,7 +18,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DECISIONS, ENTRIES
 from ledger.settings import Settings
 from tests.warehouse.build import NOVEMBER, OCTOBER, derived_record, drain, line, log_of, record, text, write
-from tests.warehouse.conftest import Front, python
+from tests.warehouse.conftest import Front, eventually, python
 from tests.warehouse.test_guard import counts
 from warehouse.generations import claim_database
 from warehouse.sink import MAX_BATCH_LINES, Sink, cut_batches, read_stored_offsets, run
@@ -43,11 +43,6 @@ def settings(front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
 def hint(settings: Settings) -> dict[str, dict[str, int]]:
     content: dict[str, dict[str, int]] = json.loads((settings.home / "consumers" / "sink.json").read_text())
     return content
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    while not holds():  # the test's own time limit ends a wait in vain
-        time.sleep(0.05)
 
 
 @pytest.fixture

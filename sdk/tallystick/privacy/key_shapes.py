@@ -277,7 +277,7 @@ def fingerprint(key: str) -> str:
 def replace_keys(text: str) -> str:
     """Return a text with a fingerprint in the place of each key, and without the password of a URL.
 
-    Idempotent. A text of more than ``MAX_TEXT`` characters stays: no field takes one.
+    Idempotent. A text of more than ``MAX_TEXT_LENGTH`` characters stays: no field takes one.
     """
     if len(text) > MAX_TEXT_LENGTH:
         return text

@@ -4,6 +4,7 @@ import http.client
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -12,6 +13,9 @@ import pytest
 
 from ledger.home.presence import find_presence
 from ledger.home.tokens import Role, create_token
+from ledger.log import Record, partition_of, records
+from ledger.log.open import open_log
+from ledger.log.topics import EVENTS, Topic
 from ledger.settings import Settings
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
 
@@ -122,3 +126,9 @@ def call(id: str, source: str = "app", **fields: Any) -> dict[str, Any]:
 
 def lines(*events: dict[str, Any]) -> bytes:
     return b"\n".join(json.dumps(event).encode() for event in events)
+
+
+def read_events(api_server: Served, organization: str = "acme", topic: Topic = EVENTS) -> list[Record]:
+    with closing(open_log(api_server.settings)) as log:
+        stored = list(records(log, topic, partition_of(organization)))
+    return [record for record in stored if record.organization == organization]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.warehouse.build import run_of
-from tests.warehouse.conftest import Front
+from tests.warehouse.conftest import Front, eventually
 from tests.warehouse.requests import as_analyst, as_writer
 from warehouse.embedded.analyst.query_slots import MAX_QUERIES, MAX_RUNNING_QUERIES
 
@@ -65,11 +65,6 @@ def slow(front: Front) -> Iterator[Front]:
 def running(front: Front) -> int:
     found = as_writer(front, "SELECT count() FROM system.processes WHERE Settings['log_comment'] LIKE 'analyst-%'")
     return int(found.text)
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    while not holds():  # the test's own time limit ends a wait in vain
-        time.sleep(0.05)
 
 
 @contextmanager

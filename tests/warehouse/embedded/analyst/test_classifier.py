@@ -1,4 +1,4 @@
-"""What reads analysts' statements remembers those that it allowed."""
+"""The classifier remembers the statements of analysts that it allowed."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from warehouse.embedded.errors import QueryFailed
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The statements that were parsed, of which none but those with `file` is refused."""
+    """The statements that were parsed. Those with `file` are refused."""
     read: list[bytes] = []
 
     def answer(self: Classifier, sql: bytes) -> str:

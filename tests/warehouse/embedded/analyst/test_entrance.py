@@ -47,7 +47,7 @@ def test_an_end_that_was_asked_for_is_no_death(tmp_path: Path) -> None:
 
 
 def test_it_is_shut_for_longer_than_makes_the_warehouse_steady() -> None:
-    """So its own rest never grows under analysts' statements: others wait some seconds at most."""
+    """Else the supervisor's restart delay would grow with each death, and other clients would wait for it."""
     assert SHUT_S > STABLE_AFTER_S
     assert EXIT_RESTART != 2
 
@@ -57,7 +57,7 @@ def test_the_product_is_served_while_analysts_wait(front: Front) -> None:
     for _ in range(2):
         front.kill()
         state = (folder / FILE).read_text()
-        (folder / FILE).write_text(state.replace("false", "true"))  # as where a statement of an analyst ran
+        (folder / FILE).write_text(state.replace("false", "true"))  # as if an analyst's statement had run
         front.start()
     said = as_analyst(front, "SELECT 1")
     assert (said.status, said.code, said.headers["retry-after"]) == (503, "202", "1")

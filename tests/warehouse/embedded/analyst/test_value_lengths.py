@@ -1,4 +1,4 @@
-"""What is searched again and again is short."""
+"""Functions that search a value again and again get short values only, so that the limit of time ends them."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from warehouse.embedded.analyst.value_lengths import SEARCHES
 from warehouse.embedded.analyst.verdicts import read_verdicts
 
 MAX_OVERTIME_S = 30
-"""What one block of rows may take beside the limit of time: much more than it does, on a busy machine."""
+"""What one block of rows may take beyond the limit of time: much more than it does, on a busy machine."""
 
 ENDLESS = [  # as long as the policy lets a value be, and so many rows that only the limit of time ends it
     "SELECT sum(indexOf(range(199999), number + 1000000)) FROM numbers(1000000000)",
@@ -48,4 +48,4 @@ def test_a_statement_that_may_run_ends_at_its_limit(quick: Front, sql: str) -> N
         assert as_writer(quick, "SELECT 1").text == "1\n"
         said = running.result()
     assert (said.status, said.code) == (408, "159"), said
-    assert "did not end when told to" not in said.text and time.monotonic() - begun < MAX_OVERTIME_S
+    assert "did not end when it was cancelled" not in said.text and time.monotonic() - begun < MAX_OVERTIME_S

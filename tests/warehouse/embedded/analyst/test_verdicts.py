@@ -30,7 +30,7 @@ def test_every_name_of_the_engine_is_judged_and_no_other(front: Front, kind: str
     assert (unjudged, unknown) == ([], []), "python -m warehouse.embedded.analyst.verdicts prints them: judge each"
 
 
-def test_a_name_that_nobody_has_judged_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_nobody_has_judged_is_printed() -> None:
     judged = Verdicts({"sum": "aggregates", "lambda": verdicts.SYNTAX}, {"file": "reads files"})
     assert verdicts.compare(judged, ["sum", "file", "readMind"]) == (["readMind"], [])
     assert verdicts.compare(judged, ["sum"]) == ([], ["file"])
