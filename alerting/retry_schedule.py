@@ -9,7 +9,7 @@ MAX_CONCURRENT, MAX_CONCURRENT_SLOW = 128, 64
 """Webhooks that are delivered to at once, and how many of them may be slow."""
 
 SLOW_THRESHOLD_S = 1.0
-"""A webhook whose recent deliveries take longer is slow."""
+"""A webhook is slow where its recent deliveries take longer."""
 
 
 def next_attempt_ms(attempts: int, now_ms: int) -> int | None:

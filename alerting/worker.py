@@ -153,8 +153,10 @@ class Deliverer:
                 self._read_topic(topic, self._webhooks)
         with self._lock:
             organizations = self._deliveries.list_due_organizations(_now_ms())
-        for organization in self._turn_order.choose(organizations, self._tasks.keys()):
-            self._begin_delivery(organization, self._webhooks.get(organization))
+        chosen = self._turn_order.choose(organizations, self._tasks.keys())
+        dashboards = (find_presence(self._home, "dashboards") or {}).get("url") if chosen else None
+        for organization in chosen:
+            self._begin_delivery(organization, self._webhooks.get(organization), dashboards)
         self._prune()
         return trouble
 
@@ -202,7 +204,7 @@ class Deliverer:
             self._deliveries.take(topic.name, partition, position, messages, _now_ms())
         fault_points.point("alerts.taken")
 
-    def _begin_delivery(self, organization: str, webhook: Webhook | None) -> None:
+    def _begin_delivery(self, organization: str, webhook: Webhook | None, dashboards: str | None) -> None:
         with self._lock:
             messages = self._deliveries.list_due(organization, _now_ms(), MAX_ORGANIZATION_MESSAGES)
             if messages and (webhook is None or webhook.gone):
@@ -210,14 +212,15 @@ class Deliverer:
                 self._deliveries.give_up(organization, _now_ms(), reason)
         if messages and webhook and not webhook.gone:
             self._tasks[organization] = asyncio.run_coroutine_threadsafe(
-                self._deliver_in_order(webhook, messages), self._loop
+                self._deliver_in_order(webhook, messages, dashboards), self._loop
             )
 
-    async def _deliver_in_order(self, webhook: Webhook, messages: list[tuple[Message, int]]) -> None:
+    async def _deliver_in_order(
+        self, webhook: Webhook, messages: list[tuple[Message, int]], dashboards: str | None
+    ) -> None:
         """Send an organization's messages one after the other, as long as its receiver is prompt. The task goes on
         while a lookup of the host's name hangs, so there are never more threads than tasks."""
         network = Network(DEADLINE_S)
-        dashboards = (find_presence(self._home, "dashboards") or {}).get("url")
         for message, attempts in messages:
             if self._closing or self._unrecorded_attempts:
                 break

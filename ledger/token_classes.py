@@ -24,7 +24,7 @@ PRICED_AS = {
     "cache_read_image": "input_image",
     "output_image": "output",
 }
-"""The class whose rate a class takes when a catalogue names none for it. Applied once, when a price book is compiled:
+"""For each class the one that gives its rate where a catalogue names none. Applied once, when a price book is compiled:
 the document on the log names every rate. The order lets each class find the other filled."""
 
 

@@ -32,7 +32,7 @@ class Format:
     has_header: bool = False
     """The first line is a header."""
     start: datetime | None = None
-    """The start of a file whose times are relative; None where times are absolute."""
+    """The start of a file with relative times; None where times are absolute."""
 
 
 TRACE_FIELDS = frozenset({"tokens", "adapter"})

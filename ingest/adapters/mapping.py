@@ -43,7 +43,7 @@ class Constant(_SheetModel):
 
 
 class Words(_SheetModel):
-    """A column whose listed words are replaced; other words stay."""
+    """A column in which the listed words are replaced; other words stay."""
 
     column: Column
     words: dict[str, str]

@@ -234,7 +234,7 @@ class Api:
 
 
 def _choose_organization(request: Request, token: Token) -> str:
-    """Return the organization whose events the request sends or reads. Problem where the token does not allow it."""
+    """Return the organization that the request is for. Problem where the token does not allow it."""
     name = _get_header(request, "tally-organization")
     if name is None and len(token.organizations) == 1:
         return token.organizations[0]

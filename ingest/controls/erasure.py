@@ -26,7 +26,7 @@ class Erasure(NamedTuple):
 
 
 def erase_person(log: Log, settings: Settings, organization: str, subject: str) -> Erasure:
-    """Forget whose name a pseudonym is. ``subject`` is the name or the pseudonym. The log's records stay as they are.
+    """Forget the name behind a pseudonym. ``subject`` is the name or the pseudonym. The log's records stay as they are.
     Where something still holds the name, calling it again finishes the erasure."""
     subject_pseudonym = (
         subject

@@ -1,8 +1,8 @@
 """Decisions of the platform: recorded once in the order of a reserved organization, and relayed to every partition.
 
 A relay names its original and the original before that one, so a fold notices when one is missing, and passes over
-one that is repeated. Partitions are not atomic together: where a publisher died between them, whoever publishes next,
-or asks for the same again, appends what is lacking.
+one that is repeated. Partitions are not atomic together: where a publisher died between them, the next one, also one
+that publishes the same again, appends the missing relays.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def ensure(log: Log, line: bytes) -> None:
 
 
 def relay(log: Log) -> None:
-    """Append the relays that partitions lack, each partition's in the order of their originals."""
+    """Append the missing relays, each partition's in the order of their originals."""
     originals = list(_find_originals(log))
     for partition in _OTHER_PARTITIONS:
         if missing := range(_count_relayed(log, partition, originals), len(originals)):

@@ -10,7 +10,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
-    """A line without its terminator (LF or CRLF), counted from 1. ``content`` has at most ``MAX_LINE`` bytes
+    """A line without its terminator (LF or CRLF), counted from 1. ``content`` has at most ``MAX_LINE_BYTES`` bytes
     of the ``length``."""
 
     number: int
@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
 
 def read_lines(file: BinaryIO) -> Iterator[Line]:
-    """Yield all lines but the empty ones at the end. A last line may lack its terminator; a BOM is skipped."""
+    """Yield all lines but the empty ones at the end. The last line may end without a terminator; a BOM is skipped."""
     number = empty = 0
     while raw := _read_line(file, MAX_LINE_BYTES + 2):
         length = len(raw)

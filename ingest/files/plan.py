@@ -30,8 +30,8 @@ _UNREADABLE_FORMATS = {
 
 @dataclass(frozen=True)
 class Options:
-    """Options of an import: the source, ``field=value`` that a trace lacks, the start of relative times, the pace as a
-    multiple of the trace's (None: as fast as possible), and the mapping of columns."""
+    """Options of an import: the source, ``field=value`` for what a trace does not hold, the start of relative times,
+    the pace as a multiple of the trace's (None: as fast as possible), and the mapping of columns."""
 
     source: str | None = None
     sets: Sequence[str] = ()

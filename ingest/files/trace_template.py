@@ -24,7 +24,7 @@ class Frame:
     """
 
     def __init__(self, template: Data, classes: Iterable[str]) -> None:
-        """Validate ``template``, which is cleaned and lacks id, time and tokens. Raises Rejection where it is no
+        """Validate ``template``, which is cleaned and has no id, time or tokens yet. Raises Rejection where it is no
         event."""
         id = secrets.token_hex(16)
         tokens = dict.fromkeys(sorted(classes), MAX_COUNT)

@@ -54,8 +54,8 @@ class AcceptedEvent(NamedTuple):
 
 
 class Intake:
-    """Accepts events of some kinds, of one organization, whose key makes the pseudonyms. ``remember(pseudonym, name)``
-    stores the name of each."""
+    """Accepts events of some kinds, of one organization. Its ``key`` makes the pseudonyms; ``remember(pseudonym,
+    name)`` stores the name of each."""
 
     def __init__(
         self,

@@ -10,16 +10,16 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from pydantic import BaseModel
 
+from ingest.intake.privacy import Data
 from tallystick.privacy.addresses import PSEUDONYM, replace_addresses
 from tallystick.privacy.key_shapes import MAX_TEXT_LENGTH, key_fingerprint
 from tallystick.vocabulary.protection import ProtectedBy, Protection, TypedBy
 
 MAX_NAME = 256
-Data = dict[str, Any]
 
 
 class Replacements(NamedTuple):
-    """The pseudonym of a person, whose name is remembered, and that of a hash, which nothing remembers."""
+    """The pseudonym of a person, which stores the name behind it, and that of a hash, which stores nothing."""
 
     person: Callable[[str], str]
     pseudonym: Callable[[str], str]
@@ -51,7 +51,7 @@ def replace_name(value: Any, pseudonym: Callable[[str], str]) -> Any:
 
 
 def replace_key(value: Any, person: Callable[[str], str]) -> Any:
-    """Return a key's fingerprint, or the pseudonym of a person whose address stands in its place."""
+    """Return a key's fingerprint, or the pseudonym of a person where an e-mail address stands in its place."""
     if isinstance(value, list):
         return [replace_key(item, person) for item in value]
     if not isinstance(value, str):

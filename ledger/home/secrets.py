@@ -20,8 +20,8 @@ PSEUDONYM_PREFIX = "pseudonym:"
 def ensure_secret(home: Path, name: str) -> str:
     """Return the secret of this name, created at its first use and kept with the home.
 
-    FileDamaged where the file cannot be read, or lacks the key of an organization whose pseudonyms the home knows: a
-    new key would make other pseudonyms of the same persons."""
+    FileDamaged where the file cannot be read, or has no key for an organization with pseudonyms in the home: a new key
+    would make other pseudonyms of the same persons."""
     with locked(home / "run" / "secrets.lock"):
         values = read_json(home, SECRETS, _parse_secrets) or {}
         if name not in values:

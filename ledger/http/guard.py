@@ -1,5 +1,5 @@
-"""Guard every HTTP application of ours: it answers to its own host names alone, and every answer forbids a browser to
-frame it, to guess its type and to run anything in it."""
+"""Guard every HTTP application of the platform: it answers to its own host names alone, and every answer forbids a
+browser to frame it, to guess its type and to run anything in it."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any

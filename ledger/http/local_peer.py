@@ -16,7 +16,7 @@ def is_known_here() -> bool:
 
 
 def uid_of_peer(client: Address, server: Address) -> int | None:
-    """Find the user whose process holds the client's end of an IPv4 connection; None where no process here does."""
+    """Find the user of the process at the client's end of an IPv4 connection; None where no process here has it."""
     for table in _TABLES:
         try:
             uid = find_uid(table.read_text(), client, server)

@@ -16,7 +16,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 QUOTED = re.compile(r"`([^`\s]+)`")
 FILE = re.compile(r"\.?[\w*-]+(/\.?[\w.*-]+)*\.(lock|md|py|sql|svg|toml|xml|ya?ml)|\.?[\w-]+(/[\w-]+)*/")
-ELSEWHERE = {"secrets.toml", "scheduling.py", "NNNN-title.md", "log/platform.lock"}
+ELSEWHERE = {"secrets.toml", "scheduling.py", "NNNN-title.md", "run/platform.lock"}
 """Streamlit's own file, a name that CONTRIBUTING.md warns of, the form of a name, and a file of a home."""
 HOME = re.compile(r"(backups|consumers|generations|kafka|log|logs|rebuild|run|run/warehouse|streams|warehouse)/")
 """Folders of a home, which no repository holds."""

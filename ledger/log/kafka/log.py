@@ -151,7 +151,8 @@ class KafkaLog:
                 deadline = time.monotonic() + DELIVERY_TIMEOUT_S
                 return [future.get(timeout=max(deadline - time.monotonic(), 0.001)) for future in futures]
             except BaseException:
-                # After a refusal or an expiry this producer may fail or hang for ever: the next append makes another.
+                # After a refusal, an expiry or an interrupt this producer may fail, hang for ever or still send records
+                # that nobody waits for: the next append makes another.
                 self._producer = None
                 with suppress(KafkaError):  # it gives up waiting, and leaves what is under way to its own thread
                     producer.close(timeout=0)

@@ -60,7 +60,7 @@ class EmbeddedLog:
                 recorded.execute("CREATE TABLE IF NOT EXISTS closed (went TEXT)")
             if not LOG_MARKER.path(self._home).exists():
                 write_atomically(LOG_MARKER.path(self._home), json.dumps({"begun": True}))
-        except BaseException:
+        except BaseException:  # whatever ends the opening, an interrupt too: no caller has this log to close
             recorded.close()
             raise
         return recorded
