@@ -148,7 +148,6 @@ CASES: list[Case] = [
     ("a setting's number in another form", lambda p: with_variable("TALLY_API_PORT", "1_0"), ("TALLY_API_PORT", "'1_0'", "plain digits")),
     ("an organization of two lines", lambda p: with_variable("TALLY_ORGANIZATION", "a\nb"), ("TALLY_ORGANIZATION", "visible characters")),
     ("an amount", lambda p: reading.parse_amount("x", "--limit"), ("--limit", "'x'", "for example 100")),
-    ("a moment", lambda p: reading.parse_moment("x", "--since"), ("--since", "'x'", "2026-11-24T10:00:00Z")),
     ("a start", lambda p: parse_start("x"), ("--start", "'x'", "2024-06-01T00:00:00Z")),
     # decisions
     ("a budget of the platform", lambda p: append_control(EmbeddedLog(p), make_settings(p), "budget.allocated", {}, organization=PLATFORM), (PLATFORM, "TALLY_ORGANIZATION")),
