@@ -7,7 +7,6 @@ what enters.
 
 import gzip
 import json
-import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +21,6 @@ import pytest
 from alerting import webhooks
 from ingest.adapters import azure_llm_trace, mooncake_trace
 from ingest.api import body, outcomes
-from ingest.controls.alerts import adopt_rules
 from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
@@ -157,7 +155,6 @@ CASES: list[Case] = [
     ("a decision of elsewhere", lambda p: check_decision(decision(control="log.closed"), "acme", bool), ("data.control", "log.closed", "tally log copy")),
     ("another's budget", lambda p: check_decision(decision(body={"dimension": "organization", "scope": "x"}), "acme", bool), ("data.body.scope", "'acme'")),
     ("rules of no document", lambda p: check_decision(decision(control="rules.adopted", body={"document": "0"}), "acme", lambda digest: False), ("data.body.document", "store the document first")),
-    ("rules beyond a record", lambda p: adopt_rules(EmbeddedLog(p), make_settings(p), "acme", "r", random.Random(1).randbytes(901_000)), ("'r'", "900,000", "split them")),
     ("a reserved organization", lambda p: Batch(EmbeddedLog(p), Envelope(PLATFORM, "d", "x"), "k"), (PLATFORM, "TALLY_ORGANIZATION")),
     # price books
     ("a book that cannot be read", lambda p: read_book_file(p / "none"), ("none", "No such file")),

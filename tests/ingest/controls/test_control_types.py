@@ -1,6 +1,8 @@
 """Every control type alike: sent, made by its command, refused by field, relayed, answered once, and replayed."""
 
+import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -9,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ingest.controls.alerts import adopt_rules
 from ingest.controls.append import append_control
 from ingest.controls.budgets import set_budget
 from ingest.controls.erasure import erase_person
@@ -42,12 +43,22 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 HANDLED = {control for fold in FOLDS for control in fold.on_control}
 FIELDS = [(control, field) for control, model in CONTROL_TYPES.items() for field in model.model_fields]
 Make = Callable[[EmbeddedLog, Settings], object]
+
+
+def adopt_rules(log: EmbeddedLog, settings: Settings) -> None:
+    """Store a document of rules and append its adoption: no command does, since no detector reads rules yet."""
+    content = b"rules: []"
+    document = hashlib.sha256(content).hexdigest()
+    store_document(log, document, zlib.compress(content))
+    append_control(log, settings, "rules.adopted", {"name": "runaways", "document": document}, organization="acme")
+
+
 COMMANDS: dict[str, Make] = {
     "budget.allocated": lambda log, settings: set_budget(
         log, settings, "acme", "team", "search", Decimal(100), "USD", 3600
     ),
     "price_book.adopted": lambda log, settings: adopt_price_book(log, settings, parse_book(BOOK, "the test")),
-    "rules.adopted": lambda log, settings: adopt_rules(log, settings, "acme", "runaways", b"rules: []"),
+    "rules.adopted": adopt_rules,
     "subject.erased": lambda log, settings: erase_person(log, settings, "acme", "ann"),
     "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),
     "generation.activated": lambda log, settings: ensure(log, activate_generation(settings, 2, 3)),
