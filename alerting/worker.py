@@ -19,7 +19,7 @@ from alerting.problems import SERVICE
 from alerting.retry_schedule import SLOW_THRESHOLD_S, TurnOrder, next_attempt_ms
 from alerting.webhooks import Webhook
 from ledger import fault_points
-from ledger.errors import LogUnavailable, TallyError
+from ledger.errors import FileDamaged, LogUnavailable, TallyError
 from ledger.home.locks import service_lock
 from ledger.home.presence import announce, find_presence
 from ledger.log import PARTITIONS, Log, Record, records, seek_cause
@@ -154,7 +154,10 @@ class Deliverer:
         with self._lock:
             organizations = self._deliveries.list_due_organizations(_now_ms())
         chosen = self._turn_order.choose(organizations, self._tasks.keys())
-        dashboards = (find_presence(self._home, "dashboards") or {}).get("url") if chosen else None
+        try:
+            dashboards = (find_presence(self._home, "dashboards") or {}).get("url") if chosen else None
+        except FileDamaged as error:  # the alert goes without its link
+            dashboards, trouble = None, trouble or str(error)
         for organization in chosen:
             self._begin_delivery(organization, self._webhooks.get(organization), dashboards)
         self._prune()

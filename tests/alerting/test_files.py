@@ -29,6 +29,7 @@ from alerting.messages import Message
 from alerting.problems import find_troubles
 from alerting.worker import Deliverer
 from ledger.errors import TallyError
+from ledger.home.locks import service_lock
 from ledger.home.presence import find_any_presence
 from ledger.log.open import open_log
 from tests.alerting.conftest import Receiver, Telling
@@ -243,6 +244,17 @@ def test_damaged_webhooks_do_not_end_the_deliverer(embedded: Telling, receiver: 
     eventually(lambda: sessions(receiver) == ["s-1", "s-2", "s-3"])
     eventually(lambda: embedded.states() == {"delivered": 3})
     assert status(embedded) == []
+
+
+def test_a_damaged_address_of_the_dashboards_costs_the_link_alone(embedded: Telling, receiver: Receiver) -> None:
+    embedded.hook(receiver.url)
+    embedded.start("streams")
+    embedded.start("alerts")
+    with service_lock(embedded.settings.home, "dashboards"):
+        (embedded.settings.home / "run" / "dashboards.json").write_text("[]")
+        embedded.loops("s-1")
+        eventually(lambda: sessions(receiver) == ["s-1"])
+        assert embedded.running["alerts"].poll() is None
 
 
 def test_damaged_deliveries_do_not_end_the_deliverer(embedded: Telling, receiver: Receiver) -> None:
