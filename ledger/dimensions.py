@@ -74,6 +74,10 @@ DIMENSIONS = (
         mart=Field("model", ID, "Model that answered, else the one that was requested"),
     ),
     Dimension("model_resolved", TEXT, "Model that answered", marts="none"),
+    Dimension("service_tier", TEXT, "Service tier that served the call"),
+    Dimension("speed", TEXT, "Mode of speed that has a price of its own, such as `fast`"),
+    Dimension("geography", TEXT, "Where the provider was told to compute, as it is priced"),
+    Dimension("context_tier", COUNT, "Input tokens above which the source says the price tier begins; 0 is no tier"),
     # for whom
     Dimension("team", TEXT, "Team that made the call", marts="all"),
     Dimension("project", TEXT, "Project that the call belongs to", marts="all"),
@@ -121,9 +125,9 @@ ATTRIBUTES = (
     # what answered
     Field("deployment", TEXT, "Deployment at the provider"),
     Field("region", TEXT, "Region that served the call"),
-    Field("service_tier", TEXT, "Service tier that served the call"),
     Field("operation", TEXT, "For example `chat` or `embeddings`"),
     Field("data_class", TEXT, "Data class of the input"),
+    Field("response_cache", TEXT, "`hit` where a gateway's cache answered and no provider was called, or `miss`"),
     # which assignment
     Field("intent", TEXT, "Intent that routing recognised"),
     Field("segment", TEXT, "Segment of users or traffic"),
@@ -155,12 +159,16 @@ ATTRIBUTES = (
     Field("time_to_first_token_ms", COUNT, "Time to the first token in milliseconds"),
     # usage and claims
     Field("max_tokens", COUNT, "Limit of output tokens that was requested"),
-    Field("usage_source", TEXT, "`reported`, `estimated` or `missing`"),
+    Field("usage_source", TEXT, "`reported`, `estimated`, `missing` or `unknown`"),
     Field("claimed_cost", AMOUNT, "Cost that the source claims, in `claimed_currency`; never an entry's cost"),
     Field("claimed_currency", TEXT, "ISO 4217 code of the claimed cost"),
     # what read it
     Field("adapter", TEXT, "Adapter that read the source's format"),
     Field("adapter_version", TEXT, "Version of the adapter"),
+    Field("revision", COUNT, "Revision of an event whose source's row grows; the greatest counts"),
+    Field("calls", COUNT, "Calls that an aggregate stands for; one where absent"),
+    Field("period_s", COUNT, "Seconds that an aggregate sums, from the event's time on"),
+    Field("left_out", LIST, "Names of the source's fields that did not fit and are left out"),
 )
 """The fields that ``tally.events`` keeps of a call beside its dimensions, in the order of the columns."""
 

@@ -25,5 +25,5 @@ _TYPES = {name: _strip_annotation(field.annotation) for name, field in Inference
 TEXTS = frozenset(name for name, field_type in _TYPES.items() if field_type is str)
 COUNTS = frozenset(name for name, field_type in _TYPES.items() if field_type is int)
 AMOUNTS = frozenset(name for name, field_type in _TYPES.items() if field_type is Decimal)
-LISTS = frozenset({"acting_for"})
+LISTS = frozenset({"acting_for", "left_out"})
 MAPS = frozenset({"tags"})

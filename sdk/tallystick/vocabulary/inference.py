@@ -14,7 +14,7 @@ TokenClass = Literal[
 ]  # fmt: skip
 """Disjoint: ``input`` is what no cache served; ``output`` is without ``reasoning``."""
 
-QuantityClass = Literal["requests", "web_searches", "seconds", "images"]
+QuantityClass = Literal["requests", "web_searches", "seconds", "images", "characters", "pages", "search_units"]
 """Quantities that are charged for and are no tokens."""
 
 Tokens = Annotated[dict[TokenClass, Count], AfterValidator(sort_by_key)]
@@ -58,6 +58,16 @@ class Inference(Model):
     # identity
     adapter: Name | None = None
     adapter_version: Name | None = None
+    revision: Count | None = Field(
+        default=None, description="the greatest revision of an event counts, for sources whose rows grow"
+    )
+    calls: Annotated[int, Field(ge=1, le=10**12)] | None = Field(
+        default=None, description="calls that an aggregate stands for; absent is one call"
+    )
+    period_s: Count | None = Field(default=None, description="seconds that an aggregate sums, from the event's time on")
+    left_out: Annotated[tuple[Label, ...], Field(max_length=32, strict=False)] | None = Field(
+        default=None, description="names of the source's fields that did not fit and are left out"
+    )
     provider_usage: Usage | None = Field(default=None, description="the provider's usage block, numbers only")
     # call tree
     session: Name | None = None
@@ -102,7 +112,16 @@ class Inference(Model):
     model_resolved: Name | None = Field(default=None, description="the model that answered")
     deployment: Name | None = None
     region: Name | None = None
+    geography: Name | None = Field(default=None, description="where the provider was told to compute, as it is priced")
     service_tier: Name | None = None
+    speed: Name | None = Field(default=None, description="mode of speed that has a price of its own, such as fast")
+    context_tier: Count | None = Field(
+        default=None,
+        description="input tokens above which the source says the price tier begins; 0 is no tier",
+    )
+    response_cache: Literal["hit", "miss"] | None = Field(
+        default=None, description="hit: a gateway's cache answered, and no provider was called"
+    )
     operation: Name | None = None
     data_class: Name | None = None
     # which assignment
@@ -142,8 +161,10 @@ class Inference(Model):
     reported_tokens: ReportedTokens | None = None
     max_tokens: Count | None = Field(default=None, description="the most output tokens that were asked for")
     quantities: Quantities | None = None
-    usage_source: Literal["reported", "estimated", "missing"] | None = Field(
-        default=None, description="missing: there are no tokens; reported or estimated: tokens or quantities are given"
+    usage_source: Literal["reported", "estimated", "missing", "unknown"] | None = Field(
+        default=None,
+        description="missing: there are no tokens; unknown: there is usage that could not be read as classes; "
+        "reported or estimated: tokens or quantities are given",
     )
     claimed_cost: Amount | None = Field(default=None, description="what the source says it cost: a claim, never a cost")
     claimed_currency: Currency | None = None
@@ -167,6 +188,8 @@ def usage_contradiction(fields: Mapping[str, object]) -> str | None:
     )
     has_totals = any(total is not None for total in totals.values())
     has_usage = bool(fields.get("tokens")) or has_totals or bool(fields.get("provider_usage"))
+    if source == "unknown" and fields.get("tokens"):
+        return "usage_source is 'unknown' beside tokens: say 'reported' or 'estimated', or leave the tokens out"
     if source == "missing" and has_usage:
         return "usage_source is 'missing' beside usage: say 'reported' or 'estimated', or leave it out"
     if source in ("reported", "estimated") and not has_usage and not fields.get("quantities"):

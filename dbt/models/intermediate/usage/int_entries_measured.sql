@@ -12,7 +12,11 @@ measured as (
     select
         *,
         if(model_resolved = '', model_requested, model_resolved) as model,
-        if(class in ('requests', 'web_searches', 'seconds', 'images'), 0, quantity) as tokens,
+        if(
+            class in ('requests', 'web_searches', 'seconds', 'images', 'characters', 'pages', 'search_units'),
+            0,
+            quantity
+        ) as tokens,
         if(list_cost is null, quantity, 0) as unpriced_quantity,
         if(unpriced_quantity = 0, 0, tokens) as unpriced_tokens
 
