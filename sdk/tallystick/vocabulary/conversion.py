@@ -1,6 +1,6 @@
 """Convert values of an application to those of the vocabulary, where that is safe and exact. Pure.
 
-Each function returns the value in a form of JSON, None where it is absent (None and ""), and raises Misfit for every
+Each function returns the value in a form of JSON, None where it is absent (None and ""), and raises UnfitValue for every
 other value. No function prints an object of a type that it does not know: an application's ``__str__`` may hang, or
 tell content.
 """
@@ -42,13 +42,13 @@ _MONEY = re.compile(
 )
 
 
-class Misfit(ValueError):
+class UnfitValue(ValueError):
     """A value that a field cannot hold, and that has no safe and exact conversion."""
 
 
 def to_text(value: Any, max_length: int) -> str | None:
     """Convert to a text: numbers and booleans as JSON writes them, UUIDs and paths as they print, members of an Enum by
-    their value, moments as ISO 8601. A text that is too long is a misfit and is not cut: a cut id is another id."""
+    their value, moments as ISO 8601. A text that is too long is unfit and is not cut: a cut id is another id."""
     if type(value) is str and len(value) * _MAX_GROWTH <= max_length and value.isprintable() and value.isascii():
         return value or None  # the usual case
     text = _print(value)
@@ -57,9 +57,9 @@ def to_text(value: Any, max_length: int) -> str | None:
     if len(text) > max_length:  # a key may be long, and its fingerprint is short
         text = replace_keys(text)
     if len(text) > max_length or "\0" in text or not (text.isascii() or _is_unicode(text)):
-        raise Misfit
+        raise UnfitValue
     if len(text) * _MAX_GROWTH > max_length and len(conceal(text)) > max_length:
-        raise Misfit
+        raise UnfitValue
     return text
 
 
@@ -75,10 +75,10 @@ def to_count(value: Any, unit: str = "") -> int | None:
     else:
         number = decimal
     if not 0 <= number <= MAX_COUNT:
-        raise Misfit
+        raise UnfitValue
     count = round(number)
     if count != number and unit != "_ms":
-        raise Misfit
+        raise UnfitValue
     return count
 
 
@@ -88,20 +88,20 @@ def to_ratio(value: Any) -> str | None:
     if number is None:
         return None
     if not 0 <= number <= 1:
-        raise Misfit
+        raise UnfitValue
     return format_decimal(number.quantize(_TWELFTH, ROUND_HALF_EVEN, _EXACT))
 
 
 def to_money(value: Any, currency: str | None) -> tuple[str | None, str | None]:
     """Convert to an amount, rounded to the twelfth decimal, and its currency: ``0.02``, ``$0.02``, ``USD 0.02`` and
-    ``0.02 €``. A sign or a code that contradicts the ``currency`` beside it is a misfit, and so are separators of
+    ``0.02 €``. A sign or a code that contradicts the ``currency`` beside it is unfit, and so are separators of
     thousands, which the next country reads as a point."""
     value = _unwrap(value)
     if isinstance(value, str):
         value = str.strip(value)
         match = _MONEY.fullmatch(value) if len(value) <= MAX_NUMBER_TEXT else None
         if value and match is None:
-            raise Misfit
+            raise UnfitValue
         if match:
             value = match["number"]
             for mark in filter(None, (match["before"], match["after"])):
@@ -110,7 +110,7 @@ def to_money(value: Any, currency: str | None) -> tuple[str | None, str | None]:
     if number is None:
         return None, currency
     if not 0 <= number < 10 ** (MAX_DIGITS - 12):
-        raise Misfit
+        raise UnfitValue
     return format_decimal(number.quantize(_TWELFTH, ROUND_HALF_EVEN, _EXACT)), currency
 
 
@@ -121,7 +121,7 @@ def to_word(value: Any, words: Sequence[str]) -> str | None:
         return text
     folded = text.strip().casefold()
     if folded not in words:
-        raise Misfit
+        raise UnfitValue
     return folded
 
 
@@ -129,7 +129,7 @@ def to_currency(value: Any) -> str | None:
     """Convert to a code of ISO 4217, in whatever case it is written."""
     text = to_text(value, max_length=64)
     if text is not None and not re.fullmatch("[A-Z]{3}", text := text.strip().upper()):
-        raise Misfit
+        raise UnfitValue
     return text
 
 
@@ -141,7 +141,7 @@ def to_items(value: Any, max_count: int) -> list[Any]:
         return []
     if isinstance(value, Set):
         if len(value) > max_count:
-            raise Misfit
+            raise UnfitValue
         return sorted(value, key=lambda item: _print(item) or "")
     if isinstance(value, (list, tuple)):
         return list(value)
@@ -156,7 +156,7 @@ def to_number(value: Any) -> bool | int | float | None:
         return int(value)
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
-    raise Misfit
+    raise UnfitValue
 
 
 def _print(value: Any) -> str | None:
@@ -183,7 +183,7 @@ def _print(value: Any) -> str | None:
             path = os.fspath(value)
             if isinstance(path, str):
                 return path
-    raise Misfit
+    raise UnfitValue
 
 
 def _unwrap(value: Any) -> Any:
@@ -212,7 +212,7 @@ def _to_decimal(value: Any) -> Decimal | None:
         case None:
             return None
         case bool():
-            raise Misfit
+            raise UnfitValue
         case Integral() if int(value).bit_length() <= 128:
             return Decimal(int(value))
         case float():
@@ -226,23 +226,23 @@ def _to_decimal(value: Any) -> Decimal | None:
             try:
                 number = decimal_of(text, exponent=True)
             except (ValueError, InvalidOperation):
-                raise Misfit from None
+                raise UnfitValue from None
         case _:
-            raise Misfit
+            raise UnfitValue
     if not number.is_finite() or abs(number.adjusted()) > 128 or len(number.as_tuple().digits) > 128:
-        raise Misfit
+        raise UnfitValue
     return number
 
 
 def _find_currency(mark: str, currency: str | None) -> str:
     codes = _SIGNS.get(mark) or (mark.upper(),)
     if currency is not None and currency not in codes:
-        raise Misfit
+        raise UnfitValue
     return currency or codes[0]
 
 
 def to_pairs(value: Any, max_count: int) -> list[tuple[Any, Any]]:
-    """Return the pairs of a mapping; Misfit where it is none, or has more than ``max_count``."""
+    """Return the pairs of a mapping; UnfitValue where it is none, or has more than ``max_count``."""
     if not isinstance(value, Mapping) or len(value) > max_count:
-        raise Misfit
+        raise UnfitValue
     return [(name, value[name]) for name in value]

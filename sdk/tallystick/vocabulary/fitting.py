@@ -20,7 +20,7 @@ from tallystick.privacy.field_names import MAX_LABEL_LENGTH, field_label, is_fie
 from tallystick.privacy.key_shapes import MAX_KEY_LENGTH, key_fingerprint, map_texts
 from tallystick.vocabulary.conversion import (
     MAX_COUNT,
-    Misfit,
+    UnfitValue,
     conceal,
     to_count,
     to_currency,
@@ -71,7 +71,7 @@ class Fitted(NamedTuple):
 def fit_fields(values: Mapping[str, Any]) -> Fitted:
     """Fit what an application or an adapter says about an inference. None and "" are absent. Never raises."""
     fields: Fields = {}
-    misfits: list[str] = []
+    unfit_labels: list[str] = []
     converters = _converters(Inference)
     unknown = [name for name in values if name not in converters]
     for name, value in values.items():
@@ -81,16 +81,16 @@ def fit_fields(values: Mapping[str, Any]) -> Fitted:
             if (fitted := convert(value)) is not None:
                 fields[name] = fitted
         except Exception:  # noqa: BLE001  (an application's object may raise anything)
-            misfits.append(name)
+            unfit_labels.append(name)
     for fit in (_fit_money, _fit_lists, _fit_tags, _fit_provider_usage, _fit_facts):
-        misfits += fit(values, fields)
+        unfit_labels += fit(values, fields)
     unknown = [name for name in unknown if name not in _FITTED_TOGETHER]
     if unknown:
-        misfits += _fit_unknown(values, unknown, fields)
-    misfits += _shed_largest(fields)
+        unfit_labels += _fit_unknown(values, unknown, fields)
+    unfit_labels += _shed_largest(fields)
     if given := values.get("left_out"):
-        misfits += list(given)[:MAX_PAIRS] if isinstance(given, (list, tuple, set, frozenset)) else ["left_out"]
-    left_out = safe_labels(misfits)
+        unfit_labels += list(given)[:MAX_PAIRS] if isinstance(given, (list, tuple, set, frozenset)) else ["left_out"]
+    left_out = safe_labels(unfit_labels)
     if left_out:
         fields["left_out"] = left_out
     return Fitted(fields, tuple(left_out))
@@ -141,7 +141,7 @@ def _is_field(item: Any) -> bool:
 def _to_count_from(value: Any, unit: str, least: int) -> int | None:
     count = to_count(value, unit)
     if count is not None and count < least:
-        raise Misfit
+        raise UnfitValue
     return count
 
 
@@ -168,7 +168,7 @@ def _fit_money(values: Mapping[str, Any], fields: Fields) -> list[str]:
 def _fit_lists(values: Mapping[str, Any], fields: Fields) -> list[str]:
     """Fit the lists: of the principals all or none, as a chain without a link is another chain; of objects those that
     fit, up to the bound."""
-    misfits: list[str] = []
+    unfit_labels: list[str] = []
     for name, (model, max_count) in _lists().items():
         if (value := values.get(name)) is None:
             continue
@@ -176,18 +176,18 @@ def _fit_lists(values: Mapping[str, Any], fields: Fields) -> list[str]:
             items = to_items(value, MAX_PAIRS)
             if model is None:
                 if len(items) > max_count:
-                    raise Misfit
+                    raise UnfitValue
                 fitted: list[Any] = [text for item in items if (text := to_text(item, MAX_NAME_LENGTH)) is not None]
             else:
                 objects = [_fit_object(model, item) for item in items[: max_count + 1]]
                 fitted = [item for item, _ in objects if item is not None][:max_count]
                 if len(items) > max_count or not all(is_whole for _, is_whole in objects):
-                    misfits.append(name)
+                    unfit_labels.append(name)
             if fitted:
                 fields[name] = fitted
         except Exception:  # noqa: BLE001
-            misfits.append(name)
-    return misfits
+            unfit_labels.append(name)
+    return unfit_labels
 
 
 @cache
@@ -227,7 +227,7 @@ def _fit_tags(values: Mapping[str, Any], fields: Fields) -> list[str]:
     if (value := values.get("tags")) is None:
         return []
     tags: dict[str, str] = {}
-    misfits: list[str] = []
+    unfit_labels: list[str] = []
     try:
         pairs = to_pairs(value, MAX_PAIRS)
     except Exception:  # noqa: BLE001
@@ -238,27 +238,27 @@ def _fit_tags(values: Mapping[str, Any], fields: Fields) -> list[str]:
                 continue
             label = to_text(name, MAX_LABEL_LENGTH)
             if label is None or tags.setdefault(label, text) != text:  # 1 and "1" are one name
-                raise Misfit
+                raise UnfitValue
         except Exception:  # noqa: BLE001
-            misfits.append(field_label("tags", name) if len(misfits) < MAX_TAGS else "tags")
+            unfit_labels.append(field_label("tags", name) if len(unfit_labels) < MAX_TAGS else "tags")
     if tags or not pairs:
         fields["tags"] = {name: tags[name] for name in sorted(tags)[:MAX_TAGS]}
-    return [*misfits, "tags"] if len(tags) > MAX_TAGS else misfits
+    return [*unfit_labels, "tags"] if len(tags) > MAX_TAGS else unfit_labels
 
 
 def _fit_provider_usage(values: Mapping[str, Any], fields: Fields) -> list[str]:
     """Fit the provider's usage block: its counts as they came, one object deep, without anything else."""
     if (value := values.get("provider_usage")) is None:
         return []
-    misfits: list[str] = []
+    unfit_labels: list[str] = []
     try:
-        fields["provider_usage"] = _select_counts(to_pairs(value, MAX_PAIRS), "provider_usage", misfits)
+        fields["provider_usage"] = _select_counts(to_pairs(value, MAX_PAIRS), "provider_usage", unfit_labels)
     except Exception:  # noqa: BLE001
         return ["provider_usage"]
-    return misfits
+    return unfit_labels
 
 
-def _select_counts(pairs: list[tuple[Any, Any]], path: str, misfits: list[str], is_outer: bool = True) -> Fields:
+def _select_counts(pairs: list[tuple[Any, Any]], path: str, unfit_labels: list[str], is_outer: bool = True) -> Fields:
     counts: Fields = {}
     for name, value in pairs:
         if value is None:
@@ -268,28 +268,28 @@ def _select_counts(pairs: list[tuple[Any, Any]], path: str, misfits: list[str], 
         if is_named and len(counts) < MAX_USAGE_NAMES and type(value) is int and 0 <= value <= MAX_COUNT:
             counts[name] = value
         elif is_named and len(counts) < MAX_USAGE_NAMES and is_outer and isinstance(value, Mapping):
-            inner = _select_counts(to_pairs(value, MAX_PAIRS), label, misfits, is_outer=False)
+            inner = _select_counts(to_pairs(value, MAX_PAIRS), label, unfit_labels, is_outer=False)
             counts |= {name: inner} if inner else {}
-        elif len(misfits) < MAX_PAIRS:
-            misfits.append(label)
+        elif len(unfit_labels) < MAX_PAIRS:
+            unfit_labels.append(label)
     return counts
 
 
 def _fit_facts(values: Mapping[str, Any], fields: Fields) -> list[str]:
     """Fit tokens, totals and quantities. Where a count of them does not fit, the usage is unknown, its readable counts
     stay as the provider's usage, and nothing of it is priced as tokens. ``usage_source`` agrees with them."""
-    misfits: list[str] = []
+    unfit_labels: list[str] = []
     readable: Fields = {}
     for name, classes in _FACT_CLASSES.items():
         if values.get(name) is None:
             continue
         counts, labels = _read_counts(values[name], name, classes)
-        misfits += labels
+        unfit_labels += labels
         if counts is not None and (not labels or name == "reported_tokens"):
             fields[name] = counts
         if counts:
             readable[name] = counts
-    is_unknown = bool(misfits)
+    is_unknown = bool(unfit_labels)
     if not fields.get("tokens") and values.get("provider_usage") is not None and not fields.get("provider_usage"):
         is_unknown |= not isinstance(values["provider_usage"], Mapping)
     if is_unknown:
@@ -300,9 +300,9 @@ def _fit_facts(values: Mapping[str, Any], fields: Fields) -> list[str]:
         if not fields["provider_usage"]:
             del fields["provider_usage"]
     if usage_contradiction(fields) is None:
-        return misfits
+        return unfit_labels
     is_default = fields.pop("usage_source") == "missing"  # readers say so where nothing is there: usage replaces it
-    return misfits if is_default else [*misfits, "usage_source"]
+    return unfit_labels if is_default else [*unfit_labels, "usage_source"]
 
 
 def _read_counts(value: Any, name: str, classes: frozenset[str]) -> tuple[dict[str, int] | None, list[str]]:
@@ -318,7 +318,7 @@ def _read_counts(value: Any, name: str, classes: frozenset[str]) -> tuple[dict[s
         try:
             count = to_count(item)
             if count and key not in classes:
-                raise Misfit
+                raise UnfitValue
             if count is not None and key in classes:
                 counts[key] = count
         except Exception:  # noqa: BLE001
@@ -336,7 +336,7 @@ def _fit_unknown(values: Mapping[str, Any], names: list[Any], fields: Fields) ->
             continue
         try:
             if len(numbers) >= MAX_UNKNOWN_FIELDS or not is_field_name(name):
-                raise Misfit
+                raise UnfitValue
             numbers[name] = to_number(value)
         except Exception:  # noqa: BLE001
             labels.append(field_label("", name))

@@ -122,7 +122,7 @@ def test_a_sign_of_several_currencies_takes_the_one_beside_it() -> None:
     assert fields == {"claimed_cost": "3", "claimed_currency": "CAD"}
 
 
-MISFITS: list[tuple[str, Any]] = [
+UNFIT: list[tuple[str, Any]] = [
     ("team", LONG), ("team", b"core"), ("team", ["core"]), ("team", {"a": 1}), ("team", math.nan), ("team", "a\0b"),
     ("team", "\ud800"), ("team", 10**300), ("team", Mute()), ("team", "x" * 50_000), ("team", object),
     ("team", Decimal("1e999999")), ("team", "ann@example.com " * 15), ("latency_ms", -1), ("latency_ms", math.inf),
@@ -135,7 +135,7 @@ MISFITS: list[tuple[str, Any]] = [
 
 
 def test_any_other_value_is_left_out_by_name_and_the_facts_stay() -> None:
-    for name, value in MISFITS:
+    for name, value in UNFIT:
         fields, left_out = fit_fields({**FACTS, name: value})
         assert left_out == (name,)
         assert fields == {**FACTS, "left_out": [name]}
