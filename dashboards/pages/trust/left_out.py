@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboards.components.html import Column, draw_table, format_time, mono
+from dashboards.components.html import Column, add_narrow_line, draw_table, format_time, mono
 from dashboards.pages.trust import queries
 from tallystick.vocabulary.remedies import remedy_of
 
@@ -27,7 +27,7 @@ def draw_fields() -> None:
         (
             (
                 row["source_name"],
-                mono(row["field_name"]),
+                add_narrow_line(mono(row["field_name"]), row["source_name"]),
                 int(row["all_calls"]),
                 format_time(row["last_at"]),
                 f"{remedy_of(row['field_name'])}.",

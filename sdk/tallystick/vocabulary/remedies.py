@@ -37,7 +37,7 @@ def remedy_of(label: str) -> str:
     if field in Inference.model_fields:
         return _describe_type(field)
     if label.startswith((ATTRIBUTE_PREFIX, HEADER_PREFIX, HEADER_PREFIX.lower())):
-        return "No field has this name: docs/sources.md lists those that attributes and headers carry"
+        return "No field has this name: docs/vocabulary.md lists those that attributes and headers carry"
     return "No field has this name: send it as a tag, or under the name of a field"
 
 
