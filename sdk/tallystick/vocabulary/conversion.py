@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from enum import Enum
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
@@ -175,7 +175,7 @@ def _print(value: Any) -> str | None:
             return format(value, "f")
         case UUID() | PurePath():
             return str(value)
-        case datetime() | date() | time():
+        case datetime() | date() | time() if value == value:
             return value.isoformat()
         case os.PathLike():
             path = os.fspath(value)
@@ -213,10 +213,10 @@ def to_decimal(value: Any) -> Decimal | None:
             raise UnfitValue
         case Integral() if int(value).bit_length() <= 128:
             return Decimal(int(value))
-        case float():
-            number = Decimal(float.__repr__(float(value)))
         case Decimal():
             number = value
+        case Real():
+            number = Decimal(float.__repr__(float(value)))
         case str() if len(value) <= MAX_NUMBER_TEXT:
             text = str.strip(value)
             if not text:

@@ -45,6 +45,15 @@ class Mute:
     __getitem__ = __getattr__ = __format__ = _fail
 
 
+class NotATime(datetime):
+    """A time that is none, as data frames have it."""
+
+    __hash__ = datetime.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+
 class LoudText(str):
     def __str__(self) -> str:
         raise RuntimeError("content")
@@ -71,6 +80,7 @@ class LoudText(str):
         ("period_s", timedelta(hours=1), 3600),
         ("attempt", "2", 2),
         ("attempt", 2.0, 2),
+        ("latency_ms", Fraction(25, 2), 12),
         ("max_tokens", "1e3", 1000),
         ("propensity", 0.1, "0.1"),
         ("propensity", 1 / 3, "0.333333333333"),
@@ -128,7 +138,8 @@ UNFIT: list[tuple[str, Any]] = [
     ("team", "\ud800"), ("team", 10**300), ("team", Mute()), ("team", "x" * 50_000), ("team", object),
     ("team", Decimal("1e999999")), ("team", "ann@example.com " * 15), ("latency_ms", -1), ("latency_ms", math.inf),
     ("latency_ms", True), ("attempt", 1.5), ("attempt", timedelta(seconds=1)), ("attempt", "many"), ("calls", 0),
-    ("attempt", Fraction(1, 2)), ("status", "fine"), ("status", 1), ("payer", Mute()), ("propensity", 1.1),
+    ("attempt", Fraction(1, 2)),
+    ("team", NotATime(2026, 1, 1)), ("status", "fine"), ("status", 1), ("payer", Mute()), ("propensity", 1.1),
     ("claimed_currency", "dollars"), ("acting_for", ["a", LONG]), ("acting_for", ["a"] * 65), ("tags", "a:b"),
     ("tags", Mute()), ("violations", [{"code": "c"}]), ("violations", Mute()), ("provider_usage", 5),
     ("left_out", 5),
