@@ -1,12 +1,15 @@
 """Find the usage block in a response, an event of a stream, a line of a batch, or an object of a library (pure)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tallystick.usage.base import Block, Fields, get_path, get_word, to_mapping
 from tallystick.usage.token_details import parse_amount
 
 Path = tuple[str | int, ...]
+
+BARE = "bare_usage"
+"""The name that merged chunks give to blocks that stood under none."""
 
 LOCATIONS: tuple[Path, ...] = (
     ("usage_metadata",),  # LangChain, google-genai
@@ -37,6 +40,7 @@ LOCATIONS: tuple[Path, ...] = (
     ("response_metadata", "amazon-bedrock-invocationMetrics"),
     ("ResponseMetadata", "HTTPHeaders"),
     ("usage_info",),  # Mistral's OCR
+    (BARE,),
 )
 MODEL_NAMES = ("model", "modelVersion", "model_version", "modelId", "model_id", "model_name")
 MODEL_PLACES: tuple[tuple[str, ...], ...] = (
@@ -102,7 +106,7 @@ def read_words(payload: Payload) -> Fields:
 def _find_tier(sources: list[Block]) -> str | None:
     for inner in sources:
         tier = inner.get("service_tier", inner.get("serviceTier"))
-        word = get_word(tier, "type") if isinstance(tier, Mapping) else get_word({"tier": tier}, "tier")
+        word = get_word(to_mapping(tier), "type") or get_word({"tier": tier}, "tier")
         if word := word or get_word(inner, "trafficType", "traffic_type"):
             return word
     return None

@@ -11,7 +11,7 @@ from typing import Any
 from tallystick.usage.base import Block, Context, Fields, Usage, to_mapping, to_snake_case
 from tallystick.usage.block import CountBlock, has_count, parse_count
 from tallystick.usage.chunks import MergedChunks, merge_chunks
-from tallystick.usage.envelope import Payload, list_payloads, read_words
+from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
 from tallystick.usage.form import Form
 from tallystick.usage.registry import FORMS, find_forms, list_forms
 
@@ -56,7 +56,7 @@ def _read_payload(payload: Payload, form: Form, context: Context) -> Fields:
     block = CountBlock(payload.block)
     usage = form.read(block, context)
     fields = _build_fields(payload, usage, block.is_read()) | usage.fields
-    if form.name == "vercel_ai" and (raw := to_mapping(payload.block.get("raw"))):
+    if form.name == "vercel_ai" and block.is_read() and (raw := to_mapping(payload.block.get("raw"))):
         # The library keeps the provider's own block, which says more than its own: lifetimes, modalities.
         provider = _read_response({"usage": raw}, FORMS, context.model)
         names = ("tokens", "reported_tokens", "usage_source", "quantities")
@@ -124,7 +124,7 @@ def _is_usage(payload: Payload) -> bool:
     )
 
 
-USAGE_NAMES = frozenset(("usage", "usageMetadata", "usage_metadata", "token_usage", "totalUsage", "usage_object"))
+USAGE_NAMES = frozenset(("usage", "usageMetadata", "usage_metadata", "token_usage", "totalUsage", "usage_object", BARE))
 
 
 def _build_fields(payload: Payload, usage: Usage, is_known: bool) -> Fields:
@@ -147,8 +147,10 @@ def _build_fields(payload: Payload, usage: Usage, is_known: bool) -> Fields:
         fields["reported_tokens"] = reported
     if counts := select_counts(payload.block):
         fields["provider_usage"] = counts
-    is_empty = not has_tokens and fields["usage_source"] == "reported"
-    if quantities := {name: count for name, count in usage.quantities.items() if count or is_empty}:
+    quantities = {name: count for name, count in usage.quantities.items() if count}
+    if not quantities and not has_tokens and fields["usage_source"] == "reported":
+        quantities = usage.quantities  # zero is usage too
+    if quantities:
         fields["quantities"] = quantities
     return fields
 

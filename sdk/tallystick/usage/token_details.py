@@ -4,7 +4,15 @@ from decimal import Decimal, InvalidOperation
 
 from tallystick.usage.base import Context, Fields, Reading, Usage, to_mapping
 from tallystick.usage.block import CountBlock
-from tallystick.usage.reconciliation import Input, Output, build_usage, divide_input, divide_output
+from tallystick.usage.reconciliation import (
+    BESIDE_OR_INSIDE,
+    INSIDE_OR_BESIDE,
+    Input,
+    Output,
+    build_usage,
+    divide_input,
+    divide_output,
+)
 
 MAX_AMOUNT = Decimal(10) ** 26
 CACHE_READ_NAMES = (
@@ -19,7 +27,9 @@ LIFETIMES = ("cache_creation_token_details", "cache_creation_tokens_details", "c
 REASONING_NAMES = ("reasoning_tokens", "reasoning", "thinking_tokens", "reasoning_output_tokens")
 
 
-def read_token_details(block: CountBlock, context: Context, input_name: str, output_name: str) -> Usage:
+def read_token_details(
+    block: CountBlock, context: Context, input_name: str, output_name: str, *, is_partition: bool = False
+) -> Usage:
     """Read a block whose totals have these names, ``prompt`` and ``completion`` or ``input`` and ``output``."""
     input_total = block.get_count(f"{input_name}_tokens")
     output_total = block.get_count(f"{output_name}_tokens")
@@ -27,11 +37,13 @@ def read_token_details(block: CountBlock, context: Context, input_name: str, out
     input_details = block.take_part(f"{input_name}_tokens_details", f"{input_name}_token_details")
     output_details = block.take_part(f"{output_name}_tokens_details", f"{output_name}_token_details")
     searches = _take_searches(block, input_details)
-    input = take_input(block, input_details, input_total or 0)
+    input = take_input(block, input_details, input_total or 0)._replace(is_partition=is_partition)
     output = take_output(block, output_details, output_total or 0)
     if input_total is None or (output_total is None and total is None):
         return Usage((), input_total, output_total, total)
-    usage = build_usage(input, output, total, quantities=searches)
+    is_beside = total is None and input_name == "prompt" and context.has_model("grok")  # as xAI documents it
+    places = BESIDE_OR_INSIDE if is_beside else INSIDE_OR_BESIDE
+    usage = build_usage(input, output, total, reasoning=places, quantities=searches)
     return _add_hidden_thoughts(usage, input, output, context)._replace(fields=take_claim(block))
 
 

@@ -14,7 +14,9 @@ NAMES = ("inputTextTokenCount", "generation_token_count", "inputTokenCount", "x-
 
 
 def is_invocation(block: Block, context: Context) -> bool:
-    return any(block.get(name) is not None for name in NAMES)
+    return any(block.get(name) is not None for name in NAMES) or any(
+        isinstance(name, str) and name.lower() == NAMES[-1] for name in block
+    )
 
 
 def read_invocation(block: CountBlock, context: Context) -> Usage:

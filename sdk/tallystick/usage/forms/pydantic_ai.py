@@ -60,7 +60,7 @@ def read_pydantic(block: CountBlock, context: Context) -> Usage:
         return Usage((), input_total, output_total, total)
     fields: Fields = {"calls": requests} if requests > 1 else {}
     usage = build_usage(
-        Input(input_total, cached, written, audio=audio, image=image, cached_audio=cached_audio or None),
+        Input(input_total, cached, written, audio=audio, image=image, cached_audio=cached_audio),
         Output(output_total, reasoning, output_audio, output_image), total,
         cache=INSIDE, reasoning=INSIDE, quantities={"web_searches": searches},
     )  # fmt: skip

@@ -17,7 +17,7 @@ CLAUDE = ("claude", "anthropic")
 
 
 def is_vercel(block: Block, context: Context) -> bool:
-    if set(block) == {"tokens"} and isinstance(block["tokens"], int):
+    if set(block) == {"tokens"} and block["tokens"] is not None:
         return True
     if any(block.get(name) is not None for name in NAMES):
         return any(block.get(name) is not None for name in ("promptTokens", "inputTokens", "completionTokens"))
