@@ -69,7 +69,6 @@ def list_payloads(response: Block) -> Iterator[Payload]:
         envelopes, value = [response], response[path[0]]  # type: ignore[index]  # the first name is a text
         for name in path[1:]:
             value = _step(value, name, envelopes)
-        value = value() if path[-1] == "usage" and callable(value) else value  # pydantic-ai's result.usage()
         if block := to_mapping(value):
             yield Payload(block, path, tuple(reversed(envelopes)))
     yield Payload(response, (), (response,))
@@ -86,7 +85,12 @@ def _step(value: object, name: str | int, envelopes: list[Block]) -> object:
 
 def read_words(payload: Payload) -> Fields:
     """Return the fields that words around a block and in it fill: model, tier, speed and geography."""
-    objects = [get_path(envelope, *place) for envelope in payload.envelopes for place in MODEL_PLACES]
+    objects = [
+        get_path(envelope, *place)
+        for envelope in payload.envelopes
+        for place in MODEL_PLACES
+        if not place or place[0] in envelope
+    ]
     model = next((word for inner in objects if (word := get_word(inner, *MODEL_NAMES))), None)
     router = next((word for inner in objects if (word := get_word(inner, "invokedModelId"))), None)
     sources: list[Block] = [payload.block, *(inner for inner in objects if inner)]
