@@ -1,5 +1,6 @@
 """Types that all readers of usage share, and responses as mappings (pure)."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -44,6 +45,7 @@ class Context(NamedTuple):
         return any(word in name for word in words)
 
 
+TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 SCALARS = (str, bytes, int, float, list, tuple, set, frozenset, type(None))
 
 
@@ -79,6 +81,12 @@ def get_word(block: Block, *names: str) -> str | None:
         if isinstance(value, str) and 0 < len(value) <= 256:
             return value
     return None
+
+
+def get_term(block: Block, *names: str) -> str | None:
+    """Return the first of these names that is a term of a provider, such as ``on_demand``: never a sentence."""
+    word = get_word(block, *names)
+    return word if word is not None and TERM.fullmatch(word) else None
 
 
 @lru_cache(maxsize=4096)

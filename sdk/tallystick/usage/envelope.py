@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tallystick.usage.base import Block, Fields, get_path, get_word, to_mapping
+from tallystick.usage.base import Block, Fields, get_path, get_term, get_word, to_mapping
 from tallystick.usage.token_details import parse_amount
 
 Path = tuple[str | int, ...]
@@ -97,8 +97,8 @@ def read_words(payload: Payload) -> Fields:
     fields: Fields = {
         "model_resolved": router or model,
         "service_tier": _find_tier(sources),
-        "speed": next((word for inner in sources if (word := get_word(inner, "speed"))), None),
-        "geography": next((word for inner in sources if (word := get_word(inner, "inference_geo"))), None),
+        "speed": next((word for inner in sources if (word := get_term(inner, "speed"))), None),
+        "geography": next((word for inner in sources if (word := get_term(inner, "inference_geo"))), None),
     }
     if payload.path in BATCH_LOCATIONS or _is_gemini_batch(payload):
         fields["service_tier"] = "batch"
@@ -110,8 +110,8 @@ def read_words(payload: Payload) -> Fields:
 def _find_tier(sources: list[Block]) -> str | None:
     for inner in sources:
         tier = inner.get("service_tier", inner.get("serviceTier"))
-        word = get_word(to_mapping(tier), "type") or get_word({"tier": tier}, "tier")
-        if word := word or get_word(inner, "trafficType", "traffic_type"):
+        word = get_term(to_mapping(tier), "type") or get_term({"tier": tier}, "tier")
+        if word := word or get_term(inner, "trafficType", "traffic_type"):
             return word
     return None
 
