@@ -3,7 +3,9 @@
 import itertools
 import json
 import random
+import re
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -214,3 +216,9 @@ def test_whatever_a_block_says_classes_sum_to_its_totals_or_it_is_unknown(block:
     assert sum(fields["tokens"].values()) == totals["input"] + totals["output"]
     assert totals.get("total") in (None, totals["input"] + totals["output"])
     Inference.model_validate(fields)
+
+
+def test_every_name_has_a_row_in_the_documentation() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} >= set(list_forms())

@@ -8,7 +8,7 @@ from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
 from tallystick.usage.reconciliation import INSIDE, Input, Output, Place, build_usage
 
-BESIDE: tuple[Place, ...] = ("beside",)
+CACHE_BESIDE: tuple[Place, ...] = ("beside",)
 
 
 def is_cohere(block: Block, context: Context) -> bool:
@@ -32,7 +32,7 @@ def read_cohere(block: CountBlock, context: Context) -> Usage:
     if input is None and output is None and images is None:
         return Usage((), quantities=quantities)
     counts = Input((input or 0) + (images or 0), image=images or 0)
-    return build_usage(counts, Output(output or 0), None, cache=BESIDE, reasoning=INSIDE, quantities=quantities)
+    return build_usage(counts, Output(output or 0), None, cache=CACHE_BESIDE, reasoning=INSIDE, quantities=quantities)
 
 
 FORM = Form("cohere", is_cohere, read_cohere)

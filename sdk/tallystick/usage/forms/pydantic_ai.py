@@ -35,7 +35,7 @@ def read_pydantic(block: CountBlock, context: Context) -> Usage:
     input_total = block.get_count("input_tokens", "request_tokens")
     output_total = block.get_count("output_tokens", "response_tokens")
     total = block.get_count("total_tokens")
-    cached, written = block.take("cache_read_tokens"), block.take("cache_write_tokens")
+    cached, cache_write = block.take("cache_read_tokens"), block.take("cache_write_tokens")
     audio, cached_audio = block.take("input_audio_tokens"), block.get_count("cache_audio_read_tokens")
     output_audio = block.take("output_audio_tokens")
     requests = block.take("requests")
@@ -47,7 +47,7 @@ def read_pydantic(block: CountBlock, context: Context) -> Usage:
     searches = details.take("web_search_requests")
     for repeated in (
         details.get_count(*REPEATED_CACHE) in (None, 0, cached),
-        details.get_count("cache_creation_input_tokens", "cache_write_tokens") in (None, 0, written),
+        details.get_count("cache_creation_input_tokens", "cache_write_tokens") in (None, 0, cache_write),
         details.get_count("audio_tokens") in (None, 0, audio, output_audio),
         details.get_count("audio_prompt_tokens") in (None, 0, audio),
         details.get_count("audio_candidates_tokens") in (None, 0, output_audio),
@@ -60,7 +60,7 @@ def read_pydantic(block: CountBlock, context: Context) -> Usage:
         return Usage((), input_total, output_total, total)
     fields: Fields = {"calls": requests} if requests > 1 else {}
     usage = build_usage(
-        Input(input_total, cached, written, audio=audio, image=image, cached_audio=cached_audio),
+        Input(input_total, cached, cache_write, audio=audio, image=image, cached_audio=cached_audio),
         Output(output_total, reasoning, output_audio, output_image), total,
         cache=INSIDE, reasoning=INSIDE, quantities={"web_searches": searches},
     )  # fmt: skip
