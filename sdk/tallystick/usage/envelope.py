@@ -48,7 +48,7 @@ MODEL_PLACES: tuple[tuple[str, ...], ...] = (
     ("ResponseMetadata", "HTTPHeaders"),
 )  # fmt: skip
 BATCH_LOCATIONS = (("response", "body", "usage"), ("result", "message", "usage"))
-UNSAID = frozenset(("not_available", "auto"))
+UNSAID = frozenset(("not_available", "auto", "TRAFFIC_TYPE_UNSPECIFIED"))
 """Words that say nothing of where or how a call was served."""
 
 
@@ -97,7 +97,7 @@ def read_words(payload: Payload) -> Fields:
     fields: Fields = {
         "model_resolved": router or model,
         "service_tier": _find_tier(sources),
-        "speed": next((word for inner in sources if (word := get_term(inner, "speed"))), None),
+        "speed": next((word for inner in sources if (word := _get_speed(inner))), None),
         "geography": next((word for inner in sources if (word := get_term(inner, "inference_geo"))), None),
     }
     if payload.path in BATCH_LOCATIONS or _is_gemini_batch(payload):
@@ -105,6 +105,11 @@ def read_words(payload: Payload) -> Fields:
     if (claim := parse_amount(payload.envelopes[-1].get("response_cost"))) is not None:  # of LiteLLM's payloads
         fields |= {"claimed_cost": claim, "claimed_currency": "USD"}
     return {name: word for name, word in fields.items() if word is not None and word not in UNSAID}
+
+
+def _get_speed(inner: Block) -> str | None:
+    latency = get_term(get_path(inner, "performanceConfig"), "latency")  # Bedrock's
+    return get_term(inner, "speed") or (latency if latency != "standard" else None)
 
 
 def _find_tier(sources: list[Block]) -> str | None:

@@ -23,6 +23,8 @@ CACHE_WRITE_NAMES = (
     "cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens", "cache_creation",
     "cache_write_input_tokens",
 )  # fmt: skip
+LONG_LIFETIMES = ("ephemeral_30m_input_tokens", "ephemeral_12h_input_tokens")
+"""Lifetimes that have no class of their own."""
 LIFETIMES = ("cache_creation_token_details", "cache_creation_tokens_details", "cache_creation")
 REASONING_NAMES = ("reasoning_tokens", "reasoning", "thinking_tokens", "reasoning_output_tokens")
 
@@ -37,6 +39,10 @@ def read_token_details(
     input_details = block.take_part(f"{input_name}_tokens_details", f"{input_name}_token_details")
     output_details = block.take_part(f"{output_name}_tokens_details", f"{output_name}_token_details")
     searches = _take_searches(block, input_details)
+    input_details.drop("initial_prompt_tokens")
+    tool_prompts = input_details.take("tool_use_tokens")  # LiteLLM's of Gemini: a part of the prompt where they sum
+    if tool_prompts and total != (input_total or 0) + (output_total or 0):
+        block.spoil()
     input = take_input(block, input_details, input_total or 0)._replace(is_partition=is_partition)
     output = take_output(block, output_details, output_total or 0)
     if input_total is None or (output_total is None and total is None):
@@ -73,14 +79,16 @@ def take_writes(block: CountBlock, details: CountBlock) -> tuple[int, int, int]:
     inner = details.take_part(*inner_names) if inner_names else outer
     short = block.agree(outer.get_count("ephemeral_5m_input_tokens"), inner.get_count("ephemeral_5m_input_tokens"))
     long = block.agree(outer.get_count("ephemeral_1h_input_tokens"), inner.get_count("ephemeral_1h_input_tokens"))
+    rest = sum(outer.take(name) + (inner.take(name) if inner is not outer else 0) for name in LONG_LIFETIMES)
     whole = block.agree(details.get_count(*CACHE_WRITE_NAMES), block.get_count(*CACHE_WRITE_NAMES))
     for part in (block, details):
         ttl = part.take_part("cache_write_tokens_details")
         if ttl.take("ttl_30m_tokens") + ttl.take("ttl_12h_tokens") > whole:
             part.spoil()
-    if whole and short + long and whole != short + long:
+    parts = short + long + rest
+    if whole and parts and whole != parts:
         block.spoil()
-    return (0 if short + long else whole), short, long
+    return (rest if parts else whole), short, long
 
 
 def take_output(block: CountBlock, details: CountBlock, total: int) -> Output:
@@ -136,6 +144,6 @@ def _add_hidden_thoughts(usage: Usage, input: Input, output: Output, context: Co
 
 def _take_searches(block: CountBlock, details: CountBlock) -> dict[str, int]:
     tools = block.take_part("server_tool_use")
-    tools.drop("web_fetch_requests")
+    tools.drop("web_fetch_requests", "tool_search_requests")
     searches = block.agree(tools.get_count("web_search_requests"), details.get_count("web_search_requests"))
     return {"web_searches": searches}

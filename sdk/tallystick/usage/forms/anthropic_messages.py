@@ -74,7 +74,10 @@ ZERO = Counts(0, 0, 0, 0, 0, 0, 0)
 
 def _take_counts(block: CountBlock) -> Counts:
     details = block.take_part("output_tokens_details")
+    has_no_writes = block.has_zero("cache_creation_input_tokens")
     write, write_5m, write_1h = take_writes(block, block)
+    if has_no_writes and write_5m + write_1h:
+        block.spoil()
     return Counts(
         block.take("input_tokens"), block.take("output_tokens"), block.take("cache_read_input_tokens"), write, write_5m,
         write_1h, details.take("thinking_tokens", "reasoning_tokens"),
