@@ -80,6 +80,8 @@ def is_visible(text: str) -> bool:
 
 def has_visible_character(text: str) -> bool:
     """Tell whether anything of a name shows: it is not of spaces, controls and characters of no width alone."""
+    if text.isascii() and text.isprintable():  # most are, and only spaces among these do not show
+        return bool(text) and not text.isspace()
     return any(letter.isprintable() and not letter.isspace() and not _INVISIBLE.match(letter) for letter in text)
 
 
