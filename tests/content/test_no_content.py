@@ -23,6 +23,7 @@ from ledger.settings import Settings
 from tallystick import Client
 from tests.faults.house import House
 from tests.ingest.api.conftest import Served, call, lines
+from tests.sdk.usage.golden_payloads import GOLDEN
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 from warehouse.client import connect
 
@@ -113,6 +114,12 @@ def by_the_client(served: Served) -> None:
     client = Client(served.address.geturl(), served.bearer("write"), source="app", spool=spool)
     said = {name: value for name, value in CONTENT.items() if name not in ("provider_usage", "reported_tokens")}
     assert client.record(model="gpt-4o", usage={"usage": {"prompt_tokens": 1, "note": PROMPT}, "id": KEY}, **said)
+    for golden in GOLDEN:
+        payload = json.loads(json.dumps(golden.payload, ensure_ascii=False).replace("…", PROMPT))
+        assert client.record(model="gpt-4o", usage=payload, **said)
+        with client.call(model="gpt-4o", **said) as call:
+            for chunk in payload if isinstance(payload, list) else [payload, {"delta": PROMPT, "service_tier": PROMPT}]:
+                call.usage(chunk)
     assert client.record(model=[PROMPT]) and client.record(tokens={PROMPT: 1}), "without them"
     assert client.record(**KNOWN)
     client.observe(session=f"of {KEY}", metric="m", value="1")
