@@ -7,14 +7,16 @@ from datetime import datetime
 from pathlib import Path
 
 from ingest.adapters.adapter import INFERENCE_TYPE, TRACE_FIELDS, Parse
-from ingest.adapters.mapping import RowReader, parse_sheet
 from ingest.adapters.registry import recognize_format
 from ingest.files.lines import read_lines
+from ingest.files.mapping_check import check_mapping
 from ingest.files.set_options import parse_set_options
 from ingest.files.trace_template import Frame
 from ingest.intake.intake import Intake
 from ingest.intake.privacy import Data, Removed
 from ingest.intake.rejection import Rejection
+from ingest.mapping.reader import RowReader
+from ingest.mapping.sheet import parse_sheet
 from ledger.errors import TallyError
 from ledger.moments import moment_of
 
@@ -59,6 +61,7 @@ class Plan:
     source: str | None = None
     trace: Trace | None = None
     rows: RowReader | None = None
+    warnings: Sequence[str] = ()
 
 
 def parse_start(text: str) -> datetime:
@@ -90,7 +93,12 @@ def _plan_mapped(files: Sequence[Path], mapping: Path, options: Options, data: D
     if options.source is not None:
         sheet = sheet.model_copy(update={"source": options.source})
     format_name, reader = f"{sheet.format} by {mapping.name}", RowReader(sheet, data)
-    return [Plan(path, _inspect_file(path)[0], format_name, source=sheet.source, rows=reader) for path in files]
+    sizes = [_inspect_file(path)[0] for path in files]
+    warnings = [check_mapping(path, mapping, sheet) for path in files]
+    return [
+        Plan(path, size, format_name, source=sheet.source, rows=reader, warnings=warnings_of_file)
+        for path, size, warnings_of_file in zip(files, sizes, warnings, strict=True)
+    ]
 
 
 def _plan_file(path: Path, options: Options, data: Data, intake: Intake) -> Plan:

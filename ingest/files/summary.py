@@ -1,5 +1,6 @@
 """The summary of an import."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +45,9 @@ class Summary:
     """Values of unknown fields that were removed, by path and type."""
     refusals: list[RefusedLine] = field(default_factory=list)
     """The first rejections."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Events in which a field did not fit and was left out, by field."""
+    warnings: list[str] = field(default_factory=list)
     appended: list[Range] = field(default_factory=list)
     interrupted: KeyboardInterrupt | None = None
 
