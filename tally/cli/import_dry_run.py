@@ -11,6 +11,7 @@ from rich.markup import escape
 from ingest.files.importer import Options, Summary
 from ledger.log import Log
 from ledger.money import brief, text
+from ledger.outcomes import OUTCOMES
 from ledger.settings import Settings
 from tally.cli.import_summary import print_omissions, print_refusals, summarize
 from tally.output import err, make_table, out, print_json, progress_bar
@@ -47,12 +48,12 @@ def _log_of_home(settings: Settings) -> Iterator[Log | None]:
 def summarize_dry_run(summary: Summary, report: Report) -> dict[str, Any]:
     """Return the report for ``--json``. Amounts are exact decimals."""
     facts = summarize(summary, None)
-    for name in ("appended", "conflicts", *report.outcomes):
+    for name in ("appended", "conflicts"):
         facts.pop(name, None)
     return {
         "dry_run": True,
         **facts,
-        **report.outcomes,
+        **{outcome: report.outcomes[outcome] for outcome in OUTCOMES},
         "reasons": dict(report.reasons),
         "first_events": [_render_event(event) for event in report.first_events],
         "models": [_render_model(model, totals) for model, totals in report.models.items()],
