@@ -38,7 +38,8 @@ def read_head(beginning: bytes, *, is_cut: bool = False) -> Head:
         return Head(first, "json", tuple(_first_items(text)))
     if start == "{":
         if not is_cut and isinstance(parse_json(first), dict):
-            rows = [row for line in beginning.split(b"\n")[:MAX_HEAD_ROWS] for row in unpack(parse_json(line))]
+            lines = beginning.split(b"\n", MAX_HEAD_ROWS)[:MAX_HEAD_ROWS]
+            rows = [row for line in lines for row in unpack(parse_json(line))]
             return Head(first, "jsonl", tuple(rows[:MAX_HEAD_ROWS]))
         return Head(first, "json", tuple(_first_items(text)))
     header, delimiter = _read_header(first.decode(errors="replace"))

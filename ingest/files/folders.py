@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ingest.adapters.head import MAX_HEAD_ROWS
 from ingest.adapters.registry import find_format
 from ingest.files.lines import BOM
 from ledger.errors import TallyError
@@ -31,11 +30,10 @@ def read_beginning(path: Path) -> Beginning:
     """Read the first lines of a file, without byte order mark. OSError where it cannot be read."""
     with path.open("rb") as file:
         content = file.read(MAX_HEAD_BYTES)
+    is_whole = len(content) < MAX_HEAD_BYTES
     content = content.removeprefix(BOM)
-    if len(content) < MAX_HEAD_BYTES - len(BOM):
-        return Beginning(b"\n".join(content.split(b"\n", MAX_HEAD_ROWS)[:MAX_HEAD_ROWS]), False)
-    lines = content.split(b"\n", MAX_HEAD_ROWS)[:-1]
-    return Beginning(b"\n".join(lines), False) if lines else Beginning(content, True)
+    lines, newline, _ = content.rpartition(b"\n")
+    return Beginning(content, False) if is_whole else Beginning(lines if newline else content, not newline)
 
 
 def expand_folders(files: Sequence[Path], *, any_format: bool) -> Files:

@@ -20,8 +20,6 @@ INPUT_COUNTS = {
     "cacheReadInputTokenCount": "cache_read",
     "cacheWriteInputTokenCount": "cache_write",
 }
-GEOGRAPHIES = ("us", "eu", "apac", "global", "jp", "au", "us-gov", "ca")
-"""Prefixes of cross-region inference profiles."""
 MAX_STREAM_EVENTS = 100
 
 
@@ -37,9 +35,6 @@ def read_row(row: Row) -> list[SourceEvent]:
     _fill_usage(fields)
     model = str(fields.take("modelId") or "").rpartition("/")[2] or None
     fields.text("model", model, "modelId")
-    geography = str(model).partition(".")[0]
-    if geography in GEOGRAPHIES:
-        fields.data["geography"] = geography
     for column, field in (
         ("accountId", "provider_account"), ("inferenceRegion", "region"), ("region", "region"),
         ("operation", "operation"), ("errorCode", "error_code"),

@@ -29,7 +29,8 @@ NOT_READ = (
     "calculatedinputcost", "calculatedoutputcost", "usagedetails", "usage", "unit", "tracename", "promptid", "scores",
     "version", "release", "comments", "type", "level", "tokens", "providedusagedetails", "providedcostdetails",
     "toolcallcount", "tooldefinitions", "toolcalls", "usagepricingtierid", "usagepricingtiername", "hasparent",
-    "modelparameters", "traceid", "endtime", "completionstarttime", "totalcost", "calculatedtotalcost", "latency",
+    "modelparameters", "inputusage", "outputusage", "totalusage", "inputtokens", "outputtokens", "totaltokens",
+    "prompttokens", "completiontokens", "traceid", "endtime", "completionstarttime", "totalcost", "calculatedtotalcost", "latency",
 )  # fmt: skip
 
 
