@@ -19,7 +19,7 @@ from tally.product.catch_up import make_follower
 from tally.product.dry_run import CLAIM_TOLERANCE_PERCENT, ClaimTotals, ModelTotals, RatedEvent, Report, run_dry
 from tally.session import opened
 
-_SHOWN_FIRST = ("model", "tokens", "left_out", "adapter")
+_SHOWN_FIRST = ("model", "tokens", "left_out", "adapter", "adapter_version", "provider_usage", "reported_tokens")
 """Fields that stand in the first line of an event, or not at all."""
 
 

@@ -271,7 +271,7 @@ def test_a_value_that_does_not_fit_costs_its_field_and_not_the_row(tmp_path: Pat
     assert [event["data"].get("left_out") for event in log.events] == [
         None, ["claimed_cost", "team"], ["claimed_cost", "latency_ms"],
     ]  # fmt: skip
-    assert summary.left_out == {"claimed_cost": 2, "team": 1, "latency_ms": 1}
+    assert summary.files[0].left_out == {"claimed_cost": 2, "team": 1, "latency_ms": 1}
     assert log.events[0]["data"]["latency_ms"] == 12 and log.events[0]["data"]["claimed_cost"] == "0.5"
 
 

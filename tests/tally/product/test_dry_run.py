@@ -93,7 +93,7 @@ def test_claims_that_differ_are_counted_and_how_much(tmp_path: Path, priced: Emb
     claims = report.claims["USD"]
     assert (claims.compared, claims.differing, claims.largest_id) == (4, 2, "3")
     assert claims.claimed == pico("9.0001002") and claims.cost == 4 * pico("0.00003")
-    assert summary.left_out == {"claimed_cost": 1}
+    assert summary.files[0].left_out == {"claimed_cost": 1}
 
 
 def test_many_models_are_summed_in_bounded_memory(
