@@ -81,6 +81,8 @@ def _render_model(model: str, totals: ModelTotals) -> dict[str, Any]:
         "costs": _render_costs(totals.costs),
         "pricing": dict(totals.pricing),
         "unpriced": dict(totals.unpriced),
+        "unknown_tokens": totals.unknown_tokens,
+        "greatest_unpriced_costs": _render_costs(totals.greatest_unpriced_costs),
     }
 
 
@@ -140,11 +142,15 @@ def _print_models(report: Report) -> None:
     table = make_table("model", ">events", ">calls", "quantities", ">cost", "pricing")
     for model, totals in report.models.items():
         quantities = ", ".join(f"{name} {count:,}" for name, count in totals.quantities.items())
-        costs = ", ".join(f"{cost} {currency}" for currency, cost in _render_costs(totals.costs).items())
+        costs = ", ".join(f"{cost} {currency}" for currency, cost in _render_costs(+totals.costs).items())
         pricing = ", ".join(f"{state} {count:,}" for state, count in totals.pricing.items())
         if totals.unpriced:
             classes = ", ".join(f"{name} {count:,}" for name, count in totals.unpriced.items())
             pricing += f" (no price: {classes})"
+        if totals.unknown_tokens:
+            pricing += f" (of unknown class: {totals.unknown_tokens:,})"
+        for currency, cost in _render_costs(+totals.greatest_unpriced_costs).items():
+            pricing += f" (up to {cost} {currency} more)"
         table.add_row(escape(model), f"{totals.events:,}", f"{totals.calls:,}", quantities, costs or "unknown", pricing)
     out.print(table, markup=False)
 

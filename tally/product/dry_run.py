@@ -1,8 +1,8 @@
 """A dry run of an import: files are read, accepted and rated as an import would, and nothing is written.
 
-The events pass the intake and the folds in memory, by the price books that are in force in the home (by the installed
-prices where there is no home yet). Identities are kept in a temporary file of SQLite's, so memory does not grow with
-the files. Events that the log has already are not looked up: an import counts those as duplicates.
+The events pass the intake and the folds, by the price books that are in force in the home (by the installed
+prices where there is no home yet). Identities and events are kept in a temporary file of SQLite's, so memory does not
+grow with the files. Events that the log has already are not looked up: an import counts those as duplicates.
 """
 
 import secrets
@@ -63,7 +63,7 @@ class RatedEvent:
 @dataclass
 class ModelTotals:
     """Sums of one model: events and the calls that they stand for, quantities by class, costs in pico by currency,
-    and the quantities without a price."""
+    quantities without a price, and tokens of unknown class, with the most in pico that both may cost by currency."""
 
     events: int = 0
     calls: int = 0
@@ -71,6 +71,8 @@ class ModelTotals:
     costs: Counter[str] = field(default_factory=Counter)
     pricing: Counter[str] = field(default_factory=Counter)
     unpriced: Counter[str] = field(default_factory=Counter)
+    unknown_tokens: int = 0
+    greatest_unpriced_costs: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -98,57 +100,64 @@ class Report:
     claims: dict[str, ClaimTotals] = field(default_factory=dict)
 
     def add(self, event: dict[str, Any], line: dict[str, Any]) -> None:
-        """Add an event and its line of ``tally.entries``."""
-        self.outcomes[line["outcome"]] += 1
-        if line["outcome"] == outcomes.QUARANTINED:
-            self.reasons[line["reason"]] += 1
-        lines = line.get("lines", [])
-        costs = [pico(part["list_cost"]) for part in lines if part.get("list_cost") is not None]
+        """Add a line of ``tally.entries`` that an event caused: its outcome, or an entry that it takes back or adds."""
+        outcome = line["outcome"]
+        costs = [pico(part["list_cost"]) for part in line.get("lines", []) if part.get("list_cost") is not None]
         cost = sum(costs) if costs or line.get("pricing") == "free" else None
-        if len(self.first_events) < MAX_SHOWN_EVENTS:
-            rated = line["outcome"], line.get("reason"), line.get("pricing"), line.get("currency"), cost
-            self.first_events.append(RatedEvent(event, *rated))
-        if line["outcome"] == outcomes.COUNTED and line["kind"] == "inference":
-            self._add_totals(event["data"], line, cost)
-            if line["pricing"] == "priced":
-                self._add_claim(event, str(line["currency"]), cost or 0)
+        if outcome in outcomes.OUTCOMES:
+            self.outcomes[outcome] += 1
+            if outcome == outcomes.QUARANTINED:
+                self.reasons[line["reason"]] += 1
+            if len(self.first_events) < MAX_SHOWN_EVENTS:
+                rated = outcome, line.get("reason"), line.get("pricing"), line.get("currency"), cost
+                self.first_events.append(RatedEvent(event, *rated))
+        if "lines" in line and outcome != outcomes.QUARANTINED:
+            sign = -1 if outcome == outcomes.REVERSAL else 1
+            self._add_totals(line, cost, sign)
+            if line["pricing"] == "priced" and "claimed_cost" in line:
+                self._add_claim(line, cost or 0, sign)
 
-    def _add_totals(self, data: dict[str, Any], line: dict[str, Any], cost: int | None) -> None:
-        model = data.get("model_resolved") or data.get("model") or "(no model)"
+    def _add_totals(self, line: dict[str, Any], cost: int | None, sign: int) -> None:
+        model = line.get("model_resolved") or line.get("model") or "(no model)"
         if model not in self.models and len(self.models) >= MAX_MODELS:
             model = OTHER_MODELS
         totals = self.models.setdefault(model, ModelTotals())
-        totals.events += 1
-        totals.calls += data.get("calls", 1)
-        totals.pricing[line["pricing"]] += 1
-        for part in line.get("lines", []):
+        totals.events += sign
+        totals.calls += sign * line.get("calls", 1)
+        totals.pricing[line["pricing"]] += sign
+        totals.unknown_tokens += line.get("unknown_tokens") or 0
+        for part in line["lines"]:
             totals.quantities[part["class"]] += part["quantity"]
             if part.get("list_cost") is None:
                 totals.unpriced[part["class"]] += part["quantity"]
-        if line.get("currency") is not None and cost is not None:
-            totals.costs[line["currency"]] += cost
+        if (currency := line.get("currency")) is not None:
+            totals.costs[currency] += cost or 0
+            totals.greatest_unpriced_costs[currency] += pico(line.get("greatest_unpriced_cost") or "0")
 
-    def _add_claim(self, event: dict[str, Any], currency: str, cost: int) -> None:
-        data = event["data"]
-        if "claimed_cost" not in data or data.get("claimed_currency", currency) != currency:
+    def _add_claim(self, line: dict[str, Any], cost: int, sign: int) -> None:
+        """Compare the claim of an entry with its cost; one that is taken back is compared no more."""
+        currency = line["currency"]
+        if line.get("claimed_currency", currency) != currency:
             return
         claims = self.claims.setdefault(currency, ClaimTotals())
-        claim = pico(data["claimed_cost"])
-        difference = abs(claim - cost)
-        claims.compared += 1
-        claims.claimed += claim
+        claim = pico(line["claimed_cost"])
+        difference = abs(claim - abs(cost))
+        claims.compared += sign
+        claims.claimed += sign * claim
         claims.cost += cost
-        if difference * 100 > CLAIM_TOLERANCE_PERCENT * cost:
-            claims.differing += 1
+        if difference * 100 > CLAIM_TOLERANCE_PERCENT * abs(cost):
+            claims.differing += sign
         if difference > claims.largest:
-            claims.largest, claims.largest_id = difference, event["id"]
+            claims.largest, claims.largest_id = difference, line["id"]
 
 
 class _FoldingLog:
-    """A stand-in for a log: it folds what is appended, and keeps nothing."""
+    """A stand-in for a log of one partition: it folds what is appended, and keeps it in a temporary file for
+    revisions and corrections."""
 
     def __init__(self, db: sqlite3.Connection, documents: Documents, books: Sequence[tuple[str, str]]) -> None:
         self._db = db
+        db.execute("CREATE TABLE appended (offset INTEGER PRIMARY KEY, value BLOB)")
         self._stored = PartitionState(db)
         self._documents = documents
         self._books = tuple(books)
@@ -168,15 +177,22 @@ class _FoldingLog:
         return records
 
     def _fold(self, record: Record) -> None:
-        derived, _, change = self._stored.fold_records([record], self._open_state(record.partition), self._documents)
+        batch = self._stored.parse_batch([record])
+        state = self._open_state(record.partition)
+        derived, _, change = self._stored.fold_batch(batch, state, self._documents, self._read_line)
         with transaction(self._db):
             self._stored.apply(record.partition, change)
+            self._db.execute("INSERT INTO appended VALUES (?, ?)", (record.offset, record.value))
         events = record.value.split(b"\n")
         for topic, outputs in derived:
             lines = map(_decode, outputs.value.split(b"\n")) if topic is ENTRIES else ()
             for line in lines:
                 if line["outcome"] != "record":
                     self.report.add(_decode(events[line["event_index"]]), line)
+
+    def _read_line(self, offset: int, event_index: int) -> bytes:
+        ((value,),) = self._db.execute("SELECT value FROM appended WHERE offset = ?", (offset,))
+        return bytes(value).split(b"\n")[event_index]
 
     def _open_state(self, partition: int) -> State:
         if partition not in self._states:

@@ -96,6 +96,22 @@ def test_claims_that_differ_are_counted_and_how_much(tmp_path: Path, priced: Emb
     assert summary.files[0].left_out == {"claimed_cost": 1}
 
 
+def test_of_an_event_that_grows_its_greatest_revision_counts(tmp_path: Path, priced: EmbeddedLog) -> None:
+    head = "id,at,in,cost,version\n"
+    rows = [f"{id},2026-01-05T12:00:00Z,{input},{cost},{version}\n" for id, input, cost, version in (
+        (1, 10, "9", 1), (1, 30, "0.00003", 3), (1, 20, "9", 2), (2, 5, "", 1), (2, 7, "", 2),
+    )]  # fmt: skip
+    sheet = SHEET | {
+        "tokens": {"input": "in"},
+        "fields": {"model": {"value": "m1"}, "revision": "version", "claimed_cost": "cost"},
+    }
+    _, report = rate(tmp_path, head + "".join(rows), sheet, log=priced)
+    totals, claims = report.models["m1"], report.claims["USD"]
+    assert (totals.events, totals.calls, totals.quantities) == (2, 2, {"input": 37})
+    assert totals.costs == {"USD": pico("0.000037")} and totals.pricing == {"priced": 2}
+    assert (claims.compared, claims.differing, claims.claimed) == (1, 0, pico("0.00003"))
+
+
 def test_many_models_are_summed_in_bounded_memory(
     tmp_path: Path, priced: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
