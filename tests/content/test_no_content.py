@@ -1,7 +1,9 @@
 """No prompt, completion, key or person's name gets beyond the intake: a home is searched for marked ones."""
 
 import contextlib
+import csv
 import gzip
+import io
 import json
 import logging
 import subprocess
@@ -134,6 +136,27 @@ def by_the_client(served: Served) -> None:
 OPTIONS = ["--set", f"user={PERSON}", "--set", f"session={KEY}", "--source", f"file of {PERSON}", "--set", f"key={KEY}"]
 
 
+def mapped_file() -> tuple[bytes, str]:
+    """A table with content in each column, also in those that hold no text, and its mapping."""
+    columns = ["id", "at", "model", "in", "calls", "cost", "latency", "status", "user", "note", "messages"]
+    good = {"id": "m1", "at": "2026-01-05T12:00:00Z", "model": "m", "in": "5", "calls": "2"}
+    rows = [
+        good | {"cost": PROMPT, "latency": COMPLETION, "status": PROMPT, "user": PERSON, "note": KEY},
+        *({**good, "id": f"m-{column}", column: PROMPT} for column in ("at", "in", "calls")),
+        {**good, "id": "m5", "note": f"of {PERSON}", "messages": json.dumps({"text": PROMPT, "n": COMPLETION})},
+        {**good, "id": f"{PERSON}-{KEY}", "in": KEY, "note": PROMPT * 20},
+    ]  # fmt: skip
+    cells = io.StringIO()
+    writer = csv.DictWriter(cells, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    fields = "{model: model, claimed_cost: cost, latency_ms: latency, status: status, user: user, attempt: messages.n}"
+    return cells.getvalue().encode(), (
+        "{format: csv, source: mapped, id: [id, model], time: {column: at}, tags: {note: note}, calls: calls, "
+        f"fields: {fields}, tokens: {{input: in}}, optional: [messages.n]}}"
+    )
+
+
 def by_import(served: Served) -> None:
     folder = served.settings.home.parent
     azure = b"TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.9799600,5,%b\r\n%b\r\n"
@@ -143,10 +166,13 @@ def by_import(served: Served) -> None:
         "azure.csv": azure % (KEY.encode(), f"{PROMPT},{PERSON},{COMPLETION}".encode()),
         "mooncake.jsonl": lines(mooncake | {"text": PROMPT}, mooncake | {"output_length": COMPLETION}),
     }
+    files["mapped.csv"], mapping = mapped_file()
+    (folder / "map.yaml").write_text(mapping)
+    options = {"events.ndjson": [], "mapped.csv": ["--mapping", str(folder / "map.yaml")]}
     for name, content in files.items():
         (folder / name).write_bytes(content)
         done = subprocess.run(
-            [*COMMAND, "import", str(folder / name), *([] if "events" in name else OPTIONS)],
+            [*COMMAND, "import", str(folder / name), *options.get(name, OPTIONS)],
             cwd=ROOT, env=home_environment({"TALLY_HOME": str(served.settings.home)}), capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stderr.decode()
