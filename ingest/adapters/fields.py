@@ -59,6 +59,13 @@ class Fields:
                 return moment
         raise Rejection(names[0], "is missing: a row needs its time")
 
+    def identity(self, *names: str) -> str:
+        """Return the id of the first column that has one. Raises Rejection where none has, or where it is too long."""
+        id = parse_text(next((value for name in names if (value := self.take(name)) is not None), None))
+        if id is None:
+            raise Rejection(names[0], "is missing, or too long: it tells a row from the others")
+        return id
+
     def text(self, field: str, value: Any, name: str) -> None:
         """Fill a field with a text, if it has none yet."""
         self._fill(field, value, name, parse_text)

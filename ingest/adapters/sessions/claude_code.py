@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Read, RowSource, SourceEvent
-from ingest.adapters.cells import parse_time
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
+from ingest.adapters.sessions.session_line import decode_line, get_time
 from ingest.intake.rejection import Rejection
 from tallystick.usage.reader import read_fields
 
@@ -58,7 +58,6 @@ class Answer(NamedTuple):
 
 
 _decode = msgspec.json.Decoder(Line).decode
-_decode_any = msgspec.json.Decoder().decode
 
 
 class Reader:
@@ -68,15 +67,13 @@ class Reader:
         self._answers: OrderedDict[str, Answer] = OrderedDict()
 
     def read(self, raw: bytes) -> Read:
-        line = _decode_line(raw)
+        line = decode_line(raw, _decode, _holds_usage)
         message = line.message if line is not None else None
         if line is None or line.type != "assistant" or message is None or message.usage is None:
             return ()
         if message.model == SYNTHETIC:
             return ()
-        time = parse_time(line.timestamp)
-        if time is None:
-            raise Rejection("timestamp", "is missing, or is no time: a line needs its time")
+        time = get_time(line.timestamp)
         if not (message.id or line.requestId or line.uuid):
             raise Rejection("message.id", "is missing: it tells an answer from the others")
         key = join_identity([message.id or line.uuid or "", line.requestId or ""])
@@ -95,19 +92,8 @@ class Reader:
             yield _make_event(*self._answers.popitem(last=False))
 
 
-def _decode_line(raw: bytes) -> Line | None:
-    """Return a line; None where it is JSON of another form. Raises Rejection where it is no JSON."""
-    try:
-        return _decode(raw)
-    except UnicodeDecodeError:
-        raise Rejection("", "is not UTF-8") from None
-    except msgspec.ValidationError:
-        document = _decode_any(raw)
-        if isinstance(document, dict) and document.get("type") == "assistant":
-            raise Rejection("message", "does not have the form of an answer of Claude Code", document) from None
-        return None
-    except (msgspec.DecodeError, RecursionError):
-        raise Rejection("", "is not JSON: it may have been cut off while it was written; import it again") from None
+def _holds_usage(document: dict[str, Any]) -> bool:
+    return document.get("type") == "assistant"
 
 
 def _measure(message: Message) -> int:
