@@ -23,7 +23,10 @@ from tallystick.usage.reader import read_fields
 NAME = "claude-code"
 MAX_PENDING = 1_000
 """Answers that wait for later lines of theirs; one that is sent early is sent again with a greater revision."""
+USAGE_FORM = "anthropic_messages"
 SYNTHETIC = "<synthetic>"
+PROVIDERS = {"msg_bdrk_": "aws.bedrock", "msg_vrtx_": "gcp.vertex_ai"}
+"""Hosts of the models by the beginning of a message's id; others are Anthropic's own."""
 
 
 class Message(msgspec.Struct):
@@ -105,10 +108,11 @@ def _measure(message: Message) -> int:
 def _make_event(key: str, answer: Answer) -> SourceEvent:
     line, message = answer.line, answer.line.message
     assert message is not None and message.usage is not None
+    provider = PROVIDERS.get((message.id or "")[: len("msg_bdrk_")], "anthropic")
     fields = Fields(
-        {}, adapter=NAME, adapter_version="1", ingress="telemetry", provider="anthropic", agent=NAME, operation="chat"
+        {}, adapter=NAME, adapter_version="1", ingress="telemetry", provider=provider, agent=NAME, operation="chat"
     )
-    fields.usage(read_fields({"usage": message.usage}) or {"usage_source": "missing"})
+    fields.usage(read_fields({"usage": message.usage}, USAGE_FORM) or {"usage_source": "missing"})
     fork = line.forkedFrom.sessionId if line.forkedFrom is not None else None
     fields.text("session", fork or line.sessionId, "sessionId")
     fields.text("agent_version", line.version, "version")
@@ -120,7 +124,7 @@ def _make_event(key: str, answer: Answer) -> SourceEvent:
     fields.text("geography", None if geography == "not_available" else geography, "message.usage.inference_geo")
     fields.claim(line.costUSD, "costUSD")
     fields.data["revision"] = answer.revision
-    return SourceEvent(key, answer.time, fields.finish())
+    return SourceEvent(key, answer.time, fields.finish(fit=False))
 
 
 def _recognises(head: Head) -> bool:

@@ -160,7 +160,7 @@ class Reader:
         tier = self._settings.get("service_tier")
         fields.text("service_tier", "standard" if tier == "default" else tier, "thread_settings.service_tier")
         fields.text("agent_version", self._settings.get("cli_version"), "session_meta.cli_version")
-        return fields.finish()
+        return fields.finish(fit=False)
 
 
 def _read_counts(block: dict[str, Any] | None) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Types that all readers of usage share, and responses as mappings (pure)."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 Block = Mapping[str, Any]
@@ -74,6 +75,7 @@ def get_word(block: Block, *names: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4_096)  # blocks repeat the same names
 def to_snake_case(name: str) -> str:
     """Write a name of any spelling (camelCase, Header-Case) in snake case."""
     if "-" in name:

@@ -54,7 +54,8 @@ def read(path: Path, row_format: Format | None = None) -> dict[str, Any]:
     rejections: list[dict[str, Any]] = []
     skipped = 0
     with path.open("rb") as file:
-        for number, _, event in read_events(file, plan, path.stem):
+        for number, _, event, is_late in read_events(file, plan, path.stem):
+            skipped -= is_late
             if isinstance(event, Rejection):
                 rejections.append({"row": number, "field": event.field, "reason": event.reason})
             elif event is None:
