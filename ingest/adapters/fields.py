@@ -59,6 +59,13 @@ class Fields:
                 return moment
         raise Rejection(names[0], "is missing: a row needs its time")
 
+    def identity(self, *names: str) -> str:
+        """Return the id of the first column that has one. Raises Rejection where none has, or where it is too long."""
+        id = parse_text(next((value for name in names if (value := self.take(name)) is not None), None))
+        if id is None:
+            raise Rejection(names[0], "is missing, or too long: it tells a row from the others")
+        return id
+
     def text(self, field: str, value: Any, name: str) -> None:
         """Fill a field with a text, if it has none yet."""
         self._fill(field, value, name, parse_text)
@@ -117,15 +124,16 @@ class Fields:
         for name, value in fields.items():
             self.data.setdefault(name, value)
 
-    def finish(self, *, skip: Iterable[str] = ()) -> dict[str, Any]:
-        """Return the data. Columns that were not taken, and are not empty, are left out by name."""
+    def finish(self, *, skip: Iterable[str] = (), fit: bool = True) -> dict[str, Any]:
+        """Return the data. Columns that were not taken, and are not empty, are left out by name. ``fit`` is for sources
+        whose rows may carry attributes of any type."""
         self._names.update(skip)
         for name, value in self.row.items():
             if name not in self._names and not is_absent(value) and value not in ({}, [], 0, False, "0", "{}", "[]"):
                 self.leave_out(name)
         if self._left_out:
             self.data["left_out"] = sorted(self._left_out)
-        return fit_fields(self.data).fields
+        return fit_fields(self.data).fields if fit else self.data
 
     def _fill(self, field: str, value: Any, name: str, parse: Callable[[Any], Any]) -> None:
         if is_absent(value) or field in self.data:

@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ingest.files.folders import expand_folders
 from ingest.files.line_identity import Occurrences
@@ -24,6 +24,7 @@ from ingest.intake.rejection import Rejection
 from ingest.mapping.reader import RowReader
 from ledger.log import Appender
 from ledger.settings import Settings
+from tallystick.vocabulary.fitting import fit_fields
 
 __all__ = ["Options", "Outcomes", "Range", "Summary", "await_outcomes", "import_files", "parse_start"]
 
@@ -130,6 +131,7 @@ class _FileImport:
     def _import_source(self, file: BinaryIO, plan: SourcePlan, occurrences: Occurrences) -> None:
         """Import the rows of a source: an event has its id by the source, else by its row's bytes, as in a trace."""
         for row in read_events(file, plan, self._plan.path.stem):
+            self._imported.skipped -= row.is_late
             try:
                 if isinstance(row.event, Rejection):
                     raise row.event
@@ -137,13 +139,20 @@ class _FileImport:
                     self._imported.skipped += 1
                     continue
                 id = row.event.id or occurrences.identity(row.raw)
-                accepted = self._intake.accept_event(plan.make_event(self._plan.source or "", id, row.event))
+                accepted = self._accept_fitted(plan.make_event(self._plan.source or "", id, row.event))
             except Rejection as rejection:
                 self._reject(Line(row.number, row.raw, len(row.raw)), rejection)
             else:
                 self._imported.count_usage(row.event.data)
                 self._accept(accepted)
         self._flush()
+
+    def _accept_fitted(self, event: dict[str, Any]) -> AcceptedEvent:
+        """Accept an event, without what does not fit where it is refused: an attribute never costs a fact."""
+        try:
+            return self._intake.accept_event(event)
+        except Rejection:
+            return self._intake.accept_event({**event, "data": fit_fields(event["data"]).fields})
 
     def _accept(self, accepted: AcceptedEvent) -> None:
         if self._pace:

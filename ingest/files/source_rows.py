@@ -59,6 +59,8 @@ class SourceRow(NamedTuple):
     number: int
     raw: bytes
     event: SourceEvent | Rejection | None
+    is_late: bool = False
+    """The event is of an earlier row, which seemed to hold no call."""
 
 
 def read_events(file: BinaryIO, plan: SourcePlan, name: str) -> Iterator[SourceRow]:
@@ -66,13 +68,17 @@ def read_events(file: BinaryIO, plan: SourcePlan, name: str) -> Iterator[SourceR
     reader = plan.rows.make_reader(name)
     number = 0
     for number, raw, row in _read_lines(file, plan.rows.marks) if plan.rows.marks else _read_rows(file, plan.head):
-        yield from (SourceRow(number, raw, event) for event in _read_row(reader, row))
+        if row is None:
+            yield SourceRow(number, raw, None)
+            continue
+        for event in _read_row(reader, row):
+            yield SourceRow(number, raw, event)
     for event in reader.finish():
-        yield SourceRow(number, b"", event)
+        yield SourceRow(number, b"", event, is_late=True)
 
 
 def _read_row(reader: RowReader, row: Any) -> list[SourceEvent | Rejection | None]:
-    if row is None or isinstance(row, Rejection):
+    if isinstance(row, Rejection):
         return [row]
     try:
         return [*reader.read(row)] or [None]
@@ -83,9 +89,13 @@ def _read_row(reader: RowReader, row: Any) -> list[SourceEvent | Rejection | Non
 def _read_lines(file: BinaryIO, marks: tuple[bytes, ...]) -> Iterator[tuple[int, bytes, Any]]:
     """Yield lines as bytes: None for those without a mark, which hold no call. Such lines may have any length."""
     for number, content, length in read_lines(file):
-        if not any(mark in content for mark in marks):
+        for mark in marks:
+            if mark in content:
+                break
+        else:
             yield number, content, None
-        elif length > MAX_LINE_BYTES:
+            continue
+        if length > MAX_LINE_BYTES:
             yield number, content, Rejection("", f"has {length:,} bytes, and a line may have {MAX_LINE_BYTES:,}")
         else:
             yield number, content, content

@@ -31,6 +31,7 @@ from warehouse.client import connect
 
 PROMPT, COMPLETION, KEY = "QZXMARKEDprompt how do I", "QZXMARKEDcompletion you should", "sk-QZXMARKEDkey-0123456789"
 PERSON = "QZXMARKEDperson@example.com"
+GOLDEN = ROOT / "tests" / "ingest" / "adapters" / "golden"
 MARK, SEEN = "QZXMARKED", "a team that is kept"
 """Long enough to stand nowhere by chance: packed prices are half a megabyte of any bytes."""
 
@@ -178,6 +179,19 @@ def by_import(served: Served) -> None:
         assert done.returncode in (0, 1), done.stderr.decode()
 
 
+def by_import_of_exports(served: Served) -> None:
+    """Every file of every source of whole events, whose content bears the same mark."""
+    files = sorted(path for path in GOLDEN.glob("*/*") if path.name != "expected.json")
+    assert sum(MARK in path.read_text() for path in files) > len(files) // 2
+    done = subprocess.run(
+        [*COMMAND, "import", *map(str, files), "--json"],
+        cwd=ROOT, env=home_environment({"TALLY_HOME": str(served.settings.home)}), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    assert MARK not in done.stdout.decode() + done.stderr.decode()
+    assert {file["format"] for file in json.loads(done.stdout)["files"]} == {folder.name for folder in GOLDEN.iterdir()}
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Served]:
     """The whole product."""
@@ -202,6 +216,7 @@ def up(tmp_path: Path) -> Iterator[Served]:
 def test_nothing_that_was_marked_is_found_anywhere(up: Served, caplog: pytest.LogCaptureFixture) -> None:
     over_http(up)
     by_import(up)
+    by_import_of_exports(up)
     with caplog.at_level(logging.DEBUG, "tallystick"):
         by_the_client(up)
     assert MARK not in caplog.text

@@ -71,6 +71,28 @@ def import_mapped_file(path: Path, content: bytes, kind: str = "csv", **keys: An
     raise AssertionError if not summary.refusals else Refusal(summary.refusals[0])  # type: ignore[attr-defined]
 
 
+def import_rows(path: Path, content: bytes, **options: Any) -> object:
+    """Import a file of a row source, and raise its first rejected row."""
+    summary = import_file(path, content, **options)
+    raise AssertionError if not summary.refusals else Refusal(summary.refusals[0])  # type: ignore[attr-defined]
+
+
+def import_folder(path: Path, *contents: bytes) -> object:
+    """Import a folder of session files with these contents."""
+    folder = path / "sessions"
+    folder.mkdir()
+    for number, content in enumerate(contents):
+        (folder / f"{number}.jsonl").write_bytes(content)
+    return import_files(EmbeddedLog(path / "home"), make_settings(path), [folder])
+
+
+def import_folder_that_cannot_be_read(path: Path) -> object:
+    with patch(
+        "ingest.files.folders.read_beginning", side_effect=PermissionError(errno.EACCES, "Permission denied", "f")
+    ):
+        return import_folder(path, b"{}")
+
+
 class Refusal(Exception):
     """A rejected line of an import's summary."""
 

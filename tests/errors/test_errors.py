@@ -61,9 +61,12 @@ from tests.errors.causes import (
     enter_large_event,
     fail_in_sqlite,
     import_file,
+    import_folder,
+    import_folder_that_cannot_be_read,
     import_forbidden_file,
     import_mapped_file,
     import_refused_line,
+    import_rows,
     make_log,
     make_settings,
     open_closed_state,
@@ -91,6 +94,7 @@ Case = tuple[str, Callable[[Path], object], tuple[str, ...]]
 ADDRESSED = (
     "{name: ann@example.com, currency: USD, providers: [{id: a, models: [{id: m, prices: [{rates: {input: 1}}]}]}]}"
 )
+CURSOR = b"Date,Model,Cache Read,Output Tokens\n2026-11-02,gpt-5,1,1"
 CASES: list[Case] = [
     # settings, homes, ports
     ("a setting", lambda p: with_variable("TALLY_API_PORT", "x"), ("TALLY_API_PORT", "'x'", "integer")),
@@ -182,6 +186,26 @@ CASES: list[Case] = [
     ("a set of no field", lambda p: import_file(p, b"", sets=["modle=a"]), ("--set modle", "did you mean 'model'")),
     ("a set of another kind", lambda p: import_file(p, b"", sets=["latency_ms=x"]), ("--set latency_ms", "'x'", "integer")),
     # lines of traces
+    ("a format that is none", lambda p: import_file(p, b"x,y", format="claud"), ("--format 'claud'", "claude-code")),
+    ("a format and a mapping", lambda p: import_file(p, b"x", format="codex", mapping=p), ("--format and --mapping", "one of them")),
+    ("what a source says", lambda p: import_file(p, CURSOR, sets=["provider=x"]), ("--set provider", "cursor-usage", "leave it out")),
+    ("a start of rows with times", lambda p: import_file(p, CURSOR, start=datetime.now(UTC)), ("--start", "cursor-usage", "leave it out")),
+    ("a folder without sessions", lambda p: import_folder(p, b'{"a": 1}'), ("sessions", "~/.claude/projects")),
+    ("a folder that cannot be read", import_folder_that_cannot_be_read, ("cannot read f", "nothing was imported")),
+    ("a document that is too long", lambda p: import_file(p, b"[" + b" " * (32 << 20) + b"]", format="openai-usage"), ("file.csv", "33,554,432 bytes", "jq -c")),
+    ("a document that is cut", lambda p: import_file(p, b'[{"a": 1', format="openai-usage"), ("file.csv", "no JSON document", "export it again")),
+    ("a row without a time", lambda p: import_rows(p, b"Date,Model\n,gpt-5", format="cursor-usage"), ("Date", "needs its time")),
+    ("a row with no time", lambda p: import_rows(p, b"Date,Model\nsoon,gpt-5", format="cursor-usage"), ("Date", "ISO 8601")),
+    ("a row without an id", lambda p: import_rows(p, b'{"timestamp": "2026-11-02", "modelId": "m"}', format="bedrock-invocation"), ("requestId", "is missing")),
+    ("a response without a time", lambda p: import_rows(p, b'{"id": "batch_req_1"}', format="openai-batch"), ("time", "--start")),
+    ("OpenAI: costs", lambda p: import_rows(p, b'{"object": "organization.costs.result"}', format="openai-usage"), ("amount", "is a cost")),
+    ("Anthropic: costs", lambda p: import_rows(p, b'{"amount": "1"}', format="anthropic-usage"), ("amount", "is a cost")),
+    ("a session: not UTF-8", lambda p: import_rows(p, b'{"type": "\xff", "usage": 1}', format="claude-code"), ("UTF-8",)),
+    ("a session: cut off", lambda p: import_rows(p, b'{"usage": ', format="claude-code"), ("not JSON", "import the file again")),
+    ("a session: a long line", lambda p: import_rows(p, b'{"usage": "' + b"x" * (1 << 20) + b'"}', format="claude-code"), ("1,048,589 bytes", "1,048,576")),
+    ("a session: another form", lambda p: import_rows(p, b'{"type": "assistant", "message": {"usage": 1}}', format="claude-code"), ("message.usage", "form")),
+    ("a session: no time", lambda p: import_rows(p, b'{"type": "assistant", "message": {"usage": {}}}', format="claude-code"), ("timestamp", "needs its time")),
+    ("a session: no id", lambda p: import_rows(p, b'{"type": "assistant", "timestamp": "2026-11-02", "message": {"usage": {}}}', format="claude-code"), ("message.id", "is missing")),
     ("Azure: not UTF-8", lambda p: azure_llm_trace._parse_line(b"\xff"), ("UTF-8",)),
     ("Azure: columns", lambda p: azure_llm_trace._parse_line(b"x"), ("1 columns", "3 of the header")),
     ("Azure: time", lambda p: azure_llm_trace._parse_line(b"x,1,1"), ("TIMESTAMP", "must look like")),

@@ -12,7 +12,6 @@ from ingest.adapters.cells import parse_count, parse_object, parse_text
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.token_usage import find_unread_counts, make_usage
-from ingest.intake.rejection import Rejection
 
 NAME = "bedrock-invocation"
 INPUT_COUNTS = {
@@ -27,9 +26,7 @@ def read_row(row: Row) -> list[SourceEvent]:
     row = _get_log(row)
     fields = Fields(row, adapter=NAME, adapter_version="1", ingress="telemetry", provider="aws.bedrock")
     time = fields.time("timestamp")
-    id = parse_text(fields.take("requestId"))
-    if id is None:
-        raise Rejection("requestId", "is missing: it tells a call from the others")
+    id = fields.identity("requestId")
     metadata = parse_object(fields.take("requestMetadata"))
     fields.attributes(metadata)
     _fill_usage(fields)

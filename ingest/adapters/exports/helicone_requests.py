@@ -8,10 +8,9 @@ taken, and usage is unknown where none does. ``cost`` is a claim.
 from typing import Any
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, SourceEvent, StatelessReader
-from ingest.adapters.cells import parse_count, parse_object, parse_text
+from ingest.adapters.cells import parse_count, parse_object
 from ingest.adapters.fields import Fields, read_status
 from ingest.adapters.token_usage import find_unread_counts, make_usage, subtract
-from ingest.intake.rejection import Rejection
 
 NAME = "helicone-requests"
 NO_REFERENCE = "00000000-0000-0000-0000-000000000000"
@@ -34,9 +33,7 @@ NOT_READ = (
 def read_row(row: Row) -> list[SourceEvent]:
     fields = Fields(row, adapter=NAME, adapter_version="1", ingress="gateway", gateway="helicone")
     time = fields.time("request_created_at")
-    id = parse_text(fields.take("request_id"))
-    if id is None:
-        raise Rejection("request_id", "is missing: it tells a request from the others")
+    id = fields.identity("request_id")
     properties = dict(parse_object(row.get("properties"))) | dict(parse_object(fields.take("request_properties")))
     fields.attributes(properties)
     provider = str(fields.take("provider") or "").lower() or None

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, SourceEvent, StatelessReader
-from ingest.adapters.cells import parse_count, parse_list, parse_object, parse_text, parse_time
+from ingest.adapters.cells import parse_count, parse_list, parse_object, parse_time
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.token_usage import make_usage
-from ingest.intake.rejection import Rejection
 from ledger.token_classes import INPUT_CLASSES
 
 NAME = "langfuse-observations"
@@ -30,7 +29,8 @@ NOT_READ = (
     "version", "release", "comments", "type", "level", "tokens", "providedusagedetails", "providedcostdetails",
     "toolcallcount", "tooldefinitions", "toolcalls", "usagepricingtierid", "usagepricingtiername", "hasparent",
     "modelparameters", "inputusage", "outputusage", "totalusage", "inputtokens", "outputtokens", "totaltokens",
-    "prompttokens", "completiontokens", "traceid", "endtime", "completionstarttime", "totalcost", "calculatedtotalcost", "latency",
+    "prompttokens", "completiontokens", "traceid", "endtime", "completionstarttime", "totalcost", "latency",
+    "calculatedtotalcost",
 )  # fmt: skip
 
 
@@ -45,9 +45,7 @@ def read_row(row: Row) -> list[SourceEvent]:
         return []
     fields = Fields(row, adapter=NAME, adapter_version="1", ingress="telemetry")
     time = fields.time("starttime", "timestamp")
-    id = parse_text(fields.take("id"))
-    if id is None:
-        raise Rejection("id", "is missing: it tells an observation from the others")
+    id = fields.identity("id")
     metadata = parse_object(row.get("metadata"))
     fields.attributes(metadata)
     fields.usage(read_details(_find_details(row)))
@@ -155,7 +153,7 @@ def classify_detail(name: str) -> str | None:
 def _recognises(head: Head) -> bool:
     names = [frozenset(map(_normalize, row)) for row in (head.header, *head.rows)]
     usage = {"usagedetails", "usage", "inputusage", "inputtokens", "prompttokens"}
-    return any({"id", "traceid", "starttime"} <= row and usage & row for row in names)
+    return any({"id", "traceid", "starttime"} <= row and usage & row and "calltype" not in row for row in names)
 
 
 FORMAT = Format(

@@ -5,11 +5,10 @@ the proxied request (``messages``, ``response``, ``proxy_server_request``) are n
 """
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, SourceEvent, StatelessReader
-from ingest.adapters.cells import parse_list, parse_object, parse_text, parse_time
+from ingest.adapters.cells import parse_list, parse_object, parse_time
 from ingest.adapters.exports.litellm import fill_caller, fill_model, fill_response_cache, fill_usage
 from ingest.adapters.fields import Fields, read_status
 from ingest.adapters.head import Head
-from ingest.intake.rejection import Rejection
 
 NAME = "litellm-spend-logs"
 NOT_READ = (
@@ -21,9 +20,7 @@ NOT_READ = (
 def read_row(row: Row) -> list[SourceEvent]:
     fields = Fields(row, adapter=NAME, adapter_version="1", ingress="gateway", gateway="litellm")
     time = fields.time("startTime", "endTime")
-    request_id = parse_text(fields.take("request_id"))
-    if request_id is None:
-        raise Rejection("request_id", "is missing, or too long: it tells a row from the others")
+    request_id = fields.identity("request_id")
     metadata = parse_object(fields.take("metadata"))
     fill_caller(fields, metadata)
     fill_model(fields)

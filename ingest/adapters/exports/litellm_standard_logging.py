@@ -6,10 +6,9 @@ is a claim.
 """
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, SourceEvent, StatelessReader
-from ingest.adapters.cells import parse_list, parse_object, parse_text, parse_time
+from ingest.adapters.cells import parse_list, parse_object, parse_time
 from ingest.adapters.exports.litellm import fill_caller, fill_model, fill_response_cache, fill_usage
 from ingest.adapters.fields import Fields, read_status
-from ingest.intake.rejection import Rejection
 
 NAME = "litellm-standard-logging"
 NOT_READ = (
@@ -23,9 +22,7 @@ NOT_READ = (
 def read_row(row: Row) -> list[SourceEvent]:
     fields = Fields(row, adapter=NAME, adapter_version="1", ingress="gateway", gateway="litellm")
     time = fields.time("startTime", "endTime")
-    id = parse_text(fields.take("id"))
-    if id is None:
-        raise Rejection("id", "is missing, or too long: it tells a call from the others")
+    id = fields.identity("id")
     metadata = parse_object(fields.take("metadata"))
     fill_caller(fields, metadata)
     fill_model(fields)

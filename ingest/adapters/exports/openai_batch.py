@@ -5,9 +5,8 @@ take ``--start``. Answers, and ``custom_id``, which an application makes, are ne
 """
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, SourceEvent, StatelessReader
-from ingest.adapters.cells import parse_object, parse_text, parse_time
+from ingest.adapters.cells import parse_object, parse_time
 from ingest.adapters.fields import Fields, read_status
-from ingest.intake.rejection import Rejection
 from tallystick.usage.reader import read_fields
 
 NAME = "openai-batch"
@@ -15,9 +14,7 @@ NAME = "openai-batch"
 
 def read_row(row: Row) -> list[SourceEvent]:
     fields = Fields(row, adapter=NAME, adapter_version="1", ingress="telemetry", provider="openai")
-    id = parse_text(fields.take("id"))
-    if id is None:
-        raise Rejection("id", "is missing: it tells a request from the others")
+    id = fields.identity("id")
     response = parse_object(fields.take("response"))
     body, error = parse_object(response.get("body")), parse_object(fields.take("error"))
     fields.usage(read_fields(body) or {"usage_source": "missing"})

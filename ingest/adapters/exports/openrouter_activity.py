@@ -14,7 +14,6 @@ from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
 from ingest.adapters.token_usage import make_usage, subtract
-from ingest.intake.rejection import Rejection
 
 NAME = "openrouter-activity"
 DAY_S = 86_400
@@ -72,9 +71,7 @@ def read_row(row: Row) -> list[SourceEvent]:
         fields.data["status"] = "aborted"
     if is_day:
         return [_finish_day(fields, row, time)]
-    id = parse_text(fields.take("generation_id") or fields.take("id"))
-    if id is None:
-        raise Rejection("generation_id", "is missing: it tells a generation from the others")
+    id = fields.identity("generation_id", "id")
     return [SourceEvent(id, time, fields.finish(skip=NOT_READ))]
 
 

@@ -13,17 +13,20 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Read, RowSource, SourceEvent
-from ingest.adapters.cells import parse_time
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
+from ingest.adapters.sessions.session_line import decode_line, get_time
 from ingest.intake.rejection import Rejection
 from tallystick.usage.reader import read_fields
 
 NAME = "claude-code"
 MAX_PENDING = 1_000
 """Answers that wait for later lines of theirs; one that is sent early is sent again with a greater revision."""
+USAGE_FORM = "anthropic_messages"
 SYNTHETIC = "<synthetic>"
+PROVIDERS = {"msg_bdrk_": "aws.bedrock", "msg_vrtx_": "gcp.vertex_ai"}
+"""Hosts of the models by the beginning of a message's id; others are Anthropic's own."""
 
 
 class Message(msgspec.Struct):
@@ -58,7 +61,6 @@ class Answer(NamedTuple):
 
 
 _decode = msgspec.json.Decoder(Line).decode
-_decode_any = msgspec.json.Decoder().decode
 
 
 class Reader:
@@ -68,15 +70,13 @@ class Reader:
         self._answers: OrderedDict[str, Answer] = OrderedDict()
 
     def read(self, raw: bytes) -> Read:
-        line = _decode_line(raw)
+        line = decode_line(raw, _decode, _holds_usage)
         message = line.message if line is not None else None
         if line is None or line.type != "assistant" or message is None or message.usage is None:
             return ()
         if message.model == SYNTHETIC:
             return ()
-        time = parse_time(line.timestamp)
-        if time is None:
-            raise Rejection("timestamp", "is missing, or is no time: a line needs its time")
+        time = get_time(line.timestamp)
         if not (message.id or line.requestId or line.uuid):
             raise Rejection("message.id", "is missing: it tells an answer from the others")
         key = join_identity([message.id or line.uuid or "", line.requestId or ""])
@@ -95,19 +95,8 @@ class Reader:
             yield _make_event(*self._answers.popitem(last=False))
 
 
-def _decode_line(raw: bytes) -> Line | None:
-    """Return a line; None where it is JSON of another form. Raises Rejection where it is no JSON."""
-    try:
-        return _decode(raw)
-    except UnicodeDecodeError:
-        raise Rejection("", "is not UTF-8") from None
-    except msgspec.ValidationError:
-        document = _decode_any(raw)
-        if isinstance(document, dict) and document.get("type") == "assistant":
-            raise Rejection("message", "does not have the form of an answer of Claude Code", document) from None
-        return None
-    except (msgspec.DecodeError, RecursionError):
-        raise Rejection("", "is not JSON: it may have been cut off while it was written; import it again") from None
+def _holds_usage(document: dict[str, Any]) -> bool:
+    return document.get("type") == "assistant"
 
 
 def _measure(message: Message) -> int:
@@ -119,10 +108,11 @@ def _measure(message: Message) -> int:
 def _make_event(key: str, answer: Answer) -> SourceEvent:
     line, message = answer.line, answer.line.message
     assert message is not None and message.usage is not None
+    provider = PROVIDERS.get((message.id or "")[: len("msg_bdrk_")], "anthropic")
     fields = Fields(
-        {}, adapter=NAME, adapter_version="1", ingress="telemetry", provider="anthropic", agent=NAME, operation="chat"
+        {}, adapter=NAME, adapter_version="1", ingress="telemetry", provider=provider, agent=NAME, operation="chat"
     )
-    fields.usage(read_fields({"usage": message.usage}) or {"usage_source": "missing"})
+    fields.usage(read_fields({"usage": message.usage}, USAGE_FORM) or {"usage_source": "missing"})
     fork = line.forkedFrom.sessionId if line.forkedFrom is not None else None
     fields.text("session", fork or line.sessionId, "sessionId")
     fields.text("agent_version", line.version, "version")
@@ -134,7 +124,7 @@ def _make_event(key: str, answer: Answer) -> SourceEvent:
     fields.text("geography", None if geography == "not_available" else geography, "message.usage.inference_geo")
     fields.claim(line.costUSD, "costUSD")
     fields.data["revision"] = answer.revision
-    return SourceEvent(key, answer.time, fields.finish())
+    return SourceEvent(key, answer.time, fields.finish(fit=False))
 
 
 def _recognises(head: Head) -> bool:

@@ -17,8 +17,8 @@ from ingest.adapters.cells import EPOCH, is_absent, parse_count, parse_time
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
+from ingest.adapters.sessions.session_line import decode_line, get_time
 from ingest.adapters.token_usage import find_unread_counts, make_usage, subtract
-from ingest.intake.rejection import Rejection
 
 NAME = "codex"
 REPLAY_S = 3
@@ -61,7 +61,6 @@ class Line(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(Line).decode
-_decode_any = msgspec.json.Decoder().decode
 _NO_USAGE = (0,) * len(COUNTS)
 
 
@@ -78,7 +77,7 @@ class Reader:
         self._is_turn_known = False
 
     def read(self, raw: bytes) -> Read:
-        line = _decode_line(raw)
+        line = decode_line(raw, _decode, _holds_usage)
         if line is None or line.payload is None:
             return ()
         payload, time = line.payload, parse_time(line.timestamp)
@@ -95,7 +94,7 @@ class Reader:
             ):  # fmt: skip
                 self._settings[name] = value or self._settings.get(name)
         if payload.type == "token_count" and payload.info is not None:
-            return self._count(payload.info, time)
+            return self._count(payload.info, line.timestamp)
         return ()
 
     def finish(self) -> Read:
@@ -124,13 +123,12 @@ class Reader:
             return False
         return self._is_turn_known or time <= self._fork_time + timedelta(seconds=REPLAY_S)
 
-    def _count(self, info: Info, time: datetime | None) -> Read:
+    def _count(self, info: Info, timestamp: str | None) -> Read:
         total = _read_counts(info.total_token_usage)
         last = info.last_token_usage
         if total == self._total and total != _NO_USAGE:
             return ()
-        if time is None:
-            raise Rejection("timestamp", "is missing, or is no time: a line needs its time")
+        time = get_time(timestamp)
         earlier, is_reset = self._total, any(new < old for new, old in zip(total[:5], self._total[:5], strict=True))
         self._resets += is_reset
         self._total = total
@@ -162,7 +160,7 @@ class Reader:
         tier = self._settings.get("service_tier")
         fields.text("service_tier", "standard" if tier == "default" else tier, "thread_settings.service_tier")
         fields.text("agent_version", self._settings.get("cli_version"), "session_meta.cli_version")
-        return fields.finish()
+        return fields.finish(fit=False)
 
 
 def _read_counts(block: dict[str, Any] | None) -> tuple[int, ...]:
@@ -180,20 +178,9 @@ def _read_uuid_time(text: str | None) -> datetime | None:
         return None
 
 
-def _decode_line(raw: bytes) -> Line | None:
-    """Return a line; None where it is JSON of another form. Raises Rejection where it is no JSON."""
-    try:
-        return _decode(raw)
-    except UnicodeDecodeError:
-        raise Rejection("", "is not UTF-8") from None
-    except msgspec.ValidationError:
-        document = _decode_any(raw)
-        payload = document.get("payload") if isinstance(document, dict) else None
-        if isinstance(payload, dict) and payload.get("type") == "token_count":
-            raise Rejection("payload", "does not have the form of a token_count of Codex", document) from None
-        return None
-    except (msgspec.DecodeError, RecursionError):
-        raise Rejection("", "is not JSON: it may have been cut off while it was written; import it again") from None
+def _holds_usage(document: dict[str, Any]) -> bool:
+    payload = document.get("payload")
+    return isinstance(payload, dict) and payload.get("type") == "token_count"
 
 
 def _recognises(head: Head) -> bool:
