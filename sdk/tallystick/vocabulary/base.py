@@ -173,7 +173,8 @@ Ratio = Annotated[
     PlainSerializer(format_decimal, return_type=str),
     _number_schema,
 ]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
+Currency = Annotated[str, StringConstraints(pattern=CURRENCY_PATTERN)]
 DocumentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document")]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\S+$")]
 """An id, which has no spaces: no sentence, and no first and last name."""
