@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from tallystick.privacy.key_shapes import replace_keys
 
@@ -14,6 +15,7 @@ _UNSAFE_END = f".{UNSAFE_LABEL}"
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
+@lru_cache(maxsize=4_096)  # events repeat the same names
 def is_field_name(name: str) -> bool:
     """Tell whether a name looks like a field's; any other may be a word of content, or a key."""
     return _FIELD_NAME.fullmatch(name) is not None and replace_keys(name) == name
