@@ -21,6 +21,13 @@ def import_(
     mapping: Annotated[
         Path | None, typer.Option(help="YAML file that maps the columns of a CSV, JSONL or Parquet file.")
     ] = None,
+    replace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="Book what this source has on the log out, and what the files give in its place."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation of --replace.")] = False,
     organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -30,15 +37,22 @@ def import_(
     adds its new lines. Give different files of one format a --source each. A bad line is rejected with its number and
     reason; the others are imported.
 
+    --replace SOURCE puts a wrong import right: events that differ are revised, those that the files no longer hold are
+    reversed, new ones are added. It shows the counts and asks before it appends anything.
+
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
 
     Example: tally import conversation.jsonl --set model=kimi-k2 --pace 60
 
     Example: tally import spend.csv --mapping litellm.yaml (docs/import.md shows such mappings)
 
-    Exit codes: 0 imported (the summary lists rejected lines), 2 a file or an option is wrong, 130 interrupted
+    Example: tally import spend.csv --mapping litellm.yaml --replace litellm
+
+    Exit codes: 0 imported (the summary lists rejected lines), 1 --replace was not
+    confirmed, 2 a file or an option is wrong, 130 interrupted
     (imported events stay; import again to add the rest)."""
     from ingest.files.importer import Options, await_outcomes, import_files, parse_start
+    from tally.cli.import_replacement import replace_source
     from tally.cli.import_summary import folding, print_summary, summarize
     from tally.output import print_json, progress_bar
     from tally.product.catch_up import make_follower
@@ -46,6 +60,9 @@ def import_(
 
     config = settings(organization=organization)
     options = Options(source, sets or (), parse_start(start) if start else None, pace, mapping)
+    if replace is not None:
+        replace_source(config, replace, files, options, yes, as_json)
+        return
     with opened(config, new=True) as log, folding(config) as (running, failure):
         with progress_bar() as bar:
             summary = import_files(log, config, files, options, make_follower(bar, "reading", running))
