@@ -104,9 +104,7 @@ def _plan_source(files: Sequence[Path], options: Options, source: str, intake: I
     if options.pace is not None:
         raise TallyError("--pace replays a trace, and --replace compares it whole: leave one of them out")
     if len(source) > MAX_SOURCE_LENGTH:
-        raise TallyError(
-            f"--replace has {len(source)} characters, and a correction names sources of {MAX_SOURCE_LENGTH}"
-        )
+        raise TallyError(f"--replace has {len(source)} characters; a correction names at most {MAX_SOURCE_LENGTH}")
     if options.source not in (None, source):
         raise TallyError(f"--source {options.source!r} is not the source that --replace names: leave --source out")
     plans = plan_files(files, replace(options, source=None), intake)

@@ -140,18 +140,22 @@ def test_of_lines_with_one_id_the_greatest_revision_counts(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "source", "message"),
+    ("lines", "source", "options", "message"),
     [
-        ([call("a")], "tset", "no events of the source 'tset'.*nearest of its sources: 'test'"),
-        ([call("a"), b"{}"], "test", "1 lines were rejected.*line 2.*Nothing was changed"),
-        ([call("a", source="other")], "test", "of the source 'other'.*Nothing was changed"),
-        ([correction("c", "a", source="test").replace(b"people", b"test")], "test", "is for inferences"),
-        ([call("a")], "s" * 257, "at most 256"),
+        ([call("a")], "tset", Options(), "no events of the source 'tset'.*nearest of its sources: 'test'"),
+        ([call("a"), b"{}"], "test", Options(), "1 lines were rejected.*line 2.*Nothing was changed"),
+        ([call("a", source="other")], "test", Options(), "of the source 'other'.*Nothing was changed"),
+        ([correction("c", "a", source="test").replace(b"people", b"test")], "test", Options(), "is for inferences"),
+        ([call("a")], "s" * 257, Options(), "at most 256"),
+        ([call("a")], "test", Options(source="other"), "--source 'other' is not the source"),
+        ([call("a")], "test", Options(pace=1), "--pace"),
     ],
 )
-def test_what_cannot_be_compared_changes_nothing(home: Home, lines: list[bytes], source: str, message: str) -> None:
+def test_what_cannot_be_compared_changes_nothing(
+    home: Home, lines: list[bytes], source: str, options: Options, message: str
+) -> None:
     home.bring(call("a"), call("b"))
     end = home.log.end(EVENTS, NUMBER)
     with pytest.raises(TallyError, match=message):
-        home.replace(*lines, source=source)
+        home.replace(*lines, source=source, options=options)
     assert home.log.end(EVENTS, NUMBER) == end

@@ -3,19 +3,28 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from decimal import Decimal
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from ledger.errors import LogDamaged
 from ledger.log import Record
-from ledger.log.topics import DECISIONS, ENTRIES
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import DECISIONS, ENTRIES, EVENTS
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
-from streams.replay import replay
+from streams.folds.chain import fold_record
+from streams.folds.event import parse_record
+from streams.folds.identity import EventVersion
+from streams.folds.state import State
+from streams.replay import open_catalogues, replay
+from streams.runtime import read_originals
 from tests.streams.build import DOCUMENTS, adopt, budget, call, control, correction, record
 
 DEARER = """
@@ -204,3 +213,22 @@ def test_detectors_judge_a_call_once() -> None:
     lines = [call("a", revision=number, **tool) for number in range(4)]
     lines.append(correction("c", "a", replacement={"model": "m1", **tool}))
     assert not [topic for topic, _ in replay([record(0, adopt(), *lines)], PAGES) if topic.name == "tally.alerts"]
+
+
+@pytest.mark.parametrize("line", [call("a", 1), b"{}", adopt()])
+def test_a_line_that_is_not_the_one_that_was_folded_stops_the_fold(line: bytes) -> None:
+    state, identities, books = State(), dict[bytes, EventVersion](), open_catalogues(PAGES)
+    for made in (record(0, adopt()), record(1, call("a"))):
+        fold_record(parse_record(made), state, identities, books, lambda *_: b"")
+    with pytest.raises(LogDamaged, match="offset 1, index 0"):
+        fold_record(parse_record(record(2, correction("c", "a"))), state, identities, books, lambda *_: line)
+
+
+def test_a_line_that_the_log_lacks_is_named(tmp_path: Path) -> None:
+    with closing(EmbeddedLog(tmp_path)) as log:
+        log.insert(EVENTS, [record(0, call("a"))])
+        read = read_originals(log, 0)
+        assert read(0, 0) == call("a")
+        for offset, index in ((0, 1), (1, 0)):
+            with pytest.raises(LogDamaged, match=f"offset {offset}, index {index}"):
+                read(offset, index)

@@ -1,4 +1,4 @@
-"""``tally import --replace``."""
+"""Runs of ``tally import``: files are appended, or replace what a source has on the log."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from ingest.files.importer import Options, await_outcomes
+from ingest.files.importer import Options, await_outcomes, import_files
 from ingest.files.replacement import plan_replacement
 from ingest.files.source_table import Counts
 from ledger.settings import Settings
@@ -14,6 +14,24 @@ from tally.cli.import_summary import folding, print_summary, summarize
 from tally.output import err, out, print_json, progress_bar
 from tally.product.catch_up import make_follower, wait_for_folds
 from tally.session import opened
+
+
+def append_files(config: Settings, files: Sequence[Path], options: Options, as_json: bool) -> None:
+    """Append the events of files, and show their outcomes."""
+    with opened(config, new=True) as log, folding(config) as (running, failure):
+        with progress_bar() as bar:
+            summary = import_files(log, config, files, options, make_follower(bar, "reading", running))
+            outcomes = None
+            if summary.interrupted is None and failure is None:
+                outcomes = await_outcomes(log, summary.appended, make_follower(bar, "folding", running))
+        if as_json:
+            print_json(summarize(summary, outcomes))
+        else:
+            print_summary(summary, outcomes)
+        if summary.interrupted is not None:
+            raise summary.interrupted
+        if failure is not None:
+            raise failure
 
 
 def replace_source(
