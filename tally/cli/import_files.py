@@ -25,6 +25,10 @@ def import_(
         bool, typer.Option("--dry-run", help="Append nothing: show the events that would be imported, and their cost.")
     ] = False,
     format: Annotated[str | None, typer.Option(help="Name of the format, instead of recognizing it.")] = None,
+    replace: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Book the events of this source out, and the files in.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation of --replace.")] = False,
     organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -35,6 +39,9 @@ def import_(
     adds its new lines. Give different files of one format a --source each. A bad line is rejected with its number and
     reason; the others are imported.
 
+    --replace SOURCE puts a wrong import right: it revises events that differ, reverses those that the files no longer
+    hold, and adds new ones. It shows the counts and asks before it appends.
+
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
 
     Example: tally import ~/.claude/projects ~/.codex/sessions --set user=ann@example.com
@@ -43,32 +50,20 @@ def import_(
 
     Example: tally import spend.csv --mapping litellm.yaml --dry-run (docs/import.md shows such mappings)
 
-    Exit codes: 0 imported (the summary lists rejected lines), 2 a file or an option is wrong, 130 interrupted
-    (imported events stay; import again to add the rest)."""
-    from ingest.files.importer import Options, await_outcomes, import_files, parse_start
-    from tally.cli.import_summary import folding, print_summary, summarize
-    from tally.output import print_json, progress_bar
-    from tally.product.catch_up import make_follower
-    from tally.session import opened, settings
+    Example: tally import spend.csv --mapping litellm.yaml --replace litellm
+
+    Exit codes: 0 imported (the summary lists rejected lines), 1 --replace was not confirmed, 2 a file or an option is
+    wrong, 130 interrupted (imported events stay; import again to add the rest)."""
+    from ingest.files.importer import Options, parse_start
+    from tally.cli.import_dry_run import print_dry_run
+    from tally.cli.import_run import append_files, replace_source
+    from tally.session import settings
 
     config = settings(organization=organization)
     options = Options(source, sets or (), parse_start(start) if start else None, pace, mapping, format)
     if dry_run:
-        from tally.cli.import_dry_run import print_dry_run
-
-        print_dry_run(config, files, options, as_json=as_json)
-        return
-    with opened(config, new=True) as log, folding(config) as (running, failure):
-        with progress_bar() as bar:
-            summary = import_files(log, config, files, options, make_follower(bar, "reading", running))
-            outcomes = None
-            if summary.interrupted is None and failure is None:
-                outcomes = await_outcomes(log, summary.appended, make_follower(bar, "folding", running))
-        if as_json:
-            print_json(summarize(summary, outcomes))
-        else:
-            print_summary(summary, outcomes)
-        if summary.interrupted is not None:
-            raise summary.interrupted
-        if failure is not None:
-            raise failure
+        print_dry_run(config, files, options, replace, as_json)
+    elif replace is None:
+        append_files(config, files, options, as_json)
+    else:
+        replace_source(config, replace, files, options, yes, as_json)
