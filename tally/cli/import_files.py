@@ -29,7 +29,7 @@ def import_(
 
     The format is detected by a file's header or first lines. A folder is searched for session files of Claude Code and
     Codex. A line counts once, however often it is imported; a file that grew
-    adds its new lines. Give different files of one format a --source each. A bad line is rejected with its number and
+    adds its new lines. Give different traces of one format a --source each. A bad line is rejected with its number and
     reason; the others are imported.
 
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
