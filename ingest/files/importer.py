@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ingest.adapters.mapping import RowReader
 from ingest.files.folders import expand_folders
 from ingest.files.line_identity import Occurrences
 from ingest.files.lines import Line, read_lines
@@ -22,7 +21,8 @@ from ingest.intake.intake import AcceptedEvent, Intake, open_intake
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.privacy import Removed
 from ingest.intake.rejection import Rejection
-from ledger.log import Log
+from ingest.mapping.reader import RowReader
+from ledger.log import Appender
 from ledger.settings import Settings
 from tallystick.vocabulary.fitting import fit_fields
 
@@ -36,23 +36,24 @@ Accept = Callable[[bytes], AcceptedEvent]
 
 
 def import_files(
-    log: Log,
+    log: Appender,
     settings: Settings,
     files: Sequence[Path],
     options: Options = Options(),  # noqa: B008  (frozen)
     progress: Progress = lambda done_bytes, total: None,
+    intake: Intake | None = None,
 ) -> Summary:
     """Append the events of files, and of the session files of folders, to the log. ``progress`` receives the bytes
-    read, also while a pace is kept.
+    read, also while a pace is kept. Events pass ``intake``, by default that of the home.
 
     TallyError before anything is written, where a file or an option is not possible. Ctrl-C ends the import
     and not the program: the summary has what was appended. :func:`await_outcomes` returns the outcomes.
     """
-    intake = open_intake(settings.home, settings.organization)
+    intake = intake or open_intake(settings.home, settings.organization)
     paths, skipped = expand_folders(files, any_format=options.format is not None)
     plans = plan_files(paths, options, intake)
     batch = Batch(log, Envelope(settings.organization, "import", "local"), intake.key)
-    summary = Summary(skipped_files=skipped)
+    summary = Summary(skipped_files=skipped, warnings=[warning for plan in plans for warning in plan.warnings])
     total = sum(plan.size for plan in plans)
     try:
         for index, plan in enumerate(plans):
@@ -123,6 +124,7 @@ class _FileImport:
             except Rejection as rejection:
                 self._reject(Line(number, raw, len(raw)), rejection)
             else:
+                self._imported.count_usage(event["data"])
                 self._accept(accepted)
         self._flush()
 

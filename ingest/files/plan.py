@@ -8,15 +8,17 @@ from pathlib import Path
 
 from ingest.adapters.adapter import INFERENCE_TYPE, TRACE_FIELDS, Parse
 from ingest.adapters.head import read_head
-from ingest.adapters.mapping import RowReader, parse_sheet
 from ingest.adapters.registry import Format, get_format, recognize_format
 from ingest.files.folders import Beginning, read_beginning
+from ingest.files.mapping_check import check_mapping
 from ingest.files.set_options import parse_set_options
 from ingest.files.source_rows import SourcePlan
 from ingest.files.trace_template import Frame
 from ingest.intake.intake import Intake
 from ingest.intake.privacy import Data, Removed
 from ingest.intake.rejection import Rejection
+from ingest.mapping.reader import RowReader
+from ingest.mapping.sheet import parse_sheet
 from ledger.errors import TallyError
 from ledger.moments import moment_of
 
@@ -64,6 +66,7 @@ class Plan:
     source: str | None = None
     trace: Trace | None = None
     rows: RowReader | None = None
+    warnings: Sequence[str] = ()
     source_rows: SourcePlan | None = None
 
 
@@ -99,7 +102,12 @@ def _plan_mapped(files: Sequence[Path], mapping: Path, options: Options, data: D
     if options.source is not None:
         sheet = sheet.model_copy(update={"source": options.source})
     format_name, reader = f"{sheet.format} by {mapping.name}", RowReader(sheet, data)
-    return [Plan(path, _inspect_file(path)[0], format_name, source=sheet.source, rows=reader) for path in files]
+    sizes = [_inspect_file(path)[0] for path in files]
+    warnings = [check_mapping(path, mapping, sheet) for path in files]
+    return [
+        Plan(path, size, format_name, source=sheet.source, rows=reader, warnings=warnings_of_file)
+        for path, size, warnings_of_file in zip(files, sizes, warnings, strict=True)
+    ]
 
 
 def _plan_file(path: Path, options: Options, data: Data, intake: Intake, copies: dict[str, dict[str, int]]) -> Plan:

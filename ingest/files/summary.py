@@ -56,6 +56,7 @@ class Summary:
     """Values of unknown fields that were removed, by path and type."""
     refusals: list[RefusedLine] = field(default_factory=list)
     """The first rejections."""
+    warnings: list[str] = field(default_factory=list)
     appended: list[Range] = field(default_factory=list)
     interrupted: KeyboardInterrupt | None = None
     skipped_files: list[Path] = field(default_factory=list)

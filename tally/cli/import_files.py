@@ -21,6 +21,9 @@ def import_(
     mapping: Annotated[
         Path | None, typer.Option(help="YAML file that maps the columns of a CSV, JSONL or Parquet file.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Append nothing: show the events that would be imported, and their cost.")
+    ] = False,
     format: Annotated[str | None, typer.Option(help="Name of the format, instead of recognizing it.")] = None,
     organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -38,7 +41,7 @@ def import_(
 
     Example: tally import conversation.jsonl --set model=kimi-k2 --pace 60
 
-    Example: tally import spend.csv --mapping litellm.yaml (docs/import.md shows such mappings)
+    Example: tally import spend.csv --mapping litellm.yaml --dry-run (docs/import.md shows such mappings)
 
     Exit codes: 0 imported (the summary lists rejected lines), 2 a file or an option is wrong, 130 interrupted
     (imported events stay; import again to add the rest)."""
@@ -50,6 +53,11 @@ def import_(
 
     config = settings(organization=organization)
     options = Options(source, sets or (), parse_start(start) if start else None, pace, mapping, format)
+    if dry_run:
+        from tally.cli.import_dry_run import print_dry_run
+
+        print_dry_run(config, files, options, as_json=as_json)
+        return
     with opened(config, new=True) as log, folding(config) as (running, failure):
         with progress_bar() as bar:
             summary = import_files(log, config, files, options, make_follower(bar, "reading", running))

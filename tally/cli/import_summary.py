@@ -61,6 +61,7 @@ def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
             for path, line, field, reason in summary.refusals
         ],
         "conflicts": [conflict._asdict() for conflict in outcomes.conflicts] if outcomes else [],
+        "warnings": summary.warnings,
         "removed": [{"field": field, "type": kind, "values": n} for (field, kind), n in summary.removed.items()],
         "appended": [place._asdict() for place in summary.appended],
         "skipped_files": [str(path) for path in summary.skipped_files],
@@ -70,10 +71,7 @@ def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
 
 def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
     """Print the figures on stdout, rejected lines and reasons on stderr."""
-    for path, line, field, reason in summary.refusals:
-        err.print(f"{path}, line {line}: {field + ' ' if field else ''}{reason}", markup=False)
-    if summary.rejected > len(summary.refusals):
-        err.print(f"… and {summary.rejected - len(summary.refusals):,} more rejected lines")
+    print_refusals(summary)
     out.print(f"received {summary.received:,} = accepted {summary.accepted:,} + rejected {summary.rejected:,}")
     if outcomes:
         terms = " + ".join(f"{kind} {getattr(outcomes, kind):,}" for kind in OUTCOMES)
@@ -84,9 +82,24 @@ def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
             err.print(hint, markup=False)
     elif summary.interrupted is not None:
         err.print("interrupted: accepted events stay on the log; import again to add the rest")
+    print_omissions(summary)
+
+
+def print_refusals(summary: Summary) -> None:
+    """Print the first rejected lines with their reasons on stderr, and how many there are beyond them."""
+    for path, line, field, reason in summary.refusals:
+        err.print(f"{path}, line {line}: {field + ' ' if field else ''}{reason}", markup=False)
+    if summary.rejected > len(summary.refusals):
+        err.print(f"… and {summary.rejected - len(summary.refusals):,} more rejected lines")
+
+
+def print_omissions(summary: Summary) -> None:
+    """Print on stderr what the events lack: fields and values that were left out, and columns that are empty."""
     _print_sources(summary)
     for (field, kind), count in summary.removed.most_common():
         err.print(f"left out: {count:,} values ({kind}) of the unknown field {field}", markup=False)
+    for warning in summary.warnings:
+        err.print(f"warning: {warning}", markup=False)
 
 
 def _print_sources(summary: Summary) -> None:

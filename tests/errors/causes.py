@@ -15,11 +15,12 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from ingest.adapters import mapping
 from ingest.api import accept_events
 from ingest.api.group_commit import Appender
 from ingest.files.importer import Options, import_files
 from ingest.intake.intake import Intake
+from ingest.mapping.reader import RowReader
+from ingest.mapping.sheet import parse_sheet
 from ledger.home import tokens
 from ledger.home.files import database_error, write_atomically
 from ledger.home.layout import RECORDED
@@ -57,10 +58,10 @@ def import_file(path: Path, content: bytes | None = None, **options: Any) -> obj
 
 
 def read_mapped_row(mapping_text: Any, row: dict[str, Any] | None = None, sets: dict[str, Any] | None = None) -> object:
-    sheet = mapping.parse_sheet(
+    sheet = parse_sheet(
         mapping_text if isinstance(mapping_text, str) else yaml.safe_dump(mapping_text), "map.yaml", sets or {}
     )
-    return mapping.RowReader(sheet, {}).read(row or {})
+    return RowReader(sheet, {}).read(row or {})
 
 
 def import_mapped_file(path: Path, content: bytes, kind: str = "csv", **keys: Any) -> object:

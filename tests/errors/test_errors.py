@@ -24,7 +24,7 @@ from ingest.api import body, outcomes
 from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
-from ingest.files.importer import parse_start
+from ingest.files.importer import Options, parse_start
 from ingest.files.lines import read_lines
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import Intake, pseudonym_secret_name, seal_event
@@ -44,6 +44,7 @@ from streams.runtime import read_catalogues
 from tally.cli import arguments as reading
 from tally.cli.log import backup
 from tally.product.copy_log import copy_log
+from tally.product.dry_run import run_dry
 from tally.product.rebuild import rebuild
 from tally.session import make_home
 from tests.errors.causes import (
@@ -231,8 +232,16 @@ CASES: list[Case] = [
     ("a row without its id", lambda p: read_mapped_row(SHEET, {"at": "2026-01-01T00:00:00Z"}), ("id", "is empty")),
     ("a row's number", lambda p: read_mapped_row(SHEET, {"id": "1", "in": "x"}), ("in", "must be a number")),
     ("a row's count", lambda p: read_mapped_row(SHEET, {"id": "1", "in": "-1"}), ("in", "whole number")),
-    ("a row's money", lambda p: read_mapped_row(SHEET | {"fields": {"claimed_cost": "c"}}, {"c": "-1"}), ("c", "must be an amount")),
-    ("a row's total", lambda p: read_mapped_row(SHEET | {"tokens": {"input": "in", "cache_read": "c"}, "includes": {"input": ["cache_read"]}}, {"in": 1, "c": 2}), ("in", "is less than cache_read")),
+    ("a row's total", lambda p: read_mapped_row(SHEET | {"tokens": {"input": "in", "cache_read": "c"}, "includes": {"input": ["cache_read"]}}, {"in": 1, "c": 2}), ("in", "is 1 and is less than", "cache_read is 2", "includes.input")),
+    ("a mapping's misspelled column", lambda p: import_mapped_file(p, b"at,inn\n", tokens={"input": "in"}), ("map.yaml", "file.csv", "tokens.input", "'in'", "the nearest is 'inn'", "optional")),
+    ("a mapping's key of its own", lambda p: read_mapped_row(SHEET | {"fields": {"calls": "n"}}), ("map.yaml", "fields.calls", "`calls: column`")),
+    ("a mapping's class in itself", lambda p: read_mapped_row(SHEET | {"includes": {"input": ["input"]}}), ("map.yaml", "includes.input", "name each part once")),
+    ("a mapping's optional column", lambda p: read_mapped_row(SHEET | {"optional": ["inn"]}), ("map.yaml", "optional", "'inn'", "the nearest is 'in'")),
+    ("a row's list for a number", lambda p: read_mapped_row(SHEET, {"id": "1", "in": []}), ("in", "plain digits")),
+    ("a row's money for a count", lambda p: read_mapped_row(SHEET | {"numbers": {"currency": {"$": "USD"}}}, {"id": "1", "in": "$1"}), ("in", "amount of money", "another column")),
+    ("a row's great count", lambda p: read_mapped_row(SHEET, {"id": "1", "in": 10**13}), ("in", "whole number", "1,000,000,000,000")),
+    ("a row of no calls", lambda p: read_mapped_row(SHEET | {"calls": "n"}, {"id": "1", "in": "5", "n": "0"}), ("n", "is 0", "correct the file")),
+    ("a dry run with a pace", lambda p: run_dry(None, make_settings(p), [], Options(pace=1), print), ("--pace", "leave one")),
     ("a CSV without a header", lambda p: import_mapped_file(p, b"a,a\n"), ("file.csv", "header")),
     ("a CSV's quote", lambda p: import_mapped_file(p, b'at,in\n"a"b,1\n'), ("is no row of CSV",)),
     ("a CSV's columns", lambda p: import_mapped_file(p, b"at,in\nx\n"), ("1 columns", "header has 2")),

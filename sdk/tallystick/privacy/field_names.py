@@ -11,6 +11,7 @@ MAX_LABELS = 32
 UNSAFE_LABEL = "?"
 """Stands in place of a name that may be content."""
 
+_UNSAFE_END = f".{UNSAFE_LABEL}"
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
@@ -35,7 +36,8 @@ def safe_labels(labels: Iterable[object]) -> list[str]:
 
 
 def _safe_label(label: object) -> str:
-    if not isinstance(label, str) or len(label) > MAX_LABEL_LENGTH:
+    if not isinstance(label, str) or len(label) > 4 * MAX_LABEL_LENGTH:
         return UNSAFE_LABEL
-    parent = label.removesuffix(f".{UNSAFE_LABEL}")
-    return label if is_field_name(parent) else UNSAFE_LABEL
+    while len(label) > MAX_LABEL_LENGTH and "." in label:  # the object that holds the field is named in its place
+        label = f"{label.removesuffix(_UNSAFE_END).rpartition('.')[0]}{_UNSAFE_END}"
+    return label if is_field_name(label.removesuffix(_UNSAFE_END)) else UNSAFE_LABEL
