@@ -13,9 +13,9 @@ def import_(
         list[Path], typer.Argument(metavar="FILE|FOLDER…", help=f"Formats: {list_titles()}; others with --mapping.")
     ],
     pace: Annotated[float | None, typer.Option(help="Replay at the trace's own pace, this many times as fast.")] = None,
-    start: Annotated[str | None, typer.Option(help="Start time of a trace with relative times.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start time of relative times, or of rows without one.")] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help="FIELD=VALUE for a field that the trace does not have.")
+        list[str] | None, typer.Option("--set", help="FIELD=VALUE for a field that the file does not have.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="Source of the events; default: the format's name.")] = None,
     mapping: Annotated[
@@ -35,9 +35,8 @@ def import_(
     """Append the events of files to the log, and show their outcomes.
 
     The format is detected by a file's header or first lines. A folder is searched for session files of Claude Code and
-    Codex. A line counts once, however often it is imported; a file that grew
-    adds its new lines. Give different files of one format a --source each. A bad line is rejected with its number and
-    reason; the others are imported.
+    Codex. A line counts once, however often it is imported; a file that grew adds its new lines. Give different traces
+    of one format a --source each. A bad line is rejected with its number and reason; the others are imported.
 
     --replace SOURCE puts a wrong import right: it revises events that differ, reverses those that the files no longer
     hold, and adds new ones. It shows the counts and asks before it appends.
