@@ -10,7 +10,7 @@ from ledger.file_formats import list_titles
 
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help=f"Formats: {list_titles()}; others with --mapping.")
+        list[Path], typer.Argument(metavar="FILE|FOLDER…", help=f"Formats: {list_titles()}; others with --mapping.")
     ],
     pace: Annotated[float | None, typer.Option(help="Replay at the trace's own pace, this many times as fast.")] = None,
     start: Annotated[str | None, typer.Option(help="Start time of a trace with relative times.")] = None,
@@ -25,35 +25,44 @@ def import_(
         str | None, typer.Option(metavar="SOURCE", help="Book the events of this source out, and the files in.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation of --replace.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Append nothing: show the events that would be imported, and their cost.")
+    ] = False,
+    format: Annotated[str | None, typer.Option(help="Name of the format, instead of recognizing it.")] = None,
     organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Append the events of files to the log, and show their outcomes.
 
-    The format is detected by a file's first line. A line counts once, however often it is imported; a file that grew
-    adds its new lines. Give different files of one format a --source each. A bad line is rejected with its number and
-    reason; the others are imported.
+    The format is detected by a file's header or first lines. A folder is searched for session files of Claude Code and
+    Codex. A line counts once, however often it is imported; a file that grew adds its new lines. Give different files
+    of one format a --source each. A bad line is rejected with its number and reason; the others are imported.
 
     --replace SOURCE puts a wrong import right: it revises events that differ, reverses those that the files no longer
-    hold, and adds new ones. It shows the counts and asks before it appends.
+    hold, and adds new ones. It shows the counts and asks before it appends; with --dry-run it ends there.
 
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
 
+    Example: tally import ~/.claude/projects ~/.codex/sessions --set user=ann@example.com
+
     Example: tally import conversation.jsonl --set model=kimi-k2 --pace 60
 
-    Example: tally import spend.csv --mapping litellm.yaml (docs/import.md shows such mappings)
+    Example: tally import spend.csv --mapping litellm.yaml --dry-run (docs/import.md shows such mappings)
 
     Example: tally import spend.csv --mapping litellm.yaml --replace litellm
 
     Exit codes: 0 imported (the summary lists rejected lines), 1 --replace was not confirmed, 2 a file or an option is
     wrong, 130 interrupted (imported events stay; import again to add the rest)."""
     from ingest.files.importer import Options, parse_start
+    from tally.cli.import_dry_run import print_dry_run
     from tally.cli.import_run import append_files, replace_source
     from tally.session import settings
 
     config = settings(organization=organization)
-    options = Options(source, sets or (), parse_start(start) if start else None, pace, mapping)
-    if replace is None:
-        append_files(config, files, options, as_json)
+    options = Options(source, sets or (), parse_start(start) if start else None, pace, mapping, format)
+    if replace is not None:
+        replace_source(config, replace, files, options, is_dry=dry_run, is_confirmed=yes, as_json=as_json)
+    elif dry_run:
+        print_dry_run(config, files, options, as_json=as_json)
     else:
-        replace_source(config, replace, files, options, yes, as_json)
+        append_files(config, files, options, as_json)
