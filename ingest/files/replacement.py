@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ingest.files.folders import expand_folders
 from ingest.files.importer import read_plans
 from ingest.files.outcomes import Progress
 from ingest.files.plan import Options, Plan, plan_files
@@ -67,6 +68,7 @@ class Replacement(NamedTuple):
 
     counts: Counts
     apply: Callable[[Progress], Summary]
+    warnings: list[str]
 
 
 @contextmanager
@@ -83,7 +85,8 @@ def plan_replacement(
     Nothing is appended before ``apply`` is called. TallyError where a line is rejected, is of another source or is no
     inference, and where the log has no such source: the message names the nearest."""
     intake = open_intake(settings.home, settings.organization)
-    plans = _plan_source(files, options, source, intake)
+    paths, skipped = expand_folders(files, any_format=options.format is not None)
+    plans = _plan_source(paths, options, source, intake)
     with closing(SourceTable()) as table:
         _read_source(log, settings.organization, source, table)
         staging = _Staging(table, source)
@@ -96,7 +99,10 @@ def plan_replacement(
                 f"{' '.join(filter(None, (field, reason)))}. Nothing was changed, since the events of such lines would "
                 "be taken for removed ones: repair the lines or leave them out"
             )
-        yield Replacement(table.count(), partial(_append_changes, log, settings, source, table, intake, plans))
+        warnings = [warning for plan in plans for warning in plan.warnings]
+        warnings += [f"{path} is of no known format, and left out" for path in skipped]
+        apply = partial(_append_changes, log, settings, source, table, intake, plans)
+        yield Replacement(table.count(), apply, warnings)
 
 
 def _plan_source(files: Sequence[Path], options: Options, source: str, intake: Intake) -> list[Plan]:

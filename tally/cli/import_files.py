@@ -21,25 +21,25 @@ def import_(
     mapping: Annotated[
         Path | None, typer.Option(help="YAML file that maps the columns of a CSV, JSONL or Parquet file.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Append nothing: show the events that would be imported, and their cost.")
-    ] = False,
-    format: Annotated[str | None, typer.Option(help="Name of the format, instead of recognizing it.")] = None,
     replace: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Book the events of this source out, and the files in.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation of --replace.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Append nothing: show the events that would be imported, and their cost.")
+    ] = False,
+    format: Annotated[str | None, typer.Option(help="Name of the format, instead of recognizing it.")] = None,
     organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Append the events of files to the log, and show their outcomes.
 
     The format is detected by a file's header or first lines. A folder is searched for session files of Claude Code and
-    Codex. A line counts once, however often it is imported; a file that grew adds its new lines. Give different traces
+    Codex. A line counts once, however often it is imported; a file that grew adds its new lines. Give different files
     of one format a --source each. A bad line is rejected with its number and reason; the others are imported.
 
     --replace SOURCE puts a wrong import right: it revises events that differ, reverses those that the files no longer
-    hold, and adds new ones. It shows the counts and asks before it appends.
+    hold, and adds new ones. It shows the counts and asks before it appends; with --dry-run it ends there.
 
     Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
 
@@ -60,9 +60,9 @@ def import_(
 
     config = settings(organization=organization)
     options = Options(source, sets or (), parse_start(start) if start else None, pace, mapping, format)
-    if dry_run:
-        print_dry_run(config, files, options, replace, as_json)
-    elif replace is None:
-        append_files(config, files, options, as_json)
+    if replace is not None:
+        replace_source(config, replace, files, options, is_dry=dry_run, is_confirmed=yes, as_json=as_json)
+    elif dry_run:
+        print_dry_run(config, files, options, as_json=as_json)
     else:
-        replace_source(config, replace, files, options, yes, as_json)
+        append_files(config, files, options, as_json)

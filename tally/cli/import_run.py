@@ -35,17 +35,31 @@ def append_files(config: Settings, files: Sequence[Path], options: Options, as_j
 
 
 def replace_source(
-    config: Settings, source: str, files: Sequence[Path], options: Options, is_confirmed: bool, as_json: bool
+    config: Settings,
+    source: str,
+    files: Sequence[Path],
+    options: Options,
+    *,
+    is_dry: bool,
+    is_confirmed: bool,
+    as_json: bool,
 ) -> None:
-    """Compare the files with the source's events in force, show what differs, ask, append it, and show the outcomes."""
+    """Compare the files with the source's events in force and show what differs; unless the run is dry ask, append it,
+    and show the outcomes."""
     with opened(config) as log, folding(config) as (running, failure), ExitStack() as stack:
         if failure is not None:  # what is in force follows from the folds
             raise failure
         wait_for_folds(log, running)
         with progress_bar() as bar:
             follow = make_follower(bar, "comparing", running)
-            counts, apply = stack.enter_context(plan_replacement(log, config, source, files, options, follow))
+            counts, apply, warnings = stack.enter_context(plan_replacement(log, config, source, files, options, follow))
+        for warning in warnings:
+            err.print(warning, markup=False)
         (err if as_json else out).print(_describe(source, counts), markup=False)
+        if is_dry:
+            if as_json:
+                print_json({"replacement": counts._asdict()})
+            return
         if counts.changes and not is_confirmed:
             typer.confirm(f"Replace what {source!r} of {config.organization!r} has on the log?", abort=True, err=True)
         outcomes = None

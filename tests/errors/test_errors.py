@@ -290,14 +290,11 @@ API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
 ALERT_FILES = "tests/alerting/test_files.py::"
 CONFINED = "tests/warehouse/embedded/test_confinement.py::"
 REPLACEMENT = "tests/ingest/files/test_replacement.py::test_what_cannot_be_compared_changes_nothing"
-CORRECTIONS = "tests/streams/folds/test_corrections.py::"
 ELSEWHERE = {
     "ingest/files/replacement.py:plan_replacement": REPLACEMENT,
     "ingest/files/replacement.py:_plan_source": REPLACEMENT,
     "ingest/files/replacement.py:add": REPLACEMENT,
     "ingest/files/replacement.py:_read_source": REPLACEMENT,
-    "streams/folds/corrections.py:_damage_error": CORRECTIONS + "test_a_line_that_is_not_the_one_that_was_folded_stops_the_fold",
-    "streams/runtime.py:read": CORRECTIONS + "test_a_line_that_the_log_lacks_is_named",
     "ingest/api/app.py:_busy_problem": "tests/ingest/api/test_isolation.py::test_unfinished_bodies_of_one_token_take_no_room_of_others",
     "ingest/api/app.py:_get_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
     "alerting/webhooks.py:_write": ALERT_FILES + "test_webhooks_that_cannot_be_written_stand_as_they_were",

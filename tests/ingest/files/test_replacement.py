@@ -49,7 +49,7 @@ class Home:
 
     def replace(self, *lines: bytes, source: str = "test", options: Options = Options()) -> Counts:  # noqa: B008
         file = self._write(lines)
-        with plan_replacement(self.log, self.settings, source, [file], options) as (counts, apply):
+        with plan_replacement(self.log, self.settings, source, [file], options) as (counts, apply, _):
             apply(lambda done, total: None)
         self.fold()
         return counts
