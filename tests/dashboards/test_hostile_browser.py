@@ -10,7 +10,8 @@ from dashboards.page_list import PAGES
 from ledger.settings import Settings
 from tests.dashboards.browser import BROWSER, read_metric
 from tests.dashboards.feed import BOOK, Feed, budget, call, loop
-from tests.dashboards.server import build, dashboards, warehouse
+from tests.dashboards.server import dashboards, warehouse
+from tests.warehouse.plugin import InstallWarehouse
 
 pytestmark = BROWSER
 NAMES = {
@@ -27,9 +28,9 @@ PATHS = ("", "?by=agent", *(page.name for page in PAGES))
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def hostile(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse) -> Iterator[Settings]:
     """A ledger whose teams, agents and sessions have such names, and calls of no team."""
-    with warehouse(tmp_path_factory.mktemp("hostile")) as settings:
+    with warehouse(install_warehouse(tmp_path_factory.mktemp("hostile")).home) as settings:
         feed, now = Feed(settings), datetime.now(UTC)
         feed.adopt("test", BOOK)
         feed.add(
@@ -46,7 +47,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         feed.add([call(f"absent{number}", now, model="gpt-4o", tokens={"input": 10**5}) for number in range(2)])
         for number, name in enumerate(NAMES):
             feed.add(loop(f"{name}{number}", name, 4, now))
-        assert build(settings, "run").returncode == 0
         yield settings
         feed.close()
 
