@@ -7,6 +7,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -29,8 +30,11 @@ def invoke(*arguments: str, stdin: str | None = None, **environment: str) -> "su
     For a test of what a command does. One of how a command starts, ends or answers a signal takes ``tally``.
     """
     from tally.cli.app import app
+    from tally.main import _recover_switch
 
-    result = CliRunner().invoke(app, arguments, input=stdin, env=_VARIABLES | environment, prog_name="tally")
+    with patch.dict(os.environ, _VARIABLES | environment):
+        _recover_switch()
+        result = CliRunner().invoke(app, arguments, input=stdin, prog_name="tally")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
