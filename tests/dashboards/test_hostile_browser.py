@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Response, expect
@@ -82,17 +83,21 @@ def test_the_console_is_clean_and_nothing_runs_or_is_refused(page: Page, url: st
 
 
 def test_each_name_is_seen_and_leads_to_its_own_calls(page: Page, url: str) -> None:
-    for number, spelling in enumerate(NAMES.values()):
-        page.goto(f"{url}/?period=all")
-        page.get_by_role("link", name=spelling, exact=True).first.click()
-        page.wait_for_url("**team=**")
-        expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
-        assert read_metric(page, "Calls") == "1", (number, spelling)
     page.goto(f"{url}/?period=all")
-    page.get_by_role("link", name="⟦none⟧", exact=True).first.click()
-    page.wait_for_url("**team=**")
-    expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
-    assert read_metric(page, "Calls") == "2", "the calls of no team, and not those of a team of that name"
+    links = {
+        spelling: page.get_by_role("link", name=spelling, exact=True).first.get_attribute("href") or ""
+        for spelling in (*NAMES.values(), "⟦none⟧")
+    }
+    assert len(set(links.values())) == len(NAMES) + 1
+    for number, (spelling, link) in enumerate(links.items()):
+        if number == 0:
+            page.get_by_role("link", name=spelling, exact=True).first.click()
+            page.wait_for_url("**team=**")
+        else:
+            page.goto(urljoin(f"{url}/", link))
+        expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
+        calls = "2" if spelling == "⟦none⟧" else "1"
+        assert read_metric(page, "Calls") == calls, "not those of a team of that name" if calls == "2" else spelling
 
 
 def test_another_page_cannot_frame_it(page: Page, url: str) -> None:
