@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Book, Rated, rate_call
+from audit.verify.pricing import Book, Rated, rate_call, rate_quarantined
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
 from ledger.log import Record
@@ -72,9 +72,11 @@ class Partition:
                 return counted._replace(outcome=outcomes.DUPLICATE, original=position)
             return counted._replace(outcome=outcomes.CONFLICT, reason="content_mismatch", original=position)
         reason = self._find_quarantine_reason(kind, time, data)
-        if reason is not None:
-            return counted._replace(outcome=outcomes.QUARANTINED, reason=reason)
         books = [book for _, book in reversed(self._books)]
+        if reason is not None:
+            has_amount = kind == "inference" and is_valid(kind, data)
+            entry = rate_quarantined(data, time, books) if has_amount else None
+            return counted._replace(outcome=outcomes.QUARANTINED, reason=reason, rated=entry)
         entry = rate_call(data, time, books) if kind == "inference" else None
         if kind == "control" and data["control"] == PriceBookAdopted.control_type:
             self._adopt(data["body"]["name"], data["body"]["document"])

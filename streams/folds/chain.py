@@ -15,7 +15,7 @@ from streams.folds import budgets, rating, rules
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry
 from streams.folds.event import FACTS, Event, ParsedRecord
-from streams.folds.identity import Identities, Outcome, find_quarantine_reason, take_identity
+from streams.folds.identity import TOKEN_TOTALS_MISMATCH, Identities, Outcome, find_quarantine_reason, take_identity
 from streams.folds.runaways.registry import DETECTORS
 from streams.folds.state import State
 
@@ -24,6 +24,7 @@ RELAYED = ("chain", "relayed")
 
 FOLDS = (rating.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
+_ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)
 _ON_CONTROL = {
     control_type: tuple(fold.on_control[control_type] for fold in FOLDS if control_type in fold.on_control)
     for control_type in {control_type for fold in FOLDS for control_type in fold.on_control}
@@ -86,13 +87,26 @@ def _fold_event(
     emitted = len(emit.decisions), len(emit.alerts)
     try:
         quarantined = find_quarantine_reason(event, emit.now_us)
-        return (quarantined, None) if quarantined else (outcome, _run_folds(event, state, documents, emit))
+        if quarantined is not None:
+            return quarantined, _bound_quarantined(event, quarantined, state, documents, emit)
+        return outcome, _run_folds(event, state, documents, emit)
     except (TallyError, MemoryError):
         raise  # not the record's fault: the partition stops
     except Exception as error:  # noqa: BLE001  (whatever the pure chain raises, the log goes on)
         state.undo()
         del emit.decisions[emitted[0] :], emit.alerts[emitted[1] :]
         return Outcome(outcomes.QUARANTINED, "processing_error", f"{type(error).__name__}: {error}"[:200]), None
+
+
+def _bound_quarantined(event: Event, outcome: Outcome, state: State, documents: Documents, emit: Emit) -> Entry | None:
+    """Return the most that a quarantined inference may cost. One whose time lies ahead enters no window yet."""
+    if event.call is None:
+        return None
+    entry = rating.rate_quarantined(event, event.call, state, documents)
+    if outcome.reason == TOKEN_TOTALS_MISMATCH:
+        for on_quarantined in _ON_QUARANTINED:
+            on_quarantined(event, entry, state, emit)
+    return entry
 
 
 def _run_folds(event: Event, state: State, documents: Documents, emit: Emit) -> Entry | None:
@@ -139,12 +153,12 @@ def _encode_line(record: Record, event: Event, outcome: Outcome, entry: Entry | 
     )  # fmt: skip
     if event.kind != "unknown":
         line.source, line.id, line.time_us = event.source, event.id, event.time_us
-    if entry is not None:
-        objects = _encode(line)[1:-1], _encode(entry.dimensions)[1:-1], entry.rated[1:-1]
-        return b"{" + b",".join(filter(None, objects)) + b"}"
     line.reason, line.detail = outcome.reason, outcome.detail
     if outcome.original is not None:
         line.original_offset, line.original_index = outcome.original.offset, outcome.original.event_index
+    if entry is not None:
+        objects = _encode(line)[1:-1], _encode(entry.dimensions)[1:-1], entry.rated[1:-1]
+        return b"{" + b",".join(filter(None, objects)) + b"}"
     return _encode(line)
 
 

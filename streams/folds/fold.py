@@ -16,6 +16,7 @@ OnDue = Callable[[Key, int, State, Emit], None]
 class Fold(NamedTuple):
     """A fold. Its state has keys that begin with its name; a handler that is absent does nothing.
 
+    ``on_quarantined`` gets the entry of an inference whose totals contradict its classes: no costs, but their bound.
     ``on_control`` is by the type of the control record. ``on_due`` gets a key of its state and the time (in
     microseconds) at which that key fell due.
     """
@@ -24,3 +25,4 @@ class Fold(NamedTuple):
     on_entry: OnEntry | None = None
     on_control: Mapping[str, OnControl] = {}
     on_due: OnDue | None = None
+    on_quarantined: OnEntry | None = None

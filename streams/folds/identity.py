@@ -10,6 +10,7 @@ from streams.folds.schema_check import find_schema_mismatch
 
 MAX_AHEAD_US = 300 * 1_000_000
 """The greatest distance of an event's time ahead of the log's time."""
+TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
 
 
 class FirstSeen(NamedTuple):
@@ -63,7 +64,7 @@ def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
     if call.reported is None or call.tokens is None:
         return None
     difference = _difference(call.tokens, call.reported)
-    return Outcome(outcomes.QUARANTINED, "token_totals_mismatch", difference) if difference else None
+    return Outcome(outcomes.QUARANTINED, TOKEN_TOTALS_MISMATCH, difference) if difference else None
 
 
 def _difference(tokens: dict[str, int], reported: dict[str, int]) -> str | None:
