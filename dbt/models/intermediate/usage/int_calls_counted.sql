@@ -1,23 +1,17 @@
 -- Counted inferences, with the model that answered.
 with
 
-events as (
+calls as (
 
-    select * from {{ ref('stg_tally__events') }}
+    select * from {{ ref('int_calls_measured') }}
 
 ),
 
 counted as (
 
-    select
-        *,
-        if(model_resolved = '', model_requested, model_resolved) as model
+    select * from calls
 
-    from events
-
-    where
-        outcome = 'counted'
-        and kind = 'inference'
+    where outcome = 'counted'
 
 )
 

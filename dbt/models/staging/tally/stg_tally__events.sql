@@ -62,12 +62,20 @@ renamed as (
         -- result
         latency_ms,
 
+        -- usage
+        usage_source,
+        calls,
+        period_s,
+
         -- pricing
         pricing,
         unpriced_reason,
         currency,
         price_document,
-        price_id
+        price_id,
+        tier_basis,
+        greatest_unpriced_cost,
+        unknown_tokens
 
     from source
 
