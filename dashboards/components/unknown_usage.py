@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from dashboards.components.format import count, exact, money
+from dashboards.sources.usage import Unknown
 
 REASONS = {
     "usage missing": "the source says nothing of the usage",
@@ -15,21 +16,6 @@ REASONS = {
     "no model": "the call names no model",
 }
 """The reasons of the ledger, as sentences say them."""
-
-
-class Unknown(NamedTuple):
-    """Calls of which not all spend is known, by what is not known of them, with their tokens and their bound."""
-
-    unknown_calls: int
-    unpriced_calls: int
-    quarantined_calls: int
-    tokens: int
-    greatest: Decimal
-    unbounded_calls: int
-
-    @property
-    def calls(self) -> int:
-        return self.unknown_calls + self.unpriced_calls + self.quarantined_calls
 
 
 def describe_calls(unknown: Unknown) -> str:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from dashboards.components.unknown_usage import Unknown
 from dashboards.periods import Period, Span
 from dashboards.sources.warehouse import Row, ask, ask_slowly
 from dashboards.spelling import read_name, spell
@@ -38,6 +37,21 @@ class View(NamedTuple):
             "before_start": _to_micros(before.start),
             "before_end": _to_micros(before.end),
         }
+
+
+class Unknown(NamedTuple):
+    """Calls of which not all spend is known, by what is not known of them, with their tokens and their bound."""
+
+    unknown_calls: int
+    unpriced_calls: int
+    quarantined_calls: int
+    tokens: int
+    greatest: Decimal
+    unbounded_calls: int
+
+    @property
+    def calls(self) -> int:
+        return self.unknown_calls + self.unpriced_calls + self.quarantined_calls
 
 
 class Sums(NamedTuple):

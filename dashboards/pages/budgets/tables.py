@@ -7,9 +7,10 @@ from decimal import Decimal
 from dashboards.components.format import count, exact, money, percent
 from dashboards.components.html import Cell, Column, Html, bar, draw_table, format_time, link, spark, with_hint
 from dashboards.components.links import read_budget_identity
-from dashboards.components.unknown_usage import Unknown, describe_bound
+from dashboards.components.unknown_usage import describe_bound
 from dashboards.pages.budgets.burn_rate import Burn, compute_burn
 from dashboards.periods import format_duration, format_window
+from dashboards.sources.usage import Unknown
 from dashboards.sources.warehouse import Row
 
 NEAR_LIMIT_PERCENT = Decimal(80)

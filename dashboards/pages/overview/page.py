@@ -9,12 +9,12 @@ from dashboards.components import call_table, charts, empty_ledger
 from dashboards.components.controls import pick
 from dashboards.components.format import change, count, exact, money, per_million, percent, short
 from dashboards.components.html import Column, Html, bar, draw_live_line, draw_table, link, named, with_hint
-from dashboards.components.unknown_usage import Unknown, describe_bound, describe_calls
+from dashboards.components.unknown_usage import describe_bound, describe_calls
 from dashboards.page_list import find_page
 from dashboards.pages.overview import filters
 from dashboards.pages.overview.filters import Choice
 from dashboards.sources import usage
-from dashboards.sources.usage import Group, Sums, View
+from dashboards.sources.usage import Group, Sums, Unknown, View
 from dashboards.sources.warehouse import guard_fragment, guard_page
 from dashboards.spelling import spell
 

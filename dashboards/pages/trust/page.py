@@ -23,10 +23,11 @@ from dashboards.components.html import (
     named,
     with_hint,
 )
-from dashboards.components.unknown_usage import Unknown, describe_bound
+from dashboards.components.unknown_usage import describe_bound
 from dashboards.pages.trust import decisions, queries
 from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
+from dashboards.sources.usage import Unknown
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page, home
 from dashboards.spelling import spell
 from ledger.outcomes import OUTCOMES
