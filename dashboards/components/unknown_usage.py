@@ -51,7 +51,7 @@ def describe_greatest(greatest: Decimal | None, currency: str) -> str:
     """Describe the most that one call may cost beside what is known of it."""
     if greatest is None:
         return "no upper bound: no price, no context window, or a class that is no tokens"
-    return f"at most {exact(greatest, currency)} more at list price"
+    return f"at most {exact(greatest, currency)} at list price"
 
 
 def _list_counts(unknown: Unknown) -> Iterator[str]:

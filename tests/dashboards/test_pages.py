@@ -94,7 +94,7 @@ def test_what_is_not_known_stands_beside_the_spend_and_in_no_figure(
     assert read_metrics(open_page(settings, monkeypatch, period="all"))["Spend"] == before
     shown = open_page(settings, monkeypatch, "call", source="gateway", id="told")
     assert "could not be read" not in shown.warning[0].value and "totals" in shown.warning[0].value
-    assert "at most $3.50 more" in read_html(shown)
+    assert "at most $3.50 at list price" in read_html(shown)
 
 
 def test_an_empty_period_names_one_that_is_not(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def draw_budgets(rows: Iterable[Row], with_organization: bool) -> None:
     columns = [
         Column("Budget"), Column("Utilization", "right"), Column("Used", "right wide"),
         Column("Remaining", "right"), Column("Limit", "right wide"), Column("Threshold", "right wide"),
-        Column("Cost not known", "right wide"), Column("Spend over the window", "wide"),
+        Column("Unknown", "right wide"), Column("Spend over the window", "wide"),
         Column("Burn rate per hour", "right wide"), Column("Forecast", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_budget_cells(row, with_organization) for row in rows))

@@ -93,7 +93,7 @@ def _show_title(event: Row | None, call: Row | None, position: Position) -> None
             [
                 ("Reason", event["reason"]),
                 ("Detail", event["detail"]),
-                ("Cost, in no total", cost),
+                ("May cost, in no total", cost),
                 ("First event", first_link),
             ]
         )
@@ -111,7 +111,7 @@ def _show_title(event: Row | None, call: Row | None, position: Position) -> None
     if unknown := describe_call(call):
         sentence, bound = unknown
         st.warning(sentence, icon=":material/warning:")
-        draw_facts([("Not known", bound), ("Reason", call["unpriced_reason"])])
+        draw_facts([("May cost, in no total", bound), ("Reason", call["unpriced_reason"])])
 
 
 def _format_tokens(call: Row) -> str:

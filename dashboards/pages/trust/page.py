@@ -232,7 +232,7 @@ def _build_unknown_cells(row: Row) -> tuple[Cell, ...]:
         unknown.unknown_calls,
         unknown.unpriced_calls,
         unknown.quarantined_calls,
-        unknown.tokens,
+        unknown.tokens or None,
         with_hint(
             describe_bound(unknown, currency).removeprefix("at most "), describe_bound(unknown, currency, is_exact=True)
         ),
