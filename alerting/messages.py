@@ -11,6 +11,13 @@ from ledger.money import brief
 MAX_NAME_LENGTH = 120
 """Characters of a name in a sentence."""
 
+_BUDGET_MESSAGES = {
+    "threshold.crossed": "budget.threshold_crossed",
+    "unknown_usage.raised": "budget.unknown_usage_raised",
+    "unknown_usage.resolved": "budget.unknown_usage_resolved",
+}
+"""The type of message that a decision about a budget makes."""
+
 
 class Message(NamedTuple):
     """A message to deliver. ``id`` is that of its cause, so the same in every generation; ``time_ms`` is the log's."""
@@ -27,8 +34,8 @@ def read_message(topic: Topic, line: dict[str, Any]) -> Message | None:
     if topic is ALERTS:
         kind = f"runaway.{line['state']}"
         excluded = ("organization", "state")
-    elif topic is DECISIONS and line.get("decision") == "threshold.crossed":
-        kind = "budget.threshold_crossed"
+    elif topic is DECISIONS and line.get("decision") in _BUDGET_MESSAGES:
+        kind = _BUDGET_MESSAGES[line["decision"]]
         excluded = ("organization", "decision")
     else:
         return None
@@ -60,6 +67,19 @@ def render_sentence(message: Message) -> tuple[str, str | None]:
                 f":money_with_wings: *{data['threshold']} % of a budget*: {data['dimension']} "
                 f"{_format_name(data['scope'])} of {organization} used {used} of {limit} {data['currency']} "
                 f"in {_format_duration(data['window_s'])}",
+                "budgets",
+            )
+        case "budget.unknown_usage_raised":
+            return (
+                f":grey_question: *Usage of unknown cost*: {data['dimension']} {_format_name(data['scope'])} of "
+                f"{organization}, whose budget denies it, has {data['unknown_calls']} such calls in "
+                f"{_format_duration(data['window_s'])}",
+                "budgets",
+            )
+        case "budget.unknown_usage_resolved":
+            return (
+                f":white_check_mark: *No more usage of unknown cost*: {data['dimension']} "
+                f"{_format_name(data['scope'])} of {organization}",
                 "budgets",
             )
         case "runaway.raised":

@@ -56,6 +56,7 @@ CSS = """<style>
   text-decoration-color: color-mix(in srgb, currentColor 35%, transparent); }
 .tally a:hover { text-decoration-color: currentColor; }
 .tally code, .tally .id { font-family: "Source Code Pro", ui-monospace, monospace; font-size: .8rem; }
+.tally.unknown { border-left: .25rem solid #d19a45; padding: .4rem .8rem; margin: .2rem 0; overflow-wrap: anywhere; }
 .tally .bar { display: inline-block; width: 6rem; height: .5rem; border-radius: .25rem; vertical-align: middle;
   background: color-mix(in srgb, currentColor 10%, transparent); overflow: hidden; margin-right: .6rem; }
 .tally .bar i { display: block; height: 100%; background: #3f8f7a; }

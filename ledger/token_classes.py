@@ -27,6 +27,14 @@ PRICED_AS = {
 """For each class the one that gives its rate where a catalogue names none. Applied once, when a price book is compiled:
 the document on the log names every rate. The order lets each class find the other filled."""
 
+TOKEN_WORDS = ("token", "input", "output", "prompt", "completion", "total", "count")
+"""A number of a provider's usage block counts tokens where its name, in lower case, has one of these words."""
+OTHER_ENDINGS = ("time", "duration", "cost", "price", "seconds", "requests", "_ms", "_us", "_ns")
+"""... and where it does not end like a time, an amount or a number of requests."""
+OUTPUT_WORDS = ("output", "completion", "candidate", "thought", "thinking", "reasoning")
+INPUT_WORDS = ("input", "prompt", "cache")
+"""The side of a count: output, else input, else either."""
+
 
 def rate_unit(name: str) -> int:
     """Return how many units a rate is for: a million tokens, or a thousand of anything else."""

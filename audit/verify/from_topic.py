@@ -24,12 +24,23 @@ def add_record(totals: Totals, record: Record) -> None:
             continue
         original = (fields["original_offset"], fields["original_index"]) if "original_offset" in fields else None
         event_checksum = row_checksums.hash_event(
-            _row_identity(fields), fields["outcome"], fields["kind"], fields.get("reason"), original
+            _row_identity(fields),
+            fields["outcome"],
+            fields["kind"],
+            fields.get("reason"),
+            original,
+            _read_amounts(fields),
         )
         totals.outcome(fields["organization"], fields["kind"], fields["outcome"], event_checksum)
         reversed_entry = original if fields["outcome"] == REVERSAL else None
         for line in fields.get("lines", ()):
             totals.add(_group(fields, line), _sum(fields, line, reversed_entry))
+
+
+def _read_amounts(fields: dict[str, Any]) -> row_checksums.Amounts:
+    amounts = row_checksums.Amounts(*(fields.get(name) for name in row_checksums.Amounts._fields))
+    greatest = amounts.greatest_unpriced_cost
+    return amounts if greatest is None else amounts._replace(greatest_unpriced_cost=Decimal(greatest))
 
 
 def _row_identity(fields: dict[str, Any]) -> row_checksums.RowIdentity:
@@ -47,8 +58,9 @@ def _group(fields: dict[str, Any], line: dict[str, Any]) -> Group:
 
 def _sum(fields: dict[str, Any], line: dict[str, Any], original: tuple[int, int] | None) -> Sum:
     prices = [None if line[field] is None else Decimal(line[field]) for field in ("unit_price", *COSTS)]
-    price_fields = (fields.get("currency"), fields.get("price_document"), fields.get("price_id"))
+    greatest_cost = Decimal(line["greatest_cost"]) if "greatest_cost" in line else None
+    price_fields = [fields.get(name) for name in ("currency", "price_document", "price_id", "tier_basis")]
     checksum = row_checksums.hash_entry(
-        _row_identity(fields), original, fields, price_fields, (line["class"], line["quantity"], *prices)
+        _row_identity(fields), original, fields, price_fields, (line["class"], line["quantity"], *prices, greatest_cost)
     )
     return Sum(1, checksum, line["quantity"], *(price or Decimal(0) for price in prices[1:]))

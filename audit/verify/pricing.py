@@ -1,12 +1,15 @@
-"""Price a call independently of the folds, in decimals, from the price books as written (docs/rules.md, R5 to R8)."""
+"""Price a call independently of the folds, in decimals, from price books as written (docs/rules.md, R5 to R8, R12)."""
 
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
+from math import ceil
 from typing import Any, NamedTuple
 
+from audit.verify import unknown_usage
 from ledger.pricing.price_book import Clause, Price, PriceBook, PricedModel, Provider, Tiered
 from ledger.token_classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 
@@ -14,22 +17,32 @@ MILLION, THOUSAND = Decimal(1_000_000), Decimal(1_000)
 
 
 class Line(NamedTuple):
-    """One token class of a call, with quantity, unit price and costs; None where it is unpriced."""
+    """One token class of a call, with quantity, unit price and costs; None where it is unpriced, with a bound then."""
 
     name: str
     quantity: int
     unit_price: Decimal | None
     list_cost: Decimal | None
     billed_cost: Decimal | None
+    greatest_cost: Decimal | None = None
 
 
 class Rated(NamedTuple):
-    """A call's lines, with currency, document and id of the price; None where no price was found."""
+    """A call's lines, its price (None where none was found), how much of it is known, and a bound of the rest."""
 
     lines: list[Line]
-    currency: str | None
-    document: str | None
-    price_id: str | None
+    currency: str | None = None
+    document: str | None = None
+    price_id: str | None = None
+    pricing: str = "free"
+    reason: str | None = None
+    greatest_cost: Decimal | None = None
+    unknown_tokens: int | None = None
+    tier_basis: str | None = None
+
+    @property
+    def price(self) -> tuple[str | None, ...]:
+        return self.currency, self.document, self.price_id, self.tier_basis
 
 
 class Book:
@@ -56,9 +69,69 @@ class Book:
         return None
 
 
+Listing = tuple[Book, PricedModel, Price, str]
+"""The price of a call: its book, its model, the price, and its id."""
+
+
 def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rated:
     """Price an inference. ``books`` are those in force, the latest name first."""
+    if unknown_usage.is_free(data):
+        return Rated([])
+    gap = unknown_usage.find_gap(data)
+    tokens = unknown_usage.read_tokens(data, with_block=True) if gap else None
+    listing = _find_price(data, time, books)
     quantities = _read_quantities(data)
+    if listing is None:
+        lines = [Line(name, quantity, None, None, None) for name, quantity in quantities.items()]
+        has_model = data.get("model_resolved") or data.get("model")
+        reason = gap or (("no price at that time" if has_model else "no model") if lines else None)
+        pricing = "unknown" if gap else "unpriced" if lines else "free"
+        return Rated(lines, pricing=pricing, reason=reason, unknown_tokens=(tokens.told if tokens else 0) or None)
+    book, model, price, price_id = listing
+    lines, tier_basis = _price_lines(data, quantities, price)
+    bounds = [line.greatest_cost for line in lines if line.list_cost is None]
+    if tokens is not None:
+        bounds.append(unknown_usage.bound_tokens(tokens, data, model, price))
+    priced = sum(line.list_cost is not None for line in lines)
+    pricing = (
+        "free" if not lines else "priced" if priced == len(lines) else "partially_priced" if priced else "unpriced"
+    )
+    return Rated(
+        lines,
+        book.book.currency,
+        book.digest,
+        price_id,
+        "unknown" if gap else pricing,
+        gap or ("no rate for a class" if priced < len(lines) else None),
+        _add_bounds(bounds) if bounds else None,
+        (tokens.told if tokens else 0) or None,
+        tier_basis,
+    )
+
+
+def rate_quarantined(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rated:
+    """Bound the cost of an inference that is quarantined."""
+    if unknown_usage.is_free(data):
+        return Rated([], greatest_cost=Decimal(0))
+    tokens = unknown_usage.read_tokens(data, with_block=not data.get("tokens"))
+    rated = Rated([], pricing="unknown", reason="quarantined", unknown_tokens=tokens.told or None)
+    listing = _find_price(data, time, books)
+    if listing is None:
+        return rated
+    book, model, price, price_id = listing
+    bounds = unknown_usage.bound_quantities(data, price)
+    if data.get("tokens") or unknown_usage.find_gap(data):
+        bounds.append(unknown_usage.bound_tokens(tokens, data, model, price))
+    return rated._replace(
+        currency=book.book.currency, document=book.digest, price_id=price_id, greatest_cost=_add_bounds(bounds)
+    )
+
+
+def _add_bounds(bounds: list[Decimal | None]) -> Decimal | None:
+    return None if None in bounds else sum((bound for bound in bounds if bound is not None), Decimal(0))
+
+
+def _find_price(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Listing | None:
     model = data.get("model_resolved") or data.get("model")
     for book in books:
         match = book.find(data.get("provider"), model) if model else None
@@ -68,22 +141,26 @@ def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) ->
         valid_prices = [(index, price) for index, price in enumerate(priced.prices) if _is_in_force(price, time)]
         if valid_prices:
             index, price = valid_prices[-1]
-            lines = _price_lines(quantities, price, data.get("payer") == "customer")
-            return Rated(lines, book.book.currency, book.digest, f"{book.book.name}/{owner.id}/{priced.id}#{index}")
-    return Rated([Line(name, quantity, None, None, None) for name, quantity in quantities.items()], None, None, None)
+            return book, priced, price, f"{book.book.name}/{owner.id}/{priced.id}#{index}"
+    return None
 
 
 def negate(rated: Rated) -> Rated:
-    """Return the lines of a call with their signs changed."""
+    """Return what is known and not known of a call with its signs changed."""
     lines = [
         line._replace(
             quantity=-line.quantity,
             list_cost=None if line.list_cost is None else 0 - line.list_cost,
             billed_cost=None if line.billed_cost is None else 0 - line.billed_cost,
+            greatest_cost=None if line.greatest_cost is None else 0 - line.greatest_cost,
         )
         for line in rated.lines
     ]
-    return rated._replace(lines=lines)
+    return rated._replace(
+        lines=lines,
+        greatest_cost=None if rated.greatest_cost is None else 0 - rated.greatest_cost,
+        unknown_tokens=None if rated.unknown_tokens is None else -rated.unknown_tokens,
+    )
 
 
 def _read_quantities(data: Mapping[str, Any]) -> dict[str, int]:
@@ -93,23 +170,32 @@ def _read_quantities(data: Mapping[str, Any]) -> dict[str, int]:
     return {name: quantities[name] for name in CLASSES if quantities.get(name)}
 
 
-def _price_lines(quantities: dict[str, int], price: Price, own_key: bool) -> list[Line]:
+def _price_lines(data: Mapping[str, Any], quantities: dict[str, int], price: Price) -> tuple[list[Line], str | None]:
+    """Price each class, and say what chose the tier where the price has tiers."""
+    calls, stated = data.get("calls") or 1, data.get("context_tier")
     if "requests" in price.rates and "requests" not in quantities:
-        quantities = {name: quantities.get(name, 1) for name in CLASSES if name in quantities or name == "requests"}
-    input_tokens = sum(quantity for name, quantity in quantities.items() if name in INPUT_CLASSES)
+        quantities = {name: quantities.get(name, calls) for name in CLASSES if name in quantities or name == "requests"}
+    mean = Fraction(sum(quantity for name, quantity in quantities.items() if name in INPUT_CLASSES), calls)
     lines = []
     for name, quantity in quantities.items():
         rate = price.rates.get(name)
         if isinstance(rate, Tiered):
-            tier_rates = [tier.rate for tier in rate.tiers if input_tokens > tier.above]
-            rate = tier_rates[-1] if tier_rates else rate.base
+            reached = [
+                tier.rate
+                for tier in rate.tiers
+                if (mean > tier.above if stated is None else tier.above <= stated and stated > 0)
+            ]
+            rate = reached[-1] if reached else rate.base
         if rate is None:
-            lines.append(Line(name, quantity, None, None, None))
+            bound = unknown_usage.bound_class(name, quantity, price, stated, ceil(mean))
+            lines.append(Line(name, quantity, None, None, None, bound))
             continue
         unit_price = rate / (MILLION if name in TOKEN_CLASSES else THOUSAND)
         cost = quantity * unit_price
-        lines.append(Line(name, quantity, unit_price, cost, Decimal(0) if own_key else cost))
-    return lines
+        lines.append(Line(name, quantity, unit_price, cost, Decimal(0) if data.get("payer") == "customer" else cost))
+    if not any(isinstance(rate, Tiered) for rate in price.rates.values()):
+        return lines, None
+    return lines, "stated" if stated is not None else "mean" if calls > 1 else "event"
 
 
 def _is_in_force(price: Price, time: datetime) -> bool:

@@ -1,14 +1,14 @@
-"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R11)."""
+"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R12)."""
 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Book, Rated, negate, rate_call
+from audit.verify.pricing import Book, Rated, negate, rate_call, rate_quarantined
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
 from ledger.inference_fields import MAX_COUNT
@@ -23,6 +23,8 @@ FACTS = ("inference", "observation", "correction", "unknown")
 MAX_AHEAD = timedelta(seconds=300)
 MAX_DEPTH = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
+Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book]], Rated]
 
 
 class JudgedLine(NamedTuple):
@@ -94,11 +96,13 @@ class Partition:
                 yield repeated
                 return
         reason = self._find_quarantine_reason(kind, time, data)
-        has_entry = kind == "inference" and reason is None
+        has_entry = kind == "inference" and reason in (None, TOKEN_TOTALS_MISMATCH)
         entry = (offset, event_index) if has_entry else (-1, -1)
         self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry))
         if reason is not None:
-            yield judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None)
+            has_amount = kind == "inference" and is_valid(kind, data)
+            bound = self._rate(data, time, rate=rate_quarantined) if has_amount else None
+            yield judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=bound)
         else:
             yield judged._replace(rated=self._rate(data, time) if has_entry else None)
         if seen is not None:
@@ -135,9 +139,12 @@ class Partition:
         event = _parse_event(self._read_line(*position))
         assert event is not None, "it has an entry"
         data, time = event["data"], event["moment"]
+        rate = rate_call
         if event["kind"] == "correction":
             data, time = self._read_replacement(data, time, seen)
-        rated = negate(self._rate(data, time, position))
+        elif _has_totals_mismatch(data):
+            rate = rate_quarantined
+        rated = negate(self._rate(data, time, position, rate))
         yield JudgedLine(
             event_index, "inference", outcomes.REVERSAL, reason, event["source"], event["id"], time, data, rated,
             position,
@@ -151,13 +158,15 @@ class Partition:
         assert original is not None, "it has an identity"
         return correction["replacement"], min(time, original["moment"])
 
-    def _rate(self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None) -> Rated:
+    def _rate(
+        self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None, rate: Rate = rate_call
+    ) -> Rated:
         """Price a call by the books in force, now or at a position before; the latest name first."""
         books: dict[str, Book] = {}
         for adopted_at, name, book in self._adoptions:
             if position is None or adopted_at < position:
                 books[name] = book  # a name keeps its place
-        return rate_call(data, time, list(reversed(books.values())))
+        return rate(data, time, list(reversed(books.values())))
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(
@@ -176,15 +185,18 @@ class Partition:
             return "schema_mismatch"
         if kind == "correction":
             kind, data = "inference", data.get("replacement") or {}
-        if kind != "inference" or "tokens" not in data or "reported_tokens" not in data:
-            return None
-        tokens, reported = data["tokens"], data["reported_tokens"]
-        input_tokens = sum(tokens[name] for name in tokens if name in INPUT_CLASSES)
-        output_tokens = sum(tokens[name] for name in tokens if name in TOKEN_CLASSES and name not in INPUT_CLASSES)
-        sums = {"input": input_tokens, "output": output_tokens, "total": input_tokens + output_tokens}
-        if any(reported[name] != sums[name] for name in sums if name in reported):
-            return "token_totals_mismatch"
-        return None
+        return TOKEN_TOTALS_MISMATCH if kind == "inference" and _has_totals_mismatch(data) else None
+
+
+def _has_totals_mismatch(data: dict[str, Any]) -> bool:
+    """Tell whether the classes of a valid inference do not sum to the provider's totals."""
+    if "tokens" not in data or "reported_tokens" not in data:
+        return False
+    tokens, reported = data["tokens"], data["reported_tokens"]
+    input_tokens = sum(tokens[name] for name in tokens if name in INPUT_CLASSES)
+    output_tokens = sum(tokens[name] for name in tokens if name in TOKEN_CLASSES and name not in INPUT_CLASSES)
+    sums = {"input": input_tokens, "output": output_tokens, "total": input_tokens + output_tokens}
+    return any(reported[name] != sums[name] for name in sums if name in reported)
 
 
 def _judge_repeat(judged: JudgedLine, seen: Seen, content: bytes, revision: int) -> JudgedLine | None:

@@ -17,6 +17,16 @@ EVENT_FIELDS = tuple(dimension.name for dimension in dimensions.DIMENSIONS)
 """The fields of an event that its entries repeat."""
 
 
+class Amounts(NamedTuple):
+    """What an event says of its usage: how much is priced, why not all is, and what is not known of it."""
+
+    pricing: str | None = None
+    unpriced_reason: str | None = None
+    tier_basis: str | None = None
+    unknown_tokens: int | None = None
+    greatest_unpriced_cost: Decimal | None = None
+
+
 class RowIdentity(NamedTuple):
     """The identity of a row: its position on the log, and the event there."""
 
@@ -31,10 +41,16 @@ class RowIdentity(NamedTuple):
 
 
 def hash_event(
-    identity: RowIdentity, outcome: str, kind: str, reason: str | None, original: tuple[int, int] | None
+    identity: RowIdentity,
+    outcome: str,
+    kind: str,
+    reason: str | None,
+    original: tuple[int, int] | None,
+    amounts: Amounts,
 ) -> int:
     """Hash the outcome of an event."""
-    return _hash_values((*identity, outcome, kind, reason, *(original or ("", ""))))
+    figures = map(_format_decimal, amounts)
+    return _hash_values((*identity, outcome, kind, reason, *(original or ("", "")), *figures))
 
 
 def hash_entry(
@@ -46,8 +62,8 @@ def hash_entry(
 ) -> int:
     """Hash an entry.
 
-    ``original``: the position of the entry that a reversal takes back. ``price_fields``: currency, document, price id.
-    ``figures``: class, quantity, unit price, four costs.
+    ``original``: the position of the entry that a reversal takes back. ``price_fields``: currency, document, price id,
+    tier basis. ``figures``: class, quantity, unit price, four costs, and the most that an unpriced one may cost.
     """
     event_fields = (fields.get(name) for name in EVENT_FIELDS)
     return _hash_values(
@@ -82,13 +98,13 @@ _IDENTITY_COLUMNS = (
 )  # fmt: skip
 EVENTS_SQL = _build_checksum_sql(
     *_IDENTITY_COLUMNS, "if(kind = 'unknown', NULL, toUnixTimestamp64Micro(time))", "outcome", "kind", "reason",
-    "original_offset", "original_index",
+    "original_offset", "original_index", *Amounts._fields,
 )  # fmt: skip
 RECORDS_SQL = _build_checksum_sql(
     "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "channel", "received", "refused"
 )
 ENTRIES_SQL = _build_checksum_sql(
     *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", "original_offset", "original_index", *EVENT_FIELDS, "currency",
-    "price_document", "price_id", "class", "quantity", "unit_price", "list_cost", "contracted_cost", "effective_cost",
-    "billed_cost",
+    "price_document", "price_id", "tier_basis", "class", "quantity", "unit_price", "list_cost", "contracted_cost",
+    "effective_cost", "billed_cost", "greatest_cost",
 )  # fmt: skip

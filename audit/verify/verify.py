@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from audit.verify import from_topic as topic
 from audit.verify import from_warehouse, row_checksums
-from audit.verify.pricing import Book, Line
+from audit.verify.pricing import Book, Line, Rated
 from audit.verify.recompute import EPOCH, FACTS, JudgedLine, Partition
 from audit.verify.totals import COUNT_NAMES, Group, Sum, Totals, find_first_difference
 from ledger import envelope
@@ -170,7 +170,8 @@ def _add_record(totals: Totals, record: Record, judged: list[JudgedLine]) -> Non
         if is_relayed:
             continue
         identity = _row_identity(record, organization, event)
-        checksum = row_checksums.hash_event(identity, event.outcome, event.kind, event.reason, event.original)
+        amounts = row_checksums.Amounts() if event.rated is None else _amounts(event.rated)
+        checksum = row_checksums.hash_event(identity, event.outcome, event.kind, event.reason, event.original, amounts)
         totals.outcome(organization, event.kind, event.outcome, checksum)
         if event.rated is not None:
             for line in event.rated.lines:
@@ -191,6 +192,12 @@ def _row_identity(record: Record, organization: str, event: JudgedLine) -> row_c
     )
 
 
+def _amounts(rated: Rated) -> row_checksums.Amounts:
+    return row_checksums.Amounts(
+        rated.pricing, rated.reason, rated.tier_basis, rated.unknown_tokens, rated.greatest_cost
+    )
+
+
 def _group(identity: row_checksums.RowIdentity, event: JudgedLine, line: Line) -> Group:
     assert event.time and event.rated, "an entry has both"
     model = event.data.get("model_resolved") or event.data.get("model") or ""
@@ -200,9 +207,9 @@ def _group(identity: row_checksums.RowIdentity, event: JudgedLine, line: Line) -
 def _sum(identity: row_checksums.RowIdentity, event: JudgedLine, line: Line) -> Sum:
     assert event.rated, "an entry has it"
     cost, billed = line.list_cost, line.billed_cost
-    figures = (line.name, line.quantity, line.unit_price, cost, cost, cost, billed)
+    figures = (line.name, line.quantity, line.unit_price, cost, cost, cost, billed, line.greatest_cost)
     original = event.original if event.outcome == REVERSAL else None
-    checksum = row_checksums.hash_entry(identity, original, event.data, event.rated[1:], figures)
+    checksum = row_checksums.hash_entry(identity, original, event.data, event.rated.price, figures)
     list_cost = cost or Decimal(0)
     return Sum(1, checksum, line.quantity, list_cost, list_cost, list_cost, billed or Decimal(0))
 

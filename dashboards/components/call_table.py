@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dashboards.components import html
 from dashboards.components.format import exact, money
 from dashboards.components.html import Column, Html, format_time, link, named, with_hint
+from dashboards.components.unknown_usage import describe_call
 from dashboards.sources.warehouse import Row
 
 
@@ -23,7 +24,10 @@ def draw_calls(rows: Sequence[Row]) -> None:
 
 
 def _row(row: Row) -> tuple[html.Cell, ...]:
-    billed = row["billed_cost"]
+    billed, currency = row["billed_cost"], row["currency"] or ""
+    hint = "" if billed is None else exact(billed, currency)
+    if unknown := describe_call(row):
+        hint = f"{hint} {' '.join(unknown)}".strip()
     return (
         link(
             format_time(row["occurred_at"]),
@@ -36,15 +40,19 @@ def _row(row: Row) -> tuple[html.Cell, ...]:
         row["agent"] or None,
         row["status"] or None,
         row["tokens"],
-        with_hint(format_spend(row), exact(billed, row["currency"] or "")),
+        with_hint(format_spend(row), hint),
     )
 
 
 def format_spend(row: Row) -> str:
-    """Format the cost of a call; a dash where it used nothing, which is not the same as unpriced."""
+    """Format the cost of a call: a dash where it used nothing, ``unknown`` or ``unpriced`` where it has none, a plus
+    where a part of it has none."""
     if row["pricing"] == "free":
         return "–"
-    return money(row["billed_cost"], row["currency"] or "")
+    if row["pricing"] == "unknown" and not row["billed_cost"]:
+        return "unknown"
+    text = money(row["billed_cost"], row["currency"] or "")
+    return f"{text} +" if row["pricing"] in ("unknown", "partially_priced") else text
 
 
 def draw_call_tree(rows: Sequence[Row], current_call: Row) -> None:

@@ -39,19 +39,36 @@ class View(NamedTuple):
         }
 
 
+class Unknown(NamedTuple):
+    """Calls of which not all spend is known, by what is not known of them, with their tokens and their bound."""
+
+    unknown_calls: int
+    unpriced_calls: int
+    quarantined_calls: int
+    tokens: int
+    greatest: Decimal
+    unbounded_calls: int
+
+    @property
+    def calls(self) -> int:
+        return self.unknown_calls + self.unpriced_calls + self.quarantined_calls
+
+
 class Sums(NamedTuple):
-    """Usage of a span. ``spend`` is billed cost; ``own_key`` the list cost of calls that customers paid."""
+    """Usage of a span. ``spend`` is billed cost; ``own_key`` the list cost of calls that customers paid; ``unknown``
+    the other calls of which not all spend is known, which no other figure includes."""
 
     spend: Decimal
     tokens: int
     calls: int
     own_key: Decimal
     unpriced_tokens: int
+    unknown: Unknown
 
     @property
     def priced_spend(self) -> Decimal | None:
         """Return the spend; None where no usage has a price, which is not zero."""
-        return None if self.unpriced_tokens and not self.spend and not self.own_key else self.spend
+        return None if self.unknown.calls and not self.spend and not self.own_key else self.spend
 
 
 class Group(NamedTuple):
@@ -76,6 +93,8 @@ _FILTERS = " and ".join(
     f"(empty({{{name}:Array(String)}}) or has({{{name}:Array(String)}}, {_build_column(name)}))" for name in DIMENSIONS
 )
 _IN_CURRENCY = "currency = {currency:String}"
+_PLATFORM_PAYS = "payer != 'customer'"
+_UNKNOWN_CALLS = ("unknown_calls", "unpriced_calls", "quarantined_calls")
 
 
 def _build_measures(side: str, when: str) -> str:
@@ -86,6 +105,11 @@ def _build_measures(side: str, when: str) -> str:
             f"sumIf(calls, {when}) as {side}_calls",
             f"sumIf(list_cost, ({when}) and payer = 'customer' and {_IN_CURRENCY}) as {side}_own_key",
             f"sumIf(unpriced_tokens, {when}) as {side}_unpriced_tokens",
+            *(f"sumIf({name}, ({when}) and {_PLATFORM_PAYS}) as {side}_{name}" for name in _UNKNOWN_CALLS),
+            f"sumIf(unpriced_tokens + unknown_tokens, ({when}) and {_PLATFORM_PAYS}) as {side}_unknown_tokens",
+            f"sumIf(greatest_unpriced_cost, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY}) as {side}_greatest",
+            f"sumIf({' + '.join(_UNKNOWN_CALLS)}, ({when}) and {_PLATFORM_PAYS}"
+            f" and (greatest_unpriced_cost is null or not {_IN_CURRENCY})) as {side}_unbounded_calls",
         ]
     )
 
@@ -126,8 +150,8 @@ def list_bars(view: View, span: Span, step: int, names: Sequence[str]) -> list[R
 
 
 def list_calls(view: View, order: str, max_rows: int) -> list[Row]:
-    """List the newest or the most expensive calls of the period. The latter take long to find, so they may be half a
-    minute old."""
+    """List calls of the period: the newest, the most expensive (which take long to find, so they may be half a minute
+    old), or the newest of those whose cost is not known."""
     span, order_by, ask_warehouse = view.period.now, "occurred_at desc", ask
     if order == "most expensive":
         span, order_by, ask_warehouse = (
@@ -135,10 +159,12 @@ def list_calls(view: View, order: str, max_rows: int) -> list[Row]:
             "billed_cost desc nulls last, occurred_at desc",
             ask_slowly,
         )
+    condition = " and pricing not in ('priced', 'free')" if order == "cost not known" else ""
     sql = (
         "select event_source, event_id, organization, occurred_at, team, model, agent, status, pricing, currency,"
-        " tokens, billed_cost, list_cost, payer"
-        f" from analytics.fct_calls where ({_NOW}) and {_FILTERS} order by {order_by} limit {{max_rows:UInt32}}"
+        " tokens + unknown_tokens as tokens, billed_cost, list_cost, payer, unpriced_reason, greatest_unpriced_cost"
+        f" from analytics.fct_calls where ({_NOW}) and {_FILTERS}{condition}"
+        f" order by {order_by} limit {{max_rows:UInt32}}"
     )
     return ask_warehouse(sql, max_rows=max_rows, **view.build_parameters(span))
 
@@ -175,13 +201,19 @@ def list_currencies() -> list[str]:
 
 
 def _read_sums(row: Row, side: str) -> Sums:
-    sums = {name: row[f"{side}_{name}"] for name in Sums._fields}
+    sums = {name: row[f"{side}_{name}"] for name in Sums._fields if name != "unknown"}
+    without_usage, without_price, in_quarantine, tokens, unbounded_calls = (
+        row[f"{side}_{name}"] for name in (*_UNKNOWN_CALLS, "unknown_tokens", "unbounded_calls")
+    )
+    greatest = row[f"{side}_greatest"] or Decimal(0)
+    unknown = Unknown(without_usage, without_price, in_quarantine, tokens, greatest, unbounded_calls)
     return Sums(
         spend=sums["spend"] or Decimal(0),  # null where nothing was priced
         tokens=sums["tokens"],
         calls=sums["calls"],
         own_key=sums["own_key"] or Decimal(0),
         unpriced_tokens=sums["unpriced_tokens"],
+        unknown=unknown,
     )
 
 

@@ -18,9 +18,13 @@ def set_budget(
     currency: str,
     window_s: int,
     reason: str | None = None,
+    unknown_usage: str | None = None,
     actor: str | None = None,
 ) -> Position:
-    """Allocate a limit of spend to a scope over a rolling window; the same scope and window again changes it."""
+    """Allocate a limit of spend to a scope over a rolling window; the same scope and window again changes it.
+
+    ``unknown_usage`` is the policy for calls whose spend is not known: ``BudgetAllocated`` says which there are.
+    """
     body = {
         "dimension": dimension,
         "scope": scope,
@@ -28,6 +32,8 @@ def set_budget(
         "currency": currency,
         "window_s": window_s,
     }
+    if unknown_usage is not None:
+        body["unknown_usage"] = unknown_usage
     return append_control(
         log, settings, BudgetAllocated.control_type, body, organization=organization, reason=reason, actor=actor
     )

@@ -61,6 +61,7 @@ def _convert_provider(provider: types.Provider) -> Provider:
             PricedModel(
                 id=model.id,
                 match=_require_clause(_convert_clause(model.match)),
+                context_window=model.context_window or None,
                 prices=tuple(_convert_prices(model.prices)),
             )
             for model in provider.models

@@ -113,6 +113,9 @@ class Price(Model):
 class PricedModel(Model):
     id: Name
     match: Clause
+    context_window: Annotated[int, Field(ge=1, le=10**12)] | None = Field(
+        default=None, description="tokens of input and output that one call may have, which bound a call without usage"
+    )
     prices: Annotated[tuple[Price, ...], Field(strict=False, min_length=1)]
 
 

@@ -5,6 +5,11 @@ moment and the sixty before it. So the oldest, of which only a part lies in the 
 is seen up to one bucket too long. A fact is judged in the window that ends at its own bucket. A threshold
 fires once, and is armed again when the window's spend falls below nine tenths of it.
 
+Calls whose spend is not known are counted beside it, with the most that they may cost. The budget's policy,
+``unknown_usage``, decides what they are worth: nothing (``tokens_only``, the default), the most that they may cost
+(``assume_greatest``), or a decision of their own as soon as one lies in the window (``deny``). Buckets hold both
+figures, so another policy judges the same window anew.
+
 A budget's clock stands at the greatest event time it has seen and runs on with the log's time, so that a
 trace of last year and live calls are judged alike. What it counts begins with its first allocation. An event
 more than a window older than the clock is entered in the ledger, and no longer judged.
@@ -12,6 +17,8 @@ more than a window older than the clock is entered in the ledger, and no longer 
 
 from collections.abc import Iterator
 from functools import lru_cache
+from operator import add, sub
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -22,12 +29,38 @@ from streams.folds.entry import Documents, Entry, EntryChange, RatedCall
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.state import Key, State
-from tallystick.vocabulary.controls.budgets import BudgetAllocated
+from tallystick.vocabulary.controls.budgets import DEFAULT_UNKNOWN_USAGE, BudgetAllocated
 
 NAME = "budgets"
 THRESHOLDS = (50, 80, 100)
 BUCKETS = 60
+UNKNOWN = 0
+"""Stands among the thresholds that fired while a budget that denies unknown usage has a call of it in its window."""
 BUDGET, WINDOWS, DIMENSIONS, BUCKET = "budget", "windows", "dimensions", "bucket"
+
+
+class Spend(NamedTuple):
+    """Spend of a bucket or window, in pico, and its calls whose spend is not known: the most that those with a bound
+    may cost, their number, their tokens as far as they are told, and the number of those without a bound."""
+
+    billed: int = 0
+    greatest: int = 0
+    calls: int = 0
+    tokens: int = 0
+    unbounded_calls: int = 0
+
+    def plus(self, spend: "Spend") -> "Spend":
+        return Spend(*map(add, self, spend))
+
+    def minus(self, spend: "Spend") -> "Spend":
+        return Spend(*map(sub, self, spend))
+
+    def common(self, spend: "Spend") -> "Spend":
+        """Return the lesser of each figure: never more than both hold."""
+        return Spend(*map(min, self, spend))
+
+
+NOTHING = Spend()
 
 
 class Scope(msgspec.Struct):
@@ -47,9 +80,10 @@ class Scope(msgspec.Struct):
         self.key = (NAME, BUDGET, *identity)
         self.buckets = (NAME, BUCKET, *identity)
 
-    def spent(self, bucket: int, state: State) -> int:
-        """Return the spend of a bucket, in pico."""
-        return state.get((*self.buckets, bucket)) or 0
+    def spent(self, bucket: int, state: State) -> Spend:
+        """Return the spend of a bucket. A bucket in which all is known is stored as its billed cost alone."""
+        stored = state.get((*self.buckets, bucket))
+        return NOTHING if stored is None else Spend(stored) if type(stored) is int else Spend(*stored)
 
 
 _scope = lru_cache(maxsize=10_000)(Scope)
@@ -62,12 +96,25 @@ class Budget(msgspec.Struct, frozen=True, array_like=True, gc=False):
     currency: str
     fired: tuple[int, ...] = ()  # the thresholds that are not armed
     bucket: int = -1  # the bucket of the clock
-    used: int = 0  # pico in the window that ends there
+    used: Spend = NOTHING  # in the window that ends there
     seen_us: int = 0  # the greatest event time
     seen_now_us: int = 0  # the log's time when it was seen
     since_offset: int = -1  # the position of the first allocation
     since_index: int = -1
     rearm: int = -1  # no threshold is armed again before this bucket; -1 is not known yet
+    unknown_usage: str = DEFAULT_UNKNOWN_USAGE
+
+    def assumed(self, spend: Spend) -> int:
+        """Return the part of a spend that the policy assumes, in pico."""
+        return spend.greatest if self.unknown_usage == "assume_greatest" else 0
+
+    def amount(self, spend: Spend) -> int:
+        """Return what a spend is worth by the policy, in pico."""
+        return spend.billed + self.assumed(spend)
+
+    def denies(self, spend: Spend) -> bool:
+        """Tell whether the policy lets no such spend stand."""
+        return self.unknown_usage == "deny" and spend.calls > 0
 
 
 def set_limit(event: Event, state: State, _: Documents, emit: Emit) -> None:
@@ -75,6 +122,7 @@ def set_limit(event: Event, state: State, _: Documents, emit: Emit) -> None:
     body = event.data["body"]
     scope = _scope(event.organization, body["dimension"], body["scope"], body["window_s"])
     limit, currency = pico(str(body["limit"])), body["currency"]
+    unknown_usage = body.get("unknown_usage", DEFAULT_UNKNOWN_USAGE)
     before = _load_budget(scope, state)
     if before is not None and before.currency != currency:
         reason = f"the budget stands in {before.currency}: spend in {currency} takes another window"
@@ -86,20 +134,22 @@ def set_limit(event: Event, state: State, _: Documents, emit: Emit) -> None:
     emit.decision(
         event.organization, "control.applied", control_type=BudgetAllocated.control_type,
         event_source=event.source, event_id=event.id, **_scope_fields(scope), limit=text(limit), currency=currency,
+        unknown_usage=unknown_usage,
     )  # fmt: skip
     if before is None:
         _register_scope(scope, state)
         offset, event_index = emit.position()[1:]
-        state.put(scope.key, Budget(limit, currency, since_offset=offset, since_index=event_index))
+        budget = Budget(limit, currency, since_offset=offset, since_index=event_index, unknown_usage=unknown_usage)
+        state.put(scope.key, budget)
         return
-    budget = replace(before, limit=limit, rearm=-1)
+    budget = replace(before, limit=limit, rearm=-1, unknown_usage=unknown_usage)
     budget = _rearm_thresholds(scope, budget, emit)
     _store_budget(scope, _cross_thresholds(scope, budget, budget.bucket, budget.used, event, emit), state)
 
 
 def add_spend(event: Event, entry: Entry, state: State, emit: Emit) -> None:
-    """Add a counted inference to the budgets of its scopes."""
-    if entry.billed_cost:
+    """Add an inference to the budgets of its scopes: a counted one, or a quarantined one with its bound."""
+    if entry.billed_cost or entry.unpriced is not None:
         for scope in _find_scopes(event, entry, state):
             _add_to_budget(scope, event, entry, state, emit)
 
@@ -107,9 +157,10 @@ def add_spend(event: Event, entry: Entry, state: State, emit: Emit) -> None:
 def correct_spend(change: EntryChange, state: State, emit: Emit) -> None:
     """Take a reversed entry out of its bucket, and add the one in its place. A threshold that the window is now below
     is armed again as time goes on, so that a replacement neither arms nor fires it on the way."""
-    if change.reversed is not None and change.reversed.entry.billed_cost:
-        for scope in _find_scopes(change.reversed.event, change.reversed.entry, state):
-            _take_from_budget(scope, change.reversed, state)
+    former = change.reversed
+    if former is not None and (former.entry.billed_cost or former.entry.unpriced is not None):
+        for scope in _find_scopes(former.event, former.entry, state):
+            _take_from_budget(scope, former, state)
     if change.added is not None:
         add_spend(change.added.event, change.added.entry, state, emit)
 
@@ -137,20 +188,21 @@ def _find_scopes(event: Event, entry: Entry, state: State) -> Iterator[Scope]:
 def _take_from_budget(scope: Scope, call: RatedCall, state: State) -> None:
     """Take a call out of the bucket of its time, if the budget counted it and still has the bucket."""
     budget = _load_budget(scope, state)
-    if budget is None or call.entry.currency != budget.currency:
+    if budget is None or call.entry.currency not in (budget.currency, None):
         return
     bucket = call.event.time_us // scope.bucket_us
-    amount = min(call.entry.billed_cost, scope.spent(bucket, state))
-    if call.position < (budget.since_offset, budget.since_index) or not amount:
+    total = scope.spent(bucket, state)
+    spend = total.common(_read_spend(call.entry))
+    if call.position < (budget.since_offset, budget.since_index) or spend == NOTHING:
         return
-    state.put((*scope.buckets, bucket), scope.spent(bucket, state) - amount)
-    used = budget.used - amount if bucket >= budget.bucket - BUCKETS else budget.used
+    _store_bucket(scope, bucket, total.minus(spend), state)
+    used = budget.used.minus(spend) if bucket >= budget.bucket - BUCKETS else budget.used
     _store_budget(scope, replace(budget, used=used, rearm=-1), state)
 
 
 def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit: Emit) -> None:
     budget = _load_budget(scope, state)
-    if budget is None or entry.currency != budget.currency:
+    if budget is None or entry.currency not in (budget.currency, None):  # without a price a call has no currency
         return
     bucket = event.time_us // scope.bucket_us
     if budget.bucket < 0:
@@ -159,18 +211,32 @@ def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit:
         budget = _advance_clock(scope, budget, bucket, state, emit)
     elif bucket < budget.bucket - BUCKETS:
         return
-    state.put((*scope.buckets, bucket), scope.spent(bucket, state) + entry.billed_cost)
-    used = budget.used + entry.billed_cost
+    spend = _read_spend(entry)
+    _store_bucket(scope, bucket, scope.spent(bucket, state).plus(spend), state)
+    used = budget.used.plus(spend)
     last_seen = (event.time_us, emit.now_us) if event.time_us > budget.seen_us else (budget.seen_us, budget.seen_now_us)
     budget = Budget(
         budget.limit, budget.currency, budget.fired, budget.bucket, used, *last_seen,
-        budget.since_offset, budget.since_index, budget.rearm,
+        budget.since_offset, budget.since_index, budget.rearm, budget.unknown_usage,
     )  # fmt: skip
     for later in range(bucket + 1, budget.bucket + 1):  # a late fact is judged in the window that ended there
-        used += scope.spent(later - BUCKETS - 1, state) - scope.spent(later, state)
-    if used * 100 >= THRESHOLDS[0] * budget.limit:
+        used = used.plus(scope.spent(later - BUCKETS - 1, state)).minus(scope.spent(later, state))
+    if budget.amount(used) * 100 >= THRESHOLDS[0] * budget.limit or budget.denies(used):
         budget = _cross_thresholds(scope, budget, bucket, used, event, emit)
     _store_budget(scope, budget, state)
+
+
+def _store_bucket(scope: Scope, bucket: int, spend: Spend, state: State) -> None:
+    """Store a bucket's spend: its billed cost alone where all is known."""
+    state.put((*scope.buckets, bucket), spend if spend.calls else spend.billed)
+
+
+def _read_spend(entry: Entry) -> Spend:
+    unpriced = entry.unpriced
+    if unpriced is None:
+        return Spend(entry.billed_cost)
+    unbounded_calls = unpriced.calls if unpriced.greatest_cost is None else 0
+    return Spend(entry.billed_cost, unpriced.greatest_cost or 0, unpriced.calls, unpriced.tokens, unbounded_calls)
 
 
 def _advance_clock(scope: Scope, budget: Budget, bucket: int, state: State, emit: Emit) -> Budget:
@@ -187,29 +253,32 @@ def _advance_clock(scope: Scope, budget: Budget, bucket: int, state: State, emit
     return replace(budget, bucket=bucket, used=used)
 
 
-def _windows_after(scope: Scope, budget: Budget, last_bucket: int, state: State) -> Iterator[tuple[int, int]]:
+def _windows_after(scope: Scope, budget: Budget, last_bucket: int, state: State) -> Iterator[tuple[int, Spend]]:
     """Yield the window's spend as time alone passes: (bucket, used), up to a bucket or an empty window."""
     used = budget.used
     for bucket in range(budget.bucket + 1, min(last_bucket, budget.bucket + BUCKETS + 1) + 1):
-        used -= scope.spent(bucket - BUCKETS - 1, state)
+        used = used.minus(scope.spent(bucket - BUCKETS - 1, state))
         yield bucket, used
 
 
 def _rearm_thresholds(scope: Scope, budget: Budget, emit: Emit, **due: int) -> Budget:
-    rearmed = [threshold for threshold in budget.fired if _is_below_rearm_level(budget.used, threshold, budget.limit)]
+    rearmed = [threshold for threshold in budget.fired if _is_below_rearm_level(budget, budget.used, threshold)]
     for threshold in rearmed:
         emit.decision(
-            scope.organization, "threshold.rearmed", **due,
+            scope.organization, "threshold.rearmed" if threshold else "unknown_usage.resolved", **due,
             **_scope_fields(scope), **_threshold_fields(scope, budget, threshold, budget.bucket, budget.used),
         )  # fmt: skip
     return replace(budget, fired=tuple(threshold for threshold in budget.fired if threshold not in rearmed))
 
 
-def _cross_thresholds(scope: Scope, budget: Budget, bucket: int, used: int, event: Event, emit: Emit) -> Budget:
-    for threshold in THRESHOLDS:
-        if threshold not in budget.fired and used * 100 >= threshold * budget.limit:
+def _cross_thresholds(scope: Scope, budget: Budget, bucket: int, used: Spend, event: Event, emit: Emit) -> Budget:
+    amount = budget.amount(used)
+    crossed = [threshold for threshold in THRESHOLDS if amount * 100 >= threshold * budget.limit]
+    for threshold in [*([UNKNOWN] if budget.denies(used) else ()), *crossed]:
+        if threshold not in budget.fired:
             emit.decision(
-                scope.organization, "threshold.crossed", event_source=event.source, event_id=event.id,
+                scope.organization, "threshold.crossed" if threshold else "unknown_usage.raised",
+                event_source=event.source, event_id=event.id,
                 **_scope_fields(scope), **_threshold_fields(scope, budget, threshold, bucket, used),
             )  # fmt: skip
             budget = replace(budget, fired=(*budget.fired, threshold), rearm=-1)
@@ -230,15 +299,17 @@ def _store_budget(scope: Scope, budget: Budget, state: State) -> None:
         below = (
             step
             for step, used in steps
-            if any(_is_below_rearm_level(used, threshold, budget.limit) for threshold in budget.fired)
+            if any(_is_below_rearm_level(budget, used, threshold) for threshold in budget.fired)
         )
         budget = replace(budget, rearm=next(below))
     due_us = budget.rearm * scope.bucket_us - budget.seen_us + budget.seen_now_us
     state.put(scope.key, budget, -(-due_us // scope.bucket_us) * scope.bucket_us)
 
 
-def _is_below_rearm_level(used: int, threshold: int, limit: int) -> bool:
-    return used * 1000 < threshold * limit * 9
+def _is_below_rearm_level(budget: Budget, used: Spend, threshold: int) -> bool:
+    if threshold == UNKNOWN:
+        return not budget.denies(used)
+    return budget.amount(used) * 1000 < threshold * budget.limit * 9
 
 
 def _register_scope(scope: Scope, state: State) -> None:
@@ -250,21 +321,31 @@ def _register_scope(scope: Scope, state: State) -> None:
 
 def _load_budget(scope: Scope, state: State) -> Budget | None:
     row = state.get(scope.key)
-    return row if row is None or type(row) is Budget else Budget(*row)  # a list where the store gave it
+    if row is None or type(row) is Budget:
+        return row
+    budget = Budget(*row)  # lists where the store gave it
+    return replace(budget, fired=tuple(budget.fired), used=Spend(*budget.used))
 
 
 def _scope_fields(scope: Scope) -> dict[str, object]:
     return {"dimension": scope.dimension, "scope": scope.value, "window_s": scope.window_s}
 
 
-def _threshold_fields(scope: Scope, budget: Budget, threshold: int, bucket: int, used: int) -> dict[str, object]:
-    return {
-        "limit": text(budget.limit),
-        "currency": budget.currency,
-        "threshold": threshold,
-        "used": text(used),
+def _threshold_fields(scope: Scope, budget: Budget, threshold: int, bucket: int, used: Spend) -> dict[str, object]:
+    fields: dict[str, object] = {"limit": text(budget.limit), "currency": budget.currency}
+    if threshold:
+        fields["threshold"] = threshold
+    fields |= {
+        "used": text(budget.amount(used)),
         "window_end_us": (bucket + 1) * scope.bucket_us,
+        "unknown_usage": budget.unknown_usage,
     }
+    if used.calls:
+        fields |= {
+            "assumed": text(budget.assumed(used)), "unknown_calls": used.calls, "unknown_tokens": used.tokens,
+            "unbounded_calls": used.unbounded_calls,
+        }  # fmt: skip
+    return fields
 
 
 FOLD = Fold(
@@ -273,4 +354,5 @@ FOLD = Fold(
     on_correction=correct_spend,
     on_control={BudgetAllocated.control_type: set_limit},
     on_due=rearm_when_due,
+    on_quarantined=add_spend,
 )

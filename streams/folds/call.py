@@ -29,15 +29,22 @@ class Dimensions(Protocol):
     model: str | None
     model_resolved: str | None
     revision: int | None
+    context_tier: int | None
+    response_cache: str | None
+    status: str | None
+    usage_source: str | None
+    max_tokens: int | None
+    calls: int | None
 
 
 class Call(msgspec.Struct, gc=False):
-    """A call: its dimensions, its usage by class, and the provider's totals."""
+    """A call: its dimensions, its usage by class, the provider's totals, and the provider's usage block."""
 
     dimensions: Dimensions
     tokens: Counts | None
     quantities: Counts | None
     reported: Counts | None
+    usage_block: dict[str, Any] | None = None
 
 
 _COUNT = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
@@ -75,7 +82,7 @@ read_line = msgspec.json.Decoder(_Line).decode
 
 def build_call(data: Any) -> Call:
     """Build a call from a line's data, which it takes apart."""
-    call = Call(data, data.tokens, data.quantities, data.reported_tokens)
+    call = Call(data, data.tokens, data.quantities, data.reported_tokens, data.provider_usage)
     data.tokens = data.quantities = data.reported_tokens = None
     data.provider_usage = data.rate_limits = data.violations = None
     return call
@@ -85,4 +92,7 @@ def convert_call(data: dict[str, Any]) -> Call | None:
     """Build a call from data that were read without types; None where a field does not fit the vocabulary."""
     if find_schema_mismatch("inference", data) is not None:
         return None
-    return build_call(msgspec.convert({name: value for name, value in data.items() if name in _READ}, _Data))
+    call = build_call(msgspec.convert({name: value for name, value in data.items() if name in _READ}, _Data))
+    block = data.get("provider_usage")
+    call.usage_block = block if isinstance(block, dict) else None
+    return call

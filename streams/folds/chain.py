@@ -17,6 +17,7 @@ from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
 from streams.folds.identity import (
+    TOKEN_TOTALS_MISMATCH,
     EntryStatus,
     EventVersion,
     Identities,
@@ -33,6 +34,7 @@ RELAYED = ("chain", "relayed")
 FOLDS = (rating.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
+_ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)
 _ON_CONTROL = {
     control_type: tuple(fold.on_control[control_type] for fold in FOLDS if control_type in fold.on_control)
     for control_type in {control_type for fold in FOLDS for control_type in fold.on_control}
@@ -121,8 +123,9 @@ def _fold_event(event: Event, offset: int, identities: Identities, ledger: Ledge
         ledger.state.undo()
         del emit.decisions[emitted[0] :], emit.alerts[emitted[1] :]
         former, failed = outcome.original, identities[event.identity]
-        identities[event.identity] = former or failed._replace(status=_quarantined_status(failed))
-        return _Folded(Outcome(outcomes.QUARANTINED, "processing_error", f"{type(error).__name__}: {error}"[:200]))
+        outcome = Outcome(outcomes.QUARANTINED, "processing_error", f"{type(error).__name__}: {error}"[:200])
+        identities[event.identity] = former or failed._replace(status=_quarantined_status(failed, outcome))
+        return _Folded(outcome)
 
 
 def _fold_new_event(event: Event, outcome: Outcome, identities: Identities, ledger: Ledger, emit: Emit) -> _Folded:
@@ -132,12 +135,15 @@ def _fold_new_event(event: Event, outcome: Outcome, identities: Identities, ledg
     entry = None
     if quarantined is not None:
         version = identities[event.identity]
-        identities[event.identity] = version._replace(status=_quarantined_status(version))
+        identities[event.identity] = version._replace(status=_quarantined_status(version, quarantined))
         outcome = quarantined
+        entry = _bound_quarantined(event, quarantined, change is None, ledger, emit)
+        if change is not None and identities[event.identity].status == EntryStatus.BOUNDED:
+            change = change._replace(added=_rated_here(event, entry, emit))
     elif event.call is not None:
         entry = rating.rate_call(event, event.call, ledger.state, ledger.documents)
         if change is not None:
-            change = change._replace(added=RatedCall(event, entry, (emit.position()[1], event.event_index)))
+            change = change._replace(added=_rated_here(event, entry, emit))
         else:
             for on_entry in _ON_ENTRY:
                 on_entry(event, entry, ledger.state, emit)
@@ -155,9 +161,27 @@ def _fold_new_event(event: Event, outcome: Outcome, identities: Identities, ledg
     return _Folded(outcome, entry, change)
 
 
-def _quarantined_status(version: EventVersion) -> int:
-    """Return the status of a version that is quarantined: an inference has no entry, any other event never has."""
-    return EntryStatus.QUARANTINED if version.status == EntryStatus.OWN else version.status
+def _rated_here(event: Event, entry: Entry | None, emit: Emit) -> RatedCall | None:
+    return None if entry is None else RatedCall(event, entry, (emit.position()[1], event.event_index))
+
+
+def _bound_quarantined(event: Event, outcome: Outcome, is_new: bool, ledger: Ledger, emit: Emit) -> Entry | None:
+    """Return the most that a quarantined inference may cost. One whose time lies ahead enters no window yet."""
+    if event.call is None:
+        return None
+    entry = rating.rate_quarantined(event, event.call, ledger.state, ledger.documents)
+    if is_new and outcome.reason == TOKEN_TOTALS_MISMATCH:
+        for on_quarantined in _ON_QUARANTINED:
+            on_quarantined(event, entry, ledger.state, emit)
+    return entry
+
+
+def _quarantined_status(version: EventVersion, outcome: Outcome) -> int:
+    """Return the status of a version that is quarantined. An inference has a bound in the windows, or no entry; any
+    other event never has one."""
+    if version.status != EntryStatus.OWN:
+        return version.status
+    return EntryStatus.BOUNDED if outcome.reason == TOKEN_TOTALS_MISMATCH else EntryStatus.QUARANTINED
 
 
 def _is_relay(record: Record, state: State) -> bool:

@@ -18,7 +18,7 @@ from streams.folds.identity import (
     build_replacement,
     find_target,
 )
-from streams.folds.rating import rate_call
+from streams.folds.rating import rate_call, rate_quarantined
 from streams.folds.state import State
 
 
@@ -30,7 +30,7 @@ class Ledger(NamedTuple):
     originals: Originals
 
     def load_entry(self, version: EventVersion, organization: str) -> RatedCall | None:
-        """Rate the entry in force of an event as it was rated; None where it has none."""
+        """Rate the entry in force of an event as it was, or its bound in quarantine; None where it has neither."""
         position = version.entry_position
         if position is None:
             return None
@@ -41,7 +41,8 @@ class Ledger(NamedTuple):
             raise _damage_error(position)
         if event.call is None:
             raise _damage_error(position)
-        return RatedCall(event, rate_call(event, event.call, self.state, self.documents, position), position)
+        rate = rate_quarantined if version.status == EntryStatus.BOUNDED else rate_call
+        return RatedCall(event, rate(event, event.call, self.state, self.documents, position), position)
 
     def load_event(self, position: EventPosition, organization: str) -> Event:
         """Read the event at a position before."""

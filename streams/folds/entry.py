@@ -31,25 +31,51 @@ class Line(msgspec.Struct, gc=False):
     billed_cost: str | None = None
 
 
+class BoundedLine(Line, gc=False):
+    """The line of a class without a rate, with the most that it may cost at list price."""
+
+    greatest_cost: str = ""
+
+
 class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """The costs and the price of an inference, as written on tally.entries behind the dimensions."""
+    """The costs and the price of an inference, as written on tally.entries behind the dimensions.
+
+    ``greatest_unpriced_cost`` is the most that everything without a price may cost at list price, beside the cost of
+    the lines; absent where nothing bounds it. ``unknown_tokens`` are told, and stand in no line.
+    """
 
     unpriced_reason: str | None = None
     currency: str | None = None
     price_document: str | None = None
     price_id: str | None = None
+    tier_basis: str | None = None
     pricing: str
+    greatest_unpriced_cost: str | None = None
+    unknown_tokens: int | None = None
     lines: list[Line]
 
 
+class Unpriced(NamedTuple):
+    """The usage of an inference whose spend is not known: calls, tokens that are told, and the most that they may cost,
+    in pico; None where nothing bounds it."""
+
+    calls: int
+    tokens: int
+    greatest_cost: int | None
+
+
 class Entry(NamedTuple):
-    """The cost of a counted inference, in pico; unpriced classes add nothing. ``rated`` is a ``Rated`` as JSON."""
+    """The cost of an inference, in pico; unpriced classes add nothing. ``rated`` is a ``Rated`` as JSON.
+
+    ``unpriced`` is absent where all spend is known, as on a customer's own key.
+    """
 
     dimensions: Dimensions
     rated: bytes
     currency: str | None = None
     list_cost: int = 0
     billed_cost: int = 0
+    unpriced: Unpriced | None = None
 
 
 class RatedCall(NamedTuple):

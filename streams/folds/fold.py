@@ -18,6 +18,7 @@ class Fold(NamedTuple):
     """A fold. Its state has keys that begin with its name; a handler that is absent does nothing.
 
     ``on_correction`` gets entries that are taken back, and added in their place; a fold without it sees neither.
+    ``on_quarantined`` gets the entry of an inference whose totals contradict its classes: no costs, but their bound.
     ``on_control`` is by the type of the control record. ``on_due`` gets a key of its state and the time (in
     microseconds) at which that key fell due.
     """
@@ -27,3 +28,4 @@ class Fold(NamedTuple):
     on_control: Mapping[str, OnControl] = {}
     on_correction: OnCorrection | None = None
     on_due: OnDue | None = None
+    on_quarantined: OnEntry | None = None

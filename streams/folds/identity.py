@@ -13,6 +13,7 @@ from streams.folds.schema_check import find_schema_mismatch
 
 MAX_AHEAD_US = 300 * 1_000_000
 """The greatest distance of an event's time ahead of the log's time."""
+TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
 
 EventPosition = tuple[int, int]
 """The place of an event in its partition: offset and event index."""
@@ -28,11 +29,13 @@ class EntryStatus(IntEnum):
     REVERSED = 2
     """The entry was reversed, and none is in force."""
     QUARANTINED = 3
-    """An inference that has no entry."""
+    """An inference that has no entry: its time lies ahead, or the chain failed on it."""
     CORRECTION = 4
     """The event is a correction."""
     OTHER = 5
     """The event is a control record, an observation or a tick."""
+    BOUNDED = 6
+    """An inference that is quarantined for its totals: its bound is in force in place of an entry."""
 
 
 class EventVersion(NamedTuple):
@@ -55,7 +58,7 @@ class EventVersion(NamedTuple):
     @property
     def entry_position(self) -> EventPosition | None:
         """Return the position of the entry in force; None where there is none."""
-        if self.status == EntryStatus.OWN:
+        if self.status in (EntryStatus.OWN, EntryStatus.BOUNDED):
             return self.offset, self.event_index
         return (self.entry_offset, self.entry_index) if self.status == EntryStatus.ELSEWHERE else None
 
@@ -139,7 +142,7 @@ def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
     if call is None or call.reported is None or call.tokens is None:
         return None
     difference = _difference(call.tokens, call.reported)
-    return Outcome(outcomes.QUARANTINED, "token_totals_mismatch", difference) if difference else None
+    return Outcome(outcomes.QUARANTINED, TOKEN_TOTALS_MISMATCH, difference) if difference else None
 
 
 def _difference(tokens: dict[str, int], reported: dict[str, int]) -> str | None:

@@ -21,7 +21,8 @@ UnitPrice = int | tuple[tuple[int, int], ...]
 class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One price of a model: when it holds, and the cost of a unit of each class.
 
-    ``tiers`` are the amounts of input tokens above which some class costs otherwise, rising.
+    ``tiers`` are the amounts of input tokens above which some class costs otherwise, rising. ``context_window`` is the
+    number of tokens that one call may have, where the book names it.
     """
 
     price_id: str
@@ -31,6 +32,7 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     daily_us: tuple[int, int] | None
     unit_prices: dict[str, UnitPrice]
     tiers: tuple[int, ...]
+    context_window: int | None
 
     def holds(self, time_us: int) -> bool:
         """Tell whether the price is in force at a moment."""
@@ -45,6 +47,21 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     def tier(self, input_tokens: int) -> int:
         """Return the greatest tier that so many input tokens are above; -1 where there is none."""
         return max((above for above in self.tiers if input_tokens > above), default=-1)
+
+    def stated_tier(self, above: int) -> int:
+        """Return the tier that a source states by where it begins: the greatest that begins there or below."""
+        return max((tier for tier in self.tiers if tier <= above), default=-1) if above else -1
+
+    def greatest_unit_price(self, names: Sequence[str], tier: int) -> int | None:
+        """Return the greatest unit price of any of the classes in the tier and those below; None where none has one."""
+        prices: list[int] = []
+        for name in names:
+            price = self.unit_prices.get(name)
+            if isinstance(price, tuple):
+                prices += (pico for above, pico in price if above <= tier)
+            elif price is not None:
+                prices.append(price)
+        return max(prices, default=None)
 
     def unit_price(self, name: str, tier: int) -> int | None:
         """Return the unit price of a class in a tier, in pico; None where the class has none."""
@@ -101,7 +118,7 @@ class Catalogue:
             costs = _compile_unit_prices(price)
             above = {above for cost in costs.values() if isinstance(cost, tuple) for above, _ in cost if above >= 0}
             identity = f"{name}#{index}", self._document, self._book.currency
-            offers.append(Offer(*identity, *_validity(price), costs, tuple(sorted(above))))
+            offers.append(Offer(*identity, *_validity(price), costs, tuple(sorted(above)), model.context_window))
         return tuple(offers)[::-1]
 
 

@@ -1,4 +1,4 @@
-"""Rating: turn tokens and prices into ledger entries (docs/rules.md, R5 to R8)."""
+"""Rating: turn tokens and prices into ledger entries (docs/rules.md, R5 to R8 and R12)."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -6,14 +6,24 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.money import pico, text
-from ledger.token_classes import CLASSES, INPUT_CLASSES
+from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call, Counts, Dimensions
 from streams.folds.emit import Emit
-from streams.folds.entry import Documents, Entry, Line, Rated
+from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.price_lookup import Offer, find_offer
 from streams.folds.state import State
+from streams.folds.unknown_usage import (
+    add_bounds,
+    bound_class,
+    bound_quantities,
+    bound_tokens,
+    find_usage_gap,
+    is_free_by_rule,
+    read_figures,
+    read_totals,
+)
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 BOOKS = ("rating", "books")
@@ -27,16 +37,17 @@ ZERO = text(0)
 _QUANTITY = msgspec.Raw(b"%d")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+FREE = _encode(Rated(pricing="free", lines=[]))
 
 
 class LineTemplate(NamedTuple):
     """The part that all calls share which used the same classes at the same price.
 
     It holds the unit price of each class, and the JSON of their cost with places for figures: the quantity, then four
-    costs where the class has a price.
+    costs.
     """
 
-    unit_prices: list[int | None]
+    unit_prices: list[int]
     text: str
 
 
@@ -79,79 +90,191 @@ def rate_call(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None = None
 ) -> Entry:
     """Return the entry of a counted inference, by the books in force now or at an offset and event index before."""
-    dimensions = call.dimensions
+    if is_free_by_rule(call):
+        return Entry(call.dimensions, FREE)
+    gap = find_usage_gap(call)
     names, quantities = _select_quantities(call.tokens, call.quantities)
-    model = dimensions.model_resolved or dimensions.model
-    if model is not None:
-        books = [documents(document) for _, document in _find_books(position, state)]
-        offer = find_offer(books, dimensions.provider, model, event.time_us)
-        if offer is not None:
-            return _price_call(dimensions, names, quantities, offer)
+    offer = _find_offer(event, call, state, documents, position)
+    if offer is not None:
+        return _price_call(call, names, quantities, offer, gap)
     lines = [Line(name, quantity) for name, quantity in zip(names, quantities, strict=True)]
-    reason = None if not lines else "no price at that time" if model else "no model"
+    if not lines and gap is None:
+        return Entry(call.dimensions, FREE)
+    has_model = call.dimensions.model_resolved or call.dimensions.model
+    reason = gap or ("no price at that time" if has_model else "no model")
+    return _leave_unpriced(call, lines, gap, Rated(unpriced_reason=reason, pricing="unpriced", lines=lines), None)
+
+
+def rate_quarantined(
+    event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None = None
+) -> Entry:
+    """Return the entry of a quarantined inference: no lines, and the most that it may cost, by the books in force now
+    or at an offset and event index before."""
+    dimensions = call.dimensions
+    if is_free_by_rule(call):
+        return Entry(dimensions, _encode(Rated(pricing="free", greatest_unpriced_cost=ZERO, lines=[])))
+    offer = _find_offer(event, call, state, documents, position)
+    figures = read_totals(call) if call.tokens else read_figures(call)
+    has_tokens = call.tokens or find_usage_gap(call)
+    rated = Rated(
+        unpriced_reason="quarantined", pricing="unknown", unknown_tokens=figures.sum_tokens() or None, lines=[]
+    )
+    if offer is None:
+        return Entry(dimensions, _encode(rated), unpriced=_describe_unpriced(call, figures.sum_tokens(), None))
+    bound = add_bounds(*bound_quantities(call, offer), *([bound_tokens(figures, call, offer)] if has_tokens else ()))
+    _name_price(rated, offer)
+    rated.greatest_unpriced_cost = None if bound is None else text(bound)
     return Entry(
-        dimensions, _encode(Rated(unpriced_reason=reason, pricing="unpriced" if lines else "free", lines=lines))
+        dimensions, _encode(rated), offer.currency, unpriced=_describe_unpriced(call, figures.sum_tokens(), bound)
     )
 
 
-def _price_call(dimensions: Dimensions, names: tuple[str, ...], quantities: list[int], offer: Offer) -> Entry:
+def _find_offer(
+    event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
+) -> Offer | None:
+    model = call.dimensions.model_resolved or call.dimensions.model
+    if model is None:
+        return None
+    books = [documents(document) for _, document in _find_books(position, state)]
+    return find_offer(books, call.dimensions.provider, model, event.time_us)
+
+
+def _price_call(call: Call, names: tuple[str, ...], quantities: list[int], offer: Offer, gap: str | None) -> Entry:
+    dimensions = call.dimensions
     if "requests" in offer.unit_prices and "requests" not in names:
-        names, quantities = _select_quantities(dict(zip(names, quantities, strict=True)), {"requests": 1})
-    tier = -1
-    if offer.tiers:
-        tier = offer.tier(sum(used for name, used in zip(names, quantities, strict=True) if name in INPUT_CLASSES))
-    unit_prices, line_template = _build_line_template(offer, names, tier)
+        usage = dict(zip(names, quantities, strict=True))
+        names, quantities = _select_quantities(usage, {"requests": dimensions.calls or 1})
+    tier, tier_basis = _choose_tier(dimensions, names, quantities, offer) if offer.tiers else (-1, None)
+    template = _build_line_template(offer, names, tier, tier_basis)
+    if gap is not None or template is None:
+        return _price_in_part(call, names, quantities, offer, gap, tier, tier_basis)
+    unit_prices, line_template = template
     own_key = dimensions.payer == "customer"
     total = 0
     figures: list[int | str] = []
     for quantity, unit_price in zip(quantities, unit_prices, strict=True):
         figures.append(quantity)
-        if unit_price is not None:
-            cost = quantity * unit_price
-            total += cost
-            cost_text = text(cost)
-            figures += (cost_text, cost_text, cost_text, ZERO if own_key else cost_text)
+        cost = quantity * unit_price
+        total += cost
+        cost_text = text(cost)
+        figures += (cost_text, cost_text, cost_text, ZERO if own_key else cost_text)
     rated = (line_template % tuple(figures)).encode()
     return Entry(dimensions, rated, offer.currency, total, 0 if own_key else total)
 
 
+def _choose_tier(
+    dimensions: Dimensions, names: tuple[str, ...], quantities: list[int], offer: Offer
+) -> tuple[int, str]:
+    """Return the tier of a call and what tells it: its source, its own input tokens, or the mean of an aggregate's."""
+    if dimensions.context_tier is not None:
+        return offer.stated_tier(dimensions.context_tier), "stated"
+    input_tokens = sum(used for name, used in zip(names, quantities, strict=True) if name in INPUT_CLASSES)
+    calls = dimensions.calls or 1
+    if calls == 1:
+        return offer.tier(input_tokens), "event"
+    return offer.tier(-(-input_tokens // calls)), "mean"  # rounded up: above a whole number as the mean itself is
+
+
 @lru_cache(maxsize=10_000)
-def _build_line_template(offer: Offer, names: tuple[str, ...], tier: int) -> LineTemplate:
+def _build_line_template(
+    offer: Offer, names: tuple[str, ...], tier: int, tier_basis: str | None
+) -> LineTemplate | None:
+    """Build the template of calls with these classes; None where a class has no price."""
     unit_prices = [offer.unit_price(name, tier) for name in names]
-    unpriced_count = unit_prices.count(None)
+    prices = [price for price in unit_prices if price is not None]
+    if len(prices) < len(names):
+        return None
     lines = [
-        Line(name, _QUANTITY) if price is None else Line(name, _QUANTITY, text(price), "%s", "%s", "%s", "%s")
-        for name, price in zip(names, unit_prices, strict=True)
+        Line(name, _QUANTITY, text(price), "%s", "%s", "%s", "%s") for name, price in zip(names, prices, strict=True)
     ]
     rated = Rated(
-        unpriced_reason="no rate for a class" if unpriced_count else None,
         currency=_escape_percent(offer.currency),
         price_document=_escape_percent(offer.document),
         price_id=_escape_percent(offer.price_id),
-        pricing=_classify_pricing(len(lines), unpriced_count),
+        tier_basis=tier_basis,
+        pricing="priced" if lines else "free",
         lines=lines,
     )  # fmt: skip
-    return LineTemplate(unit_prices, _encode(rated).decode())
+    return LineTemplate(prices, _encode(rated).decode())
 
 
 def negate_entry(entry: Entry) -> Entry:
     """Return the entry that takes another back: the same prices and dimensions, negative quantities and costs."""
-    rated = _decode(entry.rated)
+    rated = {name: _negate(name, value) for name, value in _decode(entry.rated).items()}
     rated["lines"] = [{name: _negate(name, value) for name, value in line.items()} for line in rated["lines"]]
     return entry._replace(rated=_encode(rated), list_cost=-entry.list_cost, billed_cost=-entry.billed_cost)
 
 
 def _negate(name: str, value: Any) -> Any:
-    if name == "quantity":
+    if name in ("quantity", "unknown_tokens"):
         return -value
     return text(-pico(value)) if name.endswith("_cost") and value is not None else value
 
 
-def _classify_pricing(classes: int, missing: int) -> str:
-    """Name how much of a call is priced, by how many of its classes have no price."""
-    if not classes:
-        return "free"
-    return "priced" if not missing else "partially_priced" if missing < classes else "unpriced"
+def _price_in_part(
+    call: Call,
+    names: tuple[str, ...],
+    quantities: list[int],
+    offer: Offer,
+    gap: str | None,
+    tier: int,
+    tier_basis: str | None,
+) -> Entry:
+    """Price the classes that have a rate, and bound the rest."""
+    own_key = call.dimensions.payer == "customer"
+    lines: list[Line] = []
+    total = unpriced_count = 0
+    for name, quantity in zip(names, quantities, strict=True):
+        unit_price = offer.unit_price(name, tier)
+        if unit_price is None:
+            bound = bound_class(name, quantity, offer, tier)
+            unpriced_count += 1
+            lines.append(
+                Line(name, quantity) if bound is None else BoundedLine(name, quantity, greatest_cost=text(bound))
+            )
+            continue
+        cost = quantity * unit_price
+        total += cost
+        cost_text = text(cost)
+        costs = (cost_text, cost_text, cost_text, ZERO if own_key else cost_text)
+        lines.append(Line(name, quantity, text(unit_price), *costs))
+    rated = Rated(
+        unpriced_reason=gap or "no rate for a class",
+        tier_basis=tier_basis,
+        pricing="unpriced" if unpriced_count == len(lines) else "partially_priced",
+        lines=lines,
+    )
+    _name_price(rated, offer)
+    entry = _leave_unpriced(call, lines, gap, rated, offer)
+    return entry._replace(currency=offer.currency, list_cost=total, billed_cost=0 if own_key else total)
+
+
+def _leave_unpriced(call: Call, lines: list[Line], gap: str | None, rated: Rated, offer: Offer | None) -> Entry:
+    """Return an entry with what is not known of a call: unpriced lines, and tokens that stand in no line."""
+    unpriced_lines = [line for line in lines if line.list_cost is None]
+    bounds = [pico(line.greatest_cost) if isinstance(line, BoundedLine) else None for line in unpriced_lines]
+    unknown_tokens = 0
+    if gap is not None:
+        figures = read_figures(call)
+        unknown_tokens = figures.sum_tokens()
+        bounds.append(None if offer is None else bound_tokens(figures, call, offer))
+        rated.pricing, rated.unknown_tokens = "unknown", unknown_tokens or None
+    bound = add_bounds(*bounds)
+    rated.greatest_unpriced_cost = None if bound is None else text(bound)
+    unpriced_tokens = sum(int(line.quantity) for line in unpriced_lines if line.name in TOKEN_CLASSES)
+    return Entry(
+        call.dimensions, _encode(rated), unpriced=_describe_unpriced(call, unknown_tokens + unpriced_tokens, bound)
+    )
+
+
+def _describe_unpriced(call: Call, tokens: int, bound: int | None) -> Unpriced | None:
+    """Return what is not known of a call's spend; None on a customer's own key, whose spend is zero."""
+    dimensions = call.dimensions
+    return None if dimensions.payer == "customer" else Unpriced(dimensions.calls or 1, tokens, bound)
+
+
+def _name_price(rated: Rated, offer: Offer) -> None:
+    rated.currency, rated.price_document, rated.price_id = offer.currency, offer.document, offer.price_id
 
 
 def _escape_percent(value: str) -> str:

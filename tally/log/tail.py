@@ -105,15 +105,27 @@ def _describe_event(content: dict[str, Any]) -> str:
     words = [outcome, content.get("kind", ""), content.get("model", "")]
     if lines := content.get("lines"):
         words.append(" ".join(f"{line['class']} {line['quantity']:,}" for line in lines))
-    if content.get("pricing") in ("priced", "partially_priced"):
-        billed = sum((Decimal(line["billed_cost"]) for line in lines or []), Decimal(0))
+    billed_costs = [line["billed_cost"] for line in lines or () if line["billed_cost"] is not None]
+    if billed_costs:
+        billed = sum(map(Decimal, billed_costs), Decimal(0))
         words.append(f"{format_decimal(billed)} {content['currency']}")
-    elif content.get("pricing") == "unpriced":
-        words.append("no price")
+    if content.get("pricing") in ("unknown", "unpriced", "partially_priced"):
+        words.append(_describe_unknown(content))
     return "  ".join(filter(None, words))
 
 
+def _describe_unknown(content: dict[str, Any]) -> str:
+    """Say that a cost is not known, why, and the most that it may be."""
+    state = "cost unknown" if content["pricing"] == "unknown" else "no price"
+    greatest = content.get("greatest_unpriced_cost")
+    bound = f"at most {brief(greatest)} {content['currency']}" if greatest is not None else "no upper bound"
+    return f"{state} ({content['unpriced_reason']}), {bound}"
+
+
 def _describe_decision(content: dict[str, Any]) -> str:
+    if content["decision"].startswith("unknown_usage."):
+        state = "is in" if content["decision"] == "unknown_usage.raised" else "has left"
+        return f"BUDGET usage of unknown cost {state} the window: {content['dimension']} {content['scope']}"
     if not content["decision"].startswith("threshold."):
         return "  ".join(filter(None, (content["decision"], content.get("control_type"), content.get("reason"))))
     crossed = "crossed" if content["decision"] == "threshold.crossed" else "re-armed"

@@ -15,7 +15,7 @@ from ledger.settings import Settings
 from tally.processes.service import PRODUCT, list_services
 from tally.status.fold_rate import FoldRate
 from tally.status.kafka_workers import list_workers
-from tally.status.outcome_counts import count_outcomes
+from tally.status.outcome_counts import count_outcomes, sum_unknown_usage
 from tally.status.positions import PartitionPosition, read_positions
 
 PAGES = {page.title.lower(): page.path for page in page_list.PAGES if page.is_in_menu}
@@ -23,8 +23,9 @@ PAGES = {page.title.lower(): page.path for page in page_list.PAGES if page.is_in
 
 def collect_status(settings: Settings, log: Log) -> dict[str, Any]:
     """Collect services, workers on Kafka, links to the pages, positions and lag (in total and by partition, the worst
-    first), the folds' rate (null while they do not run), outcomes of all events (null while the warehouse is
-    unreachable), bytes on disk, and problems of the home's files. Stored offsets are null while no sink runs."""
+    first), the folds' rate (null while they do not run), outcomes of all events and calls of unknown cost (null while
+    the warehouse is unreachable), bytes on disk, and problems of the home's files. Stored offsets are null while no
+    sink runs."""
     services = {service.name: _describe_service(settings, service.name) for service in list_services(settings)}
     url = services["dashboards"].get("url")
     fold_rate = _start_fold_rate(log) if services["streams"]["state"] == "running" else None
@@ -38,6 +39,7 @@ def collect_status(settings: Settings, log: Log) -> dict[str, Any]:
         "records": _sum_positions(positions, stores=services["sink"]["state"] == "running"),
         "partitions": [_describe_partition(position) for position in positions],
         "events": _count_outcomes(settings),
+        "unknown_usage": _sum_unknown_usage(settings),
         "bytes": {
             "log": bytes_in(settings.home / ("kafka" if settings.has_own_kafka else "log")),
             "warehouse": bytes_in(settings.home / "warehouse"),
@@ -112,4 +114,10 @@ def _describe_partition(position: PartitionPosition) -> dict[str, Any]:
 def _count_outcomes(settings: Settings) -> dict[str, int] | None:
     with suppress(TallyError):
         return count_outcomes(settings)
+    return None
+
+
+def _sum_unknown_usage(settings: Settings) -> dict[str, Any] | None:
+    with suppress(TallyError):
+        return sum_unknown_usage(settings)
     return None

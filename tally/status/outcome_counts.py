@@ -1,4 +1,6 @@
-"""Count the outcomes of all events in the warehouse."""
+"""Count the outcomes of all events in the warehouse, and the calls whose cost is not known."""
+
+from typing import Any
 
 from ledger.outcomes import OUTCOMES
 from ledger.settings import Settings
@@ -19,3 +21,36 @@ def count_outcomes(settings: Settings) -> dict[str, int]:
     TallyError where the warehouse does not answer."""
     rows = (line.split("\t") for line in run_statement(settings, _SQL, ANSWER_TIMEOUT_S).splitlines())
     return dict.fromkeys(("received", "rejected", *OUTCOMES), 0) | {name: int(count) for name, count in rows}
+
+
+_UNKNOWN_SQL = """
+SELECT
+    currency,
+    sumIf(number, outcome = 'counted' AND pricing = 'unknown'),
+    sumIf(number, pricing IN ('unpriced', 'partially_priced')),
+    sumIf(number, outcome = 'quarantined'),
+    sumIf(number, greatest_unpriced_cost IS NULL),
+    sum(ifNull(greatest_unpriced_cost, 0))
+FROM (
+    SELECT *, if(calls > 0, calls, 1) AS number
+    FROM tally.events
+    WHERE kind = 'inference' AND outcome IN ('counted', 'quarantined') AND pricing NOT IN ('priced', 'free')
+)
+GROUP BY currency
+ORDER BY currency
+"""
+
+
+def sum_unknown_usage(settings: Settings) -> dict[str, Any]:
+    """Sum the calls whose cost is not known: those without usage, without a price, in quarantine, and without an upper
+    bound, and the most that the others may cost at list price, by currency. TallyError where the warehouse does not
+    answer."""
+    names = ("without_usage", "without_price", "quarantined", "unbounded")
+    unknown: dict[str, Any] = dict.fromkeys(names, 0) | {"at_most": {}}
+    for line in run_statement(settings, _UNKNOWN_SQL, ANSWER_TIMEOUT_S).splitlines():
+        currency, *counts, greatest = line.split("\t")
+        for name, count in zip(names, counts, strict=True):
+            unknown[name] += int(count)
+        if currency:
+            unknown["at_most"][currency] = greatest
+    return unknown

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ledger.money import brief
 from ledger.outcomes import OUTCOMES
 from tally.output import err, format_size, make_table, out
 
@@ -37,9 +38,27 @@ def print_status(facts: dict[str, Any]) -> None:
         out.print(
             f"events in the warehouse: {events['received']:,} received, {events['rejected']:,} rejected, {accepted}"
         )
+    if unknown := facts["unknown_usage"]:
+        out.print(f"cost not known: {_describe_unknown_usage(unknown)}", markup=False)
     for problem in facts["problems"]:
         err.print(problem, style="red", markup=False)
     out.print("disk: " + ", ".join(f"{name} {format_size(count)}" for name, count in facts["bytes"].items()))
+
+
+def _describe_unknown_usage(unknown: dict[str, Any]) -> str:
+    """Describe the calls whose cost is not known: ``12 calls without usage: at most 3.1 USD``."""
+    states = {"without_usage": "without usage", "without_price": "without a price", "quarantined": "in quarantine"}
+    calls = ", ".join(f"{_count_calls(unknown[name])} {state}" for name, state in states.items() if unknown[name])
+    if not calls:
+        return "no call"
+    bounds = [f"at most {brief(amount)} {currency}" for currency, amount in unknown["at_most"].items()]
+    if unknown["unbounded"]:
+        bounds.append(f"{_count_calls(unknown['unbounded'])} without an upper bound")
+    return f"{calls}: {', '.join(bounds)}"
+
+
+def _count_calls(number: int) -> str:
+    return f"{number:,} call{'s' if number != 1 else ''}"
 
 
 def _print_confinement(confinement: dict[str, Any] | None) -> None:

@@ -74,7 +74,29 @@ def test_a_call_that_used_nothing_is_not_unpriced(full: Full, monkeypatch: pytes
 def test_unpriced_is_not_zero(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_page(full[0], monkeypatch, period="all", model=["in-house-7b"])
     assert read_metrics(app)["Spend"] == "unpriced"
-    assert "have no price" in app.warning[0].value
+    assert "without a price" in read_html(app) and "no upper bound" in read_html(app)
+
+
+def test_what_is_not_known_stands_beside_the_spend_and_in_no_figure(
+    full: Full, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, feed = full
+    now = datetime.now(UTC)
+    before = read_metrics(open_page(settings, monkeypatch, period="all"))["Spend"]
+    feed.add([
+        call("told", now, team="quiet", model="gpt-4o", reported_tokens={"input": 1_000_000}, max_tokens=100_000),
+        call("silent", now, team="quiet", model="gpt-4o", usage_source="missing", calls=3),
+        call("zero", now, team="quiet", model="gpt-4o", tokens={"input": 0}),
+    ])  # fmt: skip
+    app = open_page(settings, monkeypatch, period="all", team=["quiet"], calls="cost not known")
+    page_html = read_html(app)
+    assert "4 calls without usage" in page_html and "1,000,000 tokens told" in page_html
+    assert "at most $3.50, and 3 calls without an upper bound" in page_html
+    assert read_metrics(app)["Spend"] == "unpriced" and "zero" not in page_html
+    assert read_metrics(open_page(settings, monkeypatch, period="all"))["Spend"] == before
+    shown = open_page(settings, monkeypatch, "call", source="gateway", id="told")
+    assert "could not be read" not in shown.warning[0].value and "totals" in shown.warning[0].value
+    assert "at most $3.50 at list price" in read_html(shown)
 
 
 def test_an_empty_period_names_one_that_is_not(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:

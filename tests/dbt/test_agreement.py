@@ -13,7 +13,7 @@ from ledger.log import Record
 from ledger.log.topics import Topic
 from ledger.money import PICO
 from streams.folds import budgets
-from streams.folds.budgets import Budget, Scope
+from streams.folds.budgets import Budget, Scope, Spend
 from streams.folds.chain import NOW, fold_record
 from streams.folds.emit import Emit
 from streams.folds.event import parse_record
@@ -89,7 +89,10 @@ class Ledger:
             same = "1" if chance.random() < 0.8 else "2"
             said |= {"tool": "look", "tool_arguments_hash": same, "tool_result_hash": "r"}
         said |= {"model": chance.choice(("m1", "m1", "m1", "unheard of"))}
-        said |= {"tokens": {"input": chance.choice((0, 1, 1_000, 123_457, 900_000))}}
+        known = {"input": chance.choice((0, 1, 1_000, 123_457, 900_000))} if chance.random() < 0.9 else None
+        said |= {"reported_tokens": {"input": chance.choice((1, 1_000))}} if chance.random() < 0.05 else {}
+        said |= {"calls": chance.choice((1, 3)), "max_tokens": 1_000} if chance.random() < 0.1 else {}
+        said |= {"quantities": {"images": 2}} if chance.random() < 0.05 else {}
         late = self._lag_s + chance.expovariate(1) * self._pace_s / 4
         if chance.random() < 0.05:
             late += chance.choice(WINDOWS) * chance.uniform(0.5, 3)
@@ -97,7 +100,7 @@ class Ledger:
         if self._calls and chance.random() < 0.1:
             id, said["revision"] = chance.choice(self._calls[-6:]), self._number
         self._calls.append(id)
-        return call(id, at_s, **{name: value for name, value in said.items() if value is not None})
+        return call(id, at_s, tokens=known, **{name: value for name, value in said.items() if value is not None})
 
     def _allocation(self, id: str) -> bytes:
         chance = self._chance
@@ -108,8 +111,9 @@ class Ledger:
         limit = chance.choice(("0.0001", "0.5", "2", "20", "999999.000000000001"))
         currency = "EUR" if chance.random() < 0.1 else "USD"
         return control(
-            id, "budget.allocated", dimension=dimension, scope=scope, limit=limit, currency=currency, window_s=window_s
-        )
+            id, "budget.allocated", dimension=dimension, scope=scope, limit=limit, currency=currency, window_s=window_s,
+            unknown_usage=chance.choice((None, "tokens_only", "assume_greatest", "deny")),
+        )  # fmt: skip
 
     def budget(self, key: Key) -> tuple[Any, ...]:
         """What the fold would say of a budget now, by the time that has passed alone."""
@@ -121,13 +125,15 @@ class Ledger:
         now: Budget = self.rows.get(scope.key)
         self.rows.undo()
         ends = _moment((now.bucket + 1) * scope.bucket_us) if kept.seen_us else None
-        return (*key, _money(kept.limit), kept.currency, max(kept.fired, default=0), _money(now.used), ends)
+        return (*key, _money(kept.limit), kept.currency, max(kept.fired, default=0), _money(now.amount(now.used)), *_tell(now, now.used), ends)
 
     def series(self, key: Key, ends: datetime | None) -> list[Decimal]:
         """What the fold has in the buckets of the window that ends there."""
         scope = Scope(*key)
         last = int(ends.timestamp()) * 1_000_000 // scope.bucket_us - 1 if ends else 0
-        return [_money(scope.spent(bucket, self.rows)) for bucket in range(last - budgets.BUCKETS, last + 1)]
+        kept: Budget = self.rows.get(scope.key)
+        spent = (scope.spent(bucket, self.rows) for bucket in range(last - budgets.BUCKETS, last + 1))
+        return [_money(kept.amount(one)) for one in spent]
 
     def run(self, session: str) -> tuple[Any, ...] | None:
         """What the fold remembers of a session whose alert is open."""
@@ -137,6 +143,13 @@ class Ledger:
         spent = {currency: _money(amount) for currency, amount in run.spent}
         at = (_moment(run.since_us), _moment(run.last_us))
         return (self.organization, session, run.alert, run.call.tool, run.call.arguments_hash, run.repeats, spent, *at)
+
+
+def _tell(budget: Budget, used: Spend) -> tuple[Any, ...]:
+    """What a budget says of what is not known: policy, what is assumed, the most, calls, tokens, calls without a bound,
+    and if they are denied."""
+    unknown = (used.calls, used.tokens, used.unbounded_calls, budgets.UNKNOWN in budget.fired)
+    return (budget.unknown_usage, _money(budget.assumed(used)), _money(used.greatest), *unknown)
 
 
 def _moment(us: int) -> datetime:
@@ -161,7 +174,7 @@ def test_budgets_and_runaways_are_those_of_the_folds(client: Client) -> None:
         assert found.keys() == kept.keys()
         for key, ledger in kept.items():
             *said, series = found[key]
-            assert series == ledger.series(key, said[-1]) and sum(series) == said[-2], key
+            assert series == ledger.series(key, said[-1]) and sum(series) == said[3], key
             compared += 1
             if (*key, *said) != ledger.budget(key):
                 assert key in ledger.moved, key
@@ -174,7 +187,8 @@ def test_budgets_and_runaways_are_those_of_the_folds(client: Client) -> None:
 def _budgets(client: Client) -> dict[Key, tuple[Any, ...]]:
     sql = (
         "select organization, dimension, scope_value, window_s, limit_amount, currency, fired_percent, used_amount,"
-        " window_ends_at, spend_by_bucket from analytics.fct_budgets"
+        " unknown_usage, assumed_amount, greatest_unpriced_cost, unknown_calls, unknown_tokens, unbounded_calls,"
+        " is_denied, window_ends_at, spend_by_bucket from analytics.fct_budgets"
     )
     rows = client.query(sql, tz_mode="aware").result_rows
     return {(row[0], row[1], row[2], row[3]): tuple(row[4:]) for row in rows}

@@ -33,7 +33,11 @@ def settings(tmp_path_factory: pytest.TempPathFactory, install_warehouse: Instal
                  tokens={"input": 3, "output": 1}),
             call("theirs", NOON, team="search", model="gpt-4o", payer="customer", tokens={"input": 2}),
             call("unpriced", NOON, team="search", model="in-house-7b", tokens={"input": 7}),
-            call("free", NOON, team="search", model="gpt-4o", status="error"),
+            call("free", NOON, team="search", model="gpt-4o", response_cache="hit", tokens={"input": 9}),
+            call("silent", NOON, team="search", model="gpt-4o", status="error", calls=3),
+            call("totals", NOON, team="search", model="gpt-4o", reported_tokens={"input": 2, "output": 1}),
+            call("sums", NOON, source="other", team="search", model="gpt-4o", tokens={"input": 1},
+                 reported_tokens={"input": 4}),
             *doubtful(datetime.now(UTC)),
             *corrected(LATER),
             budget("small", "team", "support", "0.01"),
@@ -60,16 +64,38 @@ def test_calls_sum_their_entries(client: Client) -> None:
     ).result_rows
     cent = Decimal("0.000001")
     assert rows == [
-        ("free", "free", 0, 0, None, None),
+        ("free", "free", 0, 0, Decimal(0), Decimal(0)),
         ("priced", "priced", 4, 0, cent * 35 / 2, cent * 35 / 2),
+        ("silent", "unknown", 0, 0, None, None),
         ("theirs", "priced", 2, 0, cent * 5, Decimal(0)),
+        ("totals", "unknown", 0, 0, None, None),
         ("unpriced", "unpriced", 7, 7, None, None),
     ]
 
 
+def test_what_is_not_known_is_counted_apart_and_in_no_cost(client: Client) -> None:
+    measures = (
+        "sum(calls), sum(unknown_calls), sum(unpriced_calls), sum(quarantined_calls), sum(unbounded_calls),"
+        " sum(unknown_tokens), sum(greatest_unpriced_cost)"
+    )
+    cent = Decimal("0.000001")
+    greatest = cent * (2 * 5 // 2 + 10) + cent * 4 * 5 / 2  # the greatest rates: input 2.5, output 10
+    for mart, day in (("fct_usage", "toDate(occurred_at)"), ("fct_daily_costs", "charge_day")):
+        rows = client.query(f"select {measures} from analytics.{mart} where {day} = '2026-01-05'").result_rows
+        assert rows == [(8, 4, 1, 1, 4, 3 + 4, greatest)], mart
+    ((counted, bound),) = client.query(
+        "select sum(calls), sum(greatest_unpriced_cost) from analytics.fct_calls"
+        " where occurred_at = {at:DateTime64(6, 'UTC')}", parameters={"at": NOON},
+    ).result_rows  # fmt: skip
+    assert (counted, bound) == (8, cent * 15)
+    costs = "select sumMap(greatest_quarantined_costs), sum(unbounded_quarantined) from analytics.fct_intake"
+    ((amounts, unbounded),) = client.query(costs).result_rows
+    assert amounts == {"USD": cent * (4 + 120 + 100) * 5 / 2} and unbounded == 0
+
+
 def test_daily_costs_count_each_call_once(client: Client) -> None:
     where = "from analytics.fct_daily_costs where charge_day = '2026-01-05'"
-    assert client.query(f"select sum(calls), sum(tokens), sum(unpriced_tokens) {where}").result_rows == [(4, 13, 7)]
+    assert client.query(f"select sum(calls), sum(tokens), sum(unpriced_tokens) {where}").result_rows == [(8, 13, 7)]
     assert client.query(f"select sum(billed_cost) {where} and currency = 'USD'").result_rows == [
         (Decimal("0.0000175"),)
     ]
@@ -96,7 +122,7 @@ def test_intake_is_complete(client: Client) -> None:
         "select sum(received), sum(rejected), sum(accepted), sum(counted), sum(duplicate), sum(conflict),"
         " sum(quarantined) from analytics.fct_intake"
     ).result_rows
-    assert (received, rejected, accepted, outcomes) == (26, 4, 22, [18, 1, 1, 2]), "controls are no facts"
+    assert (received, rejected, accepted, outcomes) == (29, 4, 25, [20, 1, 1, 3]), "controls are no facts"
 
 
 def test_decisions_and_alerts_can_be_read(client: Client) -> None:

@@ -15,6 +15,7 @@ from tests.rules.test_rules import BOOKS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 
 MODELS = (
+    "heron", "stork",
     "lion", "LION", "tiger", "tiger-7", "owl", "elephant", "parrot", "deaf", "lynx-20251211", "lynx-٢٠٢٥١٢١١",
     "lynx", "own", "İ", "",
 )  # fmt: skip
@@ -26,7 +27,8 @@ ODD: tuple[Any, ...] = (
 )  # fmt: skip
 JUDGED = (
     "model", "model_resolved", "provider", "payer", "tokens", "quantities", "reported_tokens", "team", "session",
-    "latency_ms", "claimed_cost", "acting_for", "tags", "violations", "revision",
+    "latency_ms", "claimed_cost", "acting_for", "tags", "violations", "revision", "provider_usage", "calls",
+    "max_tokens", "usage_source",
 )  # fmt: skip
 TIMES = (
     "2026-01-05T12:00:00Z", "2026-01-05T12:00:00.5+01:00", "2026-01-05 12:00:00+00:00", "2026-01-05T12:00:00",
@@ -35,6 +37,13 @@ TIMES = (
 )  # fmt: skip
 
 quantities = some.integers(0, 250) | some.sampled_from((10**6, 10**12))
+names = some.sampled_from((
+    "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "reasoningTokens", "cached",
+    "eval_count", "total", "total_duration", "web_search_requests", "",
+))  # fmt: skip
+numbers: some.SearchStrategy[Any] = some.integers(-1, 500) | some.sampled_from(
+    (10**12, 10**12 + 1, 2**70, True, 1.0, "1")
+)
 calls = some.fixed_dictionaries(
     {},
     optional={
@@ -46,6 +55,13 @@ calls = some.fixed_dictionaries(
         "quantities": some.dictionaries(some.sampled_from(QUANTITY_CLASSES), quantities, max_size=2),
         "reported_tokens": some.dictionaries(some.sampled_from(("input", "output", "total")), some.integers(0, 500)),
         "revision": some.integers(0, 3),
+        "usage_source": some.sampled_from(("reported", "estimated", "missing", "unknown")),
+        "provider_usage": some.dictionaries(names, numbers | some.dictionaries(names, numbers, max_size=3), max_size=4),
+        "max_tokens": some.sampled_from((0, 40, 10**12)),
+        "calls": some.sampled_from((0, 1, 2, 7)),
+        "context_tier": some.sampled_from((0, 99, 100, 150, 200, 300)),
+        "response_cache": some.sampled_from(("hit", "miss")),
+        "status": some.sampled_from(("ok", "error", "refused")),
     },
 )
 strange = some.dictionaries(

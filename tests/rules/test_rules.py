@@ -21,8 +21,11 @@ TABLE = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
 BOOKS = {name: pack_book(parse_book(text, name)) for name, text in TABLE["books"].items()}
 DOCUMENTS = dict(BOOKS.values())
 
-Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal]
-"""Outcome, reason, lines by class, price, currency, billed."""
+Unknown = tuple[str | None, str | None, Decimal | None, int | None, str | None, list[Decimal | None]]
+"""Pricing, its reason, the most that is missing, tokens in no line, what chose the tier, the bound of each line."""
+
+Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal, Unknown]
+"""Outcome, reason, lines by class, price, currency, billed, and what is not known."""
 
 
 def log(steps: list[dict[str, Any]]) -> list[Record]:
@@ -55,6 +58,14 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
             line.get("price_id"),
             line.get("currency"),
             sum((Decimal(one["billed_cost"] or 0) for one in line.get("lines", ())), Decimal(0)),
+            (
+                line.get("pricing"),
+                line.get("unpriced_reason"),
+                _decimal(line.get("greatest_unpriced_cost")),
+                line.get("unknown_tokens"),
+                line.get("tier_basis"),
+                [_decimal(one.get("greatest_cost")) for one in line.get("lines", ())],
+            ),
         )
         for line in replay_outcomes(records, documents)
         if line["kind"] != but
@@ -72,7 +83,11 @@ def by_audit(records: Iterable[Record], documents: Mapping[str, bytes], but: str
 
 
 def _answer(one: JudgedLine) -> Answer:
-    lines = one.rated.lines if one.rated else []
+    rated = one.rated
+    lines = rated.lines if rated else []
+    unknown = (
+        (rated.pricing, rated.reason, rated.greatest_cost, rated.unknown_tokens, rated.tier_basis) if rated else ()
+    )
     return (
         one.outcome,
         one.reason,
@@ -80,6 +95,7 @@ def _answer(one: JudgedLine) -> Answer:
         one.rated.price_id if one.rated else None,
         one.rated.currency if one.rated else None,
         sum((line.billed_cost or Decimal(0) for line in lines), Decimal(0)),
+        (*(unknown or (None,) * 5), [line.greatest_cost for line in lines]),
     )
 
 
@@ -94,16 +110,24 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
     if case["do"][0] == {"raw": ""}:
         answers = answers[1:]  # one empty line cannot stand alone: it is written as two
     assert len(answers) == len(case["want"])
-    for (outcome, reason, lines, price, currency, billed), want in zip(answers, case["want"], strict=True):
+    for (outcome, reason, lines, price, currency, billed, unknown), want in zip(answers, case["want"], strict=True):
         if isinstance(want, str):
             assert "/".join(filter(None, (outcome, reason))) == want
             continue
-        classes = want.get(outcome, {})
-        assert outcome in want and reason is None
+        expected = next((name for name in ("quarantined", "replacement") if name in want), "counted")
+        assert (outcome, reason) == (expected, want.get("quarantined"))
+        classes = want.get(outcome, {}) if reason is None else {}
         assert lines == {name: [quantity, _decimal(cost)] for name, (quantity, cost) in classes.items()}
         assert list(lines) == list(classes), "in the order of the classes"
         assert price == want.get("by", price) and currency == want.get("currency", currency)
         assert billed == Decimal(want.get("billed", billed))
+        pricing, why, greatest, tokens, basis, _ = unknown
+        assert pricing == want.get("is", pricing) and why == want.get("why", why)
+        assert greatest == _decimal(want.get("most", greatest)) and tokens == want.get("tokens", tokens)
+        assert basis == want.get("tier", basis)
+        assert pricing is None or (pricing in ("priced", "free")) == (why is None), (
+            "a reason wherever a price is missing"
+        )
 
 
 def test_the_audit_and_the_folds_share_no_rule() -> None:
@@ -115,6 +139,7 @@ def test_the_audit_and_the_folds_share_no_rule() -> None:
         "contextlib",
         "datetime",
         "decimal",
+        "fractions",
         "functools",
         "hashlib",
         "json",

@@ -19,6 +19,7 @@ providers:
     model_match: {starts_with: m}
     models:
       - id: m1
+        context_window: 1000000
         prices:
           - rates: {input: 1, output: 10}
 """

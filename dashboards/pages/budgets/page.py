@@ -82,6 +82,7 @@ def _show_budget(identity: BudgetIdentity) -> None:
     draw_facts([
         ("Utilization", limits.build_share_bar(row)),
         ("Forecast", limits.describe_outlook(row, burn)),
+        ("Cost not known", limits.describe_unknown(row) if row["unknown_calls"] else None),
         ("Threshold crossed", limits.build_threshold_cell(row) or "none"),
     ])  # fmt: skip
     if row["window_ends_at"] is None:
@@ -112,6 +113,7 @@ def _show_details(row: Row, identity: BudgetIdentity) -> None:
             ("Allocated", format_time(row["allocated_at"])),
             ("Limit set", format_time(row["limit_set_at"])),
             ("Organization", identity.organization),
+            ("Unknown usage", row["unknown_usage"]),
         ])  # fmt: skip
 
 

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from dashboards.components.format import exact, money, percent
+from dashboards.components.format import count, exact, money, percent
 from dashboards.components.html import Cell, Column, Html, bar, draw_table, format_time, link, spark, with_hint
 from dashboards.components.links import read_budget_identity
+from dashboards.components.unknown_usage import describe_bound
 from dashboards.pages.budgets.burn_rate import Burn, compute_burn
 from dashboards.periods import format_duration, format_window
+from dashboards.sources.usage import Unknown
 from dashboards.sources.warehouse import Row
 
 NEAR_LIMIT_PERCENT = Decimal(80)
@@ -20,22 +22,24 @@ def draw_budgets(rows: Iterable[Row], with_organization: bool) -> None:
     columns = [
         Column("Budget"), Column("Utilization", "right"), Column("Used", "right wide"),
         Column("Remaining", "right"), Column("Limit", "right wide"), Column("Threshold", "right wide"),
-        Column("Spend over the window", "wide"), Column("Burn rate per hour", "right wide"), Column("Forecast", "wide"),
+        Column("Unknown", "right wide"), Column("Spend over the window", "wide"),
+        Column("Burn rate per hour", "right wide"), Column("Forecast", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_budget_cells(row, with_organization) for row in rows))
 
 
 def _build_budget_cells(row: Row, with_organization: bool) -> tuple[Cell, ...]:
-    currency, used, limit = row["currency"], row["used_amount"], row["limit_amount"]
+    currency, limit = row["currency"], row["limit_amount"]
     burn = find_burn(row)
     highest = max(row["spend_by_bucket"])
     return (
         link(name_budget(row, with_organization), "budgets", read_budget_identity(row).to_parameters()),
         build_share_bar(row),
-        with_hint(money(used, currency), exact(used, currency)),
+        build_used_cell(row),
         with_hint(money(row["remaining_amount"], currency), exact(row["remaining_amount"], currency)),
         with_hint(money(limit, currency), exact(limit, currency)),
         build_threshold_cell(row),
+        build_unknown_cell(row),
         spark(row["spend_by_bucket"], f"at most {exact(highest, currency)} in {format_window(int(row['bucket_s']))}"),
         build_rate_cell(row, burn),
         describe_outlook(row, burn),
@@ -61,6 +65,36 @@ def build_share_bar(row: Row) -> Html:
     """Return the used share of the limit as a bar."""
     percentage = percent(row["used_amount"], row["limit_amount"])
     return bar(percentage, "over" if percentage >= 100 else "near" if percentage >= NEAR_LIMIT_PERCENT else "")
+
+
+def build_used_cell(row: Row) -> Html:
+    """Return the used amount, with the part of it that is assumed in its hint."""
+    used, assumed, currency = row["used_amount"], row["assumed_amount"], row["currency"]
+    hint = exact(used, currency)
+    return with_hint(
+        money(used, currency), f"{hint}, of which {exact(assumed, currency)} is assumed" if assumed else hint
+    )
+
+
+def build_unknown_cell(row: Row) -> Html | None:
+    """Return the number of calls in the window whose spend is not known; None where all is."""
+    if not row["unknown_calls"]:
+        return None
+    return with_hint(count(row["unknown_calls"]), describe_unknown(row))
+
+
+def describe_unknown(row: Row) -> str:
+    """Describe the calls in the window whose spend is not known, and what the budget's policy makes of them."""
+    unknown = Unknown(
+        row["unknown_calls"], 0, 0, row["unknown_tokens"], row["greatest_unpriced_cost"], row["unbounded_calls"]
+    )
+    policy = {
+        "tokens_only": "not in the used amount",
+        "assume_greatest": f"{money(row['assumed_amount'], row['currency'])} of the used amount is assumed",
+        "deny": "denied by this budget, as a decision and an alert say",
+    }[row["unknown_usage"]]
+    calls = f"{count(unknown.calls)} call{'s' if unknown.calls != 1 else ''}"
+    return f"{calls}, {count(unknown.tokens)} tokens told, {describe_bound(unknown, row['currency'])}; {policy}"
 
 
 def build_threshold_cell(row: Row) -> Html | None:

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboards.components import call_table
 from dashboards.components.format import count, exact
 from dashboards.components.html import Column, Html, draw_facts, draw_note, draw_table, format_time, link, mono
+from dashboards.components.unknown_usage import describe_call, describe_greatest
 from dashboards.pages.call import queries
 from dashboards.pages.call.queries import EventIdentity
 from dashboards.sources import log as logbook
@@ -22,6 +23,12 @@ OUTCOMES = {
     "conflict": "Conflict: an earlier event has the same identity and other content. This one is not counted.",
     "quarantined": "Quarantined: this event was accepted, but is kept out of the ledger.",
 }
+TIER_BASES = {
+    "event": "by the input tokens of the call",
+    "stated": "as the source states it",
+    "mean": "by the input tokens per call of the aggregate",
+}
+"""What chose the tier of a tiered price."""
 
 
 CORRECTIONS = {
@@ -87,7 +94,16 @@ def _show_title(event: Row | None, call: Row | None, position: Position) -> None
         st.warning(OUTCOMES[event["outcome"]])
         first = f"{position.partition}-{event['first_offset']}-{event['first_index']}"
         first_link = link(first, "call", {"position": first}) if event["first_offset"] is not None else None
-        draw_facts([("Reason", event["reason"]), ("Detail", event["detail"]), ("First event", first_link)])
+        has_amount = event["kind"] == "inference" and event["outcome"] == "quarantined"
+        cost = describe_greatest(event["greatest_unpriced_cost"], event["currency"] or "") if has_amount else None
+        draw_facts(
+            [
+                ("Reason", event["reason"]),
+                ("Detail", event["detail"]),
+                ("May cost, in no total", cost),
+                ("First event", first_link),
+            ]
+        )
     if call is None:
         return
     if call["corrected_by"]:
@@ -96,16 +112,31 @@ def _show_title(event: Row | None, call: Row | None, position: Position) -> None
     draw_note(" · ".join([f"{call['occurred_at']:%Y-%m-%d %H:%M:%S.%f} UTC", *filter(None, properties)]))
     with st.container(horizontal=True, key="headline"):
         st.metric("Spend", call_table.format_spend(call), border=True)
-        st.metric("Tokens", count(call["tokens"]), border=True)
+        st.metric("Tokens", _format_tokens(call), border=True)
+        if call["calls"] > 1:
+            st.metric("Calls", count(call["calls"]), border=True, help="Calls that this aggregate stands for")
         if call["latency_ms"] is not None:
             st.metric("Latency", f"{call['latency_ms']:,} ms", border=True)
+    if unknown := describe_call(call):
+        sentence, bound = unknown
+        st.warning(sentence, icon=":material/warning:")
+        draw_facts([("May cost, in no total", bound), ("Reason", call["unpriced_reason"])])
+
+
+def _format_tokens(call: Row) -> str:
+    """Format the tokens of a call's entries, or those that its source tells of usage that is not known."""
+    if call["pricing"] == "unknown" and not call["tokens"]:
+        return count(call["unknown_tokens"]) if call["unknown_tokens"] else "unknown"
+    return count(call["tokens"])
 
 
 def _show_entries(call: Row, position: Position) -> None:
     st.subheader("Entries", anchor=False)
     rows = queries.list_entries(position)
     if not rows:
-        st.caption("The call has no counted usage, so it has no entries.")
+        is_free = call["pricing"] == "free"
+        reason = "The call used nothing" if is_free else "The usage of the call is not known"
+        st.caption(f"{reason}, so it has no entries.")
         return
     currency = call["currency"] or ""
     columns = [
@@ -119,12 +150,15 @@ def _show_entries(call: Row, position: Position) -> None:
     total = [exact(call[name], currency) for name in costs[1:]]
     cells.append((Html("<b>Sum</b>"), None, None, *(Html(f"<b>{figure}</b>") for figure in total)))
     draw_table(columns, cells)
-    if call["unpriced_reason"]:
-        st.warning("Some usage of this call has no price.", icon=":material/warning:")
-        draw_facts([("Reason", call["unpriced_reason"])])
     priced_row = next((row for row in rows if row["price_id"]), None)
     if priced_row is not None:
-        draw_facts([("Price", mono(priced_row["price_id"])), ("Price document", mono(priced_row["price_document"]))])
+        draw_facts(
+            [
+                ("Price", mono(priced_row["price_id"])),
+                ("Price tier", TIER_BASES.get(call["tier_basis"])),
+                ("Price document", mono(priced_row["price_document"])),
+            ]
+        )
 
 
 def _show_record(position: Position) -> dict[str, Any]:

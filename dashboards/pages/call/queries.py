@@ -7,7 +7,8 @@ from ledger.log import PARTITIONS, Position
 
 _OUTCOME = (
     "select log_partition, log_offset, event_index, accepted_at, occurred_at, organization, event_source, event_id,"
-    " kind, outcome, reason, detail, first_offset, first_index from analytics.fct_outcomes"
+    " kind, outcome, reason, detail, first_offset, first_index, currency, greatest_unpriced_cost"
+    " from analytics.fct_outcomes"
 )
 
 

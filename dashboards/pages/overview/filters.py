@@ -11,7 +11,7 @@ from ledger.dimensions import FILTERS
 
 DIMENSIONS = FILTERS
 MEASURES = ("spend", "tokens", "calls")
-CALL_ORDERS = ("newest", "most expensive")
+CALL_ORDERS = ("newest", "most expensive", "cost not known")
 
 
 class Choice(NamedTuple):

@@ -9,11 +9,12 @@ from dashboards.components import call_table, charts, empty_ledger
 from dashboards.components.controls import pick
 from dashboards.components.format import change, count, exact, money, per_million, percent, short
 from dashboards.components.html import Column, Html, bar, draw_live_line, draw_table, link, named, with_hint
+from dashboards.components.unknown_usage import describe_bound, describe_calls
 from dashboards.page_list import find_page
 from dashboards.pages.overview import filters
 from dashboards.pages.overview.filters import Choice
 from dashboards.sources import usage
-from dashboards.sources.usage import Group, Sums, View
+from dashboards.sources.usage import Group, Sums, Unknown, View
 from dashboards.sources.warehouse import guard_fragment, guard_page
 from dashboards.spelling import spell
 
@@ -40,10 +41,10 @@ def _show_figures(choice: Choice) -> None:
         periods.resolve(choice.period, periods.read_clock(), data, choice.days), choice.filters, "team", choice.currency
     )
     now, before = usage.sum_usage(view)
-    if not now.calls:
+    if not now.calls and not now.unknown.calls:
         _show_no_calls(choice, data)
         return
-    _show_headline(view, now, before)
+    _show_headline(choice, view, now, before)
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         dimension = pick("Group by", filters.DIMENSIONS, "by")
         measure = pick("Show", filters.MEASURES, "show")
@@ -65,7 +66,7 @@ def _show_figures(choice: Choice) -> None:
     draw_live_line(f" · {periods.format_span(view.period.now)}")
 
 
-def _show_headline(view: View, now: Sums, before: Sums) -> None:
+def _show_headline(choice: Choice, view: View, now: Sums, before: Sums) -> None:
     is_compared = view.period.before is not None
     comparison = f"Compared with {periods.format_span(view.period.before)}" if view.period.before else None
     figures = [
@@ -93,12 +94,18 @@ def _show_headline(view: View, now: Sums, before: Sums) -> None:
                 label, figure, delta if is_compared else None, delta_color="off", border=True,
                 help=". ".join(filter(None, (detail, comparison))),
             )  # fmt: skip
-    if now.unpriced_tokens:
-        st.warning(
-            f"{count(now.unpriced_tokens)} tokens in this period have no price and are not included in spend. "
-            f"[Show unpriced models]({find_page('trust').link}#unpriced)",
-            icon=":material/warning:",
-        )
+    if now.unknown.calls:
+        _show_unknown(choice, view, now.unknown)
+
+
+def _show_unknown(choice: Choice, view: View, unknown: Unknown) -> None:
+    """Say what spend does not include, with links to the calls."""
+    told = f" ({count(unknown.tokens)} tokens told)" if unknown.tokens else ""
+    bound = with_hint(describe_bound(unknown, view.currency), describe_bound(unknown, view.currency, is_exact=True))
+    calls_link = link("Show the calls", "overview", choice.to_parameters() | {"calls": "cost not known"})
+    models_link = Html(f'<a href="{find_page("trust").link}#unknown">By model</a>')
+    text = f"<b>Not in spend:</b> {describe_calls(unknown)}{told}: {bound}. {calls_link} · {models_link}"
+    st.html(f'<div class="tally unknown">{text}</div>')
 
 
 def _show_no_calls(choice: Choice, data: periods.Span) -> None:
@@ -117,7 +124,7 @@ def _show_no_calls(choice: Choice, data: periods.Span) -> None:
 def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) -> None:
     has_spend = bool(totals.spend)
     rows = []
-    for group in [group for group in groups if group.now.calls][:MAX_GROUPS]:
+    for group in [group for group in groups if group.now.calls or group.now.unknown.calls][:MAX_GROUPS]:
         now, before = group.now, group.before
         share = percent(now.spend, totals.spend) if has_spend else percent(now.tokens, totals.tokens)
         rate = per_million(now.spend + now.own_key, now.tokens - now.unpriced_tokens)
@@ -128,7 +135,7 @@ def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) 
                     "overview",
                     choice.to_parameters() | {view.dimension: spell(group.name), "by": view.dimension},
                 ),
-                with_hint(money(now.priced_spend, view.currency), exact(now.priced_spend, view.currency)),
+                _build_spend_cell(now, view),
                 bar(share),
                 with_hint(short(now.tokens), count(now.tokens)),
                 count(now.calls),
@@ -148,6 +155,15 @@ def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) 
     draw_table(columns, rows)
     if len(groups) > MAX_GROUPS:
         st.caption(f"Showing {MAX_GROUPS} of {len(groups)}.")
+
+
+def _build_spend_cell(sums: Sums, view: View) -> Html:
+    """Return the spend of a group; a mark and its hint tell what it does not include."""
+    text, hint = money(sums.priced_spend, view.currency), exact(sums.priced_spend, view.currency)
+    if not sums.unknown.calls:
+        return with_hint(text, hint)
+    missing = f"{describe_calls(sums.unknown)}: {describe_bound(sums.unknown, view.currency)}"
+    return with_hint(f"{text} +", f"{hint}; not included: {missing}")
 
 
 def _format_change(now: Sums, before: Sums) -> str | None:

@@ -56,11 +56,17 @@ def _build_threshold_cells(row: Row) -> tuple[str | None, ...]:
     return (
         _link_time(row),
         link(f"{row['dimension']} {row['scope_value']}", "budgets", read_budget_identity(row).to_parameters()),
-        f"{row['threshold_percent']}% {row['decision'].removeprefix('threshold.')}",
+        _describe_step(row),
         money(row["used_amount"], currency),
         money(row["limit_amount"], currency),
         format_window(int(row["window_s"] or 0)),
     )
+
+
+def _describe_step(row: Row) -> str:
+    if row["threshold_percent"]:
+        return f"{row['threshold_percent']}% {row['decision'].removeprefix('threshold.')}"
+    return f"unknown usage {row['decision'].removeprefix('unknown_usage.')}"
 
 
 def _link_time(row: Row) -> Html:

@@ -1,15 +1,17 @@
-"""The page Trust: completeness, lag, missing sequence numbers, unpriced usage, and the last verification."""
+"""The page Trust: completeness, lag, missing sequence numbers, usage of unknown cost, and the last verification."""
 
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import streamlit as st
 
 from audit import sequence_gaps
 from dashboards.components import empty_ledger
-from dashboards.components.format import count, percent
+from dashboards.components.format import count
 from dashboards.components.html import (
+    Cell,
     Column,
     Html,
     draw_equation,
@@ -19,10 +21,13 @@ from dashboards.components.html import (
     link,
     mono,
     named,
+    with_hint,
 )
+from dashboards.components.unknown_usage import describe_bound
 from dashboards.pages.trust import decisions, left_out, queries
 from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
+from dashboards.sources.usage import Unknown
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page, home
 from dashboards.spelling import spell
 from ledger.outcomes import OUTCOMES
@@ -58,7 +63,7 @@ def _show_figures() -> None:
     with lag_column:
         _show_lag()
     _show_gaps()
-    _show_unpriced()
+    _show_unknown()
     left_out.draw_fields()
     _show_events("conflict", "Conflicts", "Same identity with other content: shown, not counted.")
     _show_events("quarantined", "Quarantined", "Accepted, but kept out of the ledger, each for a reason.")
@@ -194,35 +199,43 @@ def _format_ranges(numbers: sequence_gaps.SourceSequence) -> str:
     return (f"{omitted_count:,} earlier ranges, " if omitted_count else "") + ", ".join(ranges)
 
 
-def _show_unpriced() -> None:
-    st.subheader("Unpriced", anchor="unpriced")
-    rows = queries.list_unpriced_models()
+def _show_unknown() -> None:
+    st.subheader("Cost not known", anchor="unknown")
+    rows = queries.list_unknown_usage()
     if not rows:
-        st.caption("Every token has a price.")
+        st.caption("Every call is priced, or used nothing.")
         return
     st.caption(
-        "Unpriced usage is not free: these tokens are counted, but their cost is absent from spend. Add a price with "
-        "`tally price adopt`."
+        "Unknown is not free: these calls have a cost that no total includes, of at most the amount shown. Without "
+        "usage: the source did not tell it, or it could not be read. Without a price: `tally price adopt` adds one. In "
+        "quarantine: the totals contradict the classes."
     )
     columns = [
-        Column("Model"), Column("Provider"), Column("Newest call, UTC", "wide"),
-        Column("Unpriced tokens", "right"), Column("Share of its tokens", "right"),
+        Column("Model"), Column("Provider", "wide"), Column("Newest call, UTC", "wide"),
+        Column("Without usage", "right"),
+        Column("Without a price", "right"), Column("In quarantine", "right"), Column("Tokens", "right"),
+        Column("Costs at most", "right"),
     ]  # fmt: skip
-    draw_table(
-        columns,
-        (
-            (
-                link(
-                    named(row["model"] or ""),
-                    "overview",
-                    {"period": "all", "model": spell(row["model"] or "")},
-                ),
-                named(row["provider"] or ""),
-                format_time(row["last_at"]),
-                int(row["missing_price"]),
-                f"{percent(row['missing_price'], row['all_tokens'])}%",
-            )
-            for row in rows
+    draw_table(columns, map(_build_unknown_cells, rows))
+
+
+def _build_unknown_cells(row: Row) -> tuple[Cell, ...]:
+    model, currency = row["model"] or "", row["currency"] or ""
+    unknown = Unknown(
+        row["without_usage"], row["without_price"], row["in_quarantine"], row["tokens_told"],
+        row["greatest"] or Decimal(0), row["without_bound"],
+    )  # fmt: skip
+    parameters = {"period": "all", "model": spell(model), "calls": "cost not known"}
+    return (
+        link(named(model), "overview", parameters),
+        named(row["provider"] or ""),
+        format_time(row["last_at"]),
+        unknown.unknown_calls,
+        unknown.unpriced_calls,
+        unknown.quarantined_calls,
+        unknown.tokens or None,
+        with_hint(
+            describe_bound(unknown, currency).removeprefix("at most "), describe_bound(unknown, currency, is_exact=True)
         ),
     )
 

@@ -35,12 +35,15 @@ def _read_counts(row: Row) -> dict[str, int]:
     return {name: int(row[f"all_{name}"]) for name in COUNTS}
 
 
-def list_unpriced_models(max_rows: int = 20) -> list[Row]:
-    """List the models that have unpriced tokens, with their number."""
+def list_unknown_usage(max_rows: int = 20) -> list[Row]:
+    """List the models of calls whose cost is not known, with calls, tokens and the most that they may cost."""
     sql = (
-        "select provider, model, sum(unpriced_tokens) as missing_price, sum(tokens) as all_tokens,"
-        " max(occurred_at) as last_at from analytics.fct_usage where class != 'call'"
-        " group by provider, model having missing_price > 0 order by missing_price desc limit {max_rows:UInt32}"
+        "select provider, model, currency, sum(unknown_calls) as without_usage, sum(unpriced_calls) as without_price,"
+        " sum(quarantined_calls) as in_quarantine, sum(unbounded_calls) as without_bound,"
+        " sum(unpriced_tokens + unknown_tokens) as tokens_told, sum(greatest_unpriced_cost) as greatest,"
+        " max(occurred_at) as last_at from analytics.fct_usage group by provider, model, currency"
+        " having without_usage + without_price + in_quarantine > 0"
+        " order by without_usage + without_price + in_quarantine desc, model limit {max_rows:UInt32}"
     )
     return ask(sql, max_rows=max_rows)
 
@@ -67,11 +70,11 @@ def list_newest_events(outcome: str, max_rows: int = 10) -> list[Row]:
 
 
 def list_decisions(controls: bool, max_rows: int = 10) -> list[Row]:
-    """List the newest decisions about control records and corrections, or about thresholds. A decision for everyone is
+    """List the newest decisions about control records and corrections, or about budgets. A decision for everyone is
     made in each partition of the log, and listed once."""
     sql = (
         "select * from analytics.fct_decisions"
-        " where if({controls:Bool}, match(decision, '^(control|correction)[.]'), startsWith(decision, 'threshold.'))"
+        " where match(decision, '^(control|correction)[.]') = {controls:Bool}"
         " order by accepted_at desc, log_offset desc, seq desc"
         " limit 1 by if({controls:Bool}, concat(organization, ' ', event_source, ' ', event_id), decision_key)"
         " limit {max_rows:UInt32}"

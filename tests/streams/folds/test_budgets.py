@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ledger.log import Record
 from ledger.log.topics import DECISIONS
 from streams.replay import replay
-from tests.streams.build import DOCUMENTS, adopt, budget, call, record
+from tallystick.vocabulary.inference import ReportedTokens
+from tests.streams.build import DOCUMENTS, adopt, budget, call, control, record
 
 
 def decisions(*records: Record) -> list[tuple[Any, ...]]:
@@ -96,6 +97,81 @@ def test_a_budget_in_another_currency_has_no_effect_on_one_that_stands() -> None
     ]
     last = json.loads(entries.split(b"\n")[-1])
     assert last["decision"] == "control.ineffective" and "USD" in last["reason"]
+
+
+def budget_of(policy: str, limit: str = "10", window_s: int = 60) -> bytes:
+    body: dict[str, Any] = {
+        "dimension": "organization",
+        "scope": "acme",
+        "limit": limit,
+        "currency": "USD",
+        "window_s": window_s,
+    }
+    return control(f"b {policy} {limit}", "budget.allocated", **body, unknown_usage=policy)
+
+
+def told(*records: Record) -> list[dict[str, Any]]:
+    """Every decision of a budget but those about its record."""
+    derived = (value.value for topic, value in replay(records, DOCUMENTS) if topic is DECISIONS)
+    lines = (json.loads(line) for value in derived for line in value.split(b"\n"))
+    return [line for line in lines if not line["decision"].startswith("control.")]
+
+
+MISSING: dict[str, Any] = {"usage_source": "missing", "tokens": None}
+"""A call of the model m1, whose window of a million tokens costs ten dollars at the most expensive rate."""
+
+
+def test_unknown_usage_costs_nothing_and_is_counted_beside_the_spend() -> None:
+    calls = record(1, budget_of("tokens_only"), call("a", **MISSING, calls=2), call("b", tokens={"input": 5_000_000}))
+    (crossed,) = told(record(0, adopt()), calls)
+    assert (crossed["threshold"], crossed["used"], crossed["assumed"]) == (50, "5.000000000000", "0.000000000000")
+    assert (crossed["unknown_calls"], crossed["unbounded_calls"], crossed["unknown_usage"]) == (2, 0, "tokens_only")
+
+
+def test_the_most_that_unknown_usage_may_cost_is_assumed() -> None:
+    known = call("a", tokens={"input": 1_000_000})
+    found = told(record(0, adopt()), record(1, budget_of("assume_greatest", "20"), known, call("b", **MISSING)))
+    assert [(one["threshold"], one["used"], one["assumed"]) for one in found] == [
+        (50, "11.000000000000", "10.000000000000")
+    ]
+
+
+def test_one_unknown_call_is_denied_until_it_has_left_the_window() -> None:
+    first = record(1, budget_of("deny"), call("a", 0, **MISSING), call("b", 1, model="unheard of"))
+    found = told(record(0, adopt()), first, record(2, at_s=61), record(3, at_s=62))
+    assert [(one["decision"], one.get("unknown_calls", 0), one.get("unbounded_calls", 0)) for one in found] == [
+        ("unknown_usage.raised", 1, 0), ("unknown_usage.resolved", 0, 0),
+    ]  # fmt: skip
+    assert found[0]["event_id"] == "a" and "threshold" not in found[0]
+
+
+def test_another_policy_judges_the_same_window_anew() -> None:
+    unknown = record(1, budget_of("tokens_only"), call("a", **MISSING))
+    found = told(
+        record(0, adopt()), unknown, record(2, budget_of("assume_greatest")), record(3, budget_of("deny")),
+        record(4, budget_of("tokens_only", "11")),
+    )  # fmt: skip
+    assert [(one["decision"], one.get("threshold")) for one in found] == [
+        ("threshold.crossed", 50), ("threshold.crossed", 80), ("threshold.crossed", 100),
+        ("threshold.rearmed", 50), ("threshold.rearmed", 80), ("threshold.rearmed", 100),
+        ("unknown_usage.raised", None), ("unknown_usage.resolved", None),
+    ]  # fmt: skip
+
+
+def test_quarantined_amounts_count_by_the_same_policy() -> None:
+    wrong = call("a", tokens={"input": 1}, reported_tokens=ReportedTokens(total=1_000_000))
+    (denied, *_) = told(record(0, adopt()), record(1, budget_of("deny"), wrong))
+    assert (denied["decision"], denied["unknown_calls"], denied["unknown_tokens"]) == (
+        "unknown_usage.raised", 1, 1_000_000,
+    )  # fmt: skip
+    assert [one["threshold"] for one in told(record(0, adopt()), record(1, budget_of("assume_greatest"), wrong))] == [
+        50, 80,
+    ], "one token is of input for sure"  # fmt: skip
+
+
+def test_what_a_customers_own_key_used_is_known_to_cost_nothing() -> None:
+    own = call("a", payer="customer", **MISSING)
+    assert told(record(0, adopt()), record(1, budget_of("deny"), own)) == []
 
 
 @given(

@@ -59,7 +59,8 @@ def add_up(entries: Sequence[Line]) -> tuple[Any, ...]:
     quantities: Counter[str] = Counter()
     billed, calls = Decimal(0), 0
     for line in entries:
-        calls += {"reversal": -1, "replacement": 1}.get(line["outcome"], int("lines" in line))
+        if line.get("unpriced_reason") != "quarantined":
+            calls += {"reversal": -1, "replacement": 1}.get(line["outcome"], int("lines" in line))
         for entry in line.get("lines", ()):
             quantities[entry["class"]] += entry["quantity"]
             billed += Decimal(entry["billed_cost"] or 0)
@@ -117,11 +118,19 @@ def test_a_replacement_of_what_was_quarantined_or_reversed_counts() -> None:
         record(0, adopt(), wrong, correction("c", "a"), correction("d", "a", replacement=right)),
         record(1, correction("e", "a"), correction("f", "a", replacement=right), correction("g", "a")),
     ])  # fmt: skip
-    assert [one["reason"][:24] for one in decisions] == ["the event is quarantined"]
+    assert not decisions, "a reversal takes the bound of totals that contradict back"
     assert [line["outcome"] for line in entries if line["kind"] == "inference"] == [
-        "quarantined", "replacement", "reversal", "replacement", "reversal",
+        "quarantined", "reversal", "replacement", "reversal", "replacement", "reversal",
     ]  # fmt: skip
     assert add_up(entries) == (Counter(), 0, 0)
+    bounds = [Decimal(line["greatest_unpriced_cost"]) for line in entries if "greatest_unpriced_cost" in line]
+    assert sum(bounds) == 0 and sum(line.get("unknown_tokens", 0) for line in entries) == 0
+
+
+def test_an_inference_ahead_of_its_time_has_no_entry_to_reverse() -> None:
+    ahead = call("a", 10**6)
+    _, decisions = derive([record(0, adopt(), ahead, correction("c", "a"))])
+    assert [one["reason"][:24] for one in decisions] == ["the event is quarantined"]
 
 
 def test_a_correction_without_effect_says_why() -> None:

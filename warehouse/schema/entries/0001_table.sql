@@ -41,9 +41,11 @@ CREATE TABLE IF NOT EXISTS tally.entries
     contracted_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     effective_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     billed_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
+    greatest_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     currency LowCardinality(String),
     price_document LowCardinality(String),
     price_id LowCardinality(String),
+    tier_basis LowCardinality(String),
     PROJECTION reached (SELECT `partition`, max((`offset`, seq)) GROUP BY `partition`)
 )
 ENGINE = MergeTree

@@ -56,9 +56,11 @@ SELECT
     line.contracted_cost AS contracted_cost,
     line.effective_cost AS effective_cost,
     line.billed_cost AS billed_cost,
+    line.greatest_cost AS greatest_cost,
     currency,
     price_document,
-    price_id
+    price_id,
+    tier_basis
 FROM tally.entries_in
 ARRAY JOIN lines AS line
 WHERE

@@ -105,6 +105,9 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     currency LowCardinality(String),
     price_document LowCardinality(String),
     price_id LowCardinality(String),
+    tier_basis LowCardinality(String),
+    greatest_unpriced_cost Nullable(Decimal(38, 12)),
+    unknown_tokens Nullable(Int64),
     channel LowCardinality(String),
     received UInt64,
     refused UInt64,
@@ -115,7 +118,8 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
         list_cost Nullable(Decimal(38, 12)),
         contracted_cost Nullable(Decimal(38, 12)),
         effective_cost Nullable(Decimal(38, 12)),
-        billed_cost Nullable(Decimal(38, 12))
+        billed_cost Nullable(Decimal(38, 12)),
+        greatest_cost Nullable(Decimal(38, 12))
     ))
 )
 ENGINE = Null;

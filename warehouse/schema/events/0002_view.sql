@@ -122,7 +122,10 @@ SELECT
     unpriced_reason,
     currency,
     price_document,
-    price_id
+    price_id,
+    tier_basis,
+    greatest_unpriced_cost,
+    unknown_tokens
 FROM tally.entries_in
 WHERE
     outcome != 'record'

@@ -25,6 +25,7 @@ final as (
         toInt64(intDiv(window_s, 60)) as bucket_s,
         currency,
         argMax(limit_amount, log_position) as limit_amount,
+        argMax(unknown_usage, log_position) as unknown_usage,
         min(log_offset) as first_offset,
         argMin(event_index, log_position) as first_index,
         min(accepted_at) as allocated_at,

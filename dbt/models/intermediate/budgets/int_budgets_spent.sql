@@ -1,6 +1,8 @@
--- Spend of each budget by tumbling bucket, a sixtieth of its window. As in the folds, a budget counts billed
--- cost in its currency, of entries after its first allocation on the log. A reversal counts where the entry
--- does that it takes back.
+-- Spend of each budget by tumbling bucket, a sixtieth of its window. As in the folds, a budget counts
+-- billed cost in its currency, of entries after its first allocation on the log. Beside it stand the calls
+-- whose spend is not known, also those in quarantine whose totals contradict their classes, and the most
+-- that they may cost. A call without a price has no currency and counts in every budget of its scopes; one
+-- on a customer's own key costs nothing. A reversal counts where the entry does that it takes back.
 with
 
 budgets as (
@@ -12,20 +14,6 @@ budgets as (
 entries as (
 
     select
-        *,
-        arrayJoin((select groupUniqArray(budgets.dimension) from budgets)) as limited_dimension,
-        -- orders by event time; of equal times the first on the log is the greatest
-        bitShiftLeft(toInt128(toUnixTimestamp64Micro(occurred_at)), 64) - log_offset as time_order
-
-    from {{ ref('int_entries_measured') }}
-
-    where billed_cost != 0
-
-),
-
-spends as (
-
-    select
         log_offset,
         coalesce(reversed_offset, log_offset) as entry_offset,
         coalesce(reversed_index, event_index) as entry_index,
@@ -33,15 +21,73 @@ spends as (
         organization,
         occurred_at,
         currency,
-        billed_cost,
-        time_order,
-        limited_dimension as dimension,
+        arrayJoin((select groupUniqArray(budgets.dimension) from budgets)) as dimension,
         multiIf(
-            {{ budget_scope_branches('limited_dimension') }},
+            {{ budget_scope_branches('dimension') }},
             ''
-        ) as scope_value
+        ) as scope_value,
+        coalesce(billed_cost, 0)::Decimal(38, 12) as billed_cost,
+        0::Decimal(38, 12) as greatest_unpriced_cost,
+        toInt64(0) as unknown_calls,
+        toInt64(if(payer = 'customer', 0, unpriced_tokens)) as unknown_tokens,
+        toInt64(0) as unbounded_calls
 
-    from entries
+    from {{ ref('int_entries_measured') }}
+
+    where billed_cost != 0 or unpriced_tokens != 0
+
+),
+
+unknowns as (
+
+    select
+        log_offset,
+        if(outcome = 'reversal', coalesce(first_offset, log_offset), log_offset) as entry_offset,
+        if(outcome = 'reversal', coalesce(first_index, event_index), event_index) as entry_index,
+        accepted_at,
+        organization,
+        occurred_at,
+        currency,
+        arrayJoin((select groupUniqArray(budgets.dimension) from budgets)) as dimension,
+        multiIf(
+            {{ budget_scope_branches('dimension') }},
+            ''
+        ) as scope_value,
+        0::Decimal(38, 12) as billed_cost,
+        coalesce(greatest_unpriced_cost, 0)::Decimal(38, 12) as greatest_unpriced_cost,
+        unknown_calls + unpriced_calls + quarantined_calls as unknown_calls,
+        unknown_tokens,
+        unbounded_calls
+
+    from {{ ref('int_calls_measured') }}
+
+    where
+        pricing in ('unknown', 'unpriced', 'partially_priced')
+        and payer != 'customer'
+        and (outcome != 'quarantined' or reason = 'token_totals_mismatch')
+
+),
+
+unioned as (
+
+    select * from entries
+
+    union all
+
+    select * from unknowns
+
+),
+
+spends as (
+
+    select
+        *,
+        -- orders by event time; of equal times the first on the log is the greatest
+        bitShiftLeft(toInt128(toUnixTimestamp64Micro(occurred_at)), 64) - log_offset as time_order
+
+    from unioned
+
+    where billed_cost != 0 or unknown_calls != 0 or unknown_tokens != 0
 
 ),
 
@@ -51,6 +97,10 @@ bucketed as (
         budgets.budget_key as budget_key,
         intDiv(toUnixTimestamp64Micro(spends.occurred_at), 1000000 * budgets.bucket_s) as bucket,
         sum(spends.billed_cost) as spend,
+        sum(spends.greatest_unpriced_cost) as greatest_amount,
+        sum(spends.unknown_calls) as unknown_calls,
+        sum(spends.unknown_tokens) as unknown_tokens,
+        sum(spends.unbounded_calls) as unbounded_calls,
         max(spends.occurred_at) as last_spent_at,
         argMax(spends.log_offset, spends.time_order) as last_seen_offset,
         argMax(spends.accepted_at, spends.time_order) as last_seen_at
@@ -63,7 +113,7 @@ bucketed as (
     where
         spends.dimension = budgets.dimension
         and spends.organization = budgets.organization
-        and spends.currency = budgets.currency
+        and spends.currency in (budgets.currency, '')
         and (
             spends.entry_offset > budgets.first_offset
             or (spends.entry_offset = budgets.first_offset and spends.entry_index > budgets.first_index)
@@ -80,6 +130,10 @@ final as (
     select
         budget_key,
         mapFromArrays(groupArray(bucket), groupArray(spend)) as spend_of_bucket,
+        mapFromArrays(groupArray(bucket), groupArray(greatest_amount)) as greatest_of_bucket,
+        mapFromArrays(groupArray(bucket), groupArray(unknown_calls)) as unknown_calls_of_bucket,
+        mapFromArrays(groupArray(bucket), groupArray(unknown_tokens)) as unknown_tokens_of_bucket,
+        mapFromArrays(groupArray(bucket), groupArray(unbounded_calls)) as unbounded_calls_of_bucket,
         max(last_spent_at) as last_spent_at,
         argMax(last_seen_offset, bucket) as last_seen_offset,
         argMax(last_seen_at, bucket) as last_seen_at

@@ -25,7 +25,9 @@ outcomes as (
         records.channel as channel,
         0 as received,
         0 as rejected,
-        facts.outcome as outcome
+        facts.outcome as outcome,
+        facts.currency as currency,
+        facts.greatest_unpriced_cost as greatest_unpriced_cost
 
     from facts
 
@@ -44,7 +46,9 @@ arrivals as (
         channel,
         received,
         refused as rejected,
-        '' as outcome
+        '' as outcome,
+        '' as currency,
+        null as greatest_unpriced_cost
 
     from records
 

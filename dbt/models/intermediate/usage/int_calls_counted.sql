@@ -2,24 +2,19 @@
 -- that is reversed stands here twice, with opposite signs.
 with
 
-events as (
+calls as (
 
-    select * from {{ ref('stg_tally__events') }}
+    select * from {{ ref('int_calls_measured') }}
 
 ),
 
 counted as (
 
-    select
-        *,
-        if(model_resolved = '', model_requested, model_resolved) as model,
-        toInt64(if(outcome = 'reversal', -1, 1)) as sign
-
-    from events
+    select * from calls
 
     where
-        outcome in ('counted', 'reversal', 'replacement')
-        and kind = 'inference'
+        outcome in ('counted', 'replacement')
+        or (outcome = 'reversal' and unpriced_reason != 'quarantined')
 
 )
 

@@ -37,6 +37,8 @@ final as (
         accepted_at as crossed_at,
         window_ends_at,
         used_amount,
+        assumed_amount,
+        unknown_calls,
         limit_amount,
         currency,
         event_source,

@@ -33,6 +33,20 @@ decision_windows as (
 
 ),
 
+denials as (
+
+    select
+        budget_key,
+        argMax(decision, (log_offset, seq)) = 'unknown_usage.raised' as is_denied
+
+    from {{ ref('int_budget_decisions') }}
+
+    where decision in ('unknown_usage.raised', 'unknown_usage.resolved')
+
+    group by budget_key
+
+),
+
 crossings as (
 
     select * from {{ ref('fct_budget_crossings') }}
@@ -66,9 +80,14 @@ joined as (
         budgets.bucket_s as bucket_s,
         budgets.currency as currency,
         budgets.limit_amount as limit_amount,
+        budgets.unknown_usage as unknown_usage,
         budgets.allocated_at as allocated_at,
         budgets.limit_set_at as limit_set_at,
         spent.spend_of_bucket as spend_of_bucket,
+        spent.greatest_of_bucket as greatest_of_bucket,
+        spent.unknown_calls_of_bucket as unknown_calls_of_bucket,
+        spent.unknown_tokens_of_bucket as unknown_tokens_of_bucket,
+        spent.unbounded_calls_of_bucket as unbounded_calls_of_bucket,
         spent.last_spent_at as last_spent_at,
         spent.last_seen_offset as last_seen_offset,
         spent.last_seen_at as last_seen_at,
@@ -76,7 +95,8 @@ joined as (
         logs.set_back_after as set_back_after,
         decision_windows.window_ends_at as last_decision_until,
         fired.fired_percent as fired_percent,
-        fired.fired_at as fired_at
+        fired.fired_at as fired_at,
+        denials.is_denied as is_denied
 
     from budgets
 
@@ -91,6 +111,9 @@ joined as (
 
     left join fired
         on budgets.budget_key = fired.budget_key
+
+    left join denials
+        on budgets.budget_key = denials.budget_key
 
 ),
 
@@ -125,8 +148,20 @@ final as (
         bucket_s,
         currency,
         limit_amount,
-        arrayMap(number -> spend_of_bucket[number], range(bucket - 60, bucket + 1)) as spend_by_bucket,
+        unknown_usage,
+        range(bucket - 60, bucket + 1) as buckets,
+        arrayMap(
+            number -> spend_of_bucket[number]
+            + if(unknown_usage = 'assume_greatest', greatest_of_bucket[number], 0),
+            buckets
+        ) as spend_by_bucket,
         arraySum(spend_by_bucket) as used_amount,
+        arraySum(arrayMap(number -> greatest_of_bucket[number], buckets)) as greatest_unpriced_cost,
+        if(unknown_usage = 'assume_greatest', greatest_unpriced_cost, 0)::Decimal(38, 12) as assumed_amount,
+        arraySum(arrayMap(number -> unknown_calls_of_bucket[number], buckets)) as unknown_calls,
+        arraySum(arrayMap(number -> unknown_tokens_of_bucket[number], buckets)) as unknown_tokens,
+        arraySum(arrayMap(number -> unbounded_calls_of_bucket[number], buckets)) as unbounded_calls,
+        is_denied,
         limit_amount - used_amount as remaining_amount,
         if(has_spent, clock_at, null) as clock_at,
         if(has_spent, oldest_bucket_at, null) as window_starts_at,
@@ -141,4 +176,4 @@ final as (
 
 )
 
-select * from final
+select * except (buckets) from final

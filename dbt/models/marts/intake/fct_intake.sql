@@ -22,7 +22,12 @@ summed as (
         countIf(outcome = 'counted') as counted,
         countIf(outcome = 'duplicate') as duplicate,
         countIf(outcome = 'conflict') as conflict,
-        countIf(outcome = 'quarantined') as quarantined
+        countIf(outcome = 'quarantined') as quarantined,
+        countIf(outcome = 'quarantined' and greatest_unpriced_cost is null) as unbounded_quarantined,
+        sumMapIf(
+            map(currency::String, coalesce(greatest_unpriced_cost, 0)::Decimal(38, 12)),
+            outcome = 'quarantined' and greatest_unpriced_cost is not null
+        ) as greatest_quarantined_costs
 
     from intake
 

@@ -27,7 +27,10 @@ final as (
         reason,
         detail,
         first_offset,
-        first_index
+        first_index,
+        currency,
+        unknown_tokens,
+        greatest_unpriced_cost
 
     from events
 

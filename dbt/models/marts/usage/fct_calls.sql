@@ -73,15 +73,21 @@ final as (
         calls.status as status,
         reversals.reason as corrected_by,
         calls.latency_ms as latency_ms,
+        if(corrected_by = '', calls.calls, 0) as calls,
+        calls.period_s as period_s,
+        calls.usage_source as usage_source,
         calls.pricing as pricing,
         calls.unpriced_reason as unpriced_reason,
+        calls.tier_basis as tier_basis,
         calls.currency as currency,
         entries.tokens as tokens,
+        if(corrected_by = '', calls.unknown_tokens, 0) as unknown_tokens,
         entries.unpriced_quantity as unpriced_quantity,
-        entries.list_cost as list_cost,
-        entries.contracted_cost as contracted_cost,
-        entries.effective_cost as effective_cost,
-        entries.billed_cost as billed_cost
+        if(corrected_by = '', calls.greatest_unpriced_cost, null) as greatest_unpriced_cost,
+        if(calls.pricing = 'free', toDecimal128(0, 12), entries.list_cost) as list_cost,
+        if(calls.pricing = 'free', toDecimal128(0, 12), entries.contracted_cost) as contracted_cost,
+        if(calls.pricing = 'free', toDecimal128(0, 12), entries.effective_cost) as effective_cost,
+        if(calls.pricing = 'free', toDecimal128(0, 12), entries.billed_cost) as billed_cost
 
     from calls
 

@@ -26,7 +26,13 @@ summed as (
         sum(contracted_cost) as contracted_cost,
         sum(effective_cost) as effective_cost,
         sum(billed_cost) as billed_cost,
-        sum(calls) as calls
+        sum(calls) as calls,
+        sum(unknown_calls) as unknown_calls,
+        sum(unpriced_calls) as unpriced_calls,
+        sum(quarantined_calls) as quarantined_calls,
+        sum(unbounded_calls) as unbounded_calls,
+        sum(unknown_tokens) as unknown_tokens,
+        sum(greatest_unpriced_cost) as greatest_unpriced_cost
 
     from usage
 

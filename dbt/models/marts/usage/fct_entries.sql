@@ -34,9 +34,11 @@ final as (
         contracted_cost,
         effective_cost,
         billed_cost,
+        greatest_unpriced_cost,
         currency,
         price_document,
-        price_id
+        price_id,
+        tier_basis
 
     from entries
 

@@ -1,4 +1,5 @@
--- One row per call and one per entry, in one shape, so that sums over any dimension need no join.
+-- One row per call and one per entry, in one shape, so that sums over any dimension need no join. A
+-- quarantined call has a row of its own class, and is in no count but its own.
 with
 
 entries as (
@@ -18,7 +19,13 @@ entries as (
         contracted_cost,
         effective_cost,
         billed_cost,
-        0 as calls
+        toInt64(0) as calls,
+        toInt64(0) as unknown_calls,
+        toInt64(0) as unpriced_calls,
+        toInt64(0) as quarantined_calls,
+        toInt64(0) as unbounded_calls,
+        toInt64(0) as unknown_tokens,
+        null as greatest_unpriced_cost
 
     from {{ ref('int_entries_measured') }}
 
@@ -32,8 +39,8 @@ calls as (
         organization,
         {{ usage_dimensions() }},
         currency,
-        toLowCardinality('call') as class,
-        sign as quantity,
+        toLowCardinality(if(quarantined_calls = 0, 'call', 'quarantined')) as class,
+        calls + quarantined_calls as quantity,
         0 as tokens,
         0 as unpriced_quantity,
         0 as unpriced_tokens,
@@ -41,9 +48,15 @@ calls as (
         null as contracted_cost,
         null as effective_cost,
         null as billed_cost,
-        sign as calls
+        calls,
+        unknown_calls,
+        unpriced_calls,
+        quarantined_calls,
+        unbounded_calls,
+        unknown_tokens,
+        greatest_unpriced_cost
 
-    from {{ ref('int_calls_counted') }}
+    from {{ ref('int_calls_measured') }}
 
 ),
 

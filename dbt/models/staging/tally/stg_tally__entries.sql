@@ -56,9 +56,11 @@ renamed as (
         contracted_cost,
         effective_cost,
         billed_cost,
+        greatest_cost as greatest_unpriced_cost,
         currency,
         price_document,
-        price_id
+        price_id,
+        tier_basis
 
     from source
 

@@ -64,15 +64,22 @@ renamed as (
 
         -- import
         adapter,
-        calls,
         left_out,
+
+        -- usage
+        usage_source,
+        calls,
+        period_s,
 
         -- pricing
         pricing,
         unpriced_reason,
         currency,
         price_document,
-        price_id
+        price_id,
+        tier_basis,
+        greatest_unpriced_cost,
+        unknown_tokens
 
     from source
 

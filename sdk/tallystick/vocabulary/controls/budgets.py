@@ -1,6 +1,6 @@
 """Control types of budgets."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -9,6 +9,8 @@ from tallystick.vocabulary.controls.body import ControlBody
 from tallystick.vocabulary.scope import Dimension, Scope
 
 WINDOW_STEP_S = 60
+UnknownUsage = Literal["tokens_only", "assume_greatest", "deny"]
+DEFAULT_UNKNOWN_USAGE = "tokens_only"
 
 
 class BudgetAllocated(ControlBody):
@@ -27,4 +29,10 @@ class BudgetAllocated(ControlBody):
     currency: Currency
     window_s: Annotated[int, Field(ge=60, le=31 * 86400, multiple_of=WINDOW_STEP_S)] = Field(
         description="length of the rolling window in seconds, whole minutes from one minute to 31 days"
+    )
+    unknown_usage: UnknownUsage | None = Field(
+        default=None,
+        description="worth of calls whose spend is not known. tokens_only (the default): nothing, and they are counted "
+        "beside the spend; assume_greatest: the most that they may cost; deny: a decision and an alert as soon as one "
+        "lies in the window",
     )

@@ -46,7 +46,8 @@ def test_the_figures_are_those_of_the_folds_rows(limited: Limited, monkeypatch: 
     rows = store.state.open_state(partition_of(ORGANIZATION))
     for dimension, value, window_s in (("agent", "shopper", 3600), ("team", MARKUP_NAME, 86400)):
         budget = Budget(*rows.get(Scope(ORGANIZATION, dimension, value, window_s).key))
-        used, remaining = Decimal(budget.used).scaleb(-12), Decimal(budget.limit - budget.used).scaleb(-12)
+        billed = budget.used[0]
+        used, remaining = Decimal(billed).scaleb(-12), Decimal(budget.limit - billed).scaleb(-12)
         query = {"dimension": dimension, "scope": value, "window": str(window_s), "organization": ORGANIZATION}
         figures = read_metrics(open_page(settings, monkeypatch, "budgets", **query))
         assert (figures["Used"], figures["Remaining"]) == (format.money(used, "USD"), format.money(remaining, "USD"))
