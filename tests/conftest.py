@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.kafka.plugin"]
+pytest_plugins = ["tests.kafka.plugin", "tests.warehouse.plugin"]
 
 TRACES = "TALLY_TEST_DATA"
 """Names the folder of the published traces, which no repository may hold."""

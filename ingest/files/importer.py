@@ -50,7 +50,7 @@ def import_files(
     and not the program: the summary has what was appended. :func:`await_outcomes` returns the outcomes.
     """
     intake = intake or open_intake(settings.home, settings.organization)
-    paths, skipped = expand_folders(files, any_format=options.format is not None)
+    paths, skipped = expand_folders(files, any_format=bool(options.format or options.mapping))
     plans = plan_files(paths, options, intake)
     batch = Batch(log, Envelope(settings.organization, "import", "local"), intake.key)
     summary = Summary(skipped_files=skipped, warnings=[warning for plan in plans for warning in plan.warnings])

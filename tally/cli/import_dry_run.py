@@ -23,7 +23,7 @@ _SHOWN_FIRST = ("model", "tokens", "left_out", "adapter", "adapter_version", "pr
 """Fields that stand in the first line of an event, or not at all."""
 
 
-def print_dry_run(settings: Settings, files: Sequence[Path], options: Options, *, as_json: bool) -> None:
+def print_dry_run(settings: Settings, files: Sequence[Path], options: Options, as_json: bool) -> None:
     """Read and rate the files, and print the report."""
     with _log_of_home(settings) as log, progress_bar() as bar:
         summary, report = run_dry(log, settings, files, options, make_follower(bar, "reading", ()))

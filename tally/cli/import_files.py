@@ -13,9 +13,9 @@ def import_(
         list[Path], typer.Argument(metavar="FILE|FOLDER…", help=f"Formats: {list_titles()}; others with --mapping.")
     ],
     pace: Annotated[float | None, typer.Option(help="Replay at the trace's own pace, this many times as fast.")] = None,
-    start: Annotated[str | None, typer.Option(help="Start time of a trace with relative times.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start time of relative times, or of rows without one.")] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help="FIELD=VALUE for a field that the trace does not have.")
+        list[str] | None, typer.Option("--set", help="FIELD=VALUE for a field that the file does not have.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="Source of the events; default: the format's name.")] = None,
     mapping: Annotated[
@@ -41,11 +41,7 @@ def import_(
     --replace SOURCE puts a wrong import right: it revises events that differ, reverses those that the files no longer
     hold, and adds new ones. It shows the counts and asks before it appends; with --dry-run it ends there.
 
-    Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
-
     Example: tally import ~/.claude/projects ~/.codex/sessions --set user=ann@example.com
-
-    Example: tally import conversation.jsonl --set model=kimi-k2 --pace 60
 
     Example: tally import spend.csv --mapping litellm.yaml --dry-run (docs/import.md shows such mappings)
 

@@ -85,7 +85,7 @@ from tests.errors.causes import (
 )
 from tests.errors.sites import find_sites, reaching
 from tests.ingest.api.conftest import call, lines
-from tests.tally.conftest import ROOT, tally
+from tests.tally.conftest import ROOT, invoke
 from warehouse.client import find_address
 from warehouse.embedded.server import _listen
 
@@ -395,7 +395,7 @@ def test_a_command_that_cannot_be_says_so_and_ends_with_2(
     arguments: list[str], words: tuple[str, ...], tmp_path: Path
 ) -> None:
     EmbeddedLog(tmp_path / "home").close()
-    command = tally(*arguments, TALLY_HOME=str(tmp_path / "home"))
+    command = invoke(*arguments, TALLY_HOME=str(tmp_path / "home"))
     text = command.stderr + command.stdout
     assert command.returncode == 2 and "Traceback" not in text, text
     assert [word for word in words if word not in " ".join(text.split())] == [], text
