@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ledger.errors import LogDamaged
@@ -192,6 +192,7 @@ fields = some.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(fields, fields)
 def test_what_is_reversed_sums_to_zero_in_every_class_and_cost(first: dict[str, Any], second: dict[str, Any]) -> None:
     log = [record(0, adopt(), call("a", **first), correction("c", "a", replacement=second), correction("d", "a"))]
@@ -203,6 +204,7 @@ def test_what_is_reversed_sums_to_zero_in_every_class_and_cost(first: dict[str, 
     assert not any(sums.values()) and add_up(entries)[2] == 0
 
 
+@settings(deadline=None)
 @given(some.lists(some.tuples(some.integers(0, 3), some.integers(0, 4)), max_size=12), some.randoms())
 def test_however_the_log_is_cut_the_bytes_are_the_same(steps: list[tuple[int, int]], chance: Any) -> None:
     """State and identities go to a store and back between batches."""
@@ -234,6 +236,7 @@ def test_however_the_log_is_cut_the_bytes_are_the_same(steps: list[tuple[int, in
 revisions = some.dictionaries(some.integers(0, 9), some.integers(1, 10**6), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(revisions, some.randoms())
 def test_any_order_of_revisions_ends_with_the_greatest(tokens: dict[int, int], chance: Any) -> None:
     lines = [call("a", tokens={"input": amount}, revision=number) for number, amount in tokens.items()]
