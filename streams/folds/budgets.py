@@ -52,6 +52,11 @@ class Spend(NamedTuple):
     def plus(self, spend: "Spend") -> "Spend":
         return Spend(*map(add, self, spend))
 
+    def plus_billed(self, amount: int) -> "Spend":
+        """Return the spend with more billed cost, as most calls add it: quicker than :meth:`plus`."""
+        billed, *unknown = self
+        return Spend(billed + amount, *unknown)
+
     def minus(self, spend: "Spend") -> "Spend":
         return Spend(*map(sub, self, spend))
 
@@ -173,10 +178,7 @@ def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit:
         budget = _advance_clock(scope, budget, bucket, state, emit)
     elif bucket < budget.bucket - BUCKETS:
         return
-    spend = _read_spend(entry)
-    total = scope.spent(bucket, state).plus(spend)
-    state.put((*scope.buckets, bucket), total if total.calls else total.billed)
-    used = budget.used.plus(spend)
+    used = _add_to_bucket(scope, bucket, budget.used, entry, state)
     last_seen = (event.time_us, emit.now_us) if event.time_us > budget.seen_us else (budget.seen_us, budget.seen_now_us)
     limit, currency, fired, rearm, policy = (
         budget.limit,
@@ -191,6 +193,19 @@ def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit:
     if budget.amount(used) * 100 >= THRESHOLDS[0] * budget.limit or budget.denies(used):
         budget = _cross_thresholds(scope, budget, bucket, used, event, emit)
     _store_budget(scope, budget, state)
+
+
+def _add_to_bucket(scope: Scope, bucket: int, used: Spend, entry: Entry, state: State) -> Spend:
+    """Add an entry to its bucket, and return the used spend with it."""
+    key = (*scope.buckets, bucket)
+    stored = state.get(key)
+    if entry.unpriced is None and (stored is None or type(stored) is int):  # most calls, and most buckets
+        state.put(key, (stored or 0) + entry.billed_cost)
+        return used.plus_billed(entry.billed_cost)
+    spend = _read_spend(entry)
+    total = scope.spent(bucket, state).plus(spend)
+    state.put(key, total if total.calls else total.billed)
+    return used.plus(spend)
 
 
 def _read_spend(entry: Entry) -> Spend:
