@@ -72,7 +72,7 @@ def render_sentence(message: Message) -> tuple[str, str | None]:
         case "budget.unknown_usage_raised":
             return (
                 f":grey_question: *Usage of unknown cost*: {data['dimension']} {_format_name(data['scope'])} of "
-                f"{organization}, whose budget denies it, has {data['unknown_calls']} such calls in "
+                f"{organization}, whose budget denies it, has calls of unknown cost ({data['unknown_calls']}) in "
                 f"{_format_duration(data['window_s'])}",
                 "budgets",
             )

@@ -52,6 +52,11 @@ class Spend(NamedTuple):
     def plus(self, spend: "Spend") -> "Spend":
         return Spend(*map(add, self, spend))
 
+    def plus_billed(self, amount: int) -> "Spend":
+        """Return the spend with more billed cost, as most calls add it: quicker than :meth:`plus`."""
+        billed, *unknown = self
+        return Spend(billed + amount, *unknown)
+
     def minus(self, spend: "Spend") -> "Spend":
         return Spend(*map(sub, self, spend))
 
@@ -211,9 +216,7 @@ def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit:
         budget = _advance_clock(scope, budget, bucket, state, emit)
     elif bucket < budget.bucket - BUCKETS:
         return
-    spend = _read_spend(entry)
-    _store_bucket(scope, bucket, scope.spent(bucket, state).plus(spend), state)
-    used = budget.used.plus(spend)
+    used = _add_to_bucket(scope, bucket, budget.used, entry, state)
     last_seen = (event.time_us, emit.now_us) if event.time_us > budget.seen_us else (budget.seen_us, budget.seen_now_us)
     budget = Budget(
         budget.limit, budget.currency, budget.fired, budget.bucket, used, *last_seen,
@@ -229,6 +232,18 @@ def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit:
 def _store_bucket(scope: Scope, bucket: int, spend: Spend, state: State) -> None:
     """Store a bucket's spend: its billed cost alone where all is known."""
     state.put((*scope.buckets, bucket), spend if spend.calls else spend.billed)
+
+
+def _add_to_bucket(scope: Scope, bucket: int, used: Spend, entry: Entry, state: State) -> Spend:
+    """Add an entry to its bucket, and return the used spend with it."""
+    key = (*scope.buckets, bucket)
+    stored = state.get(key)
+    if entry.unpriced is None and (stored is None or type(stored) is int):  # most calls, and most buckets
+        state.put(key, (stored or 0) + entry.billed_cost)
+        return used.plus_billed(entry.billed_cost)
+    spend = _read_spend(entry)
+    _store_bucket(scope, bucket, scope.spent(bucket, state).plus(spend), state)
+    return used.plus(spend)
 
 
 def _read_spend(entry: Entry) -> Spend:

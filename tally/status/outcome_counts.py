@@ -32,7 +32,7 @@ SELECT
     sumIf(number, greatest_unpriced_cost IS NULL),
     sum(ifNull(greatest_unpriced_cost, 0))
 FROM (
-    SELECT *, if(calls > 0, calls, 1) AS number
+    SELECT *, ifNull(nullIf(calls, 0), 1) AS number
     FROM tally.events
     WHERE kind = 'inference' AND outcome IN ('counted', 'quarantined') AND pricing NOT IN ('priced', 'free')
 )

@@ -39,13 +39,13 @@ def print_status(facts: dict[str, Any]) -> None:
             f"events in the warehouse: {events['received']:,} received, {events['rejected']:,} rejected, {accepted}"
         )
     if unknown := facts["unknown_usage"]:
-        out.print(f"cost not known: {_describe_unknown_usage(unknown)}", markup=False)
+        out.print(f"cost not known: {describe_unknown_usage(unknown)}", markup=False)
     for problem in facts["problems"]:
         err.print(problem, style="red", markup=False)
     out.print("disk: " + ", ".join(f"{name} {format_size(count)}" for name, count in facts["bytes"].items()))
 
 
-def _describe_unknown_usage(unknown: dict[str, Any]) -> str:
+def describe_unknown_usage(unknown: dict[str, Any]) -> str:
     """Describe the calls whose cost is not known: ``12 calls without usage: at most 3.1 USD``."""
     states = {"without_usage": "without usage", "without_price": "without a price", "quarantined": "in quarantine"}
     calls = ", ".join(f"{_count_calls(unknown[name])} {state}" for name, state in states.items() if unknown[name])

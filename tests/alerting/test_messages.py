@@ -42,6 +42,17 @@ def test_a_crossing_says_which_budget_and_how_far() -> None:
     assert "*80 % of a budget*: team `search` of `acme` used 8.1 of 10 USD in 1 h <http://dash/budgets|look>" in text
 
 
+def test_denied_usage_of_unknown_cost_says_whose_and_how_many_calls() -> None:
+    line = {name: value for name, value in CROSSED.items() if name != "threshold"}
+    raised = read_message(DECISIONS, line | {"decision": "unknown_usage.raised", "unknown_calls": 2})
+    assert raised and raised.type == "budget.unknown_usage_raised"
+    text = json.loads(render_slack(raised, None))["text"]
+    assert "team `search` of `acme`, whose budget denies it, has calls of unknown cost (2) in 1 h" in text
+    resolved = read_message(DECISIONS, line | {"decision": "unknown_usage.resolved"})
+    assert resolved and resolved.type == "budget.unknown_usage_resolved"
+    assert "team `search` of `acme`" in json.loads(render_slack(resolved, None))["text"]
+
+
 def test_a_runaway_says_what_repeats_and_what_it_cost() -> None:
     made = read_message(ALERTS, RAISED)
     assert made and (made.id, made.type) == ("alerts-3-17-1", "runaway.raised")

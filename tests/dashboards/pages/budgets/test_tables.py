@@ -33,7 +33,7 @@ def test_each_budget_says_what_is_used_of_it_and_where_that_leads(
     assert full[0] == "agent shopper, 1 hour" and full[1:6] == ["110.0%", "$1.10", "−$0.1000", "$1.00", "100%"]
     assert full[-1] == "limit reached"
     assert half[1:6] == ["64.7%", "$11.00", "$6.00", "$17.00", "50%"] and half[-1].startswith("reaches limit in ")
-    assert read_cells(page_html, "team nobody")[1:] == ["0.0%", "$0.00", "$5.00", "$5.00", "–", "", "–", "–"]
+    assert read_cells(page_html, "team nobody")[1:] == ["0.0%", "$0.00", "$5.00", "$5.00", "–", "–", "", "–", "–"]
     assert read_cells(page_html, "feature summaries")[1:5] == ["25.0%", "€1.00", "€3.00", "€4.00"], (
         "dollars are not euros"
     )
