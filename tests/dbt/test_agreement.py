@@ -177,7 +177,7 @@ def test_budgets_and_runaways_are_those_of_the_folds(client: Client) -> None:
             assert series == ledger.series(key, said[-1]) and sum(series) == said[3], key
             compared += 1
             if (*key, *said) != ledger.budget(key):
-                assert key in ledger.moved, key
+                assert key in ledger.moved, str([*zip([*key, *said], ledger.budget(key))])
                 otherwise.append(key)
         runs = sorted(filter(None, (one.run(session) for one in ledgers for session in ("s1", "s2", "s<3>"))))
         assert _runaways(client) == runs and runs, "some go on"

@@ -1,6 +1,6 @@
--- Inferences that are counted or quarantined, what takes their place or takes them back (with opposite signs),
--- and the measures that may be summed: calls (an aggregate stands for several), those whose cost is not known,
--- and the most that they may cost. No call is in two of the counts.
+-- Inferences that are counted or quarantined, what takes their place or takes them back (with opposite
+-- signs), and the measures that may be summed: calls (an aggregate stands for several), those whose cost is
+-- not known, and the most that they may cost. No call is in two of the counts.
 with
 
 events as (
@@ -16,7 +16,8 @@ inferences as (
         if(model_resolved = '', model_requested, model_resolved) as model,
         if(outcome = 'reversal', -1, 1) * toInt64(coalesce(nullIf(calls, 0), 1)) as call_count,
         toInt64(coalesce(unknown_tokens, 0)) as told_tokens,
-        outcome = 'quarantined' or (outcome = 'reversal' and unpriced_reason = 'quarantined') as is_quarantined,
+        outcome = 'quarantined'
+        or (outcome = 'reversal' and unpriced_reason = 'quarantined') as is_quarantined,
         is_quarantined or pricing in ('unknown', 'unpriced', 'partially_priced') as is_unknown
 
     from events

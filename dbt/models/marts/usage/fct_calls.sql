@@ -2,7 +2,7 @@
 -- of the call that it takes back, and its entries belong to that call: the sums are net of it.
 with
 
-calls as (
+counted as (
 
     select * from {{ ref('int_calls_counted') }}
 
@@ -56,56 +56,60 @@ final as (
 
     select
         concat(
-            toString(calls.log_partition), '-', toString(calls.log_offset), '-', toString(calls.event_index)
+            toString(counted.log_partition),
+            '-',
+            toString(counted.log_offset),
+            '-',
+            toString(counted.event_index)
         ) as call_key,
-        calls.log_partition as log_partition,
-        calls.log_offset as log_offset,
-        calls.event_index as event_index,
-        calls.accepted_at as accepted_at,
-        calls.occurred_at as occurred_at,
-        calls.organization as organization,
-        calls.event_source as event_source,
-        calls.event_id as event_id,
-        calls.session as session,
-        calls.root_call as root_call,
-        calls.parent_call as parent_call,
-        {{ usage_dimensions('calls') }},
-        calls.status as status,
+        counted.log_partition as log_partition,
+        counted.log_offset as log_offset,
+        counted.event_index as event_index,
+        counted.accepted_at as accepted_at,
+        counted.occurred_at as occurred_at,
+        counted.organization as organization,
+        counted.event_source as event_source,
+        counted.event_id as event_id,
+        counted.session as session,
+        counted.root_call as root_call,
+        counted.parent_call as parent_call,
+        {{ usage_dimensions('counted') }},
+        counted.status as status,
         reversals.reason as corrected_by,
-        calls.latency_ms as latency_ms,
-        if(corrected_by = '', calls.calls, 0) as calls,
-        calls.period_s as period_s,
-        calls.usage_source as usage_source,
-        calls.pricing as pricing,
-        calls.unpriced_reason as unpriced_reason,
-        calls.tier_basis as tier_basis,
-        calls.currency as currency,
+        counted.latency_ms as latency_ms,
+        if(reversals.reason = '', counted.calls, 0) as calls,
+        counted.period_s as period_s,
+        counted.usage_source as usage_source,
+        counted.pricing as pricing,
+        counted.unpriced_reason as unpriced_reason,
+        counted.tier_basis as tier_basis,
+        counted.currency as currency,
         entries.tokens as tokens,
-        if(corrected_by = '', calls.unknown_tokens, 0) as unknown_tokens,
+        if(reversals.reason = '', counted.unknown_tokens, 0) as unknown_tokens,
         entries.unpriced_quantity as unpriced_quantity,
-        if(corrected_by = '', calls.greatest_unpriced_cost, null) as greatest_unpriced_cost,
-        if(calls.pricing = 'free', toDecimal128(0, 12), entries.list_cost) as list_cost,
-        if(calls.pricing = 'free', toDecimal128(0, 12), entries.contracted_cost) as contracted_cost,
-        if(calls.pricing = 'free', toDecimal128(0, 12), entries.effective_cost) as effective_cost,
-        if(calls.pricing = 'free', toDecimal128(0, 12), entries.billed_cost) as billed_cost
+        if(reversals.reason = '', counted.greatest_unpriced_cost, null) as greatest_unpriced_cost,
+        if(counted.pricing = 'free', toDecimal128(0, 12), entries.list_cost) as list_cost,
+        if(counted.pricing = 'free', toDecimal128(0, 12), entries.contracted_cost) as contracted_cost,
+        if(counted.pricing = 'free', toDecimal128(0, 12), entries.effective_cost) as effective_cost,
+        if(counted.pricing = 'free', toDecimal128(0, 12), entries.billed_cost) as billed_cost
 
-    from calls
+    from counted
 
     left join entries
         on
-            calls.organization = entries.organization
-            and calls.occurred_at = entries.occurred_at
-            and calls.log_partition = entries.log_partition
-            and calls.log_offset = entries.call_offset
-            and calls.event_index = entries.call_index
+            counted.organization = entries.organization
+            and counted.occurred_at = entries.occurred_at
+            and counted.log_partition = entries.log_partition
+            and counted.log_offset = entries.call_offset
+            and counted.event_index = entries.call_index
 
     left any join reversals
         on
-            calls.organization = reversals.organization
-            and calls.occurred_at = reversals.occurred_at
-            and calls.log_partition = reversals.log_partition
-            and calls.log_offset = reversals.first_offset
-            and calls.event_index = reversals.first_index
+            counted.organization = reversals.organization
+            and counted.occurred_at = reversals.occurred_at
+            and counted.log_partition = reversals.log_partition
+            and counted.log_offset = reversals.first_offset
+            and counted.event_index = reversals.first_index
 
 )
 
