@@ -175,7 +175,10 @@ def _price_lines(data: Mapping[str, Any], quantities: dict[str, int], price: Pri
     calls, stated = data.get("calls") or 1, data.get("context_tier")
     if "requests" in price.rates and "requests" not in quantities:
         quantities = {name: quantities.get(name, calls) for name in CLASSES if name in quantities or name == "requests"}
+    is_sum = stated is None and data.get("calls") is None and bool(data.get("period_s"))
     mean = Fraction(sum(quantity for name, quantity in quantities.items() if name in INPUT_CLASSES), calls)
+    if is_sum:  # of a number of calls that nobody names: no tier is reached
+        mean = Fraction(0)
     lines = []
     for name, quantity in quantities.items():
         rate = price.rates.get(name)
@@ -195,6 +198,8 @@ def _price_lines(data: Mapping[str, Any], quantities: dict[str, int], price: Pri
         lines.append(Line(name, quantity, unit_price, cost, Decimal(0) if data.get("payer") == "customer" else cost))
     if not any(isinstance(rate, Tiered) for rate in price.rates.values()):
         return lines, None
+    if is_sum:
+        return lines, "assumed"
     return lines, "stated" if stated is not None else "mean" if calls > 1 else "event"
 
 

@@ -35,6 +35,7 @@ class Dimensions(Protocol):
     usage_source: str | None
     max_tokens: int | None
     calls: int | None
+    period_s: int | None
 
 
 class Call(msgspec.Struct, gc=False):

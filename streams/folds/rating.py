@@ -165,9 +165,12 @@ def _price_call(call: Call, names: tuple[str, ...], quantities: list[int], offer
 def _choose_tier(
     dimensions: Dimensions, names: tuple[str, ...], quantities: list[int], offer: Offer
 ) -> tuple[int, str]:
-    """Return the tier of a call and what tells it: its source, its own input tokens, or the mean of an aggregate's."""
+    """Return the tier of a call and what tells it: its source, its own input tokens, or the mean of an aggregate's. An
+    aggregate of an unknown number of calls is assumed to be in none."""
     if dimensions.context_tier is not None:
         return offer.stated_tier(dimensions.context_tier), "stated"
+    if dimensions.calls is None and dimensions.period_s:
+        return -1, "assumed"
     input_tokens = sum(used for name, used in zip(names, quantities, strict=True) if name in INPUT_CLASSES)
     calls = dimensions.calls or 1
     if calls == 1:

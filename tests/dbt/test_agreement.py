@@ -148,7 +148,8 @@ class Ledger:
 def _tell(budget: Budget, used: Spend) -> tuple[Any, ...]:
     """What a budget says of what is not known: policy, what is assumed, the most, calls, tokens, calls without a bound,
     and if they are denied."""
-    unknown = (used.calls, used.tokens, used.unbounded_calls, budgets.UNKNOWN in budget.fired)
+    is_denied = budgets.UNKNOWN in budget.fired and used.calls > 0
+    unknown = (used.calls, used.tokens, used.unbounded_calls, is_denied)
     return (budget.unknown_usage, _money(budget.assumed(used)), _money(used.greatest), *unknown)
 
 
@@ -177,7 +178,7 @@ def test_budgets_and_runaways_are_those_of_the_folds(client: Client) -> None:
             assert series == ledger.series(key, said[-1]) and sum(series) == said[3], key
             compared += 1
             if (*key, *said) != ledger.budget(key):
-                assert key in ledger.moved, str([*zip([*key, *said], ledger.budget(key))])
+                assert key in ledger.moved, [*zip([*key, *said], ledger.budget(key))]
                 otherwise.append(key)
         runs = sorted(filter(None, (one.run(session) for one in ledgers for session in ("s1", "s2", "s<3>"))))
         assert _runaways(client) == runs and runs, "some go on"

@@ -59,6 +59,7 @@ calls = some.fixed_dictionaries(
         "provider_usage": some.dictionaries(names, numbers | some.dictionaries(names, numbers, max_size=3), max_size=4),
         "max_tokens": some.sampled_from((0, 40, 10**12)),
         "calls": some.sampled_from((0, 1, 2, 7)),
+        "period_s": some.sampled_from((0, 60)),
         "context_tier": some.sampled_from((0, 99, 100, 150, 200, 300)),
         "response_cache": some.sampled_from(("hit", "miss")),
         "status": some.sampled_from(("ok", "error", "refused")),

@@ -27,6 +27,7 @@ TIER_BASES = {
     "event": "by the input tokens of the call",
     "stated": "as the source states it",
     "mean": "by the input tokens per call of the aggregate",
+    "assumed": "assumed to be the base: the source names neither the number of calls nor a tier",
 }
 """What chose the tier of a tiered price."""
 

@@ -161,7 +161,7 @@ final as (
         arraySum(arrayMap(number -> unknown_calls_of_bucket[number], buckets)) as unknown_calls,
         arraySum(arrayMap(number -> unknown_tokens_of_bucket[number], buckets)) as unknown_tokens,
         arraySum(arrayMap(number -> unbounded_calls_of_bucket[number], buckets)) as unbounded_calls,
-        is_denied,
+        toUInt8(is_denied and unknown_calls > 0) as is_denied,
         limit_amount - used_amount as remaining_amount,
         if(has_spent, clock_at, null) as clock_at,
         if(has_spent, oldest_bucket_at, null) as window_starts_at,
