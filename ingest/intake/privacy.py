@@ -5,7 +5,6 @@ identity too. Both are functions of the text (and of the organization's key), so
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Set
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 
 from tallystick import Inference
 from tallystick.privacy.addresses import may_hold_address, replace_addresses
+from tallystick.privacy.field_names import is_field_name
 from tallystick.privacy.key_shapes import MAX_TEXT_LENGTH, map_texts, may_hold_key, replace_keys
 from tallystick.vocabulary.inference import RateLimit, ReportedTokens, Violation
 
@@ -24,7 +24,6 @@ Removed = Counter[tuple[str, str]]
 MAX_UNKNOWN_FIELDS = 32
 """Numbers and booleans under unknown names that an event may keep, the first in the order of names."""
 
-_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _NESTED_MODELS: dict[str, type[BaseModel]] = {
     "reported_tokens": ReportedTokens,
     "rate_limits": RateLimit,
@@ -71,11 +70,6 @@ def replace_secrets(value: Any, person: Callable[[str], str]) -> Any:
 def replace_text_secrets(text: str, person: Callable[[str], str]) -> str:
     """Return a text with fingerprints for keys and pseudonyms for addresses; one beyond every field's bound stays."""
     return text if len(text) > MAX_TEXT_LENGTH else replace_addresses(replace_keys(text), person)
-
-
-def is_field_name(name: str) -> bool:
-    """Tell whether a name looks like a field's; any other may be a word of content, or a key."""
-    return _FIELD_NAME.fullmatch(name) is not None and replace_keys(name) == name
 
 
 def _select_known(data: Data, known_names: Set[str]) -> Data:

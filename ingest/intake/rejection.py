@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ingest.intake.privacy import is_field_name
 from tallystick import ANY_EVENT, QuantityClass, TokenClass
+from tallystick.privacy.field_names import is_field_name
 from tallystick.vocabulary.event import DATA_MODELS
 from tallystick.vocabulary.protection import TypedBy
 
