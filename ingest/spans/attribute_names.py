@@ -148,7 +148,10 @@ _PROPERTY_PREFIXES = (
 )  # fmt: skip
 PROPERTY_FIELDS = {
     "user": ("user_id", "userid", "user"),
-    "customer": ("customer_id", "customerid", "customer", "tenant", "tenant_id", "end_user_id", "end_user", "user_api_key_end_user_id"),
+    "customer": (
+        "customer_id", "customerid", "customer", "tenant", "tenant_id", "end_user_id", "end_user",
+        "user_api_key_end_user_id",
+    ),
     "session": (
         "session_id", "sessionid", "session", "thread_id", "threadid", "conversation_id", "conversationid", "chat_id",
     ),
@@ -212,5 +215,5 @@ def find_slot(name: str) -> Slot | None:
 
 
 def find_property_field(label: str) -> str | None:
-    """Return the field that a label of an application names, in whatever case and spelling; None where it names none."""
+    """Return the field that a label of an application names, in any case and spelling; None where there is none."""
     return _FIELD_BY_PROPERTY.get(label.lower().replace("-", "_"))

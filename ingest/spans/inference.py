@@ -50,7 +50,6 @@ _LENT_SLOTS = frozenset({
 """Attributes of a parent that its calls take over where they lack them; so are all of ``tallystick.*``."""
 _ABORTS = ("cancelled", "canceled", "generatorexit", "keyboardinterrupt", "abort")
 _MAX_METADATA_LENGTH = 8_192
-_NS = 1_000_000_000
 _OPERATION_BY_KIND = {
     "LLM": "chat",
     "EMBEDDING": "embeddings",
@@ -132,8 +131,8 @@ def build_event(span: Span, lent: Mapping[str, Any], defaults: Mapping[str, Any]
         "time_to_first_token_ms": _find_first_token_ms(slots),
     }
     for name in (
-        "model", "model_resolved", "error_code", "session", "user", "customer", "agent", "agent_version", "tool", "prompt",
-        "prompt_version", "corpus_version", "feature", "team", "project", "environment", "max_tokens",
+        "model", "model_resolved", "error_code", "session", "user", "customer", "agent", "agent_version", "tool",
+        "prompt", "prompt_version", "corpus_version", "feature", "team", "project", "environment", "max_tokens",
     ):  # fmt: skip
         if (value := slots.get(name)) is not None:
             fields[name] = value

@@ -123,7 +123,7 @@ def _describe_unknown(counts: Mapping[str, int], unread: Mapping[str, Any]) -> F
     """Describe a usage that no reading explains: the totals as they came, and the counts by name."""
     totals = {name: counts[name] for name in ("input", "output", "total") if name in counts}
     others = {name: count for name, value in unread.items() if (count := _read_count(value)) is not None}
-    usage = counts | {name: count for name, count in others.items() if is_field_name(name)}
+    usage = {**counts} | {name: count for name, count in others.items() if is_field_name(name)}
     fields: Fields = {"usage_source": "unknown", "reported_tokens": totals, "provider_usage": usage}
     fields["left_out"] = tuple(unread)
     return {name: value for name, value in fields.items() if value}

@@ -2,7 +2,9 @@
 
 _NAMES = {
     "anthropic": ("claude",),
-    "aws": ("aws.bedrock", "aws_bedrock", "bedrock", "amazon-bedrock", "amazon_bedrock", "bedrock_converse", "sagemaker"),
+    "aws": (
+        "aws.bedrock", "aws_bedrock", "bedrock", "amazon-bedrock", "amazon_bedrock", "bedrock_converse", "sagemaker",
+    ),
     "azure": (
         "azure.ai.openai", "az.ai.openai", "azure.ai.inference", "az.ai.inference", "azure_ai", "azure-openai",
         "azure_openai", "azure_text", "azure-ai-inference",
