@@ -5,12 +5,13 @@ import functools
 import inspect
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar, Token
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from tallystick.usage import reader as usages
+from tallystick.usage.chunks import WORD_NAMES, MergedChunks, merge_chunks, read_chunk
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,7 +75,7 @@ class _TreeNode:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"{function.__qualname__} is a generator, which its reader may leave before its end: "
-                "use `with client.call(...) as call:` inside of it, and call.usage(...) with its last chunk"
+                "use `with client.call(...) as call:` inside of it, and iterate over call.watch(stream)"
             )
         if inspect.iscoroutinefunction(function):
 
@@ -129,32 +130,84 @@ class Call(_TreeNode):
     def __init__(self, client: Recorder, fields: dict[str, Any], session: CallContext | None = None) -> None:
         self._client, self._fields, self._session = client, fields, session
         self._late_fields: dict[str, Any] = {}
+        self._chunks, self._open_streams = NO_CHUNKS, 0
+        self._single_response: object = None
+        self._is_entered = False
         self.id = client._new_id()
 
     def usage(self, response: object) -> None:
-        """Take tokens, model and service tier from a provider's response, or its usage block, as it came."""
-        self._late_fields |= read_usage(response)
+        """Take tokens, model and service tier from a provider's response, its usage block, a chunk of a stream, or a
+        list of chunks, as they came. A chunk without usage takes nothing away."""
+        try:
+            chunk = read_chunk(response)
+            if chunk.shares:
+                self._single_response = None if self._chunks.shares else response
+            self._chunks = merge_chunks([self._chunks, chunk])
+        except Exception:  # noqa: BLE001  (a response may be any object)
+            return
+
+    def watch(self, stream: Any) -> Any:
+        """Return the chunks of a stream as they come, and take their usage on the way, of an iterable or an
+        asynchronous one. A stream that is left before its end is recorded as aborted. A call that no ``with`` has
+        entered is recorded with the end of its stream."""
+        if isinstance(stream, AsyncIterable):
+            return self._watch_async(stream)
+        return self._watch(stream)
+
+    def _watch(self, stream: Iterable[Any]) -> Iterator[Any]:
+        with nullcontext() if self._is_entered else _Watched(self):
+            self._open_streams += 1
+            for chunk in stream:
+                self.usage(chunk)
+                yield chunk
+            self._open_streams -= 1
+
+    async def _watch_async(self, stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
+        with nullcontext() if self._is_entered else _Watched(self):
+            self._open_streams += 1
+            async for chunk in stream:
+                self.usage(chunk)
+                yield chunk
+            self._open_streams -= 1
 
     def say(self, **fields: Any) -> None:
         """Add fields of the call: ``call.say(finish_reason="stop")``."""
         self._late_fields |= fields
 
     def __enter__(self) -> "Call":
-        context = self._find_context()
-        self._entry_fields = merge_context_fields(self._fields, context)
-        self._entry_fields.setdefault("root_call", self.id)
+        context = self._begin()
         self._enter(CallContext(context.fields, self._entry_fields["root_call"], self.id))
-        self._start_s = time.monotonic()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._leave()
+        self._end(kind)
+
+    def _begin(self) -> CallContext:
+        context = self._find_context()
+        self._entry_fields = merge_context_fields(self._fields, context)
+        self._entry_fields.setdefault("root_call", self.id)
+        self._start_s = time.monotonic()
+        self._is_entered = True
+        return context
+
+    def _end(self, kind: type[BaseException] | None) -> None:
         result: dict[str, Any] = {"status": "ok", "usage_source": "missing"}  # any usage replaces it
         if kind is not None:
             aborted = issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt))
             result |= {"status": "aborted" if aborted else "error", "error_code": kind.__name__[:256]}
+        elif self._open_streams:  # somebody left the loop over `watch`
+            result["status"] = "aborted"
         result["latency_ms"] = round((time.monotonic() - self._start_s) * 1000)
-        self._client._record(self.id, result | self._entry_fields | self._late_fields)
+        self._client._record(self.id, result | self._entry_fields | self._read_usage() | self._late_fields)
+
+    def _read_usage(self) -> dict[str, Any]:
+        """Read the usage of all that ``usage`` was given; a single response as it came."""
+        words = {name: self._chunks.words[key] for name, key in WORD_NAMES.items() if key in self._chunks.words}
+        if not self._chunks.shares:
+            return words
+        source = self._chunks if self._single_response is None else self._single_response
+        return words | read_usage(source, self._entry_fields.get("model"))
 
     def _find_context(self) -> CallContext:
         """Return the context of the session that made the call, unless the call lies in another call of that
@@ -170,14 +223,32 @@ class Call(_TreeNode):
         return Call(self._client, self._fields, self._session)
 
     def _take_result(self, value: object) -> None:
-        if (usage := read_usage(value))["usage_source"] == "reported":
-            self._late_fields = usage | self._late_fields
+        with suppress(Exception):  # a function may return any object
+            if not self._chunks.shares and read_chunk(value).shares:
+                self.usage(value)
 
 
-def read_usage(response: object) -> dict[str, Any]:
-    """Return the fields that a response fills; ``usage_source: missing`` where it holds no usage."""
+class _Watched:
+    """A call that lasts as long as its stream, and of which the reader's own calls are no part."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._call._begin()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._call._end(kind)
+
+
+NO_CHUNKS = MergedChunks({}, {})
+
+
+def read_usage(response: object, model: object = None) -> dict[str, Any]:
+    """Return the fields that a response fills; ``usage_source: missing`` where it holds no usage. ``model`` is the one
+    that was asked for."""
     try:
-        fields = usages.read_fields(response)
+        fields = usages.read_fields(response, model=model if isinstance(model, str) else None)
     except Exception:  # noqa: BLE001  (a response may be any object)
         fields = None
     return fields or {"usage_source": "missing"}

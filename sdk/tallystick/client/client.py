@@ -103,7 +103,9 @@ class Client:
         are taken over. Returns the event's id; None where it could not be kept.
         """
         return self._record(
-            self._new_id(), merge_context_fields(fields if usage is None else read_usage(usage) | fields), inference
+            self._new_id(),
+            merge_context_fields(fields if usage is None else read_usage(usage, fields.get("model")) | fields),
+            inference,
         )
 
     def observe(self, observation: Observation | None = None, /, *, call: str | None = None, **fields: Any) -> None:

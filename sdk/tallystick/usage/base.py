@@ -1,4 +1,4 @@
-"""Read counts from a provider's usage block: what all providers' readers share (pure)."""
+"""Types that all readers of usage share, and responses as mappings (pure)."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,45 +7,75 @@ Block = Mapping[str, Any]
 Fields = dict[str, Any]
 
 
-class Usage(NamedTuple):
-    """Counts by token class, other quantities, and the provider's totals with cache and reasoning included."""
+class Reading(NamedTuple):
+    """One way to read a block: counts by token class, and the totals of both directions, all parts included."""
 
     tokens: dict[str, int]
     input: int
     output: int
+
+
+class Usage(NamedTuple):
+    """A block as its form reads it: the readings that agree with it, the documented one first, and its own totals.
+
+    Without a reading the usage is unknown. ``fields`` are further fields of an inference that the block fills.
+    """
+
+    readings: tuple[Reading, ...]
+    input: int | None = None
+    output: int | None = None
     total: int | None = None
     quantities: dict[str, int] = {}  # noqa: RUF012  (never changed)
+    fields: Fields = {}  # noqa: RUF012  (never changed)
+
+
+class Context(NamedTuple):
+    """The surroundings of a block: the objects around it from the innermost out, and the model where one is named."""
+
+    envelopes: tuple[Block, ...] = ()
+    model: str | None = None
+
+    def has_model(self, *words: str) -> bool:
+        """Tell whether the model's name holds one of these words."""
+        name = (self.model or "").lower()
+        return any(word in name for word in words)
+
+
+SCALARS = (str, bytes, int, float, list, tuple, set, frozenset, type(None))
 
 
 def to_mapping(value: object) -> Block:
     """Return a response or a block as a mapping; an empty one for anything else."""
     if isinstance(value, Mapping):
         return value
-    if isinstance(value, (str, bytes, int, float, list, tuple, type(None))):
+    if isinstance(value, (*SCALARS, type)):
         return {}
     dump = getattr(value, "model_dump", None) or getattr(value, "to_dict", None)
-    attributes = dump() if callable(dump) else getattr(value, "__dict__", {})
+    attributes = dump() if callable(dump) else getattr(value, "__dict__", None)
+    if attributes is None:  # objects with slots, as dataclasses may be
+        attributes = {name: getattr(value, name, None) for name in getattr(type(value), "__slots__", ())}
     return attributes if isinstance(attributes, Mapping) else {}
 
 
-def get_block(block: Block, name: str) -> Block:
-    return to_mapping(block.get(name))
+def get_path(block: Block, *names: str) -> Block:
+    """Return the mapping at the end of a path of names; an empty one where the path ends before."""
+    for name in names:
+        block = to_mapping(block.get(name))
+    return block
 
 
-def get_count(block: Block, name: str) -> int:
-    value = block.get(name)
-    return value if type(value) is int and value > 0 else 0
-
-
-def get_total(block: Block, name: str) -> int | None:
-    value = block.get(name)
-    return value if type(value) is int and value >= 0 else None
-
-
-def subtract_parts(total: int, parts: Mapping[str, int]) -> int:
-    """Return the total without its parts, at least zero. The ledger quarantines parts that exceed their total."""
-    return max(0, total - sum(parts.values()))
+def get_word(block: Block, *names: str) -> str | None:
+    """Return the first of these names that is a word: a text of 1 to 256 characters."""
+    for name in names:
+        value = block.get(name)
+        value = getattr(value, "value", value)
+        if isinstance(value, str) and 0 < len(value) <= 256:
+            return value
+    return None
 
 
 def to_snake_case(name: str) -> str:
+    """Write a name of any spelling (camelCase, Header-Case) in snake case."""
+    if "-" in name:
+        return to_snake_case("_".join(part[:1].lower() + part[1:] for part in name.split("-")))
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -1,71 +1,170 @@
-"""Read a provider's usage block in our token classes. Pure.
+"""Read a provider's usage in our token classes. Pure.
 
 Providers differ in what their totals include: OpenAI's input holds the cache, Anthropic's and Bedrock's do not, and
-Gemini's candidates leave out the thoughts. The provider's own totals go along, and the ledger quarantines events whose
-classes do not sum to them.
+Gemini's candidates leave out the thoughts. A form names the readings that its documentation allows, and the one that
+sums to the provider's totals is right. Where none does, where several do and differ, or where a count was not read, the
+usage is unknown: it keeps the provider's numbers and has no tokens.
 """
 
-from collections.abc import Callable
+from typing import Any
 
-from tallystick.usage.anthropic import read_anthropic
-from tallystick.usage.base import Block, Fields, Usage, to_mapping
-from tallystick.usage.bedrock import read_bedrock
-from tallystick.usage.gemini import read_gemini
-from tallystick.usage.openai import read_chat
+from tallystick.usage.base import Block, Context, Fields, Usage, to_mapping, to_snake_case
+from tallystick.usage.block import CountBlock, has_count, parse_count
+from tallystick.usage.chunks import MergedChunks, merge_chunks
+from tallystick.usage.envelope import Payload, list_payloads, read_words
+from tallystick.usage.form import Form
+from tallystick.usage.registry import FORMS, find_forms, list_forms
 
-MAX_COUNT, MAX_NAMES, MAX_NAME_LENGTH = 10**12, 32, 64
+MAX_NAMES, MAX_NAME_LENGTH = 32, 64
+
+__all__ = ["list_forms", "merge_chunks", "read_fields"]
 
 
-def read_fields(response: object) -> Fields | None:
-    """Return the fields of an inference that a response or its usage block fills; None without a known form of usage.
+def read_fields(response: object, form: str | None = None, model: str | None = None) -> Fields | None:
+    """Return the fields of an inference that a response or its usage block fills; None where it has no usage.
 
-    Reads objects of the providers' clients, or dicts, of OpenAI (chat, responses), Anthropic, Gemini and Bedrock
-    Converse, and of hosts that answer in their form.
+    Reads objects of the providers' clients, or dicts; a list is a stream's chunks, which are merged. ``form`` is a name
+    of :func:`list_forms` and admits its forms alone. ``model`` is the model that was asked for: some forms need it
+    where the response names none. Usage that cannot be read for certain has ``usage_source: unknown``. ValueError for a
+    form of another name.
     """
+    forms = find_forms(form)
+    if not isinstance(response, (list, tuple, MergedChunks)):
+        return _read_response(_to_response(response), forms, model)
+    responses = merge_chunks([response]).list_responses()
+    if responses is None:  # chunks of several streams, of which some have no name
+        return {"usage_source": "unknown"}
+    return add_fields([fields for part in responses if (fields := _read_response(part, forms, model))])
+
+
+def _read_response(response: Block, forms: tuple[Form, ...], model: str | None) -> Fields | None:
+    unread: Payload | None = None
+    for payload in list_payloads(response):
+        words = read_words(payload)
+        context = Context(payload.envelopes if payload.path else (), _name_model(words, model))
+        form = next((form for form in forms if form.is_form(payload.block, context)), None)
+        if form is not None:
+            return _read_payload(payload, form, context) | words
+        if unread is None and _is_usage(payload):
+            unread = payload
+    if unread is not None:
+        return _build_fields(unread, Usage(()), False) | read_words(unread)
+    return None
+
+
+def _read_payload(payload: Payload, form: Form, context: Context) -> Fields:
+    block = CountBlock(payload.block)
+    usage = form.read(block, context)
+    fields = _build_fields(payload, usage, block.is_read()) | usage.fields
+    if form.name == "vercel_ai" and (raw := to_mapping(payload.block.get("raw"))):
+        # The library keeps the provider's own block, which says more than its own: lifetimes, modalities.
+        provider = _read_response({"usage": raw}, FORMS, context.model)
+        names = ("tokens", "reported_tokens", "usage_source", "quantities")
+        fields = fields if provider is None else fields | {name: provider[name] for name in names if name in provider}
+        if fields["usage_source"] == "unknown":
+            fields.pop("tokens", None)
+    return fields
+
+
+def _to_response(response: object) -> Block:
+    """Return a response as a mapping. The results of pydantic-ai have their usage behind a method."""
     attributes = to_mapping(response)
-    block = next((candidate for name in _BLOCKS if (candidate := to_mapping(attributes.get(name)))), attributes)
-    read = next((reader for name, reader in _READERS if isinstance(block.get(name), int)), None)
-    if read is None:
-        return None
-    usage = read(block)
-    totals = {"input": usage.input, "output": usage.output, "total": usage.total}
-    filled: Fields = {
-        "tokens": {name: count for name, count in usage.tokens.items() if count},
-        "reported_tokens": {name: total for name, total in totals.items() if total is not None},
-        "provider_usage": _select_counts(block, 0),
-        "quantities": {name: count for name, count in usage.quantities.items() if count} or None,
-        "usage_source": "reported",
-        "model_resolved": _get_word(attributes, "model", "modelVersion", "model_version"),
-        "service_tier": _get_word(attributes, "service_tier") or _get_word(block, "service_tier"),
-    }
-    return {name: value for name, value in filled.items() if value is not None}
+    usage = getattr(response, "usage", None) if type(response).__module__.startswith("pydantic_ai") else None
+    return {**attributes, "usage": usage()} if callable(usage) else attributes
 
 
-_BLOCKS = ("usage", "usageMetadata", "usage_metadata")
-_READERS: tuple[tuple[str, Callable[[Block], Usage]], ...] = (
-    ("prompt_tokens", read_chat),
-    ("promptTokenCount", read_gemini),
-    ("prompt_token_count", read_gemini),
-    ("inputTokens", read_bedrock),
-    ("input_tokens", read_anthropic),
-)
-"""The field by which each form is recognized, and its reader."""
+def add_fields(parts: list[Fields]) -> Fields | None:
+    """Add the usage of several responses to that of their sum; None for none. It is unknown where one of them is."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    total: Fields = {}
+    for part in parts:
+        total |= {name: value for name, value in part.items() if name not in SUMMED}
+    for name in SUMMED:
+        counters = [part[name] for part in parts if name in part]
+        if counters:
+            total[name] = {key: _add([counter.get(key) for counter in counters]) for key in _list_keys(counters)}
+    total["calls"] = sum(part.get("calls", 1) for part in parts)
+    if any(part["usage_source"] == "unknown" for part in parts):
+        total["usage_source"] = "unknown"
+        total.pop("tokens", None)
+    return total
 
 
-def _select_counts(block: Block, depth: int) -> Fields:
-    """Return the counts of a block unchanged, one object deep, without anything else."""
-    counts: Fields = {}
-    for name, value in block.items():
-        if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or len(name) > MAX_NAME_LENGTH:
-            continue
-        if type(value) is int and 0 <= value <= MAX_COUNT:
-            counts[name] = value
-        elif depth == 0 and (inner := _select_counts(to_mapping(value), 1)):
-            counts[name] = inner
-    return dict(list(counts.items())[:MAX_NAMES])
+SUMMED = ("tokens", "reported_tokens", "quantities", "provider_usage")
 
 
-def _get_word(attributes: Block, *names: str) -> str | None:
-    return next(
-        (word for name in names if isinstance(word := attributes.get(name), str) and 0 < len(word) <= 256), None
+def _list_keys(counters: list[Fields]) -> list[str]:
+    return list(dict.fromkeys(key for counter in counters for key in counter))[:MAX_NAMES]
+
+
+def _add(values: list[Any]) -> Any:
+    """Add counts, or the counts of objects name by name."""
+    objects = [value for value in values if isinstance(value, dict)]
+    if objects:
+        return {key: _add([part.get(key) for part in objects]) for key in _list_keys(objects)}
+    return sum(value for value in values if value is not None)
+
+
+def _name_model(words: Fields, model: str | None) -> str | None:
+    """Return the names of the model in one text, by which a reader finds a word of them."""
+    names = [name for name in (words.get("model_resolved"), model) if isinstance(name, str)]
+    return " ".join(names) or None
+
+
+def _is_usage(payload: Payload) -> bool:
+    """Tell whether a block that no form knows counts tokens nevertheless."""
+    if payload.path:
+        return payload.path[-1] in USAGE_NAMES and any(
+            has_count(str(name), value) for name, value in payload.block.items()
+        )
+    return any(
+        isinstance(name, str) and to_snake_case(name).endswith(("_tokens", "_token_count")) and has_count(name, value)
+        for name, value in payload.block.items()
     )
+
+
+USAGE_NAMES = frozenset(("usage", "usageMetadata", "usage_metadata", "token_usage", "totalUsage", "usage_object"))
+
+
+def _build_fields(payload: Payload, usage: Usage, is_known: bool) -> Fields:
+    """Build the fields of a block: classes and totals of its one reading, or its numbers alone."""
+    tokens = [{name: count for name, count in reading.tokens.items() if count} for reading in usage.readings]
+    has_tokens = usage.input is not None or usage.output is not None or usage.total is not None
+    is_decided = bool(tokens) and all(classes == tokens[0] for classes in tokens)
+    fields: Fields = {}
+    if is_known and is_decided:
+        reading = usage.readings[0]
+        totals = {"input": reading.input, "output": reading.output, "total": usage.total}
+        fields = {"tokens": tokens[0], "usage_source": "reported"}
+    elif is_known and not has_tokens and usage.quantities:
+        totals, fields = {}, {"usage_source": "reported"}
+    else:
+        totals = {"input": usage.input, "output": usage.output, "total": usage.total}
+        fields = {"usage_source": "unknown"}
+    reported = {name: total for name, total in totals.items() if total is not None}
+    if reported:
+        fields["reported_tokens"] = reported
+    if counts := select_counts(payload.block):
+        fields["provider_usage"] = counts
+    is_empty = not has_tokens and fields["usage_source"] == "reported"
+    if quantities := {name: count for name, count in usage.quantities.items() if count or is_empty}:
+        fields["quantities"] = quantities
+    return fields
+
+
+def select_counts(block: Block, depth: int = 0) -> Fields:
+    """Return the counts of a block under its own names, one object deep, without anything else."""
+    counts: Fields = {}
+    for key, value in block.items():
+        name = key.replace("-", "_") if isinstance(key, str) else ""
+        if not name.isidentifier() or not name.isascii() or len(name) > MAX_NAME_LENGTH:
+            continue
+        count = None if isinstance(value, str) else parse_count(value)
+        if count is not None:
+            counts[name] = count
+        elif depth == 0 and (inner := select_counts(to_mapping(value), 1)):
+            counts[name] = inner
+        if len(counts) == MAX_NAMES:
+            break
+    return counts

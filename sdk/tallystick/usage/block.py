@@ -1,0 +1,173 @@
+"""A usage block from which a reader takes counts, and which remembers what nobody took (pure)."""
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from tallystick.usage.base import Block, to_mapping, to_snake_case
+
+MAX_COUNT = 10**12
+MAX_DEPTH = 6
+
+COUNT_WORDS = re.compile(
+    r"token|cach|audio|imag|video|vision|speech|voice|music|frame|reason|think|thought|detail|charact|second|minute|"
+    r"search|predict|document|page|modal|ephemeral|ttl|unit|fetch|ground|citation|source|tool|classif|"
+    r"(^|_)(count|counts|chars?|hit|miss|read|reads|write|writes|pixels?|queries|num)(_|$)"
+)
+"""Words of names that count what may be charged for. A count of such a name that no reader took makes the usage
+unknown."""
+HARMLESS_WORDS = re.compile(r"cost|price|discount|credit|usd|per_(s|sec|second|min|minute)(_|$)|/s|time_to_|(^|_)max_")
+"""Words of names that are amounts of money, rates or limits: never counts of their own."""
+TIME_WORDS = re.compile(r"(^|_)(time|latency|duration|ms|ns|timestamp|created)(_at)?$")
+MEDIA_WORDS = re.compile(r"token|cach|audio|imag|video|speech|reason|think|second|charact")
+"""A time of these is a count: it may be charged for."""
+
+
+def parse_count(value: object) -> int | None:
+    """Return a count from 0 to ``MAX_COUNT``: an integer, an integral float or decimal, or its digits as a text; None
+    for anything else. A truth value is no count."""
+    if type(value) is int:
+        return value if 0 <= value <= MAX_COUNT else None
+    if isinstance(value, str):
+        digits = value[:-2] if value.endswith(".0") else value
+        return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 13 else None
+    if isinstance(value, (float, Decimal)) and math.isfinite(value) and value == int(value):
+        return parse_count(int(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return parse_count(int(value))
+    return None
+
+
+class CountBlock:
+    """A block whose names are in snake case. Each value that a reader takes leaves the block; what is left over is
+    checked at the end. A value that is no count, or two names of one fact that differ, spoil the block."""
+
+    __slots__ = ("_names", "_parts", "_values", "is_spoiled")
+
+    def __init__(self, block: Block) -> None:
+        self._values: dict[str, Any] = {}
+        self._parts: list[CountBlock] = []
+        self.is_spoiled = False
+        for name, value in block.items():
+            if isinstance(name, str) and value is not None:
+                key = to_snake_case(name)
+                self._values[name if key in self._values else key] = value
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def get_count(self, *names: str) -> int | None:
+        """Take one count, by any of its names. Names that repeat it agree, or are zero."""
+        count: int | None = None
+        for name in names:
+            if name not in self._values:
+                continue
+            value = parse_count(self._values.pop(name))
+            if value is None or (count and value and count != value):
+                self.is_spoiled = True
+            else:
+                count = value or count or 0
+        return count
+
+    def take(self, *names: str) -> int:
+        """Take one count; zero where it is absent."""
+        return self.get_count(*names) or 0
+
+    def get_value(self, name: str) -> object:
+        """Take a value as it is."""
+        return self._values.pop(name, None)
+
+    def has_object(self, name: str) -> bool:
+        """Tell whether an object of this name stands in the block."""
+        value = self._values.get(name)
+        return bool(to_mapping(value)) if value is not None else False
+
+    def agree(self, first: int | None, second: int | None) -> int:
+        """Return one count of two places that repeat it; where they differ the block contradicts itself."""
+        if first and second and first != second:
+            self.is_spoiled = True
+        return first or second or 0
+
+    def take_part(self, *names: str) -> "CountBlock":
+        """Take an object within the block; its own rest is checked with the block's. Empty where absent."""
+        for name in names:
+            if name in self._values:
+                part = CountBlock(to_mapping(self._values.pop(name)))
+                self._parts.append(part)
+                return part
+        return EMPTY
+
+    def take_list(self, *names: str) -> list["CountBlock"]:
+        """Take a list of objects."""
+        for name in names:
+            values = self._values.pop(name, None)
+            if isinstance(values, (list, tuple)):
+                parts = [CountBlock(to_mapping(value)) for value in values]
+                self._parts.extend(parts)
+                return parts
+        return []
+
+    def take_word(self, *names: str) -> str | None:
+        """Take a short text, in lower case; None where it is absent."""
+        for name in names:
+            if name in self._values:
+                value = self._values.pop(name)
+                return str(getattr(value, "value", value)).lower()[:64]
+        return None
+
+    def rename_prefix(self, name: str, prefix: str) -> bool:
+        """Take a prefix off the names of an object, and drop its count of the prefix alone. Tell whether one had it."""
+        details = to_mapping(self._values.get(name))
+        marked = {key: key.removeprefix(f"{prefix}_") for key in details if isinstance(key, str)}
+        if not any(key != plain or key == prefix for key, plain in marked.items()):
+            return False
+        self._values[name] = {plain: details[key] for key, plain in marked.items() if key != prefix}
+        return True
+
+    def drop(self, *names: str) -> None:
+        """Leave out what is known to repeat another value, or to count nothing that is charged for."""
+        for name in names:
+            self._values.pop(name, None)
+
+    def spoil(self) -> None:
+        """Note that the block contradicts itself."""
+        self.is_spoiled = True
+
+    def is_read(self) -> bool:
+        """Tell whether the block was read whole: it agrees with itself, and no count is left over."""
+        if self.is_spoiled or any(has_count(name, value) for name, value in self._values.items()):
+            return False
+        return all(part.is_read_within() for part in self._parts)
+
+    def is_read_within(self) -> bool:
+        """Tell the same of an object within a block, where every number is a count but money and times."""
+        if self.is_spoiled or any(has_count("detail_" + name, value) for name, value in self._values.items()):
+            return False
+        return all(part.is_read_within() for part in self._parts)
+
+
+EMPTY = CountBlock({})
+
+
+def has_count(name: str, value: object, depth: int = 0) -> bool:
+    """Tell whether a value, or one within it, is a number other than zero whose path of names counts something."""
+    path = to_snake_case(name)
+    if value is None or isinstance(value, bool) or _is_harmless(path):
+        return False
+    if isinstance(value, (int, float, Decimal)):
+        return value != 0 and COUNT_WORDS.search(path) is not None
+    if isinstance(value, str):
+        return value.isascii() and value.isdigit() and int(value[:20]) > 0 and COUNT_WORDS.search(path) is not None
+    if depth >= MAX_DEPTH:
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(has_count(name, item, depth + 1) for item in value)
+    inner = value if isinstance(value, Mapping) else to_mapping(value)
+    return any(has_count(f"{path}_{key}", item, depth + 1) for key, item in inner.items())
+
+
+def _is_harmless(path: str) -> bool:
+    is_time = TIME_WORDS.search(path) is not None and MEDIA_WORDS.search(path) is None
+    return is_time or HARMLESS_WORDS.search(path) is not None

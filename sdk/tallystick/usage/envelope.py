@@ -1,0 +1,115 @@
+"""Find the usage block in a response, an event of a stream, a line of a batch, or an object of a library (pure)."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tallystick.usage.base import Block, Fields, get_path, get_word, to_mapping
+from tallystick.usage.token_details import parse_amount
+
+Path = tuple[str | int, ...]
+
+LOCATIONS: tuple[Path, ...] = (
+    ("usage_metadata",),  # LangChain, google-genai
+    ("usageMetadata",),  # Gemini
+    ("totalUsage",),  # the Vercel AI SDK's last part
+    ("usage",),
+    ("metadata", "usage_object"),  # LiteLLM's StandardLoggingPayload
+    ("response", "usage"),  # events of OpenAI's responses and realtime
+    ("response", "usageMetadata"),  # a line of a Gemini batch
+    ("response", "usage_metadata"),
+    ("response", "body", "usage"),  # a line of an OpenAI batch
+    ("body", "usage"),
+    ("message", "usage"),  # Anthropic's message_start
+    ("message", "usage_metadata"),
+    ("result", "message", "usage"),  # a line of an Anthropic batch
+    ("delta", "usage"),  # Cohere's message-end
+    ("metadata", "usage"),  # Bedrock's ConverseStream
+    ("x_groq", "usage"),
+    ("choices", 0, "usage"),  # Moonshot's streams
+    ("generations", 0, 0, "message", "usage_metadata"),  # LangChain's LLMResult
+    ("llm_output", "token_usage"),
+    ("llm_output", "usage"),
+    ("response_metadata", "token_usage"),
+    ("response_metadata", "usage"),
+    ("meta",),  # Cohere's v1
+    ("response", "meta"),
+    ("amazon-bedrock-invocationMetrics",),
+    ("response_metadata", "amazon-bedrock-invocationMetrics"),
+    ("ResponseMetadata", "HTTPHeaders"),
+    ("usage_info",),  # Mistral's OCR
+)
+MODEL_NAMES = ("model", "modelVersion", "model_version", "modelId", "model_id", "model_name")
+MODEL_PLACES: tuple[tuple[str, ...], ...] = (
+    (), ("response_metadata",), ("response",), ("message",), ("llm_output",), ("trace", "promptRouter"),
+    ("ResponseMetadata", "HTTPHeaders"),
+)  # fmt: skip
+BATCH_LOCATIONS = (("response", "body", "usage"), ("result", "message", "usage"))
+UNSAID = frozenset(("not_available", "auto"))
+"""Words that say nothing of where or how a call was served."""
+
+
+class Payload(NamedTuple):
+    """A usage block, the path on which it stands (empty: the response is the block), and the objects around it from the
+    innermost out."""
+
+    block: Block
+    path: Path
+    envelopes: tuple[Block, ...]
+
+
+def list_payloads(response: Block) -> Iterator[Payload]:
+    """List the blocks that a response may mean, the most telling first, the response itself last."""
+    for path in LOCATIONS:
+        if path[0] not in response:
+            continue
+        envelopes, value = [response], response[path[0]]  # type: ignore[index]  # the first name is a text
+        for name in path[1:]:
+            value = _step(value, name, envelopes)
+        value = value() if path[-1] == "usage" and callable(value) else value  # pydantic-ai's result.usage()
+        if block := to_mapping(value):
+            yield Payload(block, path, tuple(reversed(envelopes)))
+    yield Payload(response, (), (response,))
+
+
+def _step(value: object, name: str | int, envelopes: list[Block]) -> object:
+    """Return the value of a name or an index, and note the object around it."""
+    if isinstance(name, int):
+        return value[name] if isinstance(value, (list, tuple)) and len(value) > name else None
+    inner = to_mapping(value)
+    envelopes.append(inner)
+    return inner.get(name)
+
+
+def read_words(payload: Payload) -> Fields:
+    """Return the fields that words around a block and in it fill: model, tier, speed and geography."""
+    objects = [get_path(envelope, *place) for envelope in payload.envelopes for place in MODEL_PLACES]
+    model = next((word for inner in objects if (word := get_word(inner, *MODEL_NAMES))), None)
+    router = next((word for inner in objects if (word := get_word(inner, "invokedModelId"))), None)
+    sources: list[Block] = [payload.block, *(inner for inner in objects if inner)]
+    fields: Fields = {
+        "model_resolved": router or model,
+        "service_tier": _find_tier(sources),
+        "speed": next((word for inner in sources if (word := get_word(inner, "speed"))), None),
+        "geography": next((word for inner in sources if (word := get_word(inner, "inference_geo"))), None),
+    }
+    if payload.path in BATCH_LOCATIONS or _is_gemini_batch(payload):
+        fields["service_tier"] = "batch"
+    if (claim := parse_amount(payload.envelopes[-1].get("response_cost"))) is not None:  # of LiteLLM's payloads
+        fields |= {"claimed_cost": claim, "claimed_currency": "USD"}
+    return {name: word for name, word in fields.items() if word is not None and word not in UNSAID}
+
+
+def _find_tier(sources: list[Block]) -> str | None:
+    for inner in sources:
+        tier = inner.get("service_tier", inner.get("serviceTier"))
+        word = get_word(tier, "type") if isinstance(tier, Mapping) else get_word({"tier": tier}, "tier")
+        if word := word or get_word(inner, "trafficType", "traffic_type"):
+            return word
+    return None
+
+
+def _is_gemini_batch(payload: Payload) -> bool:
+    outer = payload.envelopes[-1]
+    return payload.path[-1:] in (("usageMetadata",), ("usage_metadata",)) and (
+        payload.path[0] == "response" and bool({"key", "request"} & outer.keys())
+    )

@@ -1,0 +1,129 @@
+"""Read totals with their parts in an object of details, as OpenAI's forms and those of many hosts have them (pure)."""
+
+from decimal import Decimal, InvalidOperation
+
+from tallystick.usage.base import Context, Fields, Reading, Usage, to_mapping
+from tallystick.usage.block import CountBlock
+from tallystick.usage.reconciliation import Input, Output, build_usage, divide_input, divide_output
+
+MAX_AMOUNT = Decimal(10) ** 26
+CACHE_READ_NAMES = (
+    "cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cache_read_tokens",
+    "cache_read", "cached_input_tokens",
+)  # fmt: skip
+CACHE_WRITE_NAMES = (
+    "cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens", "cache_creation",
+    "cache_write_input_tokens",
+)  # fmt: skip
+LIFETIMES = ("cache_creation_token_details", "cache_creation_tokens_details", "cache_creation")
+REASONING_NAMES = ("reasoning_tokens", "reasoning", "thinking_tokens", "reasoning_output_tokens")
+
+
+def read_token_details(block: CountBlock, context: Context, input_name: str, output_name: str) -> Usage:
+    """Read a block whose totals have these names, ``prompt`` and ``completion`` or ``input`` and ``output``."""
+    input_total = block.get_count(f"{input_name}_tokens")
+    output_total = block.get_count(f"{output_name}_tokens")
+    total = block.get_count("total_tokens")
+    input_details = block.take_part(f"{input_name}_tokens_details", f"{input_name}_token_details")
+    output_details = block.take_part(f"{output_name}_tokens_details", f"{output_name}_token_details")
+    searches = _take_searches(block, input_details)
+    input = take_input(block, input_details, input_total or 0)
+    output = take_output(block, output_details, output_total or 0)
+    if input_total is None or (output_total is None and total is None):
+        return Usage((), input_total, output_total, total)
+    usage = build_usage(input, output, total, quantities=searches)
+    return _add_hidden_thoughts(usage, input, output, context)._replace(fields=take_claim(block))
+
+
+def take_input(block: CountBlock, details: CountBlock, total: int) -> Input:
+    """Take the parts of the input from its details, and from the names beside them that repeat a part."""
+    miss = block.get_count("prompt_cache_miss_tokens")
+    cached = block.agree(details.get_count(*CACHE_READ_NAMES), block.get_count(*CACHE_READ_NAMES))
+    if miss is not None and cached + miss != total:
+        block.spoil()
+    cached_details = details.take_part("cached_tokens_details", "cached_token_details")
+    cached_audio, cached_image = cached_details.get_count("audio_tokens"), cached_details.get_count("image_tokens")
+    cached_text = cached_details.get_count("text_tokens")
+    if cached_text is not None and cached_text + (cached_audio or 0) + (cached_image or 0) != cached:
+        details.spoil()
+    write, write_5m, write_1h = take_writes(block, details)
+    return Input(
+        total, cached, write, write_5m, write_1h, details.take("audio_tokens", "audio"),
+        details.take("image_tokens", "image"), details.take("text_tokens", "text"), cached_audio, cached_image,
+    )  # fmt: skip
+
+
+def take_writes(block: CountBlock, details: CountBlock) -> tuple[int, int, int]:
+    """Take the tokens that a cache keeps: those of no lifetime, of five minutes, and of an hour."""
+    names = [name for name in LIFETIMES if block.has_object(name)]
+    outer = block.take_part(*names) if names else details
+    inner_names = [name for name in LIFETIMES if details.has_object(name)]
+    inner = details.take_part(*inner_names) if inner_names else outer
+    short = block.agree(outer.get_count("ephemeral_5m_input_tokens"), inner.get_count("ephemeral_5m_input_tokens"))
+    long = block.agree(outer.get_count("ephemeral_1h_input_tokens"), inner.get_count("ephemeral_1h_input_tokens"))
+    whole = block.agree(details.get_count(*CACHE_WRITE_NAMES), block.get_count(*CACHE_WRITE_NAMES))
+    for part in (block, details):
+        ttl = part.take_part("cache_write_tokens_details")
+        if ttl.take("ttl_30m_tokens") + ttl.take("ttl_12h_tokens") > whole:
+            part.spoil()
+    if whole and short + long and whole != short + long:
+        block.spoil()
+    return (0 if short + long else whole), short, long
+
+
+def take_output(block: CountBlock, details: CountBlock, total: int) -> Output:
+    """Take the parts of the output. Predictions, accepted or rejected, are plain output."""
+    predictions = details.take("accepted_prediction_tokens") + details.take("rejected_prediction_tokens")
+    if predictions > total:
+        details.spoil()
+    reasoning = block.agree(details.get_count(*REASONING_NAMES), block.get_count(*REASONING_NAMES))
+    return Output(
+        total, reasoning, details.take("audio_tokens", "audio"), details.take("image_tokens", "image"),
+        details.take("text_tokens", "text"),
+    )  # fmt: skip
+
+
+def take_claim(block: CountBlock) -> Fields:
+    """Take what the block says that the call costs, in dollars, and whose key paid."""
+    cost = block.get_value("cost")
+    if nested := to_mapping(cost):
+        cost = nested.get("total_cost")
+    fields: Fields = {}
+    if (amount := parse_amount(cost)) is not None:
+        fields = {"claimed_cost": amount, "claimed_currency": "USD"}
+    if block.get_value("is_byok") is True:
+        fields["payer"] = "customer"
+    return fields
+
+
+def parse_amount(value: object) -> Decimal | None:
+    """Return an amount of money, rounded to 12 decimals; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        return None
+    try:
+        amount = Decimal(str(value))
+        if not amount.is_finite() or not 0 <= amount < MAX_AMOUNT:
+            return None
+        return round(amount, 12)
+    except InvalidOperation:
+        return None
+
+
+def _add_hidden_thoughts(usage: Usage, input: Input, output: Output, context: Context) -> Usage:
+    """Add the reading of Gemini in OpenAI's form, which counts its thoughts in the total alone."""
+    hidden = (usage.total or 0) - input.total - output.total
+    if hidden <= 0 or output.reasoning or not context.has_model("gemini"):
+        return usage
+    input_classes = divide_input(input)
+    output_classes = divide_output(output._replace(total=output.total + hidden, reasoning=hidden))
+    if input_classes is None or output_classes is None:
+        return usage
+    reading = Reading(input_classes | output_classes, input.total, output.total + hidden)
+    return usage._replace(readings=(*usage.readings, reading))
+
+
+def _take_searches(block: CountBlock, details: CountBlock) -> dict[str, int]:
+    tools = block.take_part("server_tool_use")
+    tools.drop("web_fetch_requests")
+    searches = block.agree(tools.get_count("web_search_requests"), details.get_count("web_search_requests"))
+    return {"web_searches": searches}
