@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import body, connections, metrics, traces
+from ingest.api import body, connections, metrics, traces, usage
 from ingest.api.accept_events import Answer, accept_built, accept_events
 from ingest.api.event_headers import EventHeaders, read_event_headers
 from ingest.api.group_commit import Appender
@@ -92,6 +92,7 @@ class Api:
             routes=[
                 route("/v1/events", self._post_events, "POST"),
                 route("/v1/events/{partition:int}/{offset:int}", self._get_outcomes),
+                route("/v1/usage/{form}", self._post_usage, "POST"),
                 route("/v1/traces", self._post_traces, "POST", traces.render_problem),
                 route("/v1/token", self._get_token),
                 route("/openapi.json", self._get_openapi),
@@ -123,6 +124,10 @@ class Api:
 
     async def _post_events(self, request: Request) -> Response:
         return await self._post(request, body.EVENTS, ("write", "admin"), self._accept_events)
+
+    async def _post_usage(self, request: Request) -> Response:
+        usage.check_form(request.path_params["form"])
+        return await self._post(request, usage.KINDS, ("write",), self._accept_usage)
 
     async def _post_traces(self, request: Request) -> Response:
         return await self._post(request, traces.KINDS, ("write",), self._accept_traces)
@@ -160,6 +165,15 @@ class Api:
             lambda: accept_events(self._appender, self._home, submission.token, submission.organization, events.raw)
         )
         return _render_answer(answer, is_single=events.single)
+
+    def _accept_usage(self, submission: Submission) -> Response:
+        form = submission.path_params["form"]
+        calls = usage.read_calls(submission.unpack(), submission.content_type, submission.headers)
+        events = usage.build_request_events(calls, form, submission.headers)
+        answer = self._measure(
+            lambda: accept_built(self._appender, self._home, submission.token, submission.organization, events)
+        )
+        return _render_answer(answer, is_single=calls.is_single)
 
     def _accept_traces(self, submission: Submission) -> Response:
         encoding = traces.find_encoding(submission.content_type)

@@ -14,6 +14,7 @@ from ingest.spans.attribute_names import FIELD, IDENTITY_NAMES, find_property_fi
 from ingest.spans.span import Slots, Span
 from ingest.spans.token_usage import read_usage
 from tallystick.gateways.provider_names import normalize_provider
+from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX
 from tallystick.vocabulary.fitting import fit_fields
 
 ADAPTER = "otlp"
@@ -170,7 +171,8 @@ def _merge_slots(span: Span, lent: Mapping[str, Any]) -> Slots:
 
 
 def _take_named_fields(slots: Slots, fields: dict[str, Any]) -> None:
-    """Take what ``tallystick.*`` names: a field, or ``tallystick.tags.<label>``. It wins over what was read."""
+    """Take what ``tallystick.*`` names: a field, or ``tallystick.tags.<label>``. It wins over what was read. A name
+    that carries no field is left out by name."""
     tags: dict[str, Any] = {}
     for name, value in slots.items():
         if not name.startswith(FIELD) or name.removeprefix(FIELD) in IDENTITY_NAMES:
@@ -178,6 +180,8 @@ def _take_named_fields(slots: Slots, fields: dict[str, Any]) -> None:
         field = name[len(FIELD) :]
         if field.startswith("tags."):
             tags[field[len("tags.") :]] = value
+        elif field.startswith(ATTRIBUTE_PREFIX):
+            fields["left_out"] = (*fields.get("left_out", ()), field)
         else:
             fields[field] = value
     if tags:

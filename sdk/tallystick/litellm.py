@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tallystick.client.client import Client
@@ -102,7 +103,7 @@ class TallystickCallback(CustomLogger):
         payload = {
             "litellm_call_id": call, "call_type": call_type, "model": kwargs.get("model"),
             "custom_llm_provider": kwargs.get("custom_llm_provider"), "trace_id": kwargs.get("litellm_trace_id"),
-            "metadata": _find_metadata(kwargs), "startTime": start.timestamp() if hasattr(start, "timestamp") else None,
+            "metadata": _find_metadata(kwargs), "startTime": start.timestamp() if isinstance(start, datetime) else None,
             "end_user": kwargs.get("user"),
         }  # fmt: skip
         fields = read_payload(payload, _find_metadata(kwargs))
@@ -154,7 +155,7 @@ class TallystickCallback(CustomLogger):
         return taken
 
     def _find_client(self) -> Client | None:
-        """Return the client, made with the first call: the proxy sets its environment after it imported the callback."""
+        """Return the client, made with the first call: a proxy sets its environment after the import."""
         with self._guard:
             if self._own_client is None and not self._is_disabled:
                 try:

@@ -75,8 +75,8 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
 
 
 def identify_payload(payload: Payload) -> str | None:
-    """Return the id of the call. A call and its answer have one each, since a cached answer keeps the id of the first; a
-    failed attempt has no answer, and its start tells it from the next. None where the payload names no call."""
+    """Return the id of the call: that of the call and that of its answer, since a cached answer keeps the id of the
+    first. A failed attempt has no answer, and its start tells it from the next. None where no call is named."""
     call, answer = payload.get("litellm_call_id"), payload.get("id")
     if payload.get("status") == "failure":
         start = payload.get("startTime")
@@ -160,11 +160,11 @@ def _read_tags(payload: Payload, key: Payload) -> Fields:
         if isinstance(tag, str) and tag:
             name, _, value = tag.partition(":")
             tags[name] = value or "true"
-    for name, sources in (
+    for label, sources in (
         ("organization", ("user_api_key_org_alias", "user_api_key_org_id")), ("key_alias", ("user_api_key_alias",)),
     ):  # fmt: skip
-        if (value := next((key[source] for source in sources if key.get(source)), None)) is not None:
-            tags.setdefault(name, value)
+        if (word := next((key[source] for source in sources if key.get(source)), None)) is not None:
+            tags.setdefault(label, word)
     return dict(list(tags.items())[:MAX_TAGS])
 
 

@@ -16,7 +16,9 @@ PROTOBUF, JSON = "application/x-protobuf", "application/json"
 def export(server: Served, body: bytes, kind: str = PROTOBUF, organization: str = "acme", **headers: str) -> Answer:
     bearer = server.bearer("write", organizations=(organization,))
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return server.ask("/v1/traces", "POST", body, **{"Authorization": f"Bearer {bearer}", "Content-Type": kind} | names)
+    return server.ask(
+        "/v1/traces", "POST", body, 60, **{"Authorization": f"Bearer {bearer}", "Content-Type": kind} | names
+    )
 
 
 def stored(server: Served, organization: str) -> list[dict[str, Any]]:
@@ -26,7 +28,8 @@ def stored(server: Served, organization: str) -> list[dict[str, Any]]:
 
 
 def parse(answer: Answer) -> ExportTraceServiceResponse:
-    return ExportTraceServiceResponse.FromString(answer.body)
+    response: ExportTraceServiceResponse = ExportTraceServiceResponse.FromString(answer.body)
+    return response
 
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])

@@ -1,5 +1,7 @@
 """Requests of OTLP, built with the messages of opentelemetry-proto."""
 
+import base64
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,6 +9,9 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from ingest.spans import otlp_protobuf
+from ingest.spans.calls import build_events, select_calls
 
 START_NS = 1_780_315_200_000_000_000
 TRACE_ID = bytes(range(16))
@@ -40,7 +45,8 @@ def span(
         trace_id=trace, span_id=number.to_bytes(8, "big"), name="a name that may be content",
         parent_span_id=parent.to_bytes(8, "big") if parent else b"",
         start_time_unix_nano=START_NS, end_time_unix_nano=START_NS + latency_ms * 1_000_000,
-        attributes=wrap_attributes(attributes), status=Status(code=Status.STATUS_CODE_ERROR if error else 0),
+        attributes=wrap_attributes(attributes),
+        status=Status(code=Status.STATUS_CODE_ERROR if error else Status.STATUS_CODE_UNSET),
     )  # fmt: skip
 
 
@@ -53,7 +59,8 @@ def request(spans: Iterable[Span], resource: Mapping[str, Any] | None = None) ->
 
 
 def to_protobuf(message: ExportTraceServiceRequest) -> bytes:
-    return bytes(message.SerializeToString())
+    encoded: bytes = message.SerializeToString()
+    return encoded
 
 
 def to_json(message: ExportTraceServiceRequest) -> bytes:
@@ -64,8 +71,14 @@ def to_json(message: ExportTraceServiceRequest) -> bytes:
             for item in scope.get("spans", []):
                 for name in ("traceId", "spanId", "parentSpanId"):
                     if name in item:
-                        item[name] = json_format.base64.b64decode(item[name]).hex()
-    return json_format.json.dumps(document).encode()
+                        item[name] = base64.b64decode(item[name]).hex()
+    return json.dumps(document).encode()
+
+
+def read(spans: Iterable[Span], resource: Mapping[str, Any] | None = None) -> list[Any]:
+    """The events of a request, or the reasons why there is none."""
+    read_spans = list(otlp_protobuf.read_spans(to_protobuf(request(spans, resource))))
+    return list(build_events(select_calls(read_spans), {}))
 
 
 CHAT: dict[str, Any] = {

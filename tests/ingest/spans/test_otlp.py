@@ -1,5 +1,6 @@
 """Requests of OTLP are read alike in both encodings, and nothing that is not one gets through."""
 
+import contextlib
 import random
 
 import pytest
@@ -50,10 +51,8 @@ def test_attributes_fill_slots_and_content_is_stepped_over() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_spans_or_malformed(body: bytes) -> None:
     for module in (otlp_protobuf, otlp_json):
-        try:
+        with contextlib.suppress(MalformedRequest):
             assert all(isinstance(read, Span) for read in module.read_spans(body))
-        except MalformedRequest:
-            pass
 
 
 def test_a_damaged_request_is_spans_or_malformed() -> None:
@@ -62,10 +61,8 @@ def test_a_damaged_request_is_spans_or_malformed() -> None:
     for _ in range(3_000):
         damaged = bytearray(body)
         damaged[chance.randrange(len(body))] = chance.randrange(256)
-        try:
+        with contextlib.suppress(MalformedRequest):
             list(otlp_protobuf.read_spans(bytes(damaged[: chance.randrange(1, len(body) + 1)])))
-        except MalformedRequest:
-            pass
 
 
 @pytest.mark.parametrize(
@@ -85,7 +82,8 @@ def test_a_body_of_many_parts_is_refused(module, body: bytes) -> None:  # type: 
 
 def test_numbers_of_64_bits_may_be_strings_or_numbers() -> None:
     body = b"""{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "000102030405060708090A0B0C0D0E0F",
-        "spanId": "0000000000000001", "startTimeUnixNano": 1780315200000000000, "endTimeUnixNano": "1780315200000000001",
+        "spanId": "0000000000000001", "startTimeUnixNano": 1780315200000000000,
+        "endTimeUnixNano": "1780315200000000001",
         "status": {"code": "STATUS_CODE_ERROR"}, "unknown": [{}], "attributes": [
         {"key": "gen_ai.usage.input_tokens", "value": {"intValue": "12"}},
         {"key": "gen_ai.usage.output_tokens", "value": {"intValue": 3}},
