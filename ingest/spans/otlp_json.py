@@ -1,6 +1,7 @@
 """Requests and responses of OTLP traces in JSON: names in lowerCamelCase, ids in hexadecimal digits, and 64-bit numbers
 as strings or numbers (OTLP 1.x, JSON Protobuf Encoding). Unknown fields are skipped."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from ingest.spans.attribute_names import MAX_NAME_LENGTH, find_slot
 from ingest.spans.span import MAX_GROUPS, MAX_SPANS, MalformedRequest, Slots, Span, collect_slots
 
 _MAX_INT64_DIGITS = 20
+MAX_DOUBLE_LENGTH = 32
 _NO_BYTES = msgspec.Raw(b"null")
 
 
@@ -144,8 +146,17 @@ def _read_scalar(value: _Value | None) -> Any:
     if value.int_value is not None:
         return _read_int(value.int_value)
     if value.double_value is not None:
-        return float(value.double_value) if not isinstance(value.double_value, str) else None
+        return _read_double(value.double_value)
     return value.string_value if value.string_value is not None else value.bool_value
+
+
+def _read_double(value: str | int | float) -> float | None:
+    """Read a finite number, which JSON may hold as a string."""
+    try:
+        number = float(value) if not isinstance(value, str) or len(value) <= MAX_DOUBLE_LENGTH else math.inf
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _read_int(value: str | int | float | None) -> int | None:

@@ -5,6 +5,7 @@ is built of what a span holds besides, and a hostile body of a million small mes
 bytes.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
@@ -147,7 +148,8 @@ def _read_value(body: bytes, start: int, end: int, *, is_item: bool = False) -> 
         elif tag == _INT:
             value = inner_start - (1 << 64) if inner_start >> 63 else inner_start
         elif tag == _DOUBLE:
-            (value,) = _unpack_double(body, inner_start)
+            (number,) = _unpack_double(body, inner_start)
+            value = number if math.isfinite(number) else None
         elif tag == _BOOL:
             value = bool(inner_start)
         elif tag == _ARRAY and not is_item:

@@ -42,8 +42,8 @@ CASES: list[tuple[dict[str, Any], str | None, dict[str, int] | None]] = [
     ({INPUT: 9500, OUTPUT: 400, READ: 9000, OLD_READ: 8000}, "anthropic", None),
     # OpenInference
     ({"llm.token_count.prompt": 10000, "llm.token_count.completion": 2000, "llm.token_count.total": 12000,
-      "llm.token_count.prompt_details.cache_read": 8000, "llm.token_count.completion_details.reasoning": 1500}, "openai",
-     {"input": 2000, "cache_read": 8000, "output": 500, "reasoning": 1500}),
+      "llm.token_count.prompt_details.cache_read": 8000, "llm.token_count.completion_details.reasoning": 1500},
+     "openai", {"input": 2000, "cache_read": 8000, "output": 500, "reasoning": 1500}),
     ({"llm.token_count.prompt": 1000, "llm.token_count.completion": 300, "llm.token_count.prompt_details.audio": 800,
       "llm.token_count.completion_details.audio": 250}, "openai",
      {"input": 200, "input_audio": 800, "output": 50, "output_audio": 250}),
