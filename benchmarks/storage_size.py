@@ -64,7 +64,7 @@ def _measure_state(path: Path) -> int:
         (identities,) = db.execute(
             "SELECT ifnull(sum(length(identity) + length(content) + 16), 0) FROM identities"
         ).fetchone()
-        (rows,) = db.execute("SELECT ifnull(sum(length(key) + length(value) + 16), 0) FROM rows").fetchone()
+        (rows,) = db.execute("SELECT ifnull(sum(length(key) + length(value) + 16), 0) FROM state").fetchone()
         return int(identities) + int(rows)
 
 

@@ -73,9 +73,11 @@ CSS = """<style>
 .tally .legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: .15rem; margin-right: .4rem; }
 .tally .live { display: inline-flex; align-items: center; gap: .45rem; opacity: .75; }
 .tally .live::before { content: ""; width: .5rem; height: .5rem; border-radius: 50%; background: #3f8f7a; }
+.tally .narrow { display: none; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; padding-top: 4rem; }
   .tally .wide { display: none; }
+  .tally .narrow { display: block; overflow: hidden; text-overflow: ellipsis; }
   .tally .bar { width: 2.5rem; }
 }
 </style>"""

@@ -1,4 +1,4 @@
-"""The outcomes of an event. Every accepted event has exactly one."""
+"""The outcomes of an event, of which every accepted event has exactly one, and what else ``tally.entries`` says."""
 
 COUNTED = "counted"
 DUPLICATE = "duplicate"
@@ -7,3 +7,13 @@ QUARANTINED = "quarantined"
 
 OUTCOMES = (COUNTED, DUPLICATE, CONFLICT, QUARANTINED)
 """In the order in which they are shown: ``accepted = counted + duplicate + conflict + quarantined``."""
+
+REVERSAL = "reversal"
+"""No outcome: a line of ``tally.entries`` that takes a counted entry back. Its event stays counted."""
+
+REPLACEMENT = "replacement"
+"""No outcome: a line of ``tally.entries`` with the entry that a correction puts in place of another."""
+
+REVISION = "revision"
+"""The reason of a reversal where the event came again with a greater revision; else it is what a correction does, a
+reversal or a replacement."""

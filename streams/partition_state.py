@@ -15,9 +15,9 @@ from ledger.log import Log, Record
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
 from streams.folds.chain import Derived, fold_record
-from streams.folds.entry import Documents
-from streams.folds.event import parse_record
-from streams.folds.identity import FirstSeen
+from streams.folds.entry import Documents, Originals
+from streams.folds.event import ParsedRecord, parse_record
+from streams.folds.identity import EventPosition, EventVersion, find_target
 from streams.folds.state import LAST, Key, Row, State, key_text
 
 MAX_SQL_VARIABLES = 10_000  # SQLite takes 32,766 in a statement
@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS state (partition INTEGER, key TEXT, value TEXT, due_u
     PRIMARY KEY (partition, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS state_due ON state (partition, due_us) WHERE due_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS identities (partition INTEGER, identity BLOB, content BLOB, offset INTEGER,
-    event_index INTEGER, PRIMARY KEY (partition, identity)) WITHOUT ROWID;
+    event_index INTEGER, revision INTEGER, status INTEGER, entry_offset INTEGER, entry_index INTEGER,
+    PRIMARY KEY (partition, identity)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER, digest TEXT);
 """
 _DUE = f"""
@@ -60,7 +61,28 @@ class Change(NamedTuple):
 
     position: FoldPosition | None  # None of a part of the changes
     rows: Mapping[Key, Row | None]
-    identities: Mapping[bytes, FirstSeen]
+    identities: Mapping[bytes, EventVersion]
+
+
+class Batch(NamedTuple):
+    """A run of one partition's records, parsed, with the identities that they meet and the positions of the events
+    before it whose lines a correction may need."""
+
+    records: list[Record]
+    parsed: list[ParsedRecord]
+    identities: Mapping[bytes, EventVersion]
+    originals: list[EventPosition]
+
+    def include_own_lines(self, originals: Originals) -> Originals:
+        """Return a reader of lines that finds those of this batch here."""
+        start = self.records[0].offset
+
+        def read(offset: int, event_index: int) -> bytes:
+            if offset < start:
+                return originals(offset, event_index)
+            return self.records[offset - start].value.split(b"\n")[event_index]
+
+        return read
 
 
 class PartitionState:
@@ -102,41 +124,59 @@ class PartitionState:
 
         return State(load, due)
 
-    def find_identities(self, partition: int, identities: Iterable[bytes]) -> dict[bytes, FirstSeen]:
+    def find_identities(self, partition: int, identities: Iterable[bytes]) -> dict[bytes, EventVersion]:
         """Return those of the identities that were taken before in this partition."""
         pending = list(identities)
-        first_seen: dict[bytes, FirstSeen] = {}
+        versions: dict[bytes, EventVersion] = {}
         for start in range(0, len(pending), MAX_SQL_VARIABLES):
             chunk = pending[start : start + MAX_SQL_VARIABLES]
             marks = ",".join("?" * len(chunk))
             with tables.database_errors(self._db):
                 rows = self._db.execute(
-                    "SELECT identity, content, offset, event_index FROM identities "
-                    f"WHERE partition = ? AND identity IN ({marks})",
+                    "SELECT identity, content, offset, event_index, revision, status, entry_offset, entry_index "
+                    f"FROM identities WHERE partition = ? AND identity IN ({marks})",
                     [partition, *chunk],
                 )
-                first_seen.update((identity, FirstSeen(*values)) for identity, *values in rows)
-        return first_seen
+                versions.update((identity, EventVersion(*values)) for identity, *values in rows)
+        return versions
 
-    def fold_records(
-        self, records: list[Record], state: State, documents: Documents
-    ) -> tuple[Derived, FoldPosition, Change]:
-        """Fold a run of one partition's records: return what they cause, the position behind them, and the changes."""
-        partition = records[0].partition
+    def parse_batch(self, records: list[Record]) -> Batch:
+        """Parse a run of one partition's records, and find the events before it that they refer to."""
         parsed = [parse_record(record) for record in records]
-        batch_identities = {event.identity for _, events in parsed for event in events if event.identity}
-        known_identities = self.find_identities(partition, batch_identities)
-        identities = dict(known_identities)
+        events = [event for _, record_events in parsed for event in record_events]
+        targets = {event.identity: target for event in events if (target := find_target(event)) is not None}
+        batch_identities = {event.identity for event in events if event.identity} | set(targets.values())
+        versions = self.find_identities(records[0].partition, batch_identities)
+        originals: set[EventPosition] = set()
+        for event in events:
+            version = versions.get(targets.get(event.identity, event.identity))
+            if version is not None and version.content != event.content:
+                originals.update(filter(None, (version.position, version.entry_position)))
+        return Batch(records, parsed, versions, sorted(originals))
+
+    def fold_batch(
+        self, batch: Batch, state: State, documents: Documents, originals: Originals
+    ) -> tuple[Derived, FoldPosition, Change]:
+        """Fold a batch: return what it causes, the position behind it, and the changes. ``originals`` gives the lines
+        before the batch."""
+        identities = dict(batch.identities)
+        read_line = batch.include_own_lines(originals)
         derived = [
-            output for parsed_record in parsed for output in fold_record(parsed_record, state, identities, documents)
+            output
+            for parsed_record in batch.parsed
+            for output in fold_record(parsed_record, state, identities, documents, read_line)
         ]
-        new_identities = {identity: first for identity, first in identities.items() if identity not in known_identities}
-        last = records[-1]
+        changed = {
+            identity: version
+            for identity, version in identities.items()
+            if batch.identities.get(identity) is not version
+        }
+        last = batch.records[-1]
         position = FoldPosition(last.offset + 1, last.digest())
-        return derived, position, Change(position, state.take_changes(), new_identities)
+        return derived, position, Change(position, state.take_changes(), changed)
 
     def apply(self, partition: int, change: Change) -> None:
-        """Store a change, in the caller's transaction. An identity that is stored already is the same one."""
+        """Store a change, in the caller's transaction."""
         deletions = [(partition, key_text(key)) for key, row in change.rows.items() if row is None]
         replacements = [
             (partition, key_text(key), msgspec.json.encode(row.value).decode(), row.due_us)
@@ -146,8 +186,8 @@ class PartitionState:
         self._db.executemany("DELETE FROM state WHERE partition = ? AND key = ?", deletions)
         self._db.executemany("REPLACE INTO state VALUES (?, ?, ?, ?)", replacements)
         self._db.executemany(
-            "REPLACE INTO identities VALUES (?, ?, ?, ?, ?)",
-            [(partition, identity, *first_seen) for identity, first_seen in change.identities.items()],
+            "REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(partition, identity, *version) for identity, version in change.identities.items()],
         )
         if change.position is not None:
             self._db.execute("REPLACE INTO positions VALUES (?, ?, ?)", (partition, *change.position))

@@ -11,9 +11,9 @@ from ledger.log import Record
 from ledger.log.topics import ENTRIES, Topic
 from ledger.pricing.price_book import unpack_book
 from streams.folds.chain import Derived, fold_record
-from streams.folds.entry import Documents
+from streams.folds.entry import Documents, Originals
 from streams.folds.event import parse_record
-from streams.folds.identity import FirstSeen
+from streams.folds.identity import EventVersion
 from streams.folds.price_lookup import Catalogue
 from streams.folds.state import State
 
@@ -31,14 +31,17 @@ def open_catalogues(documents: Mapping[str, bytes]) -> Documents:
 
 
 def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived:
-    """Derive what the records of any partitions cause; each partition's records are in order."""
+    """Derive what the records of any partitions cause; each partition's records are in order, from its first."""
     catalogues = open_catalogues(documents)
-    memories: dict[int, tuple[State, dict[bytes, FirstSeen]]] = {}
+    memories: dict[int, tuple[State, dict[bytes, EventVersion]]] = {}
+    read_values: dict[int, dict[int, bytes]] = {}
     derived: Derived = []
     next_offsets: dict[tuple[Topic, int], int] = {}
     for record in records:
         state, identities = memories.setdefault(record.partition, (State(), {}))
-        for topic, record_out in fold_record(parse_record(record), state, identities, catalogues):
+        values = read_values.setdefault(record.partition, {})
+        values[record.offset] = record.value
+        for topic, record_out in fold_record(parse_record(record), state, identities, catalogues, _read_lines(values)):
             offset = next_offsets.get((topic, record.partition), 0)
             next_offsets[topic, record.partition] = offset + 1
             derived.append((topic, record_out._replace(offset=offset)))
@@ -46,8 +49,14 @@ def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived
     return derived
 
 
+def _read_lines(values: Mapping[int, bytes]) -> Originals:
+    """Return a reader of lines in the values of records, by offset."""
+    return lambda offset, event_index: values[offset].split(b"\n")[event_index]
+
+
 def replay_outcomes(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """Return the lines of ``tally.entries`` with the outcome of each event, in order."""
+    """Return the lines of ``tally.entries`` with the outcome of each event, and with what corrections change, in
+    order."""
     lines = (
         msgspec.json.decode(line)
         for topic, record in replay(records, documents)

@@ -1,4 +1,4 @@
-"""Shared by the runtimes of the folds: the documents that the log holds, ticks, and rarer garbage collection."""
+"""Shared by the runtimes of the folds: documents and lines that the log holds, ticks, and rarer garbage collection."""
 
 import gc
 import json
@@ -6,16 +6,19 @@ from datetime import timedelta
 from functools import lru_cache
 
 from ledger import envelope
-from ledger.errors import TallyError
+from ledger.errors import LogDamaged, TallyError
 from ledger.log import Draft, Log
 from ledger.log.documents import load_document
+from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import unpack_book
-from streams.folds.entry import Documents
+from streams.folds.entry import Documents, Originals
 from streams.folds.event import EPOCH
 from streams.folds.price_lookup import Catalogue
 from tallystick import TickEvent
 
+MAX_CACHED_RECORDS = 8
+"""Records of a partition, at most a megabyte each, that are kept where corrections refer to them in a row."""
 _HEADERS = {
     envelope.ORGANIZATION: PLATFORM, envelope.CHANNEL: "streams", envelope.PRINCIPAL: "streams", envelope.SCHEMA: "1",
     envelope.REFUSED: "0",
@@ -41,6 +44,27 @@ def read_catalogues(log: Log) -> Documents:
         return Catalogue(digest, unpack_book(digest, packed))
 
     return catalogue
+
+
+def read_originals(log: Log, partition: int) -> Originals:
+    """Return a reader of the lines of a partition's events, which keeps the records that it read last. LogDamaged where
+    the log does not hold one."""
+
+    @lru_cache(maxsize=MAX_CACHED_RECORDS)
+    def read_lines(offset: int) -> list[bytes]:
+        records = log.read(EVENTS, partition, offset, max_bytes=1)
+        return records[0].value.split(b"\n") if records and records[0].offset == offset else []
+
+    def read(offset: int, event_index: int) -> bytes:
+        lines = read_lines(offset)
+        if event_index >= len(lines):
+            raise LogDamaged(
+                f"partition {partition} of tally.events does not hold the event at offset {offset}, index "
+                f"{event_index}, which a later one corrects: restore the log from a copy"
+            )
+        return lines[event_index]
+
+    return read
 
 
 def build_tick(partition: int, offset: int, due_us: int) -> Draft:

@@ -8,6 +8,7 @@ from typing import Any
 from audit.verify import row_checksums
 from audit.verify.totals import COSTS, Group, Sum, Totals
 from ledger.log import Record
+from ledger.outcomes import REVERSAL
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -26,8 +27,9 @@ def add_record(totals: Totals, record: Record) -> None:
             _row_identity(fields), fields["outcome"], fields["kind"], fields.get("reason"), original
         )
         totals.outcome(fields["organization"], fields["kind"], fields["outcome"], event_checksum)
+        reversed_entry = original if fields["outcome"] == REVERSAL else None
         for line in fields.get("lines", ()):
-            totals.add(_group(fields, line), _sum(fields, line))
+            totals.add(_group(fields, line), _sum(fields, line, reversed_entry))
 
 
 def _row_identity(fields: dict[str, Any]) -> row_checksums.RowIdentity:
@@ -43,10 +45,10 @@ def _group(fields: dict[str, Any], line: dict[str, Any]) -> Group:
     return Group(fields["organization"], day, model, line["class"], fields.get("currency", ""))
 
 
-def _sum(fields: dict[str, Any], line: dict[str, Any]) -> Sum:
+def _sum(fields: dict[str, Any], line: dict[str, Any], original: tuple[int, int] | None) -> Sum:
     prices = [None if line[field] is None else Decimal(line[field]) for field in ("unit_price", *COSTS)]
     price_fields = (fields.get("currency"), fields.get("price_document"), fields.get("price_id"))
     checksum = row_checksums.hash_entry(
-        _row_identity(fields), fields, price_fields, (line["class"], line["quantity"], *prices)
+        _row_identity(fields), original, fields, price_fields, (line["class"], line["quantity"], *prices)
     )
     return Sum(1, checksum, line["quantity"], *(price or Decimal(0) for price in prices[1:]))

@@ -73,6 +73,19 @@ def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) ->
     return Rated([Line(name, quantity, None, None, None) for name, quantity in quantities.items()], None, None, None)
 
 
+def negate(rated: Rated) -> Rated:
+    """Return the lines of a call with their signs changed."""
+    lines = [
+        line._replace(
+            quantity=-line.quantity,
+            list_cost=None if line.list_cost is None else 0 - line.list_cost,
+            billed_cost=None if line.billed_cost is None else 0 - line.billed_cost,
+        )
+        for line in rated.lines
+    ]
+    return rated._replace(lines=lines)
+
+
 def _read_quantities(data: Mapping[str, Any]) -> dict[str, int]:
     quantities: dict[str, int] = {}
     for field, classes in (("tokens", TOKEN_CLASSES), ("quantities", QUANTITY_CLASSES)):

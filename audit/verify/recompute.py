@@ -1,4 +1,4 @@
-"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R9)."""
+"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R11)."""
 
 import hashlib
 import json
@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Book, Rated, rate_call
+from audit.verify.pricing import Book, Rated, negate, rate_call
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
+from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
@@ -39,18 +40,37 @@ class JudgedLine(NamedTuple):
     original: tuple[int, int] | None = None
 
 
-class Partition:
-    """Judge one partition's records in order. Identities are kept on disk, so memory does not grow."""
+class Seen(NamedTuple):
+    """The state of an identity: content and position of its latest version, its kind and revision, and the position of
+    the entry in force; -1 where there is none."""
 
-    def __init__(self, book: Callable[[str], Book]) -> None:
+    content: bytes
+    offset: int
+    event_index: int
+    kind: str
+    revision: int
+    entry_offset: int
+    entry_index: int
+
+
+class Partition:
+    """Judge one partition's records in order. Identities are kept on disk, so memory does not grow. ``read_line`` gives
+    a line of the partition by offset and index: one before the record that is judged, or of it."""
+
+    def __init__(self, book: Callable[[str], Book], read_line: Callable[[int, int], bytes]) -> None:
         self._book = book
-        self._books: list[tuple[str, Book]] = []
+        self._read_line = read_line
+        self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
         self._now = EPOCH
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
-        self._identities.execute("CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT)")
+        self._identities.execute(
+            "CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT, kind TEXT, revision INT,"
+            " entry_record INT, entry_line INT)"
+        )
 
     def judge(self, record: Record) -> Iterator[JudgedLine]:
-        """Yield every line of the record, in order; those of a relay too, although they count nothing."""
+        """Yield every line of the record, in order, each followed by what it takes back and puts in its place; those of
+        a relay too, although they count nothing."""
         self._now = max(self._now, EPOCH + timedelta(milliseconds=record.time_ms))
         organization = record.organization
         for event_index, line in enumerate(record.value.split(b"\n") if record.value else []):
@@ -58,47 +78,104 @@ class Partition:
             if event is None:
                 yield JudgedLine(event_index, "unknown", outcomes.QUARANTINED, "malformed")
                 continue
-            yield self._judge(event_index, line, event, organization, record.offset)
+            yield from self._judge(event_index, line, event, organization, record.offset)
 
     def _judge(
         self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int
-    ) -> JudgedLine:
+    ) -> Iterator[JudgedLine]:
         kind, time, data = event["kind"], event["moment"], event["data"]
-        counted = JudgedLine(event_index, kind, outcomes.COUNTED, None, event["source"], event["id"], time, data)
-        original = self._find_original(organization, event["source"], event["id"], line, offset, event_index)
-        if original is not None:
-            is_same, position = original
-            if is_same:
-                return counted._replace(outcome=outcomes.DUPLICATE, original=position)
-            return counted._replace(outcome=outcomes.CONFLICT, reason="content_mismatch", original=position)
+        judged = JudgedLine(event_index, kind, outcomes.COUNTED, None, event["source"], event["id"], time, data)
+        identity = _hash_identity(organization, event["source"], event["id"])
+        content, revision = hashlib.sha256(line).digest(), _read_revision(kind, data)
+        seen = self._find(identity)
+        if seen is not None:
+            judged = judged._replace(original=(seen.offset, seen.event_index))
+            if (repeated := _judge_repeat(judged, seen, content, revision)) is not None:
+                yield repeated
+                return
         reason = self._find_quarantine_reason(kind, time, data)
+        has_entry = kind == "inference" and reason is None
+        entry = (offset, event_index) if has_entry else (-1, -1)
+        self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry))
         if reason is not None:
-            return counted._replace(outcome=outcomes.QUARANTINED, reason=reason)
-        books = [book for _, book in reversed(self._books)]
-        entry = rate_call(data, time, books) if kind == "inference" else None
-        if kind == "control" and data["control"] == PriceBookAdopted.control_type:
-            self._adopt(data["body"]["name"], data["body"]["document"])
-        return counted._replace(rated=entry)
+            yield judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None)
+        else:
+            yield judged._replace(rated=self._rate(data, time) if has_entry else None)
+        if seen is not None:
+            yield from self._reverse(seen, event_index, outcomes.REVISION)
+        if reason is None and kind == "correction":
+            yield from self._correct(judged, time, organization, offset)
+        if reason is None and kind == "control" and data["control"] == PriceBookAdopted.control_type:
+            book = self._book(data["body"]["document"])
+            self._adoptions.append(((offset, event_index), data["body"]["name"], book))
 
-    def _find_original(
-        self, organization: str, source: str, id: str, line: bytes, offset: int, event_index: int
-    ) -> tuple[bool, tuple[int, int]] | None:
-        """Return True where the first line of the identity has the same content, and its position; None without one."""
-        identity = hashlib.sha256(json.dumps([organization, source, id]).encode()).digest()
-        content = hashlib.sha256(line).digest()
+    def _correct(self, correction: JudgedLine, time: datetime, organization: str, offset: int) -> Iterator[JudgedLine]:
+        """Yield what a counted correction takes back and what it puts in its place."""
+        target, action = correction.data["of"], correction.data["action"]
+        identity = _hash_identity(organization, target["source"], target["id"])
+        seen = self._find(identity)
+        if seen is None or seen.kind != "inference":
+            return
+        yield from self._reverse(seen, correction.event_index, action)
+        if action == "reversal":
+            self._keep(identity, seen._replace(entry_offset=-1, entry_index=-1))
+            return
+        self._keep(identity, seen._replace(entry_offset=offset, entry_index=correction.event_index))
+        data, time = self._read_replacement(correction.data, time, seen)
+        yield correction._replace(
+            kind="inference", outcome=outcomes.REPLACEMENT, time=time, data=data, rated=self._rate(data, time),
+            original=(seen.offset, seen.event_index),
+        )  # fmt: skip
+
+    def _reverse(self, seen: Seen, event_index: int, reason: str) -> Iterator[JudgedLine]:
+        """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
+        if seen.entry_offset < 0:
+            return
+        position = seen.entry_offset, seen.entry_index
+        event = _parse_event(self._read_line(*position))
+        assert event is not None, "it has an entry"
+        data, time = event["data"], event["moment"]
+        if event["kind"] == "correction":
+            data, time = self._read_replacement(data, time, seen)
+        rated = negate(self._rate(data, time, position))
+        yield JudgedLine(
+            event_index, "inference", outcomes.REVERSAL, reason, event["source"], event["id"], time, data, rated,
+            position,
+        )  # fmt: skip
+
+    def _read_replacement(
+        self, correction: dict[str, Any], time: datetime, seen: Seen
+    ) -> tuple[dict[str, Any], datetime]:
+        """Return the data of a correction's inference, and the earlier of its time and the original's."""
+        original = _parse_event(self._read_line(seen.offset, seen.event_index))
+        assert original is not None, "it has an identity"
+        return correction["replacement"], min(time, original["moment"])
+
+    def _rate(self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None) -> Rated:
+        """Price a call by the books in force, now or at a position before; the latest name first."""
+        books: dict[str, Book] = {}
+        for adopted_at, name, book in self._adoptions:
+            if position is None or adopted_at < position:
+                books[name] = book  # a name keeps its place
+        return rate_call(data, time, list(reversed(books.values())))
+
+    def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(
-            "SELECT content, record, line FROM seen WHERE identity = ?", (identity,)
+            "SELECT content, record, line, kind, revision, entry_record, entry_line FROM seen WHERE identity = ?",
+            (identity,),
         ).fetchone()
-        if row:
-            return row[0] == content, (row[1], row[2])
-        self._identities.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (identity, content, offset, event_index))
-        return None
+        return Seen(*row) if row else None
+
+    def _keep(self, identity: bytes, seen: Seen) -> None:
+        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
 
     def _find_quarantine_reason(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
         if time > self._now + MAX_AHEAD:
             return "event_time_in_future"
         if not is_valid(kind, data):
             return "schema_mismatch"
+        if kind == "correction":
+            kind, data = "inference", data.get("replacement") or {}
         if kind != "inference" or "tokens" not in data or "reported_tokens" not in data:
             return None
         tokens, reported = data["tokens"], data["reported_tokens"]
@@ -109,13 +186,26 @@ class Partition:
             return "token_totals_mismatch"
         return None
 
-    def _adopt(self, name: str, document: str) -> None:
-        book = self._book(document)
-        names = [adopted_name for adopted_name, _ in self._books]
-        if name in names:
-            self._books[names.index(name)] = (name, book)
-        else:
-            self._books.append((name, book))
+
+def _judge_repeat(judged: JudgedLine, seen: Seen, content: bytes, revision: int) -> JudgedLine | None:
+    """Judge an event whose identity was seen before; None where it is a greater revision, which is judged as new."""
+    if seen.content == content:
+        return judged._replace(outcome=outcomes.DUPLICATE)
+    if judged.kind == "inference" and revision < seen.revision:
+        return judged._replace(outcome=outcomes.DUPLICATE, reason="superseded")
+    if (judged.kind, seen.kind) != ("inference", "inference") or revision == seen.revision:
+        return judged._replace(outcome=outcomes.CONFLICT, reason="content_mismatch")
+    return None
+
+
+def _hash_identity(organization: str, source: str, id: str) -> bytes:
+    return hashlib.sha256(json.dumps([organization, source, id]).encode()).digest()
+
+
+def _read_revision(kind: str, data: dict[str, Any]) -> int:
+    """Return the revision of an inference; 0 without one, or where it is no count."""
+    revision = data.get("revision", 0) if kind == "inference" else 0
+    return revision if type(revision) is int and 0 <= revision <= MAX_COUNT else 0
 
 
 def _parse_event(line: bytes) -> dict[str, Any] | None:

@@ -38,14 +38,20 @@ def hash_event(
 
 
 def hash_entry(
-    identity: RowIdentity, fields: Mapping[str, Any], price_fields: Iterable[str | None], figures: Iterable[Any]
+    identity: RowIdentity,
+    original: tuple[int, int] | None,
+    fields: Mapping[str, Any],
+    price_fields: Iterable[str | None],
+    figures: Iterable[Any],
 ) -> int:
     """Hash an entry.
 
-    ``price_fields``: currency, document, price id. ``figures``: class, quantity, unit price, four costs.
+    ``original``: the position of the entry that a reversal takes back. ``price_fields``: currency, document, price id.
+    ``figures``: class, quantity, unit price, four costs.
     """
+    event_fields = (fields.get(name) for name in EVENT_FIELDS)
     return _hash_values(
-        (*identity, *(fields.get(name) for name in EVENT_FIELDS), *price_fields, *map(_format_decimal, figures))
+        (*identity, *(original or ("", "")), *event_fields, *price_fields, *map(_format_decimal, figures))
     )
 
 
@@ -82,6 +88,7 @@ RECORDS_SQL = _build_checksum_sql(
     "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "channel", "received", "refused"
 )
 ENTRIES_SQL = _build_checksum_sql(
-    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", *EVENT_FIELDS, "currency", "price_document", "price_id",
-    "class", "quantity", "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost",
+    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", "original_offset", "original_index", *EVENT_FIELDS, "currency",
+    "price_document", "price_id", "class", "quantity", "unit_price", "list_cost", "contracted_cost", "effective_cost",
+    "billed_cost",
 )  # fmt: skip

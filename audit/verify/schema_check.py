@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ledger.inference_fields import AMOUNT_PATTERN, AMOUNTS, COUNTS, LISTS, MAPS, MAX_COUNT, TEXTS
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
-from tallystick import Control
+from tallystick import Control, Correction
 
 CLASSES = {"tokens": TOKEN_CLASSES, "quantities": QUANTITY_CLASSES, "reported_tokens": ("input", "output", "total")}
 
@@ -19,6 +19,12 @@ def is_valid(kind: str, data: dict[str, Any]) -> bool:
             return bool(Control.model_validate_json(json.dumps(data)))
         except ValidationError:
             return False
+    if kind == "correction":
+        try:
+            Correction.model_validate_json(json.dumps(data))
+        except ValidationError:
+            return False
+        return is_valid("inference", data.get("replacement") or {})
     return kind != "inference" or all(_is_valid_field(name, value) for name, value in data.items())
 
 

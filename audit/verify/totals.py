@@ -52,7 +52,7 @@ class Totals:
 
     def __init__(self) -> None:
         self.events: Counter[tuple[str, str]] = Counter()  # facts, by organization and count
-        self.control_counts: Counter[tuple[str, str, str]] = Counter()  # by organization, kind and outcome
+        self.control_counts: Counter[tuple[str, str, str]] = Counter()  # of the rest, by organization, kind and outcome
         self.event_checksums: Counter[tuple[str, str, str]] = Counter()  # checksum of all events, by the same key
         self.records: Counter[str] = Counter()  # by organization
         self.record_checksums: Counter[str] = Counter()  # checksum of all records, by organization
@@ -64,7 +64,7 @@ class Totals:
     def outcome(self, organization: str, kind: str, outcome: str, contents: int, times: int = 1) -> None:
         key = organization, kind, outcome
         self.event_checksums[key] = (self.event_checksums[key] + contents) % MODULUS
-        if kind in ("control", "tick"):
+        if kind in ("control", "tick") or outcome not in OUTCOMES:
             self.control_counts[key] += times
         else:
             self.events[organization, outcome] += times

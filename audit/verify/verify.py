@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -21,6 +21,7 @@ from ledger.home.layout import SINK, VERIFY_REPORT
 from ledger.log import PARTITIONS, Log, Record, fold_offset, records, seek_cause
 from ledger.log.documents import load_document
 from ledger.log.topics import ENTRIES, EVENTS, Topic
+from ledger.outcomes import OUTCOMES, REVERSAL
 from ledger.pricing.price_book import unpack_book
 from ledger.settings import Settings
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
@@ -96,7 +97,7 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
     record_difference: dict[str, Any] | None = None
     record_count, total = 0, sum(end + 1 for end in bounds.values())
     for partition, last_offset in sorted(bounds.items()):
-        reader = Partition(book)
+        reader = Partition(book, _read_lines(log, partition))
         entries = records(log, ENTRIES, partition)
         for record in records(log, EVENTS, partition, end=last_offset + 1):
             try:
@@ -126,6 +127,23 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
     return report
 
 
+def _read_lines(log: Log, partition: int) -> Callable[[int, int], bytes]:
+    """Return a reader of the partition's events by offset and index: corrections refer to them."""
+
+    @lru_cache(maxsize=8)
+    def split_record(offset: int) -> list[bytes]:
+        batch = log.read(EVENTS, partition, offset, max_bytes=1)
+        return batch[0].value.split(b"\n") if batch and batch[0].offset == offset else []
+
+    def read_line(offset: int, event_index: int) -> bytes:
+        lines = split_record(offset)
+        if event_index >= len(lines):
+            raise LogDamaged(f"partition {partition} of tally.events has no event at offset {offset}: restore the log")
+        return lines[event_index]
+
+    return read_line
+
+
 def _read_bounds(settings: Settings, log: Log, client: Client) -> from_warehouse.Bounds:
     """Return the last offset of each partition that the folds have folded and the sink reports as stored.
 
@@ -150,7 +168,8 @@ def _add_record(totals: Totals, record: Record, judged: list[JudgedLine]) -> Non
     organization = record.organization
     refused = record.refused
     is_relayed = envelope.RELAY_OF in record.headers
-    received = 0 if is_relayed else sum(event.kind in FACTS for event in judged) + refused
+    facts = sum(event.kind in FACTS and event.outcome in OUTCOMES for event in judged)
+    received = 0 if is_relayed else facts + refused
     frame = (record.partition, record.offset, record.time_ms, organization, record.channel)
     totals.record(organization, received, refused, row_checksums.hash_record(*frame, received, refused))
     for event in judged:
@@ -188,7 +207,8 @@ def _sum(identity: row_checksums.RowIdentity, event: JudgedLine, line: Line) -> 
     assert event.rated, "an entry has it"
     cost, billed = line.list_cost, line.billed_cost
     figures = (line.name, line.quantity, line.unit_price, cost, cost, cost, billed)
-    checksum = row_checksums.hash_entry(identity, event.data, event.rated[1:], figures)
+    original = event.original if event.outcome == REVERSAL else None
+    checksum = row_checksums.hash_entry(identity, original, event.data, event.rated[1:], figures)
     list_cost = cost or Decimal(0)
     return Sum(1, checksum, line.quantity, list_cost, list_cost, list_cost, billed or Decimal(0))
 

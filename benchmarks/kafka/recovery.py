@@ -25,7 +25,7 @@ from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import MAX_DERIVED_RECORD_BYTES
 from ledger.log.topics import EVENTS, STATE
 from ledger.settings import Settings
-from streams.folds.identity import FirstSeen
+from streams.folds.identity import EventVersion
 from streams.folds.state import Key, Row
 from streams.kafka.changelog import encode_change
 from streams.kafka.worker import SERVICE, SESSION_TIMEOUT_S
@@ -103,7 +103,7 @@ def _write_state(log: KafkaLog, identities: int) -> None:
         ("benchmark", f"session-{number:012}"): Row({"cost": str(chance.randrange(10**12)), "note": "x" * 80}, None)
         for number in range(identities // 10)
     }
-    first_seen = {chance.randbytes(16): FirstSeen(chance.randbytes(8), 0, number) for number in range(identities)}
+    first_seen = {chance.randbytes(16): EventVersion(chance.randbytes(8), 0, number) for number in range(identities)}
     producer = KafkaProducer(**log.cluster.client(), compression_type="zstd", max_request_size=MAX_DERIVED_RECORD_BYTES)
     for entry in encode_change(FoldPosition(record.offset + 1, record.digest()), Change(None, rows, first_seen)):
         producer.send(log.cluster.topic(STATE), entry.value, entry.key.encode(), partition=0)

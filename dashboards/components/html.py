@@ -124,6 +124,11 @@ def mono(text: str) -> Html:
     return Html(f'<span class="id">{_escape(text)}</span>')
 
 
+def add_narrow_line(cell: Html, text: str) -> Html:
+    """Return a cell with a second line that narrow screens show, in place of a column that they hide."""
+    return Html(f'{cell}<span class="narrow soft">{_escape(text)}</span>')
+
+
 def draw_note(text: str) -> None:
     """Draw small print that holds values: as text, since Streamlit reads its own captions as Markdown."""
     st.html(f'<div class="tally"><span class="soft">{_escape(text, MAX_NOTE)}</span></div>')

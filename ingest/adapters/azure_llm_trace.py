@@ -57,7 +57,7 @@ def _make_parser(start: datetime | None) -> Parse:
 FORMAT = Format(
     name="azure-llm",
     known_by=f"the header {','.join(COLUMNS)} (CSV)",
-    recognises=lambda first: first == _HEADER,
+    recognises=lambda head: head.first == _HEADER,
     classes=("input", "output"),
     trace=_make_parser,
     has_header=True,

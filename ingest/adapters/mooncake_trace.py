@@ -13,6 +13,7 @@ import msgspec
 from pyroaring import BitMap64
 
 from ingest.adapters.adapter import MAX_COUNT, Format, Parse, TraceLine
+from ingest.adapters.head import Head
 from ingest.intake.rejection import Rejection
 
 BLOCK_TOKENS = 512
@@ -82,9 +83,9 @@ def _fits(value: Any, type: Any) -> bool:
     return True
 
 
-def _recognises(first: bytes) -> bool:
+def _recognises(head: Head) -> bool:
     try:
-        document = msgspec.json.decode(first)
+        document = msgspec.json.decode(head.first)
     except (ValueError, RecursionError):
         return False
     return isinstance(document, dict) and _TYPES.keys() <= document.keys()

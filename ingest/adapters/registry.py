@@ -1,24 +1,45 @@
-"""The formats that can be imported, each known by the first line of a file."""
+"""The formats that can be imported, each known by the beginning of a file, or by its name."""
 
+from difflib import get_close_matches
 from importlib import import_module
 
 from ingest.adapters.adapter import Format, TraceLine
+from ingest.adapters.head import read_head
 from ledger.errors import TallyError
 from ledger.file_formats import FILE_FORMATS
 
-__all__ = ["FORMATS", "Format", "TraceLine", "recognize_format"]
+__all__ = ["FORMATS", "Format", "TraceLine", "find_format", "get_format", "recognize_format"]
 
 FORMATS: tuple[Format, ...] = tuple(
     import_module(f"ingest.adapters.{file_format.adapter}").FORMAT for file_format in FILE_FORMATS
 )
 
 
-def recognize_format(first: bytes, name: str) -> Format:
-    """Return the format of a file by its first line, without terminator. TallyError where no format fits."""
-    for candidate in FORMATS:
-        if candidate.recognises(first):
-            return candidate
+def find_format(beginning: bytes, *, is_cut: bool = False) -> Format | None:
+    """Return the format of a file by its beginning, without byte order mark; None where no format fits. ``is_cut``
+    where the first line goes on."""
+    head = read_head(beginning, is_cut=is_cut)
+    return next((candidate for candidate in FORMATS if candidate.recognises(head)), None)
+
+
+def recognize_format(beginning: bytes, name: str, *, is_cut: bool = False) -> Format:
+    """Return the format of the file ``name``. TallyError where no format fits."""
+    candidate = find_format(beginning, is_cut=is_cut)
+    if candidate is not None:
+        return candidate
     descriptions = "; ".join(f"{candidate.name}: {candidate.known_by}" for candidate in FORMATS)
     raise TallyError(
-        f"{name} is of no known format. A file is recognized by its first line; the formats are {descriptions}"
+        f"{name} is of no known format. A file is recognized by its beginning; the formats are {descriptions}. Name "
+        "one with --format, or map the columns of any other file with --mapping (docs/import.md)"
     )
+
+
+def get_format(name: str) -> Format:
+    """Return the format of that name. TallyError with the names where there is none."""
+    for candidate in FORMATS:
+        if candidate.name == name:
+            return candidate
+    names = [candidate.name for candidate in FORMATS]
+    near = get_close_matches(name, names, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise TallyError(f"--format {name!r} is no format: use one of {', '.join(names)}{hint}")

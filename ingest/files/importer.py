@@ -6,22 +6,25 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from ingest.adapters.mapping import RowReader
+from ingest.files.folders import expand_folders
 from ingest.files.line_identity import Occurrences
 from ingest.files.lines import Line, read_lines
 from ingest.files.outcomes import Outcomes, Progress, Range, await_outcomes
 from ingest.files.plan import Options, Plan, parse_start, plan_files
 from ingest.files.rows import read_rows
+from ingest.files.source_rows import SourcePlan, read_events
 from ingest.files.summary import Imported, Summary
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import AcceptedEvent, Intake, open_intake
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.privacy import Removed
 from ingest.intake.rejection import Rejection
-from ledger.log import Log
+from ingest.mapping.reader import RowReader
+from ledger.log import Appender
 from ledger.settings import Settings
+from tallystick.vocabulary.fitting import fit_fields
 
 __all__ = ["Options", "Outcomes", "Range", "Summary", "await_outcomes", "import_files", "parse_start"]
 
@@ -33,21 +36,24 @@ Accept = Callable[[bytes], AcceptedEvent]
 
 
 def import_files(
-    log: Log,
+    log: Appender,
     settings: Settings,
     files: Sequence[Path],
     options: Options = Options(),  # noqa: B008  (frozen)
     progress: Progress = lambda done_bytes, total: None,
+    intake: Intake | None = None,
 ) -> Summary:
-    """Append the events of files to the log. ``progress`` receives the bytes read, also while a pace is kept.
+    """Append the events of files, and of the session files of folders, to the log. ``progress`` receives the bytes
+    read, also while a pace is kept. Events pass ``intake``, by default that of the home.
 
     TallyError before anything is written, where a file or an option is not possible. Ctrl-C ends the import
     and not the program: the summary has what was appended. :func:`await_outcomes` returns the outcomes.
     """
-    intake = open_intake(settings.home, settings.organization)
-    plans = plan_files(files, options, intake)
+    intake = intake or open_intake(settings.home, settings.organization)
+    paths, skipped = expand_folders(files, any_format=options.format is not None)
+    plans = plan_files(paths, options, intake)
     batch = Batch(log, Envelope(settings.organization, "import", "local"), intake.key)
-    summary = Summary()
+    summary = Summary(skipped_files=skipped, warnings=[warning for plan in plans for warning in plan.warnings])
     total = sum(plan.size for plan in plans)
     try:
         for index, plan in enumerate(plans):
@@ -75,7 +81,9 @@ class _FileImport:
     def run(self, progress: Callable[[int], None]) -> None:
         with self._plan.path.open("rb") as file, closing(Occurrences()) as occurrences:
             self._report_progress = lambda: progress(file.tell())
-            if self._plan.rows is not None:
+            if self._plan.source_rows is not None:
+                self._import_source(file, self._plan.source_rows, occurrences)
+            elif self._plan.rows is not None:
                 self._import_rows(file, self._plan.rows, occurrences)
             else:
                 self._import_lines(file, self._make_acceptor(occurrences))
@@ -116,8 +124,35 @@ class _FileImport:
             except Rejection as rejection:
                 self._reject(Line(number, raw, len(raw)), rejection)
             else:
+                self._imported.count_usage(event["data"])
                 self._accept(accepted)
         self._flush()
+
+    def _import_source(self, file: BinaryIO, plan: SourcePlan, occurrences: Occurrences) -> None:
+        """Import the rows of a source: an event has its id by the source, else by its row's bytes, as in a trace."""
+        for row in read_events(file, plan, self._plan.path.stem):
+            self._imported.skipped -= row.is_late
+            try:
+                if isinstance(row.event, Rejection):
+                    raise row.event
+                if row.event is None or plan.is_copy(row.event):
+                    self._imported.skipped += 1
+                    continue
+                id = row.event.id or occurrences.identity(row.raw)
+                accepted = self._accept_fitted(plan.make_event(self._plan.source or "", id, row.event))
+            except Rejection as rejection:
+                self._reject(Line(row.number, row.raw, len(row.raw)), rejection)
+            else:
+                self._imported.count_usage(row.event.data)
+                self._accept(accepted)
+        self._flush()
+
+    def _accept_fitted(self, event: dict[str, Any]) -> AcceptedEvent:
+        """Accept an event, without what does not fit where it is refused: an attribute never costs a fact."""
+        try:
+            return self._intake.accept_event(event)
+        except Rejection:
+            return self._intake.accept_event({**event, "data": fit_fields(event["data"]).fields})
 
     def _accept(self, accepted: AcceptedEvent) -> None:
         if self._pace:

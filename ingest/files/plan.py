@@ -7,14 +7,18 @@ from datetime import datetime
 from pathlib import Path
 
 from ingest.adapters.adapter import INFERENCE_TYPE, TRACE_FIELDS, Parse
-from ingest.adapters.mapping import RowReader, parse_sheet
-from ingest.adapters.registry import recognize_format
-from ingest.files.lines import read_lines
+from ingest.adapters.head import read_head
+from ingest.adapters.registry import Format, get_format, recognize_format
+from ingest.files.folders import Beginning, read_beginning
+from ingest.files.mapping_check import check_mapping
 from ingest.files.set_options import parse_set_options
+from ingest.files.source_rows import SourcePlan
 from ingest.files.trace_template import Frame
 from ingest.intake.intake import Intake
 from ingest.intake.privacy import Data, Removed
 from ingest.intake.rejection import Rejection
+from ingest.mapping.reader import RowReader
+from ingest.mapping.sheet import parse_sheet
 from ledger.errors import TallyError
 from ledger.moments import moment_of
 
@@ -31,13 +35,15 @@ _UNREADABLE_FORMATS = {
 @dataclass(frozen=True)
 class Options:
     """Options of an import: the source, ``field=value`` for what a trace does not hold, the start of relative times,
-    the pace as a multiple of the trace's (None: as fast as possible), and the mapping of columns."""
+    the pace as a multiple of the trace's (None: as fast as possible), the mapping of columns, and the name of a format
+    (None: files are recognized)."""
 
     source: str | None = None
     sets: Sequence[str] = ()
     start: datetime | None = None
     pace: float | None = None
     mapping: Path | None = None
+    format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ class Trace:
 
 @dataclass(frozen=True)
 class Plan:
-    """One file and its reader: ``rows`` by a mapping, ``trace`` by a format, or neither where its lines are events."""
+    """One file and its reader: ``rows`` by a mapping, ``trace`` or ``source_rows`` by a format, or none of them where
+    its lines are events."""
 
     path: Path
     size: int
@@ -59,6 +66,8 @@ class Plan:
     source: str | None = None
     trace: Trace | None = None
     rows: RowReader | None = None
+    warnings: Sequence[str] = ()
+    source_rows: SourcePlan | None = None
 
 
 def parse_start(text: str) -> datetime:
@@ -74,9 +83,12 @@ def plan_files(files: Sequence[Path], options: Options, intake: Intake) -> list[
     if options.pace is not None and not (math.isfinite(options.pace) and options.pace > 0):
         raise TallyError(f"--pace {options.pace} must be above zero: 1 is the trace's own pace, 60 an hour a minute")
     data = parse_set_options(options.sets, TRACE_FIELDS)
+    if options.mapping is not None and options.format is not None:
+        raise TallyError("--format and --mapping exclude each other: give one of them")
     if options.mapping is not None:
         return _plan_mapped(files, options.mapping, options, data)
-    return [_plan_file(path, options, data, intake) for path in files]
+    copies: dict[str, dict[str, int]] = {}
+    return [_plan_file(path, options, data, intake, copies) for path in files]
 
 
 def _plan_mapped(files: Sequence[Path], mapping: Path, options: Options, data: Data) -> list[Plan]:
@@ -90,12 +102,22 @@ def _plan_mapped(files: Sequence[Path], mapping: Path, options: Options, data: D
     if options.source is not None:
         sheet = sheet.model_copy(update={"source": options.source})
     format_name, reader = f"{sheet.format} by {mapping.name}", RowReader(sheet, data)
-    return [Plan(path, _inspect_file(path)[0], format_name, source=sheet.source, rows=reader) for path in files]
+    sizes = [_inspect_file(path)[0] for path in files]
+    warnings = [check_mapping(path, mapping, sheet) for path in files]
+    return [
+        Plan(path, size, format_name, source=sheet.source, rows=reader, warnings=warnings_of_file)
+        for path, size, warnings_of_file in zip(files, sizes, warnings, strict=True)
+    ]
 
 
-def _plan_file(path: Path, options: Options, data: Data, intake: Intake) -> Plan:
-    size, first = _inspect_file(path)
-    trace_format = recognize_format(first, str(path))
+def _plan_file(path: Path, options: Options, data: Data, intake: Intake, copies: dict[str, dict[str, int]]) -> Plan:
+    size, beginning = _inspect_file(path)
+    if options.format is not None:
+        trace_format = get_format(options.format)
+    else:
+        trace_format = recognize_format(beginning.content, str(path), is_cut=beginning.is_cut)
+    if trace_format.rows is not None:
+        return _plan_rows(path, size, beginning, trace_format, options, data, copies)
     if trace_format.trace is None:
         for name, value in (
             ("--source", options.source),
@@ -122,19 +144,40 @@ def _plan_file(path: Path, options: Options, data: Data, intake: Intake) -> Plan
     return Plan(path, size, trace_format.name, trace_format.has_header, source, Trace(trace_format.trace(start), frame))
 
 
-def _inspect_file(path: Path) -> tuple[int, bytes]:
-    """Return the size of a file and its first line. TallyError where it cannot be imported."""
+def _plan_rows(
+    path: Path,
+    size: int,
+    beginning: Beginning,
+    row_format: Format,
+    options: Options,
+    data: Data,
+    copies: dict[str, dict[str, int]],
+) -> Plan:
+    assert row_format.rows is not None
+    if clashes := sorted(data.keys() & row_format.rows.fields):
+        raise TallyError(f"--set {clashes[0]}: {row_format.name} has {clashes[0]!r} itself: leave it out")
+    if options.start is not None and not row_format.rows.may_lack_time:
+        raise TallyError(
+            f"--start is for rows without a time; those of {path} ({row_format.name}) have one: leave it out"
+        )
+    source = row_format.name if options.source is None else options.source
+    head = read_head(beginning.content, is_cut=beginning.is_cut)
+    plan = SourcePlan(row_format, row_format.rows, head, data, options.start, copies.setdefault(source, {}))
+    return Plan(path, size, row_format.name, source=source, source_rows=plan)
+
+
+def _inspect_file(path: Path) -> tuple[int, Beginning]:
+    """Return the size of a file and its first lines. TallyError where it cannot be imported."""
     try:
         if not path.is_file():
             problem = "is no regular file" if path.exists() else "does not exist"
             raise TallyError(f"{path} {problem}: name a file on disk")
-        with path.open("rb") as file:
-            first = next(read_lines(file), None)
-            if first is None:
-                raise TallyError(f"{path} is empty: there is nothing to import")
-            for magic, problem in _UNREADABLE_FORMATS.items():
-                if first.content.startswith(magic):
-                    raise TallyError(f"{path} {problem}")
-            return path.stat().st_size, first.content
+        beginning = read_beginning(path)
+        if not beginning.content.strip():
+            raise TallyError(f"{path} is empty: there is nothing to import")
+        for magic, problem in _UNREADABLE_FORMATS.items():
+            if beginning.content.startswith(magic):
+                raise TallyError(f"{path} {problem}")
+        return path.stat().st_size, beginning
     except OSError as error:
         raise TallyError(f"cannot read {path}: {error.strerror}; nothing was imported") from error

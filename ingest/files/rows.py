@@ -2,13 +2,15 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, BinaryIO, NamedTuple
 
 from ingest.files.lines import read_lines
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.rejection import Rejection
+from ingest.mapping.columns import drop_constant
 from ledger.errors import TallyError
 
 BATCH_ROWS = 2_000
@@ -31,6 +33,27 @@ def read_rows(file: BinaryIO, kind: str, delimiter: str) -> Iterator[FileRow]:
     return _read_csv(file, delimiter) if kind == "csv" else _read_jsonl(file)
 
 
+def read_column_names(file: BinaryIO, kind: str, delimiter: str) -> list[str] | None:
+    """Return the columns that every row has: of the header of CSV, or of Parquet's schema. None of JSONL, where each
+    row has its own."""
+    if kind == "csv":
+        lines = (line.content.decode(errors="surrogateescape") + "\n" for line in read_lines(file))
+        return _read_header(csv.reader(lines, delimiter=delimiter, strict=True), file)
+    if kind == "parquet":
+        return _read_schema(file)
+    return None
+
+
+def _read_header(reader: Iterator[list[str]], file: BinaryIO) -> list[str]:
+    try:
+        header = next(reader, [])
+    except csv.Error:
+        header = []
+    if not header or len(set(header)) < len(header):
+        raise TallyError(f"{file.name} has no header with unique names, by which a mapping finds columns: add one")
+    return header
+
+
 def _read_csv(file: BinaryIO, delimiter: str) -> Iterator[FileRow]:
     """Read CSV with a header; a quoted cell may hold line ends. A row with more or fewer cells than the header is
     rejected."""
@@ -43,12 +66,7 @@ def _read_csv(file: BinaryIO, delimiter: str) -> Iterator[FileRow]:
             yield line.content.decode(errors="surrogateescape") + "\n"
 
     reader = csv.reader(read_text(), delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, [])
-    except csv.Error:
-        header = []
-    if not header or len(set(header)) < len(header):
-        raise TallyError(f"{file.name} has no header with unique names, by which a mapping finds columns: add one")
+    header = _read_header(reader, file)
     while True:
         try:
             cells = next(reader)
@@ -78,28 +96,36 @@ def _parse_object(content: bytes, length: int) -> dict[str, Any] | Rejection:
     if length > MAX_LINE_BYTES:
         return Rejection("", f"has {length:,} bytes, and a line may have {MAX_LINE_BYTES:,}")
     try:
-        document = json.loads(content.decode(), parse_float=Decimal, parse_constant=_drop_constant)
+        document = json.loads(content.decode(), parse_float=Decimal, parse_constant=drop_constant)
     except (ValueError, RecursionError):
         return Rejection("", "is not JSON in UTF-8: write one whole object a line")
     return document if isinstance(document, dict) else Rejection("", "is not a JSON object")
 
 
-def _drop_constant(name: str) -> None:
-    """Return None for NaN and infinities, which are no values."""
-
-
 def _read_parquet(file: BinaryIO) -> Iterator[FileRow]:
+    with _parquet_errors(file) as open_file:
+        batches = open_file().iter_batches(BATCH_ROWS)
+        for number, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
+            yield FileRow(number, json.dumps(row, default=str, sort_keys=True).encode(), row)
+
+
+def _read_schema(file: BinaryIO) -> list[str]:
+    with _parquet_errors(file) as open_file:
+        return [str(name) for name in open_file().schema_arrow.names]
+
+
+@contextmanager
+def _parquet_errors(file: BinaryIO) -> Iterator[Callable[[], Any]]:
+    """Give what opens the file, and turn errors of its reader into sentences."""
     import pyarrow  # type: ignore[import-untyped]
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
     try:
-        batches = ParquetFile(file).iter_batches(BATCH_ROWS)
-        for number, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
-            yield FileRow(number, json.dumps(row, default=str, sort_keys=True).encode(), row)
+        yield lambda: ParquetFile(file)
     except (pyarrow.ArrowException, OSError) as error:
         message = " ".join(str(error).split())
         raise TallyError(
-            f"{file.name} cannot be read as Parquet: {message}; the rows before stay imported: repair the file and "
+            f"{file.name} cannot be read as Parquet: {message}; rows imported before stay: repair the file and "
             "import it again for the rest"
         ) from None
 

@@ -1,8 +1,10 @@
 """The summary of an import."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ingest.files.outcomes import Range
 from ingest.intake.privacy import Removed
@@ -22,17 +24,27 @@ class RefusedLine(NamedTuple):
 
 @dataclass
 class Imported:
-    """Counts of one file: ``received = accepted + rejected``."""
+    """Counts of one file: ``received = accepted + rejected``. Rows that hold no call of their own are ``skipped``."""
 
     path: Path
     format: str
     source: str | None
     accepted: int = 0
     rejected: int = 0
+    skipped: int = 0
+    unknown_usage: int = 0
+    """Accepted events with usage that could not be read as classes."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Events by names of fields that an adapter left out."""
 
     @property
     def received(self) -> int:
         return self.accepted + self.rejected
+
+    def count_usage(self, data: Mapping[str, Any]) -> None:
+        """Count what an adapter could not read of an event."""
+        self.unknown_usage += data.get("usage_source") == "unknown"
+        self.left_out.update(data.get("left_out", ()))
 
 
 @dataclass
@@ -44,8 +56,11 @@ class Summary:
     """Values of unknown fields that were removed, by path and type."""
     refusals: list[RefusedLine] = field(default_factory=list)
     """The first rejections."""
+    warnings: list[str] = field(default_factory=list)
     appended: list[Range] = field(default_factory=list)
     interrupted: KeyboardInterrupt | None = None
+    skipped_files: list[Path] = field(default_factory=list)
+    """Files of a folder that are of no known format."""
 
     @property
     def accepted(self) -> int:

@@ -13,16 +13,14 @@ from pydantic import BaseModel
 
 from tallystick import Inference
 from tallystick.privacy.addresses import may_hold_address, replace_addresses
-from tallystick.privacy.field_names import is_field_name
+from tallystick.privacy.field_names import is_field_name, safe_labels
 from tallystick.privacy.key_shapes import MAX_TEXT_LENGTH, map_texts, may_hold_key, replace_keys
+from tallystick.vocabulary.fitting import MAX_UNKNOWN_FIELDS
 from tallystick.vocabulary.inference import RateLimit, ReportedTokens, Violation
 
 Data = dict[str, Any]
 Removed = Counter[tuple[str, str]]
 """Counts of removed values, by path and type."""
-
-MAX_UNKNOWN_FIELDS = 32
-"""Numbers and booleans under unknown names that an event may keep, the first in the order of names."""
 
 _NESTED_MODELS: dict[str, type[BaseModel]] = {
     "reported_tokens": ReportedTokens,
@@ -34,7 +32,11 @@ _MAX_COUNT = 10**12
 
 
 def drop_unknown_fields(data: Data, removed: Removed, path: str = "data") -> Data:
-    """Return an inference's data with its known fields unchanged, and the numbers and booleans of unknown ones."""
+    """Return an inference's data with its known fields unchanged, and the numbers and booleans of unknown ones.
+
+    ``left_out`` names what is removed, beside the names that the source gives: in order, each once, and ``?`` for one
+    that may be content. Data that pass again stay as they are.
+    """
     fields = _select_known(data, _KNOWN_FIELDS)
     is_complete = len(fields) == len(data)
     for name, model in _NESTED_MODELS.items():
@@ -44,6 +46,8 @@ def drop_unknown_fields(data: Data, removed: Removed, path: str = "data") -> Dat
         fields["provider_usage"] = _clean_usage(fields["provider_usage"], removed, f"{path}.provider_usage")
     if not is_complete:
         fields |= _select_numbers(data, sorted(data.keys() - _KNOWN_FIELDS), removed, path)
+    if removed or "left_out" in fields:
+        _label_removed(fields, removed, path)
     return fields
 
 
@@ -111,6 +115,18 @@ def _select_numbers(data: Data, names: list[str], removed: Removed, path: str) -
         elif data[name] is not None:
             _count_removed(removed, path, name, data[name])
     return numbers
+
+
+def _label_removed(fields: Data, removed: Removed, path: str) -> None:
+    """Write the names of what is removed below ``path`` into ``left_out``. A value that is no list of texts stays, and
+    is refused."""
+    labels = fields.get("left_out", [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        return
+    names = [name.removeprefix(f"{path}.") for name, _ in removed if name.startswith(f"{path}.")]
+    fields["left_out"] = safe_labels([*labels, *names])
+    if not fields["left_out"]:
+        del fields["left_out"]
 
 
 def _is_number(value: Any) -> bool:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ingest.intake.privacy import Data
 from tallystick.privacy.addresses import PSEUDONYM, replace_addresses
-from tallystick.privacy.key_shapes import MAX_TEXT_LENGTH, key_fingerprint
+from tallystick.privacy.key_shapes import FINGERPRINT, MAX_TEXT_LENGTH, key_fingerprint
 from tallystick.vocabulary.protection import ProtectedBy, Protection, TypedBy
 
 MAX_NAME = 256
@@ -57,7 +57,9 @@ def replace_key(value: Any, person: Callable[[str], str]) -> Any:
     if not isinstance(value, str):
         return value
     concealed = key_fingerprint(value)
-    return key_fingerprint(replace_addresses(concealed, person)) if len(concealed) <= MAX_TEXT_LENGTH else concealed
+    if FINGERPRINT.fullmatch(concealed) or len(concealed) > MAX_TEXT_LENGTH:
+        return concealed
+    return key_fingerprint(replace_addresses(concealed, person))
 
 
 _BY_PROTECTION: dict[Protection, Replace] = {

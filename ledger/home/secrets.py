@@ -35,6 +35,12 @@ def ensure_secret(home: Path, name: str) -> str:
         return values[name]
 
 
+def read_secret(home: Path, name: str) -> str | None:
+    """Return the secret of this name; None where it was never used. Nothing is created. FileDamaged where the file
+    cannot be read."""
+    return (read_json(home, SECRETS, _parse_secrets) or {}).get(name)
+
+
 def _parse_secrets(content: Any) -> dict[str, str]:
     values = dict(content)
     if not isinstance(content, dict) or not all(isinstance(value, str) and value for value in values.values()):

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from ledger.money import pico, text
 from streams.folds.emit import Emit
-from streams.folds.entry import Documents, Entry
+from streams.folds.entry import Documents, Entry, EntryChange, RatedCall
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.state import Key, State
@@ -65,6 +65,8 @@ class Budget(msgspec.Struct, frozen=True, array_like=True, gc=False):
     used: int = 0  # pico in the window that ends there
     seen_us: int = 0  # the greatest event time
     seen_now_us: int = 0  # the log's time when it was seen
+    since_offset: int = -1  # the position of the first allocation
+    since_index: int = -1
     rearm: int = -1  # no threshold is armed again before this bucket; -1 is not known yet
 
 
@@ -87,7 +89,8 @@ def set_limit(event: Event, state: State, _: Documents, emit: Emit) -> None:
     )  # fmt: skip
     if before is None:
         _register_scope(scope, state)
-        state.put(scope.key, Budget(limit, currency))
+        offset, event_index = emit.position()[1:]
+        state.put(scope.key, Budget(limit, currency, since_offset=offset, since_index=event_index))
         return
     budget = replace(before, limit=limit, rearm=-1)
     budget = _rearm_thresholds(scope, budget, emit)
@@ -96,14 +99,19 @@ def set_limit(event: Event, state: State, _: Documents, emit: Emit) -> None:
 
 def add_spend(event: Event, entry: Entry, state: State, emit: Emit) -> None:
     """Add a counted inference to the budgets of its scopes."""
-    if not entry.billed_cost:
-        return
-    for dimension in state.get((NAME, DIMENSIONS, event.organization)) or ():
-        value = event.organization if dimension == "organization" else getattr(entry.dimensions, dimension)
-        if value is None:
-            continue
-        for window_s in state.get((NAME, WINDOWS, event.organization, dimension, value)) or ():
-            _add_to_budget(_scope(event.organization, dimension, value, window_s), event, entry, state, emit)
+    if entry.billed_cost:
+        for scope in _find_scopes(event, entry, state):
+            _add_to_budget(scope, event, entry, state, emit)
+
+
+def correct_spend(change: EntryChange, state: State, emit: Emit) -> None:
+    """Take a reversed entry out of its bucket, and add the one in its place. A threshold that the window is now below
+    is armed again as time goes on, so that a replacement neither arms nor fires it on the way."""
+    if change.reversed is not None and change.reversed.entry.billed_cost:
+        for scope in _find_scopes(change.reversed.event, change.reversed.entry, state):
+            _take_from_budget(scope, change.reversed, state)
+    if change.added is not None:
+        add_spend(change.added.event, change.added.entry, state, emit)
 
 
 def rearm_when_due(key: Key, due_us: int, state: State, emit: Emit) -> None:
@@ -115,6 +123,29 @@ def rearm_when_due(key: Key, due_us: int, state: State, emit: Emit) -> None:
     clock_us = budget.seen_us + due_us - budget.seen_now_us
     bucket = max(budget.bucket, clock_us // scope.bucket_us)
     _store_budget(scope, _advance_clock(scope, budget, bucket, state, emit), state)
+
+
+def _find_scopes(event: Event, entry: Entry, state: State) -> Iterator[Scope]:
+    for dimension in state.get((NAME, DIMENSIONS, event.organization)) or ():
+        value = event.organization if dimension == "organization" else getattr(entry.dimensions, dimension)
+        if value is None:
+            continue
+        for window_s in state.get((NAME, WINDOWS, event.organization, dimension, value)) or ():
+            yield _scope(event.organization, dimension, value, window_s)
+
+
+def _take_from_budget(scope: Scope, call: RatedCall, state: State) -> None:
+    """Take a call out of the bucket of its time, if the budget counted it and still has the bucket."""
+    budget = _load_budget(scope, state)
+    if budget is None or call.entry.currency != budget.currency:
+        return
+    bucket = call.event.time_us // scope.bucket_us
+    amount = min(call.entry.billed_cost, scope.spent(bucket, state))
+    if call.position < (budget.since_offset, budget.since_index) or not amount:
+        return
+    state.put((*scope.buckets, bucket), scope.spent(bucket, state) - amount)
+    used = budget.used - amount if bucket >= budget.bucket - BUCKETS else budget.used
+    _store_budget(scope, replace(budget, used=used, rearm=-1), state)
 
 
 def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit: Emit) -> None:
@@ -131,7 +162,10 @@ def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit:
     state.put((*scope.buckets, bucket), scope.spent(bucket, state) + entry.billed_cost)
     used = budget.used + entry.billed_cost
     last_seen = (event.time_us, emit.now_us) if event.time_us > budget.seen_us else (budget.seen_us, budget.seen_now_us)
-    budget = Budget(budget.limit, budget.currency, budget.fired, budget.bucket, used, *last_seen, budget.rearm)
+    budget = Budget(
+        budget.limit, budget.currency, budget.fired, budget.bucket, used, *last_seen,
+        budget.since_offset, budget.since_index, budget.rearm,
+    )  # fmt: skip
     for later in range(bucket + 1, budget.bucket + 1):  # a late fact is judged in the window that ended there
         used += scope.spent(later - BUCKETS - 1, state) - scope.spent(later, state)
     if used * 100 >= THRESHOLDS[0] * budget.limit:
@@ -233,4 +267,10 @@ def _threshold_fields(scope: Scope, budget: Budget, threshold: int, bucket: int,
     }
 
 
-FOLD = Fold(NAME, on_entry=add_spend, on_control={BudgetAllocated.control_type: set_limit}, on_due=rearm_when_due)
+FOLD = Fold(
+    NAME,
+    on_entry=add_spend,
+    on_correction=correct_spend,
+    on_control={BudgetAllocated.control_type: set_limit},
+    on_due=rearm_when_due,
+)

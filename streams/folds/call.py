@@ -28,6 +28,7 @@ class Dimensions(Protocol):
     provider: str | None
     model: str | None
     model_resolved: str | None
+    revision: int | None
 
 
 class Call(msgspec.Struct, gc=False):

@@ -3,7 +3,7 @@
 Identity first, then rating, then the folds that are given the entry. A new fold is a file and a line in ``FOLDS``.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,10 +12,18 @@ from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from streams.folds import budgets, rating, rules
+from streams.folds.corrections import Ledger, apply_correction, revise_entry
 from streams.folds.emit import Emit
-from streams.folds.entry import Documents, Entry
+from streams.folds.entry import Documents, Entry, EntryChange, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
-from streams.folds.identity import Identities, Outcome, find_quarantine_reason, take_identity
+from streams.folds.identity import (
+    EntryStatus,
+    EventVersion,
+    Identities,
+    Outcome,
+    find_quarantine_reason,
+    take_identity,
+)
 from streams.folds.runaways.registry import DETECTORS
 from streams.folds.state import State
 
@@ -24,6 +32,7 @@ RELAYED = ("chain", "relayed")
 
 FOLDS = (rating.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
+_ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_CONTROL = {
     control_type: tuple(fold.on_control[control_type] for fold in FOLDS if control_type in fold.on_control)
     for control_type in {control_type for fold in FOLDS for control_type in fold.on_control}
@@ -55,7 +64,17 @@ _encode = msgspec.json.Encoder().encode
 Derived = list[tuple[Topic, Record]]
 
 
-def fold_record(parsed: ParsedRecord, state: State, identities: Identities, documents: Documents) -> Derived:
+class _Folded(NamedTuple):
+    """What became of an event: its outcome, its entry where it has one, and a change of entries before."""
+
+    outcome: Outcome
+    entry: Entry | None = None
+    change: EntryChange | None = None
+
+
+def fold_record(
+    parsed: ParsedRecord, state: State, identities: Identities, documents: Documents, originals: Originals
+) -> Derived:
     """Derive what one record causes, a record for each topic; ``state`` and ``identities`` move on with it."""
     record, events = parsed
     now_ms = max(state.get(NOW) or 0, record.time_ms)
@@ -64,47 +83,81 @@ def fold_record(parsed: ParsedRecord, state: State, identities: Identities, docu
     for due_us, key in state.take_due(emit.now_us):
         _ON_DUE[str(key[0])](key, due_us, state, emit)
     is_relay = _is_relay(record, state)
+    ledger = Ledger(state, documents, _read_own_lines(record, originals))
     lines: list[bytes] = []
     for event in events:
         emit.event_index = event.event_index
-        outcome, entry = _fold_event(event, record.offset, state, identities, documents, emit)
+        folded = _fold_event(event, record.offset, identities, ledger, emit)
         if not is_relay:
-            lines.append(_encode_line(record, event, outcome, entry))
+            lines.append(_encode_line(record, len(lines) + 1, event, folded))
+            if folded.change is not None:
+                lines += _encode_change(record, len(lines) + 1, event, folded.change)
     facts = 0 if is_relay else sum(event.kind in FACTS for event in events)
     lines.append(_encode(_record_line(record, facts, len(lines))))
     decisions, alerts = map(_encode, emit.decisions), map(_encode, emit.alerts)
     return _derive_records(record, {ENTRIES: lines, DECISIONS: list(decisions), ALERTS: list(alerts)})
 
 
-def _fold_event(
-    event: Event, offset: int, state: State, identities: Identities, documents: Documents, emit: Emit
-) -> tuple[Outcome, Entry | None]:
+def _read_own_lines(record: Record, originals: Originals) -> Originals:
+    """Return a reader of the lines before an event, those of its own record included."""
+
+    def read(offset: int, event_index: int) -> bytes:
+        return record.value.split(b"\n")[event_index] if offset == record.offset else originals(offset, event_index)
+
+    return read
+
+
+def _fold_event(event: Event, offset: int, identities: Identities, ledger: Ledger, emit: Emit) -> _Folded:
     outcome = take_identity(event, offset, identities)
     if outcome.outcome != outcomes.COUNTED:
-        return outcome, None
-    state.begin()
+        return _Folded(outcome)
+    ledger.state.begin()
     emitted = len(emit.decisions), len(emit.alerts)
     try:
-        quarantined = find_quarantine_reason(event, emit.now_us)
-        return (quarantined, None) if quarantined else (outcome, _run_folds(event, state, documents, emit))
+        return _fold_new_event(event, outcome, identities, ledger, emit)
     except (TallyError, MemoryError):
         raise  # not the record's fault: the partition stops
     except Exception as error:  # noqa: BLE001  (whatever the pure chain raises, the log goes on)
-        state.undo()
+        ledger.state.undo()
         del emit.decisions[emitted[0] :], emit.alerts[emitted[1] :]
-        return Outcome(outcomes.QUARANTINED, "processing_error", f"{type(error).__name__}: {error}"[:200]), None
+        former, failed = outcome.original, identities[event.identity]
+        identities[event.identity] = former or failed._replace(status=_quarantined_status(failed))
+        return _Folded(Outcome(outcomes.QUARANTINED, "processing_error", f"{type(error).__name__}: {error}"[:200]))
 
 
-def _run_folds(event: Event, state: State, documents: Documents, emit: Emit) -> Entry | None:
-    if event.call is not None:
-        entry = rating.rate_call(event, event.call, state, documents)
-        for on_entry in _ON_ENTRY:
-            on_entry(event, entry, state, emit)
-        return entry
-    if event.kind == "control":
+def _fold_new_event(event: Event, outcome: Outcome, identities: Identities, ledger: Ledger, emit: Emit) -> _Folded:
+    former = outcome.original
+    change = None if former is None else revise_entry(event, former, ledger)
+    quarantined = find_quarantine_reason(event, emit.now_us)
+    entry = None
+    if quarantined is not None:
+        version = identities[event.identity]
+        identities[event.identity] = version._replace(status=_quarantined_status(version))
+        outcome = quarantined
+    elif event.call is not None:
+        entry = rating.rate_call(event, event.call, ledger.state, ledger.documents)
+        if change is not None:
+            change = change._replace(added=RatedCall(event, entry, (emit.position()[1], event.event_index)))
+        else:
+            for on_entry in _ON_ENTRY:
+                on_entry(event, entry, ledger.state, emit)
+    elif event.kind == "correction":
+        change = apply_correction(event, identities, ledger, emit)
+    elif event.kind == "control":
         for on_control in _ON_CONTROL.get(event.data["control"], ()):
-            on_control(event, state, documents, emit)
-    return None
+            on_control(event, ledger.state, ledger.documents, emit)
+    if change is not None:
+        for on_correction in _ON_CORRECTION:
+            on_correction(change, ledger.state, emit)
+        if change.target is not None:
+            identity, version = change.target
+            identities[identity] = version
+    return _Folded(outcome, entry, change)
+
+
+def _quarantined_status(version: EventVersion) -> int:
+    """Return the status of a version that is quarantined: an inference has no entry, any other event never has."""
+    return EntryStatus.QUARANTINED if version.status == EntryStatus.OWN else version.status
 
 
 def _is_relay(record: Record, state: State) -> bool:
@@ -131,21 +184,44 @@ def _original_offset(name: str) -> int:
     return int(name.rpartition(":")[2] or -1)
 
 
-def _encode_line(record: Record, event: Event, outcome: Outcome, entry: Entry | None) -> bytes:
+def _encode_line(record: Record, seq: int, event: Event, folded: _Folded) -> bytes:
     """Write one object: the outcome of the event, then an entry's dimensions, then what it cost."""
-    line = _Line(
-        record.partition, record.offset, event.event_index + 1, record.time_ms, event.organization,
-        event.event_index, outcome.outcome, event.kind,
-    )  # fmt: skip
-    if event.kind != "unknown":
-        line.source, line.id, line.time_us = event.source, event.id, event.time_us
-    if entry is not None:
-        objects = _encode(line)[1:-1], _encode(entry.dimensions)[1:-1], entry.rated[1:-1]
-        return b"{" + b",".join(filter(None, objects)) + b"}"
+    outcome, entry = folded.outcome, folded.entry
+    line = _start_line(record, seq, event, outcome.outcome, event.kind)
     line.reason, line.detail = outcome.reason, outcome.detail
     if outcome.original is not None:
-        line.original_offset, line.original_index = outcome.original.offset, outcome.original.event_index
-    return _encode(line)
+        line.original_offset, line.original_index = outcome.original.position
+    return _encode(line) if entry is None else _join_entry(line, entry)
+
+
+def _encode_change(record: Record, seq: int, event: Event, change: EntryChange) -> list[bytes]:
+    """Write the entry that is taken back, and the one that a correction adds. A revision has its own on its outcome."""
+    lines: list[bytes] = []
+    if change.reversed is not None:
+        former = change.reversed
+        line = _start_line(record, seq, former.event, outcomes.REVERSAL, "inference")
+        line.event_index, line.reason = event.event_index, change.reason
+        line.original_offset, line.original_index = former.position
+        lines.append(_join_entry(line, rating.negate_entry(former.entry)))
+    if change.added is not None and change.corrected is not None:
+        line = _start_line(record, seq + len(lines), change.added.event, outcomes.REPLACEMENT, "inference")
+        line.original_offset, line.original_index = change.corrected
+        lines.append(_join_entry(line, change.added.entry))
+    return lines
+
+
+def _start_line(record: Record, seq: int, event: Event, outcome: str, kind: str) -> _Line:
+    line = _Line(
+        record.partition, record.offset, seq, record.time_ms, event.organization, event.event_index, outcome, kind
+    )
+    if kind != "unknown":
+        line.source, line.id, line.time_us = event.source, event.id, event.time_us
+    return line
+
+
+def _join_entry(line: _Line, entry: Entry) -> bytes:
+    objects = _encode(line)[1:-1], _encode(entry.dimensions)[1:-1], entry.rated[1:-1]
+    return b"{" + b",".join(filter(None, objects)) + b"}"
 
 
 def _record_line(record: Record, facts: int, lines: int) -> dict[str, Any]:

@@ -50,10 +50,11 @@ def parse_record(record: Record) -> ParsedRecord:
     """Parse every line of a record."""
     organization = record.organization
     lines = record.value.split(b"\n") if record.value else []
-    return ParsedRecord(record, [_parse_line(index, line, organization) for index, line in enumerate(lines)])
+    return ParsedRecord(record, [parse_line(index, line, organization) for index, line in enumerate(lines)])
 
 
-def _parse_line(index: int, line: bytes, organization: str) -> Event:
+def parse_line(index: int, line: bytes, organization: str) -> Event:
+    """Parse one line of a record of the organization."""
     try:
         typed = read_line(line)
         time_us = _microseconds(datetime.fromisoformat(typed.time))
@@ -89,10 +90,14 @@ def _microseconds(time: datetime) -> int:
     return (elapsed.days * 86400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds
 
 
+def hash_identity(organization: str, source: str, id: str) -> bytes:
+    """Hash the identity of an event."""
+    return hashlib.blake2b(_encode((organization, source, id)), digest_size=16).digest()
+
+
 def _digests(organization: str, source: str, id: str, line: bytes) -> tuple[bytes, bytes]:
     """Hash the identity of an event, and its content."""
-    identity = hashlib.blake2b(_encode((organization, source, id)), digest_size=16).digest()
-    return identity, hashlib.blake2b(line, digest_size=8).digest()
+    return hash_identity(organization, source, id), hashlib.blake2b(line, digest_size=8).digest()
 
 
 def _is_deep(line: bytes, content: Any) -> bool:

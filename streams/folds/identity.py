@@ -1,51 +1,127 @@
 """Identity: the outcome of an event before anything is counted (docs/rules.md, R3 and R4)."""
 
 from collections.abc import MutableMapping
+from enum import IntEnum
 from typing import NamedTuple
 
 from ledger import outcomes
+from ledger.inference_fields import MAX_COUNT
 from ledger.token_classes import INPUT_CLASSES, OUTPUT_CLASSES
-from streams.folds.event import Event
+from streams.folds.call import Call, convert_call
+from streams.folds.event import Event, hash_identity
 from streams.folds.schema_check import find_schema_mismatch
 
 MAX_AHEAD_US = 300 * 1_000_000
 """The greatest distance of an event's time ahead of the log's time."""
 
+EventPosition = tuple[int, int]
+"""The place of an event in its partition: offset and event index."""
 
-class FirstSeen(NamedTuple):
-    """The first line with an identity: a hash of its content, and its position."""
+
+class EntryStatus(IntEnum):
+    """The place of the entry in force for an event, if it has one."""
+
+    OWN = 0
+    """The event was counted, and its own entry is in force."""
+    ELSEWHERE = 1
+    """The entry at another position is in force, for example that of a correction."""
+    REVERSED = 2
+    """The entry was reversed, and none is in force."""
+    QUARANTINED = 3
+    """An inference that has no entry."""
+    CORRECTION = 4
+    """The event is a correction."""
+    OTHER = 5
+    """The event is a control record, an observation or a tick."""
+
+
+class EventVersion(NamedTuple):
+    """The version of an event that has its identity: a hash of its content, its position, its revision (0 where it has
+    none), and the entry in force. Entry offset and index say something of ``ELSEWHERE`` alone."""
 
     content: bytes
     offset: int
     event_index: int
+    revision: int = 0
+    status: int = EntryStatus.OWN
+    entry_offset: int = 0
+    entry_index: int = 0
+
+    @property
+    def position(self) -> EventPosition:
+        """Return the position of the event."""
+        return self.offset, self.event_index
+
+    @property
+    def entry_position(self) -> EventPosition | None:
+        """Return the position of the entry in force; None where there is none."""
+        if self.status == EntryStatus.OWN:
+            return self.offset, self.event_index
+        return (self.entry_offset, self.entry_index) if self.status == EntryStatus.ELSEWHERE else None
 
 
-Identities = MutableMapping[bytes, FirstSeen]
+Identities = MutableMapping[bytes, EventVersion]
 
 
 class Outcome(NamedTuple):
-    """An outcome, its reason and detail, and the event of the same identity that came first."""
+    """An outcome, its reason and detail, and the event of the same identity that came before."""
 
     outcome: str
     reason: str | None = None
     detail: str | None = None
-    original: FirstSeen | None = None
+    original: EventVersion | None = None
 
 
 COUNTED = Outcome(outcomes.COUNTED)
 
 
 def take_identity(event: Event, offset: int, identities: Identities) -> Outcome:
-    """Take the event's identity, or name the event that has it. ``identities`` gains an identity that is new."""
+    """Take the event's identity, or name the event that has it. ``identities`` gains an identity that is new.
+
+    An inference with a greater revision takes the identity from the version before it, which it names."""
     if event.kind == "unknown":
         return Outcome(outcomes.QUARANTINED, "malformed", event.detail)
-    first = identities.get(event.identity)
-    if first is not None:
-        if first.content == event.content:
-            return Outcome(outcomes.DUPLICATE, original=first)
-        return Outcome(outcomes.CONFLICT, "content_mismatch", original=first)
-    identities[event.identity] = FirstSeen(event.content, offset, event.event_index)
-    return COUNTED
+    former = identities.get(event.identity)
+    if former is not None and former.content == event.content:
+        return Outcome(outcomes.DUPLICATE, original=former)
+    revision = _read_revision(event)
+    if former is not None and revision <= former.revision:
+        if revision < former.revision and event.kind == "inference":
+            return Outcome(outcomes.DUPLICATE, "superseded", original=former)
+        return Outcome(outcomes.CONFLICT, "content_mismatch", original=former)
+    if former is not None and former.status in (EntryStatus.CORRECTION, EntryStatus.OTHER):
+        return Outcome(outcomes.CONFLICT, "content_mismatch", original=former)
+    status = _STATUSES.get(event.kind, EntryStatus.OTHER)
+    identities[event.identity] = EventVersion(event.content, offset, event.event_index, revision, status)
+    return COUNTED if former is None else Outcome(outcomes.COUNTED, original=former)
+
+
+def find_target(event: Event) -> bytes | None:
+    """Return the identity that a correction names; None for any other event, and where it names none."""
+    if event.kind != "correction":
+        return None
+    target = event.data.get("of")
+    source, id = (target.get("source"), target.get("id")) if isinstance(target, dict) else (None, None)
+    if not isinstance(source, str) or not isinstance(id, str):
+        return None
+    return hash_identity(event.organization, source, id)
+
+
+def build_replacement(event: Event) -> Call | None:
+    """Build the call that a correction puts in place of another; None of any other event."""
+    replacement = event.data.get("replacement") if event.kind == "correction" else None
+    return convert_call(replacement) if isinstance(replacement, dict) else None
+
+
+def _read_revision(event: Event) -> int:
+    """Read the revision of an inference; 0 where it has none, and of any other event."""
+    if event.call is not None:
+        return event.call.dimensions.revision or 0
+    revision = event.data.get("revision") if event.kind == "inference" else None
+    return revision if type(revision) is int and 0 <= revision <= MAX_COUNT else 0
+
+
+_STATUSES = {"inference": EntryStatus.OWN, "correction": EntryStatus.CORRECTION}
 
 
 def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
@@ -57,10 +133,10 @@ def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
     call = event.call
     if call is None:
         field = find_schema_mismatch(event.kind, event.data)
-        if field is None:
-            return None
-        return Outcome(outcomes.QUARANTINED, "schema_mismatch", f"{field} is not what the vocabulary says")
-    if call.reported is None or call.tokens is None:
+        if field is not None:
+            return Outcome(outcomes.QUARANTINED, "schema_mismatch", f"{field} is not what the vocabulary says")
+        call = build_replacement(event)
+    if call is None or call.reported is None or call.tokens is None:
         return None
     difference = _difference(call.tokens, call.reported)
     return Outcome(outcomes.QUARANTINED, "token_totals_mismatch", difference) if difference else None

@@ -1,11 +1,11 @@
 """Rating: turn tokens and prices into ledger entries (docs/rules.md, R5 to R8)."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from ledger.money import text
+from ledger.money import pico, text
 from ledger.token_classes import CLASSES, INPUT_CLASSES
 from streams.folds.call import Call, Counts, Dimensions
 from streams.folds.emit import Emit
@@ -17,10 +17,16 @@ from streams.folds.state import State
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 BOOKS = ("rating", "books")
+ADOPTIONS = ("rating", "adoptions")
+"""All adoptions, in order: offset, event index, name and document. What books were in force at a position follows."""
+
+Books = tuple[tuple[str, str], ...]
+"""Names and documents of the price books in force, in the order of their first adoption."""
 
 ZERO = text(0)
 _QUANTITY = msgspec.Raw(b"%d")
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
 class LineTemplate(NamedTuple):
@@ -39,26 +45,45 @@ def adopt_price_book(event: Event, state: State, documents: Documents, emit: Emi
     body = event.data["body"]
     name, document = body["name"], body["document"]
     documents(document)  # a missing document stops the fold here, before anything is priced without it
-    books = [
-        (book_name, document if book_name == name else book_document)
-        for book_name, book_document in state.get(BOOKS) or ()
-    ]
-    if all(book_name != name for book_name, _ in books):
-        books.append((name, document))
-    state.put(BOOKS, tuple(books))
+    state.put(BOOKS, _add_book(state.get(BOOKS) or (), name, document))
+    state.put(ADOPTIONS, (*(state.get(ADOPTIONS) or ()), (*emit.position()[1:], name, document)))
     emit.decision(
         event.organization, "control.applied", control_type=PriceBookAdopted.control_type, event_source=event.source,
         event_id=event.id,
     )  # fmt: skip
 
 
-def rate_call(event: Event, call: Call, state: State, documents: Documents) -> Entry:
-    """Return the entry of a counted inference."""
+def _add_book(books: Books, name: str, document: str) -> Books:
+    """Put a document in force under a name."""
+    if any(book_name == name for book_name, _ in books):
+        return tuple((book_name, document if book_name == name else former) for book_name, former in books)
+    return (*books, (name, document))
+
+
+def _find_books(position: tuple[int, int] | None, state: State) -> Books:
+    """Return the names and documents in force at an offset and event index; None is now."""
+    books: Books = state.get(BOOKS) or ()
+    if position is None:
+        return books
+    adoptions = state.get(ADOPTIONS) or ()
+    if not adoptions or tuple(adoptions[-1][:2]) < position:
+        return books
+    books = ()
+    for offset, event_index, name, document in adoptions:
+        if (offset, event_index) < position:
+            books = _add_book(books, name, document)
+    return books
+
+
+def rate_call(
+    event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None = None
+) -> Entry:
+    """Return the entry of a counted inference, by the books in force now or at an offset and event index before."""
     dimensions = call.dimensions
     names, quantities = _select_quantities(call.tokens, call.quantities)
     model = dimensions.model_resolved or dimensions.model
     if model is not None:
-        books = [documents(document) for _, document in state.get(BOOKS) or ()]
+        books = [documents(document) for _, document in _find_books(position, state)]
         offer = find_offer(books, dimensions.provider, model, event.time_us)
         if offer is not None:
             return _price_call(dimensions, names, quantities, offer)
@@ -107,6 +132,19 @@ def _build_line_template(offer: Offer, names: tuple[str, ...], tier: int) -> Lin
         lines=lines,
     )  # fmt: skip
     return LineTemplate(unit_prices, _encode(rated).decode())
+
+
+def negate_entry(entry: Entry) -> Entry:
+    """Return the entry that takes another back: the same prices and dimensions, negative quantities and costs."""
+    rated = _decode(entry.rated)
+    rated["lines"] = [{name: _negate(name, value) for name, value in line.items()} for line in rated["lines"]]
+    return entry._replace(rated=_encode(rated), list_cost=-entry.list_cost, billed_cost=-entry.billed_cost)
+
+
+def _negate(name: str, value: Any) -> Any:
+    if name == "quantity":
+        return -value
+    return text(-pico(value)) if name.endswith("_cost") and value is not None else value
 
 
 def _classify_pricing(classes: int, missing: int) -> str:

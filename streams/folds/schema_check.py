@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from ledger.inference_fields import AMOUNT_PATTERN, AMOUNTS, COUNTS, LISTS, MAPS, MAX_COUNT, TEXTS
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
-from tallystick import Control
+from tallystick import Control, Correction
+from tallystick.vocabulary.base import Model
 from tallystick.vocabulary.inference import ReportedTokens
 
 _amount = re.compile(AMOUNT_PATTERN, re.ASCII).fullmatch
@@ -23,7 +24,9 @@ _encode = msgspec.json.Encoder().encode
 def find_schema_mismatch(kind: str, data: dict[str, Any]) -> str | None:
     """Return the first field that does not fit the vocabulary; None where all do."""
     if kind == "control":
-        return _find_control_mismatch(data)
+        return _find_model_mismatch(Control, data)
+    if kind == "correction":
+        return _find_model_mismatch(Correction, data) or _find_replacement_mismatch(data)
     if kind != "inference":
         return None
     for name, value in data.items():
@@ -35,9 +38,14 @@ def find_schema_mismatch(kind: str, data: dict[str, Any]) -> str | None:
     return None
 
 
-def _find_control_mismatch(data: dict[str, Any]) -> str | None:
+def _find_replacement_mismatch(data: dict[str, Any]) -> str | None:
+    field = find_schema_mismatch("inference", data.get("replacement") or {})
+    return None if field is None else f"replacement.{field}"
+
+
+def _find_model_mismatch(model: type[Model], data: dict[str, Any]) -> str | None:
     try:
-        Control.model_validate_json(_encode(data))
+        model.model_validate_json(_encode(data))
     except ValidationError as error:
         return ".".join(map(str, error.errors()[0]["loc"])) or "data"
     return None

@@ -22,14 +22,15 @@ from ledger.log import Record
 from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.topics import EVENTS, STATE
-from streams.folds.entry import Documents
+from streams.folds.entry import Documents, Originals
+from streams.folds.identity import EventPosition
 from streams.folds.state import State
 from streams.kafka import changelog
 from streams.kafka.changelog import StateRecord
 from streams.kafka.state_cache import StateCache
 from streams.kafka.transaction import commit, create_producer
-from streams.partition_state import Change, FoldPosition
-from streams.runtime import build_tick
+from streams.partition_state import Batch, Change, FoldPosition
+from streams.runtime import build_tick, read_originals
 
 logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust enables a log line for every send, and shows none
 
@@ -130,7 +131,9 @@ class Owner:
             batch = await self._take_batch()
             records = await self._select_next(batch)
             if records:
-                derived, position, change = cache.state.fold_records(records, state, self._context.documents)
+                run = cache.state.parse_batch(records)
+                originals = await self._read_originals(run)
+                derived, position, change = cache.state.fold_batch(run, state, self._context.documents, originals)
                 start_s = time.monotonic()
                 end = await commit(producer, self._cluster, self.number, derived, position, change)
                 self._commit_duration_s = time.monotonic() - start_s
@@ -230,6 +233,16 @@ class Owner:
             if await asyncio.to_thread(self._context.log.read, EVENTS, self.number, expected, 1):
                 await self._seek()
         return records
+
+    async def _read_originals(self, batch: Batch) -> Originals:
+        """Read the lines that the batch refers to, in a thread: other partitions are folded meanwhile."""
+        read = read_originals(self._context.log, self.number)
+
+        def read_lines() -> dict[EventPosition, bytes]:
+            return {position: read(*position) for position in batch.originals}
+
+        lines = await asyncio.to_thread(read_lines) if batch.originals else {}
+        return lambda offset, event_index: lines[offset, event_index]
 
     async def _seek(self) -> None:
         await self._context.seek(self.number, self.position.next_offset)

@@ -1,5 +1,6 @@
 """The summary of an import, as JSON and as text."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,6 +12,8 @@ from tally.exit import Failure
 from tally.output import err, out
 from tally.processes.join import needing
 from tally.processes.service import STREAMS, Child, Joined
+
+MAX_SHOWN_NAMES = 12
 
 Running = Sequence[Child | Joined]
 
@@ -47,6 +50,9 @@ def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
                 "received": file.received,
                 "accepted": file.accepted,
                 "rejected": file.rejected,
+                "skipped": file.skipped,
+                "unknown_usage": file.unknown_usage,
+                "left_out": dict(file.left_out),
             }
             for file in summary.files
         ],
@@ -55,18 +61,17 @@ def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
             for path, line, field, reason in summary.refusals
         ],
         "conflicts": [conflict._asdict() for conflict in outcomes.conflicts] if outcomes else [],
+        "warnings": summary.warnings,
         "removed": [{"field": field, "type": kind, "values": n} for (field, kind), n in summary.removed.items()],
         "appended": [place._asdict() for place in summary.appended],
+        "skipped_files": [str(path) for path in summary.skipped_files],
         "interrupted": summary.interrupted is not None,
     }
 
 
 def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
     """Print the figures on stdout, rejected lines and reasons on stderr."""
-    for path, line, field, reason in summary.refusals:
-        err.print(f"{path}, line {line}: {field + ' ' if field else ''}{reason}", markup=False)
-    if summary.rejected > len(summary.refusals):
-        err.print(f"… and {summary.rejected - len(summary.refusals):,} more rejected lines")
+    print_refusals(summary)
     out.print(f"received {summary.received:,} = accepted {summary.accepted:,} + rejected {summary.rejected:,}")
     if outcomes:
         terms = " + ".join(f"{kind} {getattr(outcomes, kind):,}" for kind in OUTCOMES)
@@ -77,5 +82,44 @@ def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
             err.print(hint, markup=False)
     elif summary.interrupted is not None:
         err.print("interrupted: accepted events stay on the log; import again to add the rest")
+    print_omissions(summary)
+
+
+def print_refusals(summary: Summary) -> None:
+    """Print the first rejected lines with their reasons on stderr, and how many there are beyond them."""
+    for path, line, field, reason in summary.refusals:
+        err.print(f"{path}, line {line}: {field + ' ' if field else ''}{reason}", markup=False)
+    if summary.rejected > len(summary.refusals):
+        err.print(f"… and {summary.rejected - len(summary.refusals):,} more rejected lines")
+
+
+def print_omissions(summary: Summary) -> None:
+    """Print on stderr what the events lack: fields and values that were left out, and columns that are empty."""
+    _print_sources(summary)
     for (field, kind), count in summary.removed.most_common():
         err.print(f"left out: {count:,} values ({kind}) of the unknown field {field}", markup=False)
+    for warning in summary.warnings:
+        err.print(f"warning: {warning}", markup=False)
+
+
+def _print_sources(summary: Summary) -> None:
+    """Print, for each source, what of its files holds no call, was left out, or could not be read."""
+    for source in dict.fromkeys(file.source for file in summary.files):
+        files = [file for file in summary.files if file.source == source]
+        if len(summary.files) > 1:
+            accepted, rejected = (sum(getattr(file, name) for file in files) for name in ("accepted", "rejected"))
+            out.print(f"{source or files[0].format}: accepted {accepted:,}, rejected {rejected:,}", markup=False)
+        if skipped := sum(file.skipped for file in files):
+            err.print(f"{source}: {skipped:,} rows hold no call of their own, or repeat one", markup=False)
+        if unknown := sum(file.unknown_usage for file in files):
+            err.print(
+                f"{source}: {unknown:,} calls have usage that could not be read as token classes; their tokens are "
+                "unknown, not zero",
+                markup=False,
+            )
+        left_out = sum((file.left_out for file in files), Counter[str]())
+        if left_out:
+            names = ", ".join(f"{name} ({count:,})" for name, count in left_out.most_common(MAX_SHOWN_NAMES))
+            err.print(f"{source}: fields left out: {names}", markup=False)
+    if summary.skipped_files:
+        err.print(f"{len(summary.skipped_files):,} files are of no known format and were not read", markup=False)

@@ -10,7 +10,7 @@ from ledger.log import PARTITIONS, Log, Record, fold_offset, records
 from ledger.log.sqlite.log import transaction
 from ledger.log.topics import DERIVED, EVENTS, Topic
 from streams.partition_state import PartitionState
-from streams.runtime import read_catalogues
+from streams.runtime import read_catalogues, read_originals
 
 
 class Refolded(NamedTuple):
@@ -31,11 +31,11 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda comp
         expected = {topic: records(derived, topic, partition) for topic in DERIVED}
         with closing(sqlite3.connect("", isolation_level=None)) as memory:
             state = PartitionState(memory)
-            rows = state.open_state(partition)
+            rows, originals = state.open_state(partition), read_originals(log, partition)
             offset = 0
             while offset < end:
-                batch = [record for record in log.read(EVENTS, partition, offset) if record.offset < end]
-                outputs, position, change = state.fold_records(batch, rows, books)
+                inputs = [record for record in log.read(EVENTS, partition, offset) if record.offset < end]
+                outputs, position, change = state.fold_batch(state.parse_batch(inputs), rows, books, originals)
                 with transaction(memory):
                     state.apply(partition, change)
                 for topic, record in outputs:
@@ -44,8 +44,8 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda comp
                         return Refolded(compared_count, input_count, _describe_difference(topic, record, existing))
                     compared_count += 1
                 offset = position.next_offset
-                input_count += len(batch)
-                progress(len(batch))
+                input_count += len(inputs)
+                progress(len(inputs))
         for topic, remaining in expected.items():
             if (extra := _find_caused_before(remaining, end)) is not None:
                 return Refolded(compared_count, input_count, _describe_difference(topic, extra, extra))

@@ -9,7 +9,8 @@ ANSWER_TIMEOUT_S = 5.0
 _SQL = """
 SELECT 'received', sum(received) FROM tally.records
 UNION ALL SELECT 'rejected', sum(refused) FROM tally.records
-UNION ALL SELECT toString(outcome), count() FROM tally.events WHERE kind NOT IN ('control', 'tick') GROUP BY outcome
+UNION ALL SELECT toString(outcome), count() FROM tally.events WHERE kind NOT IN ('control', 'tick')
+    AND outcome NOT IN ('reversal', 'replacement') GROUP BY outcome
 """
 
 

@@ -1,7 +1,9 @@
 """No prompt, completion, key or person's name gets beyond the intake: a home is searched for marked ones."""
 
 import contextlib
+import csv
 import gzip
+import io
 import json
 import logging
 import subprocess
@@ -23,11 +25,13 @@ from ledger.settings import Settings
 from tallystick import Client
 from tests.faults.house import House
 from tests.ingest.api.conftest import Served, call, lines
+from tests.sdk.usage.golden_payloads import GOLDEN
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
 from warehouse.client import connect
 
 PROMPT, COMPLETION, KEY = "QZXMARKEDprompt how do I", "QZXMARKEDcompletion you should", "sk-QZXMARKEDkey-0123456789"
 PERSON = "QZXMARKEDperson@example.com"
+GOLDEN = ROOT / "tests" / "ingest" / "adapters" / "golden"
 MARK, SEEN = "QZXMARKED", "a team that is kept"
 """Long enough to stand nowhere by chance: packed prices are half a megabyte of any bytes."""
 
@@ -36,7 +40,7 @@ CONTENT: dict[str, Any] = {
     "messages": MESSAGES, "prompt_text": PROMPT, "completion": COMPLETION, "api_key": KEY, "email": PERSON,
     PROMPT: 1, "headers": {"authorization": f"Bearer {KEY}"}, "provider_usage": {"total": 1, "note": COMPLETION},
     "reported_tokens": {"input": 10, "prompt": PROMPT}, "user": PERSON, "customer": PERSON, "acting_for": [PERSON],
-    "tool_arguments_hash": PROMPT, "tool_result_hash": COMPLETION,
+    "tool_arguments_hash": PROMPT, "tool_result_hash": COMPLETION, "left_out": [PROMPT, KEY, PERSON],
 }  # fmt: skip
 """As applications and gateways would have it: beside what is known, in it, and as names of fields."""
 KNOWN: dict[str, Any] = {
@@ -113,7 +117,13 @@ def by_the_client(served: Served) -> None:
     client = Client(served.address.geturl(), served.bearer("write"), source="app", spool=spool)
     said = {name: value for name, value in CONTENT.items() if name not in ("provider_usage", "reported_tokens")}
     assert client.record(model="gpt-4o", usage={"usage": {"prompt_tokens": 1, "note": PROMPT}, "id": KEY}, **said)
-    assert client.record(model=[PROMPT]) is None and client.record(tokens={PROMPT: 1}) is None
+    for golden in GOLDEN:
+        payload = json.loads(json.dumps(golden.payload, ensure_ascii=False).replace("…", PROMPT))
+        assert client.record(model="gpt-4o", usage=payload, **said)
+        with client.call(model="gpt-4o", **said) as call:
+            for chunk in payload if isinstance(payload, list) else [payload, {"delta": PROMPT, "service_tier": PROMPT}]:
+                call.usage(chunk)
+    assert client.record(model=[PROMPT]) and client.record(tokens={PROMPT: 1}), "without them"
     assert client.record(**KNOWN)
     client.observe(session=f"of {KEY}", metric="m", value="1")
     with client.call(model="gpt-4o", **said), contextlib.suppress(ValueError):
@@ -127,6 +137,27 @@ def by_the_client(served: Served) -> None:
 OPTIONS = ["--set", f"user={PERSON}", "--set", f"session={KEY}", "--source", f"file of {PERSON}", "--set", f"key={KEY}"]
 
 
+def mapped_file() -> tuple[bytes, str]:
+    """A table with content in each column, also in those that hold no text, and its mapping."""
+    columns = ["id", "at", "model", "in", "calls", "cost", "latency", "status", "user", "note", "messages"]
+    good = {"id": "m1", "at": "2026-01-05T12:00:00Z", "model": "m", "in": "5", "calls": "2"}
+    rows = [
+        good | {"cost": PROMPT, "latency": COMPLETION, "status": PROMPT, "user": PERSON, "note": KEY},
+        *({**good, "id": f"m-{column}", column: PROMPT} for column in ("at", "in", "calls")),
+        {**good, "id": "m5", "note": f"of {PERSON}", "messages": json.dumps({"text": PROMPT, "n": COMPLETION})},
+        {**good, "id": f"{PERSON}-{KEY}", "in": KEY, "note": PROMPT * 20},
+    ]  # fmt: skip
+    cells = io.StringIO()
+    writer = csv.DictWriter(cells, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    fields = "{model: model, claimed_cost: cost, latency_ms: latency, status: status, user: user, attempt: messages.n}"
+    return cells.getvalue().encode(), (
+        "{format: csv, source: mapped, id: [id, model], time: {column: at}, tags: {note: note}, calls: calls, "
+        f"fields: {fields}, tokens: {{input: in}}, optional: [messages.n]}}"
+    )
+
+
 def by_import(served: Served) -> None:
     folder = served.settings.home.parent
     azure = b"TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.9799600,5,%b\r\n%b\r\n"
@@ -136,13 +167,29 @@ def by_import(served: Served) -> None:
         "azure.csv": azure % (KEY.encode(), f"{PROMPT},{PERSON},{COMPLETION}".encode()),
         "mooncake.jsonl": lines(mooncake | {"text": PROMPT}, mooncake | {"output_length": COMPLETION}),
     }
+    files["mapped.csv"], mapping = mapped_file()
+    (folder / "map.yaml").write_text(mapping)
+    options = {"events.ndjson": [], "mapped.csv": ["--mapping", str(folder / "map.yaml")]}
     for name, content in files.items():
         (folder / name).write_bytes(content)
         done = subprocess.run(
-            [*COMMAND, "import", str(folder / name), *([] if "events" in name else OPTIONS)],
+            [*COMMAND, "import", str(folder / name), *options.get(name, OPTIONS)],
             cwd=ROOT, env=home_environment({"TALLY_HOME": str(served.settings.home)}), capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stderr.decode()
+
+
+def by_import_of_exports(served: Served) -> None:
+    """Every file of every source of whole events, whose content bears the same mark."""
+    files = sorted(path for path in GOLDEN.glob("*/*") if path.name != "expected.json")
+    assert sum(MARK in path.read_text() for path in files) > len(files) // 2
+    done = subprocess.run(
+        [*COMMAND, "import", *map(str, files), "--json"],
+        cwd=ROOT, env=home_environment({"TALLY_HOME": str(served.settings.home)}), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    assert MARK not in done.stdout.decode() + done.stderr.decode()
+    assert {file["format"] for file in json.loads(done.stdout)["files"]} == {folder.name for folder in GOLDEN.iterdir()}
 
 
 @pytest.fixture
@@ -169,6 +216,7 @@ def up(tmp_path: Path) -> Iterator[Served]:
 def test_nothing_that_was_marked_is_found_anywhere(up: Served, caplog: pytest.LogCaptureFixture) -> None:
     over_http(up)
     by_import(up)
+    by_import_of_exports(up)
     with caplog.at_level(logging.DEBUG, "tallystick"):
         by_the_client(up)
     assert MARK not in caplog.text

@@ -1,6 +1,7 @@
 """The pages over a real warehouse, without a browser."""
 
 import json
+import re
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from audit import sequence_gaps
 from dashboards.components import format
+from dashboards.pages.trust import queries
 from dashboards.sources import loopback
 from dashboards.sources import persons as names
 from ledger.home.persons import Persons
@@ -143,6 +145,22 @@ def test_trust_adds_up(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "token_totals_mismatch" in page_html and "content_mismatch" in page_html and "in-house-7b" in page_html
     assert read_metrics(app) == {"Fold lag": "0", "Sink lag": "0"}
     assert "no difference" in app.success[0].value and "3,007" in app.success[0].value
+
+
+def test_trust_names_the_fields_that_were_left_out(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, feed = full
+    for incarnation in ("0123456789ab", "ba9876543210"):
+        feed.add([call("odd", datetime.now(UTC), f"checkout/{incarnation}", left_out=["?", "latency_ms", "tags.<b>"])])
+    page_html = read_html(open_page(settings, monkeypatch, "trust"))
+    row = re.search(r"<tr>(?:(?!<tr>).)*?>latency_ms<.*?</tr>", page_html, re.DOTALL)
+    assert row and ">checkout<" in row[0] and ">2<" in row[0] and "Send a whole number of milliseconds" in row[0]
+    assert "tags.&lt;b&gt;" in page_html and "Its name may be content" in page_html
+
+
+def test_trust_says_where_every_field_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "list_left_out_fields", list)
+    app = AppTest.from_string("from dashboards.pages.trust import left_out\nleft_out.draw_fields()").run()
+    assert not app.exception and "Every field that a source sent fits." in text(app)
 
 
 def test_a_call_shows_its_entries_and_where_it_stands(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,12 @@ from streams.folds.budgets import Budget, Scope
 from streams.folds.chain import NOW, fold_record
 from streams.folds.emit import Emit
 from streams.folds.event import parse_record
-from streams.folds.identity import FirstSeen
+from streams.folds.identity import EventVersion
 from streams.folds.runaways import repeated_tool
 from streams.folds.state import State
 from streams.replay import open_catalogues
 from tests.dashboards.server import build, warehouse
-from tests.streams.build import DOCUMENTS, START_MS, adopt, call, control
+from tests.streams.build import DOCUMENTS, START_MS, adopt, call, control, correction
 from warehouse.client import connect
 from warehouse.migrate import migrate
 from warehouse.sink import inbox
@@ -40,10 +40,12 @@ class Ledger:
 
     def __init__(self, partition: int) -> None:
         self.partition, self.organization = partition, f"org-{partition}"
-        self.rows, self.known = State(), dict[bytes, FirstSeen]()
+        self.rows, self.known = State(), dict[bytes, EventVersion]()
         self._chance = random.Random(f"agreement {partition}")
         self._offset, self._ms, self._number = 0, START_MS, 0
         self._lag_s, self._pace_s = 0.0, self._chance.choice((0.3, 5, 200))
+        self.values: list[bytes] = []
+        self._calls: list[str] = []
         self.keys: set[Key] = set()
         self.moved: set[Key] = set()  # budgets that time alone has moved on, once
 
@@ -54,7 +56,8 @@ class Ledger:
             headers = {"organization": self.organization, "channel": "test", "refused": "0"}
             value = b"\n".join(lines)
             self.last = Record(self.partition, self._offset, self._ms, self.organization, headers, value)
-            for topic, said in fold_record(parse_record(self.last), self.rows, self.known, BOOKS):
+            self.values.append(value)
+            for topic, said in fold_record(parse_record(self.last), self.rows, self.known, BOOKS, self._read_line):
                 yield topic, said.value
             self.rows.take_changes()
             for key in self.keys:
@@ -65,6 +68,9 @@ class Ledger:
             back = self._chance.random() < 0.02  # a broker's clock may go back
             self._ms += -3000 if back else int(self._chance.expovariate(1 / self._pace_s) * 1000)
 
+    def _read_line(self, offset: int, event_index: int) -> bytes:
+        return self.values[offset].split(b"\n")[event_index]
+
     def _line(self) -> bytes:
         self._number += 1
         chance, id = self._chance, f"e{self._number}"
@@ -72,6 +78,11 @@ class Ledger:
             return self._allocation(id)
         if chance.random() < 0.05:  # a source that lags, or whose clock is ahead
             self._lag_s = chance.choice((0, 0, chance.uniform(-290, 30), chance.choice(WINDOWS) * chance.uniform(0, 2)))
+        if self._calls and chance.random() < 0.1:  # of what came lately, so that it still lies in the window, or of any
+            target = chance.choice(self._calls[-6:] if chance.random() < 0.8 else self._calls)
+            replacement = {"model": "m1", "team": chance.choice(TEAMS), "tokens": {"input": chance.randrange(900_000)}}
+            at_s = (self._ms - START_MS) / 1000
+            return correction(id, target, at_s=at_s, replacement=replacement if chance.random() < 0.4 else None)
         said: dict[str, Any] = {"team": chance.choice((*TEAMS, None)), "agent": chance.choice(("a1", None))}
         said |= {"session": chance.choice(("s1", "s2", "s<3>")), "payer": chance.choice(("platform", None, "customer"))}
         if chance.random() < 0.7:
@@ -83,6 +94,9 @@ class Ledger:
         if chance.random() < 0.05:
             late += chance.choice(WINDOWS) * chance.uniform(0.5, 3)
         at_s = (self._ms - START_MS) / 1000 - late
+        if self._calls and chance.random() < 0.1:
+            id, said["revision"] = chance.choice(self._calls[-6:]), self._number
+        self._calls.append(id)
         return call(id, at_s, **{name: value for name, value in said.items() if value is not None})
 
     def _allocation(self, id: str) -> bytes:

@@ -15,11 +15,12 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from ingest.adapters import mapping
 from ingest.api import accept_events
 from ingest.api.group_commit import Appender
 from ingest.files.importer import Options, import_files
 from ingest.intake.intake import Intake
+from ingest.mapping.reader import RowReader
+from ingest.mapping.sheet import parse_sheet
 from ledger.home import tokens
 from ledger.home.files import database_error, write_atomically
 from ledger.home.layout import RECORDED
@@ -57,10 +58,10 @@ def import_file(path: Path, content: bytes | None = None, **options: Any) -> obj
 
 
 def read_mapped_row(mapping_text: Any, row: dict[str, Any] | None = None, sets: dict[str, Any] | None = None) -> object:
-    sheet = mapping.parse_sheet(
+    sheet = parse_sheet(
         mapping_text if isinstance(mapping_text, str) else yaml.safe_dump(mapping_text), "map.yaml", sets or {}
     )
-    return mapping.RowReader(sheet, {}).read(row or {})
+    return RowReader(sheet, {}).read(row or {})
 
 
 def import_mapped_file(path: Path, content: bytes, kind: str = "csv", **keys: Any) -> object:
@@ -68,6 +69,28 @@ def import_mapped_file(path: Path, content: bytes, kind: str = "csv", **keys: An
     (path / "map.yaml").write_text(yaml.safe_dump({**SHEET, "format": kind, "id": [], **keys}))
     summary = import_file(path, content, mapping=path / "map.yaml")
     raise AssertionError if not summary.refusals else Refusal(summary.refusals[0])  # type: ignore[attr-defined]
+
+
+def import_rows(path: Path, content: bytes, **options: Any) -> object:
+    """Import a file of a row source, and raise its first rejected row."""
+    summary = import_file(path, content, **options)
+    raise AssertionError if not summary.refusals else Refusal(summary.refusals[0])  # type: ignore[attr-defined]
+
+
+def import_folder(path: Path, *contents: bytes) -> object:
+    """Import a folder of session files with these contents."""
+    folder = path / "sessions"
+    folder.mkdir()
+    for number, content in enumerate(contents):
+        (folder / f"{number}.jsonl").write_bytes(content)
+    return import_files(EmbeddedLog(path / "home"), make_settings(path), [folder])
+
+
+def import_folder_that_cannot_be_read(path: Path) -> object:
+    with patch(
+        "ingest.files.folders.read_beginning", side_effect=PermissionError(errno.EACCES, "Permission denied", "f")
+    ):
+        return import_folder(path, b"{}")
 
 
 class Refusal(Exception):

@@ -24,7 +24,7 @@ from ingest.api import body, outcomes
 from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
-from ingest.files.importer import parse_start
+from ingest.files.importer import Options, parse_start
 from ingest.files.lines import read_lines
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import Intake, pseudonym_secret_name, seal_event
@@ -44,6 +44,7 @@ from streams.runtime import read_catalogues
 from tally.cli import arguments as reading
 from tally.cli.log import backup
 from tally.product.copy_log import copy_log
+from tally.product.dry_run import run_dry
 from tally.product.rebuild import rebuild
 from tally.session import make_home
 from tests.errors.causes import (
@@ -60,9 +61,12 @@ from tests.errors.causes import (
     enter_large_event,
     fail_in_sqlite,
     import_file,
+    import_folder,
+    import_folder_that_cannot_be_read,
     import_forbidden_file,
     import_mapped_file,
     import_refused_line,
+    import_rows,
     make_log,
     make_settings,
     open_closed_state,
@@ -90,6 +94,7 @@ Case = tuple[str, Callable[[Path], object], tuple[str, ...]]
 ADDRESSED = (
     "{name: ann@example.com, currency: USD, providers: [{id: a, models: [{id: m, prices: [{rates: {input: 1}}]}]}]}"
 )
+CURSOR = b"Date,Model,Cache Read,Output Tokens\n2026-11-02,gpt-5,1,1"
 CASES: list[Case] = [
     # settings, homes, ports
     ("a setting", lambda p: with_variable("TALLY_API_PORT", "x"), ("TALLY_API_PORT", "'x'", "integer")),
@@ -181,6 +186,26 @@ CASES: list[Case] = [
     ("a set of no field", lambda p: import_file(p, b"", sets=["modle=a"]), ("--set modle", "did you mean 'model'")),
     ("a set of another kind", lambda p: import_file(p, b"", sets=["latency_ms=x"]), ("--set latency_ms", "'x'", "integer")),
     # lines of traces
+    ("a format that is none", lambda p: import_file(p, b"x,y", format="claud"), ("--format 'claud'", "claude-code")),
+    ("a format and a mapping", lambda p: import_file(p, b"x", format="codex", mapping=p), ("--format and --mapping", "one of them")),
+    ("what a source says", lambda p: import_file(p, CURSOR, sets=["provider=x"]), ("--set provider", "cursor-usage", "leave it out")),
+    ("a start of rows with times", lambda p: import_file(p, CURSOR, start=datetime.now(UTC)), ("--start", "cursor-usage", "leave it out")),
+    ("a folder without sessions", lambda p: import_folder(p, b'{"a": 1}'), ("sessions", "~/.claude/projects")),
+    ("a folder that cannot be read", import_folder_that_cannot_be_read, ("cannot read f", "nothing was imported")),
+    ("a document that is too long", lambda p: import_file(p, b"[" + b" " * (32 << 20) + b"]", format="openai-usage"), ("file.csv", "33,554,432 bytes", "jq -c")),
+    ("a document that is cut", lambda p: import_file(p, b'[{"a": 1', format="openai-usage"), ("file.csv", "no JSON document", "export it again")),
+    ("a row without a time", lambda p: import_rows(p, b"Date,Model\n,gpt-5", format="cursor-usage"), ("Date", "needs its time")),
+    ("a row with no time", lambda p: import_rows(p, b"Date,Model\nsoon,gpt-5", format="cursor-usage"), ("Date", "ISO 8601")),
+    ("a row without an id", lambda p: import_rows(p, b'{"timestamp": "2026-11-02", "modelId": "m"}', format="bedrock-invocation"), ("requestId", "is missing")),
+    ("a response without a time", lambda p: import_rows(p, b'{"id": "batch_req_1"}', format="openai-batch"), ("time", "--start")),
+    ("OpenAI: costs", lambda p: import_rows(p, b'{"object": "organization.costs.result"}', format="openai-usage"), ("amount", "is a cost")),
+    ("Anthropic: costs", lambda p: import_rows(p, b'{"amount": "1"}', format="anthropic-usage"), ("amount", "is a cost")),
+    ("a session: not UTF-8", lambda p: import_rows(p, b'{"type": "\xff", "usage": 1}', format="claude-code"), ("UTF-8",)),
+    ("a session: cut off", lambda p: import_rows(p, b'{"usage": ', format="claude-code"), ("not JSON", "import the file again")),
+    ("a session: a long line", lambda p: import_rows(p, b'{"usage": "' + b"x" * (1 << 20) + b'"}', format="claude-code"), ("1,048,589 bytes", "1,048,576")),
+    ("a session: another form", lambda p: import_rows(p, b'{"type": "assistant", "message": {"usage": 1}}', format="claude-code"), ("message.usage", "form")),
+    ("a session: no time", lambda p: import_rows(p, b'{"type": "assistant", "message": {"usage": {}}}', format="claude-code"), ("timestamp", "needs its time")),
+    ("a session: no id", lambda p: import_rows(p, b'{"type": "assistant", "timestamp": "2026-11-02", "message": {"usage": {}}}', format="claude-code"), ("message.id", "is missing")),
     ("Azure: not UTF-8", lambda p: azure_llm_trace._parse_line(b"\xff"), ("UTF-8",)),
     ("Azure: columns", lambda p: azure_llm_trace._parse_line(b"x"), ("1 columns", "3 of the header")),
     ("Azure: time", lambda p: azure_llm_trace._parse_line(b"x,1,1"), ("TIMESTAMP", "must look like")),
@@ -207,8 +232,16 @@ CASES: list[Case] = [
     ("a row without its id", lambda p: read_mapped_row(SHEET, {"at": "2026-01-01T00:00:00Z"}), ("id", "is empty")),
     ("a row's number", lambda p: read_mapped_row(SHEET, {"id": "1", "in": "x"}), ("in", "must be a number")),
     ("a row's count", lambda p: read_mapped_row(SHEET, {"id": "1", "in": "-1"}), ("in", "whole number")),
-    ("a row's money", lambda p: read_mapped_row(SHEET | {"fields": {"claimed_cost": "c"}}, {"c": "-1"}), ("c", "must be an amount")),
-    ("a row's total", lambda p: read_mapped_row(SHEET | {"tokens": {"input": "in", "cache_read": "c"}, "includes": {"input": ["cache_read"]}}, {"in": 1, "c": 2}), ("in", "is less than cache_read")),
+    ("a row's total", lambda p: read_mapped_row(SHEET | {"tokens": {"input": "in", "cache_read": "c"}, "includes": {"input": ["cache_read"]}}, {"in": 1, "c": 2}), ("in", "is 1 and is less than", "cache_read is 2", "includes.input")),
+    ("a mapping's misspelled column", lambda p: import_mapped_file(p, b"at,inn\n", tokens={"input": "in"}), ("map.yaml", "file.csv", "tokens.input", "'in'", "the nearest is 'inn'", "optional")),
+    ("a mapping's key of its own", lambda p: read_mapped_row(SHEET | {"fields": {"calls": "n"}}), ("map.yaml", "fields.calls", "`calls: column`")),
+    ("a mapping's class in itself", lambda p: read_mapped_row(SHEET | {"includes": {"input": ["input"]}}), ("map.yaml", "includes.input", "name each part once")),
+    ("a mapping's optional column", lambda p: read_mapped_row(SHEET | {"optional": ["inn"]}), ("map.yaml", "optional", "'inn'", "the nearest is 'in'")),
+    ("a row's list for a number", lambda p: read_mapped_row(SHEET, {"id": "1", "in": []}), ("in", "plain digits")),
+    ("a row's money for a count", lambda p: read_mapped_row(SHEET | {"numbers": {"currency": {"$": "USD"}}}, {"id": "1", "in": "$1"}), ("in", "amount of money", "another column")),
+    ("a row's great count", lambda p: read_mapped_row(SHEET, {"id": "1", "in": 10**13}), ("in", "whole number", "1,000,000,000,000")),
+    ("a row of no calls", lambda p: read_mapped_row(SHEET | {"calls": "n"}, {"id": "1", "in": "5", "n": "0"}), ("n", "is 0", "correct the file")),
+    ("a dry run with a pace", lambda p: run_dry(None, make_settings(p), [], Options(pace=1), print), ("--pace", "leave one")),
     ("a CSV without a header", lambda p: import_mapped_file(p, b"a,a\n"), ("file.csv", "header")),
     ("a CSV's quote", lambda p: import_mapped_file(p, b'at,in\n"a"b,1\n'), ("is no row of CSV",)),
     ("a CSV's columns", lambda p: import_mapped_file(p, b"at,in\nx\n"), ("1 columns", "header has 2")),

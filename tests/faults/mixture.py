@@ -1,17 +1,18 @@
-"""A recorded log of everything at once: sixteen organizations, repeats, conflicts, late and early facts, lines that are
-no events, late prices, limits that change, ticks, and silences in which things fall due."""
+"""A recorded log of everything at once: sixteen organizations, repeats, conflicts, revisions, corrections, late and
+early facts, lines that are no events, late prices, limits that change, ticks, and silences in which things fall due."""
 
 import json
 import random
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from ledger.log import PARTITIONS, Record, partition_of
 from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
 from tallystick import Inference, InferenceEvent, TickEvent
-from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget, control
+from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget, control, correction
 
 LATER = """
 name: later
@@ -64,12 +65,24 @@ class Mixture:
             event = json.loads(self._chance.choice(before))
             event["data"]["status"] = "error"  # a conflict
             return json.dumps(event, separators=(",", ":")).encode()
-        if share < 0.1:
+        if before and share < 0.11:
+            event = json.loads(self._chance.choice(before))
+            event["data"] |= {"revision": self._chance.randint(1, 4), "latency_ms": number}
+            event["data"]["tokens"] = {"input": self._chance.randrange(200_000)}
+            return json.dumps(event, separators=(",", ":")).encode()
+        if before and share < 0.14:
+            return self._correction(number, json.loads(self._chance.choice(before)))
+        if share < 0.16:
             return self._chance.choice((b"{}", b'{"id":1}', b"no event", b"", b'{"type":"tallystick.inference.v1"}'))
         line = self._call(number)
         if self._chance.random() < 0.1:
             before.append(line)
         return line
+
+    def _correction(self, number: int, event: dict[str, Any]) -> bytes:
+        replacement = None if self._chance.random() < 0.5 else {"model": "m1", "tokens": {"input": number}}
+        at_s = (self._now_ms - START_MS) / 1000
+        return correction(f"correction-{number}", event["id"], event["source"], at_s, replacement)
 
     def _call(self, number: int) -> bytes:
         chance = self._chance

@@ -51,7 +51,7 @@ def import_contents(home: Path, *contents: bytes, **options: Any) -> tuple[Summa
         files.append(home / f"file-{milliseconds}")
         files[-1].write_bytes(content)
     log = Kept()
-    return import_files(log, Settings(home=home), files, Options(**options)), log  # type: ignore[arg-type]
+    return import_files(log, Settings(home=home), files, Options(**options)), log
 
 
 def azure(*lines: bytes, end: bytes = b"\r\n") -> bytes:

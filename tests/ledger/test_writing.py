@@ -11,12 +11,13 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from ingest.adapters.adapter import INFERENCE_TYPE
-from ingest.adapters.mapping import RowReader, parse_sheet
 from ingest.files.plan import parse_start
 from ingest.files.set_options import parse_set_options
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import seal_event
 from ingest.intake.rejection import Rejection
+from ingest.mapping.reader import RowReader
+from ingest.mapping.sheet import parse_sheet
 from ledger.errors import TallyError
 from ledger.home import tokens
 from ledger.moments import moment_of
@@ -70,8 +71,8 @@ def test_other_forms_are_no_numbers(text: str) -> None:
     if text not in ("05", "1" * 100):
         with pytest.raises(ValidationError):
             Observation(value=text)
-    if text != "":
-        with pytest.raises(Rejection, match=r"plain digits|whole number"):
+    if text.strip() not in ("", "1", "NaN"):  # a mapping trims cells, and NaN is an absent value in files
+        with pytest.raises(Rejection, match=r"must be a number|whole number|below zero"):
             mapped("tokens", text)
 
 
@@ -82,7 +83,7 @@ def test_numbers_are_read() -> None:
     assert [decimal_of(text) for text in ("0", "100", "0.250", "-1.5")] == [0, 100, Decimal("0.25"), Decimal("-1.5")]
     assert event(data={"claimed_cost": 0.5})[0] == event(data={"claimed_cost": "0.50"})[0]
     assert mapped("tokens", "12.0")["data"]["tokens"] == {"input": 12}
-    assert mapped("cost", "5e-05")["data"]["claimed_cost"] == "0.000050000000"
+    assert mapped("cost", "5e-05")["data"]["claimed_cost"] == "0.00005"
 
 
 NO_IDENTIFIERS = (" ", "\t\n", "\u200b", "\u2060\ufeff", "\u3164", "\u00a0", "\u202e", "\u00ad", "\ufe0f\u2800", "\x1b")
@@ -136,8 +137,8 @@ def test_one_exponent_is_read_alike_everywhere(text: str) -> None:
         return
     with pytest.raises(Rejection, match="plain digits"):
         event(data={"claimed_cost": text})
-    with pytest.raises(Rejection, match="plain digits"):
-        mapped("cost", text)
+    claim = mapped("cost", text)["data"]
+    assert claim.get("left_out") == ["claimed_cost"] or (text.strip() in EXPONENTS and "claimed_cost" in claim)
 
 
 @pytest.mark.parametrize("text", ["1_0", "010", "0x10", "1:30", ".5", ".inf", "+1", "1_0.5"])
@@ -188,9 +189,9 @@ def test_times_are_read(text: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1700000000", "2024-W01-1 00:00:00Z", "20240101T000000Z", "2024-01-01", "2024-1-1 0:0:0Z"]
+    "text", ["1700000000", "2024-W01-1 00:00:00Z", "20240101T000000Z", "2024-01", "2024-1-1 0:0:0Z"]
 )
-def test_a_mapping_reads_dates_with_a_time_of_day(text: str) -> None:
+def test_a_mapping_reads_dates_as_databases_write_them(text: str) -> None:
     with pytest.raises(Rejection, match="is not a time"):
         mapped("time", text)
     assert mapped("time", "2024-01-01 02:00:00.5+02")["time"] == "2024-01-01T00:00:00.500000+00:00"

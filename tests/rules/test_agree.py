@@ -26,7 +26,7 @@ ODD: tuple[Any, ...] = (
 )  # fmt: skip
 JUDGED = (
     "model", "model_resolved", "provider", "payer", "tokens", "quantities", "reported_tokens", "team", "session",
-    "latency_ms", "claimed_cost", "acting_for", "tags", "violations",
+    "latency_ms", "claimed_cost", "acting_for", "tags", "violations", "revision",
 )  # fmt: skip
 TIMES = (
     "2026-01-05T12:00:00Z", "2026-01-05T12:00:00.5+01:00", "2026-01-05 12:00:00+00:00", "2026-01-05T12:00:00",
@@ -45,6 +45,7 @@ calls = some.fixed_dictionaries(
         "tokens": some.dictionaries(some.sampled_from(TOKEN_CLASSES), quantities, max_size=4),
         "quantities": some.dictionaries(some.sampled_from(QUANTITY_CLASSES), quantities, max_size=2),
         "reported_tokens": some.dictionaries(some.sampled_from(("input", "output", "total")), some.integers(0, 500)),
+        "revision": some.integers(0, 3),
     },
 )
 strange = some.dictionaries(
@@ -70,6 +71,23 @@ usual = some.builds(
     },
     some.integers(0, 30), some.sampled_from(INSTANTS), calls,
 )  # fmt: skip
+corrections = some.builds(
+    lambda id, target, at, replacement: {
+        "source": "a", "id": f"c{id}", "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.correction.v1",
+        "data": {"of": {"source": "a", "id": str(target)}, "reason": "r"}
+        | ({"action": "reversal"} if replacement is None else {"action": "replacement", "replacement": replacement}),
+    },
+    some.integers(0, 9), some.integers(0, 9) | some.just("c1"), some.sampled_from(INSTANTS),
+    some.none() | calls | strange,
+)  # fmt: skip
+revised = some.builds(
+    lambda id, at, revision, data: {
+        "source": "a", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.inference.v1", "data": data | {"revision": revision, "model": "lion"},
+    },
+    some.integers(0, 9), some.sampled_from(INSTANTS), some.integers(0, 4), calls,
+)  # fmt: skip
 books = some.sampled_from(sorted(BOOKS))
 adoptions = some.builds(
     lambda book, at: control(
@@ -87,7 +105,7 @@ encoded = some.builds(lambda form, value: (whole % value).decode().encode(form),
 broken = some.sampled_from(
     (b"", b"{", b"[]", b"null", b"1", b"\xff", b'{"a":NaN}', b'{"id":"\\ud800"}', b"[" * 2000, b'"', b"{}\r", b"\x00")
 )
-lines = (usual | events).map(msgspec.json.encode) | adoptions | broken | doubtful | encoded
+lines = (usual | events | revised | corrections).map(msgspec.json.encode) | adoptions | broken | doubtful | encoded
 records = some.lists(some.tuples(some.lists(lines, max_size=6), some.sampled_from((0, 1, 400, 86400))), max_size=6)
 
 

@@ -62,7 +62,12 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
 
 
 def by_audit(records: Iterable[Record], documents: Mapping[str, bytes], but: str = "control") -> list[Answer]:
-    partition = Partition(lambda digest: Book(digest, unpack_book(digest, documents[digest])))
+    records = list(records)
+
+    def read_line(offset: int, event_index: int) -> bytes:
+        return records[offset].value.split(b"\n")[event_index]
+
+    partition = Partition(lambda digest: Book(digest, unpack_book(digest, documents[digest])), read_line)
     return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != but]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from ledger.log import Record
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
-from tallystick import Control, ControlEvent, Inference, InferenceEvent
+from tallystick import Control, ControlEvent, Correction, CorrectionEvent, Inference, InferenceEvent
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 START_MS = int(START.timestamp()) * 1000
@@ -66,3 +66,13 @@ def record(offset: int, *lines: bytes, at_s: float = 0, partition: int = 0, **he
         "refused": "0",
     } | headers
     return Record(partition, offset, START_MS + int(at_s * 1000), "acme", headers, b"\n".join(lines))
+
+
+def correction(
+    id: str, target: str, source: str = "test", at_s: float = 0, replacement: dict[str, Any] | None = None
+) -> bytes:
+    """A reversal of the event with this source and id, or its replacement."""
+    action = "reversal" if replacement is None else "replacement"
+    fields = {"action": action, "of": {"source": source, "id": target}, "reason": "a test", "replacement": replacement}
+    data = Correction.model_validate({name: value for name, value in fields.items() if value is not None})
+    return CorrectionEvent(id=id, source="people", time=START + timedelta(seconds=at_s), data=data).canonical()

@@ -20,7 +20,7 @@ from dashboards.components.html import (
     mono,
     named,
 )
-from dashboards.pages.trust import decisions, queries
+from dashboards.pages.trust import decisions, left_out, queries
 from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page, home
@@ -59,6 +59,7 @@ def _show_figures() -> None:
         _show_lag()
     _show_gaps()
     _show_unpriced()
+    left_out.draw_fields()
     _show_events("conflict", "Conflicts", "Same identity with other content: shown, not counted.")
     _show_events("quarantined", "Quarantined", "Accepted, but kept out of the ledger, each for a reason.")
     decisions.draw_alerts()

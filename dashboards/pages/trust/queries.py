@@ -45,6 +45,16 @@ def list_unpriced_models(max_rows: int = 20) -> list[Row]:
     return ask(sql, max_rows=max_rows)
 
 
+def list_left_out_fields(max_rows: int = 30) -> list[Row]:
+    """List the fields that sources sent and that were left out, those of the most calls first."""
+    sql = (
+        "select source_name, field_name, sum(calls) as all_calls, max(last_occurred_at) as last_at"
+        " from analytics.fct_left_out_fields group by source_name, field_name"
+        " order by all_calls desc, source_name, field_name limit {max_rows:UInt32}"
+    )
+    return ask(sql, max_rows=max_rows)
+
+
 def list_newest_events(outcome: str, max_rows: int = 10) -> list[Row]:
     """List the newest events of an outcome."""
     sql = (

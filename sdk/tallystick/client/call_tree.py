@@ -207,7 +207,10 @@ class Call(_TreeNode):
         if not self._chunks.shares:
             return words
         source = self._chunks if self._single_response is None else self._single_response
-        return words | read_usage(source, self._entry_fields.get("model"))
+        model = self._entry_fields.get("model")
+        return usages.leave_out_vague_model(
+            words | read_usage(source, model), model if isinstance(model, str) else None
+        )
 
     def _find_context(self) -> CallContext:
         """Return the context of the session that made the call, unless the call lies in another call of that

@@ -19,11 +19,14 @@ from pydantic import ValidationError
 from tallystick.client.call_tree import Call, Session, merge_context_fields, read_usage
 from tallystick.client.rate_limited_log import RateLimitedLog
 from tallystick.client.spool import Spool, SpoolFull
-from tallystick.privacy.key_shapes import key_fingerprint, map_texts, may_hold_key, replace_keys
+from tallystick.privacy.field_names import UNSAFE_LABEL
+from tallystick.privacy.key_shapes import map_texts, may_hold_key, replace_keys
 from tallystick.vocabulary.base import is_visible
 from tallystick.vocabulary.event import InferenceEvent, ObservationEvent
-from tallystick.vocabulary.inference import Inference, usage_contradiction
+from tallystick.vocabulary.fitting import fit_fields, fit_observation
+from tallystick.vocabulary.inference import Inference
 from tallystick.vocabulary.observation import Observation, Target
+from tallystick.vocabulary.remedies import remedy_of
 
 if TYPE_CHECKING:
     from tallystick.client.delivery import Delivery
@@ -40,14 +43,15 @@ _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
 
 class Counts(NamedTuple):
-    """Counts of this process's events: recorded in the spool, delivered, refused by the ledger, dropped (invalid, or no
-    room), and lost with files of the spool that somebody deleted."""
+    """Counts of this process's events: recorded in the spool, delivered, refused by the ledger, dropped (unreadable, or
+    no room), and lost with files of the spool that somebody deleted. ``left_out`` counts fields of recorded events."""
 
     recorded: int
     delivered: int
     refused: int
     dropped: int
     lost: int = 0
+    left_out: int = 0
 
     @property
     def pending(self) -> int:
@@ -100,7 +104,8 @@ class Client:
         """Record one call that has ended now: an ``Inference``, or its fields by name.
 
         ``usage`` is a provider's response, or its usage block, as it came. Fields of the session and the call around
-        are taken over. Returns the event's id; None where it could not be kept.
+        are taken over. A field that does not fit is converted or left out (``counts.left_out``), and the call is
+        recorded. Returns the event's id; None where it could not be kept.
         """
         return self._record(
             self._new_id(),
@@ -114,8 +119,11 @@ class Client:
         try:
             if call is not None:
                 fields["of"] = Target(source=self.source, id=call)
-            data = observation or Observation.model_validate(fields)
-            self._keep(ObservationEvent, self._new_id(), data)
+            if observation is None:
+                fitted = fit_observation(fields)
+                observation = Observation.model_validate(fitted.fields)
+                self._count_left_out(fitted.left_out)
+            self._keep(ObservationEvent, self._new_id(), observation)
         except ValidationError as error:
             self._drop(_describe_first_error(error))
         except Exception as error:  # noqa: BLE001  (objects of the application may raise anything)
@@ -157,8 +165,10 @@ class Client:
     def counts(self) -> Counts:
         delivery = self._delivery
         if delivery is None:
-            return Counts(0, 0, 0, self._dropped)
-        return Counts(delivery.recorded, delivery.delivered, delivery.refused, self._dropped, delivery.lost)
+            return Counts(0, 0, 0, self._dropped, 0, self._left_out)
+        return Counts(
+            delivery.recorded, delivery.delivered, delivery.refused, self._dropped, delivery.lost, self._left_out
+        )
 
     @property
     def source(self) -> str:
@@ -169,7 +179,7 @@ class Client:
         """Begin a new incarnation."""
         self._guard = threading.RLock()
         self._ids = itertools.count(1)
-        self._dropped = 0
+        self._dropped = self._left_out = 0
         self._log = RateLimitedLog()
         self._spool, self._delivery, self._is_forked = None, None, False
         self._incarnation = secrets.token_hex(6)
@@ -211,25 +221,20 @@ class Client:
             return self._drop(_describe_unreadable(error))
 
     def _build_inference(self, fields: dict[str, Any], inference: Inference | None) -> Inference:
-        """Build the inference to record, without keys. ValidationError where the fields are invalid."""
-        values = dict(fields) if inference is None else fields | inference.model_dump(exclude_none=True)
-        for name in values.keys() - Inference.model_fields:
-            # A name that does not look like a field's may be content, or a key.
-            like_a_field = name.isidentifier() and name.isascii() and len(name) <= 64 and replace_keys(name) == name
-            if not like_a_field or not isinstance(values[name], (bool, int, float)):
-                values.pop(name)
-                label = repr(name) if like_a_field else "of that name"
-                self._log.warn(f"an inference has no field {label}, so it is left out: put your own fields into tags")
-        if isinstance(values.get("key"), str):
-            values["key"] = key_fingerprint(values["key"])
-        if contradiction := usage_contradiction(values):
-            if values["usage_source"] != "missing":  # the client's own default gives way
-                self._log.warn(f"{contradiction}; the event is recorded without it")
-            del values["usage_source"]
-        try:
-            return Inference.model_validate(values)
-        except ValidationError:  # a text that is too long may hold a key, whose fingerprint is short
-            return Inference.model_validate(map_texts(values, replace_keys))
+        """Build the inference to record, of the fields that fit, without keys."""
+        values = fields if inference is None else fields | inference.model_dump(exclude_none=True)
+        fitted = fit_fields(values)
+        if fitted.left_out:
+            self._count_left_out(fitted.left_out)
+        return Inference.model_validate(fitted.fields)
+
+    def _count_left_out(self, labels: tuple[str, ...]) -> None:
+        """Count and log fields that are left out, by names that are no content."""
+        with self._guard:
+            self._left_out += len(labels)
+        for label in labels:
+            name = "of a name that may be content" if label == UNSAFE_LABEL else repr(label)
+            self._log.warn(f"a field {name} does not fit and is left out; its event is recorded. {remedy_of(label)}")
 
     def _keep(self, kind: type[InferenceEvent] | type[ObservationEvent], id: str, data: Any) -> str | None:
         self._begin_in_child()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from tallystick.privacy.key_shapes import replace_keys
 
@@ -10,9 +11,11 @@ MAX_LABELS = 32
 UNSAFE_LABEL = "?"
 """Stands in place of a name that may be content."""
 
+_UNSAFE_END = f".{UNSAFE_LABEL}"
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
+@lru_cache(maxsize=4_096)  # events repeat the same names
 def is_field_name(name: str) -> bool:
     """Tell whether a name looks like a field's; any other may be a word of content, or a key."""
     return _FIELD_NAME.fullmatch(name) is not None and replace_keys(name) == name
@@ -33,7 +36,8 @@ def safe_labels(labels: Iterable[object]) -> list[str]:
 
 
 def _safe_label(label: object) -> str:
-    if not isinstance(label, str) or len(label) > MAX_LABEL_LENGTH:
+    if not isinstance(label, str) or len(label) > 4 * MAX_LABEL_LENGTH:
         return UNSAFE_LABEL
-    parent = label.removesuffix(f".{UNSAFE_LABEL}")
-    return label if is_field_name(parent) else UNSAFE_LABEL
+    while len(label) > MAX_LABEL_LENGTH and "." in label:  # the object that holds the field is named in its place
+        label = f"{label.removesuffix(_UNSAFE_END).rpartition('.')[0]}{_UNSAFE_END}"
+    return label if is_field_name(label.removesuffix(_UNSAFE_END)) else UNSAFE_LABEL

@@ -292,6 +292,8 @@ def key_fingerprint(value: str) -> str:
     """
     if not value or len(value) > MAX_KEY_LENGTH:
         return value  # the vocabulary refuses it
+    if FINGERPRINT.fullmatch(value):
+        return value
     text = _replace_keys(value.strip())
     if len(fingerprints := set(FINGERPRINT.findall(text))) == 1:
         return str(fingerprints.pop())

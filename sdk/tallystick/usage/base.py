@@ -1,7 +1,11 @@
 """Types that all readers of usage share, and responses as mappings (pure)."""
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+from pydantic import BaseModel
 
 Block = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -41,15 +45,18 @@ class Context(NamedTuple):
         return any(word in name for word in words)
 
 
+TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 SCALARS = (str, bytes, int, float, list, tuple, set, frozenset, type(None))
 
 
 def to_mapping(value: object) -> Block:
     """Return a response or a block as a mapping; an empty one for anything else."""
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return value
     if isinstance(value, (*SCALARS, type)):
         return {}
+    if isinstance(value, BaseModel):  # as it is: a dump would cut objects of subclasses, and takes longer
+        return {**vars(value), **(value.__pydantic_extra__ or {})}
     dump = getattr(value, "model_dump", None) or getattr(value, "to_dict", None)
     attributes = dump() if callable(dump) else getattr(value, "__dict__", None)
     if attributes is None:  # objects with slots, as dataclasses may be
@@ -68,14 +75,25 @@ def get_word(block: Block, *names: str) -> str | None:
     """Return the first of these names that is a word: a text of 1 to 256 characters."""
     for name in names:
         value = block.get(name)
+        if value is None:
+            continue
         value = getattr(value, "value", value)
         if isinstance(value, str) and 0 < len(value) <= 256:
             return value
     return None
 
 
+def get_term(block: Block, *names: str) -> str | None:
+    """Return the first of these names that is a term of a provider, such as ``on_demand``: never a sentence."""
+    word = get_word(block, *names)
+    return word if word is not None and TERM.fullmatch(word) else None
+
+
+@lru_cache(maxsize=4096)
 def to_snake_case(name: str) -> str:
     """Write a name of any spelling (camelCase, Header-Case) in snake case."""
+    if name.islower() and "-" not in name:
+        return name
     if "-" in name:
         return to_snake_case("_".join(part[:1].lower() + part[1:] for part in name.split("-")))
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

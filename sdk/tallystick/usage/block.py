@@ -35,7 +35,7 @@ def parse_count(value: object) -> int | None:
         return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 13 else None
     if isinstance(value, (float, Decimal)) and math.isfinite(value) and value == int(value):
         return parse_count(int(value))
-    if isinstance(value, int) and not isinstance(value, bool):
+    if hasattr(value, "__index__") and not isinstance(value, bool):  # an enumeration's, or a numeric library's
         return parse_count(int(value))
     return None
 
@@ -78,6 +78,10 @@ class CountBlock:
     def get_value(self, name: str) -> object:
         """Take a value as it is."""
         return self._values.pop(name, None)
+
+    def has_zero(self, name: str) -> bool:
+        """Tell whether a count of this name stands in the block and is zero."""
+        return name in self._values and parse_count(self._values[name]) == 0
 
     def has_object(self, name: str) -> bool:
         """Tell whether an object of this name stands in the block."""
@@ -159,7 +163,7 @@ def has_count(name: str, value: object, depth: int = 0) -> bool:
     if isinstance(value, (int, float, Decimal)):
         return value != 0 and COUNT_WORDS.search(path) is not None
     if isinstance(value, str):
-        return value.isascii() and value.isdigit() and int(value[:20]) > 0 and COUNT_WORDS.search(path) is not None
+        return bool(parse_count(value)) and COUNT_WORDS.search(path) is not None
     if depth >= MAX_DEPTH:
         return True
     if isinstance(value, (list, tuple)):

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from tallystick.usage.base import Block, Fields, get_word, to_mapping
 from tallystick.usage.block import has_count, parse_count
-from tallystick.usage.envelope import Payload, list_payloads, read_words
+from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
 
 ID_NAMES = ("id", "responseId", "response_id")
 SHARE_TYPES = frozenset(("AIMessageChunk", "finish-step", "step-finish"))
-KEPT_NAMES = ("usage_metadata", "usageMetadata", "meta", "usage_info", "amazon-bedrock-invocationMetrics")
+KEPT_NAMES = ("usage_metadata", "usageMetadata", "meta", "usage_info", "amazon-bedrock-invocationMetrics", BARE)
 """Names of blocks that keep their name in the merged response; every other one is its ``usage``."""
 PLACE_NAMES = ("object", "providerMetadata", "experimental_providerMetadata")
 """Names beside a block that tell how to read it."""
@@ -68,7 +68,7 @@ def read_chunk(chunk: object) -> MergedChunks:
         words |= {name: envelope[name] for name in PLACE_NAMES if envelope.get(name) is not None}
         if (kind := get_word(envelope, "type")) and kind.startswith("image_"):
             words["type"] = kind
-    last = payload.path[-1] if payload.path else "usage"
+    last = payload.path[-1] if payload.path else BARE
     name = last if last in KEPT_NAMES else "usage"
     block = {str(name): _clean(payload.block)}
     is_share = get_word(response, "type") in SHARE_TYPES

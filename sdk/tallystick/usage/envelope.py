@@ -1,12 +1,15 @@
 """Find the usage block in a response, an event of a stream, a line of a batch, or an object of a library (pure)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from tallystick.usage.base import Block, Fields, get_path, get_word, to_mapping
+from tallystick.usage.base import Block, Fields, get_path, get_term, get_word, to_mapping
 from tallystick.usage.token_details import parse_amount
 
 Path = tuple[str | int, ...]
+
+BARE = "bare_usage"
+"""The name that merged chunks give to blocks that stood under none."""
 
 LOCATIONS: tuple[Path, ...] = (
     ("usage_metadata",),  # LangChain, google-genai
@@ -37,6 +40,7 @@ LOCATIONS: tuple[Path, ...] = (
     ("response_metadata", "amazon-bedrock-invocationMetrics"),
     ("ResponseMetadata", "HTTPHeaders"),
     ("usage_info",),  # Mistral's OCR
+    (BARE,),
 )
 MODEL_NAMES = ("model", "modelVersion", "model_version", "modelId", "model_id", "model_name")
 MODEL_PLACES: tuple[tuple[str, ...], ...] = (
@@ -44,7 +48,7 @@ MODEL_PLACES: tuple[tuple[str, ...], ...] = (
     ("ResponseMetadata", "HTTPHeaders"),
 )  # fmt: skip
 BATCH_LOCATIONS = (("response", "body", "usage"), ("result", "message", "usage"))
-UNSAID = frozenset(("not_available", "auto"))
+UNSAID = frozenset(("not_available", "auto", "TRAFFIC_TYPE_UNSPECIFIED"))
 """Words that say nothing of where or how a call was served."""
 
 
@@ -65,7 +69,6 @@ def list_payloads(response: Block) -> Iterator[Payload]:
         envelopes, value = [response], response[path[0]]  # type: ignore[index]  # the first name is a text
         for name in path[1:]:
             value = _step(value, name, envelopes)
-        value = value() if path[-1] == "usage" and callable(value) else value  # pydantic-ai's result.usage()
         if block := to_mapping(value):
             yield Payload(block, path, tuple(reversed(envelopes)))
     yield Payload(response, (), (response,))
@@ -82,15 +85,20 @@ def _step(value: object, name: str | int, envelopes: list[Block]) -> object:
 
 def read_words(payload: Payload) -> Fields:
     """Return the fields that words around a block and in it fill: model, tier, speed and geography."""
-    objects = [get_path(envelope, *place) for envelope in payload.envelopes for place in MODEL_PLACES]
+    objects = [
+        get_path(envelope, *place)
+        for envelope in payload.envelopes
+        for place in MODEL_PLACES
+        if not place or place[0] in envelope
+    ]
     model = next((word for inner in objects if (word := get_word(inner, *MODEL_NAMES))), None)
     router = next((word for inner in objects if (word := get_word(inner, "invokedModelId"))), None)
     sources: list[Block] = [payload.block, *(inner for inner in objects if inner)]
     fields: Fields = {
         "model_resolved": router or model,
         "service_tier": _find_tier(sources),
-        "speed": next((word for inner in sources if (word := get_word(inner, "speed"))), None),
-        "geography": next((word for inner in sources if (word := get_word(inner, "inference_geo"))), None),
+        "speed": next((word for inner in sources if (word := _get_speed(inner))), None),
+        "geography": next((word for inner in sources if (word := get_term(inner, "inference_geo"))), None),
     }
     if payload.path in BATCH_LOCATIONS or _is_gemini_batch(payload):
         fields["service_tier"] = "batch"
@@ -99,11 +107,16 @@ def read_words(payload: Payload) -> Fields:
     return {name: word for name, word in fields.items() if word is not None and word not in UNSAID}
 
 
+def _get_speed(inner: Block) -> str | None:
+    latency = get_term(get_path(inner, "performanceConfig"), "latency")  # Bedrock's
+    return get_term(inner, "speed") or (latency if latency != "standard" else None)
+
+
 def _find_tier(sources: list[Block]) -> str | None:
     for inner in sources:
         tier = inner.get("service_tier", inner.get("serviceTier"))
-        word = get_word(tier, "type") if isinstance(tier, Mapping) else get_word({"tier": tier}, "tier")
-        if word := word or get_word(inner, "trafficType", "traffic_type"):
+        word = get_term(to_mapping(tier), "type") or get_term({"tier": tier}, "tier")
+        if word := word or get_term(inner, "trafficType", "traffic_type"):
             return word
     return None
 

@@ -6,12 +6,13 @@ sums to the provider's totals is right. Where none does, where several do and di
 usage is unknown: it keeps the provider's numbers and has no tokens.
 """
 
+import re
 from typing import Any
 
 from tallystick.usage.base import Block, Context, Fields, Usage, to_mapping, to_snake_case
 from tallystick.usage.block import CountBlock, has_count, parse_count
 from tallystick.usage.chunks import MergedChunks, merge_chunks
-from tallystick.usage.envelope import Payload, list_payloads, read_words
+from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
 from tallystick.usage.form import Form
 from tallystick.usage.registry import FORMS, find_forms, list_forms
 
@@ -30,11 +31,25 @@ def read_fields(response: object, form: str | None = None, model: str | None = N
     """
     forms = find_forms(form)
     if not isinstance(response, (list, tuple, MergedChunks)):
-        return _read_response(_to_response(response), forms, model)
-    responses = merge_chunks([response]).list_responses()
-    if responses is None:  # chunks of several streams, of which some have no name
-        return {"usage_source": "unknown"}
-    return add_fields([fields for part in responses if (fields := _read_response(part, forms, model))])
+        fields = _read_response(_to_response(response), forms, model)
+    elif (responses := merge_chunks([response]).list_responses()) is None:
+        fields = {"usage_source": "unknown"}  # chunks of several streams, of which some have no name
+    else:
+        fields = add_fields([part for each in responses if (part := _read_response(each, forms, model))])
+    return None if fields is None else leave_out_vague_model(fields, model)
+
+
+def leave_out_vague_model(fields: Fields, model: str | None) -> Fields:
+    """Leave out a model that answered where the one that was asked for is a snapshot of it: Azure answers ``gpt-4`` for
+    ``gpt-4-1106-preview``, which has a price of its own."""
+    resolved = fields.get("model_resolved")
+    if resolved and model and _SNAPSHOT.match(model.removeprefix(resolved)) and model.startswith(resolved):
+        return {name: value for name, value in fields.items() if name != "model_resolved"}
+    return fields
+
+
+_SNAPSHOT = re.compile(r"[-@:]\d{4}")
+"""The beginning of a date behind a model's name: ``-1106``, ``-2024-08-06``, ``-20250929``."""
 
 
 def _read_response(response: Block, forms: tuple[Form, ...], model: str | None) -> Fields | None:
@@ -56,7 +71,7 @@ def _read_payload(payload: Payload, form: Form, context: Context) -> Fields:
     block = CountBlock(payload.block)
     usage = form.read(block, context)
     fields = _build_fields(payload, usage, block.is_read()) | usage.fields
-    if form.name == "vercel_ai" and (raw := to_mapping(payload.block.get("raw"))):
+    if form.name == "vercel_ai" and block.is_read() and (raw := to_mapping(payload.block.get("raw"))):
         # The library keeps the provider's own block, which says more than its own: lifetimes, modalities.
         provider = _read_response({"usage": raw}, FORMS, context.model)
         names = ("tokens", "reported_tokens", "usage_source", "quantities")
@@ -67,10 +82,12 @@ def _read_payload(payload: Payload, form: Form, context: Context) -> Fields:
 
 
 def _to_response(response: object) -> Block:
-    """Return a response as a mapping. The results of pydantic-ai have their usage behind a method."""
+    """Return a response as a mapping. The results of pydantic-ai have their usage as a property, or as a method."""
     attributes = to_mapping(response)
-    usage = getattr(response, "usage", None) if type(response).__module__.startswith("pydantic_ai") else None
-    return {**attributes, "usage": usage()} if callable(usage) else attributes
+    if "usage" in attributes or not type(response).__module__.startswith("pydantic_ai"):
+        return attributes
+    usage = getattr(response, "usage", None)
+    return {**attributes, "usage": usage if to_mapping(usage) or not callable(usage) else usage()}
 
 
 def add_fields(parts: list[Fields]) -> Fields | None:
@@ -124,7 +141,7 @@ def _is_usage(payload: Payload) -> bool:
     )
 
 
-USAGE_NAMES = frozenset(("usage", "usageMetadata", "usage_metadata", "token_usage", "totalUsage", "usage_object"))
+USAGE_NAMES = frozenset(("usage", "usageMetadata", "usage_metadata", "token_usage", "totalUsage", "usage_object", BARE))
 
 
 def _build_fields(payload: Payload, usage: Usage, is_known: bool) -> Fields:
@@ -147,8 +164,10 @@ def _build_fields(payload: Payload, usage: Usage, is_known: bool) -> Fields:
         fields["reported_tokens"] = reported
     if counts := select_counts(payload.block):
         fields["provider_usage"] = counts
-    is_empty = not has_tokens and fields["usage_source"] == "reported"
-    if quantities := {name: count for name, count in usage.quantities.items() if count or is_empty}:
+    quantities = {name: count for name, count in usage.quantities.items() if count}
+    if not quantities and not has_tokens and fields["usage_source"] == "reported":
+        quantities = usage.quantities  # zero is usage too
+    if quantities:
         fields["quantities"] = quantities
     return fields
 

@@ -28,6 +28,8 @@ class Input(NamedTuple):
     text: int = 0
     cached_audio: int | None = None
     cached_image: int | None = None
+    is_partition: bool = False
+    """Whether the form documents its parts as a breakdown: none overlaps another unless they exceed the total."""
 
     @property
     def cache(self) -> int:
@@ -100,7 +102,8 @@ def _divide_cache(counts: Input) -> tuple[int, int, int, int] | None:
         if counts.text and counts.text + media + counts.cache == total:
             return cached_audio, cached_image, audio, image
         return cached_audio, cached_image, audio - cached_audio, image - cached_image
-    if not media or not counts.cache or (counts.text and counts.text + media + counts.cache == total):
+    is_partition = counts.is_partition and media + counts.cache <= total
+    if not media or not counts.cache or is_partition or (counts.text and counts.text + media + counts.cache == total):
         return 0, 0, audio, image
     if written:
         return None

@@ -4,7 +4,15 @@ from decimal import Decimal, InvalidOperation
 
 from tallystick.usage.base import Context, Fields, Reading, Usage, to_mapping
 from tallystick.usage.block import CountBlock
-from tallystick.usage.reconciliation import Input, Output, build_usage, divide_input, divide_output
+from tallystick.usage.reconciliation import (
+    BESIDE_OR_INSIDE,
+    INSIDE_OR_BESIDE,
+    Input,
+    Output,
+    build_usage,
+    divide_input,
+    divide_output,
+)
 
 MAX_AMOUNT = Decimal(10) ** 26
 CACHE_READ_NAMES = (
@@ -15,11 +23,15 @@ CACHE_WRITE_NAMES = (
     "cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens", "cache_creation",
     "cache_write_input_tokens",
 )  # fmt: skip
+LONG_LIFETIMES = ("ephemeral_30m_input_tokens", "ephemeral_12h_input_tokens")
+"""Lifetimes that have no class of their own."""
 LIFETIMES = ("cache_creation_token_details", "cache_creation_tokens_details", "cache_creation")
 REASONING_NAMES = ("reasoning_tokens", "reasoning", "thinking_tokens", "reasoning_output_tokens")
 
 
-def read_token_details(block: CountBlock, context: Context, input_name: str, output_name: str) -> Usage:
+def read_token_details(
+    block: CountBlock, context: Context, input_name: str, output_name: str, *, is_partition: bool = False
+) -> Usage:
     """Read a block whose totals have these names, ``prompt`` and ``completion`` or ``input`` and ``output``."""
     input_total = block.get_count(f"{input_name}_tokens")
     output_total = block.get_count(f"{output_name}_tokens")
@@ -27,11 +39,17 @@ def read_token_details(block: CountBlock, context: Context, input_name: str, out
     input_details = block.take_part(f"{input_name}_tokens_details", f"{input_name}_token_details")
     output_details = block.take_part(f"{output_name}_tokens_details", f"{output_name}_token_details")
     searches = _take_searches(block, input_details)
-    input = take_input(block, input_details, input_total or 0)
+    input_details.drop("initial_prompt_tokens")
+    tool_prompts = input_details.take("tool_use_tokens")  # LiteLLM's of Gemini: a part of the prompt where they sum
+    if tool_prompts and total != (input_total or 0) + (output_total or 0):
+        block.spoil()
+    input = take_input(block, input_details, input_total or 0)._replace(is_partition=is_partition)
     output = take_output(block, output_details, output_total or 0)
     if input_total is None or (output_total is None and total is None):
         return Usage((), input_total, output_total, total)
-    usage = build_usage(input, output, total, quantities=searches)
+    is_beside = total is None and input_name == "prompt" and context.has_model("grok")  # as xAI documents it
+    places = BESIDE_OR_INSIDE if is_beside else INSIDE_OR_BESIDE
+    usage = build_usage(input, output, total, reasoning=places, quantities=searches)
     return _add_hidden_thoughts(usage, input, output, context)._replace(fields=take_claim(block))
 
 
@@ -61,14 +79,16 @@ def take_writes(block: CountBlock, details: CountBlock) -> tuple[int, int, int]:
     inner = details.take_part(*inner_names) if inner_names else outer
     short = block.agree(outer.get_count("ephemeral_5m_input_tokens"), inner.get_count("ephemeral_5m_input_tokens"))
     long = block.agree(outer.get_count("ephemeral_1h_input_tokens"), inner.get_count("ephemeral_1h_input_tokens"))
+    rest = sum(outer.take(name) + (inner.take(name) if inner is not outer else 0) for name in LONG_LIFETIMES)
     whole = block.agree(details.get_count(*CACHE_WRITE_NAMES), block.get_count(*CACHE_WRITE_NAMES))
     for part in (block, details):
         ttl = part.take_part("cache_write_tokens_details")
         if ttl.take("ttl_30m_tokens") + ttl.take("ttl_12h_tokens") > whole:
             part.spoil()
-    if whole and short + long and whole != short + long:
+    parts = short + long + rest
+    if whole and parts and whole != parts:
         block.spoil()
-    return (0 if short + long else whole), short, long
+    return (rest if parts else whole), short, long
 
 
 def take_output(block: CountBlock, details: CountBlock, total: int) -> Output:
@@ -124,6 +144,6 @@ def _add_hidden_thoughts(usage: Usage, input: Input, output: Output, context: Co
 
 def _take_searches(block: CountBlock, details: CountBlock) -> dict[str, int]:
     tools = block.take_part("server_tool_use")
-    tools.drop("web_fetch_requests")
+    tools.drop("web_fetch_requests", "tool_search_requests")
     searches = block.agree(tools.get_count("web_search_requests"), details.get_count("web_search_requests"))
     return {"web_searches": searches}

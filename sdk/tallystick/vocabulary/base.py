@@ -80,6 +80,8 @@ def is_visible(text: str) -> bool:
 
 def has_visible_character(text: str) -> bool:
     """Tell whether anything of a name shows: it is not of spaces, controls and characters of no width alone."""
+    if text.isascii() and text.isprintable():  # most are, and only spaces among these do not show
+        return bool(text) and not text.isspace()
     return any(letter.isprintable() and not letter.isspace() and not _INVISIBLE.match(letter) for letter in text)
 
 
@@ -171,7 +173,8 @@ Ratio = Annotated[
     PlainSerializer(format_decimal, return_type=str),
     _number_schema,
 ]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
+Currency = Annotated[str, StringConstraints(pattern=CURRENCY_PATTERN)]
 DocumentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document")]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\S+$")]
 """An id, which has no spaces: no sentence, and no first and last name."""

@@ -1,6 +1,6 @@
 """Convert values of an application to those of the vocabulary, where that is safe and exact. Pure.
 
-Each function returns the value in a form of JSON, None where it is absent (None and ""), and raises UnfitValue for every
+Each function returns the value in a form of JSON, None where it is absent (None and ""), and raises UnfitValue for any
 other value. No function prints an object of a type that it does not know: an application's ``__str__`` may hang, or
 tell content.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from enum import Enum
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
@@ -49,8 +49,6 @@ class UnfitValue(ValueError):
 def to_text(value: Any, max_length: int) -> str | None:
     """Convert to a text: numbers and booleans as JSON writes them, UUIDs and paths as they print, members of an Enum by
     their value, moments as ISO 8601. A text that is too long is unfit and is not cut: a cut id is another id."""
-    if type(value) is str and len(value) * _MAX_GROWTH <= max_length and value.isprintable() and value.isascii():
-        return value or None  # the usual case
     text = _print(value)
     if text == "" or text is None:
         return None
@@ -70,7 +68,7 @@ def to_count(value: Any, unit: str = "") -> int | None:
         number: int | Decimal = value
     elif isinstance(value, timedelta) and unit:
         number = Decimal(value // _MICROSECOND) / _MICROSECONDS[unit]
-    elif (decimal := _to_decimal(value)) is None:
+    elif (decimal := to_decimal(value)) is None:
         return None
     else:
         number = decimal
@@ -84,7 +82,7 @@ def to_count(value: Any, unit: str = "") -> int | None:
 
 def to_ratio(value: Any) -> str | None:
     """Convert to a share from 0 to 1, rounded to the twelfth decimal."""
-    number = _to_decimal(value)
+    number = to_decimal(value)
     if number is None:
         return None
     if not 0 <= number <= 1:
@@ -106,7 +104,7 @@ def to_money(value: Any, currency: str | None) -> tuple[str | None, str | None]:
             value = match["number"]
             for mark in filter(None, (match["before"], match["after"])):
                 currency = _find_currency(mark, currency)
-    number = _to_decimal(value)
+    number = to_decimal(value)
     if number is None:
         return None, currency
     if not 0 <= number < 10 ** (MAX_DIGITS - 12):
@@ -177,7 +175,7 @@ def _print(value: Any) -> str | None:
             return format(value, "f")
         case UUID() | PurePath():
             return str(value)
-        case datetime() | date() | time():
+        case datetime() | date() | time() if value == value:
             return value.isoformat()
         case os.PathLike():
             path = os.fspath(value)
@@ -205,7 +203,7 @@ def conceal(text: str) -> str:
     return replace_addresses(replace_keys(text), lambda name: _PSEUDONYM)
 
 
-def _to_decimal(value: Any) -> Decimal | None:
+def to_decimal(value: Any) -> Decimal | None:
     """Read a finite number from a number or its text; None where it is absent. A boolean is none."""
     value = _unwrap(value)
     match value:
@@ -215,10 +213,10 @@ def _to_decimal(value: Any) -> Decimal | None:
             raise UnfitValue
         case Integral() if int(value).bit_length() <= 128:
             return Decimal(int(value))
-        case float():
-            number = Decimal(float.__repr__(float(value)))
         case Decimal():
             number = value
+        case Real():
+            number = Decimal(float.__repr__(float(value)))
         case str() if len(value) <= MAX_NUMBER_TEXT:
             text = str.strip(value)
             if not text:

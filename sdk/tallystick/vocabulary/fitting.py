@@ -18,12 +18,14 @@ from pydantic.fields import FieldInfo
 
 from tallystick.privacy.field_names import MAX_LABEL_LENGTH, field_label, is_field_name, safe_labels
 from tallystick.privacy.key_shapes import MAX_KEY_LENGTH, key_fingerprint, map_texts
+from tallystick.vocabulary.base import CURRENCY_PATTERN, format_decimal
 from tallystick.vocabulary.conversion import (
     MAX_COUNT,
     UnfitValue,
     conceal,
     to_count,
     to_currency,
+    to_decimal,
     to_items,
     to_money,
     to_number,
@@ -33,6 +35,7 @@ from tallystick.vocabulary.conversion import (
     to_word,
 )
 from tallystick.vocabulary.inference import Inference, QuantityClass, ReportedTokens, TokenClass, usage_contradiction
+from tallystick.vocabulary.observation import Observation
 from tallystick.vocabulary.protection import Protection
 
 Fields = dict[str, Any]
@@ -51,11 +54,16 @@ the bound of an event at the ledger."""
 MAX_LETTER_BYTES = 7
 """Bytes of a letter in JSON at most, or of its share in the pseudonym that replaces a short name."""
 
+MAX_NUMBER_LETTERS = 24
+"""Characters of a number of 64 bits."""
+
 _FITTED_TOGETHER = frozenset(
     ("claimed_cost", "acting_for", "violations", "rate_limits", "tags", "provider_usage", "tokens", "reported_tokens",
      "quantities", "left_out")
 )  # fmt: skip
 """Fields of more than one value, or whose conversion needs another field."""
+
+OBSERVATION_FACTS = frozenset(("of", "session", "metric", "value", "conformance", "dimension", "limit", "used"))
 
 
 class Fitted(NamedTuple):
@@ -72,10 +80,13 @@ def fit_fields(values: Mapping[str, Any]) -> Fitted:
     """Fit what an application or an adapter says about an inference. None and "" are absent. Never raises."""
     fields: Fields = {}
     unfit_labels: list[str] = []
+    unknown = []
     converters = _converters(Inference)
-    unknown = [name for name in values if name not in converters]
     for name, value in values.items():
-        if value is None or (convert := converters.get(name)) is None:
+        if value is None or name in _FITTED_TOGETHER:
+            continue
+        if (convert := converters.get(name)) is None:
+            unknown.append(name)
             continue
         try:
             if (fitted := convert(value)) is not None:
@@ -84,16 +95,44 @@ def fit_fields(values: Mapping[str, Any]) -> Fitted:
             unfit_labels.append(name)
     for fit in (_fit_money, _fit_lists, _fit_tags, _fit_provider_usage, _fit_facts):
         unfit_labels += fit(values, fields)
-    unknown = [name for name in unknown if name not in _FITTED_TOGETHER]
     if unknown:
         unfit_labels += _fit_unknown(values, unknown, fields)
     unfit_labels += _shed_largest(fields)
-    if given := values.get("left_out"):
-        unfit_labels += list(given)[:MAX_PAIRS] if isinstance(given, (list, tuple, set, frozenset)) else ["left_out"]
+    if (labels := values.get("left_out")) is not None:
+        unfit_labels += [*labels][:MAX_PAIRS] if isinstance(labels, (list, tuple, set, frozenset)) else ["left_out"]
     left_out = safe_labels(unfit_labels)
     if left_out:
         fields["left_out"] = left_out
     return Fitted(fields, tuple(left_out))
+
+
+def fit_observation(values: Mapping[str, Any]) -> Fitted:
+    """Fit what an application says about an observation. Its facts (metric, value, target, quota) stay as they are
+    where they do not fit, for the vocabulary to refuse: an observation without them is none. Never raises."""
+    fields: Fields = {}
+    unfit_labels = []
+    converters = _converters(Observation)
+    for name, value in values.items():
+        if value is None:
+            continue
+        try:
+            if name not in Observation.model_fields:
+                raise UnfitValue
+            fitted = _to_score(value) if name == "value" else converters[name](value) if name in converters else value
+            if fitted is not None:
+                fields[name] = fitted
+        except Exception:  # noqa: BLE001
+            if name in OBSERVATION_FACTS:
+                fields[name] = value
+            else:
+                unfit_labels.append(field_label("", name))
+    return Fitted(fields, tuple(safe_labels(unfit_labels)))
+
+
+def _to_score(value: Any) -> str | None:
+    """Convert a score to a decimal as text; a boolean to 1 or 0."""
+    number = to_decimal(int(value) if isinstance(value, bool) else value)
+    return None if number is None else format_decimal(number)
 
 
 @cache
@@ -105,7 +144,7 @@ def _converters(model: type[BaseModel]) -> dict[str, Convert]:
 
 def _find_converter(name: str, field: FieldInfo) -> Convert | None:
     """Return the conversion to a field's type; None where it is a list, a map or a model."""
-    base, metadata = _split_type(field.annotation)
+    base, metadata = split_type(field.annotation)
     metadata += field.metadata
     if get_origin(base) is Literal:
         return partial(to_word, words=get_args(base))
@@ -118,19 +157,32 @@ def _find_converter(name: str, field: FieldInfo) -> Convert | None:
     if base is str and Protection.KEY in metadata:
         return _to_key
     if base is str:
-        bounds = next(bound for bound in metadata if isinstance(bound, StringConstraints))
-        return partial(to_text, max_length=bounds.max_length) if bounds.max_length else to_currency
+        bounds = next((bound for bound in metadata if isinstance(bound, StringConstraints)), StringConstraints())
+        if bounds.max_length:
+            return _make_text_converter(bounds.max_length)
+        return to_currency if bounds.pattern == CURRENCY_PATTERN else None
     return None
 
 
-def _split_type(annotation: Any) -> tuple[Any, list[Any]]:
+def _make_text_converter(max_length: int) -> Convert:
+    max_usual_length = max_length // MAX_LETTER_BYTES
+
+    def convert(value: Any) -> str | None:
+        if type(value) is str and len(value) <= max_usual_length and value.isascii() and value.isprintable():
+            return value or None
+        return to_text(value, max_length)
+
+    return convert
+
+
+def split_type(annotation: Any) -> tuple[Any, list[Any]]:
     """Return a type without None, and everything that is said beside it."""
     if get_origin(annotation) in (Union, UnionType):
-        return _split_type(next(member for member in get_args(annotation) if member is not type(None)))
+        return split_type(next(member for member in get_args(annotation) if member is not type(None)))
     if get_origin(annotation) is not Annotated:
         return annotation, []
     inner, *metadata = get_args(annotation)
-    base, more = _split_type(inner)
+    base, more = split_type(inner)
     return base, [*more, *(part for item in metadata for part in (item.metadata if _is_field(item) else [item]))]
 
 
@@ -195,9 +247,9 @@ def _lists() -> dict[str, tuple[type[BaseModel] | None, int]]:
     """Return the lists of an inference: the model of their objects, None where they are texts, and their bound."""
     lists = {}
     for name, field in Inference.model_fields.items():
-        base, metadata = _split_type(field.annotation)
+        base, metadata = split_type(field.annotation)
         if get_origin(base) is tuple and name != "left_out":
-            item, _ = _split_type(get_args(base)[0])
+            item, _ = split_type(get_args(base)[0])
             bound = next(part.max_length for part in metadata if isinstance(part, MaxLen))
             lists[name] = (item if item is not str else None, bound)
     return lists
@@ -330,7 +382,7 @@ def _fit_unknown(values: Mapping[str, Any], names: list[Any], fields: Fields) ->
     """Keep the numbers and booleans of unknown fields, the first in the order of their names; label the rest."""
     numbers: Fields = {}
     labels = []
-    for name in sorted(names, key=str):
+    for name in sorted(names, key=lambda name: name if isinstance(name, str) else ""):
         value = values[name]
         if value is None or (type(value) is str and not value):
             continue
@@ -348,10 +400,10 @@ def _fit_unknown(values: Mapping[str, Any], names: list[Any], fields: Fields) ->
 
 def _shed_largest(fields: Fields) -> list[str]:
     """Leave out the largest attributes of an event that would be too large for the ledger."""
-    attributes = {name: value for name, value in fields.items() if name not in _USAGE}
-    if sum(map(_count_letters, attributes.values())) * MAX_LETTER_BYTES <= MAX_ATTRIBUTE_BYTES:
+    letters = sum(map(_count_letters, fields.values()))
+    if letters * MAX_LETTER_BYTES <= MAX_ATTRIBUTE_BYTES:
         return []
-    sizes = {name: len(json.dumps(map_texts(value, conceal))) for name, value in attributes.items()}
+    sizes = {name: len(json.dumps(map_texts(fields[name], conceal))) for name in fields if name not in _USAGE}
     excess = sum(sizes.values()) - MAX_ATTRIBUTE_BYTES
     shed = []
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
@@ -364,11 +416,12 @@ def _shed_largest(fields: Fields) -> list[str]:
 
 
 def _count_letters(value: Any) -> int:
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return len(value)
-    if isinstance(value, dict):
-        return sum(_count_letters(name) + _count_letters(item) for name, item in value.items())
-    return sum(map(_count_letters, value)) if isinstance(value, list) else 24
+    if kind is dict:
+        return sum(map(len, value)) + sum(map(_count_letters, value.values()))
+    return sum(map(_count_letters, value)) if kind is list else MAX_NUMBER_LETTERS
 
 
 _FACT_CLASSES = {

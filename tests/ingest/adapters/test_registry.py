@@ -142,12 +142,16 @@ def test_a_file_is_known_by_its_first_line() -> None:
             recognize_format(first_line, "f")
 
 
-def test_every_adapter_stands_in_the_list_and_in_the_readme() -> None:
+def test_every_adapter_stands_in_the_list_and_in_the_documents() -> None:
     folder = Path(__file__).parents[3] / "ingest"
-    adapters = {path.stem for path in (folder / "adapters").glob("*.py") if "\nFORMAT = " in path.read_text()}
+    adapters = {
+        ".".join(path.relative_to(folder / "adapters").with_suffix("").parts)
+        for path in (folder / "adapters").rglob("*.py")
+        if "\nFORMAT = " in path.read_text()
+    }
     assert adapters == {file_format.adapter for file_format in FILE_FORMATS}
-    readme = (folder / "README.md").read_text()
-    assert [known.name for known in FORMATS if f"| `{known.name}` |" not in readme] == []
+    documents = (folder.parent / "docs" / "sources.md").read_text()
+    assert [known.name for known in FORMATS if f"| `{known.name}` |" not in documents] == []
 
 
 TIMES = st.datetimes(datetime(2000, 1, 2), datetime(2199, 12, 30), timezones=st.timezones())

@@ -29,7 +29,7 @@ def trace(name: str) -> Path:
 
 def totals(path: Path, home: Path) -> tuple[Kept, Counter[str]]:
     log = Kept()
-    summary = import_files(log, Settings(home=home), [path])  # type: ignore[arg-type]
+    summary = import_files(log, Settings(home=home), [path])
     assert summary.rejected == 0 and len(set(log.identities)) == summary.accepted
     tokens: Counter[str] = Counter()
     for event in log.events:

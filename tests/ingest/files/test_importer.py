@@ -4,6 +4,7 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -181,14 +182,14 @@ def test_what_is_no_file_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "good").write_bytes(azure(LINE))
     log = Kept()
     with pytest.raises(TallyError, match=f"{name} (does not exist|is no regular file)"):
-        import_files(log, Settings(home=tmp_path), [tmp_path / "good", tmp_path / name])  # type: ignore[arg-type]
+        import_files(log, Settings(home=tmp_path), [tmp_path / "good", tmp_path / name])
     assert log.lines == []
 
 
 def test_the_reserved_organization_imports_nothing(tmp_path: Path) -> None:
     (tmp_path / "good").write_bytes(azure(LINE))
     with pytest.raises(TallyError, match="reserved"):
-        import_files(Kept(), Settings(home=tmp_path, organization="_platform"), [tmp_path / "good"])  # type: ignore[arg-type]
+        import_files(Kept(), Settings(home=tmp_path, organization="_platform"), [tmp_path / "good"])
 
 
 def test_a_moment_without_a_zone_is_utc() -> None:
@@ -202,13 +203,13 @@ def test_a_pace_is_kept_and_what_is_due_is_not_held_back(tmp_path: Path) -> None
     waits: list[tuple[float, int]] = []
 
     class Timed(Kept):
-        def append(self, topic: Topic, drafts: "list[Draft] | tuple[Draft, ...]") -> list[Record]:  # type: ignore[override]
+        def append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Record]:
             waits.append((time.monotonic() - start_s, drafts[0].value.count(b"\n") + 1))
             return super().append(topic, drafts)
 
     (tmp_path / "trace").write_bytes(b"\n".join(lines))
     start_s = time.monotonic()
-    import_files(Timed(), Settings(home=tmp_path), [tmp_path / "trace"], Options(pace=600))  # type: ignore[arg-type]
+    import_files(Timed(), Settings(home=tmp_path), [tmp_path / "trace"], Options(pace=600))
     assert [events for _, events in waits] == [2, 1, 1]
     assert waits[0][0] < 0.25 and waits[1][0] > 0.25 and 0.75 < waits[2][0] < 3
 
@@ -221,7 +222,7 @@ def test_an_interrupted_import_says_what_it_appended(tmp_path: Path) -> None:
 
     (tmp_path / "trace").write_bytes(azure(*[LINE.replace(b"10", b"%d" % n) for n in range(2000)]))
     log = Kept()
-    summary = import_files(log, Settings(home=tmp_path), [tmp_path / "trace"], progress=interrupt)  # type: ignore[arg-type]
+    summary = import_files(log, Settings(home=tmp_path), [tmp_path / "trace"], progress=interrupt)
     assert isinstance(summary.interrupted, KeyboardInterrupt)
     assert summary.accepted == len(log.lines) == 1000 and summary.appended[0].last == 1
 

@@ -78,7 +78,9 @@ def test_of_unknown_fields_numbers_and_booleans_are_kept_and_the_rest_is_counted
         | {"datacontenttype": "application/json"}
         | {"data " * 3: "words"}
     )  # fmt: skip
+    labels = ["huge", "note", "provider_usage.deep.deeper", "provider_usage.tier", "reported_tokens.words", "request"]
     assert json.loads(outcome.line)["data"] == {
+        "left_out": labels,
         "provider_usage": {"deep": {"n": 1}, "n": 3},
         "reported_tokens": {"input": 3},
         "alpha": True,
@@ -98,7 +100,7 @@ def test_of_unknown_fields_numbers_and_booleans_are_kept_and_the_rest_is_counted
 
 def test_no_more_unknown_numbers_are_kept_than_a_bound() -> None:
     data_kept = accept_data(**{f"n{number:03}": number for number in range(100)})
-    assert list(data_kept) == [f"n{number:03}" for number in range(32)]
+    assert list(data_kept) == ["left_out", *(f"n{number:03}" for number in range(32))]
 
 
 def test_persons_and_what_could_be_guessed_become_pseudonyms() -> None:
@@ -119,7 +121,11 @@ def test_a_replacement_is_an_inference_too() -> None:
         "replacement": {"user": "ann", "x": "words", "y": 1},
     }
     outcome = enter(event("correction", **data))
-    assert json.loads(outcome.line)["data"]["replacement"] == {"user": pseudonym(KEY, "ann"), "y": 1}
+    assert json.loads(outcome.line)["data"]["replacement"] == {
+        "left_out": ["x"],
+        "user": pseudonym(KEY, "ann"),
+        "y": 1,
+    }
     assert dict(outcome.removed) == {("data.replacement.x", "string"): 1}
 
 

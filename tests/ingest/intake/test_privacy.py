@@ -191,7 +191,11 @@ def test_numbers_under_a_name_like_a_key_are_left_out() -> None:
     entered = Intake(KEY).accept_event(
         make_event("inference") | {"data": {SECRET: 1, "provider_usage": {SECRET: 1}, "n": 2}}
     )
-    assert json.loads(entered.line)["data"] == {"provider_usage": {}, "n": 2}
+    assert json.loads(entered.line)["data"] == {
+        "left_out": ["?", "provider_usage.?"],
+        "provider_usage": {},
+        "n": 2,
+    }
     assert set(entered.removed) == {("data.?", "number"), ("data.provider_usage.?", "number")}
 
 

@@ -35,7 +35,7 @@ def test_what_is_recorded_is_delivered_in_order_and_leaves_the_spool(
 ) -> None:
     ids = [client.record(model="gpt-4o", usage=ANSWER, team="search") for _ in range(1200)]
     assert client.flush(60)
-    assert client.counts == (1200, 1200, 0, 0, 0)
+    assert client.counts == (1200, 1200, 0, 0, 0, 0)
     events = group_by_source(read_inferences(api_server))[client.source]
     assert [event["id"] for event in events] == ids
     assert [event["sequence"] for event in events] == list(range(1, 1201))
@@ -140,20 +140,22 @@ def test_tasks_and_threads_keep_their_own_place(client: Client, api_server: Serv
     assert sequences == list(range(1, len(calls) + 1))
 
 
-def test_what_cannot_be_is_said_and_raises_nothing(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    assert client.record(model=5) is None
-    assert client.record(tokens={"input": -1}) is None
-    assert client.record(latency_ms="QZXvalue", model="m") is None
+def test_what_does_not_fit_is_said_and_costs_no_call(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    assert client.record(model=5) is not None
+    assert client.record(tokens={"input": -1}) is not None
+    assert client.record(latency_ms="QZXvalue", model="m") is not None
     assert client.record(Inference(model="m"), usage=object()) is not None
-    assert client.record(model="m", prompt_text="QZXprompt", speed=1.5) is not None
+    assert client.record(model="m", prompt_text="QZXprompt", own_number=1.5) is not None
     client.observe(metric="m", value="not a number")
-    assert client.counts.dropped == 4 and client.counts.recorded == 2
-    message = caplog.text
-    assert (
-        "model: Input should be a valid string" in message
-        and "no field 'prompt_text'" in message
-        and "QZX" not in message
-    )
+    assert client.counts == (5, 0, 0, 1, 0, 3)
+    for message in (
+        "'tokens.input' does not fit and is left out; its event is recorded. Usage is unknown until it is sent as",
+        "'latency_ms' does not fit and is left out; its event is recorded. Send a whole number of milliseconds",
+        "'prompt_text' does not fit and is left out; its event is recorded. No field has this name: send it as a tag",
+        "value: String should match pattern",
+    ):
+        assert message in caplog.text
+    assert "QZX" not in caplog.text
 
 
 def test_what_ends_in_another_context_raises_nothing(client: Client, api_server: Served) -> None:

@@ -80,7 +80,7 @@ def test_it_is_noticed_without_a_further_call(
     ids += [client.record(model="m")]
     assert client.flush(60)
     assert [event["id"] for event in group_by_source(read_inferences(api_server))[client.source]] == ids
-    assert client.counts == (21, 21, 0, 0, 0)
+    assert client.counts == (21, 21, 0, 0, 0, 0)
     shutil.rmtree(folder_of(client))
     eventually(lambda: client.flush(1) and folder_of(client).is_dir())
     assert client.record(model="m") and client.flush(60)
@@ -161,7 +161,7 @@ def test_what_cannot_be_made_again_is_delivered_from_the_open_file(
     api_server.start()
     assert client.flush(60)
     assert [event["id"] for event in group_by_source(read_inferences(api_server))[client.source]] == ids
-    assert client.counts == (20, 20, 0, 0, 0)
+    assert client.counts == (20, 20, 0, 0, 0, 0)
     assert "is gone and cannot be restored, nothing more is recorded" in caplog.text
     with caplog.at_level(logging.CRITICAL):
         client.close(0)
@@ -176,7 +176,7 @@ def test_a_delivered_file_that_cannot_be_deleted_is_sent_once(
     for _ in range(100):  # more than one file of the spool
         assert client.record(model="m", tags=tags)
     assert client.flush(60) and client.flush(60)
-    assert client.counts == (100, 100, 0, 0, 0) and len(read_inferences(api_server)) == 100
+    assert client.counts == (100, 100, 0, 0, 0, 0) and len(read_inferences(api_server)) == 100
     assert "is delivered and cannot be deleted" in caplog.text
     monkeypatch.undo()
     client.close()

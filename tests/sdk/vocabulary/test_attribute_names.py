@@ -1,5 +1,8 @@
 """Every field that a source may lack has an attribute, a metadata key and a header, which lead back to it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tallystick.vocabulary.attribute_names import (
@@ -43,3 +46,12 @@ def test_a_name_that_carries_no_field_is_left_out_and_not_in_silence() -> None:
         [("Tallystick-X", "1")]
     )
     assert fit_fields(fields).left_out == ("tallystick-x", "tallystick.teem", "tallystick.tokens")
+
+
+def test_the_page_has_every_name() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "vocabulary.md").read_text()
+    section = page.split("## Names for what a source lacks")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(.+)` \| `(.+)` \| `(.+)` \|$", section, re.MULTILINE)
+    names = {field: (attribute_name(field), header_name(field)) for field in NAMED_FIELDS}
+    names["tags"] = ("tallystick.tags.<name>", "Tallystick-Tags-<Name>")
+    assert [(field, *names[field]) for field in NAMED_FIELDS] == rows

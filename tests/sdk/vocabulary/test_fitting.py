@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 from uuid import UUID
 
 import pytest
@@ -18,8 +18,9 @@ from ingest.intake.intake import Intake
 from tallystick import Inference
 from tallystick.privacy.field_names import safe_labels
 from tallystick.privacy.key_shapes import fingerprint
-from tallystick.vocabulary.fitting import MAX_UNKNOWN_FIELDS, fit_fields
+from tallystick.vocabulary.fitting import MAX_UNKNOWN_FIELDS, fit_fields, fit_observation
 from tallystick.vocabulary.inference import usage_contradiction
+from tallystick.vocabulary.remedies import remedy_of
 
 FACTS: dict[str, Any] = {
     "tokens": {"input": 10, "output": 3},
@@ -42,6 +43,15 @@ class Mute:
 
     __str__ = __bool__ = __hash__ = __iter__ = __len__ = __eq__ = __float__ = __index__ = _fail
     __getitem__ = __getattr__ = __format__ = _fail
+
+
+class NotATime(datetime):
+    """A time that is none, as data frames have it."""
+
+    __hash__ = datetime.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
 
 
 class LoudText(str):
@@ -70,6 +80,7 @@ class LoudText(str):
         ("period_s", timedelta(hours=1), 3600),
         ("attempt", "2", 2),
         ("attempt", 2.0, 2),
+        ("latency_ms", Fraction(25, 2), 12),
         ("max_tokens", "1e3", 1000),
         ("propensity", 0.1, "0.1"),
         ("propensity", 1 / 3, "0.333333333333"),
@@ -127,7 +138,8 @@ UNFIT: list[tuple[str, Any]] = [
     ("team", "\ud800"), ("team", 10**300), ("team", Mute()), ("team", "x" * 50_000), ("team", object),
     ("team", Decimal("1e999999")), ("team", "ann@example.com " * 15), ("latency_ms", -1), ("latency_ms", math.inf),
     ("latency_ms", True), ("attempt", 1.5), ("attempt", timedelta(seconds=1)), ("attempt", "many"), ("calls", 0),
-    ("attempt", Fraction(1, 2)), ("status", "fine"), ("status", 1), ("payer", Mute()), ("propensity", 1.1),
+    ("attempt", Fraction(1, 2)),
+    ("team", NotATime(2026, 1, 1)), ("status", "fine"), ("status", 1), ("payer", Mute()), ("propensity", 1.1),
     ("claimed_currency", "dollars"), ("acting_for", ["a", LONG]), ("acting_for", ["a"] * 65), ("tags", "a:b"),
     ("tags", Mute()), ("violations", [{"code": "c"}]), ("violations", Mute()), ("provider_usage", 5),
     ("left_out", 5),
@@ -282,3 +294,42 @@ def test_whatever_the_facts_are_the_call_is_recorded(tokens: Any, totals: Any, u
 def test_what_fits_fits_again(values: dict[str, Any]) -> None:
     fitted = fit_fields(values)
     assert fit_fields(fitted.fields) == fitted
+
+
+def test_every_field_of_the_vocabulary_has_a_conversion_and_a_remedy() -> None:
+    filled = {name: value for name in Inference.model_fields if (value := sample(name)) is not None}
+    fields, left_out = fit_fields(filled)
+    assert fields.keys() == Inference.model_fields.keys() and left_out == ("a",)
+    unknown = remedy_of("no_field")
+    assert all(remedy_of(name) != unknown for name in Inference.model_fields)
+    assert remedy_of("tokens.input") == remedy_of("tokens") and remedy_of("?") != unknown
+
+
+def sample(name: str) -> Any:
+    """Return a value that a field accepts."""
+    structured = {
+        "tags": {"a": "b"}, "acting_for": ["a"], "violations": [{"code": "c", "path_hash": "h"}], "left_out": ["a"],
+        "rate_limits": [{"dimension": "d"}], "provider_usage": {"a": 1}, "usage_source": "reported",
+        "claimed_currency": "USD", **FACTS,
+    }  # fmt: skip
+    candidates = (structured[name],) if name in structured else ("1", *WORDS)
+    return next(value for value in candidates if not fit_fields({name: value, **FACTS}).left_out or name == "left_out")
+
+
+WORDS = tuple(
+    word
+    for field in Inference.model_fields.values()
+    for part in get_args(field.annotation)
+    if get_origin(part) is Literal
+    for word in get_args(part)
+)
+
+
+def test_an_observation_loses_an_attribute_and_keeps_what_it_is_about() -> None:
+    fitted = fit_observation(
+        {"metric": "solved", "value": 0.5, "evaluator": 7, "ticket": LONG, "own": 1, "session": ""}
+    )
+    assert fitted == ({"metric": "solved", "value": "0.5", "evaluator": "7"}, ("own", "ticket"))
+    assert fit_observation({"value": "good", "metric": LONG, "used": -1}).fields == {
+        "value": "good", "metric": LONG, "used": -1,
+    }, "for the vocabulary to refuse"  # fmt: skip

@@ -18,7 +18,7 @@ def test_it_does_not_matter_how_a_line_is_read(examples: int) -> None:
     @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(lines)
     def same(line: bytes) -> None:
-        read = event._parse_line(0, line, "acme")
+        read = event.parse_line(0, line, "acme")
         slowly = event._parse_untyped(0, line, "acme")
         assert read == slowly
         if read.kind == "inference":
@@ -37,7 +37,7 @@ def test_what_the_intake_accepts_is_read_at_once() -> None:
         violations=[{"code": "x", "path_hash": "y"}],
     )  # fmt: skip
     assert read_line(whole).data.session == "s"
-    read = event._parse_line(0, whole, "acme").call
+    read = event.parse_line(0, whole, "acme").call
     assert read is not None
     assert msgspec.json.encode(read.dimensions) == (
         b'{"session":"s","acting_for":["p"],"tags":{"a":"b"},"model":"m1","propensity":"0.5","claimed_cost":"1.25"}'

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ledger.errors import TallyError
-from streams.folds.identity import FirstSeen
+from ledger.inference_fields import MAX_COUNT
+from streams.folds.identity import EntryStatus, EventVersion
 from streams.folds.state import Row
 from streams.kafka import state_cache as caching
 from streams.kafka.changelog import MAX_BLOCK_IDENTITIES, POSITION, StateRecord, encode_change, read_change
@@ -22,9 +23,11 @@ keys = some.tuples(some.sampled_from(("budgets", "runaways")), some.text(max_siz
 rows = some.dictionaries(
     keys, some.none() | some.builds(Row, values, some.none() | some.integers(0, 1 << 60)), max_size=5
 )
+offsets, indices = some.integers(0, (1 << 60) - 1), some.integers(0, (1 << 32) - 1)
 firsts = some.builds(
-    FirstSeen, some.binary(min_size=8, max_size=8), some.integers(0, (1 << 60) - 1), some.integers(0, (1 << 32) - 1)
-)
+    EventVersion, some.binary(min_size=8, max_size=8), offsets, indices, some.integers(0, MAX_COUNT),
+    some.sampled_from(EntryStatus).map(int), offsets, indices,
+)  # fmt: skip
 changes = some.builds(
     Change,
     some.builds(FoldPosition, some.integers(1, 1 << 60), some.text(max_size=5)),
@@ -52,7 +55,7 @@ def test_compaction_changes_nothing(made: list[Change]) -> None:
 
 
 def test_many_identities_go_in_blocks() -> None:
-    taken = {at.to_bytes(16, "big"): FirstSeen(b"c" * 8, at, 0) for at in range(MAX_BLOCK_IDENTITIES + 1)}
+    taken = {at.to_bytes(16, "big"): EventVersion(b"c" * 8, at, 0) for at in range(MAX_BLOCK_IDENTITIES + 1)}
     change = Change(FoldPosition(5, "d"), {}, taken)
     entries = list(encode_change(FoldPosition(5, "d"), change))
     assert [entry.key for entry in entries] == ["identities:5:0", f"identities:5:{MAX_BLOCK_IDENTITIES}", "position"]

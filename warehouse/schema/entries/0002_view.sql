@@ -26,6 +26,8 @@ SELECT
     source,
     id,
     fromUnixTimestamp64Micro(time_us, 'UTC') AS time,
+    if(outcome = 'reversal', entries_in.original_offset, NULL) AS original_offset,
+    if(outcome = 'reversal', entries_in.original_index, NULL) AS original_index,
     -- begin dimension names (tools/dimensions.py)
     provider,
     provider_account,

@@ -1,4 +1,5 @@
--- The outcome of each event: a row for each line of the topic tally.entries. Positions are those on tally.events.
+-- The outcome of each event, and each reversal and replacement of an entry: a row for each line of the topic
+-- tally.entries. Positions are those on tally.events.
 -- min_bytes_for_wide_part, here and in the other tables: a part with a file for each column takes five mebibytes of
 -- buffers for each file while it is written. With this many columns an insert of short lines would need more memory
 -- than a query may have. So an insert writes one file, and merges write a file for each column.

@@ -1,5 +1,6 @@
 -- Spend of each budget by tumbling bucket, a sixtieth of its window. As in the folds, a budget counts billed
--- cost in its currency, of entries after its first allocation on the log.
+-- cost in its currency, of entries after its first allocation on the log. A reversal counts where the entry does that
+-- it takes back.
 with
 
 budgets as (
@@ -18,7 +19,7 @@ entries as (
 
     from {{ ref('int_entries_measured') }}
 
-    where billed_cost > 0
+    where billed_cost != 0
 
 ),
 
@@ -26,7 +27,8 @@ spends as (
 
     select
         log_offset,
-        event_index,
+        coalesce(reversed_offset, log_offset) as entry_offset,
+        coalesce(reversed_index, event_index) as entry_index,
         accepted_at,
         organization,
         occurred_at,
@@ -63,8 +65,8 @@ bucketed as (
         and spends.organization = budgets.organization
         and spends.currency = budgets.currency
         and (
-            spends.log_offset > budgets.first_offset
-            or (spends.log_offset = budgets.first_offset and spends.event_index > budgets.first_index)
+            spends.entry_offset > budgets.first_offset
+            or (spends.entry_offset = budgets.first_offset and spends.entry_index > budgets.first_index)
         )
 
     group by

@@ -11,7 +11,9 @@ facts as (
 
     select * from {{ ref('stg_tally__events') }}
 
-    where kind in ('inference', 'observation', 'correction', 'unknown')
+    where
+        kind in ('inference', 'observation', 'correction', 'unknown')
+        and outcome not in ('reversal', 'replacement')
 
 ),
 

@@ -1,4 +1,5 @@
--- Counted inferences, with the model that answered.
+-- Counted inferences, with the model that answered, and what takes their place or takes them back: a call that is
+-- reversed stands here twice, with opposite signs.
 with
 
 events as (
@@ -11,12 +12,13 @@ counted as (
 
     select
         *,
-        if(model_resolved = '', model_requested, model_resolved) as model
+        if(model_resolved = '', model_requested, model_resolved) as model,
+        toInt64(if(outcome = 'reversal', -1, 1)) as sign
 
     from events
 
     where
-        outcome = 'counted'
+        outcome in ('counted', 'reversal', 'replacement')
         and kind = 'inference'
 
 )

@@ -4,6 +4,8 @@ events as (
 
     select * from {{ ref('stg_tally__events') }}
 
+    where outcome not in ('reversal', 'replacement')
+
 ),
 
 final as (

@@ -1,5 +1,5 @@
 -- A run lies on the log from its first call to the event that ended it. All calls of its session in between
--- belong to it.
+-- belong to it. Detectors judge a call once, as it first came: what corrects it belongs to no run.
 with
 
 runs as (
@@ -12,7 +12,10 @@ calls as (
 
     select * from {{ ref('int_calls_counted') }}
 
-    where session in (select runs.session from runs)
+    where
+        session in (select runs.session from runs)
+        and outcome not in ('reversal', 'replacement')
+        and first_offset is null
 
 ),
 
@@ -28,7 +31,9 @@ entries as (
 
     from {{ ref('int_entries_measured') }}
 
-    where session in (select runs.session from runs)
+    where
+        session in (select runs.session from runs)
+        and reversed_offset is null
 
     group by
         log_partition,

@@ -1,9 +1,28 @@
--- Organization and time are in the join, so that a filter on them reaches both sides.
+-- Organization and time are in the join, so that a filter on them reaches both sides. A reversal has the time of the
+-- call that it takes back, and its entries belong to that call: the sums are net of it.
 with
 
 calls as (
 
     select * from {{ ref('int_calls_counted') }}
+
+    where outcome != 'reversal'
+
+),
+
+reversals as (
+
+    select
+        organization,
+        occurred_at,
+        log_partition,
+        first_offset,
+        first_index,
+        reason
+
+    from {{ ref('int_calls_counted') }}
+
+    where outcome = 'reversal'
 
 ),
 
@@ -13,8 +32,8 @@ entries as (
         organization,
         occurred_at,
         log_partition,
-        log_offset,
-        event_index,
+        coalesce(reversed_offset, log_offset) as call_offset,
+        coalesce(reversed_index, event_index) as call_index,
         sum(tokens) as tokens,
         sum(unpriced_quantity) as unpriced_quantity,
         sum(list_cost) as list_cost,
@@ -28,8 +47,8 @@ entries as (
         organization,
         occurred_at,
         log_partition,
-        log_offset,
-        event_index
+        call_offset,
+        call_index
 
 ),
 
@@ -52,6 +71,7 @@ final as (
         calls.parent_call as parent_call,
         {{ usage_dimensions('calls') }},
         calls.status as status,
+        reversals.reason as corrected_by,
         calls.latency_ms as latency_ms,
         calls.pricing as pricing,
         calls.unpriced_reason as unpriced_reason,
@@ -70,8 +90,16 @@ final as (
             calls.organization = entries.organization
             and calls.occurred_at = entries.occurred_at
             and calls.log_partition = entries.log_partition
-            and calls.log_offset = entries.log_offset
-            and calls.event_index = entries.event_index
+            and calls.log_offset = entries.call_offset
+            and calls.event_index = entries.call_index
+
+    left any join reversals
+        on
+            calls.organization = reversals.organization
+            and calls.occurred_at = reversals.occurred_at
+            and calls.log_partition = reversals.log_partition
+            and calls.log_offset = reversals.first_offset
+            and calls.event_index = reversals.first_index
 
 )
 

@@ -10,7 +10,8 @@ final as (
 
     select
         concat(
-            toString(log_partition), '-', toString(log_offset), '-', toString(event_index), '-', class
+            toString(log_partition), '-', toString(log_offset), '-', toString(event_index), '-', class,
+            if(reversed_offset is null, '', '-reversal')
         ) as entry_key,
         log_partition,
         log_offset,
@@ -20,6 +21,8 @@ final as (
         organization,
         event_source,
         event_id,
+        reversed_offset,
+        reversed_index,
         {{ entry_dimensions() }},
         class,
         quantity,

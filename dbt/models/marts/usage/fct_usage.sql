@@ -33,7 +33,7 @@ calls as (
         {{ usage_dimensions() }},
         currency,
         toLowCardinality('call') as class,
-        1 as quantity,
+        sign as quantity,
         0 as tokens,
         0 as unpriced_quantity,
         0 as unpriced_tokens,
@@ -41,7 +41,7 @@ calls as (
         null as contracted_cost,
         null as effective_cost,
         null as billed_cost,
-        1 as calls
+        sign as calls
 
     from {{ ref('int_calls_counted') }}
 

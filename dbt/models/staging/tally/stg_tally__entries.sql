@@ -21,6 +21,10 @@ renamed as (
         id as event_id,
         `time` as occurred_at,
 
+        -- of a reversal, the entry that it takes back
+        original_offset as reversed_offset,
+        original_index as reversed_index,
+
         -- dimensions
         -- begin staged dimensions (tools/dimensions.py)
         provider,

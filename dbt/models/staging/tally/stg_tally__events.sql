@@ -62,6 +62,11 @@ renamed as (
         -- result
         latency_ms,
 
+        -- import
+        adapter,
+        calls,
+        left_out,
+
         -- pricing
         pricing,
         unpriced_reason,

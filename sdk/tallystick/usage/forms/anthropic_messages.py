@@ -31,9 +31,9 @@ class Counts(NamedTuple):
     write_1h: int
     thinking: int
 
-    def add(self, other: "Counts") -> "Counts":
+    def add(self, counts: "Counts") -> "Counts":
         """Return the sum of both, class by class."""
-        return Counts(*(first + second for first, second in zip(self, other, strict=True)))
+        return Counts(*(first + second for first, second in zip(self, counts, strict=True)))
 
     @property
     def totals(self) -> tuple[int, int, int, int]:
@@ -56,12 +56,12 @@ def read_message(block: CountBlock, context: Context) -> Usage:
     tools.drop(*FREE_TOOLS)
     if not has_input or not has_output:  # a stream's last event may give the output alone
         return Usage((), counts.input if has_input else None, counts.output if has_output else None, total)
-    beside = _sum_beside(counts, iterations, context)
-    if beside is None:
+    extra = _sum_beside(counts, iterations, context)
+    if extra is None:
         return Usage((), sum(counts.totals) - counts.output, counts.output, total)
-    if beside != ZERO and total is not None:
-        total += sum(beside.totals)
-    counts = counts.add(beside)
+    if extra != ZERO and total is not None:
+        total += sum(extra.totals)
+    counts = counts.add(extra)
     return build_usage(
         Input(counts.input, counts.cached, counts.write, counts.write_5m, counts.write_1h),
         Output(counts.output, counts.thinking), total,
@@ -74,7 +74,10 @@ ZERO = Counts(0, 0, 0, 0, 0, 0, 0)
 
 def _take_counts(block: CountBlock) -> Counts:
     details = block.take_part("output_tokens_details")
+    has_no_writes = block.has_zero("cache_creation_input_tokens")
     write, write_5m, write_1h = take_writes(block, block)
+    if has_no_writes and write_5m + write_1h:
+        block.spoil()
     return Counts(
         block.take("input_tokens"), block.take("output_tokens"), block.take("cache_read_input_tokens"), write, write_5m,
         write_1h, details.take("thinking_tokens", "reasoning_tokens"),

@@ -17,7 +17,7 @@ def is_converse(block: Block, context: Context) -> bool:
 def read_converse(block: CountBlock, context: Context) -> Usage:
     """Read a block of Converse."""
     cached = block.take("cache_read_input_tokens", "cache_read_input_token_count")
-    written = block.take("cache_write_input_tokens", "cache_write_input_token_count")
+    cache_write = block.get_count("cache_write_input_tokens", "cache_write_input_token_count")
     short = long = 0
     for detail in block.take_list("cache_details"):
         count = detail.take("input_tokens")
@@ -28,13 +28,13 @@ def read_converse(block: CountBlock, context: Context) -> Usage:
                 long += count
             case _ if count:
                 detail.spoil()
-    if short + long not in (0, written):
+    if short + long and cache_write not in (None, short + long):
         block.spoil()
     input_total, output_total = block.get_count("input_tokens"), block.get_count("output_tokens")
     total = block.get_count("total_tokens")
     if input_total is None or output_total is None:
         return Usage((), input_total, output_total, total)
-    input = Input(input_total, cached, 0 if short + long else written, short, long)
+    input = Input(input_total, cached, 0 if short + long else cache_write or 0, short, long)
     return build_usage(input, Output(output_total), total, cache=BESIDE_OR_INSIDE, reasoning=INSIDE)
 
 

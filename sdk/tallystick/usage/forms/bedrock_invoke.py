@@ -9,12 +9,14 @@ from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
 from tallystick.usage.reconciliation import INSIDE, Input, Output, Place, build_usage
 
-BESIDE: tuple[Place, ...] = ("beside",)
+CACHE_BESIDE: tuple[Place, ...] = ("beside",)
 NAMES = ("inputTextTokenCount", "generation_token_count", "inputTokenCount", "x-amzn-bedrock-input-token-count")
 
 
 def is_invocation(block: Block, context: Context) -> bool:
-    return any(block.get(name) is not None for name in NAMES)
+    return any(block.get(name) is not None for name in NAMES) or any(
+        isinstance(name, str) and name.lower() == NAMES[-1] for name in block
+    )
 
 
 def read_invocation(block: CountBlock, context: Context) -> Usage:
@@ -31,7 +33,7 @@ def read_invocation(block: CountBlock, context: Context) -> Usage:
         block.take(f"{prefix}cache_write_input_token_count"),
     )
     output = Output(block.take(f"{prefix}output_token_count"))
-    return build_usage(counts, output, None, cache=BESIDE, reasoning=INSIDE)
+    return build_usage(counts, output, None, cache=CACHE_BESIDE, reasoning=INSIDE)
 
 
 def _read_titan(block: CountBlock) -> Usage:

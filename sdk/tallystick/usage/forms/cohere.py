@@ -8,7 +8,7 @@ from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
 from tallystick.usage.reconciliation import INSIDE, Input, Output, Place, build_usage
 
-BESIDE: tuple[Place, ...] = ("beside",)
+CACHE_BESIDE: tuple[Place, ...] = ("beside",)
 
 
 def is_cohere(block: Block, context: Context) -> bool:
@@ -27,12 +27,16 @@ def read_cohere(block: CountBlock, context: Context) -> Usage:
     if not has_units:
         return Usage((), processed_input, processed_output)
     input, output = units.get_count("input_tokens"), units.get_count("output_tokens")
-    images = units.get_count("image_tokens")
-    quantities = {"search_units": units.take("search_units"), "images": units.take("images")}
+    images, text = units.get_count("image_tokens"), units.get_count("text_tokens")
+    quantities = {name: units.take(name) for name in ("search_units", "images", "pages")}
+    input = text if input is None else input
     if input is None and output is None and images is None:
         return Usage((), quantities=quantities)
-    counts = Input((input or 0) + (images or 0), image=images or 0)
-    return build_usage(counts, Output(output or 0), None, cache=BESIDE, reasoning=INSIDE, quantities=quantities)
+    has_images_inside = bool(images and text and text + images == input)
+    if text not in (None, 0, input) and not has_images_inside:
+        units.spoil()
+    counts = Input((input or 0) + (0 if has_images_inside else images or 0), image=images or 0)
+    return build_usage(counts, Output(output or 0), None, cache=CACHE_BESIDE, reasoning=INSIDE, quantities=quantities)
 
 
 FORM = Form("cohere", is_cohere, read_cohere)

@@ -24,7 +24,7 @@ def read_langchain(block: CountBlock, context: Context) -> Usage:
         parts = [block.rename_prefix(name, tier) for name in ("input_token_details", "output_token_details")]
         if any(parts):
             fields["service_tier"] = tier
-    usage = read_token_details(block, context, "input", "output")
+    usage = read_token_details(block, context, "input", "output", is_partition=True)
     return usage._replace(fields=usage.fields | fields)
 
 

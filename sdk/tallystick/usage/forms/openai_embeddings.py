@@ -13,9 +13,10 @@ OTHER_TOTALS = ("completion_tokens", "input_tokens", "output_tokens")
 
 
 def is_embedding(block: Block, context: Context) -> bool:
-    if block.get("total_tokens") is None or any(block.get(name) is not None for name in OTHER_TOTALS):
+    names = [name for name in ("prompt_tokens", "total_tokens") if block.get(name) is not None]
+    if not names or any(block.get(name) is not None for name in OTHER_TOTALS):
         return False
-    return block.get("prompt_tokens") is not None or is_embedding_answer(context)
+    return len(names) == 2 or is_embedding_answer(context)
 
 
 def is_embedding_answer(context: Context) -> bool:

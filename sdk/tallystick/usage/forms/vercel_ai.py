@@ -8,7 +8,7 @@ from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
 from tallystick.usage.reconciliation import INSIDE, INSIDE_OR_BESIDE, Input, Output, Place, build_usage
 
-BESIDE: tuple[Place, ...] = ("beside",)
+CACHE_BESIDE: tuple[Place, ...] = ("beside",)
 NAMES = frozenset((
     "promptTokens", "completionTokens", "reasoningTokens", "cachedInputTokens", "inputTokenDetails",
     "outputTokenDetails", "raw",
@@ -17,7 +17,7 @@ CLAUDE = ("claude", "anthropic")
 
 
 def is_vercel(block: Block, context: Context) -> bool:
-    if set(block) == {"tokens"} and isinstance(block["tokens"], int):
+    if set(block) == {"tokens"} and block["tokens"] is not None:
         return True
     if any(block.get(name) is not None for name in NAMES):
         return any(block.get(name) is not None for name in ("promptTokens", "inputTokens", "completionTokens"))
@@ -37,16 +37,20 @@ def read_vercel(block: CountBlock, context: Context) -> Usage:
     total = block.get_count("total_tokens")
     is_version_6 = block.has_object("input_token_details")
     details, output_details = block.take_part("input_token_details"), block.take_part("output_token_details")
-    written = details.take("cache_write_tokens")
+    cache_write = details.take("cache_write_tokens")
     cached = block.agree(block.get_count("cached_input_tokens"), details.get_count("cache_read_tokens"))
     reasoning = block.agree(block.get_count("reasoning_tokens"), output_details.get_count("reasoning_tokens"))
     plain = details.get_count("no_cache_tokens")
     text = output_details.take("text_tokens")
-    if input_total is None or output_total is None or (plain is not None and plain + cached + written != input_total):
+    if (
+        input_total is None
+        or output_total is None
+        or (plain is not None and plain + cached + cache_write != input_total)
+    ):
         return Usage((), input_total, output_total, total)
     if cached and not is_version_6 and _is_claude(context):  # version 5 left Anthropic's cache out of both totals
         return Usage((), input_total, output_total, total)
-    input, output = Input(input_total, cached, written), Output(output_total, reasoning, text=text)
+    input, output = Input(input_total, cached, cache_write), Output(output_total, reasoning, text=text)
     return build_usage(input, output, total, cache=INSIDE_OR_BESIDE, reasoning=INSIDE_OR_BESIDE)
 
 
@@ -62,10 +66,10 @@ def _read_version_4(block: CountBlock, context: Context) -> Usage:
         return Usage((), input_total, output_total, total)
     metadata: Block = next(iter(_list_metadata(context)), {})
     openai, anthropic = CountBlock(get_path(metadata, "openai")), CountBlock(get_path(metadata, "anthropic"))
-    written = anthropic.take("cache_creation_input_tokens")
-    beside = anthropic.take("cache_read_input_tokens")
-    if beside + written:
-        return build_usage(Input(input_total, beside, written), Output(output_total), None, cache=BESIDE)
+    cache_write = anthropic.take("cache_creation_input_tokens")
+    cache_read = anthropic.take("cache_read_input_tokens")
+    if cache_read + cache_write:
+        return build_usage(Input(input_total, cache_read, cache_write), Output(output_total), None, cache=CACHE_BESIDE)
     input = Input(input_total, openai.take("cached_prompt_tokens"))
     return build_usage(input, Output(output_total, openai.take("reasoning_tokens")), None, cache=INSIDE)
 
@@ -82,12 +86,16 @@ def _read_provider_usage(block: CountBlock) -> Usage:
     input, output = block.take_part("input_tokens"), block.take_part("output_tokens")
     input_total, output_total = input.get_count("total"), output.get_count("total")
     total = block.get_count("total_tokens")
-    cached, written, plain = input.take("cache_read"), input.take("cache_write"), input.get_count("no_cache")
+    cached, cache_write, plain = input.take("cache_read"), input.take("cache_write"), input.get_count("no_cache")
     reasoning, text = output.take("reasoning"), output.take("text")
-    if input_total is None or output_total is None or (plain is not None and plain + cached + written != input_total):
+    if (
+        input_total is None
+        or output_total is None
+        or (plain is not None and plain + cached + cache_write != input_total)
+    ):
         return Usage((), input_total, output_total, total)
     return build_usage(
-        Input(input_total, cached, written), Output(output_total, reasoning, text=text), total,
+        Input(input_total, cached, cache_write), Output(output_total, reasoning, text=text), total,
         cache=INSIDE, reasoning=INSIDE,
     )  # fmt: skip
 

@@ -14,10 +14,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.adapters.mapping import RowReader, parse_sheet
 from ingest.files.importer import Options, Summary, import_files
 from ingest.intake.intake import Intake
 from ingest.intake.rejection import Rejection
+from ingest.mapping.reader import RowReader
+from ingest.mapping.sheet import parse_sheet
 from ledger.errors import TallyError
 from ledger.settings import Settings
 from tests.ingest.build import Kept
@@ -40,7 +41,7 @@ def import_mapped(home: Path, mapping: str | dict[str, Any], *contents: bytes, *
         files.append(home / f"file-{index}")
         files[-1].write_bytes(content)
     log = Kept()
-    return import_files(log, Settings(home=home), files, Options(mapping=path, **options)), log  # type: ignore[arg-type]
+    return import_files(log, Settings(home=home), files, Options(mapping=path, **options)), log
 
 
 def test_the_example_of_litellm(tmp_path: Path) -> None:
@@ -58,11 +59,12 @@ def test_the_example_of_litellm(tmp_path: Path) -> None:
 def test_the_example_of_openais_usage(tmp_path: Path) -> None:
     _, log = import_mapped(tmp_path, USAGE, USAGE_JSONL.encode())
     assert [event["id"] for event in log.events] == [
-        "1777888800-proj_a-gpt-4o-2024-08-06", "1777888860-proj_b-gpt-4o-2024-08-06",
+        "1777888800,proj_a,gpt-4o-2024-08-06", "1777888860,proj_b,gpt-4o-2024-08-06",
     ]  # fmt: skip
     assert log.events[0]["time"] == "2026-05-04T10:00:00.000000Z"
     assert log.events[0]["data"]["tokens"] == {"cache_read": 1000, "input": 4000, "output": 400}
-    assert log.events[0]["data"]["quantities"] == {"requests": 7}
+    data = log.events[0]["data"]
+    assert (data["calls"], data["period_s"]) == (7, 60) and "quantities" not in data
 
 
 def parquet(path: Path, rows: list[dict[str, Any]]) -> bytes:
@@ -97,18 +99,22 @@ def test_rows_are_told_apart_by_their_bytes_and_a_second_import_says_the_same(tm
     ("row", "field", "reason"),
     [
         (b"yesterday,m,1", "at", "is not a time in the form of the mapping (ISO 8601)"),
-        (b"2026-05-04T10:00:00,m,1", "at", "is not a time in the form of the mapping"),
+        (b"2026-05-04T10:00:00,m,1", "at", "has no zone: say one in the mapping, such as `time: {zone: UTC}`"),
+        (b"2026-05-04,m,1", "at", "has no zone"),
+        (b"1793613600,m,1", "at", "may be a count since 1970: say `unit: [iso, s]`"),
         (b",m,1", "at", "is empty: a row needs its time"),
         (b"2026-05-04T10:00:00Z,m,x", "in", "must be a number"),
         (b"2026-05-04T10:00:00Z,m,1.5", "in", "must be a whole number"),
-        (b"2026-05-04T10:00:00Z,m,-1", "in", "must be a whole number"),
-        (b"2026-05-04T10:00:00Z,m,NaN", "in", "must be a number"),
+        (b"2026-05-04T10:00:00Z,m,-1", "in", "is below zero"),
+        (b"2026-05-04T10:00:00Z,m,'1,000'", "", "has 4 columns"),
+        (b'2026-05-04T10:00:00Z,m,"1,000"', "in", 'say `numbers: {thousands: ","}`'),
+        (b"2026-05-04T10:00:00Z,m,n/a", "in", "say `absent: ['n/a']`"),
+        (b"2026-05-04T10:00:00Z,m,$1", "in", 'say `numbers: {currency: {"$": USD}}`'),
         (b"2026-05-04T10:00:00Z,m,1e99999999999", "in", "must be a"),
         (b"2026-05-04T10:00:00Z,m", "", "has 2 columns, and the header has 3"),
         (b"2026-05-04T10:00:00Z,m,1,2", "", "has 4 columns, and the header has 3"),
         (b"2026-05-04T10:00:00Z,\xff,1", "", "is not UTF-8"),
         (b"1890-05-04T10:00:00Z,m,1", "time", "must lie between 2000 and 2200"),
-        (b"2026-05-04T10:00:00Z," + b"m" * 300 + b",1", "data.model", "at most 256"),
         (b'"a"b,m,1', "", "is no row of CSV"),
     ],
 )
@@ -135,7 +141,10 @@ def test_a_quoted_cell_holds_lines_and_delimiters(tmp_path: Path) -> None:
         ({"format": "xlsx"}, "format: Input should be 'csv', 'jsonl' or 'parquet', and is 'xlsx'"),
         ({"time": {"column": "at", "zone": "Mars"}}, "time.zone: Value error, is no zone.*'Mars'"),
         ({"fields": {"modle": "m"}}, "fields.modle: an inference has no such field"),
-        ({"fields": {"tokens": "m"}}, "fields.tokens: an inference has no such field; tags take any name, and tokens"),
+        (
+            {"fields": {"tokens": "m"}},
+            "fields.tokens: it has a key of its own beside `fields`: `tokens: {class: column}`",
+        ),
         ({"tokens": {"inputs": "m"}}, "tokens.inputs.*: Input should be 'input'"),
         ({"includes": {"output": ["reasoning"]}}, "includes.output: output is no class of its tokens"),
         ({"nonsense": 1}, "nonsense: Extra inputs are not permitted, and is '1'"),
@@ -163,7 +172,7 @@ def test_what_else_a_person_gets_wrong(tmp_path: Path) -> None:
     with pytest.raises(TallyError, match="cannot be read as Parquet"):
         import_mapped(tmp_path, PARQUET, b"PAR1 not")
     with pytest.raises(TallyError, match="cannot read --mapping"):
-        import_files(Kept(), Settings(home=tmp_path), [], Options(mapping=tmp_path / "none.yaml"))  # type: ignore[arg-type]
+        import_files(Kept(), Settings(home=tmp_path), [], Options(mapping=tmp_path / "none.yaml"))
 
 
 def test_the_rest_is_set_and_the_source_is_chosen(tmp_path: Path) -> None:
@@ -209,11 +218,12 @@ def test_what_is_set_stands_beside_what_the_mapping_says(tmp_path: Path) -> None
 def test_parquet_that_is_cut_says_so_and_what_absent_is(tmp_path: Path) -> None:
     row = {"called_at": datetime(2026, 5, 4), "model": "m", "tokens_in": 1.0, "tokens_out": float("nan")}
     whole = parquet(tmp_path / "t.parquet", [row])
-    _, log = import_mapped(tmp_path, PARQUET, whole)
+    optional = {"optional": ["agent", "trace.session", "took_ms", "plan"]}
+    _, log = import_mapped(tmp_path, yaml.safe_load(PARQUET) | optional, whole)
     assert log.events[0]["data"]["tokens"] == {"input": 1}
     half = whole[:20] + bytes(len(whole) // 3) + whole[20 + len(whole) // 3 :]
     with pytest.raises(TallyError, match=r"cannot be read as Parquet: .*import it again for the rest"):
-        import_mapped(tmp_path, PARQUET, half)
+        import_mapped(tmp_path, yaml.safe_load(PARQUET) | optional, half)
 
 
 @given(parts=st.lists(st.integers(0, 10**6), min_size=3, max_size=3))
@@ -246,3 +256,103 @@ def test_the_command_counts_once_what_is_imported_twice(either: str | None, tmp_
     first = tally(*arguments, **home)
     assert "counted 2 + duplicate 0" in first.stdout, first.stderr
     assert "counted 0 + duplicate 2" in tally(*arguments, **home).stdout
+
+
+AT = {"at": "2026-05-04T10:00:00Z"}
+
+
+def test_a_value_that_does_not_fit_costs_its_field_and_not_the_row(tmp_path: Path) -> None:
+    mapping = SMALL | {"fields": {"model": "model", "team": "team", "latency_ms": "ms", "claimed_cost": "cost"}}
+    rows = [b"m,search,12.4,0.5", b"m," + b"t" * 300 + b",1,Included", b"m,search,soon,-1"]
+    head = b"at,in,model,team,ms,cost\n"
+    summary, log = import_mapped(tmp_path, mapping, head + b"\n".join(b"2026-05-04T10:00:00Z,7," + row for row in rows))
+    assert (summary.accepted, summary.rejected) == (3, 0)
+    assert [event["data"]["tokens"] for event in log.events] == [{"input": 7}] * 3
+    assert [event["data"].get("left_out") for event in log.events] == [
+        None, ["claimed_cost", "team"], ["claimed_cost", "latency_ms"],
+    ]  # fmt: skip
+    assert summary.files[0].left_out == {"claimed_cost": 2, "team": 1, "latency_ms": 1}
+    assert log.events[0]["data"]["latency_ms"] == 12 and log.events[0]["data"]["claimed_cost"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("cost", "fields", "claim"),
+    [
+        ("$0.0045", {}, ("0.0045", "USD")),
+        ("0.0045000000000000001", {}, ("0.0045", None)),
+        ("0.0045", {"claimed_currency": {"value": "EUR"}}, ("0.0045", "EUR")),
+        ("€0.0045", {"claimed_currency": {"value": "EUR"}}, ("0.0045", "EUR")),
+        ("$0.0045", {"claimed_currency": {"value": "EUR"}}, (None, "EUR")),
+        (0.1 + 0.2, {}, ("0.3", None)),
+    ],
+)
+def test_a_claim_is_read_with_its_currency(cost: Any, fields: Any, claim: tuple[str, str]) -> None:
+    mapping = SMALL | {"fields": {"claimed_cost": "cost", **fields}, "numbers": {"currency": {"$": "USD", "€": "EUR"}}}
+    data = reader(mapping).read({**AT, "cost": cost}).event["data"]
+    assert (data.get("claimed_cost"), data.get("claimed_currency")) == claim
+
+
+@given(keys=st.lists(st.lists(st.text("ab,-\\", max_size=4), min_size=3, max_size=3), min_size=2, max_size=2))
+def test_two_keys_are_two_calls(keys: list[list[str]]) -> None:
+    names = ("one", "two", "three")
+    read = reader(SMALL | {"id": list(names)}).read
+    rows = [{**AT, **dict(zip(names, key, strict=True))} for key in keys if any(key)]
+    ids = {read(row).id for row in rows}
+    assert len(ids) == len({tuple(row.items()) for row in rows})
+
+
+def test_a_part_of_an_id_may_be_empty_and_not_all() -> None:
+    read = reader(SMALL | {"id": ["one", "two"]}).read
+    assert read({**AT, "one": "a", "two": None}).id == "a,"
+    with pytest.raises(Rejection, match="one: is empty"):
+        read({**AT, "one": "null", "two": ""})
+
+
+def test_an_aggregate_has_its_calls_period_tier_and_revision() -> None:
+    mapping = SMALL | {
+        "calls": "n",
+        "fields": {
+            "period_s": {"value": 86400}, "revision": "version",
+            "context_tier": {"column": "window", "words": {"≤ 200k": 0, "> 200k": 200_000}},
+        },
+    }  # fmt: skip
+    read = reader(mapping).read
+    row = {**AT, "n": "150", "version": "3", "window": "> 200k", "in": "900000"}
+    data = read(row).event["data"]
+    assert {name: data[name] for name in ("calls", "period_s", "context_tier", "revision")} == {
+        "calls": 150, "period_s": 86400, "context_tier": 200_000, "revision": 3,
+    }  # fmt: skip
+    assert read(row | {"window": "≤ 200k"}).event["data"]["context_tier"] == 0
+    assert read(row | {"window": "huge"}).event["data"]["left_out"] == ["context_tier"]
+    for wrong in ({"n": "x"}, {"n": "1.5"}, {"n": "0"}, {"n": "0", "in": None}, {"version": "new"}):
+        with pytest.raises(Rejection):
+            read(row | wrong)
+
+
+def test_totals_that_a_provider_reports_stand_beside_the_classes() -> None:
+    mapping = SMALL | {"reported": {"input": "sum_in", "total": "sum"}}
+    data = reader(mapping).read({**AT, "in": 5, "sum_in": "5", "sum": 7}).event["data"]
+    assert data["reported_tokens"] == {"input": 5, "total": 7}
+
+
+def test_parts_within_parts_are_subtracted_once() -> None:
+    mapping = SMALL | {
+        "tokens": {"input": "all", "cache_write": "write", "cache_write_5m": "short"},
+        "includes": {"cache_write": ["cache_write_5m"], "input": ["cache_write"]},
+    }
+    tokens = reader(mapping).read({**AT, "all": 100, "write": 60, "short": 20}).event["data"]["tokens"]
+    assert tokens == {"input": 40, "cache_write": 40, "cache_write_5m": 20}
+
+
+def test_cells_of_json_and_names_with_dots_are_read(tmp_path: Path) -> None:
+    mapping = SMALL | {
+        "tokens": {"input": "in", "cache_read": "metadata.usage_object.cache_read_input_tokens"},
+        "fields": {"model": "gen_ai.request.model"},
+    }
+    content = b"""at,in,gen_ai.request.model,metadata
+2026-05-04T10:00:00Z,5,m,"{""usage_object"": {""cache_read_input_tokens"": 3}}"
+2026-05-04T10:00:00Z,5,m,{}
+"""
+    _, log = import_mapped(tmp_path, mapping, content)
+    assert [event["data"]["tokens"] for event in log.events] == [{"cache_read": 3, "input": 5}, {"input": 5}]
+    assert log.events[0]["data"]["model"] == "m"

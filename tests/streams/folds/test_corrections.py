@@ -1,0 +1,206 @@
+"""Corrections and revisions: an entry is taken back exactly, and what is in force is what was said last."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from ledger.log import Record
+from ledger.log.topics import DECISIONS, ENTRIES
+from ledger.pricing.price_book import pack_book
+from ledger.pricing.price_book_file import parse_book
+from streams.replay import replay
+from tests.streams.build import DOCUMENTS, adopt, budget, call, control, correction, record
+
+DEARER = """
+name: test
+currency: USD
+providers: [{id: acme, model_match: {equals: m1}, models: [{id: m1, prices: [{rates: {input: 5}}]}]}]
+"""
+DEARER_DIGEST, DEARER_PACKED = pack_book(parse_book(DEARER, "the test"))
+PAGES = DOCUMENTS | {DEARER_DIGEST: DEARER_PACKED}
+Line = dict[str, Any]
+
+
+def derive(records: Sequence[Record], documents: dict[str, bytes] = PAGES) -> tuple[list[Line], list[Line]]:
+    """Return the lines of entries and decisions, without what control records and records as a whole give."""
+    lines: dict[str, list[Line]] = {ENTRIES.name: [], DECISIONS.name: []}
+    for topic, derived in replay(records, documents):
+        lines.setdefault(topic.name, []).extend(map(json.loads, derived.value.split(b"\n")))
+    entries = [line for line in lines[ENTRIES.name] if line["outcome"] != "record" and line["kind"] != "control"]
+    return entries, [line for line in lines[DECISIONS.name] if line["decision"] != "control.applied"]
+
+
+def outcomes(entries: Sequence[Line]) -> list[tuple[str, str | None]]:
+    return [(line["outcome"], line.get("reason")) for line in entries]
+
+
+def add_up(entries: Sequence[Line]) -> tuple[Any, ...]:
+    """Return quantities by class, billed cost, and calls in force."""
+    quantities: Counter[str] = Counter()
+    billed, calls = Decimal(0), 0
+    for line in entries:
+        calls += {"reversal": -1, "replacement": 1}.get(line["outcome"], int("lines" in line))
+        for entry in line.get("lines", ()):
+            quantities[entry["class"]] += entry["quantity"]
+            billed += Decimal(entry["billed_cost"] or 0)
+    return +quantities, billed, calls
+
+
+def test_a_reversal_is_the_entry_with_other_signs() -> None:
+    original = call("a", 5, team="search", tokens={"input": 1_000_000, "output": 3})
+    entries, _ = derive([record(0, adopt(), original), record(1, correction("c", "a"))])
+    counted, reversing, reversal = entries
+    assert outcomes(entries) == [("counted", None), ("counted", None), ("reversal", "reversal")]
+    assert reversing["kind"] == "correction" and "lines" not in reversing
+    assert (reversal["original_offset"], reversal["original_index"], reversal["seq"]) == (0, 1, 2)
+    same = ("source", "id", "time_us", "team", "model", "price_id", "price_document", "currency", "pricing")
+    assert [reversal[name] for name in same] == [counted[name] for name in same]
+    for line, former in zip(reversal["lines"], counted["lines"], strict=True):
+        assert line["quantity"] == -former["quantity"] and line["unit_price"] == former["unit_price"]
+        for cost in ("list_cost", "contracted_cost", "effective_cost", "billed_cost"):
+            assert Decimal(line[cost] or 0) == -Decimal(former[cost] or 0)
+    assert add_up(entries) == (Counter(), 0, 0)
+
+
+def test_a_reversal_has_the_prices_of_its_original() -> None:
+    """Also where another document took the place of the one in force, before the original and after it."""
+    again = control("again", "price_book.adopted", name="test", document=DEARER_DIGEST)
+    entries, _ = derive([record(0, adopt(), call("a"), again, call("b")), record(1, correction("c", "a"))])
+    assert [line["price_document"] for line in entries if "lines" in line] == [
+        *DOCUMENTS, DEARER_DIGEST, *DOCUMENTS,
+    ]  # fmt: skip
+    assert add_up(entries)[1] == 5
+
+
+@pytest.mark.parametrize("is_one_record", [True, False])
+def test_a_replacement_counts_in_place_of_its_original(is_one_record: bool) -> None:
+    replaced = correction("c", "a", at_s=50, replacement={"model": "m1", "tokens": {"input": 2_000_000}})
+    lines = [adopt(), call("a", 5), replaced, correction("d", "a", at_s=60)]
+    log = [record(0, *lines)] if is_one_record else [record(offset, line) for offset, line in enumerate(lines)]
+    entries, decisions = derive(log)
+    assert outcomes(entries) == [
+        ("counted", None), ("counted", None), ("reversal", "replacement"), ("replacement", None),
+        ("counted", None), ("reversal", "reversal"),
+    ]  # fmt: skip
+    original, _, reversal, replacement, _, second = entries
+    assert replacement["time_us"] == original["time_us"] == reversal["time_us"] == second["time_us"]
+    assert (replacement["source"], replacement["id"], second["id"]) == ("people", "c", "c")
+    assert replacement["original_offset"] == reversal["original_offset"] and not decisions
+    assert add_up(entries[:4]) == (Counter(input=2_000_000), 2, 1)
+    assert add_up(entries) == (Counter(), 0, 0), "the second correction names what is in force"
+
+
+def test_a_replacement_of_what_was_quarantined_or_reversed_counts() -> None:
+    wrong = call("a", reported_tokens={"input": 5})
+    right = {"model": "m1", "tokens": {"input": 7}}
+    entries, decisions = derive([
+        record(0, adopt(), wrong, correction("c", "a"), correction("d", "a", replacement=right)),
+        record(1, correction("e", "a"), correction("f", "a", replacement=right), correction("g", "a")),
+    ])  # fmt: skip
+    assert [one["reason"][:24] for one in decisions] == ["the event is quarantined"]
+    assert [line["outcome"] for line in entries if line["kind"] == "inference"] == [
+        "quarantined", "replacement", "reversal", "replacement", "reversal",
+    ]  # fmt: skip
+    assert add_up(entries) == (Counter(), 0, 0)
+
+
+def test_a_correction_without_effect_says_why() -> None:
+    unfit = correction("x", "a").replace(b'"reversal"', b'"else"')
+    other_organization = record(2, correction("o", "a"), organization="other")
+    log = [
+        record(0, adopt(), call("a"), correction("b", "nobody's"), correction("c", "a"), correction("d", "a")),
+        record(1, correction("e", "c", source="people"), correction("f", "book", source="people"), unfit),
+        other_organization,
+    ]
+    entries, decisions = derive(log)
+    assert [(one["decision"], one["event_id"], one["reason"].split(":")[0]) for one in decisions] == [
+        ("correction.ineffective", "b", "no event before it has this identity in this organization"),
+        ("correction.ineffective", "d", "the event is reversed already"),
+        ("correction.ineffective", "e", "it names a correction"),
+        ("correction.ineffective", "f", "it names no inference, and only an inference has an entry"),
+        ("correction.ineffective", "o", "no event before it has this identity in this organization"),
+    ]
+    assert [line["reason"] for line in entries if line["outcome"] == "quarantined"] == ["schema_mismatch"]
+    assert add_up(entries) == (Counter(), 0, 0)
+
+
+def test_a_greater_revision_takes_the_place_of_the_one_before() -> None:
+    first, second, third = (call("a", tokens={"input": number}, revision=number) for number in (1, 2, 3))
+    equal = call("a", tokens={"input": 9}, revision=3)
+    entries, _ = derive([record(0, adopt(), first, third, second, equal), record(1, third, call("a"))])
+    assert outcomes(entries) == [
+        ("counted", None), ("counted", None), ("reversal", "revision"), ("duplicate", "superseded"),
+        ("conflict", "content_mismatch"), ("duplicate", None), ("duplicate", "superseded"),
+    ]  # fmt: skip
+    assert [line.get("original_index") for line in entries] == [None, 1, 1, 2, 2, 2, 2]
+    assert add_up(entries)[0] == Counter(input=3)
+
+
+def test_without_revisions_other_content_stays_a_conflict() -> None:
+    entries, _ = derive([record(0, adopt(), call("a"), call("a", 1), call("a", revision=0))])
+    assert [line["outcome"] for line in entries] == ["counted", "conflict", "conflict"]
+
+
+def test_a_revision_that_is_quarantined_takes_the_one_before_out_of_the_ledger() -> None:
+    unfit = call("a", revision=2, reported_tokens={"input": 5})
+    for order in ([call("a"), unfit], [unfit, call("a")]):
+        entries, _ = derive([record(0, adopt(), *order)])
+        assert add_up(entries) == (Counter(), 0, 0), order
+
+
+def test_a_greater_revision_brings_back_what_was_reversed() -> None:
+    entries, _ = derive([record(0, adopt(), call("a"), correction("c", "a"), call("a", revision=1))])
+    assert add_up(entries) == (Counter(input=1_000_000), 1, 1)
+
+
+revisions = some.dictionaries(some.integers(0, 9), some.integers(1, 10**6), min_size=1, max_size=4)
+
+
+@given(revisions, some.randoms())
+def test_any_order_of_revisions_ends_with_the_greatest(tokens: dict[int, int], chance: Any) -> None:
+    lines = [call("a", tokens={"input": amount}, revision=number) for number, amount in tokens.items()]
+    lines += chance.choices(lines, k=2)
+    chance.shuffle(lines)
+    entries, _ = derive([record(0, adopt()), *(record(offset, line) for offset, line in enumerate(lines, 1))])
+    greatest = tokens[max(tokens)]
+    assert add_up(entries) == (+Counter(input=greatest), Decimal(greatest) / 10**6, 1)
+
+
+def test_a_reversal_leaves_a_budget_as_it_was() -> None:
+    """Whatever the order, the spend of the window is that of the entries in force; nothing crosses twice."""
+    grown = [call("a", 1, tokens={"input": amount}, revision=amount) for amount in (100_000, 600_000, 700_000)]
+    for order in permutations(grown):
+        log = [record(0, adopt(), budget("b", "1")), *(record(at, line) for at, line in enumerate(order, 1))]
+        _, decisions = derive([*log, record(9, call("b", 2, tokens={"input": 90_000}))])
+        assert [one["threshold"] for one in decisions] == [50], order
+
+
+def test_a_reversed_call_arms_a_threshold_again_as_time_goes_on() -> None:
+    log = [record(0, adopt(), budget("b", "1"), call("a", 1, tokens={"input": 600_000}))]
+    log += [record(1, correction("c", "a", at_s=2)), record(2, call("b", 61, tokens={"input": 600_000}), at_s=62)]
+    _, decisions = derive(log)
+    assert [(one["decision"], one["threshold"], one["used"][:3]) for one in decisions] == [
+        ("threshold.crossed", 50, "0.6"), ("threshold.rearmed", 50, "0.0"), ("threshold.crossed", 50, "0.6"),
+    ]  # fmt: skip
+
+
+def test_a_reversal_of_what_came_before_the_budget_takes_nothing_out_of_it() -> None:
+    log = [record(0, adopt(), call("before", 1)), record(1, budget("b", "4"), call("a", 1))]
+    log += [record(2, correction("c", "before"), call("b", 1))]
+    _, decisions = derive(log)
+    assert [(one["threshold"], one["used"][:3]) for one in decisions] == [(50, "2.0")]
+
+
+def test_detectors_judge_a_call_once() -> None:
+    """A revision and a replacement of one call are no repeats of it."""
+    tool: Any = {"session": "s", "tool": "grep", "tool_arguments_hash": "x", "tool_result_hash": "y"}
+    lines = [call("a", revision=number, **tool) for number in range(4)]
+    lines.append(correction("c", "a", replacement={"model": "m1", **tool}))
+    assert not [topic for topic, _ in replay([record(0, adopt(), *lines)], PAGES) if topic.name == "tally.alerts"]
