@@ -11,7 +11,7 @@ from typing import Any
 from tallystick.gateways.provider_names import normalize_provider
 from tallystick.usage.base import to_mapping
 from tallystick.usage.reader import read_fields
-from tallystick.vocabulary.attribute_names import HEADER_PREFIX, read_attributes, read_headers
+from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX, HEADER_PREFIX, read_attributes, read_headers
 
 Fields = dict[str, Any]
 Payload = Mapping[str, Any]
@@ -44,15 +44,16 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
     fields: Fields = {
         "adapter": ADAPTER,
         "ingress": "gateway",
+        "gateway": ADAPTER,
         "provider": _find_provider(payload, hidden),
-        "model": _find_model(payload, hidden),
-        "route": payload.get("model_group"),
+        "model": payload.get("model_group") or _find_model(payload, hidden),
+        "model_resolved": _find_model(payload, hidden),
         "deployment": payload.get("model_id"),
         "operation": _find_operation(payload.get("call_type")),
         "root_call": payload.get("trace_id"),
-        "session": payload.get("session_id"),
-        "team": key.get("user_api_key_team_alias") or key.get("user_api_key_team_id") or key.get("team_id"),
-        "project": key.get("user_api_key_project_alias") or key.get("user_api_key_project_id"),
+        "session": payload.get("session_id") or payload.get("trace_id"),
+        "team": key.get("user_api_key_team_id") or key.get("team_id"),
+        "project": key.get("user_api_key_project_id"),
         "user": key.get("user_api_key_user_id"),
         "customer": payload.get("end_user") or key.get("user_api_key_end_user_id") or parameters.get("user"),
         "key": key.get("user_api_key_hash"),
@@ -67,7 +68,7 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
     fields |= usage | _read_outcome(payload) | _read_claim(payload)
     tier = to_mapping(payload.get("cost_breakdown")).get("service_tier")
     fields["service_tier"] = usage.get("service_tier") or tier
-    for source in _list_metadata(key, metadata):
+    for source in _list_metadata(payload, key, metadata):
         own = read_attributes(source)
         tags = {**(fields["tags"] or {}), **to_mapping(own.pop("tags", None))}
         fields |= own | {"tags": tags}
@@ -131,12 +132,13 @@ def _read_usage(payload: Payload, key: Payload) -> Fields:
         block = {name: payload.get(name) for name in _TOTALS if payload.get(name)}
     response = to_mapping(payload.get("response"))
     words = {name: response[name] for name in ("model", "service_tier") if isinstance(response.get(name), str)}
+    if words.get("model") == payload.get("model_group"):
+        words.pop("model", None)  # the proxy answers by the name that was asked for
     fields = read_fields({**words, "usage": block}) if block else None
     if fields is None:
-        return {"usage_source": "missing"} | {
-            "model_resolved": words.get("model"),
-            "service_tier": words.get("service_tier"),
-        }
+        fields = {"usage_source": "missing"}
+        if "model" in words:
+            fields["model_resolved"] = words["model"]
     return fields
 
 
@@ -155,21 +157,25 @@ def _read_claim(payload: Payload) -> Fields:
 def _read_tags(payload: Payload, key: Payload) -> Fields:
     """Return the request's tags, which are words or pairs (``env:prod``), with the names of organization and key."""
     tags: Fields = {}
-    listed = payload.get("request_tags")
-    for tag in listed if isinstance(listed, list | tuple) else ():
-        if isinstance(tag, str) and tag:
-            name, _, value = tag.partition(":")
+    for name, value in _split_tags(payload):
+        if not name.startswith(ATTRIBUTE_PREFIX):
             tags[name] = value or "true"
-    for label, sources in (
-        ("organization", ("user_api_key_org_alias", "user_api_key_org_id")), ("key_alias", ("user_api_key_alias",)),
-    ):  # fmt: skip
-        if (word := next((key[source] for source in sources if key.get(source)), None)) is not None:
-            tags.setdefault(label, word)
+    for label, name in (("organization", "user_api_key_org_id"), ("key_alias", "user_api_key_alias")):
+        if key.get(name):
+            tags.setdefault(label, key[name])
     return dict(list(tags.items())[:MAX_TAGS])
 
 
-def _list_metadata(key: Payload, metadata: Payload | None) -> Iterator[Payload]:
+def _split_tags(payload: Payload) -> list[tuple[str, str]]:
+    """Split the request's tags into names and values; a word alone has none."""
+    listed = payload.get("request_tags")
+    words = [tag for tag in listed if isinstance(tag, str) and tag] if isinstance(listed, list | tuple) else []
+    return [(name, value) for name, _, value in (tag.partition(":" if ":" in tag else "=") for tag in words)]
+
+
+def _list_metadata(payload: Payload, key: Payload, metadata: Payload | None) -> Iterator[Payload]:
     """List the places of callers' metadata, the weakest first."""
+    yield {name: value for name, value in _split_tags(payload) if value}
     for name in _METADATA_NAMES:
         if place := to_mapping(key.get(name)):
             yield place
