@@ -53,7 +53,7 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Identity(NamedTuple):
-    """What the sender says of the event besides its fields: id, source and time."""
+    """The part of an event that the sender names besides its fields: id, source and time."""
 
     id: str | None
     source: str | None
@@ -123,11 +123,11 @@ def build_events(
 ) -> Iterator[dict[str, Any] | Rejection]:
     """Build the event of each call, or the reason why there is none. One id for several calls is numbered."""
     for number, call in enumerate(calls, 1):
-        own = identity
+        call_identity = identity
         if identity.id is not None and len(calls) > 1:
-            own = identity._replace(id=f"{identity.id}/{number}")
+            call_identity = identity._replace(id=f"{identity.id}/{number}")
         try:
-            yield build_event(call, form, own, fields, now)
+            yield build_event(call, form, call_identity, fields, now)
         except Rejection as rejection:
             yield rejection
 

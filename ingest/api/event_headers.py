@@ -37,17 +37,18 @@ NO_HEADERS = EventHeaders(None, None, None, False, {})
 def read_event_headers(headers: Headers) -> EventHeaders:
     """Read the headers of a request. Problem where one is given twice, or has no value that it can have."""
     prefix = HEADER_PREFIX.lower()
-    ours = [(name, _decode(value)) for name, value in headers.items() if name.startswith(prefix)]
-    if not ours:
+    pairs = [(name, _decode(value)) for name, value in headers.items() if name.startswith(prefix)]
+    if not pairs:
         return NO_HEADERS
-    values = dict(ours)
-    if len(values) < len(ours):
-        names = [name for name, _ in ours]
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise Problem(HTTPStatus.BAD_REQUEST, f"the header {twice[:100]!a} is given twice: send it once")
-    if len(ours) > MAX_HEADERS:
+    if len(pairs) > MAX_HEADERS:
         raise Problem(
-            HTTPStatus.BAD_REQUEST, f"{len(ours)} headers begin with {HEADER_PREFIX}, and {MAX_HEADERS} may: send fewer"
+            HTTPStatus.BAD_REQUEST,
+            f"{len(pairs)} headers begin with {HEADER_PREFIX}: send at most {MAX_HEADERS}",
         )
     id, source, time, stream = (values.pop(name.lower(), None) for name in (ID, SOURCE, TIME, STREAM))
     return EventHeaders(

@@ -20,7 +20,7 @@ class Call(NamedTuple):
     """A span that is charged, and the attributes that it takes over."""
 
     span: Span
-    lent: Slots
+    parent_slots: Slots
 
 
 def select_calls(spans: Sequence[Span]) -> list[Call]:
@@ -36,17 +36,17 @@ def select_calls(spans: Sequence[Span]) -> list[Call]:
     for index, span in enumerate(spans):
         if roles[index] is not Role.CALL or index in repeated:
             continue
-        lent: Slots = {}
+        parent_slots: Slots = {}
         for ancestor in reversed(ancestors[index]):
-            lent |= lend_slots(spans[ancestor].slots)
+            parent_slots |= lend_slots(spans[ancestor].slots)
         identity = span.resource.get("source"), identify(span)
         twin = calls.get(identity)
         if twin is None:
-            calls[identity] = Call(span, lent)
+            calls[identity] = Call(span, parent_slots)
         elif has_usage(span) and not has_usage(twin.span):
-            calls[identity] = Call(span, twin.lent | lend_slots(twin.span.slots) | lent)
+            calls[identity] = Call(span, twin.parent_slots | lend_slots(twin.span.slots) | parent_slots)
         else:
-            calls[identity] = Call(twin.span, lent | lend_slots(span.slots) | twin.lent)
+            calls[identity] = Call(twin.span, parent_slots | lend_slots(span.slots) | twin.parent_slots)
     return list(calls.values())
 
 
@@ -54,7 +54,7 @@ def build_events(calls: Sequence[Call], defaults: Mapping[str, Any]) -> Iterator
     """Build the event of each call, or the reason why there is none. ``defaults`` are fields for what spans lack."""
     for call in calls:
         try:
-            yield build_event(call.span, call.lent, defaults)
+            yield build_event(call.span, call.parent_slots, defaults)
         except Rejection as rejection:
             yield rejection
 

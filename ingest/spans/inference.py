@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from ingest.adapters.adapter import INFERENCE_TYPE
 from ingest.intake.rejection import Rejection
 from ingest.spans.attribute_names import FIELD, IDENTITY_NAMES, find_property_field
 from ingest.spans.span import Slots, Span
@@ -18,6 +17,7 @@ from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX
 from tallystick.vocabulary.fitting import fit_fields
 
 ADAPTER = "otlp"
+INFERENCE_TYPE = "tallystick.inference.v1"
 DEFAULT_SOURCE = "otlp"
 
 Event = dict[str, Any]
@@ -30,7 +30,7 @@ class Role(Enum):
     """One call to a model."""
     PARENT = "parent"
     """An agent, workflow or wrapper: its usage repeats that of its children. It names their agent and session."""
-    NONE = "none"
+    OTHER = "other"
 
 
 _CALL_OPERATIONS = frozenset({
@@ -65,7 +65,7 @@ def find_role(span: Span) -> Role:
     """Find the part that a span plays, by the first mark of its instrumentation."""
     slots = span.slots
     if slots.get("logfire_type") == "pending_span":
-        return Role.NONE  # sent when a span begins, and once more whole when it ends
+        return Role.OTHER  # sent when a span begins, and once more whole when it ends
     if isinstance(operation := slots.get("vercel_operation"), str):
         return Role.CALL if operation.rpartition(".")[2].startswith("do") else Role.PARENT
     if isinstance(kind := slots.get("openinference_kind"), str):
@@ -91,18 +91,18 @@ def has_usage(span: Span) -> bool:
 
 def lend_slots(parent: Slots) -> Slots:
     """Return the attributes of a parent that its calls take over."""
-    lent = {name: value for name, value in parent.items() if name in _LENT_SLOTS or name.startswith(FIELD)}
-    if "agent" not in lent and parent.get("traceloop_kind") == "agent" and "entity" in parent:
-        lent["agent"] = parent["entity"]
-    return lent
+    parent_slots = {name: value for name, value in parent.items() if name in _LENT_SLOTS or name.startswith(FIELD)}
+    if "agent" not in parent_slots and parent.get("traceloop_kind") == "agent" and "entity" in parent:
+        parent_slots["agent"] = parent["entity"]
+    return parent_slots
 
 
 def identify(span: Span) -> str:
     """Return the id of a call: that of the provider's response, which every instrumentation of the call has, else that
     of the span. Ollama numbers its responses from a few hundred numbers, so there the span's is taken."""
     slots = span.slots
-    if isinstance(own := slots.get("field:id"), str) and own:
-        return own
+    if isinstance(id := slots.get("field:id"), str) and id:
+        return id
     response = slots.get("response_id")
     provider = _find_provider(slots)
     if isinstance(response, str) and response and provider != "ollama":
@@ -110,10 +110,10 @@ def identify(span: Span) -> str:
     return f"{span.trace_id}:{span.span_id}"
 
 
-def build_event(span: Span, lent: Mapping[str, Any], defaults: Mapping[str, Any]) -> Event:
-    """Build the event of a call. ``lent`` are slots of its parents, and ``defaults`` fields for whatever it lacks.
+def build_event(span: Span, parent_slots: Mapping[str, Any], defaults: Mapping[str, Any]) -> Event:
+    """Build the event of a call. ``parent_slots`` come from its parents, and ``defaults`` are fields for what it lacks.
     Rejection where it has no id or no time."""
-    slots = _merge_slots(span, lent)
+    slots = _merge_slots(span, parent_slots)
     if not span.trace_id or not span.span_id:
         raise Rejection("id", "is missing: the span has no trace id of 16 bytes and span id of 8")
     time = _read_time(span.start_ns)
@@ -155,9 +155,9 @@ def build_event(span: Span, lent: Mapping[str, Any], defaults: Mapping[str, Any]
     }
 
 
-def _merge_slots(span: Span, lent: Mapping[str, Any]) -> Slots:
+def _merge_slots(span: Span, parent_slots: Mapping[str, Any]) -> Slots:
     """Return the slots of a call; what it lacks comes from its parents, its metadata and its resource."""
-    slots = {**span.resource, **lent, **span.slots}
+    slots = {**span.resource, **parent_slots, **span.slots}
     if isinstance(text := slots.get("metadata"), str) and len(text) <= _MAX_METADATA_LENGTH:
         try:
             metadata = _decode_metadata(text)

@@ -59,7 +59,7 @@ def read_spans(body: bytes) -> Iterator[Span]:
                             raise MalformedRequest(f"it has more than {MAX_SPANS:,} spans: send several requests")
                         yield _read_span(body, inner_start, inner_end, resource)
     except (IndexError, struct.error, UnicodeDecodeError):
-        raise _malformed() from None
+        raise _malformed_request() from None
 
 
 def render_response(rejected: int, message: str) -> bytes:
@@ -105,11 +105,11 @@ def _read_span(body: bytes, start: int, end: int, resource: Slots) -> Span:
     )
 
 
-def _read_attributes(body: bytes, start: int, end: int, wanted: int) -> Slots:
+def _read_attributes(body: bytes, start: int, end: int, attribute_tag: int) -> Slots:
     return collect_slots(
         attribute
         for tag, inner_start, inner_end in _iterate_fields(body, start, end)
-        if tag == wanted and (attribute := _read_attribute(body, inner_start, inner_end)) is not None
+        if tag == attribute_tag and (attribute := _read_attribute(body, inner_start, inner_end)) is not None
     )
 
 
@@ -120,7 +120,7 @@ def _read_attribute(body: bytes, start: int, end: int) -> tuple[Slot, Any] | Non
     if start < end and body[start] == _KEY and (length := body[start + 1]) <= MAX_NAME_LENGTH - 1:
         name_end = start + 2 + length
         if name_end > end:
-            raise _malformed()
+            raise _malformed_request()
         slot = _find_slot(body[start + 2 : name_end])
         if slot is None:
             return None
@@ -183,7 +183,7 @@ def _iterate_fields(body: bytes, position: int, end: int) -> Iterator[tuple[int,
                 length, position = _decode_varint(body, position - 1)
             start, position = position, position + length
             if position > end:
-                raise _malformed()
+                raise _malformed_request()
             yield tag, start, position
         elif wire_type == _VARINT:
             value, position = _decode_varint(body, position)
@@ -191,12 +191,12 @@ def _iterate_fields(body: bytes, position: int, end: int) -> Iterator[tuple[int,
         elif wire_type in (_FIXED64, _FIXED32):
             start, position = position, position + (8 if wire_type == _FIXED64 else 4)
             if position > end:
-                raise _malformed()
+                raise _malformed_request()
             yield tag, start, position
         else:
-            raise _malformed()
+            raise _malformed_request()
     if position != end:
-        raise _malformed()
+        raise _malformed_request()
 
 
 def _decode_varint(body: bytes, position: int) -> tuple[int, int]:
@@ -210,7 +210,7 @@ def _decode_varint(body: bytes, position: int) -> tuple[int, int]:
             return number & _MASK64, position
         shift += 7
         if shift > _MAX_SHIFT:
-            raise _malformed()
+            raise _malformed_request()
 
 
 def _encode_varint(number: int) -> bytes:
@@ -234,5 +234,5 @@ def _encode_text(field: int, text: str) -> bytes:
     return _encode_bytes(field, text.encode()) if text else b""
 
 
-def _malformed() -> MalformedRequest:
+def _malformed_request() -> MalformedRequest:
     return MalformedRequest("it is incomplete, or no ExportTraceServiceRequest in protobuf")

@@ -51,9 +51,9 @@ def read_usage(slots: Mapping[str, Any], provider: str | None) -> Fields:
         return {"usage_source": "missing"}
     is_native = False
     for name in [name for name in counts if name.startswith(_NATIVE)]:
-        native, own = counts.pop(name), name.removeprefix(_NATIVE)
-        is_native |= own not in counts
-        is_readable &= counts.setdefault(own, native) == native
+        native, slot = counts.pop(name), name.removeprefix(_NATIVE)
+        is_native |= slot not in counts
+        is_readable &= counts.setdefault(slot, native) == native
     repeated = {*counts.values(), 0}
     is_complete = is_readable and all(_read_count(value) in repeated for value in unread.values())
     reading = _choose_reading(counts, is_native and provider not in _INCLUSIVE_PROVIDERS) if is_complete else None
@@ -91,8 +91,8 @@ def _choose_reading(counts: Mapping[str, int], is_native: bool) -> Reading | Non
 def _describe_unknown(counts: Mapping[str, int], unread: Mapping[str, Any]) -> Fields:
     """Describe a usage that no reading explains: the totals as they came, and the counts by name."""
     totals = {name: counts[name] for name in ("input", "output", "total") if name in counts}
-    others = {name: count for name, value in unread.items() if (count := _read_count(value)) is not None}
-    usage = {**counts} | {name: count for name, count in others.items() if is_field_name(name)}
+    unread_counts = {name: count for name, value in unread.items() if (count := _read_count(value)) is not None}
+    usage = {**counts} | {name: count for name, count in unread_counts.items() if is_field_name(name)}
     fields: Fields = {"usage_source": "unknown", "reported_tokens": totals, "provider_usage": usage}
     fields["left_out"] = tuple(unread)
     return {name: value for name, value in fields.items() if value}

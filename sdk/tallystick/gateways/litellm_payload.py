@@ -29,7 +29,7 @@ _OPERATIONS = {
 }  # fmt: skip
 """Types of calls by their synchronous name, and the operation of OpenTelemetry; any other is its own name."""
 _METADATA_NAMES = ("user_api_key_auth_metadata", "spend_logs_metadata", "requester_metadata")
-"""Where callers' metadata stands: of their key, for the spend logs, of the request; the last wins."""
+"""Places of callers' metadata: of their key, for the spend logs, of the request; the last wins."""
 _TOTALS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 

@@ -18,8 +18,8 @@ KEY: dict[str, Any] = {
     "requester_custom_headers": {"x-tallystick-variant": "b", "x-other": "CONTENT"},
     "usage_object": {
         "prompt_tokens": 10500, "completion_tokens": 400, "total_tokens": 10900, "cache_creation_input_tokens": 1000,
-        "cache_read_input_tokens": 9000,
-        "prompt_tokens_details": {"cached_tokens": 9000, "cache_creation_tokens": 1000},
+        "cache_read_input_tokens": 9000, "prompt_tokens_details": {"cached_tokens": 9000,
+    "cache_creation_tokens": 1000},
     },
 }  # fmt: skip
 PAYLOAD: dict[str, Any] = {
@@ -29,7 +29,8 @@ PAYLOAD: dict[str, Any] = {
     "model": "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", "model_group": "claude", "model_id": "deployment-1",
     "metadata": KEY, "cache_hit": False, "request_tags": ["env:prod", "beta", "tallystick.purpose:evaluation"],
     "end_user": "customer-1", "messages": [{"role": "user", "content": "CONTENT"}],
-    "response": {"model": "claude", "choices": ["CONTENT"]}, "model_parameters": {"max_tokens": 1000, "tools": ["CONTENT"]}, "hidden_params": {},
+    "response": {"model": "claude", "choices": ["CONTENT"]}, "model_parameters": {"max_tokens": 1000,
+    "tools": ["CONTENT"]}, "hidden_params": {},
     "prompt_tokens": 10500, "completion_tokens": 400, "total_tokens": 10900, "error_str": None,
     "error_information": {"error_code": "", "error_class": "", "error_message": ""},
 }  # fmt: skip
