@@ -32,7 +32,7 @@ from warehouse.client import connect
 
 PROMPT, COMPLETION, KEY = "QZXMARKEDprompt how do I", "QZXMARKEDcompletion you should", "sk-QZXMARKEDkey-0123456789"
 PERSON = "QZXMARKEDperson@example.com"
-GOLDEN = ROOT / "tests" / "ingest" / "adapters" / "golden"
+GOLDEN_FILES = ROOT / "tests" / "ingest" / "adapters" / "golden"
 MARK, SEEN = "QZXMARKED", "a team that is kept"
 """Long enough to stand nowhere by chance: packed prices are half a megabyte of any bytes."""
 
@@ -225,7 +225,7 @@ def by_import(served: Served) -> None:
 
 def by_import_of_exports(served: Served) -> None:
     """Every file of every source of whole events, whose content bears the same mark."""
-    files = sorted(path for path in GOLDEN.glob("*/*") if path.name != "expected.json")
+    files = sorted(path for path in GOLDEN_FILES.glob("*/*") if path.name != "expected.json")
     assert sum(MARK in path.read_text() for path in files) > len(files) // 2
     done = subprocess.run(
         [*COMMAND, "import", *map(str, files), "--json"],
@@ -233,7 +233,9 @@ def by_import_of_exports(served: Served) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert MARK not in done.stdout.decode() + done.stderr.decode()
-    assert {file["format"] for file in json.loads(done.stdout)["files"]} == {folder.name for folder in GOLDEN.iterdir()}
+    assert {file["format"] for file in json.loads(done.stdout)["files"]} == {
+        folder.name for folder in GOLDEN_FILES.iterdir()
+    }
 
 
 @pytest.fixture

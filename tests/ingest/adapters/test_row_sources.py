@@ -68,7 +68,7 @@ def read(path: Path, row_format: Format | None = None) -> dict[str, Any]:
 
 def import_into(home: Path, *paths: Path, **options: Any) -> tuple[Any, Kept]:
     log = Kept()
-    return import_files(log, Settings(home=home), paths, Options(**options)), log  # type: ignore[arg-type]
+    return import_files(log, Settings(home=home), paths, Options(**options)), log
 
 
 def test_every_source_has_golden_files() -> None:

@@ -32,7 +32,7 @@ def write(path: Path, *lines: dict[str, Any], time_s: int = 0) -> Path:
 
 def import_into(home: Path, *paths: Path, **options: Any) -> tuple[Summary, Kept]:
     log = Kept()
-    return import_files(log, Settings(home=home), paths, Options(**options)), log  # type: ignore[arg-type]
+    return import_files(log, Settings(home=home), paths, Options(**options)), log
 
 
 def outputs(log: Kept) -> dict[str, int]:

@@ -42,7 +42,7 @@ def report(name: str) -> Path:
 
 def read_events(home: Path, *paths: Path) -> list[dict[str, Any]]:
     log = Kept()
-    assert import_files(log, Settings(home=home), paths, Options()).rejected == 0  # type: ignore[arg-type]
+    assert import_files(log, Settings(home=home), paths, Options()).rejected == 0
     return [event["data"] for event in log.events]
 
 
