@@ -42,6 +42,8 @@ _CHUNK_KEYS = frozenset({
     "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata",
 })  # fmt: skip
 _FIRST_TYPES = frozenset({"message_start", "message-start", "stream-start", "response.created", "start"})
+_ID = re.compile(r"\S{1,256}")
+"""An id has no spaces; a text that has some may be content."""
 MAX_DEPTH = 4
 """Objects within one another that are looked at: usage stands at most three deep."""
 MAX_PART_BYTES, MAX_LIST_BYTES = 16 << 10, 256 << 10
@@ -139,7 +141,7 @@ def find_id(response: Response, depth: int = 0) -> str | None:
         if isinstance(inner, dict) and (id := find_id(inner, depth + 1)):
             return id
     values = (response.get(name) for name in (*_ID_NAMES, "RequestId") if depth or name != "RequestId")
-    return next((value for value in values if isinstance(value, str) and 0 < len(value) <= 256), None)
+    return next((value for value in values if isinstance(value, str) and _ID.fullmatch(value)), None)
 
 
 def is_form(name: str) -> bool:

@@ -1,5 +1,6 @@
 """A span as an inference: which spans are calls to a model, and the event of one. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -11,7 +12,7 @@ import msgspec
 from ingest.intake.rejection import Rejection
 from ingest.spans.attribute_names import FIELD, IDENTITY_NAMES, find_property_field
 from ingest.spans.span import Slots, Span
-from ingest.spans.token_usage import read_usage
+from ingest.spans.token_usage import MAX_COUNT, read_usage
 from tallystick.gateways.provider_names import normalize_provider
 from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX
 from tallystick.vocabulary.fitting import fit_fields
@@ -50,7 +51,21 @@ _LENT_SLOTS = frozenset({
 })  # fmt: skip
 """Attributes of a parent that its calls take over where they lack them; so are all of ``tallystick.*``."""
 _ABORTS = ("cancelled", "canceled", "generatorexit", "keyboardinterrupt", "abort")
+_ID = re.compile(r"\S{1,200}")
+"""The id of a response has no spaces; a text that has some may be content."""
 _MAX_METADATA_LENGTH = 8_192
+MAX_PLAIN_LENGTH = 42
+"""Characters of a text that stays within the bound of a name, whatever pseudonyms the intake writes into it."""
+_TEXT_FIELDS = frozenset({
+    "adapter", "agent", "agent_version", "corpus_version", "customer", "environment", "error_code", "feature",
+    "finish_reason", "model", "model_resolved", "operation", "parent_call", "project", "prompt", "prompt_version",
+    "provider", "root_call", "service_tier", "session", "team", "tool", "user",
+})  # fmt: skip
+_MADE_FIELDS = frozenset({
+    "ingress", "status", "latency_ms", "time_to_first_token_ms", "tokens", "reported_tokens", "usage_source",
+    "claimed_cost", "claimed_currency",
+})  # fmt: skip
+"""Fields that this module fills with values of their types."""
 _OPERATION_BY_KIND = {
     "LLM": "chat",
     "EMBEDDING": "embeddings",
@@ -105,8 +120,8 @@ def identify(span: Span) -> str:
         return id
     response = slots.get("response_id")
     provider = _find_provider(slots)
-    if isinstance(response, str) and response and provider != "ollama":
-        return f"{provider or 'provider'}:{response}"[:256]
+    if isinstance(response, str) and _ID.fullmatch(response) and provider != "ollama":
+        return f"{(provider or 'provider')[:50]}:{response}"
     return f"{span.trace_id}:{span.span_id}"
 
 
@@ -119,6 +134,7 @@ def build_event(span: Span, parent_slots: Mapping[str, Any], defaults: Mapping[s
     time = _read_time(span.start_ns)
     source = slots.get("field:source") or slots.get("source") or defaults.get("source") or DEFAULT_SOURCE
     provider = _find_provider(slots)
+    latency_ms = (span.end_ns - span.start_ns) // 1_000_000
     fields: dict[str, Any] = {
         "adapter": ADAPTER,
         "ingress": "telemetry",
@@ -127,7 +143,7 @@ def build_event(span: Span, parent_slots: Mapping[str, Any], defaults: Mapping[s
         "provider": provider,
         "operation": _find_operation(slots),
         "status": _find_status(span, slots),
-        "latency_ms": (span.end_ns - span.start_ns) // 1_000_000 if span.end_ns >= span.start_ns else None,
+        "latency_ms": latency_ms if 0 <= latency_ms <= MAX_COUNT else None,
         "service_tier": slots.get("service_tier") or _find_requested_tier(slots),
         "time_to_first_token_ms": _find_first_token_ms(slots),
     }
@@ -144,7 +160,8 @@ def build_event(span: Span, parent_slots: Mapping[str, Any], defaults: Mapping[s
     for name, value in defaults.items():
         if name != "source" and fields.get(name) is None:
             fields[name] = value
-    data = fit_fields(fields).fields
+    given_fields = {name: value for name, value in fields.items() if value is not None}
+    data = given_fields if _is_plain(given_fields) else fit_fields(given_fields).fields
     return {
         "specversion": "1.0",
         "id": identify(span),
@@ -153,6 +170,20 @@ def build_event(span: Span, parent_slots: Mapping[str, Any], defaults: Mapping[s
         "type": INFERENCE_TYPE,
         "data": data,
     }
+
+
+def _is_plain(fields: Mapping[str, Any]) -> bool:
+    """Tell quickly that fields fit as they are: short texts where a text may stand, and what this module makes. Most
+    spans are such, and fitting takes as long as reading them."""
+    for name, value in fields.items():
+        if name in _MADE_FIELDS:
+            continue
+        if type(value) is str:
+            if name not in _TEXT_FIELDS or not 0 < len(value) <= MAX_PLAIN_LENGTH or not value.isprintable():
+                return False
+        elif name != "max_tokens" or type(value) is not int or not 0 <= value <= MAX_COUNT:
+            return False
+    return True
 
 
 def _merge_slots(span: Span, parent_slots: Mapping[str, Any]) -> Slots:

@@ -18,6 +18,8 @@ _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 """Wire types; the lower three bits of a tag."""
 _MAX_SHIFT = 63
 _MASK64 = (1 << 64) - 1
+_MAX_SHORT_INT_BYTES = 8
+"""Bytes of a varint that is no negative number."""
 _MAX_ITEMS = 8
 """Items of a list that are read; finish reasons are one for each choice."""
 
@@ -124,6 +126,8 @@ def _read_attribute(body: bytes, start: int, end: int) -> tuple[Slot, Any] | Non
         slot = _find_slot(body[start + 2 : name_end])
         if slot is None:
             return None
+        if (short := _read_short_value(body, name_end, end)) is not None:
+            return slot, short
         start = name_end
     value = (0, 0)
     for tag, inner_start, inner_end in _iterate_fields(body, start, end):
@@ -132,6 +136,21 @@ def _read_attribute(body: bytes, start: int, end: int) -> tuple[Slot, Any] | Non
         elif tag == _KEY:
             slot = _find_slot(body[inner_start:inner_end]) if inner_end - inner_start <= MAX_NAME_LENGTH else None
     return (slot, _read_value(body, *value)) if slot else None
+
+
+def _read_short_value(body: bytes, start: int, end: int) -> Any:
+    """Return the value of an attribute that is a text or a number of less than 126 bytes, as most are; None for any
+    other."""
+    length = end - start - 2
+    if not 2 <= length < 128 or body[start] != _VALUE or body[start + 1] != length:
+        return None
+    kind = body[start + 2]
+    if kind == _STRING and body[start + 3] == length - 2:
+        return body[start + 4 : end].decode()
+    if kind == _INT and length <= _MAX_SHORT_INT_BYTES + 1:
+        number, position = _decode_varint(body, start + 3)
+        return number if position == end else None
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -32,6 +32,7 @@ _INCLUSIVE_PROVIDERS = frozenset(
 )
 """Providers whose own count of the input includes the cache, under whatever name the cache's count has."""
 _NATIVE = "native_"
+_PLAIN_COUNTS = frozenset({"input", "output", "total", "cache_read", "reasoning"})
 
 Fields = dict[str, Any]
 
@@ -47,8 +48,11 @@ def read_usage(slots: Mapping[str, Any], provider: str | None) -> Fields:
         else:
             counts[slot] = count
     unread = {name[len(UNREAD) :]: value for name, value in slots.items() if name.startswith(UNREAD)}
-    if not counts and is_readable and not unread:
-        return {"usage_source": "missing"}
+    if is_readable and not unread:
+        if not counts:
+            return {"usage_source": "missing"}
+        if (tokens := _read_plain(counts)) is not None:
+            return _describe_reported(tokens, Reading(tokens, counts["input"], counts["output"]), counts.get("total"))
     is_native = False
     for name in [name for name in counts if name.startswith(_NATIVE)]:
         native, slot = counts.pop(name), name.removeprefix(_NATIVE)
@@ -59,10 +63,25 @@ def read_usage(slots: Mapping[str, Any], provider: str | None) -> Fields:
     reading = _choose_reading(counts, is_native and provider not in _INCLUSIVE_PROVIDERS) if is_complete else None
     if reading is None:
         return _describe_unknown(counts, unread)
-    reported = {"input": reading.input, "output": reading.output, "total": counts.get("total")}
+    return _describe_reported(reading.tokens, reading, counts.get("total"))
+
+
+def _read_plain(counts: Mapping[str, int]) -> dict[str, int] | None:
+    """Read the counts that most spans have, as :func:`_choose_reading` does; None where there are others."""
+    input, output, total = counts.get("input"), counts.get("output"), counts.get("total")
+    if input is None or output is None or not counts.keys() <= _PLAIN_COUNTS:
+        return None
+    cached, reasoning = counts.get("cache_read", 0), counts.get("reasoning", 0)
+    if cached > input or reasoning > output or total not in (None, input + output):
+        return None
+    return {"cache_read": cached, "input": input - cached, "output": output - reasoning, "reasoning": reasoning}
+
+
+def _describe_reported(tokens: Mapping[str, int], reading: Reading, total: int | None) -> Fields:
+    reported = {"input": reading.input, "output": reading.output}
     return {
-        "tokens": {name: count for name, count in reading.tokens.items() if count} or {"input": 0},
-        "reported_tokens": {name: count for name, count in reported.items() if count is not None},
+        "tokens": {name: count for name, count in tokens.items() if count} or {"input": 0},
+        "reported_tokens": reported if total is None else reported | {"total": total},
         "usage_source": "reported",
     }
 

@@ -115,8 +115,8 @@ def over_http(served: Served) -> None:
 
 def by_other_formats(served: Served) -> None:
     """Responses of a provider, and spans, whose content and attributes bear the mark, taken and refused."""
-    response = {
-        "id": f"chatcmpl {PERSON}", "model": "gpt-4o", "choices": [{"message": {"content": COMPLETION}}],
+    response: dict[str, Any] = {
+        "id": f"chatcmpl-{PERSON}", "model": "gpt-4o", "choices": [{"message": {"content": COMPLETION}}],
         "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, PROMPT: COMPLETION}, "user": PERSON,
         "error": {"message": PROMPT}, "system_fingerprint": KEY,
     }  # fmt: skip
@@ -127,7 +127,8 @@ def by_other_formats(served: Served) -> None:
         "Tallystick-Key": KEY,
     }
     sent = {"Authorization": f"Bearer {served.bearer('write')}", "Content-Type": "application/json"} | headers
-    for body in (response, [response, {"usage": PROMPT}, MESSAGES], {"id": PROMPT}, [COMPLETION], PROMPT):
+    bodies: list[Any] = [response, [response, {"usage": PROMPT}, MESSAGES], {"id": PROMPT}, [COMPLETION], PROMPT]
+    for body in bodies:
         assert served.ask("/v1/usage/openai_chat", "POST", json.dumps(body).encode(), 60, **sent).status in (200, 422)
     served.ask(f"/v1/usage/{MARK}", "POST", PROMPT.encode(), 60, **sent)
     attributes = {
@@ -147,13 +148,11 @@ def by_other_formats(served: Served) -> None:
     ]  # fmt: skip
     spans[2].events.add(name=PROMPT).attributes.extend(wrap_attributes(attributes))
     spans[1].start_time_unix_nano = 0
-    for read, kind in ((to_protobuf, "application/x-protobuf"), (to_json, "application/json")):
-        body = read(request(spans, {"service.name": f"of {PERSON}", "host.name": PROMPT}))
-        assert served.ask("/v1/traces", "POST", body, 60, **sent | {"Content-Type": kind}).status == 200
-        assert (
-            served.ask("/v1/traces", "POST", body[:-9] + PROMPT.encode(), 60, **sent | {"Content-Type": kind}).status
-            == 400
-        )
+    message = request(spans, {"service.name": f"of {PERSON}", "host.name": PROMPT})
+    for content, kind in ((to_protobuf(message), "application/x-protobuf"), (to_json(message), "application/json")):
+        kinds = sent | {"Content-Type": kind}
+        assert served.ask("/v1/traces", "POST", content, 60, **kinds).status == 200
+        assert served.ask("/v1/traces", "POST", content[:-9] + PROMPT.encode(), 60, **kinds).status == 400
 
 
 def by_the_client(served: Served) -> None:

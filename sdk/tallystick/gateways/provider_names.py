@@ -1,5 +1,7 @@
 """Names by which gateways and instrumentations call a provider, and the one that price books know it by. Pure."""
 
+from functools import lru_cache
+
 _NAMES = {
     "anthropic": ("claude",),
     "aws": (
@@ -40,9 +42,20 @@ _HOSTS = {
 """Hosts that answer in OpenAI's form, so that an instrumentation of OpenAI's client calls them ``openai``."""
 
 
+MAX_NAME_LENGTH = 256
+"""Characters of the longest name, and of the longest host, that is looked up."""
+
+
 def normalize_provider(name: str, host: str | None = None) -> str:
     """Return the provider's name in price books. A client of OpenAI that talks to another ``host`` means that one's;
     a name that is not known stays as it is, and so does what a suffix names (``openai.chat``) otherwise."""
+    if len(name) > MAX_NAME_LENGTH or len(host or "") > MAX_NAME_LENGTH:
+        return name
+    return _normalize(name, host)
+
+
+@lru_cache(maxsize=4096)
+def _normalize(name: str, host: str | None) -> str:
     lower = name.strip().lower()
     known = _NAME_BY_ALIAS.get(lower) or _NAME_BY_ALIAS.get(lower.rpartition(".")[0])
     if known is None:
