@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.spans.attribute_names import COUNT_SLOTS, UNREAD, find_slot
-from ingest.spans.token_usage import read_usage
+from ingest.spans.token_usage import _choose_reading, _read_plain, read_usage
 
 OLD_READ, OLD_WRITE = "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation_input_tokens"
 READ, WRITE = "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens"
@@ -72,6 +72,15 @@ CASES: list[tuple[dict[str, Any], str | None, dict[str, int] | None]] = [
     ({INPUT: 50}, "openai", {"input": 50}),
     ({TOTAL: 50}, "openai", None),
 ]  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(["input", "output", "total", "cache_read", "reasoning"]), st.integers(0, 9)))
+def test_plain_counts_are_read_as_all_others_are(counts: dict[str, int]) -> None:
+    if (plain := _read_plain(counts)) is not None:
+        reading = _choose_reading(counts, False)
+        assert reading is not None
+        assert plain == {name: count for name, count in reading.tokens.items() if name in plain}
+        assert sum(plain.values()) == sum(reading.tokens.values())
 
 
 def to_slots(attributes: dict[str, Any]) -> dict[str, Any]:
