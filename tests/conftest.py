@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.kafka.plugin"]
+pytest_plugins = ["tests.kafka.plugin", "tests.warehouse.plugin"]
 
 collect_ignore = ["clients"]
 """Tests of an environment of their own: ``make test-clients``."""

@@ -128,20 +128,14 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
 
 
 def _read_lines(log: Log, partition: int) -> Callable[[int, int], bytes]:
-    """Return a reader of the partition's events by offset and index: corrections refer to them."""
+    """Return a reader of the partition's events by offset and index, for those that corrections refer to. They stand on
+    the log: it was read up to there."""
 
     @lru_cache(maxsize=8)
     def split_record(offset: int) -> list[bytes]:
-        batch = log.read(EVENTS, partition, offset, max_bytes=1)
-        return batch[0].value.split(b"\n") if batch and batch[0].offset == offset else []
+        return log.read(EVENTS, partition, offset, max_bytes=1)[0].value.split(b"\n")
 
-    def read_line(offset: int, event_index: int) -> bytes:
-        lines = split_record(offset)
-        if event_index >= len(lines):
-            raise LogDamaged(f"partition {partition} of tally.events has no event at offset {offset}: restore the log")
-        return lines[event_index]
-
-    return read_line
+    return lambda offset, event_index: split_record(offset)[event_index]
 
 
 def _read_bounds(settings: Settings, log: Log, client: Client) -> from_warehouse.Bounds:

@@ -10,8 +10,8 @@ from ingest.adapters.adapter import MAX_COUNT
 from ingest.adapters.head import parse_json
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MAX_EPOCH_S = 10**10
-"""Greater numbers of a time are milliseconds since 1970."""
+EPOCH_UNITS = ((10**10, 10**6), (10**13, 10**3), (10**16, 1))
+"""Bounds of a number that is a time, and its unit in microseconds: seconds, milliseconds, microseconds since 1970."""
 MAX_TEXT = 256
 ABSENT = frozenset({"", "\\n", "null", "none", "nan", "n/a", "undefined"})
 """Words, in small letters, with which exports write that a cell is absent."""
@@ -30,8 +30,8 @@ def is_absent(value: Any) -> bool:
 
 
 def parse_time(value: Any) -> datetime | None:
-    """Read a moment: ISO 8601 with a date alone or a time of day (UTC where no zone is written), or a number of seconds
-    or milliseconds since 1970. None where it is none."""
+    """Read a moment: ISO 8601 with a date alone or a time of day (UTC where no zone is written), or seconds,
+    milliseconds or microseconds since 1970. None where it is none."""
     if isinstance(value, str):
         text = _SECONDS_ZONE.sub("Z", value.strip())
         if _ISO.fullmatch(text):
@@ -43,9 +43,11 @@ def parse_time(value: Any) -> datetime | None:
     number = parse_number(value)
     if number is None or number < 0:
         return None
-    microseconds = number * (10**6 if number < MAX_EPOCH_S else 10**3)
+    unit_us = next((unit for bound, unit in EPOCH_UNITS if number < bound), None)
+    if unit_us is None:
+        return None
     try:
-        return EPOCH + timedelta(microseconds=int(microseconds))
+        return EPOCH + timedelta(microseconds=int(number * unit_us))
     except OverflowError:
         return None
 

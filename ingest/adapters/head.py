@@ -55,7 +55,8 @@ def parse_json(text: bytes | str) -> Any:
 
 
 def unpack(document: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a document: the objects of a list, those of a page's ``data``, or the object itself."""
+    """Yield the rows of a document: the objects of a list, those of the ``data`` of a page or of pages, or the object
+    itself."""
     if isinstance(document, Mapping):
         data = document.get("data")
         if not isinstance(data, list):
@@ -63,7 +64,9 @@ def unpack(document: Any) -> Iterator[Mapping[str, Any]]:
             return
         document = data
     if isinstance(document, list):
-        yield from (item for item in document if isinstance(item, Mapping))
+        for item in document:
+            if isinstance(item, Mapping):
+                yield from unpack(item)
 
 
 def _first_items(text: str) -> Iterator[Mapping[str, Any]]:
@@ -83,7 +86,7 @@ def _first_items(text: str) -> Iterator[Mapping[str, Any]]:
             return
         position = end
         if isinstance(item, dict):
-            yield item
+            yield from unpack(item)
 
 
 def _read_header(line: str) -> tuple[tuple[str, ...], str]:

@@ -19,6 +19,11 @@ def find_unread_counts(row: Mapping[str, Any], read: Iterable[str]) -> list[str]
     ]
 
 
+def find_unreadable(row: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return the columns of these that hold something else than a count."""
+    return [name for name in names if not is_absent(row.get(name)) and parse_count(row[name]) is None]
+
+
 def make_usage(
     tokens: Mapping[str, int | None],
     totals: Mapping[str, int | None],
@@ -38,9 +43,10 @@ def make_usage(
     reported = {name: count for name, count in totals.items() if count is not None}
     used = {name: count for name, count in (quantities or {}).items() if count}
     fields: dict[str, Any] = {"quantities": used} if used else {}
-    if not present and not reported:
+    unread = list(unread)
+    if not present and not reported and not unread:
         return {**fields, "usage_source": "reported" if used else "missing"}
-    if not list(unread) and min(present.values(), default=-1) >= 0 and not has_contradiction(present, reported):
+    if not unread and min(present.values(), default=-1) >= 0 and not has_contradiction(present, reported):
         tokens_used = {name: count for name, count in present.items() if count}
         fields["tokens"] = tokens_used or {"input": 0}
         if reported:

@@ -7,6 +7,7 @@ from ingest.api.problem import Problem
 from ingest.intake.intake import decode
 from ledger.log import PARTITIONS, Log, fold_offset, records, seek_cause
 from ledger.log.topics import ENTRIES, EVENTS
+from ledger.outcomes import OUTCOMES
 
 _MAX_OFFSET = 2**63 - 1
 """The greatest offset that a log can have; SQLite and Kafka read no greater one."""
@@ -30,4 +31,4 @@ def read_outcomes(log: Log, organization: str, partition: int, offset: int) -> d
         if record.cause_offset > offset:
             break
         lines += map(decode, record.value.split(b"\n"))
-    return {"folded": True, "events": [line for line in lines if line["outcome"] != "record"]}
+    return {"folded": True, "events": [line for line in lines if line["outcome"] in OUTCOMES]}

@@ -8,7 +8,7 @@ from ingest.adapters.registry import find_format
 from ingest.files.lines import BOM
 from ledger.errors import TallyError
 
-MAX_HEAD_BYTES = 1 << 20
+MAX_HEAD_BYTES, MAX_FIRST_LINE_BYTES = 1 << 20, 32 << 20
 PATTERN = "*.jsonl"
 
 
@@ -27,9 +27,14 @@ class Files(NamedTuple):
 
 
 def read_beginning(path: Path) -> Beginning:
-    """Read the first lines of a file, without byte order mark. OSError where it cannot be read."""
+    """Read the first lines of a file, without byte order mark; those behind a first line that is too long. OSError where
+    it cannot be read."""
     with path.open("rb") as file:
         content = file.read(MAX_HEAD_BYTES)
+        if len(content) == MAX_HEAD_BYTES and b"\n" not in content:
+            # A session may begin with a picture; a document in one line has nothing behind it.
+            is_followed = file.readline(MAX_FIRST_LINE_BYTES).endswith(b"\n")
+            content = (file.read(MAX_HEAD_BYTES) if is_followed else b"") or content
     is_whole = len(content) < MAX_HEAD_BYTES
     content = content.removeprefix(BOM)
     lines, newline, _ = content.rpartition(b"\n")

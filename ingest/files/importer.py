@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from ingest.files.folders import expand_folders
 from ingest.files.line_identity import Occurrences
@@ -22,7 +22,7 @@ from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.privacy import Removed
 from ingest.intake.rejection import Rejection
 from ingest.mapping.reader import RowReader
-from ledger.log import Appender
+from ledger.log import Appender, Record
 from ledger.settings import Settings
 from tallystick.vocabulary.fitting import fit_fields
 
@@ -50,24 +50,51 @@ def import_files(
     and not the program: the summary has what was appended. :func:`await_outcomes` returns the outcomes.
     """
     intake = intake or open_intake(settings.home, settings.organization)
-    paths, skipped = expand_folders(files, any_format=options.format is not None)
+    paths, skipped = expand_folders(files, any_format=bool(options.format or options.mapping))
     plans = plan_files(paths, options, intake)
     batch = Batch(log, Envelope(settings.organization, "import", "local"), intake.key)
     summary = Summary(skipped_files=skipped, warnings=[warning for plan in plans for warning in plan.warnings])
-    total = sum(plan.size for plan in plans)
     try:
-        for index, plan in enumerate(plans):
-            before = sum(earlier.size for earlier in plans[:index])
-            _FileImport(plan, intake, batch, summary, options.pace).run(partial(_report_total, before, total, progress))
+        read_plans(plans, intake, batch, summary, options.pace, progress)
     except KeyboardInterrupt as interrupted:
         summary.interrupted = interrupted
     return summary
 
 
+class LineBatch(Protocol):
+    """Collects the lines that are accepted, and counts those that are rejected: a batch, or its stand-in."""
+
+    lines: list[bytes]
+    refused: int
+
+    def has_room_for(self, line: bytes) -> bool: ...
+
+    def add(self, line: bytes) -> None: ...
+
+    def refuse(self, rejection: Rejection, raw: bytes, length: int) -> None: ...
+
+    def append(self) -> Record | None: ...
+
+
+def read_plans(
+    plans: Sequence[Plan],
+    intake: Intake,
+    batch: LineBatch,
+    summary: Summary,
+    pace: float | None,
+    progress: Progress,
+) -> None:
+    """Read the files that were planned, one after the other, into a batch."""
+    total = sum(plan.size for plan in plans)
+    for index, plan in enumerate(plans):
+        before = sum(earlier.size for earlier in plans[:index])
+        _FileImport(plan, intake, batch, summary, pace).run(partial(_report_total, before, total, progress))
+
+
 class _FileImport:
     """The import of one file."""
 
-    def __init__(self, plan: Plan, intake: Intake, batch: Batch, summary: Summary, pace: float | None) -> None:
+    def __init__(self, plan: Plan, intake: Intake, batch: LineBatch, summary: Summary, pace: float | None) -> None:
         self._plan = plan
         self._intake = intake
         self._batch = batch

@@ -59,7 +59,8 @@ class Outcomes:
         return (
             f"{self.conflict:,} events were not counted: the log has others of the same identity (the first "
             f"at {first.partition}:{first.original_offset}:{first.original_index}). The same lines with another "
-            "--set, --start or --mapping are conflicts; so are equal lines of different files: give each a --source"
+            "--set, --start or --mapping are conflicts; so are equal lines of different traces: give each a "
+            "--source. Copies of a session of an agent need nothing: each answer counts once"
         )
 
 

@@ -113,8 +113,7 @@ def _print_sources(summary: Summary) -> None:
             err.print(f"{source}: {skipped:,} rows hold no call of their own, or repeat one", markup=False)
         if unknown := sum(file.unknown_usage for file in files):
             err.print(
-                f"{source}: {unknown:,} calls have usage that could not be read as token classes; their tokens are "
-                "unknown, not zero",
+                f"{source}: usage of {unknown:,} calls could not be read as token classes; it is unknown, not zero",
                 markup=False,
             )
         left_out = sum((file.left_out for file in files), Counter[str]())

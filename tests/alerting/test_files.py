@@ -33,7 +33,7 @@ from ledger.home.locks import service_lock
 from ledger.home.presence import find_any_presence
 from ledger.log.open import open_log
 from tests.alerting.conftest import Receiver, Telling
-from tests.tally.conftest import eventually, tally
+from tests.tally.conftest import eventually, invoke, tally
 
 DAY_MS = 86_400_000
 NOBODY = 65_534
@@ -213,7 +213,7 @@ def sessions(receiver: Receiver) -> list[str]:
 
 
 def status(telling: Telling) -> list[str]:
-    done = tally("status", "--json", TALLY_HOME=str(telling.settings.home))
+    done = invoke("status", "--json", TALLY_HOME=str(telling.settings.home))
     assert done.returncode == 0, done.stderr
     troubles: list[str] = json.loads(done.stdout)["problems"]
     return troubles
@@ -232,7 +232,7 @@ def test_damaged_webhooks_do_not_end_the_deliverer(embedded: Telling, receiver: 
     embedded.loops("s-2")
     eventually(lambda: sessions(receiver) == ["s-1", "s-2"])
     assert any("webhooks.json is damaged" in trouble for trouble in status(embedded))
-    listed = tally("alerts", "webhooks", TALLY_HOME=str(embedded.settings.home))
+    listed = invoke("alerts", "webhooks", TALLY_HOME=str(embedded.settings.home))
     assert listed.returncode == 2 and "is damaged (it is not JSON)" in listed.stderr
     embedded.running["alerts"].kill()
     embedded.running["alerts"].wait()
@@ -355,5 +355,5 @@ def test_asking_makes_nothing(tmp_path: Path) -> None:
     """A command that reads changes nothing: without a home, none is made."""
     home = tmp_path / "none"
     for arguments in (["alerts", "deliveries"], ["alerts", "webhooks"]):
-        assert tally(*arguments, TALLY_HOME=str(home)).returncode == 0
+        assert invoke(*arguments, TALLY_HOME=str(home)).returncode == 0
     assert not home.exists()

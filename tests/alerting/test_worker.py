@@ -15,7 +15,7 @@ from ingest.controls.budgets import set_budget
 from ledger.errors import TallyError
 from ledger.log.open import open_log
 from tests.alerting.conftest import Receiver, Telling
-from tests.tally.conftest import eventually, tally
+from tests.tally.conftest import eventually, invoke, tally
 
 
 def sessions(receiver: Receiver, kind: str = "runaway.raised") -> list[str]:
@@ -87,7 +87,7 @@ def test_one_that_fails_is_tried_again_and_holds_up_nobody(embedded: Telling, re
     eventually(lambda: sessions(receiver) == ["s-1", "s-1"])
     assert len({headers["webhook-id"] for headers, _ in receiver.taken}) == 1
     eventually(lambda: embedded.states() == {"delivered": 1, "pending": 1})
-    done = tally("alerts", "deliveries", TALLY_HOME=str(embedded.settings.home))
+    done = invoke("alerts", "deliveries", TALLY_HOME=str(embedded.settings.home))
     assert "no answer (ConnectError)" in done.stdout and "HTTP 204" in done.stdout
     webhooks.remove(embedded.settings.home, dead.organization)
     make_due(embedded)
@@ -133,7 +133,7 @@ def test_a_receiver_that_is_gone_is_sent_nothing_more(embedded: Telling, receive
 def test_a_redirect_is_not_followed(embedded: Telling, receiver: Receiver) -> None:
     receiver.status = lambda number: 302
     embedded.hook(receiver.url)
-    done = tally("alerts", "test", "--organization", "acme", TALLY_HOME=str(embedded.settings.home))
+    done = invoke("alerts", "test", "--organization", "acme", TALLY_HOME=str(embedded.settings.home))
     assert done.returncode == 1 and ": HTTP 302, not delivered" in done.stdout
 
 
@@ -141,15 +141,15 @@ def test_a_webhook_is_tried_from_the_command(embedded: Telling, receiver: Receiv
     home = str(embedded.settings.home)
     made = tally("alerts", "webhook", receiver.url, "--organization", "acme", TALLY_HOME=home)
     assert made.returncode == 0 and made.stdout.startswith("whsec_")
-    done = tally("alerts", "test", "--organization", "acme", TALLY_HOME=home)
+    done = invoke("alerts", "test", "--organization", "acme", TALLY_HOME=home)
     assert done.returncode == 0 and ": HTTP 204, delivered" in done.stdout
     ((headers, body),) = receiver.taken
     Reference(made.stdout.strip()).verify(body, headers)
-    assert made.stdout.strip() not in tally("alerts", "webhooks", "--json", TALLY_HOME=home).stdout
+    assert made.stdout.strip() not in invoke("alerts", "webhooks", "--json", TALLY_HOME=home).stdout
     assert (embedded.settings.home / "webhooks.json").stat().st_mode & 0o777 == 0o600
-    slack = tally("alerts", "webhook", receiver.url, "--organization", "acme", "--format", "slack", TALLY_HOME=home)
+    slack = invoke("alerts", "webhook", receiver.url, "--organization", "acme", "--format", "slack", TALLY_HOME=home)
     assert slack.returncode == 0
-    assert tally("alerts", "test", "--organization", "acme", TALLY_HOME=home).returncode == 0
+    assert invoke("alerts", "test", "--organization", "acme", TALLY_HOME=home).returncode == 0
     assert b'"text"' in receiver.taken[1][1] and "webhook-signature" not in receiver.taken[1][0]
 
 
@@ -164,5 +164,5 @@ def test_what_is_no_address_is_refused(embedded: Telling, url: str) -> None:
 def test_moments_are_utc(embedded: Telling, receiver: Receiver) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     embedded.hook(receiver.url)
-    done = tally("alerts", "webhooks", "--json", TALLY_HOME=str(embedded.settings.home))
+    done = invoke("alerts", "webhooks", "--json", TALLY_HOME=str(embedded.settings.home))
     assert f'"since": "{before:%Y-%m-%dT%H:}' in done.stdout

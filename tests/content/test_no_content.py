@@ -27,12 +27,13 @@ from tests.faults.house import House
 from tests.ingest.api.conftest import Served, call, lines
 from tests.ingest.spans.build import request, span, to_json, to_protobuf, wrap_attributes
 from tests.sdk.usage.golden_payloads import GOLDEN
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, invoke, tally
+from tests.warehouse.plugin import InstallWarehouse
 from warehouse.client import connect
 
 PROMPT, COMPLETION, KEY = "QZXMARKEDprompt how do I", "QZXMARKEDcompletion you should", "sk-QZXMARKEDkey-0123456789"
 PERSON = "QZXMARKEDperson@example.com"
-GOLDEN_FILES = ROOT / "tests" / "ingest" / "adapters" / "golden"
+FILES = ROOT / "tests" / "ingest" / "adapters" / "golden"
 MARK, SEEN = "QZXMARKED", "a team that is kept"
 """Long enough to stand nowhere by chance: packed prices are half a megabyte of any bytes."""
 
@@ -224,7 +225,7 @@ def by_import(served: Served) -> None:
 
 def by_import_of_exports(served: Served) -> None:
     """Every file of every source of whole events, whose content bears the same mark."""
-    files = sorted(path for path in GOLDEN_FILES.glob("*/*") if path.name != "expected.json")
+    files = sorted(path for path in FILES.glob("*/*") if path.name != "expected.json")
     assert sum(MARK in path.read_text() for path in files) > len(files) // 2
     done = subprocess.run(
         [*COMMAND, "import", *map(str, files), "--json"],
@@ -232,15 +233,13 @@ def by_import_of_exports(served: Served) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert MARK not in done.stdout.decode() + done.stderr.decode()
-    assert {file["format"] for file in json.loads(done.stdout)["files"]} == {
-        folder.name for folder in GOLDEN_FILES.iterdir()
-    }
+    assert {file["format"] for file in json.loads(done.stdout)["files"]} == {folder.name for folder in FILES.iterdir()}
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Served]:
+def up(tmp_path: Path, install_warehouse: InstallWarehouse) -> Iterator[Served]:
     """The whole product."""
-    served = Served(Settings(home=tmp_path / "home"))
+    served = Served(install_warehouse(tmp_path / "home"))
     environment = {
         "TALLY_HOME": str(served.settings.home), "TALLY_API_PORT": "0", "TALLY_DASHBOARDS_PORT": "0",
         "TALLY_WAREHOUSE_PORT": "0", "TALLY_METRICS_PORT": "0",
@@ -288,7 +287,7 @@ def names_and_an_erasure(settings: Settings, before: object) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
     done = tally("subject", "erase", PERSON, "--organization", "acme", "--yes", TALLY_HOME=str(settings.home))
     assert done.returncode == 0 and "the name is erased" in done.stdout, done.stderr
-    done = tally("subject", "erase", PERSON, "--organization", "default", "--yes", TALLY_HOME=str(settings.home))
+    done = invoke("subject", "erase", PERSON, "--organization", "default", "--yes", TALLY_HOME=str(settings.home))
     assert "the name is erased" in done.stdout, done.stderr
     assert PERSON.encode() not in b"".join(path.read_bytes() for path in settings.home.glob("persons.db*"))
     assert verified(settings) == before
@@ -297,7 +296,7 @@ def names_and_an_erasure(settings: Settings, before: object) -> None:
 def verified(settings: Settings) -> object:
     """What the audit finds in all; of what was counted nothing may change."""
     House(settings.home).settle()
-    done = tally("verify", "--json", TALLY_HOME=str(settings.home))
+    done = invoke("verify", "--json", TALLY_HOME=str(settings.home))
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(done.stdout)
     return said["events"], said["difference"]

@@ -11,29 +11,28 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from ledger.settings import Settings
 from tests.dashboards.browser import ARGUMENTS, CHROMIUM
 from tests.dashboards.feed import BOOK, EURO, MARKUP_NAME, Feed, build_spend, doubtful, history, limits, loop
-from tests.dashboards.server import build, warehouse
+from tests.dashboards.server import warehouse
+from tests.warehouse.plugin import InstallWarehouse
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def empty(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse) -> Iterator[Settings]:
     """A warehouse whose ledger holds nothing."""
-    with warehouse(tmp_path_factory.mktemp("empty")) as settings:
+    with warehouse(install_warehouse(tmp_path_factory.mktemp("empty")).home) as settings:
         Feed(settings).close()
-        result = build(settings, "run")
-        assert result.returncode == 0, result.stdout
         yield settings
 
 
 @pytest.fixture(scope="session")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Feed]]:
+def full(
+    tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse
+) -> Iterator[tuple[Settings, Feed]]:
     """A warehouse with twenty days of calls, and who feeds it."""
-    with warehouse(tmp_path_factory.mktemp("full")) as settings:
+    with warehouse(install_warehouse(tmp_path_factory.mktemp("full")).home) as settings:
         feed = Feed(settings)
         feed.begin()
         feed.add(history(20, 3000, datetime.now(UTC)), refused=3)
         feed.add(doubtful(datetime.now(UTC)), channel="import", refused=2)
-        result = build(settings, "run")
-        assert result.returncode == 0, result.stdout
         verified = {"at": "2026-01-05T12:00:00+00:00", "events": {"counted": 3007}, "difference": None}
         (settings.home / "consumers" / "verify.json").write_text(json.dumps(verified))
         yield settings, feed
@@ -41,9 +40,11 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, F
 
 
 @pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Feed]]:
+def limited(
+    tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse
+) -> Iterator[tuple[Settings, Feed]]:
     """A warehouse with budgets in all their states, and with sessions that loop and looped."""
-    with warehouse(tmp_path_factory.mktemp("limited")) as settings:
+    with warehouse(install_warehouse(tmp_path_factory.mktemp("limited")).home) as settings:
         feed = Feed(settings)
         feed.adopt("test", BOOK)
         feed.adopt("euro", EURO)
@@ -52,8 +53,6 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings
         feed.add(build_spend(now))
         feed.add(loop("s-ended", "reviewer", 4, now, then="read"))
         feed.add(loop("s-open", MARKUP_NAME, 5, now))
-        result = build(settings, "run")
-        assert result.returncode == 0, result.stdout
         yield settings, feed
         feed.close()
 

@@ -15,7 +15,7 @@ from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
 from streams.runtime import read_catalogues
-from tallystick import Control, ControlEvent, Inference, InferenceEvent
+from tallystick import Control, ControlEvent, Correction, CorrectionEvent, Inference, InferenceEvent
 from warehouse.client import connect
 from warehouse.migrate import migrate
 from warehouse.sink import Sink
@@ -183,6 +183,28 @@ def doubtful(end: datetime) -> list[bytes]:
         for number in range(6)
     ]  # fmt: skip
     return [first, first, conflict, misreported, future, *loop]
+
+
+def corrected(time: datetime) -> list[bytes]:
+    """A call that came again with a greater revision, one that was replaced, one that was reversed, and a correction
+    without effect."""
+    fields: dict[str, Any] = {"team": "growth", "model": "gpt-4o"}
+    return [
+        call("grown", time, **fields, tokens={"input": 100}, revision=1),
+        call("grown", time, **fields, tokens={"input": 200}, revision=2),
+        call("wrong", time, **fields, tokens={"input": 300}),
+        _correct("wrong", time, fields | {"tokens": {"input": 30}}),
+        call("gone", time, **fields, tokens={"input": 400}),
+        _correct("gone", time),
+        _correct("nobody's", time),
+    ]
+
+
+def _correct(id: str, time: datetime, replacement: dict[str, Any] | None = None) -> bytes:
+    fields: dict[str, Any] = {"action": "reversal", "of": {"source": "gateway", "id": id}, "reason": "a test"}
+    if replacement is not None:
+        fields |= {"action": "replacement", "replacement": replacement}
+    return CorrectionEvent(id=id, source="people", time=time, data=Correction.model_validate(fields)).canonical()
 
 
 def limits() -> list[bytes]:

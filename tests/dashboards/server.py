@@ -22,7 +22,7 @@ _DASHBOARDS = "from ledger.settings import Settings; from dashboards.server impo
 
 @contextmanager
 def warehouse(home: Path) -> Iterator[Settings]:
-    """A warehouse of its own process, with every model built."""
+    """Run a home's warehouse as a process of its own."""
     settings = Settings(home=home)
     with _process([sys.executable, "-P", "-c", _WAREHOUSE], home):
         _await(lambda: find_address(settings))

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from ledger.settings import Settings
 from tests.dashboards.browser import BROWSER, await_metric, read_metric
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.server import build, dashboards, warehouse
+from tests.dashboards.server import dashboards, warehouse
+from tests.warehouse.plugin import InstallWarehouse
 
 pytestmark = BROWSER
 Full = tuple[Settings, Feed]
@@ -93,14 +94,15 @@ def test_an_empty_ledger_fills_by_itself(page: Page, empty: Settings) -> None:
         assert read_metric(page, "Calls") == "1"
 
 
-def test_a_warehouse_that_stops_is_a_sentence_and_heals_by_itself(page: Page, tmp_path: Path) -> None:
+def test_a_warehouse_that_stops_is_a_sentence_and_heals_by_itself(
+    page: Page, tmp_path: Path, install_warehouse: InstallWarehouse
+) -> None:
     notice = page.get_by_text("The warehouse does not answer.").first
-    with warehouse(tmp_path) as settings:
+    with warehouse(install_warehouse(tmp_path).home) as settings:
         feed = Feed(settings)
         feed.begin()
         feed.add([call("first", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1000})])
         feed.close()
-        assert build(settings).returncode == 0
         with ExitStack() as end:
             url = end.enter_context(dashboards(settings))
             page.goto(url)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboards.browser import BROWSER, await_metric, read_metric
-from tests.tally.conftest import COMMAND, ROOT, alive, home_environment, tally
+from tests.tally.conftest import COMMAND, ROOT, alive, home_environment, invoke, tally
 
 pytestmark = BROWSER
 
@@ -70,7 +70,7 @@ def test_it_can_be_proved_while_it_lives(url: str, environment: dict[str, str]) 
 
 
 def test_ctrl_c_ends_it_cleanly(url: str, environment: dict[str, str], demo: "subprocess.Popen[str]") -> None:
-    status = json.loads(tally("status", "--json", **environment).stdout)
+    status = json.loads(invoke("status", "--json", **environment).stdout)
     pids = [service["pid"] for service in status["services"].values() if "pid" in service]
     assert len(pids) == (9 if "TALLY_LOG" in environment else 8), "Kafka is a service of its own"
     demo.send_signal(signal.SIGINT)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Response, expect
@@ -10,7 +11,8 @@ from dashboards.page_list import PAGES
 from ledger.settings import Settings
 from tests.dashboards.browser import BROWSER, read_metric
 from tests.dashboards.feed import BOOK, Feed, budget, call, loop
-from tests.dashboards.server import build, dashboards, warehouse
+from tests.dashboards.server import dashboards, warehouse
+from tests.warehouse.plugin import InstallWarehouse
 
 pytestmark = BROWSER
 NAMES = {
@@ -27,9 +29,9 @@ PATHS = ("", "?by=agent", *(page.name for page in PAGES))
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def hostile(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse) -> Iterator[Settings]:
     """A ledger whose teams, agents and sessions have such names, and calls of no team."""
-    with warehouse(tmp_path_factory.mktemp("hostile")) as settings:
+    with warehouse(install_warehouse(tmp_path_factory.mktemp("hostile")).home) as settings:
         feed, now = Feed(settings), datetime.now(UTC)
         feed.adopt("test", BOOK)
         feed.add(
@@ -46,7 +48,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         feed.add([call(f"absent{number}", now, model="gpt-4o", tokens={"input": 10**5}) for number in range(2)])
         for number, name in enumerate(NAMES):
             feed.add(loop(f"{name}{number}", name, 4, now))
-        assert build(settings, "run").returncode == 0
         yield settings
         feed.close()
 
@@ -82,17 +83,21 @@ def test_the_console_is_clean_and_nothing_runs_or_is_refused(page: Page, url: st
 
 
 def test_each_name_is_seen_and_leads_to_its_own_calls(page: Page, url: str) -> None:
-    for number, spelling in enumerate(NAMES.values()):
-        page.goto(f"{url}/?period=all")
-        page.get_by_role("link", name=spelling, exact=True).first.click()
-        page.wait_for_url("**team=**")
-        expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
-        assert read_metric(page, "Calls") == "1", (number, spelling)
     page.goto(f"{url}/?period=all")
-    page.get_by_role("link", name="⟦none⟧", exact=True).first.click()
-    page.wait_for_url("**team=**")
-    expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
-    assert read_metric(page, "Calls") == "2", "the calls of no team, and not those of a team of that name"
+    links = {
+        spelling: page.get_by_role("link", name=spelling, exact=True).first.get_attribute("href") or ""
+        for spelling in (*NAMES.values(), "⟦none⟧")
+    }
+    assert len(set(links.values())) == len(NAMES) + 1
+    for number, (spelling, link) in enumerate(links.items()):
+        if number == 0:
+            page.get_by_role("link", name=spelling, exact=True).first.click()
+            page.wait_for_url("**team=**")
+        else:
+            page.goto(urljoin(f"{url}/", link))
+        expect(page.locator(".tally table").first.locator("tbody tr")).to_have_count(1)
+        calls = "2" if spelling == "⟦none⟧" else "1"
+        assert read_metric(page, "Calls") == calls, "not those of a team of that name" if calls == "2" else spelling
 
 
 def test_another_page_cannot_frame_it(page: Page, url: str) -> None:

@@ -20,7 +20,7 @@ from ledger.log import Draft
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from tests.dashboards.feed import Feed, call
+from tests.dashboards.feed import Feed, call, corrected
 from tests.dashboards.screenshots import open_page, read_html, read_metrics
 from warehouse.client import connect
 
@@ -201,3 +201,14 @@ def test_a_warehouse_that_is_away_is_a_sentence(tmp_path: Path, monkeypatch: pyt
     app = open_page(Settings(home=tmp_path / "nowhere"), monkeypatch)
     assert "does not answer" in app.info[0].value
     assert not (tmp_path / "nowhere").exists(), "looking makes no home"
+
+
+def test_a_call_that_was_reversed_says_so_and_a_correction_without_effect_why(
+    full: Full, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, feed = full
+    feed.add(corrected(datetime.now(UTC)))
+    app = open_page(settings, monkeypatch, "call", source="gateway", id="gone")
+    assert "Reversed" in app.warning[0].value and read_metrics(app)["Tokens"] == "0"
+    assert "-400" in read_html(app)
+    assert "no event before it has this identity" in read_html(open_page(settings, monkeypatch, "trust"))

@@ -13,7 +13,7 @@ from ledger.home.ports import check_port
 from ledger.home.presence import find_presence
 from ledger.log.open import open_log
 from ledger.settings import Settings
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, invoke
 
 
 def test_an_address_of_another_machine_is_told() -> None:
@@ -37,7 +37,7 @@ def test_they_are_reached_where_tally_bind_says_and_warn_of_it(tmp_path: Path) -
         assert facts is not None and facts["url"] == f"http://127.0.0.1:{port}"
         with urllib.request.urlopen(facts["url"], timeout=10) as answer:
             assert answer.url.startswith(f"{facts['url']}/sign-in"), "elsewhere than on loopback everybody signs in"
-        assert facts["password"] in tally("status", TALLY_HOME=str(tmp_path)).stdout
+        assert facts["password"] in invoke("status", TALLY_HOME=str(tmp_path)).stdout
     finally:
         process.terminate()
         _, errors = process.communicate(timeout=60)

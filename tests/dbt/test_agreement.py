@@ -21,10 +21,10 @@ from streams.folds.identity import EventVersion
 from streams.folds.runaways import repeated_tool
 from streams.folds.state import State
 from streams.replay import open_catalogues
-from tests.dashboards.server import build, warehouse
+from tests.dashboards.server import warehouse
 from tests.streams.build import DOCUMENTS, START_MS, adopt, call, control, correction
+from tests.warehouse.plugin import InstallWarehouse
 from warehouse.client import connect
-from warehouse.migrate import migrate
 from warehouse.sink import inbox
 
 PARTITIONS = 12
@@ -144,13 +144,9 @@ def _moment(us: int) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with warehouse(tmp_path_factory.mktemp("agreement")) as settings:
-        client = connect(settings)
-        migrate(client)
-        done = build(settings, "run")
-        assert done.returncode == 0, done.stdout
-        yield client
+def client(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse) -> Iterator[Client]:
+    with warehouse(install_warehouse(tmp_path_factory.mktemp("agreement")).home) as settings:
+        yield connect(settings)
 
 
 def test_budgets_and_runaways_are_those_of_the_folds(client: Client) -> None:

@@ -42,6 +42,7 @@ from ledger.settings import Settings
 from streams.replay import open_catalogues
 from streams.runtime import read_catalogues
 from tally.cli import arguments as reading
+from tally.cli.import_dry_run import print_dry_run
 from tally.cli.log import backup
 from tally.product.copy_log import copy_log
 from tally.product.dry_run import run_dry
@@ -85,7 +86,7 @@ from tests.errors.causes import (
 )
 from tests.errors.sites import find_sites, reaching
 from tests.ingest.api.conftest import call, lines
-from tests.tally.conftest import ROOT, tally
+from tests.tally.conftest import ROOT, invoke
 from warehouse.client import find_address
 from warehouse.embedded.server import _listen
 
@@ -241,6 +242,7 @@ CASES: list[Case] = [
     ("a row's money for a count", lambda p: read_mapped_row(SHEET | {"numbers": {"currency": {"$": "USD"}}}, {"id": "1", "in": "$1"}), ("in", "amount of money", "another column")),
     ("a row's great count", lambda p: read_mapped_row(SHEET, {"id": "1", "in": 10**13}), ("in", "whole number", "1,000,000,000,000")),
     ("a row of no calls", lambda p: read_mapped_row(SHEET | {"calls": "n"}, {"id": "1", "in": "5", "n": "0"}), ("n", "is 0", "correct the file")),
+    ("a dry run of a replacement", lambda p: print_dry_run(make_settings(p), [], Options(), "s", as_json=False), ("--replace s", "leave --dry-run out")),
     ("a dry run with a pace", lambda p: run_dry(None, make_settings(p), [], Options(pace=1), print), ("--pace", "leave one")),
     ("a CSV without a header", lambda p: import_mapped_file(p, b"a,a\n"), ("file.csv", "header")),
     ("a CSV's quote", lambda p: import_mapped_file(p, b'at,in\n"a"b,1\n'), ("is no row of CSV",)),
@@ -287,7 +289,12 @@ COMMAND = "tests/errors/test_errors.py::test_a_command_that_cannot_be_says_so_an
 API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
 ALERT_FILES = "tests/alerting/test_files.py::"
 CONFINED = "tests/warehouse/embedded/test_confinement.py::"
+REPLACEMENT = "tests/ingest/files/test_replacement.py::test_what_cannot_be_compared_changes_nothing"
 ELSEWHERE = {
+    "ingest/files/replacement.py:plan_replacement": REPLACEMENT,
+    "ingest/files/replacement.py:_plan_source": REPLACEMENT,
+    "ingest/files/replacement.py:add": REPLACEMENT,
+    "ingest/files/replacement.py:_read_source": REPLACEMENT,
     "ingest/api/app.py:_busy_problem": "tests/ingest/api/test_isolation.py::test_unfinished_bodies_of_one_token_take_no_room_of_others",
     "ingest/api/app.py:_get_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
     "alerting/webhooks.py:_write": ALERT_FILES + "test_webhooks_that_cannot_be_written_stand_as_they_were",
@@ -390,7 +397,7 @@ def test_a_command_that_cannot_be_says_so_and_ends_with_2(
     arguments: list[str], words: tuple[str, ...], tmp_path: Path
 ) -> None:
     EmbeddedLog(tmp_path / "home").close()
-    command = tally(*arguments, TALLY_HOME=str(tmp_path / "home"))
+    command = invoke(*arguments, TALLY_HOME=str(tmp_path / "home"))
     text = command.stderr + command.stdout
     assert command.returncode == 2 and "Traceback" not in text, text
     assert [word for word in words if word not in " ".join(text.split())] == [], text

@@ -18,7 +18,7 @@ from ledger.log import PARTITIONS, Log, fold_offset
 from ledger.log.open import open_log
 from ledger.log.topics import DERIVED, EVENTS
 from ledger.settings import Settings
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, invoke
 from warehouse.client import WarehouseAway, connect
 from warehouse.sink import read_stored_offsets
 
@@ -145,21 +145,23 @@ class House:
         return connect(self.settings)
 
     def ask(self, *arguments: str) -> Any:
-        """A command's JSON."""
-        process = self._spawn("", *arguments, "--json")
-        output, errors = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 0, output + errors
-        return json.loads(output)
+        """Run a command in this process, and return its JSON."""
+        command = invoke(*arguments, "--json", **self._environment())
+        assert command.returncode == 0, command.stdout + command.stderr
+        return json.loads(command.stdout)
 
-    def _spawn(self, name: str, *arguments: str) -> Process:
-        environment = {
+    def _environment(self) -> dict[str, str]:
+        return {
             "TALLY_HOME": str(self.settings.home),
             "TALLY_LOG": self.settings.log or "",
             "TALLY_WAREHOUSE": self.settings.warehouse or "",
         }
+
+    def _spawn(self, name: str, *arguments: str) -> Process:
+        environment = self._environment()
         if name in self._faults:
             environment["TALLY_FAULT"] = self._faults.pop(name)
-        is_piped = name in ("", "import")
+        is_piped = name == "import"
         # A file: a pipe that nobody reads would block a service that prints much.
         with self._output_path(name).open("a") as output:
             return subprocess.Popen(

@@ -1,5 +1,6 @@
 """kill -9 of every process, at named points and at moments from a seed: nothing is lost, nothing stands twice."""
 
+import json
 import random
 from pathlib import Path
 
@@ -59,3 +60,27 @@ def test_kills_at_random_moments(tmp_path: Path, build: Build, seed: int) -> Non
     counted = live(house, tmp_path, DAYS, LINES, house.killer(chance, VICTIMS, most=8, between_s=(0.05, 3)))
     assert house.deaths, f"seed {seed} killed nobody"
     assert prove(house)["events"]["counted"] == counted
+
+
+@pytest.mark.parametrize("seed", [1, *MORE])
+def test_a_replacement_that_is_killed_is_completed_by_the_next(tmp_path: Path, build: Build, seed: int) -> None:
+    """What the source has in force in the end is what the last file gives, and a further run changes nothing."""
+    chance = random.Random(f"replacement {seed}")
+    house = build()
+    rows = [(n, 1_000 + n) for n in range(3_000)]
+    house.bring(calls(tmp_path / "wrong.ndjson", rows))
+    right = calls(tmp_path / "right.ndjson", [(n, amount + n % 2) for n, amount in rows[500:]] + [(9_999, 7)])
+    killer = house.killer(chance, ("streams", "import"), most=4, between_s=(0.05, 2))
+    house.bring(right, "--replace", "calls", "--yes", meanwhile=killer)
+    again = house.bring(right, "--replace", "calls", "--yes")
+    assert again["replacement"] == {"kept": 2_501, "replaced": 0, "reversed": 0, "added": 0, "repeated": 0}
+    tokens = sum(amount + n % 2 for n, amount in rows[500:]) + 7
+    assert prove(house)["tokens"]["input"] == dict.fromkeys(("log", "topic", "warehouse"), tokens)
+
+
+def calls(path: Path, rows: list[tuple[int, int]]) -> Path:
+    """A file of complete events with so many input tokens each."""
+    event = {"source": "calls", "type": "tallystick.inference.v1", "time": "2026-01-05T12:00:00Z"}
+    lines = ({"id": str(n), **event, "data": {"model": "m", "tokens": {"input": amount}}} for n, amount in rows)
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path

@@ -37,10 +37,10 @@ def test_a_sink_that_was_frozen_adds_nothing_when_it_wakes(tmp_path: Path, build
     calls, different = history(tmp_path / "acme.ndjson", 1)
     house.bring(calls, "--organization", "acme", meanwhile=freeze)
     house.another(*SINK)
-    house.bring(trace(tmp_path / "trace.csv", 30_000), "--set", "model=gpt-4o")
+    house.bring(trace(tmp_path / "trace.csv", 8_000), "--set", "model=gpt-4o")
     house.settle()
     slept.send_signal(signal.SIGCONT)
-    house.bring(trace(tmp_path / "trace.csv", 40_000), "--set", "model=gpt-4o")
+    house.bring(trace(tmp_path / "trace.csv", 12_000), "--set", "model=gpt-4o")
     house.settle()
     assert slept.poll() is None
-    assert prove(house)["events"]["counted"] == different + 40_000
+    assert prove(house)["events"]["counted"] == different + 12_000

@@ -19,7 +19,7 @@ from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import apply_log_topics, apply_topics
 from ledger.log.topics import ENTRIES, EVENTS
 from tests.faults.house import House
-from tests.tally.conftest import eventually, tally
+from tests.tally.conftest import eventually, invoke
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_topics_are_those_of_the_current_generation(cluster: Cluster) -> None:
         apply_log_topics(log)
         activate(log, 2)
     url = f"kafka://{','.join(cluster.servers)}/{cluster.name}"
-    made = json.loads(tally("topics", "apply", "--json", TALLY_LOG=url).stdout)["made"]
+    made = json.loads(invoke("topics", "apply", "--json", TALLY_LOG=url).stdout)["made"]
     assert len(made) == 4 and cluster._replace(generation=2).topic(ENTRIES) in made
 
 

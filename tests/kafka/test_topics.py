@@ -12,7 +12,7 @@ from ledger.log.kafka.cluster import Cluster, parse_cluster
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.kafka.topics import apply_topics, create_recorded_topics, find_topic_id, finish_copy, specify_topic
 from ledger.log.topics import ALERTS, DOCUMENTS, ENTRIES, EVENTS, REJECTED, STATE, TOPICS
-from tests.tally.conftest import tally
+from tests.tally.conftest import invoke, tally
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_differs_is_told_and_left(cluster: Cluster, kafka: str) -> None:
 
 def test_the_command_tells_both(cluster: Cluster, kafka: str) -> None:
     url = f"kafka://{kafka}/{cluster.name}"
-    assert len(json.loads(tally("topics", "apply", "--json", TALLY_LOG=url).stdout)["made"]) == 7
+    assert len(json.loads(invoke("topics", "apply", "--json", TALLY_LOG=url).stdout)["made"]) == 7
     with KafkaAdminClient(bootstrap_servers=kafka) as admin:
         resource = ConfigResource(ConfigResourceType.TOPIC, cluster.topic(EVENTS), {"retention.ms": "5"})
         admin.alter_configs([resource])

@@ -7,23 +7,41 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from typer.testing import CliRunner
 
 from ledger.settings import Settings
 from tally.processes.service import Service
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tally"]
+_VARIABLES = {"PYTHONPATH": f"{ROOT / 'sdk'}{os.pathsep}{ROOT}", "COLUMNS": "120", "NO_COLOR": "1"}
 
 
 def home_environment(variables: dict[str, str]) -> dict[str, str]:
-    path = f"{ROOT / 'sdk'}{os.pathsep}{ROOT}"
-    return os.environ | {"PYTHONPATH": path, "COLUMNS": "120", "NO_COLOR": "1"} | variables
+    return os.environ | _VARIABLES | variables
+
+
+def invoke(*arguments: str, stdin: str | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command in this process, which saves its start; services that it needs are processes all the same.
+
+    For a test of what a command does. One of how a command starts, ends or answers a signal takes ``tally``.
+    """
+    from tally.cli.app import app
+    from tally.main import _recover_switch
+
+    with patch.dict(os.environ, _VARIABLES | environment):
+        _recover_switch()
+        result = CliRunner().invoke(app, arguments, input=stdin, prog_name="tally")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
 
 def tally(*arguments: str, stdin: str | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """The command in a process of its own."""
+    """Run the command in a process of its own."""
     return subprocess.run(
         [*COMMAND, *arguments], cwd=ROOT, env=home_environment(environment), input=stdin, capture_output=True,
         text=True, timeout=120, check=False,

@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.tally.conftest import ROOT, alive, eventually, home_environment, tally
+from ledger.settings import Settings
+from tally.processes.join import needing
+from tally.processes.service import list_pipeline_services
+from tests.tally.conftest import COMMAND, ROOT, alive, eventually, home_environment, invoke, tally
+from tests.warehouse.plugin import InstallWarehouse
 
 CALLS = 400
 TOKEN_PRICES = Decimal("0.0000025"), Decimal("0.00001")
@@ -30,15 +34,27 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, trace: Path) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    imported = facts(home, "import", str(trace), "--set", "model=gpt-4o", "--set", "team=search")
+def home(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse, trace: Path) -> Path:
+    home = install_warehouse(tmp_path_factory.mktemp("home")).home
+    command = tally(
+        "import", str(trace), "--set", "model=gpt-4o", "--set", "team=search", "--json", TALLY_HOME=str(home)
+    )
+    assert command.returncode == 0, command.stderr
+    imported = json.loads(command.stdout)
     assert (imported["received"], imported["accepted"], imported["counted"]) == (CALLS, CALLS, CALLS)
     return home
 
 
+@pytest.fixture
+def services(home: Path) -> Iterator[None]:
+    """Keep the services of a query running, which each command would start for itself."""
+    settings = Settings(home=home)
+    with needing(settings, list_pipeline_services(settings)):
+        yield
+
+
 def facts(home: Path, *arguments: str, code: int = 0) -> Any:
-    command = tally(*arguments, "--json", TALLY_HOME=str(home))
+    command = invoke(*arguments, "--json", TALLY_HOME=str(home))
     assert command.returncode == code, command.stderr
     return json.loads(command.stdout)
 
@@ -56,31 +72,30 @@ def test_what_cannot_be_read_or_made_is_told(home: Path) -> None:
         (["sql", "--file", "/nope"], home), (["sql", "--file", "/tmp"], home),
         (["sql", "SELECT 1", "--json", "--format", "CSV"], home), (["import", "x.csv"], Path("/proc/x")),
     ):  # fmt: skip
-        command = tally(*arguments, TALLY_HOME=str(folder))
+        command = invoke(*arguments, TALLY_HOME=str(folder))
         assert command.returncode == 2 and len(command.stderr.splitlines()) == 1, command.stderr
 
 
+@pytest.mark.usefixtures("services")
 def test_sql_takes_any_format_and_reads_from_stdin_or_a_file(home: Path, tmp_path: Path) -> None:
     assert tally("sql", "SELECT 1, 'a'", TALLY_HOME=str(home)).stdout == "1\ta\n"
     (tmp_path / "query.sql").write_text("SELECT 2 AS n")
-    answer = tally("sql", "--file", str(tmp_path / "query.sql"), "--format", "CSVWithNames", TALLY_HOME=str(home))
+    answer = invoke("sql", "--file", str(tmp_path / "query.sql"), "--format", "CSVWithNames", TALLY_HOME=str(home))
     assert answer.stdout == '"n"\n2\n'
-    assert tally("sql", "-", stdin="SELECT 3", TALLY_HOME=str(home)).stdout == "3\n"
+    assert invoke("sql", "-", stdin="SELECT 3", TALLY_HOME=str(home)).stdout == "3\n"
 
 
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
+@pytest.mark.usefixtures("services")
+def test_what_the_warehouse_refuses_is_told_in_a_sentence(home: Path) -> None:
+    for query, reason in (
         ("SELECT nothing FROM tally.nowhere", "UNKNOWN_TABLE"),
         ("DROP TABLE tally.entries", "READONLY"),
         ("SELECT throwIf(number = 500000) FROM numbers(1000000) FORMAT JSONEachRow", "throwIf"),
-    ],
-)
-def test_what_the_warehouse_refuses_is_told_in_a_sentence(home: Path, query: str, sentence: str) -> None:
-    command = tally("sql", query, TALLY_HOME=str(home))
-    assert command.returncode == 2
-    assert command.stderr.startswith("the warehouse rejected the statement: ") and sentence in command.stderr
-    assert len(command.stderr.splitlines()) == 1
+    ):
+        command = invoke("sql", query, TALLY_HOME=str(home))
+        assert command.returncode == 2, query
+        assert command.stderr.startswith("the warehouse rejected the statement: ") and reason in command.stderr, query
+        assert len(command.stderr.splitlines()) == 1, query
 
 
 def test_verify_proves_it_and_importing_again_changes_nothing(home: Path, trace: Path) -> None:
@@ -108,19 +123,19 @@ def test_budgets_and_prices_are_decisions_on_the_log(home: Path) -> None:
         3600,
     )
     position = ["--partition", str(decision["partition"]), "--offset", str(decision["offset"]), "--limit", "1"]
-    command = tally("log", "events", *position, "--json", TALLY_HOME=str(home))
+    command = invoke("log", "events", *position, "--json", TALLY_HOME=str(home))
     assert json.loads(command.stdout)["line"]["data"]["control"] == "budget.allocated"
     assert facts(home, "price", "adopt")["new"] is False
     for wrong in (["--scope", "team"], ["--scope", "planet=x"], ["--limit", "much"], ["--window", "soon"]):
         options = {"--scope": "team=a", "--limit": "1", "--window": "1h", "--reason": "x"} | {wrong[0]: wrong[1]}
-        command = tally("budget", "set", *(word for pair in options.items() for word in pair), TALLY_HOME=str(home))
+        command = invoke("budget", "set", *(word for pair in options.items() for word in pair), TALLY_HOME=str(home))
         assert command.returncode == 2 and len(command.stderr.splitlines()) == 1, command.stderr
 
 
 def test_wrong_files_and_options_are_told(home: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello\n")
     for arguments in ([str(tmp_path / "none.csv")], [str(tmp_path / "notes.txt")], ["--set", "model", "x.csv"]):
-        command = tally("import", *arguments, TALLY_HOME=str(home))
+        command = invoke("import", *arguments, TALLY_HOME=str(home))
         assert command.returncode == 2 and len(command.stderr.splitlines()) == 1, command.stderr
 
 
@@ -140,8 +155,6 @@ def up(home: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def start_up(home: Path, **environment: str) -> "subprocess.Popen[str]":
-    from tests.tally.conftest import COMMAND
-
     running = subprocess.Popen(
         [*COMMAND, "up"], env=home_environment({"TALLY_HOME": str(home)} | environment), cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -154,7 +167,7 @@ def start_up(home: Path, **environment: str) -> "subprocess.Popen[str]":
 
 
 def test_under_up_commands_join_and_two_homes_run_side_by_side(
-    home: Path, up: "subprocess.Popen[str]", tmp_path: Path, trace: Path
+    home: Path, up: "subprocess.Popen[str]", tmp_path: Path, install_warehouse: InstallWarehouse, trace: Path
 ) -> None:
     status = facts(home, "status")
     running = {name: service for name, service in status["services"].items() if service["state"] == "running"}
@@ -164,10 +177,10 @@ def test_under_up_commands_join_and_two_homes_run_side_by_side(
     imported = facts(home, "import", str(trace), "--set", "model=gpt-4o", "--source", "another")
     assert imported["counted"] == CALLS
     count = "SELECT count() FROM analytics.fct_calls"
-    eventually(lambda: tally("sql", count, TALLY_HOME=str(home)).stdout == f"{2 * CALLS}\n")
+    eventually(lambda: invoke("sql", count, TALLY_HOME=str(home)).stdout == f"{2 * CALLS}\n")
     assert facts(home, "verify")["difference"] is None
 
-    second_home = tmp_path / "other"
+    second_home = install_warehouse(tmp_path / "other").home
     assert facts(second_home, "import", str(trace), "--set", "model=gpt-4o")["counted"] == CALLS
     assert tally("sql", count, TALLY_HOME=str(second_home)).stdout == f"{CALLS}\n"
     second_up = tally("up", TALLY_HOME=str(home))
@@ -179,17 +192,15 @@ def test_under_up_commands_join_and_two_homes_run_side_by_side(
 
 
 def test_ctrl_c_ends_the_query_too(home: Path, up: "subprocess.Popen[str]") -> None:
-    from tests.tally.conftest import COMMAND
-
     count_running = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT max(number)%'"
     command = subprocess.Popen(
         [*COMMAND, "sql", "SELECT max(number) FROM system.numbers"], cwd=ROOT,
         env=home_environment({"TALLY_HOME": str(home)}), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    eventually(lambda: tally("sql", count_running, TALLY_HOME=str(home)).stdout == "1\n")
+    eventually(lambda: invoke("sql", count_running, TALLY_HOME=str(home)).stdout == "1\n")
     command.send_signal(signal.SIGINT)
     assert command.wait(60) == 130
-    eventually(lambda: tally("sql", count_running, TALLY_HOME=str(home)).stdout == "0\n")
+    eventually(lambda: invoke("sql", count_running, TALLY_HOME=str(home)).stdout == "0\n")
 
 
 def test_kill_9_of_up_leaves_nothing_running_and_of_a_service_is_mended(home: Path, trace: Path) -> None:

@@ -18,7 +18,7 @@ from ledger.log.kafka.cluster import parse_cluster
 from ledger.log.open import open_log
 from ledger.settings import Settings
 from streams.kafka.worker import _build_app
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, invoke
 
 SERVERS = {
     "api": ("api serve", ("/healthz", "/openapi.json", "/metrics", "/v1/token", "/nothing")),
@@ -95,7 +95,7 @@ def test_each_answer_forbids_frames_and_guessing(service: str, servers: dict[str
 
 
 def test_a_setting_that_is_no_name_is_told_with_the_way_out(tmp_path: Path) -> None:
-    command = tally("status", TALLY_HOME=str(tmp_path), TALLY_HOSTS="https://tally.example.org")
+    command = invoke("status", TALLY_HOME=str(tmp_path), TALLY_HOSTS="https://tally.example.org")
     assert command.returncode == 2
     assert "TALLY_HOSTS" in command.stderr and "without scheme and port" in command.stderr
 

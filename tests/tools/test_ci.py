@@ -17,6 +17,19 @@ def test_every_folder_of_tests_is_in_one_part() -> None:
     assert [part["part"] for part in matrix["include"]] == matrix["part"]
 
 
+def test_tests_in_a_browser_are_in_the_part_that_installs_one() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    job = workflow["jobs"]["test"]
+    (condition,) = (step["if"] for step in job["steps"] if "chromium" in step.get("run", ""))
+    (folders,) = (
+        part["folders"].split() for part in job["strategy"]["matrix"]["include"]
+        if condition == f"matrix.part == '{part['part']}'"
+    )  # fmt: skip
+    tests = ROOT / "tests"
+    users = {path.relative_to(tests).parts[0] for path in tests.rglob("*.py") if "playwright" in path.read_text()}
+    assert users - {"tools"} <= set(folders)
+
+
 def test_hooks_name_programs_that_exist() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     for hook in config["repos"][0]["hooks"]:

@@ -16,9 +16,10 @@ import pytest
 from ledger.home.presence import find_presence
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, call
-from tests.dashboards.server import ROOT, build, warehouse
-from tests.tally.conftest import tally
+from tests.dashboards.server import ROOT, warehouse
+from tests.tally.conftest import invoke, tally
 from tests.warehouse import java
+from tests.warehouse.plugin import InstallWarehouse
 from warehouse.client import connect
 from warehouse.embedded.analyst.policy import LIMITS
 from warehouse.embedded.analyst.query_slots import MAX_QUERIES, MAX_RUNNING_QUERIES
@@ -34,9 +35,9 @@ def blocks(kind: str, said: str = "") -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def served(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse) -> Iterator[Settings]:
     """A warehouse with its models, and two calls of two teams."""
-    with warehouse(tmp_path_factory.mktemp("connect")) as settings:
+    with warehouse(install_warehouse(tmp_path_factory.mktemp("connect")).home) as settings:
         feed = Feed(settings)
         feed.begin()
         feed.add([
@@ -46,8 +47,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
                  model_resolved="gpt-4o", tokens={"input": 10}),
         ])  # fmt: skip
         feed.close()
-        done = build(settings)
-        assert done.returncode == 0, done.stdout
         yield settings
 
 
@@ -73,7 +72,7 @@ def test_every_block_is_run_or_says_why_not() -> None:
 
 def test_status_tells_both_users(served: Settings, environment: dict[str, str]) -> None:
     told = tally("status", TALLY_HOME=str(served.home), COLUMNS="200").stdout
-    part = json.loads(tally("status", "--json", TALLY_HOME=str(served.home)).stdout)["services"]["warehouse"]
+    part = json.loads(invoke("status", "--json", TALLY_HOME=str(served.home)).stdout)["services"]["warehouse"]
     assert part["analyst"] == {"user": "analyst", "password": environment["CLICKHOUSE_PASSWORD"]}
     assert part["user"] == "tally" and part["password"] in told and environment["CLICKHOUSE_PASSWORD"] in told
 

@@ -24,6 +24,13 @@ OUTCOMES = {
 }
 
 
+CORRECTIONS = {
+    "reversal": "Reversed: a correction took this call out of the ledger. Its sums are zero.",
+    "replacement": "Replaced: a correction counts in place of this call. Its sums are zero.",
+    "revision": "Revised: this call came again with a greater revision, which counts in its place. Its sums are zero.",
+}
+
+
 @guard_page
 def page() -> None:
     query = st.query_params
@@ -83,6 +90,8 @@ def _show_title(event: Row | None, call: Row | None, position: Position) -> None
         draw_facts([("Reason", event["reason"]), ("Detail", event["detail"]), ("First event", first_link)])
     if call is None:
         return
+    if call["corrected_by"]:
+        st.warning(CORRECTIONS[call["corrected_by"]])
     properties = (call[name] for name in ("team", "feature", "agent", "provider", "model", "status"))
     draw_note(" · ".join([f"{call['occurred_at']:%Y-%m-%d %H:%M:%S.%f} UTC", *filter(None, properties)]))
     with st.container(horizontal=True, key="headline"):

@@ -57,10 +57,11 @@ def find_call(position: Position) -> Row | None:
 
 
 def list_entries(position: Position) -> list[Row]:
-    """List the entries of the call at a position, one for each token class."""
+    """List the entries of the call at a position, one for each token class, then those of its reversal."""
     return ask(
         "select * from analytics.fct_entries where log_partition = {partition:UInt16}"
-        " and log_offset = {offset:UInt64} and event_index = {event_index:UInt32} order by class",
+        " and coalesce(reversed_offset, log_offset) = {offset:UInt64}"
+        " and coalesce(reversed_index, event_index) = {event_index:UInt32} order by reversed_offset is not null, class",
         partition=position.partition, offset=position.offset, event_index=position.event_index,
     )  # fmt: skip
 

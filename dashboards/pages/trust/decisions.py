@@ -86,8 +86,8 @@ def draw_controls() -> None:
         (
             (
                 _link_time(row),
-                row["control_type"],
-                row["decision"].removeprefix("control."),
+                row["control_type"] or "correction",
+                row["decision"].partition(".")[2],
                 row["organization"],
                 _describe_control(row),
             )

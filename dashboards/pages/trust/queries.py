@@ -67,13 +67,14 @@ def list_newest_events(outcome: str, max_rows: int = 10) -> list[Row]:
 
 
 def list_decisions(controls: bool, max_rows: int = 10) -> list[Row]:
-    """List the newest decisions about control records, or about thresholds. A decision for everyone is made in each
-    partition of the log, and listed once."""
+    """List the newest decisions about control records and corrections, or about thresholds. A decision for everyone is
+    made in each partition of the log, and listed once."""
     sql = (
         "select * from analytics.fct_decisions"
-        " where startsWith(decision, if({controls:Bool}, 'control.', 'threshold.'))"
+        " where if({controls:Bool}, match(decision, '^(control|correction)[.]'), startsWith(decision, 'threshold.'))"
         " order by accepted_at desc, log_offset desc, seq desc"
-        " limit 1 by if({controls:Bool}, concat(event_source, ' ', event_id), decision_key) limit {max_rows:UInt32}"
+        " limit 1 by if({controls:Bool}, concat(organization, ' ', event_source, ' ', event_id), decision_key)"
+        " limit {max_rows:UInt32}"
     )
     return ask(sql, controls=controls, max_rows=max_rows)
 

@@ -11,7 +11,7 @@ from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, Source
 from ingest.adapters.cells import parse_count, parse_object, parse_text
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
-from ingest.adapters.token_usage import find_unread_counts, make_usage
+from ingest.adapters.token_usage import find_unread_counts, find_unreadable, make_usage
 
 NAME = "bedrock-invocation"
 INPUT_COUNTS = {
@@ -68,6 +68,7 @@ def _fill_usage(fields: Fields) -> None:
         if (five or 0) + (hour or 0) == (tokens.get("cache_write") or 0) > 0:
             tokens |= {"cache_write": None, "cache_write_5m": five, "cache_write_1h": hour}
     unread = find_unread_counts(input_part, INPUT_COUNTS) + find_unread_counts(output_part, ("outputTokenCount",))
+    unread += find_unreadable(input_part, INPUT_COUNTS) + find_unreadable(output_part, ("outputTokenCount",))
     images = parse_count(output_part.get("outputImageCount"))
     fields.usage(
         make_usage(

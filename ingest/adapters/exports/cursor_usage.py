@@ -18,6 +18,9 @@ WRITTEN, UNWRITTEN = "Input (w/ Cache Write)", "Input (w/o Cache Write)"
 COUNTS = (WRITTEN, UNWRITTEN, "Cache Read", "Output Tokens", "Total Tokens")
 
 
+COSTS = ("Cost", "Cost ($)", "Cost to you")
+
+
 class Reader:
     """Reads rows, and counts those that agree in time and model, which have no id."""
 
@@ -43,8 +46,8 @@ class Reader:
         fields.tag("max_mode", fields.take("Max Mode"))
         fields.tag("automation", fields.take("Automation ID"))
         fields.data["status"] = "error" if kind and kind.lower().startswith(("errored", "aborted")) else "ok"
-        if fields.take("Cost") is not None:
-            fields.claim(row["Cost"], "Cost")
+        for column in COSTS:
+            fields.claim(fields.take(column), column)
         fields.data["revision"] = total if total is not None else parts
         key = join_identity([time.isoformat(), parse_text(row.get("Model")) or ""])
         self._occurrences[key] += 1

@@ -10,7 +10,7 @@ from typing import Any
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, SourceEvent, StatelessReader
 from ingest.adapters.cells import parse_count, parse_object
 from ingest.adapters.fields import Fields, read_status
-from ingest.adapters.token_usage import find_unread_counts, make_usage, subtract
+from ingest.adapters.token_usage import find_unread_counts, find_unreadable, make_usage, subtract
 
 NAME = "helicone-requests"
 NO_REFERENCE = "00000000-0000-0000-0000-000000000000"
@@ -71,7 +71,8 @@ def _read_usage(fields: Fields, provider: str | None) -> dict[str, Any]:
         "reasoning": reasoning, "input": subtract(prompt, read, written, audio),
         "output": subtract(completion, audio_out, reasoning),
     }  # fmt: skip
-    unread = find_unread_counts(fields.row, (*COUNTS, "cache_enabled", "cache_count", "time_to_first_token"))
+    unread = find_unreadable(fields.row, COUNTS)
+    unread += find_unread_counts(fields.row, (*COUNTS, "cache_enabled", "cache_count", "time_to_first_token"))
     is_beside = total is not None and total == (prompt or 0) + (completion or 0) + cache
     if cache and is_beside:
         tokens["input"] = subtract(prompt, audio)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, SourceEvent, StatelessReader
-from ingest.adapters.cells import parse_count, parse_list, parse_object, parse_time
+from ingest.adapters.cells import is_absent, parse_count, parse_list, parse_object, parse_time
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.token_usage import make_usage
@@ -84,7 +84,10 @@ def _fill_times(fields: Fields, row: Row, start: Any) -> None:
 def _find_details(row: Row) -> dict[str, Any]:
     """Return the counts of usage by name, from an object or from columns of their own."""
     for name in ("usagedetails", "usage"):
-        details = parse_object(row.get(name))
+        cell = row.get(name)
+        details = parse_object(cell.replace("'", '"') if isinstance(cell, str) else cell)  # ClickHouse quotes so
+        if not details and not is_absent(cell) and cell not in ({}, "{}"):
+            return {name: cell}
         if any(parse_count(value) is not None for value in details.values()):
             return {key: value for key, value in details.items() if not key.lower().endswith("cost") and key != "unit"}
     columns = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from ingest.adapters.cells import is_absent, is_true, parse_count
 from ingest.adapters.fields import Fields
+from ingest.adapters.token_usage import find_unreadable, select_counts
 from tallystick.usage.reader import read_fields
 
 PROVIDERS = {
@@ -45,12 +46,15 @@ def fill_usage(fields: Fields, metadata: Mapping[str, Any]) -> None:
         details = metadata.get(name)
         if isinstance(details, Mapping):
             block |= {key: value for key, value in details.items() if value is not None}
+    if find_unreadable(fields.row, columns):
+        fields.usage({"usage_source": "unknown", "provider_usage": select_counts(block)})
+        return
     usage = read_fields({"usage": block}) if any(block.get(name) for name in columns) or len(block) > 3 else None
     if usage is None:
         is_empty = not any(parse_count(value) for value in block.values())
         usage = {"usage_source": "missing" if is_empty else "unknown"}
         if not is_empty:
-            usage["provider_usage"] = {name: count for name, count in block.items() if type(count) is int}
+            usage["provider_usage"] = select_counts(block)
     fields.usage(usage)
 
 

@@ -13,11 +13,16 @@ from ingest.adapters.cells import is_true, parse_count, parse_number, parse_text
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
-from ingest.adapters.token_usage import make_usage, subtract
+from ingest.adapters.token_usage import find_unreadable, make_usage, subtract
 
 NAME = "openrouter-activity"
 DAY_S = 86_400
 STANDARD_VARIANTS = ("", "standard")
+COUNTS = (
+    "native_tokens_prompt", "tokens_prompt", "prompt_tokens", "native_tokens_completion", "tokens_completion",
+    "completion_tokens", "native_tokens_cached", "tokens_cached", "cached_tokens", "native_tokens_reasoning",
+    "tokens_reasoning", "reasoning_tokens", "native_tokens_completion_images",
+)  # fmt: skip
 NOT_READ = (
     "cost_web_search", "cost_cache", "cost_file_processing", "streamed", "finish_reason_raw", "app_id", "upstream_id",
     "total_cost", "cache_discount", "upstream_inference_cost", "native_finish_reason", "moderation_latency", "origin",
@@ -48,7 +53,8 @@ def read_row(row: Row) -> list[SourceEvent]:
         "reasoning": reasoning,
         "output_image": media,
     }
-    fields.usage(make_usage(tokens, {"input": prompt, "output": completion}, counts))
+    unread = find_unreadable(row, COUNTS)
+    fields.usage(make_usage(tokens, {"input": prompt, "output": completion}, counts, unread=unread))
     model = parse_text(fields.take("model") or fields.take("model_permaslug"))
     variant = str(fields.take("variant") or "")
     if model and variant not in STANDARD_VARIANTS and ":" not in model:

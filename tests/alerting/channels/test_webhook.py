@@ -22,7 +22,7 @@ from alerting.messages import create_test_message
 from alerting.retry_schedule import MAX_CONCURRENT, MAX_CONCURRENT_SLOW, TurnOrder
 from alerting.webhooks import Webhook, mask_url
 from tests.alerting.conftest import Receiver, Telling
-from tests.tally.conftest import eventually, tally
+from tests.tally.conftest import eventually, invoke
 
 TRIAL = create_test_message("acme", "test-1", 0)
 SECRET = "whsec_AAAA"
@@ -258,23 +258,23 @@ def test_no_output_holds_an_address(embedded: Telling, receiver: Receiver) -> No
     """Whatever is typed, answered, stored or wrong."""
     home = str(embedded.settings.home)
     url = WHOLE.format(base="http", port=receiver.server_port)
-    outputs = [tally("alerts", "webhook", url, "--organization", "acme", TALLY_HOME=home)]
+    outputs = [invoke("alerts", "webhook", url, "--organization", "acme", TALLY_HOME=home)]
     for wrong in (url.replace("http:", "ftp:"), url + " ", url.removeprefix("http://"), url.replace("127", "[127")):
-        outputs.append(tally("alerts", "webhook", wrong, "--organization", "acme", TALLY_HOME=home))
+        outputs.append(invoke("alerts", "webhook", wrong, "--organization", "acme", TALLY_HOME=home))
         assert outputs[-1].returncode == 2, outputs[-1]
-    tried = tally("alerts", "test", "--organization", "acme", TALLY_HOME=home)
+    tried = invoke("alerts", "test", "--organization", "acme", TALLY_HOME=home)
     assert f"http://127.0.0.1:{receiver.server_port}/…" in tried.stdout and tried.returncode == 0
     outputs.append(tried)
     dead = WHOLE.format(base="http", port=9)
-    outputs.append(tally("alerts", "webhook", dead, "--organization", "acme", TALLY_HOME=home))
+    outputs.append(invoke("alerts", "webhook", dead, "--organization", "acme", TALLY_HOME=home))
     for arguments in ("test --json", "test", "webhooks", "webhooks --json", "deliveries --json"):
-        outputs.append(tally("alerts", *arguments.split(), TALLY_HOME=home, TALLY_ORGANIZATION="acme"))
+        outputs.append(invoke("alerts", *arguments.split(), TALLY_HOME=home, TALLY_ORGANIZATION="acme"))
     embedded.start("streams")
     embedded.start("alerts")
     embedded.loops("s-1")
     eventually(lambda: "no answer (ConnectError)" in (embedded.settings.home / "alerts.said").read_text())
-    outputs.append(tally("status", TALLY_HOME=home))
-    outputs.append(tally("alerts", "remove", "--json", "--organization", "acme", TALLY_HOME=home))
+    outputs.append(invoke("status", TALLY_HOME=home))
+    outputs.append(invoke("alerts", "remove", "--json", "--organization", "acme", TALLY_HOME=home))
     text = "".join(done.stdout + done.stderr for done in outputs) + repr(webhooks.Webhook("a", url, "slack", "s", 0))
     for path in embedded.settings.home.rglob("*"):
         if path.is_file() and path.name not in ("webhooks.json",):

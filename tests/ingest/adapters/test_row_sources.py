@@ -246,3 +246,39 @@ def test_events_of_other_files_are_copies_only_where_the_source_has_some() -> No
         assert not plan.is_copy(event)
         assert plan.is_copy(event._replace(data={"revision": 1})) == source.rows.has_copies
         assert not plan.is_copy(event._replace(data={"revision": 3}))
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("litellm-spend-logs", {"request_id": "r", "startTime": "2026-11-02", "prompt_tokens": "many", "spend": "1"}),
+        ("openrouter-activity", {"generation_id": "g", "created_at": "2026-11-02", "tokens_prompt": -1}),
+        ("helicone-requests", {"request_id": "r", "request_created_at": "2026-11-02", "prompt_tokens": "many"}),
+        ("bedrock-invocation", {"requestId": "r", "timestamp": "2026-11-02", "input": {"inputTokenCount": "many"}}),
+        ("langfuse-observations", {"id": "o", "startTime": "2026-11-02", "usageDetails": "{10}"}),
+        ("cursor-usage", {"Date": "2026-11-02", "Output Tokens": "many"}),
+        ("anthropic-usage", {"usage_date_utc": "2026-11-02", "usage_output_tokens": "many"}),
+        ("openai-usage", {"start_time": 1793577600, "num_model_requests": 1, "input_tokens": "many"}),
+        ("codex", {"timestamp": "2026-11-02", "type": "event_msg", "payload": {"type": "token_count", "info": {
+            "total_token_usage": {"input_tokens": 1}, "last_token_usage": {"input_tokens": 1, "cache_tokens": 9}}}}),
+        ("claude-code", {"type": "assistant", "timestamp": "2026-11-02", "uuid": "u", "message": {"usage": {
+            "input_tokens": 1, "cache_audio_tokens": 9}}}),
+    ],
+)  # fmt: skip
+def test_a_count_that_is_not_read_makes_usage_unknown(name: str, row: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text(json.dumps(row))
+    (event,) = read(path, get_format(name))["events"]
+    assert event["data"]["usage_source"] == "unknown" and "tokens" not in event["data"]
+
+
+def test_pages_of_an_api_may_stand_in_a_list_or_a_line_each(tmp_path: Path) -> None:
+    page = (GOLDEN / "openai-usage" / "page.json").read_text()
+    expected = read(GOLDEN / "openai-usage" / "page.json")["events"]
+    for text in (f"[{page}]", json.dumps(json.loads(page)) + "\n"):
+        path = tmp_path / "openai-usage.json"
+        path.write_text(text)
+        assert read(path, get_format("openai-usage"))["events"] == expected
+        beginning = read_beginning(path)
+        head = read_head(beginning.content)
+        assert [candidate.name for candidate in FORMATS if candidate.recognises(head)] == ["openai-usage"]

@@ -85,8 +85,8 @@ def test_both_agents_lie_in_one_import(tmp_path: Path) -> None:
 
 def test_lines_without_usage_may_have_any_length(tmp_path: Path) -> None:
     picture = {"type": "user", "message": {"content": "x" * (2 << 20)}}
-    path = write(tmp_path / "s.jsonl", answer("m1", 3), picture, answer("m2", 4))
-    summary, log = import_into(tmp_path / "home", path)
+    write(tmp_path / "sessions" / "s.jsonl", picture, answer("m1", 3), picture, answer("m2", 4))
+    summary, log = import_into(tmp_path / "home", tmp_path / "sessions")
     assert outputs(log) == {"m1,r-m1": 3, "m2,r-m2": 4} and summary.rejected == 0
 
 

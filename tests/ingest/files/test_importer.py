@@ -181,7 +181,7 @@ def test_what_is_no_file_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "good").write_bytes(azure(LINE))
     log = Kept()
-    with pytest.raises(TallyError, match=f"{name} (does not exist|is no regular file)"):
+    with pytest.raises(TallyError, match=f"{name} (does not exist|holds no session files)"):
         import_files(log, Settings(home=tmp_path), [tmp_path / "good", tmp_path / name])
     assert log.lines == []
 

@@ -15,7 +15,7 @@ from ledger.home.persons import Persons
 from ledger.log.open import open_log
 from ledger.settings import Settings
 from tests.ingest.api.conftest import call, lines
-from tests.tally.conftest import tally
+from tests.tally.conftest import invoke, tally
 
 
 def test_a_name_is_kept_once_and_forgotten_for_good(tmp_path: Path) -> None:
@@ -63,17 +63,17 @@ def test_the_command_lists_and_erases(either: str | None, tmp_path: Path) -> Non
     path = tmp_path / "events.ndjson"
     path.write_bytes(lines(call("1", user="alice"), call("2", user="alice"), call("3", customer="Evil [red]Corp")))
     assert tally("import", str(path), **home).returncode == 0
-    shown = tally("subject", "list", **home).stdout
+    shown = invoke("subject", "list", **home).stdout
     assert shown.count("alice") == 1 and "Evil [red]Corp" in shown
-    refused = tally("subject", "erase", "alice", stdin="n\n", **home)
+    refused = invoke("subject", "erase", "alice", stdin="n\n", **home)
     assert refused.returncode == 1 and "Limits: " in refused.stderr
     done = tally("subject", "erase", "alice", stdin="y\n", **home)
     assert done.returncode == 0 and "the name is erased" in done.stdout
-    again = tally("import", str(path), **home)
+    again = invoke("import", str(path), **home)
     assert "duplicate 3" in again.stdout
-    shown = tally("subject", "list", **home).stdout
+    shown = invoke("subject", "list", **home).stdout
     assert "alice" not in shown and "(erased)" in shown
-    events = tally("log", "events", "--limit", "30", **home).stdout
+    events = invoke("log", "events", "--limit", "30", **home).stdout
     assert "alice" not in events
     assert '"control":"subject.erased"' in events and '"subject":"p_' in events
 

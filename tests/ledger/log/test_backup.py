@@ -13,7 +13,7 @@ from ledger.log import Draft, records
 from ledger.log.backup import back_up
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DOCUMENTS, EVENTS
-from tests.tally.conftest import tally
+from tests.tally.conftest import invoke, tally
 
 HEADERS = {"organization": "acme"}
 
@@ -63,11 +63,11 @@ def test_it_overwrites_nothing_and_leaves_nothing_half(tmp_path: Path) -> None:
 
 def test_the_command_names_the_way_out(tmp_path: Path) -> None:
     home, copy = str(tmp_path / "home"), str(tmp_path / "copy")
-    assert tally("log", "backup", copy, TALLY_HOME=home).returncode == 2
+    assert invoke("log", "backup", copy, TALLY_HOME=home).returncode == 2
     EmbeddedLog(tmp_path / "home").close()
     done = tally("log", "backup", copy, TALLY_HOME=home)
     assert done.returncode == 0 and "0 records of tally.events" in done.stdout
-    again = tally("log", "backup", copy, TALLY_HOME=home)
+    again = invoke("log", "backup", copy, TALLY_HOME=home)
     assert again.returncode == 2 and "name a new folder" in again.stderr
-    kafka = tally("log", "backup", copy, TALLY_HOME=home, TALLY_LOG="kafka://user:hidden@nowhere:1/x")
+    kafka = invoke("log", "backup", copy, TALLY_HOME=home, TALLY_LOG="kafka://user:hidden@nowhere:1/x")
     assert kafka.returncode == 2 and "docs/operations.md" in kafka.stderr and "hidden" not in kafka.stderr

@@ -1,21 +1,33 @@
 """Corrections and revisions: an entry is taken back exactly, and what is in force is what was said last."""
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from decimal import Decimal
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from ledger.errors import LogDamaged
 from ledger.log import Record
-from ledger.log.topics import DECISIONS, ENTRIES
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import DECISIONS, ENTRIES, EVENTS
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
-from streams.replay import replay
+from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
+from streams.folds.chain import fold_record
+from streams.folds.event import parse_record
+from streams.folds.identity import EventVersion
+from streams.folds.state import State
+from streams.partition_state import PartitionState
+from streams.replay import open_catalogues, replay
+from streams.runtime import read_originals
 from tests.streams.build import DOCUMENTS, adopt, budget, call, control, correction, record
 
 DEARER = """
@@ -25,6 +37,7 @@ providers: [{id: acme, model_match: {equals: m1}, models: [{id: m1, prices: [{ra
 """
 DEARER_DIGEST, DEARER_PACKED = pack_book(parse_book(DEARER, "the test"))
 PAGES = DOCUMENTS | {DEARER_DIGEST: DEARER_PACKED}
+COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
 Line = dict[str, Any]
 
 
@@ -64,7 +77,7 @@ def test_a_reversal_is_the_entry_with_other_signs() -> None:
     assert [reversal[name] for name in same] == [counted[name] for name in same]
     for line, former in zip(reversal["lines"], counted["lines"], strict=True):
         assert line["quantity"] == -former["quantity"] and line["unit_price"] == former["unit_price"]
-        for cost in ("list_cost", "contracted_cost", "effective_cost", "billed_cost"):
+        for cost in COSTS:
             assert Decimal(line[cost] or 0) == -Decimal(former[cost] or 0)
     assert add_up(entries) == (Counter(), 0, 0)
 
@@ -160,6 +173,55 @@ def test_a_greater_revision_brings_back_what_was_reversed() -> None:
     assert add_up(entries) == (Counter(input=1_000_000), 1, 1)
 
 
+classes = some.dictionaries(some.sampled_from(TOKEN_CLASSES), some.integers(0, 10**12), max_size=4)
+fields = some.fixed_dictionaries(
+    {"tokens": classes, "model": some.sampled_from(("m1", "nobody's"))},
+    optional={
+        "payer": some.sampled_from(("customer", "platform")),
+        "quantities": some.dictionaries(some.sampled_from(QUANTITY_CLASSES), some.integers(0, 10**12), max_size=2),
+    },
+)
+
+
+@given(fields, fields)
+def test_what_is_reversed_sums_to_zero_in_every_class_and_cost(first: dict[str, Any], second: dict[str, Any]) -> None:
+    log = [record(0, adopt(), call("a", **first), correction("c", "a", replacement=second), correction("d", "a"))]
+    entries, _ = derive(log)
+    sums: Counter[tuple[str, str]] = Counter()
+    for line in entries:
+        for entry in line.get("lines", ()):
+            sums.update({(entry["class"], name): Decimal(entry[name] or 0) for name in (*COSTS, "quantity")})
+    assert not any(sums.values()) and add_up(entries)[2] == 0
+
+
+@given(some.lists(some.tuples(some.integers(0, 3), some.integers(0, 4)), max_size=12), some.randoms())
+def test_however_the_log_is_cut_the_bytes_are_the_same(steps: list[tuple[int, int]], chance: Any) -> None:
+    """State and identities go to a store and back between batches."""
+    lines = [
+        call(str(id), tokens={"input": number}, revision=revision)
+        if revision < 3
+        else correction(f"c{number}", str(id), replacement=None if revision == 3 else {"model": "m1", "tokens": {}})
+        for number, (id, revision) in enumerate(steps)
+    ]
+    log = [record(0, adopt(), budget("b", "1")), *(record(offset, line) for offset, line in enumerate(lines, 1))]
+    whole = [derived._replace(offset=-1) for _, derived in replay(log, PAGES)]
+    db = sqlite3.connect("", isolation_level=None)
+
+    def read_line(offset: int, event_index: int) -> bytes:
+        assert offset < cut, "the batch has its own lines"
+        return log[offset].value.split(b"\n")[event_index]
+
+    state, books, cut = PartitionState(db), open_catalogues(PAGES), 0
+    parts: list[Record] = []
+    while cut < len(log):
+        batch = log[cut : cut + chance.randint(1, 4)]
+        derived, _, change = state.fold_batch(state.parse_batch(batch), state.open_state(0), books, read_line)
+        state.apply(0, change)
+        parts += (made for _, made in derived)
+        cut += len(batch)
+    assert parts == whole
+
+
 revisions = some.dictionaries(some.integers(0, 9), some.integers(1, 10**6), min_size=1, max_size=4)
 
 
@@ -204,3 +266,22 @@ def test_detectors_judge_a_call_once() -> None:
     lines = [call("a", revision=number, **tool) for number in range(4)]
     lines.append(correction("c", "a", replacement={"model": "m1", **tool}))
     assert not [topic for topic, _ in replay([record(0, adopt(), *lines)], PAGES) if topic.name == "tally.alerts"]
+
+
+@pytest.mark.parametrize("line", [call("a", 1), b"{}", adopt()])
+def test_a_line_that_is_not_the_one_that_was_folded_stops_the_fold(line: bytes) -> None:
+    state, identities, books = State(), dict[bytes, EventVersion](), open_catalogues(PAGES)
+    for made in (record(0, adopt()), record(1, call("a"))):
+        fold_record(parse_record(made), state, identities, books, lambda *_: b"")
+    with pytest.raises(LogDamaged, match="offset 1, index 0"):
+        fold_record(parse_record(record(2, correction("c", "a"))), state, identities, books, lambda *_: line)
+
+
+def test_a_line_that_the_log_lacks_is_named(tmp_path: Path) -> None:
+    with closing(EmbeddedLog(tmp_path)) as log:
+        log.insert(EVENTS, [record(0, call("a"))])
+        read = read_originals(log, 0)
+        assert read(0, 0) == call("a")
+        for offset, index in ((0, 1), (1, 0)):
+            with pytest.raises(LogDamaged, match=f"offset {offset}, index {index}"):
+                read(offset, index)

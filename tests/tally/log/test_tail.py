@@ -19,7 +19,7 @@ from ledger.settings import Settings
 from tally.session import opened
 from tests.faults.house import House
 from tests.ingest.api.conftest import call
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, invoke
 
 LOOP = {"tool": "grep", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler", "session": "s-1"}
 
@@ -49,7 +49,7 @@ def environment(house: House) -> dict[str, str]:
 
 
 def run_tail(house: House, *arguments: str) -> list[str]:
-    command = tally("tail", "--no-follow", *arguments, **environment(house))
+    command = invoke("tail", "--no-follow", *arguments, **environment(house))
     assert command.returncode == 0, command.stderr
     return command.stdout.splitlines()
 

@@ -19,7 +19,7 @@ from tally.generations import files
 from tally.generations.compare import Differences, compare
 from tally.product import rebuild as rebuilding
 from tally.session import opened
-from tests.tally.conftest import tally
+from tests.tally.conftest import invoke
 
 
 @dataclass
@@ -135,7 +135,7 @@ def test_one_that_another_home_overtook_is_thrown_away(
     ],
 )
 def test_where_it_cannot_be_it_says_so(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
-    command = tally("rebuild", TALLY_HOME=str(tmp_path), **variables)
+    command = invoke("rebuild", TALLY_HOME=str(tmp_path), **variables)
     assert command.returncode == 2 and sentence in command.stderr and len(command.stderr.splitlines()) == 1, (
         command.stderr
     )

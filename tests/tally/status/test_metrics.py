@@ -22,7 +22,7 @@ from tally.processes.join import needing
 from tally.processes.service import METRICS as METRICS_SERVICE
 from tally.processes.service import STREAMS, Child, list_pipeline_services
 from tally.status.metrics import Source
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, tally
+from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, invoke
 
 Figures = dict[tuple[str, ...], float]
 CALLS = 50
@@ -70,7 +70,7 @@ def names(figures: Figures) -> set[str]:
 
 def facts(settings: Settings, *arguments: str) -> Any:
     environment = {"TALLY_HOME": str(settings.home)} | ({"TALLY_LOG": settings.log} if settings.log else {})
-    command = tally(*arguments, "--json", **environment)
+    command = invoke(*arguments, "--json", **environment)
     assert command.returncode == 0, command.stderr
     return json.loads(command.stdout)
 

@@ -1,6 +1,6 @@
 -- Spend of each budget by tumbling bucket, a sixtieth of its window. As in the folds, a budget counts billed
--- cost in its currency, of entries after its first allocation on the log. A reversal counts where the entry does that
--- it takes back.
+-- cost in its currency, of entries after its first allocation on the log. A reversal counts where the entry
+-- does that it takes back.
 with
 
 budgets as (

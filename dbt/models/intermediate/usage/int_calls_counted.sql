@@ -1,5 +1,5 @@
--- Counted inferences, with the model that answered, and what takes their place or takes them back: a call that is
--- reversed stands here twice, with opposite signs.
+-- Counted inferences, with the model that answered, and what takes their place or takes them back: a call
+-- that is reversed stands here twice, with opposite signs.
 with
 
 events as (

@@ -1,5 +1,5 @@
--- Organization and time are in the join, so that a filter on them reaches both sides. A reversal has the time of the
--- call that it takes back, and its entries belong to that call: the sums are net of it.
+-- Organization and time are in the join, so that a filter on them reaches both sides. A reversal has the time
+-- of the call that it takes back, and its entries belong to that call: the sums are net of it.
 with
 
 calls as (
