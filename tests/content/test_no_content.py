@@ -117,7 +117,7 @@ def over_http(served: Served) -> None:
 def by_other_formats(served: Served) -> None:
     """Responses of a provider, and spans, whose content and attributes bear the mark, taken and refused."""
     response: dict[str, Any] = {
-        "id": f"chatcmpl-{PERSON}", "model": "gpt-4o", "choices": [{"message": {"content": COMPLETION}}],
+        "id": f"chatcmpl/{PERSON}", "model": "gpt-4o", "choices": [{"message": {"content": COMPLETION}}],
         "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, PROMPT: COMPLETION}, "user": PERSON,
         "error": {"message": PROMPT}, "system_fingerprint": KEY,
     }  # fmt: skip
