@@ -31,7 +31,7 @@ FORM_PROVIDERS = {
 
 _ID_NAMES = ("id", "responseId", "response_id", "generation_id", "requestId")
 _INNER_NAMES = ("response", "message", "body", "result", "ResponseMetadata")
-_TIME_NAMES = ("created", "created_at", "createTime", "create_time")
+_TIME_NAMES = ("created", "created_at", "createTime", "create_time", "startTime")
 _CHUNK_TYPES = re.compile(
     r"(response|conversation|session|input_audio_buffer|rate_limits|transcript|image_generation|image_edit)\.\S+|"
     r"message_(start|delta|stop)|content_block_(start|delta|stop)|ping|message-(start|end)|content-(start|delta|end)|"
@@ -188,7 +188,7 @@ def _find_time(response: Response, depth: int = 0) -> str | None:
         value = response.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             if EARLIEST.timestamp() <= value < LATEST.timestamp():
-                return _format_time(datetime.fromtimestamp(int(value), UTC))
+                return _format_time(datetime.fromtimestamp(value, UTC))
         elif isinstance(value, str) and value.endswith("Z") and len(value) <= 40:
             try:
                 return _format_time(datetime.fromisoformat(value))

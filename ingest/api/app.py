@@ -28,6 +28,7 @@ from ingest.api.problem import Problem, render_problem
 from ingest.api.room import Room, Shortage, compute_timeout_s
 from ingest.intake.intake import encode
 from ingest.intake.limits import MAX_LINE_BYTES
+from ingest.spans.calls import ChargedParents, select_calls
 from ledger.errors import TallyError
 from ledger.home.tokens import Role, Token, Tokens
 from ledger.log import Log
@@ -82,6 +83,7 @@ class Api:
         self._threads = anyio.CapacityLimiter(MAX_THREADS)
         self._token_threads: dict[str, anyio.CapacityLimiter] = {}
         self._room = Room(MAX_BODY_ROOM_BYTES, MAX_TOKEN_ROOM_BYTES, MIN_TOKEN_ROOM_BYTES)
+        self._charged_parents = ChargedParents()
         self._counts = metrics.Counts(lambda: self._room.total_bytes)
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
@@ -178,10 +180,12 @@ class Api:
     def _accept_traces(self, submission: Submission) -> Response:
         encoding = traces.find_encoding(submission.content_type)
         spans = traces.read_spans(encoding, submission.unpack())
-        events = traces.build_request_events(spans, submission.headers)
+        calls = select_calls(spans, self._charged_parents, submission.organization)
+        events = traces.build_request_events(calls, submission.headers)
         answer = self._measure(
             lambda: accept_built(self._appender, self._home, submission.token, submission.organization, events)
         )
+        self._charged_parents.add(submission.organization, calls)
         return traces.render_answer(encoding, answer)
 
     def _measure(self, work: Callable[[], Answer]) -> Answer:

@@ -14,7 +14,7 @@ from ingest.api.accept_events import Answer, work_in_turns
 from ingest.api.event_headers import EventHeaders
 from ingest.api.problem import Problem
 from ingest.intake.rejection import Rejection
-from ingest.spans.calls import build_events, select_calls
+from ingest.spans.calls import Call, build_events
 from ingest.spans.span import MalformedRequest, Span
 
 KINDS = body.Kinds(MEDIA_TYPES, f"send OTLP traces as {PROTOBUF} or {JSON}")
@@ -43,12 +43,12 @@ def read_spans(encoding: Encoding, raw: bytes) -> list[Span]:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body cannot be read as {encoding.media_type}: {error}") from None
 
 
-def build_request_events(spans: list[Span], headers: EventHeaders) -> Iterator[dict[str, Any] | Rejection]:
+def build_request_events(calls: list[Call], headers: EventHeaders) -> Iterator[dict[str, Any] | Rejection]:
     """Build the events of a request's calls; the headers say what spans lack."""
     defaults = dict(headers.fields)
     if headers.source:
         defaults["source"] = headers.source
-    return build_events(select_calls(spans), defaults)
+    return build_events(calls, defaults)
 
 
 def render_answer(encoding: Encoding, answer: Answer) -> Response:

@@ -5,6 +5,8 @@ instrumentations of the same call. So of calls within one another the innermost 
 one response id the first that has usage; what the others know of agent and session goes to it.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,15 +19,44 @@ MAX_DEPTH = 64
 
 
 class Call(NamedTuple):
-    """A span that is charged, and the attributes that it takes over."""
+    """A span that is charged, the attributes that it takes over, and the ids of the spans around its parent."""
 
     span: Span
     parent_slots: Slots
+    outer_ids: tuple[str, ...] = ()
 
 
-def select_calls(spans: Sequence[Span]) -> list[Call]:
-    """Select the spans to charge, in their order."""
-    roles = [find_role(span) for span in spans]
+class ChargedParents:
+    """The spans around calls that were charged lately. A span ends before the one around it, so a wrapper that comes in
+    a later request is known by it. Bounded, and for threads; a restart forgets it."""
+
+    def __init__(self, max_count: int = 100_000) -> None:
+        self._max_count = max_count
+        self._places: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def add(self, organization: str, calls: Sequence[Call]) -> None:
+        """Remember the spans around calls whose events are durable."""
+        with self._guard:
+            for call in calls:
+                if call.span.parent_id and has_usage(call.span):
+                    for parent_id in (call.span.parent_id, *call.outer_ids):
+                        self._places[organization, call.span.trace_id, parent_id] = None
+            while len(self._places) > self._max_count:
+                self._places.popitem(last=False)
+
+    def is_parent(self, organization: str, span: Span) -> bool:
+        """Tell whether a call that was charged lies in a span."""
+        with self._guard:
+            return (organization, span.trace_id, span.span_id) in self._places
+
+
+def select_calls(spans: Sequence[Span], charged: ChargedParents | None = None, organization: str = "") -> list[Call]:
+    """Select the spans to charge, in their order; ``charged`` are those around calls of earlier requests."""
+    roles = [
+        Role.PARENT if role is Role.CALL and charged is not None and charged.is_parent(organization, span) else role
+        for span, role in ((span, find_role(span)) for span in spans)
+    ]
     by_place = {(span.trace_id, span.span_id): index for index, span in enumerate(spans)}
     ancestors = [
         _find_ancestors(span, by_place, spans) if role is Role.CALL else []
@@ -42,7 +73,8 @@ def select_calls(spans: Sequence[Span]) -> list[Call]:
         identity = span.resource.get("source"), identify(span)
         twin = calls.get(identity)
         if twin is None:
-            calls[identity] = Call(span, parent_slots)
+            outer_ids = tuple(spans[ancestor].parent_id for ancestor in ancestors[index])
+            calls[identity] = Call(span, parent_slots, outer_ids)
         elif has_usage(span) and not has_usage(twin.span):
             calls[identity] = Call(span, twin.parent_slots | lend_slots(twin.span.slots) | parent_slots)
         else:

@@ -83,6 +83,14 @@ def test_an_export_that_is_repeated_has_the_same_identity(api_server: Served) ->
     assert events[:2] == events[2:]
 
 
+def test_a_wrapper_that_comes_in_a_later_request_is_not_charged(api_server: Served) -> None:
+    inner, outer = span(2, CHAT, parent=1), span(1, CHAT)
+    for message in (inner, outer, inner, outer, span(1, CHAT, trace=b"another trace id")):
+        assert export(api_server, to_protobuf(request([message])), organization="wrapped").status == 200
+    ids = [event["id"] for event in stored(api_server, "wrapped")]
+    assert len(ids) == 3 and len(set(ids)) == 2 and all(not id.endswith(f"0f:{1:016x}") for id in ids)
+
+
 def test_an_empty_request_is_fine(api_server: Served) -> None:
     assert export(api_server, b"").status == 200
     assert export(api_server, b"{}", JSON).status == 200

@@ -129,6 +129,19 @@ def test_a_response_without_an_id_needs_one_in_a_header(api_server: Served) -> N
     assert [event["id"] for event in stored(api_server, "numbered")] == ["batch/1", "batch/2"]
 
 
+def test_a_payload_of_litellm_brings_its_caller(api_server: Served) -> None:
+    payload = {
+        "id": "chatcmpl-1", "litellm_call_id": "call-1", "call_type": "acompletion", "status": "success",
+        "startTime": 1780315200.25, "endTime": 1780315201.5, "custom_llm_provider": "openai", "model": "gpt-4o",
+        "response_cost": 0.0045, "messages": [{"content": "CONTENT"}],
+        "metadata": {"user_api_key_team_id": "search", "usage_object": CHAT["usage"]},
+    }  # fmt: skip
+    assert post(api_server, "litellm", payload, "litellm").status == 200
+    (event,) = stored(api_server, "litellm")
+    assert (event["id"], event["time"]) == ("call-1:chatcmpl-1", "2026-06-01T12:00:00.250000Z")
+    assert event["data"]["tokens"] == TOKENS and event["data"]["team"] == "search"
+
+
 def test_headers_never_change_what_the_response_says(api_server: Served) -> None:
     answer = post(
         api_server, "openai_chat", CHAT, "headers-lose", Tallystick_Tokens="1", Tallystick_Usage_Source="missing",

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from ingest.intake.rejection import Rejection
+from ingest.spans.calls import Call, ChargedParents
+from ingest.spans.span import Span
 from tallystick import Inference
 from tests.ingest.spans.build import CHAT, read, span
 
@@ -161,6 +163,15 @@ def test_a_span_without_identity_or_time_is_rejected() -> None:
     messages = [span(number, CHAT) for number in (1, 2, 3)]
     messages[0].trace_id, messages[1].span_id, messages[2].start_time_unix_nano = b"", b"", 0
     assert all(isinstance(rejection, Rejection) for rejection in read(messages))
+
+
+def test_the_memory_of_charged_calls_is_bounded() -> None:
+    spans = [Span(f"{number:032x}", f"{2:016x}", f"{1:016x}", 1, 2, False, {"input": 1}) for number in range(5)]
+    parents = ChargedParents(max_count=3)
+    parents.add("acme", [Call(item, {}) for item in spans])
+    around = [item._replace(span_id=item.parent_id, parent_id="") for item in spans]
+    assert [parents.is_parent("acme", item) for item in around] == [False, False, True, True, True]
+    assert not parents.is_parent("other", around[-1])
 
 
 def test_parents_in_a_circle_end() -> None:
