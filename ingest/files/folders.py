@@ -27,8 +27,8 @@ class Files(NamedTuple):
 
 
 def read_beginning(path: Path) -> Beginning:
-    """Read the first lines of a file, without byte order mark; those behind a first line that is too long. OSError where
-    it cannot be read."""
+    """Read the first lines of a file, without byte order mark; those behind a first line that is too long. OSError
+    where it cannot be read."""
     with path.open("rb") as file:
         content = file.read(MAX_HEAD_BYTES)
         if len(content) == MAX_HEAD_BYTES and b"\n" not in content:

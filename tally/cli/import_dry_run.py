@@ -9,7 +9,6 @@ from typing import Any
 from rich.markup import escape
 
 from ingest.files.importer import Options, Summary
-from ledger.errors import TallyError
 from ledger.log import Log
 from ledger.money import brief, text
 from ledger.outcomes import OUTCOMES
@@ -24,14 +23,8 @@ _SHOWN_FIRST = ("model", "tokens", "left_out", "adapter", "adapter_version", "pr
 """Fields that stand in the first line of an event, or not at all."""
 
 
-def print_dry_run(
-    settings: Settings, files: Sequence[Path], options: Options, replace: str | None, as_json: bool
-) -> None:
-    """Read and rate the files, and print the report. TallyError with ``replace``, which shows its own counts."""
-    if replace is not None:
-        raise TallyError(
-            f"--replace {replace} shows what it would change, and asks before it appends: leave --dry-run out"
-        )
+def print_dry_run(settings: Settings, files: Sequence[Path], options: Options, as_json: bool) -> None:
+    """Read and rate the files, and print the report."""
     with _log_of_home(settings) as log, progress_bar() as bar:
         summary, report = run_dry(log, settings, files, options, make_follower(bar, "reading", ()))
     if as_json:

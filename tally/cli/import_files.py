@@ -41,11 +41,7 @@ def import_(
     --replace SOURCE puts a wrong import right: it revises events that differ, reverses those that the files no longer
     hold, and adds new ones. It shows the counts and asks before it appends; with --dry-run it ends there.
 
-    Example: tally import AzureLLMInferenceTrace_code.csv --set model=gpt-4o --set team=search
-
     Example: tally import ~/.claude/projects ~/.codex/sessions --set user=ann@example.com
-
-    Example: tally import conversation.jsonl --set model=kimi-k2 --pace 60
 
     Example: tally import spend.csv --mapping litellm.yaml --dry-run (docs/import.md shows such mappings)
 

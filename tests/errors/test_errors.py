@@ -47,7 +47,6 @@ from ledger.settings import Settings
 from streams.replay import open_catalogues
 from streams.runtime import read_catalogues
 from tally.cli import arguments as reading
-from tally.cli.import_dry_run import print_dry_run
 from tally.cli.log import backup
 from tally.product.copy_log import copy_log
 from tally.product.dry_run import run_dry
@@ -266,7 +265,6 @@ CASES: list[Case] = [
     ("a row's money for a count", lambda p: read_mapped_row(SHEET | {"numbers": {"currency": {"$": "USD"}}}, {"id": "1", "in": "$1"}), ("in", "amount of money", "another column")),
     ("a row's great count", lambda p: read_mapped_row(SHEET, {"id": "1", "in": 10**13}), ("in", "whole number", "1,000,000,000,000")),
     ("a row of no calls", lambda p: read_mapped_row(SHEET | {"calls": "n"}, {"id": "1", "in": "5", "n": "0"}), ("n", "is 0", "correct the file")),
-    ("a dry run of a replacement", lambda p: print_dry_run(make_settings(p), [], Options(), "s", as_json=False), ("--replace s", "leave --dry-run out")),
     ("a dry run with a pace", lambda p: run_dry(None, make_settings(p), [], Options(pace=1), print), ("--pace", "leave one")),
     ("a CSV without a header", lambda p: import_mapped_file(p, b"a,a\n"), ("file.csv", "header")),
     ("a CSV's quote", lambda p: import_mapped_file(p, b'at,in\n"a"b,1\n'), ("is no row of CSV",)),
