@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-kafka test test-fast test-only test-long lint measure format bench bench-kafka lock clean distclean
+.PHONY: help setup demo demo-kafka test test-fast test-only test-long test-clients lint measure format bench bench-kafka lock clean distclean
 MAKEFLAGS += --no-print-directory
 # Each of the product's ten processes would compile all of its packages anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,6 +48,10 @@ test-long: $(BIN)/.dev lint ## every fault and every fuzz case
 	@tools/chromium
 	@$(PYTEST)
 
+test-clients: $(BIN)/.platform .venv-clients/.ready ## objects and spans of real clients, in an environment of their own
+	@PYTHONPATH=sdk .venv-clients/bin/python -m pytest -q -c tests/clients/pytest.ini --rootdir tests/clients \
+		--confcutdir tests/clients tests/clients
+
 lint: $(BIN)/.dev ## style, types, layers, words and SQL
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make format puts it right" >&2; exit 1; }
@@ -65,7 +69,7 @@ format: $(BIN)/.dev ## put the style right
 	@$(BIN)/ruff format --quiet $(CODE)
 
 bench: $(BIN)/.dev ## the figures of docs/benchmarks.md that need no Kafka
-	@for program in folds ingest sessions isolation client sink end_to_end latency alert_latency storage_size; do \
+	@for program in folds ingest otlp sessions isolation client sink end_to_end latency alert_latency storage_size; do \
 		$(BIN)/python -m benchmarks.$$program; done
 
 bench-kafka: $(BIN)/.dev ## those over a broker, a quarter of an hour
@@ -77,6 +81,7 @@ bench-kafka: $(BIN)/.dev ## those over a broker, a quarter of an hour
 lock: $(BIN)/.platform ## resolve the requirements anew
 	@$(COMPILE) --group build --no-emit-package tallystick pyproject.toml -o requirements/platform.txt
 	@$(COMPILE) --group dev -c requirements/platform.txt -o requirements/dev.txt
+	@$(COMPILE) requirements/clients.in -o requirements/clients.txt
 	@echo uv | $(COMPILE) - -o requirements/uv.txt
 	@$(BIN)/python tools/kafka-lock > .kafka.lock && mv .kafka.lock tally/local_kafka/kafka.lock
 
@@ -85,7 +90,7 @@ clean: ## forget the data folders (.tally and .tally-kafka, or what TALLY_HOME n
 	@[ ! -d "$(KAFKA_HOME)" ] || tools/clean "$(KAFKA_HOME)"
 
 distclean: clean ## forget the environment too
-	@rm -rf .venv
+	@rm -rf .venv .venv-clients
 
 $(BIN)/.platform: requirements/uv.txt requirements/platform.txt pyproject.toml sdk/pyproject.toml
 	@tools/setup "$(PYTHON)"
@@ -93,4 +98,11 @@ $(BIN)/.platform: requirements/uv.txt requirements/platform.txt pyproject.toml s
 
 $(BIN)/.dev: $(BIN)/.platform requirements/dev.txt
 	@tools/install requirements/dev.txt
+	@touch $@
+
+.venv-clients/.ready: requirements/clients.txt $(BIN)/.platform
+	@rm -rf .venv-clients
+	@$(BIN)/uv venv --quiet --python $(BIN)/python .venv-clients
+	@$(BIN)/uv pip install --quiet --python .venv-clients/bin/python --require-hashes -r requirements/clients.txt || { \
+		echo "requirements/clients.txt could not be installed: is the package index reachable?" >&2; exit 2; }
 	@touch $@

@@ -9,6 +9,9 @@ import pytest
 
 pytest_plugins = ["tests.kafka.plugin", "tests.warehouse.plugin"]
 
+collect_ignore = ["clients"]
+"""Tests of an environment of their own: ``make test-clients``."""
+
 TRACES = "TALLY_TEST_DATA"
 """Names the folder of the published traces, which no repository may hold."""
 

@@ -1,21 +1,23 @@
 """Pass the events of one request through the intake and append them to the log."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ingest.api import body
 from ingest.api.group_commit import Appender
 from ingest.api.turns import Turns
 from ingest.controls.append import check_decision
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import FACT_KINDS, AcceptedEvent, Intake, open_intake
+from ingest.intake.intake import FACT_KINDS, AcceptedEvent, Intake, encode, open_intake
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.privacy import Removed
-from ingest.intake.rejection import Rejection
+from ingest.intake.rejection import Rejection, make_skeleton
 from ledger.home.tokens import Role, Token
+
+T = TypeVar("T")
 
 CHANNEL = "http"
 CONTROL_TYPE = "tallystick.control.v1"
@@ -54,7 +56,28 @@ def accept_events(appender: Appender, home: Path, token: Token, organization: st
     """Accept or reject each event, and append the accepted ones durably. TallyError where the log does not take them:
     the sender then repeats all, and those that stand already are duplicates."""
     intake = _open_intake(home, organization, list_kinds(token))
-    batch = Batch(appender, Envelope(organization, CHANNEL, token.id), intake.key)
+    outcomes = (Attempt(raw_event, _accept_event(appender, intake, organization, raw_event)) for raw_event in raw)
+    return _append(appender, intake, Envelope(organization, CHANNEL, token.id), outcomes)
+
+
+def accept_built(
+    appender: Appender, home: Path, token: Token, organization: str, events: Iterable[dict[str, Any] | Rejection]
+) -> Answer:
+    """Accept the events that an adapter built, as :func:`accept_events` does; its rejections stay rejections."""
+    intake = _open_intake(home, organization, FACT_KINDS)
+    outcomes = (_accept_built_event(intake, event) for event in events)
+    return _append(appender, intake, Envelope(organization, CHANNEL, token.id), outcomes)
+
+
+class Attempt(NamedTuple):
+    """An event's bytes, or those of what it was built of, and whether it entered."""
+
+    raw: bytes
+    outcome: AcceptedEvent | Rejection
+
+
+def _append(appender: Appender, intake: Intake, envelope: Envelope, attempts: Iterable[Attempt]) -> Answer:
+    batch = Batch(appender, envelope, intake.key)
     answer = Answer([], 0, Removed())
     results, refusals = answer.results, 0
     pending: list[int] = []
@@ -66,7 +89,7 @@ def accept_events(appender: Appender, home: Path, token: Token, organization: st
             results[result_index] = {"partition": record.partition, "offset": record.offset, "event_index": index}
         pending.clear()
 
-    for raw_event, outcome in _accept_in_turns(appender, intake, organization, raw):
+    for raw_event, outcome in work_in_turns(attempts):
         if isinstance(outcome, Rejection):
             if not batch.has_room_for(b""):
                 flush()
@@ -85,19 +108,20 @@ def accept_events(appender: Appender, home: Path, token: Token, organization: st
     return answer._replace(refused=refusals)
 
 
-def _accept_in_turns(
-    appender: Appender, intake: Intake, organization: str, raw: Sequence[bytes]
-) -> Iterator[tuple[bytes, AcceptedEvent | Rejection]]:
-    """Read all events, in turns with other requests."""
-    position = 0
-    while position < len(raw):
-        outcomes: list[tuple[bytes, AcceptedEvent | Rejection]] = []
+def work_in_turns(steps: Iterable[T]) -> Iterator[T]:
+    """Take the steps of a request's work, in turns with other requests."""
+    iterator = iter(steps)
+    is_open = True
+    while is_open:
+        results: list[T] = []
         with _parse_turns.turn():
             end = time.perf_counter() + TURN_S
-            while position < len(raw) and (not outcomes or time.perf_counter() < end):
-                outcomes.append((raw[position], _accept_event(appender, intake, organization, raw[position])))
-                position += 1
-        yield from outcomes
+            while is_open and (not results or time.perf_counter() < end):
+                try:
+                    results.append(next(iterator))
+                except StopIteration:
+                    is_open = False
+        yield from results
 
 
 def _accept_event(appender: Appender, intake: Intake, organization: str, raw: bytes) -> AcceptedEvent | Rejection:
@@ -116,3 +140,12 @@ def _accept_event(appender: Appender, intake: Intake, organization: str, raw: by
             return Rejection("type", "is a decision, which needs a token with the role admin", rejection.shape)
         return rejection
     return accepted
+
+
+def _accept_built_event(intake: Intake, event: dict[str, Any] | Rejection) -> Attempt:
+    if isinstance(event, Rejection):
+        return Attempt(encode(make_skeleton(event.shape)), event)
+    try:
+        return Attempt(b"", intake.accept_event(event))
+    except Rejection as rejection:
+        return Attempt(encode(event), rejection)

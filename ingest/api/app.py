@@ -5,10 +5,10 @@ import functools
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -18,8 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import body, connections, metrics
-from ingest.api.accept_events import accept_events, list_kinds
+from ingest.api import body, connections, metrics, traces, usage
+from ingest.api.accept_events import Answer, accept_built, accept_events
+from ingest.api.event_headers import EventHeaders, read_event_headers
 from ingest.api.group_commit import Appender
 from ingest.api.openapi import describe_api
 from ingest.api.outcomes import read_outcomes
@@ -27,6 +28,7 @@ from ingest.api.problem import Problem, render_problem
 from ingest.api.room import Room, Shortage, compute_timeout_s
 from ingest.intake.intake import encode
 from ingest.intake.limits import MAX_LINE_BYTES
+from ingest.spans.calls import ChargedParents, select_calls
 from ledger.errors import TallyError
 from ledger.home.tokens import Role, Token, Tokens
 from ledger.log import Log
@@ -49,6 +51,22 @@ TOKENS_RETRY_DELAY_S = 10
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
+Render = Callable[[Request, Problem], Response]
+
+
+class Submission(NamedTuple):
+    """A body that has arrived: its sender, its form, and the fields that its headers carry."""
+
+    token: Token
+    organization: str
+    packed: bytes
+    content_type: str
+    coding: str
+    headers: EventHeaders
+    path_params: Mapping[str, Any]
+
+    def unpack(self) -> bytes:
+        return body.unpack(self.packed, self.coding)
 
 
 class Api:
@@ -65,16 +83,19 @@ class Api:
         self._threads = anyio.CapacityLimiter(MAX_THREADS)
         self._token_threads: dict[str, anyio.CapacityLimiter] = {}
         self._room = Room(MAX_BODY_ROOM_BYTES, MAX_TOKEN_ROOM_BYTES, MIN_TOKEN_ROOM_BYTES)
+        self._charged_parents = ChargedParents()
         self._counts = metrics.Counts(lambda: self._room.total_bytes)
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
-        def route(path: str, handler: Handler, method: str = "GET") -> Route:
-            return Route(path, self._wrap_handler(path, handler), methods=[method])
+        def route(path: str, handler: Handler, method: str = "GET", render: Render = _render_plainly) -> Route:
+            return Route(path, self._wrap_handler(path, handler, render), methods=[method])
 
         app = Starlette(
             routes=[
                 route("/v1/events", self._post_events, "POST"),
                 route("/v1/events/{partition:int}/{offset:int}", self._get_outcomes),
+                route("/v1/usage/{form}", self._post_usage, "POST"),
+                route("/v1/traces", self._post_traces, "POST", traces.render_problem),
                 route("/v1/token", self._get_token),
                 route("/openapi.json", self._get_openapi),
                 route("/healthz", self._get_health),
@@ -87,7 +108,7 @@ class Api:
         app.router.redirect_slashes = False  # a redirect would name the host that the request names
         return app
 
-    def _wrap_handler(self, path: str, handler: Handler) -> Handler:
+    def _wrap_handler(self, path: str, handler: Handler, render: Render) -> Handler:
         """Wrap a handler: errors become problems, and every request is counted."""
 
         @functools.wraps(handler)
@@ -95,29 +116,42 @@ class Api:
             try:
                 response = await handler(request)
             except Problem as problem:
-                response = render_problem(problem)
+                response = render(request, problem)
             except (TallyError, sqlite3.Error, OSError) as error:
-                response = render_problem(_log_problem(error))
+                response = render(request, _log_problem(error))
             self._counts.count_request(path, response.status_code)
             return response
 
         return respond
 
     async def _post_events(self, request: Request) -> Response:
+        return await self._post(request, body.EVENTS, ("write", "admin"), self._accept_events)
+
+    async def _post_usage(self, request: Request) -> Response:
+        usage.check_form(request.path_params["form"])
+        return await self._post(request, usage.KINDS, ("write",), self._accept_usage)
+
+    async def _post_traces(self, request: Request) -> Response:
+        return await self._post(request, traces.KINDS, ("write",), self._accept_traces)
+
+    async def _post(
+        self, request: Request, kinds: body.Kinds, roles: tuple[Role, ...], accept: Callable[[Submission], Response]
+    ) -> Response:
+        """Receive a body and accept what it holds, in a thread."""
         token = self._authenticate(request)
-        if not list_kinds(token):
+        if not set(roles) & set(token.roles):
             raise _role_problem(token, "write")
         organization = _choose_organization(request, token)
         content_type = _get_header(request, "content-type") or ""
         coding = _get_header(request, "content-encoding", separator=", ")
-        coding = body.check_coding(content_type, "identity" if coding is None else coding)
+        coding = body.check_coding(content_type, "identity" if coding is None else coding, kinds)
+        headers = read_event_headers(request.headers)
         received = bytearray()
         try:
             await self._receive_body(request, token, received)
             packed = bytes(received)
-            return await self._run_in_thread(
-                token, functools.partial(self._accept, token, organization, packed, content_type, coding)
-            )
+            submission = Submission(token, organization, packed, content_type, coding, headers, request.path_params)
+            return await self._run_in_thread(token, functools.partial(accept, submission))
         finally:
             self._room.give_back(token.id, len(received))
 
@@ -127,16 +161,39 @@ class Api:
         async with token_limiter:
             return await anyio.to_thread.run_sync(work, limiter=self._threads)
 
-    def _accept(self, token: Token, organization: str, packed: bytes, content_type: str, coding: str) -> Response:
-        events = body.split_events(body.unpack(packed, coding), content_type)
+    def _accept_events(self, submission: Submission) -> Response:
+        events = body.split_events(submission.unpack(), submission.content_type)
+        answer = self._measure(
+            lambda: accept_events(self._appender, self._home, submission.token, submission.organization, events.raw)
+        )
+        return _render_answer(answer, is_single=events.single)
+
+    def _accept_usage(self, submission: Submission) -> Response:
+        form = submission.path_params["form"]
+        calls = usage.read_calls(submission.unpack(), submission.content_type, submission.headers)
+        events = usage.build_request_events(calls, form, submission.headers)
+        answer = self._measure(
+            lambda: accept_built(self._appender, self._home, submission.token, submission.organization, events)
+        )
+        return _render_answer(answer, is_single=calls.is_single)
+
+    def _accept_traces(self, submission: Submission) -> Response:
+        encoding = traces.find_encoding(submission.content_type)
+        spans = traces.read_spans(encoding, submission.unpack())
+        calls = select_calls(spans, self._charged_parents, submission.organization)
+        events = traces.build_request_events(calls, submission.headers)
+        answer = self._measure(
+            lambda: accept_built(self._appender, self._home, submission.token, submission.organization, events)
+        )
+        self._charged_parents.add(submission.organization, calls)
+        return traces.render_answer(encoding, answer)
+
+    def _measure(self, work: Callable[[], Answer]) -> Answer:
+        """Accept events, and count them and the time that they took."""
         start_s = time.perf_counter()
-        outcome = accept_events(self._appender, self._home, token, organization, events.raw)
-        self._counts.count_events(len(events.raw) - outcome.refused, outcome.refused, time.perf_counter() - start_s)
-        if events.single and outcome.refused:
-            (result,) = outcome.results
-            detail = ": ".join(filter(None, (result["field"], result["reason"])))
-            return render_problem(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, **result))
-        return Response(encode(outcome.as_json()), media_type="application/json")
+        answer = work()
+        self._counts.count_events(len(answer.results) - answer.refused, answer.refused, time.perf_counter() - start_s)
+        return answer
 
     async def _receive_body(self, request: Request, token: Token, received: bytearray) -> None:
         """Receive the body into ``received`` within the bounds of a body, of its token and of all tokens."""
@@ -231,6 +288,19 @@ class Api:
 
     async def _get_metrics(self, request: Request) -> Response:
         return Response(generate_latest(self._counts.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _render_plainly(request: Request, problem: Problem) -> Response:
+    return render_problem(problem)
+
+
+def _render_answer(answer: Answer, *, is_single: bool) -> Response:
+    """Render the result of each event; the rejection of a single one is a problem."""
+    if is_single and answer.refused:
+        (result,) = answer.results
+        detail = ": ".join(filter(None, (result["field"], result["reason"])))
+        return render_problem(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, **result))
+    return Response(encode(answer.as_json()), media_type="application/json")
 
 
 def _choose_organization(request: Request, token: Token) -> str:

@@ -34,6 +34,19 @@ _CODING = re.compile(r"[\w., -]+", re.ASCII)
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+class Kinds(NamedTuple):
+    """The media types that an endpoint reads, and the sentence that says what to send."""
+
+    media_types: tuple[str, ...]
+    hint: str
+
+
+EVENTS = Kinds(
+    (*SINGLE, *BATCH, *LINES),
+    f"send one event as {SINGLE[0]}, several as {BATCH[0]} or, one a line, as {LINES[0]}",
+)
+
+
 class Events(NamedTuple):
     """Each event's bytes as they came; ``single`` where the body is one event."""
 
@@ -51,16 +64,15 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def check_coding(content_type: str, content_encoding: str) -> str:
+def check_coding(content_type: str, content_encoding: str, kinds: Kinds = EVENTS) -> str:
     """Return the coding to unpack with. Problem where a body of this kind is not read, known before the body is.
 
     Codings that are applied one after the other ("gzip, zstd") are not read.
     """
-    if _media_type(content_type) not in (*SINGLE, *BATCH, *LINES):
+    if media_type(content_type) not in kinds.media_types:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the Content-Type is {_quote(_media_type(content_type), _MEDIA_TYPE)}: send one event as {SINGLE[0]}, "
-            f"several as {BATCH[0]} or, one a line, as {LINES[0]}",
+            f"the Content-Type is {_quote(media_type(content_type), _MEDIA_TYPE)}: {kinds.hint}",
         )
     coding = content_encoding.strip().lower()
     coding = _ALIASES.get(coding, coding)
@@ -88,10 +100,10 @@ def unpack(body: bytes, coding: str) -> bytes:
 
 def split_events(body: bytes, content_type: str) -> Events:
     """Split a body into events. Problem where it is no batch, or has too many events."""
-    media_type = _media_type(content_type)
-    if media_type in SINGLE and not body.lstrip().startswith(b"["):
+    kind = media_type(content_type)
+    if kind in SINGLE and not body.lstrip().startswith(b"["):
         events = Events([body], True)
-    elif media_type in LINES:
+    elif kind in LINES:
         events = Events([line for line in body.split(b"\n") if line.strip()], False)
     else:
         try:
@@ -146,5 +158,5 @@ def _quote(text: str, pattern: re.Pattern[str]) -> str:
     return repr(text[:100]) if pattern.fullmatch(text) else "unknown"
 
 
-def _media_type(content_type: str) -> str:
+def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()

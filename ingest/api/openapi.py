@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from ingest.api import body
+from ingest.api import body, event_headers, traces, usage
 from tallystick import ANY_EVENT
+from tallystick.usage.reader import list_forms
+from tallystick.vocabulary.attribute_names import NAMED_FIELDS, header_name
 
 CALL: dict[str, Any] = {
     "specversion": "1.0",
@@ -33,11 +35,19 @@ _ORGANIZATION = {
     "name": "Tally-Organization", "in": "header", "required": False, "schema": {"type": "string"},
     "description": "The organization of the events; required where the token is for several.",
 }  # fmt: skip
+_CODING = {
+    "name": "Content-Encoding", "in": "header", "required": False,
+    "schema": {"type": "string", "enum": list(body.CODINGS)},
+}  # fmt: skip
+RESPONSE: dict[str, Any] = {
+    "id": "chatcmpl-1", "object": "chat.completion", "created": 1_780_315_200, "model": "gpt-4o-2024-08-06",
+    "usage": {"prompt_tokens": 1200, "completion_tokens": 80, "total_tokens": 1280},
+}  # fmt: skip
 _PROBLEM_DESCRIPTIONS = {
     400: "The body is no batch of events, is incomplete or cannot be unpacked; or no organization is chosen.",
     401: "No valid token.",
     403: "The token is not for this organization, or lacks the role.",
-    404: "No such record.",
+    404: "No such record, or no form of usage of that name.",
     408: "The body did not arrive in time, or arrived too slowly.",
     413: f"More than {body.MAX_BODY_BYTES:,} bytes, packed or unpacked, or more than {body.MAX_EVENTS:,} events.",
     415: "The Content-Type or Content-Encoding is not supported.",
@@ -62,6 +72,8 @@ def describe_api(server: str = "/") -> dict[str, Any]:
         "paths": {
             "/v1/events": {"post": _describe_post()},
             "/v1/events/{partition}/{offset}": {"get": _describe_outcomes()},
+            "/v1/usage/{form}": {"post": _describe_usage()},
+            "/v1/traces": {"post": _describe_traces()},
             "/v1/token": {"get": _describe_get("Organizations and roles of the token", _TOKEN, {401})},
             "/healthz": {"get": _describe_get("Liveness: the process answers", None, set()) | {"security": []}},
             "/readyz": {"get": _describe_get("Readiness: the log answers", None, {503}) | {"security": []}},
@@ -81,16 +93,63 @@ def _describe_post() -> dict[str, Any]:
         content[kind] = {"schema": {"type": "array", "items": event}, "examples": {"batch": {"value": [CALL, CALL]}}}
     for kind in body.LINES:
         content[kind] = {"schema": {"type": "string", "description": "one event a line"}}
-    coding = {
-        "name": "Content-Encoding", "in": "header", "required": False,
-        "schema": {"type": "string", "enum": list(body.CODINGS)},
-    }  # fmt: skip
     return {
         "summary": "Append events. Facts need the role write, decisions the role admin",
-        "parameters": [_ORGANIZATION, coding],
+        "parameters": [_ORGANIZATION, _CODING],
         "requestBody": {"required": True, "content": content},
         "responses": _describe_responses("Answer", {400, 401, 403, 408, 413, 415, 422, 503}),
     }
+
+
+def _describe_usage() -> dict[str, Any]:
+    form = {
+        "name": "form", "in": "path", "required": True, "schema": {"type": "string", "enum": list(list_forms())},
+        "description": "The form of the response: of a provider, of a host that answers like it, or of a library.",
+    }  # fmt: skip
+    response = {"type": "object", "description": "a response, or a chunk of a stream, as the provider sent it"}
+    content: dict[str, Any] = {
+        usage.JSON: {
+            "schema": {"anyOf": [response, {"type": "array", "items": {"anyOf": [response, {"type": "array"}]}}]},
+            "examples": {"response": {"value": RESPONSE}, "several": {"value": [RESPONSE]}},
+        },
+        usage.STREAM: {"schema": {"type": "string", "description": "the server-sent events of one stream"}},
+    }
+    for kind in body.LINES:
+        content[kind] = {"schema": {"type": "string", "description": "one response or chunk a line"}}
+    headers = [
+        _describe_header(
+            event_headers.ID, "The identity of the event, the same with a retry; by default the response's."
+        ),
+        _describe_header(event_headers.SOURCE, "The application that called; with the id the identity of the event."),
+        _describe_header(event_headers.TIME, "The time of the call, RFC 3339; by default the response's, else now."),
+        _describe_header(event_headers.STREAM, "`true`: the whole body is the chunks of one stream."),
+        *(_describe_header(header_name(field), f"`{field}` of the event.") for field in NAMED_FIELDS),
+    ]
+    return {
+        "summary": "Append the calls that responses of a provider are. Tokens are read, content is not",
+        "parameters": [form, _ORGANIZATION, _CODING, *headers],
+        "requestBody": {"required": True, "content": content},
+        "responses": _describe_responses("Answer", {400, 401, 403, 404, 408, 413, 415, 422, 503}),
+    }
+
+
+def _describe_traces() -> dict[str, Any]:
+    status = {"description": "A `google.rpc.Status` in the encoding of the request."}
+    answers = {
+        "description": "An `ExportTraceServiceResponse` in the encoding of the request; rejected calls are a partial "
+        "success.",
+        "content": {kind: {} for kind in traces.KINDS.media_types},
+    }
+    return {
+        "summary": "OTLP/HTTP: append the calls among the spans of an ExportTraceServiceRequest",
+        "parameters": [_ORGANIZATION, _CODING],
+        "requestBody": {"required": True, "content": {kind: {} for kind in traces.KINDS.media_types}},
+        "responses": {"200": answers} | {str(code): status for code in (400, 401, 403, 413, 415, 503)},
+    }
+
+
+def _describe_header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": description}
 
 
 def _describe_outcomes() -> dict[str, Any]:

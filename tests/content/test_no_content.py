@@ -25,6 +25,7 @@ from ledger.settings import Settings
 from tallystick import Client
 from tests.faults.house import House
 from tests.ingest.api.conftest import Served, call, lines
+from tests.ingest.spans.build import request, span, to_json, to_protobuf, wrap_attributes
 from tests.sdk.usage.golden_payloads import GOLDEN
 from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, invoke, tally
 from tests.warehouse.plugin import InstallWarehouse
@@ -111,6 +112,48 @@ def over_http(served: Served) -> None:
     served.send(lines(good("5")), Tally_Organization="QZXMARKEDorganization")
     served.ask(f"/v1/events?prompt={MARK}", "PUT", PROMPT.encode(), Authorization=f"Bearer {KEY}")
     served.ask(f"/{MARK}/{MARK}", Authorization=f"Bearer {KEY}", Cookie=f"session={KEY}")
+
+
+def by_other_formats(served: Served) -> None:
+    """Responses of a provider, and spans, whose content and attributes bear the mark, taken and refused."""
+    response: dict[str, Any] = {
+        "id": f"chatcmpl/{PERSON}", "model": "gpt-4o", "choices": [{"message": {"content": COMPLETION}}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, PROMPT: COMPLETION}, "user": PERSON,
+        "error": {"message": PROMPT}, "system_fingerprint": KEY,
+    }  # fmt: skip
+    headers = {
+        "Tallystick-Team": SEEN,
+        "Tallystick-User": PERSON,
+        "Tallystick-Tags-Owner": PERSON,
+        "Tallystick-Key": KEY,
+    }
+    sent = {"Authorization": f"Bearer {served.bearer('write')}", "Content-Type": "application/json"} | headers
+    bodies: list[Any] = [response, [response, {"usage": PROMPT}, MESSAGES], {"id": PROMPT}, [COMPLETION], PROMPT]
+    for body in bodies:
+        assert served.ask("/v1/usage/openai_chat", "POST", json.dumps(body).encode(), 60, **sent).status in (200, 422)
+    served.ask(f"/v1/usage/{MARK}", "POST", PROMPT.encode(), 60, **sent)
+    attributes = {
+        "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.provider.name": "openai",
+        "gen_ai.input.messages": PROMPT, "gen_ai.output.messages": COMPLETION, "gen_ai.system_instructions": PROMPT,
+        "gen_ai.prompt.0.content": PROMPT, "gen_ai.completion.0.content": COMPLETION, "input.value": PROMPT,
+        "llm.input_messages.0.message.content": PROMPT, "ai.prompt.messages": PROMPT, "ai.response.text": COMPLETION,
+        "traceloop.entity.input": PROMPT, "gen_ai.tool.call.arguments": PROMPT, "exception.message": PROMPT,
+        "metadata": json.dumps({"question": PROMPT, "user_id": PERSON}), "user.id": PERSON, "enduser.id": PERSON,
+        "gen_ai.agent.name": PERSON, "error.type": KEY, "tallystick.key": KEY, "tallystick.team": SEEN,
+        f"tallystick.{PROMPT}": PROMPT, f"gen_ai.usage.cache {PROMPT}": 7, "tallystick.tags.owner": PERSON,
+        "traceloop.association.properties.question": PROMPT, "gen_ai.usage.details.cache_thing": COMPLETION,
+    }  # fmt: skip
+    spans = [
+        span(1, attributes), span(2, attributes | {"gen_ai.response.id": PROMPT * 50}),
+        span(3, attributes | {"gen_ai.usage.input_tokens": COMPLETION, "gen_ai.response.id": KEY}),
+    ]  # fmt: skip
+    spans[2].events.add(name=PROMPT).attributes.extend(wrap_attributes(attributes))
+    spans[1].start_time_unix_nano = 0
+    message = request(spans, {"service.name": f"of {PERSON}", "host.name": PROMPT})
+    for content, kind in ((to_protobuf(message), "application/x-protobuf"), (to_json(message), "application/json")):
+        kinds = sent | {"Content-Type": kind}
+        assert served.ask("/v1/traces", "POST", content, 60, **kinds).status == 200
+        assert served.ask("/v1/traces", "POST", content[:-9] + PROMPT.encode(), 60, **kinds).status == 400
 
 
 def by_the_client(served: Served) -> None:
@@ -216,6 +259,7 @@ def up(tmp_path: Path, install_warehouse: InstallWarehouse) -> Iterator[Served]:
 
 def test_nothing_that_was_marked_is_found_anywhere(up: Served, caplog: pytest.LogCaptureFixture) -> None:
     over_http(up)
+    by_other_formats(up)
     by_import(up)
     by_import_of_exports(up)
     with caplog.at_level(logging.DEBUG, "tallystick"):

@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 
 from alerting import webhooks
 from ingest.adapters import azure_llm_trace, mooncake_trace
-from ingest.api import body, outcomes
+from ingest.adapters.usage_payloads import Identity, build_event
+from ingest.api import body, outcomes, traces, usage
+from ingest.api.event_headers import NO_HEADERS, read_event_headers
 from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
@@ -28,6 +31,8 @@ from ingest.files.importer import Options, parse_start
 from ingest.files.lines import read_lines
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import Intake, pseudonym_secret_name, seal_event
+from ingest.spans.inference import build_event as build_inference
+from ingest.spans.span import Span
 from ledger.home import tokens
 from ledger.log import Draft, Record
 from ledger.log.backup import back_up
@@ -95,6 +100,25 @@ ADDRESSED = (
     "{name: ann@example.com, currency: USD, providers: [{id: a, models: [{id: m, prices: [{rates: {input: 1}}]}]}]}"
 )
 CURSOR = b"Date,Model,Cache Read,Output Tokens\n2026-11-02,gpt-5,1,1"
+
+
+def read_usage(raw: bytes, kind: str = "application/json") -> object:
+    return usage.read_calls(raw, kind, NO_HEADERS)
+
+
+def build_usage(response: object) -> object:
+    return build_event([response], "openai_chat", Identity(None, None, None), {}, datetime.now(UTC))
+
+
+def read_headers(*headers: tuple[str, str]) -> object:
+    return read_event_headers(Headers(raw=[(name.encode(), value.encode()) for name, value in headers]))
+
+
+def build_span(**changes: Any) -> object:
+    span = Span("0" * 31 + "1", "0" * 15 + "1", "", 1, 2, False, {"input": 1})
+    return build_inference(span._replace(**changes), {}, {})
+
+
 CASES: list[Case] = [
     # settings, homes, ports
     ("a setting", lambda p: with_variable("TALLY_API_PORT", "x"), ("TALLY_API_PORT", "'x'", "integer")),
@@ -276,6 +300,22 @@ CASES: list[Case] = [
     ("an event that is too long", lambda p: send_event(p, b"1" * (2 << 20)), ("bytes", "may have")),
     ("a decision without its right", lambda p: send_event(p, control()), ("type", "a token with the role admin")),
     ("a record that is not there", lambda p: outcomes.read_outcomes(EmbeddedLog(p), "acme", 0, 5), ("'acme'", "partition 0, offset 5", "names its position")),
+    ("a form of usage that is not known", lambda p: usage.check_form("nobody"), ("'nobody'", "openai_chat", "use one of")),
+    ("usage that is no JSON", lambda p: read_usage(b"{"), ("not JSON", "send a provider's response")),
+    ("usage that is empty", lambda p: read_usage(b"", "text/event-stream"), ("empty", "send a provider's response")),
+    ("a stream that is too long", lambda p: read_usage(b"data: 1\n" * 5001, "text/event-stream"), ("5,001", "5,000", "send those that have usage")),
+    ("usage that is no object", lambda p: build_usage(7), ("not a JSON object", "send a provider's response")),
+    ("usage without an id", lambda p: build_usage({}), ("id", "Tallystick-Id", "the same with a retry")),
+    ("a header that stands twice", lambda p: read_headers(("tallystick-team", "a"), ("tallystick-team", "b")), ("'tallystick-team'", "twice", "send it once")),
+    ("too many headers", lambda p: read_headers(*((f"tallystick-tags-{n}", "a") for n in range(65))), ("65 headers", "at most 64")),
+    ("a header that is too long", lambda p: read_headers(("tallystick-id", "a" * 300)), ("Tallystick-Id", "300", "1 to 256")),
+    ("a header that is no time", lambda p: read_headers(("tallystick-time", "noon")), ("Tallystick-Time", "RFC 3339")),
+    ("a header without a zone", lambda p: read_headers(("tallystick-time", "2026-06-01T12:00:00")), ("Tallystick-Time", "zone", "2026-06-01T12:00:00Z")),
+    ("a header that is no flag", lambda p: read_headers(("tallystick-stream", "yes")), ("Tallystick-Stream", "true nor false")),
+    ("a request of OTLP that is none", lambda p: traces.read_spans(traces.find_encoding("application/json"), b"[]"), ("application/json", "ExportTraceServiceRequest")),
+    ("a span without an id", lambda p: build_span(trace_id=""), ("id", "trace id of 16 bytes")),
+    ("a span without a time", lambda p: build_span(start_ns=0), ("time", "start_time_unix_nano")),
+    ("a span of no time", lambda p: build_span(start_ns=10**40), ("time", "nanoseconds since 1970")),
     # commands
     ("two folders", lambda p: copy_log(make_settings(p), make_settings(p), None), ("FROM and TO", "copy the folder")),  # type: ignore[arg-type]
     ("two clusters", lambda p: copy_log(Settings(log="kafka://h"), Settings(log="kafka://i"), None), ("FROM and TO", "copy to a folder")),  # type: ignore[arg-type]
@@ -299,7 +339,7 @@ ELSEWHERE = {
     "alerting/webhooks.py:list_webhooks": ALERT_FILES + "test_damaged_webhooks_are_named",
     "dashboards/access/open_id.py:is_configured": "tests/dashboards/access/test_gate.py::test_openid_connect_without_authlib_is_told",
     "ingest/api/app.py:_log_problem": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
-    "ingest/api/app.py:_accept": API + "test_a_single_event_that_is_refused_is_a_problem",
+    "ingest/api/app.py:_render_answer": API + "test_a_single_event_that_is_refused_is_a_problem",
     "ingest/api/app.py:_find_token": API + "test_an_api_whose_tokens_are_damaged_lets_nobody_in_and_says_so",
     "ingest/api/app.py:_role_problem": API + "test_a_token_is_for_its_organizations_and_its_roles",
     "ingest/api/app.py:_respond_unknown": API + "test_what_is_not_there_is_said",
