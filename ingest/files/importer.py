@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ingest.files.folders import expand_folders
 from ingest.files.line_identity import Occurrences
 from ingest.files.lines import Line, read_lines
 from ingest.files.outcomes import Outcomes, Progress, Range, await_outcomes
-from ingest.files.plan import Options, Plan, parse_start, plan_files
+from ingest.files.plan import Options, Plan, parse_start, plan_import
 from ingest.files.rows import read_rows
 from ingest.files.source_rows import SourcePlan, read_events
 from ingest.files.summary import Imported, Summary
@@ -50,10 +49,8 @@ def import_files(
     and not the program: the summary has what was appended. :func:`await_outcomes` returns the outcomes.
     """
     intake = intake or open_intake(settings.home, settings.organization)
-    paths, skipped = expand_folders(files, any_format=bool(options.format or options.mapping))
-    plans = plan_files(paths, options, intake)
+    plans, summary = plan_import(files, options, intake)
     batch = Batch(log, Envelope(settings.organization, "import", "local"), intake.key)
-    summary = Summary(skipped_files=skipped, warnings=[warning for plan in plans for warning in plan.warnings])
     try:
         read_plans(plans, intake, batch, summary, options.pace, progress)
     except KeyboardInterrupt as interrupted:
@@ -211,8 +208,10 @@ class _FileImport:
     def _flush(self) -> None:
         accepted, rejected = len(self._batch.lines), self._batch.refused
         record = self._batch.append()
+        self._imported.accepted += accepted
+        self._imported.rejected += rejected
         if record is not None:
-            self._summary.add(record, self._imported, accepted, rejected)
+            self._summary.add(record)
         self._report_progress()
 
 

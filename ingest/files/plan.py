@@ -9,10 +9,11 @@ from pathlib import Path
 from ingest.adapters.adapter import INFERENCE_TYPE, TRACE_FIELDS, Parse
 from ingest.adapters.head import read_head
 from ingest.adapters.registry import Format, get_format, recognize_format
-from ingest.files.folders import Beginning, read_beginning
+from ingest.files.folders import Beginning, expand_folders, read_beginning
 from ingest.files.mapping_check import check_mapping
 from ingest.files.set_options import parse_set_options
 from ingest.files.source_rows import SourcePlan
+from ingest.files.summary import Summary
 from ingest.files.trace_template import Frame
 from ingest.intake.intake import Intake
 from ingest.intake.privacy import Data, Removed
@@ -78,8 +79,15 @@ def parse_start(text: str) -> datetime:
         raise TallyError(f"--start {text!r} is no moment: write it like 2024-06-01T00:00:00Z") from None
 
 
-def plan_files(files: Sequence[Path], options: Options, intake: Intake) -> list[Plan]:
-    """Check all files and options, and plan each file. TallyError before anything is written."""
+def plan_import(files: Sequence[Path], options: Options, intake: Intake) -> tuple[list[Plan], Summary]:
+    """Check all options, files, and session files of folders. Return a plan for each file, and the summary to fill: it
+    has what was left out of folders, and warnings. TallyError before anything is written."""
+    paths, skipped = expand_folders(files, any_format=bool(options.format or options.mapping))
+    plans = _plan_files(paths, options, intake)
+    return plans, Summary(skipped_files=skipped, warnings=[warning for plan in plans for warning in plan.warnings])
+
+
+def _plan_files(files: Sequence[Path], options: Options, intake: Intake) -> list[Plan]:
     if options.pace is not None and not (math.isfinite(options.pace) and options.pace > 0):
         raise TallyError(f"--pace {options.pace} must be above zero: 1 is the trace's own pace, 60 an hour a minute")
     data = parse_set_options(options.sets, TRACE_FIELDS)

@@ -17,13 +17,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.files.folders import expand_folders
 from ingest.files.importer import read_plans
 from ingest.files.outcomes import Progress
-from ingest.files.plan import Options, Plan, plan_files
+from ingest.files.plan import Options, Plan, plan_import
 from ingest.files.source_table import Change, Counts, SourceTable
 from ingest.files.summary import Imported, Summary
-from ingest.intake.batch import Batch, Envelope
+from ingest.intake.batch import MAX_EVENTS, Batch, Envelope
 from ingest.intake.intake import Intake, open_intake
 from ingest.intake.rejection import Rejection
 from ledger import outcomes
@@ -64,11 +63,11 @@ class Content(NamedTuple):
 
 
 class Replacement(NamedTuple):
-    """A replacement that is ready to be appended, and what it would change."""
+    """A replacement that is ready to be appended: what it would change, and the summary of the files that were read."""
 
     counts: Counts
     apply: Callable[[Progress], Summary]
-    warnings: list[str]
+    reading: Summary
 
 
 @contextmanager
@@ -82,54 +81,50 @@ def plan_replacement(
 ) -> Iterator[Replacement]:
     """Compare files with the events of a source that are in force. The folds have reached the end of the log.
 
-    Nothing is appended before ``apply`` is called. TallyError where a line is rejected, is of another source or is no
-    inference, and where the log has no such source: the message names the nearest."""
+    The files are read as an import reads them. Nothing is appended before ``apply`` is called; it returns the summary
+    of the events that were appended. TallyError where a line is rejected, is of another source or is no inference, and
+    where the log has no such source: the message names the nearest."""
     intake = open_intake(settings.home, settings.organization)
-    paths, skipped = expand_folders(files, any_format=options.format is not None)
-    plans = _plan_source(paths, options, source, intake)
+    plans, reading = _plan_source(files, options, source, intake)
     with closing(SourceTable()) as table:
         _read_source(log, settings.organization, source, table)
-        staging = _Staging(table, source)
-        summary = Summary()
-        read_plans(plans, intake, staging, summary, None, progress)
-        if summary.refusals:
-            path, line, field, reason = summary.refusals[0]
+        read_plans(plans, intake, _Staging(table, source), reading, None, progress)
+        if reading.refusals:
+            path, line, field, reason = reading.refusals[0]
             raise TallyError(
-                f"{staging.refused:,} lines were rejected, the first is {path}, line {line}: "
+                f"{reading.rejected:,} lines were rejected, the first is {path}, line {line}: "
                 f"{' '.join(filter(None, (field, reason)))}. Nothing was changed, since the events of such lines would "
                 "be taken for removed ones: repair the lines or leave them out"
             )
-        warnings = [warning for plan in plans for warning in plan.warnings]
-        warnings += [f"{path} is of no known format, and left out" for path in skipped]
         apply = partial(_append_changes, log, settings, source, table, intake, plans)
-        yield Replacement(table.count(), apply, warnings)
+        yield Replacement(table.count(), apply, reading)
 
 
-def _plan_source(files: Sequence[Path], options: Options, source: str, intake: Intake) -> list[Plan]:
-    """Plan the files so that their events have the source: by themselves, or because it is set."""
+def _plan_source(files: Sequence[Path], options: Options, source: str, intake: Intake) -> tuple[list[Plan], Summary]:
+    """Plan the files so that their events have the source: by themselves, or, where none has, because it is set."""
     if options.pace is not None:
         raise TallyError("--pace replays a trace, and --replace compares it whole: leave one of them out")
     if len(source) > MAX_SOURCE_LENGTH:
         raise TallyError(f"--replace has {len(source)} characters; a correction names at most {MAX_SOURCE_LENGTH}")
     if options.source not in (None, source):
         raise TallyError(f"--source {options.source!r} is not the source that --replace names: leave --source out")
-    plans = plan_files(files, replace(options, source=None), intake)
-    if all(plan.source in (None, source) for plan in plans):
-        return plans
-    return plan_files(files, replace(options, source=source), intake)
+    plans, summary = plan_import(files, options, intake)
+    if any(plan.source in (None, source) for plan in plans):  # a file of another source among them is refused
+        return plans, summary
+    return plan_import(files, replace(options, source=source), intake)
 
 
 class _Staging:
     """Takes the place of a batch: the events of the files go into the table, and nothing to the log."""
 
     def __init__(self, table: SourceTable, source: str) -> None:
-        self.lines: list[bytes] = []  # stays empty
+        self.lines: list[bytes] = []
         self.refused = 0
         self._table = table
         self._source = source
 
     def has_room_for(self, line: bytes) -> bool:
-        return True
+        return len(self.lines) + self.refused < MAX_EVENTS
 
     def add(self, line: bytes) -> None:
         event = _decode(line)
@@ -144,12 +139,13 @@ class _Staging:
                 "Nothing was changed"
             )
         self._table.stage(event["id"], *_read_content(event), line)
+        self.lines.append(line)
 
     def refuse(self, rejection: Rejection, raw: bytes, length: int) -> None:
         self.refused += 1
 
     def append(self) -> None:
-        return None
+        self.lines, self.refused = [], 0
 
 
 def _read_content(event: dict[str, Any]) -> Content:
@@ -218,7 +214,8 @@ def _append_changes(
     def flush() -> None:
         count = len(batch.lines)
         if (record := batch.append()) is not None:
-            summary.add(record, imported, count, 0)
+            summary.add(record)
+            imported.accepted += count
         progress(accepted, total)
 
     try:

@@ -74,10 +74,8 @@ class Summary:
     def received(self) -> int:
         return self.accepted + self.rejected
 
-    def add(self, record: Record, file: Imported, accepted: int, rejected: int) -> None:
-        """Count an appended record; one that follows the last extends its range."""
-        file.accepted += accepted
-        file.rejected += rejected
+    def add(self, record: Record) -> None:
+        """Add an appended record; one that follows the last extends its range."""
         last = self.appended[-1] if self.appended else None
         if last and last.partition == record.partition and last.last + 1 == record.offset:
             self.appended[-1] = last._replace(last=record.offset)

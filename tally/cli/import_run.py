@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from ingest.files.importer import Options, await_outcomes, import_files
+from ingest.files.importer import Options, Summary, await_outcomes, import_files
 from ingest.files.replacement import plan_replacement
 from ingest.files.source_table import Counts
 from ledger.settings import Settings
-from tally.cli.import_summary import folding, print_summary, summarize
+from tally.cli.import_summary import folding, print_omissions, print_summary, summarize
 from tally.output import err, out, print_json, progress_bar
 from tally.product.catch_up import make_follower, wait_for_folds
 from tally.session import opened
@@ -52,13 +53,13 @@ def replace_source(
         wait_for_folds(log, running)
         with progress_bar() as bar:
             follow = make_follower(bar, "comparing", running)
-            counts, apply, warnings = stack.enter_context(plan_replacement(log, config, source, files, options, follow))
-        for warning in warnings:
-            err.print(warning, markup=False)
+            counts, apply, reading = stack.enter_context(plan_replacement(log, config, source, files, options, follow))
+        if not as_json:
+            print_omissions(reading)
         (err if as_json else out).print(_describe(source, counts), markup=False)
         if is_dry:
             if as_json:
-                print_json({"replacement": counts._asdict()})
+                print_json({"dry_run": True} | _summarize_replacement(reading, counts))
             return
         if counts.changes and not is_confirmed:
             typer.confirm(f"Replace what {source!r} of {config.organization!r} has on the log?", abort=True, err=True)
@@ -68,11 +69,19 @@ def replace_source(
             if summary.interrupted is None:
                 outcomes = await_outcomes(log, summary.appended, make_follower(bar, "folding", running))
         if as_json:
-            print_json(summarize(summary, outcomes) | {"replacement": counts._asdict()})
+            print_json(summarize(summary, outcomes) | _summarize_replacement(reading, counts))
         elif counts.changes:
             print_summary(summary, outcomes)
         if summary.interrupted is not None:
             raise summary.interrupted
+
+
+def _summarize_replacement(reading: Summary, counts: Counts) -> dict[str, Any]:
+    """Return what is said of the files that were read, and what differs, for ``--json``. The other figures of an import
+    are of the events that were appended."""
+    facts = summarize(reading, None)
+    names = ("files", "refused", "warnings", "removed", "skipped_files")
+    return {name: facts[name] for name in names} | {"replacement": counts._asdict()}
 
 
 def _describe(source: str, counts: Counts) -> str:

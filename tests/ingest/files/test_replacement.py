@@ -7,12 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from ingest.files.importer import Options, import_files
 from ingest.files.replacement import plan_replacement
 from ingest.files.source_table import Counts
+from ingest.files.summary import Summary
 from ledger.errors import TallyError
 from ledger.log import partition_of, records
 from ledger.log.sqlite.log import EmbeddedLog
@@ -21,7 +23,9 @@ from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
 from streams.runtime import read_catalogues
+from tests.ingest.adapters.test_row_sources import GOLDEN
 from tests.ingest.build import HEADER, LINE, azure
+from tests.ingest.files.test_folders import answer, write
 from tests.streams.build import call, correction
 
 NUMBER = partition_of("default")
@@ -44,15 +48,26 @@ class Home:
         store.close()
 
     def bring(self, *lines: bytes) -> None:
-        import_files(self.log, self.settings, [self._write(lines)])
+        self.bring_files(self._write(lines))
+
+    def bring_files(self, *files: Path, options: Options = Options()) -> Summary:  # noqa: B008
+        summary = import_files(self.log, self.settings, files, options)
         self.fold()
+        return summary
 
     def replace(self, *lines: bytes, source: str = "test", options: Options = Options()) -> Counts:  # noqa: B008
-        file = self._write(lines)
-        with plan_replacement(self.log, self.settings, source, [file], options) as (counts, apply, _):
+        return self.replace_by_files(self._write(lines), source=source, options=options)[0]
+
+    def replace_by_files(
+        self,
+        *files: Path,
+        source: str,
+        options: Options = Options(),  # noqa: B008
+    ) -> tuple[Counts, Summary]:
+        with plan_replacement(self.log, self.settings, source, files, options) as (counts, apply, reading):
             apply(lambda done, total: None)
         self.fold()
-        return counts
+        return counts, reading
 
     def in_force(self) -> dict[tuple[str, str], int]:
         """Return the input tokens of each event and correction; what adds up to nothing is left out."""
@@ -125,10 +140,83 @@ def test_a_trace_is_replaced_by_its_lines(home: Home) -> None:
     options = Options(sets=("model=gpt-4o",))
     file = home.settings.home / "trace.csv"
     file.write_bytes(azure(wrong, wrong))
-    import_files(home.log, home.settings, [file], Options(source="mine"))
-    home.fold()
+    home.bring_files(file, options=Options(source="mine"))
     assert home.replace(HEADER, wrong, right, source="mine", options=options) == Counts(0, 1, 1, 1, 0)
     assert sum(home.in_force().values()) == 4808 + 48 + 20
+
+
+@pytest.mark.parametrize("folder", sorted(GOLDEN.iterdir()), ids=lambda folder: folder.name)
+def test_the_files_of_a_source_are_read_as_by_an_import(home: Home, folder: Path) -> None:
+    """The same files, options and warnings: what was imported stays as it is, and what is said of the files agrees."""
+    files = [file for file in sorted(folder.iterdir()) if file.name != "expected.json"]
+    right, wrong = (Options(sets=(f"tags.import={name}",)) for name in ("right", "wrong"))
+    summary = home.bring_files(*files, options=wrong)
+    if summary.rejected:
+        with pytest.raises(TallyError, match=f"{summary.rejected:,} lines were rejected"):
+            home.replace_by_files(*files, source=folder.name, options=wrong)
+        return
+    end = home.log.end(EVENTS, NUMBER)
+    counts, reading = home.replace_by_files(*files, source=folder.name, options=wrong)
+    assert counts.kept and counts.changes == 0 and home.log.end(EVENTS, NUMBER) == end
+    assert (reading.files, reading.removed, reading.warnings) == (summary.files, summary.removed, summary.warnings)
+    quantities = home.in_force()
+    assert home.replace_by_files(*files, source=folder.name, options=right)[0] == counts._replace(
+        kept=0, replaced=counts.kept
+    )
+    assert home.in_force() == quantities, "a tag differs, and no token"
+    assert home.replace_by_files(*files, source=folder.name, options=right)[0] == counts
+
+
+def test_a_folder_that_grew_is_replaced_as_it_lies(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "projects"
+    write(folder / "a" / "1.jsonl", answer("m1", 1), answer("m2", 20), time_s=100)
+    write(folder / "b" / "2.jsonl", answer("m3", 5), time_s=200)
+    home.bring_files(folder)
+    write(folder / "a" / "1.jsonl", answer("m1", 1), answer("m1", 310), answer("m4", 2), time_s=300)
+    write(folder / "b" / "3.jsonl", answer("m1", 310), time_s=400)  # a resumed copy
+    write(folder / "notes.jsonl", {"a": 1})
+    counts, reading = home.replace_by_files(folder, source="claude-code")
+    assert counts == Counts(kept=1, replaced=1, reversed=1, added=1, repeated=0)
+    assert [path.name for path in reading.skipped_files] == ["notes.jsonl"]
+    assert home.in_force() == {("claude-code", f"m{n},r-m{n}"): 3 + output for n, output in ((1, 310), (3, 5), (4, 2))}
+    assert home.bring_files(folder).accepted == 3
+    assert home.replace_by_files(folder, source="claude-code")[0].changes == 0, "a plain import adds nothing to it"
+
+
+def test_files_of_two_sources_are_not_booked_in_as_one(home: Home, tmp_path: Path) -> None:
+    write(tmp_path / "projects" / "1.jsonl", answer("m1", 1))
+    folders = tmp_path / "projects", GOLDEN / "codex"
+    home.bring_files(*folders)
+    end = home.log.end(EVENTS, NUMBER)
+    with pytest.raises(TallyError, match="of the source 'codex', and --replace names 'claude-code'"):
+        home.replace_by_files(*folders, source="claude-code")
+    assert home.log.end(EVENTS, NUMBER) == end
+
+
+def test_a_mapping_is_checked_and_reads_folders_as_in_an_import(home: Home, tmp_path: Path) -> None:
+    folder, mapping = tmp_path / "days", tmp_path / "map.yaml"
+    rows = [
+        {"at": "2026-05-04T10:00:00Z", "id": n, "model": "m", "in": 10 + n, "n": 7, "team": None, "grown": n}
+        for n in (1, 2)
+    ]
+    sheet = {
+        "format": "jsonl", "source": "days", "time": {"column": "at"}, "id": ["id"], "tokens": {"input": "in"},
+        "fields": {"model": "model", "team": "team", "revision": "grown"}, "calls": "n",
+    }  # fmt: skip
+    options = Options(mapping=mapping)
+    mapping.write_text(yaml.safe_dump(sheet))
+    write(folder / "1.jsonl", *rows)
+    summary = home.bring_files(folder, options=options)
+    assert summary.warnings and summary.accepted == 2
+    write(folder / "1.jsonl", rows[0], rows[1] | {"in": 30, "grown": 9})
+    counts, reading = home.replace_by_files(folder, source="days", options=options)
+    assert counts == Counts(1, 1, 0, 0, 0) and reading.warnings == summary.warnings
+    assert home.in_force() == {("days", "1"): 11, ("days", "2"): 30}
+    write(folder / "1.jsonl", rows[0], rows[1] | {"n": 8})
+    assert home.replace_by_files(folder, source="days", options=options)[0].replaced == 1, "calls are content"
+    mapping.write_text(yaml.safe_dump(sheet | {"calls": "nn"}))
+    with pytest.raises(TallyError, match="does not fit"):
+        home.replace_by_files(folder, source="days", options=options)
 
 
 def test_of_lines_with_one_id_the_greatest_revision_counts(home: Home) -> None:
