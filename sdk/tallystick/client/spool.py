@@ -35,17 +35,14 @@ class Spool:
         self._folder, self.incarnation, self._max_bytes = folder, incarnation, max_bytes
         self._lock = _create_lock(folder / f"{self.incarnation}.lock")
         self._number, self._file, self._size = 0, -1, 0
+        self.current = self._name_file(0)
+        """The file that is written to."""
         self._room = 0
         self._unanswered_events: dict[Path, int] = {}
         """Events of each file that the ledger has not answered for."""
         self.on_restored: Callable[[int], None] = lambda lost_events: None
         """Called when deleted files are restored, with the number of lost events."""
         self._begin_file()
-
-    @property
-    def current(self) -> Path:
-        """The file that is written to."""
-        return self._folder / f"{self.incarnation}.{self._number:08}.ndjson"
 
     def append(self, line: bytes) -> None:
         """Write a line with its end. Nothing is written where there is no room (SpoolFull) or the disk fails (OSError).
@@ -156,13 +153,13 @@ class Spool:
             with suppress(OSError):
                 os.close(descriptor)
 
+    def _name_file(self, number: int) -> Path:
+        return self._folder / f"{self.incarnation}.{number:08}.ndjson"
+
     def _begin_file(self) -> None:
-        previous, self._number = self._file, self._number + 1
-        try:
-            self._file = os.open(self.current, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError:
-            self._number -= 1  # the previous file stays open
-            raise
+        previous, file = self._file, self._name_file(self._number + 1)
+        self._file = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        self._number, self.current = self._number + 1, file
         if previous >= 0:
             os.close(previous)
         self._size = 0

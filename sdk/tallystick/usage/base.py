@@ -1,9 +1,8 @@
 """Types that all readers of usage share, and responses as mappings (pure)."""
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -46,12 +45,17 @@ class Context(NamedTuple):
 
 
 TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+MAX_REMEMBERED_NAMES, MAX_REMEMBERED_LENGTH = 4096, 256
 SCALARS = (str, bytes, int, float, list, tuple, set, frozenset, type(None))
 
 
 def to_mapping(value: object) -> Block:
     """Return a response or a block as a mapping; an empty one for anything else."""
-    if type(value) is dict or isinstance(value, Mapping):
+    if type(value) is dict:
+        return value
+    if value is None or type(value) is str or type(value) is int:  # the usual ones: the questions below take longer
+        return {}
+    if isinstance(value, Mapping):
         return value
     if isinstance(value, (*SCALARS, type)):
         return {}
@@ -62,6 +66,12 @@ def to_mapping(value: object) -> Block:
     if attributes is None:  # objects with slots, as dataclasses may be
         attributes = {name: getattr(value, name, None) for name in getattr(type(value), "__slots__", ())}
     return attributes if isinstance(attributes, Mapping) else {}
+
+
+def may_have(block: Block, names: frozenset[str]) -> bool:
+    """Tell quickly that a dict has none of these names; True where they must be looked up. Other mappings may know a
+    name by another spelling."""
+    return type(block) is not dict or not names.isdisjoint(block)
 
 
 def get_path(block: Block, *names: str) -> Block:
@@ -77,7 +87,8 @@ def get_word(block: Block, *names: str) -> str | None:
         value = block.get(name)
         if value is None:
             continue
-        value = getattr(value, "value", value)
+        if type(value) is not str:
+            value = getattr(value, "value", value)
         if isinstance(value, str) and 0 < len(value) <= 256:
             return value
     return None
@@ -89,7 +100,25 @@ def get_term(block: Block, *names: str) -> str | None:
     return word if word is not None and TERM.fullmatch(word) else None
 
 
-@lru_cache(maxsize=4096)
+Value = TypeVar("Value")
+
+
+def remember_by_name(compute: Callable[[str], Value]) -> Callable[[str], Value]:
+    """Decorate a pure function of a name: the same names come again and again. Long ones are not kept."""
+
+    class Memory(dict[str, Value]):
+        def __missing__(self, name: str) -> Value:
+            value = compute(name)
+            if len(self) >= MAX_REMEMBERED_NAMES:
+                self.clear()
+            if len(name) <= MAX_REMEMBERED_LENGTH:
+                self[name] = value
+            return value
+
+    return Memory().__getitem__
+
+
+@remember_by_name
 def to_snake_case(name: str) -> str:
     """Write a name of any spelling (camelCase, Header-Case) in snake case."""
     if name.islower() and "-" not in name:

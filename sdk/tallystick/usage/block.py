@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from tallystick.usage.base import Block, to_mapping, to_snake_case
+from tallystick.usage.base import Block, remember_by_name, to_mapping, to_snake_case
 
 MAX_COUNT = 10**12
 MAX_DEPTH = 6
@@ -60,15 +60,15 @@ class CountBlock:
 
     def get_count(self, *names: str) -> int | None:
         """Take one count, by any of its names. Names that repeat it agree, or are zero."""
+        values = self._values
         count: int | None = None
         for name in names:
-            if name not in self._values:
-                continue
-            value = parse_count(self._values.pop(name))
-            if value is None or (count and value and count != value):
-                self.is_spoiled = True
-            else:
-                count = value or count or 0
+            if name in values:
+                value = parse_count(values.pop(name))
+                if value is None or (count and value and count != value):
+                    self.is_spoiled = True
+                else:
+                    count = value or count or 0
         return count
 
     def take(self, *names: str) -> int:
@@ -78,6 +78,10 @@ class CountBlock:
     def get_value(self, name: str) -> object:
         """Take a value as it is."""
         return self._values.pop(name, None)
+
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Tell whether a value of one of these names stands in the block."""
+        return not names.isdisjoint(self._values)
 
     def has_zero(self, name: str) -> bool:
         """Tell whether a count of this name stands in the block and is zero."""
@@ -141,37 +145,68 @@ class CountBlock:
 
     def is_read(self) -> bool:
         """Tell whether the block was read whole: it agrees with itself, and no count is left over."""
-        if self.is_spoiled or any(has_count(name, value) for name, value in self._values.items()):
+        if self.is_spoiled or (self._values and any(has_count(name, value) for name, value in self._values.items())):
             return False
         return all(part.is_read_within() for part in self._parts)
 
     def is_read_within(self) -> bool:
         """Tell the same of an object within a block, where every number is a count but money and times."""
-        if self.is_spoiled or any(has_count("detail_" + name, value) for name, value in self._values.items()):
+        if self.is_spoiled or (
+            self._values and any(has_count("detail_" + name, value) for name, value in self._values.items())
+        ):
             return False
         return all(part.is_read_within() for part in self._parts)
 
 
-EMPTY = CountBlock({})
+class EmptyBlock(CountBlock):
+    """The block of an object that is absent: it has nothing to take, and says so at once."""
+
+    __slots__ = ()
+
+    def get_count(self, *names: str) -> int | None:
+        return None
+
+    def take(self, *names: str) -> int:
+        return 0
+
+    def take_part(self, *names: str) -> CountBlock:
+        return self
+
+
+EMPTY = EmptyBlock({})
 
 
 def has_count(name: str, value: object, depth: int = 0) -> bool:
     """Tell whether a value, or one within it, is a number other than zero whose path of names counts something."""
-    path = to_snake_case(name)
-    if value is None or isinstance(value, bool) or _is_harmless(path):
+    if value is None or isinstance(value, bool) or is_harmless(name):
         return False
     if isinstance(value, (int, float, Decimal)):
-        return value != 0 and COUNT_WORDS.search(path) is not None
+        return value != 0 and has_count_word(name)
     if isinstance(value, str):
-        return bool(parse_count(value)) and COUNT_WORDS.search(path) is not None
+        return bool(parse_count(value)) and has_count_word(name)
     if depth >= MAX_DEPTH:
         return True
     if isinstance(value, (list, tuple)):
         return any(has_count(name, item, depth + 1) for item in value)
     inner = value if isinstance(value, Mapping) else to_mapping(value)
+    path = to_snake_case(name)
     return any(has_count(f"{path}_{key}", item, depth + 1) for key, item in inner.items())
 
 
-def _is_harmless(path: str) -> bool:
+def is_countable(name: str) -> bool:
+    """Tell whether a number other than zero counts something under this name."""
+    return has_count_word(name) and not is_harmless(name)
+
+
+@remember_by_name
+def has_count_word(name: str) -> bool:
+    """Tell whether a name, or a path of names, has a word of those that count."""
+    return COUNT_WORDS.search(to_snake_case(name)) is not None
+
+
+@remember_by_name
+def is_harmless(name: str) -> bool:
+    """Tell whether a name, or a path of names, is one of an amount of money, a rate, a limit or a time."""
+    path = to_snake_case(name)
     is_time = TIME_WORDS.search(path) is not None and MEDIA_WORDS.search(path) is None
     return is_time or HARMLESS_WORDS.search(path) is not None

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tallystick.usage.base import Block, Fields, get_word, to_mapping
-from tallystick.usage.block import has_count, parse_count
+from tallystick.usage.block import is_countable, parse_count
 from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
 
 ID_NAMES = ("id", "responseId", "response_id")
@@ -45,9 +45,12 @@ class MergedChunks(NamedTuple):
         return [{**self.words, **_merge_values(share.greatest, share.sums)} for share in merged]
 
 
+NO_CHUNKS = MergedChunks({}, {})
+
+
 def merge_chunks(chunks: Iterable[object]) -> MergedChunks:
     """Merge chunks, events, responses or what was merged before. The grouping changes nothing."""
-    merged = MergedChunks({}, {})
+    merged = NO_CHUNKS
     for chunk in chunks:
         part = chunk if isinstance(chunk, MergedChunks) else read_chunk(chunk)
         merged = _join(merged, part)
@@ -86,9 +89,9 @@ WORD_NAMES = {
 def _has_usage(payload: Payload) -> bool:
     """Tell whether a block of a chunk has counts, or names of counts that are zero."""
     if not payload.path:
-        return any(parse_count(value) is not None and has_count(str(name), 1) for name, value in payload.block.items())
+        return any(is_countable(str(name)) and parse_count(value) is not None for name, value in payload.block.items())
     return any(
-        value is not None and (has_count(str(name), 1) or to_mapping(value)) for name, value in payload.block.items()
+        value is not None and (is_countable(str(name)) or to_mapping(value)) for name, value in payload.block.items()
     )
 
 
@@ -99,6 +102,10 @@ def _find_id(payload: Payload) -> str:
 
 
 def _join(first: MergedChunks, second: MergedChunks) -> MergedChunks:
+    if not first.shares and not first.words:
+        return second
+    if not second.shares and all(first.words.get(name) == word for name, word in second.words.items()):
+        return first  # as most chunks of a stream: the words of all, and no usage
     shares = dict(first.shares)
     for id, share in second.shares.items():
         shares[id] = _merge_shares(shares[id], share) if id in shares else share

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tallystick.usage.base import Block, Fields, get_path, get_term, get_word, to_mapping
+from tallystick.usage.base import Block, Fields, get_path, get_term, get_word, may_have, to_mapping
 from tallystick.usage.token_details import parse_amount
 
 Path = tuple[str | int, ...]
@@ -42,12 +42,21 @@ LOCATIONS: tuple[Path, ...] = (
     ("usage_info",),  # Mistral's OCR
     (BARE,),
 )
+OUTER_LOCATIONS = frozenset(str(path[0]) for path in LOCATIONS)
 MODEL_NAMES = ("model", "modelVersion", "model_version", "modelId", "model_id", "model_name")
 MODEL_PLACES: tuple[tuple[str, ...], ...] = (
-    (), ("response_metadata",), ("response",), ("message",), ("llm_output",), ("trace", "promptRouter"),
+    ("response_metadata",), ("response",), ("message",), ("llm_output",), ("trace", "promptRouter"),
     ("ResponseMetadata", "HTTPHeaders"),
 )  # fmt: skip
+"""Paths, within an object around a block, of objects that may name a model too."""
+OUTER_PLACES = frozenset(place[0] for place in MODEL_PLACES)
 BATCH_LOCATIONS = (("response", "body", "usage"), ("result", "message", "usage"))
+GEMINI_BATCH_LOCATIONS = (("response", "usageMetadata"), ("response", "usage_metadata"))
+WORDS = frozenset((
+    *MODEL_NAMES, "invokedModelId", "service_tier", "serviceTier", "trafficType", "traffic_type", "speed",
+    "performanceConfig", "inference_geo",
+))  # fmt: skip
+"""Every name by which :func:`read_words` looks a word up."""
 UNSAID = frozenset(("not_available", "auto", "TRAFFIC_TYPE_UNSPECIFIED"))
 """Words that say nothing of where or how a call was served."""
 
@@ -63,7 +72,7 @@ class Payload(NamedTuple):
 
 def list_payloads(response: Block) -> Iterator[Payload]:
     """List the blocks that a response may mean, the most telling first, the response itself last."""
-    for path in LOCATIONS:
+    for path in LOCATIONS if may_have(response, OUTER_LOCATIONS) else ():
         if path[0] not in response:
             continue
         envelopes, value = [response], response[path[0]]  # type: ignore[index]  # the first name is a text
@@ -85,21 +94,18 @@ def _step(value: object, name: str | int, envelopes: list[Block]) -> object:
 
 def read_words(payload: Payload) -> Fields:
     """Return the fields that words around a block and in it fill: model, tier, speed and geography."""
-    objects = [
-        get_path(envelope, *place)
-        for envelope in payload.envelopes
-        for place in MODEL_PLACES
-        if not place or place[0] in envelope
-    ]
-    model = next((word for inner in objects if (word := get_word(inner, *MODEL_NAMES))), None)
-    router = next((word for inner in objects if (word := get_word(inner, "invokedModelId"))), None)
-    sources: list[Block] = [payload.block, *(inner for inner in objects if inner)]
-    fields: Fields = {
-        "model_resolved": router or model,
-        "service_tier": _find_tier(sources),
-        "speed": next((word for inner in sources if (word := _get_speed(inner))), None),
-        "geography": next((word for inner in sources if (word := get_term(inner, "inference_geo"))), None),
-    }
+    objects = [inner for envelope in payload.envelopes for inner in _list_places(envelope) if may_have(inner, WORDS)]
+    sources = [payload.block, *objects] if may_have(payload.block, WORDS) else objects
+    fields: Fields = {}
+    if sources:
+        model = next((word for inner in objects if (word := get_word(inner, *MODEL_NAMES))), None)
+        router = next((word for inner in objects if (word := get_word(inner, "invokedModelId"))), None)
+        fields = {
+            "model_resolved": router or model,
+            "service_tier": _find_tier(sources),
+            "speed": next((word for inner in sources if (word := _get_speed(inner))), None),
+            "geography": next((word for inner in sources if (word := get_term(inner, "inference_geo"))), None),
+        }
     if payload.path in BATCH_LOCATIONS or _is_gemini_batch(payload):
         fields["service_tier"] = "batch"
     if (claim := parse_amount(payload.envelopes[-1].get("response_cost"))) is not None:  # of LiteLLM's payloads
@@ -107,22 +113,28 @@ def read_words(payload: Payload) -> Fields:
     return {name: word for name, word in fields.items() if word is not None and word not in UNSAID}
 
 
+def _list_places(envelope: Block) -> list[Block]:
+    """List the object around a block, and those within it where a model may be named."""
+    places = [envelope]
+    if may_have(envelope, OUTER_PLACES):
+        places += [get_path(envelope, *place) for place in MODEL_PLACES if place[0] in envelope]
+    return places
+
+
 def _get_speed(inner: Block) -> str | None:
-    latency = get_term(get_path(inner, "performanceConfig"), "latency")  # Bedrock's
+    configuration = inner.get("performanceConfig")  # Bedrock's
+    latency = None if configuration is None else get_term(to_mapping(configuration), "latency")
     return get_term(inner, "speed") or (latency if latency != "standard" else None)
 
 
 def _find_tier(sources: list[Block]) -> str | None:
     for inner in sources:
         tier = inner.get("service_tier", inner.get("serviceTier"))
-        word = get_term(to_mapping(tier), "type") or get_term({"tier": tier}, "tier")
+        word = None if tier is None else get_term(to_mapping(tier), "type") or get_term({"tier": tier}, "tier")
         if word := word or get_term(inner, "trafficType", "traffic_type"):
             return word
     return None
 
 
 def _is_gemini_batch(payload: Payload) -> bool:
-    outer = payload.envelopes[-1]
-    return payload.path[-1:] in (("usageMetadata",), ("usage_metadata",)) and (
-        payload.path[0] == "response" and bool({"key", "request"} & outer.keys())
-    )
+    return payload.path in GEMINI_BATCH_LOCATIONS and bool({"key", "request"} & payload.envelopes[-1].keys())

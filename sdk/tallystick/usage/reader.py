@@ -9,11 +9,11 @@ usage is unknown: it keeps the provider's numbers and has no tokens.
 import re
 from typing import Any
 
-from tallystick.usage.base import Block, Context, Fields, Usage, to_mapping, to_snake_case
+from tallystick.usage.base import Block, Context, Fields, Usage, remember_by_name, to_mapping, to_snake_case
 from tallystick.usage.block import CountBlock, has_count, parse_count
 from tallystick.usage.chunks import MergedChunks, merge_chunks
 from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
-from tallystick.usage.form import Form
+from tallystick.usage.form import Form, find_form
 from tallystick.usage.registry import FORMS, find_forms, list_forms
 
 MAX_NAMES, MAX_NAME_LENGTH = 32, 64
@@ -57,7 +57,7 @@ def _read_response(response: Block, forms: tuple[Form, ...], model: str | None) 
     for payload in list_payloads(response):
         words = read_words(payload)
         context = Context(payload.envelopes if payload.path else (), _name_model(words, model))
-        form = next((form for form in forms if form.is_form(payload.block, context)), None)
+        form = find_form(forms, payload.block, context)
         if form is not None:
             return _read_payload(payload, form, context) | words
         if unread is None and _is_usage(payload):
@@ -172,14 +172,21 @@ def _build_fields(payload: Payload, usage: Usage, is_known: bool) -> Fields:
     return fields
 
 
+@remember_by_name
+def _to_count_name(name: str) -> str | None:
+    """Return a name as the log keeps it; None where it is none."""
+    name = name.replace("-", "_")
+    return name if name.isidentifier() and name.isascii() and len(name) <= MAX_NAME_LENGTH else None
+
+
 def select_counts(block: Block, depth: int = 0) -> Fields:
     """Return the counts of a block under its own names, one object deep, without anything else."""
     counts: Fields = {}
     for key, value in block.items():
-        name = key.replace("-", "_") if isinstance(key, str) else ""
-        if not name.isidentifier() or not name.isascii() or len(name) > MAX_NAME_LENGTH:
+        name = _to_count_name(key) if isinstance(key, str) else None
+        if name is None or value is None:
             continue
-        count = None if isinstance(value, str) else parse_count(value)
+        count = None if isinstance(value, (str, dict)) else parse_count(value)
         if count is not None:
             counts[name] = count
         elif depth == 0 and (inner := select_counts(to_mapping(value), 1)):

@@ -55,10 +55,12 @@ def reconcile(
     readings: list[Reading] = []
     for cache_place in cache if input.cache else cache[:1]:
         whole_input = input.total + (input.cache if cache_place == "beside" else 0)
-        input_classes = divide_input(input._replace(total=whole_input))
+        input_classes = divide_input(input if whole_input == input.total else input._replace(total=whole_input))
         for reasoning_place in reasoning if output.reasoning else reasoning[:1]:
             whole_output = output.total + (output.reasoning if reasoning_place == "beside" else 0)
-            output_classes = divide_output(output._replace(total=whole_output))
+            output_classes = divide_output(
+                output if whole_output == output.total else output._replace(total=whole_output)
+            )
             if input_classes is None or output_classes is None or total not in (None, whole_input + whole_output):
                 continue
             readings.append(Reading(input_classes | output_classes, whole_input, whole_output))

@@ -1,5 +1,7 @@
 """The forms of usage that can be read, the most telling first, and the names by which each can be asked for (pure)."""
 
+from functools import cache
+
 from tallystick.usage.form import Form
 from tallystick.usage.forms import (
     anthropic_messages,
@@ -47,6 +49,7 @@ def list_forms() -> tuple[str, ...]:
     return tuple(sorted(NAMES))
 
 
+@cache
 def find_forms(name: str | None) -> tuple[Form, ...]:
     """Return the forms of a name; all for None. ValueError where there is no such name."""
     if name is None:

@@ -26,6 +26,12 @@ CACHE_WRITE_NAMES = (
 LONG_LIFETIMES = ("ephemeral_30m_input_tokens", "ephemeral_12h_input_tokens")
 """Lifetimes that have no class of their own."""
 LIFETIMES = ("cache_creation_token_details", "cache_creation_tokens_details", "cache_creation")
+LIFETIME_NAMES = frozenset(LIFETIMES)
+WRITE_NAMES = frozenset((
+    *CACHE_WRITE_NAMES, *LONG_LIFETIMES, *LIFETIMES, "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens",
+    "cache_write_tokens_details",
+))  # fmt: skip
+"""Every name that :func:`take_writes` takes."""
 REASONING_NAMES = ("reasoning_tokens", "reasoning", "thinking_tokens", "reasoning_output_tokens")
 
 
@@ -43,14 +49,17 @@ def read_token_details(
     tool_prompts = input_details.take("tool_use_tokens")  # LiteLLM's of Gemini: a part of the prompt where they sum
     if tool_prompts and total != (input_total or 0) + (output_total or 0):
         block.spoil()
-    input = take_input(block, input_details, input_total or 0)._replace(is_partition=is_partition)
+    input = take_input(block, input_details, input_total or 0)
+    if is_partition:
+        input = input._replace(is_partition=True)
     output = take_output(block, output_details, output_total or 0)
     if input_total is None or (output_total is None and total is None):
         return Usage((), input_total, output_total, total)
     is_beside = total is None and input_name == "prompt" and context.has_model("grok")  # as xAI documents it
     places = BESIDE_OR_INSIDE if is_beside else INSIDE_OR_BESIDE
     usage = build_usage(input, output, total, reasoning=places, quantities=searches)
-    return _add_hidden_thoughts(usage, input, output, context)._replace(fields=take_claim(block))
+    usage = _add_hidden_thoughts(usage, input, output, context)
+    return usage._replace(fields=fields) if (fields := take_claim(block)) else usage
 
 
 def take_input(block: CountBlock, details: CountBlock, total: int) -> Input:
@@ -73,9 +82,11 @@ def take_input(block: CountBlock, details: CountBlock, total: int) -> Input:
 
 def take_writes(block: CountBlock, details: CountBlock) -> tuple[int, int, int]:
     """Take the tokens that a cache keeps: those of no lifetime, of five minutes, and of an hour."""
-    names = [name for name in LIFETIMES if block.has_object(name)]
+    if not block.has_any(WRITE_NAMES) and not details.has_any(WRITE_NAMES):
+        return 0, 0, 0
+    names = [name for name in LIFETIMES if block.has_object(name)] if block.has_any(LIFETIME_NAMES) else []
     outer = block.take_part(*names) if names else details
-    inner_names = [name for name in LIFETIMES if details.has_object(name)]
+    inner_names = [name for name in LIFETIMES if details.has_object(name)] if details.has_any(LIFETIME_NAMES) else []
     inner = details.take_part(*inner_names) if inner_names else outer
     short = block.agree(outer.get_count("ephemeral_5m_input_tokens"), inner.get_count("ephemeral_5m_input_tokens"))
     long = block.agree(outer.get_count("ephemeral_1h_input_tokens"), inner.get_count("ephemeral_1h_input_tokens"))

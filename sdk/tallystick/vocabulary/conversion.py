@@ -241,6 +241,8 @@ def _find_currency(mark: str, currency: str | None) -> str:
 
 def to_pairs(value: Any, max_count: int) -> list[tuple[Any, Any]]:
     """Return the pairs of a mapping; UnfitValue where it is none, or has more than ``max_count``."""
+    if type(value) is dict and len(value) <= max_count:
+        return list(value.items())
     if not isinstance(value, Mapping) or len(value) > max_count:
         raise UnfitValue
     return [(name, value[name]) for name in value]

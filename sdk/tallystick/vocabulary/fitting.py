@@ -100,6 +100,8 @@ def fit_fields(values: Mapping[str, Any]) -> Fitted:
     unfit_labels += _shed_largest(fields)
     if (labels := values.get("left_out")) is not None:
         unfit_labels += [*labels][:MAX_PAIRS] if isinstance(labels, (list, tuple, set, frozenset)) else ["left_out"]
+    if not unfit_labels:
+        return Fitted(fields, ())
     left_out = safe_labels(unfit_labels)
     if left_out:
         fields["left_out"] = left_out
@@ -315,15 +317,14 @@ def _select_counts(pairs: list[tuple[Any, Any]], path: str, unfit_labels: list[s
     for name, value in pairs:
         if value is None:
             continue
-        label = field_label(path, name)
-        is_named = isinstance(name, str) and is_field_name(name)
-        if is_named and len(counts) < MAX_USAGE_NAMES and type(value) is int and 0 <= value <= MAX_COUNT:
+        has_room = isinstance(name, str) and is_field_name(name) and len(counts) < MAX_USAGE_NAMES
+        if has_room and type(value) is int and 0 <= value <= MAX_COUNT:
             counts[name] = value
-        elif is_named and len(counts) < MAX_USAGE_NAMES and is_outer and isinstance(value, Mapping):
-            inner = _select_counts(to_pairs(value, MAX_PAIRS), label, unfit_labels, is_outer=False)
+        elif has_room and is_outer and isinstance(value, Mapping):
+            inner = _select_counts(to_pairs(value, MAX_PAIRS), field_label(path, name), unfit_labels, is_outer=False)
             counts |= {name: inner} if inner else {}
         elif len(unfit_labels) < MAX_PAIRS:
-            unfit_labels.append(label)
+            unfit_labels.append(field_label(path, name))
     return counts
 
 
@@ -351,7 +352,7 @@ def _fit_facts(values: Mapping[str, Any], fields: Fields) -> list[str]:
         fields["usage_source"] = "unknown"
         if not fields["provider_usage"]:
             del fields["provider_usage"]
-    if usage_contradiction(fields) is None:
+    if "usage_source" not in fields or usage_contradiction(fields) is None:
         return unfit_labels
     is_default = fields.pop("usage_source") == "missing"  # readers say so where nothing is there: usage replaces it
     return unfit_labels if is_default else [*unfit_labels, "usage_source"]
@@ -367,6 +368,9 @@ def _read_counts(value: Any, name: str, classes: frozenset[str]) -> tuple[dict[s
     except Exception:  # noqa: BLE001
         return None, [name]
     for key, item in pairs:
+        if type(item) is int and 0 <= item <= MAX_COUNT and type(key) is str and key in classes:
+            counts[key] = item  # as nearly all are
+            continue
         try:
             count = to_count(item)
             if count and key not in classes:
@@ -400,7 +404,9 @@ def _fit_unknown(values: Mapping[str, Any], names: list[Any], fields: Fields) ->
 
 def _shed_largest(fields: Fields) -> list[str]:
     """Leave out the largest attributes of an event that would be too large for the ledger."""
-    letters = sum(map(_count_letters, fields.values()))
+    letters = 0
+    for value in fields.values():
+        letters += len(value) if type(value) is str else _count_letters(value)
     if letters * MAX_LETTER_BYTES <= MAX_ATTRIBUTE_BYTES:
         return []
     sizes = {name: len(json.dumps(map_texts(fields[name], conceal))) for name in fields if name not in _USAGE}
@@ -420,7 +426,10 @@ def _count_letters(value: Any) -> int:
     if kind is str:
         return len(value)
     if kind is dict:
-        return sum(map(len, value)) + sum(map(_count_letters, value.values()))
+        letters = 0
+        for name, item in value.items():
+            letters += len(name) + (MAX_NUMBER_LETTERS if type(item) is int else _count_letters(item))
+        return letters
     return sum(map(_count_letters, value)) if kind is list else MAX_NUMBER_LETTERS
 
 

@@ -183,6 +183,8 @@ def usage_contradiction(fields: Mapping[str, object]) -> str | None:
     ``missing``.
     """
     source, reported = fields.get("usage_source"), fields.get("reported_tokens")
+    if source is None or (source == "reported" and fields.get("tokens")):
+        return None
     totals = (
         reported if isinstance(reported, Mapping) else vars(reported) if isinstance(reported, ReportedTokens) else {}
     )

@@ -6,7 +6,7 @@ import random
 import re
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick import Inference, TokenClass
+from tallystick.usage.base import Context, to_mapping
+from tallystick.usage.envelope import list_payloads
 from tallystick.usage.reader import list_forms, merge_chunks, read_fields
 from tallystick.usage.registry import FORMS
 from tests.sdk.usage.golden_payloads import GOLDEN, IDS, Golden
@@ -46,6 +48,28 @@ def test_an_inference_takes_the_fields_and_holds_no_content(golden: Golden) -> N
     inference = Inference.model_validate(read_golden_fields(golden))
     assert "…" not in inference.canonical().decode()
     assert (inference.tokens or {}).keys() <= set(get_args(TokenClass))
+
+
+def to_read_only(value: Any) -> Any:
+    """Return a payload of mappings that are no dicts."""
+    if isinstance(value, dict):
+        return MappingProxyType({name: to_read_only(item) for name, item in value.items()})
+    return [to_read_only(item) for item in value] if isinstance(value, list) else value
+
+
+@every_payload
+def test_a_mapping_of_any_type_is_read_as_a_dict(golden: Golden) -> None:
+    """What is left out early for a dict changes nothing: a mapping of another type is looked up name by name."""
+    assert read_golden_fields(golden, to_read_only(golden.payload)) == read_golden_fields(golden)
+
+
+@every_payload
+def test_a_block_of_a_form_has_one_of_its_names(golden: Golden) -> None:
+    for payload in list_payloads(to_mapping(golden.payload)):
+        context = Context(payload.envelopes, golden.model)
+        for form in FORMS:
+            rest = {name: value for name, value in payload.block.items() if name not in form.names}
+            assert not form.names or not form.is_form(rest, context), form.name
 
 
 @pytest.mark.parametrize("golden", COUNTED, ids=lambda golden: f"{golden.form}-{golden.name}")

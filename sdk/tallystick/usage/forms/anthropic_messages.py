@@ -59,9 +59,9 @@ def read_message(block: CountBlock, context: Context) -> Usage:
     extra = _sum_beside(counts, iterations, context)
     if extra is None:
         return Usage((), sum(counts.totals) - counts.output, counts.output, total)
-    if extra != ZERO and total is not None:
-        total += sum(extra.totals)
-    counts = counts.add(extra)
+    if extra != ZERO:
+        total = None if total is None else total + sum(extra.totals)
+        counts = counts.add(extra)
     return build_usage(
         Input(counts.input, counts.cached, counts.write, counts.write_5m, counts.write_1h),
         Output(counts.output, counts.thinking), total,
@@ -121,4 +121,4 @@ def _add_all(parts: Iterable[Counts]) -> Counts:
     return total
 
 
-FORM = Form("anthropic_messages", is_message, read_message)
+FORM = Form("anthropic_messages", is_message, read_message, frozenset(("input_tokens", "output_tokens")))

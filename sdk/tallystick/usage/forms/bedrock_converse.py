@@ -38,4 +38,4 @@ def read_converse(block: CountBlock, context: Context) -> Usage:
     return build_usage(input, Output(output_total), total, cache=BESIDE_OR_INSIDE, reasoning=INSIDE)
 
 
-FORM = Form("bedrock_converse", is_converse, read_converse)
+FORM = Form("bedrock_converse", is_converse, read_converse, frozenset(("inputTokens", "outputTokens")))

@@ -39,4 +39,4 @@ def read_cohere(block: CountBlock, context: Context) -> Usage:
     return build_usage(counts, Output(output or 0), None, cache=CACHE_BESIDE, reasoning=INSIDE, quantities=quantities)
 
 
-FORM = Form("cohere", is_cohere, read_cohere)
+FORM = Form("cohere", is_cohere, read_cohere, frozenset(("billed_units", "tokens")))

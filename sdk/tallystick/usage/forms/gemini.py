@@ -61,4 +61,4 @@ def _take_modalities(block: CountBlock, total: int, *names: str) -> Counter[str]
     return counts
 
 
-FORM = Form("gemini", is_gemini, read_gemini)
+FORM = Form("gemini", is_gemini, read_gemini, frozenset(TOTALS))

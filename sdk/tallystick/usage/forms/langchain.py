@@ -28,4 +28,4 @@ def read_langchain(block: CountBlock, context: Context) -> Usage:
     return usage._replace(fields=usage.fields | fields)
 
 
-FORM = Form("langchain", is_langchain, read_langchain)
+FORM = Form("langchain", is_langchain, read_langchain, frozenset(("input_tokens",)))

@@ -15,4 +15,4 @@ def read_ocr(block: CountBlock, context: Context) -> Usage:
     return Usage((), quantities={"pages": block.take("pages_processed")})
 
 
-FORM = Form("mistral_ocr", is_ocr, read_ocr)
+FORM = Form("mistral_ocr", is_ocr, read_ocr, frozenset(("pages_processed",)))

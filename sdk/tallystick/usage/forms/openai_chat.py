@@ -19,4 +19,4 @@ def read_chat(block: CountBlock, context: Context) -> Usage:
     return read_token_details(block, context, "prompt", "completion")
 
 
-FORM = Form("openai_chat", is_chat, read_chat)
+FORM = Form("openai_chat", is_chat, read_chat, frozenset(("prompt_tokens", "completion_tokens")))

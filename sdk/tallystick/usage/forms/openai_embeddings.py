@@ -35,4 +35,4 @@ def read_embedding(block: CountBlock, context: Context) -> Usage:
     return usage._replace(fields=take_claim(block))
 
 
-FORM = Form("openai_embeddings", is_embedding, read_embedding)
+FORM = Form("openai_embeddings", is_embedding, read_embedding, frozenset(("prompt_tokens", "total_tokens")))

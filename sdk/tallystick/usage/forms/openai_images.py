@@ -48,4 +48,4 @@ def read_images(block: CountBlock, context: Context) -> Usage:
     return build_usage(input, output, total, cache=INSIDE, reasoning=INSIDE)
 
 
-FORM = Form("openai_images", is_images, read_images)
+FORM = Form("openai_images", is_images, read_images, frozenset(("input_tokens_details",)))

@@ -22,4 +22,4 @@ def read_realtime(block: CountBlock, context: Context) -> Usage:
     return read_token_details(block, context, "input", "output")
 
 
-FORM = Form("openai_realtime", is_realtime, read_realtime)
+FORM = Form("openai_realtime", is_realtime, read_realtime, frozenset(("input_token_details", "output_token_details")))

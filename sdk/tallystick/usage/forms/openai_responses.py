@@ -24,4 +24,4 @@ def read_response(block: CountBlock, context: Context) -> Usage:
     return read_token_details(block, context, "input", "output")
 
 
-FORM = Form("openai_responses", is_response, read_response)
+FORM = Form("openai_responses", is_response, read_response, frozenset(("input_tokens",)))

@@ -23,4 +23,4 @@ def read_transcription(block: CountBlock, context: Context) -> Usage:
     return Usage((), quantities={"seconds": seconds or 0})
 
 
-FORM = Form("openai_transcription", is_transcription, read_transcription)
+FORM = Form("openai_transcription", is_transcription, read_transcription, frozenset(("type",)))

@@ -74,4 +74,4 @@ def read_pydantic(block: CountBlock, context: Context) -> Usage:
     return usage._replace(fields=fields)
 
 
-FORM = Form("pydantic_ai", is_pydantic, read_pydantic)
+FORM = Form("pydantic_ai", is_pydantic, read_pydantic, frozenset(("request_tokens", *NAMES)))

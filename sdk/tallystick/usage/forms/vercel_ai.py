@@ -100,4 +100,4 @@ def _read_provider_usage(block: CountBlock) -> Usage:
     )  # fmt: skip
 
 
-FORM = Form("vercel_ai", is_vercel, read_vercel)
+FORM = Form("vercel_ai", is_vercel, read_vercel, NAMES | {"tokens", "inputTokens"})
