@@ -140,7 +140,7 @@ def list_bars(view: View, span: Span, step: int, names: Sequence[str]) -> list[R
     than ``names`` are one group with ``is_other``."""
     column = _build_column(view.dimension)
     sql = (
-        "select intDiv(toUnixTimestamp(occurred_at), {step:UInt32}) * {step:UInt32} as start,"
+        "select intDiv(toUnixTimestamp64Micro(occurred_at), 1000000 * {step:Int64}) * {step:Int64} as start,"
         f" not has({{names:Array(String)}}, {column}) as is_other, if(is_other, '', {column}) as name,"
         f" toFloat64(sumIf(billed_cost, {_IN_CURRENCY})) as spend, sum(tokens) as tokens, sum(calls) as calls"
         f" from analytics.fct_usage where ({_NOW}) and {_FILTERS} group by start, is_other, name"
