@@ -9,6 +9,7 @@ import msgspec
 
 from ingest.spans.attribute_names import MAX_NAME_LENGTH, find_slot
 from ingest.spans.span import MAX_GROUPS, MAX_SPANS, MalformedRequest, Slots, Span, collect_slots
+from ingest.surrogates import repair_surrogates
 
 _MAX_INT64_DIGITS = 20
 MAX_DOUBLE_LENGTH = 32
@@ -73,7 +74,7 @@ _encode = msgspec.json.Encoder().encode
 def read_spans(body: bytes) -> Iterator[Span]:
     """Read the spans of a request, one after the other. MalformedRequest where it is none."""
     try:
-        request = _decode_request(body)
+        request = _decode_request(repair_surrogates(body))
         groups = request.resource_spans or []
         scopes = [scope for group in groups for scope in group.scope_spans or []]
         if len(groups) + len(scopes) > MAX_GROUPS:
