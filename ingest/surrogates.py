@@ -20,3 +20,10 @@ def repair_surrogates(raw: bytes) -> bytes:
     if b"\\ud" not in raw and b"\\uD" not in raw:
         return raw
     return _ESCAPES.sub(lambda match: REPLACEMENT if len(match[0]) == _LONE_LENGTH else match[0], raw)
+
+
+def repair_text(text: str) -> str:
+    """Do the same to JSON in a text, such as a cell."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    return repair_surrogates(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
