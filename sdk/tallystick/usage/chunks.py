@@ -14,6 +14,8 @@ from tallystick.usage.block import is_countable, parse_count
 from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
 
 ID_NAMES = ("id", "responseId", "response_id", "item_id")  # the last one: transcriptions of a realtime session
+STREAM_START = "message_start"
+"""Anthropic's first event, whose output is a placeholder."""
 SHARE_TYPES = frozenset(("AIMessageChunk", "finish-step", "step-finish"))
 KEPT_NAMES = ("usage_metadata", "usageMetadata", "meta", "usage_info", "amazon-bedrock-invocationMetrics", BARE)
 """Names of blocks that keep their name in the merged response; every other one is its ``usage``."""
@@ -74,7 +76,7 @@ def read_chunk(chunk: object) -> MergedChunks:
     last = payload.path[-1] if payload.path else BARE
     name = last if last in KEPT_NAMES else "usage"
     values = _clean(payload.block)
-    if get_word(response, "type") == "message_start" and values:
+    if get_word(response, "type") == STREAM_START and values:
         # Anthropic writes a placeholder here, and the output at the end: a stream that was left has none.
         values = {key: value for key, value in values.items() if key != "output_tokens"}
     block = {str(name): values}
