@@ -108,7 +108,8 @@ def _decode_fitting(raw: msgspec.Raw) -> _Span | None:
     """Decode a span, without those of its attributes that are none, and without a status that is none. None for what is
     no span: neither costs the spans beside it."""
     try:
-        return _decode_span(raw)
+        fitting: _Span | None = _decode_span(raw)
+        return fitting
     except msgspec.ValidationError:
         span = _decode_any(raw)
     if not isinstance(span, dict):
@@ -121,7 +122,8 @@ def _decode_fitting(raw: msgspec.Raw) -> _Span | None:
     ]
     status = span.get("status")
     is_status = isinstance(status, dict) and isinstance(status.get("code"), int | str)
-    return _decode_span(_encode(span | {"status": status if is_status else None}))
+    repaired: _Span | None = _decode_span(_encode(span | {"status": status if is_status else None}))
+    return repaired
 
 
 def _read_resource(raw: msgspec.Raw) -> Slots:
