@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
+from ingest.surrogates import repair_surrogates, repair_text
+
 Container = Literal["csv", "jsonl", "json"]
 MAX_HEAD_ROWS = 50
 DELIMITERS = (",", ";", "\t")
@@ -49,6 +51,7 @@ def read_head(beginning: bytes, *, is_cut: bool = False) -> Head:
 def parse_json(text: bytes | str) -> Any:
     """Parse JSON with exact decimals; None where it is none, as for NaN and infinities."""
     try:
+        text = repair_text(text) if isinstance(text, str) else repair_surrogates(text)
         return json.loads(text, parse_float=Decimal, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None

@@ -21,8 +21,9 @@ Response = Mapping[str, Any]
 
 FORM_PROVIDERS = {
     "anthropic_messages": "anthropic", "azure_openai": "azure", "bedrock_converse": "aws", "bedrock_invoke": "aws",
-    "cohere": "cohere", "deepseek": "deepseek", "gemini": "google", "gemini_openai": "google", "groq": "groq",
-    "mistral": "mistral", "mistral_ocr": "mistral", "moonshot": "moonshotai", "openai_batch": "openai",
+    "cohere": "cohere", "deepseek": "deepseek", "gemini": "google", "gemini_interactions": "google",
+    "gemini_openai": "google", "groq": "groq", "mistral": "mistral", "mistral_ocr": "mistral",
+    "moonshot": "moonshotai", "ollama": "ollama", "openai_batch": "openai",
     "openai_chat": "openai", "openai_embeddings": "openai", "openai_images": "openai", "openai_realtime": "openai",
     "openai_responses": "openai", "openai_transcription": "openai", "openrouter": "openrouter", "vertex": "google",
     "xai": "x-ai",

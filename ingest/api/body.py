@@ -11,6 +11,7 @@ import zstandard
 
 from ingest.api.problem import Problem
 from ingest.intake.limits import MAX_LINE_BYTES
+from ingest.surrogates import repair_surrogates
 
 MAX_BODY_BYTES = 4 << 20
 """Bytes of a body, packed and unpacked."""
@@ -100,7 +101,7 @@ def unpack(body: bytes, coding: str) -> bytes:
 
 def split_events(body: bytes, content_type: str) -> Events:
     """Split a body into events. Problem where it is no batch, or has too many events."""
-    kind = media_type(content_type)
+    kind, body = media_type(content_type), repair_surrogates(body)
     if kind in SINGLE and not body.lstrip().startswith(b"["):
         events = Events([body], True)
     elif kind in LINES:

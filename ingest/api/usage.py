@@ -20,6 +20,7 @@ from ingest.api.accept_events import work_in_turns
 from ingest.api.event_headers import EventHeaders
 from ingest.api.problem import Problem
 from ingest.intake.rejection import Rejection
+from ingest.surrogates import repair_surrogates
 from tallystick.usage.reader import list_forms
 
 JSON, STREAM = "application/json", "text/event-stream"
@@ -48,7 +49,7 @@ def read_calls(raw: bytes, content_type: str, headers: EventHeaders) -> Calls:
     """Read the calls of a body, in turns with other requests. Problem where it is no JSON, or has too many parts."""
     is_stream = headers.is_stream or body.media_type(content_type) == STREAM
     if body.media_type(content_type) == STREAM:
-        parts, is_one = list_stream_data(raw), True
+        parts, is_one = list_stream_data(repair_surrogates(raw)), True
     else:
         events = body.split_events(raw, content_type)
         parts, is_one = events.raw, events.single or is_stream

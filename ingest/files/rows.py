@@ -11,6 +11,7 @@ from ingest.files.lines import read_lines
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.rejection import Rejection
 from ingest.mapping.columns import drop_constant
+from ingest.surrogates import repair_surrogates
 from ledger.errors import TallyError
 
 BATCH_ROWS = 2_000
@@ -96,7 +97,7 @@ def _parse_object(content: bytes, length: int) -> dict[str, Any] | Rejection:
     if length > MAX_LINE_BYTES:
         return Rejection("", f"has {length:,} bytes, and a line may have {MAX_LINE_BYTES:,}")
     try:
-        document = json.loads(content.decode(), parse_float=Decimal, parse_constant=drop_constant)
+        document = json.loads(repair_surrogates(content).decode(), parse_float=Decimal, parse_constant=drop_constant)
     except (ValueError, RecursionError):
         return Rejection("", "is not JSON in UTF-8: write one whole object a line")
     return document if isinstance(document, dict) else Rejection("", "is not a JSON object")

@@ -11,6 +11,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
+from ingest.surrogates import repair_text
+
 Row = Mapping[str, Any]
 
 ABSENT_WORDS = frozenset({"", "NaN", "nan", "null", "NULL", "\\N"})
@@ -76,7 +78,7 @@ def parse_json(text: str) -> Any:
     if not text.lstrip().startswith(("{", "[")):
         return None
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=drop_constant)
+        return json.loads(repair_text(text), parse_float=Decimal, parse_constant=drop_constant)
     except (ValueError, RecursionError):
         return None
 

@@ -32,7 +32,7 @@ _COUNTS: dict[str, tuple[str, ...]] = {
     "cache_read": (
         "gen_ai.usage.cache_read.input_tokens", "llm.token_count.prompt_details.cache_read",
         "llm.token_count.prompt_details.cache_input", "ai.usage.inputTokenDetails.cacheReadTokens",
-        "ai.usage.cachedInputTokens", "gen_ai.usage.input_tokens.cached", "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.input_tokens.cached", "gen_ai.usage.details.cache_read_tokens",
         "gen_ai.usage.cached_input_tokens", "gen_ai.usage.input_token_details.cache_read",
         "gen_ai.usage.prompt_tokens_details.cached_tokens", "gen_ai.usage.input_tokens_details.cached_tokens",
         "gen_ai.openai.usage.prompt_tokens_cached", "gen_ai.usage.details.cached_tokens",
@@ -43,6 +43,7 @@ _COUNTS: dict[str, tuple[str, ...]] = {
         "gen_ai.usage.input_tokens.cache_write", "gen_ai.usage.details.cache_write_tokens",
         "gen_ai.usage.input_token_details.cache_creation", "ai.usage.cacheCreationInputTokens",
     ),
+    "vercel_cache_read": ("ai.usage.cachedInputTokens",),
     "native_cache_read": (
         "gen_ai.usage.cache_read_input_tokens", "llm.anthropic.usage.cache_read_input_tokens",
         "gen_ai.usage.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens",
@@ -77,7 +78,8 @@ _COUNTS: dict[str, tuple[str, ...]] = {
     "output_image": ("gen_ai.usage.image.output_tokens",),
 }  # fmt: skip
 """Counts of tokens. The names of ``native_…`` are the provider's own, from before the conventions said that the input
-includes them: instrumentations that use them write the input with or without."""
+includes them: instrumentations that use them write the input with or without. Version 5 of the Vercel AI SDK has one
+name for the cache, and leaves Anthropic's out of its totals."""
 
 _FIELDS: dict[str, tuple[str, ...]] = {
     "operation": ("gen_ai.operation.name",),

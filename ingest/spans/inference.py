@@ -155,7 +155,7 @@ def build_event(span: Span, parent_slots: Mapping[str, Any], defaults: Mapping[s
             fields[name] = value
     reasons = slots.get("finish_reason")
     fields["finish_reason"] = reasons[0] if isinstance(reasons, list) and reasons else reasons or None
-    fields |= _claim_cost(slots) | read_usage(slots, provider)
+    fields |= _claim_cost(slots) | read_usage(slots, provider, fields["operation"])
     _take_named_fields(slots, fields)
     for name, value in defaults.items():
         if name != "source" and fields.get(name) is None:

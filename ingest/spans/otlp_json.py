@@ -9,6 +9,7 @@ import msgspec
 
 from ingest.spans.attribute_names import MAX_NAME_LENGTH, find_slot
 from ingest.spans.span import MAX_GROUPS, MAX_SPANS, MalformedRequest, Slots, Span, collect_slots
+from ingest.surrogates import repair_surrogates
 
 _MAX_INT64_DIGITS = 20
 MAX_DOUBLE_LENGTH = 32
@@ -67,13 +68,14 @@ _decode_request = msgspec.json.Decoder(_Request).decode
 _decode_resource = msgspec.json.Decoder(_Resource | None).decode
 _decode_span = msgspec.json.Decoder(_Span | None).decode
 _decode_value = msgspec.json.Decoder(_Value | None).decode
+_decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
 def read_spans(body: bytes) -> Iterator[Span]:
     """Read the spans of a request, one after the other. MalformedRequest where it is none."""
     try:
-        request = _decode_request(body)
+        request = _decode_request(repair_surrogates(body))
         groups = request.resource_spans or []
         scopes = [scope for group in groups for scope in group.scope_spans or []]
         if len(groups) + len(scopes) > MAX_GROUPS:
@@ -84,7 +86,7 @@ def read_spans(body: bytes) -> Iterator[Span]:
             resource = _read_resource(group.resource)
             for scope in group.scope_spans or []:
                 for raw in scope.spans or []:
-                    if (span := _decode_span(raw)) is not None:
+                    if (span := _decode_fitting(raw)) is not None:
                         yield _convert_span(span, resource)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedRequest("it is not the JSON of an ExportTraceServiceRequest") from None
@@ -102,8 +104,33 @@ def render_status(code: int, message: str) -> bytes:
     return _encode({"code": code, "message": message})
 
 
+def _decode_fitting(raw: msgspec.Raw) -> _Span | None:
+    """Decode a span, without those of its attributes that are none, and without a status that is none. None for what is
+    no span: neither costs the spans beside it."""
+    try:
+        fitting: _Span | None = _decode_span(raw)
+        return fitting
+    except msgspec.ValidationError:
+        span = _decode_any(raw)
+    if not isinstance(span, dict):
+        return None
+    attributes = span.get("attributes")
+    span["attributes"] = [
+        attribute
+        for attribute in (attributes if isinstance(attributes, list) else ())
+        if isinstance(attribute, dict) and isinstance(attribute.get("key"), str)
+    ]
+    status = span.get("status")
+    is_status = isinstance(status, dict) and isinstance(status.get("code"), int | str)
+    repaired: _Span | None = _decode_span(_encode(span | {"status": status if is_status else None}))
+    return repaired
+
+
 def _read_resource(raw: msgspec.Raw) -> Slots:
-    resource = _decode_resource(raw)
+    try:
+        resource = _decode_resource(raw)
+    except msgspec.ValidationError:
+        resource = None
     return _read_attributes(resource.attributes if resource else None)
 
 

@@ -31,15 +31,17 @@ _INCLUSIVE_PROVIDERS = frozenset(
     }
 )
 """Providers whose own count of the input includes the cache, under whatever name the cache's count has."""
-_NATIVE = "native_"
+_NATIVE, _VERCEL_CACHE = "native_", "vercel_cache_read"
+INPUT_OPERATIONS = frozenset(("embeddings", "embedding", "rerank"))
 _PLAIN_COUNTS = frozenset({"input", "output", "total", "cache_read", "reasoning"})
 
 Fields = dict[str, Any]
 
 
-def read_usage(slots: Mapping[str, Any], provider: str | None) -> Fields:
+def read_usage(slots: Mapping[str, Any], provider: str | None, operation: str | None = None) -> Fields:
     """Return the fields of an inference that the counts of a span fill: ``tokens`` and the totals, or a usage that is
-    unknown or missing."""
+    unknown or missing. A call has input and output; one of them alone says all where ``operation`` has no output, or
+    where the span's total does."""
     counts: dict[str, int] = {}
     is_readable = True
     for slot in COUNT_SLOTS & slots.keys():
@@ -53,17 +55,29 @@ def read_usage(slots: Mapping[str, Any], provider: str | None) -> Fields:
             return {"usage_source": "missing"}
         if (tokens := _read_plain(counts)) is not None:
             return _describe_reported(tokens, Reading(tokens, counts["input"], counts["output"]), counts.get("total"))
-    is_native = False
+    is_native, is_readable = False, is_readable and _take_vercel_cache(slots, provider, counts)
     for name in [name for name in counts if name.startswith(_NATIVE)]:
         native, slot = counts.pop(name), name.removeprefix(_NATIVE)
         is_native |= slot not in counts
         is_readable &= counts.setdefault(slot, native) == native
     repeated = {*counts.values(), 0}
-    is_complete = is_readable and all(_read_count(value) in repeated for value in unread.values())
+    has_both = "total" in counts or operation in INPUT_OPERATIONS or {"input", "output"} <= counts.keys()
+    is_complete = is_readable and has_both and all(_read_count(value) in repeated for value in unread.values())
     reading = _choose_reading(counts, is_native and provider not in _INCLUSIVE_PROVIDERS) if is_complete else None
     if reading is None:
         return _describe_unknown(counts, unread)
     return _describe_reported(reading.tokens, reading, counts.get("total"))
+
+
+def _take_vercel_cache(slots: Mapping[str, Any], provider: str | None, counts: dict[str, int]) -> bool:
+    """Take the Vercel AI SDK's count of the cache for that of the conventions. Tell whether it is known to be inside of
+    the input: version 5 leaves Anthropic's out of its totals too, version 6 repeats it in its details."""
+    cached = counts.pop(_VERCEL_CACHE, 0)
+    if not cached or "cache_read" in counts:
+        return not cached or counts["cache_read"] == cached
+    counts["cache_read"] = cached
+    models = f"{slots.get('model')} {slots.get('model_resolved')}".lower()
+    return provider in _INCLUSIVE_PROVIDERS and "claude" not in models
 
 
 def _read_plain(counts: Mapping[str, int]) -> dict[str, int] | None:

@@ -10,9 +10,9 @@ from typing import Any
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Row, RowSource, SourceEvent, StatelessReader
 from ingest.adapters.cells import is_absent, is_true, parse_count, parse_list, parse_object, parse_time
 from ingest.adapters.fields import Fields, read_status
-from ingest.adapters.head import Head
+from ingest.adapters.head import Head, parse_json
 from ingest.adapters.token_usage import find_unreadable, select_counts
-from tallystick.gateways.litellm_payload import read_operation
+from tallystick.gateways.litellm_payload import is_empty_usage, read_operation
 from tallystick.gateways.provider_names import normalize_provider
 from tallystick.usage.reader import read_fields
 
@@ -83,16 +83,21 @@ def _fill_usage(fields: Fields, metadata: Mapping[str, Any]) -> None:
         details = metadata.get(name)
         if isinstance(details, Mapping):
             block |= {key: value for key, value in details.items() if value is not None}
-    if find_unreadable(fields.row, columns):
+    if find_unreadable(fields.row, columns) or _is_cut(fields.row.get("metadata")):
         fields.usage({"usage_source": "unknown", "provider_usage": select_counts(block)})
         return
-    usage = read_fields({"usage": block}) if any(block.get(name) for name in columns) or len(block) > 3 else None
+    model, is_empty = fields.row.get("model"), is_empty_usage(block)
+    usage = None if is_empty else read_fields({"usage": block}, model=model if isinstance(model, str) else None)
     if usage is None:
-        is_empty = not any(parse_count(value) for value in block.values())
         usage = {"usage_source": "missing" if is_empty else "unknown"}
         if not is_empty:
             usage["provider_usage"] = select_counts(block)
     fields.usage(usage)
+
+
+def _is_cut(metadata: Any) -> bool:
+    """Tell whether a cell of metadata ends early, as spreadsheets cut long ones: what it said of the cache is lost."""
+    return isinstance(metadata, str) and metadata.lstrip().startswith("{") and parse_json(metadata) is None
 
 
 def _fill_caller(fields: Fields, metadata: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Read, RowSource, SourceEvent
+from ingest.adapters.cells import parse_object, parse_text
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
@@ -30,25 +31,23 @@ PROVIDERS = {"msg_bdrk_": "aws.bedrock", "msg_vrtx_": "gcp.vertex_ai"}
 
 
 class Message(msgspec.Struct):
-    id: str | None = None
-    model: str | None = None
-    stop_reason: str | None = None
+    id: Any = None
+    model: Any = None
+    stop_reason: Any = None
     usage: dict[str, Any] | None = None
 
 
-class Fork(msgspec.Struct):
-    sessionId: str | None = None
-
-
 class Line(msgspec.Struct):
-    type: str | None = None
-    timestamp: str | None = None
-    sessionId: str | None = None
-    requestId: str | None = None
-    uuid: str | None = None
-    version: str | None = None
-    costUSD: float | None = None
-    forkedFrom: Fork | None = None
+    """A line. What is no usage may be of any type: it is left out where it does not fit, and costs no call."""
+
+    type: Any = None
+    timestamp: Any = None
+    sessionId: Any = None
+    requestId: Any = None
+    uuid: Any = None
+    version: Any = None
+    costUSD: Any = None
+    forkedFrom: Any = None
     message: Message | None = None
 
 
@@ -77,9 +76,10 @@ class Reader:
         if message.model == SYNTHETIC:
             return ()
         time = get_time(line.timestamp)
-        if not (message.id or line.requestId or line.uuid):
+        id, request = parse_text(message.id) or parse_text(line.uuid), parse_text(line.requestId)
+        if not (id or request):
             raise Rejection("message.id", "is missing: it tells an answer from the others")
-        key = join_identity([message.id or line.uuid or "", line.requestId or ""])
+        key = join_identity([id or "", request or ""])
         answer = Answer(_measure(message), time, line)
         earlier = self._answers.get(key)
         if earlier is None:
@@ -108,13 +108,13 @@ def _measure(message: Message) -> int:
 def _make_event(key: str, answer: Answer) -> SourceEvent:
     line, message = answer.line, answer.line.message
     assert message is not None and message.usage is not None
-    provider = PROVIDERS.get((message.id or "")[: len("msg_bdrk_")], "anthropic")
+    provider = PROVIDERS.get((parse_text(message.id) or "")[: len("msg_bdrk_")], "anthropic")
     fields = Fields(
         {}, adapter=NAME, adapter_version="1", ingress="telemetry", provider=provider, agent=NAME, operation="chat"
     )
     fields.usage(read_fields({"usage": message.usage}, USAGE_FORM) or {"usage_source": "missing"})
-    fork = line.forkedFrom.sessionId if line.forkedFrom is not None else None
-    fields.text("session", fork or line.sessionId, "sessionId")
+    fields.text("session", parse_object(line.forkedFrom).get("sessionId"), "forkedFrom.sessionId")
+    fields.text("session", line.sessionId, "sessionId")
     fields.text("agent_version", line.version, "version")
     fields.text("model", message.model, "message.model")
     fields.text("finish_reason", message.stop_reason, "message.stop_reason")

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Read, RowSource, SourceEvent
-from ingest.adapters.cells import EPOCH, is_absent, parse_count, parse_time
+from ingest.adapters.cells import EPOCH, is_absent, parse_count, parse_text, parse_time
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
@@ -36,27 +36,29 @@ class Info(msgspec.Struct):
 
 
 class ThreadSettings(msgspec.Struct):
-    model: str | None = None
-    model_provider_id: str | None = None
-    service_tier: str | None = None
+    model: Any = None
+    model_provider_id: Any = None
+    service_tier: Any = None
 
 
 class Payload(msgspec.Struct):
-    type: str | None = None
-    id: str | None = None
-    timestamp: str | None = None
-    cli_version: str | None = None
-    model_provider: str | None = None
-    forked_from_id: str | None = None
-    model: str | None = None
-    turn_id: str | None = None
+    """A line's payload. What is no usage may be of any type, and costs no call."""
+
+    type: Any = None
+    id: Any = None
+    timestamp: Any = None
+    cli_version: Any = None
+    model_provider: Any = None
+    forked_from_id: Any = None
+    model: Any = None
+    turn_id: Any = None
     info: Info | None = None
     thread_settings: ThreadSettings | None = None
 
 
 class Line(msgspec.Struct):
-    timestamp: str | None = None
-    type: str | None = None
+    timestamp: Any = None
+    type: Any = None
     payload: Payload | None = None
 
 
@@ -71,7 +73,7 @@ class Reader:
         self._file_name = name
         self._session: str | None = None
         self._fork_time: datetime | None = None
-        self._settings: dict[str, str | None] = {"model_provider": "openai"}
+        self._settings: dict[str, Any] = {"model_provider": "openai"}
         self._total = _NO_USAGE
         self._resets = 0
         self._is_turn_known = False
@@ -104,7 +106,7 @@ class Reader:
         """Take the file's own session; a later one is its parent's, which a fork repeats."""
         if self._session is not None:
             return
-        self._session = payload.id
+        self._session = parse_text(payload.id)
         self._settings |= {"cli_version": payload.cli_version}
         self._settings["model_provider"] = payload.model_provider or self._settings["model_provider"]
         if payload.forked_from_id:
@@ -123,7 +125,7 @@ class Reader:
             return False
         return self._is_turn_known or time <= self._fork_time + timedelta(seconds=REPLAY_S)
 
-    def _count(self, info: Info, timestamp: str | None) -> Read:
+    def _count(self, info: Info, timestamp: Any) -> Read:
         total = _read_counts(info.total_token_usage)
         last = info.last_token_usage
         if total == self._total and total != _NO_USAGE:
@@ -167,9 +169,9 @@ def _read_counts(block: dict[str, Any] | None) -> tuple[int, ...]:
     return tuple(parse_count((block or {}).get(name)) or 0 for name in COUNTS)
 
 
-def _read_uuid_time(text: str | None) -> datetime | None:
+def _read_uuid_time(id: Any) -> datetime | None:
     """Return the moment of a UUID of version 7; None for any other id."""
-    digits = (text or "").replace("-", "")
+    digits = (parse_text(id) or "").replace("-", "")
     if len(digits) != 32 or digits[12] != "7":
         return None
     try:

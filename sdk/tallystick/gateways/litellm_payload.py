@@ -10,7 +10,9 @@ from typing import Any
 
 from tallystick.gateways.provider_names import normalize_provider
 from tallystick.usage.base import to_mapping
+from tallystick.usage.block import has_count
 from tallystick.usage.reader import read_fields
+from tallystick.usage.token_details import parse_amount
 from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX, HEADER_PREFIX, read_attributes, read_headers
 
 Fields = dict[str, Any]
@@ -64,7 +66,7 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
         "time_to_first_token_ms": _subtract_ms(first_s, start_s),
         "tags": _read_tags(payload, key),
     }
-    usage = _read_usage(payload, key)
+    usage = _read_usage(payload, key, fields["model_resolved"])
     fields |= usage | _read_outcome(payload) | _read_claim(payload)
     tier = to_mapping(payload.get("cost_breakdown")).get("service_tier")
     fields["service_tier"] = usage.get("service_tier") or tier
@@ -126,7 +128,13 @@ def _read_outcome(payload: Payload) -> Fields:
     return {"status": "ok"}
 
 
-def _read_usage(payload: Payload, key: Payload) -> Fields:
+def is_empty_usage(block: Payload) -> bool:
+    """Tell whether a usage block counts nothing. LiteLLM writes zeros where an answer has no usage, as those of images,
+    speech and streams that broke off: it is missing, and no call of zero tokens."""
+    return not any(has_count(str(name), value) for name, value in block.items())
+
+
+def _read_usage(payload: Payload, key: Payload, model: object) -> Fields:
     """Read the usage that LiteLLM hands on from the provider, else its own totals."""
     block = to_mapping(key.get("usage_object")) or to_mapping(to_mapping(payload.get("response")).get("usage"))
     if not block:
@@ -135,7 +143,9 @@ def _read_usage(payload: Payload, key: Payload) -> Fields:
     words = {name: response[name] for name in ("model", "service_tier") if isinstance(response.get(name), str)}
     if words.get("model") == payload.get("model_group"):
         words.pop("model", None)  # the proxy answers by the name that was asked for
-    fields = read_fields({**words, "usage": block}) if block else None
+    fields = None
+    if not is_empty_usage(block):
+        fields = read_fields({**words, "usage": block}, model=model if isinstance(model, str) else None)
     if fields is None:
         fields = {"usage_source": "missing"}
         if "model" in words:
@@ -145,14 +155,8 @@ def _read_usage(payload: Payload, key: Payload) -> Fields:
 
 def _read_claim(payload: Payload) -> Fields:
     """Return the cost that LiteLLM computed, a float, as a claim. It writes zero also where it knows no price."""
-    cost = payload.get("response_cost")
-    if isinstance(cost, bool) or not isinstance(cost, int | float | str | Decimal):
-        return {}
-    try:
-        amount = round(Decimal(str(cost)), 12)
-    except InvalidOperation:
-        return {}
-    return {"claimed_cost": amount, "claimed_currency": "USD"} if amount > 0 else {}
+    amount = parse_amount(payload.get("response_cost"))
+    return {"claimed_cost": amount, "claimed_currency": "USD"} if amount else {}
 
 
 def _read_tags(payload: Payload, key: Payload) -> Fields:

@@ -107,6 +107,25 @@ class CountBlock:
                 return part
         return EMPTY
 
+    def take_parts(self, *names: str) -> "CountBlock":
+        """Take the objects of these names as one. Where they differ in a count, the block contradicts itself."""
+        present = [name for name in names if name in self._values]
+        if len(present) < 2:
+            return self.take_part(*present)
+        merged: dict[str, Any] = {}
+        for name in present:
+            for key, value in to_mapping(self._values.pop(name)).items():
+                if value is not None and merged.setdefault(key, value) != value:
+                    self.is_spoiled = True
+        part = CountBlock(merged)
+        self._parts.append(part)
+        return part
+
+    def drop_repeated(self, name: str, count: int) -> None:
+        """Leave out a count that repeats another."""
+        if name in self._values and parse_count(self._values[name]) == count:
+            del self._values[name]
+
     def take_list(self, *names: str) -> list["CountBlock"]:
         """Take a list of objects."""
         for name in names:

@@ -13,7 +13,9 @@ from tallystick.usage.base import Block, Fields, get_word, to_mapping
 from tallystick.usage.block import is_countable, parse_count
 from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
 
-ID_NAMES = ("id", "responseId", "response_id")
+ID_NAMES = ("id", "responseId", "response_id", "item_id")  # the last one: transcriptions of a realtime session
+STREAM_START = "message_start"
+"""Anthropic's first event, whose output is a placeholder."""
 SHARE_TYPES = frozenset(("AIMessageChunk", "finish-step", "step-finish"))
 KEPT_NAMES = ("usage_metadata", "usageMetadata", "meta", "usage_info", "amazon-bedrock-invocationMetrics", BARE)
 """Names of blocks that keep their name in the merged response; every other one is its ``usage``."""
@@ -73,7 +75,11 @@ def read_chunk(chunk: object) -> MergedChunks:
             words["type"] = kind
     last = payload.path[-1] if payload.path else BARE
     name = last if last in KEPT_NAMES else "usage"
-    block = {str(name): _clean(payload.block)}
+    values = _clean(payload.block)
+    if get_word(response, "type") == STREAM_START and values:
+        # Anthropic writes a placeholder here, and the output at the end: a stream that was left has none.
+        values = {key: value for key, value in values.items() if key != "output_tokens"}
+    block = {str(name): values}
     is_share = get_word(response, "type") in SHARE_TYPES
     if not is_share:
         return MergedChunks({_find_id(payload): Share(block, {})}, words)

@@ -24,7 +24,12 @@ LOCATIONS: tuple[Path, ...] = (
     ("body", "usage"),
     ("message", "usage"),  # Anthropic's message_start
     ("message", "usage_metadata"),
+    ("kwargs", "usage_metadata"),  # LangChain's dumpd
+    ("data", "usage_metadata"),  # LangChain's message_to_dict
+    ("data", "usage"),  # events of assistants
+    ("interaction", "usage"),  # events of Gemini's interactions
     ("result", "message", "usage"),  # a line of an Anthropic batch
+    ("result", "usage"),  # Cloudflare's Workers AI
     ("delta", "usage"),  # Cohere's message-end
     ("metadata", "usage"),  # Bedrock's ConverseStream
     ("x_groq", "usage"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from tallystick.usage.base import Block, Context, Fields, Usage, remember_by_name, to_mapping, to_snake_case
 from tallystick.usage.block import CountBlock, has_count, parse_count
-from tallystick.usage.chunks import MergedChunks, merge_chunks
+from tallystick.usage.chunks import STREAM_START, MergedChunks, merge_chunks
 from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
 from tallystick.usage.form import Form, find_form
 from tallystick.usage.registry import FORMS, find_forms, list_forms
@@ -30,8 +30,10 @@ def read_fields(response: object, form: str | None = None, model: str | None = N
     form of another name.
     """
     forms = find_forms(form)
-    if not isinstance(response, (list, tuple, MergedChunks)):
-        fields = _read_response(_to_response(response), forms, model)
+    is_stream = isinstance(response, (list, tuple, MergedChunks))
+    block = {} if is_stream else _to_response(response)
+    if not is_stream and block.get("type") != STREAM_START:  # the start of a stream alone is a stream that was left
+        fields = _read_response(block, forms, model)
     elif (responses := merge_chunks([response]).list_responses()) is None:
         fields = {"usage_source": "unknown"}  # chunks of several streams, of which some have no name
     else:

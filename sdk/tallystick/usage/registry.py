@@ -9,8 +9,10 @@ from tallystick.usage.forms import (
     bedrock_invoke,
     cohere,
     gemini,
+    gemini_interactions,
     langchain,
     mistral_ocr,
+    ollama,
     openai_chat,
     openai_embeddings,
     openai_images,
@@ -24,7 +26,7 @@ from tallystick.usage.forms import (
 FORMS: tuple[Form, ...] = (
     openai_transcription.FORM, openai_embeddings.FORM, openai_chat.FORM, cohere.FORM, bedrock_invoke.FORM, gemini.FORM,
     vercel_ai.FORM, bedrock_converse.FORM, pydantic_ai.FORM, openai_images.FORM, openai_realtime.FORM, langchain.FORM,
-    openai_responses.FORM, anthropic_messages.FORM, mistral_ocr.FORM,
+    openai_responses.FORM, anthropic_messages.FORM, mistral_ocr.FORM, gemini_interactions.FORM, ollama.FORM,
 )  # fmt: skip
 """In the order in which a block is offered to them: a form stands before those whose names are a part of its own."""
 
@@ -33,7 +35,8 @@ CHAT = ("openai_chat", "openai_embeddings")
 NAMES: dict[str, tuple[str, ...]] = {form.name: (form.name,) for form in FORMS} | {
     "openai_chat": CHAT, "azure_openai": CHAT, "mistral": (*CHAT, "mistral_ocr"), "xai": (*CHAT, "openai_responses"),
     "deepseek": CHAT, "groq": (*CHAT, "openai_responses"), "moonshot": CHAT, "vllm": (*CHAT, "openai_responses"),
-    "openrouter": (*CHAT, "openai_responses"), "gemini_openai": CHAT, "vertex": ("gemini", "anthropic_messages"),
+    "openrouter": (*CHAT, "openai_responses"), "gemini_openai": CHAT,
+    "vertex": ("gemini", "gemini_interactions", "anthropic_messages"),
     "openai_images": ("openai_images",),
     "openai_batch": (*CHAT, "openai_images", "openai_responses"),
     "openai_transcription": ("openai_transcription", "openai_realtime"),

@@ -32,6 +32,13 @@ WRITE_NAMES = frozenset((
     "cache_write_tokens_details",
 ))  # fmt: skip
 """Every name that :func:`take_writes` takes."""
+INPUT_DETAILS = ("prompt_tokens_details", "prompt_token_details", "input_tokens_details", "input_token_details")
+OUTPUT_DETAILS = (
+    "completion_tokens_details", "completion_token_details", "output_tokens_details", "output_token_details",
+)  # fmt: skip
+"""Names of details, under either name of the totals: DashScope has those of a prompt beside its input."""
+PER_TURN = ("input_tokens_per_turn", "cached_tokens_per_turn", "output_tokens_per_turn", "tool_output_tokens_per_turn")
+"""vLLM's lists, which divide the totals by the turns of its tools."""
 REASONING_NAMES = ("reasoning_tokens", "reasoning", "thinking_tokens", "reasoning_output_tokens")
 
 
@@ -42,16 +49,18 @@ def read_token_details(
     input_total = block.get_count(f"{input_name}_tokens")
     output_total = block.get_count(f"{output_name}_tokens")
     total = block.get_count("total_tokens")
-    input_details = block.take_part(f"{input_name}_tokens_details", f"{input_name}_token_details")
-    output_details = block.take_part(f"{output_name}_tokens_details", f"{output_name}_token_details")
+    input_details = block.take_parts(*INPUT_DETAILS)
+    output_details = block.take_parts(*OUTPUT_DETAILS)
     searches = _take_searches(block, input_details)
-    input_details.drop("initial_prompt_tokens")
+    input_details.drop("initial_prompt_tokens", *PER_TURN)
+    output_details.drop(*PER_TURN)
     tool_prompts = input_details.take("tool_use_tokens")  # LiteLLM's of Gemini: a part of the prompt where they sum
     if tool_prompts and total != (input_total or 0) + (output_total or 0):
         block.spoil()
     input = take_input(block, input_details, input_total or 0)
     if is_partition:
         input = input._replace(is_partition=True)
+    block.drop_repeated("image_tokens", input.image)  # DashScope's, beside its details
     output = take_output(block, output_details, output_total or 0)
     if input_total is None or (output_total is None and total is None):
         return Usage((), input_total, output_total, total)

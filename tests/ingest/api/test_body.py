@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 from collections.abc import Callable
 
+import msgspec
 import pytest
 import zstandard
 from hypothesis import given
@@ -118,3 +119,11 @@ def test_nothing_is_no_frame_and_frames_have_a_bound(coding: str) -> None:
 @pytest.mark.parametrize(("alias", "coding"), [("GZIP", "gzip"), (" x-gzip ", "gzip"), ("identity", "identity")])
 def test_codings_have_other_names(alias: str, coding: str) -> None:
     assert body.check_coding(body.LINES[0], alias) == coding
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/cloudevents-batch+json", "application/x-ndjson"])
+def test_a_text_that_was_cut_within_a_character_costs_no_event(kind: str) -> None:
+    event = rb'{"id": "1", "text": "cut \ud83d", "pair": "\ud83d\ude00"}'
+    raw = b"[" + event + b"]" if "batch" in kind else event
+    (split,) = body.split_events(raw, kind).raw
+    assert msgspec.json.decode(split) == {"id": "1", "text": "cut \ufffd", "pair": "\U0001f600"}

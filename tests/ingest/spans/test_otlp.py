@@ -1,7 +1,9 @@
 """Requests of OTLP are read alike in both encodings, and nothing that is not one gets through."""
 
 import contextlib
+import json
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -91,3 +93,18 @@ def test_numbers_of_64_bits_may_be_strings_or_numbers() -> None:
     (read,) = otlp_json.read_spans(body)
     assert read.slots == {"input": 12, "output": 3} and read.is_error
     assert read.trace_id == "000102030405060708090a0b0c0d0e0f"
+
+
+JUNK: list[Any] = [None, 5, "text", [], {}, {"key": 5}, {"key": None, "value": {}}, {"value": {"stringValue": "x"}}]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+def test_what_is_no_attribute_no_status_or_no_span_costs_no_other(junk: Any) -> None:
+    document = json.loads(to_json(request([span(1, CHAT)])))
+    (group,) = document["resourceSpans"]
+    (whole,) = group["scopeSpans"][0]["spans"]
+    odd = whole | {"spanId": "00000000000000ff", "status": junk, "attributes": [junk, *whole["attributes"]]}
+    group["scopeSpans"][0]["spans"] = [junk, odd, whole]
+    group["resource"] = junk
+    spans = list(otlp_json.read_spans(json.dumps(document).encode()))
+    assert [item.slots for item in spans if item.slots] == [spans[-1].slots] * 2

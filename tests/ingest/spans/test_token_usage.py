@@ -12,6 +12,7 @@ from ingest.spans.token_usage import _choose_reading, _read_plain, read_usage
 OLD_READ, OLD_WRITE = "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation_input_tokens"
 READ, WRITE = "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens"
 INPUT, OUTPUT, TOTAL = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.total_tokens"
+VERCEL = {"ai.usage.inputTokens": 100, "ai.usage.outputTokens": 50, "ai.usage.totalTokens": 150}
 
 # What an instrumentation writes, the provider, and the classes worked out by hand; None where they are unknown.
 CASES: list[tuple[dict[str, Any], str | None, dict[str, int] | None]] = [
@@ -69,7 +70,16 @@ CASES: list[tuple[dict[str, Any], str | None, dict[str, int] | None]] = [
     ({INPUT: -1, OUTPUT: 200}, "openai", None),
     ({INPUT: "1000", OUTPUT: 200.0}, "openai", {"input": 1000, "output": 200}),
     ({INPUT: "many", OUTPUT: 200}, "openai", None),
-    ({INPUT: 50}, "openai", {"input": 50}),
+    ({INPUT: 50}, "openai", None),
+    ({OUTPUT: 50}, "openai", None),
+    ({INPUT: 50, TOTAL: 50}, "openai", {"input": 50}),
+    ({**VERCEL, "ai.usage.cachedInputTokens": 30}, "openai", {"input": 70, "cache_read": 30, "output": 50}),
+    ({**VERCEL, "ai.usage.cachedInputTokens": 30}, "anthropic", None),
+    ({**VERCEL, "ai.usage.cachedInputTokens": 0}, "anthropic", {"input": 100, "output": 50}),
+    ({**VERCEL, "ai.usage.cachedInputTokens": 30, "gen_ai.request.model": "claude-sonnet-4-5"}, "google", None),
+    ({**VERCEL, "ai.usage.cachedInputTokens": 30, "ai.usage.inputTokenDetails.cacheReadTokens": 30}, "anthropic",
+     {"input": 70, "cache_read": 30, "output": 50}),
+    ({**VERCEL, "ai.usage.cachedInputTokens": 30, "ai.usage.inputTokenDetails.cacheReadTokens": 20}, "anthropic", None),
     ({TOTAL: 50}, "openai", None),
 ]  # fmt: skip
 
@@ -95,6 +105,11 @@ def test_counts_are_read_as_the_totals_prove(
     usage = read_usage(to_slots(attributes), provider)
     assert usage.get("tokens") == tokens
     assert usage["usage_source"] == ("unknown" if tokens is None else "reported")
+
+
+@pytest.mark.parametrize("operation", ["embeddings", "rerank"])
+def test_a_call_without_output_has_input_alone(operation: str) -> None:
+    assert read_usage({"input": 50}, "openai", operation)["tokens"] == {"input": 50}
 
 
 def test_no_count_is_a_missing_usage() -> None:

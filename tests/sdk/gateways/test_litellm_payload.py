@@ -113,3 +113,20 @@ def test_a_call_is_recorded_once() -> None:
     assert len(ids) == 1
     callback.record_aborted()
     assert ids[1:] == ["call-2/aborted"]
+
+
+@pytest.mark.parametrize("block", [
+    {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+    {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_tokens_details": {"cached_tokens": 0}},
+    {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "input_tokens_details": {"image_tokens": 0}},
+    None,
+])  # fmt: skip
+def test_zeros_are_a_missing_usage_and_no_free_call(block: dict[str, Any] | None) -> None:
+    fields = read(metadata={"usage_object": block}, response={}, prompt_tokens=0, completion_tokens=0, total_tokens=0)
+    assert fields["usage_source"] == "missing" and "tokens" not in fields
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), -1.0, "abc", None, True, 10**40])
+def test_a_cost_that_is_no_amount_costs_no_call(cost: object) -> None:
+    fields = read(response_cost=cost)
+    assert fields["tokens"] and "claimed_cost" not in fields

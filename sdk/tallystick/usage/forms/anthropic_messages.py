@@ -55,7 +55,8 @@ def read_message(block: CountBlock, context: Context) -> Usage:
     searches = tools.take("web_search_requests")
     tools.drop(*FREE_TOOLS)
     if not has_input or not has_output:  # a stream's last event may give the output alone
-        return Usage((), counts.input if has_input else None, counts.output if has_output else None, total)
+        input_total = sum(counts.totals) - counts.output if has_input else None
+        return Usage((), input_total, counts.output if has_output else None, total)
     extra = _sum_beside(counts, iterations, context)
     if extra is None:
         return Usage((), sum(counts.totals) - counts.output, counts.output, total)

@@ -31,7 +31,7 @@ def read_gemini(block: CountBlock, context: Context) -> Usage:
     answer, thoughts = block.take("candidates_token_count", "response_token_count"), block.take("thoughts_token_count")
     cached = block.take("cached_content_token_count")
     total = block.get_count("total_token_count")
-    prompts = _take_modalities(block, prompt, "prompt_tokens_details")
+    prompts = _take_modalities(block, prompt, "prompt_tokens_details", "prompt_token_details")
     tool_prompts = _take_modalities(block, tools, "tool_use_prompt_tokens_details")
     caches = _take_modalities(block, cached, "cache_tokens_details")
     answers = _take_modalities(block, answer, "candidates_tokens_details", "response_tokens_details")

@@ -28,6 +28,8 @@ PARTS_OF_TEXT = (
 def is_pydantic(block: Block, context: Context) -> bool:
     if block.get("request_tokens") is not None:
         return True
+    if block.get("input_tokens_details") is not None:  # OpenAI's Agents SDK counts its requests too
+        return False
     return block.get("input_tokens") is not None and any(block.get(name) is not None for name in NAMES)
 
 

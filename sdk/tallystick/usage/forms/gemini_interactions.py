@@ -1,0 +1,56 @@
+"""Gemini's interactions, by the Gemini API and by Vertex AI.
+
+The input holds the cache; thoughts and prompts of tools lie beside the output and the input. Documentation:
+ai.google.dev/gemini-api/docs/tokens,
+docs.cloud.google.com/gemini-enterprise-agent-platform/reference/rest/v1beta1/Usage.
+"""
+
+from collections import Counter
+
+from tallystick.usage.base import Block, Context, Usage
+from tallystick.usage.block import CountBlock
+from tallystick.usage.form import Form
+from tallystick.usage.forms.gemini import PLAIN_MODALITIES, THOUGHTS_BESIDE
+from tallystick.usage.reconciliation import INSIDE, Input, Output, build_usage
+
+NAMES = frozenset(("total_input_tokens", "totalInputTokens", "total_output_tokens", "totalOutputTokens"))
+
+
+def is_interaction(block: Block, context: Context) -> bool:
+    return any(block.get(name) is not None for name in NAMES)
+
+
+def read_interaction(block: CountBlock, context: Context) -> Usage:
+    """Read a block of interactions. Searches that Google charges for by number make it unknown."""
+    prompt, tools = block.get_count("total_input_tokens"), block.take("total_tool_use_tokens")
+    answer, thoughts = block.get_count("total_output_tokens"), block.take("total_thought_tokens")
+    cached, total = block.take("total_cached_tokens"), block.get_count("total_tokens")
+    prompts = _take_modalities(block, prompt or 0, "input_tokens_by_modality")
+    tool_prompts = _take_modalities(block, tools, "tool_use_tokens_by_modality")
+    caches = _take_modalities(block, cached, "cached_tokens_by_modality")
+    answers = _take_modalities(block, answer or 0, "output_tokens_by_modality")
+    if answers["video"] or cached > (prompt or 0):
+        block.spoil()
+    if prompt is None or answer is None:
+        return Usage((), prompt, answer, total)
+    input = Input(
+        prompt + tools, cached, audio=prompts["audio"] + tool_prompts["audio"],
+        image=prompts["image"] + tool_prompts["image"],
+        cached_audio=caches["audio"] if caches else None, cached_image=caches["image"] if caches else None,
+    )  # fmt: skip
+    output = Output(answer, thoughts, answers["audio"], answers["image"])
+    return build_usage(input, output, total, cache=INSIDE, reasoning=THOUGHTS_BESIDE)
+
+
+def _take_modalities(block: CountBlock, total: int, name: str) -> Counter[str]:
+    """Take the counts by modality, of which the total is the sum, or more."""
+    counts: Counter[str] = Counter()
+    for part in block.take_list(name):
+        counts[part.take_word("modality") or "text"] += part.take("tokens")
+    is_strange = any(count and name not in PLAIN_MODALITIES | {"audio", "image"} for name, count in counts.items())
+    if is_strange or counts.total() > total:
+        block.spoil()
+    return counts
+
+
+FORM = Form("gemini_interactions", is_interaction, read_interaction, NAMES)
