@@ -78,7 +78,7 @@ CSS = """<style>
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; padding-top: 4rem; }
   .tally .wide { display: none; }
-  .tally .narrow { display: block; overflow: hidden; text-overflow: ellipsis; }
+  .tally .narrow { display: block; overflow: hidden; text-overflow: ellipsis; white-space: normal; }
   .tally .bar { width: 2.5rem; }
 }
 </style>"""

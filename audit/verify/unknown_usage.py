@@ -27,7 +27,8 @@ def is_free(data: Mapping[str, Any]) -> bool:
     """Tell whether no provider was called."""
     if data.get("response_cache") == "hit":
         return True
-    if data.get("status") != "refused" or data.get("usage_source") == "unknown":
+    is_of_tool = "tool" in data and "model" not in data and "model_resolved" not in data
+    if not (is_of_tool or data.get("status") == "refused") or data.get("usage_source") == "unknown":
         return False
     usage = [value for name in ("tokens", "quantities", "reported_tokens") for value in data.get(name, {}).values()]
     return sum(usage) == 0 and not _read_usage_block(data)

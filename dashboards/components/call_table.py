@@ -39,9 +39,15 @@ def _row(row: Row) -> tuple[html.Cell, ...]:
         row["model"] or None,
         row["agent"] or None,
         row["status"] or None,
-        row["tokens"],
+        _find_tokens(row),
         with_hint(format_spend(row), hint),
     )
+
+
+def _find_tokens(row: Row) -> int | None:
+    """Return the tokens of a call; None where nothing tells them, which is not zero."""
+    tokens: int = row["tokens"]
+    return None if row["pricing"] == "unknown" and not tokens else tokens
 
 
 def format_spend(row: Row) -> str:
@@ -69,7 +75,7 @@ def draw_call_tree(rows: Sequence[Row], current_call: Row) -> None:
                 Html(f"{chr(0x2003) * level}{'└ ' * bool(level)}{named(row['model'] or '')}"),
                 row["agent"] or None,
                 row["status"] or None,
-                row["tokens"],
+                _find_tokens(row),
                 format_spend(row),
             )
         )

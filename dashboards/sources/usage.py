@@ -140,7 +140,7 @@ def list_bars(view: View, span: Span, step: int, names: Sequence[str]) -> list[R
     than ``names`` are one group with ``is_other``."""
     column = _build_column(view.dimension)
     sql = (
-        "select intDiv(toUnixTimestamp(occurred_at), {step:UInt32}) * {step:UInt32} as start,"
+        "select intDiv(toUnixTimestamp64Micro(occurred_at), 1000000 * {step:Int64}) * {step:Int64} as start,"
         f" not has({{names:Array(String)}}, {column}) as is_other, if(is_other, '', {column}) as name,"
         f" toFloat64(sumIf(billed_cost, {_IN_CURRENCY})) as spend, sum(tokens) as tokens, sum(calls) as calls"
         f" from analytics.fct_usage where ({_NOW}) and {_FILTERS} group by start, is_other, name"
@@ -177,9 +177,12 @@ def choose_poll_interval_s() -> int:
 
 def find_extent() -> Span | None:
     """Return the span from the first to the last counted call, by event time; None where there is none."""
-    sql = "select min(occurred_at) as first, max(occurred_at) as last, sum(calls) as calls from analytics.fct_usage"
+    sql = (
+        "select minIf(occurred_at, calls != 0) as first, maxIf(occurred_at, calls != 0) as last, sum(calls) as total"
+        " from analytics.fct_usage"
+    )
     (row,) = ask(sql)
-    return Span(row["first"], row["last"] + timedelta(microseconds=1)) if row["calls"] else None
+    return Span(row["first"], row["last"] + timedelta(microseconds=1)) if row["total"] else None
 
 
 def list_values(dimension: str) -> list[str]:

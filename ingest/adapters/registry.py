@@ -27,10 +27,10 @@ def recognize_format(beginning: bytes, name: str, *, is_cut: bool = False) -> Fo
     candidate = find_format(beginning, is_cut=is_cut)
     if candidate is not None:
         return candidate
-    descriptions = "; ".join(f"{candidate.name}: {candidate.known_by}" for candidate in FORMATS)
+    descriptions = "".join(f"\n  {candidate.name}: {candidate.known_by}" for candidate in FORMATS)
     raise TallyError(
-        f"{name} is of no known format. A file is recognized by its beginning; the formats are {descriptions}. Name "
-        "one with --format, or map the columns of any other file with --mapping (docs/import.md)"
+        f"{name} is of no known format. Map its columns with --mapping (docs/import.md), or name a format with "
+        f"--format. Formats are recognized by the beginning of a file:{descriptions}"
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from ingest.adapters.adapter import INFERENCE_TYPE
 from ingest.intake.rejection import Rejection
 from tallystick.gateways.litellm_payload import identify_payload, read_payload
-from tallystick.usage.reader import list_forms, read_fields
+from tallystick.usage.reader import list_forms, read_fields, read_response_words
 from tallystick.vocabulary.base import EARLIEST, LATEST
 from tallystick.vocabulary.fitting import fit_fields
 
@@ -104,7 +104,8 @@ def build_event(
         model = fields.get("model")
         payload = list(call) if len(call) > 1 else responses[0]
         usage = read_fields(payload, form, model if isinstance(model, str) else None)
-        read = {"status": "ok", "adapter": form, **(usage or {"usage_source": "missing"})}
+        usage = usage or {"usage_source": "missing", **read_response_words(responses[0])}
+        read = {"status": "ok", "adapter": form, **usage}
         if "model" not in fields and "model_resolved" in read:
             read["model"] = read["model_resolved"]
         id = identity.id or next(filter(None, map(find_id, responses)), None)

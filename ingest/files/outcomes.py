@@ -57,10 +57,11 @@ class Outcomes:
             return None
         first = self.conflicts[0]
         return (
-            f"{self.conflict:,} events were not counted: the log has others of the same identity (the first "
-            f"at {first.partition}:{first.original_offset}:{first.original_index}). The same lines with another "
-            "--set, --start or --mapping are conflicts; so are equal lines of different traces: give each a "
-            "--source. Copies of a session of an agent need nothing: each answer counts once"
+            f"{self.conflict:,} not counted: the log has other content under the same identity (the first at "
+            f"{first.partition}:{first.original_offset}:{first.original_index}). The same lines with another --set, "
+            "--start or --mapping are conflicts: to put an earlier import right, use --replace SOURCE. So are equal "
+            "lines of different traces: give each a --source. Copies of a session of an agent need nothing: each "
+            "answer counts once"
         )
 
 

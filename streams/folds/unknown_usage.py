@@ -31,11 +31,15 @@ class TokenFigures(NamedTuple):
 
 
 def is_free_by_rule(call: Call) -> bool:
-    """Tell whether no provider was called: a gateway's cache answered, or the call was refused and tells no usage."""
+    """Tell whether no provider was called: a gateway's cache answered, or a call without usage was refused, or names a
+    tool and no model."""
     dimensions = call.dimensions
     if dimensions.response_cache == "hit":
         return True
-    if dimensions.status != "refused" or dimensions.usage_source == "unknown" or call.usage_block:
+    is_tool_call = dimensions.tool is not None and dimensions.model is None and dimensions.model_resolved is None
+    if dimensions.status != "refused" and not is_tool_call:
+        return False
+    if dimensions.usage_source == "unknown" or call.usage_block:
         return False
     return not any(counts and any(counts.values()) for counts in (call.tokens, call.quantities, call.reported))
 

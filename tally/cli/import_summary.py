@@ -110,10 +110,10 @@ def _print_sources(summary: Summary) -> None:
             accepted, rejected = (sum(getattr(file, name) for file in files) for name in ("accepted", "rejected"))
             out.print(f"{source or files[0].format}: accepted {accepted:,}, rejected {rejected:,}", markup=False)
         if skipped := sum(file.skipped for file in files):
-            err.print(f"{source}: {skipped:,} rows hold no call of their own, or repeat one", markup=False)
+            err.print(f"{source}: rows without a call of their own, or that repeat one: {skipped:,}", markup=False)
         if unknown := sum(file.unknown_usage for file in files):
             err.print(
-                f"{source}: usage of {unknown:,} calls could not be read as token classes; it is unknown, not zero",
+                f"{source}: calls whose usage could not be read as token classes, so that it is unknown: {unknown:,}",
                 markup=False,
             )
         left_out = sum((file.left_out for file in files), Counter[str]())
@@ -121,4 +121,4 @@ def _print_sources(summary: Summary) -> None:
             names = ", ".join(f"{name} ({count:,})" for name, count in left_out.most_common(MAX_SHOWN_NAMES))
             err.print(f"{source}: fields left out: {names}", markup=False)
     if summary.skipped_files:
-        err.print(f"{len(summary.skipped_files):,} files are of no known format and were not read", markup=False)
+        err.print(f"files of no known format, which were not read: {len(summary.skipped_files):,}", markup=False)

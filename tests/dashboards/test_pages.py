@@ -22,6 +22,8 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from tests.dashboards.feed import Feed, call, corrected
 from tests.dashboards.screenshots import open_page, read_html, read_metrics
+from tests.dashboards.server import warehouse
+from tests.warehouse.plugin import InstallWarehouse
 from warehouse.client import connect
 
 Full = tuple[Settings, Feed]
@@ -97,6 +99,18 @@ def test_what_is_not_known_stands_beside_the_spend_and_in_no_figure(
     shown = open_page(settings, monkeypatch, "call", source="gateway", id="told")
     assert "could not be read" not in shown.warning[0].value and "totals" in shown.warning[0].value
     assert "at most $3.50 at list price" in read_html(shown)
+
+
+def test_a_call_of_another_century_takes_no_figure_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install_warehouse: InstallWarehouse
+) -> None:
+    with warehouse(install_warehouse(tmp_path).home) as settings, closing(Feed(settings)) as feed:
+        feed.begin()
+        for year in (2000, 2026, 2199):  # what lies in the future is quarantined, and has an amount nevertheless
+            feed.add([call(f"y{year}", datetime(year, 1, 1, tzinfo=UTC), model="gpt-4o", tokens={"input": 10})])
+        app = open_page(settings, monkeypatch, period="all")
+        assert not app.info, "no part of the page is away"
+        assert "1 call in quarantine" in read_html(app)
 
 
 def test_an_empty_period_names_one_that_is_not(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,15 +154,20 @@ def test_keys_are_never_replaced(damage: Damage, settings: Settings) -> None:
     assert "the key of 'default' is missing" in str(results(settings)["secret"]) and not path.exists()
 
 
+@pytest.fixture
+def open_home(pristine: Path) -> Iterator[Path]:
+    """A home that other users reach. It lies outside of pytest's folder, which every run of pytest closes to them."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        shutil.copytree(pristine, Path(folder) / "home", symlinks=True)
+        yield Path(folder) / "home"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT RUN: another user's rights take the right to become that user")
-def test_a_file_that_may_not_be_read_is_named(settings: Settings, pristine: Path, tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_named(open_home: Path, pristine: Path) -> None:
     """As the user nobody, to whom the home belongs and one file of it does not. In one child, as a user does not come
     back from there."""
-    home = settings.home
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent == Path(tempfile.gettempdir()):
-            break
-        parent.chmod(0o755)  # pytest's own
+    home, settings = open_home, Settings(home=open_home)
     names = [path.relative_to(home) for file, path in paths(home) if file.kind in ("json", "sqlite")]
     said = {}
     for name in names:

@@ -35,6 +35,7 @@ def _show_budgets() -> None:
         _show_no_budgets()
         return
     _show_headline(rows)
+    _show_unknown(rows)
     view = pick("Show", VIEWS, "budgets")
     visible_rows = [row for row in rows if row["fired_percent"] or view == "all"]
     with_organization = len({row["organization"] for row in rows}) > 1
@@ -62,6 +63,16 @@ def _show_headline(rows: list[Row]) -> None:
     with st.container(horizontal=True, key="headline"):
         for label, number, meaning in figures:
             st.metric(label, count(number), border=True, help=meaning)
+
+
+def _show_unknown(rows: list[Row]) -> None:
+    """Say how many of the budgets have calls whose cost is not known, and how many deny them."""
+    number = sum(bool(row["unknown_calls"]) for row in rows)
+    denied_count = sum(bool(row["is_denied"]) for row in rows)
+    if number:
+        subject = f"{count(number)} budget{'s have' if number != 1 else ' has'}"
+        denial = f", and {count(denied_count)} den{'y' if denied_count != 1 else 'ies'} them" if denied_count else ""
+        st.html(f'<div class="tally unknown"><b>Cost not known:</b> {subject} such calls in the window{denial}.</div>')
 
 
 def _show_budget(identity: BudgetIdentity) -> None:

@@ -5,7 +5,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dashboards.components.format import count, exact, money, percent
-from dashboards.components.html import Cell, Column, Html, bar, draw_table, format_time, link, spark, with_hint
+from dashboards.components.html import (
+    Cell,
+    Column,
+    Html,
+    add_narrow_line,
+    bar,
+    draw_table,
+    format_time,
+    link,
+    spark,
+    with_hint,
+)
 from dashboards.components.links import read_budget_identity
 from dashboards.components.unknown_usage import describe_bound
 from dashboards.pages.budgets.burn_rate import Burn, compute_burn
@@ -33,7 +44,7 @@ def _build_budget_cells(row: Row, with_organization: bool) -> tuple[Cell, ...]:
     burn = find_burn(row)
     highest = max(row["spend_by_bucket"])
     return (
-        link(name_budget(row, with_organization), "budgets", read_budget_identity(row).to_parameters()),
+        _build_name_cell(row, with_organization),
         build_share_bar(row),
         build_used_cell(row),
         with_hint(money(row["remaining_amount"], currency), exact(row["remaining_amount"], currency)),
@@ -44,6 +55,13 @@ def _build_budget_cells(row: Row, with_organization: bool) -> tuple[Cell, ...]:
         build_rate_cell(row, burn),
         describe_outlook(row, burn),
     )
+
+
+def _build_name_cell(row: Row, with_organization: bool) -> Html:
+    cell = link(name_budget(row, with_organization), "budgets", read_budget_identity(row).to_parameters())
+    if not row["unknown_calls"]:
+        return cell
+    return add_narrow_line(cell, f"cost not known: {_count_calls(row)}{', denied' * bool(row['is_denied'])}")
 
 
 def find_burn(row: Row) -> Burn | None:
@@ -93,15 +111,22 @@ def describe_unknown(row: Row) -> str:
         "assume_greatest": f"{money(row['assumed_amount'], row['currency'])} of the used amount is assumed",
         "deny": "denied by this budget, as a decision and an alert say",
     }[row["unknown_usage"]]
-    calls = f"{count(unknown.calls)} call{'s' if unknown.calls != 1 else ''}"
-    return f"{calls}, {count(unknown.tokens)} tokens told, {describe_bound(unknown, row['currency'])}; {policy}"
+    bound = describe_bound(unknown, row["currency"])
+    return f"{_count_calls(row)}, {count(unknown.tokens)} tokens told, {bound}; {policy}"
+
+
+def _count_calls(row: Row) -> str:
+    return f"{count(row['unknown_calls'])} call{'s' if row['unknown_calls'] != 1 else ''}"
 
 
 def build_threshold_cell(row: Row) -> Html | None:
-    """Return the greatest threshold that is crossed now; None where none is."""
-    if not row["fired_percent"]:
-        return None
-    return with_hint(f"{row['fired_percent']}%", f"since {row['fired_at']:%Y-%m-%d %H:%M:%S} UTC, by the log's clock")
+    """Return the greatest threshold that is crossed now, and that calls are denied; None where neither holds."""
+    fired = f"{row['fired_percent']}%" if row["fired_percent"] else ""
+    since = f"since {row['fired_at']:%Y-%m-%d %H:%M:%S} UTC, by the log's clock" if fired else ""
+    if row["is_denied"]:
+        denial = "a call whose cost is not known lies in the window, and this budget denies them"
+        return with_hint(f"{fired}, denied" if fired else "denied", "; ".join(filter(None, (since, denial))))
+    return with_hint(fired, since) if fired else None
 
 
 def build_rate_cell(row: Row, burn: Burn | None) -> Html | None:

@@ -45,8 +45,8 @@ def draw_thresholds() -> None:
         st.caption("None.")
         return
     columns = [
-        Column("Accepted, UTC"), Column("Budget"), Column("Threshold"), Column("Used", "right"),
-        Column("Limit", "right"), Column("Window", "wide"),
+        Column("Accepted, UTC"), Column("Budget"), Column("Threshold"), Column("Used", "right wide"),
+        Column("Limit", "right wide"), Column("Window", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_threshold_cells(row) for row in rows))
 

@@ -14,6 +14,7 @@ from dashboards.components.html import (
     Cell,
     Column,
     Html,
+    add_narrow_line,
     draw_equation,
     draw_live_line,
     draw_table,
@@ -23,7 +24,7 @@ from dashboards.components.html import (
     named,
     with_hint,
 )
-from dashboards.components.unknown_usage import describe_bound
+from dashboards.components.unknown_usage import describe_bound, describe_calls
 from dashboards.pages.trust import decisions, left_out, queries
 from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
@@ -208,13 +209,12 @@ def _show_unknown() -> None:
     st.caption(
         "Unknown is not free: these calls have a cost that no total includes, of at most the amount shown. Without "
         "usage: the source did not tell it, or it could not be read. Without a price: `tally price adopt` adds one. In "
-        "quarantine: the totals contradict the classes."
+        "quarantine: kept out for the reason that is shown below."
     )
     columns = [
         Column("Model"), Column("Provider", "wide"), Column("Newest call, UTC", "wide"),
-        Column("Without usage", "right"),
-        Column("Without a price", "right"), Column("In quarantine", "right"), Column("Tokens", "right"),
-        Column("Costs at most", "right"),
+        Column("Without usage", "right wide"), Column("Without a price", "right wide"),
+        Column("In quarantine", "right wide"), Column("Tokens", "right wide"), Column("Costs at most", "right"),
     ]  # fmt: skip
     draw_table(columns, map(_build_unknown_cells, rows))
 
@@ -227,7 +227,7 @@ def _build_unknown_cells(row: Row) -> tuple[Cell, ...]:
     )  # fmt: skip
     parameters = {"period": "all", "model": spell(model), "calls": "cost not known"}
     return (
-        link(named(model), "overview", parameters),
+        add_narrow_line(link(named(model), "overview", parameters), describe_calls(unknown)),
         named(row["provider"] or ""),
         format_time(row["last_at"]),
         unknown.unknown_calls,

@@ -73,6 +73,8 @@ def read_row(row: Row) -> list[SourceEvent]:
     fields.tag("app", fields.take("app_name"))
     if parse_number(fields.take("byok_usage_inference")) or is_true(row.get("is_byok")):
         fields.tag("byok", "true")
+    if is_true(row.get("is_byok")):
+        fields.data["payer"] = "customer"
     if is_true(fields.take("cancelled")):
         fields.data["status"] = "aborted"
     if is_day:

@@ -51,7 +51,7 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
         "model": payload.get("model_group") or _find_model(payload, hidden),
         "model_resolved": _find_model(payload, hidden),
         "deployment": payload.get("model_id"),
-        "operation": _find_operation(payload.get("call_type")),
+        "operation": read_operation(payload.get("call_type")),
         "root_call": payload.get("trace_id"),
         "session": payload.get("session_id") or payload.get("trace_id"),
         "team": key.get("user_api_key_team_id") or key.get("team_id"),
@@ -94,6 +94,14 @@ def is_call(payload: Payload) -> bool:
     return payload.get("call_type") not in NO_CALLS
 
 
+def read_operation(call_type: object) -> str | None:
+    """Return OpenTelemetry's name of an operation for LiteLLM's type of a call."""
+    if not isinstance(call_type, str):
+        return None
+    name = call_type if call_type in _OPERATIONS or call_type.startswith("anthropic") else call_type.removeprefix("a")
+    return _OPERATIONS.get(name, name)
+
+
 def _find_provider(payload: Payload, hidden: Payload) -> str | None:
     name = payload.get("custom_llm_provider")
     host = payload.get("api_base") or hidden.get("api_base")
@@ -107,13 +115,6 @@ def _find_model(payload: Payload, hidden: Payload) -> Any:
     model = hidden.get("litellm_model_name") or payload.get("model")
     prefix = f"{payload.get('custom_llm_provider')}/"
     return model.removeprefix(prefix) if isinstance(model, str) else model
-
-
-def _find_operation(call_type: object) -> str | None:
-    if not isinstance(call_type, str):
-        return None
-    name = call_type if call_type in _OPERATIONS or call_type.startswith("anthropic") else call_type.removeprefix("a")
-    return _OPERATIONS.get(name, name)
 
 
 def _read_outcome(payload: Payload) -> Fields:
@@ -199,7 +200,7 @@ def _list_metadata(payload: Payload, key: Payload, metadata: Payload | None) -> 
 
 
 def _read_seconds(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     try:
         return Decimal(str(value))

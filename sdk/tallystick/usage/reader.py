@@ -18,7 +18,7 @@ from tallystick.usage.registry import FORMS, find_forms, list_forms
 
 MAX_NAMES, MAX_NAME_LENGTH = 32, 64
 
-__all__ = ["list_forms", "merge_chunks", "read_fields"]
+__all__ = ["list_forms", "merge_chunks", "read_fields", "read_response_words"]
 
 
 def read_fields(response: object, form: str | None = None, model: str | None = None) -> Fields | None:
@@ -52,6 +52,12 @@ def leave_out_vague_model(fields: Fields, model: str | None) -> Fields:
 
 _SNAPSHOT = re.compile(r"[-@:]\d{4}")
 """The beginning of a date behind a model's name: ``-1106``, ``-2024-08-06``, ``-20250929``."""
+
+
+def read_response_words(response: object) -> Fields:
+    """Return the fields that the words of a response fill, such as its model, though it has no usage."""
+    attributes = _to_response(response)
+    return read_words(Payload(attributes, (), (attributes,)))
 
 
 def _read_response(response: Block, forms: tuple[Form, ...], model: str | None) -> Fields | None:

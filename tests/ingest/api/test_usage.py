@@ -193,3 +193,10 @@ def test_a_form_that_is_not_known_is_answered_with_the_list(api_server: Served) 
 def test_every_form_has_its_endpoint(api_server: Served, form: str) -> None:
     assert post(api_server, form, {}, "every", Tallystick_Id="1").status == 200
     assert stored(api_server, "every")[-1]["data"]["usage_source"] == "missing"
+
+
+def test_a_response_without_usage_keeps_its_model(api_server: Served) -> None:
+    response = {name: value for name, value in CHAT.items() if name != "usage"} | {"id": "chatcmpl-9"}
+    assert post(api_server, "openai_chat", response, "model-kept").status == 200
+    (event,) = stored(api_server, "model-kept")
+    assert event["data"]["model_resolved"] == CHAT["model"] and event["data"]["usage_source"] == "missing"

@@ -1,6 +1,7 @@
 """The pages of budgets and of runaways over a real warehouse, without a browser."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,7 @@ from ledger.log import partition_of
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.folds.budgets import Budget, Scope
-from tests.dashboards.feed import MARKUP_NAME, ORGANIZATION, Feed, budget
+from tests.dashboards.feed import MARKUP_NAME, ORGANIZATION, Feed, budget, call, control
 from tests.dashboards.screenshots import open_page, read_html, read_metrics
 from warehouse.client import connect
 
@@ -87,6 +88,19 @@ def test_a_changed_limit_arms_again_what_it_leaves_behind(limited: Limited, monk
     assert read_metrics(app)["Limit"] == "$100.00" and read_cells(read_html(app), "Threshold crossed")[1] == "none"
     assert "–" not in read_cells(read_html(app), ">80%<")[-1], "it says when it was armed again"
     feed.add([budget("less", "agent", "shopper", "1", window_s=3600)], channel="control")
+
+
+def test_calls_of_unknown_cost_are_named_above_the_budgets_and_where_one_denies_them(
+    limited: Limited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, feed = limited
+    denying = {"dimension": "team", "scope": "quiet", "limit": "5", "currency": "USD", "window_s": 86400}
+    feed.add([control("denying", "budget.allocated", **denying, unknown_usage="deny")], channel="control")
+    feed.add([call("silent", datetime.now(UTC), team="quiet", model="gpt-4o", usage_source="missing")])
+    page_html = read_html(open_page(settings, monkeypatch, "budgets"))
+    assert "1 budget has such calls in the window, and 1 denies them." in page_html
+    cells = read_cells(page_html, "team quiet")
+    assert cells[5:7] == ["denied", "1"] and "cost not known: 1 call, denied" in cells[0]
 
 
 @pytest.mark.parametrize("query", [{"scope": "x"}, {"scope": "shopper", "dimension": "agent", "window": "1e9"}])
