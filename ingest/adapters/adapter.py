@@ -88,7 +88,7 @@ class Format:
 class StatelessReader:
     """A reader of rows that stand for themselves."""
 
-    def __init__(self, read: Callable[[Row], Read]) -> None:
+    def __init__(self, read: Callable[[Any], Read]) -> None:
         self.read = read
 
     def finish(self) -> Read:

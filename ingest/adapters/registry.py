@@ -5,6 +5,7 @@ from importlib import import_module
 
 from ingest.adapters.adapter import Format, TraceLine
 from ingest.adapters.head import read_head
+from ingest.adapters.response_files import list_response_formats, make_response_format
 from ledger.errors import TallyError
 from ledger.file_formats import FILE_FORMATS
 
@@ -35,11 +36,13 @@ def recognize_format(beginning: bytes, name: str, *, is_cut: bool = False) -> Fo
 
 
 def get_format(name: str) -> Format:
-    """Return the format of that name. TallyError with the names where there is none."""
+    """Return the format of that name, also of a form of usage. TallyError with the names where there is none."""
     for candidate in FORMATS:
         if candidate.name == name:
             return candidate
-    names = [candidate.name for candidate in FORMATS]
+    if name in list_response_formats():
+        return make_response_format(name)
+    names = [*(candidate.name for candidate in FORMATS), *list_response_formats()]
     near = get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise TallyError(f"--format {name!r} is no format: use one of {', '.join(names)}{hint}")

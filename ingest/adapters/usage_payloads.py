@@ -1,4 +1,5 @@
-"""Responses of providers, and chunks of their streams, as events: what ``POST /v1/usage/{form}`` takes (pure).
+"""Responses of providers, and chunks of their streams, as events: what ``POST /v1/usage/{form}`` takes, and files of
+responses hold (pure).
 
 Only counts, ids and a few words are read of a response; its messages are decoded, and dropped with it.
 """
@@ -63,6 +64,14 @@ class Identity(NamedTuple):
     time: str | None
 
 
+class CallReading(NamedTuple):
+    """What a response says of its call: its id and time, where it names them, and the data of an inference."""
+
+    id: str | None
+    time: str | None
+    data: dict[str, Any]
+
+
 def split_calls(items: Sequence[Any], *, is_stream: bool = False) -> list[list[Any]]:
     """Group what was sent into calls: a response is one, and so are chunks of one stream, which follow one another and
     have one id, or none. A list within the list is one call's chunks, and ``is_stream`` says that all of it is."""
@@ -89,17 +98,15 @@ def split_calls(items: Sequence[Any], *, is_stream: bool = False) -> list[list[A
     return calls
 
 
-def build_event(
-    call: Sequence[Any], form: str, identity: Identity, fields: Mapping[str, Any], now: datetime
-) -> dict[str, Any]:
-    """Build the event of one call. ``fields`` are those of the headers, which fill what the response lacks. Rejection
-    where it is no response, or nothing identifies it."""
+def read_call(call: Sequence[Any], form: str, fields: Mapping[str, Any]) -> CallReading:
+    """Read one call: a response, or the chunks of its stream. ``fields`` fill what it lacks. Rejection where it is
+    neither."""
     responses = [item for item in call if isinstance(item, dict)]
     if len(responses) < len(call) or not responses:
         raise Rejection("", "is not a JSON object: send a provider's response, or the chunks of its stream", list(call))
     if form == "litellm" and "call_type" in responses[0]:
         read = read_payload(responses[0])
-        id = identity.id or identify_payload(responses[0])
+        id = identify_payload(responses[0])
     else:
         model = fields.get("model")
         payload = list(call) if len(call) > 1 else responses[0]
@@ -108,17 +115,26 @@ def build_event(
         read = {"status": "ok", "adapter": form, **usage}
         if "model" not in fields and "model_resolved" in read:
             read["model"] = read["model_resolved"]
-        id = identity.id or next(filter(None, map(find_id, responses)), None)
+        id = next(filter(None, map(find_id, responses)), None)
+    defaults = {"provider": FORM_PROVIDERS.get(form), "ingress": "direct"}
+    values = defaults | dict(fields) | {name: value for name, value in read.items() if value is not None}
+    return CallReading(id, next(filter(None, map(_find_time, responses)), None), fit_fields(values).fields)
+
+
+def build_event(
+    call: Sequence[Any], form: str, identity: Identity, fields: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """Build the event of one call. ``fields`` are those of the headers, which fill what the response lacks. Rejection
+    where it is no response, or nothing identifies it."""
+    reading = read_call(call, form, fields)
+    id = identity.id or reading.id
     if id is None:
         raise Rejection(
             "id", "is missing: the response has none, so send one in the header Tallystick-Id; the same with a retry"
         )
-    time = identity.time or next(filter(None, map(_find_time, responses)), None) or _format_time(now)
-    defaults = {"provider": FORM_PROVIDERS.get(form), "ingress": "direct"}
-    values = defaults | dict(fields) | {name: value for name, value in read.items() if value is not None}
     return {
-        "specversion": "1.0", "id": id, "source": identity.source or f"usage/{form}", "time": time,
-        "type": INFERENCE_TYPE, "data": fit_fields(values).fields,
+        "specversion": "1.0", "id": id, "source": identity.source or f"usage/{form}",
+        "time": identity.time or reading.time or _format_time(now), "type": INFERENCE_TYPE, "data": reading.data,
     }  # fmt: skip
 
 
