@@ -21,6 +21,7 @@ from starlette.datastructures import Headers
 
 from alerting import webhooks
 from ingest.adapters import azure_llm_trace, mooncake_trace
+from ingest.adapters.response_files import make_response_format
 from ingest.adapters.usage_payloads import Identity, build_event
 from ingest.api import body, outcomes, traces, usage
 from ingest.api.event_headers import NO_HEADERS, read_event_headers
@@ -100,6 +101,12 @@ ADDRESSED = (
     "{name: ann@example.com, currency: USD, providers: [{id: a, models: [{id: m, prices: [{rates: {input: 1}}]}]}]}"
 )
 CURSOR = b"Date,Model,Cache Read,Output Tokens\n2026-11-02,gpt-5,1,1"
+
+
+def read_response_line(line: bytes) -> None:
+    source = make_response_format("openai_chat").rows
+    assert source is not None
+    source.make_reader("f").read(line)
 
 
 def read_usage(raw: bytes, kind: str = "application/json") -> object:
@@ -302,6 +309,7 @@ CASES: list[Case] = [
     ("a record that is not there", lambda p: outcomes.read_outcomes(EmbeddedLog(p), "acme", 0, 5), ("'acme'", "partition 0, offset 5", "names its position")),
     ("a form of usage that is not known", lambda p: usage.check_form("nobody"), ("'nobody'", "openai_chat", "use one of")),
     ("usage that is no JSON", lambda p: read_usage(b"{"), ("not JSON", "send a provider's response")),
+    ("a line of responses that is no JSON", lambda p: read_response_line(b"{half"), ("not JSON", "write a response")),
     ("usage that is empty", lambda p: read_usage(b"", "text/event-stream"), ("empty", "send a provider's response")),
     ("a stream that is too long", lambda p: read_usage(b"data: 1\n" * 5001, "text/event-stream"), ("5,001", "5,000", "send those that have usage")),
     ("usage that is no object", lambda p: build_usage(7), ("not a JSON object", "send a provider's response")),
