@@ -177,12 +177,9 @@ def choose_poll_interval_s() -> int:
 
 def find_extent() -> Span | None:
     """Return the span from the first to the last counted call, by event time; None where there is none."""
-    sql = (
-        "select minIf(occurred_at, calls != 0) as first, maxIf(occurred_at, calls != 0) as last, sum(calls) as total"
-        " from analytics.fct_usage"
-    )
+    sql = "select min(occurred_at) as first, max(occurred_at) as last, sum(calls) as calls from analytics.fct_usage"
     (row,) = ask(sql)
-    return Span(row["first"], row["last"] + timedelta(microseconds=1)) if row["total"] else None
+    return Span(row["first"], row["last"] + timedelta(microseconds=1)) if row["calls"] else None
 
 
 def list_values(dimension: str) -> list[str]:

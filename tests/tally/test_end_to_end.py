@@ -73,7 +73,9 @@ def test_what_cannot_be_read_or_made_is_told(home: Path) -> None:
         (["sql", "SELECT 1", "--json", "--format", "CSV"], home), (["import", "x.csv"], Path("/proc/x")),
     ):  # fmt: skip
         command = invoke(*arguments, TALLY_HOME=str(folder))
-        assert command.returncode == 2 and len(command.stderr.splitlines()) == 1, command.stderr
+        problem, *formats = command.stderr.splitlines()
+        assert command.returncode == 2 and not problem.startswith("Traceback"), command.stderr
+        assert bool(formats) == ("is of no known format" in problem), "a format a line, and nothing else"
 
 
 @pytest.mark.usefixtures("services")
