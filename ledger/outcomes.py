@@ -5,6 +5,9 @@ DUPLICATE = "duplicate"
 CONFLICT = "conflict"
 QUARANTINED = "quarantined"
 
+HELD = "held"
+"""The event's time lies ahead of the log's: it is counted when that time comes, and until then it is in no sum."""
+
 OUTCOMES = (COUNTED, DUPLICATE, CONFLICT, QUARANTINED)
 """In the order in which they are shown: ``accepted = counted + duplicate + conflict + quarantined``."""
 
@@ -13,6 +16,14 @@ REVERSAL = "reversal"
 
 REPLACEMENT = "replacement"
 """No outcome: a line of ``tally.entries`` with the entry that a correction puts in place of another."""
+
+RELEASE = "release"
+"""No outcome: a line of ``tally.entries`` by which an event that was held, quarantined or in conflict is counted after
+all, with its entry. Its reason is the outcome that it leaves."""
+
+RESTATEMENT = "restatement"
+"""No outcome: a line of ``tally.entries`` with the entry of a call by prices that were learned later. A reversal with
+this reason takes the entry before it back."""
 
 REVISION = "revision"
 """The reason of a reversal where the event came again with a greater revision; else it is what a correction does, a

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS state (partition INTEGER, key TEXT, value TEXT, due_u
 CREATE INDEX IF NOT EXISTS state_due ON state (partition, due_us) WHERE due_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS identities (partition INTEGER, identity BLOB, content BLOB, offset INTEGER,
     event_index INTEGER, revision INTEGER, status INTEGER, entry_offset INTEGER, entry_index INTEGER,
+    rated_offset INTEGER, rated_index INTEGER,
     PRIMARY KEY (partition, identity)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER, digest TEXT);
 """
@@ -133,7 +134,8 @@ class PartitionState:
             marks = ",".join("?" * len(chunk))
             with tables.database_errors(self._db):
                 rows = self._db.execute(
-                    "SELECT identity, content, offset, event_index, revision, status, entry_offset, entry_index "
+                    "SELECT identity, content, offset, event_index, revision, status, entry_offset, entry_index, "
+                    "rated_offset, rated_index "
                     f"FROM identities WHERE partition = ? AND identity IN ({marks})",
                     [partition, *chunk],
                 )
@@ -186,7 +188,7 @@ class PartitionState:
         self._db.executemany("DELETE FROM state WHERE partition = ? AND key = ?", deletions)
         self._db.executemany("REPLACE INTO state VALUES (?, ?, ?, ?)", replacements)
         self._db.executemany(
-            "REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(partition, identity, *version) for identity, version in change.identities.items()],
         )
         if change.position is not None:

@@ -36,11 +36,14 @@ class EntryStatus(IntEnum):
     """The event is a control record, an observation or a tick."""
     BOUNDED = 6
     """An inference that is quarantined for its totals: its bound is in force in place of an entry."""
+    HELD = 7
+    """An inference that is held until its time comes: it has no entry yet."""
 
 
 class EventVersion(NamedTuple):
     """The version of an event that has its identity: a hash of its content, its position, its revision (0 where it has
-    none), and the entry in force. Entry offset and index say something of ``ELSEWHERE`` alone."""
+    none), and the entry in force. Entry offset and index say something of ``ELSEWHERE`` alone. Rated offset and index
+    are the position by whose prices the entry in force was last rated; 0 and 0 where that is its own."""
 
     content: bytes
     offset: int
@@ -49,6 +52,8 @@ class EventVersion(NamedTuple):
     status: int = EntryStatus.OWN
     entry_offset: int = 0
     entry_index: int = 0
+    rated_offset: int = 0
+    rated_index: int = 0
 
     @property
     def position(self) -> EventPosition:

@@ -26,7 +26,7 @@ rows = some.dictionaries(
 offsets, indices = some.integers(0, (1 << 60) - 1), some.integers(0, (1 << 32) - 1)
 firsts = some.builds(
     EventVersion, some.binary(min_size=8, max_size=8), offsets, indices, some.integers(0, MAX_COUNT),
-    some.sampled_from(EntryStatus).map(int), offsets, indices,
+    some.sampled_from(EntryStatus).map(int), offsets, indices, offsets, indices,
 )  # fmt: skip
 changes = some.builds(
     Change,
