@@ -17,7 +17,7 @@ from ledger.log.topics import EVENTS
 from streams.folds.chain import Derived, fold_record
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import ParsedRecord, parse_record
-from streams.folds.identity import EventPosition, EventVersion, find_target
+from streams.folds.identity import EventPosition, EventVersion, Identities, find_target
 from streams.folds.state import LAST, Key, Row, State, key_text
 
 MAX_SQL_VARIABLES = 10_000  # SQLite takes 32,766 in a statement
@@ -161,21 +161,19 @@ class PartitionState:
     ) -> tuple[Derived, FoldPosition, Change]:
         """Fold a batch: return what it causes, the position behind it, and the changes. ``originals`` gives the lines
         before the batch."""
-        identities = dict(batch.identities)
+        partition = batch.records[0].partition
+        identities = Identities(
+            batch.identities, lambda identity: self.find_identities(partition, [identity]).get(identity)
+        )
         read_line = batch.include_own_lines(originals)
         derived = [
             output
             for parsed_record in batch.parsed
             for output in fold_record(parsed_record, state, identities, documents, read_line)
         ]
-        changed = {
-            identity: version
-            for identity, version in identities.items()
-            if batch.identities.get(identity) is not version
-        }
         last = batch.records[-1]
         position = FoldPosition(last.offset + 1, last.digest())
-        return derived, position, Change(position, state.take_changes(), changed)
+        return derived, position, Change(position, state.take_changes(), identities.list_changes())
 
     def apply(self, partition: int, change: Change) -> None:
         """Store a change, in the caller's transaction."""

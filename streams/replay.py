@@ -13,7 +13,7 @@ from ledger.pricing.price_book import unpack_book
 from streams.folds.chain import Derived, fold_record
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import parse_record
-from streams.folds.identity import EventVersion
+from streams.folds.identity import Identities
 from streams.folds.price_lookup import Catalogue
 from streams.folds.state import State
 
@@ -33,12 +33,12 @@ def open_catalogues(documents: Mapping[str, bytes]) -> Documents:
 def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived:
     """Derive what the records of any partitions cause; each partition's records are in order, from its first."""
     catalogues = open_catalogues(documents)
-    memories: dict[int, tuple[State, dict[bytes, EventVersion]]] = {}
+    memories: dict[int, tuple[State, Identities]] = {}
     read_values: dict[int, dict[int, bytes]] = {}
     derived: Derived = []
     next_offsets: dict[tuple[Topic, int], int] = {}
     for record in records:
-        state, identities = memories.setdefault(record.partition, (State(), {}))
+        state, identities = memories.setdefault(record.partition, (State(), Identities()))
         values = read_values.setdefault(record.partition, {})
         values[record.offset] = record.value
         for topic, record_out in fold_record(parse_record(record), state, identities, catalogues, _read_lines(values)):

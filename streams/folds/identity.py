@@ -1,6 +1,6 @@
 """Identity: the outcome of an event before anything is counted (docs/rules.md, R3 and R4)."""
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -61,6 +61,12 @@ class EventVersion(NamedTuple):
         return self.offset, self.event_index
 
     @property
+    def rated_position(self) -> EventPosition | None:
+        """Return the position by whose prices the entry in force was rated; None where there is none."""
+        rated = self.rated_offset, self.rated_index
+        return rated if rated != (0, 0) and self.entry_position is not None else self.entry_position
+
+    @property
     def entry_position(self) -> EventPosition | None:
         """Return the position of the entry in force; None where there is none."""
         if self.status in (EntryStatus.OWN, EntryStatus.BOUNDED):
@@ -68,7 +74,30 @@ class EventVersion(NamedTuple):
         return (self.entry_offset, self.entry_index) if self.status == EntryStatus.ELSEWHERE else None
 
 
-Identities = MutableMapping[bytes, EventVersion]
+class Identities(dict[bytes, EventVersion]):
+    """The identities that a run of records meets, by hash. Any other is read through from the store on demand."""
+
+    def __init__(
+        self,
+        versions: Mapping[bytes, EventVersion] | None = None,
+        load: Callable[[bytes], EventVersion | None] = lambda identity: None,
+    ) -> None:
+        super().__init__(versions or {})
+        self.stored = dict(self)
+        """The versions as the store has them."""
+        self._load = load
+
+    def load_version(self, identity: bytes) -> EventVersion | None:
+        """Return the version that has an identity which the records may not name, as that of an event which falls
+        due; None where the identity is free. Slower than :meth:`get`: it may read the store."""
+        version = self.get(identity)
+        if version is None and (version := self._load(identity)) is not None:
+            self[identity] = self.stored[identity] = version
+        return version
+
+    def list_changes(self) -> dict[bytes, EventVersion]:
+        """Return the versions that the store does not have yet."""
+        return {identity: version for identity, version in self.items() if self.stored.get(identity) is not version}
 
 
 class Outcome(NamedTuple):

@@ -235,14 +235,20 @@ class Owner:
         return records
 
     async def _read_originals(self, batch: Batch) -> Originals:
-        """Read the lines that the batch refers to, in a thread: other partitions are folded meanwhile."""
+        """Read the lines that the batch refers to, in a thread: other partitions are folded meanwhile. Any other
+        is read when it is needed."""
         read = read_originals(self._context.log, self.number)
 
         def read_lines() -> dict[EventPosition, bytes]:
             return {position: read(*position) for position in batch.originals}
 
         lines = await asyncio.to_thread(read_lines) if batch.originals else {}
-        return lambda offset, event_index: lines[offset, event_index]
+
+        def read_line(offset: int, event_index: int) -> bytes:
+            line = lines.get((offset, event_index))
+            return read(offset, event_index) if line is None else line
+
+        return read_line
 
     async def _seek(self) -> None:
         await self._context.seek(self.number, self.position.next_offset)

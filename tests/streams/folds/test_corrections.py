@@ -23,7 +23,7 @@ from ledger.pricing.price_book_file import parse_book
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
 from streams.folds.chain import fold_record
 from streams.folds.event import parse_record
-from streams.folds.identity import EventVersion
+from streams.folds.identity import Identities
 from streams.folds.state import State
 from streams.partition_state import PartitionState
 from streams.replay import open_catalogues, replay
@@ -282,7 +282,7 @@ def test_detectors_judge_a_call_once() -> None:
 
 @pytest.mark.parametrize("line", [call("a", 1), b"{}", adopt()])
 def test_a_line_that_is_not_the_one_that_was_folded_stops_the_fold(line: bytes) -> None:
-    state, identities, books = State(), dict[bytes, EventVersion](), open_catalogues(PAGES)
+    state, identities, books = State(), Identities(), open_catalogues(PAGES)
     for made in (record(0, adopt()), record(1, call("a"))):
         fold_record(parse_record(made), state, identities, books, lambda *_: b"")
     with pytest.raises(LogDamaged, match="offset 1, index 0"):
