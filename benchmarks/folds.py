@@ -63,7 +63,7 @@ def main(events: int = 40_000) -> None:
         "identity": repeat_step(
             lambda event, offset: (
                 take_identity(event, offset, identities),
-                find_quarantine_reason(event, event.time_us),
+                find_quarantine_reason(event),
             ),
             rows,
         ),

@@ -5,7 +5,7 @@ The embedded runtime keeps them beside what it derives; on Kafka they are a cach
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ from ledger.log import Log, Record
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
 from streams.folds.chain import Derived, fold_record
+from streams.folds.corrections import HELD_ROWS
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import ParsedRecord, parse_record
 from streams.folds.identity import EventPosition, EventVersion, Identities, find_target
@@ -149,12 +150,25 @@ class PartitionState:
         targets = {event.identity: target for event in events if (target := find_target(event)) is not None}
         batch_identities = {event.identity for event in events if event.identity} | set(targets.values())
         versions = self.find_identities(records[0].partition, batch_identities)
-        originals: set[EventPosition] = set()
+        originals: set[EventPosition] = set(self._find_due(records))
         for event in events:
             version = versions.get(targets.get(event.identity, event.identity))
             if version is not None and version.content != event.content:
                 originals.update(filter(None, (version.position, version.entry_position)))
         return Batch(records, parsed, versions, sorted(originals))
+
+    def _find_due(self, records: list[Record]) -> Iterator[EventPosition]:
+        """Yield the positions of held events that fall due with the records, the soonest: more are read one by one."""
+        now_us = max(record.time_ms for record in records) * 1000
+        with tables.database_errors(self._db):
+            rows = self._db.execute(
+                "SELECT key FROM state WHERE partition = ? AND due_us <= ? ORDER BY due_us LIMIT ?",
+                (records[0].partition, now_us, MAX_SQL_VARIABLES),
+            ).fetchall()
+        for (text,) in rows:
+            key = json.loads(text)
+            if key[0] == HELD_ROWS:
+                yield int(key[1]), int(key[2])
 
     def fold_batch(
         self, batch: Batch, state: State, documents: Documents, originals: Originals

@@ -31,7 +31,7 @@ def add_record(totals: Totals, record: Record) -> None:
             original,
             _read_amounts(fields),
         )
-        totals.outcome(fields["organization"], fields["kind"], fields["outcome"], event_checksum)
+        totals.outcome(fields["organization"], fields["kind"], fields["outcome"], fields.get("reason"), event_checksum)
         reversed_entry = original if fields["outcome"] == REVERSAL else None
         for line in fields.get("lines", ()):
             totals.add(_group(fields, line), _sum(fields, line, reversed_entry))

@@ -1,6 +1,7 @@
 """Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R12)."""
 
 import hashlib
+import heapq
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 from audit.verify.pricing import Book, Rated, negate, rate_call, rate_quarantined
 from audit.verify.schema_check import is_valid
-from ledger import outcomes
+from ledger import envelope, outcomes
 from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
@@ -24,11 +25,15 @@ MAX_AHEAD = timedelta(seconds=300)
 MAX_DEPTH = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
+DUE_INDEX = 1 << 31
+"""Events that fall due with a record have an index from here on, and come before its own."""
 Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book]], Rated]
+Position = tuple[int, int]
 
 
 class JudgedLine(NamedTuple):
-    """The outcome of one line. ``data`` and ``time`` are the event's; empty where the line is no event."""
+    """The outcome of one line. ``data`` and ``time`` are the event's; empty where the line is no event. What falls due
+    with a record has an organization of its own, and may be a relay's."""
 
     event_index: int
     kind: str
@@ -40,11 +45,14 @@ class JudgedLine(NamedTuple):
     data: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     rated: Rated | None = None
     original: tuple[int, int] | None = None
+    organization: str | None = None
+    is_relayed: bool | None = None
 
 
 class Seen(NamedTuple):
-    """The state of an identity: content and position of its latest version, its kind and revision, and the position of
-    the entry in force; -1 where there is none."""
+    """The state of an identity: content and position of its latest version, its kind and revision, the line that the
+    entry in force follows from and the position at which it was rated (-1 where there is none), and how the version
+    stands: ``own``, ``held``, ``quarantined``, or ``corrected``."""
 
     content: bytes
     offset: int
@@ -53,6 +61,20 @@ class Seen(NamedTuple):
     revision: int
     entry_offset: int
     entry_index: int
+    rated_offset: int
+    rated_index: int
+    standing: str
+
+    @property
+    def position(self) -> Position:
+        return self.offset, self.event_index
+
+    def with_entry(self, line: Position, rated: Position, standing: str) -> "Seen":
+        """Return the identity with another entry in force."""
+        return Seen(*self[:5], *line, *rated, standing)
+
+
+NO_ENTRY = (-1, -1)
 
 
 class Partition:
@@ -67,20 +89,57 @@ class Partition:
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
             "CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT, kind TEXT, revision INT,"
-            " entry_record INT, entry_line INT)"
+            " entry_record INT, entry_line INT, rated_record INT, rated_line INT, standing TEXT)"
         )
+        self._held: list[tuple[datetime, Position, str, bool]] = []
+        self._released: set[Position] = set()
+        """Held lines that a correction counted before they fell due."""
+        self._outdated: dict[bytes, set[bytes]] = {}
+        """Contents in whose place a conflict was accepted, by identity."""
 
     def judge(self, record: Record) -> Iterator[JudgedLine]:
-        """Yield every line of the record, in order, each followed by what it takes back and puts in its place; those of
-        a relay too, although they count nothing."""
+        """Yield what falls due with the record, then every line of it, in order, each followed by what it takes back
+        and puts in its place; those of a relay too, although they count nothing."""
         self._now = max(self._now, EPOCH + timedelta(milliseconds=record.time_ms))
         organization = record.organization
+        is_relayed = envelope.RELAY_OF in record.headers
+        due_index = DUE_INDEX
+        while self._held and self._held[0][0] <= self._now + MAX_AHEAD:
+            _, position, owner, was_relayed = heapq.heappop(self._held)
+            if position not in self._released:
+                for due in self._judge_due(position, owner, (record.offset, due_index)):
+                    yield due._replace(organization=owner, is_relayed=was_relayed)
+                due_index += 1
+            self._released.discard(position)
         for event_index, line in enumerate(record.value.split(b"\n") if record.value else []):
             event = _parse_event(line)
             if event is None:
                 yield JudgedLine(event_index, "unknown", outcomes.QUARANTINED, "malformed")
                 continue
-            yield from self._judge(event_index, line, event, organization, record.offset)
+            for judged in self._judge(event_index, line, event, organization, record.offset):
+                if judged.outcome == outcomes.HELD:
+                    heapq.heappush(
+                        self._held, (event["moment"], (record.offset, event_index), organization, is_relayed)
+                    )
+                yield judged
+
+    def _judge_due(self, position: Position, organization: str, place: Position) -> Iterator[JudgedLine]:
+        """Yield the release of a held line that fell due at a place of the log, and what follows from it."""
+        line = self._read_line(*position)
+        event = _parse_event(line)
+        assert event is not None, "it was held"
+        kind, time, data = event["kind"], event["moment"], event["data"]
+        identity = _hash_identity(organization, event["source"], event["id"])
+        release = JudgedLine(
+            place[1], kind, outcomes.RELEASE, outcomes.HELD, event["source"], event["id"], time, data, None, position
+        )
+        seen = self._find(identity)
+        assert seen is not None, "a held line has an identity, or had it"
+        if kind == "inference" and seen.position == position and seen.standing == "held":
+            self._keep(identity, seen.with_entry(position, place, "own"))
+            release = release._replace(rated=self._rate(data, time))
+        yield release
+        yield from self._apply(release, time, organization, position, place)
 
     def _judge(
         self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int
@@ -95,11 +154,15 @@ class Partition:
             if (repeated := _judge_repeat(judged, seen, content, revision)) is not None:
                 yield repeated
                 return
-        reason = self._find_quarantine_reason(kind, time, data)
-        has_entry = kind == "inference" and reason in (None, TOKEN_TOTALS_MISMATCH)
-        entry = (offset, event_index) if has_entry else (-1, -1)
-        self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry))
-        if reason is not None:
+        reason = _find_quarantine_reason(kind, data)
+        is_held = reason is None and time > self._now + MAX_AHEAD
+        has_entry = kind == "inference" and reason in (None, TOKEN_TOTALS_MISMATCH) and not is_held
+        entry = (offset, event_index) if has_entry else NO_ENTRY
+        standing = "quarantined" if reason is not None else "held" if is_held else "own"
+        self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, standing))
+        if is_held:
+            yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future", original=None)
+        elif reason is not None:
             has_amount = kind == "inference" and is_valid(kind, data)
             bound = self._rate(data, time, rate=rate_quarantined) if has_amount else None
             yield judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=bound)
@@ -107,56 +170,123 @@ class Partition:
             yield judged._replace(rated=self._rate(data, time) if has_entry else None)
         if seen is not None:
             yield from self._reverse(seen, event_index, outcomes.REVISION)
-        if reason is None and kind == "correction":
-            yield from self._correct(judged, time, organization, offset)
-        if reason is None and kind == "control" and data["control"] == PriceBookAdopted.control_type:
-            book = self._book(data["body"]["document"])
-            self._adoptions.append(((offset, event_index), data["body"]["name"], book))
+        if reason is None and not is_held:
+            position = offset, event_index
+            yield from self._apply(judged, time, organization, position, position)
 
-    def _correct(self, correction: JudgedLine, time: datetime, organization: str, offset: int) -> Iterator[JudgedLine]:
-        """Yield what a counted correction takes back and what it puts in its place."""
+    def _apply(
+        self, judged: JudgedLine, time: datetime, organization: str, position: Position, place: Position
+    ) -> Iterator[JudgedLine]:
+        """Apply a correction or a control record that stands at a position, and takes effect at a place."""
+        if judged.kind == "correction":
+            yield from self._correct(judged, time, organization, position, place)
+        if judged.kind == "control" and judged.data["control"] == PriceBookAdopted.control_type:
+            book = self._book(judged.data["body"]["document"])
+            self._adoptions.append((place, judged.data["body"]["name"], book))
+
+    def _correct(
+        self, correction: JudgedLine, time: datetime, organization: str, position: Position, place: Position
+    ) -> Iterator[JudgedLine]:
+        """Yield what a correction takes back and what it puts in its place."""
         target, action = correction.data["of"], correction.data["action"]
         identity = _hash_identity(organization, target["source"], target["id"])
         seen = self._find(identity)
         if seen is None or seen.kind != "inference":
             return
-        yield from self._reverse(seen, correction.event_index, action)
         if action == "reversal":
-            self._keep(identity, seen._replace(entry_offset=-1, entry_index=-1))
+            if seen.entry_offset >= 0 or seen.standing == "held":
+                yield from self._reverse(seen, place[1], action)
+                self._keep(identity, seen.with_entry(NO_ENTRY, NO_ENTRY, "corrected"))
             return
-        self._keep(identity, seen._replace(entry_offset=offset, entry_index=correction.event_index))
-        data, time = self._read_replacement(correction.data, time, seen)
-        yield correction._replace(
-            kind="inference", outcome=outcomes.REPLACEMENT, time=time, data=data, rated=self._rate(data, time),
-            original=(seen.offset, seen.event_index),
+        if action == "replacement":
+            yield from self._reverse(seen, place[1], action)
+            self._keep(identity, seen.with_entry(position, place, "corrected"))
+            data, time = self._read_corrected(correction.data, time, seen)
+            yield correction._replace(
+                kind="inference", outcome=outcomes.REPLACEMENT, reason=None, time=time, data=data,
+                rated=self._rate(data, time), original=seen.position,
+            )  # fmt: skip
+            return
+        leaves = seen.standing if action == "release" else outcomes.CONFLICT
+        counted = seen
+        if action == "acceptance":
+            line = self._find_conflict(correction.data["accepted"], organization, identity, seen, position)
+            if line is None:
+                return
+            self._outdated.setdefault(identity, set()).add(seen.content)
+            accepted = correction.data["accepted"]
+            counted = seen._replace(
+                content=hashlib.sha256(line).digest(), offset=accepted["offset"], event_index=accepted["event_index"]
+            )
+        elif leaves not in (outcomes.HELD, outcomes.QUARANTINED) or not self._is_countable(seen):
+            return
+        elif leaves == outcomes.HELD:
+            self._released.add(seen.position)
+        yield from self._reverse(seen, place[1], action)
+        self._keep(identity, counted.with_entry(position, place, "corrected"))
+        event = _parse_event(self._read_line(*counted.position))
+        assert event is not None, "it has an identity"
+        time = min(time, event["moment"])
+        yield JudgedLine(
+            place[1], "inference", outcomes.RELEASE, leaves, event["source"], event["id"], time, event["data"],
+            self._rate(event["data"], time), counted.position,
         )  # fmt: skip
+
+    def _is_countable(self, seen: Seen) -> bool:
+        event = _parse_event(self._read_line(*seen.position))
+        return event is not None and is_valid("inference", event["data"])
+
+    def _find_conflict(
+        self, accepted: Mapping[str, int], organization: str, identity: bytes, seen: Seen, position: Position
+    ) -> bytes | None:
+        """Return the line that an acceptance names, if it is in conflict with the version in force."""
+        place = accepted["offset"], accepted["event_index"]
+        if place >= position:
+            return None
+        try:
+            line = self._read_line(*place)
+        except LookupError:
+            return None
+        event = _parse_event(line)
+        if event is None or event["kind"] != "inference" or not is_valid("inference", event["data"]):
+            return None
+        content = hashlib.sha256(line).digest()
+        is_conflict = (
+            _hash_identity(organization, event["source"], event["id"]) == identity
+            and content != seen.content
+            and content not in self._outdated.get(identity, ())
+            and _read_revision("inference", event["data"]) == seen.revision
+        )
+        return line if is_conflict else None
 
     def _reverse(self, seen: Seen, event_index: int, reason: str) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
         if seen.entry_offset < 0:
             return
-        position = seen.entry_offset, seen.entry_index
-        event = _parse_event(self._read_line(*position))
+        event = _parse_event(self._read_line(seen.entry_offset, seen.entry_index))
         assert event is not None, "it has an entry"
-        data, time = event["data"], event["moment"]
-        rate = rate_call
+        source, id, data, time = event["source"], event["id"], event["data"], event["moment"]
+        rate = rate_quarantined if seen.standing == "quarantined" else rate_call
         if event["kind"] == "correction":
-            data, time = self._read_replacement(data, time, seen)
-        elif _has_totals_mismatch(data):
-            rate = rate_quarantined
-        rated = negate(self._rate(data, time, position, rate))
+            original = _parse_event(self._read_line(*seen.position))
+            assert original is not None, "it has an identity"
+            if data["action"] != "replacement":
+                source, id = original["source"], original["id"]
+            data, time = self._read_corrected(data, time, seen)
+        place = seen.rated_offset, seen.rated_index
+        rated = negate(self._rate(data, time, place, rate))
         yield JudgedLine(
-            event_index, "inference", outcomes.REVERSAL, reason, event["source"], event["id"], time, data, rated,
-            position,
+            event_index, "inference", outcomes.REVERSAL, reason, source, id, time, data, rated, place
         )  # fmt: skip
 
-    def _read_replacement(
+    def _read_corrected(
         self, correction: dict[str, Any], time: datetime, seen: Seen
     ) -> tuple[dict[str, Any], datetime]:
-        """Return the data of a correction's inference, and the earlier of its time and the original's."""
-        original = _parse_event(self._read_line(seen.offset, seen.event_index))
+        """Return the data of the inference that a correction counts, and the earlier of its time and the original's."""
+        original = _parse_event(self._read_line(*seen.position))
         assert original is not None, "it has an identity"
-        return correction["replacement"], min(time, original["moment"])
+        data = correction["replacement"] if correction["action"] == "replacement" else original["data"]
+        return data, min(time, original["moment"])
 
     def _rate(
         self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None, rate: Rate = rate_call
@@ -164,28 +294,34 @@ class Partition:
         """Price a call by the books in force, now or at a position before; the latest name first."""
         books: dict[str, Book] = {}
         for adopted_at, name, book in self._adoptions:
-            if position is None or adopted_at < position:
+            if position is None or _order(adopted_at) < _order(position):
                 books[name] = book  # a name keeps its place
         return rate(data, time, list(reversed(books.values())))
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(
-            "SELECT content, record, line, kind, revision, entry_record, entry_line FROM seen WHERE identity = ?",
+            "SELECT content, record, line, kind, revision, entry_record, entry_line, rated_record, rated_line, standing"
+            " FROM seen WHERE identity = ?",
             (identity,),
         ).fetchone()
         return Seen(*row) if row else None
 
     def _keep(self, identity: bytes, seen: Seen) -> None:
-        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
+        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
 
-    def _find_quarantine_reason(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
-        if time > self._now + MAX_AHEAD:
-            return "event_time_in_future"
-        if not is_valid(kind, data):
-            return "schema_mismatch"
-        if kind == "correction":
-            kind, data = "inference", data.get("replacement") or {}
-        return TOKEN_TOTALS_MISMATCH if kind == "inference" and _has_totals_mismatch(data) else None
+
+def _order(position: Position) -> Position:
+    """Return a position as it is ordered: what fell due with a record comes before its own lines."""
+    offset, event_index = position
+    return offset, event_index - 2 * DUE_INDEX if event_index >= DUE_INDEX else event_index
+
+
+def _find_quarantine_reason(kind: str, data: dict[str, Any]) -> str | None:
+    if not is_valid(kind, data):
+        return "schema_mismatch"
+    if kind == "correction":
+        kind, data = "inference", data.get("replacement") or {}
+    return TOKEN_TOTALS_MISMATCH if kind == "inference" and _has_totals_mismatch(data) else None
 
 
 def _has_totals_mismatch(data: dict[str, Any]) -> bool:

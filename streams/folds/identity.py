@@ -29,7 +29,7 @@ class EntryStatus(IntEnum):
     REVERSED = 2
     """The entry was reversed, and none is in force."""
     QUARANTINED = 3
-    """An inference that has no entry: its time lies ahead, or the chain failed on it."""
+    """An inference that has no entry: it does not fit the vocabulary, or the chain failed on it."""
     CORRECTION = 4
     """The event is a correction."""
     OTHER = 5
@@ -38,12 +38,15 @@ class EntryStatus(IntEnum):
     """An inference that is quarantined for its totals: its bound is in force in place of an entry."""
     HELD = 7
     """An inference that is held until its time comes: it has no entry yet."""
+    BOUNDED_AHEAD = 8
+    """As BOUNDED, with a time that lies ahead: its bound is in force, and in no window of a budget."""
 
 
 class EventVersion(NamedTuple):
     """The version of an event that has its identity: a hash of its content, its position, its revision (0 where it has
     none), and the entry in force. Entry offset and index say something of ``ELSEWHERE`` alone. Rated offset and index
-    are the position by whose prices the entry in force was last rated; 0 and 0 where that is its own."""
+    are the position by whose prices the entry in force was last rated; 0 and 0 where that is its own. The index is
+    negative where it fell due with the record."""
 
     content: bytes
     offset: int
@@ -69,7 +72,7 @@ class EventVersion(NamedTuple):
     @property
     def entry_position(self) -> EventPosition | None:
         """Return the position of the entry in force; None where there is none."""
-        if self.status in (EntryStatus.OWN, EntryStatus.BOUNDED):
+        if self.status in (EntryStatus.OWN, EntryStatus.BOUNDED, EntryStatus.BOUNDED_AHEAD):
             return self.offset, self.event_index
         return (self.entry_offset, self.entry_index) if self.status == EntryStatus.ELSEWHERE else None
 
@@ -121,7 +124,7 @@ def take_identity(event: Event, offset: int, identities: Identities) -> Outcome:
     former = identities.get(event.identity)
     if former is not None and former.content == event.content:
         return Outcome(outcomes.DUPLICATE, original=former)
-    revision = _read_revision(event)
+    revision = read_revision(event)
     if former is not None and revision <= former.revision:
         if revision < former.revision and event.kind == "inference":
             return Outcome(outcomes.DUPLICATE, "superseded", original=former)
@@ -150,7 +153,7 @@ def build_replacement(event: Event) -> Call | None:
     return convert_call(replacement) if isinstance(replacement, dict) else None
 
 
-def _read_revision(event: Event) -> int:
+def read_revision(event: Event) -> int:
     """Read the revision of an inference; 0 where it has none, and of any other event."""
     if event.call is not None:
         return event.call.dimensions.revision or 0
@@ -161,12 +164,17 @@ def _read_revision(event: Event) -> int:
 _STATUSES = {"inference": EntryStatus.OWN, "correction": EntryStatus.CORRECTION}
 
 
-def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
-    """Return why a new event is quarantined instead of counted; None where it is counted. Its identity stays taken."""
-    if event.time_us > now_us + MAX_AHEAD_US:
-        return Outcome(
-            outcomes.QUARANTINED, "event_time_in_future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log"
-        )
+def find_held_reason(event: Event, now_us: int) -> Outcome | None:
+    """Return why a new event is held; None where its time has come, up to the tolerance."""
+    if event.time_us <= now_us + MAX_AHEAD_US:
+        return None
+    ahead_us = event.time_us - now_us
+    detail = f"{ahead_us // 1_000_000}.{ahead_us % 1_000_000:06d} s ahead of the log"
+    return Outcome(outcomes.HELD, "event_time_in_future", detail)
+
+
+def find_quarantine_reason(event: Event) -> Outcome | None:
+    """Return why a new event is quarantined instead of counted; None where it is not. Its identity stays taken."""
     call = event.call
     if call is None:
         field = find_schema_mismatch(event.kind, event.data)

@@ -127,10 +127,13 @@ def test_a_replacement_of_what_was_quarantined_or_reversed_counts() -> None:
     assert sum(bounds) == 0 and sum(line.get("unknown_tokens", 0) for line in entries) == 0
 
 
-def test_an_inference_ahead_of_its_time_has_no_entry_to_reverse() -> None:
+def test_an_inference_ahead_of_its_time_is_held_and_a_reversal_keeps_it_from_counting() -> None:
     ahead = call("a", 10**6)
-    _, decisions = derive([record(0, adopt(), ahead, correction("c", "a"))])
-    assert [one["reason"][:24] for one in decisions] == ["the event is quarantined"]
+    entries, decisions = derive([record(0, adopt(), ahead, correction("c", "a")), record(1, at_s=10**6)])
+    assert not decisions
+    assert outcomes(entries) == [("held", "event_time_in_future"), ("counted", None), ("release", "held")]
+    assert (entries[-1]["original_offset"], entries[-1]["original_index"]) == (0, 1)
+    assert add_up(entries) == (Counter(), 0, 0)
 
 
 def test_a_correction_without_effect_says_why() -> None:

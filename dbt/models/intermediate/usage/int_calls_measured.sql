@@ -23,8 +23,9 @@ inferences as (
     from events
 
     where
-        outcome in ('counted', 'quarantined', 'reversal', 'replacement')
+        outcome in ('counted', 'quarantined', 'reversal', 'replacement', 'release')
         and kind = 'inference'
+        and (outcome != 'release' or pricing != '')
 
 ),
 
