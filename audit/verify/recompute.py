@@ -207,6 +207,14 @@ class Partition:
                 rated=self._rate(data, time), original=seen.position,
             )  # fmt: skip
             return
+        yield from self._count_after_all(correction, seen, identity, time, organization, position, place)
+
+    def _count_after_all(
+        self, correction: JudgedLine, seen: Seen, identity: bytes, time: datetime, organization: str,
+        position: Position, place: Position,
+    ) -> Iterator[JudgedLine]:  # fmt: skip
+        """Yield the release of a held or quarantined event, or of a line in conflict that is accepted."""
+        action = correction.data["action"]
         leaves = seen.standing if action == "release" else outcomes.CONFLICT
         counted = seen
         if action == "acceptance":

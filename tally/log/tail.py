@@ -111,6 +111,8 @@ def _describe_event(content: dict[str, Any]) -> str:
         words.append(f"{format_decimal(billed)} {content['currency']}")
     if content.get("pricing") in ("unknown", "unpriced", "partially_priced"):
         words.append(_describe_unknown(content))
+    if content["outcome"] in ("conflict", "quarantined", "held"):
+        words.append(f"{content.get('source', '')} at {content['offset']}:{content['event_index']}")
     return "  ".join(filter(None, words))
 
 

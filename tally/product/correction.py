@@ -18,6 +18,7 @@ from ingest.intake.intake import open_intake
 from ingest.intake.rejection import Rejection
 from ledger import envelope, outcomes
 from ledger.errors import TallyError
+from ledger.inference_fields import COUNTS, LISTS
 from ledger.log import Log, Position, Record, partition_of, records
 from ledger.log.documents import load_document
 from ledger.log.topics import DECISIONS, ENTRIES, EVENTS
@@ -27,6 +28,8 @@ from streams.replay import replay
 from tallystick import Correction, CorrectionEvent
 
 SOURCE = "tally-cli"
+_POSITION = ("offset", "event_index")
+MAX_OWN_INDEX = 1 << 31
 ADOPTION = b'"price_book.adopted"'
 
 
@@ -84,14 +87,25 @@ def find_history(log: Log, organization: str, name: str) -> History:
     (((source, event_id), kind),) = events.items()
     if kind != "inference":
         raise TallyError(f"{source}/{event_id} is of kind {kind}: only an inference can be corrected")
-    data = next(
-        json.loads(line)["data"]
-        for record in chosen
-        for line, event in zip(record.value.split(b"\n"), parse_record(record).events, strict=False)
-        if (event.source, event.id) == (source, event_id)
-    )
-    history = History(organization, source, event_id, data, [], chosen)
-    return history._replace(lines=_replay_lines(log, history, chosen)[0])
+    history = History(organization, source, event_id, {}, [], chosen)
+    lines = _replay_lines(log, history, chosen)[0]
+    return history._replace(lines=lines, data=_read_data(lines, chosen))
+
+
+def _read_data(lines: Sequence[Mapping[str, Any]], chosen: Sequence[Record]) -> dict[str, Any]:
+    """Read the data of the version that came last into force, also by a correction."""
+    data: dict[str, Any] = {}
+    values = {record.offset: record.value for record in chosen}
+    for line in lines:
+        if line["kind"] != "inference" or line["outcome"] in (outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL):
+            continue
+        names = ("original_offset", "original_index") if line["outcome"] == outcomes.RELEASE else _POSITION
+        offset, index = (line[name] for name in names)
+        if index >= MAX_OWN_INDEX:
+            continue  # a held correction that fell due: its line stands elsewhere
+        data = json.loads(values[offset].split(b"\n")[index])["data"]
+        data = data["replacement"] if line["outcome"] == outcomes.REPLACEMENT else data
+    return data
 
 
 def build_correction(
@@ -179,7 +193,7 @@ def _replace_fields(settings: Settings, history: History, fields: Mapping[str, s
     added: dict[str, Any] = {}
     for name, value in fields.items():
         if value is not None:
-            _set_field(added, name, value)
+            _set_field(added, name, _read_value(name, value))
     cleaned = _clean_fields(settings, history.organization, added)
     for name in fields:
         group, _, member = name.partition(".")
@@ -192,6 +206,14 @@ def _replace_fields(settings: Settings, history: History, fields: Mapping[str, s
         else:
             _set_field(data, name, value)
     return data
+
+
+def _read_value(name: str, value: str) -> Any:
+    """Read a value of an option: a whole number where the field is a count, a list where it is one, else text."""
+    is_count = name in COUNTS or name.partition(".")[0] in ("tokens", "quantities", "reported_tokens")
+    if is_count and value.isascii() and value.isdecimal():
+        return int(value)
+    return value.split(",") if name in LISTS else value
 
 
 def _set_field(data: dict[str, Any], name: str, value: Any) -> None:

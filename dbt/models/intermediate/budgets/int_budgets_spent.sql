@@ -120,7 +120,10 @@ bucketed as (
         and spends.currency in (budgets.currency, '')
         and (
             spends.entry_offset > budgets.first_offset
-            or (spends.entry_offset = budgets.first_offset and reinterpretAsInt32(spends.entry_index) > budgets.first_index)
+            or (
+                spends.entry_offset = budgets.first_offset
+                and reinterpretAsInt32(spends.entry_index) > budgets.first_index
+            )
         )
 
     group by

@@ -1,5 +1,5 @@
--- One row per event with the outcome that it has now: a release counts an event that was held, quarantined or in
--- conflict, and names its position.
+-- One row per event with the outcome that it has now: a release counts an event that was held, quarantined
+-- or in conflict, and names its position.
 with
 
 events as (
