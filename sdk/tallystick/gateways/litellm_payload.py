@@ -5,7 +5,7 @@ puts its callers' metadata into it under several names, where ``tallystick.<fiel
 """
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from tallystick.gateways.provider_names import normalize_provider
@@ -13,14 +13,19 @@ from tallystick.usage.base import to_mapping
 from tallystick.usage.block import has_count
 from tallystick.usage.reader import read_fields
 from tallystick.usage.token_details import parse_amount
-from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX, HEADER_PREFIX, read_attributes, read_headers
+from tallystick.vocabulary.attribute_names import (
+    ATTRIBUTE_PREFIX,
+    HEADER_PREFIX,
+    attribute_name,
+    read_attributes,
+    read_headers,
+)
 
 Fields = dict[str, Any]
 Payload = Mapping[str, Any]
 
 ADAPTER = "litellm"
 CLIENT_DISCONNECTED = "499"
-MAX_TAGS = 32
 NO_CALLS = frozenset({"call_mcp_tool", "list_mcp_tools", "acount_tokens", "count_tokens", "vector_store_search"})
 """Types of calls at which no model answers."""
 
@@ -168,7 +173,7 @@ def _read_tags(payload: Payload, key: Payload) -> Fields:
     for label, name in (("organization", "user_api_key_org_id"), ("key_alias", "user_api_key_alias")):
         if key.get(name):
             tags.setdefault(label, key[name])
-    return dict(list(tags.items())[:MAX_TAGS])
+    return tags
 
 
 def _split_tags(payload: Payload) -> list[tuple[str, str]]:
@@ -192,7 +197,7 @@ def _list_metadata(payload: Payload, key: Payload, metadata: Payload | None) -> 
             if str(name).lower().startswith(prefix)
         ]
         fields = read_headers(pairs)
-        yield {name if name == "tags" else f"tallystick.{name}": value for name, value in fields.items()}
+        yield {attribute_name(name): value for name, value in fields.items()}
     if metadata:
         yield metadata
         if requester := to_mapping(metadata.get("requester_metadata")):
@@ -202,13 +207,11 @@ def _list_metadata(payload: Payload, key: Payload, metadata: Payload | None) -> 
 def _read_seconds(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return None
+    seconds = Decimal(str(value))
+    return seconds if seconds.is_finite() else None
 
 
 def _subtract_ms(end_s: Decimal | None, start_s: Decimal | None) -> int | None:
-    if end_s is None or start_s is None or not (end_s - start_s).is_finite():
+    if end_s is None or start_s is None:
         return None
     return max(0, round((end_s - start_s) * 1000))
