@@ -108,7 +108,8 @@ def _plan_source(files: Sequence[Path], options: Options, source: str, intake: I
         raise TallyError(f"--replace has {len(source)} characters; a correction names at most {MAX_SOURCE_LENGTH}")
     if options.source not in (None, source):
         raise TallyError(f"--source {options.source!r} is not the source that --replace names: leave --source out")
-    plans, summary = plan_import(files, options, intake)
+    is_mapped = options.mapping is not None  # a mapping has one source: files are checked once, with the right one
+    plans, summary = plan_import(files, replace(options, source=source) if is_mapped else options, intake)
     if any(plan.source in (None, source) for plan in plans):  # a file of another source among them is refused
         return plans, summary
     return plan_import(files, replace(options, source=source), intake)
