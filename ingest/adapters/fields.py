@@ -15,6 +15,7 @@ from ingest.adapters.cells import (
     parse_time,
 )
 from ingest.intake.rejection import Rejection
+from ledger.inference_fields import MAX_COUNT
 from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX, attribute_name, read_attributes
 from tallystick.vocabulary.fitting import fit_fields
 
@@ -165,4 +166,4 @@ def _round(value: Any, unit_ms: int) -> int | None:
     if number is None or number < 0:
         return None
     milliseconds = int((number * unit_ms).to_integral_value())
-    return milliseconds if milliseconds <= 10**12 else None
+    return milliseconds if milliseconds <= MAX_COUNT else None

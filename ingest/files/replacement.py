@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ingest.adapters.adapter import INFERENCE_TYPE
 from ingest.files.importer import read_plans
 from ingest.files.outcomes import Progress
 from ingest.files.plan import Options, Plan, plan_import
@@ -134,7 +135,7 @@ class _Staging:
                 f"the files hold events of the source {event['source']!r}, and --replace names {self._source!r}: "
                 "replace one source at a time. Nothing was changed"
             )
-        if event["type"] != InferenceEvent.model_fields["type"].default:
+        if event["type"] != INFERENCE_TYPE:
             raise TallyError(
                 f"the files hold {event['type']!r}, and --replace is for inferences: import such events without it. "
                 "Nothing was changed"

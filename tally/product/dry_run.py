@@ -100,7 +100,9 @@ class Report:
     claims: dict[str, ClaimTotals] = field(default_factory=dict)
 
     def add(self, event: bytes, line: dict[str, Any]) -> None:
-        """Add a line of ``tally.entries`` that an event caused, which is decoded where it is shown: its outcome, or an entry that it takes back or adds."""
+        """Add a line of ``tally.entries`` that an event caused: its outcome, or an entry that it takes back or adds.
+
+        The event is decoded where it is shown."""
         outcome = line["outcome"]
         costs = [pico(part["list_cost"]) for part in line.get("lines", []) if part.get("list_cost") is not None]
         cost = sum(costs) if costs or line.get("pricing") == "free" else None

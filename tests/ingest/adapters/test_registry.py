@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.adapters import azure_llm_trace, mooncake_trace
-from ingest.adapters.adapter import MAX_COUNT, Parse
+from ingest.adapters.adapter import Parse
 from ingest.adapters.head import read_head
 from ingest.adapters.registry import FORMATS, recognize_format
 from ingest.files.trace_template import Frame
@@ -16,6 +16,7 @@ from ingest.intake.intake import seal_event
 from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.file_formats import FILE_FORMATS
+from ledger.inference_fields import MAX_COUNT
 from tallystick.vocabulary.base import has_visible_character
 from tests.ingest.build import HEADER, LINE, request
 

@@ -16,6 +16,7 @@ from ingest.files.importer import Options, import_files
 from ingest.files.replacement import plan_replacement
 from ingest.files.source_table import Counts
 from ingest.files.summary import Summary
+from ingest.mapping.sheet import Sheet
 from ledger.errors import TallyError
 from ledger.log import partition_of, records
 from ledger.log.sqlite.log import EmbeddedLog
@@ -230,7 +231,12 @@ def test_a_file_is_checked_against_its_mapping_once(
     mapping.write_text(yaml.safe_dump(sheet))
     home.bring_files(file, options=Options(mapping=mapping, source="renamed"))
     sources: list[str] = []
-    monkeypatch.setattr(plan, "check_mapping", lambda path, mapping, sheet: sources.append(sheet.source) or [])
+
+    def check_mapping(path: Path, mapping: Path, sheet: Sheet) -> list[str]:
+        sources.append(sheet.source)
+        return []
+
+    monkeypatch.setattr(plan, "check_mapping", check_mapping)
     counts, _ = home.replace_by_files(file, source="renamed", options=Options(mapping=mapping))
     assert (counts.kept, counts.changes, sources) == (1, 0, ["renamed"])
 
