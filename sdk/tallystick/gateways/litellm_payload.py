@@ -35,7 +35,13 @@ _OPERATIONS = {
     "pass_through_endpoint": None, "allm_passthrough_route": None,
 }  # fmt: skip
 """Types of calls by their synchronous name, and the operation of OpenTelemetry; any other is its own name."""
-_METADATA_NAMES = ("user_api_key_auth_metadata", "spend_logs_metadata", "requester_metadata")
+CALLER_FIELDS = {
+    "user_api_key_team_id": "team", "user_api_key_project_id": "project", "user_api_key_user_id": "user",
+    "user_api_key_end_user_id": "customer", "user_api_key_hash": "key",
+}  # fmt: skip
+CALLER_TAGS = {"user_api_key_org_id": "organization", "user_api_key_alias": "key_alias"}
+"""Keys of LiteLLM's metadata that name the caller, and the field or the tag that each fills."""
+METADATA_OBJECTS = ("user_api_key_auth_metadata", "spend_logs_metadata", "requester_metadata")
 """Places of callers' metadata: of their key, for the spend logs, of the request; the last wins."""
 _TOTALS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -48,7 +54,9 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
     parameters = to_mapping(payload.get("model_parameters"))
     start_s, end_s = _read_seconds(payload.get("startTime")), _read_seconds(payload.get("endTime"))
     first_s = _read_seconds(payload.get("completionStartTime")) if payload.get("stream") else None
+    callers = {field: key.get(name) for name, field in CALLER_FIELDS.items()}
     fields: Fields = {
+        **callers,
         "adapter": ADAPTER,
         "ingress": "gateway",
         "gateway": ADAPTER,
@@ -59,11 +67,8 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
         "operation": read_operation(payload.get("call_type")),
         "root_call": payload.get("trace_id"),
         "session": payload.get("session_id") or payload.get("trace_id"),
-        "team": key.get("user_api_key_team_id") or key.get("team_id"),
-        "project": key.get("user_api_key_project_id"),
-        "user": key.get("user_api_key_user_id"),
-        "customer": payload.get("end_user") or key.get("user_api_key_end_user_id") or parameters.get("user"),
-        "key": key.get("user_api_key_hash"),
+        "team": callers["team"] or key.get("team_id"),
+        "customer": payload.get("end_user") or callers["customer"] or parameters.get("user"),
         "prompt": to_mapping(key.get("prompt_management_metadata")).get("prompt_id"),
         "max_tokens": parameters.get("max_completion_tokens") or parameters.get("max_tokens"),
         "response_cache": "hit" if payload.get("cache_hit") in (True, "True", "true") else None,
@@ -170,7 +175,7 @@ def _read_tags(payload: Payload, key: Payload) -> Fields:
     for name, value in _split_tags(payload):
         if not name.startswith(ATTRIBUTE_PREFIX):
             tags[name] = value or "true"
-    for label, name in (("organization", "user_api_key_org_id"), ("key_alias", "user_api_key_alias")):
+    for name, label in CALLER_TAGS.items():
         if key.get(name):
             tags.setdefault(label, key[name])
     return tags
@@ -186,7 +191,7 @@ def _split_tags(payload: Payload) -> list[tuple[str, str]]:
 def _list_metadata(payload: Payload, key: Payload, metadata: Payload | None) -> Iterator[Payload]:
     """List the places of callers' metadata, the weakest first."""
     yield {name: value for name, value in _split_tags(payload) if value}
-    for name in _METADATA_NAMES:
+    for name in METADATA_OBJECTS:
         if place := to_mapping(key.get(name)):
             yield place
     if headers := to_mapping(key.get("requester_custom_headers")):
