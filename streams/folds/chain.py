@@ -250,7 +250,7 @@ def _bound_quarantined(event: Event, outcome: Outcome, is_new: bool, ledger: Led
 def _quarantined_status(version: EventVersion, outcome: Outcome, is_ahead: bool = False) -> int:
     """Return the status of a version that is quarantined. An inference has a bound in the windows, or no entry; any
     other event never has one."""
-    if version.status != EntryStatus.OWN:
+    if version.status not in (EntryStatus.OWN, EntryStatus.BOUNDED):
         return version.status
     if outcome.reason != TOKEN_TOTALS_MISMATCH:
         return EntryStatus.QUARANTINED

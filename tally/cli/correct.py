@@ -64,12 +64,16 @@ def correct(
             facts |= {"correction": correction.id, "partition": place.partition, "offset": place.offset}
     if as_json:
         print_json(facts)
-        return
-    verb = "Would correct" if dry_run else "Corrected"
-    out.print(f"{verb} {history.source}/{history.id} ({chosen[0]}).", markup=False)
+    else:
+        _print_correction(facts)
+
+
+def _print_correction(facts: dict[str, Any]) -> None:
+    verb = "Would correct" if facts["dry_run"] else "Corrected"
+    out.print(f"{verb} {facts['source']}/{facts['id']} ({facts['action']}).", markup=False)
     out.print(f"before: {_describe(facts['before'])}", markup=False)
     out.print(f"after:  {_describe(facts['after'])}", markup=False)
-    if not dry_run:
+    if not facts["dry_run"]:
         out.print(f"On the log at {facts['partition']}:{facts['offset']}.", markup=False)
 
 
