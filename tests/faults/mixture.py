@@ -1,5 +1,6 @@
-"""A recorded log of everything at once: sixteen organizations, repeats, conflicts, revisions, corrections, late and
-early facts, lines that are no events, late prices, limits that change, ticks, and silences in which things fall due."""
+"""A recorded log of everything at once: sixteen organizations, repeats, conflicts, revisions, corrections, releases,
+acceptances, late facts and held ones, lines that are no events, late prices, limits that change, ticks, and silences in
+which things fall due."""
 
 import json
 import random
@@ -11,7 +12,7 @@ from ledger.log import PARTITIONS, Record, partition_of
 from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
-from tallystick import Inference, InferenceEvent, TickEvent
+from tallystick import ANY_EVENT, Inference, InferenceEvent, TickEvent
 from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget, control, correction
 
 LATER = """
@@ -34,6 +35,8 @@ class Mixture:
         self._now_ms = START_MS
         self._lines: dict[str, list[bytes]] = {organization: [] for organization in ORGANIZATIONS}
         self._relayed = ""
+        self._place = 0, 0
+        self._conflicts: dict[str, list[tuple[dict[str, Any], tuple[int, int]]]] = {}
 
     def records(self, events: int) -> Iterator[Record]:
         yield from self._relay(adopt())
@@ -43,7 +46,10 @@ class Mixture:
         is_later_adopted = False
         while event_count < events:
             organization = self._chance.choice(ORGANIZATIONS)
-            lines = [self._line(organization, event_count + index) for index in range(self._chance.randint(1, 300))]
+            lines = []
+            for index in range(self._chance.randint(1, 300)):
+                self._place = self._ends[partition_of(organization)], index
+                lines.append(self._line(organization, event_count + index))
             event_count += len(lines)
             yield self._record(organization, lines)
             if self._chance.random() < 0.05:
@@ -64,18 +70,21 @@ class Mixture:
         if before and share < 0.08:
             event = json.loads(self._chance.choice(before))
             event["data"]["status"] = "error"  # a conflict
+            self._conflicts.setdefault(organization, []).append((event, self._place))
             return json.dumps(event, separators=(",", ":")).encode()
         if before and share < 0.11:
             event = json.loads(self._chance.choice(before))
             event["data"] |= {"revision": self._chance.randint(1, 4), "latency_ms": number}
             event["data"]["tokens"] = {"input": self._chance.randrange(200_000)}
             return json.dumps(event, separators=(",", ":")).encode()
-        if before and share < 0.14:
+        if before and share < 0.12:
+            return self._decision(organization, number)
+        if before and share < 0.15:
             return self._correction(number, json.loads(self._chance.choice(before)))
-        if share < 0.16:
+        if share < 0.17:
             return self._chance.choice((b"{}", b'{"id":1}', b"no event", b"", b'{"type":"tallystick.inference.v1"}'))
         line = self._call(number)
-        if self._chance.random() < 0.1:
+        if self._chance.random() < 0.1 or b"reported_tokens" in line:
             before.append(line)
         return line
 
@@ -83,6 +92,20 @@ class Mixture:
         replacement = None if self._chance.random() < 0.5 else {"model": "m1", "tokens": {"input": number}}
         at_s = (self._now_ms - START_MS) / 1000
         return correction(f"correction-{number}", event["id"], event["source"], at_s, replacement)
+
+    def _decision(self, organization: str, number: int) -> bytes:
+        """A release of some event, or the acceptance of a conflict."""
+        event, accepted = json.loads(self._chance.choice(self._lines[organization])), None
+        conflicts = self._conflicts.get(organization)
+        if conflicts and self._chance.random() < 0.6:
+            event, (offset, event_index) = self._chance.choice(conflicts)
+            accepted = {"offset": offset, "event_index": event_index}
+        data = {"action": "acceptance" if accepted else "release", "of": {"source": event["source"], "id": event["id"]}}
+        data |= {"reason": "a test"} | ({"accepted": accepted} if accepted else {})
+        time = START + timedelta(milliseconds=self._now_ms - START_MS)
+        content = {"id": f"decision-{number}", "source": "people", "type": "tallystick.correction.v1"}
+        content |= {"time": time.isoformat(), "data": data}
+        return ANY_EVENT.validate_python(content, strict=False).canonical()
 
     def _call(self, number: int) -> bytes:
         chance = self._chance

@@ -28,7 +28,7 @@ final as (
 
     select
         events.* except (outcome),
-        if(releases.reason = '', events.outcome, 'counted') as outcome,
+        toLowCardinality(if(releases.reason = '', events.outcome, 'counted')) as outcome,
         releases.reason as released_from
 
     from events
