@@ -74,7 +74,7 @@ dimensions = some.fixed_dictionaries(
     },
 )
 dimensioned = some.builds(
-    lambda call, stated, model, provider: call | stated | {"model": model, "model_resolved": model, "provider": provider},
+    lambda call, words, model, provider: call | words | {"model": model, "model_resolved": model, "provider": provider},
     calls, dimensions, some.sampled_from(("falcon", "kite", "swan", "crane", "owlet", "ibis")),
     some.sampled_from(("acme", "acme", "acme", "resale")),
 )  # fmt: skip
