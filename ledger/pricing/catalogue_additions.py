@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ledger.pricing.price_book import Variant
+from ledger.pricing.price_book import Variant, Weekday
 from ledger.token_classes import AS_TEXT
 from ledger.yaml_files import read_yaml
 from tallystick.vocabulary.base import Model, Name, Text
@@ -32,6 +32,12 @@ class _VariantEntry(_Entry, Variant):
     """A variant of the models' prices."""
 
 
+class _WeekdayEntry(_Entry):
+    """Days of the week on which the prices that have hours hold."""
+
+    days: Annotated[tuple[Weekday, ...], Field(strict=False)]
+
+
 class _AsTextEntry(_Entry):
     """Modalities that cost what text costs."""
 
@@ -43,6 +49,7 @@ class Additions(Model):
 
     read_on: date
     variants: Annotated[tuple[_VariantEntry, ...], Field(strict=False)]
+    weekdays: Annotated[tuple[_WeekdayEntry, ...], Field(strict=False)]
     as_text: Annotated[tuple[_AsTextEntry, ...], Field(strict=False)]
 
     def list_variants(self, provider: str, model: str) -> list[Variant]:
@@ -52,6 +59,10 @@ class Additions(Model):
             for entry in self.variants
             if entry.applies_to(provider, model)
         ]
+
+    def find_weekdays(self, provider: str, model: str) -> tuple[Weekday, ...] | None:
+        """Return the days on which a model's prices by the hour hold; None is each."""
+        return next((entry.days for entry in self.weekdays if entry.applies_to(provider, model)), None)
 
     def find_fallbacks(self, provider: str, model: str, *, has_modality: bool) -> dict[str, tuple[str, ...]] | None:
         """Return what the modalities of a model cost as where they have no rate; None where nothing is said of them. A

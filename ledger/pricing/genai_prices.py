@@ -83,12 +83,17 @@ def _convert_provider(provider: types.Provider, additions: Additions) -> Provide
 
 def _convert_model(provider_id: str, model: types.ModelInfo, additions: Additions) -> PricedModel:
     least_s = _LEAST_SECONDS.get((provider_id, model.id))
+    weekdays = additions.find_weekdays(provider_id, model.id)
+    prices = tuple(
+        price.model_copy(update={"weekdays": weekdays}) if price.daily and weekdays else price
+        for price in _convert_prices(model.prices, least_s)
+    )
     variants = [variant for part in model.price_variants or () if (variant := _convert_variant(part, least_s))]
     return PricedModel(
         id=model.id,
         match=_require_clause(_convert_clause(model.match)),
         context_window=model.context_window or None,
-        prices=tuple(_convert_prices(model.prices, least_s)),
+        prices=prices,
         variants=(*variants, *additions.list_variants(provider_id, model.id)),
         priced_as=additions.find_fallbacks(provider_id, model.id, has_modality=_has_modality(model)),
     )

@@ -24,8 +24,9 @@ from streams.folds.rating import BOOKS, rate_call
 from streams.folds.state import State
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
-OTHER_TIMES = (datetime(2026, 11, 10, 2, 30, tzinfo=UTC), datetime(2025, 3, 1, 20, tzinfo=UTC))
-"""In an hour that some provider prices apart, and before the days on which most prices and variants begin."""
+SATURDAY = datetime(2026, 11, 14, 2, 30, tzinfo=UTC)
+OTHER_TIMES = (datetime(2026, 11, 10, 2, 30, tzinfo=UTC), SATURDAY, datetime(2025, 3, 1, 20, tzinfo=UTC))
+"""In an hour that some provider prices apart, on a day without such hours, and before most prices begin."""
 
 USAGE: dict[str, tuple[str, ...]] = {
     "input": ("input_tokens",),
@@ -46,7 +47,7 @@ USAGE: dict[str, tuple[str, ...]] = {
     "characters": ("input_characters",),
     "seconds": ("audio_seconds", "input_audio_seconds"),
 }
-"""The catalogue's counts that hold a class: its registry counts a cached image among images, cached and input tokens."""
+"""The catalogue's counts that hold a class: a cached image is counted among images, cached tokens and input."""
 QUANTITIES = ("web_searches", "pages", "characters", "seconds")
 MODALITIES = ("input_audio", "cache_read_audio", "output_audio", "input_image", "cache_read_image", "output_image")
 
@@ -56,6 +57,7 @@ REASONS = {
     "modality": "audio or images without a rate cost what text costs there, and are unpriced here",
     "too early": "a variant before its day costs the base price there, and is unpriced here",
     "addition": "a batch of Claude before the catalogue's day, which catalogue_additions.yaml prices",
+    "weekend": "DeepSeek's peak is from Monday to Friday, which genai-prices cannot say",
     "rounded": "a rate of more than 6 decimals (or 9) is rounded here",
 }
 
@@ -132,6 +134,8 @@ def explain(entry: Entry, expected: Decimal, usage: Mapping[str, int], context: 
     if entry.unpriced is None:
         if cost == round_rate(expected, 12):
             return "equal"
+        if facts["provider"] == "deepseek" and facts["time"] is SATURDAY and cost * 2 == round_rate(expected, 12):
+            return "weekend"
         if context and facts["is_early"] and facts["provider"] == "anthropic":
             return "addition"
         return "rounded" if not facts["is_exact"] else f"ours {cost}, theirs {expected}"
@@ -160,7 +164,13 @@ def compare_provider(provider: types.Provider, models: Mapping[str, PricedModel]
                 for usage in list_cases(model):
                     expected, price = calculate(provider, model, usage, context, time)
                     entry = rate(catalogue, provider.id, model.id, usage, context, time)
-                    facts = {"is_early": is_early, "provider": provider.id, "is_exact": is_exact(price), "fee": fee}
+                    facts = {
+                        "is_early": is_early,
+                        "provider": provider.id,
+                        "is_exact": is_exact(price),
+                        "fee": fee,
+                        "time": time,
+                    }
                     reason = explain(entry, expected, usage, context, **facts)
                     assert reason in REASONS, (provider.id, model.id, context, usage, time, reason)
                     reasons[reason] += 1
