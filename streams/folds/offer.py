@@ -163,22 +163,35 @@ def select_variant(
     """Return the price of a call that states dimensions, and why it has none: of such a price only bounds are known."""
     if service_tier is None and speed is None and geography is None:
         return offer, None
-    stated = {
-        name: word
-        for name, value in zip(PRICE_DIMENSIONS, (service_tier, speed, geography), strict=True)
-        if (word := normalize_dimension(name, value)) is not None
-    }
+    stated = _normalize_dimensions(service_tier, speed, geography)
     if not stated:
         return offer, None
-    places = tuple(
-        place
-        for place, variant in enumerate(offer.variants)
-        if all(stated.get(name) == word for name, word in variant.when) and variant.terms.holds(time_us)
+    matches = _match_variants(offer, stated)
+    return _resolve(offer, stated, tuple(place for place, terms in matches if terms.holds(time_us)))
+
+
+@lru_cache(maxsize=10_000)
+def _normalize_dimensions(*values: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the names and words of what is stated and is not the base price."""
+    words = [(name, normalize_dimension(name, value)) for name, value in zip(PRICE_DIMENSIONS, values, strict=True)]
+    return tuple((name, word) for name, word in words if word is not None)
+
+
+@lru_cache(maxsize=10_000)
+def _match_variants(offer: Offer, stated: tuple[tuple[str, str], ...]) -> tuple[tuple[int, Terms], ...]:
+    """Return the places of the variants whose conditions are stated, and when each is in force."""
+    return tuple(
+        (place, variant.terms) for place, variant in enumerate(offer.variants) if set(variant.when) <= set(stated)
     )
+
+
+@lru_cache(maxsize=10_000)
+def _resolve(offer: Offer, stated: tuple[tuple[str, str], ...], places: tuple[int, ...]) -> tuple[Offer, str | None]:
+    """Return the price with the variants at these places; one that only bounds where a dimension is in none of them."""
     recognized = {name for place in places for name, _ in offer.variants[place].when}
-    for name in stated:
+    for name, word in stated:
         if name not in recognized:
-            return _bound_offer(offer), f"no rate for {PRICE_DIMENSIONS[name]} {stated[name]!r}"
+            return _bound_offer(offer), f"no rate for {PRICE_DIMENSIONS[name]} {word!r}"
     return _apply_variants(offer, places), None
 
 
