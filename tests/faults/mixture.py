@@ -103,13 +103,13 @@ class Mixture:
         data = {"action": "acceptance" if accepted else "release", "of": {"source": event["source"], "id": event["id"]}}
         data |= {"reason": "a test"} | ({"accepted": accepted} if accepted else {})
         time = START + timedelta(milliseconds=self._now_ms - START_MS)
-        content = {"id": f"decision-{number}", "source": "people", "type": "tallystick.correction.v1"}
+        content: dict[str, Any] = {"id": f"decision-{number}", "source": "people", "type": "tallystick.correction.v1"}
         content |= {"time": time.isoformat(), "data": data}
         return ANY_EVENT.validate_python(content, strict=False).canonical()
 
     def _call(self, number: int) -> bytes:
         chance = self._chance
-        shift_s = chance.choices((-3, -90, -5_000, -90_000, 200, 4_000), (80, 10, 4, 2, 3, 1))[0]
+        shift_s = chance.choices((-3, -90, -5_000, -90_000, 200, 330, 4_000), (80, 10, 4, 2, 3, 2, 1))[0]
         tokens = {"input": chance.randrange(200_000), "output": chance.randrange(40_000)}
         fields = {
             "model": chance.choice(("m1", "m1", "m2", "late", "nobody's")),

@@ -71,6 +71,19 @@ calls = some.fixed_dictionaries(
         "status": some.sampled_from(("ok", "error", "refused")),
     },
 )
+dimensions = some.fixed_dictionaries(
+    {},
+    optional={
+        "service_tier": some.sampled_from(("batch", "Batches", "flex", "PRIORITY", "default", "scale", " ")),
+        "speed": some.sampled_from(("fast", "standard", "slow")),
+        "geography": some.sampled_from(("us", "USA", "eu", "global", "mars")),
+    },
+)
+dimensioned = some.builds(
+    lambda call, words, model, provider: call | words | {"model": model, "model_resolved": model, "provider": provider},
+    calls, dimensions, some.sampled_from(("falcon", "kite", "swan", "crane", "owlet", "ibis")),
+    some.sampled_from(("acme", "acme", "acme", "resale")),
+)  # fmt: skip
 strange = some.dictionaries(
     some.sampled_from(JUDGED),
     some.sampled_from(ODD) | some.dictionaries(some.sampled_from((*CLASSES, "total", "?")), some.sampled_from(ODD)),
@@ -147,7 +160,8 @@ encoded = some.builds(lambda form, value: (whole % value).decode().encode(form),
 broken = some.sampled_from(
     (b"", b"{", b"[]", b"null", b"1", b"\xff", b'{"a":NaN}', b'{"id":"\\ud800"}', b"[" * 2000, b'"', b"{}\r", b"\x00")
 )
-lines = (usual | events | revised | corrections | decided | repeated).map(msgspec.json.encode) | adoptions | broken | doubtful | encoded
+written = usual | events | revised | corrections | decided | repeated
+lines = written.map(msgspec.json.encode) | adoptions | broken | doubtful | encoded
 records = some.lists(some.tuples(some.lists(lines, max_size=6), some.sampled_from((0, 1, 400, 86400))), max_size=6)
 
 
@@ -249,3 +263,23 @@ def test_a_reversal_of_everything_is_zero(said: list[tuple[list[bytes], int]]) -
         sums["unknown tokens"] += unknown[3] or 0
         sums["greatest"] += unknown[2] or 0
     assert not any(sums.values()), sums
+
+
+@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: int) -> None:
+    adoption = control("tiers", "price_book.adopted", name="tiers", document=BOOKS["tiers"][0])
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(some.lists(some.tuples(dimensioned, some.sampled_from(INSTANTS)), min_size=1, max_size=6))
+    def agree(priced: list[tuple[dict[str, Any], float]]) -> None:
+        events = [
+            {
+                "source": "a", "id": str(place), "time": (START + timedelta(seconds=at)).isoformat(),
+                "type": "tallystick.inference.v1", "data": data,
+            }
+            for place, (data, at) in enumerate(priced)
+        ]  # fmt: skip
+        made = [record(0, adoption), record(1, *map(msgspec.json.encode, events), at_s=86400)]
+        assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
+
+    agree()
