@@ -300,3 +300,34 @@ def test_a_line_that_the_log_lacks_is_named(tmp_path: Path) -> None:
         for offset, index in ((0, 1), (1, 0)):
             with pytest.raises(LogDamaged, match=f"offset {offset}, index {index}"):
                 read(offset, index)
+
+
+@settings(deadline=None, max_examples=50)
+@given(some.lists(some.tuples(some.integers(0, 2), some.integers(0, 5)), max_size=12), some.randoms())
+def test_what_is_held_falls_due_however_the_log_is_cut(steps: list[tuple[int, int]], chance: Any) -> None:
+    """Its identity and its line are in no batch that it falls due in: both are read through."""
+    kinds = {
+        0: lambda id, number: call(id, 1000, tokens={"input": number}),
+        1: lambda id, number: call(id, tokens={"input": number}, revision=number % 3),
+        2: lambda id, number: correction(f"c{number}", id, at_s=1000),
+        3: lambda id, number: correction(f"c{number}", id, replacement={"model": "m1", "tokens": {"input": 1}}),
+        4: lambda id, number: call(id, 1000, tokens={"input": number}, revision=4),
+        5: lambda id, number: call(f"other{number}"),
+    }
+    lines = [kinds[kind](str(id), number) for number, (id, kind) in enumerate(steps)]
+    log = [record(0, adopt(), budget("b", "1"))]
+    log += [record(offset, line, at_s=offset * 120) for offset, line in enumerate(lines, 1)]
+    log.append(record(len(log), at_s=5000))
+    whole = [derived._replace(offset=-1) for _, derived in replay(log, PAGES)]
+    state, books, cut = PartitionState(sqlite3.connect("", isolation_level=None)), open_catalogues(PAGES), 0
+    parts: list[Record] = []
+    while cut < len(log):
+        batch = log[cut : cut + chance.randint(1, 4)]
+        derived, _, change = state.fold_batch(
+            state.parse_batch(batch), state.open_state(0), books,
+            lambda offset, event_index: log[offset].value.split(b"\n")[event_index],
+        )  # fmt: skip
+        state.apply(0, change)
+        parts += (made for _, made in derived)
+        cut += len(batch)
+    assert parts == whole
