@@ -60,10 +60,10 @@ def list_spellings(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(spellings), tuple(undated)
 
 
-def list_ways(books: list[PriceBook], provider: str | None) -> list[Way]:
-    """Return the ways to look for a call's model, each to be gone through all books before the next."""
+def list_ways(owners: list[Provider | None]) -> list[Way]:
+    """Return the ways to look for a call's model, each to be gone through all books before the next. ``owners`` are what
+    the books have for the provider that the call names; none where it names none."""
     ways = [("provider", False), ("provider", True)]
-    owners = [] if _is_nobody(provider) else [find_provider(book, provider or "") for book in books]
     is_protocol = any(owner is not None and owner.id.lower() == name_parts.CLIENT_PROTOCOL for owner in owners)
     if not any(owners) or is_protocol:
         ways += [("maker", False), ("maker", True)]
@@ -72,9 +72,9 @@ def list_ways(books: list[PriceBook], provider: str | None) -> list[Way]:
     return ways
 
 
-def is_listed(books: list[PriceBook], provider: str | None) -> bool:
-    """Tell whether a book knows the provider that a call names, or the call names none."""
-    return _is_nobody(provider) or any(find_provider(book, provider or "") for book in books)
+def is_nobody(provider: str | None) -> bool:
+    """Tell whether a lower-case provider is none, or one that says nothing of who sold the model."""
+    return not provider or provider in name_parts.GATEWAYS
 
 
 def find_listing(book: PriceBook, provider: str | None, model: str, way: Way) -> Listing | None:
@@ -134,13 +134,9 @@ def is_match(clause: Clause, name: str) -> bool:
     }[kind]
 
 
-def _is_nobody(provider: str | None) -> bool:
-    return not provider or provider in name_parts.GATEWAYS
-
-
 def _find_sellers(book: PriceBook, provider: str | None, model: str) -> list[Provider]:
     sellers = []
-    if not _is_nobody(provider):
+    if not is_nobody(provider):
         owner = find_provider(book, provider or "")
         if owner is not None:
             sellers.append(owner)

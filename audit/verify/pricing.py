@@ -52,10 +52,14 @@ class Book:
         self.digest = digest
         self.book = book
         self.find = lru_cache(maxsize=10_000)(self._find)
+        self.find_provider = lru_cache(maxsize=10_000)(self._find_provider)
 
     def _find(self, provider: str | None, model: str, way: model_names.Way) -> tuple[Provider, PricedModel] | None:
         """Return the model of a call, and the provider that lists its price."""
         return model_names.find_listing(self.book, provider, model, way)
+
+    def _find_provider(self, name: str) -> Provider | None:
+        return model_names.find_provider(self.book, name)
 
 
 Aliases = Mapping[tuple[str, str | None], tuple[str, str]]
@@ -129,10 +133,12 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], alia
     alias = _find_alias(data, provider, aliases)
     if alias is not None:
         provider, models = alias[0].lower(), [alias[1].lower()]
-    documents = [book.book for book in books]
+    is_named = provider is not None and not model_names.is_nobody(provider)
+    owners = [book.find_provider(provider) for book in books] if provider and is_named else []
+    ways = model_names.list_ways(owners)
     is_listed = False
     for model in models:
-        for way in model_names.list_ways(documents, provider):
+        for way in ways:
             for book in books:
                 match = book.find(provider, model, way)
                 if match is None:
@@ -153,7 +159,7 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], alia
         return "no price at that time"
     if model_names.read_mark(models[0]) in name_parts.TUNED_MARKS:
         return "no price of the fine-tuned model"
-    return f"no price of the {'model' if model_names.is_listed(documents, provider) else 'provider'}"
+    return "no price of the provider" if is_named and not any(owners) else "no price of the model"
 
 
 def _find_alias(data: Mapping[str, Any], provider: str | None, aliases: Aliases) -> tuple[str, str] | None:
