@@ -61,8 +61,8 @@ def list_spellings(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def list_ways(owners: list[Provider | None]) -> list[Way]:
-    """Return the ways to look for a call's model, each to be gone through all books before the next. ``owners`` are what
-    the books have for the provider that the call names; none where it names none."""
+    """Return the ways to look for a call's model, each to be gone through all books before the next. ``owners`` are
+    what the books have for the provider that the call names; none where it names none."""
     ways = [("provider", False), ("provider", True)]
     is_protocol = any(owner is not None and owner.id.lower() == name_parts.CLIENT_PROTOCOL for owner in owners)
     if not any(owners) or is_protocol:

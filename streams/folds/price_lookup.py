@@ -86,6 +86,8 @@ class Step(IntEnum):
 
 BY_PROVIDER = (Step.PROVIDER, Step.PROVIDER_UNDATED)
 BY_MAKER = (*BY_PROVIDER, Step.MAKER, Step.MAKER_UNDATED)
+ALL_STEPS = tuple(Step)
+FIRST_STEP = Step.PROVIDER
 
 
 class Catalogue:
@@ -195,7 +197,12 @@ def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequenc
     provider = provider.lower() if provider else None
     is_listed = False
     for model in models:
-        for step in _list_steps(books, provider):
+        for book in reversed(books):  # nearly all calls find their price here
+            for offer in book.offers(provider, model, FIRST_STEP):
+                if offer.holds(time_us):
+                    return offer
+                is_listed = True
+        for step in _list_steps(books, provider)[1:]:
             for book in reversed(books):
                 for offer in book.offers(provider, model, step):
                     if offer.holds(time_us):
@@ -215,10 +222,10 @@ def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequenc
 def _list_steps(books: Sequence[Catalogue], provider: str | None) -> Sequence[Step]:
     """Return the ways to look for a model: by its name alone where no book knows the provider."""
     if provider is None or is_gateway(provider):
-        return tuple(Step)
+        return ALL_STEPS
     sellers = [book.find_provider(provider) for book in books]
     if not any(sellers):
-        return tuple(Step)
+        return ALL_STEPS
     return BY_MAKER if any(seller and seller.id.lower() == CLIENT_PROTOCOL for seller in sellers) else BY_PROVIDER
 
 
