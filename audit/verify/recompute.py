@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Book, Rated, negate, rate_call, rate_quarantined
+from audit.verify.pricing import Aliases, Book, Rated, negate, rate_call, rate_quarantined
 from audit.verify.schema_check import is_valid
 from ledger import envelope, outcomes
 from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
+from tallystick.vocabulary.controls.models import ModelAliased
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 from tallystick.vocabulary.event import DATA_MODELS
 
@@ -27,7 +28,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
 DUE_INDEX = 1 << 31
 """Events that fall due with a record have an index from here on, and come before its own."""
-Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book]], Rated]
+Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book], Aliases], Rated]
 Position = tuple[int, int]
 
 
@@ -85,6 +86,7 @@ class Partition:
         self._book = book
         self._read_line = read_line
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
+        self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
@@ -183,6 +185,8 @@ class Partition:
         if judged.kind == "control" and judged.data["control"] == PriceBookAdopted.control_type:
             book = self._book(judged.data["body"]["document"])
             self._adoptions.append((place, judged.data["body"]["name"], book))
+        if judged.kind == "control" and judged.data["control"] == ModelAliased.control_type:
+            self._alias_decisions.append((place, judged.data["body"]))
 
     def _correct(
         self, correction: JudgedLine, time: datetime, organization: str, position: Position, place: Position
@@ -304,7 +308,18 @@ class Partition:
         for adopted_at, name, book in self._adoptions:
             if position is None or _order(adopted_at) < _order(position):
                 books[name] = book  # a name keeps its place
-        return rate(data, time, list(reversed(books.values())))
+        return rate(data, time, list(reversed(books.values())), self._read_aliases(position))
+
+    def _read_aliases(self, position: tuple[int, int] | None) -> Aliases:
+        """Return the aliases of models in force, now or at a position before."""
+        aliases: dict[tuple[str, str | None], tuple[str, str] | None] = {}
+        for decided_at, body in self._alias_decisions:
+            if position is None or _order(decided_at) < _order(position):
+                provider = body["provider"].lower() if "provider" in body else None
+                is_removal = "priced_model" not in body
+                target = None if is_removal else (body["priced_provider"], body["priced_model"])
+                aliases[body["name"].lower(), provider] = target
+        return {names: target for names, target in aliases.items() if target is not None}
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(

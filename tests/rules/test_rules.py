@@ -51,6 +51,8 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
                 said["accepted"] = {"offset": said["accepted"], "event_index": 0}
             event |= {"type": f"tallystick.{'correction' if kind == 'correct' else kind}.v1", "data": data | said}
             line = ANY_EVENT.validate_python(event, strict=False).canonical()
+        elif kind == "alias":
+            line = control(f"alias-{at}", "model.aliased", **said)
         elif kind == "raw":
             line = said.encode()
         else:
