@@ -27,7 +27,22 @@ releases as (
 final as (
 
     select
-        events.* except (outcome),
+        events.log_partition as log_partition,
+        events.log_offset as log_offset,
+        events.event_index as event_index,
+        events.accepted_at as accepted_at,
+        events.occurred_at as occurred_at,
+        events.organization as organization,
+        events.event_source as event_source,
+        events.event_id as event_id,
+        events.kind as kind,
+        events.reason as reason,
+        events.detail as detail,
+        events.first_offset as first_offset,
+        events.first_index as first_index,
+        events.currency as currency,
+        events.unknown_tokens as unknown_tokens,
+        events.greatest_unpriced_cost as greatest_unpriced_cost,
         toLowCardinality(if(releases.reason = '', events.outcome, 'counted')) as outcome,
         releases.reason as released_from
 
