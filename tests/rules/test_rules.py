@@ -21,8 +21,8 @@ TABLE = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
 BOOKS = {name: pack_book(parse_book(text, name)) for name, text in TABLE["books"].items()}
 DOCUMENTS = dict(BOOKS.values())
 
-Unknown = tuple[str | None, str | None, Decimal | None, int | None, str | None, list[Decimal | None]]
-"""Pricing, its reason, the most that is missing, tokens in no line, what chose the tier, the bound of each line."""
+Unknown = tuple[str | None, str | None, Decimal | None, int | None, str | None, str | None, list[Decimal | None]]
+"""Pricing, its reason, the most that is missing, tokens in no line, what chose the tier, the billing month, the bound of each line."""
 
 Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal, Unknown]
 """Outcome, reason, lines by class, price, currency, billed, and what is not known."""
@@ -64,6 +64,7 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
                 _decimal(line.get("greatest_unpriced_cost")),
                 line.get("unknown_tokens"),
                 line.get("tier_basis"),
+                line.get("billing_month"),
                 [_decimal(one.get("greatest_cost")) for one in line.get("lines", ())],
             ),
         )
@@ -78,7 +79,10 @@ def by_audit(records: Iterable[Record], documents: Mapping[str, bytes], but: str
     def read_line(offset: int, event_index: int) -> bytes:
         return records[offset].value.split(b"\n")[event_index]
 
-    partition = Partition(lambda digest: Book(digest, unpack_book(digest, documents[digest])), read_line)
+    partition = Partition(
+        lambda digest: Book(digest, unpack_book(digest, documents[digest])), read_line,
+        lambda first, end: records[first:end],
+    )  # fmt: skip
     return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != but]
 
 
@@ -95,7 +99,7 @@ def _answer(one: JudgedLine) -> Answer:
         one.rated.price_id if one.rated else None,
         one.rated.currency if one.rated else None,
         sum((line.billed_cost or Decimal(0) for line in lines), Decimal(0)),
-        (*(unknown or (None,) * 5), [line.greatest_cost for line in lines]),
+        (*(unknown or (None,) * 5), one.billing_month, [line.greatest_cost for line in lines]),
     )
 
 
@@ -121,7 +125,8 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
         assert list(lines) == list(classes), "in the order of the classes"
         assert price == want.get("by", price) and currency == want.get("currency", currency)
         assert billed == Decimal(want.get("billed", billed))
-        pricing, why, greatest, tokens, basis, _ = unknown
+        pricing, why, greatest, tokens, basis, month, _ = unknown
+        assert month == want.get("month"), "the month in which it is billed, where it is another"
         assert pricing == want.get("is", pricing) and why == want.get("why", why)
         assert greatest == _decimal(want.get("most", greatest)) and tokens == want.get("tokens", tokens)
         assert basis == want.get("tier", basis)
