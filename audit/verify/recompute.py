@@ -194,8 +194,8 @@ class Partition:
         if action == "reversal":
             self._keep(identity, seen._replace(entry_offset=-1, entry_index=-1))
             return
-        position = {"entry_offset": offset, "entry_index": correction.event_index}
-        self._keep(identity, seen._replace(**position, rated_offset=-1, rated_index=-1))
+        replaced = seen._replace(entry_offset=offset, entry_index=correction.event_index)
+        self._keep(identity, replaced._replace(rated_offset=-1, rated_index=-1))
         data, time = self._read_replacement(correction.data, time, seen)
         yield correction._replace(
             kind="inference", outcome=outcomes.REPLACEMENT, time=time, data=data, rated=self._rate(data, time),

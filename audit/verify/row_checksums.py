@@ -86,7 +86,7 @@ def hash_entry(
             *event_fields,
             *price_fields,
             *map(_format_decimal, figures),
-        )  # fmt: skip
+        )
     )
 
 
@@ -123,8 +123,7 @@ RECORDS_SQL = _build_checksum_sql(
     "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "channel", "received", "refused"
 )
 ENTRIES_SQL = _build_checksum_sql(
-    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", "outcome", "original_offset", "original_index", "billing_month", *EVENT_FIELDS,
-    "currency",
-    "price_document", "price_id", "tier_basis", "class", "quantity", "unit_price", "list_cost", "contracted_cost",
-    "effective_cost", "billed_cost", "greatest_cost",
+    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", "outcome", "original_offset", "original_index",
+    "billing_month", *EVENT_FIELDS, "currency", "price_document", "price_id", "tier_basis", "class", "quantity",
+    "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost", "greatest_cost",
 )  # fmt: skip

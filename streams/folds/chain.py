@@ -230,8 +230,7 @@ def _encode_line(record: Record, seq: int, event: Event, folded: _Folded, state:
 
 
 def _encode_change(record: Record, seq: int, event: Event, change: EntryChange, state: State) -> list[bytes]:
-    """Write the entry that is taken back, and the one that a correction or a restatement adds. A revision's stands on its
-    outcome."""
+    """Write the entry that is taken back, and the one that is added. A revision's own stands on its outcome."""
     lines: list[bytes] = []
     if change.reversed is not None:
         former = change.reversed

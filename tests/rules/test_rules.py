@@ -22,7 +22,7 @@ BOOKS = {name: pack_book(parse_book(text, name)) for name, text in TABLE["books"
 DOCUMENTS = dict(BOOKS.values())
 
 Unknown = tuple[str | None, str | None, Decimal | None, int | None, str | None, str | None, list[Decimal | None]]
-"""Pricing, its reason, the most that is missing, tokens in no line, what chose the tier, the billing month, the bound of each line."""
+"""Pricing, its reason, the most that is missing, tokens in no line, tier's basis, billing month, bounds of lines."""
 
 Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal, Unknown]
 """Outcome, reason, lines by class, price, currency, billed, and what is not known."""
@@ -37,6 +37,11 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             digest, _ = BOOKS[said]
             name = yaml.safe_load(TABLE["books"][said])["name"]
             line = control(f"adopt-{at}", "price_book.adopted", name=name, document=digest)
+        elif kind == "restate":
+            line = control(f"restate-{at}", "price.restated", **said)
+        elif kind == "close":
+            now = said.get("now", now)
+            line = control(f"close-{at}", "period.closed", month=said["month"])
         elif kind == "raw":
             line = said.encode()
         else:
@@ -45,7 +50,9 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             event = {"id": str(said.pop("id", at)), "source": said.pop("source", "test")}
             event |= {"time": said.pop("at", START.isoformat()), "type": "tallystick.inference.v1", "data": said}
             line = ANY_EVENT.validate_python(event, strict=False).canonical()
-        records.append(record(at, line, at_s=now) if line else record(at, b"", b"", at_s=now))
+        organization = "_platform" if kind == "restate" else "acme"
+        lines = (line,) if line else (b"", b"")
+        records.append(record(at, *lines, at_s=now, organization=organization))
     return records
 
 
@@ -118,7 +125,7 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
         if isinstance(want, str):
             assert "/".join(filter(None, (outcome, reason))) == want
             continue
-        expected = next((name for name in ("quarantined", "replacement") if name in want), "counted")
+        expected = next((name for name in ("quarantined", "replacement", "restatement") if name in want), "counted")
         assert (outcome, reason) == (expected, want.get("quarantined"))
         classes = want.get(outcome, {}) if reason is None else {}
         assert lines == {name: [quantity, _decimal(cost)] for name, (quantity, cost) in classes.items()}
