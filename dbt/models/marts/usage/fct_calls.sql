@@ -111,10 +111,18 @@ final as (
         if(reversals.reason = '', counted.calls, 0) as calls,
         counted.period_s as period_s,
         counted.usage_source as usage_source,
-        if(restatements.pricing = '', counted.pricing, restatements.pricing) as pricing,
-        if(restatements.pricing = '', counted.unpriced_reason, restatements.unpriced_reason) as unpriced_reason,
-        if(restatements.pricing = '', counted.tier_basis, restatements.tier_basis) as tier_basis,
-        if(restatements.pricing = '', counted.currency, restatements.currency) as currency,
+        toLowCardinality(
+            if(restatements.pricing = '', counted.pricing, restatements.pricing)
+        ) as pricing,
+        toLowCardinality(
+            if(restatements.pricing = '', counted.unpriced_reason, restatements.unpriced_reason)
+        ) as unpriced_reason,
+        toLowCardinality(
+            if(restatements.pricing = '', counted.tier_basis, restatements.tier_basis)
+        ) as tier_basis,
+        toLowCardinality(
+            if(restatements.pricing = '', counted.currency, restatements.currency)
+        ) as currency,
         entries.tokens as tokens,
         multiIf(
             reversals.reason != '', 0, restatements.pricing = '', counted.unknown_tokens, restatements.unknown_tokens

@@ -14,7 +14,11 @@ final as (
             if(
                 reversed_offset is null,
                 '',
-                concat('-', outcome, '-', toString(reversed_offset), '-', toString(reversed_index))
+                concat(
+                    '-', outcome,
+                    '-', toString(assumeNotNull(reversed_offset)),
+                    '-', toString(assumeNotNull(reversed_index))
+                )
             )
         ) as entry_key,
         log_partition,
