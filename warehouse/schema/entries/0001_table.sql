@@ -1,6 +1,6 @@
 -- The ledger: a row for each counted inference and class. A null cost is unpriced, which is not zero. A reversal is
--- negative, and names the position of the entry that it takes back; a restatement that of the entry that it restates; of
--- any other entry that position is null. The billing month is empty where it is the month of the time.
+-- negative, and names the position of the entry that it takes back; a restatement names that of the entry that it
+-- restates; of any other entry that position is null. The billing month is empty where it is the month of the time.
 CREATE TABLE IF NOT EXISTS tally.entries
 (
     `partition` UInt16 CODEC(ZSTD(1)),

@@ -1,6 +1,6 @@
 -- Organization and time are in the join, so that a filter on them reaches both sides. A reversal has the time
--- of the call that it takes back, and its entries belong to that call: the sums are net of it. The entries of a
--- restatement belong to the call too, and its price is that of the last one.
+-- of the call that it takes back, and its entries belong to that call: the sums are net of it. The entries
+-- of a restatement belong to the call too, and its price is that of the last one.
 with
 
 counted as (
@@ -42,7 +42,7 @@ restatements as (
         argMax(tier_basis, log_offset) as tier_basis,
         argMax(currency, log_offset) as currency,
         argMax(unknown_tokens, log_offset) as unknown_tokens,
-        argMax(tuple(greatest_unpriced_cost), log_offset).1 as greatest_unpriced_cost
+        tupleElement(argMax(tuple(greatest_unpriced_cost), log_offset), 1) as greatest_unpriced_cost
 
     from {{ ref('int_calls_counted') }}
 
@@ -125,7 +125,9 @@ final as (
         ) as currency,
         entries.tokens as tokens,
         multiIf(
-            reversals.reason != '', 0, restatements.pricing = '', counted.unknown_tokens, restatements.unknown_tokens
+            reversals.reason != '', 0,
+            restatements.pricing = '', counted.unknown_tokens,
+            restatements.unknown_tokens
         ) as unknown_tokens,
         entries.unpriced_quantity as unpriced_quantity,
         multiIf(
