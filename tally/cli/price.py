@@ -48,6 +48,8 @@ def adopt(
     else:
         status = "adopted" if adopted.new else "is already in force"
         out.print(f"{book.name} ({book.origin}) {status}: document {adopted.document}", markup=False)
+        if adopted.new:
+            out.print("Past calls keep their prices: `tally price restate --dry-run` prints what it would change.")
 
 
 @app.command()

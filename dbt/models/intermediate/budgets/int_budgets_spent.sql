@@ -43,8 +43,12 @@ unknowns as (
 
     select
         log_offset,
-        if(outcome in ('reversal', 'restatement'), coalesce(first_offset, log_offset), log_offset) as entry_offset,
-        if(outcome in ('reversal', 'restatement'), coalesce(first_index, event_index), event_index) as entry_index,
+        if(
+            outcome in ('reversal', 'restatement'), coalesce(first_offset, log_offset), log_offset
+        ) as entry_offset,
+        if(
+            outcome in ('reversal', 'restatement'), coalesce(first_index, event_index), event_index
+        ) as entry_index,
         accepted_at,
         organization,
         occurred_at,
