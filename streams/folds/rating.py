@@ -12,6 +12,8 @@ from streams.folds.emit import Emit
 from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
+from streams.folds.model_aliases import alias_model, find_aliases, resolve_alias
+from streams.folds.model_names import order_models
 from streams.folds.offer import HourlyPrice, Offer, select_variant
 from streams.folds.price_lookup import find_offer
 from streams.folds.state import State
@@ -25,6 +27,7 @@ from streams.folds.unknown_usage import (
     read_figures,
     read_totals,
 )
+from tallystick.vocabulary.controls.models import ModelAliased
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 BOOKS = ("rating", "books")
@@ -96,14 +99,13 @@ def rate_call(
     gap = find_usage_gap(call)
     names, quantities = _select_quantities(call.tokens, call.quantities)
     offer = _find_offer(event, call, state, documents, position)
-    if offer is not None:
+    if isinstance(offer, Offer):
         return _price_call(event, call, names, quantities, offer, gap)
     lines = [Line(name, quantity) for name, quantity in zip(names, quantities, strict=True)]
     if not lines and gap is None:
         return Entry(call.dimensions, FREE)
-    has_model = call.dimensions.model_resolved or call.dimensions.model
-    reason = gap or ("no price at that time" if has_model else "no model")
-    return _leave_unpriced(call, lines, gap, Rated(unpriced_reason=reason, pricing="unpriced", lines=lines), None)
+    rated = Rated(unpriced_reason=gap or offer, pricing="unpriced", lines=lines)
+    return _leave_unpriced(call, lines, gap, rated, None)
 
 
 def rate_quarantined(
@@ -120,7 +122,7 @@ def rate_quarantined(
     rated = Rated(
         unpriced_reason="quarantined", pricing="unknown", unknown_tokens=figures.sum_tokens() or None, lines=[]
     )
-    if offer is None:
+    if isinstance(offer, str):
         return Entry(dimensions, _encode(rated), unpriced=_describe_unpriced(call, figures.sum_tokens(), None))
     offer, _ = _select_variant(event, call, offer)
     bound = add_bounds(*bound_quantities(call, offer), *([bound_tokens(figures, call, offer)] if has_tokens else ()))
@@ -133,12 +135,18 @@ def rate_quarantined(
 
 def _find_offer(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
-) -> Offer | None:
-    model = call.dimensions.model_resolved or call.dimensions.model
-    if model is None:
-        return None
+) -> Offer | str:
+    """Return the price of a call, or the reason why it has none."""
+    dimensions = call.dimensions
+    provider, models = dimensions.provider, order_models(dimensions.model_resolved, dimensions.model)
     books = [documents(document) for _, document in _find_books(position, state)]
-    return find_offer(books, call.dimensions.provider, model, event.time_us)
+    aliases = find_aliases(position, state)
+    if aliases:
+        provider, models = resolve_alias(aliases, provider, dimensions.model_resolved, dimensions.model) or (
+            provider,
+            models,
+        )
+    return find_offer(books, provider, models, event.time_us)
 
 
 def _select_variant(event: Event, call: Call, offer: Offer) -> tuple[Offer, str | None]:
@@ -318,5 +326,7 @@ def _sort_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(names, key=CLASSES.index))
 
 
-FOLD = Fold("rating", on_control={PriceBookAdopted.control_type: adopt_price_book})
+FOLD = Fold(
+    "rating", on_control={PriceBookAdopted.control_type: adopt_price_book, ModelAliased.control_type: alias_model}
+)
 """Entries are made by :func:`rate_call`, which the chain calls before the folds that are given them."""
