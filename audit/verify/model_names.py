@@ -8,7 +8,9 @@ from ledger.pricing import name_parts
 from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
 from tallystick.gateways.provider_names import PROVIDER_NAMES
 
-Listing = tuple[Provider, PricedModel]
+Listing = tuple[Provider, PricedModel, bool]
+"""A model, the provider in whose list it stands, and whether that is the one that sells it."""
+
 Way = tuple[str, bool]
 """By what a model is found (``provider``, ``maker`` or ``any``), and whether without the date of its name."""
 
@@ -160,23 +162,23 @@ def _find_at_seller(book: PriceBook, seller: Provider, spellings: tuple[str, ...
         for owner in lists:
             for model in owner.models:
                 if _fits(model, spelling, mark):
-                    return owner, model
+                    return owner, model, owner is seller
     for spelling in spellings:
         for owner in lists:
             for model in owner.models:
                 if model.id.lower() == spelling:
-                    return owner, model
+                    return owner, model, owner is seller
     return None
 
 
 def _find_single(book: PriceBook, spellings: tuple[str, ...], mark: str | None) -> Listing | None:
     for spelling in spellings:
         listings = [
-            (owner, model) for owner in book.providers for model in owner.models if _fits(model, spelling, mark)
+            (owner, model, True) for owner in book.providers for model in owner.models if _fits(model, spelling, mark)
         ]
         if listings:
             prices = listings[0][1].prices
-            return listings[0] if all(model.prices == prices for _, model in listings) else None
+            return listings[0] if all(model.prices == prices for _, model, _ in listings) else None
     return None
 
 

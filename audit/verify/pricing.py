@@ -9,8 +9,9 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from audit.verify import model_names, unknown_usage
+from audit.verify.variants import CallRates, choose_rates, cost_of_seconds, is_valid, price_of_second
 from ledger.pricing import name_parts
-from ledger.pricing.price_book import Price, PriceBook, PricedModel, Provider, Tiered
+from ledger.pricing.price_book import Hourly, PriceBook, PricedModel, Provider, Tiered
 from ledger.token_classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 
 MILLION, THOUSAND = Decimal(1_000_000), Decimal(1_000)
@@ -54,8 +55,8 @@ class Book:
         self.find = lru_cache(maxsize=10_000)(self._find)
         self.find_provider = lru_cache(maxsize=10_000)(self._find_provider)
 
-    def _find(self, provider: str | None, model: str, way: model_names.Way) -> tuple[Provider, PricedModel] | None:
-        """Return the model of a call, and the provider that lists its price."""
+    def _find(self, provider: str | None, model: str, way: model_names.Way) -> model_names.Listing | None:
+        """Return the model of a call, the provider that lists its price, and whether it is the one that sells it."""
         return model_names.find_listing(self.book, provider, model, way)
 
     def _find_provider(self, name: str) -> Provider | None:
@@ -65,8 +66,8 @@ class Book:
 Aliases = Mapping[tuple[str, str | None], tuple[str, str]]
 """The provider and model that price a call, by the name of its model, and the provider that it names or None."""
 
-Listing = tuple[Book, PricedModel, Price, str]
-"""The price of a call: its book, its model, the price, and its id."""
+Listing = tuple[Book, PricedModel, CallRates, str]
+"""The price of a call: its book, its model, the rates, and its id."""
 
 
 def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book], aliases: Aliases) -> Rated:
@@ -97,7 +98,7 @@ def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book], al
         book.digest,
         price_id,
         "unknown" if gap else pricing,
-        gap or ("no rate for a class" if priced < len(lines) else None),
+        gap or (price.reason or "no rate for a class" if priced < len(lines) else None),
         _add_bounds(bounds) if bounds else None,
         (tokens.told if tokens else 0) or None,
         tier_basis,
@@ -144,13 +145,14 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], alia
                 if match is None:
                     continue
                 is_listed = True
-                owner, priced = match
-                valid_prices = [
-                    (index, price) for index, price in enumerate(priced.prices) if _is_in_force(price, time)
-                ]
+                owner, priced, is_own = match
+                prices = enumerate(priced.prices)
+                valid_prices = [(index, price) for index, price in prices if is_valid(price, time)]
                 if valid_prices:
                     index, price = valid_prices[-1]
-                    return book, priced, price, f"{book.book.name}/{owner.id}/{priced.id}#{index}"
+                    rates = choose_rates(data, time, book.book, priced, price, is_own=is_own)
+                    variants = "".join(f"+{place}" for place in rates.places)
+                    return book, priced, rates, f"{book.book.name}/{owner.id}/{priced.id}#{index}{variants}"
     if not models:
         return "no model"
     if not books:
@@ -196,10 +198,12 @@ def _read_quantities(data: Mapping[str, Any]) -> dict[str, int]:
     return {name: quantities[name] for name in CLASSES if quantities.get(name)}
 
 
-def _price_lines(data: Mapping[str, Any], quantities: dict[str, int], price: Price) -> tuple[list[Line], str | None]:
+def _price_lines(
+    data: Mapping[str, Any], quantities: dict[str, int], price: CallRates
+) -> tuple[list[Line], str | None]:
     """Price each class, and say what chose the tier where the price has tiers."""
     calls, stated = data.get("calls") or 1, data.get("context_tier")
-    if "requests" in price.rates and "requests" not in quantities:
+    if any("requests" in rates for rates in price.bounding) and "requests" not in quantities:
         quantities = {name: quantities.get(name, calls) for name in CLASSES if name in quantities or name == "requests"}
     is_sum = stated is None and data.get("calls") is None and bool(data.get("period_s"))
     mean = Fraction(sum(quantity for name, quantity in quantities.items() if name in INPUT_CLASSES), calls)
@@ -216,25 +220,17 @@ def _price_lines(data: Mapping[str, Any], quantities: dict[str, int], price: Pri
             ]
             rate = reached[-1] if reached else rate.base
         if rate is None:
-            bound = unknown_usage.bound_class(name, quantity, price, stated, ceil(mean))
+            bound = unknown_usage.bound_class(name, quantity, price, stated, ceil(mean), calls)
             lines.append(Line(name, quantity, None, None, None, bound))
             continue
-        unit_price = rate / (MILLION if name in TOKEN_CLASSES else THOUSAND)
-        cost = quantity * unit_price
+        if isinstance(rate, Hourly):
+            unit_price, cost = price_of_second(rate), cost_of_seconds(rate, quantity, calls)
+        else:
+            unit_price = rate / (MILLION if name in TOKEN_CLASSES else THOUSAND)
+            cost = quantity * unit_price
         lines.append(Line(name, quantity, unit_price, cost, Decimal(0) if data.get("payer") == "customer" else cost))
-    if not any(isinstance(rate, Tiered) for rate in price.rates.values()):
+    if not any(isinstance(rate, Tiered) for rates in price.bounding for rate in rates.values()):
         return lines, None
     if is_sum:
         return lines, "assumed"
     return lines, "stated" if stated is not None else "mean" if calls > 1 else "event"
-
-
-def _is_in_force(price: Price, time: datetime) -> bool:
-    if price.since is not None and time < price.since:
-        return False
-    if price.daily is None:
-        return True
-    start, end, moment = price.daily.start, price.daily.end, time.time()
-    if start <= end:
-        return start <= moment < end
-    return moment >= start or moment < end

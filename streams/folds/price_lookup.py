@@ -2,75 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from functools import cache, lru_cache
 
-import msgspec
-
-from ledger.money import PICO
 from ledger.pricing.name_parts import CLIENT_PROTOCOL, TUNED_MARKS
-from ledger.pricing.price_book import Clause, Price, PriceBook, PricedModel, Provider, Tiered
-from ledger.token_classes import rate_unit
+from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
 from streams.folds.model_names import find_mark, is_gateway, list_sellers, spell_model, spell_provider
-
-DAY_US = 86400 * 1_000_000
-
-UnitPrice = int | tuple[tuple[int, int], ...]
-"""Pico a unit; or (above, pico) by rising threshold of the event's input tokens, the base with -1."""
-
-
-class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """One price of a model: when it holds, and the cost of a unit of each class.
-
-    ``tiers`` are the amounts of input tokens above which some class costs otherwise, rising. ``context_window`` is the
-    number of tokens that one call may have, where the book names it.
-    """
-
-    price_id: str
-    document: str
-    currency: str
-    since_us: int
-    daily_us: tuple[int, int] | None
-    unit_prices: dict[str, UnitPrice]
-    tiers: tuple[int, ...]
-    context_window: int | None
-
-    def holds(self, time_us: int) -> bool:
-        """Tell whether the price is in force at a moment."""
-        if time_us < self.since_us:
-            return False
-        if self.daily_us is None:
-            return True
-        start, end = self.daily_us
-        moment = time_us % DAY_US
-        return start <= moment < end if start <= end else moment >= start or moment < end
-
-    def tier(self, input_tokens: int) -> int:
-        """Return the greatest tier that so many input tokens are above; -1 where there is none."""
-        return max((above for above in self.tiers if input_tokens > above), default=-1)
-
-    def stated_tier(self, above: int) -> int:
-        """Return the tier that a source states by where it begins: the greatest that begins there or below."""
-        return max((tier for tier in self.tiers if tier <= above), default=-1) if above else -1
-
-    def greatest_unit_price(self, names: Sequence[str], tier: int) -> int | None:
-        """Return the greatest unit price of any of the classes in the tier and those below; None where none has one."""
-        prices: list[int] = []
-        for name in names:
-            price = self.unit_prices.get(name)
-            if isinstance(price, tuple):
-                prices += (pico for above, pico in price if above <= tier)
-            elif price is not None:
-                prices.append(price)
-        return max(prices, default=None)
-
-    def unit_price(self, name: str, tier: int) -> int | None:
-        """Return the unit price of a class in a tier, in pico; None where the class has none."""
-        price = self.unit_prices.get(name)
-        if isinstance(price, tuple):
-            return next(pico for above, pico in reversed(price) if above <= tier)
-        return price
+from streams.folds.offer import Offer, compile_offers
 
 
 class Step(IntEnum):
@@ -118,8 +56,11 @@ class Catalogue:
             )
         for seller, seller_names in pairs:
             for owner, candidate in self._list_models(seller, seller_names, mark):
-                return self._compile_offers(owner, candidate)
+                return self._compile_offers(owner, candidate, is_own=owner is seller)
         return ()
+
+    def _compile_offers(self, owner: Provider, model: PricedModel, *, is_own: bool = True) -> tuple[Offer, ...]:
+        return compile_offers(self._document, self._book, owner.id, model, with_variants=is_own)
 
     def _list_sellers(self, provider: str | None, model: str) -> Iterator[Provider]:
         """Yield the provider that an event names; where that is a gateway, or the provider of a protocol that gateways
@@ -179,16 +120,6 @@ class Catalogue:
         return next(
             (provider for provider in self._book.providers if provider.match and is_match(provider.match, name)), None
         )
-
-    def _compile_offers(self, provider: Provider, model: PricedModel) -> tuple[Offer, ...]:
-        name = f"{self._book.name}/{provider.id}/{model.id}"
-        offers: list[Offer] = []
-        for index, price in enumerate(model.prices):
-            costs = _compile_unit_prices(price)
-            above = {above for cost in costs.values() if isinstance(cost, tuple) for above, _ in cost if above >= 0}
-            identity = f"{name}#{index}", self._document, self._book.currency
-            offers.append(Offer(*identity, *_validity(price), costs, tuple(sorted(above)), model.context_window))
-        return tuple(offers)[::-1]
 
 
 def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequence[str], time_us: int) -> Offer | str:
@@ -272,27 +203,3 @@ def _compile_clause(clause: Clause) -> Callable[[str], bool]:
         return lambda name: part in name
     equal = (clause.equals or "").lower()
     return lambda name: name == equal
-
-
-def _validity(price: Price) -> tuple[int, tuple[int, int] | None]:
-    since = int(price.since.timestamp()) * 1_000_000 + price.since.microsecond if price.since else -(10**18)
-    if price.daily is None:
-        return since, None
-    start, end = (
-        (datetime.combine(date.min, time, UTC) - datetime.combine(date.min, datetime.min.time(), UTC))
-        // timedelta(microseconds=1)
-        for time in (price.daily.start, price.daily.end)
-    )
-    return since, (start, end)
-
-
-def _compile_unit_prices(price: Price) -> dict[str, UnitPrice]:
-    unit_prices: dict[str, UnitPrice] = {}
-    for name, rate in price.rates.items():
-        scale = PICO // rate_unit(name)
-        if isinstance(rate, Tiered):
-            tiers = ((tier.above, int(tier.rate * scale)) for tier in rate.tiers)
-            unit_prices[name] = ((-1, int(rate.base * scale)), *tiers)
-        else:
-            unit_prices[name] = int(rate * scale)
-    return unit_prices

@@ -53,22 +53,21 @@ def _list_provider_warnings(book: PriceBook, provider: Provider, catalogue: Pric
 
 def _list_rate_warnings(name: str, model: PricedModel, known: PricedModel) -> Iterator[str]:
     own, listed = _read_rates(model), _read_rates(known)
-    for cheap, general in PRICED_AS.items():
-        if not all(rates.get(part) for rates in (own, listed) for part in (cheap, general)):
+    for cheap, fallbacks in PRICED_AS.items():
+        general = next((fallback for fallback in fallbacks if fallback in own), None)
+        if not cheap.startswith("cache_read") or cheap in own or cheap not in listed or general is None:
             continue
-        if cheap.startswith("cache_read") and own[cheap] == own[general] and listed[cheap] < listed[general]:
-            if cheap != "cache_read" and own["cache_read"] == own[cheap]:
-                continue  # said of cache_read already
+        if listed[cheap] < listed.get(general, Decimal(0)):
             yield (
-                f"model {name}: {cheap} costs {own[cheap].normalize():f}, the rate of {general}; the catalogue has "
+                f"model {name}: {cheap} costs {own[general].normalize():f}, the rate of {general}; the catalogue has "
                 f"{listed[cheap].normalize():f}. Name a rate for {cheap}."
             )
 
 
 def _read_rates(model: PricedModel) -> dict[str, Decimal]:
     """Return the base rate of each class in the model's last price."""
-    rates = model.prices[-1].rates.items()
-    return {name: rate.base if isinstance(rate, Tiered) else rate for name, rate in rates}
+    rates = {name: rate.base if isinstance(rate, Tiered) else rate for name, rate in model.prices[-1].rates.items()}
+    return {name: rate for name, rate in rates.items() if isinstance(rate, Decimal)}
 
 
 def _find_provider(catalogue: PriceBook, id: str) -> Provider | None:

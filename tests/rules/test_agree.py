@@ -78,6 +78,19 @@ calls = some.fixed_dictionaries(
         "status": some.sampled_from(("ok", "error", "refused")),
     },
 )
+dimensions = some.fixed_dictionaries(
+    {},
+    optional={
+        "service_tier": some.sampled_from(("batch", "Batches", "flex", "PRIORITY", "default", "scale", " ")),
+        "speed": some.sampled_from(("fast", "standard", "slow")),
+        "geography": some.sampled_from(("us", "USA", "eu", "global", "mars")),
+    },
+)
+dimensioned = some.builds(
+    lambda call, words, model, provider: call | words | {"model": model, "model_resolved": model, "provider": provider},
+    calls, dimensions, some.sampled_from(("falcon", "kite", "swan", "crane", "owlet", "ibis")),
+    some.sampled_from(("acme", "acme", "acme", "resale")),
+)  # fmt: skip
 strange = some.dictionaries(
     some.sampled_from(JUDGED),
     some.sampled_from(ODD) | some.dictionaries(some.sampled_from((*CLASSES, "total", "?")), some.sampled_from(ODD)),
@@ -197,5 +210,25 @@ def test_the_folds_and_the_audit_read_names_alike(examples: int) -> None:
             book = unpack_book(document, packed)
             seller = Catalogue(document, book).find_provider(provider.lower())
             assert seller == audit.find_provider(book, provider.lower())
+
+    agree()
+
+
+@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: int) -> None:
+    adoption = control("tiers", "price_book.adopted", name="tiers", document=BOOKS["tiers"][0])
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(some.lists(some.tuples(dimensioned, some.sampled_from(INSTANTS)), min_size=1, max_size=6))
+    def agree(priced: list[tuple[dict[str, Any], float]]) -> None:
+        events = [
+            {
+                "source": "a", "id": str(place), "time": (START + timedelta(seconds=at)).isoformat(),
+                "type": "tallystick.inference.v1", "data": data,
+            }
+            for place, (data, at) in enumerate(priced)
+        ]  # fmt: skip
+        made = [record(0, adoption), record(1, *map(msgspec.json.encode, events), at_s=86400)]
+        assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
 
     agree()
