@@ -9,8 +9,7 @@ from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
 from tallystick.gateways.provider_names import PROVIDER_NAMES
 
 Listing = tuple[Provider, PricedModel, bool]
-"""A model, the provider in whose list it stands, and whether that is the one that sells it."""
-
+"""A provider, a model of its list, and whether the provider is the one that was looked for."""
 Way = tuple[str, bool]
 """By what a model is found (``provider``, ``maker`` or ``any``), and whether without the date of its name."""
 
@@ -174,7 +173,7 @@ def _find_at_seller(book: PriceBook, seller: Provider, spellings: tuple[str, ...
 def _find_single(book: PriceBook, spellings: tuple[str, ...], mark: str | None) -> Listing | None:
     for spelling in spellings:
         listings = [
-            (owner, model, True) for owner in book.providers for model in owner.models if _fits(model, spelling, mark)
+            (owner, model, False) for owner in book.providers for model in owner.models if _fits(model, spelling, mark)
         ]
         if listings:
             prices = listings[0][1].prices

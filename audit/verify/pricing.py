@@ -56,7 +56,7 @@ class Book:
         self.find_provider = lru_cache(maxsize=10_000)(self._find_provider)
 
     def _find(self, provider: str | None, model: str, way: model_names.Way) -> model_names.Listing | None:
-        """Return the model of a call, the provider that lists its price, and whether it is the one that sells it."""
+        """Return the model of a call, and the provider that lists its price."""
         return model_names.find_listing(self.book, provider, model, way)
 
     def _find_provider(self, name: str) -> Provider | None:
@@ -146,8 +146,7 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], alia
                     continue
                 is_listed = True
                 owner, priced, is_own = match
-                prices = enumerate(priced.prices)
-                valid_prices = [(index, price) for index, price in prices if is_valid(price, time)]
+                valid_prices = [(index, price) for index, price in enumerate(priced.prices) if is_valid(price, time)]
                 if valid_prices:
                     index, price = valid_prices[-1]
                     rates = choose_rates(data, time, book.book, priced, price, is_own=is_own)

@@ -59,9 +59,6 @@ class Catalogue:
                 return self._compile_offers(owner, candidate, is_own=owner is seller)
         return ()
 
-    def _compile_offers(self, owner: Provider, model: PricedModel, *, is_own: bool = True) -> tuple[Offer, ...]:
-        return compile_offers(self._document, self._book, owner.id, model, with_variants=is_own)
-
     def _list_sellers(self, provider: str | None, model: str) -> Iterator[Provider]:
         """Yield the provider that an event names; where that is a gateway, or the provider of a protocol that gateways
         speak too, the one that the model's path names."""
@@ -108,8 +105,12 @@ class Catalogue:
             ]
             if models:
                 is_one = all(candidate.prices == models[0][1].prices for _, candidate in models)
-                return self._compile_offers(*models[0]) if is_one else ()
+                return self._compile_offers(*models[0], is_own=False) if is_one else ()
         return ()
+
+    def _compile_offers(self, owner: Provider, model: PricedModel, *, is_own: bool) -> tuple[Offer, ...]:
+        """Compile the prices of a model; its variants are those of its own provider alone."""
+        return compile_offers(self._document, self._book, owner.id, model, with_variants=is_own)
 
     def _find_provider(self, name: str) -> Provider | None:
         """Return the provider of a name in lower case."""

@@ -187,6 +187,24 @@ def test_the_folds_and_the_audit_agree(examples: int) -> None:
     agree()
 
 
+@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: int) -> None:
+    adoption = control("tiers", "price_book.adopted", name="tiers", document=BOOKS["tiers"][0])
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(some.lists(some.tuples(dimensioned, some.sampled_from(INSTANTS)), min_size=1, max_size=6))
+    def agree(priced: list[tuple[dict[str, Any], float]]) -> None:
+        events = [
+            {
+                "source": "a", "id": str(place), "time": (START + timedelta(seconds=at)).isoformat(),
+                "type": "tallystick.inference.v1", "data": data,
+            }
+            for place, (data, at) in enumerate(priced)
+        ]  # fmt: skip
+        made = [record(0, adoption), record(1, *map(msgspec.json.encode, events), at_s=86400)]
+        assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
+
+
 words = some.sampled_from((
     "openrouter", "anthropic", "azure", "bedrock", "accounts", "arn:", "aws", "claude", "sonnet", "opus", "gpt", "twin",
     "rival", "models", "1-month-commitment", "ft:", ".ft-", "us.", "global.", "20251101", "2025", "11", "01", "4", "5",
@@ -210,25 +228,5 @@ def test_the_folds_and_the_audit_read_names_alike(examples: int) -> None:
             book = unpack_book(document, packed)
             seller = Catalogue(document, book).find_provider(provider.lower())
             assert seller == audit.find_provider(book, provider.lower())
-
-    agree()
-
-
-@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
-def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: int) -> None:
-    adoption = control("tiers", "price_book.adopted", name="tiers", document=BOOKS["tiers"][0])
-
-    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(some.lists(some.tuples(dimensioned, some.sampled_from(INSTANTS)), min_size=1, max_size=6))
-    def agree(priced: list[tuple[dict[str, Any], float]]) -> None:
-        events = [
-            {
-                "source": "a", "id": str(place), "time": (START + timedelta(seconds=at)).isoformat(),
-                "type": "tallystick.inference.v1", "data": data,
-            }
-            for place, (data, at) in enumerate(priced)
-        ]  # fmt: skip
-        made = [record(0, adoption), record(1, *map(msgspec.json.encode, events), at_s=86400)]
-        assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
 
     agree()
