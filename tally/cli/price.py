@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tally.output import out, print_json
+from tally.output import err, out, print_json
 
 if TYPE_CHECKING:
     from tally.product.restatement import Move, MoveKey
@@ -29,27 +29,35 @@ def adopt(
 ) -> None:
     """Adopt a price book for all later events; without FILE, the installed catalogue of genai-prices.
 
+    A model of FILE without `match` takes the names by which the catalogue knows it, dated ones included. Warnings say
+    which names, hosts and classes the book does not reach.
+
     Example: tally price adopt our-prices.yaml
 
     Exit codes: 0 adopted, or in force already; 2 the file is not a price book."""
     from ingest.controls.prices import adopt_price_book
     from ledger.pricing import genai_prices as catalogue
     from ledger.pricing.price_book_file import read_book_file
+    from tally.product.own_book import extend_matches, list_warnings
     from tally.session import opened, settings
 
-    book = read_book_file(file) if file else catalogue.genai_prices()
+    known = catalogue.genai_prices()
+    book = read_book_file(file, lambda content: extend_matches(content, known)) if file else known
+    warnings = list_warnings(book, known) if file else []
     config = settings()
     with opened(config, new=True) as log:
         adopted = adopt_price_book(log, config, book, reason)
     partition, offset, _ = adopted.position
     if as_json:
         facts = {"name": book.name, "origin": book.origin, "document": adopted.document, "new": adopted.new}
-        print_json(facts | {"partition": partition, "offset": offset})
+        print_json(facts | {"partition": partition, "offset": offset, "warnings": warnings})
     else:
         status = "adopted" if adopted.new else "is already in force"
         out.print(f"{book.name} ({book.origin}) {status}: document {adopted.document}", markup=False)
         if adopted.new:
             out.print("Past calls keep their prices: `tally price restate --dry-run` prints what it would change.")
+        for warning in warnings:
+            err.print(f"Warning: {warning}", markup=False)
 
 
 @app.command()
