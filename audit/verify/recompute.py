@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Book, Rated, negate, rate_call, rate_quarantined
+from audit.verify.pricing import Aliases, Book, Rated, negate, rate_call, rate_quarantined
 from audit.verify.restatement import Periods, has_other_costs, is_reached, read_restatement
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
@@ -16,6 +16,7 @@ from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
+from tallystick.vocabulary.controls.models import ModelAliased
 from tallystick.vocabulary.controls.periods import PeriodClosed
 from tallystick.vocabulary.controls.prices import PriceBookAdopted, PriceRestated
 from tallystick.vocabulary.event import DATA_MODELS
@@ -26,7 +27,7 @@ MAX_AHEAD = timedelta(seconds=300)
 MAX_DEPTH = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
-Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book]], Rated]
+Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book], Aliases], Rated]
 
 
 class JudgedLine(NamedTuple):
@@ -89,6 +90,7 @@ class Partition:
         self._read_records = read_records
         self._periods = Periods()
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
+        self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
@@ -150,6 +152,8 @@ class Partition:
             case PriceBookAdopted.control_type:
                 book = self._book(body["document"])
                 self._adoptions.append(((offset, control.event_index), body["name"], book))
+            case ModelAliased.control_type:
+                self._alias_decisions.append(((offset, control.event_index), body))
             case PeriodClosed.control_type:
                 self._periods.close(organization, body["month"], self._now)
             case PriceRestated.control_type:
@@ -244,7 +248,18 @@ class Partition:
         for adopted_at, name, book in self._adoptions:
             if position is None or adopted_at < position:
                 books[name] = book  # a name keeps its place
-        return rate(data, time, list(reversed(books.values())))
+        return rate(data, time, list(reversed(books.values())), self._read_aliases(position))
+
+    def _read_aliases(self, position: tuple[int, int] | None) -> Aliases:
+        """Return the aliases of models in force, now or at a position before."""
+        aliases: dict[tuple[str, str | None], tuple[str, str] | None] = {}
+        for decided_at, body in self._alias_decisions:
+            if position is None or decided_at < position:
+                provider = body["provider"].lower() if "provider" in body else None
+                is_removal = "priced_model" not in body
+                target = None if is_removal else (body["priced_provider"], body["priced_model"])
+                aliases[body["name"].lower(), provider] = target
+        return {names: target for names, target in aliases.items() if target is not None}
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(

@@ -42,6 +42,8 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
         elif kind == "close":
             now = said.get("now", now)
             line = control(f"close-{at}", "period.closed", month=said["month"])
+        elif kind == "alias":
+            line = control(f"alias-{at}", "model.aliased", **said)
         elif kind == "raw":
             line = said.encode()
         else:
