@@ -14,7 +14,7 @@ from streams.folds.chain import Derived, fold_record
 from streams.folds.entry import Documents, History, Originals
 from streams.folds.event import parse_record
 from streams.folds.identity import EventVersion
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.state import State
 
 

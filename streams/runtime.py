@@ -14,7 +14,7 @@ from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import unpack_book
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import EPOCH
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
 from streams.partition_state import ReadRecords
 from tallystick import TickEvent
 

@@ -18,8 +18,8 @@ from ledger.money import PICO
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import PriceBook
 from ledger.token_classes import rate_unit
-from streams.folds.offer import select_variant
-from streams.folds.price_lookup import Catalogue, find_offer
+from streams.folds.prices.offer import select_variant
+from streams.folds.prices.price_lookup import Catalogue, find_offer
 from tallystick.vocabulary.base import format_decimal
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs/prices.md"

@@ -10,8 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 from ledger.pricing.genai_prices import genai_prices
-from streams.folds.offer import Offer
-from streams.folds.price_lookup import Catalogue, find_offer
+from streams.folds.prices.offer import Offer
+from streams.folds.prices.price_lookup import Catalogue, find_offer
 
 MODES = ("chat", "completion", "embedding", "responses")
 TIME_US = 1_796_000_000 * 1_000_000

@@ -8,7 +8,7 @@ import msgspec
 from streams.folds.call import Dimensions
 from streams.folds.event import Event, ParsedRecord
 from streams.folds.identity import EventPosition, EventVersion
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
 
 Documents = Callable[[str], Catalogue]
 """The price book of a document's hash; it raises TallyError where the log does not hold it."""

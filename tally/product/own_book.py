@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger.pricing.price_book import PriceBook, PricedModel, Provider, Tiered
 from ledger.token_classes import PRICED_AS
-from streams.folds.price_lookup import is_match
+from streams.folds.prices.price_lookup import is_match
 
 
 def extend_matches(content: dict[str, Any], catalogue: PriceBook) -> None:

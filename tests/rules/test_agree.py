@@ -13,8 +13,8 @@ from audit.verify import model_names as audit
 from ledger.log import Record
 from ledger.pricing.price_book import unpack_book
 from ledger.token_classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
-from streams.folds import model_names as folds
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices import model_names as folds
+from streams.folds.prices.price_lookup import Catalogue
 from tests.rules.test_rules import BOOKS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 
@@ -181,7 +181,7 @@ restatements = some.builds(
         "until": some.sampled_from(INSTANTS).map(lambda s: (START + timedelta(seconds=s)).isoformat()),
     }),
 )  # fmt: skip
-platform_lines = adoptions | restatements
+platform_lines = adoptions | aliases | restatements
 Lines = list[bytes]
 records = some.lists(
     some.tuples(

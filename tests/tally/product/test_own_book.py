@@ -6,8 +6,8 @@ import pytest
 
 from ledger.pricing.price_book import PriceBook
 from ledger.pricing.price_book_file import parse_book
-from streams.folds.offer import Offer
-from streams.folds.price_lookup import Catalogue, find_offer
+from streams.folds.prices.offer import Offer
+from streams.folds.prices.price_lookup import Catalogue, find_offer
 from tally.product.own_book import extend_matches, list_warnings
 
 CATALOGUE = parse_book(
