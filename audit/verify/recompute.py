@@ -1,4 +1,4 @@
-"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R12)."""
+"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R15)."""
 
 import hashlib
 import heapq
@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from audit.verify.pricing import Aliases, Book, Rated, negate, rate_call, rate_quarantined
+from audit.verify.restatement import Periods, has_other_costs, is_reached, read_restatement
 from audit.verify.schema_check import is_valid
 from ledger import envelope, outcomes
 from ledger.inference_fields import MAX_COUNT
@@ -17,7 +18,8 @@ from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
 from tallystick.vocabulary.controls.models import ModelAliased
-from tallystick.vocabulary.controls.prices import PriceBookAdopted
+from tallystick.vocabulary.controls.periods import PeriodClosed
+from tallystick.vocabulary.controls.prices import PriceBookAdopted, PriceRestated
 from tallystick.vocabulary.event import DATA_MODELS
 
 KINDS = tuple(DATA_MODELS)
@@ -46,14 +48,15 @@ class JudgedLine(NamedTuple):
     data: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     rated: Rated | None = None
     original: tuple[int, int] | None = None
-    organization: str | None = None
+    organization: str | None = None  # where it is not that of the record
+    billing_month: str | None = None  # where it is not that of the time
     is_relayed: bool | None = None
 
 
 class Seen(NamedTuple):
     """The state of an identity: content and position of its latest version, its kind and revision, the line that the
-    entry in force follows from and the position at which it was rated (-1 where there is none), and how the version
-    stands: ``own``, ``held``, ``quarantined``, or ``corrected``."""
+    entry in force follows from, the place where that entry stands, and the position by whose prices it was rated last
+    (-1 where there is none), and how the version stands: ``own``, ``held``, ``quarantined``, or ``corrected``."""
 
     content: bytes
     offset: int
@@ -62,6 +65,8 @@ class Seen(NamedTuple):
     revision: int
     entry_offset: int
     entry_index: int
+    place_offset: int
+    place_index: int
     rated_offset: int
     rated_index: int
     standing: str
@@ -70,28 +75,49 @@ class Seen(NamedTuple):
     def position(self) -> Position:
         return self.offset, self.event_index
 
-    def with_entry(self, line: Position, rated: Position, standing: str) -> "Seen":
-        """Return the identity with another entry in force."""
-        return Seen(*self[:5], *line, *rated, standing)
+    def with_entry(self, line: Position, place: Position, standing: str) -> "Seen":
+        """Return the identity with another entry in force, which is rated at the place where it stands."""
+        return Seen(*self[:5], *line, *place, *place, standing)
 
 
 NO_ENTRY = (-1, -1)
 
 
+class EntryInForce(NamedTuple):
+    """The call of an entry in force, the place where that stands, and the position by whose prices it was rated."""
+
+    source: str
+    id: str
+    time: datetime
+    data: dict[str, Any]
+    place: Position
+    rated_position: Position
+    rate: Rate
+
+
 class Partition:
     """Judge one partition's records in order. Identities are kept on disk, so memory does not grow. ``read_line`` gives
-    a line of the partition by offset and index: one before the record that is judged, or of it."""
+    a line of the partition by offset and index: one before the record that is judged, or of it. ``read_records`` gives
+    the records before it from an offset up to another."""
 
-    def __init__(self, book: Callable[[str], Book], read_line: Callable[[int, int], bytes]) -> None:
+    def __init__(
+        self,
+        book: Callable[[str], Book],
+        read_line: Callable[[int, int], bytes],
+        read_records: Callable[[int, int], Iterable[Record]],
+    ) -> None:
         self._book = book
         self._read_line = read_line
+        self._read_records = read_records
+        self._periods = Periods()
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
         self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
             "CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT, kind TEXT, revision INT,"
-            " entry_record INT, entry_line INT, rated_record INT, rated_line INT, standing TEXT)"
+            " entry_record INT, entry_line INT, place_record INT, place_line INT, rated_record INT, rated_line INT,"
+            " standing TEXT)"
         )
         self._held: list[tuple[datetime, Position, str, bool]] = []
         self._released: set[Position] = set()
@@ -110,7 +136,8 @@ class Partition:
             _, position, owner, was_relayed = heapq.heappop(self._held)
             if position not in self._released:
                 for due in self._judge_due(position, owner, (record.offset, due_index)):
-                    yield due._replace(organization=owner, is_relayed=was_relayed)
+                    due = due._replace(organization=due.organization or owner, is_relayed=was_relayed)
+                    yield self._bill(due, owner)
                 due_index += 1
             self._released.discard(position)
         for event_index, line in enumerate(record.value.split(b"\n") if record.value else []):
@@ -123,7 +150,14 @@ class Partition:
                     heapq.heappush(
                         self._held, (event["moment"], (record.offset, event_index), organization, is_relayed)
                     )
-                yield judged
+                yield self._bill(judged, organization)
+
+    def _bill(self, judged: JudgedLine, organization: str) -> JudgedLine:
+        """Return a line with the month in which its entry is billed, if it has one."""
+        if judged.rated is None or judged.time is None:
+            return judged
+        month = self._periods.find_billing_month(judged.organization or organization, judged.time)
+        return judged._replace(billing_month=month)
 
     def _judge_due(self, position: Position, organization: str, place: Position) -> Iterator[JudgedLine]:
         """Yield the release of a held line that fell due at a place of the log, and what follows from it."""
@@ -161,7 +195,7 @@ class Partition:
         has_entry = kind == "inference" and reason in (None, TOKEN_TOTALS_MISMATCH) and not is_held
         entry = (offset, event_index) if has_entry else NO_ENTRY
         standing = "quarantined" if reason is not None else "held" if is_held else "own"
-        self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, standing))
+        self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing))
         if is_held:
             yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future", original=None)
         elif reason is not None:
@@ -182,11 +216,51 @@ class Partition:
         """Apply a correction or a control record that stands at a position, and takes effect at a place."""
         if judged.kind == "correction":
             yield from self._correct(judged, time, organization, position, place)
-        if judged.kind == "control" and judged.data["control"] == PriceBookAdopted.control_type:
-            book = self._book(judged.data["body"]["document"])
-            self._adoptions.append((place, judged.data["body"]["name"], book))
-        if judged.kind == "control" and judged.data["control"] == ModelAliased.control_type:
-            self._alias_decisions.append((place, judged.data["body"]))
+        if judged.kind == "control":
+            yield from self._decide(judged, organization, position, place)
+
+    def _decide(
+        self, control: JudgedLine, organization: str, position: Position, place: Position
+    ) -> Iterator[JudgedLine]:
+        """Apply a control record, and yield what it takes back and puts in its place."""
+        body = control.data["body"]
+        match control.data["control"]:
+            case PriceBookAdopted.control_type:
+                self._adoptions.append((place, body["name"], self._book(body["document"])))
+            case ModelAliased.control_type:
+                self._alias_decisions.append((place, body))
+            case PeriodClosed.control_type:
+                self._periods.close(organization, body["month"], self._now)
+            case PriceRestated.control_type:
+                restatement = read_restatement(body, organization, position[0])
+                if restatement is not None:
+                    yield from self._restate(restatement, place)
+
+    def _restate(self, restatement: PriceRestated, place: Position) -> Iterator[JudgedLine]:
+        """Yield each entry in force of the range that costs something else here: as it was, and as it is."""
+        for record in self._read_records(restatement.first_offset, restatement.end_offset):
+            for event_index, line in enumerate(record.value.split(b"\n")):
+                event = _parse_event(line)
+                if event is None or event["kind"] != "inference":
+                    continue
+                identity = _hash_identity(record.organization, event["source"], event["id"])
+                seen = self._find(identity)
+                if seen is None or seen.position != (record.offset, event_index):
+                    continue
+                entry = self._load_entry(seen)
+                if entry is None or not is_reached(restatement, entry.data, entry.time):
+                    continue
+                former = self._rate(entry.data, entry.time, entry.rated_position, entry.rate)
+                restated = self._rate(entry.data, entry.time, rate=entry.rate)
+                if not has_other_costs(former, restated):
+                    continue
+                self._keep(identity, seen._replace(rated_offset=place[0], rated_index=place[1]))
+                judged = JudgedLine(
+                    place[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
+                    entry.data, negate(former), entry.place, record.organization,
+                )  # fmt: skip
+                yield judged
+                yield judged._replace(outcome=outcomes.RESTATEMENT, reason=None, rated=restated)
 
     def _correct(
         self, correction: JudgedLine, time: datetime, organization: str, position: Position, place: Position
@@ -273,23 +347,31 @@ class Partition:
 
     def _reverse(self, seen: Seen, event_index: int, reason: str) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
-        if seen.entry_offset < 0:
+        entry = self._load_entry(seen)
+        if entry is None:
             return
+        rated = negate(self._rate(entry.data, entry.time, entry.rated_position, entry.rate))
+        yield JudgedLine(
+            event_index, "inference", outcomes.REVERSAL, reason, entry.source, entry.id, entry.time, entry.data, rated,
+            entry.place,
+        )  # fmt: skip
+
+    def _load_entry(self, seen: Seen) -> EntryInForce | None:
+        """Read what the entry in force of an event follows from; None where there is no entry."""
+        if seen.entry_offset < 0:
+            return None
         event = _parse_event(self._read_line(seen.entry_offset, seen.entry_index))
         assert event is not None, "it has an entry"
         source, id, data, time = event["source"], event["id"], event["data"], event["moment"]
-        rate = rate_quarantined if seen.standing == "quarantined" else rate_call
         if event["kind"] == "correction":
             original = _parse_event(self._read_line(*seen.position))
             assert original is not None, "it has an identity"
             if data["action"] != "replacement":
                 source, id = original["source"], original["id"]
             data, time = self._read_corrected(data, time, seen)
-        place = seen.rated_offset, seen.rated_index
-        rated = negate(self._rate(data, time, place, rate))
-        yield JudgedLine(
-            event_index, "inference", outcomes.REVERSAL, reason, source, id, time, data, rated, place
-        )  # fmt: skip
+        rate = rate_quarantined if seen.standing == "quarantined" else rate_call
+        place, rated_position = (seen.place_offset, seen.place_index), (seen.rated_offset, seen.rated_index)
+        return EntryInForce(source, id, time, data, place, rated_position, rate)
 
     def _read_corrected(
         self, correction: dict[str, Any], time: datetime, seen: Seen
@@ -323,14 +405,15 @@ class Partition:
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(
-            "SELECT content, record, line, kind, revision, entry_record, entry_line, rated_record, rated_line, standing"
-            " FROM seen WHERE identity = ?",
+            "SELECT content, record, line, kind, revision, entry_record, entry_line, place_record, place_line,"
+            " rated_record, rated_line, standing FROM seen WHERE identity = ?",
             (identity,),
         ).fetchone()
         return Seen(*row) if row else None
 
     def _keep(self, identity: bytes, seen: Seen) -> None:
-        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
+        columns = ", ".join("?" * (1 + len(seen)))
+        self._identities.execute(f"REPLACE INTO seen VALUES ({columns})", (identity, *seen))
 
 
 def _order(position: Position) -> Position:

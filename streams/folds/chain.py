@@ -3,6 +3,7 @@
 Identity first, then rating, then the folds that are given the entry. A new fold is a file and a line in ``FOLDS``.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,10 +12,10 @@ from ledger import envelope, outcomes
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
-from streams.folds import budgets, rating, rules
+from streams.folds import budgets, periods, rating, rules
 from streams.folds.corrections import HELD_ROWS, Ledger, apply_correction, revise_entry
 from streams.folds.emit import Emit, write_index
-from streams.folds.entry import Documents, Entry, EntryChange, Originals, RatedCall
+from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
 from streams.folds.holds import DueEvent, hold_event, take_due_event
 from streams.folds.identity import (
@@ -29,13 +30,15 @@ from streams.folds.identity import (
     find_quarantine_reason,
     take_identity,
 )
+from streams.folds.restatement import read_no_history, restate_entries
 from streams.folds.runaways.registry import DETECTORS
 from streams.folds.state import Key, State
+from tallystick.vocabulary.controls.prices import PriceRestated
 
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
+FOLDS = (rating.FOLD, periods.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)
@@ -64,6 +67,7 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     detail: str | None = None
     original_offset: int | None = None
     original_index: int | None = None
+    billing_month: str | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -71,22 +75,27 @@ Derived = list[tuple[Topic, Record]]
 
 
 class _Folded(NamedTuple):
-    """What became of an event: its outcome, its entry where it has one, and a change of entries before."""
+    """What became of an event: its outcome, its entry where it has one, and changes of entries before."""
 
     outcome: Outcome
     entry: Entry | None = None
-    change: EntryChange | None = None
+    changes: Sequence[EntryChange] = ()
 
 
 def fold_record(
-    parsed: ParsedRecord, state: State, identities: Identities, documents: Documents, originals: Originals
+    parsed: ParsedRecord,
+    state: State,
+    identities: Identities,
+    documents: Documents,
+    originals: Originals,
+    history: History = read_no_history,
 ) -> Derived:
     """Derive what one record causes, a record for each topic; ``state`` and ``identities`` move on with it."""
     record, events = parsed
     now_ms = max(state.get(NOW) or 0, record.time_ms)
     state.put(NOW, now_ms)
     emit = Emit(record, now_ms)
-    ledger = Ledger(state, documents, _read_own_lines(record, originals))
+    ledger = Ledger(state, documents, _read_own_lines(record, originals), history)
     lines: list[bytes] = []
     for due_us, key in state.take_due(emit.now_us):
         if key[0] == HELD_ROWS:
@@ -99,11 +108,11 @@ def fold_record(
         emit.event_index = event.event_index
         folded = _fold_event(event, record.offset, identities, ledger, emit)
         if folded.outcome.outcome == outcomes.HELD:
-            hold_event(event, record.offset, is_relay, folded.change is not None, state)
+            hold_event(event, record.offset, is_relay, bool(folded.changes), state)
         if not is_relay:
-            lines.append(_encode_line(record, len(lines) + 1, event, folded))
-            if folded.change is not None:
-                lines += _encode_change(record, len(lines) + 1, event, folded.change)
+            lines.append(_encode_line(record, len(lines) + 1, event, folded, state))
+            for change in folded.changes:
+                lines += _encode_change(record, len(lines) + 1, event, change, state)
     facts = 0 if is_relay else sum(event.kind in FACTS for event in events)
     lines.append(_encode(_record_line(record, facts, len(lines))))
     decisions, alerts = map(_encode, emit.decisions), map(_encode, emit.alerts)
@@ -126,37 +135,36 @@ def _release_due(key: Key, record: Record, seq: int, identities: Identities, led
     ledger.state.begin()
     emitted = len(emit.decisions), len(emit.alerts)
     try:
-        entry, change = _count_due(due, identities, ledger, emit)
+        entry, changes = _count_due(due, identities, ledger, emit)
     except (TallyError, MemoryError):
         raise  # as of any event
     except Exception:  # noqa: BLE001  (a defect of a fold: the event is counted without an entry, and verify tells)
         ledger.state.undo()
         del emit.decisions[emitted[0] :], emit.alerts[emitted[1] :]
-        entry = change = None
+        entry, changes = None, ()
         if due.version is not None and event.kind == "inference":
             identities[event.identity] = due.version._replace(status=EntryStatus.REVERSED)
     if due.is_relay:
         return []
     outcome = Outcome(outcomes.RELEASE, outcomes.HELD, None, EventVersion(b"", *due.position))
-    lines = [_encode_line(record, seq, event, _Folded(outcome, entry))]
-    return lines if change is None else lines + _encode_change(record, seq + 1, event, change)
+    lines = [_encode_line(record, seq, event, _Folded(outcome, entry), ledger.state)]
+    for change in changes:
+        lines += _encode_change(record, seq + len(lines), event, change, ledger.state)
+    return lines
 
 
 def _count_due(
     due: DueEvent, identities: Identities, ledger: Ledger, emit: Emit
-) -> tuple[Entry | None, EntryChange | None]:
+) -> tuple[Entry | None, Sequence[EntryChange]]:
     """Apply an event that fell due; an inference whose version is no longer in force has no entry."""
     event = due.event
     if due.version is None:
-        return None, None
+        return None, ()
     if event.kind == "inference":
-        rated_offset, rated_index = emit.order()
-        identities[event.identity] = due.version._replace(
-            status=EntryStatus.OWN, rated_offset=rated_offset, rated_index=rated_index
-        )
+        identities[event.identity] = due.version.replace_entry(EntryStatus.OWN, emit.order())
     revision = EntryChange(outcomes.REVISION, None) if due.is_revision else None
     folded = _apply_event(event, COUNTED, due.position, revision, identities, ledger, emit)
-    return folded.entry, folded.change if event.kind == "correction" else None
+    return folded.entry, folded.changes
 
 
 def _fold_event(event: Event, offset: int, identities: Identities, ledger: Ledger, emit: Emit) -> _Folded:
@@ -196,8 +204,9 @@ def _fold_new_event(
     else:
         status = EntryStatus.HELD if version.status == EntryStatus.OWN else version.status
     identities[event.identity] = version._replace(status=status)
-    _correct_windows(change, ledger, emit)
-    return _Folded(quarantined or held or outcome, entry, change)
+    if change is not None:
+        _correct_windows(change, ledger, emit)
+    return _Folded(quarantined or held or outcome, entry, [] if change is None else [change])
 
 
 def _apply_event(
@@ -206,7 +215,7 @@ def _apply_event(
 ) -> _Folded:  # fmt: skip
     """Apply a counted event that stands at a position on the log. ``change`` is the entry that it takes back as a
     revision, and None of any other."""
-    entry = None
+    entry, restated = None, list[EntryChange]()
     if event.call is not None:
         entry = rating.rate_call(event, event.call, ledger.state, ledger.documents)
         if change is not None:
@@ -216,20 +225,21 @@ def _apply_event(
                 on_entry(event, entry, ledger.state, emit)
     elif event.kind == "correction":
         change = apply_correction(event, position, identities, ledger, emit)
+    elif event.kind == "control" and event.data["control"] == PriceRestated.control_type:
+        restated = restate_entries(event, position, identities, ledger, emit)
     elif event.kind == "control":
         for on_control in _ON_CONTROL.get(event.data["control"], ()):
             on_control(event, ledger.state, ledger.documents, emit)
-    _correct_windows(change, ledger, emit)
-    if change is not None and change.target is not None:
-        identity, version = change.target
-        identities[identity] = version
-    return _Folded(outcome, entry, change)
+    changes = restated if change is None else [change]
+    for entry_change in changes:
+        _correct_windows(entry_change, ledger, emit)
+    identities.update(entry_change.target for entry_change in changes if entry_change.target is not None)
+    return _Folded(outcome, entry, changes)
 
 
-def _correct_windows(change: EntryChange | None, ledger: Ledger, emit: Emit) -> None:
-    if change is not None:
-        for on_correction in _ON_CORRECTION:
-            on_correction(change, ledger.state, emit)
+def _correct_windows(change: EntryChange, ledger: Ledger, emit: Emit) -> None:
+    for on_correction in _ON_CORRECTION:
+        on_correction(change, ledger.state, emit)
 
 
 def _rated_here(event: Event, entry: Entry | None, emit: Emit) -> RatedCall | None:
@@ -281,32 +291,38 @@ def _original_offset(name: str) -> int:
     return int(name.rpartition(":")[2] or -1)
 
 
-def _encode_line(record: Record, seq: int, event: Event, folded: _Folded) -> bytes:
+def _encode_line(record: Record, seq: int, event: Event, folded: _Folded, state: State) -> bytes:
     """Write one object: the outcome of the event, then an entry's dimensions, then what it cost."""
     outcome, entry = folded.outcome, folded.entry
     line = _start_line(record, seq, event, outcome.outcome, event.kind)
     line.reason, line.detail = outcome.reason, outcome.detail
     if outcome.original is not None:
         line.original_offset, line.original_index = outcome.original.position
-    return _encode(line) if entry is None else _join_entry(line, entry)
+    return _encode(line) if entry is None else _join_entry(line, entry, state)
 
 
-def _encode_change(record: Record, seq: int, event: Event, change: EntryChange) -> list[bytes]:
-    """Write the entry that is taken back, and the one that a correction adds. A revision has its own on its outcome."""
+def _encode_change(record: Record, seq: int, event: Event, change: EntryChange, state: State) -> list[bytes]:
+    """Write the entry that is taken back, and the one that is added. A revision's own stands on its outcome."""
     lines: list[bytes] = []
     if change.reversed is not None:
         former = change.reversed
         line = _start_line(record, seq, former.event, outcomes.REVERSAL, "inference")
         line.event_index, line.reason = write_index(event.event_index), change.reason
         line.original_offset, line.original_index = former.position[0], write_index(former.position[1])
-        lines.append(_join_entry(line, rating.negate_entry(former.entry)))
+        lines.append(_join_entry(line, rating.negate_entry(former.entry), state))
     if change.added is not None and change.corrected is not None:
-        outcome = outcomes.REPLACEMENT if change.leaves is None else outcomes.RELEASE
-        line = _start_line(record, seq + len(lines), change.added.event, outcome, "inference")
+        line = _start_line(record, seq + len(lines), change.added.event, _name_addition(change), "inference")
         line.event_index, line.reason = write_index(event.event_index), change.leaves
-        line.original_offset, line.original_index = change.corrected
-        lines.append(_join_entry(line, change.added.entry))
+        line.original_offset, line.original_index = change.corrected[0], write_index(change.corrected[1])
+        lines.append(_join_entry(line, change.added.entry, state))
     return lines
+
+
+def _name_addition(change: EntryChange) -> str:
+    """Name the line of the entry that a change adds."""
+    if change.reason == outcomes.RESTATEMENT:
+        return outcomes.RESTATEMENT
+    return outcomes.REPLACEMENT if change.leaves is None else outcomes.RELEASE
 
 
 def _start_line(record: Record, seq: int, event: Event, outcome: str, kind: str) -> _Line:
@@ -319,7 +335,9 @@ def _start_line(record: Record, seq: int, event: Event, outcome: str, kind: str)
     return line
 
 
-def _join_entry(line: _Line, entry: Entry) -> bytes:
+def _join_entry(line: _Line, entry: Entry, state: State) -> bytes:
+    assert line.time_us is not None, "an entry has a time"
+    line.billing_month = periods.find_billing_month(line.organization, line.time_us, state)
     objects = _encode(line)[1:-1], _encode(entry.dimensions)[1:-1], entry.rated[1:-1]
     return b"{" + b",".join(filter(None, objects)) + b"}"
 

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from ledger import outcomes
 from ledger.errors import LogDamaged
+from streams.folds.call import Call
 from streams.folds.emit import Emit
-from streams.folds.entry import Documents, EntryChange, Originals, RatedCall
+from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import Event, parse_line
 from streams.folds.identity import (
     EntryStatus,
@@ -34,23 +35,32 @@ class Ledger(NamedTuple):
     state: State
     documents: Documents
     originals: Originals
+    history: History
 
     def load_entry(self, version: EventVersion, organization: str) -> RatedCall | None:
         """Rate the entry in force of an event as it was, or its bound in quarantine; None where it has neither."""
-        position, rated_position = version.entry_position, version.rated_position
-        if position is None or rated_position is None:
+        line, position, rated_position = version.line_position, version.entry_position, version.rated_position
+        if line is None or position is None:
             return None
-        event = self.load_event(position, organization)
+        event = self.load_event(line, organization)
         if event.kind == "correction":
             event = build_corrected_event(event, self.load_event(version.position, organization))
         elif event.content != version.content:
-            raise _damage_error(position)
+            raise _damage_error(line)
         if event.call is None:
-            raise _damage_error(position)
+            raise _damage_error(line)
+        entry = self._rate(event, event.call, version, rated_position)
+        return RatedCall(event, entry, position, version.status != EntryStatus.BOUNDED_AHEAD)
+
+    def rate_again(self, former: RatedCall, version: EventVersion) -> RatedCall:
+        """Rate an entry in force by the prices that are in force now."""
+        assert former.event.call is not None, "it has an entry"
+        return former._replace(entry=self._rate(former.event, former.event.call, version, None))
+
+    def _rate(self, event: Event, call: Call, version: EventVersion, position: EventPosition | None) -> Entry:
         is_bounded = version.status in (EntryStatus.BOUNDED, EntryStatus.BOUNDED_AHEAD)
         rate = rate_quarantined if is_bounded else rate_call
-        entry = rate(event, event.call, self.state, self.documents, rated_position)
-        return RatedCall(event, entry, rated_position, version.status != EntryStatus.BOUNDED_AHEAD)
+        return rate(event, call, self.state, self.documents, position)
 
     def load_event(self, position: EventPosition, organization: str) -> Event:
         """Read the event at a position before."""
@@ -82,9 +92,7 @@ def apply_correction(
         return None
     reversed_call = ledger.load_entry(version, event.organization)
     if action == outcomes.REVERSAL:
-        left = version._replace(
-            status=EntryStatus.REVERSED, entry_offset=0, entry_index=0, rated_offset=0, rated_index=0
-        )
+        left = version.replace_entry(EntryStatus.REVERSED, None)
         return EntryChange(outcomes.REVERSAL, reversed_call, None, version.position, (target, left))
     leaves = _leave_outcome(version, action, target, ledger.state)
     if action == outcomes.ACCEPTANCE:
@@ -94,14 +102,10 @@ def apply_correction(
     corrected = build_corrected_event(event, original)
     assert corrected.call is not None, "a correction that has an effect counts a call"
     entry = rate_call(corrected, corrected.call, ledger.state, ledger.documents)
-    order = emit.order()
-    rated_offset, rated_index = order if order != position else (0, 0)
-    left = version._replace(
-        status=EntryStatus.ELSEWHERE, entry_offset=position[0], entry_index=position[1], rated_offset=rated_offset,
-        rated_index=rated_index,
-    )  # fmt: skip
+    place = emit.order()
+    left = version.replace_entry(EntryStatus.ELSEWHERE, place, position)
     return EntryChange(
-        action, reversed_call, RatedCall(corrected, entry, order), version.position, (target, left), leaves
+        action, reversed_call, RatedCall(corrected, entry, place), version.position, (target, left), leaves
     )
 
 

@@ -17,6 +17,7 @@ TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
 
 EventPosition = tuple[int, int]
 """The place of an event in its partition: offset and event index."""
+NO_POSITION: EventPosition = (0, 0)
 
 
 class EntryStatus(IntEnum):
@@ -44,9 +45,12 @@ class EntryStatus(IntEnum):
 
 class EventVersion(NamedTuple):
     """The version of an event that has its identity: a hash of its content, its position, its revision (0 where it has
-    none), and the entry in force. Entry offset and index say something of ``ELSEWHERE`` alone. Rated offset and index
-    are the position by whose prices the entry in force was last rated; 0 and 0 where that is its own. The index is
-    negative where it fell due with the record."""
+    none), and the entry in force.
+
+    Three positions tell of that entry. Entry offset and index are the line of ``tally.events`` that it follows from, of
+    ``ELSEWHERE`` alone. Anchor offset and index are its position on ``tally.entries``, where that is not the line's, as
+    of an event that fell due. Rated offset and index are the position by whose prices it was rated last, where it was
+    restated. 0 and 0 are none; an index is negative of what fell due with a record."""
 
     content: bytes
     offset: int
@@ -55,6 +59,8 @@ class EventVersion(NamedTuple):
     status: int = EntryStatus.OWN
     entry_offset: int = 0
     entry_index: int = 0
+    anchor_offset: int = 0
+    anchor_index: int = 0
     rated_offset: int = 0
     rated_index: int = 0
 
@@ -64,17 +70,35 @@ class EventVersion(NamedTuple):
         return self.offset, self.event_index
 
     @property
-    def rated_position(self) -> EventPosition | None:
-        """Return the position by whose prices the entry in force was rated; None where there is none."""
-        rated = self.rated_offset, self.rated_index
-        return rated if rated != (0, 0) and self.entry_position is not None else self.entry_position
-
-    @property
-    def entry_position(self) -> EventPosition | None:
-        """Return the position of the entry in force; None where there is none."""
+    def line_position(self) -> EventPosition | None:
+        """Return the position of the line that the entry in force follows from; None where there is no entry."""
         if self.status in (EntryStatus.OWN, EntryStatus.BOUNDED, EntryStatus.BOUNDED_AHEAD):
             return self.offset, self.event_index
         return (self.entry_offset, self.entry_index) if self.status == EntryStatus.ELSEWHERE else None
+
+    @property
+    def entry_position(self) -> EventPosition | None:
+        """Return the position of the entry in force on ``tally.entries``; None where there is none."""
+        anchor = self.anchor_offset, self.anchor_index
+        return anchor if anchor != NO_POSITION and self.line_position is not None else self.line_position
+
+    @property
+    def rated_position(self) -> EventPosition | None:
+        """Return the position by whose prices the entry in force was rated last; None where there is none."""
+        rated = self.rated_offset, self.rated_index
+        return rated if rated != NO_POSITION and self.line_position is not None else self.entry_position
+
+    def replace_entry(
+        self, status: EntryStatus, place: EventPosition | None, line: EventPosition | None = None
+    ) -> "EventVersion":
+        """Return the version with another entry in force, or none, which is rated at the place where it stands.
+        ``line`` is the one that it follows from, where that is not the event's."""
+        anchor = place if place is not None and place != (line or self.position) else NO_POSITION
+        return EventVersion(*self[:4], status, *(line or NO_POSITION), *anchor)
+
+    def restate(self, position: EventPosition) -> "EventVersion":
+        """Return the version with its entry rated by the prices at a position."""
+        return self._replace(rated_offset=position[0], rated_index=position[1])
 
 
 class Identities(dict[bytes, EventVersion]):

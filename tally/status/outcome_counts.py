@@ -47,11 +47,12 @@ FROM (
     SELECT
         *,
         if(outcome = 'reversal', -1, 1) * toInt64(ifNull(nullIf(calls, 0), 1)) AS number,
-        outcome = 'quarantined' OR (outcome = 'reversal' AND unpriced_reason = 'quarantined') AS is_quarantined
+        outcome = 'quarantined'
+        OR (outcome IN ('reversal', 'restatement') AND unpriced_reason = 'quarantined') AS is_quarantined
     FROM tally.events
     WHERE
         kind = 'inference'
-        AND outcome IN ('counted', 'quarantined', 'replacement', 'release', 'reversal')
+        AND outcome IN ('counted', 'quarantined', 'replacement', 'release', 'reversal', 'restatement')
         AND pricing NOT IN ('priced', 'free')
         AND (outcome != 'release' OR pricing != '')
 )

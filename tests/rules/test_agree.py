@@ -17,8 +17,8 @@ from ledger.log import Record
 from ledger.outcomes import OUTCOMES
 from ledger.pricing.price_book import unpack_book
 from ledger.token_classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
-from streams.folds import model_names as folds
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices import model_names as folds
+from streams.folds.prices.price_lookup import Catalogue
 from streams.replay import replay_outcomes
 from tests.rules.test_rules import BOOKS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
@@ -183,14 +183,42 @@ broken = some.sampled_from(
 )
 written = usual | events | revised | corrections | decided | repeated
 lines = written.map(msgspec.json.encode) | adoptions | aliases | broken | doubtful | encoded
-records = some.lists(some.tuples(some.lists(lines, max_size=6), some.sampled_from((0, 1, 400, 86400))), max_size=6)
+times_s = some.sampled_from((0, 0, 0, 301, 1000))
+months = some.builds(
+    lambda id, at_s, month: control(f"month-{id}", "period.closed", at_s, month=month),
+    some.integers(0, 9), times_s, some.sampled_from(("2025-12", "2026-01", "2026-02", "2099-12")),
+)  # fmt: skip
+restatements = some.builds(
+    lambda id, at_s, first, length, scope: control(
+        f"restate-{id}", "price.restated", at_s, first_offset=first, end_offset=first + length, **scope
+    ),
+    some.integers(0, 9), times_s, some.integers(0, 4), some.integers(0, 5),
+    some.fixed_dictionaries({}, optional={
+        "model": some.sampled_from(("lion", "LION", "İ")),
+        "provider": some.sampled_from(("acme", "ACME")),
+        "since": some.sampled_from(INSTANTS).map(lambda s: (START + timedelta(seconds=s)).isoformat()),
+        "until": some.sampled_from(INSTANTS).map(lambda s: (START + timedelta(seconds=s)).isoformat()),
+    }),
+)  # fmt: skip
+platform_lines = adoptions | aliases | restatements
+Lines = list[bytes]
+records = some.lists(
+    some.tuples(
+        some.lists(lines | months | restatements, max_size=6), some.lists(platform_lines, max_size=2),
+        some.sampled_from((0, 1, 400, 86400, 3_000_000)),
+    ),
+    max_size=6,
+)  # fmt: skip
 
 
-def log(said: list[tuple[list[bytes], int]]) -> list[Record]:
-    now, made = 0, []
-    for offset, (lines, seconds) in enumerate(said):
+def log(steps: list[tuple[Lines, Lines, int]]) -> list[Record]:
+    """Build a log in which records of the platform stand between those of an organization."""
+    now, made = 0, list[Record]()
+    for own_lines, platform_lines, seconds in steps:
         now += seconds
-        made.append(record(offset, *lines, at_s=now))
+        made.append(record(len(made), *own_lines, at_s=now))
+        if platform_lines:
+            made.append(record(len(made), *platform_lines, at_s=now, organization="_platform"))
     return made
 
 
@@ -198,7 +226,7 @@ def log(said: list[tuple[list[bytes], int]]) -> list[Record]:
 def test_the_folds_and_the_audit_agree(examples: int) -> None:
     @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(records)
-    def agree(said: list[tuple[list[bytes], int]]) -> None:
+    def agree(said: list[tuple[Lines, Lines, int]]) -> None:
         made = log(said)
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
 
@@ -219,6 +247,7 @@ def positions_by_audit(records: list[Record]) -> list[tuple[Any, ...]]:
     partition = Partition(
         lambda digest: Book(digest, unpack_book(digest, DOCUMENTS[digest])),
         lambda offset, event_index: records[offset].value.split(b"\n")[event_index],
+        lambda first, end: records[first:end],
     )
     return [
         (
@@ -230,10 +259,17 @@ def positions_by_audit(records: list[Record]) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
+whole_restatements = some.builds(
+    lambda id, at_s, end: control(f"all-{id}", "price.restated", at_s, first_offset=0, end_offset=end),
+    some.integers(0, 9), times_s, some.integers(1, 6),
+)  # fmt: skip
 decisions = some.lists(
     some.tuples(
-        some.lists((repeated | revised | corrections | decided).map(msgspec.json.encode) | adoptions, max_size=5),
-        some.sampled_from((0, 1, 400, 1000)),
+        some.lists(
+            (repeated | revised | corrections | decided).map(msgspec.json.encode) | adoptions | months, max_size=5
+        ),
+        some.lists(adoptions | restatements | whole_restatements, max_size=2),
+        some.sampled_from((0, 1, 400, 1000, 3_000_000)),
     ),
     max_size=7,
 )
@@ -241,7 +277,7 @@ decisions = some.lists(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(decisions)
-def test_the_folds_and_the_audit_agree_on_holds_and_decisions(said: list[tuple[list[bytes], int]]) -> None:
+def test_the_folds_and_the_audit_agree_on_holds_and_decisions(said: list[tuple[Lines, Lines, int]]) -> None:
     """Also on what each line names; and whatever happens, each fact has an outcome and each outcome is left once."""
     made = log(said)
     answers = by_folds(made, DOCUMENTS, but="nothing")
@@ -262,7 +298,7 @@ def test_the_folds_and_the_audit_agree_on_holds_and_decisions(said: list[tuple[l
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(decisions)
-def test_a_reversal_of_everything_is_zero(said: list[tuple[list[bytes], int]]) -> None:
+def test_a_reversal_of_everything_is_zero(said: list[tuple[Lines, Lines, int]]) -> None:
     """Whatever was held, released, accepted or replaced before."""
     made = log(said)
     reversals = [
