@@ -39,8 +39,8 @@ def add_record(totals: Totals, record: Record) -> None:
 
 def _read_amounts(fields: dict[str, Any]) -> row_checksums.Amounts:
     amounts = row_checksums.Amounts(*(fields.get(name) for name in row_checksums.Amounts._fields))
-    greatest = amounts.greatest_unpriced_cost
-    return amounts if greatest is None else amounts._replace(greatest_unpriced_cost=Decimal(greatest))
+    costs = {name: getattr(amounts, name) for name in ("greatest_unpriced_cost", "saved_cost")}
+    return amounts._replace(**{name: None if cost is None else Decimal(cost) for name, cost in costs.items()})
 
 
 def _row_identity(fields: dict[str, Any]) -> row_checksums.RowIdentity:

@@ -18,13 +18,15 @@ EVENT_FIELDS = tuple(dimension.name for dimension in dimensions.DIMENSIONS)
 
 
 class Amounts(NamedTuple):
-    """What an event says of its usage: how much is priced, why not all is, and what is not known of it."""
+    """What an event says of its usage: how much is priced, why not all is, what is not known of it, and what a cache
+    saved."""
 
     pricing: str | None = None
     unpriced_reason: str | None = None
     tier_basis: str | None = None
     unknown_tokens: int | None = None
     greatest_unpriced_cost: Decimal | None = None
+    saved_cost: Decimal | None = None
 
 
 class RowIdentity(NamedTuple):

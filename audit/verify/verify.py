@@ -194,7 +194,7 @@ def _row_identity(record: Record, organization: str, event: JudgedLine) -> row_c
 
 def _amounts(rated: Rated) -> row_checksums.Amounts:
     return row_checksums.Amounts(
-        rated.pricing, rated.reason, rated.tier_basis, rated.unknown_tokens, rated.greatest_cost
+        rated.pricing, rated.reason, rated.tier_basis, rated.unknown_tokens, rated.greatest_cost, rated.saved_cost
     )
 
 

@@ -20,6 +20,7 @@ from streams.folds.unknown_usage import (
     bound_quantities,
     bound_tokens,
     find_usage_gap,
+    is_cache_hit,
     is_free_by_rule,
     read_figures,
     read_totals,
@@ -90,8 +91,26 @@ def rate_call(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None = None
 ) -> Entry:
     """Return the entry of a counted inference, by the books in force now or at an offset and event index before."""
+    if is_cache_hit(call):
+        return _rate_cache_hit(call, _rate_usage(event, call, state, documents, position))
     if is_free_by_rule(call):
         return Entry(call.dimensions, FREE)
+    return _rate_usage(event, call, state, documents, position)
+
+
+def _rate_cache_hit(call: Call, entry: Entry) -> Entry:
+    """Return the entry of a call that a gateway's cache answered, from the one that its usage would have had: free,
+    with the list cost that it saved, where all of that is known."""
+    if entry.currency is None or _decode(entry.rated)["pricing"] != "priced":
+        return Entry(call.dimensions, FREE)
+    rated = Rated(currency=entry.currency, pricing="free", saved_cost=text(entry.list_cost), lines=[])
+    return Entry(call.dimensions, _encode(rated))
+
+
+def _rate_usage(
+    event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
+) -> Entry:
+    """Return the entry of a call by its usage, which a provider bills."""
     gap = find_usage_gap(call)
     names, quantities = _select_quantities(call.tokens, call.quantities)
     offer = _find_offer(event, call, state, documents, position)

@@ -88,6 +88,7 @@ final as (
         if(reversals.reason = '', counted.unknown_tokens, 0) as unknown_tokens,
         entries.unpriced_quantity as unpriced_quantity,
         if(reversals.reason = '', counted.greatest_unpriced_cost, null) as greatest_unpriced_cost,
+        if(reversals.reason = '', counted.saved_cost, null) as saved_cost,
         if(counted.pricing = 'free', toDecimal128(0, 12), entries.list_cost) as list_cost,
         if(counted.pricing = 'free', toDecimal128(0, 12), entries.contracted_cost) as contracted_cost,
         if(counted.pricing = 'free', toDecimal128(0, 12), entries.effective_cost) as effective_cost,
