@@ -39,8 +39,11 @@ def add_record(totals: Totals, record: Record) -> None:
 
 def _read_amounts(fields: dict[str, Any]) -> row_checksums.Amounts:
     amounts = row_checksums.Amounts(*(fields.get(name) for name in row_checksums.Amounts._fields))
-    costs = {name: getattr(amounts, name) for name in ("greatest_unpriced_cost", "saved_cost")}
-    return amounts._replace(**{name: None if cost is None else Decimal(cost) for name, cost in costs.items()})
+    greatest, saved = amounts.greatest_unpriced_cost, amounts.saved_cost
+    return amounts._replace(
+        greatest_unpriced_cost=None if greatest is None else Decimal(greatest),
+        saved_cost=None if saved is None else Decimal(saved),
+    )
 
 
 def _row_identity(fields: dict[str, Any]) -> row_checksums.RowIdentity:

@@ -30,7 +30,7 @@ def is_from_cache(data: Mapping[str, Any]) -> bool:
             return True
         case "miss":
             return False
-    return data.get("cached_from", "") != ""
+    return bool(data.get("cached_from"))
 
 
 def is_free(data: Mapping[str, Any]) -> bool:

@@ -72,7 +72,7 @@ def _add_book(books: Books, name: str, document: str) -> Books:
     return (*books, (name, document))
 
 
-def _find_books(position: tuple[int, int] | None, state: State) -> Books:
+def find_books(position: tuple[int, int] | None, state: State) -> Books:
     """Return the names and documents in force at an offset and event index; None is now."""
     books: Books = state.get(BOOKS) or ()
     if position is None:
@@ -154,7 +154,7 @@ def _find_offer(
     model = call.dimensions.model_resolved or call.dimensions.model
     if model is None:
         return None
-    books = [documents(document) for _, document in _find_books(position, state)]
+    books = [documents(document) for _, document in find_books(position, state)]
     return find_offer(books, call.dimensions.provider, model, event.time_us)
 
 

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from tally.cli import price_explain
 from tally.output import out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Price books.")
+app.command("explain", no_args_is_help=True)(price_explain.explain)
 
 
 @app.callback()
