@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Book, Rated, negate, rate_call, rate_quarantined
+from audit.verify.pricing import Aliases, Book, Rated, negate, rate_call, rate_quarantined
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
 from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
+from tallystick.vocabulary.controls.models import ModelAliased
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 from tallystick.vocabulary.event import DATA_MODELS
 
@@ -24,7 +25,7 @@ MAX_AHEAD = timedelta(seconds=300)
 MAX_DEPTH = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
-Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book]], Rated]
+Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book], Aliases], Rated]
 
 
 class JudgedLine(NamedTuple):
@@ -63,6 +64,7 @@ class Partition:
         self._book = book
         self._read_line = read_line
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
+        self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
@@ -112,6 +114,8 @@ class Partition:
         if reason is None and kind == "control" and data["control"] == PriceBookAdopted.control_type:
             book = self._book(data["body"]["document"])
             self._adoptions.append(((offset, event_index), data["body"]["name"], book))
+        if reason is None and kind == "control" and data["control"] == ModelAliased.control_type:
+            self._alias_decisions.append(((offset, event_index), data["body"]))
 
     def _correct(self, correction: JudgedLine, time: datetime, organization: str, offset: int) -> Iterator[JudgedLine]:
         """Yield what a counted correction takes back and what it puts in its place."""
@@ -166,7 +170,18 @@ class Partition:
         for adopted_at, name, book in self._adoptions:
             if position is None or adopted_at < position:
                 books[name] = book  # a name keeps its place
-        return rate(data, time, list(reversed(books.values())))
+        return rate(data, time, list(reversed(books.values())), self._read_aliases(position))
+
+    def _read_aliases(self, position: tuple[int, int] | None) -> Aliases:
+        """Return the aliases of models in force, now or at a position before."""
+        aliases: dict[tuple[str, str | None], tuple[str, str] | None] = {}
+        for decided_at, body in self._alias_decisions:
+            if position is None or decided_at < position:
+                provider = body["provider"].lower() if "provider" in body else None
+                is_removal = "priced_model" not in body
+                target = None if is_removal else (body["priced_provider"], body["priced_model"])
+                aliases[body["name"].lower(), provider] = target
+        return {names: target for names, target in aliases.items() if target is not None}
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(

@@ -77,8 +77,12 @@ def _print_price(step: dict[str, Any]) -> None:
         clause = ", ".join(f"{kind} {value}" for kind, value in price["match"].items())
         validity = [f"from {price['since']}" if "since" in price else "without a start"]
         validity += [f"daily {price['daily']}"] if "daily" in price else []
+        validity += [f"on {', '.join(price['weekdays'])}"] if "weekdays" in price else []
         _print(f"  matched    provider {price['provider']}, model {price['model']} by {clause}")
         _print(f"  valid      {', '.join(validity)}; price {price['place']} of {price['prices']}, counted from 0")
+    for variant in price.get("variants", ()):
+        condition = ", ".join(f"{name} {value}" for name, value in variant.items())
+        _print(f"  variant    {condition}")
     if "tier_basis" in step:
         _print(f"  tier       chosen by: {step['tier_basis']}")
 
@@ -103,8 +107,8 @@ def _describe_rate(line: dict[str, Any], rate: dict[str, Any]) -> str:
     if "tier_above" in rate:
         above = rate["tier_above"]
         words.append(f"tier above {above:,}" if above else "base tier")
-    if "same_rate_as" in rate:
-        words.append(f"the rate of {rate['same_rate_as']}")
+    if "falls_back_on" in rate:
+        words.append(f"falls back on {rate['falls_back_on']}")
     return ", ".join(words)
 
 

@@ -18,7 +18,7 @@ from ledger.log.documents import load_document
 from ledger.log.topics import ENTRIES, EVENTS
 from ledger.money import pico
 from ledger.pricing.price_book import Price, PriceBook, PricedModel, Tiered, unpack_book
-from ledger.token_classes import PRICED_AS, rate_unit
+from ledger.token_classes import rate_unit
 from streams.folds.chain import NOW, fold_record
 from streams.folds.corrections import build_replaced_event
 from streams.folds.entry import Documents, Entry, Originals, Rated
@@ -155,7 +155,7 @@ class _Explainer:
         """Rate the event by each book alone, in the order in which they are searched."""
         answers = []
         for name, document in reversed(find_books(position, self._state)):
-            rated = rate_by_books(event, [(name, document)], self._state, self._documents)
+            rated = rate_by_books(event, [(name, document)], self._state, self._documents, position)
             answer = {"name": name, "document": document, "price_id": rated.get("price_id")}
             reason = rated.get("unpriced_reason")
             answers.append(answer | ({} if reason is None else {"reason": reason}))
@@ -167,24 +167,34 @@ class _Explainer:
         if packed is None:
             raise TallyError(f"the log does not hold the document {document}: restore tally.documents from a copy")
         book = unpack_book(document, packed)
-        price, facts = _find_price(book, content["price_id"])
+        price, model, facts = _find_price(book, content["price_id"])
         facts |= {"document": document, "book": book.name, "origin": book.origin}
-        if price is not None:
+        if price is not None and model is not None:
+            # A variant may have rates of its own, which fall back on nothing of the price's.
+            priced_as = {} if "variants" in facts else {**book.priced_as, **(model.priced_as or {})}
             facts |= _describe_validity(price)
             facts["rates"] = {
-                line["class"]: _describe_rate(price, line["class"], line["unit_price"]) for line in content["lines"]
+                line["class"]: _describe_rate(priced_as, price, line["class"], line["unit_price"])
+                for line in content["lines"]
             }
         return facts
 
 
-def rate_by_books(event: Event, books: Sequence[tuple[str, str]], state: State, documents: Documents) -> Facts:
-    """Return what an inference would cost by these books, as ``tally.entries`` would say; the state is unchanged."""
+def rate_by_books(
+    event: Event,
+    books: Sequence[tuple[str, str]],
+    state: State,
+    documents: Documents,
+    position: tuple[int, int] | None = None,
+) -> Facts:
+    """Return what an inference would cost by these books, and by all else that holds at a position, as
+    ``tally.entries`` would say; the state is unchanged."""
     assert event.call is not None, "an inference has a call"
     state.begin()
     try:
         state.put(BOOKS, tuple(books))
         state.put(ADOPTIONS, ())
-        facts: Facts = _decode(rate_call(event, event.call, state, documents).rated)
+        facts: Facts = _decode(rate_call(event, event.call, state, documents, position).rated)
     finally:
         state.undo()
     return facts
@@ -237,15 +247,17 @@ def _compare(content: Facts, entry: Entry) -> list[str]:
     return [name for name in _RATED_FIELDS if content.get(name) != rated.get(name)]
 
 
-def _find_price(book: PriceBook, price_id: str) -> tuple[Price | None, Facts]:
+def _find_price(book: PriceBook, price_id: str) -> tuple[Price | None, PricedModel | None, Facts]:
     stem, _, place = price_id.rpartition("#")
     digits = re.match(r"\d+", place)
     for provider in book.providers:
         for model in provider.models:
             if f"{book.name}/{provider.id}/{model.id}" == stem and digits and int(digits[0]) < len(model.prices):
-                place_facts = {"place": int(digits[0]), "prices": len(model.prices)}
-                return model.prices[int(digits[0])], _describe_model(provider.id, model) | place_facts
-    return None, {}
+                place_facts: Facts = {"place": int(digits[0]), "prices": len(model.prices)}
+                variants = _describe_variants(model, place)
+                place_facts |= {"variants": variants} if variants else {}
+                return model.prices[int(digits[0])], model, _describe_model(provider.id, model) | place_facts
+    return None, None, {}
 
 
 def _describe_model(provider: str, model: PricedModel) -> Facts:
@@ -258,28 +270,39 @@ def _describe_validity(price: Price) -> Facts:
     facts: Facts = {}
     if price.since is not None:
         facts["since"] = price.since.isoformat()
+    if price.weekdays:
+        facts["weekdays"] = list(price.weekdays)
     if price.daily is not None:
         facts["daily"] = f"{price.daily.start.isoformat()} to {price.daily.end.isoformat()} UTC"
     return facts
 
 
-def _describe_rate(price: Price, name: str, unit_price: str | None) -> Facts:
-    """Describe where a class has its rate from: its own, or that of the class on which it falls back."""
-    rate = price.rates.get(name)
-    if rate is None or unit_price is None:
+def _describe_rate(priced_as: Facts, price: Price, name: str, unit_price: str | None) -> Facts:
+    """Describe where a class has its rate from: its own, or that of a class on which it falls back; and its tiers."""
+    if unit_price is None:
         return {}
-    per = rate_unit(name)
-    facts: Facts = {"per": per}
+    owner = name
+    if name not in price.rates:
+        owner = next((other for other in priced_as.get(name, ()) if other in price.rates), name)
+    rate, per = price.rates.get(owner), rate_unit(name)
+    facts: Facts = {"per": per} if owner == name else {"per": per, "falls_back_on": owner}
     if isinstance(rate, Tiered):
         steps = [(0, rate.base), *((tier.above, tier.rate) for tier in rate.tiers)]
         reached = [above for above, tier_rate in steps if pico(tier_rate) == pico(unit_price) * per]
         facts["tiers"] = [{"above": above, "rate": str(tier_rate)} for above, tier_rate in steps]
         if len(reached) == 1:
             facts["tier_above"] = reached[0]
-    fallback = PRICED_AS.get(name)
-    if fallback is not None and price.rates.get(fallback) == rate:
-        facts["same_rate_as"] = fallback
     return facts
+
+
+def _describe_variants(model: PricedModel, place: str) -> list[Facts]:
+    """Describe the variants that applied, whose places a price id names."""
+    places = [int(number) for number in re.findall(r"\+(\d+)", place)]
+    return [
+        model.variants[number].when.model_dump(mode="json", exclude_none=True)
+        for number in places
+        if number < len(model.variants)
+    ]
 
 
 def _format_time(time_us: int) -> str:

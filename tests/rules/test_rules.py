@@ -38,6 +38,8 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             digest, _ = BOOKS[said]
             name = yaml.safe_load(TABLE["books"][said])["name"]
             line = control(f"adopt-{at}", "price_book.adopted", name=name, document=digest)
+        elif kind == "alias":
+            line = control(f"alias-{at}", "model.aliased", **said)
         elif kind == "raw":
             line = said.encode()
         else:

@@ -16,6 +16,7 @@ from ingest.controls.budgets import set_budget
 from ingest.controls.erasure import erase_person
 from ingest.controls.log import activate_generation
 from ingest.controls.log import build_closing_records as closing_records
+from ingest.controls.models import alias_model
 from ingest.controls.platform_relay import ensure
 from ingest.controls.prices import adopt_price_book
 from ingest.intake.intake import Intake
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Make] = {
         log, settings, "acme", "team", "search", Decimal(100), "USD", 3600
     ),
     "price_book.adopted": lambda log, settings: adopt_price_book(log, settings, parse_book(BOOK, "the test")),
+    "model.aliased": lambda log, settings: alias_model(log, settings, "prod-chat", "azure", "gpt-4o", "azure"),
     "rules.adopted": adopt_rules,
     "subject.erased": lambda log, settings: erase_person(log, settings, "acme", "ann"),
     "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),

@@ -89,7 +89,7 @@ def test_the_rate_of_each_class_is_explained(home: Path) -> None:
     counted, first_reversal, replacement, last_reversal = facts["steps"]
     assert counted["event"] == {"provider": "ACME", "model": "Lion"} and counted["tier_basis"] == "event"
     assert counted["price"]["rates"]["input"]["tier_above"] == 100
-    assert counted["price"]["rates"]["reasoning"]["same_rate_as"] == "output"
+    assert counted["price"]["rates"]["reasoning"]["falls_back_on"] == "output"
     assert first_reversal["lines"][0]["list_cost"] == "-0.000404000000"
     assert replacement["lines"][0]["list_cost"] == "0.000003000000", "by the books in force at the correction"
     assert last_reversal["lines"][0]["list_cost"] == "-0.000003000000" and last_reversal["differences"] == []
