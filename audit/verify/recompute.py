@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from audit.verify.pricing import Aliases, Book, Rated, negate, rate_call, rate_quarantined
+from audit.verify.restatement import Periods, has_other_costs, is_reached, read_restatement
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
 from ledger.inference_fields import MAX_COUNT
@@ -16,7 +17,8 @@ from ledger.log import Record
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
 from tallystick.vocabulary.controls.models import ModelAliased
-from tallystick.vocabulary.controls.prices import PriceBookAdopted
+from tallystick.vocabulary.controls.periods import PeriodClosed
+from tallystick.vocabulary.controls.prices import PriceBookAdopted, PriceRestated
 from tallystick.vocabulary.event import DATA_MODELS
 
 KINDS = tuple(DATA_MODELS)
@@ -41,11 +43,13 @@ class JudgedLine(NamedTuple):
     data: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     rated: Rated | None = None
     original: tuple[int, int] | None = None
+    organization: str | None = None  # where it is not that of the record
+    billing_month: str | None = None  # where it is not that of the time
 
 
 class Seen(NamedTuple):
     """The state of an identity: content and position of its latest version, its kind and revision, and the position of
-    the entry in force; -1 where there is none."""
+    the entry in force, and that by whose prices it was rated where it is another; -1 where there is none."""
 
     content: bytes
     offset: int
@@ -54,22 +58,44 @@ class Seen(NamedTuple):
     revision: int
     entry_offset: int
     entry_index: int
+    rated_offset: int = -1
+    rated_index: int = -1
+
+
+class EntryInForce(NamedTuple):
+    """The call of an entry in force, the entry's position, and that by whose prices it was rated."""
+
+    source: str
+    id: str
+    time: datetime
+    data: dict[str, Any]
+    position: tuple[int, int]
+    rated_position: tuple[int, int]
+    rate: Rate
 
 
 class Partition:
     """Judge one partition's records in order. Identities are kept on disk, so memory does not grow. ``read_line`` gives
-    a line of the partition by offset and index: one before the record that is judged, or of it."""
+    a line of the partition by offset and index: one before the record that is judged, or of it. ``read_records`` gives
+    the records before it from an offset up to another."""
 
-    def __init__(self, book: Callable[[str], Book], read_line: Callable[[int, int], bytes]) -> None:
+    def __init__(
+        self,
+        book: Callable[[str], Book],
+        read_line: Callable[[int, int], bytes],
+        read_records: Callable[[int, int], Iterable[Record]],
+    ) -> None:
         self._book = book
         self._read_line = read_line
+        self._read_records = read_records
+        self._periods = Periods()
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
         self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
             "CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT, kind TEXT, revision INT,"
-            " entry_record INT, entry_line INT)"
+            " entry_record INT, entry_line INT, rated_record INT, rated_line INT)"
         )
 
     def judge(self, record: Record) -> Iterator[JudgedLine]:
@@ -82,7 +108,12 @@ class Partition:
             if event is None:
                 yield JudgedLine(event_index, "unknown", outcomes.QUARANTINED, "malformed")
                 continue
-            yield from self._judge(event_index, line, event, organization, record.offset)
+            for judged in self._judge(event_index, line, event, organization, record.offset):
+                if judged.rated is None or judged.time is None:
+                    yield judged
+                    continue
+                owner = judged.organization or organization
+                yield judged._replace(billing_month=self._periods.find_billing_month(owner, judged.time))
 
     def _judge(
         self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int
@@ -111,11 +142,50 @@ class Partition:
             yield from self._reverse(seen, event_index, outcomes.REVISION)
         if reason is None and kind == "correction":
             yield from self._correct(judged, time, organization, offset)
-        if reason is None and kind == "control" and data["control"] == PriceBookAdopted.control_type:
-            book = self._book(data["body"]["document"])
-            self._adoptions.append(((offset, event_index), data["body"]["name"], book))
-        if reason is None and kind == "control" and data["control"] == ModelAliased.control_type:
-            self._alias_decisions.append(((offset, event_index), data["body"]))
+        if reason is None and kind == "control":
+            yield from self._decide(judged, organization, offset)
+
+    def _decide(self, control: JudgedLine, organization: str, offset: int) -> Iterator[JudgedLine]:
+        """Apply a counted control record, and yield what it takes back and puts in its place."""
+        body = control.data["body"]
+        match control.data["control"]:
+            case PriceBookAdopted.control_type:
+                book = self._book(body["document"])
+                self._adoptions.append(((offset, control.event_index), body["name"], book))
+            case ModelAliased.control_type:
+                self._alias_decisions.append(((offset, control.event_index), body))
+            case PeriodClosed.control_type:
+                self._periods.close(organization, body["month"], self._now)
+            case PriceRestated.control_type:
+                restatement = read_restatement(body, organization, offset)
+                if restatement is not None:
+                    yield from self._restate(restatement, (offset, control.event_index))
+
+    def _restate(self, restatement: PriceRestated, position: tuple[int, int]) -> Iterator[JudgedLine]:
+        """Yield each entry in force of the range that costs something else here: as it was, and as it is."""
+        for record in self._read_records(restatement.first_offset, restatement.end_offset):
+            for event_index, line in enumerate(record.value.split(b"\n")):
+                event = _parse_event(line)
+                if event is None or event["kind"] != "inference":
+                    continue
+                identity = _hash_identity(record.organization, event["source"], event["id"])
+                seen = self._find(identity)
+                if seen is None or (seen.offset, seen.event_index) != (record.offset, event_index):
+                    continue
+                entry = self._load_entry(seen)
+                if entry is None or not is_reached(restatement, entry.data, entry.time):
+                    continue
+                former = self._rate(entry.data, entry.time, entry.rated_position, entry.rate)
+                restated = self._rate(entry.data, entry.time, rate=entry.rate)
+                if not has_other_costs(former, restated):
+                    continue
+                self._keep(identity, seen._replace(rated_offset=position[0], rated_index=position[1]))
+                judged = JudgedLine(
+                    position[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id,
+                    entry.time, entry.data, negate(former), entry.position, record.organization,
+                )  # fmt: skip
+                yield judged
+                yield judged._replace(outcome=outcomes.RESTATEMENT, reason=None, rated=restated)
 
     def _correct(self, correction: JudgedLine, time: datetime, organization: str, offset: int) -> Iterator[JudgedLine]:
         """Yield what a counted correction takes back and what it puts in its place."""
@@ -128,7 +198,8 @@ class Partition:
         if action == "reversal":
             self._keep(identity, seen._replace(entry_offset=-1, entry_index=-1))
             return
-        self._keep(identity, seen._replace(entry_offset=offset, entry_index=correction.event_index))
+        replaced = seen._replace(entry_offset=offset, entry_index=correction.event_index)
+        self._keep(identity, replaced._replace(rated_offset=-1, rated_index=-1))
         data, time = self._read_replacement(correction.data, time, seen)
         yield correction._replace(
             kind="inference", outcome=outcomes.REPLACEMENT, time=time, data=data, rated=self._rate(data, time),
@@ -137,22 +208,29 @@ class Partition:
 
     def _reverse(self, seen: Seen, event_index: int, reason: str) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
-        if seen.entry_offset < 0:
+        entry = self._load_entry(seen)
+        if entry is None:
             return
+        rated = negate(self._rate(entry.data, entry.time, entry.rated_position, entry.rate))
+        yield JudgedLine(
+            event_index, "inference", outcomes.REVERSAL, reason, entry.source, entry.id, entry.time, entry.data, rated,
+            entry.position,
+        )  # fmt: skip
+
+    def _load_entry(self, seen: Seen) -> EntryInForce | None:
+        """Read what the entry in force of an event follows from; None where there is no entry."""
+        if seen.entry_offset < 0:
+            return None
         position = seen.entry_offset, seen.entry_index
+        rated_position = (seen.rated_offset, seen.rated_index) if seen.rated_offset >= 0 else position
         event = _parse_event(self._read_line(*position))
         assert event is not None, "it has an entry"
-        data, time = event["data"], event["moment"]
-        rate = rate_call
+        data, time, rate = event["data"], event["moment"], rate_call
         if event["kind"] == "correction":
             data, time = self._read_replacement(data, time, seen)
         elif _has_totals_mismatch(data):
             rate = rate_quarantined
-        rated = negate(self._rate(data, time, position, rate))
-        yield JudgedLine(
-            event_index, "inference", outcomes.REVERSAL, reason, event["source"], event["id"], time, data, rated,
-            position,
-        )  # fmt: skip
+        return EntryInForce(event["source"], event["id"], time, data, position, rated_position, rate)
 
     def _read_replacement(
         self, correction: dict[str, Any], time: datetime, seen: Seen
@@ -185,13 +263,14 @@ class Partition:
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(
-            "SELECT content, record, line, kind, revision, entry_record, entry_line FROM seen WHERE identity = ?",
+            "SELECT content, record, line, kind, revision, entry_record, entry_line, rated_record, rated_line FROM seen"
+            " WHERE identity = ?",
             (identity,),
         ).fetchone()
         return Seen(*row) if row else None
 
     def _keep(self, identity: bytes, seen: Seen) -> None:
-        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
+        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
 
     def _find_quarantine_reason(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
         if time > self._now + MAX_AHEAD:

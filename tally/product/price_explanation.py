@@ -36,6 +36,7 @@ _NAME_FIELDS = (
 """Fields of an event that the choice of its price or of its costs reads."""
 _CORRECTED = (outcomes.REVERSAL, outcomes.REPLACEMENT, outcomes.REVISION)
 """Reasons of a reversal that takes back an entry as it was rated at its own position."""
+_OF_ORIGINALS = (outcomes.REPLACEMENT, outcomes.REVERSAL, outcomes.RESTATEMENT)
 _decode = msgspec.json.Decoder().decode
 Facts = dict[str, Any]
 
@@ -124,9 +125,9 @@ class _Explainer:
         original = content.get("original_offset"), content.get("original_index")
         if outcome == outcomes.REVERSAL and content["reason"] in _CORRECTED:
             position = original
-        elif outcome not in (outcomes.COUNTED, outcomes.QUARANTINED, outcomes.REPLACEMENT):
+        elif outcome not in (outcomes.COUNTED, outcomes.QUARANTINED, outcomes.REPLACEMENT, outcomes.RESTATEMENT):
             return None, position
-        event = self._parse(position)
+        event = self._parse(original if outcome == outcomes.RESTATEMENT else position)  # type: ignore[arg-type]
         if event.kind != "correction":
             return event, position
         target = event.data["of"]
@@ -222,7 +223,7 @@ def _match_line(content: Facts, name: str, identity_by_original: dict[bytes, Any
         content.get("original_offset", -1), content.get("original_index", -1),
     )  # fmt: skip
     place = b'"original_offset":%d,"original_index":%d' % (content["offset"], content["event_index"])
-    if content["outcome"] in (outcomes.REPLACEMENT, outcomes.REVERSAL) and original in identity_by_original:
+    if content["outcome"] in _OF_ORIGINALS and original in identity_by_original:
         identity = identity_by_original[original]
         if content["outcome"] == outcomes.REPLACEMENT:
             identity_by_original[place] = identity
