@@ -165,8 +165,7 @@ class _Explainer:
     def _describe_price(self, content: Facts) -> Facts:
         document = content["price_document"]
         packed = load_document(self._log, document)
-        if packed is None:
-            raise TallyError(f"the log does not hold the document {document}: restore tally.documents from a copy")
+        assert packed is not None, "the event was rated by it"
         book = unpack_book(document, packed)
         price, model, facts = _find_price(book, content["price_id"])
         facts |= {"document": document, "book": book.name, "origin": book.origin}
