@@ -45,7 +45,8 @@ class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """The costs and the price of an inference, as written on tally.entries behind the dimensions.
 
     ``greatest_unpriced_cost`` is the most that everything without a price may cost at list price, beside the cost of
-    the lines; absent where nothing bounds it. ``unknown_tokens`` are told, and stand in no line.
+    the lines; absent where nothing bounds it. ``unknown_tokens`` are told, and stand in no line. ``saved_cost`` is the
+    list cost of a call that a gateway's cache answered, had it not; absent where not all of it is known.
     """
 
     unpriced_reason: str | None = None
@@ -56,6 +57,7 @@ class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     pricing: str
     greatest_unpriced_cost: str | None = None
     unknown_tokens: int | None = None
+    saved_cost: str | None = None
     lines: list[Line]
 
 

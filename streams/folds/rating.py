@@ -23,6 +23,7 @@ from streams.folds.unknown_usage import (
     bound_quantities,
     bound_tokens,
     find_usage_gap,
+    is_cache_hit,
     is_free_by_rule,
     read_figures,
     read_totals,
@@ -75,7 +76,7 @@ def _add_book(books: Books, name: str, document: str) -> Books:
     return (*books, (name, document))
 
 
-def _find_books(position: tuple[int, int] | None, state: State) -> Books:
+def find_books(position: tuple[int, int] | None, state: State) -> Books:
     """Return the names and documents in force at an offset and event index; None is now."""
     books: Books = state.get(BOOKS) or ()
     if position is None:
@@ -94,8 +95,26 @@ def rate_call(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None = None
 ) -> Entry:
     """Return the entry of a counted inference, by the books in force now or at an offset and event index before."""
+    if is_cache_hit(call):
+        return _rate_cache_hit(call, _rate_usage(event, call, state, documents, position))
     if is_free_by_rule(call):
         return Entry(call.dimensions, FREE)
+    return _rate_usage(event, call, state, documents, position)
+
+
+def _rate_cache_hit(call: Call, entry: Entry) -> Entry:
+    """Return the entry of a call that a gateway's cache answered, from the one that its usage would have had: free,
+    with the list cost that it saved, where all of that is known."""
+    if entry.currency is None or _decode(entry.rated)["pricing"] != "priced":
+        return Entry(call.dimensions, FREE)
+    rated = Rated(currency=entry.currency, pricing="free", saved_cost=text(entry.list_cost), lines=[])
+    return Entry(call.dimensions, _encode(rated))
+
+
+def _rate_usage(
+    event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
+) -> Entry:
+    """Return the entry of a call by its usage, which a provider bills."""
     gap = find_usage_gap(call)
     names, quantities = _select_quantities(call.tokens, call.quantities)
     offer = _find_offer(event, call, state, documents, position)
@@ -139,7 +158,7 @@ def _find_offer(
     """Return the price of a call, or the reason why it has none."""
     dimensions = call.dimensions
     provider, models = dimensions.provider, order_models(dimensions.model_resolved, dimensions.model)
-    books = [documents(document) for _, document in _find_books(position, state)]
+    books = [documents(document) for _, document in find_books(position, state)]
     aliases = find_aliases(position, state)
     if aliases:
         provider, models = resolve_alias(aliases, provider, dimensions.model_resolved, dimensions.model) or (

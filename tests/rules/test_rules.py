@@ -21,8 +21,11 @@ TABLE = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
 BOOKS = {name: pack_book(parse_book(text, name)) for name, text in TABLE["books"].items()}
 DOCUMENTS = dict(BOOKS.values())
 
-Unknown = tuple[str | None, str | None, Decimal | None, int | None, str | None, str | None, list[Decimal | None]]
-"""Pricing, its reason, the most that is missing, tokens in no line, tier's basis, billing month, bounds of lines."""
+Unknown = tuple[
+    str | None, str | None, Decimal | None, int | None, str | None, str | None, list[Decimal | None], Decimal | None
+]
+"""Pricing, its reason, the most that is missing, tokens in no line, tier's basis, billing month, bounds of lines, and
+what a gateway's cache saved."""
 
 Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal, Unknown]
 """Outcome, reason, lines by class, price, currency, billed, and what is not known."""
@@ -90,6 +93,7 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
                 line.get("tier_basis"),
                 line.get("billing_month"),
                 [_decimal(one.get("greatest_cost")) for one in line.get("lines", ())],
+                _decimal(line.get("saved_cost")),
             ),
         )
         for line in replay_outcomes(records, documents)
@@ -123,7 +127,12 @@ def _answer(one: JudgedLine) -> Answer:
         one.rated.price_id if one.rated else None,
         one.rated.currency if one.rated else None,
         sum((line.billed_cost or Decimal(0) for line in lines), Decimal(0)),
-        (*(unknown or (None,) * 5), one.billing_month, [line.greatest_cost for line in lines]),
+        (
+            *(unknown or (None,) * 5),
+            one.billing_month,
+            [line.greatest_cost for line in lines],
+            rated.saved_cost if rated else None,
+        ),
     )
 
 
@@ -150,8 +159,9 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
         assert list(lines) == list(classes), "in the order of the classes"
         assert price == want.get("by", price) and currency == want.get("currency", currency)
         assert billed == Decimal(want.get("billed", billed))
-        pricing, why, greatest, tokens, basis, month, _ = unknown
+        pricing, why, greatest, tokens, basis, month, _, saved = unknown
         assert month == want.get("month"), "the month in which it is billed, where it is another"
+        assert saved == _decimal(want.get("saved", saved)), "what a cache saved"
         assert pricing == want.get("is", pricing) and why == want.get("why", why)
         assert greatest == _decimal(want.get("most", greatest)) and tokens == want.get("tokens", tokens)
         assert basis == want.get("tier", basis)
