@@ -34,8 +34,6 @@ _NAME_FIELDS = (
     "response_cache", "cached_from", "usage_source", "calls", "period_s",
 )  # fmt: skip
 """Fields of an event that the choice of its price or of its costs reads."""
-_CORRECTED = (outcomes.REVERSAL, outcomes.REPLACEMENT, outcomes.REVISION)
-"""Reasons of a reversal that takes back an entry as it was rated at its own position."""
 _OF_ORIGINALS = (outcomes.REPLACEMENT, outcomes.REVERSAL, outcomes.RESTATEMENT)
 _decode = msgspec.json.Decoder().decode
 Facts = dict[str, Any]
@@ -83,7 +81,8 @@ def replay_controls(log: Log, partition: int, last_offset: int, documents: Docum
             state.put(NOW, max(state.get(NOW) or 0, record.time_ms))
             continue
         controls = [event for event in parse_record(record).events if event.kind == "control"]
-        fold_record(ParsedRecord(record, controls), state, identities, documents, originals)
+        # Restatements change entries alone, so they get no history here.
+        fold_record(ParsedRecord(record, controls), state, identities, documents, originals, lambda *_: ())
         state.take_changes()
     return state
 
@@ -94,6 +93,8 @@ class _Explainer:
     def __init__(self, log: Log, organization: str, state: State, documents: Documents, originals: Originals) -> None:
         self._log, self._organization, self._state = log, organization, state
         self._documents, self._originals = documents, originals
+        self._restated_positions: dict[tuple[int, int], tuple[int, int]] = {}
+        """The last restatement of each entry, by the position of the entry."""
 
     def explain_line(self, content: Facts) -> Facts:
         """Explain one line: its outcome and, where it has an entry, its price."""
@@ -122,17 +123,21 @@ class _Explainer:
     def _find_rated(self, content: Facts) -> tuple[Event | None, tuple[int, int]]:
         """Return the event that a line's entry rates, and the position by whose books it was rated."""
         outcome, position = content["outcome"], (content["offset"], content["event_index"])
-        original = content.get("original_offset"), content.get("original_index")
-        if outcome == outcomes.REVERSAL and content["reason"] in _CORRECTED:
-            position = original
-        elif outcome not in (outcomes.COUNTED, outcomes.QUARANTINED, outcomes.REPLACEMENT, outcomes.RESTATEMENT):
+        original = content.get("original_offset", -1), content.get("original_index", -1)
+        line_position = position
+        if outcome == outcomes.REVERSAL:
+            line_position, position = original, self._restated_positions.get(original, original)
+        elif outcome == outcomes.RESTATEMENT:
+            line_position = original
+            self._restated_positions[original] = position
+        elif outcome not in (outcomes.COUNTED, outcomes.QUARANTINED, outcomes.REPLACEMENT):
             return None, position
-        event = self._parse(original if outcome == outcomes.RESTATEMENT else position)  # type: ignore[arg-type]
+        event = self._parse(line_position)
         if event.kind != "correction":
             return event, position
         target = event.data["of"]
         if outcome == outcomes.REPLACEMENT:
-            return build_replaced_event(event, self._parse(original)), position  # type: ignore[arg-type]
+            return build_replaced_event(event, self._parse(original)), position
         first = self._find_first(target["source"], target["id"])
         return (None if first is None else build_replaced_event(event, first)), position
 
