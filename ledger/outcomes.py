@@ -5,9 +5,6 @@ DUPLICATE = "duplicate"
 CONFLICT = "conflict"
 QUARANTINED = "quarantined"
 
-HELD = "held"
-"""The event's time lies ahead of the log's: it is counted when that time comes, and until then it is in no sum."""
-
 OUTCOMES = (COUNTED, DUPLICATE, CONFLICT, QUARANTINED)
 """In the order in which they are shown: ``accepted = counted + duplicate + conflict + quarantined``."""
 
@@ -16,10 +13,6 @@ REVERSAL = "reversal"
 
 REPLACEMENT = "replacement"
 """No outcome: a line of ``tally.entries`` with the entry that a correction puts in place of another."""
-
-RELEASE = "release"
-"""No outcome: a line of ``tally.entries`` by which an event that was held, quarantined or in conflict is counted after
-all, with its entry. Its reason is the outcome that it leaves."""
 
 RESTATEMENT = "restatement"
 """No outcome: a line of ``tally.entries`` with the entry of a call by prices that were learned later. A reversal with

@@ -36,8 +36,6 @@ class EntryStatus(IntEnum):
     """The event is a control record, an observation or a tick."""
     BOUNDED = 6
     """An inference that is quarantined for its totals: its bound is in force in place of an entry."""
-    HELD = 7
-    """An inference that is held until its time comes: it has no entry yet."""
 
 
 class EventVersion(NamedTuple):
