@@ -16,12 +16,12 @@ from ledger.log import Log, Record
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
+from streams.folds.amendments.corrections import HELD_ROWS
+from streams.folds.amendments.restatement import find_range, read_no_history
 from streams.folds.chain import Derived, fold_record
-from streams.folds.corrections import HELD_ROWS
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import ParsedRecord, parse_record
 from streams.folds.identity import EventPosition, EventVersion, Identities, find_target
-from streams.folds.restatement import find_range, read_no_history
 from streams.folds.state import LAST, Key, Row, State, key_text
 from tallystick.vocabulary.controls.prices import PriceRestated
 

@@ -19,8 +19,8 @@ from ledger.log.topics import ENTRIES, EVENTS
 from ledger.money import pico
 from ledger.pricing.price_book import Price, PriceBook, PricedModel, Tiered, unpack_book
 from ledger.token_classes import rate_unit
+from streams.folds.amendments.corrections import build_corrected_event
 from streams.folds.chain import NOW, fold_record
-from streams.folds.corrections import build_corrected_event
 from streams.folds.entry import Documents, Entry, Originals, Rated
 from streams.folds.event import EPOCH, Event, ParsedRecord, parse_line, parse_record
 from streams.folds.identity import Identities
