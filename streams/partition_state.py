@@ -6,6 +6,7 @@ The embedded runtime keeps them beside what it derives; on Kafka they are a cach
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ from streams.folds.state import LAST, Key, Row, State, key_text
 from tallystick.vocabulary.controls.prices import PriceRestated
 
 _RESTATEMENT = PriceRestated.control_type.encode()
+MAX_SPLIT_RECORDS = 4
+"""Records of a run whose lines are kept apart: a restatement reads those of one record in a row."""
 MAX_SQL_VARIABLES = 10_000  # SQLite takes 32,766 in a statement
 
 _TABLES = """
@@ -117,11 +120,15 @@ class Batch(NamedTuple):
         """Return a reader of lines that finds those of this batch, and of the records before it, here."""
         start = self.records[0].offset
 
+        @lru_cache(maxsize=MAX_SPLIT_RECORDS)
+        def split_lines(offset: int) -> list[bytes]:
+            record = self.records[offset - start] if offset >= start else self.past[offset].record
+            return record.value.split(b"\n")
+
         def read(offset: int, event_index: int) -> bytes:
             if offset < start and offset not in self.past:
                 return originals(offset, event_index)
-            record = self.records[offset - start] if offset >= start else self.past[offset].record
-            return record.value.split(b"\n")[event_index]
+            return split_lines(offset)[event_index]
 
         return read
 

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from ingest.controls import platform_relay
 from ingest.controls.append import build_decision
+from ingest.controls.platform_relay import Adoption, find_adoptions
 from ingest.intake.batch import Envelope
 from ingest.intake.privacy import replace_text_secrets
 from ledger.errors import TallyError
@@ -38,7 +39,7 @@ def ensure_price_book(log: Log, settings: Settings) -> None:
     if platform_relay.is_complete(log):
         return
     with platform_relay.platform_lock(settings.home):
-        if next(platform_relay.find_adoptions(log), None) is None:
+        if next(find_adoptions(log), None) is None:
             _adopt(log, settings, genai_prices(), "the first start of this home")
         else:
             platform_relay.relay(log)
@@ -50,17 +51,28 @@ def build_restatement(settings: Settings, partition: int, body: dict[str, Any], 
     return Envelope(PLATFORM, RESTATEMENT_CHANNEL, "local").make_draft(line)._replace(partition=partition)
 
 
-def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> BookAdoption:
+def build_adoption(settings: Settings, book: PriceBook, document: str, reason: str | None = None) -> bytes:
+    """Build the decision that puts a book's document in force. TallyError where the book's name cannot stand on the
+    log."""
     if replace_text_secrets(book.name, lambda name: "") != book.name:
         raise TallyError(
             f"the name of the price book, {book.name!r}, is a key or an e-mail address: give it another `name`"
         )
+    body = {"name": book.name, "document": document}
+    return build_decision(settings, PriceBookAdopted.control_type, body, PLATFORM, reason)
+
+
+def find_adoption(log: Log, name: str) -> Adoption | None:
+    """Find the adoption that is in force under a book's name."""
+    return {adoption.name: adoption for adoption in find_adoptions(log)}.get(name)
+
+
+def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> BookAdoption:
     document, packed = pack_book(book)
-    in_force = {adoption.name: adoption for adoption in platform_relay.find_adoptions(log)}.get(book.name)
+    line = build_adoption(settings, book, document, reason)
+    in_force = find_adoption(log, book.name)
     if in_force is not None and in_force.document == document:
         platform_relay.relay(log)
         return BookAdoption(in_force.position, document, new=False)
-    body = {"name": book.name, "document": document}
-    line = build_decision(settings, PriceBookAdopted.control_type, body, PLATFORM, reason)
     store_document(log, document, packed)
     return BookAdoption(platform_relay.publish(log, line), document, new=True)
