@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tally.cli import price_explain
+from tally.cli import price_diff, price_explain
 from tally.output import err, out, print_json
 
 if TYPE_CHECKING:
     from tally.product.restatement import Move, MoveKey
 
 app = typer.Typer(no_args_is_help=True, help="Price books.")
+app.command("diff")(price_diff.diff)
 app.command("explain", no_args_is_help=True)(price_explain.explain)
 
 
@@ -32,20 +33,16 @@ def adopt(
     """Adopt a price book for all later events; without FILE, the installed catalogue of genai-prices.
 
     A model of FILE without `match` takes the names by which the catalogue knows it, dated ones included. Warnings say
-    which names, hosts and classes the book does not reach.
+    which names, hosts and classes the book does not reach. `tally price diff FILE` prints first what it would change.
 
     Example: tally price adopt our-prices.yaml
 
     Exit codes: 0 adopted, or in force already; 2 the file is not a price book."""
     from ingest.controls.prices import adopt_price_book
-    from ledger.pricing import genai_prices as catalogue
-    from ledger.pricing.price_book_file import read_book_file
-    from tally.product.own_book import extend_matches, list_warnings
+    from tally.product.own_book import load_book
     from tally.session import opened, settings
 
-    known = catalogue.genai_prices()
-    book = read_book_file(file, lambda content: extend_matches(content, known)) if file else known
-    warnings = list_warnings(book, known) if file else []
+    book, warnings = load_book(file)
     config = settings()
     with opened(config, new=True) as log:
         adopted = adopt_price_book(log, config, book, reason)

@@ -1,12 +1,25 @@
-"""Compare a book of one's own with the catalogue: what its names reach, and what it leaves to be guessed. Pure."""
+"""Compare a book of one's own with the catalogue: what its names reach, and what it leaves to be guessed."""
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import PriceBook, PricedModel, Provider, Tiered
+from ledger.pricing.price_book_file import read_book_file
 from ledger.token_classes import PRICED_AS
 from streams.folds.prices.price_lookup import is_match
+
+
+def load_book(file: Path | None) -> tuple[PriceBook, list[str]]:
+    """Load a book from a file, its names extended as the catalogue knows them, and what its writer may not expect;
+    without a file the installed catalogue. TallyError where the file is not a price book."""
+    catalogue = genai_prices()
+    if file is None:
+        return catalogue, []
+    book = read_book_file(file, lambda content: extend_matches(content, catalogue))
+    return book, list_warnings(book, catalogue)
 
 
 def extend_matches(content: dict[str, Any], catalogue: PriceBook) -> None:

@@ -1,7 +1,4 @@
-"""Restatement of past calls: what other prices would change, and the records that change it.
-
-The log is folded again in temporary files, so the answer is that of the folds, on either log, and nothing is written.
-"""
+"""Restatement of past calls: what other prices would change, and the records that change it."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -9,26 +6,19 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
-
 from ingest.controls.prices import build_restatement
-from ledger import outcomes
-from ledger.log import PARTITIONS, Draft, Log, Record, records
-from ledger.log.sqlite.log import transaction
-from ledger.log.topics import ENTRIES, EVENTS
+from ledger.log import PARTITIONS, Draft, Log, records
+from ledger.log.topics import EVENTS
 from ledger.money import pico, text
 from ledger.settings import Settings
-from streams.folds.chain import Derived
-from streams.folds.entry import Documents
-from streams.partition_state import PartitionState, read_runs
-from streams.runtime import read_catalogues, read_history, read_originals
+from streams.runtime import read_catalogues
+from tally.product.partition_copy import PartitionCopy
 from tallystick.vocabulary.controls.prices import MAX_RESTATED_RECORDS
 
 MAX_RANGE_BYTES = 256_000
 """The most that one restatement reads, beside a single record that is longer: what it changes is one derived record,
 which a broker has to take."""
 
-_decode = msgspec.json.Decoder().decode
 Progress = Callable[[int], None]
 
 
@@ -86,12 +76,14 @@ def plan_restatement(
         if end < 2:
             continue
         with closing(sqlite3.connect("", isolation_level=None)) as db:
-            partition_copy = _PartitionCopy(PartitionState(db), db, log, partition, documents)
-            partition_copy.fold(end, progress)
+            partition_copy = PartitionCopy(db, log, partition, documents)
+            for record_count, _ in partition_copy.fold(end):
+                progress(record_count)
             for first_offset, end_offset in list_ranges(log, partition, end):
                 body = {"first_offset": first_offset, "end_offset": end_offset, **scope}
                 draft = build_restatement(settings, partition, body, reason)
-                range_moves = list(partition_copy.restate(draft, end))
+                pairs = partition_copy.restate(draft)
+                range_moves = [move for former, restated in pairs for move in _compare(former, restated)]
                 for key, move in range_moves:
                     moves[key] = moves.get(key, Move()).plus(move)
                 drafts += [draft] if range_moves else []
@@ -109,44 +101,6 @@ def list_ranges(log: Log, partition: int, end: int) -> Iterator[tuple[int, int]]
         byte_count += len(record.value)
     if byte_count:
         yield first_offset, end
-
-
-class _PartitionCopy:
-    """The folds of a partition in a temporary file."""
-
-    def __init__(
-        self, stored: PartitionState, db: sqlite3.Connection, log: Log, partition: int, documents: Documents
-    ) -> None:
-        self._stored, self._db, self._log, self._partition = stored, db, log, partition
-        self._state = stored.open_state(partition)
-        self._documents = documents
-        self._readers = read_originals(log, partition), read_history(log, partition)
-
-    def fold(self, end: int, progress: Progress) -> None:
-        """Fold the log up to an offset."""
-        for run in read_runs(self._log, self._partition, end):
-            self._fold_batch(run)
-            progress(len(run))
-
-    def restate(self, draft: Draft, offset: int) -> Iterator[tuple[MoveKey, Move]]:
-        """Fold a restatement as the next record, and yield what it moves, call by call."""
-        now_ms = int(datetime.now(UTC).timestamp() * 1000)
-        former: dict[str, Any] = {}
-        derived = self._fold_batch([Record(self._partition, offset, now_ms, *draft[1:])])
-        (entries,) = (record for topic, record in derived if topic is ENTRIES)
-        for line in map(_decode, entries.value.split(b"\n")):
-            if line["outcome"] == outcomes.REVERSAL:
-                former = line
-            elif line["outcome"] == outcomes.RESTATEMENT:
-                yield from _compare(former, line)
-
-    def _fold_batch(self, batch: list[Record]) -> Derived:
-        originals, history = self._readers
-        parsed = self._stored.parse_batch(batch, history)
-        derived, _, change = self._stored.fold_batch(parsed, self._state, self._documents, originals)
-        with transaction(self._db):
-            self._stored.apply(self._partition, change)
-        return derived
 
 
 def _compare(former: dict[str, Any], restated: dict[str, Any]) -> Iterator[tuple[MoveKey, Move]]:
