@@ -67,15 +67,15 @@ def _print_difference(difference: "PriceDifference", book: "PriceBook", file: Pa
     if not facts["calls"]:
         _print(f"No calls {times}.")
         return
-    _print(f"{facts['calls']:,} calls {times}, as of {_render_time(facts['as_of'])}.")
+    _print(f"Calls {times}: {facts['calls']:,}, as of {_render_time(facts['as_of'])}.")
     _print_pending(difference)
     _print_totals(difference)
     if not facts["changed_calls"]:
         _print("No call changes: the book gives each of them the price that it has.")
         return
     _print(
-        f"{facts['changed_calls']:,} calls change. Not fully priced: {facts['unpriced_before']:,} before, "
-        f"{facts['unpriced_after']:,} after."
+        f"Calls that change: {facts['changed_calls']:,} of {facts['calls']:,}. Not fully priced: "
+        f"{facts['unpriced_before']:,} before, {facts['unpriced_after']:,} after."
     )
     for names in _GROUPINGS:
         _print_groups(difference, names)
@@ -92,8 +92,8 @@ def _print_pending(difference: "PriceDifference") -> None:
         recorded = {row["currency"]: row["list_recorded"] for row in difference.as_json()["totals"]}
         costs = ", ".join(f"{_shorten(cost)} {currency}" for currency, cost in recorded.items())
         _print(
-            f"{difference.pending_calls:,} of them were rated by prices that are no longer in force. The ledger has "
-            f"{costs}; `tally price restate` brings it to the cost before."
+            f"Of these, prices that are no longer in force rated {difference.pending_calls:,}: the ledger has {costs}, "
+            "and `tally price restate` brings it to the cost before."
         )
 
 
@@ -101,9 +101,10 @@ def _print_totals(difference: "PriceDifference") -> None:
     for row in difference.as_json()["totals"]:
         before, after = Decimal(row["list_before"]), Decimal(row["list_after"])
         share = _render_share(before, after)
+        percent = f" ({share} %)" if share else ""
         _print(
-            f"{row['currency']}: {_shorten(row['list_before'])} before, {_shorten(row['list_after'])} after. Difference "
-            f"{_shorten(row['list_difference'])}{f' ({share} %)' if share else ''} at list price, "
+            f"{row['currency']}: {_shorten(row['list_before'])} before, {_shorten(row['list_after'])} after. "
+            f"Difference {_shorten(row['list_difference'])}{percent} at list price, "
             f"{_shorten(row['billed_difference'])} billed."
         )
 
@@ -143,8 +144,8 @@ def _print_reasons(difference: "PriceDifference") -> None:
         else:
             titles.setdefault("have another reason", Counter())[f"{before} -> {after}"] += calls
     for title, calls_by_reason in sorted(titles.items()):
-        reasons = ", ".join(f"{reason} ({calls:,})" for reason, calls in sorted(calls_by_reason.items()))
-        _print(f"{calls_by_reason.total():,} calls {title}: {reasons}.")
+        reasons = ", ".join(f"{reason}: {calls:,}" for reason, calls in sorted(calls_by_reason.items()))
+        _print(f"Calls that {title}: {calls_by_reason.total():,} ({reasons}).")
 
 
 def _render_share(before: Decimal, after: Decimal) -> str:
