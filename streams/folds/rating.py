@@ -1,5 +1,6 @@
 """Rating: turn tokens and prices into ledger entries (docs/rules.md, R5 to R8 and R12)."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -156,16 +157,25 @@ def _find_offer(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
 ) -> Offer | str:
     """Return the price of a call, or the reason why it has none."""
-    dimensions = call.dimensions
-    provider, models = dimensions.provider, order_models(dimensions.model_resolved, dimensions.model)
     books = [documents(document) for _, document in find_books(position, state)]
-    aliases = find_aliases(position, state)
-    if aliases:
-        provider, models = resolve_alias(aliases, provider, dimensions.model_resolved, dimensions.model) or (
-            provider,
-            models,
-        )
+    provider, models = resolve_names(call, state, position)
     return find_offer(books, provider, models, event.time_us)
+
+
+def find_alias(call: Call, state: State, position: tuple[int, int] | None) -> tuple[str, Sequence[str]] | None:
+    """Return the provider and the model that an alias gives a call, now or at a position; None where none does."""
+    dimensions = call.dimensions
+    aliases = find_aliases(position, state)
+    if not aliases:
+        return None
+    return resolve_alias(aliases, dimensions.provider, dimensions.model_resolved, dimensions.model)
+
+
+def resolve_names(call: Call, state: State, position: tuple[int, int] | None) -> tuple[str | None, Sequence[str]]:
+    """Return the provider and the models by which a call finds its price: those of its alias, or its own."""
+    dimensions = call.dimensions
+    own_names = dimensions.provider, order_models(dimensions.model_resolved, dimensions.model)
+    return find_alias(call, state, position) or own_names
 
 
 def _select_variant(event: Event, call: Call, offer: Offer) -> tuple[Offer, str | None]:

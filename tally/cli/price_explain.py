@@ -6,6 +6,13 @@ import typer
 
 from tally.output import make_table, out, print_json
 
+_STEPS = {
+    "provider": "the call's provider",
+    "provider_undated": "the call's provider, without the date",
+    "maker": "the model's maker",
+    "maker_undated": "the model's maker, without the date",
+    "any": "any provider, since all have one price",
+}
 _FIGURES = ("unit_price", "list_cost", "billed_cost")
 
 
@@ -41,6 +48,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         if "pricing" in step:
             _print_names(step)
             _print_books(step)
+            _print_way(step)
             _print_price(step)
             _print_lines(step)
             _print_rest(step)
@@ -66,6 +74,20 @@ def _print_books(step: dict[str, Any]) -> None:
         _print(f"  {'searched' if not number else '':9}  {book['name']} ({book['document'][:12]}): {answer}")
     if step.get("books") == []:
         _print("  searched   no price book was in force")
+
+
+def _print_way(step: dict[str, Any]) -> None:
+    """Print how a name found its price: an alias, the step of rule R6, and the spelling that fits."""
+    way = step.get("way")
+    if way is None:
+        return
+    alias = way.get("alias")
+    if alias is not None:
+        _print(f"  alias      prices the call as {alias['provider']}/{alias['model']}: `tally model list`")
+    _print(
+        f"  found by   step {way['step']} of rule R6, {_STEPS[way['step_name']]}: {way['name']} as {way['spelling']}, "
+        f"of {way['seller']}"
+    )
 
 
 def _print_price(step: dict[str, Any]) -> None:

@@ -20,11 +20,22 @@ from ledger.money import pico
 from ledger.pricing.price_book import Price, PriceBook, PricedModel, Tiered, unpack_book
 from ledger.token_classes import rate_unit
 from streams.folds.amendments.corrections import build_corrected_event
+from streams.folds.call import Call
 from streams.folds.chain import NOW, fold_record
 from streams.folds.entry import Documents, Entry, Originals, Rated
 from streams.folds.event import EPOCH, Event, ParsedRecord, parse_line, parse_record
 from streams.folds.identity import Identities
-from streams.folds.rating import ADOPTIONS, BOOKS, find_books, negate_entry, rate_call, rate_quarantined
+from streams.folds.prices.price_lookup import trace_offer
+from streams.folds.rating import (
+    ADOPTIONS,
+    BOOKS,
+    find_alias,
+    find_books,
+    negate_entry,
+    rate_call,
+    rate_quarantined,
+    resolve_names,
+)
 from streams.folds.state import State
 from streams.runtime import read_catalogues, read_originals
 
@@ -122,6 +133,7 @@ class _Explainer:
         if event is not None and event.call is not None:
             step["books"] = self._ask_books(event, position)
             step["differences"] = _compare(content, self._rate(content, event, position))
+            step |= self._trace_price(event, event.call, position)
         if "price_id" in content:
             step["price"] = self._describe_price(content)
         return step
@@ -168,6 +180,18 @@ class _Explainer:
             reason = rated.get("unpriced_reason")
             answers.append(answer | ({} if reason is None else {"reason": reason}))
         return answers
+
+    def _trace_price(self, event: Event, call: Call, position: Position) -> Facts:
+        """Describe the way from the names of an event to its price (docs/rules.md, R6); nothing where it finds none."""
+        provider, models = resolve_names(call, self._state, position)
+        books = [self._documents(document) for _, document in find_books(position, self._state)]
+        trace = trace_offer(books, provider, models, event.time_us)
+        if trace is None:
+            return {}
+        facts: Facts = {"name": trace.name, "step": trace.step.value, "spelling": trace.match.spelling}
+        if find_alias(call, self._state, position) is not None:
+            facts["alias"] = {"provider": provider, "model": trace.name}
+        return {"way": facts | {"step_name": trace.step.name.lower(), "seller": trace.match.seller.id}}
 
     def _describe_price(self, content: Facts) -> Facts:
         document = content["price_document"]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from ledger.pricing.name_parts import CLIENT_PROTOCOL, TUNED_MARKS
 from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
@@ -28,6 +29,24 @@ ALL_STEPS = tuple(Step)
 FIRST_STEP = Step.PROVIDER
 
 
+class ModelMatch(NamedTuple):
+    """A model of a book: the spelling that it has, the provider that sells it, and the one that lists it."""
+
+    spelling: str
+    seller: Provider
+    owner: Provider
+    model: PricedModel
+
+
+class OfferTrace(NamedTuple):
+    """The way to a price: the name that was tried, the step that found it, and the model that has the price."""
+
+    name: str
+    step: Step
+    match: ModelMatch
+    offer: Offer
+
+
 class Catalogue:
     """One price book, compiled as its models are looked up."""
 
@@ -39,6 +58,15 @@ class Catalogue:
 
     def _find_offers(self, provider: str | None, model: str, step: Step) -> tuple[Offer, ...]:
         """Return the model's prices, the strongest first; none where this step finds none. Names are in lower case."""
+        match = self.find_model(provider, model, step)
+        if match is None:
+            return ()
+        # The variants of a model are those of its own provider alone.
+        is_own = step is not Step.ANY and match.owner is match.seller
+        return compile_offers(self._document, self._book, match.owner.id, match.model, with_variants=is_own)
+
+    def find_model(self, provider: str | None, model: str, step: Step) -> ModelMatch | None:
+        """Return the model that a step finds; None where it finds none. Names are in lower case."""
         spellings = spell_model(model)
         mark = find_mark(model)
         if step is Step.ANY:
@@ -55,9 +83,9 @@ class Catalogue:
                 if seller.model_match and is_match(seller.model_match, name)
             )
         for seller, seller_names in pairs:
-            for owner, candidate in self._list_models(seller, seller_names, mark):
-                return self._compile_offers(owner, candidate, is_own=owner is seller)
-        return ()
+            for match in self._list_models(seller, seller_names, mark):
+                return match
+        return None
 
     def _list_sellers(self, provider: str | None, model: str) -> Iterator[Provider]:
         """Yield the provider that an event names; where that is a gateway, or the provider of a protocol that gateways
@@ -77,40 +105,34 @@ class Catalogue:
             ):
                 yield seller
 
-    def _list_models(
-        self, seller: Provider, names: Sequence[str], mark: str | None
-    ) -> Iterator[tuple[Provider, PricedModel]]:
-        """Yield the models that a provider sells by one of the names, and the provider whose list has them."""
+    def _list_models(self, seller: Provider, names: Sequence[str], mark: str | None) -> Iterator[ModelMatch]:
+        """Yield the models that a provider sells by one of the names."""
         originals = (provider for name in seller.models_of for provider in self._book.providers if provider.id == name)
         owners = (seller, *originals)
         for name in names:
             for owner in owners:
                 for candidate in owner.models:
                     if is_match(candidate.match, name) and is_marked(candidate.match, name, mark):
-                        yield owner, candidate
+                        yield ModelMatch(name, seller, owner, candidate)
         for name in names:
             for owner in owners:
                 for candidate in owner.models:
                     if candidate.id.lower() == name:
-                        yield owner, candidate
+                        yield ModelMatch(name, seller, owner, candidate)
 
-    def _find_anywhere(self, names: Sequence[str], mark: str | None) -> tuple[Offer, ...]:
-        """Return the one price that all providers have which list the model; none where they differ."""
+    def _find_anywhere(self, names: Sequence[str], mark: str | None) -> ModelMatch | None:
+        """Return the model whose price all providers have which list it; None where they differ."""
         for name in names:
             models = [
-                (owner, candidate)
+                ModelMatch(name, owner, owner, candidate)
                 for owner in self._book.providers
                 for candidate in owner.models
                 if is_match(candidate.match, name) and is_marked(candidate.match, name, mark)
             ]
             if models:
-                is_one = all(candidate.prices == models[0][1].prices for _, candidate in models)
-                return self._compile_offers(*models[0], is_own=False) if is_one else ()
-        return ()
-
-    def _compile_offers(self, owner: Provider, model: PricedModel, *, is_own: bool) -> tuple[Offer, ...]:
-        """Compile the prices of a model; its variants are those of its own provider alone."""
-        return compile_offers(self._document, self._book, owner.id, model, with_variants=is_own)
+                is_one = all(match.model.prices == models[0].model.prices for match in models)
+                return models[0] if is_one else None
+        return None
 
     def _find_provider(self, name: str) -> Provider | None:
         """Return the provider of a name in lower case."""
@@ -149,6 +171,21 @@ def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequenc
     if find_mark(models[0]) in TUNED_MARKS:
         return "no price of the fine-tuned model"
     return "no price of the model" if _is_sold(books, provider) else "no price of the provider"
+
+
+def trace_offer(
+    books: Sequence[Catalogue], provider: str | None, models: Sequence[str], time_us: int
+) -> OfferTrace | None:
+    """Find the way to the price that :func:`find_offer` finds; None where it finds none."""
+    provider = provider.lower() if provider else None
+    for name in models:
+        for step in _list_steps(books, provider):
+            for book in reversed(books):
+                match = book.find_model(provider, name, step)
+                for offer in book.offers(provider, name, step):
+                    if match is not None and offer.holds(time_us):
+                        return OfferTrace(name, step, match, offer)
+    return None
 
 
 def _list_steps(books: Sequence[Catalogue], provider: str | None) -> Sequence[Step]:

@@ -1,6 +1,7 @@
 """``tally price explain``: each entry is rated again, and everything that decided its price is shown."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,18 @@ providers:
     models:
       - id: lion
         prices: [{rates: {input: {base: 2, tiers: [{above: 100, rate: 4}]}, output: 10}}]
+"""
+NAMES = """
+name: names
+currency: USD
+providers:
+  - id: acme
+    model_match: {starts_with: lion}
+    models:
+      - {id: lion, prices: [{rates: {input: 2}}]}
+      - {id: lion-xl, prices: [{rates: {input: 3}}]}
+      - {id: otter, prices: [{rates: {input: 4}}]}
+  - {id: reseller, models_of: [acme], models: []}
 """
 NOON = "2026-01-05T12:00:00Z"
 HEADERS = {"organization": "acme", "channel": "test", "principal": "test", "schema": "1", "refused": "0"}
@@ -115,6 +128,38 @@ def test_a_restated_entry_is_explained_by_the_prices_that_it_has(home: Path) -> 
     costs = [step["lines"][0]["list_cost"] for step in facts["steps"]]
     assert costs == ["0.000002000000", "-0.000002000000", "0.000003000000", "-0.000003000000"]
     assert all(step["differences"] == [] for step in facts["steps"])
+
+
+def test_the_way_from_a_name_to_its_price_is_shown(tmp_path: Path) -> None:
+    """By spelling, step and alias, each as the rule has it."""
+    document, packed = pack_book(parse_book(NAMES, "names"))
+    cases: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
+        "plain": ({"model": "LION"}, (1, "lion", "lion", "acme")),
+        "path": ({"model": "litellm/acme/lion-latest"}, (1, "litellm/acme/lion-latest", "lion", "acme")),
+        "dated": ({"model": "lion-2026-01-01"}, (2, "lion-2026-01-01", "lion", "acme")),
+        "maker": ({"provider": "gateway", "model": "lion-xl"}, (3, "lion-xl", "lion-xl", "acme")),
+        "any": ({"provider": "gateway", "model": "otter"}, (5, "otter", "otter", "acme")),
+        "resold": ({"provider": "reseller", "model": "otter"}, (1, "otter", "otter", "reseller")),
+        "resolved": ({"model": "nothing", "model_resolved": "otter"}, (1, "otter", "otter", "acme")),
+        "asked": ({"model": "otter", "model_resolved": "nothing"}, (1, "otter", "otter", "acme")),
+        "aliased": ({"provider": "host", "model": "prod-chat"}, (2, "lion-20260101", "lion", "acme")),
+    }
+    with closing(EmbeddedLog(tmp_path)) as log:
+        store_document(log, document, packed)
+        alias: dict[str, Any] = {"name": "prod-chat", "priced_provider": "acme", "priced_model": "lion-20260101"}
+        events = [inference(id, tokens={"input": 1}, **names) for id, (names, _) in cases.items()]
+        fold_lines(
+            tmp_path, log, control("adopt", "price_book.adopted", name="names", document=document),
+            control("alias", "model.aliased", **alias), *events,
+        )  # fmt: skip
+    for id, (_, answer) in cases.items():
+        (step,) = explain(tmp_path, id)["steps"]
+        way = step["way"]
+        assert (way["step"], way["name"], way["spelling"], way["seller"]) == answer, id
+        assert ("alias" in way) == (id == "aliased")
+    text = invoke("price", "explain", "aliased", TALLY_HOME=str(tmp_path)).stdout
+    assert "prices the call as acme/lion-20260101" in text
+    assert "step 2 of rule R6, the call's provider, without the date: lion-20260101 as lion, of acme" in text
 
 
 def test_an_id_of_several_sources_is_named_with_its_source(home: Path) -> None:
