@@ -70,14 +70,16 @@ def _print_difference(difference: "PriceDifference", book: "PriceBook", file: Pa
     _print(f"Calls {times}: {facts['calls']:,}, as of {_render_time(facts['as_of'])}.")
     _print_pending(difference)
     _print_totals(difference)
-    if not facts["changed_calls"]:
+    if not facts["changed_calls"] and not facts["same_cost_calls"]:
         _print("No call changes: the book gives each of them the price that it has.")
         return
     _print(
         f"Calls that change: {facts['changed_calls']:,} of {facts['calls']:,}. Not fully priced: "
         f"{facts['unpriced_before']:,} before, {facts['unpriced_after']:,} after."
     )
-    for names in _GROUPINGS:
+    if facts["same_cost_calls"]:
+        _print(f"Calls that keep their cost, with another reason, upper bound or tier: {facts['same_cost_calls']:,}.")
+    for names in _GROUPINGS if facts["groups"] else ():
         _print_groups(difference, names)
     _print_rates(difference)
     _print_reasons(difference)

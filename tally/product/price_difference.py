@@ -50,6 +50,11 @@ class Entry(msgspec.Struct, gc=False):
     def is_priced(self) -> bool:
         return self.pricing in ("priced", "free")
 
+    def sum_costs(self) -> tuple[int, int]:
+        """Return the list and the billed cost in pico; a line without a rate adds nothing."""
+        list_cost = sum(parse_text(line.list_cost) for line in self.lines if line.list_cost is not None)
+        return list_cost, sum(parse_text(line.billed_cost) for line in self.lines if line.billed_cost is not None)
+
 
 class Group(NamedTuple):
     """Calls that are summed together. ``month`` is that of the event time, in UTC."""
@@ -131,11 +136,10 @@ class Totals:
         self.calls[group.month] += entry.signed_calls
         if not entry.is_priced:
             self.unpriced[group.month] += entry.signed_calls
-        for line in entry.lines:
-            if line.list_cost is not None:
-                self.list_costs[group] += parse_text(line.list_cost)
-            if line.billed_cost is not None:
-                self.billed_costs[group] += parse_text(line.billed_cost)
+        if entry.currency is not None:
+            list_cost, billed_cost = entry.sum_costs()
+            self.list_costs[group] += list_cost
+            self.billed_costs[group] += billed_cost
 
     def copy(self) -> "Totals":
         """Return totals to which other entries can be added."""
@@ -179,6 +183,9 @@ class PriceDifference:
     after: Totals = field(default_factory=Totals)
     pending_calls: int = 0
     changed_calls: Counter[Group] = field(default_factory=Counter)
+    """Calls with another cost, or with a price where they had none, or the other way round."""
+    same_cost_calls: int = 0
+    """Calls that would be restated too, and keep their cost: with another reason, bound or tier basis."""
     rates: Counter[RateChange] = field(default_factory=Counter)
     reasons: Counter[ReasonChange] = field(default_factory=Counter)
 
@@ -188,7 +195,10 @@ class PriceDifference:
         self.after.add(removed)
         self.after.add(added)
         calls, currency = added.signed_calls, added.currency or removed.currency or ""
-        self.changed_calls[_find_group(added, currency)] += calls
+        if _has_other_cost(removed, added):
+            self.changed_calls[_find_group(added, currency)] += calls
+        else:
+            self.same_cost_calls += calls
         for rate in _list_rates(former, restated, currency):
             self.rates[rate] += calls
         reasons = [line.get("unpriced_reason", NO_REASON) for line in (former, restated)]
@@ -215,6 +225,7 @@ class PriceDifference:
             "document": self.document, "replaces": self.replaced_document, "in_force": self.is_in_force,
             "since": self.since, "until": self.until, "as_of": as_of.isoformat() if self.as_of_ms else None,
             "calls": self.before.calls.total(), "changed_calls": self.changed_calls.total(),
+            "same_cost_calls": self.same_cost_calls,
             "unpriced_before": self.before.unpriced.total(), "unpriced_after": self.after.unpriced.total(),
             "pending_calls": self.pending_calls, "totals": self._render_totals(),
             "groups": [
@@ -244,6 +255,13 @@ def _find_group(entry: Entry, currency: str) -> Group:
     assert entry.time_us is not None, "an entry has a time"
     model = entry.model_resolved or entry.model or ""
     return Group(entry.organization, entry.team or "", model, _name_month(entry.time_us // _DAY_US), currency)
+
+
+def _has_other_cost(removed: Entry, added: Entry) -> bool:
+    """Tell whether an entry costs something else than the one whose reversal this is, or is priced and that one not."""
+    if removed.is_priced != added.is_priced or removed.sum_costs() != tuple(-cost for cost in added.sum_costs()):
+        return True
+    return any(added.sum_costs()) and removed.currency != added.currency
 
 
 def _list_rates(former: Line, restated: Line, currency: str) -> Iterator[RateChange]:

@@ -127,6 +127,18 @@ def test_people_read_tables_reasons_and_warnings(home: Path, tmp_path: Path) -> 
     assert "Warning: provider openai: azure sells its models too" in result.stderr
 
 
+def test_a_call_without_usage_keeps_its_cost_and_gets_another_bound(home: Path, tmp_path: Path) -> None:
+    later, totals = NEWEST + timedelta(days=40), {"input": 9, "output": 0}
+    with closing(EmbeddedLog(home)) as log:
+        append_call(log, "no usage", later, tokens=None, reported_tokens=totals)
+    book = write_book(tmp_path / "ours.yaml", "{input: 5}")
+    facts = diff(home, book, "--since", "2026-04-01")
+    assert (facts["changed_calls"], facts["same_cost_calls"], facts["groups"]) == (0, 1, [])
+    assert facts["totals"][0]["list_difference"] == "0.000000000000"
+    text = invoke("price", "diff", book, "--since", "2026-04-01", TALLY_HOME=str(home)).stdout
+    assert "with another reason, upper bound or tier: 1." in text and "Old rate" not in text
+
+
 def test_nothing_that_changes_is_said(home: Path, tmp_path: Path) -> None:
     text = invoke("price", "diff", write_book(tmp_path / "ours.yaml", "{input: 2}"), TALLY_HOME=str(home)).stdout
     assert "No call changes: the book gives each of them the price that it has." in text
