@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ledger.money import pico, text
+from ledger.money import parse_text, pico, text
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call, Counts, Dimensions
 from streams.folds.emit import Emit
@@ -259,7 +259,7 @@ def negate_entry(entry: Entry) -> Entry:
 def _negate(name: str, value: Any) -> Any:
     if name in ("quantity", "unknown_tokens"):
         return -value
-    return text(-pico(value)) if name.endswith("_cost") and value is not None else value
+    return text(-parse_text(value)) if name.endswith("_cost") and value is not None else value
 
 
 def _price_in_part(
