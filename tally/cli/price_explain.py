@@ -84,9 +84,10 @@ def _print_way(step: dict[str, Any]) -> None:
     alias = way.get("alias")
     if alias is not None:
         _print(f"  alias      prices the call as {alias['provider']}/{alias['model']}: `tally model list`")
+    spelling = "" if way["spelling"] == way["name"] else f", read as {way['spelling']}"
     _print(
-        f"  found by   step {way['step']} of rule R6, {_STEPS[way['step_name']]}: {way['name']} as {way['spelling']}, "
-        f"of {way['seller']}"
+        f"  found by   step {way['step']} of rule R6, {_STEPS[way['step_name']]}: {way['name']}{spelling}, of provider "
+        f"{way['seller']}"
     )
 
 

@@ -159,7 +159,10 @@ def test_the_way_from_a_name_to_its_price_is_shown(tmp_path: Path) -> None:
         assert ("alias" in way) == (id == "aliased")
     text = invoke("price", "explain", "aliased", TALLY_HOME=str(tmp_path)).stdout
     assert "prices the call as acme/lion-20260101" in text
-    assert "step 2 of rule R6, the call's provider, without the date: lion-20260101 as lion, of acme" in text
+    assert (
+        "step 2 of rule R6, the call's provider, without the date: lion-20260101, read as lion, of provider acme"
+        in text
+    )
 
 
 def test_an_id_of_several_sources_is_named_with_its_source(home: Path) -> None:
