@@ -92,7 +92,7 @@ def test_they_are_the_figures_of_status_and_verify_and_a_service_that_is_away_le
         assert (events["counted"], events["rejected"]) == (2 * CALLS, 3)
         assert figures["tally_received_total",] == events["received"]
         assert figures["tally_rejected_total",] == events["rejected"]
-        outcomes = ("counted", "duplicate", "conflict", "quarantined")
+        outcomes = ("counted", "duplicate", "conflict", "quarantined", "held")
         assert {name: figures["tally_events", name] for name in outcomes} == {n: events[n] for n in outcomes}
         assert status["events"] == {name: events[name] for name in ("received", "rejected", *outcomes)}
 
