@@ -25,6 +25,8 @@ class Line(NamedTuple):
     list_cost: Decimal | None
     billed_cost: Decimal | None
     greatest_cost: Decimal | None = None
+    contracted_cost: Decimal | None = None
+    effective_cost: Decimal | None = None
 
 
 class Rated(NamedTuple):
@@ -39,10 +41,13 @@ class Rated(NamedTuple):
     greatest_cost: Decimal | None = None
     unknown_tokens: int | None = None
     tier_basis: str | None = None
+    contract_id: str | None = None
+    seller: str | None = None
+    model: str | None = None
 
     @property
     def price(self) -> tuple[str | None, ...]:
-        return self.currency, self.document, self.price_id, self.tier_basis
+        return self.currency, self.document, self.price_id, self.tier_basis, self.contract_id
 
 
 class Book:
@@ -53,8 +58,8 @@ class Book:
         self.book = book
         self.find = lru_cache(maxsize=10_000)(self._find)
 
-    def _find(self, provider: str | None, model: str) -> tuple[Provider, PricedModel] | None:
-        """Return the model of a call, and the provider that lists its price."""
+    def _find(self, provider: str | None, model: str) -> tuple[Provider, PricedModel, Provider] | None:
+        """Return the provider that lists the price of a call, the model, and the provider that sells it."""
         seller = _find_seller(self.book, provider.lower() if provider is not None else None, model.lower())
         if seller is None:
             return None
@@ -64,13 +69,13 @@ class Book:
         for spelling in (model.lower(), _spell_date_with_dashes(model.lower())):
             for owner in sellers:
                 for priced in owner.models:
-                    if _is_match(priced.match, spelling):
-                        return owner, priced
+                    if is_match(priced.match, spelling):
+                        return owner, priced, seller
         return None
 
 
-Listing = tuple[Book, PricedModel, Price, str]
-"""The price of a call: its book, its model, the price, and its id."""
+Listing = tuple[Book, PricedModel, Price, str, str]
+"""The price of a call: its book, its model, the price, its id, and the seller."""
 
 
 def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rated:
@@ -87,7 +92,7 @@ def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) ->
         reason = gap or (("no price at that time" if has_model else "no model") if lines else None)
         pricing = "unknown" if gap else "unpriced" if lines else "free"
         return Rated(lines, pricing=pricing, reason=reason, unknown_tokens=(tokens.told if tokens else 0) or None)
-    book, model, price, price_id = listing
+    book, model, price, price_id, seller = listing
     lines, tier_basis = _price_lines(data, quantities, price)
     bounds = [line.greatest_cost for line in lines if line.list_cost is None]
     if tokens is not None:
@@ -106,6 +111,8 @@ def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) ->
         _add_bounds(bounds) if bounds else None,
         (tokens.told if tokens else 0) or None,
         tier_basis,
+        seller=seller,
+        model=model.id,
     )
 
 
@@ -118,7 +125,7 @@ def rate_quarantined(data: Mapping[str, Any], time: datetime, books: Iterable[Bo
     listing = _find_price(data, time, books)
     if listing is None:
         return rated
-    book, model, price, price_id = listing
+    book, model, price, price_id, _ = listing
     bounds = unknown_usage.bound_quantities(data, price)
     if data.get("tokens") or unknown_usage.find_gap(data):
         bounds.append(unknown_usage.bound_tokens(tokens, data, model, price))
@@ -137,11 +144,11 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) 
         match = book.find(data.get("provider"), model) if model else None
         if match is None:
             continue
-        owner, priced = match
+        owner, priced, seller = match
         valid_prices = [(index, price) for index, price in enumerate(priced.prices) if _is_in_force(price, time)]
         if valid_prices:
             index, price = valid_prices[-1]
-            return book, priced, price, f"{book.book.name}/{owner.id}/{priced.id}#{index}"
+            return book, priced, price, f"{book.book.name}/{owner.id}/{priced.id}#{index}", seller.id
     return None
 
 
@@ -150,17 +157,23 @@ def negate(rated: Rated) -> Rated:
     lines = [
         line._replace(
             quantity=-line.quantity,
-            list_cost=None if line.list_cost is None else 0 - line.list_cost,
-            billed_cost=None if line.billed_cost is None else 0 - line.billed_cost,
-            greatest_cost=None if line.greatest_cost is None else 0 - line.greatest_cost,
+            list_cost=_subtract(line.list_cost),
+            contracted_cost=_subtract(line.contracted_cost),
+            effective_cost=_subtract(line.effective_cost),
+            billed_cost=_subtract(line.billed_cost),
+            greatest_cost=_subtract(line.greatest_cost),
         )
         for line in rated.lines
     ]
     return rated._replace(
         lines=lines,
-        greatest_cost=None if rated.greatest_cost is None else 0 - rated.greatest_cost,
+        greatest_cost=_subtract(rated.greatest_cost),
         unknown_tokens=None if rated.unknown_tokens is None else -rated.unknown_tokens,
     )
+
+
+def _subtract(cost: Decimal | None) -> Decimal | None:
+    return None if cost is None else 0 - cost
 
 
 def _read_quantities(data: Mapping[str, Any]) -> dict[str, int]:
@@ -219,23 +232,23 @@ def _find_seller(book: PriceBook, provider: str | None, model: str) -> Provider 
         matches = [
             candidate
             for candidate in book.providers
-            if candidate.model_match and _is_match(candidate.model_match, model)
+            if candidate.model_match and is_match(candidate.model_match, model)
         ]
     else:
         matches = [candidate for candidate in book.providers if candidate.id.lower() == provider]
         matches += [
-            candidate for candidate in book.providers if candidate.match and _is_match(candidate.match, provider)
+            candidate for candidate in book.providers if candidate.match and is_match(candidate.match, provider)
         ]
     return matches[0] if matches else None
 
 
-def _is_match(clause: Clause, name: str) -> bool:
+def is_match(clause: Clause, name: str) -> bool:
     """Tell if a clause matches a lower-case name."""
     ((kind, value),) = ((kind, value) for kind, value in clause if value is not None)
     if kind == "any_of":
-        return any(_is_match(part, name) for part in value)
+        return any(is_match(part, name) for part in value)
     if kind == "all_of":
-        return all(_is_match(part, name) for part in value)
+        return all(is_match(part, name) for part in value)
     if kind == "regex":
         return re.search(value, name) is not None
     word = str(value).lower()

@@ -3,18 +3,22 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Book, Rated, negate, rate_call, rate_quarantined
+from audit.verify.contracts import Contracts, Owner
+from audit.verify.pricing import Book, Rated, negate, rate_quarantined
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
+from ledger.errors import LogDamaged
 from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
+from ledger.pricing.contract import Contract
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
+from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 from tallystick.vocabulary.event import DATA_MODELS
 
@@ -24,7 +28,6 @@ MAX_AHEAD = timedelta(seconds=300)
 MAX_DEPTH = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
-Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book]], Rated]
 
 
 class JudgedLine(NamedTuple):
@@ -59,8 +62,8 @@ class Partition:
     """Judge one partition's records in order. Identities are kept on disk, so memory does not grow. ``read_line`` gives
     a line of the partition by offset and index: one before the record that is judged, or of it."""
 
-    def __init__(self, book: Callable[[str], Book], read_line: Callable[[int, int], bytes]) -> None:
-        self._book = book
+    def __init__(self, load: Callable[[str], Book | Contract], read_line: Callable[[int, int], bytes]) -> None:
+        self._load = load
         self._read_line = read_line
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
         self._now = EPOCH
@@ -69,6 +72,7 @@ class Partition:
             "CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT, kind TEXT, revision INT,"
             " entry_record INT, entry_line INT)"
         )
+        self._contracts = Contracts(self._identities)
 
     def judge(self, record: Record) -> Iterator[JudgedLine]:
         """Yield every line of the record, in order, each followed by what it takes back and puts in its place; those of
@@ -87,6 +91,7 @@ class Partition:
     ) -> Iterator[JudgedLine]:
         kind, time, data = event["kind"], event["moment"], event["data"]
         judged = JudgedLine(event_index, kind, outcomes.COUNTED, None, event["source"], event["id"], time, data)
+        owner = organization, event["source"], event["id"]
         identity = _hash_identity(organization, event["source"], event["id"])
         content, revision = hashlib.sha256(line).digest(), _read_revision(kind, data)
         seen = self._find(identity)
@@ -101,17 +106,29 @@ class Partition:
         self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry))
         if reason is not None:
             has_amount = kind == "inference" and is_valid(kind, data)
-            bound = self._rate(data, time, rate=rate_quarantined) if has_amount else None
-            yield judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=bound)
-        else:
-            yield judged._replace(rated=self._rate(data, time) if has_entry else None)
-        if seen is not None:
-            yield from self._reverse(seen, event_index, outcomes.REVISION)
+            bound = self._bound(data, time) if has_amount else None
+            judged = judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=bound)
+        reversals = list(self._reverse(seen, event_index, organization, outcomes.REVISION)) if seen is not None else []
+        yield judged._replace(rated=self._rate(data, time, owner)) if reason is None and has_entry else judged
+        yield from reversals
         if reason is None and kind == "correction":
             yield from self._correct(judged, time, organization, offset)
-        if reason is None and kind == "control" and data["control"] == PriceBookAdopted.control_type:
-            book = self._book(data["body"]["document"])
-            self._adoptions.append(((offset, event_index), data["body"]["name"], book))
+        if reason is None and kind == "control":
+            self._apply_control(data["control"], data["body"], organization, (offset, event_index))
+
+    def _apply_control(self, control: str, body: dict[str, Any], organization: str, position: tuple[int, int]) -> None:
+        if control == PriceBookAdopted.control_type:
+            book = self._load(body["document"])
+            if not isinstance(book, Book):
+                raise LogDamaged(f"the document {body['document']} was adopted and is no price book: restore the log")
+            self._adoptions.append((position, body["name"], book))
+        elif control == ContractSigned.control_type:
+            contract = self._load(body["document"])
+            if not isinstance(contract, Contract):
+                raise LogDamaged(f"the document {body['document']} was signed and is no contract: restore the log")
+            self._contracts.sign(organization, position, body["name"], body["document"], contract)
+        elif control == ContractEnded.control_type:
+            self._contracts.end(organization, position, body["name"])
 
     def _correct(self, correction: JudgedLine, time: datetime, organization: str, offset: int) -> Iterator[JudgedLine]:
         """Yield what a counted correction takes back and what it puts in its place."""
@@ -120,18 +137,20 @@ class Partition:
         seen = self._find(identity)
         if seen is None or seen.kind != "inference":
             return
-        yield from self._reverse(seen, correction.event_index, action)
+        yield from self._reverse(seen, correction.event_index, organization, action)
         if action == "reversal":
             self._keep(identity, seen._replace(entry_offset=-1, entry_index=-1))
             return
         self._keep(identity, seen._replace(entry_offset=offset, entry_index=correction.event_index))
         data, time = self._read_replacement(correction.data, time, seen)
+        assert correction.source is not None and correction.id is not None, "it has an identity"
+        rated = self._rate(data, time, (organization, correction.source, correction.id))
         yield correction._replace(
-            kind="inference", outcome=outcomes.REPLACEMENT, time=time, data=data, rated=self._rate(data, time),
+            kind="inference", outcome=outcomes.REPLACEMENT, time=time, data=data, rated=rated,
             original=(seen.offset, seen.event_index),
         )  # fmt: skip
 
-    def _reverse(self, seen: Seen, event_index: int, reason: str) -> Iterator[JudgedLine]:
+    def _reverse(self, seen: Seen, event_index: int, organization: str, reason: str) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
         if seen.entry_offset < 0:
             return
@@ -139,12 +158,16 @@ class Partition:
         event = _parse_event(self._read_line(*position))
         assert event is not None, "it has an entry"
         data, time = event["data"], event["moment"]
-        rate = rate_call
+        owner = organization, event["source"], event["id"]
         if event["kind"] == "correction":
             data, time = self._read_replacement(data, time, seen)
+            former = self._rate(data, time, owner, position)
         elif _has_totals_mismatch(data):
-            rate = rate_quarantined
-        rated = negate(self._rate(data, time, position, rate))
+            former = self._bound(data, time, position)
+        else:
+            former = self._rate(data, time, owner, position)
+        self._contracts.release(owner)
+        rated = negate(former)
         yield JudgedLine(
             event_index, "inference", outcomes.REVERSAL, reason, event["source"], event["id"], time, data, rated,
             position,
@@ -159,14 +182,22 @@ class Partition:
         return correction["replacement"], min(time, original["moment"])
 
     def _rate(
-        self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None, rate: Rate = rate_call
+        self, data: dict[str, Any], time: datetime, owner: Owner, position: tuple[int, int] | None = None
     ) -> Rated:
-        """Price a call by the books in force, now or at a position before; the latest name first."""
+        """Price a call of an event by the books and contracts in force, now or at a position before."""
+        return self._contracts.rate(data, time, owner, position, self._list_books(position))
+
+    def _bound(self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None) -> Rated:
+        """Bound the cost of a quarantined call by the books in force, now or at a position before."""
+        return rate_quarantined(data, time, self._list_books(position))
+
+    def _list_books(self, position: tuple[int, int] | None) -> list[Book]:
+        """Return the books in force, now or at a position before; the latest name first."""
         books: dict[str, Book] = {}
         for adopted_at, name, book in self._adoptions:
             if position is None or adopted_at < position:
                 books[name] = book  # a name keeps its place
-        return rate(data, time, list(reversed(books.values())))
+        return list(reversed(books.values()))
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(

@@ -63,7 +63,8 @@ def hash_entry(
     """Hash an entry.
 
     ``original``: the position of the entry that a reversal takes back. ``price_fields``: currency, document, price id,
-    tier basis. ``figures``: class, quantity, unit price, four costs, and the most that an unpriced one may cost.
+    tier basis, contract id. ``figures``: class, quantity, unit price, four costs, and the most that an unpriced one may
+    cost.
     """
     event_fields = (fields.get(name) for name in EVENT_FIELDS)
     return _hash_values(
@@ -105,6 +106,6 @@ RECORDS_SQL = _build_checksum_sql(
 )
 ENTRIES_SQL = _build_checksum_sql(
     *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", "original_offset", "original_index", *EVENT_FIELDS, "currency",
-    "price_document", "price_id", "tier_basis", "class", "quantity", "unit_price", "list_cost", "contracted_cost",
-    "effective_cost", "billed_cost", "greatest_cost",
+    "price_document", "price_id", "tier_basis", "contract_id", "class", "quantity", "unit_price", "list_cost",
+    "contracted_cost", "effective_cost", "billed_cost", "greatest_cost",
 )  # fmt: skip

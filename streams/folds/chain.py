@@ -11,7 +11,7 @@ from ledger import envelope, outcomes
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
-from streams.folds import budgets, rating, rules
+from streams.folds import budgets, contracts, rating, rules
 from streams.folds.corrections import Ledger, apply_correction, revise_entry
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange, Originals, RatedCall
@@ -31,7 +31,7 @@ from streams.folds.state import State
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
+FOLDS = (rating.FOLD, contracts.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ledger import outcomes
 from ledger.errors import LogDamaged
+from streams.folds.contracts import release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, EntryChange, Originals, RatedCall
 from streams.folds.event import Event, parse_line
@@ -52,7 +53,9 @@ class Ledger(NamedTuple):
 
 def revise_entry(event: Event, former: EventVersion, ledger: Ledger) -> EntryChange:
     """Take back the entry of the version before. What the new version adds is the caller's."""
-    return EntryChange(outcomes.REVISION, ledger.load_entry(former, event.organization))
+    reversed_call = ledger.load_entry(former, event.organization)
+    release_coverage(event, ledger.state)
+    return EntryChange(outcomes.REVISION, reversed_call)
 
 
 def apply_correction(event: Event, identities: Identities, ledger: Ledger, emit: Emit) -> EntryChange | None:
@@ -67,6 +70,8 @@ def apply_correction(event: Event, identities: Identities, ledger: Ledger, emit:
         )
         return None
     reversed_call = ledger.load_entry(version, event.organization)
+    if reversed_call is not None:
+        release_coverage(reversed_call.event, ledger.state)
     if not is_replacement:
         left = version._replace(status=EntryStatus.REVERSED, entry_offset=0, entry_index=0)
         return EntryChange(outcomes.REVERSAL, reversed_call, None, version.position, (target, left))

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import msgspec
 
 from streams.folds.call import Dimensions
+from streams.folds.contract_terms import ContractTerms
 from streams.folds.event import Event
 from streams.folds.identity import EventPosition, EventVersion
 from streams.folds.price_lookup import Catalogue
 
-Documents = Callable[[str], Catalogue]
-"""The price book of a document's hash; it raises TallyError where the log does not hold it."""
+Documents = Callable[[str], Catalogue | ContractTerms]
+"""The price book or contract of a document's hash; it raises TallyError where the log does not hold it."""
 
 
 Originals = Callable[[int, int], bytes]

@@ -22,7 +22,8 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One price of a model: when it holds, and the cost of a unit of each class.
 
     ``tiers`` are the amounts of input tokens above which some class costs otherwise, rising. ``context_window`` is the
-    number of tokens that one call may have, where the book names it.
+    number of tokens that one call may have, where the book names it. ``seller`` and ``model`` are the ids, in lower
+    case, of the provider that sells the model, and of the model.
     """
 
     price_id: str
@@ -33,6 +34,8 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     unit_prices: dict[str, UnitPrice]
     tiers: tuple[int, ...]
     context_window: int | None
+    seller: str = ""
+    model: str = ""
 
     def holds(self, time_us: int) -> bool:
         """Tell whether the price is in force at a moment."""
@@ -95,7 +98,7 @@ class Catalogue:
             for owner in owners:
                 for candidate in owner.models:
                     if is_match(candidate.match, spelling):
-                        return self._compile_offers(owner, candidate)
+                        return self._compile_offers(owner, candidate, seller)
         return ()
 
     def _find_provider(self, name: str | None, model: str) -> Provider | None:
@@ -111,14 +114,17 @@ class Catalogue:
             (provider for provider in providers if provider.match and is_match(provider.match, name)), None
         )
 
-    def _compile_offers(self, provider: Provider, model: PricedModel) -> tuple[Offer, ...]:
+    def _compile_offers(self, provider: Provider, model: PricedModel, seller: Provider) -> tuple[Offer, ...]:
         name = f"{self._book.name}/{provider.id}/{model.id}"
         offers: list[Offer] = []
         for index, price in enumerate(model.prices):
             costs = _compile_unit_prices(price)
             above = {above for cost in costs.values() if isinstance(cost, tuple) for above, _ in cost if above >= 0}
             identity = f"{name}#{index}", self._document, self._book.currency
-            offers.append(Offer(*identity, *_validity(price), costs, tuple(sorted(above)), model.context_window))
+            names = seller.id.lower(), model.id.lower()
+            offers.append(
+                Offer(*identity, *_validity(price), costs, tuple(sorted(above)), model.context_window, *names)
+            )
         return tuple(offers)[::-1]
 
 

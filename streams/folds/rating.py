@@ -5,14 +5,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ledger.errors import LogDamaged
 from ledger.money import pico, text
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call, Counts, Dimensions
+from streams.folds.contracts import apply_agreement, find_agreement, release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.price_lookup import Offer, find_offer
+from streams.folds.price_lookup import Catalogue, Offer, find_offer
 from streams.folds.state import State
 from streams.folds.unknown_usage import (
     add_bounds,
@@ -55,7 +57,7 @@ def adopt_price_book(event: Event, state: State, documents: Documents, emit: Emi
     """Apply ``price_book.adopted``. A name keeps the place of its first adoption."""
     body = event.data["body"]
     name, document = body["name"], body["document"]
-    documents(document)  # a missing document stops the fold here, before anything is priced without it
+    _open_book(documents, document)  # a missing document stops the fold here, before anything is priced without it
     state.put(BOOKS, _add_book(state.get(BOOKS) or (), name, document))
     state.put(ADOPTIONS, (*(state.get(ADOPTIONS) or ()), (*emit.position()[1:], name, document)))
     emit.decision(
@@ -89,12 +91,25 @@ def _find_books(position: tuple[int, int] | None, state: State) -> Books:
 def rate_call(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None = None
 ) -> Entry:
-    """Return the entry of a counted inference, by the books in force now or at an offset and event index before."""
+    """Return the entry of a counted inference, by the books and contracts in force now or at an offset and event index
+    before. Now it uses the commitments of its contract, in place of what an entry of the event used before."""
+    if position is None:
+        release_coverage(event, state)
     if is_free_by_rule(call):
         return Entry(call.dimensions, FREE)
+    offer = _find_offer(event, call, state, documents, position)
+    agreement = find_agreement(event, call, offer, state, documents, position)
+    if agreement is None:
+        return _rate_at_list(call, offer)
+    if offer is not None and agreement.has_rates and offer.currency != agreement.contract.currency:
+        offer = None  # an entry has one currency, and it is paid in the contract's
+    return apply_agreement(event, call, _rate_at_list(call, offer), agreement, state, is_new=position is None)
+
+
+def _rate_at_list(call: Call, offer: Offer | None) -> Entry:
+    """Return the entry of a call at list prices."""
     gap = find_usage_gap(call)
     names, quantities = _select_quantities(call.tokens, call.quantities)
-    offer = _find_offer(event, call, state, documents, position)
     if offer is not None:
         return _price_call(call, names, quantities, offer, gap)
     lines = [Line(name, quantity) for name, quantity in zip(names, quantities, strict=True)]
@@ -135,8 +150,18 @@ def _find_offer(
     model = call.dimensions.model_resolved or call.dimensions.model
     if model is None:
         return None
-    books = [documents(document) for _, document in _find_books(position, state)]
+    books = [_open_book(documents, document) for _, document in _find_books(position, state)]
     return find_offer(books, call.dimensions.provider, model, event.time_us)
+
+
+def _open_book(documents: Documents, digest: str) -> Catalogue:
+    """Return the price book of a document. LogDamaged where the document is a contract."""
+    catalogue = documents(digest)
+    if not isinstance(catalogue, Catalogue):
+        raise LogDamaged(
+            f"the document {digest} is no price book, and one was adopted by it: restore the log from a copy"
+        )
+    return catalogue
 
 
 def _price_call(call: Call, names: tuple[str, ...], quantities: list[int], offer: Offer, gap: str | None) -> Entry:
@@ -157,7 +182,8 @@ def _price_call(call: Call, names: tuple[str, ...], quantities: list[int], offer
         cost = quantity * unit_price
         total += cost
         cost_text = text(cost)
-        figures += (cost_text, cost_text, cost_text, ZERO if own_key else cost_text)
+        own_text = ZERO if own_key else cost_text
+        figures += (cost_text, cost_text, own_text, own_text)
     rated = (line_template % tuple(figures)).encode()
     return Entry(dimensions, rated, offer.currency, total, 0 if own_key else total)
 
@@ -239,7 +265,8 @@ def _price_in_part(
         cost = quantity * unit_price
         total += cost
         cost_text = text(cost)
-        costs = (cost_text, cost_text, cost_text, ZERO if own_key else cost_text)
+        own_text = ZERO if own_key else cost_text
+        costs = (cost_text, cost_text, own_text, own_text)
         lines.append(Line(name, quantity, text(unit_price), *costs))
     rated = Rated(
         unpriced_reason=gap or "no rate for a class",

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from ledger.log import Record
 from ledger.token_classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
-from tests.rules.test_rules import BOOKS, DOCUMENTS, by_audit, by_folds
+from tests.rules.test_rules import BOOKS, CONTRACTS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 
 MODELS = (
@@ -63,6 +63,7 @@ calls = some.fixed_dictionaries(
         "context_tier": some.sampled_from((0, 99, 100, 150, 200, 300)),
         "response_cache": some.sampled_from(("hit", "miss")),
         "status": some.sampled_from(("ok", "error", "refused")),
+        "service_tier": some.sampled_from(("batch", "standard", "flex")),
     },
 )
 strange = some.dictionaries(
@@ -112,6 +113,13 @@ adoptions = some.builds(
     ),
     books, some.integers(0, 9),
 )  # fmt: skip
+signings = some.builds(
+    lambda name, at, ends: control(
+        f"{name}-{at}", *(["contract.ended"] if ends else ["contract.signed"]), name=name,
+        **({} if ends else {"document": CONTRACTS[name][0]}),
+    ),
+    some.sampled_from(sorted(CONTRACTS)), some.integers(0, 9), some.integers(0, 3).map(lambda chance: chance == 0),
+)  # fmt: skip
 whole = b'{"source":"a","id":"1","time":"2026-01-05T12:00:00Z","type":"tallystick.inference.v1","data":{"x":%s}}'
 values = some.sampled_from(
     (b"NaN", b"-Infinity", b"1e999", b"1e9", b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\xed\xa0\x80"', b"01", b"1,", b"{} ")
@@ -122,7 +130,14 @@ encoded = some.builds(lambda form, value: (whole % value).decode().encode(form),
 broken = some.sampled_from(
     (b"", b"{", b"[]", b"null", b"1", b"\xff", b'{"a":NaN}', b'{"id":"\\ud800"}', b"[" * 2000, b'"', b"{}\r", b"\x00")
 )
-lines = (usual | events | revised | corrections).map(msgspec.json.encode) | adoptions | broken | doubtful | encoded
+lines = (
+    (usual | events | revised | corrections).map(msgspec.json.encode)
+    | adoptions
+    | signings
+    | broken
+    | doubtful
+    | encoded
+)
 records = some.lists(some.tuples(some.lists(lines, max_size=6), some.sampled_from((0, 1, 400, 86400))), max_size=6)
 
 

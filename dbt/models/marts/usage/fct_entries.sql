@@ -38,7 +38,8 @@ final as (
         currency,
         price_document,
         price_id,
-        tier_basis
+        tier_basis,
+        contract_id
 
     from entries
 
