@@ -6,6 +6,7 @@ from tally.cli import (
     alerts,
     api,
     budget,
+    contract,
     dashboards,
     demo,
     import_files,
@@ -50,6 +51,7 @@ app.command("tail", rich_help_panel=_QUERY)(tail.tail)
 app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
 app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
 app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
+app.add_typer(contract.app, name="contract", rich_help_panel=_MANAGE)
 app.add_typer(token.app, name="token", rich_help_panel=_MANAGE)
 app.add_typer(subject.app, name="subject", rich_help_panel=_MANAGE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_MANAGE)

@@ -30,8 +30,8 @@ from ledger.log import Draft
 from ledger.log.backup import back_up
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
+from ledger.pricing import document, price_book
 from ledger.pricing import genai_prices as catalogue
-from ledger.pricing import price_book
 from ledger.settings import Settings
 from streams.folds.state import State
 from streams.partition_state import PartitionState
@@ -199,7 +199,7 @@ def with_variable(name: str, value: str, do: Callable[[], object] = read_setting
 
 
 def seal_large_book(path: Path) -> object:
-    with patch.object(price_book, "MAX_DOCUMENT_BYTES", 10):
+    with patch.object(document, "MAX_DOCUMENT_BYTES", 10):
         return price_book.pack_book(catalogue.genai_prices())
 
 

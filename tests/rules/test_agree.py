@@ -114,11 +114,11 @@ adoptions = some.builds(
     books, some.integers(0, 9),
 )  # fmt: skip
 signings = some.builds(
-    lambda name, at, ends: control(
-        f"{name}-{at}", *(["contract.ended"] if ends else ["contract.signed"]), name=name,
-        **({} if ends else {"document": CONTRACTS[name][0]}),
-    ),
-    some.sampled_from(sorted(CONTRACTS)), some.integers(0, 9), some.integers(0, 3).map(lambda chance: chance == 0),
+    lambda name, at: control(f"{name}-{at}", "contract.signed", name=name, document=CONTRACTS[name][0]),
+    some.sampled_from(sorted(CONTRACTS)), some.integers(0, 9),
+) | some.builds(
+    lambda name, at: control(f"{name}-end-{at}", "contract.ended", name=name),
+    some.sampled_from(sorted(CONTRACTS)), some.integers(0, 2),
 )  # fmt: skip
 whole = b'{"source":"a","id":"1","time":"2026-01-05T12:00:00Z","type":"tallystick.inference.v1","data":{"x":%s}}'
 values = some.sampled_from(

@@ -18,7 +18,7 @@ COMMANDS = [
     "subject list", "subject erase",
     "tail", "alerts webhook", "alerts webhooks", "alerts remove", "alerts test", "alerts deliveries", "alerts deliver",
     "api serve", "token create", "token list", "token revoke",
-    "budget set", "price adopt",
+    "budget set", "price adopt", "contract sign", "contract list", "contract end",
 ]  # fmt: skip
 REPORTING = [
     "subject list",
@@ -38,6 +38,9 @@ REPORTING = [
     "log events",
     "budget set",
     "price adopt",
+    "contract sign",
+    "contract list",
+    "contract end",
     "token create",
     "token list",
     "token revoke",
