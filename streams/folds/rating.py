@@ -57,7 +57,7 @@ def adopt_price_book(event: Event, state: State, documents: Documents, emit: Emi
     """Apply ``price_book.adopted``. A name keeps the place of its first adoption."""
     body = event.data["body"]
     name, document = body["name"], body["document"]
-    _open_book(documents, document)  # a missing document stops the fold here, before anything is priced without it
+    open_book(documents, document)  # a missing document stops the fold here, before anything is priced without it
     state.put(BOOKS, _add_book(state.get(BOOKS) or (), name, document))
     state.put(ADOPTIONS, (*(state.get(ADOPTIONS) or ()), (*emit.position()[1:], name, document)))
     emit.decision(
@@ -150,11 +150,11 @@ def _find_offer(
     model = call.dimensions.model_resolved or call.dimensions.model
     if model is None:
         return None
-    books = [_open_book(documents, document) for _, document in _find_books(position, state)]
+    books = [open_book(documents, document) for _, document in _find_books(position, state)]
     return find_offer(books, call.dimensions.provider, model, event.time_us)
 
 
-def _open_book(documents: Documents, digest: str) -> Catalogue:
+def open_book(documents: Documents, digest: str) -> Catalogue:
     """Return the price book of a document. LogDamaged where the document is a contract."""
     catalogue = documents(digest)
     if not isinstance(catalogue, Catalogue):

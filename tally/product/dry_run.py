@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from ingest.controls.contracts import find_contracts
 from ingest.controls.platform_relay import find_adoptions
 from ingest.files.importer import Options, Summary, import_files
 from ingest.files.outcomes import Progress
@@ -31,9 +32,10 @@ from ledger.money import pico
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import pack_book
 from ledger.settings import Settings
+from streams.folds.contracts import COMMITTED, HISTORY
 from streams.folds.entry import Documents
 from streams.folds.rating import BOOKS
-from streams.folds.state import State
+from streams.folds.state import Key, State
 from streams.partition_state import PartitionState
 from streams.replay import open_catalogues
 from streams.runtime import read_catalogues
@@ -155,12 +157,19 @@ class _FoldingLog:
     """A stand-in for a log of one partition: it folds what is appended, and keeps it in a temporary file for
     revisions and corrections."""
 
-    def __init__(self, db: sqlite3.Connection, documents: Documents, books: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        documents: Documents,
+        books: Sequence[tuple[str, str]],
+        contracts: dict[Key, object],
+    ) -> None:
         self._db = db
         db.execute("CREATE TABLE appended (offset INTEGER PRIMARY KEY, value BLOB)")
         self._stored = PartitionState(db)
         self._documents = documents
         self._books = tuple(books)
+        self._contracts = contracts
         self._states: dict[int, State] = {}
         self._ends: Counter[str] = Counter()
         self.report = Report()
@@ -198,6 +207,8 @@ class _FoldingLog:
         if partition not in self._states:
             self._states[partition] = self._stored.open_state(partition)
             self._states[partition].put(BOOKS, self._books)
+            for key, value in self._contracts.items():
+                self._states[partition].put(key, value)
         return self._states[partition]
 
 
@@ -212,9 +223,18 @@ def run_dry(
     name = pseudonym_secret_name(settings.organization)
     intake = Intake(read_secret(settings.home, name) or secrets.token_hex(24))
     with closing(sqlite3.connect("", isolation_level=None)) as db:
-        folding = _FoldingLog(db, documents, books)
+        folding = _FoldingLog(db, documents, books, _find_contracts(log, settings.organization))
         summary = import_files(folding, settings, files, options, progress, intake)
     return summary, folding.report
+
+
+def _find_contracts(log: Log | None, organization: str) -> dict[Key, object]:
+    """Return the state of the contracts in force, with nothing used of their commitments."""
+    signings = find_contracts(log, organization).values() if log is not None else ()
+    if not signings:
+        return {}
+    history = tuple((signing.position[1], signing.position[2], signing.name, signing.document) for signing in signings)
+    return {(*HISTORY, organization): history, (*COMMITTED, organization): True}
 
 
 def _find_books(log: Log | None) -> tuple[Documents, list[tuple[str, str]]]:

@@ -15,6 +15,8 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+from audit.verify.pricing import Book
+from audit.verify.recompute import Partition
 from ingest.api import accept_events
 from ingest.api.group_commit import Appender
 from ingest.files.importer import Options, import_files
@@ -32,6 +34,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.pricing import document, price_book
 from ledger.pricing import genai_prices as catalogue
+from ledger.pricing.contract import Contract
 from ledger.settings import Settings
 from streams.folds.state import State
 from streams.partition_state import PartitionState
@@ -39,6 +42,7 @@ from tally.local_kafka.serve import _choose_port
 from tally.product.rebuild import _check_room
 from tally.session import settings as read_settings
 from tests.ingest.api.conftest import call, lines
+from tests.streams.build import control, record
 from warehouse.embedded.engine import Engine
 
 INTAKE = Intake("key")
@@ -196,6 +200,16 @@ def with_variable(name: str, value: str, do: Callable[[], object] = read_setting
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(name, value)
         return do()
+
+
+PRICED = "{name: b, currency: USD, providers: []}"
+SIGNED = "{name: c, currency: USD, terms: [{discount: 1}]}"
+
+
+def judge_wrong_document(control_type: str, content: Book | Contract) -> object:
+    """Let the audit judge a decision whose document is of another kind."""
+    line = control("1", control_type, name="x", document="0" * 64)
+    return list(Partition(lambda digest: content, lambda *_: b"").judge(record(0, line)))
 
 
 def seal_large_book(path: Path) -> object:
