@@ -12,8 +12,16 @@ pytest_plugins = ["tests.kafka.plugin", "tests.warehouse.plugin"]
 collect_ignore = ["clients"]
 """Tests of an environment of their own: ``make test-clients``."""
 
-TRACES = "TALLY_TEST_DATA"
-"""Names the folder of the published traces, which no repository may hold."""
+TEST_DATA = "TALLY_TEST_DATA"
+"""Names the folder of published traces and reports, which no repository may hold."""
+
+
+def find_test_data(name: str) -> Path:
+    """Return a file of the folder that TALLY_TEST_DATA names; the test has the mark `traces`. Without it, skip."""
+    path = Path(os.environ.get(TEST_DATA, "")) / name
+    if TEST_DATA not in os.environ or not path.is_file():
+        pytest.skip(f"NOT TESTED: {TEST_DATA} names no folder that holds {name}")
+    return path
 
 
 # A run in the background (`nohup make test &`) ignores these, and every process that a test starts would too.
@@ -38,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A part that is missing on a machine is skipped; in CI it fails, but for traces that nobody named."""
     report = yield
-    unnamed = item.get_closest_marker("traces") and TRACES not in os.environ
+    unnamed = item.get_closest_marker("traces") and TEST_DATA not in os.environ
     if report.skipped and "CI" in os.environ and not unnamed:
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"

@@ -105,5 +105,3 @@ USAGE_FIELDS = frozenset(
 )  # fmt: skip
 """Fields of an inference that only a source itself knows."""
 INFERENCE_TYPE = "tallystick.inference.v1"
-MAX_COUNT = 10**12
-"""The greatest count that an event may carry."""

@@ -7,8 +7,9 @@ without one is UTC; digits beyond microseconds are cut off.
 import re
 from datetime import UTC, datetime
 
-from ingest.adapters.adapter import MAX_COUNT, Format, Parse, TraceLine
+from ingest.adapters.adapter import Format, Parse, TraceLine
 from ingest.intake.rejection import Rejection
+from ledger.inference_fields import MAX_COUNT
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _HEADER = ",".join(COLUMNS).encode()

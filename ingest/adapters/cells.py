@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
-from ingest.adapters.adapter import MAX_COUNT
 from ingest.adapters.head import parse_json
+from ledger.inference_fields import MAX_COUNT
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_UNITS = ((10**10, 10**6), (10**13, 10**3), (10**16, 1))
@@ -83,7 +83,13 @@ def parse_number(value: Any) -> Decimal | None:
 def parse_money(value: Any) -> str | None:
     """Read an amount of dollars from zero on, rounded to the twelfth decimal; ``$0.02`` is one. None for any other."""
     number = parse_number(value.strip().removeprefix("$") if isinstance(value, str) else value)
-    if number is None or not 0 <= number < _MAX_MONEY:
+    return None if number is None else format_money(number)
+
+
+def format_money(number: Decimal) -> str | None:
+    """Write an amount from zero on, rounded to the twelfth decimal, since programs that count in floats write more.
+    None for any other."""
+    if not 0 <= number < _MAX_MONEY:
         return None
     return format(number.quantize(_MONEY_DIGITS, ROUND_HALF_EVEN, _EXACT), "f")
 

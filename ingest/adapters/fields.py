@@ -15,7 +15,8 @@ from ingest.adapters.cells import (
     parse_time,
 )
 from ingest.intake.rejection import Rejection
-from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX, read_attributes
+from ledger.inference_fields import MAX_COUNT
+from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX, attribute_name, read_attributes
 from tallystick.vocabulary.fitting import fit_fields
 
 MAX_LABEL, MAX_TAGS = 64, 32
@@ -96,12 +97,16 @@ class Fields:
 
     def attributes(self, metadata: Mapping[str, Any]) -> None:
         """Fill fields from ``tallystick.<field>`` and ``tallystick.tags.<name>``, also as one object ``tallystick``.
-        They stand above what the source says itself."""
+        They stand above what the source says itself, and above attributes before them."""
         nested = parse_object(metadata.get(ATTRIBUTE_PREFIX.rstrip(".")))
         attributes = {f"{ATTRIBUTE_PREFIX}{name}": value for name, value in nested.items()}
         for field, value in read_attributes({**attributes, **metadata}).items():
-            if field == "tags" and isinstance(value, Mapping):
+            if field == "tags":
+                if not isinstance(value, Mapping):
+                    self.leave_out(attribute_name(field))
+                    continue
                 for name, text in value.items():
+                    self.data.get("tags", {}).pop(str(name), None)
                     self.tag(str(name), text)
             elif not is_absent(value):
                 self.data[field] = value
@@ -161,4 +166,4 @@ def _round(value: Any, unit_ms: int) -> int | None:
     if number is None or number < 0:
         return None
     milliseconds = int((number * unit_ms).to_integral_value())
-    return milliseconds if milliseconds <= 10**12 else None
+    return milliseconds if milliseconds <= MAX_COUNT else None

@@ -52,9 +52,13 @@ def parse_json(text: bytes | str) -> Any:
     """Parse JSON with exact decimals; None where it is none, as for NaN and infinities."""
     try:
         text = repair_text(text) if isinstance(text, str) else repair_surrogates(text)
-        return json.loads(text, parse_float=Decimal, parse_constant=lambda _: None)
+        return json.loads(text, parse_float=Decimal, parse_constant=drop_constant)
     except (ValueError, RecursionError):
         return None
+
+
+def drop_constant(name: str) -> None:
+    """Return None for NaN and infinities, which are no values."""
 
 
 def unpack(document: Any) -> Iterator[Mapping[str, Any]]:

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import msgspec
 from pyroaring import BitMap64
 
-from ingest.adapters.adapter import MAX_COUNT, Format, Parse, TraceLine
+from ingest.adapters.adapter import Format, Parse, TraceLine
 from ingest.adapters.head import Head
 from ingest.intake.rejection import Rejection
+from ledger.inference_fields import MAX_COUNT
 
 BLOCK_TOKENS = 512
 START = datetime(2024, 6, 1, tzinfo=UTC)

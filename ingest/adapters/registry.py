@@ -4,10 +4,11 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from ingest.adapters.adapter import Format, TraceLine
-from ingest.adapters.head import read_head
-from ingest.adapters.response_files import list_response_formats, make_response_format
+from ingest.adapters.head import Head
+from ingest.adapters.response_files import make_response_format
 from ledger.errors import TallyError
 from ledger.file_formats import FILE_FORMATS
+from tallystick.usage.reader import list_forms
 
 __all__ = ["FORMATS", "Format", "TraceLine", "find_format", "get_format", "recognize_format"]
 
@@ -16,16 +17,14 @@ FORMATS: tuple[Format, ...] = tuple(
 )
 
 
-def find_format(beginning: bytes, *, is_cut: bool = False) -> Format | None:
-    """Return the format of a file by its beginning, without byte order mark; None where no format fits. ``is_cut``
-    where the first line goes on."""
-    head = read_head(beginning, is_cut=is_cut)
+def find_format(head: Head) -> Format | None:
+    """Return the format of a file by its beginning; None where no format fits."""
     return next((candidate for candidate in FORMATS if candidate.recognises(head)), None)
 
 
-def recognize_format(beginning: bytes, name: str, *, is_cut: bool = False) -> Format:
+def recognize_format(head: Head, name: str) -> Format:
     """Return the format of the file ``name``. TallyError where no format fits."""
-    candidate = find_format(beginning, is_cut=is_cut)
+    candidate = find_format(head)
     if candidate is not None:
         return candidate
     descriptions = "".join(f"\n  {candidate.name}: {candidate.known_by}" for candidate in FORMATS)
@@ -40,9 +39,9 @@ def get_format(name: str) -> Format:
     for candidate in FORMATS:
         if candidate.name == name:
             return candidate
-    if name in list_response_formats():
+    if name in list_forms():
         return make_response_format(name)
-    names = [*(candidate.name for candidate in FORMATS), *list_response_formats()]
+    names = [*(candidate.name for candidate in FORMATS), *list_forms()]
     near = get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise TallyError(f"--format {name!r} is no format: use one of {', '.join(names)}{hint}")

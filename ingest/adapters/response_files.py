@@ -8,12 +8,6 @@ from datetime import datetime
 from ingest.adapters.adapter import USAGE_FIELDS, Format, RowSource, SourceEvent, StatelessReader
 from ingest.adapters.usage_payloads import decode_stripped, read_call
 from ingest.intake.rejection import Rejection
-from tallystick.usage.reader import list_forms
-
-
-def list_response_formats() -> tuple[str, ...]:
-    """List the names of the formats."""
-    return list_forms()
 
 
 def make_response_format(form: str) -> Format:

@@ -14,7 +14,7 @@ import msgspec
 from ingest.adapters.adapter import INFERENCE_TYPE
 from ingest.intake.rejection import Rejection
 from tallystick.gateways.litellm_payload import identify_payload, read_payload
-from tallystick.usage.reader import list_forms, read_fields, read_response_words
+from tallystick.usage.reader import read_fields, read_response_words
 from tallystick.vocabulary.base import EARLIEST, LATEST
 from tallystick.vocabulary.fitting import fit_fields
 
@@ -160,10 +160,6 @@ def find_id(response: Response, depth: int = 0) -> str | None:
             return id
     values = (response.get(name) for name in (*_ID_NAMES, "RequestId") if depth or name != "RequestId")
     return next((value for value in values if isinstance(value, str) and _ID.fullmatch(value)), None)
-
-
-def is_form(name: str) -> bool:
-    return name in list_forms()
 
 
 def decode_stripped(raw: bytes, depth: int = 0) -> Any:

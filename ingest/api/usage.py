@@ -11,7 +11,6 @@ from ingest.adapters.usage_payloads import (
     Identity,
     build_events,
     decode_stripped,
-    is_form,
     list_stream_data,
     split_calls,
 )
@@ -39,7 +38,7 @@ class Calls(NamedTuple):
 
 def check_form(name: str) -> None:
     """Check the name of a form. Problem where there is none of that name."""
-    if not is_form(name):
+    if name not in list_forms():
         raise Problem(
             HTTPStatus.NOT_FOUND, f"no form of usage is named {name[:64]!a}: use one of {', '.join(list_forms())}"
         )

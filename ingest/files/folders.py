@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ingest.adapters.head import Head, read_head
 from ingest.adapters.registry import find_format
 from ingest.files.lines import BOM
 from ledger.errors import TallyError
@@ -17,6 +18,9 @@ class Beginning(NamedTuple):
 
     content: bytes
     is_cut: bool
+
+    def parse_head(self) -> Head:
+        return read_head(self.content, is_cut=self.is_cut)
 
 
 class Files(NamedTuple):
@@ -61,11 +65,11 @@ def expand_folders(files: Sequence[Path], *, any_format: bool) -> Files:
                 "~/.codex/sessions, or files"
             )
         paths += known
-        skipped += [file for file in candidates if file not in set(known)]
+        known_files = set(known)
+        skipped += [file for file in candidates if file not in known_files]
     return Files(paths, skipped)
 
 
 def _is_known(file: Path) -> bool:
-    beginning = read_beginning(file)
-    source = find_format(beginning.content, is_cut=beginning.is_cut)
+    source = find_format(read_beginning(file).parse_head())
     return source is not None and source.rows is not None

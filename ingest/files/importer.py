@@ -82,10 +82,10 @@ def read_plans(
     progress: Progress,
 ) -> None:
     """Read the files that were planned, one after the other, into a batch."""
-    total = sum(plan.size for plan in plans)
-    for index, plan in enumerate(plans):
-        before = sum(earlier.size for earlier in plans[:index])
+    total, before = sum(plan.size for plan in plans), 0
+    for plan in plans:
         _FileImport(plan, intake, batch, summary, pace).run(partial(_report_total, before, total, progress))
+        before += plan.size
 
 
 class _FileImport:

@@ -7,12 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from ingest.adapters.adapter import INFERENCE_TYPE, TRACE_FIELDS, Parse
-from ingest.adapters.head import read_head
+from ingest.adapters.head import Head
 from ingest.adapters.registry import Format, get_format, recognize_format
 from ingest.files.folders import Beginning, expand_folders, read_beginning
 from ingest.files.mapping_check import check_mapping
 from ingest.files.set_options import parse_set_options
-from ingest.files.source_rows import SourcePlan
+from ingest.files.source_rows import Layout, SourcePlan
 from ingest.files.summary import Summary
 from ingest.files.trace_template import Frame
 from ingest.intake.intake import Intake
@@ -120,12 +120,10 @@ def _plan_mapped(files: Sequence[Path], mapping: Path, options: Options, data: D
 
 def _plan_file(path: Path, options: Options, data: Data, intake: Intake, copies: dict[str, dict[str, int]]) -> Plan:
     size, beginning = _inspect_file(path)
-    if options.format is not None:
-        trace_format = get_format(options.format)
-    else:
-        trace_format = recognize_format(beginning.content, str(path), is_cut=beginning.is_cut)
+    head = beginning.parse_head()
+    trace_format = recognize_format(head, str(path)) if options.format is None else get_format(options.format)
     if trace_format.rows is not None:
-        return _plan_rows(path, size, beginning, trace_format, options, data, copies)
+        return _plan_rows(path, size, head, trace_format, options, data, copies)
     if trace_format.trace is None:
         for name, value in (
             ("--source", options.source),
@@ -155,7 +153,7 @@ def _plan_file(path: Path, options: Options, data: Data, intake: Intake, copies:
 def _plan_rows(
     path: Path,
     size: int,
-    beginning: Beginning,
+    head: Head,
     row_format: Format,
     options: Options,
     data: Data,
@@ -169,8 +167,8 @@ def _plan_rows(
             f"--start is for rows without a time; those of {path} ({row_format.name}) have one: leave it out"
         )
     source = row_format.name if options.source is None else options.source
-    head = read_head(beginning.content, is_cut=beginning.is_cut)
-    plan = SourcePlan(row_format, row_format.rows, head, data, options.start, copies.setdefault(source, {}))
+    layout = Layout(head.container, head.delimiter)  # without rows: plans of all files of a folder are kept
+    plan = SourcePlan(row_format, row_format.rows, layout, data, options.start, copies.setdefault(source, {}))
     return Plan(path, size, row_format.name, source=source, source_rows=plan)
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ingest.adapters.adapter import INFERENCE_TYPE
 from ingest.files.importer import read_plans
 from ingest.files.outcomes import Progress
 from ingest.files.plan import Options, Plan, plan_import
@@ -108,7 +109,8 @@ def _plan_source(files: Sequence[Path], options: Options, source: str, intake: I
         raise TallyError(f"--replace has {len(source)} characters; a correction names at most {MAX_SOURCE_LENGTH}")
     if options.source not in (None, source):
         raise TallyError(f"--source {options.source!r} is not the source that --replace names: leave --source out")
-    plans, summary = plan_import(files, options, intake)
+    is_mapped = options.mapping is not None  # a mapping has one source: files are checked once, with the right one
+    plans, summary = plan_import(files, replace(options, source=source) if is_mapped else options, intake)
     if any(plan.source in (None, source) for plan in plans):  # a file of another source among them is refused
         return plans, summary
     return plan_import(files, replace(options, source=source), intake)
@@ -133,7 +135,7 @@ class _Staging:
                 f"the files hold events of the source {event['source']!r}, and --replace names {self._source!r}: "
                 "replace one source at a time. Nothing was changed"
             )
-        if event["type"] != InferenceEvent.model_fields["type"].default:
+        if event["type"] != INFERENCE_TYPE:
             raise TallyError(
                 f"the files hold {event['type']!r}, and --replace is for inferences: import such events without it. "
                 "Nothing was changed"

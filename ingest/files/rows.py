@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, BinaryIO, NamedTuple
 
+from ingest.adapters.head import drop_constant
 from ingest.files.lines import read_lines
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.rejection import Rejection
-from ingest.mapping.columns import drop_constant
 from ingest.surrogates import repair_surrogates
 from ledger.errors import TallyError
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple
 
 from ingest.adapters.adapter import INFERENCE_TYPE, Format, RowReader, RowSource, SourceEvent
-from ingest.adapters.head import Head, parse_json, unpack
+from ingest.adapters.head import Container, parse_json, unpack
 from ingest.files.lines import BOM, read_lines
 from ingest.files.rows import FileRow, read_rows
 from ingest.intake.limits import MAX_LINE_BYTES
@@ -18,14 +18,21 @@ MAX_DOCUMENT_BYTES = 32 << 20
 """Bytes of a JSON document, which is read as a whole."""
 
 
+class Layout(NamedTuple):
+    """How the rows of a file are written: its container, and the delimiter of CSV."""
+
+    container: Container
+    delimiter: str = ","
+
+
 @dataclass(frozen=True)
 class SourcePlan:
-    """The reading of one file: its format and head, the fields of ``--set``, the time of rows that have none, and the
+    """The reading of one file: its format and layout, the fields of ``--set``, the time of rows that have none, and the
     revisions of events that other files of the import had, by id."""
 
     format: Format
     rows: RowSource
-    head: Head
+    layout: Layout
     set_fields: dict[str, Any] = field(default_factory=dict)
     start: datetime | None = None
     copies: dict[str, int] = field(default_factory=dict)
@@ -67,7 +74,7 @@ def read_events(file: BinaryIO, plan: SourcePlan, name: str) -> Iterator[SourceR
     """Yield the events of all rows of the file ``name``, in their order, and those that waited for its end."""
     reader = plan.rows.make_reader(name)
     number = 0
-    for number, raw, row in _read_lines(file, plan.rows.marks) if plan.rows.marks else _read_rows(file, plan.head):
+    for number, raw, row in _read_lines(file, plan.rows.marks) if plan.rows.marks else _read_rows(file, plan.layout):
         if row is None:
             yield SourceRow(number, raw, None)
             continue
@@ -101,12 +108,12 @@ def _read_lines(file: BinaryIO, marks: tuple[bytes, ...]) -> Iterator[tuple[int,
             yield number, content, content
 
 
-def _read_rows(file: BinaryIO, head: Head) -> Iterator[tuple[int, bytes, Any]]:
-    if head.container == "json":
+def _read_rows(file: BinaryIO, layout: Layout) -> Iterator[tuple[int, bytes, Any]]:
+    if layout.container == "json":
         yield from _read_document(file)
         return
-    for number, raw, row in read_rows(file, head.container, head.delimiter):
-        if isinstance(row, Rejection) or head.container == "csv":
+    for number, raw, row in read_rows(file, layout.container, layout.delimiter):
+        if isinstance(row, Rejection) or layout.container == "csv":
             yield number, raw, _strip_names(row)
             continue
         yield from ((number, raw, item) for item in unpack(row))

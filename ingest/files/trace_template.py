@@ -6,10 +6,10 @@ from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
-from ingest.adapters.adapter import MAX_COUNT
 from ingest.intake.intake import seal_event
 from ingest.intake.privacy import Data
 from ingest.intake.rejection import Rejection
+from ledger.inference_fields import MAX_COUNT
 from tallystick.vocabulary.base import LATEST, Time
 from tallystick.vocabulary.inference import Tokens
 

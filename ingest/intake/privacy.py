@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ledger.inference_fields import MAX_COUNT
 from tallystick import Inference
 from tallystick.privacy.addresses import may_hold_address, replace_addresses
 from tallystick.privacy.field_names import is_field_name, safe_labels
@@ -28,7 +29,6 @@ _NESTED_MODELS: dict[str, type[BaseModel]] = {
     "violations": Violation,
 }
 _KNOWN_FIELDS = frozenset(Inference.model_fields)
-_MAX_COUNT = 10**12
 
 
 def drop_unknown_fields(data: Data, removed: Removed, path: str = "data") -> Data:
@@ -100,7 +100,7 @@ def _clean_usage(value: Data, removed: Removed, path: str, depth: int = 0) -> Da
     for name, count in value.items():
         if depth == 0 and isinstance(count, dict) and is_field_name(name):
             counts[name] = dict(sorted(_clean_usage(count, removed, f"{path}.{name}", 1).items()))
-        elif type(count) is int and 0 <= count <= _MAX_COUNT and is_field_name(name):
+        elif type(count) is int and 0 <= count <= MAX_COUNT and is_field_name(name):
             counts[name] = count
         elif count is not None:
             _count_removed(removed, path, name, count)

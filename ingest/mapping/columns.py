@@ -4,14 +4,13 @@
 into objects, lists (by index from 0) and texts of JSON. So names that hold dots stay addressable, at every depth.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from ingest.surrogates import repair_text
+from ingest.adapters import head
 
 Row = Mapping[str, Any]
 
@@ -77,14 +76,7 @@ def parse_json(text: str) -> Any:
     """Parse the object or list of a cell; None where the text is none. Several paths lead into one cell."""
     if not text.lstrip().startswith(("{", "[")):
         return None
-    try:
-        return json.loads(repair_text(text), parse_float=Decimal, parse_constant=drop_constant)
-    except (ValueError, RecursionError):
-        return None
-
-
-def drop_constant(name: str) -> None:
-    """Return None for NaN and infinities, which are no values."""
+    return head.parse_json(text)
 
 
 def _collect_names(value: Any, prefix: str, depth: int, names: list[str]) -> None:

@@ -1,22 +1,22 @@
 """Read the rows of a file by a mapping. Pure."""
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from ingest.adapters.adapter import INFERENCE_TYPE, MAX_COUNT
+from ingest.adapters.adapter import INFERENCE_TYPE
+from ingest.adapters.cells import format_money
 from ingest.adapters.identity import join_identity
 from ingest.intake.rejection import Rejection
 from ingest.mapping.columns import MISSING, Row, find_value, is_absent
 from ingest.mapping.numbers import make_number_readers
 from ingest.mapping.sheet import Constant, Rule, Sheet, Words, find_column, list_columns
 from ingest.mapping.times import TimeReader
+from ledger.inference_fields import MAX_COUNT
 from tallystick import Inference
 from tallystick.vocabulary.fitting import fit_fields
-
-MONEY_DIGITS, MAX_MONEY, EXACT_CONTEXT = Decimal(1).scaleb(-12), 10**25, Context(prec=40)
 
 
 class MappedRow(NamedTuple):
@@ -83,14 +83,12 @@ class RowReader:
                 return
 
     def _read_claim(self, column: str, value: Any, values: dict[str, Any]) -> None:
-        """Add a claimed amount, rounded to the twelfth decimal (programs that count in floats write more), and the
-        currency whose sign stands beside it, unless the row or the mapping names one."""
+        """Add a claimed amount, and the currency of the sign beside it, unless the row or the mapping names one."""
         try:
             amount = self._numbers[column].read(value)
         except Rejection:
             return
-        if 0 <= amount.number < MAX_MONEY:
-            number = format(amount.number.quantize(MONEY_DIGITS, ROUND_HALF_EVEN, EXACT_CONTEXT), "f")
+        if (number := format_money(amount.number)) is not None:
             values["claimed_cost"] = f"{amount.currency} {number}" if amount.currency else number
 
     def _read_counts(self, columns: Mapping[Any, str], row: Row) -> dict[str, int]:

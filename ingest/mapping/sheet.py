@@ -4,6 +4,7 @@ It has no expressions: a field is a column, a constant, or a column with its wor
 of docs/import.md.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, NamedTuple
@@ -29,7 +30,7 @@ _KEYS_OF_THEIR_OWN = {
     "reported_tokens": "`reported: {total: column}`",
 }
 """Fields of an inference that keys beside ``fields`` fill."""
-_STEPS_OF_TYPES = ("str", "Words", "Constant", "constrained-str", "list[", "literal[")
+_STEPS_OF_TYPES = re.compile(r"str|Words|Constant|constrained-str|list\[.*|lit.*")
 """Steps of pydantic's that are no key of a mapping."""
 _FILLED_FIELDS = ("adapter", "left_out", "provider_usage")
 
@@ -136,10 +137,7 @@ def describe_nearest(name: str, names: list[str]) -> str:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    kinds = ("str", "Words", "Constant", "constrained-str", "list[str]")
-    path = ".".join(
-        str(part) for part in first["loc"] if part not in kinds and not str(part).startswith(("list[", "lit"))
-    )
+    path = ".".join(str(part) for part in first["loc"] if not _STEPS_OF_TYPES.fullmatch(str(part)))
     value = "" if first["type"] == "missing" else f", and is {str(first['input'])[:100]!r}"
     nearest = ""
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:

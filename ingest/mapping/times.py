@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ingest.adapters.cells import EPOCH
 from ingest.intake.rejection import Rejection
 from tallystick.vocabulary.base import EARLIEST, LATEST, decimal_of
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"s": Decimal(10**6), "ms": Decimal(10**3), "us": Decimal(1), "ns": Decimal("0.001")}
 """Microseconds of each unit."""
 Unit = Literal["iso", "s", "ms", "us", "ns"]

@@ -12,7 +12,8 @@ import msgspec
 from ingest.intake.rejection import Rejection
 from ingest.spans.attribute_names import FIELD, IDENTITY_NAMES, find_property_field
 from ingest.spans.span import Slots, Span
-from ingest.spans.token_usage import MAX_COUNT, read_usage
+from ingest.spans.token_usage import read_usage
+from ledger.inference_fields import MAX_COUNT
 from tallystick.gateways.provider_names import normalize_provider
 from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX
 from tallystick.vocabulary.fitting import fit_fields

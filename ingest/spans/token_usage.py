@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.spans.attribute_names import COUNT_SLOTS, UNREAD
+from ledger.inference_fields import MAX_COUNT
 from tallystick.privacy.field_names import is_field_name
 from tallystick.usage.base import Reading
 from tallystick.usage.reconciliation import INSIDE_OR_BESIDE, Input, Output, reconcile
 
-MAX_COUNT = 10**12
 _INCLUSIVE_PROVIDERS = frozenset(
     {
         "openai",

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from tallystick.client.client import Client
 from tallystick.gateways.litellm_payload import identify_payload, is_call, read_payload
 from tallystick.usage.base import to_mapping
-from tallystick.vocabulary.fitting import fit_fields
 
 if TYPE_CHECKING:
 
@@ -131,7 +130,7 @@ class TallystickCallback(CustomLogger):
     def _write(self, id: str, fields: dict[str, Any]) -> None:
         client = self._find_client()
         if client is not None:
-            client._record(id, fit_fields(fields).fields)
+            client._record(id, fields)
 
     def _is_new(self, id: str) -> bool:
         with self._guard:

@@ -60,10 +60,6 @@ class Spend(NamedTuple):
     def minus(self, spend: "Spend") -> "Spend":
         return Spend(*map(sub, self, spend))
 
-    def common(self, spend: "Spend") -> "Spend":
-        """Return the lesser of each figure: never more than both hold."""
-        return Spend(*map(min, self, spend))
-
 
 NOTHING = Spend()
 
@@ -191,18 +187,20 @@ def _find_scopes(event: Event, entry: Entry, state: State) -> Iterator[Scope]:
 
 
 def _take_from_budget(scope: Scope, call: RatedCall, state: State) -> None:
-    """Take a call out of the bucket of its time, if the budget counted it and still has the bucket."""
+    """Take a call out of the bucket of its time, if the budget counted it and its window still holds the bucket.
+
+    A call within the window now was within it when it came, for a clock never goes back: so it was added. Of a call
+    before the window nobody knows that.
+    """
     budget = _load_budget(scope, state)
     if budget is None or call.entry.currency not in (budget.currency, None):
         return
     bucket = call.event.time_us // scope.bucket_us
-    total = scope.spent(bucket, state)
-    spend = total.common(_read_spend(call.entry))
-    if call.position < (budget.since_offset, budget.since_index) or spend == NOTHING:
+    if call.position < (budget.since_offset, budget.since_index) or bucket < budget.bucket - BUCKETS:
         return
-    _store_bucket(scope, bucket, total.minus(spend), state)
-    used = budget.used.minus(spend) if bucket >= budget.bucket - BUCKETS else budget.used
-    _store_budget(scope, replace(budget, used=used, rearm=-1), state)
+    spend = _read_spend(call.entry)
+    _store_bucket(scope, bucket, scope.spent(bucket, state).minus(spend), state)
+    _store_budget(scope, replace(budget, used=budget.used.minus(spend), rearm=-1), state)
 
 
 def _add_to_budget(scope: Scope, event: Event, entry: Entry, state: State, emit: Emit) -> None:

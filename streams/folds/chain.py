@@ -179,7 +179,7 @@ def _bound_quarantined(event: Event, outcome: Outcome, is_new: bool, ledger: Led
 def _quarantined_status(version: EventVersion, outcome: Outcome) -> int:
     """Return the status of a version that is quarantined. An inference has a bound in the windows, or no entry; any
     other event never has one."""
-    if version.status != EntryStatus.OWN:
+    if version.status not in (EntryStatus.OWN, EntryStatus.BOUNDED):
         return version.status
     return EntryStatus.BOUNDED if outcome.reason == TOKEN_TOTALS_MISMATCH else EntryStatus.QUARANTINED
 

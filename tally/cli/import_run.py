@@ -77,8 +77,8 @@ def replace_source(
 
 
 def _summarize_replacement(reading: Summary, counts: Counts) -> dict[str, Any]:
-    """Return what is said of the files that were read, and what differs, for ``--json``. The other figures of an import
-    are of the events that were appended."""
+    """Return the figures of the files that were read, and the counts of what differs, for ``--json``. The other figures
+    of an import are of the events that were appended."""
     facts = summarize(reading, None)
     names = ("files", "refused", "warnings", "removed", "skipped_files")
     return {name: facts[name] for name in names} | {"replacement": counts._asdict()}

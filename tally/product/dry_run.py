@@ -101,8 +101,10 @@ class Report:
     models: dict[str, ModelTotals] = field(default_factory=dict)
     claims: dict[str, ClaimTotals] = field(default_factory=dict)
 
-    def add(self, event: dict[str, Any], line: dict[str, Any]) -> None:
-        """Add a line of ``tally.entries`` that an event caused: its outcome, or an entry that it takes back or adds."""
+    def add(self, event: bytes, line: dict[str, Any]) -> None:
+        """Add a line of ``tally.entries`` that an event caused: its outcome, or an entry that it takes back or adds.
+
+        The event is decoded where it is shown."""
         outcome = line["outcome"]
         costs = [pico(part["list_cost"]) for part in line.get("lines", []) if part.get("list_cost") is not None]
         cost = sum(costs) if costs or line.get("pricing") == "free" else None
@@ -112,7 +114,7 @@ class Report:
                 self.reasons[line["reason"]] += 1
             if len(self.first_events) < MAX_SHOWN_EVENTS:
                 rated = outcome, line.get("reason"), line.get("pricing"), line.get("currency"), cost
-                self.first_events.append(RatedEvent(event, *rated))
+                self.first_events.append(RatedEvent(_decode(event), *rated))
         if "lines" in line and outcome != outcomes.QUARANTINED:
             sign = -1 if outcome == outcomes.REVERSAL else 1
             self._add_totals(line, cost, sign)
@@ -197,7 +199,7 @@ class _FoldingLog:
             lines = map(_decode, outputs.value.split(b"\n")) if topic is ENTRIES else ()
             for line in lines:
                 if line["outcome"] != "record":
-                    self.report.add(_decode(events[line["event_index"]]), line)
+                    self.report.add(events[line["event_index"]], line)
 
     def _read_line(self, offset: int, event_index: int) -> bytes:
         ((value,),) = self._db.execute("SELECT value FROM appended WHERE offset = ?", (offset,))

@@ -110,7 +110,9 @@ def test_a_call_takes_its_stream_chunk_by_chunk(
         with client.call(model=model) as call:
             for chunk in stream:
                 call.usage(chunk)
-    for data in recorded():
+    events = recorded()
+    assert len(events) == len(streams) > 0
+    for data in events:
         check(data, tokens, model)
 
 

@@ -115,7 +115,7 @@ def over_http(served: Served) -> None:
 
 
 def by_other_formats(served: Served) -> None:
-    """Responses of a provider, and spans, whose content and attributes bear the mark, taken and refused."""
+    """Send responses of a provider, and spans, with the mark in content and attributes; some of them are refused."""
     response: dict[str, Any] = {
         "id": f"chatcmpl/{PERSON}", "model": "gpt-4o", "choices": [{"message": {"content": COMPLETION}}],
         "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, PROMPT: COMPLETION}, "user": PERSON,
@@ -224,7 +224,7 @@ def by_import(served: Served) -> None:
 
 
 def by_import_of_exports(served: Served) -> None:
-    """Every file of every source of whole events, whose content bears the same mark."""
+    """Import every file of every source of whole events. Their content bears the same mark."""
     files = sorted(path for path in FILES.glob("*/*") if path.name != "expected.json")
     assert sum(MARK in path.read_text() for path in files) > len(files) // 2
     done = subprocess.run(

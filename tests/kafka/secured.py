@@ -73,7 +73,7 @@ def secured(folder: Path, jars: list[Path]) -> Iterator[Secured]:
 def certificates(folder: Path) -> None:
     """An authority, a certificate of the broker (with its key: ``keystore.pem``) and one of a client, in PEM."""
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl on this machine, which makes the certificates of this test")
+        pytest.skip("NOT TESTED: this machine has no openssl, which makes the certificates of this test")
     _openssl(folder, "req -x509 -nodes -newkey rsa:2048 -days 2 -subj /CN=authority -keyout ca.key -out ca.pem")
     (folder / "names").write_text(f"subjectAltName=IP:{HOST}\n")
     for name in ("broker", "client"):

@@ -2,12 +2,12 @@
 
 import csv
 import json
-import os
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import find_test_data
 from tests.tally.conftest import tally
 
 PRICES = {"input": Decimal("2.5e-6"), "cache_read": Decimal("1.25e-6"), "output": Decimal("1e-5")}
@@ -39,10 +39,10 @@ def mooncake(path: Path) -> tuple[int, dict[str, int]]:
 
 @pytest.mark.traces
 def test_both_traces_are_proved_and_equal_an_independent_calculation(tmp_path: Path) -> None:
-    folder = Path(os.environ.get("TALLY_TEST_DATA", ""))
-    files = {azure: folder / "azure_llm_2023_code.csv", mooncake: folder / "mooncake_conversation.jsonl"}
-    if not all(file.is_absolute() and file.exists() for file in files.values()):
-        pytest.skip("NOT TESTED: TALLY_TEST_DATA names no folder that holds both traces")
+    files = {
+        azure: find_test_data("azure_llm_2023_code.csv"),
+        mooncake: find_test_data("mooncake_conversation.jsonl"),
+    }
     home = str(tmp_path / "home")
     expected = {}
     for read, file in files.items():

@@ -1,5 +1,6 @@
 """The public CI runs every folder of tests once, and the hook on commit messages refuses other forms."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def test_tests_in_a_browser_are_in_the_part_that_installs_one() -> None:
     tests = ROOT / "tests"
     users = {path.relative_to(tests).parts[0] for path in tests.rglob("*.py") if "playwright" in path.read_text()}
     assert users - {"tools"} <= set(folders)
+
+
+def test_the_workflow_makes_all_that_the_local_run_makes() -> None:
+    workflow, local_run = (ROOT / name for name in (".github/workflows/ci.yml", ".ci/run"))
+    targets = set(re.findall(r"- run: make (\S+)", workflow.read_text())) - {"setup"}
+    local_targets = set(re.findall(r"^make (\S+)", local_run.read_text(), re.MULTILINE))
+    assert targets == local_targets - {"test"} | {"lint", "test-only"}
 
 
 def test_hooks_name_programs_that_exist() -> None:

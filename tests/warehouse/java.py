@@ -31,7 +31,7 @@ def jars() -> dict[str, Path]:
         try:
             path = Path(maven.project(group, name).at_version(version).artifact(*classifier).resolve())
         except (RequestException, RuntimeError) as error:
-            pytest.skip(f"no {coordinates}: {error}")
+            pytest.skip(f"NOT TESTED: no {coordinates}: {error}")
         content = path.read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (int(size), sha256), path
         paths[name] = path

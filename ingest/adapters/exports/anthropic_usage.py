@@ -14,7 +14,7 @@ from ingest.adapters.cells import is_absent, parse_count, parse_object, parse_te
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
-from ingest.adapters.token_usage import find_unread_counts, make_usage
+from ingest.adapters.token_usage import find_unread_counts, find_unreadable, make_usage
 from ingest.intake.rejection import Rejection
 
 NAME = "anthropic-usage"
@@ -77,7 +77,7 @@ def _read_event(result: Row) -> SourceEvent | None:
     names = CONSOLE_TOKENS if is_console else REPORT_TOKENS
     counts = {name: parse_count(value) for name in names if (value := fields.take(name)) is not None}
     searches = parse_count(fields.take("web_search_count") or fields.take("server_tool_use.web_search_requests"))
-    unread = [name for name, count in counts.items() if count is None] + find_unread_counts(result, names)
+    unread = find_unreadable(result, names) + find_unread_counts(result, names)
     if not any(counts.values()) and not searches and not unread:
         return None
     tokens = {names[name]: count for name, count in counts.items()}

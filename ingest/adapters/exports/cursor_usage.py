@@ -11,13 +11,11 @@ from ingest.adapters.adapter import USAGE_FIELDS, Format, Read, Row, RowSource, 
 from ingest.adapters.cells import parse_count, parse_text
 from ingest.adapters.fields import Fields
 from ingest.adapters.identity import join_identity
-from ingest.adapters.token_usage import make_usage
+from ingest.adapters.token_usage import find_unreadable, make_usage
 
 NAME = "cursor-usage"
 WRITTEN, UNWRITTEN = "Input (w/ Cache Write)", "Input (w/o Cache Write)"
 COUNTS = (WRITTEN, UNWRITTEN, "Cache Read", "Output Tokens", "Total Tokens")
-
-
 COSTS = ("Cost", "Cost ($)", "Cost to you")
 
 
@@ -25,14 +23,14 @@ class Reader:
     """Reads rows, and counts those that agree in time and model, which have no id."""
 
     def __init__(self) -> None:
-        self._occurrences: Counter[str] = Counter()
+        self._occurrences: Counter[tuple[str, str]] = Counter()
 
     def read(self, row: Row) -> Read:
         fields = Fields(row, adapter=NAME, adapter_version="1", ingress="telemetry", provider="cursor")
         time = fields.time("Date")
         written, unwritten, cached, output, total = (parse_count(fields.take(name)) for name in COUNTS)
         counts = {name: row.get(name) for name in COUNTS}
-        unread = [name for name in COUNTS if fields.take(name) is not None and parse_count(row[name]) is None]
+        unread = find_unreadable(row, COUNTS)
         parts = (unwritten or 0) + (cached or 0) + (output or 0)
         is_inclusive = total is not None and total == (written or 0) + (cached or 0) + (output or 0) != parts
         cache_write = (written or 0) - (unwritten or 0) if is_inclusive else written
@@ -49,9 +47,9 @@ class Reader:
         for column in COSTS:
             fields.claim(fields.take(column), column)
         fields.data["revision"] = total if total is not None else parts
-        key = join_identity([time.isoformat(), parse_text(row.get("Model")) or ""])
+        key = (time.isoformat(), parse_text(row.get("Model")) or "")
         self._occurrences[key] += 1
-        id = join_identity([time.isoformat(), parse_text(row.get("Model")) or "", str(self._occurrences[key])])
+        id = join_identity([*key, str(self._occurrences[key])])
         return [SourceEvent(id, time, fields.finish())]
 
     def finish(self) -> Read:

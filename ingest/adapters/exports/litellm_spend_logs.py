@@ -12,7 +12,13 @@ from ingest.adapters.cells import is_absent, is_true, parse_count, parse_list, p
 from ingest.adapters.fields import Fields, read_status
 from ingest.adapters.head import Head, parse_json
 from ingest.adapters.token_usage import find_unreadable, select_counts
-from tallystick.gateways.litellm_payload import is_empty_usage, read_operation
+from tallystick.gateways.litellm_payload import (
+    CALLER_FIELDS,
+    CALLER_TAGS,
+    METADATA_OBJECTS,
+    is_empty_usage,
+    read_operation,
+)
 from tallystick.gateways.provider_names import normalize_provider
 from tallystick.usage.reader import read_fields
 
@@ -21,13 +27,6 @@ NOT_READ = (
     "messages", "response", "proxy_server_request", "cache_key", "requester_ip_address", "model_id", "api_base",
     "request_duration_ms",
 )  # fmt: skip
-CALLER_FIELDS = {
-    "user_api_key_team_id": "team", "user_api_key_project_id": "project", "user_api_key_user_id": "user",
-    "user_api_key_end_user_id": "customer", "user_api_key_hash": "key",
-}  # fmt: skip
-"""Keys of the metadata that name who called."""
-METADATA_OBJECTS = ("requester_metadata", "spend_logs_metadata", "user_api_key_auth_metadata")
-"""Objects of the metadata that callers and administrators fill."""
 
 
 def read_row(row: Row) -> list[SourceEvent]:
@@ -46,7 +45,6 @@ def read_row(row: Row) -> list[SourceEvent]:
         fields.text(field, fields.take(column), column)
     fields.text("operation", read_operation(fields.take("call_type")), "call_type")
     fields.tag("organization", fields.take("organization_id"))
-    fields.labels(parse_list(fields.take("request_tags")), "request_tags")
     fields.claim(fields.take("spend"), "spend")
     status = fields.take("status") or metadata.get("status")
     if (word := read_status(status)) is not None:
@@ -101,7 +99,9 @@ def _is_cut(metadata: Any) -> bool:
 
 
 def _fill_caller(fields: Fields, metadata: Mapping[str, Any]) -> None:
-    """Fill who called, and what ``tallystick.*`` keys of the metadata say."""
+    """Fill the caller, and the fields that ``tallystick.*`` names: in tags of the request, then in the metadata, where
+    the last wins, as in LiteLLM's logging payload."""
+    fields.labels(parse_list(fields.take("request_tags")), "request_tags")
     for name in METADATA_OBJECTS:
         attributes = metadata.get(name)
         if isinstance(attributes, Mapping):
@@ -109,8 +109,8 @@ def _fill_caller(fields: Fields, metadata: Mapping[str, Any]) -> None:
     fields.attributes(metadata)
     for name, field in CALLER_FIELDS.items():
         fields.text(field, metadata.get(name), f"metadata.{name}")
-    fields.tag("key_alias", metadata.get("user_api_key_alias"))
-    fields.tag("organization", metadata.get("user_api_key_org_id"))
+    for name, tag in CALLER_TAGS.items():
+        fields.tag(tag, metadata.get(name))
 
 
 def _fill_response_cache(fields: Fields) -> None:

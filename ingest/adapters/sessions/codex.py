@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from ingest.adapters.adapter import USAGE_FIELDS, Format, Read, RowSource, SourceEvent
-from ingest.adapters.cells import EPOCH, is_absent, parse_count, parse_text, parse_time
+from ingest.adapters.cells import EPOCH, parse_count, parse_text, parse_time
 from ingest.adapters.fields import Fields
 from ingest.adapters.head import Head
 from ingest.adapters.identity import join_identity
 from ingest.adapters.sessions.session_line import decode_line, get_time
-from ingest.adapters.token_usage import find_unread_counts, make_usage, subtract
+from ingest.adapters.token_usage import find_unread_counts, find_unreadable, make_usage, subtract
 
 NAME = "codex"
 REPLAY_S = 3
@@ -147,14 +147,13 @@ class Reader:
 
     def _make_data(self, session: str, last: dict[str, Any]) -> dict[str, Any]:
         fields = Fields({}, adapter=NAME, adapter_version="1", ingress="telemetry", agent=NAME, operation="chat")
-        counts = {name: parse_count(last[name]) for name in COUNTS if not is_absent(last.get(name))}
-        input_count, cached, written, output, reasoning, total = (counts.get(name) for name in COUNTS)
+        input_count, cached, written, output, reasoning, total = (parse_count(last.get(name)) for name in COUNTS)
         tokens = {
             "input": subtract(input_count, cached, written), "cache_read": cached, "cache_write": written,
             "output": subtract(output, reasoning), "reasoning": reasoning,
         }  # fmt: skip
         totals = {"input": input_count, "output": output, "total": total}
-        unread = [name for name, count in counts.items() if count is None] + find_unread_counts(last, COUNTS)
+        unread = find_unreadable(last, COUNTS) + find_unread_counts(last, COUNTS)
         fields.usage(make_usage(tokens, totals, last, unread=unread))
         fields.text("session", session, "session_meta.id")
         fields.text("provider", self._settings["model_provider"], "model_provider")

@@ -11,7 +11,7 @@ from contextvars import ContextVar, Token
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from tallystick.usage import reader as usages
-from tallystick.usage.chunks import WORD_NAMES, MergedChunks, merge_chunks, read_chunk
+from tallystick.usage.chunks import NO_CHUNKS, WORD_NAMES, MergedChunks, merge_chunks, read_chunk
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -138,13 +138,13 @@ class Call(_TreeNode):
     def usage(self, response: object) -> None:
         """Take tokens, model and service tier from a provider's response, its usage block, a chunk of a stream, or a
         list of chunks, as they came. A chunk without usage takes nothing away."""
-        try:
-            chunk = read_chunk(response)
-            if chunk.shares:
-                self._single_response = None if self._chunks.shares else response
-            self._chunks = merge_chunks([self._chunks, chunk])
-        except Exception:  # noqa: BLE001  (a response may be any object)
-            return
+        with suppress(Exception):  # a response may be any object
+            self._take_chunk(response, read_chunk(response))
+
+    def _take_chunk(self, response: object, chunk: MergedChunks) -> None:
+        if chunk.shares:
+            self._single_response = None if self._chunks.shares else response
+        self._chunks = merge_chunks([self._chunks, chunk])
 
     def watch(self, stream: Any) -> Any:
         """Return the chunks of a stream as they come, and take their usage on the way, of an iterable or an
@@ -227,8 +227,8 @@ class Call(_TreeNode):
 
     def _take_result(self, value: object) -> None:
         with suppress(Exception):  # a function may return any object
-            if not self._chunks.shares and read_chunk(value).shares:
-                self.usage(value)
+            if not self._chunks.shares and (chunk := read_chunk(value)).shares:
+                self._take_chunk(value, chunk)
 
 
 class _Watched:
@@ -242,9 +242,6 @@ class _Watched:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._call._end(kind)
-
-
-NO_CHUNKS = MergedChunks({}, {})
 
 
 def read_usage(response: object, model: object = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ puts its callers' metadata into it under several names, where ``tallystick.<fiel
 """
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from tallystick.gateways.provider_names import normalize_provider
@@ -13,14 +13,19 @@ from tallystick.usage.base import to_mapping
 from tallystick.usage.block import has_count
 from tallystick.usage.reader import read_fields
 from tallystick.usage.token_details import parse_amount
-from tallystick.vocabulary.attribute_names import ATTRIBUTE_PREFIX, HEADER_PREFIX, read_attributes, read_headers
+from tallystick.vocabulary.attribute_names import (
+    ATTRIBUTE_PREFIX,
+    HEADER_PREFIX,
+    attribute_name,
+    read_attributes,
+    read_headers,
+)
 
 Fields = dict[str, Any]
 Payload = Mapping[str, Any]
 
 ADAPTER = "litellm"
 CLIENT_DISCONNECTED = "499"
-MAX_TAGS = 32
 NO_CALLS = frozenset({"call_mcp_tool", "list_mcp_tools", "acount_tokens", "count_tokens", "vector_store_search"})
 """Types of calls at which no model answers."""
 
@@ -30,7 +35,13 @@ _OPERATIONS = {
     "pass_through_endpoint": None, "allm_passthrough_route": None,
 }  # fmt: skip
 """Types of calls by their synchronous name, and the operation of OpenTelemetry; any other is its own name."""
-_METADATA_NAMES = ("user_api_key_auth_metadata", "spend_logs_metadata", "requester_metadata")
+CALLER_FIELDS = {
+    "user_api_key_team_id": "team", "user_api_key_project_id": "project", "user_api_key_user_id": "user",
+    "user_api_key_end_user_id": "customer", "user_api_key_hash": "key",
+}  # fmt: skip
+CALLER_TAGS = {"user_api_key_org_id": "organization", "user_api_key_alias": "key_alias"}
+"""Keys of LiteLLM's metadata that name the caller, and the field or the tag that each fills."""
+METADATA_OBJECTS = ("user_api_key_auth_metadata", "spend_logs_metadata", "requester_metadata")
 """Places of callers' metadata: of their key, for the spend logs, of the request; the last wins."""
 _TOTALS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -43,7 +54,9 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
     parameters = to_mapping(payload.get("model_parameters"))
     start_s, end_s = _read_seconds(payload.get("startTime")), _read_seconds(payload.get("endTime"))
     first_s = _read_seconds(payload.get("completionStartTime")) if payload.get("stream") else None
+    callers = {field: key.get(name) for name, field in CALLER_FIELDS.items()}
     fields: Fields = {
+        **callers,
         "adapter": ADAPTER,
         "ingress": "gateway",
         "gateway": ADAPTER,
@@ -54,11 +67,8 @@ def read_payload(payload: Payload, metadata: Payload | None = None) -> Fields:
         "operation": read_operation(payload.get("call_type")),
         "root_call": payload.get("trace_id"),
         "session": payload.get("session_id") or payload.get("trace_id"),
-        "team": key.get("user_api_key_team_id") or key.get("team_id"),
-        "project": key.get("user_api_key_project_id"),
-        "user": key.get("user_api_key_user_id"),
-        "customer": payload.get("end_user") or key.get("user_api_key_end_user_id") or parameters.get("user"),
-        "key": key.get("user_api_key_hash"),
+        "team": callers["team"] or key.get("team_id"),
+        "customer": payload.get("end_user") or callers["customer"] or parameters.get("user"),
         "prompt": to_mapping(key.get("prompt_management_metadata")).get("prompt_id"),
         "max_tokens": parameters.get("max_completion_tokens") or parameters.get("max_tokens"),
         "response_cache": "hit" if payload.get("cache_hit") in (True, "True", "true") else None,
@@ -165,10 +175,10 @@ def _read_tags(payload: Payload, key: Payload) -> Fields:
     for name, value in _split_tags(payload):
         if not name.startswith(ATTRIBUTE_PREFIX):
             tags[name] = value or "true"
-    for label, name in (("organization", "user_api_key_org_id"), ("key_alias", "user_api_key_alias")):
+    for name, label in CALLER_TAGS.items():
         if key.get(name):
             tags.setdefault(label, key[name])
-    return dict(list(tags.items())[:MAX_TAGS])
+    return tags
 
 
 def _split_tags(payload: Payload) -> list[tuple[str, str]]:
@@ -181,7 +191,7 @@ def _split_tags(payload: Payload) -> list[tuple[str, str]]:
 def _list_metadata(payload: Payload, key: Payload, metadata: Payload | None) -> Iterator[Payload]:
     """List the places of callers' metadata, the weakest first."""
     yield {name: value for name, value in _split_tags(payload) if value}
-    for name in _METADATA_NAMES:
+    for name in METADATA_OBJECTS:
         if place := to_mapping(key.get(name)):
             yield place
     if headers := to_mapping(key.get("requester_custom_headers")):
@@ -192,7 +202,7 @@ def _list_metadata(payload: Payload, key: Payload, metadata: Payload | None) -> 
             if str(name).lower().startswith(prefix)
         ]
         fields = read_headers(pairs)
-        yield {name if name == "tags" else f"tallystick.{name}": value for name, value in fields.items()}
+        yield {attribute_name(name): value for name, value in fields.items()}
     if metadata:
         yield metadata
         if requester := to_mapping(metadata.get("requester_metadata")):
@@ -202,13 +212,11 @@ def _list_metadata(payload: Payload, key: Payload, metadata: Payload | None) -> 
 def _read_seconds(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return None
+    seconds = Decimal(str(value))
+    return seconds if seconds.is_finite() else None
 
 
 def _subtract_ms(end_s: Decimal | None, start_s: Decimal | None) -> int | None:
-    if end_s is None or start_s is None or not (end_s - start_s).is_finite():
+    if end_s is None or start_s is None:
         return None
     return max(0, round((end_s - start_s) * 1000))

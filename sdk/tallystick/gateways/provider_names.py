@@ -57,12 +57,12 @@ def normalize_provider(name: str, host: str | None = None) -> str:
 @lru_cache(maxsize=4096)
 def _normalize(name: str, host: str | None) -> str:
     lower = name.strip().lower()
-    known = _NAME_BY_ALIAS.get(lower) or _NAME_BY_ALIAS.get(lower.rpartition(".")[0])
-    if known is None:
-        known = _NAME_BY_ALIAS.get(lower.partition(".")[0])
-    if known == "openai" and host:
-        return find_provider_of_host(host) or known
-    return known or name
+    provider = _NAME_BY_ALIAS.get(lower) or _NAME_BY_ALIAS.get(lower.rpartition(".")[0])
+    if provider is None:
+        provider = _NAME_BY_ALIAS.get(lower.partition(".")[0])
+    if provider == "openai" and host:
+        return find_provider_of_host(host) or provider
+    return provider or name
 
 
 def find_provider_of_host(host: str) -> str | None:

@@ -162,19 +162,14 @@ class CountBlock:
         """Note that the block contradicts itself."""
         self.is_spoiled = True
 
-    def is_read(self) -> bool:
-        """Tell whether the block was read whole: it agrees with itself, and no count is left over."""
-        if self.is_spoiled or (self._values and any(has_count(name, value) for name, value in self._values.items())):
-            return False
-        return all(part.is_read_within() for part in self._parts)
-
-    def is_read_within(self) -> bool:
-        """Tell the same of an object within a block, where every number is a count but money and times."""
+    def is_read(self, path: str = "") -> bool:
+        """Tell whether the block was read whole: it agrees with itself, and no count is left over. ``path`` stands
+        before its names: within an object of details every number is a count but money and times."""
         if self.is_spoiled or (
-            self._values and any(has_count("detail_" + name, value) for name, value in self._values.items())
+            self._values and any(has_count(path + name, value) for name, value in self._values.items())
         ):
             return False
-        return all(part.is_read_within() for part in self._parts)
+        return all(part.is_read("detail_") for part in self._parts)
 
 
 class EmptyBlock(CountBlock):

@@ -12,6 +12,7 @@ Place = Literal["inside", "beside"]
 BESIDE_OR_INSIDE: tuple[Place, ...] = ("beside", "inside")
 INSIDE_OR_BESIDE: tuple[Place, ...] = ("inside", "beside")
 INSIDE: tuple[Place, ...] = ("inside",)
+BESIDE: tuple[Place, ...] = ("beside",)
 
 
 class Input(NamedTuple):

@@ -37,7 +37,6 @@ NAMES: dict[str, tuple[str, ...]] = {form.name: (form.name,) for form in FORMS} 
     "deepseek": CHAT, "groq": (*CHAT, "openai_responses"), "moonshot": CHAT, "vllm": (*CHAT, "openai_responses"),
     "openrouter": (*CHAT, "openai_responses"), "gemini_openai": CHAT,
     "vertex": ("gemini", "gemini_interactions", "anthropic_messages"),
-    "openai_images": ("openai_images",),
     "openai_batch": (*CHAT, "openai_images", "openai_responses"),
     "openai_transcription": ("openai_transcription", "openai_realtime"),
     "openai_realtime": ("openai_transcription", "openai_realtime", "openai_responses"),

@@ -123,8 +123,15 @@ def take_output(block: CountBlock, details: CountBlock, total: int) -> Output:
     )  # fmt: skip
 
 
+def take_tool_searches(block: CountBlock) -> int | None:
+    """Take the searches of Anthropic's own tools. Its fetches, and its searches for tools, are free."""
+    tools = block.take_part("server_tool_use")
+    tools.drop("web_fetch_requests", "tool_search_requests")
+    return tools.get_count("web_search_requests")
+
+
 def take_claim(block: CountBlock) -> Fields:
-    """Take what the block says that the call costs, in dollars, and whose key paid."""
+    """Take the cost that the block claims, in dollars, and the payer, where the key is the customer's own."""
     cost = block.get_value("cost")
     if nested := to_mapping(cost):
         cost = nested.get("total_cost")
@@ -163,7 +170,4 @@ def _add_hidden_thoughts(usage: Usage, input: Input, output: Output, context: Co
 
 
 def _take_searches(block: CountBlock, details: CountBlock) -> dict[str, int]:
-    tools = block.take_part("server_tool_use")
-    tools.drop("web_fetch_requests", "tool_search_requests")
-    searches = block.agree(tools.get_count("web_search_requests"), details.get_count("web_search_requests"))
-    return {"web_searches": searches}
+    return {"web_searches": block.agree(take_tool_searches(block), details.get_count("web_search_requests"))}

@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.adapters import azure_llm_trace, mooncake_trace
-from ingest.adapters.adapter import MAX_COUNT, Parse
+from ingest.adapters.adapter import Parse
+from ingest.adapters.head import read_head
 from ingest.adapters.registry import FORMATS, recognize_format
 from ingest.files.trace_template import Frame
 from ingest.intake.intake import seal_event
 from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.file_formats import FILE_FORMATS
+from ledger.inference_fields import MAX_COUNT
 from tallystick.vocabulary.base import has_visible_character
 from tests.ingest.build import HEADER, LINE, request
 
@@ -134,12 +136,12 @@ def test_a_bad_line_of_mooncake(line: bytes, field: str) -> None:
 
 
 def test_a_file_is_known_by_its_first_line() -> None:
-    assert recognize_format(HEADER, "f").name == "azure-llm"
-    assert recognize_format(request(0, 1, 1, turn=3), "f").name == "mooncake"
-    assert recognize_format(b'{"type":"tallystick.inference.v1"}', "f").name == "cloudevents"
+    assert recognize_format(read_head(HEADER), "f").name == "azure-llm"
+    assert recognize_format(read_head(request(0, 1, 1, turn=3)), "f").name == "mooncake"
+    assert recognize_format(read_head(b'{"type":"tallystick.inference.v1"}'), "f").name == "cloudevents"
     for first_line in (b"", b"a,b", b"{}", b"[", b"\xff\xfe", b"PK\3\4", HEADER + b",More", b'{"type":5}'):
         with pytest.raises(TallyError, match=r"(?s)known format.*TIMESTAMP.*hash_ids.*tallystick"):
-            recognize_format(first_line, "f")
+            recognize_format(read_head(first_line), "f")
 
 
 def test_every_adapter_stands_in_the_list_and_in_the_documents() -> None:

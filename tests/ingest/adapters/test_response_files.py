@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingest.adapters.adapter import SourceEvent
+from ingest.adapters.head import read_head
 from ingest.adapters.registry import find_format, get_format
 from ingest.files.importer import Options, import_files
 from ingest.intake.rejection import Rejection
@@ -36,7 +37,7 @@ def test_a_line_gives_the_tokens_of_the_reader(golden: Golden) -> None:
 
 @pytest.mark.parametrize("form", list_forms())
 def test_no_file_is_recognized_as_a_form(form: str) -> None:
-    format_of_line = find_format(b'{"id":"1","usage":{"prompt_tokens":1}}')
+    format_of_line = find_format(read_head(b'{"id":"1","usage":{"prompt_tokens":1}}'))
     assert get_format(form).name == form and (format_of_line is None or format_of_line.name != form)
 
 

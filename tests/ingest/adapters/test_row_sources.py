@@ -16,11 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.adapters.adapter import Format, SourceEvent
-from ingest.adapters.head import read_head
 from ingest.adapters.registry import FORMATS, get_format
 from ingest.files.folders import read_beginning
 from ingest.files.importer import Options, import_files
-from ingest.files.source_rows import SourcePlan, read_events
+from ingest.files.source_rows import Layout, SourcePlan, read_events
 from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
 from ledger.settings import Settings
@@ -48,8 +47,8 @@ def read(path: Path, row_format: Format | None = None) -> dict[str, Any]:
     """Read a file with its adapter alone: events, rejections, and the count of rows without a call."""
     row_format = row_format or get_format(path.parent.name)
     assert row_format.rows is not None
-    beginning = read_beginning(path)
-    plan = SourcePlan(row_format, row_format.rows, read_head(beginning.content, is_cut=beginning.is_cut))
+    head = read_beginning(path).parse_head()
+    plan = SourcePlan(row_format, row_format.rows, Layout(head.container, head.delimiter))
     events: list[dict[str, Any]] = []
     rejections: list[dict[str, Any]] = []
     skipped = 0
@@ -97,8 +96,7 @@ def test_golden_events_are_accepted_and_sum_to_their_totals(path: Path) -> None:
 
 @each_file
 def test_a_file_is_known_by_its_beginning_to_one_format(path: Path) -> None:
-    beginning = read_beginning(path)
-    head = read_head(beginning.content, is_cut=beginning.is_cut)
+    head = read_beginning(path).parse_head()
     assert [candidate.name for candidate in FORMATS if candidate.recognises(head)] == [path.parent.name]
 
 
@@ -242,7 +240,7 @@ def test_events_of_other_files_are_copies_only_where_the_source_has_some() -> No
     event = SourceEvent("a", None, {"revision": 2})
     for source in SOURCES:
         assert source.rows is not None
-        plan = SourcePlan(source, source.rows, read_head(b"{}"))
+        plan = SourcePlan(source, source.rows, Layout("jsonl"))
         assert not plan.is_copy(event)
         assert plan.is_copy(event._replace(data={"revision": 1})) == source.rows.has_copies
         assert not plan.is_copy(event._replace(data={"revision": 3}))
@@ -279,6 +277,5 @@ def test_pages_of_an_api_may_stand_in_a_list_or_a_line_each(tmp_path: Path) -> N
         path = tmp_path / "openai-usage.json"
         path.write_text(text)
         assert read(path, get_format("openai-usage"))["events"] == expected
-        beginning = read_beginning(path)
-        head = read_head(beginning.content)
+        head = read_beginning(path).parse_head()
         assert [candidate.name for candidate in FORMATS if candidate.recognises(head)] == ["openai-usage"]

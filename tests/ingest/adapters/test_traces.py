@@ -15,16 +15,10 @@ from ingest.files.importer import Options, import_files
 from ingest.files.outcomes import await_outcomes
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.settings import Settings
+from tests.conftest import find_test_data
 from tests.ingest.build import LINE, Kept, azure
 
 FOLDS = "from streams.embedded.worker import run; from ledger.settings import Settings; run(Settings())"
-
-
-def trace(name: str) -> Path:
-    folder = os.environ.get("TALLY_TEST_DATA")
-    if folder is None or not (Path(folder) / name).exists():
-        pytest.skip(f"NOT TESTED: TALLY_TEST_DATA names no folder that holds {name}")
-    return Path(folder) / name
 
 
 def totals(path: Path, home: Path) -> tuple[Kept, Counter[str]]:
@@ -39,7 +33,7 @@ def totals(path: Path, home: Path) -> tuple[Kept, Counter[str]]:
 
 @pytest.mark.traces
 def test_the_trace_of_azure(tmp_path: Path) -> None:
-    path = trace("azure_llm_2023_code.csv")
+    path = find_test_data("azure_llm_2023_code.csv")
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     log, tokens = totals(path, tmp_path)
@@ -54,7 +48,7 @@ def test_the_trace_of_azure(tmp_path: Path) -> None:
 
 @pytest.mark.traces
 def test_the_trace_of_mooncake(tmp_path: Path) -> None:
-    path = trace("mooncake_conversation.jsonl")
+    path = find_test_data("mooncake_conversation.jsonl")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     expected: Counter[str] = Counter()
     blocks: set[int] = set()

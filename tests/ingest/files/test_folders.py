@@ -2,12 +2,15 @@
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest.files.importer import Options, Summary, import_files
+from ingest.files.plan import plan_import
+from ingest.intake.intake import Intake
 from ledger.errors import TallyError
 from ledger.settings import Settings
 from tests.ingest.build import Kept
@@ -73,6 +76,19 @@ def test_answers_of_more_files_than_are_remembered_still_count_once(tmp_path: Pa
     revisions = [event["data"]["revision"] for event in log.events if event["id"] == "m1,r-m1"]
     assert len(revisions) == 2 and revisions == sorted(set(revisions))
     assert len(log.lines) == 1_502
+
+
+def test_what_is_planned_of_a_folder_does_not_grow_with_its_files(tmp_path: Path) -> None:
+    for number in range(20):
+        others = [{"type": "user", "sessionId": "s", "uuid": "u", "text": "x" * 10_000}] * 40
+        write(tmp_path / "projects" / f"{number}.jsonl", *others, answer(f"m{number}", 1))
+    tracemalloc.start()
+    try:
+        plans, _ = plan_import([tmp_path / "projects"], Options(), Intake("key"))
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(plans) == 20 and held_bytes < 1 << 20, "20 files of 400 KB"
 
 
 def test_both_agents_lie_in_one_import(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from ingest.files import plan
 from ingest.files.importer import Options, import_files
 from ingest.files.replacement import plan_replacement
 from ingest.files.source_table import Counts
 from ingest.files.summary import Summary
+from ingest.mapping.sheet import Sheet
 from ledger.errors import TallyError
 from ledger.log import partition_of, records
 from ledger.log.sqlite.log import EmbeddedLog
@@ -217,6 +219,26 @@ def test_a_mapping_is_checked_and_reads_folders_as_in_an_import(home: Home, tmp_
     mapping.write_text(yaml.safe_dump(sheet | {"calls": "nn"}))
     with pytest.raises(TallyError, match="does not fit"):
         home.replace_by_files(folder, source="days", options=options)
+
+
+def test_a_file_is_checked_against_its_mapping_once(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the mapping names another source than the one that is replaced."""
+    file, mapping = tmp_path / "rows.jsonl", tmp_path / "map.yaml"
+    write(file, {"at": "2026-05-04T10:00:00Z", "in": 7})
+    sheet = {"format": "jsonl", "source": "rows", "time": {"column": "at"}, "tokens": {"input": "in"}}
+    mapping.write_text(yaml.safe_dump(sheet))
+    home.bring_files(file, options=Options(mapping=mapping, source="renamed"))
+    sources: list[str] = []
+
+    def check_mapping(path: Path, mapping: Path, sheet: Sheet) -> list[str]:
+        sources.append(sheet.source)
+        return []
+
+    monkeypatch.setattr(plan, "check_mapping", check_mapping)
+    counts, _ = home.replace_by_files(file, source="renamed", options=Options(mapping=mapping))
+    assert (counts.kept, counts.changes, sources) == (1, 0, ["renamed"])
 
 
 def test_of_lines_with_one_id_the_greatest_revision_counts(home: Home) -> None:

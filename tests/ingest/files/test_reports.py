@@ -4,7 +4,6 @@ The folder that ``TALLY_TEST_DATA`` names holds them as ``reports/files``, and i
 price of an aggregate, a batch or a tier of context is belongs to rating; the dimensions that decide it stand here.
 """
 
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DOCUMENTS, ENTRIES, EVENTS
 from ledger.settings import Settings
 from streams.replay import replay
+from tests.conftest import find_test_data
 from tests.ingest.build import Kept
 
 MILLION = Decimal(1_000_000)
@@ -34,10 +34,7 @@ pytestmark = pytest.mark.traces
 
 
 def report(name: str) -> Path:
-    path = Path(os.environ.get("TALLY_TEST_DATA", "")) / "reports" / "files" / name
-    if not path.is_absolute() or not path.exists():
-        pytest.skip(f"NOT TESTED: TALLY_TEST_DATA names no folder that holds reports/files/{name}")
-    return path
+    return find_test_data(f"reports/files/{name}")
 
 
 def read_events(home: Path, *paths: Path) -> list[dict[str, Any]]:

@@ -214,7 +214,9 @@ def test_a_name_is_logged_once_and_never_where_it_may_be_content(
     for _ in range(50):
         client.record(team=b"core", **{"what is the plan of QZXMARKED": "x"})
     assert client.counts.left_out == 100 and MARK not in caplog.text
-    assert [record.getMessage()[:24] for record in caplog.records] == [
+    messages = [record.getMessage() for record in caplog.records]
+    # The delivery may have logged by now, too, that nobody answers.
+    assert [message[:24] for message in messages if not message.startswith(NOWHERE)] == [
         "a field of a name that m",
         "a field 'team' does not ",
     ]

@@ -58,6 +58,20 @@ def test_a_payload_fills_the_fields() -> None:
     assert fields["key"].startswith("fp_")
 
 
+def test_tags_of_headers_join_the_others_and_none_is_lost_in_silence() -> None:
+    headers = {"x-tallystick-tags-region": "eu", "x-tallystick-variant": "b"}
+    fields = read(metadata=KEY | {"requester_custom_headers": headers}, request_tags=["env:prod"])
+    assert fields["tags"] == {"env": "prod", "key_alias": "ci", "organization": "acme", "region": "eu"}
+    many = read(request_tags=[f"t{number:02}:x" for number in range(40)])
+    assert len(many["tags"]) == 32 and many["left_out"] == ["tags"]
+
+
+@pytest.mark.parametrize("time", [float("inf"), float("nan"), True, "now", None])
+def test_a_time_that_is_none_costs_no_call(time: object) -> None:
+    fields = read(startTime=time, endTime=time, completionStartTime=time)
+    assert fields["tokens"] and "latency_ms" not in fields and "time_to_first_token_ms" not in fields
+
+
 def test_hits_failures_and_disconnected_clients() -> None:
     assert read(cache_hit=True)["response_cache"] == "hit"
     error = {"error_code": "429", "error_class": "RateLimitError", "error_message": "CONTENT"}

@@ -50,7 +50,7 @@ def test_a_name_that_carries_no_field_is_left_out_and_not_in_silence() -> None:
 
 def test_the_page_has_every_name() -> None:
     page = (Path(__file__).parents[3] / "docs" / "vocabulary.md").read_text()
-    section = page.split("## Names for what a source lacks")[1].split("\n## ")[0]
+    section = page.split("## Names for fields that a source does not have")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(.+)` \| `(.+)` \| `(.+)` \|$", section, re.MULTILINE)
     names = {field: (attribute_name(field), header_name(field)) for field in NAMED_FIELDS}
     names["tags"] = ("tallystick.tags.<name>", "Tallystick-Tags-<Name>")

@@ -1,7 +1,6 @@
 """A dry run: the events and costs of an import, and nothing written."""
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from ledger.settings import Settings
 from streams.replay import replay_outcomes
 from tally.product import dry_run
 from tally.product.dry_run import Report, run_dry
+from tests.conftest import find_test_data
 from tests.ingest.build import LINE, Kept, azure
 from tests.streams.build import BOOK, DIGEST, DOCUMENTS, control
 from tests.tally.conftest import tally
@@ -198,19 +198,16 @@ REPORTS: dict[str, tuple[dict[str, Any], str, int]] = {
 """Files of public reports by name: the mapping, the cost worked out by hand, and the rows that are taken."""
 
 
-def report_file(name: str) -> Path:
-    path = Path(os.environ.get("TALLY_TEST_DATA", "")) / "reports" / "files" / name
-    if not path.is_file():
-        pytest.skip(f"NOT TESTED: TALLY_TEST_DATA names no folder that holds reports/files/{name}")
-    return path
+def read_report(name: str) -> str:
+    return find_test_data(f"reports/files/{name}").read_text()
 
 
 @pytest.mark.traces
 @pytest.mark.parametrize("name", REPORTS)
 def test_files_of_reports_cost_what_they_should(tmp_path: Path, name: str) -> None:
     changes, cost, rows = REPORTS[name]
-    sheet = yaml.safe_load(report_file(f"{name}.yaml").read_text()) if name in ("typo", "coll") else {}
-    summary, report = rate(tmp_path, report_file(f"{name}.csv").read_text(), sheet | changes)
+    sheet = yaml.safe_load(read_report(f"{name}.yaml")) if name in ("typo", "coll") else {}
+    summary, report = rate(tmp_path, read_report(f"{name}.csv"), sheet | changes)
     assert (summary.accepted, report.outcomes) == (rows, {"counted": rows})
     assert report.models["gpt-4o"].costs == {"USD": pico(cost)}
     if name == "times":

@@ -20,7 +20,7 @@ from warehouse.embedded.confinement import MAX_MEMORY_BYTES, landlock_abi, split
 
 MARK = "the-content-of-a-file"
 
-needs_landlock = pytest.mark.skipif(landlock_abi() == 0, reason="this kernel has no Landlock")
+needs_landlock = pytest.mark.skipif(landlock_abi() == 0, reason="NOT TESTED: this kernel has no Landlock")
 
 
 def test_a_folder_that_holds_the_home_is_granted_without_it(tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ from tallystick.usage.base import Block, Context, Usage
 from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
 from tallystick.usage.reconciliation import BESIDE_OR_INSIDE, INSIDE, Input, Output, build_usage
-from tallystick.usage.token_details import take_writes
+from tallystick.usage.token_details import take_tool_searches, take_writes
 
 MAX_ITERATIONS = 12
 """Iterations of which every choice is tried."""
-FREE_TOOLS = ("web_fetch_requests", "tool_search_requests")
 
 
 class Counts(NamedTuple):
@@ -51,9 +50,7 @@ def read_message(block: CountBlock, context: Context) -> Usage:
     has_input, has_output = "input_tokens" in block, "output_tokens" in block
     counts = _take_counts(block)
     total = block.get_count("total_tokens")
-    tools = block.take_part("server_tool_use")
-    searches = tools.take("web_search_requests")
-    tools.drop(*FREE_TOOLS)
+    searches = take_tool_searches(block) or 0
     if not has_input or not has_output:  # a stream's last event may give the output alone
         input_total = sum(counts.totals) - counts.output if has_input else None
         return Usage((), input_total, counts.output if has_output else None, total)

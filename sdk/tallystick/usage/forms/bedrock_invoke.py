@@ -7,9 +7,8 @@ docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html.
 from tallystick.usage.base import Block, Context, Usage
 from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
-from tallystick.usage.reconciliation import INSIDE, Input, Output, Place, build_usage
+from tallystick.usage.reconciliation import BESIDE, INSIDE, Input, Output, build_usage
 
-CACHE_BESIDE: tuple[Place, ...] = ("beside",)
 NAMES = ("inputTextTokenCount", "generation_token_count", "inputTokenCount", "x-amzn-bedrock-input-token-count")
 
 
@@ -33,7 +32,7 @@ def read_invocation(block: CountBlock, context: Context) -> Usage:
         block.take(f"{prefix}cache_write_input_token_count"),
     )
     output = Output(block.take(f"{prefix}output_token_count"))
-    return build_usage(counts, output, None, cache=CACHE_BESIDE, reasoning=INSIDE)
+    return build_usage(counts, output, None, cache=BESIDE, reasoning=INSIDE)
 
 
 def _read_titan(block: CountBlock) -> Usage:

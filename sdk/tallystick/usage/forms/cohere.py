@@ -6,9 +6,7 @@ Documentation: docs.cohere.com/reference/chat, /reference/rerank, /reference/emb
 from tallystick.usage.base import Block, Context, Usage, to_mapping
 from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
-from tallystick.usage.reconciliation import INSIDE, Input, Output, Place, build_usage
-
-CACHE_BESIDE: tuple[Place, ...] = ("beside",)
+from tallystick.usage.reconciliation import BESIDE, INSIDE, Input, Output, build_usage
 
 
 def is_cohere(block: Block, context: Context) -> bool:
@@ -36,7 +34,7 @@ def read_cohere(block: CountBlock, context: Context) -> Usage:
     if text not in (None, 0, input) and not has_images_inside:
         units.spoil()
     counts = Input((input or 0) + (0 if has_images_inside else images or 0), image=images or 0)
-    return build_usage(counts, Output(output or 0), None, cache=CACHE_BESIDE, reasoning=INSIDE, quantities=quantities)
+    return build_usage(counts, Output(output or 0), None, cache=BESIDE, reasoning=INSIDE, quantities=quantities)
 
 
 FORM = Form("cohere", is_cohere, read_cohere, frozenset(("billed_units", "tokens")))

@@ -5,13 +5,11 @@ ai.google.dev/gemini-api/docs/tokens,
 docs.cloud.google.com/gemini-enterprise-agent-platform/reference/rest/v1beta1/Usage.
 """
 
-from collections import Counter
-
 from tallystick.usage.base import Block, Context, Usage
 from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
-from tallystick.usage.forms.gemini import PLAIN_MODALITIES, THOUGHTS_BESIDE
-from tallystick.usage.reconciliation import INSIDE, Input, Output, build_usage
+from tallystick.usage.forms.gemini import take_modalities
+from tallystick.usage.reconciliation import BESIDE_OR_INSIDE, INSIDE, Input, Output, build_usage
 
 NAMES = frozenset(("total_input_tokens", "totalInputTokens", "total_output_tokens", "totalOutputTokens"))
 
@@ -25,10 +23,10 @@ def read_interaction(block: CountBlock, context: Context) -> Usage:
     prompt, tools = block.get_count("total_input_tokens"), block.take("total_tool_use_tokens")
     answer, thoughts = block.get_count("total_output_tokens"), block.take("total_thought_tokens")
     cached, total = block.take("total_cached_tokens"), block.get_count("total_tokens")
-    prompts = _take_modalities(block, prompt or 0, "input_tokens_by_modality")
-    tool_prompts = _take_modalities(block, tools, "tool_use_tokens_by_modality")
-    caches = _take_modalities(block, cached, "cached_tokens_by_modality")
-    answers = _take_modalities(block, answer or 0, "output_tokens_by_modality")
+    prompts = take_modalities(block, prompt or 0, "input_tokens_by_modality", count_name="tokens")
+    tool_prompts = take_modalities(block, tools, "tool_use_tokens_by_modality", count_name="tokens")
+    caches = take_modalities(block, cached, "cached_tokens_by_modality", count_name="tokens")
+    answers = take_modalities(block, answer or 0, "output_tokens_by_modality", count_name="tokens")
     if answers["video"] or cached > (prompt or 0):
         block.spoil()
     if prompt is None or answer is None:
@@ -39,18 +37,7 @@ def read_interaction(block: CountBlock, context: Context) -> Usage:
         cached_audio=caches["audio"] if caches else None, cached_image=caches["image"] if caches else None,
     )  # fmt: skip
     output = Output(answer, thoughts, answers["audio"], answers["image"])
-    return build_usage(input, output, total, cache=INSIDE, reasoning=THOUGHTS_BESIDE)
-
-
-def _take_modalities(block: CountBlock, total: int, name: str) -> Counter[str]:
-    """Take the counts by modality, of which the total is the sum, or more."""
-    counts: Counter[str] = Counter()
-    for part in block.take_list(name):
-        counts[part.take_word("modality") or "text"] += part.take("tokens")
-    is_strange = any(count and name not in PLAIN_MODALITIES | {"audio", "image"} for name, count in counts.items())
-    if is_strange or counts.total() > total:
-        block.spoil()
-    return counts
+    return build_usage(input, output, total, cache=INSIDE, reasoning=BESIDE_OR_INSIDE)
 
 
 FORM = Form("gemini_interactions", is_interaction, read_interaction, NAMES)

@@ -6,9 +6,8 @@ Documentation: ai-sdk.dev/docs/reference/ai-sdk-core/generate-text, and the Lang
 from tallystick.usage.base import Block, Context, Usage, get_path
 from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
-from tallystick.usage.reconciliation import INSIDE, INSIDE_OR_BESIDE, Input, Output, Place, build_usage
+from tallystick.usage.reconciliation import BESIDE, INSIDE, INSIDE_OR_BESIDE, Input, Output, build_usage
 
-CACHE_BESIDE: tuple[Place, ...] = ("beside",)
 NAMES = frozenset((
     "promptTokens", "completionTokens", "reasoningTokens", "cachedInputTokens", "inputTokenDetails",
     "outputTokenDetails", "raw",
@@ -69,7 +68,7 @@ def _read_version_4(block: CountBlock, context: Context) -> Usage:
     cache_write = anthropic.take("cache_creation_input_tokens")
     cache_read = anthropic.take("cache_read_input_tokens")
     if cache_read + cache_write:
-        return build_usage(Input(input_total, cache_read, cache_write), Output(output_total), None, cache=CACHE_BESIDE)
+        return build_usage(Input(input_total, cache_read, cache_write), Output(output_total), None, cache=BESIDE)
     input = Input(input_total, openai.take("cached_prompt_tokens"))
     return build_usage(input, Output(output_total, openai.take("reasoning_tokens")), None, cache=INSIDE)
 
