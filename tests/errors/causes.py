@@ -42,7 +42,8 @@ from tally.local_kafka.serve import _choose_port
 from tally.product.rebuild import _check_room
 from tally.session import settings as read_settings
 from tests.ingest.api.conftest import call, lines
-from tests.streams.build import control, record
+from tests.streams.build import control as build_control
+from tests.streams.build import record
 from warehouse.embedded.engine import Engine
 
 INTAKE = Intake("key")
@@ -208,7 +209,7 @@ SIGNED = "{name: c, currency: USD, terms: [{discount: 1}]}"
 
 def judge_wrong_document(control_type: str, content: Book | Contract) -> object:
     """Let the audit judge a decision whose document is of another kind."""
-    line = control("1", control_type, name="x", document="0" * 64)
+    line = build_control("1", control_type, name="x", document="0" * 64)
     return list(Partition(lambda digest: content, lambda *_: b"").judge(record(0, line)))
 
 
