@@ -106,7 +106,9 @@ class Report:
 
         The event is decoded where it is shown."""
         outcome = line["outcome"]
-        costs = [pico(part["list_cost"]) for part in line.get("lines", []) if part.get("list_cost") is not None]
+        costs = [
+            pico(part["contracted_cost"]) for part in line.get("lines", []) if part.get("contracted_cost") is not None
+        ]
         cost = sum(costs) if costs or line.get("pricing") == "free" else None
         if outcome in outcomes.OUTCOMES:
             self.outcomes[outcome] += 1
@@ -132,7 +134,7 @@ class Report:
         totals.unknown_tokens += line.get("unknown_tokens") or 0
         for part in line["lines"]:
             totals.quantities[part["class"]] += part["quantity"]
-            if part.get("list_cost") is None:
+            if part.get("contracted_cost") is None:
                 totals.unpriced[part["class"]] += part["quantity"]
         if (currency := line.get("currency")) is not None:
             totals.costs[currency] += cost or 0
