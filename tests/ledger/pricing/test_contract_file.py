@@ -47,7 +47,7 @@ def test_a_document_is_read_as_the_kind_that_it_is() -> None:
         ("terms: [{discount: 1, classes: [x]}]", "'x' is not one of the classes"),
         ("terms: [{discount: 0.0000001}]", "decimal places"),
         (
-            "terms: [{discount: 1}]\nsince: 2026-01-02T00:00:00Z\nuntil: 2026-01-02T00:00:00Z",
+            "terms: [{discount: 1}]\nsince: 2026-01-02T00:00:00Z\nuntil: 2026-01-01T00:00:00Z",
             "'until' is after 'since'",
         ),
         ("commitments: [{name: a, period: month}]", "either units or an amount"),
