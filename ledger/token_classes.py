@@ -11,21 +11,26 @@ CLASSES = TOKEN_CLASSES + QUANTITY_CLASSES
 INPUT_CLASSES = tuple(name for name in TOKEN_CLASSES if name.startswith(("input", "cache")))
 OUTPUT_CLASSES = tuple(name for name in TOKEN_CLASSES if name not in INPUT_CLASSES)
 
-PRICED_AS = {
-    "cache_read": "input",
-    "cache_write": "input",
-    "cache_write_5m": "cache_write",
-    "cache_write_1h": "cache_write",
-    "reasoning": "output",
-    "input_audio": "input",
-    "cache_read_audio": "input_audio",
-    "output_audio": "output",
-    "input_image": "input",
-    "cache_read_image": "input_image",
-    "output_image": "output",
+PRICED_AS: dict[str, tuple[str, ...]] = {
+    "cache_read": ("input",),
+    "cache_write": ("cache_write_5m", "input"),
+    "cache_write_5m": ("cache_write", "input"),
+    "cache_write_1h": ("cache_write", "input"),
+    "reasoning": ("output",),
+    "cache_read_audio": ("cache_read", "input_audio"),
+    "cache_read_image": ("cache_read", "input_image"),
 }
-"""For each class the one that gives its rate where a catalogue names none. Applied once, when a price book is compiled:
-the document on the log names every rate. The order lets each class find the other filled."""
+"""For each class those whose rate it takes where it has none: the first of them that has a rate of its own. A book
+carries this table when it is compiled, so that a replay prices as it did. Audio and images are in it only behind a
+cache: what they cost beside text is for a catalogue to say."""
+
+AS_TEXT: dict[str, dict[str, tuple[str, ...]]] = {
+    "input_image": {"input_image": ("input",), "cache_read_image": ("cache_read", "input_image", "input")},
+    "input_audio": {"input_audio": ("input",), "cache_read_audio": ("cache_read", "input_audio", "input")},
+    "output_image": {"output_image": ("output",)},
+    "output_audio": {"output_audio": ("output",)},
+}
+"""The classes that a modality adds to that table where a catalogue says that it costs what text costs."""
 
 TOKEN_WORDS = ("token", "input", "output", "prompt", "completion", "total", "count")
 """A number of a provider's usage block counts tokens where its name, in lower case, has one of these words."""

@@ -10,9 +10,11 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from audit.verify import unknown_usage
-from audit.verify.pricing import Book, Line, Rated, is_match, rate_call
-from ledger.pricing.contract import STANDARD_MODES, Commitment, Contract, Scope, Term, unpack_document
+from audit.verify.model_names import is_match
+from audit.verify.pricing import Aliases, Book, Line, Rated, rate_call
+from ledger.pricing.contract import STANDARD_MODE, Commitment, Contract, Scope, Term, unpack_document
 from ledger.pricing.price_book import Clause, PriceBook, Tiered
+from ledger.pricing.price_dimensions import normalize_dimension
 from ledger.token_classes import CLASSES, INPUT_CLASSES, rate_unit
 
 Owner = tuple[str, str, str]
@@ -68,13 +70,19 @@ class Contracts:
         self._database.execute("DELETE FROM covered WHERE owner = ?", (json.dumps(owner),))
 
     def rate(
-        self, data: Mapping[str, Any], time: datetime, owner: Owner, position: Position | None, books: Iterable[Book]
+        self,
+        data: Mapping[str, Any],
+        time: datetime,
+        owner: Owner,
+        position: Position | None,
+        books: Iterable[Book],
+        aliases: Aliases,
     ) -> Rated:
         """Price a call. A position is that of an entry before, which is made as it was; without one, commitments are
         used."""
         if position is None and owner[0] in self._signings:
             self.release(owner)
-        rated = rate_call(data, time, books)
+        rated = rate_call(data, time, books, aliases)
         if unknown_usage.is_free(data):
             return rated
         agreement = self._find_agreement(data, time, owner[0], position, rated)
@@ -87,7 +95,9 @@ class Contracts:
             )
         has_amounts = agreement.commitments or any(term.rates is not None for term in agreement.terms)
         if has_amounts and rated.currency not in (None, agreement.contract.currency):
-            rated = rate_call(data, time, ())
+            rated = rate_call(data, time, (), aliases)
+            if rated.reason == "no price book":
+                rated = rated._replace(reason="no list price in the contract's currency")
         return self._apply(rated, data, time, owner, position, agreement)
 
     def _apply(
@@ -181,10 +191,10 @@ def _fits(clause: Clause | None, names: list[str]) -> bool:
 
 def _has_mode(term: Term, data: Mapping[str, Any]) -> bool:
     for field in ("service_tier", "speed"):
-        mode, clause = (data.get(field) or "").lower(), getattr(term, field)
+        mode, clause = normalize_dimension(field, data.get(field)) or STANDARD_MODE, getattr(term, field)
         if clause is not None and not is_match(clause, mode):
             return False
-        if clause is None and term.rates is not None and mode not in STANDARD_MODES:
+        if clause is None and term.rates is not None and mode != STANDARD_MODE:
             return False
     return True
 

@@ -1,16 +1,17 @@
 """Price a call independently of the folds, in decimals, from price books as written (docs/rules.md, R5 to R8, R12)."""
 
-import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil
 from typing import Any, NamedTuple
 
-from audit.verify import unknown_usage
-from ledger.pricing.price_book import Clause, Price, PriceBook, PricedModel, Provider, Tiered
+from audit.verify import model_names, unknown_usage
+from audit.verify.variants import CallRates, choose_rates, cost_of_seconds, is_valid, price_of_second
+from ledger.pricing import name_parts
+from ledger.pricing.price_book import Hourly, PriceBook, PricedModel, Provider, Tiered
 from ledger.token_classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 
 MILLION, THOUSAND = Decimal(1_000_000), Decimal(1_000)
@@ -57,39 +58,34 @@ class Book:
         self.digest = digest
         self.book = book
         self.find = lru_cache(maxsize=10_000)(self._find)
+        self.find_provider = lru_cache(maxsize=10_000)(self._find_provider)
 
-    def _find(self, provider: str | None, model: str) -> tuple[Provider, PricedModel, Provider] | None:
-        """Return the provider that lists the price of a call, the model, and the provider that sells it."""
-        seller = _find_seller(self.book, provider.lower() if provider is not None else None, model.lower())
-        if seller is None:
-            return None
-        sellers = [seller]
-        for name in seller.models_of:
-            sellers += [candidate for candidate in self.book.providers if candidate.id == name]
-        for spelling in (model.lower(), _spell_date_with_dashes(model.lower())):
-            for owner in sellers:
-                for priced in owner.models:
-                    if is_match(priced.match, spelling):
-                        return owner, priced, seller
-        return None
+    def _find(self, provider: str | None, model: str, way: model_names.Way) -> model_names.Listing | None:
+        """Return the model of a call, and the provider that lists its price."""
+        return model_names.find_listing(self.book, provider, model, way)
+
+    def _find_provider(self, name: str) -> Provider | None:
+        return model_names.find_provider(self.book, name)
 
 
-Listing = tuple[Book, PricedModel, Price, str, str]
-"""The price of a call: its book, its model, the price, its id, and the seller."""
+Aliases = Mapping[tuple[str, str | None], tuple[str, str]]
+"""The provider and model that price a call, by the name of its model, and the provider that it names or None."""
+
+Listing = tuple[Book, PricedModel, CallRates, str, str | None]
+"""The price of a call: its book, its model, the rates, its id, and the id of the seller where it is known."""
 
 
-def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rated:
+def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book], aliases: Aliases) -> Rated:
     """Price an inference. ``books`` are those in force, the latest name first."""
     if unknown_usage.is_free(data):
         return Rated([])
     gap = unknown_usage.find_gap(data)
     tokens = unknown_usage.read_tokens(data, with_block=True) if gap else None
-    listing = _find_price(data, time, books)
+    listing = _find_price(data, time, list(books), aliases)
     quantities = _read_quantities(data)
-    if listing is None:
+    if isinstance(listing, str):
         lines = [Line(name, quantity, None, None, None) for name, quantity in quantities.items()]
-        has_model = data.get("model_resolved") or data.get("model")
-        reason = gap or (("no price at that time" if has_model else "no model") if lines else None)
+        reason = gap or (listing if lines else None)
         pricing = "unknown" if gap else "unpriced" if lines else "free"
         return Rated(lines, pricing=pricing, reason=reason, unknown_tokens=(tokens.told if tokens else 0) or None)
     book, model, price, price_id, seller = listing
@@ -107,7 +103,7 @@ def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) ->
         book.digest,
         price_id,
         "unknown" if gap else pricing,
-        gap or ("no rate for a class" if priced < len(lines) else None),
+        gap or (price.reason or "no rate for a class" if priced < len(lines) else None),
         _add_bounds(bounds) if bounds else None,
         (tokens.told if tokens else 0) or None,
         tier_basis,
@@ -116,14 +112,14 @@ def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) ->
     )
 
 
-def rate_quarantined(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Rated:
+def rate_quarantined(data: Mapping[str, Any], time: datetime, books: Iterable[Book], aliases: Aliases) -> Rated:
     """Bound the cost of an inference that is quarantined."""
     if unknown_usage.is_free(data):
         return Rated([], greatest_cost=Decimal(0))
     tokens = unknown_usage.read_tokens(data, with_block=not data.get("tokens"))
     rated = Rated([], pricing="unknown", reason="quarantined", unknown_tokens=tokens.told or None)
-    listing = _find_price(data, time, books)
-    if listing is None:
+    listing = _find_price(data, time, list(books), aliases)
+    if isinstance(listing, str):
         return rated
     book, model, price, price_id, _ = listing
     bounds = unknown_usage.bound_quantities(data, price)
@@ -138,17 +134,49 @@ def _add_bounds(bounds: list[Decimal | None]) -> Decimal | None:
     return None if None in bounds else sum((bound for bound in bounds if bound is not None), Decimal(0))
 
 
-def _find_price(data: Mapping[str, Any], time: datetime, books: Iterable[Book]) -> Listing | None:
-    model = data.get("model_resolved") or data.get("model")
-    for book in books:
-        match = book.find(data.get("provider"), model) if model else None
-        if match is None:
-            continue
-        owner, priced, seller = match
-        valid_prices = [(index, price) for index, price in enumerate(priced.prices) if _is_in_force(price, time)]
-        if valid_prices:
-            index, price = valid_prices[-1]
-            return book, priced, price, f"{book.book.name}/{owner.id}/{priced.id}#{index}", seller.id
+def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], aliases: Aliases) -> Listing | str:
+    """Return the price of a call, or the reason why it has none."""
+    provider = (data.get("provider") or "").lower() or None
+    models = model_names.list_names(data.get("model_resolved"), data.get("model"))
+    alias = _find_alias(data, provider, aliases)
+    if alias is not None:
+        provider, models = alias[0].lower(), [alias[1].lower()]
+    is_named = provider is not None and not model_names.is_nobody(provider)
+    owners = [book.find_provider(provider) for book in books] if provider and is_named else []
+    ways = model_names.list_ways(owners)
+    is_listed = False
+    for model in models:
+        for way in ways:
+            for book in books:
+                match = book.find(provider, model, way)
+                if match is None:
+                    continue
+                is_listed = True
+                owner, priced, seller = match
+                valid_prices = [(index, price) for index, price in enumerate(priced.prices) if is_valid(price, time)]
+                if valid_prices:
+                    index, price = valid_prices[-1]
+                    rates = choose_rates(data, time, book.book, priced, price, is_own=owner is seller)
+                    variants = "".join(f"+{place}" for place in rates.places)
+                    price_id = f"{book.book.name}/{owner.id}/{priced.id}#{index}{variants}"
+                    return book, priced, rates, price_id, seller.id if seller is not None else None
+    if not models:
+        return "no model"
+    if not books:
+        return "no price book"
+    if is_listed:
+        return "no price at that time"
+    if model_names.read_mark(models[0]) in name_parts.TUNED_MARKS:
+        return "no price of the fine-tuned model"
+    return "no price of the provider" if is_named and not any(owners) else "no price of the model"
+
+
+def _find_alias(data: Mapping[str, Any], provider: str | None, aliases: Aliases) -> tuple[str, str] | None:
+    for field in ("model_resolved", "model"):
+        name = (data.get(field) or "").lower()
+        for key in ((name, provider), (name, None)):
+            if name and key in aliases:
+                return aliases[key]
     return None
 
 
@@ -183,10 +211,12 @@ def _read_quantities(data: Mapping[str, Any]) -> dict[str, int]:
     return {name: quantities[name] for name in CLASSES if quantities.get(name)}
 
 
-def _price_lines(data: Mapping[str, Any], quantities: dict[str, int], price: Price) -> tuple[list[Line], str | None]:
+def _price_lines(
+    data: Mapping[str, Any], quantities: dict[str, int], price: CallRates
+) -> tuple[list[Line], str | None]:
     """Price each class, and say what chose the tier where the price has tiers."""
     calls, stated = data.get("calls") or 1, data.get("context_tier")
-    if "requests" in price.rates and "requests" not in quantities:
+    if any("requests" in rates for rates in price.bounding) and "requests" not in quantities:
         quantities = {name: quantities.get(name, calls) for name in CLASSES if name in quantities or name == "requests"}
     is_sum = stated is None and data.get("calls") is None and bool(data.get("period_s"))
     mean = Fraction(sum(quantity for name, quantity in quantities.items() if name in INPUT_CLASSES), calls)
@@ -203,69 +233,17 @@ def _price_lines(data: Mapping[str, Any], quantities: dict[str, int], price: Pri
             ]
             rate = reached[-1] if reached else rate.base
         if rate is None:
-            bound = unknown_usage.bound_class(name, quantity, price, stated, ceil(mean))
+            bound = unknown_usage.bound_class(name, quantity, price, stated, ceil(mean), calls)
             lines.append(Line(name, quantity, None, None, None, bound))
             continue
-        unit_price = rate / (MILLION if name in TOKEN_CLASSES else THOUSAND)
-        cost = quantity * unit_price
+        if isinstance(rate, Hourly):
+            unit_price, cost = price_of_second(rate), cost_of_seconds(rate, quantity, calls)
+        else:
+            unit_price = rate / (MILLION if name in TOKEN_CLASSES else THOUSAND)
+            cost = quantity * unit_price
         lines.append(Line(name, quantity, unit_price, cost, Decimal(0) if data.get("payer") == "customer" else cost))
-    if not any(isinstance(rate, Tiered) for rate in price.rates.values()):
+    if not any(isinstance(rate, Tiered) for rates in price.bounding for rate in rates.values()):
         return lines, None
     if is_sum:
         return lines, "assumed"
     return lines, "stated" if stated is not None else "mean" if calls > 1 else "event"
-
-
-def _is_in_force(price: Price, time: datetime) -> bool:
-    if price.since is not None and time < price.since:
-        return False
-    if price.daily is None:
-        return True
-    start, end, moment = price.daily.start, price.daily.end, time.time()
-    if start <= end:
-        return start <= moment < end
-    return moment >= start or moment < end
-
-
-def _find_seller(book: PriceBook, provider: str | None, model: str) -> Provider | None:
-    if provider is None:
-        matches = [
-            candidate
-            for candidate in book.providers
-            if candidate.model_match and is_match(candidate.model_match, model)
-        ]
-    else:
-        matches = [candidate for candidate in book.providers if candidate.id.lower() == provider]
-        matches += [
-            candidate for candidate in book.providers if candidate.match and is_match(candidate.match, provider)
-        ]
-    return matches[0] if matches else None
-
-
-def is_match(clause: Clause, name: str) -> bool:
-    """Tell if a clause matches a lower-case name."""
-    ((kind, value),) = ((kind, value) for kind, value in clause if value is not None)
-    if kind == "any_of":
-        return any(is_match(part, name) for part in value)
-    if kind == "all_of":
-        return all(is_match(part, name) for part in value)
-    if kind == "regex":
-        return re.search(value, name) is not None
-    word = str(value).lower()
-    return {
-        "equals": name == word,
-        "starts_with": name.startswith(word),
-        "ends_with": name.endswith(word),
-        "contains": word in name,
-    }[kind]
-
-
-def _spell_date_with_dashes(model: str) -> str:
-    match = re.search(r"-([0-9]{4})([0-9]{2})([0-9]{2})$", model)
-    if not match:
-        return model
-    try:
-        date(*(int(part) for part in match.groups()))
-    except ValueError:
-        return model
-    return f"{model[: match.start()]}-{match[1]}-{match[2]}-{match[3]}"

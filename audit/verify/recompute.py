@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from audit.verify.contracts import Contracts, Owner
-from audit.verify.pricing import Book, Rated, negate, rate_quarantined
+from audit.verify.pricing import Aliases, Book, Rated, negate, rate_quarantined
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
 from ledger.errors import LogDamaged
@@ -19,6 +19,7 @@ from ledger.pricing.contract import Contract
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
 from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
+from tallystick.vocabulary.controls.models import ModelAliased
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 from tallystick.vocabulary.event import DATA_MODELS
 
@@ -66,6 +67,7 @@ class Partition:
         self._load = load
         self._read_line = read_line
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
+        self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
@@ -129,6 +131,8 @@ class Partition:
             self._contracts.sign(organization, position, body["name"], body["document"], contract)
         elif control == ContractEnded.control_type:
             self._contracts.end(organization, position, body["name"])
+        elif control == ModelAliased.control_type:
+            self._alias_decisions.append((position, body))
 
     def _correct(self, correction: JudgedLine, time: datetime, organization: str, offset: int) -> Iterator[JudgedLine]:
         """Yield what a counted correction takes back and what it puts in its place."""
@@ -185,11 +189,13 @@ class Partition:
         self, data: dict[str, Any], time: datetime, owner: Owner, position: tuple[int, int] | None = None
     ) -> Rated:
         """Price a call of an event by the books and contracts in force, now or at a position before."""
-        return self._contracts.rate(data, time, owner, position, self._list_books(position))
+        return self._contracts.rate(
+            data, time, owner, position, self._list_books(position), self._read_aliases(position)
+        )
 
     def _bound(self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None) -> Rated:
         """Bound the cost of a quarantined call by the books in force, now or at a position before."""
-        return rate_quarantined(data, time, self._list_books(position))
+        return rate_quarantined(data, time, self._list_books(position), self._read_aliases(position))
 
     def _list_books(self, position: tuple[int, int] | None) -> list[Book]:
         """Return the books in force, now or at a position before; the latest name first."""
@@ -198,6 +204,17 @@ class Partition:
             if position is None or adopted_at < position:
                 books[name] = book  # a name keeps its place
         return list(reversed(books.values()))
+
+    def _read_aliases(self, position: tuple[int, int] | None) -> Aliases:
+        """Return the aliases of models in force, now or at a position before."""
+        aliases: dict[tuple[str, str | None], tuple[str, str] | None] = {}
+        for decided_at, body in self._alias_decisions:
+            if position is None or decided_at < position:
+                provider = body["provider"].lower() if "provider" in body else None
+                is_removal = "priced_model" not in body
+                target = None if is_removal else (body["priced_provider"], body["priced_model"])
+                aliases[body["name"].lower(), provider] = target
+        return {names: target for names, target in aliases.items() if target is not None}
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(

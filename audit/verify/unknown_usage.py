@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from audit.verify.variants import CallRates, cost_of_seconds
 from ledger.inference_fields import MAX_COUNT
-from ledger.pricing.price_book import Price, PricedModel, Tiered
+from ledger.pricing.price_book import Hourly, PricedModel, Tiered
 from ledger.token_classes import INPUT_CLASSES, INPUT_WORDS, OTHER_ENDINGS, OUTPUT_WORDS, TOKEN_CLASSES, TOKEN_WORDS
 
 MILLION, THOUSAND = Decimal(1_000_000), Decimal(1_000)
@@ -69,7 +70,7 @@ def read_tokens(data: Mapping[str, Any], *, with_block: bool) -> Tokens:
     return Tokens(sides, max((source.total for source in sources if source.total is not None), default=None))
 
 
-def bound_tokens(tokens: Tokens, data: Mapping[str, Any], model: PricedModel, price: Price) -> Decimal | None:
+def bound_tokens(tokens: Tokens, data: Mapping[str, Any], model: PricedModel, price: CallRates) -> Decimal | None:
     """Return the most that these tokens may cost; None where nothing bounds them."""
     calls = data.get("calls") or 1
     sides, total = dict(tokens.sides), tokens.total
@@ -94,27 +95,35 @@ def bound_tokens(tokens: Tokens, data: Mapping[str, Any], model: PricedModel, pr
     return (cost + (count - sum(sides.values())) * max(rates.values())) / MILLION
 
 
-def bound_class(name: str, quantity: int, price: Price, stated_tier: int | None, tier_tokens: int) -> Decimal | None:
-    """Return the most that a class without a rate may cost; None where it counts no tokens."""
+def bound_class(
+    name: str, quantity: int, price: CallRates, stated_tier: int | None, tier_tokens: int, calls: int
+) -> Decimal | None:
+    """Return the most that a class without a rate may cost: tokens by their side, another quantity by its own rates."""
+    if name not in TOKEN_CLASSES:
+        return _bound_quantity(name, quantity, price, stated_tier, tier_tokens, calls)
     rates = find_greatest_rates(price, stated_tier, tier_tokens)
-    if rates is None or name not in TOKEN_CLASSES:
-        return None
-    return quantity * rates["input" if name in INPUT_CLASSES else "output"] / MILLION
+    return None if rates is None else quantity * rates["input" if name in INPUT_CLASSES else "output"] / MILLION
 
 
-def bound_quantities(data: Mapping[str, Any], price: Price) -> list[Decimal | None]:
+def bound_quantities(data: Mapping[str, Any], price: CallRates) -> list[Decimal | None]:
     """Return the most that each quantity beside the tokens may cost."""
+    calls = data.get("calls") or 1
     used = {name: quantity for name, quantity in data.get("quantities", {}).items() if quantity > 0}
-    if "requests" in price.rates and "requests" not in used:
-        used["requests"] = data.get("calls") or 1
-    bounds: list[Decimal | None] = []
-    for name, quantity in used.items():
-        rates = _list_rates(price, name, None, MAX_COUNT + 1)
-        bounds.append(quantity * max(rates) / THOUSAND if rates else None)
-    return bounds
+    if any("requests" in rates for rates in price.bounding) and "requests" not in used:
+        used["requests"] = calls
+    return [_bound_quantity(name, quantity, price, None, MAX_COUNT + 1, calls) for name, quantity in used.items()]
 
 
-def find_greatest_rates(price: Price, stated_tier: int | None, tokens: int) -> dict[str, Decimal] | None:
+def _bound_quantity(
+    name: str, quantity: int, price: CallRates, stated_tier: int | None, tier_tokens: int, calls: int
+) -> Decimal | None:
+    costs = [quantity * rate / THOUSAND for rate in _list_rates(price, name, stated_tier, tier_tokens)]
+    hourly = [rates[name] for rates in price.bounding if name in rates]
+    costs += [cost_of_seconds(rate, quantity, calls) for rate in hourly if isinstance(rate, Hourly)]
+    return max(costs, default=None)
+
+
+def find_greatest_rates(price: CallRates, stated_tier: int | None, tokens: int) -> dict[str, Decimal] | None:
     """Return the greatest rate of each side that a call with so many tokens can reach."""
     rates: dict[str, list[Decimal]] = {side: [] for side in SIDES}
     for name in TOKEN_CLASSES:
@@ -124,19 +133,21 @@ def find_greatest_rates(price: Price, stated_tier: int | None, tokens: int) -> d
     return {side: max(rates[side] or [rate for others in rates.values() for rate in others]) for side in SIDES}
 
 
-def _list_rates(price: Price, name: str, stated_tier: int | None, tokens: int) -> list[Decimal]:
-    rate = price.rates.get(name)
-    if rate is None:
-        return []
-    if not isinstance(rate, Tiered):
-        return [rate]
-    # A tier that is stated is reached where it begins; without one a tier is reached above where it begins.
-    reached = [
-        tier.rate
-        for tier in rate.tiers
-        if (tokens > tier.above if stated_tier is None else stated_tier > 0 and stated_tier >= tier.above)
-    ]
-    return [rate.base, *reached]
+def _list_rates(price: CallRates, name: str, stated_tier: int | None, tokens: int) -> list[Decimal]:
+    """List what a class may cost a unit, of the rates that bound a call. A rate by the hour is no rate of a unit."""
+    figures: list[Decimal] = []
+    for rate in (rates[name] for rates in price.bounding if name in rates):
+        if isinstance(rate, Decimal):
+            figures.append(rate)
+        elif isinstance(rate, Tiered):
+            # A tier that is stated is reached where it begins; without one a tier is reached above where it begins.
+            figures.append(rate.base)
+            figures += [
+                tier.rate
+                for tier in rate.tiers
+                if (tokens > tier.above if stated_tier is None else stated_tier > 0 and stated_tier >= tier.above)
+            ]
+    return figures
 
 
 def _read_usage_block(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,11 @@ REASONS = {
     "usage unknown": "the source's usage could not be read as classes of tokens",
     "totals without classes": "the source gives totals, and not the classes that have a price",
     "no rate for a class": "the price has no rate for a class",
-    "no price at that time": "no price book has a price of this model at that time",
+    "no price at that time": "no price of this model holds at the time of the call",
+    "no price of the model": "no price book has this model of its provider",
+    "no price of the fine-tuned model": "no price book has the rates of this fine-tuned model",
+    "no price of the provider": "no price book knows its provider, or the model by name",
+    "no price book": "no price book was adopted before it",
     "no model": "the call names no model",
 }
 """The reasons of the ledger, as sentences say them."""

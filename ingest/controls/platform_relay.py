@@ -8,7 +8,7 @@ that publishes the same again, appends the missing relays.
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ingest.intake.batch import Envelope
 from ingest.intake.intake import decode
@@ -75,11 +75,16 @@ def is_complete(log: Log) -> bool:
 
 def find_adoptions(log: Log) -> Iterator[Adoption]:
     """Yield all adoptions of price books, in their order."""
+    for body, position in find_decisions(log, PriceBookAdopted.control_type):
+        yield Adoption(body["name"], body["document"], position)
+
+
+def find_decisions(log: Log, control_type: str) -> Iterator[tuple[dict[str, Any], Position]]:
+    """Yield the body of all decisions of a type, and where each stands, in their order."""
     for original in _find_originals(log):
         data = decode(original.value)["data"]
-        if data["control"] == PriceBookAdopted.control_type:
-            position = Position(original.partition, original.offset, 0)
-            yield Adoption(data["body"]["name"], data["body"]["document"], position)
+        if data["control"] == control_type:
+            yield data["body"], Position(original.partition, original.offset, 0)
 
 
 def _find_originals(log: Log) -> Iterator[Record]:

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from ledger.pricing.document import build_damage_error, pack, unpack
-from ledger.pricing.price_book import Clause, PriceBook, Rate, Rates, Tiered, check_rates
+from ledger.pricing.price_book import Clause, PriceBook, Rate, Tiered, check_rates
 from ledger.token_classes import CLASSES
 from tallystick.vocabulary.base import Currency, DecimalInput, Label, Model, Name, PositiveAmount, Time, format_decimal
 
-STANDARD_MODES = ("", "auto", "default", "standard", "standard_only", "on_demand")
-"""Service tiers and speeds that are no mode of their own: a negotiated rate that names none is for these."""
+STANDARD_MODE = "standard"
+"""The word for every service tier and speed that is no mode of its own: a negotiated rate that names none is for it."""
 PERCENT_DECIMALS = 6
 Period = Literal["hour", "day", "month", "year", "contract"]
 
@@ -33,6 +33,11 @@ def _check_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _check_contract_rates(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
+    check_rates(dict(rates))
+    return dict(sorted(rates.items()))
+
+
 def _check_flat_rates(rates: dict[str, Decimal]) -> dict[str, Decimal]:
     check_rates(dict(rates))
     return dict(sorted(rates.items()))
@@ -43,6 +48,7 @@ Percent = Annotated[
     Decimal, DecimalInput, Field(ge=0, le=100, decimal_places=PERCENT_DECIMALS, strict=False),
     PlainSerializer(format_decimal, return_type=str),
 ]  # fmt: skip
+ContractRates = Annotated[dict[Name, Rate | Tiered], AfterValidator(_check_contract_rates)]
 FlatRates = Annotated[dict[Name, Rate], AfterValidator(_check_flat_rates)]
 
 
@@ -62,7 +68,7 @@ class Term(Scope):
         Field(default=None, description="classes that a discount is for; left out, all")
     )
     discount: Percent | None = Field(default=None, description="percent off the list price")
-    rates: Rates | None = Field(default=None, description="negotiated rates, for the classes that they name")
+    rates: ContractRates | None = Field(default=None, description="negotiated rates, for the classes that they name")
 
     @model_validator(mode="after")
     def _check_one_kind(self) -> "Term":
@@ -130,11 +136,6 @@ class Contract(Model):
 def list_texts(contract: Contract) -> Iterable[str]:
     """Return the names that people gave to a contract and its commitments."""
     return chain([contract.name], (commitment.name for commitment in contract.commitments))
-
-
-def has_tiers(rates: Rates) -> bool:
-    """Tell whether a rate depends on the input tokens of a call."""
-    return any(isinstance(rate, Tiered) for rate in rates.values())
 
 
 def pack_contract(contract: Contract) -> tuple[str, bytes]:

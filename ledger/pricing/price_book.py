@@ -3,14 +3,17 @@
 import re
 from datetime import time
 from decimal import Decimal
-from itertools import pairwise
+from fractions import Fraction
+from itertools import combinations, pairwise
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from ledger.money import PICO
 from ledger.pricing.document import build_damage_error, pack, unpack
-from ledger.token_classes import CLASSES, decimals, rate_unit
+from ledger.pricing.price_dimensions import PRICE_DIMENSIONS, normalize_dimension
+from ledger.token_classes import CLASSES, TOKEN_CLASSES, decimals, rate_unit
 from tallystick.vocabulary.base import Currency, DecimalInput, Label, Model, Name, Time, format_decimal, sort_by_key
 
 Rate = Annotated[
@@ -61,18 +64,55 @@ class Tiered(Model):
         return tiers
 
 
-def check_rates(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
+class Hourly(Model):
+    """A rate of seconds as providers of speech name it. The cost of a call is rounded to 10^-12, half to even."""
+
+    per_hour: Rate
+    least_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
+        default=None, description="seconds that each call is charged at least"
+    )
+
+
+AnyRate = Decimal | Tiered | Hourly
+
+
+def list_figures(rate: AnyRate) -> list[Decimal]:
+    """List the figures of a rate: its base and its tiers, or that of an hour."""
+    if isinstance(rate, Tiered):
+        return [rate.base, *(tier.rate for tier in rate.tiers)]
+    return [rate.per_hour if isinstance(rate, Hourly) else rate]
+
+
+def check_rates(rates: dict[str, AnyRate]) -> dict[str, AnyRate]:
     """Check the classes of rates, and that one unit of each costs a whole number of pico. ValueError names the rate."""
     for name, rate in rates.items():
-        if name not in CLASSES:
-            raise ValueError(f"{name!r} is not one of the classes {', '.join(CLASSES)}")
-        for figure in [rate] if isinstance(rate, Decimal) else [rate.base, *(tier.rate for tier in rate.tiers)]:
+        _check_class(name)
+        if isinstance(rate, Hourly):
+            if name != "seconds":
+                raise ValueError(f"a rate per hour is one of 'seconds', not of {name!r}")
+            continue
+        for figure in list_figures(rate):
             if (figure * PICO / rate_unit(name)) % 1:
                 raise ValueError(f"the rate {figure} of {name!r} has more than {decimals(name)} decimals")
     return sort_by_key(rates)
 
 
-Rates = Annotated[dict[Name, Rate | Tiered], AfterValidator(check_rates)]
+def _check_class(name: str) -> None:
+    if name not in CLASSES:
+        raise ValueError(f"{name!r} is not one of the classes {', '.join(CLASSES)}")
+
+
+Rates = Annotated[dict[Name, Rate | Tiered | Hourly], AfterValidator(check_rates)]
+
+
+def _check_fallbacks(fallbacks: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for name, sources in fallbacks.items():
+        for class_name in (name, *sources):
+            _check_class(class_name)
+    return sort_by_key(fallbacks)
+
+
+Fallbacks = Annotated[dict[Name, Annotated[tuple[Name, ...], Field(strict=False)]], AfterValidator(_check_fallbacks)]
 
 
 def _check_quoted(value: object) -> object:
@@ -97,12 +137,74 @@ class Daily(Model):
     end: TimeOfDay
 
 
-class Price(Model):
-    """Rates, and when they apply by the event's own time. Of several that apply, the last in the list counts."""
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class Validity(Model):
+    """When something is in force, by the event's own time: all of its conditions hold."""
 
     since: Time | None = Field(default=None, description="from this moment on; without it, always")
+    until: Time | None = Field(default=None, description="before this moment; without it, for ever")
     daily: Daily | None = None
+    weekdays: Annotated[tuple[Weekday, ...], Field(strict=False, min_length=1)] | None = Field(
+        default=None, description="days of the week in UTC; a span that passes midnight is of the day it starts on"
+    )
+
+
+class Price(Validity):
+    """Rates, and when they apply by the event's own time. Of several that apply, the last in the list counts."""
+
     rates: Rates
+
+
+class Condition(Model):
+    """Price dimensions that a call must state. A value is written in any of its spellings, and kept in one."""
+
+    service_tier: Label | None = None
+    speed: Label | None = None
+    geography: Label | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalize(cls, content: object) -> object:
+        if not isinstance(content, dict):
+            return content
+        words = dict(content)
+        for name in PRICE_DIMENSIONS:
+            if isinstance(words.get(name), str):
+                words[name] = normalize_dimension(name, words[name])
+                if words[name] is None:
+                    raise ValueError(f"{name} {content[name]!r} is the base price: it stands under 'prices'")
+        return words
+
+    @model_validator(mode="after")
+    def _check_stated(self) -> "Condition":
+        if not self.stated:
+            raise ValueError(f"names at least one of {', '.join(PRICE_DIMENSIONS)}")
+        return self
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """Return the dimensions that are named, with their values."""
+        return {name: value for name, value in self if value is not None}
+
+
+class Variant(Validity):
+    """Rates of a model for calls that state certain dimensions: in place of the price's own rates, class by class, or
+    the factor by which its rates of tokens are multiplied."""
+
+    when: Condition
+    rates: Rates | None = None
+    multiplier: Annotated[Decimal, DecimalInput, Field(ge=0, lt=1000, strict=False)] | None = None
+
+    @model_validator(mode="after")
+    def _check_effect(self) -> "Variant":
+        if (self.rates is None) == (self.multiplier is None):
+            raise ValueError("a variant has either 'rates' or a 'multiplier'")
+        return self
+
+
+MAX_MULTIPLIERS = 8
 
 
 class PricedModel(Model):
@@ -112,6 +214,28 @@ class PricedModel(Model):
         default=None, description="tokens of input and output that one call may have, which bound a call without usage"
     )
     prices: Annotated[tuple[Price, ...], Field(strict=False, min_length=1)]
+    variants: Annotated[tuple[Variant, ...], Field(strict=False)] = Field(
+        default=(), description="first to last: of two that give a class a rate, the first counts"
+    )
+    priced_as: Fallbacks | None = Field(default=None, description="classes of this model that differ from the book's")
+
+    @model_validator(mode="after")
+    def _check_products(self) -> "PricedModel":
+        multipliers = [Fraction(variant.multiplier) for variant in self.variants if variant.multiplier is not None]
+        if len(multipliers) > MAX_MULTIPLIERS:
+            raise ValueError(f"a model has at most {MAX_MULTIPLIERS} multipliers, and this one has {len(multipliers)}")
+        factors = {prod(group) for size in range(1, len(multipliers) + 1) for group in combinations(multipliers, size)}
+        for rates in [price.rates for price in self.prices] + [variant.rates or {} for variant in self.variants]:
+            for name, rate in rates.items():
+                for figure in list_figures(rate) if name in TOKEN_CLASSES else ():
+                    for factor in factors:
+                        if (Fraction(figure) * factor * rate_unit(name)).denominator != 1:
+                            raise ValueError(
+                                f"the rate {figure} of {name!r} times {float(factor)} has over {decimals(name)} "
+                                "decimals: "
+                                "write the variant with 'rates' of its own"
+                            )
+        return self
 
 
 class Provider(Model):
@@ -132,6 +256,9 @@ class PriceBook(Model):
     name: Label
     currency: Currency
     origin: Label = Field(description="where the figures come from, with its version")
+    priced_as: Fallbacks = Field(
+        default={}, description="for each class those whose rate it takes where it has none, the first that has one"
+    )
     providers: Annotated[tuple[Provider, ...], Field(strict=False)]
 
 

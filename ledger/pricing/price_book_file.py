@@ -6,8 +6,8 @@ import yaml
 from pydantic import ValidationError
 
 from ledger.errors import TallyError
-from ledger.pricing.genai_prices import complete_rates
 from ledger.pricing.price_book import PriceBook
+from ledger.token_classes import PRICED_AS
 from ledger.yaml_files import read_yaml
 
 
@@ -23,16 +23,15 @@ def parse_book(text: str, name: str) -> PriceBook:
     """Parse a price book of YAML or JSON in the shape of :class:`PriceBook`; ``match`` may be left out and means the
     id.
 
-    A class without a rate takes that of its fallback class (``ledger.token_classes.PRICED_AS``). TallyError names the
+    What ``priced_as`` does not say of a class is taken from ``ledger.token_classes.PRICED_AS``. TallyError names the
     field that is wrong."""
     try:
         content = read_yaml(text)
         for provider in content["providers"]:
             for model in provider["models"]:
                 model.setdefault("match", {"equals": model["id"]})
-                for price in model["prices"]:
-                    price["rates"] = complete_rates(price["rates"])
-        return PriceBook.model_validate({"origin": "a file"} | content, strict=False)
+        fallbacks = {"priced_as": PRICED_AS | content.get("priced_as", {})}
+        return PriceBook.model_validate({"origin": "a file"} | content | fallbacks, strict=False)
     except yaml.YAMLError as error:
         detail = " ".join(str(error).split())
         raise TallyError(f"price book {name} is not YAML: {detail}") from error

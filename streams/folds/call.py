@@ -29,6 +29,9 @@ class Dimensions(Protocol):
     model: str | None
     model_resolved: str | None
     revision: int | None
+    service_tier: str | None
+    speed: str | None
+    geography: str | None
     context_tier: int | None
     response_cache: str | None
     status: str | None

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ledger.money import PICO, share
-from ledger.pricing.contract import PERCENT_DECIMALS, STANDARD_MODES, Commitment, Contract, Scope, Term
+from ledger.pricing.contract import PERCENT_DECIMALS, STANDARD_MODE, Commitment, Contract, Scope, Term
 from ledger.pricing.price_book import Clause, PriceBook, Tiered
 from ledger.token_classes import rate_unit
 from streams.folds.price_lookup import Catalogue, is_match
@@ -173,7 +173,7 @@ def _has_mode(term: Term, names: CallNames) -> bool:
         if clause is not None:
             if not is_match(clause, mode):
                 return False
-        elif term.rates is not None and mode not in STANDARD_MODES:
+        elif term.rates is not None and mode != STANDARD_MODE:
             return False
     return True
 

@@ -11,6 +11,8 @@ import msgspec
 
 from ledger.errors import LogDamaged
 from ledger.money import pico, text
+from ledger.pricing.contract import STANDARD_MODE
+from ledger.pricing.price_dimensions import normalize_dimension
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call
 from streams.folds.contract_terms import Agreement, CallNames, ContractTerms, Tier, find_period_start
@@ -18,7 +20,7 @@ from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.price_lookup import Offer
+from streams.folds.offer import Offer
 from streams.folds.state import Key, State
 from streams.folds.unknown_usage import add_bounds
 from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
@@ -214,8 +216,10 @@ def _name_call(call: Call, offer: Offer | None) -> CallNames:
     if offer is not None:
         providers.append(offer.seller)
         models.append(offer.model)
-    service_tier, speed = dimensions.service_tier or "", dimensions.speed or ""
-    return CallNames(_lower_names(providers), _lower_names(models), service_tier.lower(), speed.lower())
+    modes = (
+        normalize_dimension(name, getattr(dimensions, name)) or STANDARD_MODE for name in ("service_tier", "speed")
+    )
+    return CallNames(_lower_names(providers), _lower_names(models), *modes)
 
 
 def _lower_names(names: list[str | None]) -> tuple[str, ...]:

@@ -1,77 +1,33 @@
 """Find the price of a call in the price books in force (docs/rules.md, R5 to R8)."""
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
 from functools import cache, lru_cache
 
 import msgspec
 
-from ledger.money import PICO
-from ledger.pricing.price_book import Clause, Price, PriceBook, PricedModel, Provider, Tiered
-from ledger.token_classes import rate_unit
-
-DAY_US = 86400 * 1_000_000
-_COMPACT_DATE = re.compile(r"-(\d{4})(\d{2})(\d{2})$", re.ASCII)
-
-UnitPrice = int | tuple[tuple[int, int], ...]
-"""Pico a unit; or (above, pico) by rising threshold of the event's input tokens, the base with -1."""
+from ledger.pricing.name_parts import CLIENT_PROTOCOL, TUNED_MARKS
+from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
+from streams.folds.model_names import find_mark, is_gateway, list_sellers, spell_model, spell_provider
+from streams.folds.offer import Offer, compile_offers
 
 
-class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """One price of a model: when it holds, and the cost of a unit of each class.
+class Step(IntEnum):
+    """One way to find a model in a book: of the provider that the event or the model's path names, of the one whose
+    models these are by their name, or of any. A step is taken through all books before the next."""
 
-    ``tiers`` are the amounts of input tokens above which some class costs otherwise, rising. ``context_window`` is the
-    number of tokens that one call may have, where the book names it. ``seller`` and ``model`` are the ids, in lower
-    case, of the provider that sells the model, and of the model.
-    """
+    PROVIDER = 1
+    PROVIDER_UNDATED = 2
+    MAKER = 3
+    MAKER_UNDATED = 4
+    ANY = 5
 
-    price_id: str
-    document: str
-    currency: str
-    since_us: int
-    daily_us: tuple[int, int] | None
-    unit_prices: dict[str, UnitPrice]
-    tiers: tuple[int, ...]
-    context_window: int | None
-    seller: str = ""
-    model: str = ""
 
-    def holds(self, time_us: int) -> bool:
-        """Tell whether the price is in force at a moment."""
-        if time_us < self.since_us:
-            return False
-        if self.daily_us is None:
-            return True
-        start, end = self.daily_us
-        moment = time_us % DAY_US
-        return start <= moment < end if start <= end else moment >= start or moment < end
-
-    def tier(self, input_tokens: int) -> int:
-        """Return the greatest tier that so many input tokens are above; -1 where there is none."""
-        return max((above for above in self.tiers if input_tokens > above), default=-1)
-
-    def stated_tier(self, above: int) -> int:
-        """Return the tier that a source states by where it begins: the greatest that begins there or below."""
-        return max((tier for tier in self.tiers if tier <= above), default=-1) if above else -1
-
-    def greatest_unit_price(self, names: Sequence[str], tier: int) -> int | None:
-        """Return the greatest unit price of any of the classes in the tier and those below; None where none has one."""
-        prices: list[int] = []
-        for name in names:
-            price = self.unit_prices.get(name)
-            if isinstance(price, tuple):
-                prices += (pico for above, pico in price if above <= tier)
-            elif price is not None:
-                prices.append(price)
-        return max(prices, default=None)
-
-    def unit_price(self, name: str, tier: int) -> int | None:
-        """Return the unit price of a class in a tier, in pico; None where the class has none."""
-        price = self.unit_prices.get(name)
-        if isinstance(price, tuple):
-            return next(pico for above, pico in reversed(price) if above <= tier)
-        return price
+BY_PROVIDER = (Step.PROVIDER, Step.PROVIDER_UNDATED)
+BY_MAKER = (*BY_PROVIDER, Step.MAKER, Step.MAKER_UNDATED)
+ALL_STEPS = tuple(Step)
+FIRST_STEP = Step.PROVIDER
 
 
 class Catalogue:
@@ -81,61 +37,148 @@ class Catalogue:
         self._document = document
         self._book = book
         self.offers = lru_cache(maxsize=10_000)(self._find_offers)
+        self.find_provider = lru_cache(maxsize=10_000)(self._find_provider)
 
-    def _find_offers(self, provider: str | None, model: str) -> tuple[Offer, ...]:
-        """Return the model's prices, the strongest first; none where the book does not know it."""
-        seller = self._find_provider(provider, model)
-        if seller is None:
-            return ()
-        original_providers = (
-            original_provider
-            for name in seller.models_of
-            for original_provider in self._book.providers
-            if original_provider.id == name
-        )
-        owners = [seller, *original_providers]
-        for spelling in dict.fromkeys((model, _spell_date_with_dashes(model))):
-            for owner in owners:
-                for candidate in owner.models:
-                    if is_match(candidate.match, spelling):
-                        return self._compile_offers(owner, candidate, seller)
+    def _find_offers(self, provider: str | None, model: str, step: Step) -> tuple[Offer, ...]:
+        """Return the model's prices, the strongest first; none where this step finds none. Names are in lower case."""
+        spellings = spell_model(model)
+        mark = find_mark(model)
+        if step is Step.ANY:
+            return self._find_anywhere(spellings.exact, mark)
+        names = spellings.undated if step in (Step.PROVIDER_UNDATED, Step.MAKER_UNDATED) else spellings.exact
+        if step in BY_PROVIDER:
+            sellers = self._list_sellers(provider, model)
+            pairs = ((seller, names) for seller in sellers)
+        else:
+            pairs = (
+                (seller, (name,))
+                for name in names
+                for seller in self._book.providers
+                if seller.model_match and is_match(seller.model_match, name)
+            )
+        for seller, seller_names in pairs:
+            for owner, candidate in self._list_models(seller, seller_names, mark):
+                return self._compile_offers(owner, candidate, seller)
         return ()
 
-    def _find_provider(self, name: str | None, model: str) -> Provider | None:
-        """Return the provider of that name; without a name, the one whose models these are."""
-        providers = self._book.providers
-        if name is None:
-            return next(
-                (provider for provider in providers if provider.model_match and is_match(provider.model_match, model)),
-                None,
-            )
-        exact = next((provider for provider in providers if provider.id.lower() == name), None)
-        return exact or next(
-            (provider for provider in providers if provider.match and is_match(provider.match, name)), None
+    def _list_sellers(self, provider: str | None, model: str) -> Iterator[Provider]:
+        """Yield the provider that an event names; where that is a gateway, or the provider of a protocol that gateways
+        speak too, the one that the model's path names."""
+        if provider is not None and not is_gateway(provider):
+            seller = self.find_provider(provider)
+            if seller is not None:
+                yield seller
+            if seller is not None and seller.id.lower() != CLIENT_PROTOCOL:
+                return
+        names = spell_model(model).exact
+        for part in list_sellers(model):
+            seller = self.find_provider(part)
+            # A provider with models of its own may stand in a path as their maker, and another sells them.
+            if seller is not None and (
+                seller.model_match is None or any(is_match(seller.model_match, name) for name in names)
+            ):
+                yield seller
+
+    def _list_models(
+        self, seller: Provider, names: Sequence[str], mark: str | None
+    ) -> Iterator[tuple[Provider, PricedModel]]:
+        """Yield the models that a provider sells by one of the names, and the provider whose list has them."""
+        originals = (provider for name in seller.models_of for provider in self._book.providers if provider.id == name)
+        owners = (seller, *originals)
+        for name in names:
+            for owner in owners:
+                for candidate in owner.models:
+                    if is_match(candidate.match, name) and is_marked(candidate.match, name, mark):
+                        yield owner, candidate
+        for name in names:
+            for owner in owners:
+                for candidate in owner.models:
+                    if candidate.id.lower() == name:
+                        yield owner, candidate
+
+    def _find_anywhere(self, names: Sequence[str], mark: str | None) -> tuple[Offer, ...]:
+        """Return the one price that all providers have which list the model; none where they differ."""
+        for name in names:
+            models = [
+                (owner, candidate)
+                for owner in self._book.providers
+                for candidate in owner.models
+                if is_match(candidate.match, name) and is_marked(candidate.match, name, mark)
+            ]
+            if models:
+                is_one = all(candidate.prices == models[0][1].prices for _, candidate in models)
+                return self._compile_offers(*models[0], None) if is_one else ()
+        return ()
+
+    def _compile_offers(self, owner: Provider, model: PricedModel, seller: Provider | None) -> tuple[Offer, ...]:
+        """Compile the prices of a model; its variants are those of its own provider alone."""
+        offers = compile_offers(self._document, self._book, owner.id, model, with_variants=owner is seller)
+        names = {"seller": seller.id.lower() if seller is not None else "", "model": model.id.lower()}
+        return tuple(msgspec.structs.replace(offer, **names) for offer in offers)
+
+    def _find_provider(self, name: str) -> Provider | None:
+        """Return the provider of a name in lower case."""
+        for id in spell_provider(name):
+            for provider in self._book.providers:
+                if provider.id.lower() == id:
+                    return provider
+        return next(
+            (provider for provider in self._book.providers if provider.match and is_match(provider.match, name)), None
         )
 
-    def _compile_offers(self, provider: Provider, model: PricedModel, seller: Provider) -> tuple[Offer, ...]:
-        name = f"{self._book.name}/{provider.id}/{model.id}"
-        offers: list[Offer] = []
-        for index, price in enumerate(model.prices):
-            costs = _compile_unit_prices(price)
-            above = {above for cost in costs.values() if isinstance(cost, tuple) for above, _ in cost if above >= 0}
-            identity = f"{name}#{index}", self._document, self._book.currency
-            names = seller.id.lower(), model.id.lower()
-            offers.append(
-                Offer(*identity, *_validity(price), costs, tuple(sorted(above)), model.context_window, *names)
-            )
-        return tuple(offers)[::-1]
+
+def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequence[str], time_us: int) -> Offer | str:
+    """Find the price of a call at its own time, or the reason why it has none. The books are in the order of their
+    names' first adoption, and the models, in lower case, in the order in which they are tried."""
+    provider = provider.lower() if provider else None
+    is_listed = False
+    for model in models:
+        for book in reversed(books):  # nearly all calls find their price here
+            for offer in book.offers(provider, model, FIRST_STEP):
+                if offer.holds(time_us):
+                    return offer
+                is_listed = True
+        for step in _list_steps(books, provider)[1:]:
+            for book in reversed(books):
+                for offer in book.offers(provider, model, step):
+                    if offer.holds(time_us):
+                        return offer
+                    is_listed = True
+    if not models:
+        return "no model"
+    if not books:
+        return "no price book"
+    if is_listed:
+        return "no price at that time"
+    if find_mark(models[0]) in TUNED_MARKS:
+        return "no price of the fine-tuned model"
+    return "no price of the model" if _is_sold(books, provider) else "no price of the provider"
 
 
-def find_offer(books: Sequence[Catalogue], provider: str | None, model: str, time_us: int) -> Offer | None:
-    """Find the price of a call at its own time. The youngest book name that has one decides."""
-    provider = provider.lower() if provider is not None else None
-    for book in reversed(books):
-        for offer in book.offers(provider, model.lower()):
-            if offer.holds(time_us):
-                return offer
-    return None
+def _list_steps(books: Sequence[Catalogue], provider: str | None) -> Sequence[Step]:
+    """Return the ways to look for a model: by its name alone where no book knows the provider."""
+    if provider is None or is_gateway(provider):
+        return ALL_STEPS
+    sellers = [book.find_provider(provider) for book in books]
+    if not any(sellers):
+        return ALL_STEPS
+    return BY_MAKER if any(seller and seller.id.lower() == CLIENT_PROTOCOL for seller in sellers) else BY_PROVIDER
+
+
+def _is_sold(books: Sequence[Catalogue], provider: str | None) -> bool:
+    return provider is None or is_gateway(provider) or any(book.find_provider(provider) for book in books)
+
+
+def is_marked(clause: Clause, name: str, mark: str | None) -> bool:
+    """Tell whether a clause that matches a lower-case name says itself what the name's mark says. A fine-tuned model is
+    none of the models whose names it contains."""
+    if mark is None:
+        return True
+    parts = clause.any_of or clause.all_of
+    if parts is not None:
+        return any(is_match(part, name) and is_marked(part, name, mark) for part in parts)
+    text = clause.equals or clause.starts_with or clause.ends_with or clause.contains or clause.regex or ""
+    return mark in text.lower()
 
 
 def is_match(clause: Clause, name: str) -> bool:
@@ -165,38 +208,3 @@ def _compile_clause(clause: Clause) -> Callable[[str], bool]:
         return lambda name: part in name
     equal = (clause.equals or "").lower()
     return lambda name: name == equal
-
-
-def _spell_date_with_dashes(model: str) -> str:
-    match = _COMPACT_DATE.search(model)
-    if match is None:
-        return model
-    try:
-        day = date(*map(int, match.groups()))
-    except ValueError:
-        return model
-    return f"{model[: match.start()]}-{day.isoformat()}"
-
-
-def _validity(price: Price) -> tuple[int, tuple[int, int] | None]:
-    since = int(price.since.timestamp()) * 1_000_000 + price.since.microsecond if price.since else -(10**18)
-    if price.daily is None:
-        return since, None
-    start, end = (
-        (datetime.combine(date.min, time, UTC) - datetime.combine(date.min, datetime.min.time(), UTC))
-        // timedelta(microseconds=1)
-        for time in (price.daily.start, price.daily.end)
-    )
-    return since, (start, end)
-
-
-def _compile_unit_prices(price: Price) -> dict[str, UnitPrice]:
-    unit_prices: dict[str, UnitPrice] = {}
-    for name, rate in price.rates.items():
-        scale = PICO // rate_unit(name)
-        if isinstance(rate, Tiered):
-            tiers = ((tier.above, int(tier.rate * scale)) for tier in rate.tiers)
-            unit_prices[name] = ((-1, int(rate.base * scale)), *tiers)
-        else:
-            unit_prices[name] = int(rate * scale)
-    return unit_prices

@@ -14,7 +14,10 @@ from streams.folds.emit import Emit
 from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.price_lookup import Catalogue, Offer, find_offer
+from streams.folds.model_aliases import alias_model, find_aliases, resolve_alias
+from streams.folds.model_names import order_models
+from streams.folds.offer import HourlyPrice, Offer, select_variant
+from streams.folds.price_lookup import Catalogue, find_offer
 from streams.folds.state import State
 from streams.folds.unknown_usage import (
     add_bounds,
@@ -26,6 +29,7 @@ from streams.folds.unknown_usage import (
     read_figures,
     read_totals,
 )
+from tallystick.vocabulary.controls.models import ModelAliased
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 BOOKS = ("rating", "books")
@@ -98,26 +102,26 @@ def rate_call(
     if is_free_by_rule(call):
         return Entry(call.dimensions, FREE)
     offer = _find_offer(event, call, state, documents, position)
-    agreement = find_agreement(event, call, offer, state, documents, position)
+    listed = offer if isinstance(offer, Offer) else None
+    agreement = find_agreement(event, call, listed, state, documents, position)
     if agreement is None:
-        return _rate_at_list(call, offer)
-    if offer is not None and agreement.has_rates and offer.currency != agreement.contract.currency:
-        offer = None  # an entry has one currency, and it is paid in the contract's
-    return apply_agreement(event, call, _rate_at_list(call, offer), agreement, state, is_new=position is None)
+        return _rate_at_list(event, call, offer)
+    if listed is not None and agreement.has_rates and listed.currency != agreement.contract.currency:
+        offer = "no list price in the contract's currency"  # an entry has one currency
+    return apply_agreement(event, call, _rate_at_list(event, call, offer), agreement, state, is_new=position is None)
 
 
-def _rate_at_list(call: Call, offer: Offer | None) -> Entry:
-    """Return the entry of a call at list prices."""
+def _rate_at_list(event: Event, call: Call, offer: Offer | str) -> Entry:
+    """Return the entry of a call at list prices. Where it has none, ``offer`` is the reason."""
     gap = find_usage_gap(call)
     names, quantities = _select_quantities(call.tokens, call.quantities)
-    if offer is not None:
-        return _price_call(call, names, quantities, offer, gap)
+    if isinstance(offer, Offer):
+        return _price_call(event, call, names, quantities, offer, gap)
     lines = [Line(name, quantity) for name, quantity in zip(names, quantities, strict=True)]
     if not lines and gap is None:
         return Entry(call.dimensions, FREE)
-    has_model = call.dimensions.model_resolved or call.dimensions.model
-    reason = gap or ("no price at that time" if has_model else "no model")
-    return _leave_unpriced(call, lines, gap, Rated(unpriced_reason=reason, pricing="unpriced", lines=lines), None)
+    rated = Rated(unpriced_reason=gap or offer, pricing="unpriced", lines=lines)
+    return _leave_unpriced(call, lines, gap, rated, None)
 
 
 def rate_quarantined(
@@ -134,8 +138,9 @@ def rate_quarantined(
     rated = Rated(
         unpriced_reason="quarantined", pricing="unknown", unknown_tokens=figures.sum_tokens() or None, lines=[]
     )
-    if offer is None:
+    if isinstance(offer, str):
         return Entry(dimensions, _encode(rated), unpriced=_describe_unpriced(call, figures.sum_tokens(), None))
+    offer, _ = _select_variant(event, call, offer)
     bound = add_bounds(*bound_quantities(call, offer), *([bound_tokens(figures, call, offer)] if has_tokens else ()))
     _name_price(rated, offer)
     rated.greatest_unpriced_cost = None if bound is None else text(bound)
@@ -146,33 +151,46 @@ def rate_quarantined(
 
 def _find_offer(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
-) -> Offer | None:
-    model = call.dimensions.model_resolved or call.dimensions.model
-    if model is None:
-        return None
+) -> Offer | str:
+    """Return the price of a call, or the reason why it has none."""
+    dimensions = call.dimensions
+    provider, models = dimensions.provider, order_models(dimensions.model_resolved, dimensions.model)
     books = [open_book(documents, document) for _, document in _find_books(position, state)]
-    return find_offer(books, call.dimensions.provider, model, event.time_us)
+    aliases = find_aliases(position, state)
+    if aliases:
+        provider, models = resolve_alias(aliases, provider, dimensions.model_resolved, dimensions.model) or (
+            provider,
+            models,
+        )
+    return find_offer(books, provider, models, event.time_us)
 
 
 def open_book(documents: Documents, digest: str) -> Catalogue:
     """Return the price book of a document. LogDamaged where the document is a contract."""
     catalogue = documents(digest)
     if not isinstance(catalogue, Catalogue):
-        raise LogDamaged(
-            f"the document {digest} is no price book, and one was adopted by it: restore the log from a copy"
-        )
+        raise LogDamaged(f"the document {digest} was adopted and is no price book: restore the log from a copy")
     return catalogue
 
 
-def _price_call(call: Call, names: tuple[str, ...], quantities: list[int], offer: Offer, gap: str | None) -> Entry:
+def _select_variant(event: Event, call: Call, offer: Offer) -> tuple[Offer, str | None]:
+    """Return the price for the dimensions that a call states, and why it has none."""
     dimensions = call.dimensions
-    if "requests" in offer.unit_prices and "requests" not in names:
+    return select_variant(offer, dimensions.service_tier, dimensions.speed, dimensions.geography, event.time_us)
+
+
+def _price_call(
+    event: Event, call: Call, names: tuple[str, ...], quantities: list[int], offer: Offer, gap: str | None
+) -> Entry:
+    dimensions = call.dimensions
+    offer, reason = _select_variant(event, call, offer)
+    if "requests" in offer.bound_prices and "requests" not in names:
         usage = dict(zip(names, quantities, strict=True))
         names, quantities = _select_quantities(usage, {"requests": dimensions.calls or 1})
     tier, tier_basis = _choose_tier(dimensions, names, quantities, offer) if offer.tiers else (-1, None)
     template = _build_line_template(offer, names, tier, tier_basis)
     if gap is not None or template is None:
-        return _price_in_part(call, names, quantities, offer, gap, tier, tier_basis)
+        return _price_in_part(call, names, quantities, offer, gap, reason, tier, tier_basis)
     unit_prices, line_template = template
     own_key = dimensions.payer == "customer"
     total = 0
@@ -208,9 +226,9 @@ def _choose_tier(
 def _build_line_template(
     offer: Offer, names: tuple[str, ...], tier: int, tier_basis: str | None
 ) -> LineTemplate | None:
-    """Build the template of calls with these classes; None where a class has no price."""
+    """Build the template of calls with these classes; None where a class has no price, or one by the hour."""
     unit_prices = [offer.unit_price(name, tier) for name in names]
-    prices = [price for price in unit_prices if price is not None]
+    prices = [price for price in unit_prices if isinstance(price, int)]
     if len(prices) < len(names):
         return None
     lines = [
@@ -246,36 +264,41 @@ def _price_in_part(
     quantities: list[int],
     offer: Offer,
     gap: str | None,
+    reason: str | None,
     tier: int,
     tier_basis: str | None,
 ) -> Entry:
     """Price the classes that have a rate, and bound the rest."""
     own_key = call.dimensions.payer == "customer"
+    calls = call.dimensions.calls or 1
     lines: list[Line] = []
     total = unpriced_count = 0
     for name, quantity in zip(names, quantities, strict=True):
         unit_price = offer.unit_price(name, tier)
         if unit_price is None:
-            bound = bound_class(name, quantity, offer, tier)
+            bound = bound_class(name, quantity, offer, tier, calls)
             unpriced_count += 1
             lines.append(
                 Line(name, quantity) if bound is None else BoundedLine(name, quantity, greatest_cost=text(bound))
             )
             continue
-        cost = quantity * unit_price
+        if isinstance(unit_price, HourlyPrice):
+            cost, unit_price = unit_price.cost(quantity, calls), unit_price.unit_price
+        else:
+            cost = quantity * unit_price
         total += cost
         cost_text = text(cost)
         own_text = ZERO if own_key else cost_text
         costs = (cost_text, cost_text, own_text, own_text)
         lines.append(Line(name, quantity, text(unit_price), *costs))
-    rated = Rated(
-        unpriced_reason=gap or "no rate for a class",
-        tier_basis=tier_basis,
-        pricing="unpriced" if unpriced_count == len(lines) else "partially_priced",
-        lines=lines,
-    )
+    rated = Rated(tier_basis=tier_basis, pricing="priced", lines=lines)
     _name_price(rated, offer)
-    entry = _leave_unpriced(call, lines, gap, rated, offer)
+    if gap is None and not unpriced_count:
+        entry = Entry(call.dimensions, _encode(rated))
+    else:
+        rated.unpriced_reason = gap or reason or "no rate for a class"
+        rated.pricing = "unpriced" if unpriced_count == len(lines) else "partially_priced"
+        entry = _leave_unpriced(call, lines, gap, rated, offer)
     return entry._replace(currency=offer.currency, list_cost=total, billed_cost=0 if own_key else total)
 
 
@@ -329,5 +352,7 @@ def _sort_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(names, key=CLASSES.index))
 
 
-FOLD = Fold("rating", on_control={PriceBookAdopted.control_type: adopt_price_book})
+FOLD = Fold(
+    "rating", on_control={PriceBookAdopted.control_type: adopt_price_book, ModelAliased.control_type: alias_model}
+)
 """Entries are made by :func:`rate_call`, which the chain calls before the folds that are given them."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ledger.inference_fields import MAX_COUNT
 from ledger.token_classes import INPUT_CLASSES, INPUT_WORDS, OTHER_ENDINGS, OUTPUT_CLASSES, OUTPUT_WORDS, TOKEN_WORDS
 from streams.folds.call import Call, Counts
-from streams.folds.price_lookup import Offer
+from streams.folds.offer import Offer
 
 USAGE_MISSING = "usage missing"
 USAGE_UNKNOWN = "usage unknown"
@@ -130,24 +130,22 @@ def bound_tokens(figures: TokenFigures, call: Call, offer: Offer) -> int | None:
     return (input_tokens or 0) * input_price + (output_tokens or 0) * output_price + rest * max(prices)
 
 
-def bound_class(name: str, quantity: int, offer: Offer, tier: int) -> int | None:
-    """Return the most that a class without a rate may cost, in pico: tokens alone have a bound."""
+def bound_class(name: str, quantity: int, offer: Offer, tier: int, calls: int) -> int | None:
+    """Return the most that a class without a rate may cost, in pico: tokens at the greatest rate of their side, another
+    quantity at its own in any variant."""
+    if name not in INPUT_CLASSES + OUTPUT_CLASSES:
+        return offer.greatest_cost(name, quantity, tier, calls)
     prices = find_greatest_prices(offer, tier)
-    if prices is None or name not in INPUT_CLASSES + OUTPUT_CLASSES:
-        return None
-    return quantity * prices[name in OUTPUT_CLASSES]
+    return None if prices is None else quantity * prices[name in OUTPUT_CLASSES]
 
 
 def bound_quantities(call: Call, offer: Offer) -> list[int | None]:
     """Return the most that each quantity of a call that is no tokens may cost, in pico; None where it has no rate."""
+    calls = call.dimensions.calls or 1
     quantities = {name: quantity for name, quantity in (call.quantities or {}).items() if quantity}
-    if "requests" in offer.unit_prices:
-        quantities.setdefault("requests", call.dimensions.calls or 1)
-    bounds: list[int | None] = []
-    for name, quantity in quantities.items():
-        unit_price = offer.greatest_unit_price((name,), MAX_COUNT)
-        bounds.append(None if unit_price is None else quantity * unit_price)
-    return bounds
+    if "requests" in offer.bound_prices:
+        quantities.setdefault("requests", calls)
+    return [offer.greatest_cost(name, quantity, MAX_COUNT, calls) for name, quantity in quantities.items()]
 
 
 def add_bounds(*bounds: int | None) -> int | None:

@@ -13,6 +13,7 @@ from tally.cli import (
     kafka,
     log,
     metrics,
+    model,
     price,
     rebuild,
     sql,
@@ -52,6 +53,7 @@ app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
 app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
 app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
 app.add_typer(contract.app, name="contract", rich_help_panel=_MANAGE)
+app.add_typer(model.app, name="model", rich_help_panel=_MANAGE)
 app.add_typer(token.app, name="token", rich_help_panel=_MANAGE)
 app.add_typer(subject.app, name="subject", rich_help_panel=_MANAGE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_MANAGE)

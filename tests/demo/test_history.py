@@ -49,7 +49,7 @@ def test_every_model_but_the_private_hosts_is_priced(events: list[dict[str, Any]
     for event in events:
         if event["id"].endswith("-broken"):
             continue
-        lines = rate_call(event["data"], datetime.fromisoformat(event["time"]), books).lines
+        lines = rate_call(event["data"], datetime.fromisoformat(event["time"]), books, {}).lines
         unpriced = [line for line in lines if line.list_cost is None]
         assert bool(unpriced) == (bool(lines) and event["data"]["provider"] == "acme-host"), event
 

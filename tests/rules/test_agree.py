@@ -9,8 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from audit.verify import model_names as audit
 from ledger.log import Record
+from ledger.pricing.price_book import unpack_book
 from ledger.token_classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
+from streams.folds import model_names as folds
+from streams.folds.price_lookup import Catalogue
 from tests.rules.test_rules import BOOKS, CONTRACTS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 
@@ -18,8 +22,17 @@ MODELS = (
     "heron", "stork",
     "lion", "LION", "tiger", "tiger-7", "owl", "elephant", "parrot", "deaf", "lynx-20251211", "lynx-٢٠٢٥١٢١١",
     "lynx", "own", "İ", "",
+    "gpt-4", "gpt-4-1106-preview", "azure/eu/gpt-4-0613", "ft:gpt-mini-2024-07-18:org::id", "openai/ft:gpt-4:x", "twin",
+    "openrouter/anthropic/claude-sonnet-4.5", "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", "prod-chat",
+    "vertex_ai/claude-opus-5@20251101", "claude-opus-5-2025-11-01", "claude-opus-5@default", "z/free:free",
+    "arn:aws:bedrock:us-east-1:1:inference-profile/global.anthropic.claude-sonnet-4-5", "rival", "claude-1-2-3.4",
+    "arn:aws:bedrock:us-east-1:1:application-inference-profile/twin", "accounts/fireworks/models/oss", "/twin/", "a@1",
+    "z/any:nitro",
 )  # fmt: skip
-PROVIDERS = ("acme", "ACME", "acme-cloud", "acme/eu", "reseller", "nobody", "")
+PROVIDERS = (
+    "acme", "ACME", "acme-cloud", "acme/eu", "reseller", "nobody", "", "openai", "azure.ai.openai", "aws.bedrock",
+    "litellm_proxy", "vertex_ai", "fireworks", "two", ".",
+)  # fmt: skip
 INSTANTS = (-86400, -43200, -0.000001, 0, 0.000001, 299.999999, 300, 300.000001, 36000, 64800)
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1.0, 1.5, 10**12, 10**12 + 1, 2**64, "", "x", "1", "0.5", [], ["a"], [1], {},
@@ -66,6 +79,19 @@ calls = some.fixed_dictionaries(
         "service_tier": some.sampled_from(("batch", "standard", "flex")),
     },
 )
+dimensions = some.fixed_dictionaries(
+    {},
+    optional={
+        "service_tier": some.sampled_from(("batch", "Batches", "flex", "PRIORITY", "default", "scale", " ")),
+        "speed": some.sampled_from(("fast", "standard", "slow")),
+        "geography": some.sampled_from(("us", "USA", "eu", "global", "mars")),
+    },
+)
+dimensioned = some.builds(
+    lambda call, words, model, provider: call | words | {"model": model, "model_resolved": model, "provider": provider},
+    calls, dimensions, some.sampled_from(("falcon", "kite", "swan", "crane", "owlet", "ibis")),
+    some.sampled_from(("acme", "acme", "acme", "resale")),
+)  # fmt: skip
 strange = some.dictionaries(
     some.sampled_from(JUDGED),
     some.sampled_from(ODD) | some.dictionaries(some.sampled_from((*CLASSES, "total", "?")), some.sampled_from(ODD)),
@@ -120,6 +146,15 @@ signings = some.builds(
     lambda name, at: control(f"{name}-end-{at}", "contract.ended", name=name),
     some.sampled_from(sorted(CONTRACTS)), some.integers(0, 2),
 )  # fmt: skip
+model_names = some.sampled_from(("prod-chat", "PROD-chat", "lion", "twin"))
+aliases = some.builds(
+    lambda at, names, target: control(f"alias-{at}", "model.aliased", **names, **target),
+    some.integers(0, 9),
+    some.fixed_dictionaries({"name": model_names}, optional={"provider": some.sampled_from(("azure", "ACME"))}),
+    some.sampled_from(
+        ({}, {"priced_provider": "azure", "priced_model": "GPT-4"}, {"priced_provider": "x", "priced_model": "y"})
+    ),
+)
 whole = b'{"source":"a","id":"1","time":"2026-01-05T12:00:00Z","type":"tallystick.inference.v1","data":{"x":%s}}'
 values = some.sampled_from(
     (b"NaN", b"-Infinity", b"1e999", b"1e9", b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\xed\xa0\x80"', b"01", b"1,", b"{} ")
@@ -134,6 +169,7 @@ lines = (
     (usual | events | revised | corrections).map(msgspec.json.encode)
     | adoptions
     | signings
+    | aliases
     | broken
     | doubtful
     | encoded
@@ -156,5 +192,50 @@ def test_the_folds_and_the_audit_agree(examples: int) -> None:
     def agree(said: list[tuple[list[bytes], int]]) -> None:
         made = log(said)
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
+
+    agree()
+
+
+@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: int) -> None:
+    adoption = control("tiers", "price_book.adopted", name="tiers", document=BOOKS["tiers"][0])
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(some.lists(some.tuples(dimensioned, some.sampled_from(INSTANTS)), min_size=1, max_size=6))
+    def agree(priced: list[tuple[dict[str, Any], float]]) -> None:
+        events = [
+            {
+                "source": "a", "id": str(place), "time": (START + timedelta(seconds=at)).isoformat(),
+                "type": "tallystick.inference.v1", "data": data,
+            }
+            for place, (data, at) in enumerate(priced)
+        ]  # fmt: skip
+        made = [record(0, adoption), record(1, *map(msgspec.json.encode, events), at_s=86400)]
+        assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
+
+
+words = some.sampled_from((
+    "openrouter", "anthropic", "azure", "bedrock", "accounts", "arn:", "aws", "claude", "sonnet", "opus", "gpt", "twin",
+    "rival", "models", "1-month-commitment", "ft:", ".ft-", "us.", "global.", "20251101", "2025", "11", "01", "4", "5",
+    "v1", "1", "latest", "default", "preview", "32k", ":free", "inference-profile", "",
+))  # fmt: skip
+spelled_names = some.lists(some.tuples(words, some.sampled_from(("", "-", "/", ".", "@", ":"))), max_size=9).map(
+    lambda parts: "".join(word + joint for word, joint in parts)
+)
+
+
+@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_the_folds_and_the_audit_read_names_alike(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(some.none() | spelled_names, some.none() | spelled_names, spelled_names)
+    def agree(resolved: str | None, requested: str | None, provider: str) -> None:
+        assert list(folds.order_models(resolved, requested)) == audit.list_names(resolved, requested)
+        name = (resolved or requested or provider).lower()
+        assert folds.spell_model(name) == audit.list_spellings(name)
+        assert folds.find_mark(name) == audit.read_mark(name)
+        for document, packed in BOOKS.values():
+            book = unpack_book(document, packed)
+            seller = Catalogue(document, book).find_provider(provider.lower())
+            assert seller == audit.find_provider(book, provider.lower())
 
     agree()

@@ -48,6 +48,8 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             line = control(f"sign-{at}", "contract.signed", name=name, document=CONTRACTS[said][0])
         elif kind == "end":
             line = control(f"end-{at}", "contract.ended", name=said)
+        elif kind == "alias":
+            line = control(f"alias-{at}", "model.aliased", **said)
         elif kind == "raw":
             line = said.encode()
         else:

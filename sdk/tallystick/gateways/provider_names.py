@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-_NAMES = {
+PROVIDER_NAMES = {
     "anthropic": ("claude",),
     "aws": (
         "aws.bedrock", "aws_bedrock", "bedrock", "amazon-bedrock", "amazon_bedrock", "bedrock_converse", "sagemaker",
@@ -27,9 +27,10 @@ _NAMES = {
     "zai": ("z_ai", "z-ai"),
 }  # fmt: skip
 """OpenTelemetry's ``gen_ai.provider.name`` and ``gen_ai.system``, OpenInference's ``llm.provider``, LiteLLM's
-``custom_llm_provider``, the Vercel AI SDK's ``ai.model.provider`` and pydantic-ai's systems."""
+``custom_llm_provider``, the Vercel AI SDK's ``ai.model.provider`` and pydantic-ai's systems. Rule R6 of
+docs/rules.md reads this table too: a change of it is a change of the folds."""
 
-_NAME_BY_ALIAS = {alias: name for name, aliases in _NAMES.items() for alias in (name, *aliases)}
+_NAME_BY_ALIAS = {alias: name for name, aliases in PROVIDER_NAMES.items() for alias in (name, *aliases)}
 
 _HOSTS = {
     "api.x.ai": "x-ai", "openrouter.ai": "openrouter", "api.deepseek.com": "deepseek", "api.groq.com": "groq",

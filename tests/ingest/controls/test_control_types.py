@@ -17,6 +17,7 @@ from ingest.controls.contracts import sign_contract
 from ingest.controls.erasure import erase_person
 from ingest.controls.log import activate_generation
 from ingest.controls.log import build_closing_records as closing_records
+from ingest.controls.models import alias_model
 from ingest.controls.platform_relay import ensure
 from ingest.controls.prices import adopt_price_book
 from ingest.intake.intake import Intake
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Make] = {
     "contract.signed": lambda log, settings: sign_contract(
         log, settings, "acme", parse_contract("{name: acme-2026, currency: USD, terms: [{discount: 10}]}", "the test")
     ),
+    "model.aliased": lambda log, settings: alias_model(log, settings, "prod-chat", "azure", "gpt-4o", "azure"),
     "rules.adopted": adopt_rules,
     "subject.erased": lambda log, settings: erase_person(log, settings, "acme", "ann"),
     "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),

@@ -34,11 +34,35 @@ def test_what_is_not_the_document_of_its_hash_is_damage() -> None:
             unpack_book(digest, other)
 
 
-def test_classes_without_a_rate_take_the_one_they_fall_back_on() -> None:
-    (price,) = parse_book(BOOK, "test").providers[0].models[0].prices
-    rates = {name: str(rate) for name, rate in price.rates.items()}
-    assert set(rates) == {*PRICED_AS, "input", "output"}
-    assert (rates["cache_write_1h"], rates["cache_read_audio"], rates["reasoning"]) == ("1", "1", "10")
+def test_a_document_carries_what_a_class_without_a_rate_is_priced_as() -> None:
+    assert parse_book(BOOK, "test").priced_as == {name: PRICED_AS[name] for name in sorted(PRICED_AS)}
+    own = parse_book("priced_as: {input_image: [input], cache_read: []}" + BOOK, "test").priced_as
+    assert own == PRICED_AS | {"input_image": ("input",), "cache_read": ()}
+
+
+def test_a_value_of_a_variant_is_kept_in_one_spelling() -> None:
+    variants = "variants: [{when: {service_tier: Batches, geography: USA}, multiplier: 0.5}]\n        prices:"
+    (variant,) = parse_book(BOOK.replace("prices:", variants), "test").providers[0].models[0].variants
+    assert variant.when.stated == {"service_tier": "batch", "geography": "us"}
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("{when: {service_tier: standard}, multiplier: 2}", "'standard' is the base price"),
+        ("{when: {}, multiplier: 2}", "names at least one of service_tier, speed, geography"),
+        ("{when: {tier: batch}, multiplier: 2}", "Extra inputs are not permitted"),
+        ("{when: {speed: fast}}", "either 'rates' or a 'multiplier'"),
+        ("{when: {speed: fast}, multiplier: 2, rates: {input: 1}}", "either 'rates' or a 'multiplier'"),
+        ("{when: {speed: fast}, multiplier: 1.0000001}", "times 1.0000001 has over 6 decimals"),
+        ("{when: {speed: fast}, rates: {input: {per_hour: 1}}}", "a rate per hour is one of 'seconds'"),
+        ("{when: {speed: fast}, multiplier: 2, weekdays: [someday]}", "Input should be 'monday'"),
+    ],
+)
+def test_a_mistake_in_a_variant_is_named(variant: str, message: str) -> None:
+    with pytest.raises(TallyError, match=r"price book mine\.yaml") as refusal:
+        parse_book(BOOK.replace("prices:", f"variants: [{variant}]\n        prices:"), "mine.yaml")
+    assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ WINDOW = 2_000
 BOOK = f"""
 name: test
 currency: USD
+priced_as: {{input_image: [input], output_image: [output]}}
 providers:
   - id: acme
     model_match: {{starts_with: m}}

@@ -19,6 +19,7 @@ COMMANDS = [
     "tail", "alerts webhook", "alerts webhooks", "alerts remove", "alerts test", "alerts deliveries", "alerts deliver",
     "api serve", "token create", "token list", "token revoke",
     "budget set", "price adopt", "contract sign", "contract list", "contract end",
+    "budget set", "price adopt", "model alias", "model list", "model remove",
 ]  # fmt: skip
 REPORTING = [
     "subject list",
@@ -41,6 +42,9 @@ REPORTING = [
     "contract sign",
     "contract list",
     "contract end",
+    "model alias",
+    "model list",
+    "model remove",
     "token create",
     "token list",
     "token revoke",

@@ -1,0 +1,36 @@
+"""``tally model``: what it sets holds for the calls after it, until it is removed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from tally.cli.app import app
+
+
+def run(home: Path, *arguments: str) -> Any:
+    result = CliRunner().invoke(app, ["model", *arguments, "--json"], env={"TALLY_HOME": str(home)})
+    return json.loads(result.stdout) if result.exit_code == 0 else (result.exit_code, result.stderr)
+
+
+def test_an_alias_is_set_changed_listed_and_removed(tmp_path: Path) -> None:
+    run(tmp_path, "alias", "Prod-Chat", "--as", "azure/gpt-4o")
+    run(tmp_path, "alias", "prod-chat", "--as", "fireworks/accounts/fireworks/models/oss", "--provider", "azure")
+    changed = run(tmp_path, "alias", "prod-chat", "--as", "azure/gpt-4o-mini")
+    aliases = run(tmp_path, "list")
+    assert [(alias["provider"], alias["priced_provider"], alias["priced_model"]) for alias in aliases] == [
+        (None, "azure", "gpt-4o-mini"), ("azure", "fireworks", "accounts/fireworks/models/oss"),
+    ]  # fmt: skip
+    assert aliases[0]["position"] == f"{changed['partition']}:{changed['offset']}"
+    run(tmp_path, "remove", "PROD-CHAT")
+    assert [alias["provider"] for alias in run(tmp_path, "list")] == ["azure"]
+
+
+def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+    for target in ("gpt-4o", "/gpt-4o", "azure/"):
+        code, message = run(tmp_path, "alias", "x", "--as", target)
+        assert code == 2 and "must be PROVIDER/MODEL, for example azure/gpt-4o" in message
+    run(tmp_path, "alias", "x", "--as", "azure/gpt-4o")
+    code, message = run(tmp_path, "remove", "x", "--provider", "aws")
+    assert code == 2 and "'x' has no alias for the provider 'aws': see `tally model list`" in message
