@@ -11,7 +11,7 @@ from ledger.log import Record
 from ledger.log.topics import ENTRIES, Topic
 from ledger.pricing.contract import unpack_document
 from streams.folds.chain import Derived, fold_record
-from streams.folds.contract_terms import ContractTerms, compile_document
+from streams.folds.contracts.terms import ContractTerms, compile_document
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import parse_record
 from streams.folds.identity import EventVersion

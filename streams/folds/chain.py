@@ -11,7 +11,8 @@ from ledger import envelope, outcomes
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
-from streams.folds import budgets, contracts, rating, rules
+from streams.folds import budgets, rating, rules
+from streams.folds.contracts import agreement as contracts
 from streams.folds.corrections import Ledger, apply_correction, revise_entry
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange, Originals, RatedCall

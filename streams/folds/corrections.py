@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ledger import outcomes
 from ledger.errors import LogDamaged
-from streams.folds.contracts import release_coverage
+from streams.folds.contracts.agreement import release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, EntryChange, Originals, RatedCall
 from streams.folds.event import Event, parse_line

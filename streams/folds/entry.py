@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.folds.call import Dimensions
-from streams.folds.contract_terms import ContractTerms
+from streams.folds.contracts.terms import ContractTerms
 from streams.folds.event import Event
 from streams.folds.identity import EventPosition, EventVersion
 from streams.folds.price_lookup import Catalogue

@@ -15,7 +15,7 @@ from ledger.pricing.contract import STANDARD_MODE
 from ledger.pricing.price_dimensions import normalize_dimension
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call
-from streams.folds.contract_terms import Agreement, CallNames, ContractTerms, Tier, find_period_start
+from streams.folds.contracts.terms import Agreement, CallNames, ContractTerms, Tier, find_period_start
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, Unpriced
 from streams.folds.event import Event
