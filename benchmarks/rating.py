@@ -15,7 +15,7 @@ from ledger.money import PICO
 from ledger.pricing.genai_prices import genai_prices as compile_catalogue
 from streams.folds.call import convert_call
 from streams.folds.event import Event
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.rating import BOOKS, rate_call
 from streams.folds.state import State
 from streams.runtime import reduce_garbage_collection

@@ -5,7 +5,8 @@ The embedded runtime keeps them beside what it derives; on Kafka they are a cach
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from streams.folds.chain import Derived, fold_record
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import ParsedRecord, parse_record
 from streams.folds.identity import EventPosition, EventVersion, find_target
+from streams.folds.restatement import find_range, read_no_history
 from streams.folds.state import LAST, Key, Row, State, key_text
 
 MAX_SQL_VARIABLES = 10_000  # SQLite takes 32,766 in a statement
@@ -37,6 +39,11 @@ SELECT due_us, key FROM state WHERE partition = ? AND due_us > ? AND due_us <= i
     (SELECT due_us FROM state WHERE partition = ? AND due_us > ? ORDER BY due_us LIMIT 1 OFFSET ?), {LAST})
 ORDER BY due_us
 """
+
+
+ReadRecords = Callable[[int, int], Iterable[Record]]
+"""The records of ``tally.events`` from an offset of the partition up to another. LogDamaged where the log does not hold
+one."""
 
 
 class FoldPosition(NamedTuple):
@@ -66,24 +73,32 @@ class Change(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A run of one partition's records, parsed, with the identities that they meet and the positions of the events
-    before it whose lines a correction may need."""
+    """A run of one partition's records, parsed, with the identities that they meet, the positions of the events before
+    it whose lines a correction may need, and the records before it that a restatement reaches."""
 
     records: list[Record]
     parsed: list[ParsedRecord]
     identities: Mapping[bytes, EventVersion]
     originals: list[EventPosition]
+    past: Mapping[int, ParsedRecord] = MappingProxyType({})
 
     def include_own_lines(self, originals: Originals) -> Originals:
-        """Return a reader of lines that finds those of this batch here."""
+        """Return a reader of lines that finds those of this batch, and of the records before it, here."""
         start = self.records[0].offset
 
         def read(offset: int, event_index: int) -> bytes:
-            if offset < start:
+            if offset < start and offset not in self.past:
                 return originals(offset, event_index)
-            return self.records[offset - start].value.split(b"\n")[event_index]
+            record = self.records[offset - start] if offset >= start else self.past[offset].record
+            return record.value.split(b"\n")[event_index]
 
         return read
+
+    def read_history(self, first_offset: int, end_offset: int) -> list[ParsedRecord]:
+        """Return the records of a range that a restatement of this batch reaches."""
+        start = self.records[0].offset
+        offsets = range(first_offset, end_offset)
+        return [self.parsed[offset - start] if offset >= start else self.past[offset] for offset in offsets]
 
 
 class PartitionState:
@@ -142,19 +157,29 @@ class PartitionState:
                 versions.update((identity, EventVersion(*values)) for identity, *values in rows)
         return versions
 
-    def parse_batch(self, records: list[Record]) -> Batch:
-        """Parse a run of one partition's records, and find the events before it that they refer to."""
+    def parse_batch(self, records: list[Record], read_records: ReadRecords = read_no_history) -> Batch:
+        """Parse a run of one partition's records, and find the events before it that they refer to. ``read_records``
+        gives the records of a range before it."""
         parsed = [parse_record(record) for record in records]
         events = [event for _, record_events in parsed for event in record_events]
         targets = {event.identity: target for event in events if (target := find_target(event)) is not None}
+        past = _read_past(parsed, read_records)
+        past_events = [(record.offset, event) for record, record_events in past.values() for event in record_events]
         batch_identities = {event.identity for event in events if event.identity} | set(targets.values())
+        batch_identities |= {event.identity for _, event in past_events if event.kind == "inference"}
         versions = self.find_identities(records[0].partition, batch_identities)
         originals: set[EventPosition] = set()
         for event in events:
             version = versions.get(targets.get(event.identity, event.identity))
             if version is not None and version.content != event.content:
                 originals.update(filter(None, (version.position, version.entry_position)))
-        return Batch(records, parsed, versions, sorted(originals))
+        for offset, event in past_events:
+            version = versions.get(event.identity)
+            if version is not None and version.position == (offset, event.event_index):
+                originals.update(filter(None, (version.entry_position,)))
+        return Batch(
+            records, parsed, versions, sorted(position for position in originals if position[0] not in past), past
+        )
 
     def fold_batch(
         self, batch: Batch, state: State, documents: Documents, originals: Originals
@@ -166,7 +191,7 @@ class PartitionState:
         derived = [
             output
             for parsed_record in batch.parsed
-            for output in fold_record(parsed_record, state, identities, documents, read_line)
+            for output in fold_record(parsed_record, state, identities, documents, read_line, batch.read_history)
         ]
         changed = {
             identity: version
@@ -193,6 +218,27 @@ class PartitionState:
         )
         if change.position is not None:
             self._db.execute("REPLACE INTO positions VALUES (?, ?, ?)", (partition, *change.position))
+
+
+def find_ranges(parsed: Iterable[ParsedRecord]) -> list[tuple[int, int]]:
+    """List the first offset and the end of each range that a restatement among these records reaches."""
+    return [
+        reached
+        for record, events in parsed
+        for event in events
+        if (reached := find_range(event, record.offset)) is not None
+    ]
+
+
+def _read_past(parsed: list[ParsedRecord], read_records: ReadRecords) -> dict[int, ParsedRecord]:
+    """Read the records before a run that its restatements reach, by offset."""
+    start = parsed[0].record.offset
+    past: dict[int, ParsedRecord] = {}
+    for first_offset, end_offset in find_ranges(parsed):
+        if first_offset < start:
+            for record in read_records(first_offset, min(end_offset, start)):
+                past[record.offset] = parse_record(record)
+    return past
 
 
 def _state_error(error: sqlite3.Error) -> TallyError:

@@ -12,10 +12,10 @@ from ledger.log.topics import ENTRIES, Topic
 from ledger.pricing.contract import unpack_document
 from streams.folds.chain import Derived, fold_record
 from streams.folds.contracts.terms import ContractTerms, compile_document
-from streams.folds.entry import Documents, Originals
+from streams.folds.entry import Documents, History, Originals
 from streams.folds.event import parse_record
 from streams.folds.identity import EventVersion
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.state import State
 
 
@@ -35,14 +35,15 @@ def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived
     """Derive what the records of any partitions cause; each partition's records are in order, from its first."""
     catalogues = open_catalogues(documents)
     memories: dict[int, tuple[State, dict[bytes, EventVersion]]] = {}
-    read_values: dict[int, dict[int, bytes]] = {}
+    past_records: dict[int, dict[int, Record]] = {}
     derived: Derived = []
     next_offsets: dict[tuple[Topic, int], int] = {}
     for record in records:
         state, identities = memories.setdefault(record.partition, (State(), {}))
-        values = read_values.setdefault(record.partition, {})
-        values[record.offset] = record.value
-        for topic, record_out in fold_record(parse_record(record), state, identities, catalogues, _read_lines(values)):
+        past = past_records.setdefault(record.partition, {})
+        past[record.offset] = record
+        readers = _read_lines(past), _read_history(past)
+        for topic, record_out in fold_record(parse_record(record), state, identities, catalogues, *readers):
             offset = next_offsets.get((topic, record.partition), 0)
             next_offsets[topic, record.partition] = offset + 1
             derived.append((topic, record_out._replace(offset=offset)))
@@ -50,9 +51,14 @@ def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived
     return derived
 
 
-def _read_lines(values: Mapping[int, bytes]) -> Originals:
-    """Return a reader of lines in the values of records, by offset."""
-    return lambda offset, event_index: values[offset].split(b"\n")[event_index]
+def _read_lines(past: Mapping[int, Record]) -> Originals:
+    """Return a reader of lines in records, by offset."""
+    return lambda offset, event_index: past[offset].value.split(b"\n")[event_index]
+
+
+def _read_history(past: Mapping[int, Record]) -> History:
+    """Return a reader of ranges of records, by offset."""
+    return lambda first, end: [parse_record(past[offset]) for offset in range(first, end)]
 
 
 def replay_outcomes(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from ledger import envelope
 from ledger.errors import LogDamaged, TallyError
-from ledger.log import Draft, Log
+from ledger.log import Draft, Log, Record, records
 from ledger.log.documents import load_document
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
@@ -15,7 +15,8 @@ from ledger.pricing.contract import unpack_document
 from streams.folds.contracts.terms import ContractTerms, compile_document
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import EPOCH
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
+from streams.partition_state import ReadRecords
 from tallystick import TickEvent
 
 MAX_CACHED_RECORDS = 8
@@ -64,6 +65,21 @@ def read_originals(log: Log, partition: int) -> Originals:
                 f"{event_index}, which a later one corrects: restore the log from a copy"
             )
         return lines[event_index]
+
+    return read
+
+
+def read_history(log: Log, partition: int) -> ReadRecords:
+    """Return a reader of ranges of a partition's records. LogDamaged where the log does not hold one of a range."""
+
+    def read(first_offset: int, end_offset: int) -> list[Record]:
+        past = list(records(log, EVENTS, partition, first_offset, end_offset))
+        if [record.offset for record in past] != list(range(first_offset, end_offset)):
+            raise LogDamaged(
+                f"partition {partition} of tally.events does not hold all records from offset {first_offset} to "
+                f"{end_offset - 1}, which a later one restates: restore the log from a copy"
+            )
+        return past
 
     return read
 

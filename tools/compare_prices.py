@@ -18,8 +18,8 @@ from ledger.money import PICO
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import PriceBook
 from ledger.token_classes import rate_unit
-from streams.folds.offer import select_variant
-from streams.folds.price_lookup import Catalogue, find_offer
+from streams.folds.prices.offer import select_variant
+from streams.folds.prices.price_lookup import Catalogue, find_offer
 from tallystick.vocabulary.base import format_decimal
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs/prices.md"
@@ -66,8 +66,8 @@ def compare(prices: Mapping[str, Any], book: PriceBook, time: datetime) -> dict[
         if provider is None or (name.count("/") > 1 and not has_slashes):
             continue
         model = name.partition("/")[2] if has_slashes else name.rpartition("/")[2]
-        offer = find_offer([catalogue], provider, model, time_us)
-        if offer is None or (provider, model) in seen:
+        offer = find_offer([catalogue], provider, (model.lower(),), time_us)
+        if isinstance(offer, str) or (provider, model) in seen:
             continue
         seen.add((provider, model))
         counts[provider] += 1

@@ -1,4 +1,4 @@
-"""Apply contracts independently of the folds, in decimals, from documents as written (docs/rules.md, R14)."""
+"""Apply contracts independently of the folds, in decimals, from documents as written (docs/rules.md, R16)."""
 
 import json
 import sqlite3

@@ -8,7 +8,7 @@ from typing import Any
 from audit.verify import row_checksums
 from audit.verify.totals import COSTS, Group, Sum, Totals
 from ledger.log import Record
-from ledger.outcomes import REVERSAL
+from ledger.outcomes import RESTATEMENT, REVERSAL
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,9 +32,10 @@ def add_record(totals: Totals, record: Record) -> None:
             _read_amounts(fields),
         )
         totals.outcome(fields["organization"], fields["kind"], fields["outcome"], event_checksum)
-        reversed_entry = original if fields["outcome"] == REVERSAL else None
+        changed_entry = original if fields["outcome"] in (REVERSAL, RESTATEMENT) else None
+        change = row_checksums.EntryChange(fields["outcome"], changed_entry, fields.get("billing_month"))
         for line in fields.get("lines", ()):
-            totals.add(_group(fields, line), _sum(fields, line, reversed_entry))
+            totals.add(_group(fields, line), _sum(fields, line, change))
 
 
 def _read_amounts(fields: dict[str, Any]) -> row_checksums.Amounts:
@@ -56,13 +57,13 @@ def _group(fields: dict[str, Any], line: dict[str, Any]) -> Group:
     return Group(fields["organization"], day, model, line["class"], fields.get("currency", ""))
 
 
-def _sum(fields: dict[str, Any], line: dict[str, Any], original: tuple[int, int] | None) -> Sum:
+def _sum(fields: dict[str, Any], line: dict[str, Any], change: row_checksums.EntryChange) -> Sum:
     prices = [None if line[field] is None else Decimal(line[field]) for field in ("unit_price", *COSTS)]
     greatest_cost = Decimal(line["greatest_cost"]) if "greatest_cost" in line else None
     price_fields = [
         fields.get(name) for name in ("currency", "price_document", "price_id", "tier_basis", "contract_id")
     ]
     checksum = row_checksums.hash_entry(
-        _row_identity(fields), original, fields, price_fields, (line["class"], line["quantity"], *prices, greatest_cost)
+        _row_identity(fields), change, fields, price_fields, (line["class"], line["quantity"], *prices, greatest_cost)
     )
     return Sum(1, checksum, line["quantity"], *(price or Decimal(0) for price in prices[1:]))

@@ -1,15 +1,16 @@
-"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R12)."""
+"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R16)."""
 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
 from audit.verify.contracts import Contracts, Owner
 from audit.verify.pricing import Aliases, Book, Rated, negate, rate_quarantined
+from audit.verify.restatement import Periods, has_other_costs, is_reached, read_restatement
 from audit.verify.schema_check import is_valid
 from ledger import outcomes
 from ledger.errors import LogDamaged
@@ -20,7 +21,8 @@ from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
 from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
 from tallystick.vocabulary.controls.models import ModelAliased
-from tallystick.vocabulary.controls.prices import PriceBookAdopted
+from tallystick.vocabulary.controls.periods import PeriodClosed
+from tallystick.vocabulary.controls.prices import PriceBookAdopted, PriceRestated
 from tallystick.vocabulary.event import DATA_MODELS
 
 KINDS = tuple(DATA_MODELS)
@@ -44,11 +46,13 @@ class JudgedLine(NamedTuple):
     data: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     rated: Rated | None = None
     original: tuple[int, int] | None = None
+    organization: str | None = None  # where it is not that of the record
+    billing_month: str | None = None  # where it is not that of the time
 
 
 class Seen(NamedTuple):
     """The state of an identity: content and position of its latest version, its kind and revision, and the position of
-    the entry in force; -1 where there is none."""
+    the entry in force, and that by whose prices it was rated where it is another; -1 where there is none."""
 
     content: bytes
     offset: int
@@ -57,22 +61,50 @@ class Seen(NamedTuple):
     revision: int
     entry_offset: int
     entry_index: int
+    rated_offset: int = -1
+    rated_index: int = -1
+
+
+class EntryInForce(NamedTuple):
+    """The call of an entry in force, whether the entry is a bound in quarantine, its position, and that by whose prices
+    it was rated."""
+
+    organization: str
+    source: str
+    id: str
+    time: datetime
+    data: dict[str, Any]
+    position: tuple[int, int]
+    rated_position: tuple[int, int]
+    is_bound: bool
+
+    @property
+    def owner(self) -> Owner:
+        return self.organization, self.source, self.id
 
 
 class Partition:
     """Judge one partition's records in order. Identities are kept on disk, so memory does not grow. ``read_line`` gives
-    a line of the partition by offset and index: one before the record that is judged, or of it."""
+    a line of the partition by offset and index: one before the record that is judged, or of it. ``read_records`` gives
+    the records before it from an offset up to another."""
 
-    def __init__(self, load: Callable[[str], Book | Contract], read_line: Callable[[int, int], bytes]) -> None:
+    def __init__(
+        self,
+        load: Callable[[str], Book | Contract],
+        read_line: Callable[[int, int], bytes],
+        read_records: Callable[[int, int], Iterable[Record]],
+    ) -> None:
         self._load = load
         self._read_line = read_line
+        self._read_records = read_records
+        self._periods = Periods()
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
         self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
             "CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT, kind TEXT, revision INT,"
-            " entry_record INT, entry_line INT)"
+            " entry_record INT, entry_line INT, rated_record INT, rated_line INT)"
         )
         self._contracts = Contracts(self._identities)
 
@@ -86,7 +118,12 @@ class Partition:
             if event is None:
                 yield JudgedLine(event_index, "unknown", outcomes.QUARANTINED, "malformed")
                 continue
-            yield from self._judge(event_index, line, event, organization, record.offset)
+            for judged in self._judge(event_index, line, event, organization, record.offset):
+                if judged.rated is None or judged.time is None:
+                    yield judged
+                    continue
+                owner = judged.organization or organization
+                yield judged._replace(billing_month=self._periods.find_billing_month(owner, judged.time))
 
     def _judge(
         self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int
@@ -116,23 +153,72 @@ class Partition:
         if reason is None and kind == "correction":
             yield from self._correct(judged, time, organization, offset)
         if reason is None and kind == "control":
-            self._apply_control(data["control"], data["body"], organization, (offset, event_index))
+            yield from self._decide(judged, organization, offset)
 
-    def _apply_control(self, control: str, body: dict[str, Any], organization: str, position: tuple[int, int]) -> None:
-        if control == PriceBookAdopted.control_type:
-            book = self._load(body["document"])
-            if not isinstance(book, Book):
-                raise LogDamaged(f"the document {body['document']} was adopted and is no price book: restore the log")
-            self._adoptions.append((position, body["name"], book))
-        elif control == ContractSigned.control_type:
-            contract = self._load(body["document"])
-            if not isinstance(contract, Contract):
-                raise LogDamaged(f"the document {body['document']} was signed and is no contract: restore the log")
-            self._contracts.sign(organization, position, body["name"], body["document"], contract)
-        elif control == ContractEnded.control_type:
-            self._contracts.end(organization, position, body["name"])
-        elif control == ModelAliased.control_type:
-            self._alias_decisions.append((position, body))
+    def _decide(self, control: JudgedLine, organization: str, offset: int) -> Iterator[JudgedLine]:
+        """Apply a counted control record, and yield what it takes back and puts in its place."""
+        body, position = control.data["body"], (offset, control.event_index)
+        match control.data["control"]:
+            case PriceBookAdopted.control_type:
+                self._adoptions.append((position, body["name"], self._load_book(body["document"])))
+            case ContractSigned.control_type:
+                contract = self._load_contract(body["document"])
+                self._contracts.sign(organization, position, body["name"], body["document"], contract)
+            case ContractEnded.control_type:
+                self._contracts.end(organization, position, body["name"])
+            case ModelAliased.control_type:
+                self._alias_decisions.append((position, body))
+            case PeriodClosed.control_type:
+                self._periods.close(organization, body["month"], self._now)
+            case PriceRestated.control_type:
+                restatement = read_restatement(body, organization, offset)
+                if restatement is not None:
+                    yield from self._restate(restatement, position)
+
+    def _load_book(self, digest: str) -> Book:
+        book = self._load(digest)
+        if not isinstance(book, Book):
+            raise LogDamaged(f"the document {digest} was adopted and is no price book: restore the log")
+        return book
+
+    def _load_contract(self, digest: str) -> Contract:
+        contract = self._load(digest)
+        if not isinstance(contract, Contract):
+            raise LogDamaged(f"the document {digest} was signed and is no contract: restore the log")
+        return contract
+
+    def _restate(self, restatement: PriceRestated, position: tuple[int, int]) -> Iterator[JudgedLine]:
+        """Yield each entry in force of the range that costs something else here: as it was, and as it is."""
+        entries = list(self._find_reached(restatement))
+        formers = [self._rate_entry(entry, entry.rated_position) for _, _, entry in entries]
+        for _, _, entry in entries:
+            self._contracts.release(entry.owner)
+        for (identity, seen, entry), former in zip(entries, formers, strict=True):
+            restated = self._rate_entry(entry, None)
+            if not has_other_costs(former, restated):
+                continue
+            self._keep(identity, seen._replace(rated_offset=position[0], rated_index=position[1]))
+            judged = JudgedLine(
+                position[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
+                entry.data, negate(former), entry.position, entry.organization,
+            )  # fmt: skip
+            yield judged
+            yield judged._replace(outcome=outcomes.RESTATEMENT, reason=None, rated=restated)
+
+    def _find_reached(self, restatement: PriceRestated) -> Iterator[tuple[bytes, Seen, EntryInForce]]:
+        """Yield each entry in force that a restatement reaches, with its identity."""
+        for record in self._read_records(restatement.first_offset, restatement.end_offset):
+            for event_index, line in enumerate(record.value.split(b"\n")):
+                event = _parse_event(line)
+                if event is None or event["kind"] != "inference":
+                    continue
+                identity = _hash_identity(record.organization, event["source"], event["id"])
+                seen = self._find(identity)
+                if seen is None or (seen.offset, seen.event_index) != (record.offset, event_index):
+                    continue
+                entry = self._load_entry(seen, record.organization)
+                if entry is not None and is_reached(restatement, entry.data, entry.time):
+                    yield identity, seen, entry
 
     def _correct(self, correction: JudgedLine, time: datetime, organization: str, offset: int) -> Iterator[JudgedLine]:
         """Yield what a counted correction takes back and what it puts in its place."""
@@ -145,7 +231,8 @@ class Partition:
         if action == "reversal":
             self._keep(identity, seen._replace(entry_offset=-1, entry_index=-1))
             return
-        self._keep(identity, seen._replace(entry_offset=offset, entry_index=correction.event_index))
+        replaced = seen._replace(entry_offset=offset, entry_index=correction.event_index)
+        self._keep(identity, replaced._replace(rated_offset=-1, rated_index=-1))
         data, time = self._read_replacement(correction.data, time, seen)
         assert correction.source is not None and correction.id is not None, "it has an identity"
         rated = self._rate(data, time, (organization, correction.source, correction.id))
@@ -156,25 +243,31 @@ class Partition:
 
     def _reverse(self, seen: Seen, event_index: int, organization: str, reason: str) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
-        if seen.entry_offset < 0:
+        entry = self._load_entry(seen, organization)
+        if entry is None:
             return
+        rated = negate(self._rate_entry(entry, entry.rated_position))
+        self._contracts.release(entry.owner)
+        yield JudgedLine(
+            event_index, "inference", outcomes.REVERSAL, reason, entry.source, entry.id, entry.time, entry.data, rated,
+            entry.position,
+        )  # fmt: skip
+
+    def _load_entry(self, seen: Seen, organization: str) -> EntryInForce | None:
+        """Read what the entry in force of an event follows from; None where there is no entry."""
+        if seen.entry_offset < 0:
+            return None
         position = seen.entry_offset, seen.entry_index
+        rated_position = (seen.rated_offset, seen.rated_index) if seen.rated_offset >= 0 else position
         event = _parse_event(self._read_line(*position))
         assert event is not None, "it has an entry"
         data, time = event["data"], event["moment"]
-        owner = organization, event["source"], event["id"]
-        if event["kind"] == "correction":
+        is_replacement = event["kind"] == "correction"
+        if is_replacement:
             data, time = self._read_replacement(data, time, seen)
-            former = self._rate(data, time, owner, position)
-        elif _has_totals_mismatch(data):
-            former = self._bound(data, time, position)
-        else:
-            former = self._rate(data, time, owner, position)
-        self._contracts.release(owner)
-        rated = negate(former)
-        yield JudgedLine(
-            event_index, "inference", outcomes.REVERSAL, reason, event["source"], event["id"], time, data, rated,
-            position,
+        return EntryInForce(
+            organization, event["source"], event["id"], time, data, position, rated_position,
+            is_bound=not is_replacement and _has_totals_mismatch(data),
         )  # fmt: skip
 
     def _read_replacement(
@@ -184,6 +277,12 @@ class Partition:
         original = _parse_event(self._read_line(seen.offset, seen.event_index))
         assert original is not None, "it has an identity"
         return correction["replacement"], min(time, original["moment"])
+
+    def _rate_entry(self, entry: EntryInForce, position: tuple[int, int] | None) -> Rated:
+        """Price the call of an entry, or bound its cost, now or at a position before."""
+        if entry.is_bound:
+            return self._bound(entry.data, entry.time, position)
+        return self._rate(entry.data, entry.time, entry.owner, position)
 
     def _rate(
         self, data: dict[str, Any], time: datetime, owner: Owner, position: tuple[int, int] | None = None
@@ -218,13 +317,14 @@ class Partition:
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(
-            "SELECT content, record, line, kind, revision, entry_record, entry_line FROM seen WHERE identity = ?",
+            "SELECT content, record, line, kind, revision, entry_record, entry_line, rated_record, rated_line FROM seen"
+            " WHERE identity = ?",
             (identity,),
         ).fetchone()
         return Seen(*row) if row else None
 
     def _keep(self, identity: bytes, seen: Seen) -> None:
-        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
+        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
 
     def _find_quarantine_reason(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
         if time > self._now + MAX_AHEAD:

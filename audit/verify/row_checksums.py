@@ -18,13 +18,24 @@ EVENT_FIELDS = tuple(dimension.name for dimension in dimensions.DIMENSIONS)
 
 
 class Amounts(NamedTuple):
-    """What an event says of its usage: how much is priced, why not all is, and what is not known of it."""
+    """What an event says of its usage: how much is priced, why not all is, what is not known of it, and the month in
+    which it is billed where that is not the month of its time."""
 
     pricing: str | None = None
     unpriced_reason: str | None = None
     tier_basis: str | None = None
     unknown_tokens: int | None = None
     greatest_unpriced_cost: Decimal | None = None
+    billing_month: str | None = None
+
+
+class EntryChange(NamedTuple):
+    """What an entry changes: its outcome, the position of the entry that it takes back or restates, and the month in
+    which it is billed where that is not the month of its time."""
+
+    outcome: str
+    original: tuple[int, int] | None
+    billing_month: str | None
 
 
 class RowIdentity(NamedTuple):
@@ -55,20 +66,27 @@ def hash_event(
 
 def hash_entry(
     identity: RowIdentity,
-    original: tuple[int, int] | None,
+    change: EntryChange,
     fields: Mapping[str, Any],
     price_fields: Iterable[str | None],
     figures: Iterable[Any],
 ) -> int:
     """Hash an entry.
 
-    ``original``: the position of the entry that a reversal takes back. ``price_fields``: currency, document, price id,
-    tier basis, contract id. ``figures``: class, quantity, unit price, four costs, and the most that an unpriced one may
-    cost.
+    ``price_fields``: currency, document, price id, tier basis, contract id. ``figures``: class, quantity, unit price,
+    four costs, and the most that an unpriced one may cost.
     """
     event_fields = (fields.get(name) for name in EVENT_FIELDS)
     return _hash_values(
-        (*identity, *(original or ("", "")), *event_fields, *price_fields, *map(_format_decimal, figures))
+        (
+            *identity,
+            change.outcome,
+            *(change.original or ("", "")),
+            change.billing_month,
+            *event_fields,
+            *price_fields,
+            *map(_format_decimal, figures),
+        )
     )
 
 
@@ -105,7 +123,7 @@ RECORDS_SQL = _build_checksum_sql(
     "partition", "offset", "toUnixTimestamp64Milli(accepted_at)", "organization", "channel", "received", "refused"
 )
 ENTRIES_SQL = _build_checksum_sql(
-    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", "original_offset", "original_index", *EVENT_FIELDS, "currency",
-    "price_document", "price_id", "tier_basis", "contract_id", "class", "quantity", "unit_price", "list_cost",
-    "contracted_cost", "effective_cost", "billed_cost", "greatest_cost",
+    *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", "outcome", "original_offset", "original_index",
+    "billing_month", *EVENT_FIELDS, "currency", "price_document", "price_id", "tier_basis", "contract_id", "class",
+    "quantity", "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost", "greatest_cost",
 )  # fmt: skip

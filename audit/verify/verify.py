@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -22,7 +22,7 @@ from ledger.home.layout import SINK, VERIFY_REPORT
 from ledger.log import PARTITIONS, Log, Record, fold_offset, records, seek_cause
 from ledger.log.documents import load_document
 from ledger.log.topics import ENTRIES, EVENTS, Topic
-from ledger.outcomes import OUTCOMES, REVERSAL
+from ledger.outcomes import OUTCOMES, RESTATEMENT, REVERSAL
 from ledger.pricing.contract import Contract
 from ledger.settings import Settings
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
@@ -98,7 +98,7 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
     record_difference: dict[str, Any] | None = None
     record_count, total = 0, sum(end + 1 for end in bounds.values())
     for partition, last_offset in sorted(bounds.items()):
-        reader = Partition(load, _read_lines(log, partition))
+        reader = Partition(load, _read_lines(log, partition), partial(records, log, EVENTS, partition))
         entries = records(log, ENTRIES, partition)
         for record in records(log, EVENTS, partition, end=last_offset + 1):
             try:
@@ -170,10 +170,11 @@ def _add_record(totals: Totals, record: Record, judged: list[JudgedLine]) -> Non
     for event in judged:
         if is_relayed:
             continue
-        identity = _row_identity(record, organization, event)
-        amounts = row_checksums.Amounts() if event.rated is None else _amounts(event.rated)
+        owner = event.organization or organization
+        identity = _row_identity(record, owner, event)
+        amounts = row_checksums.Amounts() if event.rated is None else _amounts(event.rated, event.billing_month)
         checksum = row_checksums.hash_event(identity, event.outcome, event.kind, event.reason, event.original, amounts)
-        totals.outcome(organization, event.kind, event.outcome, checksum)
+        totals.outcome(owner, event.kind, event.outcome, checksum)
         if event.rated is not None:
             for line in event.rated.lines:
                 totals.add(_group(identity, event, line), _sum(identity, event, line))
@@ -193,9 +194,9 @@ def _row_identity(record: Record, organization: str, event: JudgedLine) -> row_c
     )
 
 
-def _amounts(rated: Rated) -> row_checksums.Amounts:
+def _amounts(rated: Rated, billing_month: str | None) -> row_checksums.Amounts:
     return row_checksums.Amounts(
-        rated.pricing, rated.reason, rated.tier_basis, rated.unknown_tokens, rated.greatest_cost
+        rated.pricing, rated.reason, rated.tier_basis, rated.unknown_tokens, rated.greatest_cost, billing_month
     )
 
 
@@ -209,8 +210,9 @@ def _sum(identity: row_checksums.RowIdentity, event: JudgedLine, line: Line) -> 
     assert event.rated, "an entry has it"
     costs = line.list_cost, line.contracted_cost, line.effective_cost, line.billed_cost
     figures = (line.name, line.quantity, line.unit_price, *costs, line.greatest_cost)
-    original = event.original if event.outcome == REVERSAL else None
-    checksum = row_checksums.hash_entry(identity, original, event.data, event.rated.price, figures)
+    original = event.original if event.outcome in (REVERSAL, RESTATEMENT) else None
+    change = row_checksums.EntryChange(event.outcome, original, event.billing_month)
+    checksum = row_checksums.hash_entry(identity, change, event.data, event.rated.price, figures)
     return Sum(1, checksum, line.quantity, *(cost or Decimal(0) for cost in costs))
 
 

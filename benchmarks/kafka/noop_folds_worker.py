@@ -26,7 +26,7 @@ Folding = Callable[[PartitionState, Batch, State, Documents, Originals], tuple[D
 
 def main(events: int) -> None:
     effects = dict(_compute_effects(events))
-    PartitionState.parse_batch = lambda _, records: Batch(records, [], {}, [])  # type: ignore[assignment, method-assign]
+    PartitionState.parse_batch = lambda _, records, *__: Batch(records, [], {}, [])  # type: ignore[method-assign]
     PartitionState.fold_batch = _build_fold(effects)  # type: ignore[assignment, method-assign]
     home_settings = settings()
     with opened(home_settings) as log:

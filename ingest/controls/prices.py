@@ -1,18 +1,22 @@
 """Adopt price books: the document first, then the record that names it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ingest.controls import platform_relay
 from ingest.controls.append import build_decision
+from ingest.intake.batch import Envelope
 from ingest.intake.privacy import replace_text_secrets
 from ledger.errors import TallyError
-from ledger.log import Log, Position
+from ledger.log import Draft, Log, Position
 from ledger.log.documents import store_document
 from ledger.organizations import PLATFORM
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import PriceBook, pack_book
 from ledger.settings import Settings
-from tallystick.vocabulary.controls.prices import PriceBookAdopted
+from tallystick.vocabulary.controls.prices import PriceBookAdopted, PriceRestated
+
+RESTATEMENT_CHANNEL = "restatement"
+"""Restatements stand in the partition that they reach, and are not relayed."""
 
 
 class BookAdoption(NamedTuple):
@@ -38,6 +42,12 @@ def ensure_price_book(log: Log, settings: Settings) -> None:
             _adopt(log, settings, genai_prices(), "the first start of this home")
         else:
             platform_relay.relay(log)
+
+
+def build_restatement(settings: Settings, partition: int, body: dict[str, Any], reason: str | None) -> Draft:
+    """Build the record that rates a range of a partition again by the prices in force there."""
+    line = build_decision(settings, PriceRestated.control_type, body, PLATFORM, reason)
+    return Envelope(PLATFORM, RESTATEMENT_CHANNEL, "local").make_draft(line)._replace(partition=partition)
 
 
 def _adopt(log: Log, settings: Settings, book: PriceBook, reason: str | None) -> BookAdoption:

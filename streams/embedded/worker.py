@@ -14,7 +14,7 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.folds.entry import Documents
-from streams.runtime import build_tick, read_catalogues, read_originals, reduce_garbage_collection
+from streams.runtime import build_tick, read_catalogues, read_history, read_originals, reduce_garbage_collection
 
 SERVICE = "streams"
 POLL_INTERVAL_S = 0.05
@@ -52,13 +52,14 @@ class Partition:
         self._state = store.state.open_state(number)
         self._books = books
         self._originals = read_originals(log, number)
+        self._history = read_history(log, number)
 
     def step(self) -> bool:
         """Fold the next run of records, if there is one, and commit what follows."""
         records = self._log.read(EVENTS, self._number, self._next)
         if not records:
             return False
-        batch = self._store.state.parse_batch(records)
+        batch = self._store.state.parse_batch(records, self._history)
         derived, position, change = self._store.state.fold_batch(batch, self._state, self._books, self._originals)
         self._store.commit(self._number, derived, change)
         self._next = position.next_offset

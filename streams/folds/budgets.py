@@ -24,6 +24,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ledger.money import pico, text
+from ledger.outcomes import RESTATEMENT
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange, RatedCall
 from streams.folds.event import Event
@@ -162,8 +163,19 @@ def correct_spend(change: EntryChange, state: State, emit: Emit) -> None:
     if former is not None and (former.entry.billed_cost or former.entry.unpriced is not None):
         for scope in _find_scopes(former.event, former.entry, state):
             _take_from_budget(scope, former, state)
-    if change.added is not None:
-        add_spend(change.added.event, change.added.entry, state, emit)
+    added = change.added
+    if added is not None and change.reason == RESTATEMENT:
+        _add_restated(added, state, emit)
+    elif added is not None:
+        add_spend(added.event, added.entry, state, emit)
+
+
+def _add_restated(call: RatedCall, state: State, emit: Emit) -> None:
+    """Add a call by other prices to the budgets that counted it."""
+    for scope in _find_scopes(call.event, call.entry, state):
+        budget = _load_budget(scope, state)
+        if budget is not None and call.position >= (budget.since_offset, budget.since_index):
+            _add_to_budget(scope, call.event, call.entry, state, emit)
 
 
 def rearm_when_due(key: Key, due_us: int, state: State, emit: Emit) -> None:

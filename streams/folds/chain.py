@@ -3,6 +3,7 @@
 Identity first, then rating, then the folds that are given the entry. A new fold is a file and a line in ``FOLDS``.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,11 +12,11 @@ from ledger import envelope, outcomes
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
-from streams.folds import budgets, rating, rules
+from streams.folds import budgets, periods, rating, rules
 from streams.folds.contracts import agreement as contracts
 from streams.folds.corrections import Ledger, apply_correction, revise_entry
 from streams.folds.emit import Emit
-from streams.folds.entry import Documents, Entry, EntryChange, Originals, RatedCall
+from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
 from streams.folds.identity import (
     TOKEN_TOTALS_MISMATCH,
@@ -26,13 +27,15 @@ from streams.folds.identity import (
     find_quarantine_reason,
     take_identity,
 )
+from streams.folds.restatement import read_no_history, restate_entries
 from streams.folds.runaways.registry import DETECTORS
 from streams.folds.state import State
+from tallystick.vocabulary.controls.prices import PriceRestated
 
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, contracts.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
+FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)
@@ -61,6 +64,7 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     detail: str | None = None
     original_offset: int | None = None
     original_index: int | None = None
+    billing_month: str | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -68,15 +72,20 @@ Derived = list[tuple[Topic, Record]]
 
 
 class _Folded(NamedTuple):
-    """What became of an event: its outcome, its entry where it has one, and a change of entries before."""
+    """What became of an event: its outcome, its entry where it has one, and changes of entries before."""
 
     outcome: Outcome
     entry: Entry | None = None
-    change: EntryChange | None = None
+    changes: Sequence[EntryChange] = ()
 
 
 def fold_record(
-    parsed: ParsedRecord, state: State, identities: Identities, documents: Documents, originals: Originals
+    parsed: ParsedRecord,
+    state: State,
+    identities: Identities,
+    documents: Documents,
+    originals: Originals,
+    history: History = read_no_history,
 ) -> Derived:
     """Derive what one record causes, a record for each topic; ``state`` and ``identities`` move on with it."""
     record, events = parsed
@@ -86,15 +95,15 @@ def fold_record(
     for due_us, key in state.take_due(emit.now_us):
         _ON_DUE[str(key[0])](key, due_us, state, emit)
     is_relay = _is_relay(record, state)
-    ledger = Ledger(state, documents, _read_own_lines(record, originals))
+    ledger = Ledger(state, documents, _read_own_lines(record, originals), history)
     lines: list[bytes] = []
     for event in events:
         emit.event_index = event.event_index
         folded = _fold_event(event, record.offset, identities, ledger, emit)
         if not is_relay:
-            lines.append(_encode_line(record, len(lines) + 1, event, folded))
-            if folded.change is not None:
-                lines += _encode_change(record, len(lines) + 1, event, folded.change)
+            lines.append(_encode_line(record, len(lines) + 1, event, folded, state))
+            for change in folded.changes:
+                lines += _encode_change(record, len(lines) + 1, event, change, state)
     facts = 0 if is_relay else sum(event.kind in FACTS for event in events)
     lines.append(_encode(_record_line(record, facts, len(lines))))
     decisions, alerts = map(_encode, emit.decisions), map(_encode, emit.alerts)
@@ -132,6 +141,7 @@ def _fold_event(event: Event, offset: int, identities: Identities, ledger: Ledge
 def _fold_new_event(event: Event, outcome: Outcome, identities: Identities, ledger: Ledger, emit: Emit) -> _Folded:
     former = outcome.original
     change = None if former is None else revise_entry(event, former, ledger)
+    restated: list[EntryChange] = []
     quarantined = find_quarantine_reason(event, emit.now_us)
     entry = None
     if quarantined is not None:
@@ -150,16 +160,17 @@ def _fold_new_event(event: Event, outcome: Outcome, identities: Identities, ledg
                 on_entry(event, entry, ledger.state, emit)
     elif event.kind == "correction":
         change = apply_correction(event, identities, ledger, emit)
+    elif event.kind == "control" and event.data["control"] == PriceRestated.control_type:
+        restated = restate_entries(event, identities, ledger, emit)
     elif event.kind == "control":
         for on_control in _ON_CONTROL.get(event.data["control"], ()):
             on_control(event, ledger.state, ledger.documents, emit)
-    if change is not None:
+    changes = restated if change is None else [change]
+    for change in changes:
         for on_correction in _ON_CORRECTION:
             on_correction(change, ledger.state, emit)
-        if change.target is not None:
-            identity, version = change.target
-            identities[identity] = version
-    return _Folded(outcome, entry, change)
+    identities.update(change.target for change in changes if change.target is not None)
+    return _Folded(outcome, entry, changes)
 
 
 def _rated_here(event: Event, entry: Entry | None, emit: Emit) -> RatedCall | None:
@@ -209,29 +220,31 @@ def _original_offset(name: str) -> int:
     return int(name.rpartition(":")[2] or -1)
 
 
-def _encode_line(record: Record, seq: int, event: Event, folded: _Folded) -> bytes:
+def _encode_line(record: Record, seq: int, event: Event, folded: _Folded, state: State) -> bytes:
     """Write one object: the outcome of the event, then an entry's dimensions, then what it cost."""
     outcome, entry = folded.outcome, folded.entry
     line = _start_line(record, seq, event, outcome.outcome, event.kind)
     line.reason, line.detail = outcome.reason, outcome.detail
     if outcome.original is not None:
         line.original_offset, line.original_index = outcome.original.position
-    return _encode(line) if entry is None else _join_entry(line, entry)
+    return _encode(line) if entry is None else _join_entry(line, entry, state)
 
 
-def _encode_change(record: Record, seq: int, event: Event, change: EntryChange) -> list[bytes]:
-    """Write the entry that is taken back, and the one that a correction adds. A revision has its own on its outcome."""
+def _encode_change(record: Record, seq: int, event: Event, change: EntryChange, state: State) -> list[bytes]:
+    """Write the entry that is taken back, and the one that is added. A revision's own stands on its outcome."""
     lines: list[bytes] = []
     if change.reversed is not None:
         former = change.reversed
         line = _start_line(record, seq, former.event, outcomes.REVERSAL, "inference")
         line.event_index, line.reason = event.event_index, change.reason
         line.original_offset, line.original_index = former.position
-        lines.append(_join_entry(line, rating.negate_entry(former.entry)))
+        lines.append(_join_entry(line, rating.negate_entry(former.entry), state))
     if change.added is not None and change.corrected is not None:
-        line = _start_line(record, seq + len(lines), change.added.event, outcomes.REPLACEMENT, "inference")
+        outcome = outcomes.RESTATEMENT if change.reason == outcomes.RESTATEMENT else outcomes.REPLACEMENT
+        line = _start_line(record, seq + len(lines), change.added.event, outcome, "inference")
+        line.event_index = event.event_index
         line.original_offset, line.original_index = change.corrected
-        lines.append(_join_entry(line, change.added.entry))
+        lines.append(_join_entry(line, change.added.entry, state))
     return lines
 
 
@@ -244,7 +257,9 @@ def _start_line(record: Record, seq: int, event: Event, outcome: str, kind: str)
     return line
 
 
-def _join_entry(line: _Line, entry: Entry) -> bytes:
+def _join_entry(line: _Line, entry: Entry, state: State) -> bytes:
+    assert line.time_us is not None, "an entry has a time"
+    line.billing_month = periods.find_billing_month(line.organization, line.time_us, state)
     objects = _encode(line)[1:-1], _encode(entry.dimensions)[1:-1], entry.rated[1:-1]
     return b"{" + b",".join(filter(None, objects)) + b"}"
 

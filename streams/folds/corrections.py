@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from ledger import outcomes
 from ledger.errors import LogDamaged
+from streams.folds.call import Call
 from streams.folds.contracts.agreement import release_coverage
 from streams.folds.emit import Emit
-from streams.folds.entry import Documents, EntryChange, Originals, RatedCall
+from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import Event, parse_line
 from streams.folds.identity import (
     EntryStatus,
@@ -29,6 +30,7 @@ class Ledger(NamedTuple):
     state: State
     documents: Documents
     originals: Originals
+    history: History
 
     def load_entry(self, version: EventVersion, organization: str) -> RatedCall | None:
         """Rate the entry in force of an event as it was, or its bound in quarantine; None where it has neither."""
@@ -42,8 +44,16 @@ class Ledger(NamedTuple):
             raise _damage_error(position)
         if event.call is None:
             raise _damage_error(position)
+        return RatedCall(event, self._rate(event, event.call, version, version.rated_position), position)
+
+    def rate_again(self, former: RatedCall, version: EventVersion) -> RatedCall:
+        """Rate an entry in force by the prices that are in force now."""
+        assert former.event.call is not None, "it has an entry"
+        return former._replace(entry=self._rate(former.event, former.event.call, version, None))
+
+    def _rate(self, event: Event, call: Call, version: EventVersion, position: EventPosition | None) -> Entry:
         rate = rate_quarantined if version.status == EntryStatus.BOUNDED else rate_call
-        return RatedCall(event, rate(event, event.call, self.state, self.documents, position), position)
+        return rate(event, call, self.state, self.documents, position)
 
     def load_event(self, position: EventPosition, organization: str) -> Event:
         """Read the event at a position before."""
@@ -79,7 +89,9 @@ def apply_correction(event: Event, identities: Identities, ledger: Ledger, emit:
     assert replaced.call is not None, "a counted correction fits the vocabulary"
     _, offset, event_index = emit.position()
     entry = rate_call(replaced, replaced.call, ledger.state, ledger.documents)
-    left = version._replace(status=EntryStatus.ELSEWHERE, entry_offset=offset, entry_index=event_index)
+    left = version._replace(
+        status=EntryStatus.ELSEWHERE, entry_offset=offset, entry_index=event_index, rated_offset=0, rated_index=0
+    )
     added = RatedCall(replaced, entry, (offset, event_index))
     return EntryChange(outcomes.REPLACEMENT, reversed_call, added, version.position, (target, left))
 

@@ -1,15 +1,15 @@
 """The entry of a counted inference, which the folds after rating receive, and changes of entries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from streams.folds.call import Dimensions
 from streams.folds.contracts.terms import ContractTerms
-from streams.folds.event import Event
+from streams.folds.event import Event, ParsedRecord
 from streams.folds.identity import EventPosition, EventVersion
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
 
 Documents = Callable[[str], Catalogue | ContractTerms]
 """The price book or contract of a document's hash; it raises TallyError where the log does not hold it."""
@@ -18,6 +18,10 @@ Documents = Callable[[str], Catalogue | ContractTerms]
 Originals = Callable[[int, int], bytes]
 """The line of ``tally.events`` at an offset and event index of the partition, before the event that is being folded.
 LogDamaged where the log does not hold it."""
+
+History = Callable[[int, int], Iterable[ParsedRecord]]
+"""The records of ``tally.events`` from an offset of the partition up to another, before the event that is being folded.
+LogDamaged where the log does not hold one."""
 
 
 class Line(msgspec.Struct, gc=False):
@@ -90,8 +94,8 @@ class RatedCall(NamedTuple):
 class EntryChange(NamedTuple):
     """A change of the entries: one that is taken back, one that is added, or both.
 
-    ``reason`` is a reversal, a replacement or a revision; ``corrected`` the position of the event that a correction
-    names; ``target`` the identity that it names, and the version that it leaves there."""
+    ``reason`` is a reversal, a replacement, a revision or a restatement; ``corrected`` the position of the event that a
+    correction names, or of the entry that is restated; ``target`` its identity, and the version that is left there."""
 
     reason: str
     reversed: RatedCall | None

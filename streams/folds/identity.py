@@ -61,6 +61,11 @@ class EventVersion(NamedTuple):
         return self.offset, self.event_index
 
     @property
+    def rated_position(self) -> EventPosition | None:
+        """Return the position by whose prices the entry in force was rated; None where there is none."""
+        return (self.rated_offset, self.rated_index) if self.rated_offset else self.entry_position
+
+    @property
     def entry_position(self) -> EventPosition | None:
         """Return the position of the entry in force; None where there is none."""
         if self.status in (EntryStatus.OWN, EntryStatus.BOUNDED):

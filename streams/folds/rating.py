@@ -14,10 +14,10 @@ from streams.folds.emit import Emit
 from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.model_aliases import alias_model, find_aliases, resolve_alias
-from streams.folds.model_names import order_models
-from streams.folds.offer import HourlyPrice, Offer, select_variant
-from streams.folds.price_lookup import Catalogue, find_offer
+from streams.folds.prices.model_aliases import alias_model, find_aliases, resolve_alias
+from streams.folds.prices.model_names import order_models
+from streams.folds.prices.offer import HourlyPrice, Offer, select_variant
+from streams.folds.prices.price_lookup import Catalogue, find_offer
 from streams.folds.state import State
 from streams.folds.unknown_usage import (
     add_bounds,

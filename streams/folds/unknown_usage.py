@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ledger.inference_fields import MAX_COUNT
 from ledger.token_classes import INPUT_CLASSES, INPUT_WORDS, OTHER_ENDINGS, OUTPUT_CLASSES, OUTPUT_WORDS, TOKEN_WORDS
 from streams.folds.call import Call, Counts
-from streams.folds.offer import Offer
+from streams.folds.prices.offer import Offer
 
 USAGE_MISSING = "usage missing"
 USAGE_UNKNOWN = "usage unknown"

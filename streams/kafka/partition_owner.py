@@ -23,14 +23,16 @@ from ledger.log.kafka.cluster import Cluster
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.topics import EVENTS, STATE
 from streams.folds.entry import Documents, Originals
+from streams.folds.event import parse_record
 from streams.folds.identity import EventPosition
 from streams.folds.state import State
 from streams.kafka import changelog
 from streams.kafka.changelog import StateRecord
 from streams.kafka.state_cache import StateCache
 from streams.kafka.transaction import commit, create_producer
-from streams.partition_state import Batch, Change, FoldPosition
-from streams.runtime import build_tick, read_originals
+from streams.partition_state import Batch, Change, FoldPosition, ReadRecords, find_ranges
+from streams.runtime import build_tick, read_history, read_originals
+from tallystick.vocabulary.controls.prices import PriceRestated
 
 logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust enables a log line for every send, and shows none
 
@@ -131,7 +133,7 @@ class Owner:
             batch = await self._take_batch()
             records = await self._select_next(batch)
             if records:
-                run = cache.state.parse_batch(records)
+                run = cache.state.parse_batch(records, await self._read_history(records))
                 originals = await self._read_originals(run)
                 derived, position, change = cache.state.fold_batch(run, state, self._context.documents, originals)
                 start_s = time.monotonic()
@@ -243,6 +245,19 @@ class Owner:
 
         lines = await asyncio.to_thread(read_lines) if batch.originals else {}
         return lambda offset, event_index: lines[offset, event_index]
+
+    async def _read_history(self, records: list[Record]) -> ReadRecords:
+        """Read the records before the batch that its restatements reach, in a thread as well. There are seldom any."""
+        restating = [record for record in records if PriceRestated.control_type.encode() in record.value]
+        ranges = find_ranges(parse_record(record) for record in restating)
+        start, read = records[0].offset, read_history(self._context.log, self.number)
+
+        def read_ranges() -> dict[int, Record]:
+            ranges_before = [(first, min(end, start)) for first, end in ranges if first < start]
+            return {record.offset: record for limits in ranges_before for record in read(*limits)}
+
+        past = await asyncio.to_thread(read_ranges) if ranges else {}
+        return lambda first_offset, end_offset: [past[offset] for offset in range(first_offset, end_offset)]
 
     async def _seek(self) -> None:
         await self._context.seek(self.number, self.position.next_offset)

@@ -14,6 +14,7 @@ from tally.cli import (
     log,
     metrics,
     model,
+    period,
     price,
     rebuild,
     sql,
@@ -54,6 +55,7 @@ app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
 app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
 app.add_typer(contract.app, name="contract", rich_help_panel=_MANAGE)
 app.add_typer(model.app, name="model", rich_help_panel=_MANAGE)
+app.add_typer(period.app, name="period", rich_help_panel=_MANAGE)
 app.add_typer(token.app, name="token", rich_help_panel=_MANAGE)
 app.add_typer(subject.app, name="subject", rich_help_panel=_MANAGE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_MANAGE)

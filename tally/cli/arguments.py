@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TypeVar
 
@@ -42,6 +43,15 @@ def parse_window_s(text: str, option: str) -> int:
     if not 60 <= seconds <= 31 * 86400 or seconds % 60:
         raise TallyError(f"{option} is {text!r}: write whole minutes, at most 31 days, for example 5m, 1h or 7d")
     return seconds
+
+
+def parse_time(text: str, option: str) -> str:
+    """Parse a day or a moment of RFC 3339 into a moment; a day begins at midnight, and UTC is meant without a zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise TallyError(f"{option} is {text!r}: write a day or a time, for example 2026-10-01") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def parse_amount(text: str, option: str) -> Decimal:

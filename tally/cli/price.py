@@ -1,11 +1,15 @@
 """``tally price``: price books, as control records on the log."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tally.output import out, print_json
+from tally.output import err, out, print_json
+
+if TYPE_CHECKING:
+    from tally.product.restatement import Move, MoveKey
 
 app = typer.Typer(no_args_is_help=True, help="Price books.")
 
@@ -25,22 +29,99 @@ def adopt(
 ) -> None:
     """Adopt a price book for all later events; without FILE, the installed catalogue of genai-prices.
 
+    A model of FILE without `match` takes the names by which the catalogue knows it, dated ones included. Warnings say
+    which names, hosts and classes the book does not reach.
+
     Example: tally price adopt our-prices.yaml
 
     Exit codes: 0 adopted, or in force already; 2 the file is not a price book."""
     from ingest.controls.prices import adopt_price_book
     from ledger.pricing import genai_prices as catalogue
     from ledger.pricing.price_book_file import read_book_file
+    from tally.product.own_book import extend_matches, list_warnings
     from tally.session import opened, settings
 
-    book = read_book_file(file) if file else catalogue.genai_prices()
+    known = catalogue.genai_prices()
+    book = read_book_file(file, lambda content: extend_matches(content, known)) if file else known
+    warnings = list_warnings(book, known) if file else []
     config = settings()
     with opened(config, new=True) as log:
         adopted = adopt_price_book(log, config, book, reason)
     partition, offset, _ = adopted.position
     if as_json:
         facts = {"name": book.name, "origin": book.origin, "document": adopted.document, "new": adopted.new}
-        print_json(facts | {"partition": partition, "offset": offset})
+        print_json(facts | {"partition": partition, "offset": offset, "warnings": warnings})
     else:
         status = "adopted" if adopted.new else "is already in force"
         out.print(f"{book.name} ({book.origin}) {status}: document {adopted.document}", markup=False)
+        if adopted.new:
+            out.print("Past calls keep their prices: `tally price restate --dry-run` prints what it would change.")
+        for warning in warnings:
+            err.print(f"Warning: {warning}", markup=False)
+
+
+@app.command()
+def restate(
+    since: Annotated[str | None, typer.Option(help="Only calls of this time and later, e.g. 2026-10-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only calls before this time.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only calls of this provider.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only calls of this model, as requested or resolved.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change; append nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Rate past calls again by the price books in force now.
+
+    Nothing is overwritten: each call whose cost changes gets a reversal of its entry, and a restatement. Calls whose
+    cost stays the same get neither, so a second run changes nothing. A closed month stays as it is: its differences are
+    billed in the first open month (`tally period close`).
+
+    Example: tally price restate --since 2026-10-01 --dry-run
+
+    Exit codes: 0 restated, or nothing to restate; 2 bad input, or there is no log."""
+    from ledger.log.topics import EVENTS
+    from tally.cli.arguments import parse_time
+    from tally.output import progress_bar
+    from tally.processes.join import needing
+    from tally.processes.service import list_pipeline_services
+    from tally.product.catch_up import wait_for_folds
+    from tally.product.restatement import plan_restatement
+    from tally.session import opened, settings
+
+    times = {name: parse_time(value, f"--{name}") for name, value in (("since", since), ("until", until)) if value}
+    scope = {**times, "provider": provider, "model": model}
+    config = settings()
+    with opened(config) as log:
+        with progress_bar() as bar:
+            task = bar.add_task("rating past calls", total=sum(log.ends(EVENTS)))
+            plan = plan_restatement(log, config, scope, reason, lambda count: bar.advance(task, count))
+        if plan.drafts and not dry_run:
+            with needing(config, list_pipeline_services(config)) as running:
+                log.append(EVENTS, plan.drafts)
+                wait_for_folds(log, running)
+    if as_json:
+        moves = [key._asdict() | move.as_json() for key, move in sorted(plan.moves.items())]
+        print_json({"dry_run": dry_run, "records": len(plan.drafts), "moves": moves})
+    else:
+        _print_moves(plan.moves, dry_run)
+
+
+def _print_moves(moves: "Mapping[MoveKey, Move]", dry_run: bool) -> None:
+    from ledger.money import text
+    from tally.output import make_table
+
+    if not moves:
+        out.print("Nothing to restate: the prices in force give every past call the cost that it has.")
+        return
+    table = make_table(
+        "Organization", "Team", "Model", "Month", "Billed in", "Currency", ">Calls", ">List before", ">List after",
+        ">Billed difference", ">Unpriced before", ">Unpriced after",
+    )  # fmt: skip
+    for key, move in sorted(moves.items()):
+        figures = (move.list_before, move.list_after, move.billed_after - move.billed_before)
+        table.add_row(
+            *key, f"{move.calls:,}", *map(text, figures), f"{move.unpriced_before:,}", f"{move.unpriced_after:,}"
+        )
+    out.print(table)
+    calls = sum(move.calls for move in moves.values())
+    out.print(f"{'Would restate' if dry_run else 'Restated'} {calls:,} calls.")

@@ -10,7 +10,7 @@ from ledger.log import PARTITIONS, Log, Record, fold_offset, records
 from ledger.log.sqlite.log import transaction
 from ledger.log.topics import DERIVED, EVENTS, Topic
 from streams.partition_state import PartitionState
-from streams.runtime import read_catalogues, read_originals
+from streams.runtime import read_catalogues, read_history, read_originals
 
 
 class Refolded(NamedTuple):
@@ -32,10 +32,11 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda comp
         with closing(sqlite3.connect("", isolation_level=None)) as memory:
             state = PartitionState(memory)
             rows, originals = state.open_state(partition), read_originals(log, partition)
-            offset = 0
+            history, offset = read_history(log, partition), 0
             while offset < end:
                 inputs = [record for record in log.read(EVENTS, partition, offset) if record.offset < end]
-                outputs, position, change = state.fold_batch(state.parse_batch(inputs), rows, books, originals)
+                batch = state.parse_batch(inputs, history)
+                outputs, position, change = state.fold_batch(batch, rows, books, originals)
                 with transaction(memory):
                     state.apply(partition, change)
                 for topic, record in outputs:

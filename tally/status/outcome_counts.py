@@ -12,7 +12,7 @@ _SQL = """
 SELECT 'received', sum(received) FROM tally.records
 UNION ALL SELECT 'rejected', sum(refused) FROM tally.records
 UNION ALL SELECT toString(outcome), count() FROM tally.events WHERE kind NOT IN ('control', 'tick')
-    AND outcome NOT IN ('reversal', 'replacement') GROUP BY outcome
+    AND outcome NOT IN ('reversal', 'replacement', 'restatement') GROUP BY outcome
 """
 
 

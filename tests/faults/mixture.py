@@ -1,5 +1,6 @@
 """A recorded log of everything at once: sixteen organizations, repeats, conflicts, revisions, corrections, late and
-early facts, lines that are no events, late prices, limits that change, ticks, and silences in which things fall due."""
+early facts, lines that are no events, late prices, restatements, closed months, limits that change, ticks, and silences
+in which things fall due."""
 
 import json
 import random
@@ -52,6 +53,11 @@ class Mixture:
                 yield self._record(organization, [budget(f"{organization}-{event_count}", limit, 3600, **scope)])
             if self._chance.random() < 0.05:
                 yield self._tick(organization, event_count)
+            if self._chance.random() < 0.1:
+                yield self._restate(organization, event_count)
+            if self._chance.random() < 0.03:
+                close = control(f"close-{event_count}", "period.closed", month="2025-12")
+                yield self._record(organization, [close])
             if event_count > events // 2 and not is_later_adopted:
                 is_later_adopted = True
                 yield from self._relay(control("later", "price_book.adopted", name="later", document=LATER_DIGEST))
@@ -86,7 +92,8 @@ class Mixture:
 
     def _call(self, number: int) -> bytes:
         chance = self._chance
-        shift_s = chance.choices((-3, -90, -5_000, -90_000, 200, 4_000), (80, 10, 4, 2, 3, 1))[0]
+        shifts_s = (-3, -90, -5_000, -90_000, -900_000, 200, 4_000)
+        shift_s = chance.choices(shifts_s, (80, 10, 4, 2, 2, 3, 1))[0]
         tokens = {"input": chance.randrange(200_000), "output": chance.randrange(40_000)}
         fields = {
             "model": chance.choice(("m1", "m1", "m2", "late", "nobody's")),
@@ -109,6 +116,16 @@ class Mixture:
             json.dumps({"source": "tally-streams", "id": f"tick-{number}", "time": time.isoformat()})
         )
         return self._append(partition_of(organization), PLATFORM, [tick.canonical()], {"channel": "streams"})
+
+    def _restate(self, organization: str, number: int) -> Record:
+        partition = partition_of(organization)
+        end_offset = self._ends[partition]
+        first_offset = max(0, end_offset - self._chance.choice((5, 40)))
+        body = {"first_offset": first_offset, "end_offset": end_offset}
+        if self._chance.random() < 0.2:
+            body["end_offset"] += 1  # it reaches itself, and has no effect
+        line = control(f"restate-{number}", "price.restated", **body)
+        return self._append(partition, PLATFORM, [line], {"channel": "restatement"})
 
     def _record(self, organization: str, lines: list[bytes]) -> Record:
         headers = {"channel": "mixture", "refused": str(self._chance.choice((0, 0, 0, 2)))}

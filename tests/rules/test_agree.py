@@ -13,8 +13,8 @@ from audit.verify import model_names as audit
 from ledger.log import Record
 from ledger.pricing.price_book import unpack_book
 from ledger.token_classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
-from streams.folds import model_names as folds
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices import model_names as folds
+from streams.folds.prices.price_lookup import Catalogue
 from tests.rules.test_rules import BOOKS, CONTRACTS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 
@@ -174,14 +174,41 @@ lines = (
     | doubtful
     | encoded
 )
-records = some.lists(some.tuples(some.lists(lines, max_size=6), some.sampled_from((0, 1, 400, 86400))), max_size=6)
+months = some.builds(
+    lambda id, month: control(f"month-{id}", "period.closed", month=month),
+    some.integers(0, 9), some.sampled_from(("2025-12", "2026-01", "2026-02", "2099-12")),
+)  # fmt: skip
+restatements = some.builds(
+    lambda id, first, length, scope: control(
+        f"restate-{id}", "price.restated", first_offset=first, end_offset=first + length, **scope
+    ),
+    some.integers(0, 9), some.integers(0, 4), some.integers(0, 5),
+    some.fixed_dictionaries({}, optional={
+        "model": some.sampled_from(("lion", "LION", "İ")),
+        "provider": some.sampled_from(("acme", "ACME")),
+        "since": some.sampled_from(INSTANTS).map(lambda s: (START + timedelta(seconds=s)).isoformat()),
+        "until": some.sampled_from(INSTANTS).map(lambda s: (START + timedelta(seconds=s)).isoformat()),
+    }),
+)  # fmt: skip
+platform_lines = adoptions | aliases | restatements
+Lines = list[bytes]
+records = some.lists(
+    some.tuples(
+        some.lists(lines | months | restatements, max_size=6), some.lists(platform_lines, max_size=2),
+        some.sampled_from((0, 1, 400, 86400, 3_000_000)),
+    ),
+    max_size=6,
+)  # fmt: skip
 
 
-def log(said: list[tuple[list[bytes], int]]) -> list[Record]:
-    now, made = 0, []
-    for offset, (lines, seconds) in enumerate(said):
+def log(steps: list[tuple[Lines, Lines, int]]) -> list[Record]:
+    """Build a log in which records of the platform stand between those of an organization."""
+    now, made = 0, list[Record]()
+    for own_lines, platform_lines, seconds in steps:
         now += seconds
-        made.append(record(offset, *lines, at_s=now))
+        made.append(record(len(made), *own_lines, at_s=now))
+        if platform_lines:
+            made.append(record(len(made), *platform_lines, at_s=now, organization="_platform"))
     return made
 
 
@@ -189,7 +216,7 @@ def log(said: list[tuple[list[bytes], int]]) -> list[Record]:
 def test_the_folds_and_the_audit_agree(examples: int) -> None:
     @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(records)
-    def agree(said: list[tuple[list[bytes], int]]) -> None:
+    def agree(said: list[tuple[Lines, Lines, int]]) -> None:
         made = log(said)
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
 

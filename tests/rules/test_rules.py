@@ -24,8 +24,8 @@ BOOKS = {name: pack_book(parse_book(text, name)) for name, text in TABLE["books"
 CONTRACTS = {name: pack_contract(parse_contract(text, name)) for name, text in TABLE["contracts"].items()}
 DOCUMENTS = dict([*BOOKS.values(), *CONTRACTS.values()])
 
-Unknown = tuple[str | None, str | None, Decimal | None, int | None, str | None, list[Decimal | None]]
-"""Pricing, its reason, the most that is missing, tokens in no line, what chose the tier, the bound of each line."""
+Unknown = tuple[str | None, str | None, Decimal | None, int | None, str | None, str | None, list[Decimal | None]]
+"""Pricing, its reason, the most that is missing, tokens in no line, tier's basis, billing month, bounds of lines."""
 
 Contracted = tuple[str | None, dict[str, list[Decimal | None]]]
 """The id of the contract, and contracted, effective and billed cost by class."""
@@ -50,6 +50,11 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             line = control(f"end-{at}", "contract.ended", name=said)
         elif kind == "alias":
             line = control(f"alias-{at}", "model.aliased", **said)
+        elif kind == "restate":
+            line = control(f"restate-{at}", "price.restated", **said)
+        elif kind == "close":
+            now = said.get("now", now)
+            line = control(f"close-{at}", "period.closed", month=said["month"])
         elif kind == "raw":
             line = said.encode()
         else:
@@ -58,7 +63,9 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             event = {"id": str(said.pop("id", at)), "source": said.pop("source", "test")}
             event |= {"time": said.pop("at", START.isoformat()), "type": "tallystick.inference.v1", "data": said}
             line = ANY_EVENT.validate_python(event, strict=False).canonical()
-        records.append(record(at, line, at_s=now) if line else record(at, b"", b"", at_s=now))
+        organization = "_platform" if kind == "restate" else "acme"
+        lines = (line,) if line else (b"", b"")
+        records.append(record(at, *lines, at_s=now, organization=organization))
     return records
 
 
@@ -77,6 +84,7 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
                 _decimal(line.get("greatest_unpriced_cost")),
                 line.get("unknown_tokens"),
                 line.get("tier_basis"),
+                line.get("billing_month"),
                 [_decimal(one.get("greatest_cost")) for one in line.get("lines", ())],
             ),
             (
@@ -98,7 +106,9 @@ def by_audit(records: Iterable[Record], documents: Mapping[str, bytes], but: str
     def read_line(offset: int, event_index: int) -> bytes:
         return records[offset].value.split(b"\n")[event_index]
 
-    partition = Partition(lambda digest: open_document(digest, documents[digest]), read_line)
+    partition = Partition(
+        lambda digest: open_document(digest, documents[digest]), read_line, lambda first, end: records[first:end]
+    )
     return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != but]
 
 
@@ -115,7 +125,7 @@ def _answer(one: JudgedLine) -> Answer:
         one.rated.price_id if one.rated else None,
         one.rated.currency if one.rated else None,
         sum((line.billed_cost or Decimal(0) for line in lines), Decimal(0)),
-        (*(unknown or (None,) * 5), [line.greatest_cost for line in lines]),
+        (*(unknown or (None,) * 5), one.billing_month, [line.greatest_cost for line in lines]),
         (
             rated.contract_id if rated else None,
             {line.name: [line.contracted_cost, line.effective_cost, line.billed_cost] for line in lines},
@@ -140,7 +150,7 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
         if isinstance(want, str):
             assert "/".join(filter(None, (outcome, reason))) == want
             continue
-        expected = next((name for name in ("quarantined", "replacement") if name in want), "counted")
+        expected = next((name for name in ("quarantined", "replacement", "restatement") if name in want), "counted")
         assert (outcome, reason) == (expected, want.get("quarantined"))
         classes = want.get(outcome, {}) if reason is None else {}
         assert lines == {name: [quantity, _decimal(cost)] for name, (quantity, cost) in classes.items()}
@@ -151,7 +161,8 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
         assert (contract_id or "").partition("@")[0] == want.get("contract", "")
         for name, expected_costs in want.get("costs", {}).items():
             assert costs[name] == [_decimal(cost) for cost in expected_costs], name
-        pricing, why, greatest, tokens, basis, _ = unknown
+        pricing, why, greatest, tokens, basis, month, _ = unknown
+        assert month == want.get("month"), "the month in which it is billed, where it is another"
         assert pricing == want.get("is", pricing) and why == want.get("why", why)
         assert greatest == _decimal(want.get("most", greatest)) and tokens == want.get("tokens", tokens)
         assert basis == want.get("tier", basis)

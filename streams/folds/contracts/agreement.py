@@ -1,4 +1,4 @@
-"""Contracts: what an organization pays in place of list prices (docs/rules.md, R14).
+"""Contracts: what an organization pays in place of list prices (docs/rules.md, R16).
 
 A commitment is used in the order of the log. What an entry used of it is kept by the event, so that the entry can be
 taken back as it was, and gives back what it used.
@@ -20,7 +20,7 @@ from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.offer import Offer
+from streams.folds.prices.offer import Offer
 from streams.folds.state import Key, State
 from streams.folds.unknown_usage import add_bounds
 from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned

@@ -1,4 +1,4 @@
-"""Find what a contract says of a call: its terms, and the commitments that may cover it (docs/rules.md, R14)."""
+"""Find what a contract says of a call: its terms, and the commitments that may cover it (docs/rules.md, R16)."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from ledger.money import PICO, share
 from ledger.pricing.contract import PERCENT_DECIMALS, STANDARD_MODE, Commitment, Contract, Scope, Term
 from ledger.pricing.price_book import Clause, PriceBook, Tiered
 from ledger.token_classes import rate_unit
-from streams.folds.price_lookup import Catalogue, is_match
+from streams.folds.prices.price_lookup import Catalogue, is_match
 
 _WHOLE = 100 * 10**PERCENT_DECIMALS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

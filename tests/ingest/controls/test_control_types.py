@@ -19,7 +19,7 @@ from ingest.controls.log import activate_generation
 from ingest.controls.log import build_closing_records as closing_records
 from ingest.controls.models import alias_model
 from ingest.controls.platform_relay import ensure
-from ingest.controls.prices import adopt_price_book
+from ingest.controls.prices import adopt_price_book, build_restatement
 from ingest.intake.intake import Intake
 from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
@@ -43,7 +43,7 @@ from tests.streams.build import BOOK
 EXAMPLES: dict[str, dict[str, Any]] = {
     control: model.model_json_schema()["examples"][0] for control, model in CONTROL_TYPES.items()
 }
-HANDLED = {control for fold in FOLDS for control in fold.on_control}
+HANDLED = {control for fold in FOLDS for control in fold.on_control} | {"price.restated"}
 FIELDS = [(control, field) for control, model in CONTROL_TYPES.items() for field in model.model_fields]
 Make = Callable[[EmbeddedLog, Settings], object]
 
@@ -54,6 +54,12 @@ def adopt_rules(log: EmbeddedLog, settings: Settings) -> None:
     document = hashlib.sha256(content).hexdigest()
     store_document(log, document, zlib.compress(content))
     append_control(log, settings, "rules.adopted", {"name": "runaways", "document": document}, organization="acme")
+
+
+def restate(log: EmbeddedLog, settings: Settings) -> None:
+    """Append one restatement to every partition; the command's differ by their ranges."""
+    draft = build_restatement(settings, 0, EXAMPLES["price.restated"], None)
+    log.append(EVENTS, [draft._replace(partition=partition) for partition in range(PARTITIONS)])
 
 
 COMMANDS: dict[str, Make] = {
@@ -67,6 +73,7 @@ COMMANDS: dict[str, Make] = {
     "model.aliased": lambda log, settings: alias_model(log, settings, "prod-chat", "azure", "gpt-4o", "azure"),
     "rules.adopted": adopt_rules,
     "subject.erased": lambda log, settings: erase_person(log, settings, "acme", "ann"),
+    "price.restated": restate,
     "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),
     "generation.activated": lambda log, settings: ensure(log, activate_generation(settings, 2, 3)),
 }

@@ -1,7 +1,7 @@
 """Files of public reports that other programs counted wrong, against amounts worked out by hand from list prices.
 
-The folder that ``TALLY_TEST_DATA`` names holds them as ``reports/files``, and its README their right values. What the
-price of an aggregate, a batch or a tier of context is belongs to rating; the dimensions that decide it stand here.
+The folder that ``TALLY_TEST_DATA`` names holds them as ``reports/files``, and its README their right values. The
+dimensions that decide a price stand here, and what each call costs by the catalogue.
 """
 
 from decimal import Decimal
@@ -20,8 +20,6 @@ from ledger.settings import Settings
 from streams.replay import replay
 from tests.conftest import find_test_data
 from tests.ingest.build import Kept
-
-MILLION = Decimal(1_000_000)
 
 pytestmark = pytest.mark.traces
 
@@ -55,10 +53,6 @@ def rate_files(home: Path, *imports: list[Path]) -> list[Decimal]:
     return costs
 
 
-def price(tokens: dict[str, int], rates: dict[str, Decimal]) -> Decimal:
-    return sum((rates[name] * count / MILLION for name, count in tokens.items()), Decimal(0))
-
-
 def test_a_session_of_claude_code_counts_the_last_line_of_an_answer(tmp_path: Path) -> None:
     path = report("claude-code.jsonl")
     copy = tmp_path / "resumed.jsonl"
@@ -81,12 +75,9 @@ def test_spend_logs_of_litellm_read_the_cache_in_their_metadata(tmp_path: Path) 
 
 
 def test_the_usage_of_openai_stands_for_its_calls(tmp_path: Path) -> None:
-    first, second = read_events(tmp_path, report("openai-usage.jsonl"))
+    first, second = read_events(tmp_path / "read", report("openai-usage.jsonl"))
     assert first["calls"] + second["calls"] == 157 and "project" not in second
-    rates = {"input": Decimal("2.5"), "cache_read": Decimal("0.25"), "output": Decimal(15)}
-    assert price(first["tokens"], rates) == Decimal("6.60")
-    rates = {"input": Decimal("2.5"), "cache_read": Decimal("1.25"), "output": Decimal(10)}
-    assert price(second["tokens"], rates) == Decimal("0.01525")
+    assert rate_files(tmp_path / "home", [report("openai-usage.jsonl")]) == [Decimal("6.60"), Decimal("0.01525")]
 
 
 def test_the_console_of_anthropic_names_its_tier_of_context(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ledger.pricing.price_book import Clause, PriceBook, PricedModel
 from streams.folds.call import convert_call
 from streams.folds.entry import Entry
 from streams.folds.event import Event
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.rating import BOOKS, rate_call
 from streams.folds.state import State
 

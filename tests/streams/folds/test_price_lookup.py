@@ -13,7 +13,7 @@ from ledger.money import PICO, round_rate
 from ledger.pricing.genai_prices import genai_prices as compiled
 from streams.folds.call import convert_call
 from streams.folds.event import Event
-from streams.folds.price_lookup import Catalogue
+from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.rating import BOOKS, rate_call
 from streams.folds.state import State
 

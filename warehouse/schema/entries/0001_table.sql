@@ -1,5 +1,6 @@
 -- The ledger: a row for each counted inference and class. A null cost is unpriced, which is not zero. A reversal is
--- negative, and names the position of the entry that it takes back; of any other entry that position is null.
+-- negative, and names the position of the entry that it takes back; a restatement names that of the entry that it
+-- restates; of any other entry that position is null. The billing month is empty where it is the month of the time.
 CREATE TABLE IF NOT EXISTS tally.entries
 (
     `partition` UInt16 CODEC(ZSTD(1)),
@@ -11,8 +12,10 @@ CREATE TABLE IF NOT EXISTS tally.entries
     source LowCardinality(String),
     id String CODEC(ZSTD(1)),
     time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    outcome LowCardinality(String),
     original_offset Nullable(UInt64) CODEC(ZSTD(1)),
     original_index Nullable(UInt32) CODEC(ZSTD(1)),
+    billing_month LowCardinality(String),
     -- begin stored dimensions (tools/dimensions.py)
     provider LowCardinality(String),
     provider_account LowCardinality(String),

@@ -26,8 +26,10 @@ SELECT
     source,
     id,
     fromUnixTimestamp64Micro(time_us, 'UTC') AS time,
-    if(outcome = 'reversal', entries_in.original_offset, NULL) AS original_offset,
-    if(outcome = 'reversal', entries_in.original_index, NULL) AS original_index,
+    outcome,
+    if(outcome IN ('reversal', 'restatement'), entries_in.original_offset, NULL) AS original_offset,
+    if(outcome IN ('reversal', 'restatement'), entries_in.original_index, NULL) AS original_index,
+    billing_month,
     -- begin dimension names (tools/dimensions.py)
     provider,
     provider_account,

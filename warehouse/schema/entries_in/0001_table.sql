@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     detail String,
     original_offset Nullable(UInt64),
     original_index Nullable(UInt32),
+    billing_month LowCardinality(String),
     -- begin call columns (tools/dimensions.py)
     provider LowCardinality(String),
     provider_account LowCardinality(String),

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS tally.events
     detail String CODEC(ZSTD(1)),
     original_offset Nullable(UInt64) CODEC(ZSTD(1)),
     original_index Nullable(UInt32) CODEC(ZSTD(1)),
+    billing_month LowCardinality(String),
     -- begin stored call columns (tools/dimensions.py)
     provider LowCardinality(String),
     provider_account LowCardinality(String),

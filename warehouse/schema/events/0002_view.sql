@@ -35,6 +35,7 @@ SELECT
     detail,
     original_offset,
     original_index,
+    billing_month,
     -- begin call names (tools/dimensions.py)
     provider,
     provider_account,

@@ -2,7 +2,8 @@
 -- billed cost in its currency, of entries after its first allocation on the log. Beside it stand the calls
 -- whose spend is not known, also those in quarantine whose totals contradict their classes, and the most
 -- that they may cost. A call without a price has no currency and counts in every budget of its scopes; one
--- on a customer's own key costs nothing. A reversal counts where the entry does that it takes back.
+-- on a customer's own key costs nothing. A reversal or a restatement counts where the entry does that
+-- it takes back or restates.
 with
 
 budgets as (
@@ -42,8 +43,12 @@ unknowns as (
 
     select
         log_offset,
-        if(outcome = 'reversal', coalesce(first_offset, log_offset), log_offset) as entry_offset,
-        if(outcome = 'reversal', coalesce(first_index, event_index), event_index) as entry_index,
+        if(
+            outcome in ('reversal', 'restatement'), coalesce(first_offset, log_offset), log_offset
+        ) as entry_offset,
+        if(
+            outcome in ('reversal', 'restatement'), coalesce(first_index, event_index), event_index
+        ) as entry_index,
         accepted_at,
         organization,
         occurred_at,

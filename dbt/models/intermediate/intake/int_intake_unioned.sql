@@ -13,7 +13,7 @@ facts as (
 
     where
         kind in ('inference', 'observation', 'correction', 'unknown')
-        and outcome not in ('reversal', 'replacement')
+        and outcome not in ('reversal', 'replacement', 'restatement')
 
 ),
 

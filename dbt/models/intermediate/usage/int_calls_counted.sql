@@ -14,7 +14,7 @@ counted as (
 
     where
         outcome in ('counted', 'replacement')
-        or (outcome = 'reversal' and unpriced_reason != 'quarantined')
+        or (outcome in ('reversal', 'restatement') and unpriced_reason != 'quarantined')
 
 )
 

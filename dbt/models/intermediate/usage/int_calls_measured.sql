@@ -17,13 +17,13 @@ inferences as (
         if(outcome = 'reversal', -1, 1) * toInt64(coalesce(nullIf(calls, 0), 1)) as call_count,
         toInt64(coalesce(unknown_tokens, 0)) as told_tokens,
         outcome = 'quarantined'
-        or (outcome = 'reversal' and unpriced_reason = 'quarantined') as is_quarantined,
+        or (outcome in ('reversal', 'restatement') and unpriced_reason = 'quarantined') as is_quarantined,
         is_quarantined or pricing in ('unknown', 'unpriced', 'partially_priced') as is_unknown
 
     from events
 
     where
-        outcome in ('counted', 'quarantined', 'reversal', 'replacement')
+        outcome in ('counted', 'quarantined', 'reversal', 'replacement', 'restatement')
         and kind = 'inference'
 
 ),

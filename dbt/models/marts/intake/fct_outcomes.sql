@@ -4,7 +4,7 @@ events as (
 
     select * from {{ ref('stg_tally__events') }}
 
-    where outcome not in ('reversal', 'replacement')
+    where outcome not in ('reversal', 'replacement', 'restatement')
 
 ),
 

@@ -14,7 +14,7 @@ calls as (
 
     where
         session in (select runs.session from runs)
-        and outcome not in ('reversal', 'replacement')
+        and outcome not in ('reversal', 'replacement', 'restatement')
         and first_offset is null
 
 ),

@@ -1,12 +1,13 @@
 -- Organization and time are in the join, so that a filter on them reaches both sides. A reversal has the time
--- of the call that it takes back, and its entries belong to that call: the sums are net of it.
+-- of the call that it takes back, and its entries belong to that call: the sums are net of it. The entries
+-- of a restatement belong to the call too, and its price is that of the last one.
 with
 
 counted as (
 
     select * from {{ ref('int_calls_counted') }}
 
-    where outcome != 'reversal'
+    where outcome not in ('reversal', 'restatement')
 
 ),
 
@@ -22,7 +23,37 @@ reversals as (
 
     from {{ ref('int_calls_counted') }}
 
-    where outcome = 'reversal'
+    where
+        outcome = 'reversal'
+        and reason != 'restatement'
+
+),
+
+restatements as (
+
+    select
+        organization,
+        occurred_at,
+        log_partition,
+        first_offset,
+        first_index,
+        argMax(pricing, log_offset) as pricing,
+        argMax(unpriced_reason, log_offset) as unpriced_reason,
+        argMax(tier_basis, log_offset) as tier_basis,
+        argMax(currency, log_offset) as currency,
+        argMax(unknown_tokens, log_offset) as unknown_tokens,
+        tupleElement(argMax(tuple(greatest_unpriced_cost), log_offset), 1) as greatest_unpriced_cost
+
+    from {{ ref('int_calls_counted') }}
+
+    where outcome = 'restatement'
+
+    group by
+        organization,
+        occurred_at,
+        log_partition,
+        first_offset,
+        first_index
 
 ),
 
@@ -80,18 +111,34 @@ final as (
         if(reversals.reason = '', counted.calls, 0) as calls,
         counted.period_s as period_s,
         counted.usage_source as usage_source,
-        counted.pricing as pricing,
-        counted.unpriced_reason as unpriced_reason,
-        counted.tier_basis as tier_basis,
-        counted.currency as currency,
+        toLowCardinality(
+            if(restatements.pricing = '', counted.pricing, restatements.pricing)
+        ) as pricing,
+        toLowCardinality(
+            if(restatements.pricing = '', counted.unpriced_reason, restatements.unpriced_reason)
+        ) as unpriced_reason,
+        toLowCardinality(
+            if(restatements.pricing = '', counted.tier_basis, restatements.tier_basis)
+        ) as tier_basis,
+        toLowCardinality(
+            if(restatements.pricing = '', counted.currency, restatements.currency)
+        ) as currency,
         entries.tokens as tokens,
-        if(reversals.reason = '', counted.unknown_tokens, 0) as unknown_tokens,
+        multiIf(
+            reversals.reason != '', 0,
+            restatements.pricing = '', counted.unknown_tokens,
+            restatements.unknown_tokens
+        ) as unknown_tokens,
         entries.unpriced_quantity as unpriced_quantity,
-        if(reversals.reason = '', counted.greatest_unpriced_cost, null) as greatest_unpriced_cost,
-        if(counted.pricing = 'free', toDecimal128(0, 12), entries.list_cost) as list_cost,
-        if(counted.pricing = 'free', toDecimal128(0, 12), entries.contracted_cost) as contracted_cost,
-        if(counted.pricing = 'free', toDecimal128(0, 12), entries.effective_cost) as effective_cost,
-        if(counted.pricing = 'free', toDecimal128(0, 12), entries.billed_cost) as billed_cost
+        multiIf(
+            reversals.reason != '', null,
+            restatements.pricing = '', counted.greatest_unpriced_cost,
+            restatements.greatest_unpriced_cost
+        ) as greatest_unpriced_cost,
+        if(pricing = 'free', toDecimal128(0, 12), entries.list_cost) as list_cost,
+        if(pricing = 'free', toDecimal128(0, 12), entries.contracted_cost) as contracted_cost,
+        if(pricing = 'free', toDecimal128(0, 12), entries.effective_cost) as effective_cost,
+        if(pricing = 'free', toDecimal128(0, 12), entries.billed_cost) as billed_cost
 
     from counted
 
@@ -110,6 +157,14 @@ final as (
             and counted.log_partition = reversals.log_partition
             and counted.log_offset = reversals.first_offset
             and counted.event_index = reversals.first_index
+
+    left any join restatements
+        on
+            counted.organization = restatements.organization
+            and counted.occurred_at = restatements.occurred_at
+            and counted.log_partition = restatements.log_partition
+            and counted.log_offset = restatements.first_offset
+            and counted.event_index = restatements.first_index
 
 )
 

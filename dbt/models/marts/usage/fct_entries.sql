@@ -11,7 +11,15 @@ final as (
     select
         concat(
             toString(log_partition), '-', toString(log_offset), '-', toString(event_index), '-', class,
-            if(reversed_offset is null, '', '-reversal')
+            if(
+                reversed_offset is null,
+                '',
+                concat(
+                    '-', outcome,
+                    '-', toString(assumeNotNull(reversed_offset)),
+                    '-', toString(assumeNotNull(reversed_index))
+                )
+            )
         ) as entry_key,
         log_partition,
         log_offset,
@@ -21,8 +29,10 @@ final as (
         organization,
         event_source,
         event_id,
+        outcome,
         reversed_offset,
         reversed_index,
+        billing_month,
         {{ entry_dimensions() }},
         class,
         quantity,

@@ -21,9 +21,11 @@ renamed as (
         id as event_id,
         `time` as occurred_at,
 
-        -- of a reversal, the entry that it takes back
+        -- of a reversal, the entry that it takes back; of a restatement, the one that it restates
+        outcome,
         original_offset as reversed_offset,
         original_index as reversed_index,
+        if(billing_month = '', formatDateTime(`time`, '%Y-%m', 'UTC'), billing_month) as billing_month,
 
         -- dimensions
         -- begin staged dimensions (tools/dimensions.py)

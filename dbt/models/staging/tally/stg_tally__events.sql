@@ -28,6 +28,7 @@ renamed as (
         detail,
         original_offset as first_offset,
         original_index as first_index,
+        if(billing_month = '', formatDateTime(`time`, '%Y-%m', 'UTC'), billing_month) as billing_month,
 
         -- dimensions
         -- begin staged dimensions (tools/dimensions.py)

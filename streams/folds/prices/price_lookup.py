@@ -9,8 +9,8 @@ import msgspec
 
 from ledger.pricing.name_parts import CLIENT_PROTOCOL, TUNED_MARKS
 from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
-from streams.folds.model_names import find_mark, is_gateway, list_sellers, spell_model, spell_provider
-from streams.folds.offer import Offer, compile_offers
+from streams.folds.prices.model_names import find_mark, is_gateway, list_sellers, spell_model, spell_provider
+from streams.folds.prices.offer import Offer, compile_offers
 
 
 class Step(IntEnum):
