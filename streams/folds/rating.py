@@ -14,7 +14,7 @@ from streams.folds.emit import Emit
 from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.prices.model_aliases import alias_model, find_aliases, resolve_alias
+from streams.folds.model_aliases import alias_model, find_aliases, resolve_alias
 from streams.folds.prices.model_names import order_models
 from streams.folds.prices.offer import HourlyPrice, Offer, select_variant
 from streams.folds.prices.price_lookup import Catalogue, find_offer
