@@ -11,10 +11,10 @@ from ledger.log import Record
 from ledger.log.topics import ENTRIES, Topic
 from ledger.pricing.contract import unpack_document
 from streams.folds.chain import Derived, fold_record
-from streams.folds.contracts.terms import ContractTerms, compile_document
 from streams.folds.entry import Documents, History, Originals
 from streams.folds.event import parse_record
 from streams.folds.identity import EventVersion
+from streams.folds.prices.contract_terms import ContractTerms, compile_document
 from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.state import State
 

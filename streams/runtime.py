@@ -12,9 +12,9 @@ from ledger.log.documents import load_document
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
 from ledger.pricing.contract import unpack_document
-from streams.folds.contracts.terms import ContractTerms, compile_document
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import EPOCH
+from streams.folds.prices.contract_terms import ContractTerms, compile_document
 from streams.folds.prices.price_lookup import Catalogue
 from streams.partition_state import ReadRecords
 from tallystick import TickEvent

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ledger import outcomes
 from ledger.errors import LogDamaged
 from streams.folds.call import Call
-from streams.folds.contracts.agreement import release_coverage
+from streams.folds.contracts.coverage import release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import Event, parse_line

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import msgspec
 
 from streams.folds.call import Dimensions
-from streams.folds.contracts.terms import ContractTerms
 from streams.folds.event import Event, ParsedRecord
 from streams.folds.identity import EventPosition, EventVersion
+from streams.folds.prices.contract_terms import ContractTerms
 from streams.folds.prices.price_lookup import Catalogue
 
 Documents = Callable[[str], Catalogue | ContractTerms]

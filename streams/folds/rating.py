@@ -9,7 +9,8 @@ from ledger.errors import LogDamaged
 from ledger.money import pico, text
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call, Counts, Dimensions
-from streams.folds.contracts.agreement import apply_agreement, find_agreement, release_coverage
+from streams.folds.contracts.agreement import apply_agreement, find_agreement
+from streams.folds.contracts.coverage import release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
 from streams.folds.event import Event

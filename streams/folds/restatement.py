@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ledger import outcomes
 from ledger.errors import LogDamaged
 from ledger.organizations import PLATFORM
-from streams.folds.contracts.agreement import release_coverage
+from streams.folds.contracts.coverage import release_coverage
 from streams.folds.corrections import Ledger
 from streams.folds.emit import Emit
 from streams.folds.entry import EntryChange, RatedCall

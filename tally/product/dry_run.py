@@ -32,7 +32,8 @@ from ledger.money import pico
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import pack_book
 from ledger.settings import Settings
-from streams.folds.contracts.agreement import COMMITTED, HISTORY
+from streams.folds.contracts.agreement import HISTORY
+from streams.folds.contracts.coverage import COMMITTED
 from streams.folds.entry import Documents
 from streams.folds.rating import BOOKS
 from streams.folds.state import Key, State

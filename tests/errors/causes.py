@@ -210,7 +210,7 @@ SIGNED = "{name: c, currency: USD, terms: [{discount: 1}]}"
 def judge_wrong_document(control_type: str, content: Book | Contract) -> object:
     """Let the audit judge a decision whose document is of another kind."""
     line = build_control("1", control_type, name="x", document="0" * 64)
-    return list(Partition(lambda digest: content, lambda *_: b"").judge(record(0, line)))
+    return list(Partition(lambda digest: content, lambda *_: b"", lambda *_: []).judge(record(0, line)))
 
 
 def seal_large_book(path: Path) -> object:

@@ -49,7 +49,7 @@ from ledger.pricing.contract_file import parse_contract, read_contract_file
 from ledger.pricing.price_book_file import parse_book, read_book_file
 from ledger.settings import Settings
 from streams.folds.contracts.agreement import open_contract
-from streams.folds.contracts.terms import ContractTerms
+from streams.folds.prices.contract_terms import ContractTerms
 from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.rating import open_book
 from streams.replay import open_catalogues

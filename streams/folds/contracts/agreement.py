@@ -1,8 +1,4 @@
-"""Contracts: what an organization pays in place of list prices (docs/rules.md, R16).
-
-A commitment is used in the order of the log. What an entry used of it is kept by the event, so that the entry can be
-taken back as it was, and gives back what it used.
-"""
+"""Contracts: what an organization pays in place of list prices (docs/rules.md, R16)."""
 
 from functools import lru_cache
 from typing import Any
@@ -15,25 +11,19 @@ from ledger.pricing.contract import STANDARD_MODE
 from ledger.pricing.price_dimensions import normalize_dimension
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call
-from streams.folds.contracts.terms import Agreement, CallNames, ContractTerms, Tier, find_period_start
+from streams.folds.contracts.coverage import COMMITTED, Coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
+from streams.folds.prices.contract_terms import Agreement, CallNames, ContractTerms, Tier
 from streams.folds.prices.offer import Offer
-from streams.folds.state import Key, State
+from streams.folds.state import State
 from streams.folds.unknown_usage import add_bounds
 from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
 
 HISTORY = ("contracts", "history")
 """By organization: offset, event index, name and document of what was signed; no document where it ended."""
-COMMITTED = ("contracts", "committed")
-"""By organization: set where any of its contracts ever had a commitment."""
-USED = ("contracts", "used")
-"""By organization, contract, commitment and period: the units or pico that entries in force use."""
-COVERED = ("contracts", "covered")
-"""By organization, source and id of an event: what its entry in force uses."""
-
 History = tuple[tuple[int, int, str, str | None], ...]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -99,7 +89,7 @@ def apply_agreement(event: Event, call: Call, entry: Entry, agreement: Agreement
     rated = _decode(entry.rated)
     lines, tier_basis, tier = _complete_lines(rated["lines"], call, agreement)
     currency = entry.currency
-    uses = _Uses(event, agreement, state, is_new)
+    coverage = Coverage(event, agreement, state, is_new)
     billed = tokens = 0
     bound = _read_cost(rated, "greatest_unpriced_cost")
     for line in lines:
@@ -110,11 +100,11 @@ def apply_agreement(event: Event, call: Call, entry: Entry, agreement: Agreement
             tokens += line["quantity"] if line["class"] in TOKEN_CLASSES else 0
             bound = None if bound is None else bound - (_read_cost(line, "greatest_cost") or 0)
             line.pop("greatest_cost", None)
-        effective, on_demand = uses.cover(line["class"], line["quantity"], contracted)
+        effective, on_demand = coverage.cover(line["class"], line["quantity"], contracted)
         billed += on_demand
         costs = text(contracted), text(effective), text(on_demand)
         line["contracted_cost"], line["effective_cost"], line["billed_cost"] = costs
-    uses.store()
+    coverage.store()
     if rated["pricing"] != "unknown":
         bound = add_bounds(*(_read_cost(line, "greatest_cost") for line in lines if line["contracted_cost"] is None))
     unpriced = entry.unpriced
@@ -129,64 +119,6 @@ def apply_agreement(event: Event, call: Call, entry: Entry, agreement: Agreement
     return entry._replace(
         rated=_encode(rated), currency=currency, billed_cost=billed, unpriced=None if is_known else unpriced
     )
-
-
-def release_coverage(event: Event, state: State) -> None:
-    """Give back what the entry in force of an event uses of commitments."""
-    if not state.get((*COMMITTED, event.organization)):
-        return
-    key = (*COVERED, event.organization, event.source, event.id)
-    for contract, _, commitment, period, amount in state.get(key) or ():
-        used_key = _used_key(event.organization, contract, commitment, period)
-        state.put(used_key, (state.get(used_key) or 0) - amount)
-    if state.get(key) is not None:
-        state.delete(key)
-
-
-class _Uses:
-    """What an entry uses of the commitments of its contract, line by line."""
-
-    def __init__(self, event: Event, agreement: Agreement, state: State, is_new: bool) -> None:
-        self._event = event
-        self._agreement = agreement
-        self._state = state
-        self._is_new = is_new
-        self._key = (*COVERED, event.organization, event.source, event.id)
-        former = () if is_new or not agreement.commitments else state.get(self._key) or ()
-        self._former = {name: (commitment, amount) for _, name, commitment, _, amount in former}
-        self._rows: list[tuple[str, str, str, int, int]] = []
-
-    def cover(self, name: str, quantity: int, contracted: int) -> tuple[int, int]:
-        """Return the effective and the billed cost of a line. The first commitment with something left covers it."""
-        for part in self._agreement.commitments:
-            covered = self._take(part.commitment.name, part.commitment.period, part.size, name,
-                                 part.measure(name, quantity, contracted))  # fmt: skip
-            if covered:
-                return part.split(name, quantity, contracted, covered)
-        return contracted, contracted
-
-    def store(self) -> None:
-        """Keep what a new entry uses."""
-        if self._rows:
-            self._state.put(self._key, tuple(self._rows))
-
-    def _take(self, commitment: str, period: str, size: int, name: str, whole: int) -> int:
-        if not self._is_new:
-            former, amount = self._former.get(name, ("", 0))
-            return amount if former == commitment else 0
-        contract = self._agreement.contract.name
-        start_us = find_period_start(period, self._event.time_us)
-        used_key = _used_key(self._event.organization, contract, commitment, start_us)
-        used = self._state.get(used_key) or 0
-        covered = max(min(whole, size - used), 0)
-        if covered:
-            self._state.put(used_key, used + covered)
-            self._rows.append((contract, name, commitment, start_us, covered))
-        return covered
-
-
-def _used_key(organization: str, contract: str, commitment: str, period: int) -> Key:
-    return (*USED, organization, contract, commitment, period)
 
 
 def _add_to_history(event: Event, document: str | None, state: State, emit: Emit) -> None:
