@@ -154,7 +154,8 @@ class Contracts:
             return None
         in_force: dict[str, Signing] = {}
         for signing in self._signings.get(organization, ()):
-            if position is None or signing.position < position:
+            is_before = position is None or signing.position < position
+            if is_before and (signing.contract is not None or signing.name in in_force):
                 in_force[signing.name] = signing
         providers = _lower(data.get("provider"), rated.seller)
         models = _lower(data.get("model_resolved") or data.get("model"), rated.model)

@@ -40,8 +40,11 @@ def add_record(totals: Totals, record: Record) -> None:
 
 def _read_amounts(fields: dict[str, Any]) -> row_checksums.Amounts:
     amounts = row_checksums.Amounts(*(fields.get(name) for name in row_checksums.Amounts._fields))
-    greatest = amounts.greatest_unpriced_cost
-    return amounts if greatest is None else amounts._replace(greatest_unpriced_cost=Decimal(greatest))
+    greatest, saved = amounts.greatest_unpriced_cost, amounts.saved_cost
+    return amounts._replace(
+        greatest_unpriced_cost=None if greatest is None else Decimal(greatest),
+        saved_cost=None if saved is None else Decimal(saved),
+    )
 
 
 def _row_identity(fields: dict[str, Any]) -> row_checksums.RowIdentity:

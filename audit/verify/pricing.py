@@ -45,6 +45,7 @@ class Rated(NamedTuple):
     contract_id: str | None = None
     seller: str | None = None
     model: str | None = None
+    saved_cost: Decimal | None = None
 
     @property
     def price(self) -> tuple[str | None, ...]:
@@ -77,8 +78,21 @@ Listing = tuple[Book, PricedModel, CallRates, str, str | None]
 
 def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book], aliases: Aliases) -> Rated:
     """Price an inference. ``books`` are those in force, the latest name first."""
-    if unknown_usage.is_free(data):
+    if unknown_usage.is_from_cache(data):
+        return _save_cost(_rate_usage(data, time, books, aliases))
+    return Rated([]) if unknown_usage.is_free(data) else _rate_usage(data, time, books, aliases)
+
+
+def _save_cost(rated: Rated) -> Rated:
+    """Make a call free, and its list cost the one that was saved: known where every line has a rate."""
+    if rated.pricing != "priced":
         return Rated([])
+    saved_cost = sum((line.list_cost or Decimal(0) for line in rated.lines), Decimal(0))
+    return Rated([], rated.currency, saved_cost=saved_cost)
+
+
+def _rate_usage(data: Mapping[str, Any], time: datetime, books: Iterable[Book], aliases: Aliases) -> Rated:
+    """Price the usage of an inference, whoever answered it."""
     gap = unknown_usage.find_gap(data)
     tokens = unknown_usage.read_tokens(data, with_block=True) if gap else None
     listing = _find_price(data, time, list(books), aliases)
@@ -197,6 +211,7 @@ def negate(rated: Rated) -> Rated:
         lines=lines,
         greatest_cost=_subtract(rated.greatest_cost),
         unknown_tokens=None if rated.unknown_tokens is None else -rated.unknown_tokens,
+        saved_cost=None if rated.saved_cost is None else 0 - rated.saved_cost,
     )
 
 

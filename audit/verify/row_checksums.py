@@ -18,14 +18,15 @@ EVENT_FIELDS = tuple(dimension.name for dimension in dimensions.DIMENSIONS)
 
 
 class Amounts(NamedTuple):
-    """What an event says of its usage: how much is priced, why not all is, what is not known of it, and the month in
-    which it is billed where that is not the month of its time."""
+    """What an event says of its usage: how much is priced, why not all is, what is not known of it, what a cache saved,
+    and the month in which it is billed where that is not the month of its time."""
 
     pricing: str | None = None
     unpriced_reason: str | None = None
     tier_basis: str | None = None
     unknown_tokens: int | None = None
     greatest_unpriced_cost: Decimal | None = None
+    saved_cost: Decimal | None = None
     billing_month: str | None = None
 
 

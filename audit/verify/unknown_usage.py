@@ -24,9 +24,19 @@ class Tokens(NamedTuple):
         return max(sum(self.sides.values()), self.total or 0)
 
 
+def is_from_cache(data: Mapping[str, Any]) -> bool:
+    """Tell whether the answer came from a gateway's cache."""
+    match data.get("response_cache"):
+        case "hit":
+            return True
+        case "miss":
+            return False
+    return bool(data.get("cached_from"))
+
+
 def is_free(data: Mapping[str, Any]) -> bool:
     """Tell whether no provider was called."""
-    if data.get("response_cache") == "hit":
+    if is_from_cache(data):
         return True
     is_of_tool = "tool" in data and "model" not in data and "model_resolved" not in data
     if not (is_of_tool or data.get("status") == "refused") or data.get("usage_source") == "unknown":

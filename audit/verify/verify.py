@@ -196,7 +196,13 @@ def _row_identity(record: Record, organization: str, event: JudgedLine) -> row_c
 
 def _amounts(rated: Rated, billing_month: str | None) -> row_checksums.Amounts:
     return row_checksums.Amounts(
-        rated.pricing, rated.reason, rated.tier_basis, rated.unknown_tokens, rated.greatest_cost, billing_month
+        rated.pricing,
+        rated.reason,
+        rated.tier_basis,
+        rated.unknown_tokens,
+        rated.greatest_cost,
+        rated.saved_cost,
+        billing_month,
     )
 
 

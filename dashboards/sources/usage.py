@@ -64,6 +64,7 @@ class Sums(NamedTuple):
     own_key: Decimal
     unpriced_tokens: int
     unknown: Unknown
+    saved: Decimal = Decimal(0)
 
     @property
     def priced_spend(self) -> Decimal | None:
@@ -104,6 +105,7 @@ def _build_measures(side: str, when: str) -> str:
             f"sumIf(tokens, {when}) as {side}_tokens",
             f"sumIf(calls, {when}) as {side}_calls",
             f"sumIf(list_cost, ({when}) and payer = 'customer' and {_IN_CURRENCY}) as {side}_own_key",
+            f"sumIf(saved_cost, ({when}) and {_IN_CURRENCY}) as {side}_saved",
             f"sumIf(unpriced_tokens, {when}) as {side}_unpriced_tokens",
             *(f"sumIf({name}, ({when}) and {_PLATFORM_PAYS}) as {side}_{name}" for name in _UNKNOWN_CALLS),
             f"sumIf(unpriced_tokens + unknown_tokens, ({when}) and {_PLATFORM_PAYS}) as {side}_unknown_tokens",
@@ -214,6 +216,7 @@ def _read_sums(row: Row, side: str) -> Sums:
         own_key=sums["own_key"] or Decimal(0),
         unpriced_tokens=sums["unpriced_tokens"],
         unknown=unknown,
+        saved=sums["saved"] or Decimal(0),
     )
 
 

@@ -34,6 +34,7 @@ class Dimensions(Protocol):
     geography: str | None
     context_tier: int | None
     response_cache: str | None
+    cached_from: str | None
     status: str | None
     usage_source: str | None
     max_tokens: int | None

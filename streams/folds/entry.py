@@ -46,7 +46,8 @@ class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """The costs and the price of an inference, as written on tally.entries behind the dimensions.
 
     ``greatest_unpriced_cost`` is the most that everything without a price may cost at list price, beside the cost of
-    the lines; absent where nothing bounds it. ``unknown_tokens`` are told, and stand in no line.
+    the lines; absent where nothing bounds it. ``unknown_tokens`` are told, and stand in no line. ``saved_cost`` is the
+    list cost of a call that a gateway's cache answered, had it not; absent where not all of it is known.
     """
 
     unpriced_reason: str | None = None
@@ -54,9 +55,11 @@ class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     price_document: str | None = None
     price_id: str | None = None
     tier_basis: str | None = None
+    contract_id: str | None = None
     pricing: str
     greatest_unpriced_cost: str | None = None
     unknown_tokens: int | None = None
+    saved_cost: str | None = None
     lines: list[Line]
 
 

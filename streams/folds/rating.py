@@ -26,6 +26,7 @@ from streams.folds.unknown_usage import (
     bound_quantities,
     bound_tokens,
     find_usage_gap,
+    is_cache_hit,
     is_free_by_rule,
     read_figures,
     read_totals,
@@ -78,7 +79,7 @@ def _add_book(books: Books, name: str, document: str) -> Books:
     return (*books, (name, document))
 
 
-def _find_books(position: tuple[int, int] | None, state: State) -> Books:
+def find_books(position: tuple[int, int] | None, state: State) -> Books:
     """Return the names and documents in force at an offset and event index; None is now."""
     books: Books = state.get(BOOKS) or ()
     if position is None:
@@ -100,6 +101,8 @@ def rate_call(
     before. Now it uses the commitments of its contract, in place of what an entry of the event used before."""
     if position is None:
         release_coverage(event, state)
+    if is_cache_hit(call):
+        return _rate_cache_hit(call, _rate_at_list(event, call, _find_offer(event, call, state, documents, position)))
     if is_free_by_rule(call):
         return Entry(call.dimensions, FREE)
     offer = _find_offer(event, call, state, documents, position)
@@ -110,6 +113,15 @@ def rate_call(
     if listed is not None and agreement.has_rates and listed.currency != agreement.contract.currency:
         offer = "no list price in the contract's currency"  # an entry has one currency
     return apply_agreement(event, call, _rate_at_list(event, call, offer), agreement, state, is_new=position is None)
+
+
+def _rate_cache_hit(call: Call, entry: Entry) -> Entry:
+    """Return the entry of a call that a gateway's cache answered, from the one that its usage would have had: free,
+    with the list cost that it saved, where all of that is known."""
+    if entry.currency is None or _decode(entry.rated)["pricing"] != "priced":
+        return Entry(call.dimensions, FREE)
+    rated = Rated(currency=entry.currency, pricing="free", saved_cost=text(entry.list_cost), lines=[])
+    return Entry(call.dimensions, _encode(rated))
 
 
 def _rate_at_list(event: Event, call: Call, offer: Offer | str) -> Entry:
@@ -156,7 +168,7 @@ def _find_offer(
     """Return the price of a call, or the reason why it has none."""
     dimensions = call.dimensions
     provider, models = dimensions.provider, order_models(dimensions.model_resolved, dimensions.model)
-    books = [open_book(documents, document) for _, document in _find_books(position, state)]
+    books = [open_book(documents, document) for _, document in find_books(position, state)]
     aliases = find_aliases(position, state)
     if aliases:
         provider, models = resolve_alias(aliases, provider, dimensions.model_resolved, dimensions.model) or (

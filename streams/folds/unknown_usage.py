@@ -30,11 +30,17 @@ class TokenFigures(NamedTuple):
         return max(self.total or 0, (self.input or 0) + (self.output or 0))
 
 
+def is_cache_hit(call: Call) -> bool:
+    """Tell whether a gateway's cache answered. Who names the call whose answer was used again says so too."""
+    dimensions = call.dimensions
+    return dimensions.response_cache == "hit" or (bool(dimensions.cached_from) and dimensions.response_cache != "miss")
+
+
 def is_free_by_rule(call: Call) -> bool:
     """Tell whether no provider was called: a gateway's cache answered, or a call without usage was refused, or names a
     tool and no model."""
     dimensions = call.dimensions
-    if dimensions.response_cache == "hit":
+    if is_cache_hit(call):
         return True
     is_tool_call = dimensions.tool is not None and dimensions.model is None and dimensions.model_resolved is None
     if dimensions.status != "refused" and not is_tool_call:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tally.cli import price_explain
 from tally.output import err, out, print_json
 
 if TYPE_CHECKING:
     from tally.product.restatement import Move, MoveKey
 
 app = typer.Typer(no_args_is_help=True, help="Price books.")
+app.command("explain", no_args_is_help=True)(price_explain.explain)
 
 
 @app.callback()

@@ -29,6 +29,7 @@ from ingest.api.event_headers import NO_HEADERS, read_event_headers
 from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
 from ingest.controls.contracts import end_contract, sign_contract
+from ingest.controls.periods import check_month
 from ingest.controls.prices import adopt_price_book
 from ingest.files.importer import Options, parse_start
 from ingest.files.lines import read_lines
@@ -185,6 +186,8 @@ CASES: list[Case] = [
     ("a webhook that is none", lambda p: webhooks.get_webhook(p, "acme"), ("'acme'", "no webhook", "tally alerts webhook URL")),
     # what people type
     ("a pair", lambda p: reading.parse_pair("x", "--scope"), ("--scope", "'x'", "NAME=VALUE")),
+    ("a time", lambda p: reading.parse_time("soon", "--since"), ("--since", "'soon'", "2026-10-01")),
+    ("a month", lambda p: check_month("October"), ("'October'", "year and month", "2026-10")),
     ("one of some", lambda p: reading.parse_choice("x", ["a", "b"], "--format"), ("--format", "'x'", "a, b")),
     ("the window of a budget", lambda p: reading.parse_window_s("90s", "--window"), ("--window", "'90s'", "whole minutes")),
     ("a length of time", lambda p: reading.parse_duration_s("1y", "--window"), ("--window", "'1y'", "s, m, h or d")),
@@ -357,7 +360,14 @@ API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
 ALERT_FILES = "tests/alerting/test_files.py::"
 CONFINED = "tests/warehouse/embedded/test_confinement.py::"
 REPLACEMENT = "tests/ingest/files/test_replacement.py::test_what_cannot_be_compared_changes_nothing"
+PRICE = "tests/tally/cli/test_price_explain.py::"
+MODEL = "tests/tally/cli/test_model.py::test_what_is_wrong_is_named"
 ELSEWHERE = {
+    "ingest/controls/models.py:remove_alias": MODEL,
+    "tally/cli/model.py:alias": MODEL,
+    "ingest/controls/periods.py:close_period": "tests/tally/cli/test_restate.py::test_a_month_is_closed_once_and_after_its_end",
+    "tally/product/price_explanation.py:explain_event": PRICE + "test_an_unknown_event_is_named",
+    "tally/product/price_explanation.py:_describe_ambiguity": PRICE + "test_an_id_of_several_sources_is_named_with_its_source",
     "ingest/files/replacement.py:plan_replacement": REPLACEMENT,
     "ingest/files/replacement.py:_plan_source": REPLACEMENT,
     "ingest/files/replacement.py:add": REPLACEMENT,

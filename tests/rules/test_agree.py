@@ -41,7 +41,7 @@ ODD: tuple[Any, ...] = (
 JUDGED = (
     "model", "model_resolved", "provider", "payer", "tokens", "quantities", "reported_tokens", "team", "session",
     "latency_ms", "claimed_cost", "acting_for", "tags", "violations", "revision", "provider_usage", "calls",
-    "max_tokens", "usage_source",
+    "max_tokens", "usage_source", "cached_from",
 )  # fmt: skip
 TIMES = (
     "2026-01-05T12:00:00Z", "2026-01-05T12:00:00.5+01:00", "2026-01-05 12:00:00+00:00", "2026-01-05T12:00:00",
@@ -75,6 +75,7 @@ calls = some.fixed_dictionaries(
         "period_s": some.sampled_from((0, 60)),
         "context_tier": some.sampled_from((0, 99, 100, 150, 200, 300)),
         "response_cache": some.sampled_from(("hit", "miss")),
+        "cached_from": some.sampled_from(("", "1", "nothing")),
         "status": some.sampled_from(("ok", "error", "refused")),
         "service_tier": some.sampled_from(("batch", "standard", "flex")),
     },

@@ -24,8 +24,11 @@ BOOKS = {name: pack_book(parse_book(text, name)) for name, text in TABLE["books"
 CONTRACTS = {name: pack_contract(parse_contract(text, name)) for name, text in TABLE["contracts"].items()}
 DOCUMENTS = dict([*BOOKS.values(), *CONTRACTS.values()])
 
-Unknown = tuple[str | None, str | None, Decimal | None, int | None, str | None, str | None, list[Decimal | None]]
-"""Pricing, its reason, the most that is missing, tokens in no line, tier's basis, billing month, bounds of lines."""
+Unknown = tuple[
+    str | None, str | None, Decimal | None, int | None, str | None, str | None, list[Decimal | None], Decimal | None
+]
+"""Pricing, its reason, the most that is missing, tokens in no line, tier's basis, billing month, bounds of lines, and
+what a gateway's cache saved."""
 
 Contracted = tuple[str | None, dict[str, list[Decimal | None]]]
 """The id of the contract, and contracted, effective and billed cost by class."""
@@ -86,6 +89,7 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
                 line.get("tier_basis"),
                 line.get("billing_month"),
                 [_decimal(one.get("greatest_cost")) for one in line.get("lines", ())],
+                _decimal(line.get("saved_cost")),
             ),
             (
                 line.get("contract_id"),
@@ -125,7 +129,12 @@ def _answer(one: JudgedLine) -> Answer:
         one.rated.price_id if one.rated else None,
         one.rated.currency if one.rated else None,
         sum((line.billed_cost or Decimal(0) for line in lines), Decimal(0)),
-        (*(unknown or (None,) * 5), one.billing_month, [line.greatest_cost for line in lines]),
+        (
+            *(unknown or (None,) * 5),
+            one.billing_month,
+            [line.greatest_cost for line in lines],
+            rated.saved_cost if rated else None,
+        ),
         (
             rated.contract_id if rated else None,
             {line.name: [line.contracted_cost, line.effective_cost, line.billed_cost] for line in lines},
@@ -161,8 +170,9 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
         assert (contract_id or "").partition("@")[0] == want.get("contract", "")
         for name, expected_costs in want.get("costs", {}).items():
             assert costs[name] == [_decimal(cost) for cost in expected_costs], name
-        pricing, why, greatest, tokens, basis, month, _ = unknown
+        pricing, why, greatest, tokens, basis, month, _, saved = unknown
         assert month == want.get("month"), "the month in which it is billed, where it is another"
+        assert saved == _decimal(want.get("saved", saved)), "what a cache saved"
         assert pricing == want.get("is", pricing) and why == want.get("why", why)
         assert greatest == _decimal(want.get("most", greatest)) and tokens == want.get("tokens", tokens)
         assert basis == want.get("tier", basis)

@@ -88,6 +88,15 @@ def _show_headline(choice: Choice, view: View, now: Sums, before: Sums) -> None:
                 f"{exact(now.own_key, view.currency)} at list price, on customers' own keys; not included in spend",
             )
         )
+    if now.saved or before.saved:
+        figures.append(
+            (
+                "Saved by the gateway's cache",
+                money(now.saved, view.currency),
+                change(now.saved, before.saved),
+                f"{exact(now.saved, view.currency)} at list price, for calls that a cache answered; in no other figure",
+            )
+        )
     with st.container(horizontal=True, key="headline"):
         for label, figure, delta, detail in figures:
             st.metric(

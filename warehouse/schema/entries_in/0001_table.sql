@@ -110,6 +110,7 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     contract_id LowCardinality(String),
     greatest_unpriced_cost Nullable(Decimal(38, 12)),
     unknown_tokens Nullable(Int64),
+    saved_cost Nullable(Decimal(38, 12)),
     channel LowCardinality(String),
     received UInt64,
     refused UInt64,

@@ -112,6 +112,7 @@ CREATE TABLE IF NOT EXISTS tally.events
     tier_basis LowCardinality(String),
     greatest_unpriced_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     unknown_tokens Nullable(Int64) CODEC(ZSTD(1)),
+    saved_cost Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     PROJECTION reached (SELECT `partition`, max((`offset`, seq)) GROUP BY `partition`)
 )
 ENGINE = MergeTree

@@ -126,7 +126,8 @@ SELECT
     price_id,
     tier_basis,
     greatest_unpriced_cost,
-    unknown_tokens
+    unknown_tokens,
+    saved_cost
 FROM tally.entries_in
 WHERE
     outcome != 'record'

@@ -42,7 +42,8 @@ restatements as (
         argMax(tier_basis, log_offset) as tier_basis,
         argMax(currency, log_offset) as currency,
         argMax(unknown_tokens, log_offset) as unknown_tokens,
-        tupleElement(argMax(tuple(greatest_unpriced_cost), log_offset), 1) as greatest_unpriced_cost
+        tupleElement(argMax(tuple(greatest_unpriced_cost), log_offset), 1) as greatest_unpriced_cost,
+        tupleElement(argMax(tuple(saved_cost), log_offset), 1) as saved_cost
 
     from {{ ref('int_calls_counted') }}
 
@@ -135,6 +136,11 @@ final as (
             restatements.pricing = '', counted.greatest_unpriced_cost,
             restatements.greatest_unpriced_cost
         ) as greatest_unpriced_cost,
+        multiIf(
+            reversals.reason != '', null,
+            restatements.pricing = '', counted.saved_cost,
+            restatements.saved_cost
+        ) as saved_cost,
         if(pricing = 'free', toDecimal128(0, 12), entries.list_cost) as list_cost,
         if(pricing = 'free', toDecimal128(0, 12), entries.contracted_cost) as contracted_cost,
         if(pricing = 'free', toDecimal128(0, 12), entries.effective_cost) as effective_cost,

@@ -32,7 +32,8 @@ summed as (
         sum(quarantined_calls) as quarantined_calls,
         sum(unbounded_calls) as unbounded_calls,
         sum(unknown_tokens) as unknown_tokens,
-        sum(greatest_unpriced_cost) as greatest_unpriced_cost
+        sum(greatest_unpriced_cost) as greatest_unpriced_cost,
+        sum(saved_cost) as saved_cost
 
     from usage
 

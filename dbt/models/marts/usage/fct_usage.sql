@@ -25,7 +25,8 @@ entries as (
         toInt64(0) as quarantined_calls,
         toInt64(0) as unbounded_calls,
         toInt64(0) as unknown_tokens,
-        null as greatest_unpriced_cost
+        null as greatest_unpriced_cost,
+        null as saved_cost
 
     from {{ ref('int_entries_measured') }}
 
@@ -54,7 +55,8 @@ calls as (
         quarantined_calls,
         unbounded_calls,
         unknown_tokens,
-        greatest_unpriced_cost
+        greatest_unpriced_cost,
+        saved_cost
 
     from {{ ref('int_calls_measured') }}
 

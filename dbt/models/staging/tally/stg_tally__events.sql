@@ -80,7 +80,8 @@ renamed as (
         price_id,
         tier_basis,
         greatest_unpriced_cost,
-        unknown_tokens
+        unknown_tokens,
+        saved_cost
 
     from source
 

@@ -1,0 +1,133 @@
+"""``tally price explain``: the rule that priced each class of an event, and why."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tally.output import make_table, out, print_json
+
+_FIGURES = ("unit_price", "list_cost", "billed_cost")
+
+
+def explain(
+    event: Annotated[str, typer.Argument(help="Id of the event, or SOURCE/ID where several sources use the id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Explain the price of an event: names, books, rates, fallbacks, and every correction of it.
+
+    Each entry is rated again from the log, by the books in force at its position, and compared.
+
+    Example: tally price explain msg_01XFD
+
+    Exit codes: 0 explained, 1 an entry differs from what the log gives, 2 no event, or several, have this name."""
+    from tally.product.price_explanation import explain_event
+    from tally.session import opened, settings
+
+    with opened(settings()) as log:
+        facts = explain_event(log, event)
+    if as_json:
+        print_json(facts)
+    else:
+        _print_facts(facts)
+    if facts["differs"]:
+        raise typer.Exit(1)
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    _print(f"{facts['source']}/{facts['id']} of {facts['organization']}")
+    for step in facts["steps"]:
+        _print("")
+        _print_outcome(step)
+        if "pricing" in step:
+            _print_names(step)
+            _print_books(step)
+            _print_price(step)
+            _print_lines(step)
+            _print_rest(step)
+
+
+def _print_outcome(step: dict[str, Any]) -> None:
+    reason = f" ({step['reason']})" if "reason" in step else ""
+    named = f", names {step['names']}" if "names" in step else ""
+    detail = f": {step['detail']}" if "detail" in step else ""
+    _print(f"{step['position']}  {step['outcome']}{reason}{detail}{named}, accepted {step['accepted_at']}")
+
+
+def _print_names(step: dict[str, Any]) -> None:
+    written = ", ".join(f"{name} {value}" for name, value in step["event"].items())
+    _print(f"  event      {written or 'names no provider and no model'}, at {step['event_time']}")
+
+
+def _print_books(step: dict[str, Any]) -> None:
+    for number, book in enumerate(step.get("books", ())):
+        answer = book["price_id"] or f"none: {book.get('reason', 'nothing to price')}"
+        if book["price_id"] and "reason" in book:
+            answer += f", {book['reason']}"
+        _print(f"  {'searched' if not number else '':9}  {book['name']} ({book['document'][:12]}): {answer}")
+    if step.get("books") == []:
+        _print("  searched   no price book was in force")
+
+
+def _print_price(step: dict[str, Any]) -> None:
+    price = step.get("price")
+    if price is None:
+        return
+    _print(f"  price      {step['price_id']}, document {step['price_document']}")
+    if "model" in price:
+        clause = ", ".join(f"{kind} {value}" for kind, value in price["match"].items())
+        validity = [f"from {price['since']}" if "since" in price else "without a start"]
+        validity += [f"daily {price['daily']}"] if "daily" in price else []
+        validity += [f"on {', '.join(price['weekdays'])}"] if "weekdays" in price else []
+        _print(f"  matched    provider {price['provider']}, model {price['model']} by {clause}")
+        _print(f"  valid      {', '.join(validity)}; price {price['place']} of {price['prices']}, counted from 0")
+    for variant in price.get("variants", ()):
+        condition = ", ".join(f"{name} {value}" for name, value in variant.items())
+        _print(f"  variant    {condition}")
+    if "tier_basis" in step:
+        _print(f"  tier       chosen by: {step['tier_basis']}")
+
+
+def _print_lines(step: dict[str, Any]) -> None:
+    if not step["lines"]:
+        return
+    rates = step.get("price", {}).get("rates", {})
+    table = make_table("class", ">quantity", ">unit price", ">list cost", ">billed cost", "rate")
+    for line in step["lines"]:
+        name = line["class"]
+        figures = ["none" if line[field] is None else line[field] for field in _FIGURES]
+        table.add_row(name, f"{line['quantity']:,}", *figures, _describe_rate(line, rates.get(name, {})))
+    out.print(table)
+
+
+def _describe_rate(line: dict[str, Any], rate: dict[str, Any]) -> str:
+    if line["unit_price"] is None:
+        bound = line.get("greatest_cost")
+        return f"no rate; at most {bound}" if bound else "no rate, no bound"
+    words = []
+    if "tier_above" in rate:
+        above = rate["tier_above"]
+        words.append(f"tier above {above:,}" if above else "base tier")
+    if "falls_back_on" in rate:
+        words.append(f"falls back on {rate['falls_back_on']}")
+    return ", ".join(words)
+
+
+def _print_rest(step: dict[str, Any]) -> None:
+    currency = step.get("currency", "")
+    reason = f": {step['unpriced_reason']}" if "unpriced_reason" in step else ""
+    _print(f"  pricing    {step['pricing']}{reason}")
+    if "saved_cost" in step:
+        _print(f"  saved      {step['saved_cost']} {currency}: a gateway's cache answered")
+    if step["pricing"] not in ("priced", "free"):
+        bound = step.get("greatest_unpriced_cost")
+        _print(f"  unpriced   {'no upper bound' if bound is None else f'at most {bound} {currency} at list price'}")
+    if "unknown_tokens" in step:
+        _print(f"  unknown    {step['unknown_tokens']:,} tokens stand in no line")
+    if step.get("differences"):
+        names = ", ".join(step["differences"])
+        _print(f"  DIFFERS    the log gives another {names}: run `tally verify`, then `tally rebuild`")
+
+
+def _print(line: str) -> None:
+    text = "".join(character if character.isprintable() else "·" for character in line)  # an event may say anything
+    out.print(text, markup=False)

@@ -1,0 +1,319 @@
+"""Explain the price of an event: the history of its entries, and each entry rated again by the code that rates.
+
+An entry is rated as at its position: the log's control records before it are folded anew, and nothing is read from
+stored state. So an entry that differs from its explanation is a defect, and is shown as one.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ledger import outcomes
+from ledger.errors import TallyError
+from ledger.log import PARTITIONS, Log, records
+from ledger.log.documents import load_document
+from ledger.log.topics import ENTRIES, EVENTS
+from ledger.money import pico
+from ledger.pricing.price_book import Price, PriceBook, PricedModel, Tiered, unpack_book
+from ledger.token_classes import rate_unit
+from streams.folds.chain import NOW, fold_record
+from streams.folds.corrections import build_replaced_event
+from streams.folds.entry import Documents, Entry, Originals, Rated
+from streams.folds.event import EPOCH, Event, ParsedRecord, parse_line, parse_record
+from streams.folds.rating import ADOPTIONS, BOOKS, find_books, negate_entry, rate_call, rate_quarantined
+from streams.folds.state import State
+from streams.runtime import read_catalogues, read_originals
+
+_CONTROL = b"tallystick.control.v1"
+_RATED_FIELDS = tuple(Rated.__struct_encode_fields__)
+_NAME_FIELDS = (
+    "provider", "model", "model_resolved", "service_tier", "speed", "geography", "context_tier", "payer",
+    "response_cache", "cached_from", "usage_source", "calls", "period_s",
+)  # fmt: skip
+"""Fields of an event that the choice of its price or of its costs reads."""
+_CORRECTED = (outcomes.REVERSAL, outcomes.REPLACEMENT, outcomes.REVISION)
+"""Reasons of a reversal that takes back an entry as it was rated at its own position."""
+_OF_ORIGINALS = (outcomes.REPLACEMENT, outcomes.REVERSAL, outcomes.RESTATEMENT)
+_decode = msgspec.json.Decoder().decode
+Facts = dict[str, Any]
+
+
+class HistoryLine(NamedTuple):
+    """A line of ``tally.entries`` of an event, with the organization, source and id of the event that it is about."""
+
+    identity: tuple[str, str, str]
+    content: Facts
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return self.content["offset"], self.content["event_index"]
+
+
+def explain_event(log: Log, name: str) -> Facts:
+    """Explain the price of the event of an id, or of ``SOURCE/ID``. TallyError where no entry, or several, fit."""
+    history = list(_find_history(log, name))
+    identities = sorted({line.identity for line in history})
+    if not identities:
+        raise TallyError(
+            f"no event {name!r} on tally.entries: check the id (`tally tail` shows ids), or wait until the folds have "
+            "reached it (`tally log positions`)"
+        )
+    if len(identities) > 1:
+        raise _describe_ambiguity(name, identities)
+    organization, source, id = identities[0]
+    partition = history[0].content["partition"]
+    documents, originals = read_catalogues(log), read_originals(log, partition)
+    state = replay_controls(log, partition, history[-1].content["offset"], documents, originals)
+    explain = _Explainer(log, organization, state, documents, originals)
+    steps = [explain.explain_line(line.content) for line in history]
+    return {
+        "organization": organization, "source": source, "id": id, "partition": partition, "steps": steps,
+        "differs": any(step.get("differences") for step in steps),
+    }  # fmt: skip
+
+
+def replay_controls(log: Log, partition: int, last_offset: int, documents: Documents, originals: Originals) -> State:
+    """Return the state that a partition's control records leave, up to an offset."""
+    state, identities = State(), {}  # type: ignore[var-annotated]
+    for record in records(log, EVENTS, partition, 0, last_offset + 1):
+        if _CONTROL not in record.value:
+            state.put(NOW, max(state.get(NOW) or 0, record.time_ms))
+            continue
+        controls = [event for event in parse_record(record).events if event.kind == "control"]
+        fold_record(ParsedRecord(record, controls), state, identities, documents, originals, lambda *_: ())
+        state.take_changes()
+    return state
+
+
+class _Explainer:
+    """Rates the lines of one partition again."""
+
+    def __init__(self, log: Log, organization: str, state: State, documents: Documents, originals: Originals) -> None:
+        self._log, self._organization, self._state = log, organization, state
+        self._documents, self._originals = documents, originals
+
+    def explain_line(self, content: Facts) -> Facts:
+        """Explain one line: its outcome and, where it has an entry, its price."""
+        step = {
+            "position": f"{content['partition']}:{content['offset']}:{content['event_index']}",
+            "accepted_at": _format_time(content["accepted_ms"] * 1000),
+            "outcome": content["outcome"],
+            "kind": content["kind"],
+        }
+        step |= {name: content[name] for name in ("reason", "detail") if name in content}
+        if "original_offset" in content:
+            step["names"] = f"{content['partition']}:{content['original_offset']}:{content['original_index']}"
+        if "pricing" not in content:
+            return step
+        step |= {"event_time": _format_time(content["time_us"])}
+        step["event"] = {name: content[name] for name in _NAME_FIELDS if name in content}
+        step |= {name: content[name] for name in _RATED_FIELDS if name in content}
+        event, position = self._find_rated(content)
+        if event is not None and event.call is not None:
+            step["books"] = self._ask_books(event, position)
+            step["differences"] = _compare(content, self._rate(content, event, position))
+        if "price_id" in content:
+            step["price"] = self._describe_price(content)
+        return step
+
+    def _find_rated(self, content: Facts) -> tuple[Event | None, tuple[int, int]]:
+        """Return the event that a line's entry rates, and the position by whose books it was rated."""
+        outcome, position = content["outcome"], (content["offset"], content["event_index"])
+        original = content.get("original_offset"), content.get("original_index")
+        if outcome == outcomes.REVERSAL and content["reason"] in _CORRECTED:
+            position = original
+        elif outcome not in (outcomes.COUNTED, outcomes.QUARANTINED, outcomes.REPLACEMENT, outcomes.RESTATEMENT):
+            return None, position
+        event = self._parse(original if outcome == outcomes.RESTATEMENT else position)  # type: ignore[arg-type]
+        if event.kind != "correction":
+            return event, position
+        target = event.data["of"]
+        if outcome == outcomes.REPLACEMENT:
+            return build_replaced_event(event, self._parse(original)), position  # type: ignore[arg-type]
+        first = self._find_first(target["source"], target["id"])
+        return (None if first is None else build_replaced_event(event, first)), position
+
+    def _find_first(self, source: str, id: str) -> Event | None:
+        for line in _find_history(self._log, f"{source}/{id}"):
+            content = line.content
+            if line.identity == (self._organization, source, id) and content["outcome"] == outcomes.COUNTED:
+                return self._parse(line.position)
+        return None
+
+    def _parse(self, position: tuple[int, int]) -> Event:
+        return parse_line(position[1], self._originals(*position), self._organization)
+
+    def _rate(self, content: Facts, event: Event, position: tuple[int, int] | None) -> Entry:
+        assert event.call is not None, "its entry was rated"
+        rate = rate_quarantined if content.get("unpriced_reason") == "quarantined" else rate_call
+        entry = rate(event, event.call, self._state, self._documents, position)
+        return negate_entry(entry) if content["outcome"] == outcomes.REVERSAL else entry
+
+    def _ask_books(self, event: Event, position: tuple[int, int]) -> list[Facts]:
+        """Rate the event by each book alone, in the order in which they are searched."""
+        answers = []
+        for name, document in reversed(find_books(position, self._state)):
+            rated = rate_by_books(event, [(name, document)], self._state, self._documents, position)
+            answer = {"name": name, "document": document, "price_id": rated.get("price_id")}
+            reason = rated.get("unpriced_reason")
+            answers.append(answer | ({} if reason is None else {"reason": reason}))
+        return answers
+
+    def _describe_price(self, content: Facts) -> Facts:
+        document = content["price_document"]
+        packed = load_document(self._log, document)
+        assert packed is not None, "the event was rated by it"
+        book = unpack_book(document, packed)
+        price, model, facts = _find_price(book, content["price_id"])
+        facts |= {"document": document, "book": book.name, "origin": book.origin}
+        if price is not None and model is not None:
+            # A variant may have rates of its own, which fall back on nothing of the price's.
+            priced_as = {} if "variants" in facts else {**book.priced_as, **(model.priced_as or {})}
+            facts |= _describe_validity(price)
+            facts["rates"] = {
+                line["class"]: _describe_rate(priced_as, price, line["class"], line["unit_price"])
+                for line in content["lines"]
+            }
+        return facts
+
+
+def rate_by_books(
+    event: Event,
+    books: Sequence[tuple[str, str]],
+    state: State,
+    documents: Documents,
+    position: tuple[int, int] | None = None,
+) -> Facts:
+    """Return what an inference would cost by these books, and by all else that holds at a position, as
+    ``tally.entries`` would say; the state is unchanged."""
+    assert event.call is not None, "an inference has a call"
+    state.begin()
+    try:
+        state.put(BOOKS, tuple(books))
+        state.put(ADOPTIONS, ())
+        facts: Facts = _decode(rate_call(event, event.call, state, documents, position).rated)
+    finally:
+        state.undo()
+    return facts
+
+
+def _find_history(log: Log, name: str) -> Iterator[HistoryLine]:
+    """Yield the lines of ``tally.entries`` about an event of this id, or ``SOURCE/ID``, in order."""
+    needle = msgspec.json.encode(name.rpartition("/")[2] or name)[1:-1]
+    for partition in range(PARTITIONS):
+        identity_by_original: dict[bytes, tuple[str, str, str]] = {}
+        for record in records(log, ENTRIES, partition):
+            needles = (needle, *identity_by_original)
+            if not any(part in record.value for part in needles):
+                continue
+            for line in record.value.split(b"\n"):
+                if any(part in line for part in needles):
+                    yield from _match_line(_decode(line), name, identity_by_original)
+
+
+def _match_line(content: Facts, name: str, identity_by_original: dict[bytes, Any]) -> Iterator[HistoryLine]:
+    """Yield a line that is about the event of this name, and remember the positions of its entries."""
+    if "id" not in content:
+        return
+    original = b'"original_offset":%d,"original_index":%d' % (
+        content.get("original_offset", -1), content.get("original_index", -1),
+    )  # fmt: skip
+    place = b'"original_offset":%d,"original_index":%d' % (content["offset"], content["event_index"])
+    if content["outcome"] in _OF_ORIGINALS and original in identity_by_original:
+        identity = identity_by_original[original]
+        if content["outcome"] == outcomes.REPLACEMENT:
+            identity_by_original[place] = identity
+        yield HistoryLine(identity, content)
+    elif name in (content["id"], f"{content['source']}/{content['id']}"):
+        identity = content["organization"], content["source"], content["id"]
+        if content["outcome"] in outcomes.OUTCOMES:
+            identity_by_original[place] = identity
+        yield HistoryLine(identity, content)
+
+
+def _describe_ambiguity(name: str, identities: list[tuple[str, str, str]]) -> TallyError:
+    names = ", ".join(f"{source}/{id} of {organization}" for organization, source, id in identities[:5])
+    sources = {(source, id) for _, source, id in identities}
+    way_out = "name one as SOURCE/ID" if len(sources) > 1 else "two organizations use this source and id"
+    return TallyError(f"{len(identities)} events have the id {name!r} ({names}): {way_out}")
+
+
+def _compare(content: Facts, entry: Entry) -> list[str]:
+    """Name the fields in which an entry differs from what the log gives now. What commitments cover of a contract's
+    calls follows from the calls before, and is not compared."""
+    rated = _decode(entry.rated)
+    return [name for name in _RATED_FIELDS if _drop_coverage(content, name) != _drop_coverage(rated, name)]
+
+
+def _drop_coverage(facts: Facts, name: str) -> Any:
+    """Return a field of an entry; of its lines under a contract, all but the costs that commitments change."""
+    value = facts.get(name)
+    if name != "lines" or "contract_id" not in facts or value is None:
+        return value
+    return [{key: cost for key, cost in line.items() if key not in ("effective_cost", "billed_cost")} for line in value]
+
+
+def _find_price(book: PriceBook, price_id: str) -> tuple[Price | None, PricedModel | None, Facts]:
+    stem, _, place = price_id.rpartition("#")
+    digits = re.match(r"\d+", place)
+    for provider in book.providers:
+        for model in provider.models:
+            if f"{book.name}/{provider.id}/{model.id}" == stem and digits and int(digits[0]) < len(model.prices):
+                place_facts: Facts = {"place": int(digits[0]), "prices": len(model.prices)}
+                variants = _describe_variants(model, place)
+                place_facts |= {"variants": variants} if variants else {}
+                return model.prices[int(digits[0])], model, _describe_model(provider.id, model) | place_facts
+    return None, None, {}
+
+
+def _describe_model(provider: str, model: PricedModel) -> Facts:
+    clause = model.match.model_dump(mode="json", exclude_none=True)
+    window = {} if model.context_window is None else {"context_window": model.context_window}
+    return {"provider": provider, "model": model.id, "match": clause} | window
+
+
+def _describe_validity(price: Price) -> Facts:
+    facts: Facts = {}
+    if price.since is not None:
+        facts["since"] = price.since.isoformat()
+    if price.weekdays:
+        facts["weekdays"] = list(price.weekdays)
+    if price.daily is not None:
+        facts["daily"] = f"{price.daily.start.isoformat()} to {price.daily.end.isoformat()} UTC"
+    return facts
+
+
+def _describe_rate(priced_as: Facts, price: Price, name: str, unit_price: str | None) -> Facts:
+    """Describe where a class has its rate from: its own, or that of a class on which it falls back; and its tiers."""
+    if unit_price is None:
+        return {}
+    owner = name
+    if name not in price.rates:
+        owner = next((other for other in priced_as.get(name, ()) if other in price.rates), name)
+    rate, per = price.rates.get(owner), rate_unit(name)
+    facts: Facts = {"per": per} if owner == name else {"per": per, "falls_back_on": owner}
+    if isinstance(rate, Tiered):
+        steps = [(0, rate.base), *((tier.above, tier.rate) for tier in rate.tiers)]
+        reached = [above for above, tier_rate in steps if pico(tier_rate) == pico(unit_price) * per]
+        facts["tiers"] = [{"above": above, "rate": str(tier_rate)} for above, tier_rate in steps]
+        if len(reached) == 1:
+            facts["tier_above"] = reached[0]
+    return facts
+
+
+def _describe_variants(model: PricedModel, place: str) -> list[Facts]:
+    """Describe the variants that applied, whose places a price id names."""
+    places = [int(number) for number in re.findall(r"\+(\d+)", place)]
+    return [
+        model.variants[number].when.model_dump(mode="json", exclude_none=True)
+        for number in places
+        if number < len(model.variants)
+    ]
+
+
+def _format_time(time_us: int) -> str:
+    time: datetime = EPOCH + timedelta(microseconds=time_us)
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

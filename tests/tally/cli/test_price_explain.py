@@ -1,0 +1,131 @@
+"""``tally price explain``: each entry is rated again, and everything that decided its price is shown."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.log import Draft
+from ledger.log.documents import store_document
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from ledger.pricing.price_book import pack_book
+from ledger.pricing.price_book_file import parse_book
+from streams.embedded.store import Store
+from streams.embedded.worker import Partition
+from streams.folds import rating
+from streams.runtime import read_catalogues
+from tally.product import price_explanation
+from tests.streams.build import control
+from tests.tally.conftest import invoke
+
+BOOK = """
+name: base
+currency: USD
+providers:
+  - id: acme
+    models:
+      - id: lion
+        prices: [{rates: {input: {base: 2, tiers: [{above: 100, rate: 4}]}, output: 10}}]
+"""
+NOON = "2026-01-05T12:00:00Z"
+HEADERS = {"organization": "acme", "channel": "test", "principal": "test", "schema": "1", "refused": "0"}
+REPLACEMENT = {"provider": "acme", "model": "lion", "tokens": {"input": 1}}
+OF_A = {"source": "app", "id": "a"}
+
+
+def inference(id: str, source: str = "app", **data: Any) -> bytes:
+    fields = {"source": source, "id": id, "time": NOON, "type": "tallystick.inference.v1"}
+    return json.dumps(fields | {"data": {"provider": "ACME", "model": "Lion"} | data}).encode()
+
+
+def correction(id: str, **data: Any) -> bytes:
+    fields = {"source": "app", "id": id, "time": NOON, "type": "tallystick.correction.v1"}
+    return json.dumps(fields | {"data": {"of": OF_A, "reason": "wrong"} | data}).encode()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Fold a log whose first book is replaced by another after the events."""
+    home = tmp_path / "home"
+    digest, packed = pack_book(parse_book(BOOK, "base"))
+    later, packed_later = pack_book(parse_book(BOOK.replace("base: 2", "base: 3"), "base"))
+    lines = [
+        control("adopt-1", "price_book.adopted", name="base", document=digest),
+        inference("a", tokens={"input": 101, "reasoning": 7, "cache_read_image": 0}),
+        inference("b", tokens={"input": 1}, quantities={"pages": 2}),
+        inference("b", source="x/y", model="zebra", tokens={"input": 5}),
+        inference("hit", cached_from="a", tokens={"output": 1}),
+        control("adopt-2", "price_book.adopted", name="base", document=later),
+        correction("fix", action="replacement", replacement=REPLACEMENT),
+        correction("undo", action="reversal"),
+    ]
+    log = EmbeddedLog(home)
+    for name, document in ((digest, packed), (later, packed_later)):
+        store_document(log, name, document)
+    for line in lines:
+        log.append(EVENTS, [Draft(3, "acme", HEADERS, line)])
+    store = Store(home)
+    partition = Partition(3, log, store, read_catalogues(log))
+    while partition.step():
+        pass
+    store.close()
+    log.close()
+    return home
+
+
+def explain(home: Path, *arguments: str, code: int = 0) -> Any:
+    result = invoke("price", "explain", *arguments, "--json", TALLY_HOME=str(home))
+    assert result.returncode == code, result.stdout + result.stderr
+    return json.loads(result.stdout)
+
+
+def test_the_rate_of_each_class_is_explained(home: Path) -> None:
+    facts = explain(home, "a")
+    assert not facts["differs"] and [step["outcome"] for step in facts["steps"]] == [
+        "counted", "reversal", "replacement", "reversal",
+    ]  # fmt: skip
+    counted, first_reversal, replacement, last_reversal = facts["steps"]
+    assert counted["event"] == {"provider": "ACME", "model": "Lion"} and counted["tier_basis"] == "event"
+    assert counted["price"]["rates"]["input"]["tier_above"] == 100
+    assert counted["price"]["rates"]["reasoning"]["falls_back_on"] == "output"
+    assert first_reversal["lines"][0]["list_cost"] == "-0.000404000000"
+    assert replacement["lines"][0]["list_cost"] == "0.000003000000", "by the books in force at the correction"
+    assert last_reversal["lines"][0]["list_cost"] == "-0.000003000000" and last_reversal["differences"] == []
+
+
+def test_an_id_of_several_sources_is_named_with_its_source(home: Path) -> None:
+    result = invoke("price", "explain", "b", TALLY_HOME=str(home), COLUMNS="200")
+    assert result.returncode == 2 and "SOURCE/ID" in result.stderr
+    (step,) = explain(home, "x/y/b")["steps"]
+    assert step["books"][0]["price_id"] is None and step["books"][0]["reason"] == step["unpriced_reason"]
+    (step,) = explain(home, "app/b")["steps"]
+    assert step["pricing"] == "partially_priced" and step["lines"][1]["list_cost"] is None
+
+
+def test_an_unknown_event_is_named(home: Path) -> None:
+    result = invoke("price", "explain", "nothing", TALLY_HOME=str(home))
+    assert result.returncode == 2 and "nothing" in result.stderr
+
+
+def test_a_cache_hit_shows_what_it_saved(home: Path) -> None:
+    (step,) = explain(home, "hit")["steps"]
+    assert step["pricing"] == "free" and step["saved_cost"] == "0.000010000000" and not step["differences"]
+
+
+def test_people_read_it_as_text(home: Path) -> None:
+    text = invoke("price", "explain", "a", TALLY_HOME=str(home)).stdout
+    assert "matched    provider acme, model lion by equals lion" in text and "tier above 100" in text
+
+
+def test_an_entry_that_differs_is_an_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rate_call = rating.rate_call
+
+    def rate_wrongly(*arguments: Any) -> Any:
+        entry = rate_call(*arguments)
+        return entry._replace(rated=entry.rated.replace(b"0.000010", b"0.000011"))
+
+    monkeypatch.setattr(price_explanation, "rate_call", rate_wrongly)
+    assert explain(home, "hit", code=1)["steps"][0]["differences"] == ["saved_cost"]
+    assert "DIFFERS" in invoke("price", "explain", "hit", TALLY_HOME=str(home)).stdout
