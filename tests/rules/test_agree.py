@@ -242,6 +242,63 @@ def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: in
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
 
 
+covered_calls = some.fixed_dictionaries(
+    {
+        "model": some.sampled_from(("lion", "lion", "parrot", "deaf")),
+        "provider": some.just("acme"),
+        "tokens": some.dictionaries(
+            some.sampled_from(("input", "output")), some.sampled_from((1, 3, 400_000, 1_000_000)), min_size=1
+        ),
+    },
+    optional={"payer": some.just("customer"), "reported_tokens": some.just({"input": 7})},
+)
+covered_events = some.builds(
+    lambda id, at, revision, data: {
+        "source": "a", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.inference.v1", "data": data | ({"revision": revision} if revision else {}),
+    },
+    some.integers(0, 5), some.sampled_from((-86400, 0, 0, 300)), some.integers(0, 2), covered_calls,
+) | some.builds(
+    lambda id, target, replacement: {
+        "source": "c", "id": str(id), "time": START.isoformat(), "type": "tallystick.correction.v1",
+        "data": {"of": {"source": "a", "id": str(target)}, "reason": "r"}
+        | ({"action": "reversal"} if replacement is None else {"action": "replacement", "replacement": replacement}),
+    },
+    some.integers(0, 5), some.integers(0, 5), some.none() | covered_calls,
+)  # fmt: skip
+whole_restatements = some.builds(
+    lambda id, first: control(f"all-{id}", "price.restated", first_offset=first, end_offset=first + 2),
+    some.integers(0, 9), some.integers(0, 6),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_the_folds_and_the_audit_agree_on_what_commitments_cover(examples: int) -> None:
+    own_lines = covered_events.map(msgspec.json.encode) | signings
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(
+        some.lists(
+            some.tuples(
+                some.lists(own_lines, max_size=5), some.lists(whole_restatements | adoptions, max_size=2),
+                some.sampled_from((0, 400)),
+            ),
+            min_size=1, max_size=8,
+        )
+    )  # fmt: skip
+    def agree(steps: list[tuple[Lines, Lines, int]]) -> None:
+        start = [
+            control(f"first-{name}", "contract.signed", name=name, document=CONTRACTS[name][0])
+            for name in ("spend", "capacity")
+        ]
+        made = log(
+            [(start, [control("base", "price_book.adopted", name="base", document=BOOKS["base"][0])], 0), *steps]
+        )
+        assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
+
+    agree()
+
+
 words = some.sampled_from((
     "openrouter", "anthropic", "azure", "bedrock", "accounts", "arn:", "aws", "claude", "sonnet", "opus", "gpt", "twin",
     "rival", "models", "1-month-commitment", "ft:", ".ft-", "us.", "global.", "20251101", "2025", "11", "01", "4", "5",
