@@ -10,7 +10,7 @@ from streams.folds.chain import fold_record
 from streams.folds.emit import Emit
 from streams.folds.entry import Entry
 from streams.folds.event import Event, parse_record
-from streams.folds.identity import EventVersion, find_quarantine_reason, take_identity
+from streams.folds.identity import Identities, find_quarantine_reason, take_identity
 from streams.folds.rating import adopt_price_book, rate_call
 from streams.folds.runaways import repeated_tool
 from streams.folds.state import State
@@ -43,7 +43,7 @@ def main(events: int = 40_000) -> None:
 
         return run
 
-    identities: dict[bytes, EventVersion] = {}
+    identities = Identities()
     rows = create_state()
 
     def rate_event(event: Event) -> Entry:
@@ -63,7 +63,7 @@ def main(events: int = 40_000) -> None:
         "identity": repeat_step(
             lambda event, offset: (
                 take_identity(event, offset, identities),
-                find_quarantine_reason(event, event.time_us),
+                find_quarantine_reason(event),
             ),
             rows,
         ),

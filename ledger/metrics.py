@@ -45,7 +45,7 @@ RECEIVED = Metric("tally_received_total", "counter", (), "Facts that arrived: ac
 REJECTED = Metric("tally_rejected_total", "counter", (), "Facts that the intake rejected.")
 EVENTS = Metric(
     "tally_events_total", "counter", ("outcome",),
-    "Facts on the log by outcome: counted, duplicate, conflict, quarantined.",
+    "Facts on the log by outcome: counted, duplicate, conflict, quarantined, held. What is released moves to counted.",
 )  # fmt: skip
 MISSING = Metric(
     "tally_missing_events",

@@ -8,8 +8,8 @@ QUARANTINED = "quarantined"
 HELD = "held"
 """The event's time lies ahead of the log's: it is counted when that time comes, and until then it is in no sum."""
 
-OUTCOMES = (COUNTED, DUPLICATE, CONFLICT, QUARANTINED)
-"""In the order in which they are shown: ``accepted = counted + duplicate + conflict + quarantined``."""
+OUTCOMES = (COUNTED, DUPLICATE, CONFLICT, QUARANTINED, HELD)
+"""In the order in which they are shown: ``accepted = counted + duplicate + conflict + quarantined + held``."""
 
 REVERSAL = "reversal"
 """No outcome: a line of ``tally.entries`` that takes a counted entry back. Its event stays counted."""
@@ -19,7 +19,11 @@ REPLACEMENT = "replacement"
 
 RELEASE = "release"
 """No outcome: a line of ``tally.entries`` by which an event that was held, quarantined or in conflict is counted after
-all, with its entry. Its reason is the outcome that it leaves."""
+all, with its entry. Its reason is the outcome that it leaves: one less there, and one more counted. Also the reason
+of the reversal of a bound in quarantine."""
+
+ACCEPTANCE = "acceptance"
+"""The reason of the reversal of an entry in whose place a conflict is accepted."""
 
 RESTATEMENT = "restatement"
 """No outcome: a line of ``tally.entries`` with the entry of a call by prices that were learned later. A reversal with

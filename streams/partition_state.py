@@ -5,7 +5,7 @@ The embedded runtime keeps them beside what it derives; on Kafka they are a cach
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,9 +16,10 @@ from ledger.log import Log, Record
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
 from streams.folds.chain import Derived, fold_record
+from streams.folds.corrections import HELD_ROWS
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import ParsedRecord, parse_record
-from streams.folds.identity import EventPosition, EventVersion, find_target
+from streams.folds.identity import EventPosition, EventVersion, Identities, find_target
 from streams.folds.restatement import find_range, read_no_history
 from streams.folds.state import LAST, Key, Row, State, key_text
 
@@ -30,7 +31,7 @@ CREATE TABLE IF NOT EXISTS state (partition INTEGER, key TEXT, value TEXT, due_u
 CREATE INDEX IF NOT EXISTS state_due ON state (partition, due_us) WHERE due_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS identities (partition INTEGER, identity BLOB, content BLOB, offset INTEGER,
     event_index INTEGER, revision INTEGER, status INTEGER, entry_offset INTEGER, entry_index INTEGER,
-    rated_offset INTEGER, rated_index INTEGER,
+    anchor_offset INTEGER, anchor_index INTEGER, rated_offset INTEGER, rated_index INTEGER,
     PRIMARY KEY (partition, identity)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER, digest TEXT);
 """
@@ -81,6 +82,7 @@ class Batch(NamedTuple):
     identities: Mapping[bytes, EventVersion]
     originals: list[EventPosition]
     past: Mapping[int, ParsedRecord] = MappingProxyType({})
+    read_records: ReadRecords = read_no_history
 
     def include_own_lines(self, originals: Originals) -> Originals:
         """Return a reader of lines that finds those of this batch, and of the records before it, here."""
@@ -95,10 +97,14 @@ class Batch(NamedTuple):
         return read
 
     def read_history(self, first_offset: int, end_offset: int) -> list[ParsedRecord]:
-        """Return the records of a range that a restatement of this batch reaches."""
+        """Return the records of a range that a restatement reaches. Those that one of an earlier batch reaches, which
+        fell due here, are read now."""
         start = self.records[0].offset
+        past, before = self.past, range(first_offset, min(end_offset, start))
+        if not all(offset in past for offset in before):
+            past = {record.offset: parse_record(record) for record in self.read_records(before.start, before.stop)}
         offsets = range(first_offset, end_offset)
-        return [self.parsed[offset - start] if offset >= start else self.past[offset] for offset in offsets]
+        return [self.parsed[offset - start] if offset >= start else past[offset] for offset in offsets]
 
 
 class PartitionState:
@@ -150,7 +156,7 @@ class PartitionState:
             with tables.database_errors(self._db):
                 rows = self._db.execute(
                     "SELECT identity, content, offset, event_index, revision, status, entry_offset, entry_index, "
-                    "rated_offset, rated_index "
+                    "anchor_offset, anchor_index, rated_offset, rated_index "
                     f"FROM identities WHERE partition = ? AND identity IN ({marks})",
                     [partition, *chunk],
                 )
@@ -168,39 +174,49 @@ class PartitionState:
         batch_identities = {event.identity for event in events if event.identity} | set(targets.values())
         batch_identities |= {event.identity for _, event in past_events if event.kind == "inference"}
         versions = self.find_identities(records[0].partition, batch_identities)
-        originals: set[EventPosition] = set()
+        originals: set[EventPosition] = set(self._find_due(records))
         for event in events:
             version = versions.get(targets.get(event.identity, event.identity))
             if version is not None and version.content != event.content:
-                originals.update(filter(None, (version.position, version.entry_position)))
+                originals.update(filter(None, (version.position, version.line_position)))
         for offset, event in past_events:
             version = versions.get(event.identity)
             if version is not None and version.position == (offset, event.event_index):
-                originals.update(filter(None, (version.entry_position,)))
-        return Batch(
-            records, parsed, versions, sorted(position for position in originals if position[0] not in past), past
-        )
+                originals.update(filter(None, (version.line_position,)))
+        unread = sorted(position for position in originals if position[0] not in past)
+        return Batch(records, parsed, versions, unread, past, read_records)
+
+    def _find_due(self, records: list[Record]) -> Iterator[EventPosition]:
+        """Yield the positions of held events that fall due with the records, the soonest: more are read one by one."""
+        now_us = max(record.time_ms for record in records) * 1000
+        with tables.database_errors(self._db):
+            rows = self._db.execute(
+                "SELECT key FROM state WHERE partition = ? AND due_us <= ? ORDER BY due_us LIMIT ?",
+                (records[0].partition, now_us, MAX_SQL_VARIABLES),
+            ).fetchall()
+        for (text,) in rows:
+            key = json.loads(text)
+            if key[0] == HELD_ROWS:
+                yield int(key[1]), int(key[2])
 
     def fold_batch(
         self, batch: Batch, state: State, documents: Documents, originals: Originals
     ) -> tuple[Derived, FoldPosition, Change]:
         """Fold a batch: return what it causes, the position behind it, and the changes. ``originals`` gives the lines
         before the batch."""
-        identities = dict(batch.identities)
+        partition = batch.records[0].partition
+        identities = Identities(
+            batch.identities, lambda identity: self.find_identities(partition, [identity]).get(identity)
+        )
         read_line = batch.include_own_lines(originals)
         derived = [
             output
             for parsed_record in batch.parsed
             for output in fold_record(parsed_record, state, identities, documents, read_line, batch.read_history)
         ]
-        changed = {
-            identity: version
-            for identity, version in identities.items()
-            if batch.identities.get(identity) is not version
-        }
         last = batch.records[-1]
         position = FoldPosition(last.offset + 1, last.digest())
-        return derived, position, Change(position, state.take_changes(), changed)
+        return derived, position, Change(position, state.take_changes(), identities.list_changes())
 
     def apply(self, partition: int, change: Change) -> None:
         """Store a change, in the caller's transaction."""
@@ -213,7 +229,7 @@ class PartitionState:
         self._db.executemany("DELETE FROM state WHERE partition = ? AND key = ?", deletions)
         self._db.executemany("REPLACE INTO state VALUES (?, ?, ?, ?)", replacements)
         self._db.executemany(
-            "REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(partition, identity, *version) for identity, version in change.identities.items()],
         )
         if change.position is not None:

@@ -13,7 +13,7 @@ from ledger.pricing.contract import unpack_document
 from streams.folds.chain import Derived, fold_record
 from streams.folds.entry import Documents, History, Originals
 from streams.folds.event import parse_record
-from streams.folds.identity import EventVersion
+from streams.folds.identity import Identities
 from streams.folds.prices.contract_terms import ContractTerms, compile_document
 from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.state import State
@@ -34,12 +34,12 @@ def open_catalogues(documents: Mapping[str, bytes]) -> Documents:
 def replay(records: Iterable[Record], documents: Mapping[str, bytes]) -> Derived:
     """Derive what the records of any partitions cause; each partition's records are in order, from its first."""
     catalogues = open_catalogues(documents)
-    memories: dict[int, tuple[State, dict[bytes, EventVersion]]] = {}
+    memories: dict[int, tuple[State, Identities]] = {}
     past_records: dict[int, dict[int, Record]] = {}
     derived: Derived = []
     next_offsets: dict[tuple[Topic, int], int] = {}
     for record in records:
-        state, identities = memories.setdefault(record.partition, (State(), {}))
+        state, identities = memories.setdefault(record.partition, (State(), Identities()))
         past = past_records.setdefault(record.partition, {})
         past[record.offset] = record
         readers = _read_lines(past), _read_history(past)

@@ -31,7 +31,7 @@ def add_record(totals: Totals, record: Record) -> None:
             original,
             _read_amounts(fields),
         )
-        totals.outcome(fields["organization"], fields["kind"], fields["outcome"], event_checksum)
+        totals.outcome(fields["organization"], fields["kind"], fields["outcome"], fields.get("reason"), event_checksum)
         changed_entry = original if fields["outcome"] in (REVERSAL, RESTATEMENT) else None
         change = row_checksums.EntryChange(fields["outcome"], changed_entry, fields.get("billing_month"))
         for line in fields.get("lines", ()):

@@ -30,8 +30,8 @@ def read_totals(client: Client, bounds: Bounds) -> Totals:
     )
     database, result = get_database(client), Totals()
     for row in client.query(
-        f"SELECT organization, kind, outcome, {row_checksums.EVENTS_SQL}, count() FROM {database}.events"
-        f" WHERE {condition} GROUP BY organization, kind, outcome"
+        f"SELECT organization, kind, outcome, reason, {row_checksums.EVENTS_SQL}, count() FROM {database}.events"
+        f" WHERE {condition} GROUP BY organization, kind, outcome, reason"
     ).result_rows:
         result.outcome(*row)
     for row in client.query(

@@ -1,9 +1,10 @@
 """Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R16)."""
 
 import hashlib
+import heapq
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from audit.verify.contracts import Contracts, Owner
 from audit.verify.pricing import Aliases, Book, Rated, negate, rate_quarantined
 from audit.verify.restatement import Periods, has_other_costs, is_reached, read_restatement
 from audit.verify.schema_check import is_valid
-from ledger import outcomes
+from ledger import envelope, outcomes
 from ledger.errors import LogDamaged
 from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
@@ -31,10 +32,14 @@ MAX_AHEAD = timedelta(seconds=300)
 MAX_DEPTH = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
+DUE_INDEX = 1 << 31
+"""Events that fall due with a record have an index from here on, and come before its own."""
+Position = tuple[int, int]
 
 
 class JudgedLine(NamedTuple):
-    """The outcome of one line. ``data`` and ``time`` are the event's; empty where the line is no event."""
+    """The outcome of one line. ``data`` and ``time`` are the event's; empty where the line is no event. What falls due
+    with a record has an organization of its own, and may be a relay's."""
 
     event_index: int
     kind: str
@@ -48,11 +53,13 @@ class JudgedLine(NamedTuple):
     original: tuple[int, int] | None = None
     organization: str | None = None  # where it is not that of the record
     billing_month: str | None = None  # where it is not that of the time
+    is_relayed: bool | None = None
 
 
 class Seen(NamedTuple):
-    """The state of an identity: content and position of its latest version, its kind and revision, and the position of
-    the entry in force, and that by whose prices it was rated where it is another; -1 where there is none."""
+    """The state of an identity: content and position of its latest version, its kind and revision, the line that the
+    entry in force follows from, the place where that entry stands, and the position by whose prices it was rated last
+    (-1 where there is none), and how the version stands: ``own``, ``held``, ``quarantined``, or ``corrected``."""
 
     content: bytes
     offset: int
@@ -61,21 +68,35 @@ class Seen(NamedTuple):
     revision: int
     entry_offset: int
     entry_index: int
-    rated_offset: int = -1
-    rated_index: int = -1
+    place_offset: int
+    place_index: int
+    rated_offset: int
+    rated_index: int
+    standing: str
+
+    @property
+    def position(self) -> Position:
+        return self.offset, self.event_index
+
+    def with_entry(self, line: Position, place: Position, standing: str) -> "Seen":
+        """Return the identity with another entry in force, which is rated at the place where it stands."""
+        return Seen(*self[:5], *line, *place, *place, standing)
+
+
+NO_ENTRY = (-1, -1)
 
 
 class EntryInForce(NamedTuple):
-    """The call of an entry in force, whether the entry is a bound in quarantine, its position, and that by whose prices
-    it was rated."""
+    """The call of an entry in force, the place where that stands, the position by whose prices it was rated, and
+    whether it is a bound in quarantine."""
 
     organization: str
     source: str
     id: str
     time: datetime
     data: dict[str, Any]
-    position: tuple[int, int]
-    rated_position: tuple[int, int]
+    place: Position
+    rated_position: Position
     is_bound: bool
 
     @property
@@ -104,26 +125,67 @@ class Partition:
         self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
             "CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT, kind TEXT, revision INT,"
-            " entry_record INT, entry_line INT, rated_record INT, rated_line INT)"
+            " entry_record INT, entry_line INT, place_record INT, place_line INT, rated_record INT, rated_line INT,"
+            " standing TEXT)"
         )
         self._contracts = Contracts(self._identities)
+        self._held: list[tuple[datetime, Position, str, bool]] = []
+        self._released: set[Position] = set()
+        """Held lines that a correction counted before they fell due."""
+        self._outdated: dict[bytes, set[bytes]] = {}
+        """Contents in whose place a conflict was accepted, by identity."""
 
     def judge(self, record: Record) -> Iterator[JudgedLine]:
-        """Yield every line of the record, in order, each followed by what it takes back and puts in its place; those of
-        a relay too, although they count nothing."""
+        """Yield what falls due with the record, then every line of it, in order, each followed by what it takes back
+        and puts in its place; those of a relay too, although they count nothing."""
         self._now = max(self._now, EPOCH + timedelta(milliseconds=record.time_ms))
         organization = record.organization
+        is_relayed = envelope.RELAY_OF in record.headers
+        due_index = DUE_INDEX
+        while self._held and self._held[0][0] <= self._now + MAX_AHEAD:
+            _, position, owner, was_relayed = heapq.heappop(self._held)
+            if position not in self._released:
+                for due in self._judge_due(position, owner, (record.offset, due_index)):
+                    due = due._replace(organization=due.organization or owner, is_relayed=was_relayed)
+                    yield self._bill(due, owner)
+                due_index += 1
+            self._released.discard(position)
         for event_index, line in enumerate(record.value.split(b"\n") if record.value else []):
             event = _parse_event(line)
             if event is None:
                 yield JudgedLine(event_index, "unknown", outcomes.QUARANTINED, "malformed")
                 continue
             for judged in self._judge(event_index, line, event, organization, record.offset):
-                if judged.rated is None or judged.time is None:
-                    yield judged
-                    continue
-                owner = judged.organization or organization
-                yield judged._replace(billing_month=self._periods.find_billing_month(owner, judged.time))
+                if judged.outcome == outcomes.HELD:
+                    heapq.heappush(
+                        self._held, (event["moment"], (record.offset, event_index), organization, is_relayed)
+                    )
+                yield self._bill(judged, organization)
+
+    def _bill(self, judged: JudgedLine, organization: str) -> JudgedLine:
+        """Return a line with the month in which its entry is billed, if it has one."""
+        if judged.rated is None or judged.time is None:
+            return judged
+        month = self._periods.find_billing_month(judged.organization or organization, judged.time)
+        return judged._replace(billing_month=month)
+
+    def _judge_due(self, position: Position, organization: str, place: Position) -> Iterator[JudgedLine]:
+        """Yield the release of a held line that fell due at a place of the log, and what follows from it."""
+        line = self._read_line(*position)
+        event = _parse_event(line)
+        assert event is not None, "it was held"
+        kind, time, data = event["kind"], event["moment"], event["data"]
+        identity = _hash_identity(organization, event["source"], event["id"])
+        release = JudgedLine(
+            place[1], kind, outcomes.RELEASE, outcomes.HELD, event["source"], event["id"], time, data, None, position
+        )
+        seen = self._find(identity)
+        assert seen is not None, "a held line has an identity, or had it"
+        if kind == "inference" and seen.position == position and seen.standing == "held":
+            self._keep(identity, seen.with_entry(position, place, "own"))
+            release = release._replace(rated=self._rate(data, time, (organization, event["source"], event["id"])))
+        yield release
+        yield from self._apply(release, time, organization, position, place)
 
     def _judge(
         self, event_index: int, line: bytes, event: dict[str, Any], organization: str, offset: int
@@ -139,41 +201,56 @@ class Partition:
             if (repeated := _judge_repeat(judged, seen, content, revision)) is not None:
                 yield repeated
                 return
-        reason = self._find_quarantine_reason(kind, time, data)
-        has_entry = kind == "inference" and reason in (None, TOKEN_TOTALS_MISMATCH)
-        entry = (offset, event_index) if has_entry else (-1, -1)
-        self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry))
-        if reason is not None:
+        reason = _find_quarantine_reason(kind, data)
+        is_held = reason is None and time > self._now + MAX_AHEAD
+        has_entry = kind == "inference" and reason in (None, TOKEN_TOTALS_MISMATCH) and not is_held
+        entry = (offset, event_index) if has_entry else NO_ENTRY
+        standing = "quarantined" if reason is not None else "held" if is_held else "own"
+        self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing))
+        reversals = list(self._reverse(seen, event_index, organization, outcomes.REVISION)) if seen is not None else []
+        if is_held:
+            yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future", original=None)
+        elif reason is not None:
             has_amount = kind == "inference" and is_valid(kind, data)
             bound = self._bound(data, time) if has_amount else None
-            judged = judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=bound)
-        reversals = list(self._reverse(seen, event_index, organization, outcomes.REVISION)) if seen is not None else []
-        yield judged._replace(rated=self._rate(data, time, owner)) if reason is None and has_entry else judged
+            yield judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=bound)
+        else:
+            yield judged._replace(rated=self._rate(data, time, owner) if has_entry else None)
         yield from reversals
-        if reason is None and kind == "correction":
-            yield from self._correct(judged, time, organization, offset)
-        if reason is None and kind == "control":
-            yield from self._decide(judged, organization, offset)
+        if reason is None and not is_held:
+            position = offset, event_index
+            yield from self._apply(judged, time, organization, position, position)
 
-    def _decide(self, control: JudgedLine, organization: str, offset: int) -> Iterator[JudgedLine]:
-        """Apply a counted control record, and yield what it takes back and puts in its place."""
-        body, position = control.data["body"], (offset, control.event_index)
+    def _apply(
+        self, judged: JudgedLine, time: datetime, organization: str, position: Position, place: Position
+    ) -> Iterator[JudgedLine]:
+        """Apply a correction or a control record that stands at a position, and takes effect at a place."""
+        if judged.kind == "correction":
+            yield from self._correct(judged, time, organization, position, place)
+        if judged.kind == "control":
+            yield from self._decide(judged, organization, position, place)
+
+    def _decide(
+        self, control: JudgedLine, organization: str, position: Position, place: Position
+    ) -> Iterator[JudgedLine]:
+        """Apply a control record, and yield what it takes back and puts in its place."""
+        body = control.data["body"]
         match control.data["control"]:
             case PriceBookAdopted.control_type:
-                self._adoptions.append((position, body["name"], self._load_book(body["document"])))
+                self._adoptions.append((place, body["name"], self._load_book(body["document"])))
             case ContractSigned.control_type:
                 contract = self._load_contract(body["document"])
-                self._contracts.sign(organization, position, body["name"], body["document"], contract)
+                self._contracts.sign(organization, _order(place), body["name"], body["document"], contract)
             case ContractEnded.control_type:
-                self._contracts.end(organization, position, body["name"])
+                self._contracts.end(organization, _order(place), body["name"])
             case ModelAliased.control_type:
-                self._alias_decisions.append((position, body))
+                self._alias_decisions.append((place, body))
             case PeriodClosed.control_type:
                 self._periods.close(organization, body["month"], self._now)
             case PriceRestated.control_type:
-                restatement = read_restatement(body, organization, offset)
+                restatement = read_restatement(body, organization, position[0])
                 if restatement is not None:
-                    yield from self._restate(restatement, position)
+                    yield from self._restate(restatement, place)
 
     def _load_book(self, digest: str) -> Book:
         book = self._load(digest)
@@ -187,7 +264,7 @@ class Partition:
             raise LogDamaged(f"the document {digest} was signed and is no contract: restore the log")
         return contract
 
-    def _restate(self, restatement: PriceRestated, position: tuple[int, int]) -> Iterator[JudgedLine]:
+    def _restate(self, restatement: PriceRestated, place: Position) -> Iterator[JudgedLine]:
         """Yield each entry in force of the range that costs something else here: as it was, and as it is."""
         entries = list(self._find_reached(restatement))
         formers = [self._rate_entry(entry, entry.rated_position) for _, _, entry in entries]
@@ -197,10 +274,10 @@ class Partition:
             restated = self._rate_entry(entry, None)
             if not has_other_costs(former, restated):
                 continue
-            self._keep(identity, seen._replace(rated_offset=position[0], rated_index=position[1]))
+            self._keep(identity, seen._replace(rated_offset=place[0], rated_index=place[1]))
             judged = JudgedLine(
-                position[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
-                entry.data, negate(former), entry.position, entry.organization,
+                place[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
+                entry.data, negate(former), entry.place, entry.organization,
             )  # fmt: skip
             yield judged
             yield judged._replace(outcome=outcomes.RESTATEMENT, reason=None, rated=restated)
@@ -214,32 +291,96 @@ class Partition:
                     continue
                 identity = _hash_identity(record.organization, event["source"], event["id"])
                 seen = self._find(identity)
-                if seen is None or (seen.offset, seen.event_index) != (record.offset, event_index):
+                if seen is None or seen.position != (record.offset, event_index):
                     continue
                 entry = self._load_entry(seen, record.organization)
                 if entry is not None and is_reached(restatement, entry.data, entry.time):
                     yield identity, seen, entry
 
-    def _correct(self, correction: JudgedLine, time: datetime, organization: str, offset: int) -> Iterator[JudgedLine]:
-        """Yield what a counted correction takes back and what it puts in its place."""
+    def _correct(
+        self, correction: JudgedLine, time: datetime, organization: str, position: Position, place: Position
+    ) -> Iterator[JudgedLine]:
+        """Yield what a correction takes back and what it puts in its place."""
         target, action = correction.data["of"], correction.data["action"]
         identity = _hash_identity(organization, target["source"], target["id"])
         seen = self._find(identity)
         if seen is None or seen.kind != "inference":
             return
-        yield from self._reverse(seen, correction.event_index, organization, action)
         if action == "reversal":
-            self._keep(identity, seen._replace(entry_offset=-1, entry_index=-1))
+            if seen.entry_offset >= 0 or seen.standing == "held":
+                yield from self._reverse(seen, place[1], organization, action)
+                self._keep(identity, seen.with_entry(NO_ENTRY, NO_ENTRY, "corrected"))
             return
-        replaced = seen._replace(entry_offset=offset, entry_index=correction.event_index)
-        self._keep(identity, replaced._replace(rated_offset=-1, rated_index=-1))
-        data, time = self._read_replacement(correction.data, time, seen)
-        assert correction.source is not None and correction.id is not None, "it has an identity"
-        rated = self._rate(data, time, (organization, correction.source, correction.id))
-        yield correction._replace(
-            kind="inference", outcome=outcomes.REPLACEMENT, time=time, data=data, rated=rated,
-            original=(seen.offset, seen.event_index),
+        if action == "replacement":
+            yield from self._reverse(seen, place[1], organization, action)
+            self._keep(identity, seen.with_entry(position, place, "corrected"))
+            data, time = self._read_corrected(correction.data, time, seen)
+            assert correction.source is not None and correction.id is not None, "it has an identity"
+            owner = organization, correction.source, correction.id
+            yield correction._replace(
+                kind="inference", outcome=outcomes.REPLACEMENT, reason=None, time=time, data=data,
+                rated=self._rate(data, time, owner), original=seen.position,
+            )  # fmt: skip
+            return
+        yield from self._count_after_all(correction, seen, identity, time, organization, position, place)
+
+    def _count_after_all(
+        self, correction: JudgedLine, seen: Seen, identity: bytes, time: datetime, organization: str,
+        position: Position, place: Position,
+    ) -> Iterator[JudgedLine]:  # fmt: skip
+        """Yield the release of a held or quarantined event, or of a line in conflict that is accepted."""
+        action = correction.data["action"]
+        leaves = seen.standing if action == "release" else outcomes.CONFLICT
+        counted = seen
+        if action == "acceptance":
+            line = self._find_conflict(correction.data["accepted"], organization, identity, seen, position)
+            if line is None:
+                return
+            self._outdated.setdefault(identity, set()).add(seen.content)
+            accepted = correction.data["accepted"]
+            counted = seen._replace(
+                content=hashlib.sha256(line).digest(), offset=accepted["offset"], event_index=accepted["event_index"]
+            )
+        elif leaves not in (outcomes.HELD, outcomes.QUARANTINED) or not self._is_countable(seen):
+            return
+        elif leaves == outcomes.HELD:
+            self._released.add(seen.position)
+        yield from self._reverse(seen, place[1], organization, action)
+        self._keep(identity, counted.with_entry(position, place, "corrected"))
+        event = _parse_event(self._read_line(*counted.position))
+        assert event is not None, "it has an identity"
+        time = min(time, event["moment"])
+        yield JudgedLine(
+            place[1], "inference", outcomes.RELEASE, leaves, event["source"], event["id"], time, event["data"],
+            self._rate(event["data"], time, (organization, event["source"], event["id"])), counted.position,
         )  # fmt: skip
+
+    def _is_countable(self, seen: Seen) -> bool:
+        event = _parse_event(self._read_line(*seen.position))
+        return event is not None and is_valid("inference", event["data"])
+
+    def _find_conflict(
+        self, accepted: Mapping[str, int], organization: str, identity: bytes, seen: Seen, position: Position
+    ) -> bytes | None:
+        """Return the line that an acceptance names, if it is in conflict with the version in force."""
+        place = accepted["offset"], accepted["event_index"]
+        if place >= position:
+            return None
+        try:
+            line = self._read_line(*place)
+        except LookupError:
+            return None
+        event = _parse_event(line)
+        if event is None or event["kind"] != "inference" or not is_valid("inference", event["data"]):
+            return None
+        content = hashlib.sha256(line).digest()
+        is_conflict = (
+            _hash_identity(organization, event["source"], event["id"]) == identity
+            and content != seen.content
+            and content not in self._outdated.get(identity, ())
+            and _read_revision("inference", event["data"]) == seen.revision
+        )
+        return line if is_conflict else None
 
     def _reverse(self, seen: Seen, event_index: int, organization: str, reason: str) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
@@ -250,57 +391,55 @@ class Partition:
         self._contracts.release(entry.owner)
         yield JudgedLine(
             event_index, "inference", outcomes.REVERSAL, reason, entry.source, entry.id, entry.time, entry.data, rated,
-            entry.position,
+            entry.place,
         )  # fmt: skip
 
     def _load_entry(self, seen: Seen, organization: str) -> EntryInForce | None:
         """Read what the entry in force of an event follows from; None where there is no entry."""
         if seen.entry_offset < 0:
             return None
-        position = seen.entry_offset, seen.entry_index
-        rated_position = (seen.rated_offset, seen.rated_index) if seen.rated_offset >= 0 else position
-        event = _parse_event(self._read_line(*position))
+        event = _parse_event(self._read_line(seen.entry_offset, seen.entry_index))
         assert event is not None, "it has an entry"
-        data, time = event["data"], event["moment"]
-        is_replacement = event["kind"] == "correction"
-        if is_replacement:
-            data, time = self._read_replacement(data, time, seen)
-        return EntryInForce(
-            organization, event["source"], event["id"], time, data, position, rated_position,
-            is_bound=not is_replacement and _has_totals_mismatch(data),
-        )  # fmt: skip
+        source, id, data, time = event["source"], event["id"], event["data"], event["moment"]
+        if event["kind"] == "correction":
+            original = _parse_event(self._read_line(*seen.position))
+            assert original is not None, "it has an identity"
+            if data["action"] != "replacement":
+                source, id = original["source"], original["id"]
+            data, time = self._read_corrected(data, time, seen)
+        place, rated_position = (seen.place_offset, seen.place_index), (seen.rated_offset, seen.rated_index)
+        is_bound = seen.standing == "quarantined"
+        return EntryInForce(organization, source, id, time, data, place, rated_position, is_bound)
 
-    def _read_replacement(
+    def _read_corrected(
         self, correction: dict[str, Any], time: datetime, seen: Seen
     ) -> tuple[dict[str, Any], datetime]:
-        """Return the data of a correction's inference, and the earlier of its time and the original's."""
-        original = _parse_event(self._read_line(seen.offset, seen.event_index))
+        """Return the data of the inference that a correction counts, and the earlier of its time and the original's."""
+        original = _parse_event(self._read_line(*seen.position))
         assert original is not None, "it has an identity"
-        return correction["replacement"], min(time, original["moment"])
+        data = correction["replacement"] if correction["action"] == "replacement" else original["data"]
+        return data, min(time, original["moment"])
 
-    def _rate_entry(self, entry: EntryInForce, position: tuple[int, int] | None) -> Rated:
+    def _rate_entry(self, entry: EntryInForce, position: Position | None) -> Rated:
         """Price the call of an entry, or bound its cost, now or at a position before."""
         if entry.is_bound:
             return self._bound(entry.data, entry.time, position)
         return self._rate(entry.data, entry.time, entry.owner, position)
 
-    def _rate(
-        self, data: dict[str, Any], time: datetime, owner: Owner, position: tuple[int, int] | None = None
-    ) -> Rated:
+    def _rate(self, data: dict[str, Any], time: datetime, owner: Owner, position: Position | None = None) -> Rated:
         """Price a call of an event by the books and contracts in force, now or at a position before."""
-        return self._contracts.rate(
-            data, time, owner, position, self._list_books(position), self._read_aliases(position)
-        )
+        place = None if position is None else _order(position)
+        return self._contracts.rate(data, time, owner, place, self._list_books(position), self._read_aliases(position))
 
-    def _bound(self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None) -> Rated:
+    def _bound(self, data: dict[str, Any], time: datetime, position: Position | None = None) -> Rated:
         """Bound the cost of a quarantined call by the books in force, now or at a position before."""
         return rate_quarantined(data, time, self._list_books(position), self._read_aliases(position))
 
-    def _list_books(self, position: tuple[int, int] | None) -> list[Book]:
+    def _list_books(self, position: Position | None) -> list[Book]:
         """Return the books in force, now or at a position before; the latest name first."""
         books: dict[str, Book] = {}
         for adopted_at, name, book in self._adoptions:
-            if position is None or adopted_at < position:
+            if position is None or _order(adopted_at) < _order(position):
                 books[name] = book  # a name keeps its place
         return list(reversed(books.values()))
 
@@ -308,7 +447,7 @@ class Partition:
         """Return the aliases of models in force, now or at a position before."""
         aliases: dict[tuple[str, str | None], tuple[str, str] | None] = {}
         for decided_at, body in self._alias_decisions:
-            if position is None or decided_at < position:
+            if position is None or _order(decided_at) < _order(position):
                 provider = body["provider"].lower() if "provider" in body else None
                 is_removal = "priced_model" not in body
                 target = None if is_removal else (body["priced_provider"], body["priced_model"])
@@ -317,23 +456,29 @@ class Partition:
 
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(
-            "SELECT content, record, line, kind, revision, entry_record, entry_line, rated_record, rated_line FROM seen"
-            " WHERE identity = ?",
+            "SELECT content, record, line, kind, revision, entry_record, entry_line, place_record, place_line,"
+            " rated_record, rated_line, standing FROM seen WHERE identity = ?",
             (identity,),
         ).fetchone()
         return Seen(*row) if row else None
 
     def _keep(self, identity: bytes, seen: Seen) -> None:
-        self._identities.execute("REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (identity, *seen))
+        columns = ", ".join("?" * (1 + len(seen)))
+        self._identities.execute(f"REPLACE INTO seen VALUES ({columns})", (identity, *seen))
 
-    def _find_quarantine_reason(self, kind: str, time: datetime, data: dict[str, Any]) -> str | None:
-        if time > self._now + MAX_AHEAD:
-            return "event_time_in_future"
-        if not is_valid(kind, data):
-            return "schema_mismatch"
-        if kind == "correction":
-            kind, data = "inference", data.get("replacement") or {}
-        return TOKEN_TOTALS_MISMATCH if kind == "inference" and _has_totals_mismatch(data) else None
+
+def _order(position: Position) -> Position:
+    """Return a position as it is ordered: what fell due with a record comes before its own lines."""
+    offset, event_index = position
+    return offset, event_index - 2 * DUE_INDEX if event_index >= DUE_INDEX else event_index
+
+
+def _find_quarantine_reason(kind: str, data: dict[str, Any]) -> str | None:
+    if not is_valid(kind, data):
+        return "schema_mismatch"
+    if kind == "correction":
+        kind, data = "inference", data.get("replacement") or {}
+    return TOKEN_TOTALS_MISMATCH if kind == "inference" and _has_totals_mismatch(data) else None
 
 
 def _has_totals_mismatch(data: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from audit.verify.row_checksums import MODULUS
-from ledger.outcomes import OUTCOMES
+from ledger.outcomes import COUNTED, OUTCOMES, RELEASE
 
 COUNT_NAMES = ("received", "accepted", "rejected", *OUTCOMES)
 
@@ -61,8 +61,14 @@ class Totals:
     def add(self, group: Group, total: Sum) -> None:
         self.groups[group] = self.groups.get(group, Sum()).plus(total)
 
-    def outcome(self, organization: str, kind: str, outcome: str, contents: int, times: int = 1) -> None:
+    def outcome(
+        self, organization: str, kind: str, outcome: str, reason: str | None, contents: int, times: int = 1
+    ) -> None:
+        """Add lines. A release moves its event from the outcome that its reason names to counted."""
         key = organization, kind, outcome
+        if outcome == RELEASE and reason in OUTCOMES and kind not in ("control", "tick"):
+            self.events[organization, reason] -= times
+            self.events[organization, COUNTED] += times
         self.event_checksums[key] = (self.event_checksums[key] + contents) % MODULUS
         if kind in ("control", "tick") or outcome not in OUTCOMES:
             self.control_counts[key] += times

@@ -134,7 +134,8 @@ def _read_lines(log: Log, partition: int) -> Callable[[int, int], bytes]:
 
     @lru_cache(maxsize=8)
     def split_record(offset: int) -> list[bytes]:
-        return log.read(EVENTS, partition, offset, max_bytes=1)[0].value.split(b"\n")
+        records = log.read(EVENTS, partition, offset, max_bytes=1)
+        return records[0].value.split(b"\n") if records and records[0].offset == offset else []
 
     return lambda offset, event_index: split_record(offset)[event_index]
 
@@ -168,13 +169,13 @@ def _add_record(totals: Totals, record: Record, judged: list[JudgedLine]) -> Non
     frame = (record.partition, record.offset, record.time_ms, organization, record.channel)
     totals.record(organization, received, refused, row_checksums.hash_record(*frame, received, refused))
     for event in judged:
-        if is_relayed:
+        if is_relayed if event.is_relayed is None else event.is_relayed:
             continue
         owner = event.organization or organization
         identity = _row_identity(record, owner, event)
         amounts = row_checksums.Amounts() if event.rated is None else _amounts(event.rated, event.billing_month)
         checksum = row_checksums.hash_event(identity, event.outcome, event.kind, event.reason, event.original, amounts)
-        totals.outcome(owner, event.kind, event.outcome, checksum)
+        totals.outcome(owner, event.kind, event.outcome, event.reason, checksum)
         if event.rated is not None:
             for line in event.rated.lines:
                 totals.add(_group(identity, event, line), _sum(identity, event, line))

@@ -13,7 +13,7 @@ from benchmarks.harness import kafka_workers, workload
 from streams.folds.chain import Derived, fold_record
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import parse_record
-from streams.folds.identity import EventVersion
+from streams.folds.identity import Identities
 from streams.folds.state import State
 from streams.kafka import worker
 from streams.partition_state import Batch, Change, FoldPosition, PartitionState
@@ -39,7 +39,7 @@ def _compute_effects(events: int) -> Iterator[tuple[tuple[int, int], Effect]]:
     for partition, records in zip(kafka_workers.WORK_PARTITIONS, kafka_workers.build_partitions(events), strict=True):
         state = State()
         for record in records:
-            identities: dict[bytes, EventVersion] = {}  # the workload has no event twice
+            identities = Identities()  # the workload has no event twice
             derived = fold_record(
                 parse_record(record._replace(partition=partition)), state, identities, books, lambda *_: b""
             )

@@ -11,4 +11,4 @@ from {{ ref('fct_intake') }}
 
 where
     received != accepted + rejected
-    or accepted != counted + duplicate + conflict + quarantined
+    or accepted != counted + duplicate + conflict + quarantined + held

@@ -158,7 +158,7 @@ def _describe_outcomes() -> dict[str, Any]:
         for name in ("partition", "offset")
     ]
     return {
-        "summary": "Outcomes of the events of one record: counted, duplicate, conflict or quarantined",
+        "summary": "Outcomes of the events of one record: counted, duplicate, conflict, quarantined or held",
         "parameters": [*path, _ORGANIZATION],
         "responses": _describe_responses(None, {400, 401, 403, 404, 503}),
     }

@@ -40,12 +40,13 @@ class Conflict(NamedTuple):
 
 @dataclass
 class Outcomes:
-    """Outcomes of the accepted events: ``accepted = counted + duplicate + conflict + quarantined``."""
+    """Outcomes of the accepted events: ``accepted = counted + duplicate + conflict + quarantined + held``."""
 
     counted: int = 0
     duplicate: int = 0
     conflict: int = 0
     quarantined: int = 0
+    held: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     """Reasons of the quarantined."""
     conflicts: list[Conflict] = field(default_factory=list)
@@ -126,3 +127,5 @@ def _count_record(totals: Outcomes, record: Record) -> None:
             case outcomes.QUARANTINED:
                 totals.quarantined += 1
                 totals.reasons[line.reason] += 1
+            case outcomes.HELD:
+                totals.held += 1

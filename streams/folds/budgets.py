@@ -140,7 +140,7 @@ def set_limit(event: Event, state: State, _: Documents, emit: Emit) -> None:
     )  # fmt: skip
     if before is None:
         _register_scope(scope, state)
-        offset, event_index = emit.position()[1:]
+        offset, event_index = emit.order()
         budget = Budget(limit, currency, since_offset=offset, since_index=event_index, unknown_usage=unknown_usage)
         state.put(scope.key, budget)
         return
@@ -160,7 +160,7 @@ def correct_spend(change: EntryChange, state: State, emit: Emit) -> None:
     """Take a reversed entry out of its bucket, and add the one in its place. A threshold that the window is now below
     is armed again as time goes on, so that a replacement neither arms nor fires it on the way."""
     former = change.reversed
-    if former is not None and (former.entry.billed_cost or former.entry.unpriced is not None):
+    if former is not None and former.is_in_windows and (former.entry.billed_cost or former.entry.unpriced is not None):
         for scope in _find_scopes(former.event, former.entry, state):
             _take_from_budget(scope, former, state)
     added = change.added
@@ -172,6 +172,8 @@ def correct_spend(change: EntryChange, state: State, emit: Emit) -> None:
 
 def _add_restated(call: RatedCall, state: State, emit: Emit) -> None:
     """Add a call by other prices to the budgets that counted it."""
+    if not call.is_in_windows:
+        return
     for scope in _find_scopes(call.event, call.entry, state):
         budget = _load_budget(scope, state)
         if budget is not None and call.position >= (budget.since_offset, budget.since_index):

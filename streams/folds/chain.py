@@ -14,22 +14,26 @@ from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from streams.folds import budgets, periods, rating, rules
 from streams.folds.contracts import agreement as contracts
-from streams.folds.corrections import Ledger, apply_correction, revise_entry
-from streams.folds.emit import Emit
+from streams.folds.corrections import HELD_ROWS, Ledger, apply_correction, revise_entry
+from streams.folds.emit import Emit, write_index
 from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
+from streams.folds.holds import DueEvent, hold_event, take_due_event
 from streams.folds.identity import (
+    COUNTED,
     TOKEN_TOTALS_MISMATCH,
     EntryStatus,
+    EventPosition,
     EventVersion,
     Identities,
     Outcome,
+    find_held_reason,
     find_quarantine_reason,
     take_identity,
 )
 from streams.folds.restatement import read_no_history, restate_entries
 from streams.folds.runaways.registry import DETECTORS
-from streams.folds.state import State
+from streams.folds.state import Key, State
 from tallystick.vocabulary.controls.prices import PriceRestated
 
 NOW = ("chain", "now")
@@ -92,14 +96,20 @@ def fold_record(
     now_ms = max(state.get(NOW) or 0, record.time_ms)
     state.put(NOW, now_ms)
     emit = Emit(record, now_ms)
-    for due_us, key in state.take_due(emit.now_us):
-        _ON_DUE[str(key[0])](key, due_us, state, emit)
-    is_relay = _is_relay(record, state)
     ledger = Ledger(state, documents, _read_own_lines(record, originals), history)
     lines: list[bytes] = []
+    for due_us, key in state.take_due(emit.now_us):
+        if key[0] == HELD_ROWS:
+            lines += _release_due(key, record, len(lines) + 1, identities, ledger, emit)
+        else:
+            _ON_DUE[str(key[0])](key, due_us, state, emit)
+        emit.event_index = -1
+    is_relay = _is_relay(record, state)
     for event in events:
         emit.event_index = event.event_index
         folded = _fold_event(event, record.offset, identities, ledger, emit)
+        if folded.outcome.outcome == outcomes.HELD:
+            hold_event(event, record.offset, is_relay, bool(folded.changes), state)
         if not is_relay:
             lines.append(_encode_line(record, len(lines) + 1, event, folded, state))
             for change in folded.changes:
@@ -119,6 +129,45 @@ def _read_own_lines(record: Record, originals: Originals) -> Originals:
     return read
 
 
+def _release_due(key: Key, record: Record, seq: int, identities: Identities, ledger: Ledger, emit: Emit) -> list[bytes]:
+    """Count a held event that fell due, as if it came now, and return its lines."""
+    due = take_due_event(key, identities, ledger, emit)
+    event = due.event
+    ledger.state.begin()
+    emitted = len(emit.decisions), len(emit.alerts)
+    try:
+        entry, changes = _count_due(due, identities, ledger, emit)
+    except (TallyError, MemoryError):
+        raise  # as of any event
+    except Exception:  # noqa: BLE001  (a defect of a fold: the event is counted without an entry, and verify tells)
+        ledger.state.undo()
+        del emit.decisions[emitted[0] :], emit.alerts[emitted[1] :]
+        entry, changes = None, ()
+        if due.version is not None and event.kind == "inference":
+            identities[event.identity] = due.version._replace(status=EntryStatus.REVERSED)
+    if due.is_relay:
+        return []
+    outcome = Outcome(outcomes.RELEASE, outcomes.HELD, None, EventVersion(b"", *due.position))
+    lines = [_encode_line(record, seq, event, _Folded(outcome, entry), ledger.state)]
+    for change in changes:
+        lines += _encode_change(record, seq + len(lines), event, change, ledger.state)
+    return lines
+
+
+def _count_due(
+    due: DueEvent, identities: Identities, ledger: Ledger, emit: Emit
+) -> tuple[Entry | None, Sequence[EntryChange]]:
+    """Apply an event that fell due; an inference whose version is no longer in force has no entry."""
+    event = due.event
+    if due.version is None:
+        return None, ()
+    if event.kind == "inference":
+        identities[event.identity] = due.version.replace_entry(EntryStatus.OWN, emit.order())
+    revision = EntryChange(outcomes.REVISION, None) if due.is_revision else None
+    folded = _apply_event(event, COUNTED, due.position, revision, identities, ledger, emit)
+    return folded.entry, folded.changes
+
+
 def _fold_event(event: Event, offset: int, identities: Identities, ledger: Ledger, emit: Emit) -> _Folded:
     outcome = take_identity(event, offset, identities)
     if outcome.outcome != outcomes.COUNTED:
@@ -126,7 +175,7 @@ def _fold_event(event: Event, offset: int, identities: Identities, ledger: Ledge
     ledger.state.begin()
     emitted = len(emit.decisions), len(emit.alerts)
     try:
-        return _fold_new_event(event, outcome, identities, ledger, emit)
+        return _fold_new_event(event, offset, outcome, identities, ledger, emit)
     except (TallyError, MemoryError):
         raise  # not the record's fault: the partition stops
     except Exception as error:  # noqa: BLE001  (whatever the pure chain raises, the log goes on)
@@ -138,20 +187,37 @@ def _fold_event(event: Event, offset: int, identities: Identities, ledger: Ledge
         return _Folded(outcome)
 
 
-def _fold_new_event(event: Event, outcome: Outcome, identities: Identities, ledger: Ledger, emit: Emit) -> _Folded:
+def _fold_new_event(
+    event: Event, offset: int, outcome: Outcome, identities: Identities, ledger: Ledger, emit: Emit
+) -> _Folded:
     former = outcome.original
     change = None if former is None else revise_entry(event, former, ledger)
-    restated: list[EntryChange] = []
-    quarantined = find_quarantine_reason(event, emit.now_us)
+    quarantined, held = find_quarantine_reason(event), find_held_reason(event, emit.now_us)
+    if quarantined is None and held is None:
+        return _apply_event(event, outcome, (offset, event.event_index), change, identities, ledger, emit)
+    version = identities[event.identity]
     entry = None
     if quarantined is not None:
-        version = identities[event.identity]
-        identities[event.identity] = version._replace(status=_quarantined_status(version, quarantined))
-        outcome = quarantined
-        entry = _bound_quarantined(event, quarantined, change is None, ledger, emit)
-        if change is not None and identities[event.identity].status == EntryStatus.BOUNDED:
+        status = _quarantined_status(version, quarantined, held is not None)
+        entry = _bound_quarantined(event, quarantined, change is None and held is None, ledger, emit)
+        if change is not None and status == EntryStatus.BOUNDED:
             change = change._replace(added=_rated_here(event, entry, emit))
-    elif event.call is not None:
+    else:
+        status = EntryStatus.HELD if version.status == EntryStatus.OWN else version.status
+    identities[event.identity] = version._replace(status=status)
+    if change is not None:
+        _correct_windows(change, ledger, emit)
+    return _Folded(quarantined or held or outcome, entry, [] if change is None else [change])
+
+
+def _apply_event(
+    event: Event, outcome: Outcome, position: EventPosition, change: EntryChange | None, identities: Identities,
+    ledger: Ledger, emit: Emit,
+) -> _Folded:  # fmt: skip
+    """Apply a counted event that stands at a position on the log. ``change`` is the entry that it takes back as a
+    revision, and None of any other."""
+    entry, restated = None, list[EntryChange]()
+    if event.call is not None:
         entry = rating.rate_call(event, event.call, ledger.state, ledger.documents)
         if change is not None:
             change = change._replace(added=_rated_here(event, entry, emit))
@@ -159,26 +225,30 @@ def _fold_new_event(event: Event, outcome: Outcome, identities: Identities, ledg
             for on_entry in _ON_ENTRY:
                 on_entry(event, entry, ledger.state, emit)
     elif event.kind == "correction":
-        change = apply_correction(event, identities, ledger, emit)
+        change = apply_correction(event, position, identities, ledger, emit)
     elif event.kind == "control" and event.data["control"] == PriceRestated.control_type:
-        restated = restate_entries(event, identities, ledger, emit)
+        restated = restate_entries(event, position, identities, ledger, emit)
     elif event.kind == "control":
         for on_control in _ON_CONTROL.get(event.data["control"], ()):
             on_control(event, ledger.state, ledger.documents, emit)
     changes = restated if change is None else [change]
-    for change in changes:
-        for on_correction in _ON_CORRECTION:
-            on_correction(change, ledger.state, emit)
-    identities.update(change.target for change in changes if change.target is not None)
+    for entry_change in changes:
+        _correct_windows(entry_change, ledger, emit)
+    identities.update(entry_change.target for entry_change in changes if entry_change.target is not None)
     return _Folded(outcome, entry, changes)
 
 
+def _correct_windows(change: EntryChange, ledger: Ledger, emit: Emit) -> None:
+    for on_correction in _ON_CORRECTION:
+        on_correction(change, ledger.state, emit)
+
+
 def _rated_here(event: Event, entry: Entry | None, emit: Emit) -> RatedCall | None:
-    return None if entry is None else RatedCall(event, entry, (emit.position()[1], event.event_index))
+    return None if entry is None else RatedCall(event, entry, emit.order())
 
 
 def _bound_quarantined(event: Event, outcome: Outcome, is_new: bool, ledger: Ledger, emit: Emit) -> Entry | None:
-    """Return the most that a quarantined inference may cost. One whose time lies ahead enters no window yet."""
+    """Return the most that a quarantined inference may cost. One whose time lies ahead is not new to the windows."""
     if event.call is None:
         return None
     entry = rating.rate_quarantined(event, event.call, ledger.state, ledger.documents)
@@ -188,12 +258,14 @@ def _bound_quarantined(event: Event, outcome: Outcome, is_new: bool, ledger: Led
     return entry
 
 
-def _quarantined_status(version: EventVersion, outcome: Outcome) -> int:
+def _quarantined_status(version: EventVersion, outcome: Outcome, is_ahead: bool = False) -> int:
     """Return the status of a version that is quarantined. An inference has a bound in the windows, or no entry; any
     other event never has one."""
     if version.status not in (EntryStatus.OWN, EntryStatus.BOUNDED):
         return version.status
-    return EntryStatus.BOUNDED if outcome.reason == TOKEN_TOTALS_MISMATCH else EntryStatus.QUARANTINED
+    if outcome.reason != TOKEN_TOTALS_MISMATCH:
+        return EntryStatus.QUARANTINED
+    return EntryStatus.BOUNDED_AHEAD if is_ahead else EntryStatus.BOUNDED
 
 
 def _is_relay(record: Record, state: State) -> bool:
@@ -236,22 +308,29 @@ def _encode_change(record: Record, seq: int, event: Event, change: EntryChange, 
     if change.reversed is not None:
         former = change.reversed
         line = _start_line(record, seq, former.event, outcomes.REVERSAL, "inference")
-        line.event_index, line.reason = event.event_index, change.reason
-        line.original_offset, line.original_index = former.position
+        line.event_index, line.reason = write_index(event.event_index), change.reason
+        line.original_offset, line.original_index = former.position[0], write_index(former.position[1])
         lines.append(_join_entry(line, rating.negate_entry(former.entry), state))
     if change.added is not None and change.corrected is not None:
-        outcome = outcomes.RESTATEMENT if change.reason == outcomes.RESTATEMENT else outcomes.REPLACEMENT
-        line = _start_line(record, seq + len(lines), change.added.event, outcome, "inference")
-        line.event_index = event.event_index
-        line.original_offset, line.original_index = change.corrected
+        line = _start_line(record, seq + len(lines), change.added.event, _name_addition(change), "inference")
+        line.event_index, line.reason = write_index(event.event_index), change.leaves
+        line.original_offset, line.original_index = change.corrected[0], write_index(change.corrected[1])
         lines.append(_join_entry(line, change.added.entry, state))
     return lines
 
 
+def _name_addition(change: EntryChange) -> str:
+    """Name the line of the entry that a change adds."""
+    if change.reason == outcomes.RESTATEMENT:
+        return outcomes.RESTATEMENT
+    return outcomes.REPLACEMENT if change.leaves is None else outcomes.RELEASE
+
+
 def _start_line(record: Record, seq: int, event: Event, outcome: str, kind: str) -> _Line:
     line = _Line(
-        record.partition, record.offset, seq, record.time_ms, event.organization, event.event_index, outcome, kind
-    )
+        record.partition, record.offset, seq, record.time_ms, event.organization, write_index(event.event_index),
+        outcome, kind,
+    )  # fmt: skip
     if kind != "unknown":
         line.source, line.id, line.time_us = event.source, event.id, event.time_us
     return line

@@ -87,21 +87,24 @@ class Entry(NamedTuple):
 
 
 class RatedCall(NamedTuple):
-    """A call with its entry, and the position that the entry has."""
+    """A call with its entry, the position that the entry's line has, and whether windows of budgets may hold it."""
 
     event: Event
     entry: Entry
     position: EventPosition
+    is_in_windows: bool = True
 
 
 class EntryChange(NamedTuple):
     """A change of the entries: one that is taken back, one that is added, or both.
 
-    ``reason`` is a reversal, a replacement, a revision or a restatement; ``corrected`` the position of the event that a
-    correction names, or of the entry that is restated; ``target`` its identity, and the version that is left there."""
+    ``reason`` is a correction's action, a revision or a restatement; ``corrected`` the position of the event that a
+    correction names, or of the entry that is restated; ``target`` the identity that it names, and the version that it
+    leaves there; ``leaves`` the outcome that the event leaves which is added."""
 
     reason: str
     reversed: RatedCall | None
     added: RatedCall | None = None
     corrected: EventPosition | None = None
     target: tuple[bytes, EventVersion] | None = None
+    leaves: str | None = None

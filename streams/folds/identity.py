@@ -1,6 +1,6 @@
 """Identity: the outcome of an event before anything is counted (docs/rules.md, R3 and R4)."""
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
 
 EventPosition = tuple[int, int]
 """The place of an event in its partition: offset and event index."""
+NO_POSITION: EventPosition = (0, 0)
 
 
 class EntryStatus(IntEnum):
@@ -29,7 +30,7 @@ class EntryStatus(IntEnum):
     REVERSED = 2
     """The entry was reversed, and none is in force."""
     QUARANTINED = 3
-    """An inference that has no entry: its time lies ahead, or the chain failed on it."""
+    """An inference that has no entry: it does not fit the vocabulary, or the chain failed on it."""
     CORRECTION = 4
     """The event is a correction."""
     OTHER = 5
@@ -38,12 +39,18 @@ class EntryStatus(IntEnum):
     """An inference that is quarantined for its totals: its bound is in force in place of an entry."""
     HELD = 7
     """An inference that is held until its time comes: it has no entry yet."""
+    BOUNDED_AHEAD = 8
+    """As BOUNDED, with a time that lies ahead: its bound is in force, and in no window of a budget."""
 
 
 class EventVersion(NamedTuple):
     """The version of an event that has its identity: a hash of its content, its position, its revision (0 where it has
-    none), and the entry in force. Entry offset and index say something of ``ELSEWHERE`` alone. Rated offset and index
-    are the position by whose prices the entry in force was last rated; 0 and 0 where that is its own."""
+    none), and the entry in force.
+
+    Three positions tell of that entry. Entry offset and index are the line of ``tally.events`` that it follows from, of
+    ``ELSEWHERE`` alone. Anchor offset and index are its position on ``tally.entries``, where that is not the line's, as
+    of an event that fell due. Rated offset and index are the position by whose prices it was rated last, where it was
+    restated. 0 and 0 are none; an index is negative of what fell due with a record."""
 
     content: bytes
     offset: int
@@ -52,6 +59,8 @@ class EventVersion(NamedTuple):
     status: int = EntryStatus.OWN
     entry_offset: int = 0
     entry_index: int = 0
+    anchor_offset: int = 0
+    anchor_index: int = 0
     rated_offset: int = 0
     rated_index: int = 0
 
@@ -61,19 +70,61 @@ class EventVersion(NamedTuple):
         return self.offset, self.event_index
 
     @property
-    def rated_position(self) -> EventPosition | None:
-        """Return the position by whose prices the entry in force was rated; None where there is none."""
-        return (self.rated_offset, self.rated_index) if self.rated_offset else self.entry_position
-
-    @property
-    def entry_position(self) -> EventPosition | None:
-        """Return the position of the entry in force; None where there is none."""
-        if self.status in (EntryStatus.OWN, EntryStatus.BOUNDED):
+    def line_position(self) -> EventPosition | None:
+        """Return the position of the line that the entry in force follows from; None where there is no entry."""
+        if self.status in (EntryStatus.OWN, EntryStatus.BOUNDED, EntryStatus.BOUNDED_AHEAD):
             return self.offset, self.event_index
         return (self.entry_offset, self.entry_index) if self.status == EntryStatus.ELSEWHERE else None
 
+    @property
+    def entry_position(self) -> EventPosition | None:
+        """Return the position of the entry in force on ``tally.entries``; None where there is none."""
+        anchor = self.anchor_offset, self.anchor_index
+        return anchor if anchor != NO_POSITION and self.line_position is not None else self.line_position
 
-Identities = MutableMapping[bytes, EventVersion]
+    @property
+    def rated_position(self) -> EventPosition | None:
+        """Return the position by whose prices the entry in force was rated last; None where there is none."""
+        rated = self.rated_offset, self.rated_index
+        return rated if rated != NO_POSITION and self.line_position is not None else self.entry_position
+
+    def replace_entry(
+        self, status: EntryStatus, place: EventPosition | None, line: EventPosition | None = None
+    ) -> "EventVersion":
+        """Return the version with another entry in force, or none, which is rated at the place where it stands.
+        ``line`` is the one that it follows from, where that is not the event's."""
+        anchor = place if place is not None and place != (line or self.position) else NO_POSITION
+        return EventVersion(*self[:4], status, *(line or NO_POSITION), *anchor)
+
+    def restate(self, position: EventPosition) -> "EventVersion":
+        """Return the version with its entry rated by the prices at a position."""
+        return self._replace(rated_offset=position[0], rated_index=position[1])
+
+
+class Identities(dict[bytes, EventVersion]):
+    """The identities that a run of records meets, by hash. Any other is read through from the store on demand."""
+
+    def __init__(
+        self,
+        versions: Mapping[bytes, EventVersion] | None = None,
+        load: Callable[[bytes], EventVersion | None] = lambda identity: None,
+    ) -> None:
+        super().__init__(versions or {})
+        self.stored = dict(self)
+        """The versions as the store has them."""
+        self._load = load
+
+    def load_version(self, identity: bytes) -> EventVersion | None:
+        """Return the version that has an identity which the records may not name, as that of an event which falls
+        due; None where the identity is free. Slower than :meth:`get`: it may read the store."""
+        version = self.get(identity)
+        if version is None and (version := self._load(identity)) is not None:
+            self[identity] = self.stored[identity] = version
+        return version
+
+    def list_changes(self) -> dict[bytes, EventVersion]:
+        """Return the versions that the store does not have yet."""
+        return {identity: version for identity, version in self.items() if self.stored.get(identity) is not version}
 
 
 class Outcome(NamedTuple):
@@ -97,7 +148,7 @@ def take_identity(event: Event, offset: int, identities: Identities) -> Outcome:
     former = identities.get(event.identity)
     if former is not None and former.content == event.content:
         return Outcome(outcomes.DUPLICATE, original=former)
-    revision = _read_revision(event)
+    revision = read_revision(event)
     if former is not None and revision <= former.revision:
         if revision < former.revision and event.kind == "inference":
             return Outcome(outcomes.DUPLICATE, "superseded", original=former)
@@ -126,7 +177,7 @@ def build_replacement(event: Event) -> Call | None:
     return convert_call(replacement) if isinstance(replacement, dict) else None
 
 
-def _read_revision(event: Event) -> int:
+def read_revision(event: Event) -> int:
     """Read the revision of an inference; 0 where it has none, and of any other event."""
     if event.call is not None:
         return event.call.dimensions.revision or 0
@@ -137,12 +188,17 @@ def _read_revision(event: Event) -> int:
 _STATUSES = {"inference": EntryStatus.OWN, "correction": EntryStatus.CORRECTION}
 
 
-def find_quarantine_reason(event: Event, now_us: int) -> Outcome | None:
-    """Return why a new event is quarantined instead of counted; None where it is counted. Its identity stays taken."""
-    if event.time_us > now_us + MAX_AHEAD_US:
-        return Outcome(
-            outcomes.QUARANTINED, "event_time_in_future", f"{(event.time_us - now_us) / 1e6:.6f} s ahead of the log"
-        )
+def find_held_reason(event: Event, now_us: int) -> Outcome | None:
+    """Return why a new event is held; None where its time has come, up to the tolerance."""
+    if event.time_us <= now_us + MAX_AHEAD_US:
+        return None
+    ahead_us = event.time_us - now_us
+    detail = f"{ahead_us // 1_000_000}.{ahead_us % 1_000_000:06d} s ahead of the log"
+    return Outcome(outcomes.HELD, "event_time_in_future", detail)
+
+
+def find_quarantine_reason(event: Event) -> Outcome | None:
+    """Return why a new event is quarantined instead of counted; None where it is not. Its identity stays taken."""
     call = event.call
     if call is None:
         field = find_schema_mismatch(event.kind, event.data)

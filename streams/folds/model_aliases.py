@@ -22,7 +22,7 @@ def alias_model(event: Event, state: State, documents: Documents, emit: Emit) ->
     body = event.data["body"]
     provider = body.get("provider")
     name, provider = body["name"].lower(), provider.lower() if provider else None
-    decision = (*emit.position()[1:], name, provider, body.get("priced_provider"), body.get("priced_model"))
+    decision = (*emit.order(), name, provider, body.get("priced_provider"), body.get("priced_model"))
     state.put(ALIASES, (*(state.get(ALIASES) or ()), decision))
     emit.decision(
         event.organization, "control.applied", control_type=ModelAliased.control_type, event_source=event.source,

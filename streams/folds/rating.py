@@ -65,7 +65,7 @@ def adopt_price_book(event: Event, state: State, documents: Documents, emit: Emi
     name, document = body["name"], body["document"]
     open_book(documents, document)  # a missing document stops the fold here, before anything is priced without it
     state.put(BOOKS, _add_book(state.get(BOOKS) or (), name, document))
-    state.put(ADOPTIONS, (*(state.get(ADOPTIONS) or ()), (*emit.position()[1:], name, document)))
+    state.put(ADOPTIONS, (*(state.get(ADOPTIONS) or ()), (*emit.order(), name, document)))
     emit.decision(
         event.organization, "control.applied", control_type=PriceBookAdopted.control_type, event_source=event.source,
         event_id=event.id,

@@ -15,7 +15,7 @@ from streams.folds.corrections import Ledger
 from streams.folds.emit import Emit
 from streams.folds.entry import EntryChange, RatedCall
 from streams.folds.event import EPOCH, Event, ParsedRecord
-from streams.folds.identity import EventVersion, Identities
+from streams.folds.identity import EventPosition, EventVersion, Identities
 from tallystick.vocabulary.controls.prices import MAX_RESTATED_RECORDS, PriceRestated
 
 _decode = msgspec.json.Decoder().decode
@@ -63,11 +63,12 @@ def find_range(event: Event, offset: int) -> tuple[int, int] | None:
     return (first, end) if first < end <= min(first + MAX_RESTATED_RECORDS, offset) else None
 
 
-def restate_entries(event: Event, identities: Identities, ledger: Ledger, emit: Emit) -> list[EntryChange]:
-    """Apply ``price.restated``: list the entries that the prices in force here change. A restatement without effect
-    says why in a decision."""
-    _, offset, event_index = emit.position()
-    reached = find_range(event, offset)
+def restate_entries(
+    event: Event, position: EventPosition, identities: Identities, ledger: Ledger, emit: Emit
+) -> list[EntryChange]:
+    """Apply ``price.restated`` that stands at a position on the log: list the entries that the prices in force here
+    change. A restatement without effect says why in a decision."""
+    reached = find_range(event, position[0])
     if reached is None:
         emit.decision(
             event.organization, "control.ineffective", control_type=PriceRestated.control_type,
@@ -87,8 +88,8 @@ def restate_entries(event: Event, identities: Identities, ledger: Ledger, emit: 
     for identity, version, former in entries:
         restated = ledger.rate_again(former, version)
         if _has_other_costs(former, restated):
-            left = version._replace(rated_offset=offset, rated_index=event_index)
-            changes.append(EntryChange(outcomes.RESTATEMENT, former, restated, former.position, (identity, left)))
+            target = identity, version.restate(emit.order())
+            changes.append(EntryChange(outcomes.RESTATEMENT, former, restated, former.position, target))
     emit.decision(
         event.organization, "control.applied", control_type=PriceRestated.control_type, event_source=event.source,
         event_id=event.id, reason=f"{len(changes)} entries have other costs",
@@ -102,7 +103,7 @@ def _find_versions(
     """Yield the calls of these records that have their identity: the identity, its version, and its organization."""
     for record, events in history:
         for event in events:
-            version = identities.get(event.identity) if event.kind == "inference" else None
+            version = identities.load_version(event.identity) if event.kind == "inference" else None
             if version is not None and version.position == (record.offset, event.event_index):
                 yield event.identity, version, event.organization
 

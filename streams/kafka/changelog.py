@@ -21,7 +21,7 @@ from streams.partition_state import Change, FoldPosition
 POSITION = "position"
 IDENTITIES = "identities"
 MAX_BLOCK_IDENTITIES = 8_000
-_IDENTITY = struct.Struct(">16s8sQIQBQIQI")  # identity, then the fields of EventVersion
+_IDENTITY = struct.Struct(">16s8sQIQBQIQiQi")  # identity, then the fields of EventVersion
 
 
 class StateRecord(NamedTuple):

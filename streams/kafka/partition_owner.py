@@ -237,17 +237,24 @@ class Owner:
         return records
 
     async def _read_originals(self, batch: Batch) -> Originals:
-        """Read the lines that the batch refers to, in a thread: other partitions are folded meanwhile."""
+        """Read the lines that the batch refers to, in a thread: other partitions are folded meanwhile. Any other
+        is read when it is needed."""
         read = read_originals(self._context.log, self.number)
 
         def read_lines() -> dict[EventPosition, bytes]:
             return {position: read(*position) for position in batch.originals}
 
         lines = await asyncio.to_thread(read_lines) if batch.originals else {}
-        return lambda offset, event_index: lines[offset, event_index]
+
+        def read_line(offset: int, event_index: int) -> bytes:
+            line = lines.get((offset, event_index))
+            return read(offset, event_index) if line is None else line
+
+        return read_line
 
     async def _read_history(self, records: list[Record]) -> ReadRecords:
-        """Read the records before the batch that its restatements reach, in a thread as well. There are seldom any."""
+        """Read the records before the batch that its restatements reach, in a thread as well. There are seldom any.
+        Those of a restatement that falls due are read when it does."""
         restating = [record for record in records if PriceRestated.control_type.encode() in record.value]
         ranges = find_ranges(parse_record(record) for record in restating)
         start, read = records[0].offset, read_history(self._context.log, self.number)
@@ -257,7 +264,13 @@ class Owner:
             return {record.offset: record for limits in ranges_before for record in read(*limits)}
 
         past = await asyncio.to_thread(read_ranges) if ranges else {}
-        return lambda first_offset, end_offset: [past[offset] for offset in range(first_offset, end_offset)]
+
+        def read_records(first_offset: int, end_offset: int) -> list[Record]:
+            offsets = range(first_offset, end_offset)
+            is_read = all(offset in past for offset in offsets)
+            return [past[offset] for offset in offsets] if is_read else list(read(first_offset, end_offset))
+
+        return read_records
 
     async def _seek(self) -> None:
         await self._context.seek(self.number, self.position.next_offset)

@@ -7,6 +7,7 @@ from tally.cli import (
     api,
     budget,
     contract,
+    correct,
     dashboards,
     demo,
     import_files,
@@ -51,6 +52,7 @@ app.command("verify", rich_help_panel=_QUERY)(verify.verify)
 app.command("rebuild", rich_help_panel=_QUERY)(rebuild.rebuild)
 app.command("tail", rich_help_panel=_QUERY)(tail.tail)
 app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
+app.command("correct", rich_help_panel=_MANAGE, no_args_is_help=True)(correct.correct)
 app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
 app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
 app.add_typer(contract.app, name="contract", rich_help_panel=_MANAGE)

@@ -78,6 +78,8 @@ def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
         out.print(f"accepted {summary.accepted:,} = {terms}")
         for reason, count in outcomes.reasons.most_common():
             err.print(f"quarantined: {count:,} with the reason {reason}", markup=False)
+        if outcomes.held:
+            err.print(f"held: {outcomes.held:,} with a time ahead of the log's; each is counted when that time comes")
         if hint := outcomes.hint():
             err.print(hint, markup=False)
     elif summary.interrupted is not None:

@@ -113,6 +113,8 @@ def _describe_event(content: dict[str, Any]) -> str:
         words.append(_describe_unknown(content))
     if "saved_cost" in content:
         words.append(f"cache hit, saved {brief(content['saved_cost'])} {content['currency']}")
+    if content["outcome"] in ("conflict", "quarantined", "held"):
+        words.append(f"{content.get('source', '')} at {content['offset']}:{content['event_index']}")
     return "  ".join(filter(None, words))
 
 

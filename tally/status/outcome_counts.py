@@ -11,8 +11,20 @@ ANSWER_TIMEOUT_S = 5.0
 _SQL = """
 SELECT 'received', sum(received) FROM tally.records
 UNION ALL SELECT 'rejected', sum(refused) FROM tally.records
-UNION ALL SELECT toString(outcome), count() FROM tally.events WHERE kind NOT IN ('control', 'tick')
-    AND outcome NOT IN ('reversal', 'replacement', 'restatement') GROUP BY outcome
+UNION ALL SELECT step.1, sum(step.2)
+    FROM (
+        SELECT
+            arrayJoin(
+                if(
+                    outcome = 'release',
+                    [(toString(reason), toInt64(-1)), ('counted', toInt64(1))],
+                    [(toString(outcome), toInt64(1))]
+                )
+            ) AS step
+        FROM tally.events
+        WHERE kind NOT IN ('control', 'tick') AND outcome NOT IN ('reversal', 'replacement', 'restatement')
+    )
+    GROUP BY step.1
 """
 
 
@@ -26,15 +38,23 @@ def count_outcomes(settings: Settings) -> dict[str, int]:
 _UNKNOWN_SQL = """
 SELECT
     currency,
-    sumIf(number, outcome = 'counted' AND pricing = 'unknown'),
+    sumIf(number, NOT is_quarantined AND pricing = 'unknown'),
     sumIf(number, pricing IN ('unpriced', 'partially_priced')),
-    sumIf(number, outcome = 'quarantined'),
+    sumIf(number, is_quarantined),
     sumIf(number, greatest_unpriced_cost IS NULL),
     sum(ifNull(greatest_unpriced_cost, 0))
 FROM (
-    SELECT *, ifNull(nullIf(calls, 0), 1) AS number
+    SELECT
+        *,
+        if(outcome = 'reversal', -1, 1) * toInt64(ifNull(nullIf(calls, 0), 1)) AS number,
+        outcome = 'quarantined'
+        OR (outcome IN ('reversal', 'restatement') AND unpriced_reason = 'quarantined') AS is_quarantined
     FROM tally.events
-    WHERE kind = 'inference' AND outcome IN ('counted', 'quarantined') AND pricing NOT IN ('priced', 'free')
+    WHERE
+        kind = 'inference'
+        AND outcome IN ('counted', 'quarantined', 'replacement', 'release', 'reversal', 'restatement')
+        AND pricing NOT IN ('priced', 'free')
+        AND (outcome != 'release' OR pricing != '')
 )
 GROUP BY currency
 ORDER BY currency

@@ -17,7 +17,7 @@ from streams.folds.budgets import Budget, Scope, Spend
 from streams.folds.chain import NOW, fold_record
 from streams.folds.emit import Emit
 from streams.folds.event import parse_record
-from streams.folds.identity import EventVersion
+from streams.folds.identity import Identities
 from streams.folds.runaways import repeated_tool
 from streams.folds.state import State
 from streams.replay import open_catalogues
@@ -40,7 +40,7 @@ class Ledger:
 
     def __init__(self, partition: int) -> None:
         self.partition, self.organization = partition, f"org-{partition}"
-        self.rows, self.known = State(), dict[bytes, EventVersion]()
+        self.rows, self.known = State(), Identities()
         self._chance = random.Random(f"agreement {partition}")
         self._offset, self._ms, self._number = 0, START_MS, 0
         self._lag_s, self._pace_s = 0.0, self._chance.choice((0.3, 5, 200))

@@ -1,6 +1,6 @@
-"""A recorded log of everything at once: sixteen organizations, repeats, conflicts, revisions, corrections, late and
-early facts, lines that are no events, late prices, restatements, closed months, limits that change, ticks, and silences
-in which things fall due."""
+"""A recorded log of everything at once: sixteen organizations, repeats, conflicts, revisions, corrections, releases,
+acceptances, late facts and held ones, lines that are no events, late prices, restatements, closed months, limits that
+change, ticks, and silences in which things fall due."""
 
 import json
 import random
@@ -12,7 +12,7 @@ from ledger.log import PARTITIONS, Record, partition_of
 from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
-from tallystick import Inference, InferenceEvent, TickEvent
+from tallystick import ANY_EVENT, Inference, InferenceEvent, TickEvent
 from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget, control, correction
 
 LATER = """
@@ -35,6 +35,8 @@ class Mixture:
         self._now_ms = START_MS
         self._lines: dict[str, list[bytes]] = {organization: [] for organization in ORGANIZATIONS}
         self._relayed = ""
+        self._place = 0, 0
+        self._conflicts: dict[str, list[tuple[dict[str, Any], tuple[int, int]]]] = {}
 
     def records(self, events: int) -> Iterator[Record]:
         yield from self._relay(adopt())
@@ -44,7 +46,10 @@ class Mixture:
         is_later_adopted = False
         while event_count < events:
             organization = self._chance.choice(ORGANIZATIONS)
-            lines = [self._line(organization, event_count + index) for index in range(self._chance.randint(1, 300))]
+            lines = []
+            for index in range(self._chance.randint(1, 300)):
+                self._place = self._ends[partition_of(organization)], index
+                lines.append(self._line(organization, event_count + index))
             event_count += len(lines)
             yield self._record(organization, lines)
             if self._chance.random() < 0.05:
@@ -56,7 +61,7 @@ class Mixture:
             if self._chance.random() < 0.1:
                 yield self._restate(organization, event_count)
             if self._chance.random() < 0.03:
-                close = control(f"close-{event_count}", "period.closed", month="2025-12")
+                close = control(f"close-{event_count}", "period.closed", self._ahead_s(), month="2025-12")
                 yield self._record(organization, [close])
             if event_count > events // 2 and not is_later_adopted:
                 is_later_adopted = True
@@ -70,18 +75,21 @@ class Mixture:
         if before and share < 0.08:
             event = json.loads(self._chance.choice(before))
             event["data"]["status"] = "error"  # a conflict
+            self._conflicts.setdefault(organization, []).append((event, self._place))
             return json.dumps(event, separators=(",", ":")).encode()
         if before and share < 0.11:
             event = json.loads(self._chance.choice(before))
             event["data"] |= {"revision": self._chance.randint(1, 4), "latency_ms": number}
             event["data"]["tokens"] = {"input": self._chance.randrange(200_000)}
             return json.dumps(event, separators=(",", ":")).encode()
-        if before and share < 0.14:
+        if before and share < 0.12:
+            return self._decision(organization, number)
+        if before and share < 0.15:
             return self._correction(number, json.loads(self._chance.choice(before)))
-        if share < 0.16:
+        if share < 0.17:
             return self._chance.choice((b"{}", b'{"id":1}', b"no event", b"", b'{"type":"tallystick.inference.v1"}'))
         line = self._call(number)
-        if self._chance.random() < 0.1:
+        if self._chance.random() < 0.1 or b"reported_tokens" in line:
             before.append(line)
         return line
 
@@ -90,10 +98,24 @@ class Mixture:
         at_s = (self._now_ms - START_MS) / 1000
         return correction(f"correction-{number}", event["id"], event["source"], at_s, replacement)
 
+    def _decision(self, organization: str, number: int) -> bytes:
+        """A release of some event, or the acceptance of a conflict."""
+        event, accepted = json.loads(self._chance.choice(self._lines[organization])), None
+        conflicts = self._conflicts.get(organization)
+        if conflicts and self._chance.random() < 0.6:
+            event, (offset, event_index) = self._chance.choice(conflicts)
+            accepted = {"offset": offset, "event_index": event_index}
+        data = {"action": "acceptance" if accepted else "release", "of": {"source": event["source"], "id": event["id"]}}
+        data |= {"reason": "a test"} | ({"accepted": accepted} if accepted else {})
+        time = START + timedelta(milliseconds=self._now_ms - START_MS)
+        content: dict[str, Any] = {"id": f"decision-{number}", "source": "people", "type": "tallystick.correction.v1"}
+        content |= {"time": time.isoformat(), "data": data}
+        return ANY_EVENT.validate_python(content, strict=False).canonical()
+
     def _call(self, number: int) -> bytes:
         chance = self._chance
-        shifts_s = (-3, -90, -5_000, -90_000, -900_000, 200, 4_000)
-        shift_s = chance.choices(shifts_s, (80, 10, 4, 2, 2, 3, 1))[0]
+        shifts_s = (-3, -90, -5_000, -90_000, -900_000, 200, 330, 4_000)
+        shift_s = chance.choices(shifts_s, (80, 10, 4, 2, 2, 3, 2, 1))[0]
         tokens = {"input": chance.randrange(200_000), "output": chance.randrange(40_000)}
         fields = {
             "model": chance.choice(("m1", "m1", "m2", "late", "nobody's")),
@@ -124,8 +146,12 @@ class Mixture:
         body = {"first_offset": first_offset, "end_offset": end_offset}
         if self._chance.random() < 0.2:
             body["end_offset"] += 1  # it reaches itself, and has no effect
-        line = control(f"restate-{number}", "price.restated", **body)
+        line = control(f"restate-{number}", "price.restated", self._ahead_s(), **body)
         return self._append(partition, PLATFORM, [line], {"channel": "restatement"})
+
+    def _ahead_s(self) -> float:
+        """The time of a decision, which is sometimes ahead of the log's."""
+        return (self._now_ms - START_MS) / 1000 + self._chance.choice((0, 0, 0, 1_000))
 
     def _record(self, organization: str, lines: list[bytes]) -> Record:
         headers = {"channel": "mixture", "refused": str(self._chance.choice((0, 0, 0, 2)))}

@@ -70,7 +70,7 @@ def test_the_same_log_gives_the_same_bytes(tmp_path: Path, kafka: str, houses: l
     log = embedded(tmp_path / "embedded", events)
     told = read_derived_topics(Settings(home=tmp_path / "embedded"))
     words = Counter(outcomes(told))
-    assert {"counted", "duplicate", "conflict", "quarantined", "record"} <= words.keys(), words
+    assert {"counted", "duplicate", "conflict", "quarantined", "held", "release", "record"} <= words.keys(), words
     assert {topic for topic, _ in told} == {"tally.entries", "tally.decisions", "tally.alerts"}
     for workers in (2,) if events < 100_000 else (1, 2, 4):
         house = House(tmp_path / str(workers), log=f"kafka://{kafka}/{uuid.uuid4()}", workers=workers)

@@ -1,6 +1,7 @@
 """Whatever stands on a log, the folds and the audit say the same of it: calls as the intake accepts them, and lines of
 which it would reject."""
 
+from collections import Counter, defaultdict
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from audit.verify import model_names as audit
+from audit.verify.pricing import Book
+from audit.verify.recompute import EPOCH, Partition
 from ledger.log import Record
+from ledger.outcomes import OUTCOMES
 from ledger.pricing.price_book import unpack_book
 from ledger.token_classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 from streams.folds.prices import model_names as folds
 from streams.folds.prices.price_lookup import Catalogue
+from streams.replay import replay_outcomes
 from tests.rules.test_rules import BOOKS, CONTRACTS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 
@@ -126,6 +131,25 @@ corrections = some.builds(
     some.integers(0, 9), some.integers(0, 9) | some.just("c1"), some.sampled_from(INSTANTS),
     some.none() | calls | strange,
 )  # fmt: skip
+decided = some.builds(
+    lambda id, target, at, action, offset, index: {
+        "source": "a", "id": f"d{id}", "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.correction.v1",
+        "data": {"of": {"source": "a", "id": str(target)}, "reason": "r", "action": action}
+        | ({"accepted": {"offset": offset, "event_index": index}} if action == "acceptance" else {}),
+    },
+    some.integers(0, 9), some.integers(0, 3), some.sampled_from(INSTANTS),
+    some.sampled_from(("release", "acceptance", "acceptance", "reversal")), some.integers(0, 5), some.integers(0, 6),
+)  # fmt: skip
+repeated = some.builds(
+    lambda id, at, tokens, totals: {
+        "source": "a", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.inference.v1",
+        "data": {"model": "lion", "tokens": {"input": tokens}} | ({"reported_tokens": totals} if totals else {}),
+    },
+    some.integers(0, 3), some.sampled_from((0, 0, 1000)), some.integers(1, 3),
+    some.sampled_from((None, None, {"input": 2})),
+)  # fmt: skip
 revised = some.builds(
     lambda id, at, revision, data: {
         "source": "a", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
@@ -166,24 +190,18 @@ encoded = some.builds(lambda form, value: (whole % value).decode().encode(form),
 broken = some.sampled_from(
     (b"", b"{", b"[]", b"null", b"1", b"\xff", b'{"a":NaN}', b'{"id":"\\ud800"}', b"[" * 2000, b'"', b"{}\r", b"\x00")
 )
-lines = (
-    (usual | events | revised | corrections).map(msgspec.json.encode)
-    | adoptions
-    | signings
-    | aliases
-    | broken
-    | doubtful
-    | encoded
-)
+written = usual | events | revised | corrections | decided | repeated
+lines = written.map(msgspec.json.encode) | adoptions | signings | aliases | broken | doubtful | encoded
+times_s = some.sampled_from((0, 0, 0, 301, 1000))
 months = some.builds(
-    lambda id, month: control(f"month-{id}", "period.closed", month=month),
-    some.integers(0, 9), some.sampled_from(("2025-12", "2026-01", "2026-02", "2099-12")),
+    lambda id, at_s, month: control(f"month-{id}", "period.closed", at_s, month=month),
+    some.integers(0, 9), times_s, some.sampled_from(("2025-12", "2026-01", "2026-02", "2099-12")),
 )  # fmt: skip
 restatements = some.builds(
-    lambda id, first, length, scope: control(
-        f"restate-{id}", "price.restated", first_offset=first, end_offset=first + length, **scope
+    lambda id, at_s, first, length, scope: control(
+        f"restate-{id}", "price.restated", at_s, first_offset=first, end_offset=first + length, **scope
     ),
-    some.integers(0, 9), some.integers(0, 4), some.integers(0, 5),
+    some.integers(0, 9), times_s, some.integers(0, 4), some.integers(0, 5),
     some.fixed_dictionaries({}, optional={
         "model": some.sampled_from(("lion", "LION", "İ")),
         "provider": some.sampled_from(("acme", "ACME")),
@@ -222,6 +240,95 @@ def test_the_folds_and_the_audit_agree(examples: int) -> None:
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
 
     agree()
+
+
+def positions_by_folds(records: list[Record]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            line["offset"], line["event_index"], line["outcome"], line.get("id"), line.get("time_us"),
+            (line["original_offset"], line["original_index"]) if "original_offset" in line else None,
+        )
+        for line in replay_outcomes(records, DOCUMENTS)
+    ]  # fmt: skip
+
+
+def positions_by_audit(records: list[Record]) -> list[tuple[Any, ...]]:
+    partition = Partition(
+        lambda digest: Book(digest, unpack_book(digest, DOCUMENTS[digest])),
+        lambda offset, event_index: records[offset].value.split(b"\n")[event_index],
+        lambda first, end: records[first:end],
+    )
+    return [
+        (
+            made.offset, one.event_index, one.outcome, one.id,
+            None if one.time is None else (one.time - EPOCH) // timedelta(microseconds=1), one.original,
+        )
+        for made in records
+        for one in list(partition.judge(made))
+    ]  # fmt: skip
+
+
+whole_restatements = some.builds(
+    lambda id, at_s, end: control(f"all-{id}", "price.restated", at_s, first_offset=0, end_offset=end),
+    some.integers(0, 9), times_s, some.integers(1, 6),
+)  # fmt: skip
+decisions = some.lists(
+    some.tuples(
+        some.lists(
+            (repeated | revised | corrections | decided).map(msgspec.json.encode) | adoptions | months, max_size=5
+        ),
+        some.lists(adoptions | restatements | whole_restatements, max_size=2),
+        some.sampled_from((0, 1, 400, 1000, 3_000_000)),
+    ),
+    max_size=7,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(decisions)
+def test_the_folds_and_the_audit_agree_on_holds_and_decisions(said: list[tuple[Lines, Lines, int]]) -> None:
+    """Also on what each line names; and whatever happens, each fact has an outcome and each outcome is left once."""
+    made = log(said)
+    answers = by_folds(made, DOCUMENTS, but="nothing")
+    assert answers == by_audit(made, DOCUMENTS, but="nothing")
+    positions = positions_by_folds(made)
+    assert positions == positions_by_audit(made)
+    counts = Counter(outcome for outcome, *_ in answers if outcome in OUTCOMES)
+    accepted = sum(counts.values())
+    left = [(line[5], answer[1]) for line, answer in zip(positions, answers, strict=True) if answer[0] == "release"]
+    assert len({original for original, _ in left}) == len(left), "an outcome is left once"
+    by_position = {line[:2]: line[2] for line in positions if line[2] in OUTCOMES}
+    for original, outcome in left:
+        assert by_position[original] == outcome, "the release names the outcome that the line has"
+        counts[outcome] -= 1
+        counts["counted"] += 1
+    assert min(counts.values(), default=0) >= 0 and sum(counts.values()) == accepted
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(decisions)
+def test_a_reversal_of_everything_is_zero(said: list[tuple[Lines, Lines, int]]) -> None:
+    """Whatever was held, released, accepted or replaced before."""
+    made = log(said)
+    reversals = [
+        msgspec.json.encode({
+            "source": "end", "id": str(id), "time": START.isoformat(), "type": "tallystick.correction.v1",
+            "data": {"action": "reversal", "of": {"source": "a", "id": str(id)}, "reason": "r"},
+        })
+        for id in range(10)
+    ]  # fmt: skip
+    last = made[-1].time_ms / 1000 - START.timestamp() if made else 0
+    made.append(record(len(made), *reversals, at_s=last))
+    made.append(record(len(made), at_s=last + 10**6))
+    sums: dict[str, Any] = defaultdict(int)
+    for _, _, lines, _, _, billed, unknown, _ in by_folds(made, DOCUMENTS, but="nothing"):
+        for name, (quantity, cost) in lines.items():
+            sums[name] += quantity
+            sums["cost"] += cost or 0
+        sums["billed"] += billed
+        sums["unknown tokens"] += unknown[3] or 0
+        sums["greatest"] += unknown[2] or 0
+    assert not any(sums.values()), sums
 
 
 @pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])

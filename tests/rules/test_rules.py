@@ -41,7 +41,8 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
     records: list[Record] = []
     now = 0.0
     for at, step in enumerate(steps):
-        ((kind, said),) = step.items()
+        (kind, said), *others = step.items()
+        now = dict(others).get("now", now)
         if kind == "adopt":
             digest, _ = BOOKS[said]
             name = yaml.safe_load(TABLE["books"][said])["name"]
@@ -51,6 +52,17 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             line = control(f"sign-{at}", "contract.signed", name=name, document=CONTRACTS[said][0])
         elif kind == "end":
             line = control(f"end-{at}", "contract.ended", name=said)
+        elif kind in ("tick", "correct"):
+            said = dict(said)
+            now = said.pop("now", now)
+            data: dict[str, Any] = {}
+            if kind == "correct":
+                data = {"of": {"source": "test", "id": said.pop("of", "a")}, "reason": "a test"}
+            event = {"id": f"{kind}-{at}", "source": "p", "time": said.pop("at", START.isoformat())}
+            if "accepted" in said:
+                said["accepted"] = {"offset": said["accepted"], "event_index": 0}
+            event |= {"type": f"tallystick.{'correction' if kind == 'correct' else kind}.v1", "data": data | said}
+            line = ANY_EVENT.validate_python(event, strict=False).canonical()
         elif kind == "alias":
             line = control(f"alias-{at}", "model.aliased", **said)
         elif kind == "restate":
@@ -66,6 +78,9 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             event = {"id": str(said.pop("id", at)), "source": said.pop("source", "test")}
             event |= {"time": said.pop("at", START.isoformat()), "type": "tallystick.inference.v1", "data": said}
             line = ANY_EVENT.validate_python(event, strict=False).canonical()
+        if "at" in step:
+            line = line.replace(b'"time":"2026-01-05T12:00:00.000000Z"', b'"time":"%s"' % step["at"].encode())
+            assert step["at"].encode() in line
         organization = "_platform" if kind == "restate" else "acme"
         lines = (line,) if line else (b"", b"")
         records.append(record(at, *lines, at_s=now, organization=organization))
@@ -159,9 +174,10 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
         if isinstance(want, str):
             assert "/".join(filter(None, (outcome, reason))) == want
             continue
-        expected = next((name for name in ("quarantined", "replacement", "restatement") if name in want), "counted")
-        assert (outcome, reason) == (expected, want.get("quarantined"))
-        classes = want.get(outcome, {}) if reason is None else {}
+        names = ("quarantined", "replacement", "restatement", "release", "reversal")
+        expected = next((name for name in names if name in want), "counted")
+        assert (outcome, reason) == (expected, want.get("quarantined", want.get("from")))
+        classes = want.get(outcome, {}) if outcome != "quarantined" else {}
         assert lines == {name: [quantity, _decimal(cost)] for name, (quantity, cost) in classes.items()}
         assert list(lines) == list(classes), "in the order of the classes"
         assert price == want.get("by", price) and currency == want.get("currency", currency)
@@ -192,6 +208,7 @@ def test_the_audit_and_the_folds_share_no_rule() -> None:
         "decimal",
         "fractions",
         "functools",
+        "heapq",
         "hashlib",
         "json",
         "math",

@@ -1,7 +1,7 @@
 """The page Call: one event by identity or position, with its entries, its session and its record on the log."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import streamlit as st
@@ -22,6 +22,7 @@ OUTCOMES = {
     "duplicate": "Duplicate: this event had arrived before and was counted then.",
     "conflict": "Conflict: an earlier event has the same identity and other content. This one is not counted.",
     "quarantined": "Quarantined: this event was accepted, but is kept out of the ledger.",
+    "held": "Held: the time of this event lies ahead. It is counted when that time comes.",
 }
 TIER_BASES = {
     "event": "by the input tokens of the call",
@@ -35,6 +36,7 @@ TIER_BASES = {
 CORRECTIONS = {
     "reversal": "Reversed: a correction took this call out of the ledger. Its sums are zero.",
     "replacement": "Replaced: a correction counts in place of this call. Its sums are zero.",
+    "acceptance": "Replaced: a conflict was accepted in place of this call. Its sums are zero.",
     "revision": "Revised: this call came again with a greater revision, which counts in its place. Its sums are zero.",
 }
 
@@ -103,6 +105,8 @@ def _show_title(event: Row | None, call: Row | None, position: Position) -> None
                 ("Detail", event["detail"]),
                 ("May cost, in no total", cost),
                 ("First event", first_link),
+                ("Held until", _format_held_until(event)),
+                ("What to do", _describe_remedy(event)),
             ]
         )
     if call is None:
@@ -122,6 +126,24 @@ def _show_title(event: Row | None, call: Row | None, position: Position) -> None
         sentence, bound = unknown
         st.warning(sentence, icon=":material/warning:")
         draw_facts([("May cost, in no total", bound), ("Reason", call["unpriced_reason"])])
+
+
+def _format_held_until(event: Row) -> str | None:
+    if event["outcome"] != "held":
+        return None
+    return f"{event['occurred_at'] - timedelta(seconds=300):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _describe_remedy(event: Row) -> str | None:
+    """Return the command that counts the event after all; None where there is none."""
+    if event["kind"] != "inference":
+        return None
+    command = f"tally correct {event['event_source']}/{event['event_id']} --reason …"
+    if event["outcome"] == "conflict":
+        return f"To count it in place of the first: {command} --accept {event['log_offset']}:{event['event_index']}"
+    if event["outcome"] == "held" or event["reason"] in ("token_totals_mismatch", "processing_error"):
+        return f"To count it now: {command} --release"
+    return None
 
 
 def _format_tokens(call: Row) -> str:

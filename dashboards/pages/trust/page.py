@@ -1,7 +1,7 @@
 """The page Trust: completeness, lag, missing sequence numbers, usage of unknown cost, and the last verification."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -68,6 +68,12 @@ def _show_figures() -> None:
     left_out.draw_fields()
     _show_events("conflict", "Conflicts", "Same identity with other content: shown, not counted.")
     _show_events("quarantined", "Quarantined", "Accepted, but kept out of the ledger, each for a reason.")
+    _show_events(
+        "held",
+        "Held",
+        "Their time lies ahead of the log's, so a clock is fast. Each is counted when its time comes: nothing is lost. "
+        "`tally correct SOURCE/ID --release` counts one now.",
+    )
     decisions.draw_alerts()
     decisions.draw_thresholds()
     decisions.draw_controls()
@@ -273,6 +279,8 @@ def _describe_event(row: Row) -> str | Html | None:
     if row["outcome"] == "conflict":
         first = f"{row['log_partition']}-{row['first_offset']}-{row['first_index']}"
         return Html(f"first at {link(first, 'call', {'position': first})}")
+    if row["outcome"] == "held":
+        return f"held until {row['occurred_at'] - timedelta(seconds=300):%Y-%m-%d %H:%M:%S} UTC"
     return row["detail"] or None
 
 

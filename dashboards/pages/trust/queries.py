@@ -61,8 +61,8 @@ def list_left_out_fields(max_rows: int = 30) -> list[Row]:
 def list_newest_events(outcome: str, max_rows: int = 10) -> list[Row]:
     """List the newest events of an outcome."""
     sql = (
-        "select outcome, accepted_at, organization, event_source, event_id, kind, reason, detail, log_partition,"
-        " log_offset, event_index, first_offset, first_index from analytics.fct_outcomes"
+        "select outcome, accepted_at, occurred_at, organization, event_source, event_id, kind, reason, detail,"
+        " log_partition, log_offset, event_index, first_offset, first_index from analytics.fct_outcomes"
         " where outcome = {outcome:String} order by accepted_at desc, log_offset desc, event_index desc"
         " limit {max_rows:UInt32}"
     )

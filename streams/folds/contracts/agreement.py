@@ -123,7 +123,7 @@ def apply_agreement(event: Event, call: Call, entry: Entry, agreement: Agreement
 
 def _add_to_history(event: Event, document: str | None, state: State, emit: Emit) -> None:
     key = (*HISTORY, event.organization)
-    _, offset, event_index = emit.position()
+    offset, event_index = emit.order()
     state.put(key, (*(state.get(key) or ()), (offset, event_index, event.data["body"]["name"], document)))
 
 

@@ -89,8 +89,8 @@ def test_what_became_of_the_accepted(tmp_path: Path) -> None:
         folds.terminate()
         folds.wait()
     assert [(outcome.counted, outcome.duplicate, outcome.conflict, outcome.quarantined) for outcome in outcomes] == [
-        (1200, 0, 0, 0), (1, 1200, 0, 1), (0, 0, 1200, 0),
+        (1200, 0, 0, 0), (1, 1200, 0, 0), (0, 0, 1200, 0),
     ]  # fmt: skip
-    assert outcomes[1].reasons == {"event_time_in_future": 1} and outcomes[1].hint() is None
+    assert outcomes[1].held == 1 and outcomes[1].hint() is None
     assert outcomes[2].conflicts[0][2:] == (first.appended[0].partition, 0, 0) and "--set" in (outcomes[2].hint() or "")
     assert progress_calls[-1] == (3, 3)

@@ -23,7 +23,7 @@ from ledger.pricing.price_book_file import parse_book
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
 from streams.folds.chain import fold_record
 from streams.folds.event import parse_record
-from streams.folds.identity import EventVersion
+from streams.folds.identity import Identities
 from streams.folds.state import State
 from streams.partition_state import PartitionState
 from streams.replay import open_catalogues, replay
@@ -127,10 +127,13 @@ def test_a_replacement_of_what_was_quarantined_or_reversed_counts() -> None:
     assert sum(bounds) == 0 and sum(line.get("unknown_tokens", 0) for line in entries) == 0
 
 
-def test_an_inference_ahead_of_its_time_has_no_entry_to_reverse() -> None:
+def test_an_inference_ahead_of_its_time_is_held_and_a_reversal_keeps_it_from_counting() -> None:
     ahead = call("a", 10**6)
-    _, decisions = derive([record(0, adopt(), ahead, correction("c", "a"))])
-    assert [one["reason"][:24] for one in decisions] == ["the event is quarantined"]
+    entries, decisions = derive([record(0, adopt(), ahead, correction("c", "a")), record(1, at_s=10**6)])
+    assert not decisions
+    assert outcomes(entries) == [("held", "event_time_in_future"), ("counted", None), ("release", "held")]
+    assert (entries[-1]["original_offset"], entries[-1]["original_index"]) == (0, 1)
+    assert add_up(entries) == (Counter(), 0, 0)
 
 
 def test_a_correction_without_effect_says_why() -> None:
@@ -282,7 +285,7 @@ def test_detectors_judge_a_call_once() -> None:
 
 @pytest.mark.parametrize("line", [call("a", 1), b"{}", adopt()])
 def test_a_line_that_is_not_the_one_that_was_folded_stops_the_fold(line: bytes) -> None:
-    state, identities, books = State(), dict[bytes, EventVersion](), open_catalogues(PAGES)
+    state, identities, books = State(), Identities(), open_catalogues(PAGES)
     for made in (record(0, adopt()), record(1, call("a"))):
         fold_record(parse_record(made), state, identities, books, lambda *_: b"")
     with pytest.raises(LogDamaged, match="offset 1, index 0"):
@@ -297,3 +300,34 @@ def test_a_line_that_the_log_lacks_is_named(tmp_path: Path) -> None:
         for offset, index in ((0, 1), (1, 0)):
             with pytest.raises(LogDamaged, match=f"offset {offset}, index {index}"):
                 read(offset, index)
+
+
+@settings(deadline=None, max_examples=50)
+@given(some.lists(some.tuples(some.integers(0, 2), some.integers(0, 5)), max_size=12), some.randoms())
+def test_what_is_held_falls_due_however_the_log_is_cut(steps: list[tuple[int, int]], chance: Any) -> None:
+    """Its identity and its line are in no batch that it falls due in: both are read through."""
+    kinds = {
+        0: lambda id, number: call(id, 1000, tokens={"input": number}),
+        1: lambda id, number: call(id, tokens={"input": number}, revision=number % 3),
+        2: lambda id, number: correction(f"c{number}", id, at_s=1000),
+        3: lambda id, number: correction(f"c{number}", id, replacement={"model": "m1", "tokens": {"input": 1}}),
+        4: lambda id, number: call(id, 1000, tokens={"input": number}, revision=4),
+        5: lambda id, number: call(f"other{number}"),
+    }
+    lines = [kinds[kind](str(id), number) for number, (id, kind) in enumerate(steps)]
+    log = [record(0, adopt(), budget("b", "1"))]
+    log += [record(offset, line, at_s=offset * 120) for offset, line in enumerate(lines, 1)]
+    log.append(record(len(log), at_s=5000))
+    whole = [derived._replace(offset=-1) for _, derived in replay(log, PAGES)]
+    state, books, cut = PartitionState(sqlite3.connect("", isolation_level=None)), open_catalogues(PAGES), 0
+    parts: list[Record] = []
+    while cut < len(log):
+        batch = log[cut : cut + chance.randint(1, 4)]
+        derived, _, change = state.fold_batch(
+            state.parse_batch(batch), state.open_state(0), books,
+            lambda offset, event_index: log[offset].value.split(b"\n")[event_index],
+        )  # fmt: skip
+        state.apply(0, change)
+        parts += (made for _, made in derived)
+        cut += len(batch)
+    assert parts == whole

@@ -24,9 +24,10 @@ rows = some.dictionaries(
     keys, some.none() | some.builds(Row, values, some.none() | some.integers(0, 1 << 60)), max_size=5
 )
 offsets, indices = some.integers(0, (1 << 60) - 1), some.integers(0, (1 << 32) - 1)
+places = some.integers(-(1 << 31), (1 << 31) - 1)
 firsts = some.builds(
     EventVersion, some.binary(min_size=8, max_size=8), offsets, indices, some.integers(0, MAX_COUNT),
-    some.sampled_from(EntryStatus).map(int), offsets, indices, offsets, indices,
+    some.sampled_from(EntryStatus).map(int), offsets, indices, offsets, places, offsets, places,
 )  # fmt: skip
 changes = some.builds(
     Change,

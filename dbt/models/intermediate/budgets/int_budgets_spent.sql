@@ -3,7 +3,8 @@
 -- whose spend is not known, also those in quarantine whose totals contradict their classes, and the most
 -- that they may cost. A call without a price has no currency and counts in every budget of its scopes; one
 -- on a customer's own key costs nothing. A reversal or a restatement counts where the entry does that
--- it takes back or restates.
+-- it takes back or restates. The index of what fell due with a record has its highest bit set, and comes
+-- before the record's own.
 with
 
 budgets as (
@@ -69,7 +70,10 @@ unknowns as (
     where
         pricing in ('unknown', 'unpriced', 'partially_priced')
         and payer != 'customer'
-        and (outcome != 'quarantined' or reason = 'token_totals_mismatch')
+        and (
+            outcome != 'quarantined'
+            or (reason = 'token_totals_mismatch' and occurred_at <= accepted_at + interval 300 second)
+        )
 
 ),
 
@@ -121,7 +125,10 @@ bucketed as (
         and spends.currency in (budgets.currency, '')
         and (
             spends.entry_offset > budgets.first_offset
-            or (spends.entry_offset = budgets.first_offset and spends.entry_index > budgets.first_index)
+            or (
+                spends.entry_offset = budgets.first_offset
+                and reinterpretAsInt32(spends.entry_index) > budgets.first_index
+            )
         )
 
     group by

@@ -9,11 +9,9 @@ records as (
 
 facts as (
 
-    select * from {{ ref('stg_tally__events') }}
+    select * from {{ ref('int_outcomes_current') }}
 
-    where
-        kind in ('inference', 'observation', 'correction', 'unknown')
-        and outcome not in ('reversal', 'replacement', 'restatement')
+    where kind in ('inference', 'observation', 'correction', 'unknown')
 
 ),
 

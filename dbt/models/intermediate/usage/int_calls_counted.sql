@@ -13,7 +13,7 @@ counted as (
     select * from calls
 
     where
-        outcome in ('counted', 'replacement')
+        outcome in ('counted', 'replacement', 'release')
         or (outcome in ('reversal', 'restatement') and unpriced_reason != 'quarantined')
 
 )

@@ -23,8 +23,9 @@ inferences as (
     from events
 
     where
-        outcome in ('counted', 'quarantined', 'reversal', 'replacement', 'restatement')
+        outcome in ('counted', 'quarantined', 'reversal', 'replacement', 'release', 'restatement')
         and kind = 'inference'
+        and (outcome != 'release' or pricing != '')
 
 ),
 

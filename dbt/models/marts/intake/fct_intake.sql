@@ -23,6 +23,7 @@ summed as (
         countIf(outcome = 'duplicate') as duplicate,
         countIf(outcome = 'conflict') as conflict,
         countIf(outcome = 'quarantined') as quarantined,
+        countIf(outcome = 'held') as held,
         countIf(outcome = 'quarantined' and greatest_unpriced_cost is null) as unbounded_quarantined,
         sumMapIf(
             map(currency::String, coalesce(greatest_unpriced_cost, 0)::Decimal(38, 12)),

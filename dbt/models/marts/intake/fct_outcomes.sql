@@ -2,9 +2,7 @@ with
 
 events as (
 
-    select * from {{ ref('stg_tally__events') }}
-
-    where outcome not in ('reversal', 'replacement', 'restatement')
+    select * from {{ ref('int_outcomes_current') }}
 
 ),
 
@@ -24,6 +22,7 @@ final as (
         event_id,
         kind,
         outcome,
+        released_from,
         reason,
         detail,
         first_offset,

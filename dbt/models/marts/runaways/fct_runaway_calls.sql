@@ -15,7 +15,7 @@ calls as (
     where
         session in (select runs.session from runs)
         and outcome not in ('reversal', 'replacement', 'restatement')
-        and first_offset is null
+        and (first_offset is null or (outcome = 'release' and reason = 'held'))
 
 ),
 

@@ -1,0 +1,105 @@
+"""``tally correct``: put one event right, without rewriting anything."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tally.output import out, print_json
+
+
+def correct(
+    event: Annotated[str, typer.Argument(help="SOURCE/ID of the event, or its id where one source has it.")],
+    reason: Annotated[str, typer.Option(help="Reason; stored on the log.")],
+    reverse: Annotated[bool, typer.Option("--reverse", help="Take the event out of the ledger.")] = False,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field; without VALUE remove it. Repeatable."),
+    ] = None,
+    release: Annotated[bool, typer.Option("--release", help="Count an event that is quarantined or held.")] = False,
+    accept: Annotated[
+        str | None,
+        typer.Option(metavar="OFFSET:INDEX", help="Count the conflicting event at this position in its place."),
+    ] = None,
+    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show before and after; append nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Correct one event: reverse it, replace fields of it, release it, or accept a conflict in its place.
+
+    The event stays on the log. A correction is appended, the entry in force is taken back by one with the opposite
+    sign, and what counts instead is priced by the price books now in force. What --set does not name stays as the event
+    says. A conflict's position is on the page Call, in `tally tail --json` (offset, event_index) and in
+    `analytics.fct_outcomes` (log_offset, event_index).
+
+    Example: tally correct checkout/42 --set tokens.input=1200 --reason "the client counted twice"
+
+    Example: tally correct checkout/42 --accept 1801:0 --reason "the retry has the right usage"
+
+    Exit codes: 0 corrected, or shown (--dry-run); 2 no such event, bad input, or nothing would change."""
+    from ledger.errors import TallyError
+    from tally.processes.join import needing
+    from tally.processes.service import STREAMS
+    from tally.product.catch_up import wait_for_folds
+    from tally.product.correction import append_correction, build_correction, find_history, try_correction
+    from tally.session import opened, settings
+
+    actions = {"reversal": reverse, "replacement": bool(fields), "release": release, "acceptance": accept is not None}
+    chosen = [name for name, is_chosen in actions.items() if is_chosen]
+    if len(chosen) != 1:
+        raise TallyError("give one of --reverse, --set FIELD=VALUE, --release and --accept OFFSET:INDEX")
+    config = settings(organization=organization)
+    with opened(config) as log:
+        history = find_history(log, config.organization, event)
+        position = None if accept is None else _parse_position(accept)
+        correction = build_correction(config, history, chosen[0], reason, _parse_fields(fields or []), position)
+        trial = try_correction(log, history, correction)
+        facts: dict[str, Any] = {
+            "organization": config.organization, "source": history.source, "id": history.id, "action": chosen[0],
+            "dry_run": dry_run, "before": trial.before._asdict(), "after": trial.after._asdict(),
+        }  # fmt: skip
+        if not dry_run:
+            place = append_correction(log, history, correction)
+            with needing(config, [STREAMS]) as running:
+                wait_for_folds(log, running)
+            facts |= {"correction": correction.id, "partition": place.partition, "offset": place.offset}
+    if as_json:
+        print_json(facts)
+    else:
+        _print_correction(facts)
+
+
+def _print_correction(facts: dict[str, Any]) -> None:
+    verb = "Would correct" if facts["dry_run"] else "Corrected"
+    out.print(f"{verb} {facts['source']}/{facts['id']} ({facts['action']}).", markup=False)
+    out.print(f"before: {_describe(facts['before'])}", markup=False)
+    out.print(f"after:  {_describe(facts['after'])}", markup=False)
+    if not facts["dry_run"]:
+        out.print(f"On the log at {facts['partition']}:{facts['offset']}.", markup=False)
+
+
+def _describe(amounts: dict[str, Any]) -> str:
+    quantities = ", ".join(f"{name} {quantity:,}" for name, quantity in amounts["quantities"].items())
+    costs = ", ".join(f"{cost} {currency}" for currency, cost in amounts["billed_costs"].items())
+    return f"{quantities or 'nothing in the ledger'}{'; billed ' + costs if costs else ''}"
+
+
+def _parse_fields(options: list[str]) -> dict[str, str | None]:
+    from ledger.errors import TallyError
+
+    fields: dict[str, str | None] = {}
+    for option in options:
+        name, separator, value = option.partition("=")
+        if not separator or not name:
+            raise TallyError(f"--set {option!r}: write FIELD=VALUE, for example tokens.input=1200")
+        fields[name] = value or None
+    return fields
+
+
+def _parse_position(text: str) -> Any:
+    from ledger.errors import TallyError
+    from ledger.log import Position
+
+    offset, _, index = text.partition(":")
+    if not (offset.isdecimal() and offset.isascii() and index.isdecimal() and index.isascii()):
+        raise TallyError(f"--accept {text!r}: write OFFSET:INDEX of the conflicting event, for example 1801:0")
+    return Position(0, int(offset), int(index))

@@ -1,0 +1,246 @@
+"""Correct an event: find it on the log, try the correction on what the log says of it, and append it.
+
+The trial folds the records of the event's partition that name it, so that before and after are exact, and a correction
+that would change nothing is refused before anything is appended.
+"""
+
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from ingest.intake.batch import Envelope
+from ingest.intake.intake import open_intake
+from ingest.intake.rejection import Rejection
+from ledger import envelope, outcomes
+from ledger.errors import TallyError
+from ledger.inference_fields import COUNTS, LISTS
+from ledger.log import Log, Position, Record, partition_of, records
+from ledger.log.documents import load_document
+from ledger.log.topics import DECISIONS, ENTRIES, EVENTS
+from ledger.settings import Settings
+from streams.folds.event import parse_record
+from streams.replay import replay
+from tallystick import Correction, CorrectionEvent
+
+SOURCE = "tally-cli"
+_POSITION = ("offset", "event_index")
+MAX_OWN_INDEX = 1 << 31
+ADOPTION = b'"price_book.adopted"'
+
+
+class Amounts(NamedTuple):
+    """The quantities by class and the billed cost by currency that stand in the ledger for an event."""
+
+    quantities: dict[str, int]
+    billed_costs: dict[str, str]
+
+
+class History(NamedTuple):
+    """An event on the log: its identity, the data of its first line, the lines that the folds derive from it, and
+    the records that they follow from."""
+
+    organization: str
+    source: str
+    id: str
+    data: dict[str, Any]
+    lines: list[dict[str, Any]]
+    records: list[Record]
+
+
+class Trial(NamedTuple):
+    """The effect of a correction: the amounts before and after it."""
+
+    before: Amounts
+    after: Amounts
+
+
+def find_history(log: Log, organization: str, name: str) -> History:
+    """Find the event of a name: SOURCE/ID, or an id that one source has. TallyError where there is none, or several."""
+    partition = partition_of(organization)
+    id = name.rpartition("/")[2]
+    mark = json.dumps(id, ensure_ascii=False)[1:-1].encode()
+    chosen = [
+        record
+        for record in records(log, EVENTS, partition)
+        if mark in record.value or ADOPTION in record.value or envelope.RELAY_AFTER in record.headers
+    ]
+    events = {
+        (event.source, event.id): event.kind
+        for record in chosen
+        if record.organization == organization and mark in record.value
+        for event in parse_record(record).events
+        if event.kind != "unknown" and name in (event.id, f"{event.source}/{event.id}")
+    }
+    if not events:
+        raise TallyError(
+            f"no event of organization {organization} has the name {name!r}: give SOURCE/ID or the id as `tally tail` "
+            "shows them, and --organization where it is another's"
+        )
+    if len(events) > 1:
+        names = ", ".join(f"{source}/{event_id}" for source, event_id in sorted(events)[:5])
+        raise TallyError(f"{len(events)} events have the name {name!r}: give the source too, one of {names}")
+    (((source, event_id), kind),) = events.items()
+    if kind != "inference":
+        raise TallyError(f"{source}/{event_id} is of kind {kind}: only an inference can be corrected")
+    history = History(organization, source, event_id, {}, [], chosen)
+    lines = _replay_lines(log, history, chosen)[0]
+    return history._replace(lines=lines, data=_read_data(lines, chosen))
+
+
+def _read_data(lines: Sequence[Mapping[str, Any]], chosen: Sequence[Record]) -> dict[str, Any]:
+    """Read the data of the version that came last into force, also by a correction."""
+    data: dict[str, Any] = {}
+    values = {record.offset: record.value for record in chosen}
+    for line in lines:
+        if line["kind"] != "inference" or line["outcome"] in (outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL):
+            continue
+        names = ("original_offset", "original_index") if line["outcome"] == outcomes.RELEASE else _POSITION
+        offset, index = (line[name] for name in names)
+        if index >= MAX_OWN_INDEX:
+            continue  # a held correction that fell due: its line stands elsewhere
+        data = json.loads(values[offset].split(b"\n")[index])["data"]
+        data = data["replacement"] if line["outcome"] == outcomes.REPLACEMENT else data
+    return data
+
+
+def build_correction(
+    settings: Settings, history: History, action: str, reason: str, fields: Mapping[str, str | None],
+    accepted: Position | None,
+) -> CorrectionEvent:  # fmt: skip
+    """Build a correction of the event. ``fields`` are those of its data that a replacement sets; None removes one."""
+    body: dict[str, Any] = {
+        "action": action, "of": {"source": history.source, "id": history.id},
+        "reason": _clean_fields(settings, history.organization, {"error_code": reason}).get("error_code", reason),
+    }  # fmt: skip
+    if action == outcomes.REPLACEMENT:
+        body["replacement"] = _replace_fields(settings, history, fields)
+    if accepted is not None:
+        body["accepted"] = {"offset": accepted.offset, "event_index": accepted.event_index}
+    data = Correction.model_validate_json(json.dumps(body))
+    return CorrectionEvent(id=str(uuid.uuid4()), source=SOURCE, time=datetime.now(UTC), data=data)
+
+
+def try_correction(log: Log, history: History, correction: CorrectionEvent) -> Trial:
+    """Fold the correction after the event's records, without appending it. TallyError says why it changes nothing."""
+    organization = history.organization
+    partition = partition_of(organization)
+    draft = Envelope(organization, "control", "local").make_draft(correction.canonical())
+    now_ms = max([time.time_ns() // 1_000_000, *(record.time_ms for record in history.records)])
+    record = Record(partition, log.end(EVENTS, partition), now_ms, draft.key, dict(draft.headers), draft.value)
+    lines, decisions = _replay_lines(log, history, [*history.records, record])
+    for decision in decisions:
+        if decision["decision"] == "correction.ineffective" and decision.get("event_id") == correction.id:
+            raise TallyError(
+                f"the correction of {history.source}/{history.id} would change nothing: {decision['reason']}"
+            )
+    return Trial(sum_amounts(history.lines), sum_amounts(lines))
+
+
+def append_correction(log: Log, history: History, correction: CorrectionEvent) -> Position:
+    """Append the correction to the log."""
+    draft = Envelope(history.organization, "control", "local").make_draft(correction.canonical())
+    (record,) = log.append(EVENTS, [draft])
+    return Position(record.partition, record.offset, 0)
+
+
+def sum_amounts(lines: Sequence[Mapping[str, Any]]) -> Amounts:
+    """Sum the entries of lines."""
+    quantities: Counter[str] = Counter()
+    costs: dict[str, Decimal] = {}
+    for line in lines:
+        for entry in line.get("lines", ()):
+            quantities[entry["class"]] += entry["quantity"]
+            if entry["billed_cost"] is not None:
+                currency = line["currency"]
+                costs[currency] = costs.get(currency, Decimal(0)) + Decimal(entry["billed_cost"])
+    return Amounts(dict(+quantities), {currency: f"{cost:f}" for currency, cost in costs.items() if cost})
+
+
+def _replay_lines(
+    log: Log, history: History, chosen: Sequence[Record]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the lines of entries that concern the event, and all decisions, of a replay of records."""
+    names = {(history.source, history.id)}
+    documents: dict[str, bytes] = {}
+    for record in chosen:
+        for event in parse_record(record).events:
+            if event.kind == "correction" and event.data.get("of") == {"source": history.source, "id": history.id}:
+                names.add((event.source, event.id))
+            if event.kind == "control" and event.data.get("control") == "price_book.adopted":
+                digest = event.data["body"]["document"]
+                packed = load_document(log, digest)
+                if packed is not None:
+                    documents[digest] = packed
+    lines: list[dict[str, Any]] = []
+    decisions: list[dict[str, Any]] = []
+    for topic, derived in replay(chosen, documents):
+        contents = map(json.loads, derived.value.split(b"\n"))
+        if topic is ENTRIES:
+            lines += (line for line in contents if (line.get("source"), line.get("id")) in names)
+        elif topic is DECISIONS:
+            decisions += contents
+    return [line for line in lines if line["organization"] == history.organization], decisions
+
+
+def _replace_fields(settings: Settings, history: History, fields: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the event's data with fields replaced, as the intake would accept them."""
+    data: dict[str, Any] = json.loads(json.dumps(history.data))
+    added: dict[str, Any] = {}
+    for name, value in fields.items():
+        if value is not None:
+            _set_field(added, name, _read_value(name, value))
+    cleaned = _clean_fields(settings, history.organization, added)
+    for name in fields:
+        group, _, member = name.partition(".")
+        value = cleaned.get(group)
+        value = value.get(member) if member and isinstance(value, dict) else value
+        if fields[name] is None:
+            _remove_field(data, name)
+        elif value is None:
+            raise TallyError(f"--set {name}={fields[name]}: an inference has no field {name} with such a value")
+        else:
+            _set_field(data, name, value)
+    return data
+
+
+def _read_value(name: str, value: str) -> Any:
+    """Read a value of an option: a whole number where the field is a count, a list where it is one, else text."""
+    is_count = name in COUNTS or name.partition(".")[0] in ("tokens", "quantities", "reported_tokens")
+    if is_count and value.isascii() and value.isdecimal():
+        return int(value)
+    return value.split(",") if name in LISTS else value
+
+
+def _set_field(data: dict[str, Any], name: str, value: Any) -> None:
+    group, _, member = name.partition(".")
+    if member:
+        data[group] = {**(data.get(group) or {}), member: value}
+    else:
+        data[group] = value
+
+
+def _remove_field(data: dict[str, Any], name: str) -> None:
+    group, _, member = name.partition(".")
+    if member:
+        data[group] = {key: value for key, value in (data.get(group) or {}).items() if key != member}
+    if not member or not data[group]:
+        data.pop(group, None)
+
+
+def _clean_fields(settings: Settings, organization: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of an inference as the intake accepts them: without keys and addresses, persons by pseudonym."""
+    event = {
+        "id": "-", "source": SOURCE, "type": "tallystick.inference.v1", "time": datetime.now(UTC).isoformat(),
+        "data": fields,
+    }  # fmt: skip
+    try:
+        line = open_intake(settings.home, organization, ("inference",)).accept_event(event).line
+    except Rejection as rejection:
+        raise TallyError(f"{rejection}: give --set another value") from None
+    data: dict[str, Any] = json.loads(line)["data"]
+    return data
