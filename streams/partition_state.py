@@ -15,14 +15,17 @@ from ledger.errors import LogDamaged, TallyError
 from ledger.log import Log, Record
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
+from ledger.organizations import PLATFORM
+from streams.folds.amendments.corrections import HELD_ROWS
+from streams.folds.amendments.restatement import find_range, read_no_history
 from streams.folds.chain import Derived, fold_record
-from streams.folds.corrections import HELD_ROWS
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import ParsedRecord, parse_record
 from streams.folds.identity import EventPosition, EventVersion, Identities, find_target
-from streams.folds.restatement import find_range, read_no_history
 from streams.folds.state import LAST, Key, Row, State, key_text
+from tallystick.vocabulary.controls.prices import PriceRestated
 
+_RESTATEMENT = PriceRestated.control_type.encode()
 MAX_SQL_VARIABLES = 10_000  # SQLite takes 32,766 in a statement
 
 _TABLES = """
@@ -71,6 +74,32 @@ class Change(NamedTuple):
     position: FoldPosition | None  # None of a part of the changes
     rows: Mapping[Key, Row | None]
     identities: Mapping[bytes, EventVersion]
+
+
+def has_restatement(record: Record) -> bool:
+    """Tell whether a record may hold a restatement. It costs one search of its bytes."""
+    return record.organization == PLATFORM and _RESTATEMENT in record.value
+
+
+def split_runs(records: list[Record]) -> Iterator[list[Record]]:
+    """Split records in a row into runs that hold at most one record with restatements each, as the last: what such a
+    record reaches is held in memory while its run is folded."""
+    start = 0
+    for index, record in enumerate(records, 1):
+        if has_restatement(record):
+            yield records[start:index]
+            start = index
+    if start < len(records):
+        yield records[start:]
+
+
+def read_runs(log: Log, partition: int, end: int) -> Iterator[list[Record]]:
+    """Yield the records of a partition up to an offset, in runs."""
+    offset = 0
+    while offset < end:
+        records = [record for record in log.read(EVENTS, partition, offset) if record.offset < end]
+        yield from split_runs(records)
+        offset = records[-1].offset + 1
 
 
 class Batch(NamedTuple):

@@ -92,7 +92,7 @@ def _save_cost(rated: Rated) -> Rated:
 
 
 def _rate_usage(data: Mapping[str, Any], time: datetime, books: Iterable[Book], aliases: Aliases) -> Rated:
-    """Price the usage of an inference, whoever answered it."""
+    """Price the usage of an inference."""
     gap = unknown_usage.find_gap(data)
     tokens = unknown_usage.read_tokens(data, with_block=True) if gap else None
     listing = _find_price(data, time, list(books), aliases)

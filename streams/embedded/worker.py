@@ -14,6 +14,7 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.folds.entry import Documents
+from streams.partition_state import split_runs
 from streams.runtime import build_tick, read_catalogues, read_history, read_originals, reduce_garbage_collection
 
 SERVICE = "streams"
@@ -55,15 +56,14 @@ class Partition:
         self._history = read_history(log, number)
 
     def step(self) -> bool:
-        """Fold the next run of records, if there is one, and commit what follows."""
+        """Fold the records that come next, if there are any, and commit what follows run by run."""
         records = self._log.read(EVENTS, self._number, self._next)
-        if not records:
-            return False
-        batch = self._store.state.parse_batch(records, self._history)
-        derived, position, change = self._store.state.fold_batch(batch, self._state, self._books, self._originals)
-        self._store.commit(self._number, derived, change)
-        self._next = position.next_offset
-        return True
+        for run in split_runs(records):
+            batch = self._store.state.parse_batch(run, self._history)
+            derived, position, change = self._store.state.fold_batch(batch, self._state, self._books, self._originals)
+            self._store.commit(self._number, derived, change)
+            self._next = position.next_offset
+        return bool(records)
 
     def tick(self) -> None:
         """Append a tick when something has fallen due. It is folded like any record; a closed log takes none."""

@@ -13,12 +13,13 @@ from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from streams.folds import budgets, periods, rating, rules
+from streams.folds.amendments.corrections import HELD_ROWS, Ledger, apply_correction, revise_entry
+from streams.folds.amendments.holds import DueEvent, hold_event, take_due_event
+from streams.folds.amendments.restatement import read_no_history, restate_entries
 from streams.folds.contracts import agreement as contracts
-from streams.folds.corrections import HELD_ROWS, Ledger, apply_correction, revise_entry
 from streams.folds.emit import Emit, write_index
 from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
-from streams.folds.holds import DueEvent, hold_event, take_due_event
 from streams.folds.identity import (
     COUNTED,
     TOKEN_TOTALS_MISMATCH,
@@ -31,7 +32,6 @@ from streams.folds.identity import (
     find_quarantine_reason,
     take_identity,
 )
-from streams.folds.restatement import read_no_history, restate_entries
 from streams.folds.runaways.registry import DETECTORS
 from streams.folds.state import Key, State
 from tallystick.vocabulary.controls.prices import PriceRestated

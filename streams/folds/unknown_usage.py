@@ -31,7 +31,7 @@ class TokenFigures(NamedTuple):
 
 
 def is_cache_hit(call: Call) -> bool:
-    """Tell whether a gateway's cache answered. Who names the call whose answer was used again says so too."""
+    """Tell whether a gateway's cache answered. A call that names the one it has its answer from says so too."""
     dimensions = call.dimensions
     return dimensions.response_cache == "hit" or (bool(dimensions.cached_from) and dimensions.response_cache != "miss")
 

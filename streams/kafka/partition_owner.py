@@ -30,9 +30,16 @@ from streams.kafka import changelog
 from streams.kafka.changelog import StateRecord
 from streams.kafka.state_cache import StateCache
 from streams.kafka.transaction import commit, create_producer
-from streams.partition_state import Batch, Change, FoldPosition, ReadRecords, find_ranges
+from streams.partition_state import (
+    Batch,
+    Change,
+    FoldPosition,
+    ReadRecords,
+    find_ranges,
+    has_restatement,
+    split_runs,
+)
 from streams.runtime import build_tick, read_history, read_originals
-from tallystick.vocabulary.controls.prices import PriceRestated
 
 logging.getLogger("aiokafka").setLevel(logging.WARNING)  # Faust enables a log line for every send, and shows none
 
@@ -132,8 +139,8 @@ class Owner:
         while not _is_cancelled():
             batch = await self._take_batch()
             records = await self._select_next(batch)
-            if records:
-                run = cache.state.parse_batch(records, await self._read_history(records))
+            for run_records in split_runs(records):
+                run = cache.state.parse_batch(run_records, await self._read_history(run_records))
                 originals = await self._read_originals(run)
                 derived, position, change = cache.state.fold_batch(run, state, self._context.documents, originals)
                 start_s = time.monotonic()
@@ -253,10 +260,8 @@ class Owner:
         return read_line
 
     async def _read_history(self, records: list[Record]) -> ReadRecords:
-        """Read the records before the batch that its restatements reach, in a thread as well. There are seldom any.
-        Those of a restatement that falls due are read when it does."""
-        restating = [record for record in records if PriceRestated.control_type.encode() in record.value]
-        ranges = find_ranges(parse_record(record) for record in restating)
+        """Read the records before a run that the restatements of its last record reach, in a thread as well."""
+        ranges = find_ranges([parse_record(records[-1])]) if has_restatement(records[-1]) else []
         start, read = records[0].offset, read_history(self._context.log, self.number)
 
         def read_ranges() -> dict[int, Record]:

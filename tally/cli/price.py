@@ -74,9 +74,9 @@ def restate(
 ) -> None:
     """Rate past calls again by the price books in force now.
 
-    Nothing is overwritten: each call whose cost changes gets a reversal of its entry, and a restatement. Calls whose
-    cost stays the same get neither, so a second run changes nothing. A closed month stays as it is: its differences are
-    billed in the first open month (`tally period close`).
+    Nothing is overwritten: each call with another cost, or another reason for having none, gets a reversal of its entry
+    and a restatement. Other calls get neither, so a second run changes nothing. A closed month stays as it is: its
+    differences are billed in the first open month (`tally period close`).
 
     Example: tally price restate --since 2026-10-01 --dry-run
 

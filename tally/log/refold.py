@@ -8,8 +8,8 @@ from typing import NamedTuple
 from ledger import envelope
 from ledger.log import PARTITIONS, Log, Record, fold_offset, records
 from ledger.log.sqlite.log import transaction
-from ledger.log.topics import DERIVED, EVENTS, Topic
-from streams.partition_state import PartitionState
+from ledger.log.topics import DERIVED, Topic
+from streams.partition_state import PartitionState, read_runs
 from streams.runtime import read_catalogues, read_history, read_originals
 
 
@@ -32,11 +32,10 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda comp
         with closing(sqlite3.connect("", isolation_level=None)) as memory:
             state = PartitionState(memory)
             rows, originals = state.open_state(partition), read_originals(log, partition)
-            history, offset = read_history(log, partition), 0
-            while offset < end:
-                inputs = [record for record in log.read(EVENTS, partition, offset) if record.offset < end]
+            history = read_history(log, partition)
+            for inputs in read_runs(log, partition, end):
                 batch = state.parse_batch(inputs, history)
-                outputs, position, change = state.fold_batch(batch, rows, books, originals)
+                outputs, _, change = state.fold_batch(batch, rows, books, originals)
                 with transaction(memory):
                     state.apply(partition, change)
                 for topic, record in outputs:
@@ -44,7 +43,6 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda comp
                     if existing is None or _digest(existing) != _digest(record):
                         return Refolded(compared_count, input_count, _describe_difference(topic, record, existing))
                     compared_count += 1
-                offset = position.next_offset
                 input_count += len(inputs)
                 progress(len(inputs))
         for topic, remaining in expected.items():

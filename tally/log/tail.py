@@ -111,10 +111,10 @@ def _describe_event(content: dict[str, Any]) -> str:
         words.append(f"{format_decimal(billed)} {content['currency']}")
     if content.get("pricing") in ("unknown", "unpriced", "partially_priced"):
         words.append(_describe_unknown(content))
-    if "saved_cost" in content:
-        words.append(f"cache hit, saved {brief(content['saved_cost'])} {content['currency']}")
     if content["outcome"] in ("conflict", "quarantined", "held"):
         words.append(f"{content.get('source', '')} at {content['offset']}:{content['event_index']}")
+    if "saved_cost" in content:
+        words.append(f"cache hit, saved {brief(content['saved_cost'])} {content['currency']}")
     return "  ".join(filter(None, words))
 
 

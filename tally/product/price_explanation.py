@@ -13,16 +13,17 @@ import msgspec
 
 from ledger import outcomes
 from ledger.errors import TallyError
-from ledger.log import PARTITIONS, Log, records
+from ledger.log import PARTITIONS, Log, records, seek_cause
 from ledger.log.documents import load_document
 from ledger.log.topics import ENTRIES, EVENTS
 from ledger.money import pico
 from ledger.pricing.price_book import Price, PriceBook, PricedModel, Tiered, unpack_book
 from ledger.token_classes import rate_unit
+from streams.folds.amendments.corrections import build_corrected_event
 from streams.folds.chain import NOW, fold_record
-from streams.folds.corrections import build_replaced_event
 from streams.folds.entry import Documents, Entry, Originals, Rated
 from streams.folds.event import EPOCH, Event, ParsedRecord, parse_line, parse_record
+from streams.folds.identity import Identities
 from streams.folds.rating import ADOPTIONS, BOOKS, find_books, negate_entry, rate_call, rate_quarantined
 from streams.folds.state import State
 from streams.runtime import read_catalogues, read_originals
@@ -34,11 +35,12 @@ _NAME_FIELDS = (
     "response_cache", "cached_from", "usage_source", "calls", "period_s",
 )  # fmt: skip
 """Fields of an event that the choice of its price or of its costs reads."""
-_CORRECTED = (outcomes.REVERSAL, outcomes.REPLACEMENT, outcomes.REVISION)
-"""Reasons of a reversal that takes back an entry as it was rated at its own position."""
 _OF_ORIGINALS = (outcomes.REPLACEMENT, outcomes.REVERSAL, outcomes.RESTATEMENT)
 _decode = msgspec.json.Decoder().decode
 Facts = dict[str, Any]
+Position = tuple[int, int]
+FIRST_DUE_INDEX = 1 << 31
+"""The index that ``tally.entries`` writes of the first event that fell due with a record."""
 
 
 class HistoryLine(NamedTuple):
@@ -77,12 +79,14 @@ def explain_event(log: Log, name: str) -> Facts:
 
 def replay_controls(log: Log, partition: int, last_offset: int, documents: Documents, originals: Originals) -> State:
     """Return the state that a partition's control records leave, up to an offset."""
-    state, identities = State(), {}  # type: ignore[var-annotated]
+    state, identities = State(), Identities()
     for record in records(log, EVENTS, partition, 0, last_offset + 1):
-        if _CONTROL not in record.value:
-            state.put(NOW, max(state.get(NOW) or 0, record.time_ms))
+        now_ms, due_us = max(state.get(NOW) or 0, record.time_ms), state.next_due()
+        if _CONTROL not in record.value and (due_us is None or due_us > now_ms * 1000):
+            state.put(NOW, now_ms)
             continue
         controls = [event for event in parse_record(record).events if event.kind == "control"]
+        # Restatements change entries alone, so they get no history here.
         fold_record(ParsedRecord(record, controls), state, identities, documents, originals, lambda *_: ())
         state.take_changes()
     return state
@@ -94,6 +98,9 @@ class _Explainer:
     def __init__(self, log: Log, organization: str, state: State, documents: Documents, originals: Originals) -> None:
         self._log, self._organization, self._state = log, organization, state
         self._documents, self._originals = documents, originals
+        self._events: dict[Position, Event] = {}
+        self._rated: dict[Position, Position] = {}
+        """The events of entries before, and the positions by whose books they were rated last, by position."""
 
     def explain_line(self, content: Facts) -> Facts:
         """Explain one line: its outcome and, where it has an entry, its price."""
@@ -119,29 +126,29 @@ class _Explainer:
             step["price"] = self._describe_price(content)
         return step
 
-    def _find_rated(self, content: Facts) -> tuple[Event | None, tuple[int, int]]:
+    def _find_rated(self, content: Facts) -> tuple[Event | None, Position]:
         """Return the event that a line's entry rates, and the position by whose books it was rated."""
         outcome, position = content["outcome"], (content["offset"], content["event_index"])
-        original = content.get("original_offset"), content.get("original_index")
-        if outcome == outcomes.REVERSAL and content["reason"] in _CORRECTED:
-            position = original
-        elif outcome not in (outcomes.COUNTED, outcomes.QUARANTINED, outcomes.REPLACEMENT, outcomes.RESTATEMENT):
-            return None, position
-        event = self._parse(original if outcome == outcomes.RESTATEMENT else position)  # type: ignore[arg-type]
-        if event.kind != "correction":
-            return event, position
-        target = event.data["of"]
-        if outcome == outcomes.REPLACEMENT:
-            return build_replaced_event(event, self._parse(original)), position  # type: ignore[arg-type]
-        first = self._find_first(target["source"], target["id"])
-        return (None if first is None else build_replaced_event(event, first)), position
+        original = content.get("original_offset", -1), content.get("original_index", -1)
+        if outcome == outcomes.REVERSAL:
+            return self._events.get(original), _order(self._rated.get(original, original))
+        if outcome == outcomes.RESTATEMENT:
+            self._rated[original] = position
+            return self._events.get(original), _order(position)
+        event = self._parse(self._find_line(content["partition"], position))
+        if event.kind == "correction":
+            event = build_corrected_event(event, self._parse(original))
+        self._events[position] = event
+        return event, _order(position)
 
-    def _find_first(self, source: str, id: str) -> Event | None:
-        for line in _find_history(self._log, f"{source}/{id}"):
-            content = line.content
-            if line.identity == (self._organization, source, id) and content["outcome"] == outcomes.COUNTED:
-                return self._parse(line.position)
-        return None
+    def _find_line(self, partition: int, position: Position) -> Position:
+        """Return the position of the line that stands or fell due at a position: the first there names it."""
+        if position[1] < FIRST_DUE_INDEX:
+            return position
+        record = next(records(self._log, ENTRIES, partition, seek_cause(self._log, ENTRIES, partition, position[0])))
+        lines = (_decode(line) for line in record.value.split(b"\n"))
+        release = next(line for line in lines if line.get("event_index") == position[1])
+        return release["original_offset"], release["original_index"]
 
     def _parse(self, position: tuple[int, int]) -> Event:
         return parse_line(position[1], self._originals(*position), self._organization)
@@ -312,6 +319,12 @@ def _describe_variants(model: PricedModel, place: str) -> list[Facts]:
         for number in places
         if number < len(model.variants)
     ]
+
+
+def _order(position: Position) -> Position:
+    """Return a position in the order in which events are folded: what fell due with a record comes first."""
+    offset, event_index = position
+    return offset, event_index - 2 * FIRST_DUE_INDEX if event_index >= FIRST_DUE_INDEX else event_index
 
 
 def _format_time(time_us: int) -> str:

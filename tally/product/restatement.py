@@ -20,7 +20,7 @@ from ledger.money import pico, text
 from ledger.settings import Settings
 from streams.folds.chain import Derived
 from streams.folds.entry import Documents
-from streams.partition_state import PartitionState
+from streams.partition_state import PartitionState, read_runs
 from streams.runtime import read_catalogues, read_history, read_originals
 from tallystick.vocabulary.controls.prices import MAX_RESTATED_RECORDS
 
@@ -124,12 +124,9 @@ class _PartitionCopy:
 
     def fold(self, end: int, progress: Progress) -> None:
         """Fold the log up to an offset."""
-        offset = 0
-        while offset < end:
-            batch = [record for record in self._log.read(EVENTS, self._partition, offset) if record.offset < end]
-            self._fold_batch(batch)
-            offset = batch[-1].offset + 1
-            progress(len(batch))
+        for run in read_runs(self._log, self._partition, end):
+            self._fold_batch(run)
+            progress(len(run))
 
     def restate(self, draft: Draft, offset: int) -> Iterator[tuple[MoveKey, Move]]:
         """Fold a restatement as the next record, and yield what it moves, call by call."""

@@ -1,4 +1,4 @@
-"""LiteLLM's spend logs: usage that the table lacks, or that a spreadsheet has cut, and the caller."""
+"""LiteLLM's spend logs: usage that the table does not have, or that a spreadsheet has cut, and the caller."""
 
 import csv
 import io

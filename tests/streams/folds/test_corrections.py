@@ -275,6 +275,15 @@ def test_a_reversal_of_what_came_before_the_budget_takes_nothing_out_of_it() -> 
     assert [(one["threshold"], one["used"][:3]) for one in decisions] == [(50, "2.0")]
 
 
+def test_a_reversal_of_a_call_older_than_the_window_takes_nothing_from_calls_beside_it() -> None:
+    """Such a call was never added, and its bucket is kept for late calls, which their own window judges."""
+    log = [record(0, adopt(), budget("b", "4", 60), call("a", 0), call("b", 100)), record(1, call("older", 0))]
+    late = record(3, call("late", 40))
+    for reversal in (record(2), record(2, correction("c", "older"))):
+        _, decisions = derive([*log, reversal, late])
+        assert [(one["event_id"], one["threshold"], one["used"][:3]) for one in decisions] == [("late", 50, "2.0")]
+
+
 def test_detectors_judge_a_call_once() -> None:
     """A revision and a replacement of one call are no repeats of it."""
     tool: Any = {"session": "s", "tool": "grep", "tool_arguments_hash": "x", "tool_result_hash": "y"}

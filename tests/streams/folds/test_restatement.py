@@ -16,7 +16,7 @@ from ledger.log.topics import DECISIONS, ENTRIES
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
 from streams.folds.event import parse_record
-from streams.partition_state import PartitionState
+from streams.partition_state import PartitionState, split_runs
 from streams.replay import open_catalogues, replay
 from tests.streams.build import BOOK, DIGEST, PACKED, adopt, budget, call, control, correction, record
 
@@ -122,6 +122,16 @@ def test_however_the_log_is_cut_the_bytes_are_the_same(choices: list[tuple[int, 
         parts += (made for _, made in derived)
         cut += len(batch.records)
     assert parts == whole
+
+
+def test_a_run_ends_with_its_restatement() -> None:
+    spoken = call("a", tags={"note": "price.restated"})
+    log = [
+        record(0, spoken), record(1, restate("r", 1), **PLATFORM), record(2, restate("s", 1), **PLATFORM),
+        record(3, spoken), record(4, call("b")),
+    ]  # fmt: skip
+    assert [[part.offset for part in run] for run in split_runs(log)] == [[0, 1], [2], [3, 4]]
+    assert list(split_runs([])) == []
 
 
 def test_a_price_of_another_name_with_the_same_rates_changes_nothing() -> None:

@@ -10,6 +10,7 @@ from ledger.log import Draft
 from ledger.log.documents import store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
+from ledger.organizations import PLATFORM
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
 from streams.embedded.store import Store
@@ -51,7 +52,12 @@ def home(tmp_path: Path) -> Path:
     home = tmp_path / "home"
     digest, packed = pack_book(parse_book(BOOK, "base"))
     later, packed_later = pack_book(parse_book(BOOK.replace("base: 2", "base: 3"), "base"))
-    lines = [
+    log = EmbeddedLog(home)
+    for name, document in ((digest, packed), (later, packed_later)):
+        store_document(log, name, document)
+    fold_lines(
+        home,
+        log,
         control("adopt-1", "price_book.adopted", name="base", document=digest),
         inference("a", tokens={"input": 101, "reasoning": 7, "cache_read_image": 0}),
         inference("b", tokens={"input": 1}, quantities={"pages": 2}),
@@ -60,19 +66,20 @@ def home(tmp_path: Path) -> Path:
         control("adopt-2", "price_book.adopted", name="base", document=later),
         correction("fix", action="replacement", replacement=REPLACEMENT),
         correction("undo", action="reversal"),
-    ]
-    log = EmbeddedLog(home)
-    for name, document in ((digest, packed), (later, packed_later)):
-        store_document(log, name, document)
+    )
+    log.close()
+    return home
+
+
+def fold_lines(home: Path, log: EmbeddedLog, *lines: bytes, organization: str = "acme") -> None:
+    """Append lines, a record each, and fold them."""
     for line in lines:
-        log.append(EVENTS, [Draft(3, "acme", HEADERS, line)])
+        log.append(EVENTS, [Draft(3, organization, HEADERS | {"organization": organization}, line)])
     store = Store(home)
     partition = Partition(3, log, store, read_catalogues(log))
     while partition.step():
         pass
     store.close()
-    log.close()
-    return home
 
 
 def explain(home: Path, *arguments: str, code: int = 0) -> Any:
@@ -93,6 +100,21 @@ def test_the_rate_of_each_class_is_explained(home: Path) -> None:
     assert first_reversal["lines"][0]["list_cost"] == "-0.000404000000"
     assert replacement["lines"][0]["list_cost"] == "0.000003000000", "by the books in force at the correction"
     assert last_reversal["lines"][0]["list_cost"] == "-0.000003000000" and last_reversal["differences"] == []
+
+
+def test_a_restated_entry_is_explained_by_the_prices_that_it_has(home: Path) -> None:
+    log = EmbeddedLog(home)
+    restatement = control("restate", "price.restated", first_offset=0, end_offset=8)
+    fold_lines(home, log, restatement, organization=PLATFORM)
+    fold_lines(home, log, correction("undo-b", of={"source": "app", "id": "b"}, action="reversal"))
+    log.close()
+    facts = explain(home, "app/b")
+    assert not facts["differs"] and [(step["outcome"], step.get("reason")) for step in facts["steps"]] == [
+        ("counted", None), ("reversal", "restatement"), ("restatement", None), ("reversal", "reversal"),
+    ]  # fmt: skip
+    costs = [step["lines"][0]["list_cost"] for step in facts["steps"]]
+    assert costs == ["0.000002000000", "-0.000002000000", "0.000003000000", "-0.000003000000"]
+    assert all(step["differences"] == [] for step in facts["steps"])
 
 
 def test_an_id_of_several_sources_is_named_with_its_source(home: Path) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from streams.folds.corrections import HELD_ROWS, Ledger
+from streams.folds.amendments.corrections import HELD_ROWS, Ledger
 from streams.folds.emit import Emit
 from streams.folds.event import Event
 from streams.folds.identity import MAX_AHEAD_US, EntryStatus, EventPosition, EventVersion, Identities

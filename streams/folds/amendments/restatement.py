@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from ledger import outcomes
 from ledger.errors import LogDamaged
 from ledger.organizations import PLATFORM
+from streams.folds.amendments.corrections import Ledger
 from streams.folds.contracts.coverage import release_coverage
-from streams.folds.corrections import Ledger
 from streams.folds.emit import Emit
 from streams.folds.entry import EntryChange, RatedCall
 from streams.folds.event import EPOCH, Event, ParsedRecord
