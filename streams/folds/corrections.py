@@ -64,7 +64,8 @@ class Ledger(NamedTuple):
 def revise_entry(event: Event, former: EventVersion, ledger: Ledger) -> EntryChange:
     """Take back the entry of the version before. What the new version adds is the caller's."""
     reversed_call = ledger.load_entry(former, event.organization)
-    release_coverage(event, ledger.state)
+    if reversed_call is not None:
+        release_coverage(reversed_call.event, ledger.state)
     return EntryChange(outcomes.REVISION, reversed_call)
 
 
