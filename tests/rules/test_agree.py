@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from audit.verify import model_names as audit
-from audit.verify.pricing import Book
+from audit.verify.contracts import open_document
 from audit.verify.recompute import EPOCH, Partition
 from ledger.log import Record
 from ledger.outcomes import OUTCOMES
@@ -254,7 +254,7 @@ def positions_by_folds(records: list[Record]) -> list[tuple[Any, ...]]:
 
 def positions_by_audit(records: list[Record]) -> list[tuple[Any, ...]]:
     partition = Partition(
-        lambda digest: Book(digest, unpack_book(digest, DOCUMENTS[digest])),
+        lambda digest: open_document(digest, DOCUMENTS[digest]),
         lambda offset, event_index: records[offset].value.split(b"\n")[event_index],
         lambda first, end: records[first:end],
     )
@@ -357,53 +357,80 @@ covered_calls = some.fixed_dictionaries(
             some.sampled_from(("input", "output")), some.sampled_from((1, 3, 400_000, 1_000_000)), min_size=1
         ),
     },
-    optional={"payer": some.just("customer"), "reported_tokens": some.just({"input": 7})},
-)
+    optional={
+        "payer": some.just("customer"), "reported_tokens": some.just({"input": 7}), "cached_from": some.just("1"),
+    },
+)  # fmt: skip
 covered_events = some.builds(
     lambda id, at, revision, data: {
         "source": "a", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
         "type": "tallystick.inference.v1", "data": data | ({"revision": revision} if revision else {}),
     },
-    some.integers(0, 5), some.sampled_from((-86400, 0, 0, 300)), some.integers(0, 2), covered_calls,
+    some.integers(0, 5), some.sampled_from((-86400, 0, 0, 300, 400, 1000)), some.sampled_from((0, 0, 1, 2)),
+    covered_calls,
 ) | some.builds(
-    lambda id, target, replacement: {
-        "source": "c", "id": str(id), "time": START.isoformat(), "type": "tallystick.correction.v1",
-        "data": {"of": {"source": "a", "id": str(target)}, "reason": "r"}
-        | ({"action": "reversal"} if replacement is None else {"action": "replacement", "replacement": replacement}),
+    lambda id, target, at, change: {
+        "source": "c", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.correction.v1",
+        "data": {"of": {"source": "a", "id": str(target)}, "reason": "r"} | change,
     },
-    some.integers(0, 5), some.integers(0, 5), some.none() | covered_calls,
+    some.integers(0, 9), some.integers(0, 5), some.sampled_from((0, 0, 1000)),
+    some.sampled_from(({"action": "reversal"}, {"action": "release"}))
+    | some.builds(lambda call: {"action": "replacement", "replacement": call}, covered_calls)
+    | some.builds(
+        lambda offset, index: {"action": "acceptance", "accepted": {"offset": offset, "event_index": index}},
+        some.integers(0, 5), some.integers(0, 4),
+    ),
 )  # fmt: skip
-whole_restatements = some.builds(
-    lambda id, first: control(f"all-{id}", "price.restated", first_offset=first, end_offset=first + 2),
-    some.integers(0, 9), some.integers(0, 6),
+partial_restatements = some.builds(
+    lambda id, at_s, first: control(f"part-{id}", "price.restated", at_s, first_offset=first, end_offset=first + 2),
+    some.integers(0, 9), some.sampled_from((0, 0, 1000)), some.integers(0, 6),
 )  # fmt: skip
+covered_steps = some.lists(
+    some.tuples(
+        some.lists(covered_events.map(msgspec.json.encode) | signings, max_size=5),
+        some.lists(partial_restatements | adoptions, max_size=2),
+        some.sampled_from((0, 400, 1000)),
+    ),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+def log_under_contracts(steps: list[tuple[Lines, Lines, int]]) -> list[Record]:
+    """Build a log that begins with commitments and prices."""
+    start = [
+        control(f"first-{name}", "contract.signed", name=name, document=CONTRACTS[name][0])
+        for name in ("spend", "capacity")
+    ]
+    adoption = control("base", "price_book.adopted", name="base", document=BOOKS["base"][0])
+    return log([(start, [adoption], 0), *steps])
 
 
 @pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_the_folds_and_the_audit_agree_on_what_commitments_cover(examples: int) -> None:
-    own_lines = covered_events.map(msgspec.json.encode) | signings
-
     @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(
-        some.lists(
-            some.tuples(
-                some.lists(own_lines, max_size=5), some.lists(whole_restatements | adoptions, max_size=2),
-                some.sampled_from((0, 400)),
-            ),
-            min_size=1, max_size=8,
-        )
-    )  # fmt: skip
+    @given(covered_steps)
     def agree(steps: list[tuple[Lines, Lines, int]]) -> None:
-        start = [
-            control(f"first-{name}", "contract.signed", name=name, document=CONTRACTS[name][0])
-            for name in ("spend", "capacity")
-        ]
-        made = log(
-            [(start, [control("base", "price_book.adopted", name="base", document=BOOKS["base"][0])], 0), *steps]
-        )
+        """Also where events were held, released or accepted, and a decision was held."""
+        made = log_under_contracts(steps)
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
+        assert positions_by_folds(made) == positions_by_audit(made)
 
     agree()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(covered_steps)
+def test_restating_twice_changes_nothing_though_commitments_cover_calls(steps: list[tuple[Lines, Lines, int]]) -> None:
+    made = log_under_contracts(steps)
+    last_s = made[-1].time_ms / 1000 - START.timestamp() + 10**4  # nothing is held any more
+    made.append(record(len(made), at_s=last_s))
+    end = len(made)
+    for id in ("first", "second"):
+        restatement = control(id, "price.restated", first_offset=0, end_offset=end)
+        made.append(record(len(made), restatement, at_s=last_s, organization="_platform"))
+    assert [line[2] for line in positions_by_folds(made) if line[0] == end + 1] == ["counted"]
+    assert [line[2] for line in positions_by_audit(made) if line[0] == end + 1] == ["counted"]
 
 
 words = some.sampled_from((
