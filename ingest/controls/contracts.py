@@ -6,11 +6,11 @@ from typing import NamedTuple
 from ingest.controls.append import append_control
 from ingest.intake.intake import decode
 from ingest.intake.privacy import replace_text_secrets
-from ledger.errors import TallyError
+from ledger.errors import LogDamaged, TallyError
 from ledger.log import Log, Position, partition_of, records
-from ledger.log.documents import store_document
+from ledger.log.documents import load_document, store_document
 from ledger.log.topics import EVENTS
-from ledger.pricing.contract import Contract, list_texts, pack_contract
+from ledger.pricing.contract import Contract, list_texts, pack_contract, unpack_document
 from ledger.settings import Settings
 from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
 
@@ -69,6 +69,19 @@ def find_contracts(log: Log, organization: str) -> dict[str, Signing]:
         document = body.get("document")
         in_force[body["name"]] = None if document is None else Signing(body["name"], document, position)
     return {name: signing for name, signing in in_force.items() if signing is not None}
+
+
+def load_contract(log: Log, signing: Signing) -> Contract:
+    """Read the contract of a signing from the log. LogDamaged where the log does not hold it."""
+    packed = load_document(log, signing.document)
+    if packed is None:
+        raise LogDamaged(
+            f"the document {signing.document} of the contract {signing.name!r} is missing: restore the log"
+        )
+    document = unpack_document(signing.document, packed)
+    if not isinstance(document, Contract):
+        raise LogDamaged(f"the document {signing.document} was signed and is no contract: restore the log from a copy")
+    return document
 
 
 def _find_decisions(log: Log, organization: str) -> Iterator[tuple[Position, dict[str, str]]]:

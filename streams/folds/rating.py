@@ -16,6 +16,7 @@ from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpr
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.model_aliases import alias_model, find_aliases, resolve_alias
+from streams.folds.prices.contract_terms import Agreement
 from streams.folds.prices.model_names import order_models
 from streams.folds.prices.offer import HourlyPrice, Offer, select_variant
 from streams.folds.prices.price_lookup import Catalogue, find_offer
@@ -113,6 +114,17 @@ def rate_call(
     if listed is not None and agreement.has_rates and listed.currency != agreement.contract.currency:
         offer = "no list price in the contract's currency"  # an entry has one currency
     return apply_agreement(event, call, _rate_at_list(event, call, offer), agreement, state, is_new=position is None)
+
+
+def find_call_agreement(
+    event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
+) -> Agreement | None:
+    """Return what the contract of a call says of it, by the books and contracts in force now or at a position before;
+    None of a call that has no costs."""
+    if is_free_by_rule(call):
+        return None
+    offer = _find_offer(event, call, state, documents, position)
+    return find_agreement(event, call, offer if isinstance(offer, Offer) else None, state, documents, position)
 
 
 def _rate_cache_hit(call: Call, entry: Entry) -> Entry:

@@ -45,6 +45,8 @@ def sign(
     else:
         status = "signed" if is_new else "is already in force"
         out.print(f"{contract.name} {status} in {config.organization}: document {signing.document}", markup=False)
+        if is_new:
+            _print_restatement_hint()
 
 
 @app.command("list")
@@ -52,26 +54,33 @@ def list_(
     organization: Annotated[str | None, typer.Option("--organization", "--org", help=_ORGANIZATION_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the contracts of an organization that are in force.
+    """List the contracts of an organization that are in force: their terms and their commitments.
+
+    Of two that are for a call, the one signed last decides.
 
     Example: tally contract list --org acme
 
     Exit codes: 0 listed, also where there are none."""
-    from ingest.controls.contracts import find_contracts
+    from ingest.controls.contracts import find_contracts, load_contract
+    from tally.product.contract_text import describe_contract
     from tally.session import opened, settings
 
     config = settings(organization=organization)
     with opened(config) as log:
         signings = list(find_contracts(log, config.organization).values())
+        contracts = [(signing, load_contract(log, signing)) for signing in signings]
     if as_json:
         print_json([
             {"name": signing.name, "document": signing.document, "partition": signing.position[0],
-             "offset": signing.position[1]}
-            for signing in signings
+             "offset": signing.position[1], "contract": contract.model_dump(mode="json", exclude_none=True)}
+            for signing, contract in contracts
         ])  # fmt: skip
         return
-    for signing in signings:
-        out.print(f"{signing.name}: document {signing.document}", markup=False)
+    for signing, contract in contracts:
+        for line in describe_contract(contract):
+            out.print(line, markup=False)
+        partition, offset, _ = signing.position
+        out.print(f"  signed      on the log at {partition}:{offset}, document {signing.document}", markup=False)
     if not signings:
         out.print(f"No contract is in force in {config.organization}. Sign one with `tally contract sign FILE`.")
 
@@ -99,3 +108,8 @@ def end(
         print_json(facts | {"partition": partition, "offset": offset})
     else:
         out.print(f"{name} ended in {config.organization}. On the log at {partition}:{offset}.", markup=False)
+        _print_restatement_hint()
+
+
+def _print_restatement_hint() -> None:
+    out.print("Calls before it keep their costs. See what it would change of them: `tally price restate --dry-run`")

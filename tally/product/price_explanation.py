@@ -20,13 +20,24 @@ from ledger.money import pico
 from ledger.pricing.price_book import Price, PriceBook, PricedModel, Tiered, unpack_book
 from ledger.token_classes import rate_unit
 from streams.folds.amendments.corrections import build_corrected_event
+from streams.folds.call import Call
 from streams.folds.chain import NOW, fold_record
+from streams.folds.contracts.agreement import HISTORY
 from streams.folds.entry import Documents, Entry, Originals, Rated
 from streams.folds.event import EPOCH, Event, ParsedRecord, parse_line, parse_record
 from streams.folds.identity import Identities
-from streams.folds.rating import ADOPTIONS, BOOKS, find_books, negate_entry, rate_call, rate_quarantined
+from streams.folds.rating import (
+    ADOPTIONS,
+    BOOKS,
+    find_books,
+    find_call_agreement,
+    negate_entry,
+    rate_call,
+    rate_quarantined,
+)
 from streams.folds.state import State
 from streams.runtime import read_catalogues, read_originals
+from tally.product.contract_explanation import describe_contract
 
 _CONTROL = b"tallystick.control.v1"
 _RATED_FIELDS = tuple(Rated.__struct_encode_fields__)
@@ -122,6 +133,8 @@ class _Explainer:
         if event is not None and event.call is not None:
             step["books"] = self._ask_books(event, position)
             step["differences"] = _compare(content, self._rate(content, event, position))
+            if "contract_id" in content:
+                step["contract"] = self._describe_contract(content, event, event.call, position)
         if "price_id" in content:
             step["price"] = self._describe_price(content)
         return step
@@ -159,8 +172,22 @@ class _Explainer:
         entry = rate(event, event.call, self._state, self._documents, position)
         return negate_entry(entry) if content["outcome"] == outcomes.REVERSAL else entry
 
+    def _describe_contract(self, content: Facts, event: Event, call: Call, position: Position) -> Facts:
+        agreement = find_call_agreement(event, call, self._state, self._documents, position)
+        if agreement is None or agreement.contract_id != content["contract_id"]:
+            return {}  # a difference, which the step names
+        return describe_contract(agreement, call, content["lines"])
+
     def _ask_books(self, event: Event, position: tuple[int, int]) -> list[Facts]:
-        """Rate the event by each book alone, in the order in which they are searched."""
+        """Rate the event by each book alone, in the order in which they are searched, and without a contract."""
+        key = (*HISTORY, event.organization)
+        history = self._state.get(key)
+        self._state.put(key, ())
+        answers = self._rate_by_each_book(event, position)
+        self._state.put(key, history)
+        return answers
+
+    def _rate_by_each_book(self, event: Event, position: Position) -> list[Facts]:
         answers = []
         for name, document in reversed(find_books(position, self._state)):
             rated = rate_by_books(event, [(name, document)], self._state, self._documents, position)

@@ -16,7 +16,7 @@ from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.prices.contract_terms import Agreement, CallNames, ContractTerms, Tier
+from streams.folds.prices.contract_terms import Agreement, CallNames, CompiledTerm, ContractTerms, Tier
 from streams.folds.prices.offer import Offer
 from streams.folds.state import State
 from streams.folds.unknown_usage import add_bounds
@@ -87,13 +87,13 @@ def find_agreement(
 def apply_agreement(event: Event, call: Call, entry: Entry, agreement: Agreement, state: State, is_new: bool) -> Entry:
     """Return the entry with its costs by the contract. A new entry uses commitments; another is made as it was."""
     rated = _decode(entry.rated)
-    lines, tier_basis, tier = _complete_lines(rated["lines"], call, agreement)
+    lines, tier_basis, tier = complete_lines(rated["lines"], call, agreement)
     currency = entry.currency
     coverage = Coverage(event, agreement, state, is_new)
     billed = tokens = 0
     bound = _read_cost(rated, "greatest_unpriced_cost")
     for line in lines:
-        contracted = _contract_line(line, agreement, tier)
+        contracted, _ = contract_line(line, agreement, tier)
         if contracted is None:
             continue
         if line["list_cost"] is None:
@@ -158,14 +158,15 @@ def _lower_names(names: list[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.lower() for name in names if name))
 
 
-def _contract_line(line: dict[str, Any], agreement: Agreement, tier: Tier) -> int | None:
-    """Return the contracted cost of a line: by the first term that gives it a price, else its list price."""
+def contract_line(line: dict[str, Any], agreement: Agreement, tier: Tier) -> tuple[int | None, CompiledTerm | None]:
+    """Return the contracted cost of a line, and the term that gives it: the first that does. None where it is the list
+    cost."""
     list_cost = _read_cost(line, "list_cost")
     for term in agreement.terms:
         contracted = term.contract(line["class"], line["quantity"], list_cost, tier)
         if contracted is not None:
-            return contracted
-    return list_cost
+            return contracted, term
+    return list_cost, None
 
 
 def _read_cost(values: dict[str, Any], name: str) -> int | None:
@@ -173,7 +174,7 @@ def _read_cost(values: dict[str, Any], name: str) -> int | None:
     return None if cost is None else pico(cost)
 
 
-def _complete_lines(
+def complete_lines(
     lines: list[dict[str, Any]], call: Call, agreement: Agreement
 ) -> tuple[list[dict[str, Any]], str | None, Tier]:
     """Return the lines with the requests that negotiated rates are for, what chooses the tier of such rates, and it."""
