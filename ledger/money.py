@@ -1,7 +1,7 @@
 """Exact money: integers of 10^-12 of a currency's major unit (pico), and their decimal form.
 
-A unit price is a whole number of pico, so quantity times price needs no rounding. The one place where a
-figure is rounded is :func:`round_rate`, before a price becomes part of a document.
+A unit price is a whole number of pico, so quantity times price needs no rounding. Two functions round:
+:func:`round_rate`, before a price becomes part of a document, and :func:`share`, where a contract divides a cost.
 """
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -35,6 +35,13 @@ def parse_text(amount: str) -> int:
 def brief(amount: str) -> str:
     """Write an amount without the zeros at its end, for a sentence: ``brief("2.500000000000") == "2.5"``."""
     return format_decimal(Decimal(amount))
+
+
+def share(amount: int, part: int, whole: int) -> int:
+    """Return the part of an amount that ``part`` is of ``whole``, rounded half to even: for a discount, and for what a
+    commitment covers. What is left of the amount is the difference, so the two always sum to it."""
+    quotient, remainder = divmod(amount * part, whole)
+    return quotient + (2 * remainder > whole or (2 * remainder == whole and quotient % 2 == 1))
 
 
 def round_rate(rate: Decimal, decimals: int) -> Decimal:

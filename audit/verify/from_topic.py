@@ -63,7 +63,9 @@ def _group(fields: dict[str, Any], line: dict[str, Any]) -> Group:
 def _sum(fields: dict[str, Any], line: dict[str, Any], change: row_checksums.EntryChange) -> Sum:
     prices = [None if line[field] is None else Decimal(line[field]) for field in ("unit_price", *COSTS)]
     greatest_cost = Decimal(line["greatest_cost"]) if "greatest_cost" in line else None
-    price_fields = [fields.get(name) for name in ("currency", "price_document", "price_id", "tier_basis")]
+    price_fields = [
+        fields.get(name) for name in ("currency", "price_document", "price_id", "tier_basis", "contract_id")
+    ]
     checksum = row_checksums.hash_entry(
         _row_identity(fields), change, fields, price_fields, (line["class"], line["quantity"], *prices, greatest_cost)
     )

@@ -8,8 +8,8 @@ from ledger.pricing import name_parts
 from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
 from tallystick.gateways.provider_names import PROVIDER_NAMES
 
-Listing = tuple[Provider, PricedModel, bool]
-"""A provider, a model of its list, and whether the provider is the one that was looked for."""
+Listing = tuple[Provider, PricedModel, Provider | None]
+"""A provider, a model of its list, and the provider that sells it; None where that is not known."""
 Way = tuple[str, bool]
 """By what a model is found (``provider``, ``maker`` or ``any``), and whether without the date of its name."""
 
@@ -161,19 +161,19 @@ def _find_at_seller(book: PriceBook, seller: Provider, spellings: tuple[str, ...
         for owner in lists:
             for model in owner.models:
                 if _fits(model, spelling, mark):
-                    return owner, model, owner is seller
+                    return owner, model, seller
     for spelling in spellings:
         for owner in lists:
             for model in owner.models:
                 if model.id.lower() == spelling:
-                    return owner, model, owner is seller
+                    return owner, model, seller
     return None
 
 
 def _find_single(book: PriceBook, spellings: tuple[str, ...], mark: str | None) -> Listing | None:
     for spelling in spellings:
         listings = [
-            (owner, model, False) for owner in book.providers for model in owner.models if _fits(model, spelling, mark)
+            (owner, model, None) for owner in book.providers for model in owner.models if _fits(model, spelling, mark)
         ]
         if listings:
             prices = listings[0][1].prices

@@ -26,6 +26,8 @@ class Line(NamedTuple):
     list_cost: Decimal | None
     billed_cost: Decimal | None
     greatest_cost: Decimal | None = None
+    contracted_cost: Decimal | None = None
+    effective_cost: Decimal | None = None
 
 
 class Rated(NamedTuple):
@@ -40,11 +42,14 @@ class Rated(NamedTuple):
     greatest_cost: Decimal | None = None
     unknown_tokens: int | None = None
     tier_basis: str | None = None
+    contract_id: str | None = None
+    seller: str | None = None
+    model: str | None = None
     saved_cost: Decimal | None = None
 
     @property
     def price(self) -> tuple[str | None, ...]:
-        return self.currency, self.document, self.price_id, self.tier_basis
+        return self.currency, self.document, self.price_id, self.tier_basis, self.contract_id
 
 
 class Book:
@@ -67,8 +72,8 @@ class Book:
 Aliases = Mapping[tuple[str, str | None], tuple[str, str]]
 """The provider and model that price a call, by the name of its model, and the provider that it names or None."""
 
-Listing = tuple[Book, PricedModel, CallRates, str]
-"""The price of a call: its book, its model, the rates, and its id."""
+Listing = tuple[Book, PricedModel, CallRates, str, str | None]
+"""The price of a call: its book, its model, the rates, its id, and the id of the seller where it is known."""
 
 
 def rate_call(data: Mapping[str, Any], time: datetime, books: Iterable[Book], aliases: Aliases) -> Rated:
@@ -97,7 +102,7 @@ def _rate_usage(data: Mapping[str, Any], time: datetime, books: Iterable[Book], 
         reason = gap or (listing if lines else None)
         pricing = "unknown" if gap else "unpriced" if lines else "free"
         return Rated(lines, pricing=pricing, reason=reason, unknown_tokens=(tokens.told if tokens else 0) or None)
-    book, model, price, price_id = listing
+    book, model, price, price_id, seller = listing
     lines, tier_basis = _price_lines(data, quantities, price)
     bounds = [line.greatest_cost for line in lines if line.list_cost is None]
     if tokens is not None:
@@ -116,6 +121,8 @@ def _rate_usage(data: Mapping[str, Any], time: datetime, books: Iterable[Book], 
         _add_bounds(bounds) if bounds else None,
         (tokens.told if tokens else 0) or None,
         tier_basis,
+        seller=seller,
+        model=model.id,
     )
 
 
@@ -128,7 +135,7 @@ def rate_quarantined(data: Mapping[str, Any], time: datetime, books: Iterable[Bo
     listing = _find_price(data, time, list(books), aliases)
     if isinstance(listing, str):
         return rated
-    book, model, price, price_id = listing
+    book, model, price, price_id, _ = listing
     bounds = unknown_usage.bound_quantities(data, price)
     if data.get("tokens") or unknown_usage.find_gap(data):
         bounds.append(unknown_usage.bound_tokens(tokens, data, model, price))
@@ -159,13 +166,14 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], alia
                 if match is None:
                     continue
                 is_listed = True
-                owner, priced, is_own = match
+                owner, priced, seller = match
                 valid_prices = [(index, price) for index, price in enumerate(priced.prices) if is_valid(price, time)]
                 if valid_prices:
                     index, price = valid_prices[-1]
-                    rates = choose_rates(data, time, book.book, priced, price, is_own=is_own)
+                    rates = choose_rates(data, time, book.book, priced, price, is_own=owner is seller)
                     variants = "".join(f"+{place}" for place in rates.places)
-                    return book, priced, rates, f"{book.book.name}/{owner.id}/{priced.id}#{index}{variants}"
+                    price_id = f"{book.book.name}/{owner.id}/{priced.id}#{index}{variants}"
+                    return book, priced, rates, price_id, seller.id if seller is not None else None
     if not models:
         return "no model"
     if not books:
@@ -191,18 +199,24 @@ def negate(rated: Rated) -> Rated:
     lines = [
         line._replace(
             quantity=-line.quantity,
-            list_cost=None if line.list_cost is None else 0 - line.list_cost,
-            billed_cost=None if line.billed_cost is None else 0 - line.billed_cost,
-            greatest_cost=None if line.greatest_cost is None else 0 - line.greatest_cost,
+            list_cost=_subtract(line.list_cost),
+            contracted_cost=_subtract(line.contracted_cost),
+            effective_cost=_subtract(line.effective_cost),
+            billed_cost=_subtract(line.billed_cost),
+            greatest_cost=_subtract(line.greatest_cost),
         )
         for line in rated.lines
     ]
     return rated._replace(
         lines=lines,
-        greatest_cost=None if rated.greatest_cost is None else 0 - rated.greatest_cost,
+        greatest_cost=_subtract(rated.greatest_cost),
         unknown_tokens=None if rated.unknown_tokens is None else -rated.unknown_tokens,
         saved_cost=None if rated.saved_cost is None else 0 - rated.saved_cost,
     )
+
+
+def _subtract(cost: Decimal | None) -> Decimal | None:
+    return None if cost is None else 0 - cost
 
 
 def _read_quantities(data: Mapping[str, Any]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R15)."""
+"""Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R16)."""
 
 import hashlib
 import heapq
@@ -9,14 +9,18 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.pricing import Aliases, Book, Rated, negate, rate_call, rate_quarantined
+from audit.verify.contracts import Contracts, Owner
+from audit.verify.pricing import Aliases, Book, Rated, negate, rate_quarantined
 from audit.verify.restatement import Periods, has_other_costs, is_reached, read_restatement
 from audit.verify.schema_check import is_valid
 from ledger import envelope, outcomes
+from ledger.errors import LogDamaged
 from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
+from ledger.pricing.contract import Contract
 from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
 from tallystick.vocabulary.base import EARLIEST, LATEST
+from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
 from tallystick.vocabulary.controls.models import ModelAliased
 from tallystick.vocabulary.controls.periods import PeriodClosed
 from tallystick.vocabulary.controls.prices import PriceBookAdopted, PriceRestated
@@ -30,7 +34,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
 DUE_INDEX = 1 << 31
 """Events that fall due with a record have an index from here on, and come before its own."""
-Rate = Callable[[Mapping[str, Any], datetime, Iterable[Book], Aliases], Rated]
 Position = tuple[int, int]
 
 
@@ -84,15 +87,21 @@ NO_ENTRY = (-1, -1)
 
 
 class EntryInForce(NamedTuple):
-    """The call of an entry in force, the place where that stands, and the position by whose prices it was rated."""
+    """The call of an entry in force, the place where that stands, the position by whose prices it was rated, and
+    whether it is a bound in quarantine."""
 
+    organization: str
     source: str
     id: str
     time: datetime
     data: dict[str, Any]
     place: Position
     rated_position: Position
-    rate: Rate
+    is_bound: bool
+
+    @property
+    def owner(self) -> Owner:
+        return self.organization, self.source, self.id
 
 
 class Partition:
@@ -102,11 +111,11 @@ class Partition:
 
     def __init__(
         self,
-        book: Callable[[str], Book],
+        load: Callable[[str], Book | Contract],
         read_line: Callable[[int, int], bytes],
         read_records: Callable[[int, int], Iterable[Record]],
     ) -> None:
-        self._book = book
+        self._load = load
         self._read_line = read_line
         self._read_records = read_records
         self._periods = Periods()
@@ -119,6 +128,7 @@ class Partition:
             " entry_record INT, entry_line INT, place_record INT, place_line INT, rated_record INT, rated_line INT,"
             " standing TEXT)"
         )
+        self._contracts = Contracts(self._identities)
         self._held: list[tuple[datetime, Position, str, bool]] = []
         self._released: set[Position] = set()
         """Held lines that a correction counted before they fell due."""
@@ -173,7 +183,7 @@ class Partition:
         assert seen is not None, "a held line has an identity, or had it"
         if kind == "inference" and seen.position == position and seen.standing == "held":
             self._keep(identity, seen.with_entry(position, place, "own"))
-            release = release._replace(rated=self._rate(data, time))
+            release = release._replace(rated=self._rate(data, time, (organization, event["source"], event["id"])))
         yield release
         yield from self._apply(release, time, organization, position, place)
 
@@ -182,6 +192,7 @@ class Partition:
     ) -> Iterator[JudgedLine]:
         kind, time, data = event["kind"], event["moment"], event["data"]
         judged = JudgedLine(event_index, kind, outcomes.COUNTED, None, event["source"], event["id"], time, data)
+        owner = organization, event["source"], event["id"]
         identity = _hash_identity(organization, event["source"], event["id"])
         content, revision = hashlib.sha256(line).digest(), _read_revision(kind, data)
         seen = self._find(identity)
@@ -196,16 +207,16 @@ class Partition:
         entry = (offset, event_index) if has_entry else NO_ENTRY
         standing = "quarantined" if reason is not None else "held" if is_held else "own"
         self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing))
+        reversals = list(self._reverse(seen, event_index, organization, outcomes.REVISION)) if seen is not None else []
         if is_held:
             yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future")
         elif reason is not None:
             has_amount = kind == "inference" and is_valid(kind, data)
-            bound = self._rate(data, time, rate=rate_quarantined) if has_amount else None
+            bound = self._bound(data, time) if has_amount else None
             yield judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=bound)
         else:
-            yield judged._replace(rated=self._rate(data, time) if has_entry else None)
-        if seen is not None:
-            yield from self._reverse(seen, event_index, outcomes.REVISION)
+            yield judged._replace(rated=self._rate(data, time, owner) if has_entry else None)
+        yield from reversals
         if reason is None and not is_held:
             position = offset, event_index
             yield from self._apply(judged, time, organization, position, position)
@@ -226,7 +237,12 @@ class Partition:
         body = control.data["body"]
         match control.data["control"]:
             case PriceBookAdopted.control_type:
-                self._adoptions.append((place, body["name"], self._book(body["document"])))
+                self._adoptions.append((place, body["name"], self._load_book(body["document"])))
+            case ContractSigned.control_type:
+                contract = self._load_contract(body["document"])
+                self._contracts.sign(organization, _order(place), body["name"], body["document"], contract)
+            case ContractEnded.control_type:
+                self._contracts.end(organization, _order(place), body["name"])
             case ModelAliased.control_type:
                 self._alias_decisions.append((place, body))
             case PeriodClosed.control_type:
@@ -236,8 +252,38 @@ class Partition:
                 if restatement is not None:
                     yield from self._restate(restatement, place)
 
+    def _load_book(self, digest: str) -> Book:
+        book = self._load(digest)
+        if not isinstance(book, Book):
+            raise LogDamaged(f"the document {digest} was adopted and is no price book: restore the log")
+        return book
+
+    def _load_contract(self, digest: str) -> Contract:
+        contract = self._load(digest)
+        if not isinstance(contract, Contract):
+            raise LogDamaged(f"the document {digest} was signed and is no contract: restore the log")
+        return contract
+
     def _restate(self, restatement: PriceRestated, place: Position) -> Iterator[JudgedLine]:
         """Yield each entry in force of the range that costs something else here: as it was, and as it is."""
+        entries = list(self._find_reached(restatement))
+        formers = [self._rate_entry(entry, entry.rated_position) for _, _, entry in entries]
+        for _, _, entry in entries:
+            self._contracts.release(entry.owner)
+        for (identity, seen, entry), former in zip(entries, formers, strict=True):
+            restated = self._rate_entry(entry, None)
+            if not has_other_costs(former, restated):
+                continue
+            self._keep(identity, seen._replace(rated_offset=place[0], rated_index=place[1]))
+            judged = JudgedLine(
+                place[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
+                entry.data, negate(former), entry.place, entry.organization,
+            )  # fmt: skip
+            yield judged
+            yield judged._replace(outcome=outcomes.RESTATEMENT, reason=None, rated=restated)
+
+    def _find_reached(self, restatement: PriceRestated) -> Iterator[tuple[bytes, Seen, EntryInForce]]:
+        """Yield each entry in force that a restatement reaches, with its identity."""
         for record in self._read_records(restatement.first_offset, restatement.end_offset):
             for event_index, line in enumerate(record.value.split(b"\n")):
                 event = _parse_event(line)
@@ -247,20 +293,9 @@ class Partition:
                 seen = self._find(identity)
                 if seen is None or seen.position != (record.offset, event_index):
                     continue
-                entry = self._load_entry(seen)
-                if entry is None or not is_reached(restatement, entry.data, entry.time):
-                    continue
-                former = self._rate(entry.data, entry.time, entry.rated_position, entry.rate)
-                restated = self._rate(entry.data, entry.time, rate=entry.rate)
-                if not has_other_costs(former, restated):
-                    continue
-                self._keep(identity, seen._replace(rated_offset=place[0], rated_index=place[1]))
-                judged = JudgedLine(
-                    place[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
-                    entry.data, negate(former), entry.place, record.organization,
-                )  # fmt: skip
-                yield judged
-                yield judged._replace(outcome=outcomes.RESTATEMENT, reason=None, rated=restated)
+                entry = self._load_entry(seen, record.organization)
+                if entry is not None and is_reached(restatement, entry.data, entry.time):
+                    yield identity, seen, entry
 
     def _correct(
         self, correction: JudgedLine, time: datetime, organization: str, position: Position, place: Position
@@ -273,16 +308,18 @@ class Partition:
             return
         if action == "reversal":
             if seen.entry_offset >= 0 or seen.standing == "held":
-                yield from self._reverse(seen, place[1], action)
+                yield from self._reverse(seen, place[1], organization, action)
                 self._keep(identity, seen.with_entry(NO_ENTRY, NO_ENTRY, "corrected"))
             return
         if action == "replacement":
-            yield from self._reverse(seen, place[1], action)
+            yield from self._reverse(seen, place[1], organization, action)
             self._keep(identity, seen.with_entry(position, place, "corrected"))
             data, time = self._read_corrected(correction.data, time, seen)
+            assert correction.source is not None and correction.id is not None, "it has an identity"
+            owner = organization, correction.source, correction.id
             yield correction._replace(
                 kind="inference", outcome=outcomes.REPLACEMENT, reason=None, time=time, data=data,
-                rated=self._rate(data, time), original=seen.position,
+                rated=self._rate(data, time, owner), original=seen.position,
             )  # fmt: skip
             return
         yield from self._count_after_all(correction, seen, identity, time, organization, position, place)
@@ -308,14 +345,14 @@ class Partition:
             return
         elif leaves == outcomes.HELD:
             self._released.add(seen.position)
-        yield from self._reverse(seen, place[1], action)
+        yield from self._reverse(seen, place[1], organization, action)
         self._keep(identity, counted.with_entry(position, place, "corrected"))
         event = _parse_event(self._read_line(*counted.position))
         assert event is not None, "it has an identity"
         time = min(time, event["moment"])
         yield JudgedLine(
             place[1], "inference", outcomes.RELEASE, leaves, event["source"], event["id"], time, event["data"],
-            self._rate(event["data"], time), counted.position,
+            self._rate(event["data"], time, (organization, event["source"], event["id"])), counted.position,
         )  # fmt: skip
 
     def _is_countable(self, seen: Seen) -> bool:
@@ -345,18 +382,19 @@ class Partition:
         )
         return line if is_conflict else None
 
-    def _reverse(self, seen: Seen, event_index: int, reason: str) -> Iterator[JudgedLine]:
+    def _reverse(self, seen: Seen, event_index: int, organization: str, reason: str) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
-        entry = self._load_entry(seen)
+        entry = self._load_entry(seen, organization)
         if entry is None:
             return
-        rated = negate(self._rate(entry.data, entry.time, entry.rated_position, entry.rate))
+        rated = negate(self._rate_entry(entry, entry.rated_position))
+        self._contracts.release(entry.owner)
         yield JudgedLine(
             event_index, "inference", outcomes.REVERSAL, reason, entry.source, entry.id, entry.time, entry.data, rated,
             entry.place,
         )  # fmt: skip
 
-    def _load_entry(self, seen: Seen) -> EntryInForce | None:
+    def _load_entry(self, seen: Seen, organization: str) -> EntryInForce | None:
         """Read what the entry in force of an event follows from; None where there is no entry."""
         if seen.entry_offset < 0:
             return None
@@ -369,9 +407,9 @@ class Partition:
             if data["action"] != "replacement":
                 source, id = original["source"], original["id"]
             data, time = self._read_corrected(data, time, seen)
-        rate = rate_quarantined if seen.standing == "quarantined" else rate_call
         place, rated_position = (seen.place_offset, seen.place_index), (seen.rated_offset, seen.rated_index)
-        return EntryInForce(source, id, time, data, place, rated_position, rate)
+        is_bound = seen.standing == "quarantined"
+        return EntryInForce(organization, source, id, time, data, place, rated_position, is_bound)
 
     def _read_corrected(
         self, correction: dict[str, Any], time: datetime, seen: Seen
@@ -382,15 +420,28 @@ class Partition:
         data = correction["replacement"] if correction["action"] == "replacement" else original["data"]
         return data, min(time, original["moment"])
 
-    def _rate(
-        self, data: dict[str, Any], time: datetime, position: tuple[int, int] | None = None, rate: Rate = rate_call
-    ) -> Rated:
-        """Price a call by the books in force, now or at a position before; the latest name first."""
+    def _rate_entry(self, entry: EntryInForce, position: Position | None) -> Rated:
+        """Price the call of an entry, or bound its cost, now or at a position before."""
+        if entry.is_bound:
+            return self._bound(entry.data, entry.time, position)
+        return self._rate(entry.data, entry.time, entry.owner, position)
+
+    def _rate(self, data: dict[str, Any], time: datetime, owner: Owner, position: Position | None = None) -> Rated:
+        """Price a call of an event by the books and contracts in force, now or at a position before."""
+        place = None if position is None else _order(position)
+        return self._contracts.rate(data, time, owner, place, self._list_books(position), self._read_aliases(position))
+
+    def _bound(self, data: dict[str, Any], time: datetime, position: Position | None = None) -> Rated:
+        """Bound the cost of a quarantined call by the books in force, now or at a position before."""
+        return rate_quarantined(data, time, self._list_books(position), self._read_aliases(position))
+
+    def _list_books(self, position: Position | None) -> list[Book]:
+        """Return the books in force, now or at a position before; the latest name first."""
         books: dict[str, Book] = {}
         for adopted_at, name, book in self._adoptions:
             if position is None or _order(adopted_at) < _order(position):
                 books[name] = book  # a name keeps its place
-        return rate(data, time, list(reversed(books.values())), self._read_aliases(position))
+        return list(reversed(books.values()))
 
     def _read_aliases(self, position: tuple[int, int] | None) -> Aliases:
         """Return the aliases of models in force, now or at a position before."""

@@ -30,7 +30,11 @@ def is_reached(restatement: PriceRestated, data: dict[str, Any], time: datetime)
 
 def has_other_costs(former: Rated, restated: Rated) -> bool:
     """Tell whether a call costs something else, or is known otherwise. The name of its price does not count."""
-    return former._replace(document=None, price_id=None) != restated._replace(document=None, price_id=None)
+    return _drop_price_name(former) != _drop_price_name(restated)
+
+
+def _drop_price_name(rated: Rated) -> Rated:
+    return rated._replace(document=None, price_id=None, seller=None, model=None)
 
 
 class Periods:

@@ -74,8 +74,8 @@ def hash_entry(
 ) -> int:
     """Hash an entry.
 
-    ``price_fields``: currency, document, price id,
-    tier basis. ``figures``: class, quantity, unit price, four costs, and the most that an unpriced one may cost.
+    ``price_fields``: currency, document, price id, tier basis, contract id. ``figures``: class, quantity, unit price,
+    four costs, and the most that an unpriced one may cost.
     """
     event_fields = (fields.get(name) for name in EVENT_FIELDS)
     return _hash_values(
@@ -125,6 +125,6 @@ RECORDS_SQL = _build_checksum_sql(
 )
 ENTRIES_SQL = _build_checksum_sql(
     *_IDENTITY_COLUMNS, "toUnixTimestamp64Micro(time)", "outcome", "original_offset", "original_index",
-    "billing_month", *EVENT_FIELDS, "currency", "price_document", "price_id", "tier_basis", "class", "quantity",
-    "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost", "greatest_cost",
+    "billing_month", *EVENT_FIELDS, "currency", "price_document", "price_id", "tier_basis", "contract_id", "class",
+    "quantity", "unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost", "greatest_cost",
 )  # fmt: skip

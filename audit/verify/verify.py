@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from audit.verify import from_topic as topic
 from audit.verify import from_warehouse, row_checksums
+from audit.verify.contracts import open_document
 from audit.verify.pricing import Book, Line, Rated
 from audit.verify.recompute import EPOCH, FACTS, JudgedLine, Partition
 from audit.verify.totals import COUNT_NAMES, Group, Sum, Totals, find_first_difference
@@ -22,7 +23,7 @@ from ledger.log import PARTITIONS, Log, Record, fold_offset, records, seek_cause
 from ledger.log.documents import load_document
 from ledger.log.topics import ENTRIES, EVENTS, Topic
 from ledger.outcomes import OUTCOMES, RESTATEMENT, REVERSAL
-from ledger.pricing.price_book import unpack_book
+from ledger.pricing.contract import Contract
 from ledger.settings import Settings
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
 
@@ -87,17 +88,17 @@ def _verify(settings: Settings, log: Log, client: Client, progress: Progress) ->
     warehouse_totals = from_warehouse.read_totals(client, bounds)
 
     @cache
-    def book(digest: str) -> Book:
+    def load(digest: str) -> Book | Contract:
         packed = load_document(log, digest)
         if packed is None:
             raise LogDamaged(f"the log names the document {digest} and does not hold it: restore it from a copy")
-        return Book(digest, unpack_book(digest, packed))
+        return open_document(digest, packed)
 
     topic_totals, log_totals = Totals(), Totals()
     record_difference: dict[str, Any] | None = None
     record_count, total = 0, sum(end + 1 for end in bounds.values())
     for partition, last_offset in sorted(bounds.items()):
-        reader = Partition(book, _read_lines(log, partition), partial(records, log, EVENTS, partition))
+        reader = Partition(load, _read_lines(log, partition), partial(records, log, EVENTS, partition))
         entries = records(log, ENTRIES, partition)
         for record in records(log, EVENTS, partition, end=last_offset + 1):
             try:
@@ -214,13 +215,12 @@ def _group(identity: row_checksums.RowIdentity, event: JudgedLine, line: Line) -
 
 def _sum(identity: row_checksums.RowIdentity, event: JudgedLine, line: Line) -> Sum:
     assert event.rated, "an entry has it"
-    cost, billed = line.list_cost, line.billed_cost
-    figures = (line.name, line.quantity, line.unit_price, cost, cost, cost, billed, line.greatest_cost)
+    costs = line.list_cost, line.contracted_cost, line.effective_cost, line.billed_cost
+    figures = (line.name, line.quantity, line.unit_price, *costs, line.greatest_cost)
     original = event.original if event.outcome in (REVERSAL, RESTATEMENT) else None
     change = row_checksums.EntryChange(event.outcome, original, event.billing_month)
     checksum = row_checksums.hash_entry(identity, change, event.data, event.rated.price, figures)
-    list_cost = cost or Decimal(0)
-    return Sum(1, checksum, line.quantity, list_cost, list_cost, list_cost, billed or Decimal(0))
+    return Sum(1, checksum, line.quantity, *(cost or Decimal(0) for cost in costs))
 
 
 def _add_derived(totals: Totals, derived: Record) -> dict[str, Any] | None:

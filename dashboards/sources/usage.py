@@ -55,21 +55,25 @@ class Unknown(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Usage of a span. ``spend`` is billed cost; ``own_key`` the list cost of calls that customers paid; ``unknown``
-    the other calls of which not all spend is known, which no other figure includes."""
+    """Usage of a span. ``spend`` is billed cost; ``own_key`` the list cost of calls that customers paid; ``effective``
+    the cost after all discounts, with what commitments cover at their own rates, of so many ``effective_tokens``, and
+    ``contract_savings`` what that is below list cost; ``unknown`` the calls, but for those that customers paid, of
+    which not all spend is known, which no other figure includes."""
 
     spend: Decimal
     tokens: int
     calls: int
     own_key: Decimal
-    unpriced_tokens: int
+    effective: Decimal
+    effective_tokens: int
+    contract_savings: Decimal
     unknown: Unknown
     saved: Decimal = Decimal(0)
 
     @property
     def priced_spend(self) -> Decimal | None:
         """Return the spend; None where no usage has a price, which is not zero."""
-        return None if self.unknown.calls and not self.spend and not self.own_key else self.spend
+        return None if self.unknown.calls and not self.effective and not self.own_key else self.spend
 
 
 class Group(NamedTuple):
@@ -106,7 +110,11 @@ def _build_measures(side: str, when: str) -> str:
             f"sumIf(calls, {when}) as {side}_calls",
             f"sumIf(list_cost, ({when}) and payer = 'customer' and {_IN_CURRENCY}) as {side}_own_key",
             f"sumIf(saved_cost, ({when}) and {_IN_CURRENCY}) as {side}_saved",
-            f"sumIf(unpriced_tokens, {when}) as {side}_unpriced_tokens",
+            f"sumIf(effective_cost, ({when}) and {_IN_CURRENCY}) as {side}_effective",
+            f"sumIf(tokens - unpriced_tokens, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
+            f" as {side}_effective_tokens",
+            f"sumIf(list_cost - effective_cost, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
+            f" as {side}_contract_savings",
             *(f"sumIf({name}, ({when}) and {_PLATFORM_PAYS}) as {side}_{name}" for name in _UNKNOWN_CALLS),
             f"sumIf(unpriced_tokens + unknown_tokens, ({when}) and {_PLATFORM_PAYS}) as {side}_unknown_tokens",
             f"sumIf(greatest_unpriced_cost, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY}) as {side}_greatest",
@@ -214,7 +222,9 @@ def _read_sums(row: Row, side: str) -> Sums:
         tokens=sums["tokens"],
         calls=sums["calls"],
         own_key=sums["own_key"] or Decimal(0),
-        unpriced_tokens=sums["unpriced_tokens"],
+        effective=sums["effective"] or Decimal(0),
+        effective_tokens=sums["effective_tokens"],
+        contract_savings=sums["contract_savings"] or Decimal(0),
         unknown=unknown,
         saved=sums["saved"] or Decimal(0),
     )

@@ -1,8 +1,6 @@
 """Price documents. How an event finds its price is a rule (docs/rules.md), not here."""
 
-import hashlib
 import re
-import zlib
 from datetime import time
 from decimal import Decimal
 from fractions import Fraction
@@ -12,15 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
-from ledger.errors import LogDamaged, TallyError
 from ledger.money import PICO
+from ledger.pricing.document import build_damage_error, pack, unpack
 from ledger.pricing.price_dimensions import PRICE_DIMENSIONS, normalize_dimension
 from ledger.token_classes import CLASSES, TOKEN_CLASSES, decimals, rate_unit
 from tallystick.vocabulary.base import Currency, DecimalInput, Label, Model, Name, Time, format_decimal, sort_by_key
-
-MAX_DOCUMENT_BYTES = 900_000
-"""Bytes of a document on the log, compressed: Kafka rejects records over a mebibyte."""
-
 
 Rate = Annotated[
     Decimal, DecimalInput, Field(ge=0, lt=10**9, strict=False), PlainSerializer(format_decimal, return_type=str)
@@ -89,7 +83,8 @@ def list_figures(rate: AnyRate) -> list[Decimal]:
     return [rate.per_hour if isinstance(rate, Hourly) else rate]
 
 
-def _check_rates(rates: dict[str, AnyRate]) -> dict[str, AnyRate]:
+def check_rates(rates: dict[str, AnyRate]) -> dict[str, AnyRate]:
+    """Check the classes of rates, and that one unit of each costs a whole number of pico. ValueError names the rate."""
     for name, rate in rates.items():
         _check_class(name)
         if isinstance(rate, Hourly):
@@ -107,7 +102,7 @@ def _check_class(name: str) -> None:
         raise ValueError(f"{name!r} is not one of the classes {', '.join(CLASSES)}")
 
 
-Rates = Annotated[dict[Name, Rate | Tiered | Hourly], AfterValidator(_check_rates)]
+Rates = Annotated[dict[Name, Rate | Tiered | Hourly], AfterValidator(check_rates)]
 
 
 def _check_fallbacks(fallbacks: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -269,23 +264,12 @@ class PriceBook(Model):
 
 def pack_book(book: PriceBook) -> tuple[str, bytes]:
     """Return the document's hash (SHA-256 of its canonical JSON) and its compressed bytes, as they go onto the log."""
-    content = book.canonical()
-    packed = zlib.compress(content, 9)
-    if len(packed) > MAX_DOCUMENT_BYTES:
-        raise TallyError(
-            f"price book {book.name!r} has {len(packed):,} bytes compressed and may have {MAX_DOCUMENT_BYTES:,}: "
-            "split it into books of different names"
-        )
-    return hashlib.sha256(content).hexdigest(), packed
+    return pack(book.canonical(), f"price book {book.name!r}", "split it into books of different names")
 
 
 def unpack_book(digest: str, packed: bytes) -> PriceBook:
     """Read the book of a document's bytes. LogDamaged where they are not the document of this hash."""
     try:
-        content = zlib.decompress(packed)
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise ValueError("its content has another hash")
-        return PriceBook.model_validate_json(content)
-    except (ValueError, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise LogDamaged(f"the document {digest} cannot be read ({reason}): restore the log from a copy") from error
+        return PriceBook.model_validate_json(unpack(digest, packed))
+    except ValueError as error:
+        raise build_damage_error(digest, error) from error

@@ -16,6 +16,7 @@ from streams.folds import budgets, periods, rating, rules
 from streams.folds.amendments.corrections import HELD_ROWS, Ledger, apply_correction, revise_entry
 from streams.folds.amendments.holds import DueEvent, hold_event, take_due_event
 from streams.folds.amendments.restatement import read_no_history, restate_entries
+from streams.folds.contracts import agreement as contracts
 from streams.folds.emit import Emit, write_index
 from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
@@ -38,7 +39,7 @@ from tallystick.vocabulary.controls.prices import PriceRestated
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, periods.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
+FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)

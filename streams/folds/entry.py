@@ -8,10 +8,11 @@ import msgspec
 from streams.folds.call import Dimensions
 from streams.folds.event import Event, ParsedRecord
 from streams.folds.identity import EventPosition, EventVersion
+from streams.folds.prices.contract_terms import ContractTerms
 from streams.folds.prices.price_lookup import Catalogue
 
-Documents = Callable[[str], Catalogue]
-"""The price book of a document's hash; it raises TallyError where the log does not hold it."""
+Documents = Callable[[str], Catalogue | ContractTerms]
+"""The price book or contract of a document's hash; it raises TallyError where the log does not hold it."""
 
 
 Originals = Callable[[int, int], bytes]
@@ -54,6 +55,7 @@ class Rated(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     price_document: str | None = None
     price_id: str | None = None
     tier_basis: str | None = None
+    contract_id: str | None = None
     pricing: str
     greatest_unpriced_cost: str | None = None
     unknown_tokens: int | None = None

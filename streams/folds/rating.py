@@ -6,17 +6,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ledger.errors import LogDamaged
 from ledger.money import parse_text, pico, text
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call, Counts, Dimensions
+from streams.folds.contracts.agreement import apply_agreement, find_agreement
+from streams.folds.contracts.coverage import release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.model_aliases import alias_model, find_aliases, resolve_alias
+from streams.folds.prices.contract_terms import Agreement
 from streams.folds.prices.model_names import order_models
 from streams.folds.prices.offer import HourlyPrice, Offer, select_variant
-from streams.folds.prices.price_lookup import find_offer
+from streams.folds.prices.price_lookup import Catalogue, find_offer
 from streams.folds.state import State
 from streams.folds.unknown_usage import (
     add_bounds,
@@ -61,7 +65,7 @@ def adopt_price_book(event: Event, state: State, documents: Documents, emit: Emi
     """Apply ``price_book.adopted``. A name keeps the place of its first adoption."""
     body = event.data["body"]
     name, document = body["name"], body["document"]
-    documents(document)  # a missing document stops the fold here, before anything is priced without it
+    open_book(documents, document)  # a missing document stops the fold here, before anything is priced without it
     state.put(BOOKS, _add_book(state.get(BOOKS) or (), name, document))
     state.put(ADOPTIONS, (*(state.get(ADOPTIONS) or ()), (*emit.order(), name, document)))
     emit.decision(
@@ -95,12 +99,33 @@ def find_books(position: tuple[int, int] | None, state: State) -> Books:
 def rate_call(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None = None
 ) -> Entry:
-    """Return the entry of a counted inference, by the books in force now or at an offset and event index before."""
+    """Return the entry of a counted inference, by the books and contracts in force now or at an offset and event index
+    before. Now it uses the commitments of its contract, in place of what an entry of the event used before."""
+    if position is None:
+        release_coverage(event, state)
     if is_cache_hit(call):
-        return _rate_cache_hit(call, _rate_usage(event, call, state, documents, position))
+        return _rate_cache_hit(call, _rate_at_list(event, call, _find_offer(event, call, state, documents, position)))
     if is_free_by_rule(call):
         return Entry(call.dimensions, FREE)
-    return _rate_usage(event, call, state, documents, position)
+    offer = _find_offer(event, call, state, documents, position)
+    listed = offer if isinstance(offer, Offer) else None
+    agreement = find_agreement(event, call, listed, state, documents, position)
+    if agreement is None:
+        return _rate_at_list(event, call, offer)
+    if listed is not None and agreement.has_rates and listed.currency != agreement.contract.currency:
+        offer = "no list price in the contract's currency"  # an entry has one currency
+    return apply_agreement(event, call, _rate_at_list(event, call, offer), agreement, state, is_new=position is None)
+
+
+def find_call_agreement(
+    event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
+) -> Agreement | None:
+    """Return what the contract of a call says of it, by the books and contracts in force now or at a position before;
+    None of a call that has no costs."""
+    if is_free_by_rule(call):
+        return None
+    offer = _find_offer(event, call, state, documents, position)
+    return find_agreement(event, call, offer if isinstance(offer, Offer) else None, state, documents, position)
 
 
 def _rate_cache_hit(call: Call, entry: Entry) -> Entry:
@@ -112,13 +137,10 @@ def _rate_cache_hit(call: Call, entry: Entry) -> Entry:
     return Entry(call.dimensions, _encode(rated))
 
 
-def _rate_usage(
-    event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
-) -> Entry:
-    """Return the entry of a call by its usage, which a provider bills."""
+def _rate_at_list(event: Event, call: Call, offer: Offer | str) -> Entry:
+    """Return the entry of a call at list prices. Where it has none, ``offer`` is the reason."""
     gap = find_usage_gap(call)
     names, quantities = _select_quantities(call.tokens, call.quantities)
-    offer = _find_offer(event, call, state, documents, position)
     if isinstance(offer, Offer):
         return _price_call(event, call, names, quantities, offer, gap)
     lines = [Line(name, quantity) for name, quantity in zip(names, quantities, strict=True)]
@@ -157,7 +179,7 @@ def _find_offer(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
 ) -> Offer | str:
     """Return the price of a call, or the reason why it has none."""
-    books = [documents(document) for _, document in find_books(position, state)]
+    books = [open_book(documents, document) for _, document in find_books(position, state)]
     provider, models = resolve_names(call, state, position)
     return find_offer(books, provider, models, event.time_us)
 
@@ -176,6 +198,14 @@ def resolve_names(call: Call, state: State, position: tuple[int, int] | None) ->
     dimensions = call.dimensions
     own_names = dimensions.provider, order_models(dimensions.model_resolved, dimensions.model)
     return find_alias(call, state, position) or own_names
+
+
+def open_book(documents: Documents, digest: str) -> Catalogue:
+    """Return the price book of a document. LogDamaged where the document is a contract."""
+    catalogue = documents(digest)
+    if not isinstance(catalogue, Catalogue):
+        raise LogDamaged(f"the document {digest} was adopted and is no price book: restore the log from a copy")
+    return catalogue
 
 
 def _select_variant(event: Event, call: Call, offer: Offer) -> tuple[Offer, str | None]:
@@ -205,7 +235,8 @@ def _price_call(
         cost = quantity * unit_price
         total += cost
         cost_text = text(cost)
-        figures += (cost_text, cost_text, cost_text, ZERO if own_key else cost_text)
+        own_text = ZERO if own_key else cost_text
+        figures += (cost_text, cost_text, own_text, own_text)
     rated = (line_template % tuple(figures)).encode()
     return Entry(dimensions, rated, offer.currency, total, 0 if own_key else total)
 
@@ -292,7 +323,8 @@ def _price_in_part(
             cost = quantity * unit_price
         total += cost
         cost_text = text(cost)
-        costs = (cost_text, cost_text, cost_text, ZERO if own_key else cost_text)
+        own_text = ZERO if own_key else cost_text
+        costs = (cost_text, cost_text, own_text, own_text)
         lines.append(Line(name, quantity, text(unit_price), *costs))
     rated = Rated(tier_basis=tier_basis, pricing="priced", lines=lines)
     _name_price(rated, offer)

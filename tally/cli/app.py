@@ -6,6 +6,7 @@ from tally.cli import (
     alerts,
     api,
     budget,
+    contract,
     correct,
     dashboards,
     demo,
@@ -54,6 +55,7 @@ app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
 app.command("correct", rich_help_panel=_MANAGE, no_args_is_help=True)(correct.correct)
 app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
 app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
+app.add_typer(contract.app, name="contract", rich_help_panel=_MANAGE)
 app.add_typer(model.app, name="model", rich_help_panel=_MANAGE)
 app.add_typer(period.app, name="period", rich_help_panel=_MANAGE)
 app.add_typer(token.app, name="token", rich_help_panel=_MANAGE)

@@ -68,6 +68,7 @@ def _render_event(rated: RatedEvent) -> dict[str, Any]:
         "reason": rated.reason,
         "pricing": rated.pricing,
         "cost": None if rated.cost is None else brief(text(rated.cost)),
+        "billed_cost": None if rated.billed is None else brief(text(rated.billed)),
         "currency": rated.currency,
     }
 
@@ -79,6 +80,7 @@ def _render_model(model: str, totals: ModelTotals) -> dict[str, Any]:
         "calls": totals.calls,
         "quantities": dict(totals.quantities),
         "costs": _render_costs(totals.costs),
+        "billed_costs": _render_costs(totals.billed_costs),
         "pricing": dict(totals.pricing),
         "unpriced": dict(totals.unpriced),
         "unknown_tokens": totals.unknown_tokens,
@@ -126,6 +128,8 @@ def _print_event(rated: RatedEvent) -> None:
     event, data = rated.event, rated.event["data"]
     tokens = ", ".join(f"{name} {count:,}" for name, count in (data.get("tokens") or {}).items())
     cost = "no cost" if rated.cost is None else f"{brief(text(rated.cost))} {rated.currency or ''}".rstrip()
+    if rated.billed is not None and rated.billed != rated.cost:
+        cost += f" ({brief(text(rated.billed))} billed)"
     state = rated.outcome if rated.outcome != "counted" else rated.pricing or rated.outcome
     reason = f" ({rated.reason})" if rated.reason else ""
     out.print(
@@ -139,10 +143,12 @@ def _print_event(rated: RatedEvent) -> None:
 
 
 def _print_models(report: Report) -> None:
-    table = make_table("model", ">events", ">calls", "quantities", ">cost", "pricing")
+    has_other_bill = any(totals.billed_costs != totals.costs for totals in report.models.values())
+    titles = (">contracted cost", ">billed cost") if has_other_bill else (">cost",)
+    table = make_table("model", ">events", ">calls", "quantities", *titles, "pricing")
     for model, totals in report.models.items():
         quantities = ", ".join(f"{name} {count:,}" for name, count in totals.quantities.items())
-        costs = ", ".join(f"{cost} {currency}" for currency, cost in _render_costs(+totals.costs).items())
+        costs = [_describe_costs(totals.costs)] + [_describe_costs(totals.billed_costs, totals.costs)] * has_other_bill
         pricing = ", ".join(f"{state} {count:,}" for state, count in totals.pricing.items())
         if totals.unpriced:
             classes = ", ".join(f"{name} {count:,}" for name, count in totals.unpriced.items())
@@ -151,8 +157,17 @@ def _print_models(report: Report) -> None:
             pricing += f" (of unknown class: {totals.unknown_tokens:,})"
         for currency, cost in _render_costs(+totals.greatest_unpriced_costs).items():
             pricing += f" (up to {cost} {currency} more)"
-        table.add_row(escape(model), f"{totals.events:,}", f"{totals.calls:,}", quantities, costs or "unknown", pricing)
+        table.add_row(escape(model), f"{totals.events:,}", f"{totals.calls:,}", quantities, *costs, pricing)
     out.print(table, markup=False)
+
+
+def _describe_costs(costs: Counter[str], contracted_costs: Counter[str] | None = None) -> str:
+    """Write costs by currency. Billed costs of zero stand where there is a contracted cost."""
+    shown = costs if contracted_costs is None else {name: costs[name] for name in +contracted_costs}
+    return (
+        ", ".join(f"{brief(text(cost))} {name}" for name, cost in shown.items() if cost or contracted_costs)
+        or "unknown"
+    )
 
 
 def _print_claims(currency: str, totals: ClaimTotals) -> None:

@@ -14,13 +14,14 @@ _STEPS = {
     "any": "any provider, since all have one price",
 }
 _FIGURES = ("unit_price", "list_cost", "billed_cost")
+_CONTRACT_FIGURES = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
 
 
 def explain(
     event: Annotated[str, typer.Argument(help="Id of the event, or SOURCE/ID where several sources use the id.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Explain the price of an event: names, books, rates, fallbacks, and every correction of it.
+    """Explain the price of an event: names, books, rates, fallbacks, its contract, and every correction of it.
 
     Each entry is rated again from the log, by the books in force at its position, and compared.
 
@@ -51,6 +52,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
             _print_way(step)
             _print_price(step)
             _print_lines(step)
+            _print_contract(step)
             _print_rest(step)
 
 
@@ -114,15 +116,45 @@ def _print_lines(step: dict[str, Any]) -> None:
     if not step["lines"]:
         return
     rates = step.get("price", {}).get("rates", {})
-    table = make_table("class", ">quantity", ">unit price", ">list cost", ">billed cost", "rate")
+    fields = _FIGURES[:2] if step.get("contract") else _FIGURES
+    table = make_table("class", ">quantity", *(f">{field.replace('_', ' ')}" for field in fields), "rate")
     for line in step["lines"]:
         name = line["class"]
-        figures = ["none" if line[field] is None else line[field] for field in _FIGURES]
+        figures = ["none" if line[field] is None else line[field] for field in fields]
         table.add_row(name, f"{line['quantity']:,}", *figures, _describe_rate(line, rates.get(name, {})))
     out.print(table)
 
 
+def _print_contract(step: dict[str, Any]) -> None:
+    """Print the contract of a call, its four costs, and why they differ."""
+    from ledger.money import brief
+
+    contract = step.get("contract")
+    if not contract:
+        return
+    _print(f"  contract   {contract['name']}, document {contract['document']}; terms are counted from 0")
+    table = make_table("class", ">list cost", ">contracted", ">effective", ">billed", "why")
+    for line in step["lines"]:
+        figures = ["none" if line[field] is None else brief(line[field]) for field in _CONTRACT_FIGURES]
+        table.add_row(line["class"], *figures, _describe_terms(contract["classes"].get(line["class"], {}), line))
+    out.print(table)
+
+
+def _describe_terms(facts: dict[str, Any], line: dict[str, Any]) -> str:
+    if line["contracted_cost"] is None:
+        return "no rate"
+    words = ["at list price"]
+    if "discount" in facts:
+        words = [f"term {facts['term']}: {facts['discount']} % off"]
+    elif "rate" in facts:
+        words = [f"term {facts['term']}: {facts['rate']} for {facts['per']:,}"]
+    coverages = [f"{part['name']}, {part['covered']} of {part['of']}" for part in facts.get("commitments", ())]
+    return "; ".join([*words, *(["covered by " + " or ".join(coverages)] if coverages else [])])
+
+
 def _describe_rate(line: dict[str, Any], rate: dict[str, Any]) -> str:
+    if line["unit_price"] is None and line["contracted_cost"] is not None:
+        return "no list price"
     if line["unit_price"] is None:
         bound = line.get("greatest_cost")
         return f"no rate; at most {bound}" if bound else "no rate, no bound"

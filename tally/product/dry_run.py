@@ -1,7 +1,8 @@
 """A dry run of an import: files are read, accepted and rated as an import would, and nothing is written.
 
 The events pass the intake and the folds, by the price books that are in force in the home (by the installed
-prices where there is no home yet). Identities and events are kept in a temporary file of SQLite's, so memory does not
+prices where there is no home yet), under the contracts of the organization: their commitments are used as the log
+uses them. Identities and events are kept in a temporary file of SQLite's, so memory does not
 grow with the files. Events that the log has already are not looked up: an import counts those as duplicates.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from ingest.controls.contracts import find_contracts
 from ingest.controls.platform_relay import find_adoptions
 from ingest.files.importer import Options, Summary, import_files
 from ingest.files.outcomes import Progress
@@ -24,19 +26,21 @@ from ingest.intake.intake import Intake, pseudonym_secret_name
 from ledger import outcomes
 from ledger.errors import TallyError
 from ledger.home.secrets import read_secret
-from ledger.log import Draft, Log, Record
+from ledger.log import Draft, Log, Record, partition_of
 from ledger.log.sqlite.log import transaction
 from ledger.log.topics import ENTRIES, EVENTS, Topic
 from ledger.money import pico
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import pack_book
 from ledger.settings import Settings
+from streams.folds.contracts.agreement import HISTORY, open_contract
+from streams.folds.contracts.coverage import COMMITTED, USED
 from streams.folds.entry import Documents
 from streams.folds.rating import BOOKS
-from streams.folds.state import State
-from streams.partition_state import PartitionState
+from streams.folds.state import Key, State
+from streams.partition_state import PartitionState, read_runs
 from streams.replay import open_catalogues
-from streams.runtime import read_catalogues
+from streams.runtime import read_catalogues, read_history, read_originals
 
 MAX_SHOWN_EVENTS = 5
 MAX_MODELS = 1_000
@@ -50,7 +54,8 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass
 class RatedEvent:
-    """An event as it would stand on the log, and what became of it. Costs are in pico."""
+    """An event as it would stand on the log, and what became of it. Costs are in pico: the contracted cost, and what is
+    billed of it."""
 
     event: dict[str, Any]
     outcome: str
@@ -58,17 +63,20 @@ class RatedEvent:
     pricing: str | None
     currency: str | None
     cost: int | None
+    billed: int | None = None
 
 
 @dataclass
 class ModelTotals:
-    """Sums of one model: events and the calls that they stand for, quantities by class, costs in pico by currency,
-    quantities without a price, and tokens of unknown class, with the most in pico that both may cost by currency."""
+    """Sums of one model: events and the calls that they stand for, quantities by class, contracted and billed costs in
+    pico by currency, quantities without a price, and tokens of unknown class, with the most in pico that both may cost
+    by currency."""
 
     events: int = 0
     calls: int = 0
     quantities: Counter[str] = field(default_factory=Counter)
     costs: Counter[str] = field(default_factory=Counter)
+    billed_costs: Counter[str] = field(default_factory=Counter)
     pricing: Counter[str] = field(default_factory=Counter)
     unpriced: Counter[str] = field(default_factory=Counter)
     unknown_tokens: int = 0
@@ -104,22 +112,25 @@ class Report:
 
         The event is decoded where it is shown."""
         outcome = line["outcome"]
-        costs = [pico(part["list_cost"]) for part in line.get("lines", []) if part.get("list_cost") is not None]
-        cost = sum(costs) if costs or line.get("pricing") == "free" else None
+        parts = [part for part in line.get("lines", []) if part.get("contracted_cost") is not None]
+        has_cost = bool(parts) or line.get("pricing") == "free"
+        cost, billed = (
+            sum(pico(part[name]) for part in parts) if has_cost else None for name in ("contracted_cost", "billed_cost")
+        )
         if outcome in outcomes.OUTCOMES:
             self.outcomes[outcome] += 1
             if outcome == outcomes.QUARANTINED:
                 self.reasons[line["reason"]] += 1
             if len(self.first_events) < MAX_SHOWN_EVENTS:
-                rated = outcome, line.get("reason"), line.get("pricing"), line.get("currency"), cost
+                rated = outcome, line.get("reason"), line.get("pricing"), line.get("currency"), cost, billed
                 self.first_events.append(RatedEvent(_decode(event), *rated))
         if "lines" in line and outcome != outcomes.QUARANTINED:
             sign = -1 if outcome == outcomes.REVERSAL else 1
-            self._add_totals(line, cost, sign)
+            self._add_totals(line, cost, billed, sign)
             if line["pricing"] == "priced" and "claimed_cost" in line:
                 self._add_claim(line, cost or 0, sign)
 
-    def _add_totals(self, line: dict[str, Any], cost: int | None, sign: int) -> None:
+    def _add_totals(self, line: dict[str, Any], cost: int | None, billed: int | None, sign: int) -> None:
         model = line.get("model_resolved") or line.get("model") or "(no model)"
         if model not in self.models and len(self.models) >= MAX_MODELS:
             model = OTHER_MODELS
@@ -130,10 +141,11 @@ class Report:
         totals.unknown_tokens += line.get("unknown_tokens") or 0
         for part in line["lines"]:
             totals.quantities[part["class"]] += part["quantity"]
-            if part.get("list_cost") is None:
+            if part.get("contracted_cost") is None:
                 totals.unpriced[part["class"]] += part["quantity"]
         if (currency := line.get("currency")) is not None:
             totals.costs[currency] += cost or 0
+            totals.billed_costs[currency] += billed or 0
             totals.greatest_unpriced_costs[currency] += pico(line.get("greatest_unpriced_cost") or "0")
 
     def _add_claim(self, line: dict[str, Any], cost: int, sign: int) -> None:
@@ -157,12 +169,19 @@ class _FoldingLog:
     """A stand-in for a log of one partition: it folds what is appended, and keeps it in a temporary file for
     revisions and corrections."""
 
-    def __init__(self, db: sqlite3.Connection, documents: Documents, books: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        documents: Documents,
+        books: Sequence[tuple[str, str]],
+        contracts: dict[Key, object],
+    ) -> None:
         self._db = db
         db.execute("CREATE TABLE appended (offset INTEGER PRIMARY KEY, value BLOB)")
         self._stored = PartitionState(db)
         self._documents = documents
         self._books = tuple(books)
+        self._contracts = contracts
         self._states: dict[int, State] = {}
         self._ends: Counter[str] = Counter()
         self.report = Report()
@@ -190,7 +209,8 @@ class _FoldingLog:
             lines = map(_decode, outputs.value.split(b"\n")) if topic is ENTRIES else ()
             for line in lines:
                 if line["outcome"] != "record":
-                    self.report.add(events[line["event_index"]], line)
+                    # What fell due has an index behind those of the record, and is no event of it.
+                    self.report.add(b"".join(events[line["event_index"] :][:1]), line)
 
     def _read_line(self, offset: int, event_index: int) -> bytes:
         ((value,),) = self._db.execute("SELECT value FROM appended WHERE offset = ?", (offset,))
@@ -200,6 +220,8 @@ class _FoldingLog:
         if partition not in self._states:
             self._states[partition] = self._stored.open_state(partition)
             self._states[partition].put(BOOKS, self._books)
+            for key, value in self._contracts.items():
+                self._states[partition].put(key, value)
         return self._states[partition]
 
 
@@ -214,9 +236,38 @@ def run_dry(
     name = pseudonym_secret_name(settings.organization)
     intake = Intake(read_secret(settings.home, name) or secrets.token_hex(24))
     with closing(sqlite3.connect("", isolation_level=None)) as db:
-        folding = _FoldingLog(db, documents, books)
+        folding = _FoldingLog(db, documents, books, _find_contracts(log, settings.organization, documents))
         summary = import_files(folding, settings, files, options, progress, intake)
     return summary, folding.report
+
+
+def _find_contracts(log: Log | None, organization: str, documents: Documents) -> dict[Key, object]:
+    """Return the state of the contracts in force, with what the log's entries use of their commitments."""
+    signings = find_contracts(log, organization).values() if log is not None else ()
+    if log is None or not signings:
+        return {}
+    history = tuple((signing.position[1], signing.position[2], signing.name, signing.document) for signing in signings)
+    state: dict[Key, object] = {(*HISTORY, organization): history}
+    if any(open_contract(documents, signing.document).contract.commitments for signing in signings):
+        state |= {(*COMMITTED, organization): True} | _read_used_commitments(log, organization, documents)
+    return state
+
+
+def _read_used_commitments(log: Log, organization: str, documents: Documents) -> dict[Key, object]:
+    """Fold the organization's partition again in a temporary file, and return what is used of its commitments."""
+    partition = partition_of(organization)
+    originals, history = read_originals(log, partition), read_history(log, partition)
+    with closing(sqlite3.connect("", isolation_level=None)) as db:
+        stored = PartitionState(db)
+        state = stored.open_state(partition)
+        for run in read_runs(log, partition, log.end(EVENTS, partition)):
+            _, _, change = stored.fold_batch(stored.parse_batch(run, history), state, documents, originals)
+            with transaction(db):
+                stored.apply(partition, change)
+        prefix = (*USED, organization)
+        rows = db.execute("SELECT key, value FROM state WHERE partition = ?", (partition,))
+        used = ((tuple(_decode(key)), _decode(value)) for key, value in rows)
+        return {key: amount for key, amount in used if key[: len(prefix)] == prefix}
 
 
 def _find_books(log: Log | None) -> tuple[Documents, list[tuple[str, str]]]:

@@ -21,6 +21,7 @@ from ledger.pricing.price_book import PriceBook, pack_book, unpack_book
 from ledger.settings import Settings
 from streams.folds import rating
 from streams.folds.chain import Derived
+from streams.folds.contracts import agreement as contracts
 from streams.folds.entry import Documents
 from streams.folds.event import EPOCH
 from streams.folds.prices.price_lookup import Catalogue
@@ -32,7 +33,7 @@ from tally.product.restatement import Progress, list_ranges
 BLOCK_RECORDS = 256
 """Records of which the times of the calls are remembered together."""
 _PLATFORM_ENVELOPE = Envelope(PLATFORM, "control", "local")
-_PRICE_CONTROLS = frozenset(rating.FOLD.on_control)
+_PRICE_CONTROLS = frozenset({**rating.FOLD.on_control, **contracts.FOLD.on_control})
 _LINE_OUTCOMES = (outcomes.REPLACEMENT, outcomes.RELEASE)
 """Outcomes of lines that restatements reach by the line that they name."""
 _decode_entries = msgspec.json.Decoder(Entry).decode_lines

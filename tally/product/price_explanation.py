@@ -22,6 +22,7 @@ from ledger.token_classes import rate_unit
 from streams.folds.amendments.corrections import build_corrected_event
 from streams.folds.call import Call
 from streams.folds.chain import NOW, fold_record
+from streams.folds.contracts.agreement import HISTORY
 from streams.folds.entry import Documents, Entry, Originals, Rated
 from streams.folds.event import EPOCH, Event, ParsedRecord, parse_line, parse_record
 from streams.folds.identity import Identities
@@ -31,13 +32,16 @@ from streams.folds.rating import (
     BOOKS,
     find_alias,
     find_books,
+    find_call_agreement,
     negate_entry,
+    open_book,
     rate_call,
     rate_quarantined,
     resolve_names,
 )
 from streams.folds.state import State
 from streams.runtime import read_catalogues, read_originals
+from tally.product.contract_explanation import describe_contract
 
 _CONTROL = b"tallystick.control.v1"
 _RATED_FIELDS = tuple(Rated.__struct_encode_fields__)
@@ -134,6 +138,8 @@ class _Explainer:
             step["books"] = self._ask_books(event, position)
             step["differences"] = _compare(content, self._rate(content, event, position))
             step |= self._trace_price(event, event.call, position)
+            if "contract_id" in content:
+                step["contract"] = self._describe_contract(content, event, event.call, position)
         if "price_id" in content:
             step["price"] = self._describe_price(content)
         return step
@@ -171,8 +177,22 @@ class _Explainer:
         entry = rate(event, event.call, self._state, self._documents, position)
         return negate_entry(entry) if content["outcome"] == outcomes.REVERSAL else entry
 
+    def _describe_contract(self, content: Facts, event: Event, call: Call, position: Position) -> Facts:
+        agreement = find_call_agreement(event, call, self._state, self._documents, position)
+        if agreement is None or agreement.contract_id != content["contract_id"]:
+            return {}  # a difference, which the step names
+        return describe_contract(agreement, call, content["lines"])
+
     def _ask_books(self, event: Event, position: tuple[int, int]) -> list[Facts]:
-        """Rate the event by each book alone, in the order in which they are searched."""
+        """Rate the event by each book alone, in the order in which they are searched, and without a contract."""
+        key = (*HISTORY, event.organization)
+        history = self._state.get(key)
+        self._state.put(key, ())
+        answers = self._rate_by_each_book(event, position)
+        self._state.put(key, history)
+        return answers
+
+    def _rate_by_each_book(self, event: Event, position: Position) -> list[Facts]:
         answers = []
         for name, document in reversed(find_books(position, self._state)):
             rated = rate_by_books(event, [(name, document)], self._state, self._documents, position)
@@ -184,7 +204,7 @@ class _Explainer:
     def _trace_price(self, event: Event, call: Call, position: Position) -> Facts:
         """Describe the way from the names of an event to its price (docs/rules.md, R6); nothing where it finds none."""
         provider, models = resolve_names(call, self._state, position)
-        books = [self._documents(document) for _, document in find_books(position, self._state)]
+        books = [open_book(self._documents, document) for _, document in find_books(position, self._state)]
         trace = trace_offer(books, provider, models, event.time_us)
         if trace is None:
             return {}
@@ -273,9 +293,18 @@ def _describe_ambiguity(name: str, identities: list[tuple[str, str, str]]) -> Ta
 
 
 def _compare(content: Facts, entry: Entry) -> list[str]:
-    """Name the fields in which an entry differs from what the log gives now."""
+    """Name the fields in which an entry differs from what the log gives now. What commitments cover of a contract's
+    calls follows from the calls before, and is not compared."""
     rated = _decode(entry.rated)
-    return [name for name in _RATED_FIELDS if content.get(name) != rated.get(name)]
+    return [name for name in _RATED_FIELDS if _drop_coverage(content, name) != _drop_coverage(rated, name)]
+
+
+def _drop_coverage(facts: Facts, name: str) -> Any:
+    """Return a field of an entry; of its lines under a contract, all but the costs that commitments change."""
+    value = facts.get(name)
+    if name != "lines" or "contract_id" not in facts or value is None:
+        return value
+    return [{key: cost for key, cost in line.items() if key not in ("effective_cost", "billed_cost")} for line in value]
 
 
 def _find_price(book: PriceBook, price_id: str) -> tuple[Price | None, PricedModel | None, Facts]:

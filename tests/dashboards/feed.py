@@ -9,6 +9,8 @@ from ledger.log import Draft, partition_of
 from ledger.log.documents import store_document as store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
+from ledger.pricing.contract import pack_contract
+from ledger.pricing.contract_file import parse_contract
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
@@ -85,6 +87,14 @@ class Feed:
         digest, packed = pack_book(parse_book(book, "the test"))
         store_document(self._log, digest, packed)
         self.add([control(f"book {name}", "price_book.adopted", name=name, document=digest)], channel="control")
+
+    def sign(self, contract: str) -> None:
+        """Price what comes from here on by this contract."""
+        signed = parse_contract(contract, "the test")
+        digest, packed = pack_contract(signed)
+        store_document(self._log, digest, packed)
+        body = {"name": signed.name, "document": digest}
+        self.add([control(f"contract {signed.name}", "contract.signed", **body)], channel="control")
 
     def add(self, lines: Iterable[bytes], channel: str = "api", refused: int = 0, per_record: int = 100) -> None:
         """Make these events visible."""

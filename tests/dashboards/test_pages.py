@@ -101,6 +101,38 @@ def test_what_is_not_known_stands_beside_the_spend_and_in_no_figure(
     assert "at most $3.50 at list price" in read_html(shown)
 
 
+CONTRACT = """
+name: spend
+currency: USD
+terms: [{model: gpt-4o-mini, discount: 20}, {model: gemini-2.5-flash, rates: {input: 0.25}}]
+commitments: [{name: units, model: gpt-4o, period: contract, units: 1000000, rates: {input: 1.5}}]
+"""
+
+
+def test_the_cost_per_million_tokens_is_ours_and_what_contracts_save_stands_apart(
+    install_warehouse: InstallWarehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 M at 2.50 and at 0.15 by list; 1.50 and 0.12 in effect, of which 0.12 is billed. The customer's 2.50 is in
+    none of these, nor are the customer's tokens."""
+    with warehouse(install_warehouse(tmp_path).home) as settings, closing(Feed(settings)) as feed:
+        feed.begin()
+        feed.sign(CONTRACT)
+        now = datetime.now(UTC)
+        million = {"input": 1_000_000}
+        feed.add([
+            call("covered", now, team="a", provider="openai", model="gpt-4o", tokens=million),
+            call("discounted", now, team="a", provider="openai", model="gpt-4o-mini", tokens=million),
+            call("own", now, team="a", provider="openai", model="gpt-4o", payer="customer", tokens=million),
+        ])  # fmt: skip
+        app = open_page(settings, monkeypatch, period="all")
+        figures, page_html = read_metrics(app), read_html(app)
+    assert figures["Spend"] == "$0.1200" and figures["Paid by customers"] == "$2.50"
+    assert figures["Saved by contracts"] == "$1.03"
+    assert "$0.8100" in page_html, "1.62 for 2 million tokens"
+    (hint,) = (metric.help for metric in app.metric if metric.label == "Spend")
+    assert "0.12" in hint and "$1.62" in hint, hint
+
+
 def test_a_call_of_another_century_takes_no_figure_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install_warehouse: InstallWarehouse
 ) -> None:

@@ -15,6 +15,8 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+from audit.verify.pricing import Book
+from audit.verify.recompute import Partition
 from ingest.api import accept_events
 from ingest.api.group_commit import Appender
 from ingest.files.importer import Options, import_files
@@ -30,8 +32,9 @@ from ledger.log import Draft
 from ledger.log.backup import back_up
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
+from ledger.pricing import document, price_book
 from ledger.pricing import genai_prices as catalogue
-from ledger.pricing import price_book
+from ledger.pricing.contract import Contract
 from ledger.settings import Settings
 from streams.folds.state import State
 from streams.partition_state import PartitionState
@@ -39,6 +42,8 @@ from tally.local_kafka.serve import _choose_port
 from tally.product.rebuild import _check_room
 from tally.session import settings as read_settings
 from tests.ingest.api.conftest import call, lines
+from tests.streams.build import control as build_control
+from tests.streams.build import record
 from warehouse.embedded.engine import Engine
 
 INTAKE = Intake("key")
@@ -198,8 +203,18 @@ def with_variable(name: str, value: str, do: Callable[[], object] = read_setting
         return do()
 
 
+PRICED = "{name: b, currency: USD, providers: []}"
+SIGNED = "{name: c, currency: USD, terms: [{discount: 1}]}"
+
+
+def judge_wrong_document(control_type: str, content: Book | Contract) -> object:
+    """Let the audit judge a decision whose document is of another kind."""
+    line = build_control("1", control_type, name="x", document="0" * 64)
+    return list(Partition(lambda digest: content, lambda *_: b"", lambda *_: []).judge(record(0, line)))
+
+
 def seal_large_book(path: Path) -> object:
-    with patch.object(price_book, "MAX_DOCUMENT_BYTES", 10):
+    with patch.object(document, "MAX_DOCUMENT_BYTES", 10):
         return price_book.pack_book(catalogue.genai_prices())
 
 

@@ -20,6 +20,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from alerting import webhooks
+from audit.verify.pricing import Book
 from ingest.adapters import azure_llm_trace, mooncake_trace
 from ingest.adapters.response_files import make_response_format
 from ingest.adapters.usage_payloads import Identity, build_event
@@ -27,6 +28,7 @@ from ingest.api import body, outcomes, traces, usage
 from ingest.api.event_headers import NO_HEADERS, read_event_headers
 from ingest.controls.append import append_control, check_decision
 from ingest.controls.budgets import set_budget
+from ingest.controls.contracts import end_contract, sign_contract
 from ingest.controls.periods import check_month
 from ingest.controls.prices import adopt_price_book
 from ingest.files.importer import Options, parse_start
@@ -44,8 +46,13 @@ from ledger.log.record import MAX_RECORD_BYTES
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
+from ledger.pricing.contract_file import parse_contract, read_contract_file
 from ledger.pricing.price_book_file import parse_book, read_book_file
 from ledger.settings import Settings
+from streams.folds.contracts.agreement import open_contract
+from streams.folds.prices.contract_terms import ContractTerms
+from streams.folds.prices.price_lookup import Catalogue
+from streams.folds.rating import open_book
 from streams.replay import open_catalogues
 from streams.runtime import read_catalogues
 from tally.cli import arguments as reading
@@ -57,7 +64,9 @@ from tally.session import make_home
 from tests.errors.causes import (
     BOOK,
     INTAKE,
+    PRICED,
     SHEET,
+    SIGNED,
     FailingFile,
     append_to_replaced_log,
     back_up_damaged_log,
@@ -74,6 +83,7 @@ from tests.errors.causes import (
     import_mapped_file,
     import_refused_line,
     import_rows,
+    judge_wrong_document,
     make_log,
     make_settings,
     open_closed_state,
@@ -201,6 +211,17 @@ CASES: list[Case] = [
     ("a book of another shape", lambda p: parse_book("{}", "b.yaml"), ("b.yaml", "providers", "docs/prices.md")),
     ("a book's price", lambda p: parse_book(json.dumps(BOOK), "b.yaml"), ("b.yaml", "rates.input", "-1")),
     ("a book that is too large", seal_large_book, ("'genai-prices'", "bytes compressed", "split it")),
+    # contracts
+    ("a contract that cannot be read", lambda p: read_contract_file(p / "none"), ("none", "No such file")),
+    ("a contract that is no YAML", lambda p: parse_contract("a: [", "c.yaml"), ("c.yaml", "is not YAML")),
+    ("a contract's discount", lambda p: parse_contract("{name: c, currency: USD, terms: [{discount: 110}]}", "c.yaml"), ("c.yaml", "terms.0.discount", "110", "docs/prices.md")),
+    ("a contract that is nested without end", lambda p: parse_contract("[" * 5_000, "c.yaml"), ("c.yaml", "shape of a contract", "docs/prices.md")),
+    ("a contract called by an address", lambda p: sign_contract(EmbeddedLog(p), Settings(home=p), "acme", parse_contract("{name: ann@example.com, currency: USD, terms: [{discount: 1}]}", "c")), ("'ann@example.com'", "e-mail address", "another `name`")),
+    ("a contract that is not in force", lambda p: end_contract(EmbeddedLog(p), Settings(home=p), "acme", "x"), ("'x'", "acme", "in force: none")),
+    ("a price book where a contract was signed", lambda p: open_contract(lambda digest: Catalogue(digest, parse_book(PRICED, "b")), "ab"), ("document ab", "no contract", "restore the log")),
+    ("a contract where a price book was adopted", lambda p: open_book(lambda digest: ContractTerms(digest, parse_contract(SIGNED, "c")), "ab"), ("document ab", "no price book", "restore the log")),
+    ("a contract that the audit finds adopted", lambda p: judge_wrong_document("price_book.adopted", parse_contract(SIGNED, "c")), ("no price book", "restore the log")),
+    ("a price book that the audit finds signed", lambda p: judge_wrong_document("contract.signed", Book("ab", parse_book(PRICED, "b"))), ("no contract", "restore the log")),
     # files
     ("no file", lambda p: import_file(p), ("file.csv", "does not exist", "name a file")),
     ("a file that may not be read", import_forbidden_file, ("file.csv", "Permission denied", "nothing was imported")),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from audit.verify import model_names as audit
-from audit.verify.pricing import Book
+from audit.verify.contracts import open_document
 from audit.verify.recompute import EPOCH, Partition
 from ledger.log import Record
 from ledger.outcomes import OUTCOMES
@@ -20,7 +20,7 @@ from ledger.token_classes import CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 from streams.folds.prices import model_names as folds
 from streams.folds.prices.price_lookup import Catalogue
 from streams.replay import replay_outcomes
-from tests.rules.test_rules import BOOKS, DOCUMENTS, by_audit, by_folds
+from tests.rules.test_rules import BOOKS, CONTRACTS, DOCUMENTS, by_audit, by_folds
 from tests.streams.build import START, control, record
 
 MODELS = (
@@ -82,6 +82,7 @@ calls = some.fixed_dictionaries(
         "response_cache": some.sampled_from(("hit", "miss")),
         "cached_from": some.sampled_from(("", "1", "nothing")),
         "status": some.sampled_from(("ok", "error", "refused")),
+        "service_tier": some.sampled_from(("batch", "standard", "flex")),
     },
 )
 dimensions = some.fixed_dictionaries(
@@ -163,6 +164,13 @@ adoptions = some.builds(
     ),
     books, some.integers(0, 9),
 )  # fmt: skip
+signings = some.builds(
+    lambda name, at: control(f"{name}-{at}", "contract.signed", name=name, document=CONTRACTS[name][0]),
+    some.sampled_from(sorted(CONTRACTS)), some.integers(0, 9),
+) | some.builds(
+    lambda name, at: control(f"{name}-end-{at}", "contract.ended", name=name),
+    some.sampled_from(sorted(CONTRACTS)), some.integers(0, 2),
+)  # fmt: skip
 model_names = some.sampled_from(("prod-chat", "PROD-chat", "lion", "twin"))
 aliases = some.builds(
     lambda at, names, target: control(f"alias-{at}", "model.aliased", **names, **target),
@@ -183,7 +191,7 @@ broken = some.sampled_from(
     (b"", b"{", b"[]", b"null", b"1", b"\xff", b'{"a":NaN}', b'{"id":"\\ud800"}', b"[" * 2000, b'"', b"{}\r", b"\x00")
 )
 written = usual | events | revised | corrections | decided | repeated
-lines = written.map(msgspec.json.encode) | adoptions | aliases | broken | doubtful | encoded
+lines = written.map(msgspec.json.encode) | adoptions | signings | aliases | broken | doubtful | encoded
 times_s = some.sampled_from((0, 0, 0, 301, 1000))
 months = some.builds(
     lambda id, at_s, month: control(f"month-{id}", "period.closed", at_s, month=month),
@@ -246,7 +254,7 @@ def positions_by_folds(records: list[Record]) -> list[tuple[Any, ...]]:
 
 def positions_by_audit(records: list[Record]) -> list[tuple[Any, ...]]:
     partition = Partition(
-        lambda digest: Book(digest, unpack_book(digest, DOCUMENTS[digest])),
+        lambda digest: open_document(digest, DOCUMENTS[digest]),
         lambda offset, event_index: records[offset].value.split(b"\n")[event_index],
         lambda first, end: records[first:end],
     )
@@ -313,7 +321,7 @@ def test_a_reversal_of_everything_is_zero(said: list[tuple[Lines, Lines, int]]) 
     made.append(record(len(made), *reversals, at_s=last))
     made.append(record(len(made), at_s=last + 10**6))
     sums: dict[str, Any] = defaultdict(int)
-    for _, _, lines, _, _, billed, unknown in by_folds(made, DOCUMENTS, but="nothing"):
+    for _, _, lines, _, _, billed, unknown, _ in by_folds(made, DOCUMENTS, but="nothing"):
         for name, (quantity, cost) in lines.items():
             sums[name] += quantity
             sums["cost"] += cost or 0
@@ -339,6 +347,90 @@ def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: in
         ]  # fmt: skip
         made = [record(0, adoption), record(1, *map(msgspec.json.encode, events), at_s=86400)]
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
+
+
+covered_calls = some.fixed_dictionaries(
+    {
+        "model": some.sampled_from(("lion", "lion", "parrot", "deaf")),
+        "provider": some.just("acme"),
+        "tokens": some.dictionaries(
+            some.sampled_from(("input", "output")), some.sampled_from((1, 3, 400_000, 1_000_000)), min_size=1
+        ),
+    },
+    optional={
+        "payer": some.just("customer"), "reported_tokens": some.just({"input": 7}), "cached_from": some.just("1"),
+    },
+)  # fmt: skip
+covered_events = some.builds(
+    lambda id, at, revision, data: {
+        "source": "a", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.inference.v1", "data": data | ({"revision": revision} if revision else {}),
+    },
+    some.integers(0, 5), some.sampled_from((-86400, 0, 0, 300, 400, 1000)), some.sampled_from((0, 0, 1, 2)),
+    covered_calls,
+) | some.builds(
+    lambda id, target, at, change: {
+        "source": "c", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
+        "type": "tallystick.correction.v1",
+        "data": {"of": {"source": "a", "id": str(target)}, "reason": "r"} | change,
+    },
+    some.integers(0, 9), some.integers(0, 5), some.sampled_from((0, 0, 1000)),
+    some.sampled_from(({"action": "reversal"}, {"action": "release"}))
+    | some.builds(lambda call: {"action": "replacement", "replacement": call}, covered_calls)
+    | some.builds(
+        lambda offset, index: {"action": "acceptance", "accepted": {"offset": offset, "event_index": index}},
+        some.integers(0, 5), some.integers(0, 4),
+    ),
+)  # fmt: skip
+partial_restatements = some.builds(
+    lambda id, at_s, first: control(f"part-{id}", "price.restated", at_s, first_offset=first, end_offset=first + 2),
+    some.integers(0, 9), some.sampled_from((0, 0, 1000)), some.integers(0, 6),
+)  # fmt: skip
+covered_steps = some.lists(
+    some.tuples(
+        some.lists(covered_events.map(msgspec.json.encode) | signings, max_size=5),
+        some.lists(partial_restatements | adoptions, max_size=2),
+        some.sampled_from((0, 400, 1000)),
+    ),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+def log_under_contracts(steps: list[tuple[Lines, Lines, int]]) -> list[Record]:
+    """Build a log that begins with commitments and prices."""
+    start = [
+        control(f"first-{name}", "contract.signed", name=name, document=CONTRACTS[name][0])
+        for name in ("spend", "capacity")
+    ]
+    adoption = control("base", "price_book.adopted", name="base", document=BOOKS["base"][0])
+    return log([(start, [adoption], 0), *steps])
+
+
+@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_the_folds_and_the_audit_agree_on_what_commitments_cover(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(covered_steps)
+    def agree(steps: list[tuple[Lines, Lines, int]]) -> None:
+        """Also where events were held, released or accepted, and a decision was held."""
+        made = log_under_contracts(steps)
+        assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
+        assert positions_by_folds(made) == positions_by_audit(made)
+
+    agree()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(covered_steps)
+def test_restating_twice_changes_nothing_though_commitments_cover_calls(steps: list[tuple[Lines, Lines, int]]) -> None:
+    made = log_under_contracts(steps)
+    last_s = made[-1].time_ms / 1000 - START.timestamp() + 10**4  # nothing is held any more
+    made.append(record(len(made), at_s=last_s))
+    end = len(made)
+    for id in ("first", "second"):
+        restatement = control(id, "price.restated", first_offset=0, end_offset=end)
+        made.append(record(len(made), restatement, at_s=last_s, organization="_platform"))
+    assert [line[2] for line in positions_by_folds(made) if line[0] == end + 1] == ["counted"]
+    assert [line[2] for line in positions_by_audit(made) if line[0] == end + 1] == ["counted"]
 
 
 words = some.sampled_from((

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from audit.verify.pricing import Book
+from audit.verify.contracts import open_document
 from audit.verify.recompute import JudgedLine, Partition
 from ledger.log import Record
-from ledger.pricing.price_book import pack_book, unpack_book
+from ledger.pricing.contract import pack_contract
+from ledger.pricing.contract_file import parse_contract
+from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
 from streams.replay import replay_outcomes
 from tallystick import ANY_EVENT
@@ -19,7 +21,8 @@ from tests.streams.build import START, control, record
 
 TABLE = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
 BOOKS = {name: pack_book(parse_book(text, name)) for name, text in TABLE["books"].items()}
-DOCUMENTS = dict(BOOKS.values())
+CONTRACTS = {name: pack_contract(parse_contract(text, name)) for name, text in TABLE["contracts"].items()}
+DOCUMENTS = dict([*BOOKS.values(), *CONTRACTS.values()])
 
 Unknown = tuple[
     str | None, str | None, Decimal | None, int | None, str | None, str | None, list[Decimal | None], Decimal | None
@@ -27,8 +30,11 @@ Unknown = tuple[
 """Pricing, its reason, the most that is missing, tokens in no line, tier's basis, billing month, bounds of lines, and
 what a gateway's cache saved."""
 
-Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal, Unknown]
-"""Outcome, reason, lines by class, price, currency, billed, and what is not known."""
+Contracted = tuple[str | None, dict[str, list[Decimal | None]]]
+"""The id of the contract, and contracted, effective and billed cost by class."""
+
+Answer = tuple[str, str | None, dict[str, list[Any]], str | None, str | None, Decimal, Unknown, Contracted]
+"""Outcome, reason, lines by class, price, currency, billed, what is not known, and what a contract made of it."""
 
 
 def log(steps: list[dict[str, Any]]) -> list[Record]:
@@ -41,6 +47,11 @@ def log(steps: list[dict[str, Any]]) -> list[Record]:
             digest, _ = BOOKS[said]
             name = yaml.safe_load(TABLE["books"][said])["name"]
             line = control(f"adopt-{at}", "price_book.adopted", name=name, document=digest)
+        elif kind == "sign":
+            name = yaml.safe_load(TABLE["contracts"][said])["name"]
+            line = control(f"sign-{at}", "contract.signed", name=name, document=CONTRACTS[said][0])
+        elif kind == "end":
+            line = control(f"end-{at}", "contract.ended", name=said)
         elif kind in ("tick", "correct"):
             said = dict(said)
             now = said.pop("now", now)
@@ -95,6 +106,13 @@ def by_folds(records: Iterable[Record], documents: Mapping[str, bytes], but: str
                 [_decimal(one.get("greatest_cost")) for one in line.get("lines", ())],
                 _decimal(line.get("saved_cost")),
             ),
+            (
+                line.get("contract_id"),
+                {
+                    one["class"]: [_decimal(one[f"{kind}_cost"]) for kind in ("contracted", "effective", "billed")]
+                    for one in line.get("lines", ())
+                },
+            ),
         )
         for line in replay_outcomes(records, documents)
         if line["kind"] != but
@@ -108,9 +126,8 @@ def by_audit(records: Iterable[Record], documents: Mapping[str, bytes], but: str
         return records[offset].value.split(b"\n")[event_index]
 
     partition = Partition(
-        lambda digest: Book(digest, unpack_book(digest, documents[digest])), read_line,
-        lambda first, end: records[first:end],
-    )  # fmt: skip
+        lambda digest: open_document(digest, documents[digest]), read_line, lambda first, end: records[first:end]
+    )
     return [_answer(one) for found in records for one in list(partition.judge(found)) if one.kind != but]
 
 
@@ -133,6 +150,10 @@ def _answer(one: JudgedLine) -> Answer:
             [line.greatest_cost for line in lines],
             rated.saved_cost if rated else None,
         ),
+        (
+            rated.contract_id if rated else None,
+            {line.name: [line.contracted_cost, line.effective_cost, line.billed_cost] for line in lines},
+        ),
     )
 
 
@@ -147,7 +168,9 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
     if case["do"][0] == {"raw": ""}:
         answers = answers[1:]  # one empty line cannot stand alone: it is written as two
     assert len(answers) == len(case["want"])
-    for (outcome, reason, lines, price, currency, billed, unknown), want in zip(answers, case["want"], strict=True):
+    for (outcome, reason, lines, price, currency, billed, unknown, contracted), want in zip(
+        answers, case["want"], strict=True
+    ):
         if isinstance(want, str):
             assert "/".join(filter(None, (outcome, reason))) == want
             continue
@@ -159,6 +182,10 @@ def test_case(case: dict[str, Any], judge: Callable[..., list[Answer]]) -> None:
         assert list(lines) == list(classes), "in the order of the classes"
         assert price == want.get("by", price) and currency == want.get("currency", currency)
         assert billed == Decimal(want.get("billed", billed))
+        contract_id, costs = contracted
+        assert (contract_id or "").partition("@")[0] == want.get("contract", "")
+        for name, expected_costs in want.get("costs", {}).items():
+            assert costs[name] == [_decimal(cost) for cost in expected_costs], name
         pricing, why, greatest, tokens, basis, month, _, saved = unknown
         assert month == want.get("month"), "the month in which it is billed, where it is another"
         assert saved == _decimal(want.get("saved", saved)), "what a cache saved"

@@ -173,13 +173,14 @@ def _show_entries(call: Row, position: Position) -> None:
     total = [exact(call[name], currency) for name in costs[1:]]
     cells.append((Html("<b>Sum</b>"), None, None, *(Html(f"<b>{figure}</b>") for figure in total)))
     draw_table(columns, cells)
-    priced_row = next((row for row in rows if row["price_id"]), None)
+    priced_row = next((row for row in rows if row["price_id"] or row["contract_id"]), None)
     if priced_row is not None:
         draw_facts(
             [
                 ("Price", mono(priced_row["price_id"])),
                 ("Price tier", TIER_BASES.get(call["tier_basis"])),
                 ("Price document", mono(priced_row["price_document"])),
+                ("Contract", mono(priced_row["contract_id"]) if priced_row["contract_id"] else None),
             ]
         )
 

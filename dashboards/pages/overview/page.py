@@ -74,7 +74,7 @@ def _show_headline(choice: Choice, view: View, now: Sums, before: Sums) -> None:
             "Spend",
             money(now.priced_spend, view.currency),
             change(now.spend, before.spend),
-            exact(now.priced_spend, view.currency),
+            _describe_spend(view, now),
         ),
         ("Tokens", short(now.tokens), change(now.tokens, before.tokens), count(now.tokens)),
         ("Calls", short(now.calls), change(now.calls, before.calls), count(now.calls)),
@@ -86,6 +86,16 @@ def _show_headline(choice: Choice, view: View, now: Sums, before: Sums) -> None:
                 money(now.own_key, view.currency),
                 change(now.own_key, before.own_key),
                 f"{exact(now.own_key, view.currency)} at list price, on customers' own keys; not included in spend",
+            )
+        )
+    if now.contract_savings or before.contract_savings:
+        figures.append(
+            (
+                "Saved by contracts",
+                money(now.contract_savings, view.currency),
+                change(now.contract_savings, before.contract_savings),
+                f"{exact(now.contract_savings, view.currency)} below list price: discounts, negotiated rates, and what"
+                " commitments cover at their own rates. Usage without a list price is left out",
             )
         )
     if now.saved or before.saved:
@@ -105,6 +115,15 @@ def _show_headline(choice: Choice, view: View, now: Sums, before: Sums) -> None:
             )  # fmt: skip
     if now.unknown.calls:
         _show_unknown(choice, view, now.unknown)
+
+
+def _describe_spend(view: View, sums: Sums) -> str:
+    """Return the billed cost in full, and the effective cost where commitments covered some of it."""
+    text = exact(sums.priced_spend, view.currency)
+    if sums.effective == sums.spend:
+        return text
+    effective = exact(sums.effective, view.currency)
+    return f"{text} billed; {effective} effective cost, with what commitments covered at their own rates"
 
 
 def _show_unknown(choice: Choice, view: View, unknown: Unknown) -> None:
@@ -136,7 +155,7 @@ def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) 
     for group in [group for group in groups if group.now.calls or group.now.unknown.calls][:MAX_GROUPS]:
         now, before = group.now, group.before
         share = percent(now.spend, totals.spend) if has_spend else percent(now.tokens, totals.tokens)
-        rate = per_million(now.spend + now.own_key, now.tokens - now.unpriced_tokens)
+        rate = per_million(now.effective, now.effective_tokens)
         rows.append(
             (
                 link(

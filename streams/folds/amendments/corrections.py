@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ledger import outcomes
 from ledger.errors import LogDamaged
 from streams.folds.call import Call
+from streams.folds.contracts.coverage import release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import Event, parse_line
@@ -70,7 +71,10 @@ class Ledger(NamedTuple):
 
 def revise_entry(event: Event, former: EventVersion, ledger: Ledger) -> EntryChange:
     """Take back the entry of the version before. What the new version adds is the caller's."""
-    return EntryChange(outcomes.REVISION, ledger.load_entry(former, event.organization))
+    reversed_call = ledger.load_entry(former, event.organization)
+    if reversed_call is not None:
+        release_coverage(reversed_call.event, ledger.state)
+    return EntryChange(outcomes.REVISION, reversed_call)
 
 
 def apply_correction(
@@ -91,6 +95,8 @@ def apply_correction(
         )
         return None
     reversed_call = ledger.load_entry(version, event.organization)
+    if reversed_call is not None:
+        release_coverage(reversed_call.event, ledger.state)
     if action == outcomes.REVERSAL:
         left = version.replace_entry(EntryStatus.REVERSED, None)
         return EntryChange(outcomes.REVERSAL, reversed_call, None, version.position, (target, left))

@@ -11,6 +11,7 @@ from ledger import outcomes
 from ledger.errors import LogDamaged
 from ledger.organizations import PLATFORM
 from streams.folds.amendments.corrections import Ledger
+from streams.folds.contracts.coverage import release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import EntryChange, RatedCall
 from streams.folds.event import EPOCH, Event, ParsedRecord
@@ -76,11 +77,15 @@ def restate_entries(
         )  # fmt: skip
         return []
     scope = _read_scope(_read_body(event))
-    changes = []
+    entries = []
     for identity, version, organization in _find_versions(ledger.history(*reached), identities):
         former = ledger.load_entry(version, organization)
-        if former is None or not scope.includes(former.event):
-            continue
+        if former is not None and scope.includes(former.event):
+            entries.append((identity, version, former))
+    for _, _, former in entries:  # all before any is rated: so what commitments cover follows the order of the log
+        release_coverage(former.event, ledger.state)
+    changes = []
+    for identity, version, former in entries:
         restated = ledger.rate_again(former, version)
         if _has_other_costs(former, restated):
             target = identity, version.restate(emit.order())

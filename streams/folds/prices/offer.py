@@ -84,7 +84,8 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     ``rates`` are those that the book names; ``unit_prices`` has those of classes that are priced as another, too.
     ``bound_prices`` are the prices by which a class without a rate is bounded. ``tiers`` are the amounts of input
     tokens above which some class costs otherwise, rising. ``context_window`` is the number of tokens that one call may
-    have, where the book names it.
+    have, where the book names it. ``seller`` and ``model`` are the ids, in lower case, of the provider that sells the
+    model, where it is known, and of the model.
     """
 
     price_id: str
@@ -98,6 +99,8 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     tiers: tuple[int, ...]
     context_window: int | None
     variants: tuple[OfferVariant, ...] = ()
+    seller: str = ""
+    model: str = ""
 
     def holds(self, time_us: int) -> bool:
         """Tell whether the price is in force at a moment."""

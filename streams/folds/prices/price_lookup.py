@@ -6,6 +6,8 @@ from enum import IntEnum
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from ledger.pricing.name_parts import CLIENT_PROTOCOL, TUNED_MARKS
 from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
 from streams.folds.prices.model_names import find_mark, is_gateway, list_sellers, spell_model, spell_provider
@@ -61,9 +63,7 @@ class Catalogue:
         match = self.find_model(provider, model, step)
         if match is None:
             return ()
-        # The variants of a model are those of its own provider alone.
-        is_own = step is not Step.ANY and match.owner is match.seller
-        return compile_offers(self._document, self._book, match.owner.id, match.model, with_variants=is_own)
+        return self._compile_offers(match.owner, match.model, None if step is Step.ANY else match.seller)
 
     def find_model(self, provider: str | None, model: str, step: Step) -> ModelMatch | None:
         """Return the model that a step finds; None where it finds none. Names are in lower case."""
@@ -133,6 +133,12 @@ class Catalogue:
                 is_one = all(match.model.prices == models[0].model.prices for match in models)
                 return models[0] if is_one else None
         return None
+
+    def _compile_offers(self, owner: Provider, model: PricedModel, seller: Provider | None) -> tuple[Offer, ...]:
+        """Compile the prices of a model; its variants are those of its own provider alone."""
+        offers = compile_offers(self._document, self._book, owner.id, model, with_variants=owner is seller)
+        names = {"seller": seller.id.lower() if seller is not None else "", "model": model.id.lower()}
+        return tuple(msgspec.structs.replace(offer, **names) for offer in offers)
 
     def _find_provider(self, name: str) -> Provider | None:
         """Return the provider of a name in lower case."""

@@ -13,6 +13,7 @@ import pytest
 
 from ingest.controls.append import append_control
 from ingest.controls.budgets import set_budget
+from ingest.controls.contracts import sign_contract
 from ingest.controls.erasure import erase_person
 from ingest.controls.log import activate_generation
 from ingest.controls.log import build_closing_records as closing_records
@@ -29,6 +30,7 @@ from ledger.log.open import open_log
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DECISIONS, DOCUMENTS, ENTRIES, EVENTS
 from ledger.organizations import PLATFORM
+from ledger.pricing.contract_file import parse_contract
 from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
 from streams.folds.chain import FOLDS
@@ -65,6 +67,9 @@ COMMANDS: dict[str, Make] = {
         log, settings, "acme", "team", "search", Decimal(100), "USD", 3600
     ),
     "price_book.adopted": lambda log, settings: adopt_price_book(log, settings, parse_book(BOOK, "the test")),
+    "contract.signed": lambda log, settings: sign_contract(
+        log, settings, "acme", parse_contract("{name: acme-2026, currency: USD, terms: [{discount: 10}]}", "the test")
+    ),
     "model.aliased": lambda log, settings: alias_model(log, settings, "prod-chat", "azure", "gpt-4o", "azure"),
     "rules.adopted": adopt_rules,
     "subject.erased": lambda log, settings: erase_person(log, settings, "acme", "ann"),
@@ -139,7 +144,11 @@ def test_a_command_makes_it_and_what_is_the_platforms_is_relayed(control: str, t
         assert all(len(partition) == 1 for partition in by_partition.values())
         assert len({record.value for record in appended}) == 1
     else:
-        assert len(appended) == 1 and CONTROL_TYPES[control].command in (None, "tally subject erase")
+        assert len(appended) == 1 and CONTROL_TYPES[control].command in (
+            None,
+            "tally subject erase",
+            "tally contract sign",
+        )
 
 
 @pytest.mark.parametrize(("control", "field"), FIELDS)
@@ -166,7 +175,7 @@ def test_fields_of_another_type_and_words_of_content_are_refused_by_name(control
 
 
 def test_a_type_without_schema_is_refused_with_those_that_have_one() -> None:
-    for control in ("contract.renewed", "scope.assigned", "alert.silenced", "made.up"):
+    for control in ("invoice.received", "commitment.made", "scope.assigned", "alert.silenced", "made.up"):
         refused = refuse(build_event(control, {}))
         assert refused.field == "data.control" and ", ".join(CONTROL_TYPES) in refused.reason
 

@@ -18,6 +18,7 @@ COMMANDS = [
     "subject list", "subject erase",
     "tail", "alerts webhook", "alerts webhooks", "alerts remove", "alerts test", "alerts deliveries", "alerts deliver",
     "api serve", "token create", "token list", "token revoke",
+    "budget set", "price adopt", "contract sign", "contract list", "contract end",
     "budget set", "price adopt", "model alias", "model list", "model remove",
 ]  # fmt: skip
 REPORTING = [
@@ -38,6 +39,9 @@ REPORTING = [
     "log events",
     "budget set",
     "price adopt",
+    "contract sign",
+    "contract list",
+    "contract end",
     "model alias",
     "model list",
     "model remove",

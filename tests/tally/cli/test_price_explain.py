@@ -12,6 +12,8 @@ from ledger.log.documents import store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
+from ledger.pricing.contract import pack_contract
+from ledger.pricing.contract_file import parse_contract
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
 from streams.embedded.store import Store
@@ -163,6 +165,43 @@ def test_the_way_from_a_name_to_its_price_is_shown(tmp_path: Path) -> None:
         "step 2 of rule R6, the call's provider, without the date: lion-20260101, read as lion, of provider acme"
         in text
     )
+
+
+CONTRACT = """
+name: spend
+currency: USD
+terms: [{model: lion, rates: {output: 8}}, {discount: 25}]
+commitments: [{name: units, period: day, units: 3, rates: {input: 1}}, {name: rest, period: day, amount: 1}]
+"""
+
+
+def test_a_contract_is_explained_by_term_and_commitment(home: Path) -> None:
+    log = EmbeddedLog(home)
+    digest, packed = pack_contract(parse_contract(CONTRACT, "the test"))
+    store_document(log, digest, packed)
+    fold_lines(
+        home,
+        log,
+        control("sign", "contract.signed", name="spend", document=digest),
+        inference("c", tokens={"input": 4, "output": 1}),
+        correction("undo-c", of={"source": "app", "id": "c"}, action="reversal"),
+    )
+    log.close()
+    facts = explain(home, "c")
+    assert not facts["differs"]
+    for step in facts["steps"]:
+        contract = step["contract"]
+        assert (contract["name"], contract["document"]) == ("spend", digest)
+        assert contract["classes"] == {
+            "input": {"term": 1, "discount": "25", "commitments": [{"name": "units", "covered": 3, "of": 4}]},
+            "output": {
+                "term": 0, "rate": "8", "per": 1_000_000,
+                "commitments": [{"name": "rest", "covered": "0.000008", "of": "0.000008"}],
+            },
+        }  # fmt: skip
+        assert step["books"][0]["price_id"] == "base/acme/lion#0", "the books are asked without the contract"
+    text = invoke("price", "explain", "c", TALLY_HOME=str(home), COLUMNS="200").stdout
+    assert "term 1: 25 % off; covered by units, 3 of 4" in text and "term 0: 8 for 1,000,000" in text
 
 
 def test_an_id_of_several_sources_is_named_with_its_source(home: Path) -> None:

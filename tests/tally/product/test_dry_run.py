@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from ingest.controls.contracts import sign_contract
 from ingest.controls.prices import adopt_price_book
 from ingest.files.importer import Options, Summary, import_files
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.money import pico
+from ledger.pricing.contract_file import parse_contract
 from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
 from streams.replay import replay_outcomes
@@ -72,6 +74,29 @@ def test_the_books_of_the_home_price_the_events_and_nothing_is_written(tmp_path:
     assert report.models["m9"].unpriced == {"input": 10, "output": 2} and not report.models["m9"].costs
     assert {path: path.stat().st_size for path in (tmp_path / "home").rglob("*")} == files
     assert priced.ends(EVENTS) == ends
+
+
+CONTRACT = """
+name: spend
+currency: USD
+terms: [{discount: 50, model: m1}]
+commitments: [{name: units, period: contract, units: 15, rates: {input: 0.25}}]
+"""
+
+
+def test_what_the_log_used_of_a_commitment_is_used(tmp_path: Path, priced: EmbeddedLog) -> None:
+    """Ten units of 15 are used: five of the ten are left, so half of the input is billed, and the output."""
+    settings = Settings(home=tmp_path / "home")
+    sign_contract(priced, settings, settings.organization, parse_contract(CONTRACT, "the test"))
+    (tmp_path / "map.yaml").write_text(yaml.safe_dump(SHEET))
+    (tmp_path / "first.csv").write_text(HEAD + row(1))
+    options = Options(mapping=tmp_path / "map.yaml")
+    import_files(priced, settings, [tmp_path / "first.csv"], options, lambda done_bytes, total: None)
+    _, report = rate(tmp_path, HEAD + row(2), log=priced)
+    assert report.models["m1"].costs == {"USD": pico("0.000015")}
+    assert report.models["m1"].billed_costs == {"USD": pico("0.0000125")}
+    (event,) = report.first_events
+    assert (event.cost, event.billed) == (pico("0.000015"), pico("0.0000125"))
 
 
 def test_a_home_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS tally.entries
     price_document LowCardinality(String),
     price_id LowCardinality(String),
     tier_basis LowCardinality(String),
+    contract_id LowCardinality(String),
     PROJECTION reached (SELECT `partition`, max((`offset`, seq)) GROUP BY `partition`)
 )
 ENGINE = MergeTree

@@ -62,7 +62,8 @@ SELECT
     currency,
     price_document,
     price_id,
-    tier_basis
+    tier_basis,
+    contract_id
 FROM tally.entries_in
 ARRAY JOIN lines AS line
 WHERE

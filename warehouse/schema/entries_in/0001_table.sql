@@ -107,6 +107,7 @@ CREATE TABLE IF NOT EXISTS tally.entries_in
     price_document LowCardinality(String),
     price_id LowCardinality(String),
     tier_basis LowCardinality(String),
+    contract_id LowCardinality(String),
     greatest_unpriced_cost Nullable(Decimal(38, 12)),
     unknown_tokens Nullable(Int64),
     saved_cost Nullable(Decimal(38, 12)),

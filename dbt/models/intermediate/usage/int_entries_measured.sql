@@ -17,7 +17,7 @@ measured as (
             0,
             quantity
         ) as tokens,
-        if(list_cost is null, quantity, 0) as unpriced_quantity,
+        if(contracted_cost is null, quantity, 0) as unpriced_quantity,
         if(unpriced_quantity = 0, 0, tokens) as unpriced_tokens
 
     from entries

@@ -51,7 +51,8 @@ final as (
         currency,
         price_document,
         price_id,
-        tier_basis
+        tier_basis,
+        contract_id
 
     from entries
 

@@ -62,7 +62,8 @@ renamed as (
         currency,
         price_document,
         price_id,
-        tier_basis
+        tier_basis,
+        contract_id
 
     from source
 
