@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ingest.controls.contracts import sign_contract
+from ingest.controls.prices import build_restatement
 from ingest.intake.batch import Envelope
+from ledger.log import partition_of
 from ledger.log.documents import store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
+from ledger.pricing.contract_file import parse_contract
+from ledger.settings import Settings
 from tally.cli.app import app
 from tests.streams.build import DOCUMENTS, adopt, call
 
@@ -56,6 +61,35 @@ def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object
     costs = {currency: amount.rstrip("0").rstrip(".") for currency, amount in facts["after"]["billed_costs"].items()}
     assert costs == ({"USD": cost} if isinstance(cost, str) else cost)
     assert log.ends(EVENTS) == end, "a dry run appends nothing"
+
+
+CONTRACT = """
+name: spend
+currency: USD
+terms: [{discount: 50}]
+commitments: [{name: units, period: contract, units: 1500000, rates: {input: 0.25}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("contract", "before", "after"),
+    [
+        # 1 M is covered and 0.5 M of the next call; the correction gives 1 M back, and 1 M of 3 M is covered again
+        (CONTRACT, {}, {"USD": "1.000000000000"}),
+        (CONTRACT[: CONTRACT.index("commitments")], {"USD": "0.500000000000"}, {"USD": "1.500000000000"}),
+    ],
+)
+def test_before_and_after_a_restatement_under_a_contract(
+    log: EmbeddedLog, tmp_path: Path, contract: str, before: object, after: object
+) -> None:
+    settings = Settings(home=tmp_path / "home")
+    sign_contract(log, settings, "acme", parse_contract(contract, "the test"))
+    partition = partition_of("acme")
+    body = {"first_offset": 0, "end_offset": log.end(EVENTS, partition)}
+    log.append(EVENTS, [build_restatement(settings, partition, body, None)])
+    facts = json.loads(correct("a", "--set", "tokens.input=3000000"))
+    assert facts["before"]["billed_costs"] == before and facts["after"]["billed_costs"] == after
+    assert facts["after"]["quantities"] == {"input": 3_000_000}
 
 
 @pytest.mark.parametrize(

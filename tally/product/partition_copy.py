@@ -1,0 +1,70 @@
+"""A copy of a partition's folds in temporary files: the log is folded again, so an answer is that of the folds, on
+either log, and nothing is written."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ledger import outcomes
+from ledger.log import Draft, Log, Record
+from ledger.log.sqlite.log import transaction
+from ledger.log.topics import ENTRIES
+from streams.folds.chain import Derived
+from streams.folds.entry import Documents
+from streams.partition_state import PartitionState, read_runs
+from streams.runtime import read_history, read_originals
+
+_decode = msgspec.json.Decoder().decode
+Line = dict[str, Any]
+
+
+class PartitionCopy:
+    """The folds of a partition up to the log's end, and of drafts that the log does not hold. Several copies may be in
+    one database, and one that is opened again goes on from there."""
+
+    def __init__(self, db: sqlite3.Connection, log: Log, partition: int, documents: Documents) -> None:
+        self._stored, self._db, self._log, self._partition = PartitionState(db), db, log, partition
+        self._state = self._stored.open_state(partition)
+        self._documents = documents
+        self._readers = read_originals(log, partition), read_history(log, partition)
+        position = self._stored.position(partition)
+        self._next_offset = 0 if position is None else position.next_offset
+
+    def fold(self, end: int) -> Iterator[tuple[int, Derived]]:
+        """Fold the log up to an offset: yield how many records, and what they cause."""
+        for run in read_runs(self._log, self._partition, end):
+            yield len(run), self._fold_batch(run)
+
+    def append(self, draft: Draft) -> Derived:
+        """Fold a draft as the next record, and return what it causes."""
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        return self._fold_batch([Record(self._partition, self._next_offset, now_ms, *draft[1:])])
+
+    def restate(self, draft: Draft) -> Iterator[tuple[Line, Line]]:
+        """Fold a restatement as the next record: yield the reversal of each entry that it changes, and the entry in its
+        place."""
+        former: Line = {}
+        for line in read_entries(self.append(draft)):
+            if line["outcome"] == outcomes.REVERSAL:
+                former = line
+            elif line["outcome"] == outcomes.RESTATEMENT:
+                yield former, line
+
+    def _fold_batch(self, batch: list[Record]) -> Derived:
+        originals, history = self._readers
+        parsed = self._stored.parse_batch(batch, history)
+        derived, _, change = self._stored.fold_batch(parsed, self._state, self._documents, originals)
+        with transaction(self._db):
+            self._stored.apply(self._partition, change)
+        self._next_offset = batch[-1].offset + 1
+        return derived
+
+
+def read_entries(derived: Derived) -> Iterator[Line]:
+    """Yield the lines of ``tally.entries`` among what records cause."""
+    for topic, record in derived:
+        if topic is ENTRIES:
+            yield from map(_decode, record.value.split(b"\n"))
