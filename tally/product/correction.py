@@ -1,14 +1,17 @@
 """Correct an event: find it on the log, try the correction on what the log says of it, and append it.
 
 The trial folds the records of the event's partition that name it, so that before and after are exact, and a correction
-that would change nothing is refused before anything is appended.
+that would change nothing is refused before anything is appended. Where commitments cover calls, what an entry costs
+follows from all calls before it: the trial folds the whole partition then.
 """
 
 import json
+import sqlite3
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -19,18 +22,26 @@ from ingest.intake.rejection import Rejection
 from ledger import envelope, outcomes
 from ledger.errors import TallyError
 from ledger.inference_fields import COUNTS, LISTS
-from ledger.log import Log, Position, Record, partition_of, records
+from ledger.log import Draft, Log, Position, Record, partition_of, records
 from ledger.log.documents import load_document
-from ledger.log.topics import DECISIONS, ENTRIES, EVENTS
+from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
+from ledger.pricing.contract import Contract, unpack_document
 from ledger.settings import Settings
 from streams.folds.event import parse_record
 from streams.replay import replay
+from streams.runtime import read_catalogues
+from tally.product.partition_copy import PartitionCopy
 from tallystick import Correction, CorrectionEvent
+from tallystick.vocabulary.controls.contracts import ContractSigned
+from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 SOURCE = "tally-cli"
 _POSITION = ("offset", "event_index")
 MAX_OWN_INDEX = 1 << 31
-CONTROL = b'"tallystick.control.v1"'
+_CONTROL = b'"tallystick.control.v1"'
+_WITHOUT_DATA = outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL, outcomes.RESTATEMENT
+"""Outcomes of lines at whose position no version stands that came into force."""
+_WITH_DOCUMENTS = PriceBookAdopted.control_type, ContractSigned.control_type
 
 
 class Amounts(NamedTuple):
@@ -67,7 +78,7 @@ def find_history(log: Log, organization: str, name: str) -> History:
     chosen = [
         record
         for record in records(log, EVENTS, partition)
-        if mark in record.value or CONTROL in record.value or envelope.RELAY_AFTER in record.headers
+        if mark in record.value or _CONTROL in record.value or envelope.RELAY_AFTER in record.headers
     ]
     events = {
         (event.source, event.id): event.kind
@@ -97,7 +108,7 @@ def _read_data(lines: Sequence[Mapping[str, Any]], chosen: Sequence[Record]) -> 
     data: dict[str, Any] = {}
     values = {record.offset: record.value for record in chosen}
     for line in lines:
-        if line["kind"] != "inference" or line["outcome"] in (outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL):
+        if line["kind"] != "inference" or line["outcome"] in _WITHOUT_DATA:
             continue
         names = ("original_offset", "original_index") if line["outcome"] == outcomes.RELEASE else _POSITION
         offset, index = (line[name] for name in names)
@@ -132,7 +143,7 @@ def try_correction(log: Log, history: History, correction: CorrectionEvent) -> T
     draft = Envelope(organization, "control", "local").make_draft(correction.canonical())
     now_ms = max([time.time_ns() // 1_000_000, *(record.time_ms for record in history.records)])
     record = Record(partition, log.end(EVENTS, partition), now_ms, draft.key, dict(draft.headers), draft.value)
-    lines, decisions = _replay_lines(log, history, [*history.records, record])
+    lines, decisions = _replay_lines(log, history, history.records, record)
     for decision in decisions:
         if decision["decision"] == "correction.ineffective" and decision.get("event_id") == correction.id:
             raise TallyError(
@@ -162,29 +173,50 @@ def sum_amounts(lines: Sequence[Mapping[str, Any]]) -> Amounts:
 
 
 def _replay_lines(
-    log: Log, history: History, chosen: Sequence[Record]
+    log: Log, history: History, chosen: Sequence[Record], trial: Record | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the lines of entries that concern the event, and all decisions, of a replay of records."""
     names = {(history.source, history.id)}
     documents: dict[str, bytes] = {}
-    for record in chosen:
+    has_commitments = False
+    replayed = [*chosen] if trial is None else [*chosen, trial]
+    for record in replayed:
         for event in parse_record(record).events:
             if event.kind == "correction" and event.data.get("of") == {"source": history.source, "id": history.id}:
                 names.add((event.source, event.id))
-            if event.kind == "control" and event.data.get("control") == "price_book.adopted":
+            if event.kind == "control" and event.data.get("control") in _WITH_DOCUMENTS:
                 digest = event.data["body"]["document"]
                 packed = load_document(log, digest)
                 if packed is not None:
                     documents[digest] = packed
+                    is_own = event.organization == history.organization
+                    has_commitments = has_commitments or (is_own and _has_commitments(digest, packed))
     lines: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
-    for topic, derived in replay(chosen, documents):
+    outputs = _fold_partition(log, history, trial) if has_commitments else replay(replayed, documents)
+    for topic, derived in outputs:
         contents = map(json.loads, derived.value.split(b"\n"))
         if topic is ENTRIES:
             lines += (line for line in contents if (line.get("source"), line.get("id")) in names)
         elif topic is DECISIONS:
-            decisions += contents
+            decisions += (decision for decision in contents if "correction" in decision["decision"])
     return [line for line in lines if line["organization"] == history.organization], decisions
+
+
+def _has_commitments(digest: str, packed: bytes) -> bool:
+    document = unpack_document(digest, packed)
+    return isinstance(document, Contract) and bool(document.commitments)
+
+
+def _fold_partition(log: Log, history: History, trial: Record | None) -> Iterator[tuple[Topic, Record]]:
+    """Fold the whole partition of an event again, and the trial behind it, and yield what they cause."""
+    partition = partition_of(history.organization)
+    with closing(sqlite3.connect("", isolation_level=None)) as db:
+        copy = PartitionCopy(db, log, partition, read_catalogues(log))
+        for _, derived in copy.fold(log.end(EVENTS, partition)):
+            yield from derived
+        if trial is not None:
+            yield from copy.append(Draft(partition, trial.key, trial.headers, trial.value))
 
 
 def _replace_fields(settings: Settings, history: History, fields: Mapping[str, str | None]) -> dict[str, Any]:

@@ -38,9 +38,10 @@ from streams.folds.contracts.coverage import COMMITTED, USED
 from streams.folds.entry import Documents
 from streams.folds.rating import BOOKS
 from streams.folds.state import Key, State
-from streams.partition_state import PartitionState, read_runs
+from streams.partition_state import PartitionState
 from streams.replay import open_catalogues
-from streams.runtime import read_catalogues, read_history, read_originals
+from streams.runtime import read_catalogues
+from tally.product.partition_copy import PartitionCopy
 
 MAX_SHOWN_EVENTS = 5
 MAX_MODELS = 1_000
@@ -256,14 +257,10 @@ def _find_contracts(log: Log | None, organization: str, documents: Documents) ->
 def _read_used_commitments(log: Log, organization: str, documents: Documents) -> dict[Key, object]:
     """Fold the organization's partition again in a temporary file, and return what is used of its commitments."""
     partition = partition_of(organization)
-    originals, history = read_originals(log, partition), read_history(log, partition)
     with closing(sqlite3.connect("", isolation_level=None)) as db:
-        stored = PartitionState(db)
-        state = stored.open_state(partition)
-        for run in read_runs(log, partition, log.end(EVENTS, partition)):
-            _, _, change = stored.fold_batch(stored.parse_batch(run, history), state, documents, originals)
-            with transaction(db):
-                stored.apply(partition, change)
+        copy = PartitionCopy(db, log, partition, documents)
+        for _ in copy.fold(log.end(EVENTS, partition)):
+            pass
         prefix = (*USED, organization)
         rows = db.execute("SELECT key, value FROM state WHERE partition = ?", (partition,))
         used = ((tuple(_decode(key)), _decode(value)) for key, value in rows)

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ingest.controls.contracts import sign_contract
+from ingest.controls.prices import build_restatement
 from ingest.intake.batch import Envelope
-from ledger import envelope
+from ledger.log import partition_of
 from ledger.log.documents import store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
-from ledger.organizations import PLATFORM
-from ledger.pricing.price_book import pack_book
-from ledger.pricing.price_book_file import parse_book
+from ledger.pricing.contract_file import parse_contract
+from ledger.settings import Settings
 from tally.cli.app import app
-from tests.streams.build import BOOK, DOCUMENTS, adopt, call, control
+from tests.streams.build import DOCUMENTS, adopt, call
 
 
 @pytest.fixture
@@ -62,6 +63,35 @@ def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object
     assert log.ends(EVENTS) == end, "a dry run appends nothing"
 
 
+CONTRACT = """
+name: spend
+currency: USD
+terms: [{discount: 50}]
+commitments: [{name: units, period: contract, units: 1500000, rates: {input: 0.25}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("contract", "before", "after"),
+    [
+        # 1 M is covered and 0.5 M of the next call; the correction gives 1 M back, and 1 M of 3 M is covered again
+        (CONTRACT, {}, {"USD": "1.000000000000"}),
+        (CONTRACT[: CONTRACT.index("commitments")], {"USD": "0.500000000000"}, {"USD": "1.500000000000"}),
+    ],
+)
+def test_before_and_after_a_restatement_under_a_contract(
+    log: EmbeddedLog, tmp_path: Path, contract: str, before: object, after: object
+) -> None:
+    settings = Settings(home=tmp_path / "home")
+    sign_contract(log, settings, "acme", parse_contract(contract, "the test"))
+    partition = partition_of("acme")
+    body = {"first_offset": 0, "end_offset": log.end(EVENTS, partition)}
+    log.append(EVENTS, [build_restatement(settings, partition, body, None)])
+    facts = json.loads(correct("a", "--set", "tokens.input=3000000"))
+    assert facts["before"]["billed_costs"] == before and facts["after"]["billed_costs"] == after
+    assert facts["after"]["quantities"] == {"input": 3_000_000}
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -81,15 +111,3 @@ def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object
 )
 def test_a_refusal_says_why(log: EmbeddedLog, arguments: list[str], problem: str) -> None:
     assert problem in correct(*arguments)
-
-
-def test_a_restated_event_is_shown_as_it_was_restated(log: EmbeddedLog) -> None:
-    late_digest, late = pack_book(parse_book(BOOK.replace("input: 1,", "input: 3,"), "the test"))
-    store_document(log, late_digest, late)
-    log.append(EVENTS, [Envelope("acme", "test", "test").make_draft(call("other"))])
-    late_book = control("late", "price_book.adopted", name="test", document=late_digest)
-    restatement = control("restate", "price.restated", first_offset=0, end_offset=2)
-    draft = Envelope("acme", "test", "test").make_draft(b"\n".join([late_book, restatement]))
-    log.append(EVENTS, [draft._replace(headers={**draft.headers, envelope.ORGANIZATION: PLATFORM})])
-    facts = json.loads(correct("a", "--reverse"))
-    assert facts["before"]["billed_costs"] == {"USD": "3.000000000000"} and facts["after"]["billed_costs"] == {}
