@@ -39,7 +39,8 @@ def _starts(work: Workload, day: date, end: date, chance: Random) -> Iterator[da
 
 
 def _make_mishaps(events: list[Event], day: date, seed: int) -> Iterator[Event]:
-    """Yield the faulty events of a day: some sent twice, one again with other content, one that is not an event."""
+    """Yield the faulty events of a day: some sent twice, one again with other content, one that is not an event, one
+    whose totals contradict its tokens."""
     chance = Random(f"{seed}/{day}/mishaps")
     if not events:
         return
@@ -50,6 +51,11 @@ def _make_mishaps(events: list[Event], day: date, seed: int) -> Iterator[Event]:
     if day.day % 3 == 0:
         broken = chance.choice(events)
         yield broken | {"id": broken["id"] + "-broken", "data": broken["data"] | {"tokens": {"input": -1}}}
+    if day.day % 7 == 0:
+        miscounted = chance.choice([event for event in events if "tokens" in event["data"]])
+        reported = {"total": sum(miscounted["data"]["tokens"].values()) + 100}
+        data = miscounted["data"] | {"reported_tokens": reported}
+        yield miscounted | {"id": miscounted["id"] + "-miscounted", "data": data}
 
 
 def list_days(first: date, last: date) -> list[date]:

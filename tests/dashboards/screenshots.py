@@ -1,6 +1,7 @@
 """Pages without a browser, for tests."""
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from ledger.settings import Settings
@@ -12,6 +13,7 @@ APP = str(ROOT / "dashboards" / "app" / "main.py")
 def open_page(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "", **query: str | list[str]) -> AppTest:
     """A page of this home, without the app around it; without a name, the app."""
     monkeypatch.setenv("TALLY_HOME", str(settings.home))
+    st.cache_data.clear()  # figures may be some seconds old, and a test adds events in less
     script = f"from dashboards.pages.{page} import page\npage.page()"
     app = AppTest.from_string(script, default_timeout=30) if page else AppTest.from_file(APP, default_timeout=30)
     for name, value in query.items():

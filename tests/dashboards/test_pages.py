@@ -138,8 +138,12 @@ def test_a_call_of_another_century_takes_no_figure_away(
 ) -> None:
     with warehouse(install_warehouse(tmp_path).home) as settings, closing(Feed(settings)) as feed:
         feed.begin()
-        for year in (2000, 2026, 2199):  # what lies in the future is quarantined, and has an amount nevertheless
+        for year in (2000, 2026, 2199):
             feed.add([call(f"y{year}", datetime(year, 1, 1, tzinfo=UTC), model="gpt-4o", tokens={"input": 10})])
+        # A call of the future is held, and one whose totals are wrong as well has an amount nevertheless.
+        tokens, reported = {"input": 10}, {"input": 9}
+        ahead = datetime(2199, 1, 1, tzinfo=UTC)
+        feed.add([call("wrong", ahead, model="gpt-4o", tokens=tokens, reported_tokens=reported)])
         app = open_page(settings, monkeypatch, period="all")
         assert not app.info, "no part of the page is away"
         assert "1 call in quarantine" in read_html(app)

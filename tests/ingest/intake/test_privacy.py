@@ -87,6 +87,7 @@ def make_event(name: str) -> dict[str, Any]:
     event: dict[str, Any] = example({"$ref": reference})
     if kind == "correction":
         event["data"]["action"] = "replacement"
+        del event["data"]["accepted"]  # of an acceptance alone
     if kind == "control":
         event["data"] |= {"control": name, "body": example(BODIES[name])}
     return event
