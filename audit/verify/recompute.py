@@ -209,7 +209,7 @@ class Partition:
         self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing))
         reversals = list(self._reverse(seen, event_index, organization, outcomes.REVISION)) if seen is not None else []
         if is_held:
-            yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future", original=None)
+            yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future")
         elif reason is not None:
             has_amount = kind == "inference" and is_valid(kind, data)
             bound = self._bound(data, time) if has_amount else None

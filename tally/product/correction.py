@@ -38,7 +38,7 @@ from tallystick.vocabulary.controls.prices import PriceBookAdopted
 SOURCE = "tally-cli"
 _POSITION = ("offset", "event_index")
 MAX_OWN_INDEX = 1 << 31
-_DECISIONS = b'"price_book.adopted"', b'"price.restated"', b'"contract.signed"', b'"contract.ended"'
+CONTROL = b'"tallystick.control.v1"'
 _WITHOUT_DATA = outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL, outcomes.RESTATEMENT
 """Outcomes of lines at whose position no version stands that came into force."""
 _WITH_DOCUMENTS = PriceBookAdopted.control_type, ContractSigned.control_type
@@ -78,7 +78,7 @@ def find_history(log: Log, organization: str, name: str) -> History:
     chosen = [
         record
         for record in records(log, EVENTS, partition)
-        if envelope.RELAY_AFTER in record.headers or any(part in record.value for part in (mark, *_DECISIONS))
+        if mark in record.value or CONTROL in record.value or envelope.RELAY_AFTER in record.headers
     ]
     events = {
         (event.source, event.id): event.kind
