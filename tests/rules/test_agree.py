@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
 from audit.verify import model_names as audit
@@ -349,18 +349,17 @@ def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: in
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
 
 
-covered_calls = some.fixed_dictionaries(
-    {
-        "model": some.sampled_from(("lion", "lion", "parrot", "deaf")),
-        "provider": some.just("acme"),
-        "tokens": some.dictionaries(
-            some.sampled_from(("input", "output")), some.sampled_from((1, 3, 400_000, 1_000_000)), min_size=1
-        ),
-    },
-    optional={
-        "payer": some.just("customer"), "reported_tokens": some.just({"input": 7}), "cached_from": some.just("1"),
-    },
-)  # fmt: skip
+extras = some.sampled_from(
+    ({},) * 6 + ({"payer": "customer"}, {"reported_tokens": {"input": 7}}, {"cached_from": "1"})  # most calls are plain
+)
+covered_calls = some.builds(
+    lambda model, tokens, extra: {"provider": "acme", "model": model, "tokens": tokens} | extra,
+    some.sampled_from(("lion", "lion", "lion", "parrot", "deaf")),
+    some.dictionaries(
+        some.sampled_from(("input", "input", "output")), some.sampled_from((1_000_000, 400_000, 3, 1)), min_size=1
+    ),
+    extras,
+)
 covered_events = some.builds(
     lambda id, at, revision, data: {
         "source": "a", "id": str(id), "time": (START + timedelta(seconds=at)).isoformat(),
@@ -383,8 +382,10 @@ covered_events = some.builds(
     ),
 )  # fmt: skip
 partial_restatements = some.builds(
-    lambda id, at_s, first: control(f"part-{id}", "price.restated", at_s, first_offset=first, end_offset=first + 2),
-    some.integers(0, 9), some.sampled_from((0, 0, 1000)), some.integers(0, 6),
+    lambda id, at_s, first, length: control(
+        f"part-{id}", "price.restated", at_s, first_offset=first, end_offset=first + length
+    ),
+    some.integers(0, 9), some.sampled_from((0, 0, 1000)), some.integers(0, 6), some.integers(2, 8),
 )  # fmt: skip
 covered_steps = some.lists(
     some.tuples(
@@ -396,39 +397,51 @@ covered_steps = some.lists(
 )  # fmt: skip
 
 
-def log_under_contracts(steps: list[tuple[Lines, Lines, int]]) -> list[Record]:
-    """Build a log that begins with commitments and prices."""
+def log_under_contracts(steps: list[tuple[Lines, Lines, int]], unpriced_steps: int) -> list[Record]:
+    """Build a log that begins with commitments, with prices after so many steps: a restatement finds calls that used
+    nothing before others that did."""
     start = [
         control(f"first-{name}", "contract.signed", name=name, document=CONTRACTS[name][0])
         for name in ("spend", "capacity")
     ]
     adoption = control("base", "price_book.adopted", name="base", document=BOOKS["base"][0])
-    return log([(start, [adoption], 0), *steps])
+    return log([(start, [], 0), *steps[:unpriced_steps], ([], [adoption], 0), *steps[unpriced_steps:]])
 
 
 @pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_the_folds_and_the_audit_agree_on_what_commitments_cover(examples: int) -> None:
     @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(covered_steps)
-    def agree(steps: list[tuple[Lines, Lines, int]]) -> None:
+    @given(covered_steps, some.integers(0, 2))
+    def agree(steps: list[tuple[Lines, Lines, int]], unpriced_steps: int) -> None:
         """Also where events were held, released or accepted, and a decision was held."""
-        made = log_under_contracts(steps)
+        made = log_under_contracts(steps, unpriced_steps)
         assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
         assert positions_by_folds(made) == positions_by_audit(made)
 
     agree()
 
 
+def build_covered_step(id: str) -> tuple[Lines, Lines, int]:
+    """Build a step with a call that uses two thirds of a commitment."""
+    data = {"provider": "acme", "model": "lion", "tokens": {"input": 1_000_000}}
+    event = {"source": "a", "id": id, "time": START.isoformat(), "type": "tallystick.inference.v1", "data": data}
+    return [msgspec.json.encode(event)], [], 0
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(covered_steps)
-def test_restating_twice_changes_nothing_though_commitments_cover_calls(steps: list[tuple[Lines, Lines, int]]) -> None:
-    made = log_under_contracts(steps)
+@given(covered_steps, some.integers(0, 2))
+@example([build_covered_step("0"), build_covered_step("1")], 1)  # the call before the prices is covered first
+def test_restating_twice_changes_nothing_though_commitments_cover_calls(
+    steps: list[tuple[Lines, Lines, int]], unpriced_steps: int
+) -> None:
+    made = log_under_contracts(steps, unpriced_steps)
     last_s = made[-1].time_ms / 1000 - START.timestamp() + 10**4  # nothing is held any more
     made.append(record(len(made), at_s=last_s))
     end = len(made)
     for id in ("first", "second"):
         restatement = control(id, "price.restated", first_offset=0, end_offset=end)
         made.append(record(len(made), restatement, at_s=last_s, organization="_platform"))
+    assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
     assert [line[2] for line in positions_by_folds(made) if line[0] == end + 1] == ["counted"]
     assert [line[2] for line in positions_by_audit(made) if line[0] == end + 1] == ["counted"]
 
