@@ -17,6 +17,7 @@ from tally.cli import (
     period,
     price,
     rebuild,
+    registry,
     sql,
     status,
     streams,
@@ -52,6 +53,8 @@ app.command("rebuild", rich_help_panel=_QUERY)(rebuild.rebuild)
 app.command("tail", rich_help_panel=_QUERY)(tail.tail)
 app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
 app.command("correct", rich_help_panel=_MANAGE, no_args_is_help=True)(correct.correct)
+app.command("plan", rich_help_panel=_MANAGE, no_args_is_help=True)(registry.plan)
+app.command("apply", rich_help_panel=_MANAGE, no_args_is_help=True)(registry.apply)
 app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
 app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
 app.add_typer(model.app, name="model", rich_help_panel=_MANAGE)
