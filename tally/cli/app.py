@@ -9,6 +9,7 @@ from tally.cli import (
     correct,
     dashboards,
     demo,
+    export,
     import_files,
     kafka,
     log,
@@ -51,6 +52,8 @@ app.command("sql", rich_help_panel=_QUERY, no_args_is_help=True)(sql.sql)
 app.command("verify", rich_help_panel=_QUERY)(verify.verify)
 app.command("rebuild", rich_help_panel=_QUERY)(rebuild.rebuild)
 app.command("tail", rich_help_panel=_QUERY)(tail.tail)
+app.command("as-of", rich_help_panel=_QUERY, no_args_is_help=True)(registry.as_of)
+app.add_typer(export.app, name="export", rich_help_panel=_QUERY)
 app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
 app.command("correct", rich_help_panel=_MANAGE, no_args_is_help=True)(correct.correct)
 app.command("plan", rich_help_panel=_MANAGE, no_args_is_help=True)(registry.plan)

@@ -1,11 +1,11 @@
-"""``tally plan`` and ``tally apply``: a file that declares who owns what, as control records on the log."""
+"""``tally plan``, ``apply`` and ``as-of``: a file that declares who owns what, and what was so at any time."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tally.output import out, print_json
+from tally.output import make_table, out, print_json
 
 if TYPE_CHECKING:
     from ingest.controls.registry.records import Plan
@@ -76,6 +76,84 @@ def apply(
     if places:
         last = f" to {places[-1]}" if len(places) > 1 else ""
         out.print(f"On the log at {places[0]}{last}.", markup=False)
+
+
+def as_of(
+    date: Annotated[str, typer.Argument(metavar="DATE", help="Day or time in UTC; a day is its midnight.")],
+    known: Annotated[
+        str | None, typer.Option(metavar="DATE", help="As it was known then; now without it. A day is its midnight.")
+    ] = None,
+    organization: Organization = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the registry as it was at a time, and as it was known at another, with the spend of that month by team.
+
+    What was declared later with an earlier `from` is part of the answer, unless --known asks for what was known before.
+    The spend is printed as it is known now, so not with --known; each call has the owner of its own time.
+
+    Example: tally as-of 2026-10-01 --known 2026-10-15
+
+    Exit codes: 0 printed; 2 bad input, or there is no log."""
+    from datetime import datetime
+
+    from tally.cli.arguments import parse_time
+    from tally.product.catch_up import warehouse_with_models
+    from tally.product.registry_answers import read_as_of, read_spend
+    from tally.session import settings
+    from warehouse.client import connect
+
+    moment = datetime.fromisoformat(parse_time(date, "DATE"))
+    known_at = None if known is None else datetime.fromisoformat(parse_time(known, "--known"))
+    config = settings(organization=organization)
+    with warehouse_with_models(config):
+        client = connect(config)
+        answer = read_as_of(client, config.organization, moment, known_at)
+        spend = read_spend(client, config.organization, f"{moment:%Y-%m}") if known is None else []
+    facts = {"organization": config.organization, "as_of": moment.isoformat()}
+    facts["known"] = "now" if known_at is None else known_at.isoformat()
+    if as_json:
+        print_json(facts | answer | {"month": f"{moment:%Y-%m}", "spend": [row.as_json() for row in spend]})
+        return
+    out.print(f"Registry of {facts['organization']} as of {facts['as_of']}, known {facts['known']}.", markup=False)
+    _print_answer(config, answer)
+    if spend:
+        table = make_table("Owner", "Currency", ">Calls", ">Tokens", ">Billed cost")
+        for row in spend:
+            table.add_row(
+                row.team or "(unowned)", row.currency, f"{row.calls:,}", f"{row.tokens:,}", f"{row.billed_cost:.12f}"
+            )
+        out.print(f"Spend of {moment:%Y-%m}.", markup=False)
+        out.print(table)
+
+
+def _print_answer(config: "Settings", answer: dict[str, list[dict[str, Any]]]) -> None:
+    from ingest.controls.registry.records import read_names
+
+    names = read_names(config, config.organization, answer["scopes"])
+    for title, rows in answer.items():
+        if not rows:
+            continue
+        columns = [column for column in rows[0] if any(row[column] not in ("", None, []) for row in rows)]
+        table = make_table(*(column.replace("scope_value", "scope").replace("_", " ") for column in columns))
+        for row in rows:
+            table.add_row(*(_format_cell(row[column], names) for column in columns))
+        out.print(f"{title.replace('_', ' ').capitalize()}.", markup=False)
+        out.print(table)
+    if not any(answer.values()):
+        out.print("Nothing is declared then: `tally apply FILE` declares it.", markup=False)
+
+
+def _format_cell(value: Any, names: dict[str, str]) -> str:
+    from datetime import datetime
+
+    from rich.markup import escape
+
+    from tally.product.registry_changes import format_time
+
+    if isinstance(value, datetime):
+        return format_time(value)
+    text = " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    return escape(names.get(text, text))
 
 
 def _plan(config: "Settings", file: Path) -> "Plan":

@@ -1,10 +1,12 @@
 """Who owns what, as of two times: forty teams in a tree, three reorganizations, and keys that many share. What the
 models say equals the registry replayed in Python, and attribution the generator's own truth to the last digit."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,8 +19,9 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from tallystick import Control, ControlEvent
 from tests.dashboards.feed import ORGANIZATION, Feed, call
-from tests.dashboards.server import build, warehouse
+from tests.dashboards.server import warehouse
 from tests.streams.build import correction
+from tests.tally.conftest import invoke, tally
 from tests.warehouse.plugin import InstallWarehouse
 from warehouse.client import connect
 
@@ -124,10 +127,10 @@ def settings(
         feed.add([*organization.make_tree(60, 15), organization.end(70, "t9"), *organization.assign_some(60, 20)])
         feed.add([correction("undo", organization.calls[3][0], source=organization.calls[3][2]["service"])])
         del organization.calls[3]
-        done = build(settings, "run")
-        assert done.returncode == 0, done.stdout
-        yield settings
+        done = tally("warehouse", "models", TALLY_HOME=str(settings.home))
+        assert done.returncode == 0, done.stderr
         feed.close()
+        yield settings
 
 
 @pytest.fixture(scope="module")
@@ -265,3 +268,51 @@ def test_a_reorganization_moves_what_follows_it_and_no_entry(
     feed.close()
     latter = read()
     assert former[:2] == latter[:2] and former[2] != latter[2]
+
+
+FILE = """
+teams:
+  product: {owner: bob, cost_center: CC-1, from: FIRST}
+  search: [{parent: product, from: FIRST}, {head_count: 3, from: NEXT}]
+features: {chat: {team: search, from: FIRST}}
+exchange_rates: {EUR/USD: {rate: 1.08, from: FIRST}}
+"""
+
+
+def test_the_commands_answer_as_of_two_times_and_export_what_is_declared(settings: Settings, tmp_path: Path) -> None:
+    home = {"TALLY_HOME": str(settings.home), "TALLY_ORGANIZATION": "beta"}
+    first, following = START.date(), (START + timedelta(days=40)).date()
+    file = tmp_path / "r.yaml"
+    file.write_text(FILE.replace("FIRST", str(first)).replace("NEXT", str(following)))
+    calls = [
+        call("own", START + timedelta(days=1), feature="chat", model="gpt-4o", tokens={"input": 1_000_000}),
+        call("lost", START + timedelta(days=1), agent="lost one", model="gpt-4o", tokens={"input": 2_000_000}),
+    ]
+    (tmp_path / "calls.jsonl").write_bytes(b"\n".join(calls))
+    assert invoke("import", str(tmp_path / "calls.jsonl"), **home).returncode == 0
+    before = datetime.now(UTC).isoformat()
+    assert invoke("apply", str(file), **home).returncode == 0
+    facts = json.loads(invoke("as-of", str(first), "--json", **home).stdout)
+    teams = [row for row in facts["scopes"] if row["dimension"] == "team"]
+    assert [(row["scope_value"], row["parent"], row["head_count"]) for row in teams] == [
+        ("product", "", None), ("search", "product", None),
+    ]  # fmt: skip
+    assert facts["exchange_rates"][0]["rate"] == "1.080000000000"
+    assert [(row["team"], row["billed_cost"], row["calls"]) for row in facts["spend"]] == [
+        ("", "5.000000000000", 1), ("search", "2.500000000000", 1),
+    ]  # fmt: skip
+    later = invoke("as-of", str(following), **home).stdout
+    assert "bob" in later and "product" in later and "CC-1" in later
+    known = json.loads(invoke("as-of", str(following), "--known", before, "--json", **home).stdout)
+    assert known["scopes"] == known["assignments"] == known["spend"] == []
+    exported = invoke("export", "registry", **home).stdout
+    assert '#   "lost one": TEAM  # 5.000000000000 USD, 1 calls' in exported
+    file.write_text(exported)
+    assert invoke("plan", str(file), **home).returncode == 0
+    assert invoke("apply", str(file), **home).stdout == "No changes: the registry is what the file declares.\n"
+    file.write_text(exported.replace("# agents:", "agents:").replace('#   "lost one": TEAM', '  "lost one": product'))
+    assert invoke("apply", str(file), **home).returncode == 0
+    unowned = json.loads(invoke("export", "registry", "--json", **home).stdout)["unowned"]
+    assert [(row["section"], row["billed_cost"]) for row in unowned] == [
+        ("agents", "5.000000000000"), ("models", "5.000000000000"),
+    ], "owned from now on, not before"  # fmt: skip

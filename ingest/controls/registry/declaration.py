@@ -114,13 +114,11 @@ def _read_item(section: str, name: str, place: Place, versions: list[Version], s
 
 
 def _read_scope(section: str, name: str, place: Place, versions: list[Version], seal: Seal) -> Iterator[Item]:
-    """Read a scope. One of which nothing is declared but its team is assigned, and no more."""
-    fields = tuple(field for field in _FIELDS[section] if field != "team")
+    """Read a scope, and the team that owns it where a version names one."""
     names = (SCOPES[section], name)
-    is_owned = any("team" in version.fields for version in versions)
-    if not is_owned or any(field in version.fields for version in versions for field in fields):
-        yield _make_item(Subject(SCOPE.name, names), place, versions, fields, seal)
-    if is_owned:
+    fields = tuple(field for field in _FIELDS[section] if field != "team")
+    yield _make_item(Subject(SCOPE.name, names), place, versions, fields, seal)
+    if any("team" in version.fields for version in versions):
         yield _make_item(Subject(ASSIGNMENT.name, names), place, versions, ("team",), seal)
 
 

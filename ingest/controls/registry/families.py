@@ -29,6 +29,7 @@ EXCHANGE_RATE = Family("exchange rate", ExchangeRateSet, ExchangeRateSet, ("base
 FAMILIES = (SCOPE, ASSIGNMENT, AGREEMENT, EXCHANGE_RATE)
 _BY_TYPE = {model.control_type: family for family in FAMILIES for model in (family.declared, family.ended)}
 CONTROL_TYPES = tuple(_BY_TYPE)
+PERSON_FIELDS = ("owner", "sponsor", "on_call")
 
 
 class Subject(NamedTuple):

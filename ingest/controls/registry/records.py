@@ -1,7 +1,7 @@
 """The registry's records on the log: read those of an organization, and append what a plan says."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,14 @@ from pydantic import ValidationError
 
 from ingest.controls.append import SOURCE
 from ingest.controls.registry.declaration import Item, Seal, read_declaration
-from ingest.controls.registry.families import CONTROL_TYPES, State, Subject, read_statement, write_statement
+from ingest.controls.registry.families import (
+    CONTROL_TYPES,
+    PERSON_FIELDS,
+    State,
+    Subject,
+    read_statement,
+    write_statement,
+)
 from ingest.controls.registry.history import Registry, Step, build_registry
 from ingest.controls.registry.plan import Change, plan_changes
 from ingest.intake.batch import Batch, Envelope
@@ -105,9 +112,9 @@ def find_person_names(settings: Settings, organization: str, changes: list[Chang
     return read_names(settings, organization, states)
 
 
-def read_names(settings: Settings, organization: str, states: list[State]) -> dict[str, str]:
+def read_names(settings: Settings, organization: str, states: Sequence[State]) -> dict[str, str]:
     """Return the names behind the pseudonyms of persons in these states, as far as the home knows them."""
-    pseudonyms = {state[field] for state in states for field in ("owner", "sponsor", "on_call") if field in state}
+    pseudonyms = {state[field] for state in states for field in PERSON_FIELDS if state.get(field)}
     persons = Persons(settings.home)
     try:
         return persons.find_names(organization, sorted(pseudonyms))

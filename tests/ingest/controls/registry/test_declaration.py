@@ -38,6 +38,7 @@ exchange_rates: {{EUR/USD: 1.080}}
         ("scope", "team", "search"),
         ("scope", "team", "product"),
         ("scope", "project", "core"),
+        ("scope", "feature", "chat"),
         ("assignment", "feature", "chat"),
         ("scope", "feature", "replies"),
         ("assignment", "feature", "replies"),
