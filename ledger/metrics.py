@@ -44,7 +44,7 @@ LAG = Metric(
 RECEIVED = Metric("tally_received_total", "counter", (), "Facts that arrived: accepted and rejected.")
 REJECTED = Metric("tally_rejected_total", "counter", (), "Facts that the intake rejected.")
 EVENTS = Metric(
-    "tally_events_total", "counter", ("outcome",),
+    "tally_events", "gauge", ("outcome",),
     "Facts on the log by outcome: counted, duplicate, conflict, quarantined, held. What is released moves to counted.",
 )  # fmt: skip
 MISSING = Metric(

@@ -56,8 +56,8 @@ def _read_lines(past: Mapping[int, Record]) -> Originals:
 
 
 def _read_history(past: Mapping[int, Record]) -> History:
-    """Return a reader of ranges of records, by offset."""
-    return lambda first, end: [parse_record(past[offset]) for offset in range(first, end)]
+    """Return a reader of ranges of records, by offset: of those that are replayed."""
+    return lambda first, end: [parse_record(past[offset]) for offset in range(first, end) if offset in past]
 
 
 def replay_outcomes(records: Iterable[Record], documents: Mapping[str, bytes]) -> list[dict[str, Any]]:

@@ -197,7 +197,7 @@ class Partition:
         standing = "quarantined" if reason is not None else "held" if is_held else "own"
         self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing))
         if is_held:
-            yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future", original=None)
+            yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future")
         elif reason is not None:
             has_amount = kind == "inference" and is_valid(kind, data)
             bound = self._rate(data, time, rate=rate_quarantined) if has_amount else None

@@ -42,8 +42,11 @@ MAX_SOURCES = 1_000
 
 
 class _EntryLine(msgspec.Struct):
+    organization: str
     outcome: str
     kind: str = ""
+    reason: str = ""
+    pricing: str = ""
     source: str = ""
     id: str = ""
     event_index: int = 0
@@ -51,6 +54,7 @@ class _EntryLine(msgspec.Struct):
     original_index: int = -1
 
 
+_REVERSAL = b'"action":"reversal"'
 _decode_entry = msgspec.json.Decoder(_EntryLine).decode
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -160,31 +164,44 @@ def _read_source(log: Log, organization: str, source: str, table: SourceTable) -
     """Read the events of a source that are in force, with their content. TallyError where the log has none."""
     partition = partition_of(organization)
     sources: set[str] = set()
+    # A line that fell due stands in whichever record came then, so the lines say whose they are.
+    name = _encode(organization)
     for record in records(log, ENTRIES, partition):
-        if record.organization != organization:
-            continue
-        for raw in record.value.split(b"\n"):
-            line = _decode_entry(raw)
-            if line.kind != "inference":
+        values = record.value.split(b"\n") if name in record.value else []
+        for line in map(_decode_entry, values):
+            if line.organization != organization or line.kind != "inference":
                 continue
-            original = line.original_offset, line.original_index
-            if line.outcome == outcomes.REVERSAL:
-                table.reverse(original)
-            elif line.outcome == outcomes.REPLACEMENT:
-                table.replace(original, (record.cause_offset, line.event_index))
-            elif line.outcome in (outcomes.COUNTED, outcomes.QUARANTINED):
-                if line.source == source:
-                    is_counted = line.outcome == outcomes.COUNTED
-                    table.enter(line.id, (record.cause_offset, line.event_index), is_counted)
-                elif len(sources) < MAX_SOURCES:
-                    sources.add(line.source)
+            if line.outcome not in outcomes.OUTCOMES or line.source == source:
+                _enter_line(line, record.cause_offset, table)
+            elif len(sources) < MAX_SOURCES:
+                sources.add(line.source)
     if not table.has_events():
         raise TallyError(_describe_missing(organization, source, sources))
     for record in records(log, EVENTS, partition):
         positions = table.list_events(record.offset)
-        lines = record.value.split(b"\n") if positions else []
+        values = record.value.split(b"\n") if positions or _REVERSAL in record.value else []
         for id, event_index in positions:
-            table.describe(id, *_read_content(_decode(lines[event_index])))
+            table.describe(id, *_read_content(_decode(values[event_index])))
+        for event_index, value in enumerate(values):
+            if _REVERSAL in value and record.organization == organization:
+                target = _decode(value)["data"]["of"]
+                if target["source"] == source:
+                    table.reverse_held(target["id"], (record.offset, event_index))
+
+
+def _enter_line(line: _EntryLine, offset: int, table: SourceTable) -> None:
+    """Enter one line of ``tally.entries``. A restatement changes what an entry costs, and not which one is in force."""
+    original, place = (line.original_offset, line.original_index), (offset, line.event_index)
+    match line.outcome:
+        case outcomes.COUNTED | outcomes.HELD | outcomes.QUARANTINED:
+            table.enter(line.id, place, line.outcome == outcomes.COUNTED, line.outcome == outcomes.HELD)
+        case outcomes.REVERSAL if line.reason != outcomes.RESTATEMENT:
+            table.reverse(original)
+        case outcomes.REPLACEMENT:
+            table.replace(original, place, is_own=False)
+        case outcomes.RELEASE if line.pricing:
+            # By an acceptance, a line counts that had a conflict: whatever it holds, the files decide anew.
+            table.replace(original, place, is_own=line.reason != outcomes.CONFLICT)
 
 
 def _describe_missing(organization: str, source: str, sources: set[str]) -> str:

@@ -9,13 +9,12 @@ Position = tuple[int, int]
 
 _TABLES = """
 CREATE TABLE logged (id TEXT PRIMARY KEY, offset INTEGER, event_index INTEGER, entry_offset INTEGER,
-    entry_index INTEGER, is_reversed INTEGER, digest BLOB, revision INTEGER);
+    entry_index INTEGER, is_held INTEGER, is_own INTEGER, is_reversed INTEGER, digest BLOB, revision INTEGER);
 CREATE INDEX logged_event ON logged (offset, event_index);
 CREATE INDEX logged_entry ON logged (entry_offset, entry_index);
 CREATE TABLE staged (id TEXT PRIMARY KEY, digest BLOB, revision INTEGER, line BLOB)
 """
-_IS_KEPT = """(staged.digest = logged.digest AND NOT logged.is_reversed AND (logged.entry_offset IS NULL
-    OR (logged.entry_offset, logged.entry_index) = (logged.offset, logged.event_index)))"""
+_IS_KEPT = "(staged.digest = logged.digest AND NOT logged.is_reversed AND logged.is_own)"
 _COMPARE = f"""SELECT CASE WHEN logged.id IS NULL THEN 'added' WHEN {_IS_KEPT} THEN 'kept'
     WHEN logged.is_reversed THEN 'added' ELSE 'replaced' END AS change, staged.id, staged.line,
     CASE WHEN logged.id IS NOT NULL THEN max(logged.revision + 1, staged.revision) END AS revision
@@ -75,10 +74,12 @@ class SourceTable:
         elif revision == row[1] and digest != row[0]:
             self._repeated += 1
 
-    def enter(self, id: str, position: Position, is_counted: bool) -> None:
-        """Enter a version of an event of the log; it takes the place of the one before."""
-        entry = position if is_counted else (None, None)
-        self._db.execute("REPLACE INTO logged VALUES (?, ?, ?, ?, ?, 0, NULL, 0)", (id, *position, *entry))
+    def enter(self, id: str, position: Position, has_entry: bool, is_held: bool = False) -> None:
+        """Enter a version of an event of the log; it takes the place of the one before. A held one has an entry to
+        come."""
+        entry = position if has_entry or is_held else (None, None)
+        statement = "REPLACE INTO logged VALUES (?, ?, ?, ?, ?, ?, 1, 0, NULL, 0)"
+        self._db.execute(statement, (id, *position, *entry, is_held))
 
     def reverse(self, entry: Position) -> None:
         """Take an entry back, if one of these events has it."""
@@ -88,12 +89,21 @@ class SourceTable:
         )
         self._db.execute(statement, entry)
 
-    def replace(self, event: Position, entry: Position) -> None:
-        """Put the entry of a correction in force for an event."""
+    def replace(self, event: Position, entry: Position, is_own: bool) -> None:
+        """Put an entry in force for an event: its own, which stands elsewhere, or that of a correction."""
         statement = (
-            "UPDATE logged SET entry_offset = ?, entry_index = ?, is_reversed = 0 WHERE offset = ? AND event_index = ?"
+            "UPDATE logged SET entry_offset = ?, entry_index = ?, is_own = ?, is_held = 0, is_reversed = 0"
+            " WHERE offset = ? AND event_index = ?"
         )
-        self._db.execute(statement, (*entry, *event))
+        self._db.execute(statement, (*entry, is_own, *event))
+
+    def reverse_held(self, id: str, correction: Position) -> None:
+        """Reverse an event that is held still, and stands before its correction: no entry is taken back by it."""
+        statement = (
+            "UPDATE logged SET entry_offset = NULL, entry_index = NULL, is_reversed = 1"
+            " WHERE id = ? AND is_held AND (offset, event_index) < (?, ?)"
+        )
+        self._db.execute(statement, (id, *correction))
 
     def has_events(self) -> bool:
         """Tell whether the log has an event of the source."""

@@ -202,6 +202,7 @@ def _fold_new_event(
         if change is not None and status == EntryStatus.BOUNDED:
             change = change._replace(added=_rated_here(event, entry, emit))
     else:
+        held = held and held._replace(original=former)
         status = EntryStatus.HELD if version.status == EntryStatus.OWN else version.status
     identities[event.identity] = version._replace(status=status)
     if change is not None:

@@ -30,7 +30,7 @@ from tallystick import Correction, CorrectionEvent
 SOURCE = "tally-cli"
 _POSITION = ("offset", "event_index")
 MAX_OWN_INDEX = 1 << 31
-ADOPTION = b'"price_book.adopted"'
+CONTROL = b'"tallystick.control.v1"'
 
 
 class Amounts(NamedTuple):
@@ -67,7 +67,7 @@ def find_history(log: Log, organization: str, name: str) -> History:
     chosen = [
         record
         for record in records(log, EVENTS, partition)
-        if mark in record.value or ADOPTION in record.value or envelope.RELAY_AFTER in record.headers
+        if mark in record.value or CONTROL in record.value or envelope.RELAY_AFTER in record.headers
     ]
     events = {
         (event.source, event.id): event.kind

@@ -96,6 +96,7 @@ class Ledger:
         late = self._lag_s + chance.expovariate(1) * self._pace_s / 4
         if chance.random() < 0.05:
             late += chance.choice(WINDOWS) * chance.uniform(0.5, 3)
+        late = -chance.uniform(301, 2_000) if chance.random() < 0.05 else late  # held, or quarantined ahead of the log
         at_s = (self._ms - START_MS) / 1000 - late
         if self._calls and chance.random() < 0.1:
             id, said["revision"] = chance.choice(self._calls[-6:]), self._number

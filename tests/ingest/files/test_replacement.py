@@ -13,8 +13,8 @@ from hypothesis import strategies as some
 
 from ingest.files import plan
 from ingest.files.importer import Options, import_files
-from ingest.files.replacement import plan_replacement
-from ingest.files.source_table import Counts
+from ingest.files.replacement import _decode_entry, _enter_line, plan_replacement
+from ingest.files.source_table import Counts, SourceTable
 from ingest.files.summary import Summary
 from ingest.mapping.sheet import Sheet
 from ledger.errors import TallyError
@@ -32,6 +32,7 @@ from tests.streams.build import call, correction
 
 NUMBER = partition_of("default")
 Tokens = Mapping[str, int]
+ORIGINAL = {"original_offset": 1, "original_index": 0}
 
 
 class Home:
@@ -135,6 +136,33 @@ def test_whatever_happened_a_replacement_leaves_what_the_file_gives(
                 for id, replacement in zip(tokens, replacements, strict=True)
             ))  # fmt: skip
     home.log.close()
+
+
+def test_a_held_event_is_kept_and_reversed_as_one_that_is_counted(home: Home) -> None:
+    held = call("h", at_s=10 * 365 * 86400, tokens={"input": 7})
+    home.bring(*lines_of({"a": 1}), held)
+    assert home.replace(*lines_of({"a": 1}), held) == Counts(kept=2, replaced=0, reversed=0, added=0, repeated=0)
+    assert home.replace(*lines_of({"a": 1})) == Counts(kept=1, replaced=0, reversed=1, added=0, repeated=0)
+    assert home.replace(*lines_of({"a": 1})).changes == 0
+    assert home.replace(*lines_of({"a": 1}), call("h", tokens={"input": 7})).added == 1
+    assert home.in_force() == {("test", "a"): 1, ("test", "h"): 7}
+
+
+def test_an_event_that_fell_due_or_was_restated_is_its_own(tmp_path: Path) -> None:
+    table, due = SourceTable(), (5, 1 << 31)
+    lines = [
+        {"outcome": "held", "id": "h", "event_index": 0},
+        {"outcome": "release", "id": "h", "event_index": due[1], "reason": "held", "pricing": "priced"} | ORIGINAL,
+        {"outcome": "reversal", "reason": "restatement", "original_offset": due[0], "original_index": due[1]},
+        {"outcome": "restatement", "original_offset": due[0], "original_index": due[1]},
+    ]
+    for offset, line in zip((1, 5, 6, 6), lines, strict=True):
+        _enter_line(_decode_entry(json.dumps({"organization": "default", "kind": "inference"} | line)), offset, table)
+    table.describe("h", b"same", 0)
+    table.stage("h", b"same", 0, b"{}")
+    assert table.count() == Counts(kept=1, replaced=0, reversed=0, added=0, repeated=0)
+    table.reverse(due)
+    assert table.count().added == 1
 
 
 def test_a_trace_is_replaced_by_its_lines(home: Home) -> None:

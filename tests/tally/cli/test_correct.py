@@ -7,11 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.intake.batch import Envelope
+from ledger import envelope
 from ledger.log.documents import store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
+from ledger.organizations import PLATFORM
+from ledger.pricing.price_book import pack_book
+from ledger.pricing.price_book_file import parse_book
 from tally.cli.app import app
-from tests.streams.build import DOCUMENTS, adopt, call
+from tests.streams.build import BOOK, DOCUMENTS, adopt, call, control
 
 
 @pytest.fixture
@@ -77,3 +81,15 @@ def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object
 )
 def test_a_refusal_says_why(log: EmbeddedLog, arguments: list[str], problem: str) -> None:
     assert problem in correct(*arguments)
+
+
+def test_a_restated_event_is_shown_as_it_was_restated(log: EmbeddedLog) -> None:
+    late_digest, late = pack_book(parse_book(BOOK.replace("input: 1,", "input: 3,"), "the test"))
+    store_document(log, late_digest, late)
+    log.append(EVENTS, [Envelope("acme", "test", "test").make_draft(call("other"))])
+    late_book = control("late", "price_book.adopted", name="test", document=late_digest)
+    restatement = control("restate", "price.restated", first_offset=0, end_offset=2)
+    draft = Envelope("acme", "test", "test").make_draft(b"\n".join([late_book, restatement]))
+    log.append(EVENTS, [draft._replace(headers={**draft.headers, envelope.ORGANIZATION: PLATFORM})])
+    facts = json.loads(correct("a", "--reverse"))
+    assert facts["before"]["billed_costs"] == {"USD": "3.000000000000"} and facts["after"]["billed_costs"] == {}

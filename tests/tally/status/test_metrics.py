@@ -92,8 +92,8 @@ def test_they_are_the_figures_of_status_and_verify_and_a_service_that_is_away_le
         assert (events["counted"], events["rejected"]) == (2 * CALLS, 3)
         assert figures["tally_received_total",] == events["received"]
         assert figures["tally_rejected_total",] == events["rejected"]
-        outcomes = ("counted", "duplicate", "conflict", "quarantined")
-        assert {name: figures["tally_events_total", name] for name in outcomes} == {n: events[n] for n in outcomes}
+        outcomes = ("counted", "duplicate", "conflict", "quarantined", "held")
+        assert {name: figures["tally_events", name] for name in outcomes} == {n: events[n] for n in outcomes}
         assert status["events"] == {name: events[name] for name in ("received", "rejected", *outcomes)}
 
         assert sum(partition["recorded"] for partition in status["partitions"]) == status["records"]["recorded"]
@@ -111,7 +111,7 @@ def test_they_are_the_figures_of_status_and_verify_and_a_service_that_is_away_le
 
         sink.stop()
         warehouse.stop()
-        absent = {"tally_stored_offset", "tally_received_total", "tally_rejected_total", "tally_events_total"}
+        absent = {"tally_stored_offset", "tally_received_total", "tally_rejected_total", "tally_events"}
         eventually(lambda: names(figures) - names(scrape(url)) == absent)
         remaining = scrape(url)
         assert remaining["tally_warehouse_up",] == 0

@@ -40,6 +40,20 @@ entries as (
 
 ),
 
+-- Bounds of calls that were quarantined ahead of the log's time: no window has them.
+ahead as (
+
+    select
+        log_partition,
+        log_offset,
+        event_index
+
+    from {{ ref('int_calls_measured') }}
+
+    where outcome = 'quarantined' and occurred_at > accepted_at + interval 300 second
+
+),
+
 unknowns as (
 
     select
@@ -70,10 +84,8 @@ unknowns as (
     where
         pricing in ('unknown', 'unpriced', 'partially_priced')
         and payer != 'customer'
-        and (
-            outcome != 'quarantined'
-            or (reason = 'token_totals_mismatch' and occurred_at <= accepted_at + interval 300 second)
-        )
+        and (outcome != 'quarantined' or reason = 'token_totals_mismatch')
+        and (log_partition, entry_offset, entry_index) not in (select ahead.* from ahead)
 
 ),
 

@@ -1,10 +1,25 @@
 -- A run lies on the log from its first call to the event that ended it. All calls of its session in between
--- belong to it. Detectors judge a call once, as it first came: what corrects it belongs to no run.
+-- belong to it. Detectors judge a call once, as it first came, or fell due: what revises or corrects it
+-- belongs to no run. The index of what fell due with a record has its highest bit set, and comes before the
+-- record's own.
 with
 
 runs as (
 
     select * from {{ ref('int_runaways') }}
+
+),
+
+held_revisions as (
+
+    select
+        log_partition,
+        log_offset,
+        event_index
+
+    from {{ ref('stg_tally__events') }}
+
+    where outcome = 'held' and first_offset is not null
 
 ),
 
@@ -15,7 +30,15 @@ calls as (
     where
         session in (select runs.session from runs)
         and outcome not in ('reversal', 'replacement', 'restatement')
-        and (first_offset is null or (outcome = 'release' and reason = 'held'))
+        and (
+            first_offset is null
+            or (
+                outcome = 'release'
+                and reinterpretAsInt32(event_index) < 0
+                and (log_partition, first_offset, first_index)
+                not in (select held_revisions.* from held_revisions)
+            )
+        )
 
 ),
 
@@ -88,11 +111,12 @@ final as (
             and calls.event_index = entries.event_index
 
     where
-        (calls.log_offset, calls.event_index) >= (runs.run_offset, runs.run_index)
+        (calls.log_offset, reinterpretAsInt32(calls.event_index))
+        >= (runs.run_offset, reinterpretAsInt32(runs.run_index))
         and (
             runs.is_open
-            or (calls.log_offset, toInt64(calls.event_index))
-            < (runs.resolved_offset, toInt64(runs.resolved_index))
+            or (calls.log_offset, reinterpretAsInt32(calls.event_index))
+            < (runs.resolved_offset, runs.resolved_index)
         )
 
 )

@@ -12,7 +12,7 @@ calls as (
 
     select
         *,
-        (log_offset, event_index) as log_position
+        (log_offset, reinterpretAsInt32(event_index)) as log_position
 
     from {{ ref('fct_runaway_calls') }}
 

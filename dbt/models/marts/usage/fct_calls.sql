@@ -29,6 +29,18 @@ reversals as (
 
 ),
 
+restatement_lines as (
+
+    select
+        *,
+        (log_offset, reinterpretAsInt32(event_index)) as log_position
+
+    from {{ ref('int_calls_counted') }}
+
+    where outcome = 'restatement'
+
+),
+
 restatements as (
 
     select
@@ -37,17 +49,15 @@ restatements as (
         log_partition,
         first_offset,
         first_index,
-        argMax(pricing, log_offset) as pricing,
-        argMax(unpriced_reason, log_offset) as unpriced_reason,
-        argMax(tier_basis, log_offset) as tier_basis,
-        argMax(currency, log_offset) as currency,
-        argMax(unknown_tokens, log_offset) as unknown_tokens,
-        tupleElement(argMax(tuple(greatest_unpriced_cost), log_offset), 1) as greatest_unpriced_cost,
-        tupleElement(argMax(tuple(saved_cost), log_offset), 1) as saved_cost
+        argMax(pricing, log_position) as pricing,
+        argMax(unpriced_reason, log_position) as unpriced_reason,
+        argMax(tier_basis, log_position) as tier_basis,
+        argMax(currency, log_position) as currency,
+        argMax(unknown_tokens, log_position) as unknown_tokens,
+        tupleElement(argMax(tuple(greatest_unpriced_cost), log_position), 1) as greatest_unpriced_cost,
+        tupleElement(argMax(tuple(saved_cost), log_position), 1) as saved_cost
 
-    from {{ ref('int_calls_counted') }}
-
-    where outcome = 'restatement'
+    from restatement_lines
 
     group by
         organization,
