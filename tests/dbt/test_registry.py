@@ -127,9 +127,9 @@ def settings(
         feed.add([*organization.make_tree(60, 15), organization.end(70, "t9"), *organization.assign_some(60, 20)])
         feed.add([correction("undo", organization.calls[3][0], source=organization.calls[3][2]["service"])])
         del organization.calls[3]
+        feed.close()
         done = tally("warehouse", "models", TALLY_HOME=str(settings.home))
         assert done.returncode == 0, done.stderr
-        feed.close()
         yield settings
 
 
