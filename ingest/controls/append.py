@@ -81,7 +81,7 @@ def _check_facts(line: bytes, organization: str, has_document: Callable[[str], b
     data = decode(line)["data"]
     body = data["body"]
     if body.get("dimension") == ORGANIZATION and body["scope"] != organization:
-        raise Rejection("data.body.scope", f"must be {organization!r}: the budget is for the whole organization", data)
+        raise Rejection("data.body.scope", f"must be {organization!r}, since the scope is the whole organization", data)
     if "document" in body and not has_document(body["document"]):
         raise Rejection("data.body.document", "is the hash of no document on the log: store the document first", data)
 

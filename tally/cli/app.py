@@ -10,6 +10,7 @@ from tally.cli import (
     correct,
     dashboards,
     demo,
+    export,
     import_files,
     kafka,
     log,
@@ -18,6 +19,7 @@ from tally.cli import (
     period,
     price,
     rebuild,
+    registry,
     sql,
     status,
     streams,
@@ -51,8 +53,12 @@ app.command("sql", rich_help_panel=_QUERY, no_args_is_help=True)(sql.sql)
 app.command("verify", rich_help_panel=_QUERY)(verify.verify)
 app.command("rebuild", rich_help_panel=_QUERY)(rebuild.rebuild)
 app.command("tail", rich_help_panel=_QUERY)(tail.tail)
+app.command("as-of", rich_help_panel=_QUERY, no_args_is_help=True)(registry.as_of)
+app.add_typer(export.app, name="export", rich_help_panel=_QUERY)
 app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
 app.command("correct", rich_help_panel=_MANAGE, no_args_is_help=True)(correct.correct)
+app.command("plan", rich_help_panel=_MANAGE, no_args_is_help=True)(registry.plan)
+app.command("apply", rich_help_panel=_MANAGE, no_args_is_help=True)(registry.apply)
 app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
 app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
 app.add_typer(contract.app, name="contract", rich_help_panel=_MANAGE)

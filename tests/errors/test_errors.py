@@ -31,6 +31,8 @@ from ingest.controls.budgets import set_budget
 from ingest.controls.contracts import end_contract, sign_contract
 from ingest.controls.periods import check_month
 from ingest.controls.prices import adopt_price_book
+from ingest.controls.registry.records import read_file as read_registry_file
+from ingest.controls.registry.yaml_nodes import parse_yaml
 from ingest.files.importer import Options, parse_start
 from ingest.files.lines import read_lines
 from ingest.intake.batch import Batch, Envelope
@@ -206,6 +208,10 @@ CASES: list[Case] = [
     ("rules of no document", lambda p: check_decision(decision(control="rules.adopted", body={"document": "0"}), "acme", lambda digest: False), ("data.body.document", "store the document first")),
     ("a reserved organization", lambda p: Batch(EmbeddedLog(p), Envelope(PLATFORM, "d", "x"), "k"), (PLATFORM, "TALLY_ORGANIZATION")),
     # price books
+    ("a registry that cannot be read", lambda p: read_registry_file(p / "none"), ("none", "No such file", "name a YAML file")),
+    ("a registry that is no YAML", lambda p: parse_yaml("teams: [", "r.yaml"), ("r.yaml:1", "is not YAML")),
+    ("a registry without a section", lambda p: parse_yaml("", "r.yaml"), ("r.yaml", "declares nothing", "teams: {}")),
+    ("a registry with a list", lambda p: next(iter(parse_yaml("a: [1]", "r.yaml").list_fields()))[1].read_text(), ("r.yaml:1: a", "must be one value")),
     ("a book that cannot be read", lambda p: read_book_file(p / "none"), ("none", "No such file")),
     ("a book that is no YAML", lambda p: parse_book("a: [", "b.yaml"), ("b.yaml", "is not YAML")),
     ("a book of another shape", lambda p: parse_book("{}", "b.yaml"), ("b.yaml", "providers", "docs/prices.md")),

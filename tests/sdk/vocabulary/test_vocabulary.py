@@ -77,7 +77,7 @@ def test_what_is_not_in_the_vocabulary_is_refused(wrong: bytes) -> None:
 
 
 def test_a_decision_without_schema_is_refused_with_the_list() -> None:
-    with pytest.raises(ValidationError, match=r"a type that has a schema: budget.allocated, .*subject.erased"):
+    with pytest.raises(ValidationError, match=r"a type that has a schema: agreement.declared, .*subject.erased"):
         ANY_EVENT.validate_json(event(kind="control", data={"control": "invoice.received", "body": {}}))
 
 

@@ -26,6 +26,9 @@ CREATE TABLE IF NOT EXISTS tally.decisions
     due_at Nullable(DateTime64(6, 'UTC')),
     event_source String,
     event_id String,
+    effective_at Nullable(DateTime64(6, 'UTC')),
+    known_at Nullable(DateTime64(6, 'UTC')),
+    body String,
     PROJECTION reached (SELECT `partition`, max((`offset`, seq)) GROUP BY `partition`)
 )
 ENGINE = MergeTree

@@ -41,7 +41,10 @@ SELECT
     fromUnixTimestamp64Micro(window_end_us, 'UTC') AS window_end,
     fromUnixTimestamp64Micro(due_us, 'UTC') AS due_at,
     event_source,
-    event_id
+    event_id,
+    fromUnixTimestamp64Micro(effective_us, 'UTC') AS effective_at,
+    fromUnixTimestamp64Micro(known_us, 'UTC') AS known_at,
+    body
 FROM tally.decisions_in
 WHERE
     (`offset`, toUInt64(seq)) > reached[`partition`]

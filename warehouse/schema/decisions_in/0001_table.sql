@@ -25,6 +25,9 @@ CREATE TABLE IF NOT EXISTS tally.decisions_in
     window_end_us Nullable(Int64),
     due_us Nullable(Int64),
     event_source String,
-    event_id String
+    event_id String,
+    effective_us Nullable(Int64),
+    known_us Nullable(Int64),
+    body String
 )
 ENGINE = Null;

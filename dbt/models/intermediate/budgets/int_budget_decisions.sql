@@ -11,7 +11,7 @@ final as (
 
     select
         lower(hex(sipHash128(organization, dimension, scope_value, window_s))) as budget_key,
-        *
+        * except (effective_at, known_at, body)
 
     from decisions
 

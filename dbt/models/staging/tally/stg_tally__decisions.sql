@@ -32,7 +32,10 @@ renamed as (
         threshold as threshold_percent,
         window_end as window_ends_at,
         event_source,
-        event_id
+        event_id,
+        effective_at,
+        known_at,
+        body
 
     from source
 

@@ -1,0 +1,181 @@
+"""``tally plan``, ``apply`` and ``as-of``: a file that declares who owns what, and what was so at any time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tally.output import make_table, out, print_json
+
+if TYPE_CHECKING:
+    from ingest.controls.registry.records import Plan
+    from ledger.settings import Settings
+
+File = Annotated[Path, typer.Argument(help="YAML file that declares the whole registry; docs/registry.md.")]
+Organization = Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def plan(file: File, organization: Organization = None, as_json: AsJson = False) -> None:
+    """Show what `tally apply FILE` would add, change and end. Nothing is appended.
+
+    FILE declares teams, projects, features and services with their people and cost centers; keys, provider accounts and
+    agents with the team that owns each; agreements and exchange rates. What it does not name ends.
+
+    Example: tally plan registry.yaml
+
+    Exit codes: 0 nothing would change, 2 something would, 1 an error."""
+    from ledger.errors import TallyError
+    from tally.exit import Failure
+    from tally.product.registry_changes import count_changes, describe_changes
+    from tally.session import settings
+
+    try:
+        config = settings(organization=organization)
+        changes = _plan(config, file)
+    except TallyError as error:
+        raise Failure(str(error)) from None
+    if as_json:
+        print_json(_build_facts(changes, file))
+    else:
+        for line in describe_changes(changes):
+            out.print(line, markup=False)
+        out.print(_summarize(count_changes(changes), "to add", "to change", "to end"), markup=False)
+    if changes.changes:
+        raise typer.Exit(2)
+
+
+def apply(
+    file: File,
+    reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
+    organization: Organization = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the registry what FILE declares: append a control record for each change that `tally plan` shows.
+
+    Each holds from its `from` on, or from now, and is known from its position on the log. No entry is rewritten: a team
+    is found for it when it is read. The same FILE again appends nothing.
+
+    Example: tally apply registry.yaml --reason "reorganization of October"
+
+    Exit codes: 0 applied, or nothing to change; 2 bad input, and nothing is appended."""
+    from ingest.controls.registry.records import apply_file
+    from tally.product.registry_changes import count_changes, describe_changes
+    from tally.session import opened, settings
+
+    config = settings(organization=organization)
+    with opened(config, new=True) as log:
+        changes, positions = apply_file(log, config, file, config.organization, reason)
+    places = [f"{position.partition}:{position.offset}:{position.event_index}" for position in positions]
+    if as_json:
+        print_json(_build_facts(changes, file) | {"positions": places})
+        return
+    for line in describe_changes(changes):
+        out.print(line, markup=False)
+    out.print(_summarize(count_changes(changes), "added", "changed", "ended"), markup=False)
+    if places:
+        last = f" to {places[-1]}" if len(places) > 1 else ""
+        out.print(f"On the log at {places[0]}{last}.", markup=False)
+
+
+def as_of(
+    date: Annotated[str, typer.Argument(metavar="DATE", help="Day or time in UTC; a day is its midnight.")],
+    known: Annotated[
+        str | None, typer.Option(metavar="DATE", help="As it was known then; now without it. A day is its midnight.")
+    ] = None,
+    organization: Organization = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the registry as it was at a time, and as it was known at another, with the spend of that month by team.
+
+    What was declared later with an earlier `from` is part of the answer, unless --known asks for what was known before.
+    The spend is printed as it is known now, so not with --known; each call has the owner of its own time.
+
+    Example: tally as-of 2026-10-01 --known 2026-10-15
+
+    Exit codes: 0 printed; 2 bad input, or there is no log."""
+    from datetime import datetime
+
+    from tally.cli.arguments import parse_time
+    from tally.product.catch_up import warehouse_with_models
+    from tally.product.registry_answers import read_as_of, read_spend
+    from tally.session import settings
+    from warehouse.client import connect
+
+    moment = datetime.fromisoformat(parse_time(date, "DATE"))
+    known_at = None if known is None else datetime.fromisoformat(parse_time(known, "--known"))
+    config = settings(organization=organization)
+    with warehouse_with_models(config):
+        client = connect(config)
+        answer = read_as_of(client, config.organization, moment, known_at)
+        spend = read_spend(client, config.organization, f"{moment:%Y-%m}") if known is None else []
+    facts = {"organization": config.organization, "as_of": moment.isoformat()}
+    facts["known"] = "now" if known_at is None else known_at.isoformat()
+    if as_json:
+        print_json(facts | answer | {"month": f"{moment:%Y-%m}", "spend": [row.as_json() for row in spend]})
+        return
+    out.print(f"Registry of {facts['organization']} as of {facts['as_of']}, known {facts['known']}.", markup=False)
+    _print_answer(config, answer)
+    if spend:
+        table = make_table("Owner", "Currency", ">Calls", ">Tokens", ">Billed cost")
+        for row in spend:
+            table.add_row(
+                row.team or "(unowned)", row.currency, f"{row.calls:,}", f"{row.tokens:,}", f"{row.billed_cost:.12f}"
+            )
+        out.print(f"Spend of {moment:%Y-%m}.", markup=False)
+        out.print(table)
+
+
+def _print_answer(config: "Settings", answer: dict[str, list[dict[str, Any]]]) -> None:
+    from ingest.controls.registry.records import read_names
+
+    names = read_names(config, config.organization, answer["scopes"])
+    for title, rows in answer.items():
+        if not rows:
+            continue
+        columns = [column for column in rows[0] if any(row[column] not in ("", None, []) for row in rows)]
+        table = make_table(*(column.replace("scope_value", "scope").replace("_", " ") for column in columns))
+        for row in rows:
+            table.add_row(*(_format_cell(row[column], names) for column in columns))
+        out.print(f"{title.replace('_', ' ').capitalize()}.", markup=False)
+        out.print(table)
+    if not any(answer.values()):
+        out.print("Nothing is declared then: `tally apply FILE` declares it.", markup=False)
+
+
+def _format_cell(value: Any, names: dict[str, str]) -> str:
+    from datetime import datetime
+
+    from rich.markup import escape
+
+    from tally.product.registry_changes import format_time
+
+    if isinstance(value, datetime):
+        return format_time(value)
+    text = " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    return escape(names.get(text, text))
+
+
+def _plan(config: "Settings", file: Path) -> "Plan":
+    from ingest.controls.registry.records import plan_file
+    from tally.session import opened
+
+    if config.log is None and not (config.home / "log").is_dir():
+        return plan_file(None, config, file, config.organization)
+    with opened(config) as log:
+        return plan_file(log, config, file, config.organization)
+
+
+def _build_facts(changes: "Plan", file: Path) -> dict[str, Any]:
+    from tally.product.registry_changes import count_changes, list_changes
+
+    return {
+        "organization": changes.organization, "file": str(file), "changes": list_changes(changes),
+        "summary": count_changes(changes),
+    }  # fmt: skip
+
+
+def _summarize(counts: dict[str, int], *verbs: str) -> str:
+    if not any(counts.values()):
+        return "No changes: the registry is what the file declares."
+    return ", ".join(f"{count} {verb}" for count, verb in zip(counts.values(), verbs, strict=True)) + "."

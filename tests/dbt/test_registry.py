@@ -1,0 +1,318 @@
+"""Who owns what, as of two times: forty teams in a tree, three reorganizations, and keys that many share. What the
+models say equals the registry replayed in Python, and attribution the generator's own truth to the last digit."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from ledger.log import partition_of, records
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from ledger.settings import Settings
+from tallystick import Control, ControlEvent
+from tests.dashboards.feed import ORGANIZATION, Feed, call
+from tests.dashboards.server import warehouse
+from tests.streams.build import correction
+from tests.tally.conftest import invoke, tally
+from tests.warehouse.plugin import InstallWarehouse
+from warehouse.client import connect
+
+START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=90)
+DAYS = 80
+PICO_A_TOKEN = 2_500_000
+"""10^-12 dollars for an input token of gpt-4o."""
+TEAMS = [f"t{number}" for number in range(40)]
+OWNED = {
+    "key": [f"fp_{number:024x}" for number in range(12)],
+    "agent": [f"agent-{number}" for number in range(10)],
+    "service": ["gateway", "batch"],
+    "feature": ["chat", "search"],
+    "project": ["core", "labs"],
+    "provider_account": ["org-1", "org-2"],
+}
+FIELDS = {"service": "source", **{name: name for name in OWNED if name != "service"}}
+Subject = tuple[str, str, str]
+
+
+class Statement(NamedTuple):
+    """What a record of the log says of a subject; None where it ends it."""
+
+    offset: int
+    effective_at: datetime
+    subject: Subject
+    state: dict[str, Any] | None
+
+
+class Organization:
+    """Decisions about an organization, and calls of it, from a seed."""
+
+    def __init__(self, seed: str) -> None:
+        self.chance = random.Random(seed)
+        self.number = 0
+        self.calls: list[tuple[str, datetime, dict[str, Any]]] = []
+
+    def declare(self, day: float, team: str, parent: str | None) -> bytes:
+        body = {"dimension": "team", "scope": team, "parent": parent, "head_count": self.chance.choice((None, 3))}
+        body["cost_center"] = f"CC-{team}" if self.chance.random() < 0.3 else None
+        return self._decide("scope.declared", day, body)
+
+    def assign(self, day: float, dimension: str, scope: str, team: str | None) -> bytes:
+        return self._decide("scope.assigned", day, {"dimension": dimension, "scope": scope, "team": team})
+
+    def end(self, day: float, team: str) -> bytes:
+        return self._decide("scope.ended", day, {"dimension": "team", "scope": team})
+
+    def make_tree(self, day: float, count: int) -> list[bytes]:
+        """Move so many teams; a team is part of one before it, so that no circle comes of it."""
+        return [
+            self.declare(day, team, self.chance.choice(TEAMS[: TEAMS.index(team)]) if team != "t0" else None)
+            for team in self.chance.sample(TEAMS, count)
+        ]
+
+    def assign_some(self, day: float, count: int) -> list[bytes]:
+        scopes = [(dimension, scope) for dimension, names in OWNED.items() for scope in names]
+        return [self.assign(day, *self.chance.choice(scopes), self.chance.choice((*TEAMS, None))) for _ in range(count)]
+
+    def make_calls(self, count: int) -> list[bytes]:
+        lines = []
+        for _ in range(count):
+            time = START + timedelta(seconds=self.chance.randrange(DAYS * 86400))
+            fields: dict[str, Any] = {
+                FIELDS[name]: self.chance.choice(values) for name, values in OWNED.items() if self.chance.random() < 0.5
+            }
+            fields |= {"team": self.chance.choice((*TEAMS, "never declared"))} if self.chance.random() < 0.3 else {}
+            self.number += 1
+            source, id = fields.pop("source", "elsewhere"), f"c{self.number}"
+            tokens = {"input": self.chance.choice((1, 999_999, 123_456))}
+            lines.append(call(id, time, source, model="gpt-4o", tokens=tokens, **fields))
+            self.calls.append((id, time, fields | {"service": source, "tokens": tokens["input"]}))
+        return lines
+
+    def _decide(self, control_type: str, day: float, body: dict[str, Any]) -> bytes:
+        self.number += 1
+        body = {name: value for name, value in body.items() if value is not None}
+        effective_at = (START + timedelta(days=day)).isoformat()
+        data = Control.model_validate(
+            {"control": control_type, "effective_at": effective_at, "body": body}, strict=False
+        )
+        return ControlEvent(id=f"d{self.number}", source="people", time=datetime.now(UTC), data=data).canonical()
+
+
+@pytest.fixture(scope="module")
+def organization() -> Organization:
+    return Organization("registry 1")
+
+
+@pytest.fixture(scope="module")
+def settings(
+    organization: Organization, tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse
+) -> Iterator[Settings]:
+    """Calls first, then who owns what became known: reorganizations in the order of their times and out of it."""
+    with warehouse(install_warehouse(tmp_path_factory.mktemp("registry")).home) as settings:
+        feed = Feed(settings)
+        feed.begin()
+        feed.add(organization.make_calls(500))
+        feed.add([*organization.make_tree(0, 40), *organization.assign_some(0, 60)])
+        feed.add([*organization.make_tree(40, 15), *organization.assign_some(40, 10)])  # a reorganization
+        feed.add([*organization.make_tree(20, 10), *organization.assign_some(25.5, 10)])  # one that was heard of late
+        feed.add([*organization.make_tree(200, 5), organization.end(300, "t7")])  # what is to come
+        feed.add([*organization.make_tree(60, 15), organization.end(70, "t9"), *organization.assign_some(60, 20)])
+        feed.add([correction("undo", organization.calls[3][0], source=organization.calls[3][2]["service"])])
+        del organization.calls[3]
+        feed.close()
+        done = tally("warehouse", "models", TALLY_HOME=str(settings.home))
+        assert done.returncode == 0, done.stderr
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Client:
+    return connect(settings)
+
+
+@pytest.fixture(scope="module")
+def statements(settings: Settings) -> list[Statement]:
+    """The records of the registry as they stand on the log."""
+    log = EmbeddedLog(settings.home)
+    found = []
+    for record in records(log, EVENTS, partition_of(ORGANIZATION)):
+        for line in record.value.split(b"\n"):
+            data = msgspec.json.decode(line)["data"]
+            if str(data.get("control")).startswith("scope."):
+                body = data["body"]
+                family = "assignment" if data["control"] == "scope.assigned" else "scope"
+                subject = (family, body.pop("dimension"), body.pop("scope"))
+                is_end = data["control"] == "scope.ended" or (family == "assignment" and "team" not in body)
+                effective_at = datetime.fromisoformat(data["effective_at"])
+                found.append(Statement(record.offset, effective_at, subject, None if is_end else body))
+    log.close()
+    return found
+
+
+def replay(statements: list[Statement], moment: datetime, offset: int) -> dict[Subject, dict[str, Any]]:
+    """Replay the registry as it was at a moment, as known at an offset: R17, word for word."""
+    states: dict[Subject, dict[str, Any] | None] = {}
+    for statement in statements:
+        if statement.offset <= offset and statement.effective_at <= moment:
+            states[statement.subject] = statement.state
+    return {subject: state for subject, state in states.items() if state is not None}
+
+
+def find_path(registry: dict[Subject, dict[str, Any]], team: str) -> list[str]:
+    path = [team]
+    while (parent := registry.get(("scope", "team", path[-1]), {}).get("parent")) and parent not in path:
+        path.append(parent)
+    return path
+
+
+def attribute(registry: dict[Subject, dict[str, Any]], fields: dict[str, Any]) -> tuple[str, str]:
+    if "team" in fields:
+        return "event", fields["team"]
+    for dimension in ("key", "agent", "service", "feature", "project", "provider_account"):
+        state = registry.get(("assignment", dimension, fields.get(dimension, "")))
+        if state is not None:
+            return dimension.removeprefix("provider_"), state["team"]
+    return "unowned", ""
+
+
+def test_every_answer_as_of_two_times_is_that_of_a_replay(client: Client, statements: list[Statement]) -> None:
+    offsets = sorted({statement.offset for statement in statements})
+    effective = sorted({statement.effective_at for statement in statements})
+    moments = [start + shift for start in effective for shift in (-timedelta(microseconds=1), timedelta(0))]
+    condition = (
+        "known_from_offset <= k and coalesce(k < known_to_offset, true)"
+        " and valid_from <= t and coalesce(t < valid_to, true)"
+    )
+    answers: dict[tuple[int, datetime], dict[Subject, dict[str, Any]]] = {}
+    for family, columns in (
+        ("scope", "tuple(parent, cost_center, toString(head_count))"),
+        ("assignment", "tuple(team, '', '')"),
+    ):
+        rows = client.query(
+            f"select k, t, dimension, scope_value, {columns} from analytics.dim_{family}s"
+            " cross join (select arrayJoin({offsets:Array(UInt64)}) as k) as o"
+            " cross join (select arrayJoin({moments:Array(DateTime64(6, 'UTC'))}) as t) as m"
+            f" where {condition}",
+            parameters={"offsets": offsets, "moments": moments}, tz_mode="aware",
+        ).result_rows  # fmt: skip
+        names = ("parent", "cost_center", "head_count") if family == "scope" else ("team", "", "")
+        for offset, moment, dimension, scope, values in rows:
+            state = {name: value for name, value in zip(names, values, strict=True) if value}
+            states = answers.setdefault((offset, moment), {})
+            assert (family, dimension, scope) not in states, "one statement holds at a time"
+            states[family, dimension, scope] = state
+    for offset in offsets:
+        for moment in moments:
+            truth = {
+                subject: {name: str(value) for name, value in state.items()}
+                for subject, state in replay(statements, moment, offset).items()
+            }
+            assert answers.get((offset, moment), {}) == truth, (offset, moment)
+    assert len(answers) > 50
+
+
+def test_attribution_is_the_truth_to_the_last_digit(
+    client: Client, organization: Organization, statements: list[Statement]
+) -> None:
+    costs, tree, centers, counts = Counter[tuple[str, str]](), Counter[str](), Counter[str](), Counter[str]()
+    for _, time, fields in organization.calls:
+        registry = replay(statements, time, 10**9)
+        attributed_by, team = attribute(registry, fields)
+        cost = fields["tokens"] * PICO_A_TOKEN
+        costs[attributed_by, team] += cost
+        counts[team] += 1
+        path = find_path(registry, team) if team else []
+        tree.update(dict.fromkeys(path, cost))
+        states = (registry.get(("scope", "team", name), {}) for name in path)
+        centers[next((state["cost_center"] for state in states if "cost_center" in state), "")] += cost
+    assert len(costs) > 60 and costs["unowned", ""] and max(map(len, tree)) < 20
+
+    def read(group: str, measure: str = "toInt128(sum(coalesce(billed_cost, 0)) * 1000000000000)") -> dict[Any, int]:
+        sql = f"select {group} as g, {measure} as m from analytics.fct_attributed_usage group by g having m != 0"
+        return {
+            tuple(key) if isinstance(key, tuple) else key: int(value) for key, value in client.query(sql).result_rows
+        }
+
+    assert read("(toString(attributed_by), owner_team)") == costs
+    assert read("arrayJoin(owner_path)") == tree
+    assert read("owner_cost_center") == +centers
+    assert read("owner_team", "sum(calls)") == counts
+    assert read("1")[1] == sum(costs.values()), "nothing is lost, and nothing counted twice"
+
+
+def test_a_reorganization_moves_what_follows_it_and_no_entry(
+    settings: Settings, client: Client, organization: Organization
+) -> None:
+    entries = "select count(), sum(cityHash64(*)) from analytics.fct_entries"
+    before = (
+        "select owner_team, sum(billed_cost) from analytics.fct_attributed_usage where occurred_at < {t:DateTime64(6)}"
+    )
+    after = before.replace("<", ">=")
+    group, parameters = " group by owner_team order by owner_team", {"t": START + timedelta(days=50)}
+
+    def read() -> list[Any]:
+        return [client.query(sql + tail, parameters=parameters).result_rows
+                for sql, tail in ((entries, ""), (before, group), (after, group))]  # fmt: skip
+
+    former = read()
+    feed = Feed(settings)
+    feed.add([organization.assign(50, "service", name, "t1") for name in OWNED["service"]])
+    feed.close()
+    latter = read()
+    assert former[:2] == latter[:2] and former[2] != latter[2]
+
+
+FILE = """
+teams:
+  product: {owner: bob, cost_center: CC-1, from: FIRST}
+  search: [{parent: product, from: FIRST}, {head_count: 3, from: NEXT}]
+features: {chat: {team: search, from: FIRST}}
+exchange_rates: {EUR/USD: {rate: 1.08, from: FIRST}}
+"""
+
+
+def test_the_commands_answer_as_of_two_times_and_export_what_is_declared(settings: Settings, tmp_path: Path) -> None:
+    home = {"TALLY_HOME": str(settings.home), "TALLY_ORGANIZATION": "beta"}
+    first, following = START.date(), (START + timedelta(days=40)).date()
+    file = tmp_path / "r.yaml"
+    file.write_text(FILE.replace("FIRST", str(first)).replace("NEXT", str(following)))
+    calls = [
+        call("own", START + timedelta(days=1), feature="chat", model="gpt-4o", tokens={"input": 1_000_000}),
+        call("lost", START + timedelta(days=1), agent="lost one", model="gpt-4o", tokens={"input": 2_000_000}),
+    ]
+    (tmp_path / "calls.jsonl").write_bytes(b"\n".join(calls))
+    assert invoke("import", str(tmp_path / "calls.jsonl"), **home).returncode == 0
+    before = datetime.now(UTC).isoformat()
+    assert invoke("apply", str(file), **home).returncode == 0
+    facts = json.loads(invoke("as-of", str(first), "--json", **home).stdout)
+    teams = [row for row in facts["scopes"] if row["dimension"] == "team"]
+    assert [(row["scope_value"], row["parent"], row["head_count"]) for row in teams] == [
+        ("product", "", None), ("search", "product", None),
+    ]  # fmt: skip
+    assert facts["exchange_rates"][0]["rate"] == "1.080000000000"
+    assert [(row["team"], row["billed_cost"], row["calls"]) for row in facts["spend"]] == [
+        ("", "5.000000000000", 1), ("search", "2.500000000000", 1),
+    ]  # fmt: skip
+    later = invoke("as-of", str(following), **home).stdout
+    assert "bob" in later and "product" in later and "CC-1" in later
+    known = json.loads(invoke("as-of", str(following), "--known", before, "--json", **home).stdout)
+    assert known["scopes"] == known["assignments"] == known["spend"] == []
+    exported = invoke("export", "registry", **home).stdout
+    assert '#   "lost one": TEAM  # 5.000000000000 USD, 1 calls' in exported
+    file.write_text(exported)
+    assert invoke("plan", str(file), **home).returncode == 0
+    assert invoke("apply", str(file), **home).stdout == "No changes: the registry is what the file declares.\n"
+    file.write_text(exported.replace("# agents:", "agents:").replace('#   "lost one": TEAM', '  "lost one": product'))
+    assert invoke("apply", str(file), **home).returncode == 0
+    unowned = json.loads(invoke("export", "registry", "--json", **home).stdout)["unowned"]
+    assert [(row["section"], row["billed_cost"]) for row in unowned] == [
+        ("agents", "5.000000000000"), ("models", "5.000000000000"),
+    ], "owned from now on, not before"  # fmt: skip

@@ -1,0 +1,111 @@
+"""``tally plan`` and ``tally apply``: what a file declares, once."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.log import partition_of, records
+from ledger.log.open import open_log
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from ledger.settings import Settings
+from streams.embedded.store import Store
+from streams.embedded.worker import Partition
+from streams.runtime import read_catalogues
+from tests.tally.conftest import invoke
+
+FILE = """
+teams:
+  product: {owner: bob, cost_center: CC-1}
+  search: {parent: product, owner: ann@example.com, from: 2026-10-01}
+keys: {sk-proj-abcdefghijABCDEFGHIJ0123456789: search}
+agents: {triage: {team: product, until: 2030-01-01}}
+"""
+
+
+def write(path: Path, text: str = FILE) -> str:
+    (path / "r.yaml").write_text(text)
+    return str(path / "r.yaml")
+
+
+def run(path: Path, *arguments: str) -> Any:
+    done = invoke(*arguments, TALLY_HOME=str(path / "home"))
+    return done.returncode, done.stdout, done.stderr
+
+
+def fold(path: Path) -> None:
+    number = partition_of("default")
+    home = path / "home"
+    with closing(open_log(Settings(home=home))) as log, closing(Store(home)) as store:
+        assert isinstance(log, EmbeddedLog)
+        partition = Partition(number, log, store, read_catalogues(log))
+        while partition.step():
+            pass
+
+
+def read_controls(path: Path) -> list[dict[str, Any]]:
+    with closing(open_log(Settings(home=path / "home"))) as log:
+        found = records(log, EVENTS, partition_of("default"))
+        lines = [json.loads(line) for record in found for line in record.value.split(b"\n")]
+    return [line["data"] for line in lines if line["data"]["control"].startswith(("scope", "agreement", "exchange"))]
+
+
+def test_a_plan_is_applied_once(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    code, planned, _ = run(tmp_path, "plan", file)
+    assert code == 2 and "4 to add, 0 to change, 1 to end." in planned
+    assert "+ team search: parent product, owner ann@example.com, from 2026-10-01" in planned
+    assert not (tmp_path / "home").exists(), "a plan writes nothing"
+    code, applied, _ = run(tmp_path, "apply", file, "--reason", "launch")
+    assert code == 0 and "4 added, 0 changed, 1 ended." in applied
+    appended = read_controls(tmp_path)
+    assert [data["control"] for data in appended] == ["scope.declared"] * 2 + ["scope.assigned"] * 3
+    assert {data["reason"] for data in appended} == {"launch"}
+    assert "ann@" not in json.dumps(appended) and "sk-proj" not in json.dumps(appended)
+    assert run(tmp_path, "plan", file)[:2] == (0, "No changes: the registry is what the file declares.\n")
+    assert json.loads(run(tmp_path, "apply", file, "--json")[1])["positions"] == []
+    assert read_controls(tmp_path) == appended
+
+
+def test_what_changes_and_what_is_taken_out_is_shown(tmp_path: Path) -> None:
+    run(tmp_path, "apply", write(tmp_path))
+    text = FILE.replace("owner: bob, ", "").replace("search: {", "search: {head_count: 3, ").partition("keys:")[0]
+    code, planned, _ = run(tmp_path, "plan", write(tmp_path, text))
+    assert code == 2
+    assert planned.splitlines() == [
+        "~ team product: owner bob -> none, from now",
+        "~ team search: head_count none -> 3, from 2026-10-01",
+        "- key fp_62bdd593592a3b9c91250d6b ends, from now (team search)",
+        "- agent triage ends, from now (team product)",
+        "0 to add, 2 to change, 2 to end.",
+    ]
+    facts = json.loads(run(tmp_path, "apply", write(tmp_path, text), "--json")[1])
+    assert facts["summary"] == {"add": 0, "change": 2, "end": 2} and len(facts["positions"]) == 4
+    change = facts["changes"][0]
+    assert change["kind"] == "team" and change["after"] == {"cost_center": "CC-1"}
+    assert change["before"]["owner"].startswith("p_"), "programs get what the log has"
+    assert run(tmp_path, "plan", write(tmp_path, text))[0] == 0
+
+
+def test_the_folds_and_the_log_say_the_same(tmp_path: Path) -> None:
+    """What the folds passed on, and what stands behind that, make one registry."""
+    run(tmp_path, "apply", write(tmp_path))
+    fold(tmp_path)
+    assert run(tmp_path, "plan", write(tmp_path))[0] == 0
+    shorter = FILE.replace("agents", "services")
+    assert run(tmp_path, "apply", write(tmp_path, shorter))[0] == 0
+    assert run(tmp_path, "plan", write(tmp_path, shorter))[0] == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_an_error_ends_with_its_code_and_appends_nothing(command: str, tmp_path: Path) -> None:
+    code, _, message = run(tmp_path, command, write(tmp_path, "teams:\n  a: {parent: b}"))
+    assert code == (1 if command == "plan" else 2)
+    assert message.startswith(f"{tmp_path}/r.yaml:2: teams.a: its parent is 'b', and no team of that name is declared")
+    code, _, message = run(tmp_path, command, str(tmp_path / "none.yaml"))
+    assert code == (1 if command == "plan" else 2) and "none.yaml: No such file or directory" in message
+    if (tmp_path / "home").exists():
+        assert read_controls(tmp_path) == []
