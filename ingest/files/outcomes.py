@@ -49,6 +49,8 @@ class Outcomes:
     held: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     """Reasons of the quarantined."""
+    unpriced: Counter[str] = field(default_factory=Counter)
+    """Reasons of the counted that have no price, or not for all of their usage."""
     conflicts: list[Conflict] = field(default_factory=list)
     """The first conflicts."""
 
@@ -71,6 +73,7 @@ class _Line(msgspec.Struct):
     source: str = ""
     id: str = ""
     reason: str = ""
+    unpriced_reason: str = ""
     original_offset: int = -1
     original_index: int = -1
 
@@ -117,6 +120,8 @@ def _count_record(totals: Outcomes, record: Record) -> None:
         match line.outcome:
             case outcomes.COUNTED:
                 totals.counted += 1
+                if line.unpriced_reason:
+                    totals.unpriced[line.unpriced_reason] += 1
             case outcomes.DUPLICATE:
                 totals.duplicate += 1
             case outcomes.CONFLICT:

@@ -69,6 +69,11 @@ def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
     }
 
 
+_LIST_HELD = (
+    "tally sql \"select event_source, event_id, occurred_at from analytics.fct_outcomes where outcome = 'held'\""
+)
+
+
 def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
     """Print the figures on stdout, rejected lines and reasons on stderr."""
     print_refusals(summary)
@@ -79,7 +84,16 @@ def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
         for reason, count in outcomes.reasons.most_common():
             err.print(f"quarantined: {count:,} with the reason {reason}", markup=False)
         if outcomes.held:
-            err.print(f"held: {outcomes.held:,} with a time ahead of the log's; each is counted when that time comes")
+            err.print(
+                f"held: {outcomes.held:,} with a time ahead of the log's; each is counted when that time comes, or by "
+                f"`tally correct EVENT --release`. List them: {_LIST_HELD}",
+                markup=False,
+            )
+        for reason, count in outcomes.unpriced.most_common():
+            err.print(
+                f"not fully priced: {count:,} with the reason {reason!r}; the ways out are in docs/prices.md",
+                markup=False,
+            )
         if hint := outcomes.hint():
             err.print(hint, markup=False)
     elif summary.interrupted is not None:
