@@ -75,7 +75,7 @@ def test_what_cannot_be_decided_is_told(
 
 def test_an_unknown_decision_and_the_reserved_organization_are_told(tmp_path: Path) -> None:
     log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
-    with pytest.raises(TallyError, match=r"control: must be a type that has a schema: budget.allocated"):
+    with pytest.raises(TallyError, match=r"control: must be a type that has a schema: agreement.declared"):
         append_control(log, settings, "budget.burnt", {}, organization="acme")
     with pytest.raises(TallyError, match="reserved"):
         append_control(log, settings, "team.x", {}, organization=PLATFORM)
