@@ -16,7 +16,8 @@ from ledger.log.topics import EVENTS
 from ledger.pricing.contract_file import parse_contract
 from ledger.settings import Settings
 from tally.cli.app import app
-from tests.streams.build import DOCUMENTS, adopt, call
+from tallystick import Observation, ObservationEvent
+from tests.streams.build import DOCUMENTS, START, START_MS, adopt, call, correction
 
 
 @pytest.fixture
@@ -63,6 +64,8 @@ def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object
     assert log.ends(EVENTS) == end, "a dry run appends nothing"
 
 
+NEIGHBOR = next(name for name in map("neighbor{}".format, range(1000)) if partition_of(name) == partition_of("acme"))
+"""An organization in the same partition."""
 CONTRACT = """
 name: spend
 currency: USD
@@ -92,6 +95,26 @@ def test_before_and_after_a_restatement_under_a_contract(
     assert facts["after"]["quantities"] == {"input": 3_000_000}
 
 
+@pytest.mark.parametrize("signer", ["acme", NEIGHBOR])
+@pytest.mark.parametrize("organization", ["acme", NEIGHBOR])
+@pytest.mark.parametrize("contract", [CONTRACT, CONTRACT[: CONTRACT.index("commitments")]])
+def test_a_contract_holds_for_its_organization_alone(
+    log: EmbeddedLog, tmp_path: Path, contract: str, signer: str, organization: str
+) -> None:
+    sign_contract(log, Settings(home=tmp_path / "home"), signer, parse_contract(contract, "the test"))
+    append(log, call("b", at_s=1), organization=organization)
+    facts = json.loads(correct("b", "--set", "tokens.input=3000000", "--organization", organization))
+    costs = (1, 3) if signer != organization else (0, 0.75) if contract == CONTRACT else (0.5, 1.5)
+    assert [float(facts[name]["billed_costs"].get("USD", 0)) for name in ("before", "after")] == list(costs)
+
+
+def test_the_first_line_says_what_an_event_is(log: EmbeddedLog) -> None:
+    target = {"source": "test", "id": "h"}
+    data = Observation.model_validate({"of": target, "metric": "quality", "value": "1"})
+    append(log, ObservationEvent(id="a", source="test", time=START, data=data).canonical())
+    assert json.loads(correct("a", "--reverse"))["before"]["quantities"] == {"input": 1_000_000}
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -107,7 +130,71 @@ def test_before_and_after_a_restatement_under_a_contract(
         (["a", "--set", "team"], "write FIELD=VALUE"),
         (["a", "--set", "colour=red"], "has no field colour"),
         (["a", "--set", "tokens.input=many"], "tokens.input"),
+        (["a", "--set", "reported_tokens.input=9"], "would be quarantined: input: classes sum to 1000000, provider"),
+        (["q", "--set", "team=search"], "input: classes sum to 7, provider reports 9. Set the tokens or the totals so"),
     ],
 )
 def test_a_refusal_says_why(log: EmbeddedLog, arguments: list[str], problem: str) -> None:
     assert problem in correct(*arguments)
+
+
+@pytest.mark.parametrize("fields", [["reported_tokens="], ["reported_tokens.input=7"], ["tokens.input=9"]])
+def test_totals_that_agree_are_corrected(log: EmbeddedLog, fields: list[str]) -> None:
+    options = [option for field in fields for option in ("--set", field)]
+    tokens = 9 if "tokens.input=9" in fields else 7
+    assert json.loads(correct("q", *options))["after"]["quantities"] == {"input": tokens}
+
+
+def test_a_quarantined_correction_is_not_appended(log: EmbeddedLog) -> None:
+    end = log.ends(EVENTS)
+    arguments = ["correct", "a", "--set", "reported_tokens.input=9", "--reason", "a test"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 and "--set reported_tokens=" in result.output
+    assert log.ends(EVENTS) == end
+
+
+PAST = {"tokens": {"input": 5}, "model": "m1"}
+AHEAD_S = 312
+
+
+@pytest.mark.parametrize(
+    ("lines", "before", "after"),
+    [
+        # a replacement that was held
+        ([call("a")], {"input": 5}, {"input": 5}),
+        # a replacement that was held, of a call that was held
+        ([call("a", at_s=AHEAD_S)], {"input": 5}, {"input": 5}),
+        # a call that was held, and replaced before it fell due
+        ([call("a", at_s=AHEAD_S), correction("fix", "a", replacement=PAST)], {"input": 5}, {"input": 5}),
+        # a call that was held, and nothing else
+        ([call("a", at_s=AHEAD_S, tokens={"input": 3})], {"input": 3}, {"input": 3}),
+        # a revision that was held
+        ([call("a"), call("a", at_s=AHEAD_S, revision=1, tokens={"input": 4})], {"input": 4}, {"input": 4}),
+    ],
+)
+@pytest.mark.parametrize("is_told", [True, False], ids=["a record reveals it", "the correction reveals it"])
+@pytest.mark.parametrize("contract", ["", CONTRACT], ids=["", "commitments"])
+def test_what_was_held_counts_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[bytes], before: object, after: object, is_told: bool,
+    contract: str, request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("TALLY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TALLY_ORGANIZATION", "acme")
+    now_s = [START_MS / 1000]
+    log = EmbeddedLog(tmp_path / "home", clock=lambda: now_s[0])
+    for digest, packed in DOCUMENTS.items():
+        store_document(log, digest, packed)
+    if contract:
+        sign_contract(log, Settings(home=tmp_path / "home"), "acme", parse_contract(contract, "the test"))
+    is_replaced = after == {"input": 5} and len(lines) == 1
+    fixes = [correction("fix", "a", at_s=AHEAD_S, replacement=PAST)] if is_replaced else []
+    append(log, adopt(), *lines, *fixes)
+    if is_told:
+        now_s[0] += 3600
+        append(log, call("other"))
+    facts = json.loads(correct("a", "--set", "team=blue"))
+    assert facts["before"]["quantities"] == before and facts["after"]["quantities"] == after
+
+
+def append(log: EmbeddedLog, *lines: bytes, organization: str = "acme") -> None:
+    log.append(EVENTS, [Envelope(organization, "test", "test").make_draft(b"\n".join(lines))])
