@@ -14,9 +14,11 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
+
+from pydantic import ValidationError
 
 from ingest.intake.batch import Envelope
 from ingest.intake.intake import open_intake
@@ -29,8 +31,8 @@ from ledger.log.documents import load_document
 from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
 from ledger.pricing.contract import Contract, unpack_document
 from ledger.settings import Settings
-from streams.folds.event import parse_record
-from streams.folds.identity import TOKEN_TOTALS_MISMATCH
+from streams.folds.event import EPOCH, parse_record
+from streams.folds.identity import MAX_AHEAD_US, TOKEN_TOTALS_MISMATCH
 from streams.replay import replay
 from streams.runtime import read_catalogues
 from tally.product.partition_copy import PartitionCopy
@@ -40,16 +42,20 @@ from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 SOURCE = "tally-cli"
 _CONTROL = b'"tallystick.control.v1"'
+MAX_LISTED = 5
 _WITHOUT_DATA = outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL, outcomes.RESTATEMENT
 """Outcomes of lines at whose position no version stands that came into force."""
+_WITHOUT_EFFECT = outcomes.DUPLICATE, outcomes.CONFLICT
 _WITH_DOCUMENTS = PriceBookAdopted.control_type, ContractSigned.control_type
 
 
 class Amounts(NamedTuple):
-    """The quantities by class and the billed cost by currency that stand in the ledger for an event."""
+    """The quantities by class and the billed cost by currency that stand in the ledger for an event, and why it has
+    none there; None where it has, or where a correction came last."""
 
     quantities: dict[str, int]
     billed_costs: dict[str, str]
+    absence: str | None = None
 
 
 class History(NamedTuple):
@@ -91,6 +97,8 @@ def find_history(log: Log, organization: str, name: str) -> History:
         names = ", ".join(f"{source}/{event_id}" for source, event_id in sorted(events)[:5])
         raise TallyError(f"{len(events)} events have the name {name!r}: give the source too, one of {names}")
     (((source, event_id), kind),) = events.items()
+    if kind == "correction":
+        raise TallyError(f"{source}/{event_id} is a correction: name the event that it corrects")
     if kind != "inference":
         raise TallyError(f"{source}/{event_id} is of kind {kind}: only an inference can be corrected")
     history = History(organization, source, event_id, {}, [], chosen)
@@ -150,7 +158,17 @@ def build_correction(
         body["replacement"] = _replace_fields(settings, history, fields)
     if accepted is not None:
         body["accepted"] = {"offset": accepted.offset, "event_index": accepted.event_index}
-    data = Correction.model_validate_json(json.dumps(body))
+    try:
+        data = Correction.model_validate_json(json.dumps(body))
+    except ValidationError as error:
+        place = error.errors()[0]["loc"]
+        if place[0] != outcomes.REPLACEMENT:
+            raise
+        name = ".".join(str(part) for part in place[1:])
+        raise TallyError(
+            f"{history.source}/{history.id} was quarantined with a field {name} that does not fit the vocabulary: set "
+            f"it too (--set {name}=VALUE), or remove it (--set {name}=)"
+        ) from None
     return CorrectionEvent(id=str(uuid.uuid4()), source=SOURCE, time=datetime.now(UTC), data=data)
 
 
@@ -166,8 +184,45 @@ def try_correction(log: Log, history: History, correction: CorrectionEvent) -> T
         raise TallyError(f"{title} would be {outcome['outcome']}: {outcome.get('detail')}{_describe_way_out(outcome)}")
     for decision in decisions:
         if decision["decision"] == "correction.ineffective" and decision.get("event_id") == correction.id:
-            raise TallyError(f"{title} would change nothing: {decision['reason']}")
-    return Trial(sum_amounts(history.lines), sum_amounts(lines))
+            conflicts = _list_conflicts(history) if correction.data.accepted else ""
+            raise TallyError(f"{title} would change nothing: {decision['reason']}{conflicts}")
+    trial = Trial(sum_amounts(history.lines), sum_amounts(lines))
+    is_replacement = correction.data.action == outcomes.REPLACEMENT
+    if is_replacement and trial.before == trial.after and not list_changes(history, correction):
+        raise TallyError(f"{title} would change nothing: the event has these values already; give --set another value")
+    return trial
+
+
+def _list_conflicts(history: History) -> str:
+    positions = [
+        f"{line['offset']}:{line['event_index']}" for line in history.lines if line["outcome"] == outcomes.CONFLICT
+    ]
+    return f"; its conflicts stand at {', '.join(positions[-MAX_LISTED:])}" if positions else "; it has no conflict"
+
+
+def list_changes(history: History, correction: CorrectionEvent) -> dict[str, dict[str, Any]]:
+    """Return the fields of the event that a replacement changes, each with its values before and after it."""
+    if correction.data.replacement is None:
+        return {}
+    before, after = (
+        _flatten_fields(data) for data in (history.data, json.loads(correction.canonical())["data"]["replacement"])
+    )
+    names = dict.fromkeys((*before, *after))
+    return {
+        name: {"before": before.get(name), "after": after.get(name)}
+        for name in names
+        if before.get(name) != after.get(name)
+    }
+
+
+def _flatten_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields by the names that --set takes: a member of a group as GROUP.MEMBER."""
+    fields: dict[str, Any] = {}
+    for name, value in data.items():
+        fields |= (
+            {f"{name}.{key}": member for key, member in value.items()} if isinstance(value, dict) else {name: value}
+        )
+    return fields
 
 
 def _describe_way_out(outcome: Mapping[str, Any]) -> str:
@@ -196,7 +251,21 @@ def sum_amounts(lines: Sequence[Mapping[str, Any]]) -> Amounts:
             if entry["billed_cost"] is not None:
                 currency = line["currency"]
                 costs[currency] = costs.get(currency, Decimal(0)) + Decimal(entry["billed_cost"])
-    return Amounts(dict(+quantities), {currency: f"{cost:f}" for currency, cost in costs.items() if cost})
+    billed_costs = {currency: f"{cost:f}" for currency, cost in costs.items() if cost}
+    return Amounts(dict(+quantities), billed_costs, _describe_absence(lines))
+
+
+def _describe_absence(lines: Sequence[Mapping[str, Any]]) -> str | None:
+    """Describe why the event has no entry, by the last line that changes that; None where none says so."""
+    last = next((line for line in reversed(lines) if line["outcome"] not in _WITHOUT_EFFECT), None)
+    if last is None or last["kind"] != "inference":
+        return None
+    if last["outcome"] == outcomes.HELD:
+        due = EPOCH + timedelta(microseconds=last["time_us"] - MAX_AHEAD_US)
+        return f"held until {due:%Y-%m-%d %H:%M:%S} UTC"
+    if last["outcome"] == outcomes.QUARANTINED:
+        return f"quarantined: {last.get('detail') or last['reason']}"
+    return "reversed" if (last["outcome"], last.get("reason")) == (outcomes.REVERSAL, outcomes.REVERSAL) else None
 
 
 def _replay_lines(
@@ -278,7 +347,7 @@ def _read_value(name: str, value: str) -> Any:
 def _set_field(data: dict[str, Any], name: str, value: Any) -> None:
     group, _, member = name.partition(".")
     if member:
-        data[group] = {**(data.get(group) or {}), member: value}
+        data[group] = {**_read_group(data, group), member: value}
     else:
         data[group] = value
 
@@ -286,9 +355,14 @@ def _set_field(data: dict[str, Any], name: str, value: Any) -> None:
 def _remove_field(data: dict[str, Any], name: str) -> None:
     group, _, member = name.partition(".")
     if member:
-        data[group] = {key: value for key, value in (data.get(group) or {}).items() if key != member}
+        data[group] = {key: value for key, value in _read_group(data, group).items() if key != member}
     if not member or not data[group]:
         data.pop(group, None)
+
+
+def _read_group(data: dict[str, Any], group: str) -> dict[str, Any]:
+    members = data.get(group)
+    return members if isinstance(members, dict) else {}
 
 
 def _clean_fields(settings: Settings, organization: str, fields: dict[str, Any]) -> dict[str, Any]:

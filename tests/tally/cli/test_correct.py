@@ -31,6 +31,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedLog:
         adopt(), call("a", team="search"), call("a", tokens={"input": 5_000_000}),
         call("q", tokens={"input": 7}, reported_tokens={"input": 9}), call("h", at_s=10**9),
         call("twin", source="shop/web"), call("twin", source="shop/app"),
+        correction("fix", "twin", source="shop/web"),
     ]  # fmt: skip
     log.append(EVENTS, [Envelope("acme", "test", "test").make_draft(b"\n".join(lines))])
     return log
@@ -52,7 +53,8 @@ def correct(*arguments: str) -> str:
         (["a", "--accept", "0:2"], {"input": 1_000_000}, {"input": 5_000_000}, "5"),
         (["q", "--release"], {}, {"input": 7}, "0.000007"),
         (["h", "--release"], {}, {"input": 1_000_000}, "1"),
-        (["shop/web/twin", "--reverse"], {"input": 1_000_000}, {}, {}),
+        (["shop/app/twin", "--reverse"], {"input": 1_000_000}, {}, {}),
+        (["shop/web/twin", "--set", "tokens.input=1000000"], {}, {"input": 1_000_000}, "1"),
     ],
 )
 def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object, after: object, cost: object) -> None:
@@ -121,15 +123,20 @@ def test_the_first_line_says_what_an_event_is(log: EmbeddedLog) -> None:
         (["nobody", "--reverse"], "no event of organization acme has the name 'nobody'"),
         (["twin", "--reverse"], "2 events have the name 'twin': give the source too"),
         (["book", "--reverse"], "people/book is of kind control"),
+        (["fix", "--reverse"], "people/fix is a correction: name the event that it corrects"),
+        (["shop/web/twin", "--release"], "would change nothing: the event is reversed"),
         (["a"], "give one of --reverse"),
         (["a", "--reverse", "--release"], "give one of --reverse"),
         (["a", "--release"], "would change nothing: the event is counted already"),
         (["a", "--accept", "0:1"], "would change nothing: that line is the version in force"),
         (["a", "--accept", "7:0"], "would change nothing: no event with this identity stands at offset 7"),
+        (["a", "--accept", "7:0"], "its conflicts stand at 0:2"),
+        (["q", "--accept", "7:0"], "it has no conflict"),
         (["a", "--accept", "7"], "write OFFSET:INDEX"),
         (["a", "--set", "team"], "write FIELD=VALUE"),
         (["a", "--set", "colour=red"], "has no field colour"),
         (["a", "--set", "tokens.input=many"], "tokens.input"),
+        (["a", "--set", "tokens.input=1000000"], "would change nothing: the event has these values already"),
         (["a", "--set", "reported_tokens.input=9"], "would be quarantined: input: classes sum to 1000000, provider"),
         (["q", "--set", "team=search"], "input: classes sum to 7, provider reports 9. Set the tokens or the totals so"),
     ],
@@ -143,6 +150,38 @@ def test_totals_that_agree_are_corrected(log: EmbeddedLog, fields: list[str]) ->
     options = [option for field in fields for option in ("--set", field)]
     tokens = 9 if "tokens.input=9" in fields else 7
     assert json.loads(correct("q", *options))["after"]["quantities"] == {"input": tokens}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "before", "after"),
+    [
+        (["h", "--reverse"], "held until 2057-09-13 13:41:40 UTC", None),
+        (["h", "--release"], "held until 2057-09-13 13:41:40 UTC", None),
+        (["q", "--release"], "quarantined: input: classes sum to 7, provider reports 9", None),
+        (["q", "--reverse"], "quarantined: input: classes sum to 7, provider reports 9", "reversed"),
+        (["shop/web/twin", "--set", "team=ops"], "reversed", None),
+        (["a", "--reverse"], None, "reversed"),
+        (["a", "--accept", "0:2"], None, None),
+    ],
+)
+def test_an_event_without_an_entry_says_why(
+    log: EmbeddedLog, arguments: list[str], before: str | None, after: str | None
+) -> None:
+    facts = json.loads(correct(*arguments))
+    assert (facts["before"]["absence"], facts["after"]["absence"]) == (before, after)
+
+
+def test_an_event_that_does_not_fit_the_vocabulary_is_replaced(log: EmbeddedLog) -> None:
+    append(log, call("bad").replace(b'"model":"m1"', b'"model":7').replace(b'{"input":1000000}', b'"many"'))
+    assert "a field tokens that does not fit" in correct("bad", "--set", "model=m1")
+    assert "would change nothing: the event does not fit" in correct("bad", "--release")
+    facts = json.loads(correct("bad", "--set", "model=m1", "--set", "tokens.input=4"))
+    assert facts["after"]["quantities"] == {"input": 4}
+    assert facts["changes"] == {
+        "model": {"before": 7, "after": "m1"},
+        "tokens": {"before": "many", "after": None},
+        "tokens.input": {"before": None, "after": 4},
+    }
 
 
 def test_a_quarantined_correction_is_not_appended(log: EmbeddedLog) -> None:
