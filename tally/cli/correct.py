@@ -40,7 +40,7 @@ def correct(
     from tally.processes.join import needing
     from tally.processes.service import STREAMS
     from tally.product.catch_up import wait_for_folds
-    from tally.product.correction import append_correction, build_correction, find_history, try_correction
+    from tally.product.correction import append_correction, build_correction, find_history, list_changes, try_correction
     from tally.session import opened, settings
 
     actions = {"reversal": reverse, "replacement": bool(fields), "release": release, "acceptance": accept is not None}
@@ -56,6 +56,7 @@ def correct(
         facts: dict[str, Any] = {
             "organization": config.organization, "source": history.source, "id": history.id, "action": chosen[0],
             "dry_run": dry_run, "before": trial.before._asdict(), "after": trial.after._asdict(),
+            "changes": list_changes(history, correction),
         }  # fmt: skip
         if not dry_run:
             place = append_correction(log, history, correction)
@@ -71,16 +72,23 @@ def correct(
 def _print_correction(facts: dict[str, Any]) -> None:
     verb = "Would correct" if facts["dry_run"] else "Corrected"
     out.print(f"{verb} {facts['source']}/{facts['id']} ({facts['action']}).", markup=False)
+    for name, change in facts["changes"].items():
+        out.print(f"{name}: {_format_value(change['before'])} -> {_format_value(change['after'])}", markup=False)
     out.print(f"before: {_describe(facts['before'])}", markup=False)
     out.print(f"after:  {_describe(facts['after'])}", markup=False)
     if not facts["dry_run"]:
         out.print(f"On the log at {facts['partition']}:{facts['offset']}.", markup=False)
 
 
+def _format_value(value: Any) -> str:
+    return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def _describe(amounts: dict[str, Any]) -> str:
     quantities = ", ".join(f"{name} {quantity:,}" for name, quantity in amounts["quantities"].items())
     costs = ", ".join(f"{cost} {currency}" for currency, cost in amounts["billed_costs"].items())
-    return f"{quantities or 'nothing in the ledger'}{'; billed ' + costs if costs else ''}"
+    absence = f" ({amounts['absence']})" if amounts["absence"] else ""
+    return f"{quantities or 'nothing in the ledger' + absence}{'; billed ' + costs if costs else ''}"
 
 
 def _parse_fields(options: list[str]) -> dict[str, str | None]:

@@ -1,8 +1,10 @@
 """Correct an event: find it on the log, try the correction on what the log says of it, and append it.
 
-The trial folds the records of the event's partition that name it, so that before and after are exact, and a correction
-that would change nothing is refused before anything is appended. Where commitments cover calls, what an entry costs
-follows from all calls before it: the trial folds the whole partition then.
+The trial folds the records of the event's partition that name it, and its control records, so that before and after
+are exact, and a correction that would change nothing or be quarantined is refused before anything is appended. Each of
+these records has the time that the log had reached, and a record without lines stands at the end: what was held falls
+due as in the folds. Where commitments cover calls, what an entry costs follows from all calls before it: the trial
+folds the whole partition then.
 """
 
 import json
@@ -12,9 +14,11 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
+
+from pydantic import ValidationError
 
 from ingest.intake.batch import Envelope
 from ingest.intake.intake import open_intake
@@ -27,7 +31,8 @@ from ledger.log.documents import load_document
 from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
 from ledger.pricing.contract import Contract, unpack_document
 from ledger.settings import Settings
-from streams.folds.event import parse_record
+from streams.folds.event import EPOCH, parse_record
+from streams.folds.identity import MAX_AHEAD_US, TOKEN_TOTALS_MISMATCH
 from streams.replay import replay
 from streams.runtime import read_catalogues
 from tally.product.partition_copy import PartitionCopy
@@ -36,19 +41,21 @@ from tallystick.vocabulary.controls.contracts import ContractSigned
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
 
 SOURCE = "tally-cli"
-_POSITION = ("offset", "event_index")
-MAX_OWN_INDEX = 1 << 31
 _CONTROL = b'"tallystick.control.v1"'
+MAX_LISTED = 5
 _WITHOUT_DATA = outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL, outcomes.RESTATEMENT
 """Outcomes of lines at whose position no version stands that came into force."""
+_WITHOUT_EFFECT = outcomes.DUPLICATE, outcomes.CONFLICT
 _WITH_DOCUMENTS = PriceBookAdopted.control_type, ContractSigned.control_type
 
 
 class Amounts(NamedTuple):
-    """The quantities by class and the billed cost by currency that stand in the ledger for an event."""
+    """The quantities by class and the billed cost by currency that stand in the ledger for an event, and why it has
+    none there; None where it has, or where a correction came last."""
 
     quantities: dict[str, int]
     billed_costs: dict[str, str]
+    absence: str | None = None
 
 
 class History(NamedTuple):
@@ -72,21 +79,15 @@ class Trial(NamedTuple):
 
 def find_history(log: Log, organization: str, name: str) -> History:
     """Find the event of a name: SOURCE/ID, or an id that one source has. TallyError where there is none, or several."""
-    partition = partition_of(organization)
     id = name.rpartition("/")[2]
     mark = json.dumps(id, ensure_ascii=False)[1:-1].encode()
-    chosen = [
-        record
-        for record in records(log, EVENTS, partition)
-        if mark in record.value or _CONTROL in record.value or envelope.RELAY_AFTER in record.headers
-    ]
-    events = {
-        (event.source, event.id): event.kind
-        for record in chosen
-        if record.organization == organization and mark in record.value
-        for event in parse_record(record).events
-        if event.kind != "unknown" and name in (event.id, f"{event.source}/{event.id}")
-    }
+    chosen = _choose_records(log, organization, mark)
+    events: dict[tuple[str, str], str] = {}
+    for record in chosen:
+        if record.organization == organization and mark in record.value:
+            for event in parse_record(record).events:
+                if event.kind != "unknown" and name in (event.id, f"{event.source}/{event.id}"):
+                    events.setdefault((event.source, event.id), event.kind)
     if not events:
         raise TallyError(
             f"no event of organization {organization} has the name {name!r}: give SOURCE/ID or the id as `tally tail` "
@@ -96,6 +97,8 @@ def find_history(log: Log, organization: str, name: str) -> History:
         names = ", ".join(f"{source}/{event_id}" for source, event_id in sorted(events)[:5])
         raise TallyError(f"{len(events)} events have the name {name!r}: give the source too, one of {names}")
     (((source, event_id), kind),) = events.items()
+    if kind == "correction":
+        raise TallyError(f"{source}/{event_id} is a correction: name the event that it corrects")
     if kind != "inference":
         raise TallyError(f"{source}/{event_id} is of kind {kind}: only an inference can be corrected")
     history = History(organization, source, event_id, {}, [], chosen)
@@ -103,17 +106,40 @@ def find_history(log: Log, organization: str, name: str) -> History:
     return history._replace(lines=lines, data=_read_data(lines, chosen))
 
 
+def _choose_records(log: Log, organization: str, mark: bytes) -> list[Record]:
+    """Return the records of the organization's partition that hold a mark, a control record or a relay, each at the
+    time that the log had reached, and a record without lines at the present end."""
+    partition = partition_of(organization)
+    chosen, now_ms = list[Record](), 0
+    for record in records(log, EVENTS, partition):
+        now_ms = max(now_ms, record.time_ms)
+        if mark in record.value or _CONTROL in record.value or envelope.RELAY_AFTER in record.headers:
+            chosen.append(record._replace(time_ms=now_ms))
+    now_ms = max(now_ms, time.time_ns() // 1_000_000)
+    return [*chosen, _make_record(organization, b"", log.end(EVENTS, partition), now_ms)]
+
+
+def _make_record(organization: str, value: bytes, offset: int, time_ms: int) -> Record:
+    draft = Envelope(organization, "control", "local").make_draft(value)
+    return Record(draft.partition, offset, time_ms, draft.key, dict(draft.headers), draft.value)
+
+
 def _read_data(lines: Sequence[Mapping[str, Any]], chosen: Sequence[Record]) -> dict[str, Any]:
     """Read the data of the version that came last into force, also by a correction."""
     data: dict[str, Any] = {}
     values = {record.offset: record.value for record in chosen}
+    due_positions: dict[tuple[int, int], tuple[int, int]] = {}
+    """The positions of lines that were held, by those at which they fell due."""
     for line in lines:
-        if line["kind"] != "inference" or line["outcome"] in _WITHOUT_DATA:
-            continue
-        names = ("original_offset", "original_index") if line["outcome"] == outcomes.RELEASE else _POSITION
-        offset, index = (line[name] for name in names)
-        if index >= MAX_OWN_INDEX:
-            continue  # a held correction that fell due: its line stands elsewhere
+        position, is_release = (line["offset"], line["event_index"]), line["outcome"] == outcomes.RELEASE
+        if is_release:
+            original = line["original_offset"], line["original_index"]
+            if line["reason"] == outcomes.HELD:
+                due_positions[position] = original
+            position = original
+        if line["kind"] != "inference" or line["outcome"] in _WITHOUT_DATA or (is_release and "pricing" not in line):
+            continue  # a release without an entry is of a version that was no longer in force
+        offset, index = due_positions.get(position, position)
         data = json.loads(values[offset].split(b"\n")[index])["data"]
         data = data["replacement"] if line["outcome"] == outcomes.REPLACEMENT else data
     return data
@@ -132,24 +158,80 @@ def build_correction(
         body["replacement"] = _replace_fields(settings, history, fields)
     if accepted is not None:
         body["accepted"] = {"offset": accepted.offset, "event_index": accepted.event_index}
-    data = Correction.model_validate_json(json.dumps(body))
+    try:
+        data = Correction.model_validate_json(json.dumps(body))
+    except ValidationError as error:
+        place = error.errors()[0]["loc"]
+        if place[0] != outcomes.REPLACEMENT:
+            raise
+        name = ".".join(str(part) for part in place[1:])
+        raise TallyError(
+            f"{history.source}/{history.id} was quarantined with a field {name} that does not fit the vocabulary: set "
+            f"it too (--set {name}=VALUE), or remove it (--set {name}=)"
+        ) from None
     return CorrectionEvent(id=str(uuid.uuid4()), source=SOURCE, time=datetime.now(UTC), data=data)
 
 
 def try_correction(log: Log, history: History, correction: CorrectionEvent) -> Trial:
-    """Fold the correction after the event's records, without appending it. TallyError says why it changes nothing."""
-    organization = history.organization
-    partition = partition_of(organization)
-    draft = Envelope(organization, "control", "local").make_draft(correction.canonical())
-    now_ms = max([time.time_ns() // 1_000_000, *(record.time_ms for record in history.records)])
-    record = Record(partition, log.end(EVENTS, partition), now_ms, draft.key, dict(draft.headers), draft.value)
+    """Fold the correction after the event's records, without appending it. TallyError says why it changes nothing, or
+    why it would be quarantined."""
+    end = history.records[-1]
+    record = _make_record(history.organization, correction.canonical(), end.offset + 1, end.time_ms)
     lines, decisions = _replay_lines(log, history, history.records, record)
+    title = f"the correction of {history.source}/{history.id}"
+    outcome = next(line for line in lines if (line["source"], line["id"]) == (correction.source, correction.id))
+    if outcome["outcome"] != outcomes.COUNTED:
+        raise TallyError(f"{title} would be {outcome['outcome']}: {outcome.get('detail')}{_describe_way_out(outcome)}")
     for decision in decisions:
         if decision["decision"] == "correction.ineffective" and decision.get("event_id") == correction.id:
-            raise TallyError(
-                f"the correction of {history.source}/{history.id} would change nothing: {decision['reason']}"
-            )
-    return Trial(sum_amounts(history.lines), sum_amounts(lines))
+            conflicts = _list_conflicts(history) if correction.data.accepted else ""
+            raise TallyError(f"{title} would change nothing: {decision['reason']}{conflicts}")
+    trial = Trial(sum_amounts(history.lines), sum_amounts(lines))
+    is_replacement = correction.data.action == outcomes.REPLACEMENT
+    if is_replacement and trial.before == trial.after and not list_changes(history, correction):
+        raise TallyError(f"{title} would change nothing: the event has these values already; give --set another value")
+    return trial
+
+
+def _list_conflicts(history: History) -> str:
+    positions = [
+        f"{line['offset']}:{line['event_index']}" for line in history.lines if line["outcome"] == outcomes.CONFLICT
+    ]
+    return f"; its conflicts stand at {', '.join(positions[-MAX_LISTED:])}" if positions else "; it has no conflict"
+
+
+def list_changes(history: History, correction: CorrectionEvent) -> dict[str, dict[str, Any]]:
+    """Return the fields of the event that a replacement changes, each with its values before and after it."""
+    if correction.data.replacement is None:
+        return {}
+    before, after = (
+        _flatten_fields(data) for data in (history.data, json.loads(correction.canonical())["data"]["replacement"])
+    )
+    names = dict.fromkeys((*before, *after))
+    return {
+        name: {"before": before.get(name), "after": after.get(name)}
+        for name in names
+        if before.get(name) != after.get(name)
+    }
+
+
+def _flatten_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields by the names that --set takes: a member of a group as GROUP.MEMBER."""
+    fields: dict[str, Any] = {}
+    for name, value in data.items():
+        fields |= (
+            {f"{name}.{key}": member for key, member in value.items()} if isinstance(value, dict) else {name: value}
+        )
+    return fields
+
+
+def _describe_way_out(outcome: Mapping[str, Any]) -> str:
+    if outcome.get("reason") != TOKEN_TOTALS_MISMATCH:
+        return ""
+    return (
+        ". Set the tokens or the totals so that they agree (--set tokens.CLASS=N, --set reported_tokens.input=N), or "
+        "remove the totals (--set reported_tokens=)"
+    )
 
 
 def append_correction(log: Log, history: History, correction: CorrectionEvent) -> Position:
@@ -169,7 +251,21 @@ def sum_amounts(lines: Sequence[Mapping[str, Any]]) -> Amounts:
             if entry["billed_cost"] is not None:
                 currency = line["currency"]
                 costs[currency] = costs.get(currency, Decimal(0)) + Decimal(entry["billed_cost"])
-    return Amounts(dict(+quantities), {currency: f"{cost:f}" for currency, cost in costs.items() if cost})
+    billed_costs = {currency: f"{cost:f}" for currency, cost in costs.items() if cost}
+    return Amounts(dict(+quantities), billed_costs, _describe_absence(lines))
+
+
+def _describe_absence(lines: Sequence[Mapping[str, Any]]) -> str | None:
+    """Describe why the event has no entry, by the last line that changes that; None where none says so."""
+    last = next((line for line in reversed(lines) if line["outcome"] not in _WITHOUT_EFFECT), None)
+    if last is None or last["kind"] != "inference":
+        return None
+    if last["outcome"] == outcomes.HELD:
+        due = EPOCH + timedelta(microseconds=last["time_us"] - MAX_AHEAD_US)
+        return f"held until {due:%Y-%m-%d %H:%M:%S} UTC"
+    if last["outcome"] == outcomes.QUARANTINED:
+        return f"quarantined: {last.get('detail') or last['reason']}"
+    return "reversed" if (last["outcome"], last.get("reason")) == (outcomes.REVERSAL, outcomes.REVERSAL) else None
 
 
 def _replay_lines(
@@ -215,8 +311,8 @@ def _fold_partition(log: Log, history: History, trial: Record | None) -> Iterato
         copy = PartitionCopy(db, log, partition, read_catalogues(log))
         for _, derived in copy.fold(log.end(EVENTS, partition)):
             yield from derived
-        if trial is not None:
-            yield from copy.append(Draft(partition, trial.key, trial.headers, trial.value))
+        for record in (history.records[-1], *(() if trial is None else (trial,))):
+            yield from copy.append(Draft(partition, record.key, record.headers, record.value))
 
 
 def _replace_fields(settings: Settings, history: History, fields: Mapping[str, str | None]) -> dict[str, Any]:
@@ -251,7 +347,7 @@ def _read_value(name: str, value: str) -> Any:
 def _set_field(data: dict[str, Any], name: str, value: Any) -> None:
     group, _, member = name.partition(".")
     if member:
-        data[group] = {**(data.get(group) or {}), member: value}
+        data[group] = {**_read_group(data, group), member: value}
     else:
         data[group] = value
 
@@ -259,9 +355,14 @@ def _set_field(data: dict[str, Any], name: str, value: Any) -> None:
 def _remove_field(data: dict[str, Any], name: str) -> None:
     group, _, member = name.partition(".")
     if member:
-        data[group] = {key: value for key, value in (data.get(group) or {}).items() if key != member}
+        data[group] = {key: value for key, value in _read_group(data, group).items() if key != member}
     if not member or not data[group]:
         data.pop(group, None)
+
+
+def _read_group(data: dict[str, Any], group: str) -> dict[str, Any]:
+    members = data.get(group)
+    return members if isinstance(members, dict) else {}
 
 
 def _clean_fields(settings: Settings, organization: str, fields: dict[str, Any]) -> dict[str, Any]:

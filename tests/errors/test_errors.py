@@ -414,6 +414,7 @@ ELSEWHERE = {
     "tally/cli/correct.py:correct": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
     "tally/cli/correct.py:_parse_fields": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
     "tally/cli/correct.py:_parse_position": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
+    "tally/product/correction.py:build_correction": "tests/tally/cli/test_correct.py::test_an_event_that_does_not_fit_the_vocabulary_is_replaced",
     "tally/product/correction.py:find_history": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
     "tally/product/correction.py:try_correction": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
     "tally/product/correction.py:_replace_fields": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",

@@ -156,8 +156,10 @@ def _find_obstacle(version: EventVersion | None, action: str) -> str | None:
         return "the event is quarantined, and has no entry to reverse"
     if action == outcomes.RELEASE and version.status == EntryStatus.OWN:
         return "the event is counted already"
-    if action == outcomes.RELEASE and version.status in (EntryStatus.ELSEWHERE, EntryStatus.REVERSED):
-        return "the event was corrected before: a replacement counts in its place"
+    if action == outcomes.RELEASE and version.status == EntryStatus.ELSEWHERE:
+        return "the event was corrected or released before, and an entry counts for it already"
+    if action == outcomes.RELEASE and version.status == EntryStatus.REVERSED:
+        return "the event is reversed: replace it to count it again"
     return None
 
 

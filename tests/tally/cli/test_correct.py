@@ -16,7 +16,8 @@ from ledger.log.topics import EVENTS
 from ledger.pricing.contract_file import parse_contract
 from ledger.settings import Settings
 from tally.cli.app import app
-from tests.streams.build import DOCUMENTS, adopt, call
+from tallystick import Observation, ObservationEvent
+from tests.streams.build import DOCUMENTS, START, START_MS, adopt, call, correction
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedLog:
         adopt(), call("a", team="search"), call("a", tokens={"input": 5_000_000}),
         call("q", tokens={"input": 7}, reported_tokens={"input": 9}), call("h", at_s=10**9),
         call("twin", source="shop/web"), call("twin", source="shop/app"),
+        correction("fix", "twin", source="shop/web"),
     ]  # fmt: skip
     log.append(EVENTS, [Envelope("acme", "test", "test").make_draft(b"\n".join(lines))])
     return log
@@ -51,7 +53,8 @@ def correct(*arguments: str) -> str:
         (["a", "--accept", "0:2"], {"input": 1_000_000}, {"input": 5_000_000}, "5"),
         (["q", "--release"], {}, {"input": 7}, "0.000007"),
         (["h", "--release"], {}, {"input": 1_000_000}, "1"),
-        (["shop/web/twin", "--reverse"], {"input": 1_000_000}, {}, {}),
+        (["shop/app/twin", "--reverse"], {"input": 1_000_000}, {}, {}),
+        (["shop/web/twin", "--set", "tokens.input=1000000"], {}, {"input": 1_000_000}, "1"),
     ],
 )
 def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object, after: object, cost: object) -> None:
@@ -63,6 +66,8 @@ def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object
     assert log.ends(EVENTS) == end, "a dry run appends nothing"
 
 
+NEIGHBOR = next(name for name in map("neighbor{}".format, range(1000)) if partition_of(name) == partition_of("acme"))
+"""An organization in the same partition."""
 CONTRACT = """
 name: spend
 currency: USD
@@ -92,22 +97,143 @@ def test_before_and_after_a_restatement_under_a_contract(
     assert facts["after"]["quantities"] == {"input": 3_000_000}
 
 
+@pytest.mark.parametrize("signer", ["acme", NEIGHBOR])
+@pytest.mark.parametrize("organization", ["acme", NEIGHBOR])
+@pytest.mark.parametrize("contract", [CONTRACT, CONTRACT[: CONTRACT.index("commitments")]])
+def test_a_contract_holds_for_its_organization_alone(
+    log: EmbeddedLog, tmp_path: Path, contract: str, signer: str, organization: str
+) -> None:
+    sign_contract(log, Settings(home=tmp_path / "home"), signer, parse_contract(contract, "the test"))
+    append(log, call("b", at_s=1), organization=organization)
+    facts = json.loads(correct("b", "--set", "tokens.input=3000000", "--organization", organization))
+    costs = (1, 3) if signer != organization else (0, 0.75) if contract == CONTRACT else (0.5, 1.5)
+    assert [float(facts[name]["billed_costs"].get("USD", 0)) for name in ("before", "after")] == list(costs)
+
+
+def test_the_first_line_says_what_an_event_is(log: EmbeddedLog) -> None:
+    target = {"source": "test", "id": "h"}
+    data = Observation.model_validate({"of": target, "metric": "quality", "value": "1"})
+    append(log, ObservationEvent(id="a", source="test", time=START, data=data).canonical())
+    assert json.loads(correct("a", "--reverse"))["before"]["quantities"] == {"input": 1_000_000}
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["nobody", "--reverse"], "no event of organization acme has the name 'nobody'"),
         (["twin", "--reverse"], "2 events have the name 'twin': give the source too"),
         (["book", "--reverse"], "people/book is of kind control"),
+        (["fix", "--reverse"], "people/fix is a correction: name the event that it corrects"),
+        (["shop/web/twin", "--release"], "would change nothing: the event is reversed"),
         (["a"], "give one of --reverse"),
         (["a", "--reverse", "--release"], "give one of --reverse"),
         (["a", "--release"], "would change nothing: the event is counted already"),
         (["a", "--accept", "0:1"], "would change nothing: that line is the version in force"),
         (["a", "--accept", "7:0"], "would change nothing: no event with this identity stands at offset 7"),
+        (["a", "--accept", "7:0"], "its conflicts stand at 0:2"),
+        (["q", "--accept", "7:0"], "it has no conflict"),
         (["a", "--accept", "7"], "write OFFSET:INDEX"),
         (["a", "--set", "team"], "write FIELD=VALUE"),
         (["a", "--set", "colour=red"], "has no field colour"),
         (["a", "--set", "tokens.input=many"], "tokens.input"),
+        (["a", "--set", "tokens.input=1000000"], "would change nothing: the event has these values already"),
+        (["a", "--set", "reported_tokens.input=9"], "would be quarantined: input: classes sum to 1000000, provider"),
+        (["q", "--set", "team=search"], "input: classes sum to 7, provider reports 9. Set the tokens or the totals so"),
     ],
 )
 def test_a_refusal_says_why(log: EmbeddedLog, arguments: list[str], problem: str) -> None:
     assert problem in correct(*arguments)
+
+
+@pytest.mark.parametrize("fields", [["reported_tokens="], ["reported_tokens.input=7"], ["tokens.input=9"]])
+def test_totals_that_agree_are_corrected(log: EmbeddedLog, fields: list[str]) -> None:
+    options = [option for field in fields for option in ("--set", field)]
+    tokens = 9 if "tokens.input=9" in fields else 7
+    assert json.loads(correct("q", *options))["after"]["quantities"] == {"input": tokens}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "before", "after"),
+    [
+        (["h", "--reverse"], "held until 2057-09-13 13:41:40 UTC", None),
+        (["h", "--release"], "held until 2057-09-13 13:41:40 UTC", None),
+        (["q", "--release"], "quarantined: input: classes sum to 7, provider reports 9", None),
+        (["q", "--reverse"], "quarantined: input: classes sum to 7, provider reports 9", "reversed"),
+        (["shop/web/twin", "--set", "team=ops"], "reversed", None),
+        (["a", "--reverse"], None, "reversed"),
+        (["a", "--accept", "0:2"], None, None),
+    ],
+)
+def test_an_event_without_an_entry_says_why(
+    log: EmbeddedLog, arguments: list[str], before: str | None, after: str | None
+) -> None:
+    facts = json.loads(correct(*arguments))
+    assert (facts["before"]["absence"], facts["after"]["absence"]) == (before, after)
+
+
+def test_an_event_that_does_not_fit_the_vocabulary_is_replaced(log: EmbeddedLog) -> None:
+    append(log, call("bad").replace(b'"model":"m1"', b'"model":7').replace(b'{"input":1000000}', b'"many"'))
+    assert "a field tokens that does not fit" in correct("bad", "--set", "model=m1")
+    assert "would change nothing: the event does not fit" in correct("bad", "--release")
+    facts = json.loads(correct("bad", "--set", "model=m1", "--set", "tokens.input=4"))
+    assert facts["after"]["quantities"] == {"input": 4}
+    assert facts["changes"] == {
+        "model": {"before": 7, "after": "m1"},
+        "tokens": {"before": "many", "after": None},
+        "tokens.input": {"before": None, "after": 4},
+    }
+
+
+def test_a_quarantined_correction_is_not_appended(log: EmbeddedLog) -> None:
+    end = log.ends(EVENTS)
+    arguments = ["correct", "a", "--set", "reported_tokens.input=9", "--reason", "a test"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 and "--set reported_tokens=" in result.output
+    assert log.ends(EVENTS) == end
+
+
+PAST = {"tokens": {"input": 5}, "model": "m1"}
+AHEAD_S = 312
+
+
+@pytest.mark.parametrize(
+    ("lines", "before", "after"),
+    [
+        # a replacement that was held
+        ([call("a")], {"input": 5}, {"input": 5}),
+        # a replacement that was held, of a call that was held
+        ([call("a", at_s=AHEAD_S)], {"input": 5}, {"input": 5}),
+        # a call that was held, and replaced before it fell due
+        ([call("a", at_s=AHEAD_S), correction("fix", "a", replacement=PAST)], {"input": 5}, {"input": 5}),
+        # a call that was held, and nothing else
+        ([call("a", at_s=AHEAD_S, tokens={"input": 3})], {"input": 3}, {"input": 3}),
+        # a revision that was held
+        ([call("a"), call("a", at_s=AHEAD_S, revision=1, tokens={"input": 4})], {"input": 4}, {"input": 4}),
+    ],
+)
+@pytest.mark.parametrize("is_told", [True, False], ids=["a record reveals it", "the correction reveals it"])
+@pytest.mark.parametrize("contract", ["", CONTRACT], ids=["", "commitments"])
+def test_what_was_held_counts_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[bytes], before: object, after: object, is_told: bool,
+    contract: str, request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("TALLY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TALLY_ORGANIZATION", "acme")
+    now_s = [START_MS / 1000]
+    log = EmbeddedLog(tmp_path / "home", clock=lambda: now_s[0])
+    for digest, packed in DOCUMENTS.items():
+        store_document(log, digest, packed)
+    if contract:
+        sign_contract(log, Settings(home=tmp_path / "home"), "acme", parse_contract(contract, "the test"))
+    is_replaced = after == {"input": 5} and len(lines) == 1
+    fixes = [correction("fix", "a", at_s=AHEAD_S, replacement=PAST)] if is_replaced else []
+    append(log, adopt(), *lines, *fixes)
+    if is_told:
+        now_s[0] += 3600
+        append(log, call("other"))
+    facts = json.loads(correct("a", "--set", "team=blue"))
+    assert facts["before"]["quantities"] == before and facts["after"]["quantities"] == after
+
+
+def append(log: EmbeddedLog, *lines: bytes, organization: str = "acme") -> None:
+    log.append(EVENTS, [Envelope(organization, "test", "test").make_draft(b"\n".join(lines))])
