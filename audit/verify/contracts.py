@@ -65,7 +65,7 @@ class Contracts:
 
     def release(self, owner: Owner) -> None:
         """Give back what the entry in force of an event uses."""
-        for _, used_key, amount in self._read_parts(owner):
+        for _, used_key, amount in self.read_usage(owner):
             self._used[tuple(used_key)] -= amount
         self._database.execute("DELETE FROM covered WHERE owner = ?", (json.dumps(owner),))
 
@@ -111,7 +111,7 @@ class Contracts:
     ) -> Rated:
         listed_lines = _add_requests(rated.lines, data, agreement.terms)
         mean, basis = _find_tier(listed_lines, data)
-        former = {name: (tuple(key), amount) for name, key, amount in self._read_parts(owner)} if position else {}
+        former = {name: (tuple(key), amount) for name, key, amount in self.read_usage(owner)} if position else {}
         lines: list[Line] = []
         parts = []
         for line in listed_lines:
@@ -121,15 +121,18 @@ class Contracts:
                 continue
             effective = billed = contracted
             for commitment in agreement.commitments:
+                if commitment.rates and line.name not in commitment.rates:
+                    continue
                 whole = _measure(commitment, line, contracted)
-                key = owner[0], agreement.signing.name, commitment.name, _find_period(commitment.period, time)
-                if position is not None:
-                    former_key, amount = former.get(line.name, ((), 0))
-                    amount = amount if former_key == key else 0
-                else:
-                    amount = max(min(whole, _size(commitment) - self._used[key]), 0)
+                key = owner[0], agreement.contract.name, *_name_usage(commitment, agreement.contract, time)
+                if position is None:
+                    is_covered = self._used[key] < _size(commitment)
+                    amount = min(whole, _size(commitment) - self._used[key]) if is_covered else 0
                     self._used[key] += amount
-                if amount:
+                else:
+                    former_key, amount = former.get(line.name, ((), 0))
+                    is_covered = former_key == key
+                if is_covered:
                     parts.append((line.name, key, amount))
                     effective, billed = _split(commitment, line, contracted, whole, amount)
                     break
@@ -142,7 +145,7 @@ class Contracts:
             self._database.execute("REPLACE INTO covered VALUES (?, ?)", (json.dumps(owner), json.dumps(parts)))
         has_tiers = any(isinstance(rate, Tiered) for term in agreement.terms for rate in (term.rates or {}).values())
         rated = rated._replace(
-            contract_id=f"{agreement.signing.name}@{agreement.signing.document}",
+            contract_id=f"{agreement.contract.name}@{agreement.signing.document}",
             tier_basis=rated.tier_basis or (basis if has_tiers else None),
         )
         return _describe(rated, listed_lines, lines, agreement.contract.currency)
@@ -173,7 +176,8 @@ class Contracts:
                 return Agreement(signing, contract, terms, commitments)
         return None
 
-    def _read_parts(self, owner: Owner) -> list[Any]:
+    def read_usage(self, owner: Owner) -> list[Any]:
+        """Return what the entry in force of an event uses: class, what it uses, and how much of it."""
         row = self._database.execute("SELECT parts FROM covered WHERE owner = ?", (json.dumps(owner),)).fetchone()
         return json.loads(row[0]) if row else []
 
@@ -255,10 +259,9 @@ def _size(commitment: Commitment) -> int:
 def _measure(commitment: Commitment, line: Line, contracted: Decimal) -> int:
     """Return how much of the commitment a line uses that is covered whole: units, or 10^-12."""
     if commitment.units is not None:
-        return line.quantity if line.name in commitment.rates else 0
+        return line.quantity
     if commitment.rates:
-        rate = commitment.rates.get(line.name, Decimal(0))
-        return int(line.quantity * rate / rate_unit(line.name) * 10**12)
+        return int(line.quantity * commitment.rates[line.name] / rate_unit(line.name) * 10**12)
     cost = contracted if commitment.discount is None else _reduce(contracted, commitment.discount)
     return int(cost * 10**12)
 
@@ -267,10 +270,16 @@ def _split(
     commitment: Commitment, line: Line, contracted: Decimal, whole: int, covered: int
 ) -> tuple[Decimal, Decimal]:
     """Return the effective and the billed cost of a line of which so much is covered."""
-    billed = contracted - _round(Fraction(contracted) * covered / whole)
+    billed = contracted - _round(Fraction(contracted) * covered / whole) if whole else Decimal(0)
     if commitment.units is None:
         return Decimal(covered) / 10**12 + billed, billed
     return covered * commitment.rates[line.name] / rate_unit(line.name) + billed, billed
+
+
+def _name_usage(commitment: Commitment, contract: Contract, time: datetime) -> tuple[str, ...]:
+    """Name what a commitment's usage is kept by, beside its organization and its contract."""
+    size = ("units", "") if commitment.amount is None else ("amount", contract.currency)
+    return commitment.name, commitment.period, _find_period(commitment.period, time), *size
 
 
 def _find_period(period: str, time: datetime) -> str:

@@ -57,23 +57,21 @@ class CompiledCommitment(NamedTuple):
     unit_prices: Mapping[str, int]
     size: int
 
-    def measure(self, name: str, quantity: int, contracted_cost: int) -> int:
-        """Return how much of the commitment a line uses that is covered whole; 0 where it covers no such line."""
-        if self.commitment.units is not None:
-            return quantity if name in self.unit_prices else 0
-        return self.price(name, quantity, contracted_cost)
-
-    def price(self, name: str, quantity: int, contracted_cost: int) -> int:
-        """Return the cost of a line of committed spend, if it is covered whole; 0 where it covers no such line."""
+    def measure(self, name: str, quantity: int, contracted_cost: int) -> int | None:
+        """Return how much of the commitment a line uses that is covered whole: 0 where it draws nothing, and None where
+        the commitment covers no such line."""
         if self.unit_prices:
-            return quantity * self.unit_prices.get(name, 0)
+            unit_price = self.unit_prices.get(name)
+            if unit_price is None:
+                return None
+            return quantity * unit_price if self.commitment.units is None else quantity
         discount = self.commitment.discount
         return contracted_cost if discount is None else reduce_cost(contracted_cost, discount)
 
     def split(self, name: str, quantity: int, contracted_cost: int, covered: int) -> tuple[int, int]:
         """Return the effective and the billed cost of a line of which so much is covered."""
         whole = self.measure(name, quantity, contracted_cost)
-        on_demand = contracted_cost - share(contracted_cost, covered, whole)
+        on_demand = contracted_cost - share(contracted_cost, covered, whole) if whole else 0
         paid = covered * self.unit_prices[name] if self.commitment.units is not None else covered
         return paid + on_demand, on_demand
 
