@@ -24,6 +24,12 @@ PRICED_AS: dict[str, tuple[str, ...]] = {
 carries this table when it is compiled, so that a replay prices as it did. Audio and images are in it only behind a
 cache: what they cost beside text is for a catalogue to say."""
 
+CONTRACTED_AS = {
+    name: tuple(source for source in sources if not source.startswith("input")) for name, sources in PRICED_AS.items()
+}
+"""The same for the rates of a contract. What a cache holds has a list price below that of the input, so that a
+negotiated rate of the input says nothing of it."""
+
 AS_TEXT: dict[str, dict[str, tuple[str, ...]]] = {
     "input_image": {"input_image": ("input",), "cache_read_image": ("cache_read", "input_image", "input")},
     "input_audio": {"input_audio": ("input",), "cache_read_audio": ("cache_read", "input_audio", "input")},

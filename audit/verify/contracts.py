@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from audit.verify import unknown_usage
 from audit.verify.model_names import is_match
@@ -15,11 +15,13 @@ from audit.verify.pricing import Aliases, Book, Line, Rated, rate_call
 from ledger.pricing.contract import STANDARD_MODE, Commitment, Contract, Scope, Term, unpack_document
 from ledger.pricing.price_book import Clause, PriceBook, Tiered
 from ledger.pricing.price_dimensions import normalize_dimension
-from ledger.token_classes import CLASSES, INPUT_CLASSES, rate_unit
+from ledger.token_classes import CLASSES, CONTRACTED_AS, INPUT_CLASSES, rate_unit
+from tallystick.gateways.provider_names import PROVIDER_NAMES
 
 Owner = tuple[str, str, str]
 """Organization, source and id of the event that an entry is of."""
 Position = tuple[int, int]
+Figure = TypeVar("Figure")
 
 
 class Signing(NamedTuple):
@@ -65,7 +67,7 @@ class Contracts:
 
     def release(self, owner: Owner) -> None:
         """Give back what the entry in force of an event uses."""
-        for _, used_key, amount in self._read_parts(owner):
+        for _, used_key, amount in self.read_usage(owner):
             self._used[tuple(used_key)] -= amount
         self._database.execute("DELETE FROM covered WHERE owner = ?", (json.dumps(owner),))
 
@@ -111,7 +113,7 @@ class Contracts:
     ) -> Rated:
         listed_lines = _add_requests(rated.lines, data, agreement.terms)
         mean, basis = _find_tier(listed_lines, data)
-        former = {name: (tuple(key), amount) for name, key, amount in self._read_parts(owner)} if position else {}
+        former = {name: (tuple(key), amount) for name, key, amount in self.read_usage(owner)} if position else {}
         lines: list[Line] = []
         parts = []
         for line in listed_lines:
@@ -121,15 +123,18 @@ class Contracts:
                 continue
             effective = billed = contracted
             for commitment in agreement.commitments:
+                if commitment.rates and _find_rate(commitment.rates, line.name) is None:
+                    continue
                 whole = _measure(commitment, line, contracted)
-                key = owner[0], agreement.signing.name, commitment.name, _find_period(commitment.period, time)
-                if position is not None:
-                    former_key, amount = former.get(line.name, ((), 0))
-                    amount = amount if former_key == key else 0
-                else:
-                    amount = max(min(whole, _size(commitment) - self._used[key]), 0)
+                key = owner[0], agreement.contract.name, *_name_usage(commitment, agreement.contract, time)
+                if position is None:
+                    is_covered = self._used[key] < _size(commitment)
+                    amount = min(whole, _size(commitment) - self._used[key]) if is_covered else 0
                     self._used[key] += amount
-                if amount:
+                else:
+                    former_key, amount = former.get(line.name, ((), 0))
+                    is_covered = former_key == key
+                if is_covered:
                     parts.append((line.name, key, amount))
                     effective, billed = _split(commitment, line, contracted, whole, amount)
                     break
@@ -142,7 +147,7 @@ class Contracts:
             self._database.execute("REPLACE INTO covered VALUES (?, ?)", (json.dumps(owner), json.dumps(parts)))
         has_tiers = any(isinstance(rate, Tiered) for term in agreement.terms for rate in (term.rates or {}).values())
         rated = rated._replace(
-            contract_id=f"{agreement.signing.name}@{agreement.signing.document}",
+            contract_id=f"{agreement.contract.name}@{agreement.signing.document}",
             tier_basis=rated.tier_basis or (basis if has_tiers else None),
         )
         return _describe(rated, listed_lines, lines, agreement.contract.currency)
@@ -157,15 +162,20 @@ class Contracts:
             is_before = position is None or signing.position < position
             if is_before and (signing.contract is not None or signing.name in in_force):
                 in_force[signing.name] = signing
-        providers = _lower(data.get("provider"), rated.seller)
+        providers = [
+            spelling
+            for name in _lower(data.get("provider"), rated.seller)
+            for part in (name, name.rpartition(".")[0], name.split(".")[0])
+            for spelling in _spell_provider(part)
+        ]
         models = _lower(data.get("model_resolved") or data.get("model"), rated.model)
         for signing in reversed(in_force.values()):
             contract = signing.contract
-            if contract is None or not _is_valid(contract, time) or not _fits(contract.provider, providers):
+            if contract is None or not _is_valid(contract, time) or not _fits_provider(contract.provider, providers):
                 continue
 
             def is_in_scope(scope: Scope) -> bool:
-                return _fits(scope.provider, providers) and _fits(scope.model, models)
+                return _fits_provider(scope.provider, providers) and _fits(scope.model, models)
 
             terms = [term for term in contract.terms if is_in_scope(term) and _has_mode(term, data)]
             commitments = [commitment for commitment in contract.commitments if is_in_scope(commitment)]
@@ -173,7 +183,8 @@ class Contracts:
                 return Agreement(signing, contract, terms, commitments)
         return None
 
-    def _read_parts(self, owner: Owner) -> list[Any]:
+    def read_usage(self, owner: Owner) -> list[Any]:
+        """Return what the entry in force of an event uses: class, what it uses, and how much of it."""
         row = self._database.execute("SELECT parts FROM covered WHERE owner = ?", (json.dumps(owner),)).fetchone()
         return json.loads(row[0]) if row else []
 
@@ -190,8 +201,25 @@ def _fits(clause: Clause | None, names: list[str]) -> bool:
     return clause is None or any(is_match(clause, name) for name in names)
 
 
+def _fits_provider(clause: Clause | None, names: list[str]) -> bool:
+    return clause is None or any(_is_provider(clause, name) for name in names)
+
+
+def _is_provider(clause: Clause, name: str) -> bool:
+    if clause.any_of is not None:
+        return any(_is_provider(part, name) for part in clause.any_of)
+    if clause.all_of is not None:
+        return all(_is_provider(part, name) for part in clause.all_of)
+    return name in _spell_provider(clause.equals.lower()) if clause.equals is not None else is_match(clause, name)
+
+
+def _spell_provider(name: str) -> list[str]:
+    """Return a provider's name and its id in price books; nothing of an empty name."""
+    return [name, *(id for id, aliases in PROVIDER_NAMES.items() if name in aliases)] if name else []
+
+
 def _has_mode(term: Term, data: Mapping[str, Any]) -> bool:
-    for field in ("service_tier", "speed"):
+    for field in ("service_tier", "speed", "geography"):
         mode, clause = normalize_dimension(field, data.get(field)) or STANDARD_MODE, getattr(term, field)
         if clause is not None and not is_match(clause, mode):
             return False
@@ -221,8 +249,8 @@ def _find_tier(lines: list[Line], data: Mapping[str, Any]) -> tuple[Fraction, st
 
 def _contract_line(line: Line, terms: list[Term], mean: Fraction, stated: int | None) -> Decimal | None:
     for term in terms:
-        if term.rates is not None and line.name in term.rates:
-            rate = term.rates[line.name]
+        rate = _find_rate(term.rates or {}, line.name)
+        if rate is not None:
             if isinstance(rate, Tiered):
                 tiers = [
                     tier.rate
@@ -235,6 +263,17 @@ def _contract_line(line: Line, terms: list[Term], mean: Fraction, stated: int | 
         if is_listed and (term.classes is None or line.name in term.classes):
             return _reduce(line.list_cost, term.discount)
     return line.list_cost
+
+
+def _find_rate(rates: Mapping[str, Figure], name: str) -> Figure | None:
+    """Return the rate of a class: its own, or the first of those whose rate it takes."""
+    return next((rates[source] for source in (name, *CONTRACTED_AS.get(name, ())) if source in rates), None)
+
+
+def _take_rate(commitment: Commitment, line: Line) -> Decimal:
+    rate = _find_rate(commitment.rates, line.name)
+    assert rate is not None, "the commitment covers the class"
+    return rate
 
 
 def _reduce(cost: Decimal | None, percent: Decimal | None) -> Decimal:
@@ -255,10 +294,9 @@ def _size(commitment: Commitment) -> int:
 def _measure(commitment: Commitment, line: Line, contracted: Decimal) -> int:
     """Return how much of the commitment a line uses that is covered whole: units, or 10^-12."""
     if commitment.units is not None:
-        return line.quantity if line.name in commitment.rates else 0
+        return line.quantity
     if commitment.rates:
-        rate = commitment.rates.get(line.name, Decimal(0))
-        return int(line.quantity * rate / rate_unit(line.name) * 10**12)
+        return int(line.quantity * _take_rate(commitment, line) / rate_unit(line.name) * 10**12)
     cost = contracted if commitment.discount is None else _reduce(contracted, commitment.discount)
     return int(cost * 10**12)
 
@@ -267,10 +305,16 @@ def _split(
     commitment: Commitment, line: Line, contracted: Decimal, whole: int, covered: int
 ) -> tuple[Decimal, Decimal]:
     """Return the effective and the billed cost of a line of which so much is covered."""
-    billed = contracted - _round(Fraction(contracted) * covered / whole)
+    billed = contracted - _round(Fraction(contracted) * covered / whole) if whole else Decimal(0)
     if commitment.units is None:
         return Decimal(covered) / 10**12 + billed, billed
-    return covered * commitment.rates[line.name] / rate_unit(line.name) + billed, billed
+    return covered * _take_rate(commitment, line) / rate_unit(line.name) + billed, billed
+
+
+def _name_usage(commitment: Commitment, contract: Contract, time: datetime) -> tuple[str, ...]:
+    """Name what a commitment's usage is kept by, beside its organization and its contract."""
+    size = ("units", "") if commitment.amount is None else ("amount", contract.currency)
+    return commitment.name, commitment.period, _find_period(commitment.period, time), *size
 
 
 def _find_period(period: str, time: datetime) -> str:

@@ -268,11 +268,12 @@ class Partition:
         """Yield each entry in force of the range that costs something else here: as it was, and as it is."""
         entries = list(self._find_reached(restatement))
         formers = [self._rate_entry(entry, entry.rated_position) for _, _, entry in entries]
+        usages = [self._contracts.read_usage(entry.owner) for _, _, entry in entries]
         for _, _, entry in entries:
             self._contracts.release(entry.owner)
-        for (identity, seen, entry), former in zip(entries, formers, strict=True):
+        for (identity, seen, entry), former, usage in zip(entries, formers, usages, strict=True):
             restated = self._rate_entry(entry, None)
-            if not has_other_costs(former, restated):
+            if not has_other_costs(former, restated) and usage == self._contracts.read_usage(entry.owner):
                 continue
             self._keep(identity, seen._replace(rated_offset=place[0], rated_index=place[1]))
             judged = JudgedLine(

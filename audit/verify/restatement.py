@@ -29,12 +29,12 @@ def is_reached(restatement: PriceRestated, data: dict[str, Any], time: datetime)
 
 
 def has_other_costs(former: Rated, restated: Rated) -> bool:
-    """Tell whether a call costs something else, or is known otherwise. The name of its price does not count."""
-    return _drop_price_name(former) != _drop_price_name(restated)
+    """Tell whether a call costs something else, or is known otherwise. Names of price and contract do not count."""
+    return _drop_names(former) != _drop_names(restated)
 
 
-def _drop_price_name(rated: Rated) -> Rated:
-    return rated._replace(document=None, price_id=None, seller=None, model=None)
+def _drop_names(rated: Rated) -> Rated:
+    return rated._replace(document=None, price_id=None, contract_id=None, seller=None, model=None)
 
 
 class Periods:

@@ -1,7 +1,7 @@
 """Contract documents: what an organization agreed on with its providers. How a call is priced by one is a rule
 (docs/rules.md), not here."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from itertools import chain
 from typing import Annotated, Any, Literal
@@ -10,11 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 
 from ledger.pricing.document import build_damage_error, pack, unpack
 from ledger.pricing.price_book import Clause, PriceBook, Rate, Tiered, check_rates
+from ledger.pricing.price_dimensions import normalize_dimension
 from ledger.token_classes import CLASSES
 from tallystick.vocabulary.base import Currency, DecimalInput, Label, Model, Name, PositiveAmount, Time, format_decimal
 
 STANDARD_MODE = "standard"
-"""The word for every service tier and speed that is no mode of its own: a negotiated rate that names none is for it."""
+"""The word for the base price of each price dimension: a negotiated rate that names none is for it."""
 PERCENT_DECIMALS = 6
 Period = Literal["hour", "day", "month", "year", "contract"]
 
@@ -24,6 +25,39 @@ def _read_clause(value: Any) -> Any:
     if isinstance(value, str):
         return {"equals": value}
     return {"any_of": [_read_clause(part) for part in value]} if isinstance(value, list) else value
+
+
+def _check_clause(clause: Clause) -> Clause:
+    """Refuse a clause that no name fits, or that each does, because it says nothing."""
+    _change_texts(clause, _check_text)
+    return clause
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a clause has a text: leave the whole clause out where it is for every name")
+    return text
+
+
+def _change_texts(clause: Clause, change: Callable[[str], str], *, with_regexes: bool = True) -> Clause:
+    """Return a clause with each of its texts changed. ValueError where it has no parts."""
+    ((kind, value),) = ((kind, value) for kind, value in clause if value is not None)
+    if isinstance(value, str):
+        return Clause.model_validate({kind: value if kind == "regex" and not with_regexes else change(value)})
+    if not value:
+        raise ValueError("a clause has at least one part: leave it out where it is for every name")
+    return Clause.model_validate(
+        {kind: tuple(_change_texts(part, change, with_regexes=with_regexes) for part in value)}
+    )
+
+
+def _spell_modes(name: str) -> Callable[[Clause], Clause]:
+    """Return what writes a clause for a price dimension in the spelling of price books. Regular expressions stay."""
+
+    def spell(text: str) -> str:
+        return normalize_dimension(name, text) or STANDARD_MODE
+
+    return lambda clause: _change_texts(clause, spell, with_regexes=False)
 
 
 def _check_classes(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -43,7 +77,10 @@ def _check_flat_rates(rates: dict[str, Decimal]) -> dict[str, Decimal]:
     return dict(sorted(rates.items()))
 
 
-Match = Annotated[Clause, BeforeValidator(_read_clause)]
+Match = Annotated[Clause, BeforeValidator(_read_clause), AfterValidator(_check_clause)]
+ServiceTierMatch = Annotated[Match, AfterValidator(_spell_modes("service_tier"))]
+SpeedMatch = Annotated[Match, AfterValidator(_spell_modes("speed"))]
+GeographyMatch = Annotated[Match, AfterValidator(_spell_modes("geography"))]
 Percent = Annotated[
     Decimal, DecimalInput, Field(ge=0, le=100, decimal_places=PERCENT_DECIMALS, strict=False),
     PlainSerializer(format_decimal, return_type=str),
@@ -62,8 +99,9 @@ class Scope(Model):
 class Term(Scope):
     """A discount on the list price, or negotiated rates in its place."""
 
-    service_tier: Match | None = None
-    speed: Match | None = None
+    service_tier: ServiceTierMatch | None = None
+    speed: SpeedMatch | None = None
+    geography: GeographyMatch | None = None
     classes: Annotated[tuple[Name, ...], Field(strict=False, min_length=1), AfterValidator(_check_classes)] | None = (
         Field(default=None, description="classes that a discount is for; left out, all")
     )

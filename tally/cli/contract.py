@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tally.output import out, print_json
+from tally.output import err, out, print_json
 
 app = typer.Typer(
     no_args_is_help=True, help="Contracts: discounts, negotiated rates and commitments of an organization."
@@ -32,19 +32,23 @@ def sign(
     Exit codes: 0 signed, or in force already; 2 the file is not a contract."""
     from ingest.controls.contracts import sign_contract
     from ledger.pricing.contract_file import read_contract_file
+    from tally.product.contract_warnings import list_contract_warnings
     from tally.session import opened, settings
 
     contract = read_contract_file(file)
     config = settings(organization=organization)
     with opened(config, new=True) as log:
+        warnings = list_contract_warnings(contract, log)
         signing, is_new = sign_contract(log, config, config.organization, contract, reason)
     partition, offset, _ = signing.position
     if as_json:
         facts = {"organization": config.organization, "name": contract.name, "document": signing.document}
-        print_json(facts | {"new": is_new, "partition": partition, "offset": offset})
+        print_json(facts | {"new": is_new, "partition": partition, "offset": offset, "warnings": warnings})
     else:
         status = "signed" if is_new else "is already in force"
         out.print(f"{contract.name} {status} in {config.organization}: document {signing.document}", markup=False)
+        for warning in warnings:
+            err.print(f"Warning: {warning}", markup=False)
         if is_new:
             _print_restatement_hint()
 

@@ -51,8 +51,10 @@ def _describe_coverage(agreement: Agreement, line: Facts) -> Facts:
     candidates = []
     for part in agreement.commitments:
         covered = _measure_covered(part, line["class"], effective - billed)
-        if covered and part.split(line["class"], line["quantity"], contracted, covered) == (effective, billed):
-            whole = part.measure(line["class"], line["quantity"], contracted)
+        whole = part.measure(line["class"], line["quantity"], contracted)
+        if whole is None or (covered == 0 and whole > 0):
+            continue
+        if part.split(line["class"], line["quantity"], contracted, covered) == (effective, billed):
             amounts = (covered, whole) if part.commitment.units is not None else (_write(covered), _write(whole))
             candidates.append({"name": part.commitment.name, "covered": amounts[0], "of": amounts[1]})
     return {"commitments": candidates} if candidates else {}

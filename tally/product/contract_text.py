@@ -21,7 +21,7 @@ def describe_contract(contract: Contract) -> Iterator[str]:
 
 
 def _describe_term(term: Term) -> str:
-    modes = {"service tier": term.service_tier, "speed": term.speed}
+    modes = {"service tier": term.service_tier, "speed": term.speed, "geography": term.geography}
     scopes = [_describe_scope(term), *(f"{name} {_describe_clause(mode)}" for name, mode in modes.items() if mode)]
     if term.discount is None:
         price = _describe_rates(term.rates or {})

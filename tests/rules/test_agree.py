@@ -165,10 +165,12 @@ adoptions = some.builds(
     books, some.integers(0, 9),
 )  # fmt: skip
 signings = some.builds(
-    lambda name, at: control(f"{name}-{at}", "contract.signed", name=name, document=CONTRACTS[name][0]),
+    lambda name, at: control(
+        f"{name}-{at}", "contract.signed", name=name.partition("_")[0], document=CONTRACTS[name][0]
+    ),
     some.sampled_from(sorted(CONTRACTS)), some.integers(0, 9),
 ) | some.builds(
-    lambda name, at: control(f"{name}-end-{at}", "contract.ended", name=name),
+    lambda name, at: control(f"{name}-end-{at}", "contract.ended", name=name.partition("_")[0]),
     some.sampled_from(sorted(CONTRACTS)), some.integers(0, 2),
 )  # fmt: skip
 model_names = some.sampled_from(("prod-chat", "PROD-chat", "lion", "twin"))

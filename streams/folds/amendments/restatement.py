@@ -11,7 +11,7 @@ from ledger import outcomes
 from ledger.errors import LogDamaged
 from ledger.organizations import PLATFORM
 from streams.folds.amendments.corrections import Ledger
-from streams.folds.contracts.coverage import release_coverage
+from streams.folds.contracts.coverage import read_coverage, release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import EntryChange, RatedCall
 from streams.folds.event import EPOCH, Event, ParsedRecord
@@ -82,12 +82,14 @@ def restate_entries(
         former = ledger.load_entry(version, organization)
         if former is not None and scope.includes(former.event):
             entries.append((identity, version, former))
+    coverages = [read_coverage(former.event, ledger.state) for _, _, former in entries]
     for _, _, former in entries:  # all before any is rated: so what commitments cover follows the order of the log
         release_coverage(former.event, ledger.state)
     changes = []
-    for identity, version, former in entries:
+    for (identity, version, former), coverage in zip(entries, coverages, strict=True):
         restated = ledger.rate_again(former, version)
-        if _has_other_costs(former, restated):
+        # What an entry uses has to be what its costs at its own position say: by that it is taken back later.
+        if _has_other_costs(former, restated) or coverage != read_coverage(former.event, ledger.state):
             target = identity, version.restate(emit.order())
             changes.append(EntryChange(outcomes.RESTATEMENT, former, restated, former.position, target))
     emit.decision(
@@ -109,14 +111,15 @@ def _find_versions(
 
 
 def _has_other_costs(former: RatedCall, restated: RatedCall) -> bool:
-    """Tell whether two ratings of a call differ in more than the name of the price."""
+    """Tell whether two ratings of a call differ in more than the names of the price and of the contract."""
     if former.entry.rated == restated.entry.rated:
         return False
-    return _drop_price_name(former.entry.rated) != _drop_price_name(restated.entry.rated)
+    return _drop_names(former.entry.rated) != _drop_names(restated.entry.rated)
 
 
-def _drop_price_name(rated: bytes) -> dict[str, Any]:
-    return {name: value for name, value in _decode(rated).items() if name not in ("price_document", "price_id")}
+def _drop_names(rated: bytes) -> dict[str, Any]:
+    names = ("price_document", "price_id", "contract_id")
+    return {name: value for name, value in _decode(rated).items() if name not in names}
 
 
 def _read_body(event: Event) -> PriceRestated:

@@ -1,5 +1,6 @@
 """Contracts: what an organization pays in place of list prices (docs/rules.md, R16)."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 from ledger.errors import LogDamaged
 from ledger.money import pico, text
 from ledger.pricing.contract import STANDARD_MODE
-from ledger.pricing.price_dimensions import normalize_dimension
+from ledger.pricing.price_dimensions import PRICE_DIMENSIONS, normalize_dimension
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call
 from streams.folds.contracts.coverage import COMMITTED, Coverage
@@ -17,6 +18,7 @@ from streams.folds.entry import Documents, Entry, Unpriced
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.prices.contract_terms import Agreement, CallNames, CompiledTerm, ContractTerms, Tier
+from streams.folds.prices.model_names import list_provider_names
 from streams.folds.prices.offer import Offer
 from streams.folds.state import State
 from streams.folds.unknown_usage import add_bounds
@@ -144,17 +146,16 @@ def _list_in_force(history: History, position: tuple[int, int] | None) -> tuple[
 
 def _name_call(call: Call, offer: Offer | None) -> CallNames:
     dimensions: Any = call.dimensions
-    providers, models = [dimensions.provider], [dimensions.model_resolved or dimensions.model]
+    names, models = [dimensions.provider], [dimensions.model_resolved or dimensions.model]
     if offer is not None:
-        providers.append(offer.seller)
+        names.append(offer.seller)
         models.append(offer.model)
-    modes = (
-        normalize_dimension(name, getattr(dimensions, name)) or STANDARD_MODE for name in ("service_tier", "speed")
-    )
+    modes = (normalize_dimension(name, getattr(dimensions, name)) or STANDARD_MODE for name in PRICE_DIMENSIONS)
+    providers = [spelling for name in _lower_names(names) for spelling in list_provider_names(name)]
     return CallNames(_lower_names(providers), _lower_names(models), *modes)
 
 
-def _lower_names(names: list[str | None]) -> tuple[str, ...]:
+def _lower_names(names: Sequence[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.lower() for name in names if name))
 
 

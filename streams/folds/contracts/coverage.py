@@ -4,28 +4,56 @@ A commitment is used in the order of the log. What an entry used of it is kept b
 taken back as it was, and gives back what it used.
 """
 
+from typing import NamedTuple
+
 from streams.folds.event import Event
-from streams.folds.prices.contract_terms import Agreement, find_period_start
-from streams.folds.state import Key, State
+from streams.folds.prices.contract_terms import Agreement, CompiledCommitment, find_period_start
+from streams.folds.state import State
 
 COMMITTED = ("contracts", "committed")
 """By organization: set where any of its contracts ever had a commitment."""
 USED = ("contracts", "used")
-"""By organization, contract, commitment and period: the units or pico that entries in force use."""
+"""By organization and the fields of ``UsageKey``: the units or pico that entries in force use."""
 COVERED = ("contracts", "covered")
-"""By organization, source and id of an event: what its entry in force uses."""
+"""By organization, source and id of an event: what its entry in force uses, as ``UsageRow``."""
+
+
+class UsageKey(NamedTuple):
+    """One period of a commitment, of which entries use units or an amount. Another of any of these has its own usage:
+    units are no amounts, and neither are amounts of two currencies."""
+
+    contract: str
+    commitment: str
+    period: str
+    start_us: int
+    kind: str
+    currency: str
+
+
+class UsageRow(NamedTuple):
+    """How much of a commitment the line of a class uses: 0 where the line is covered and draws nothing."""
+
+    name: str
+    key: UsageKey
+    amount: int
+
+
+def read_coverage(event: Event, state: State) -> tuple[UsageRow, ...]:
+    """Return what the entry in force of an event uses of commitments."""
+    if not state.get((*COMMITTED, event.organization)):
+        return ()
+    rows = state.get((*COVERED, event.organization, event.source, event.id)) or ()
+    return tuple(UsageRow(name, UsageKey(*key), amount) for name, key, amount in rows)
 
 
 def release_coverage(event: Event, state: State) -> None:
     """Give back what the entry in force of an event uses of commitments."""
-    if not state.get((*COMMITTED, event.organization)):
-        return
-    key = (*COVERED, event.organization, event.source, event.id)
-    for contract, _, commitment, period, amount in state.get(key) or ():
-        used_key = _used_key(event.organization, contract, commitment, period)
-        state.put(used_key, (state.get(used_key) or 0) - amount)
-    if state.get(key) is not None:
-        state.delete(key)
+    rows = read_coverage(event, state)
+    for row in rows:
+        used_key = (*USED, event.organization, *row.key)
+        state.put(used_key, (state.get(used_key) or 0) - row.amount)
+    if rows:
+        state.delete((*COVERED, event.organization, event.source, event.id))
 
 
 class Coverage:
@@ -36,39 +64,40 @@ class Coverage:
         self._agreement = agreement
         self._state = state
         self._is_new = is_new
-        self._key = (*COVERED, event.organization, event.source, event.id)
-        former = () if is_new or not agreement.commitments else state.get(self._key) or ()
-        self._former = {name: (commitment, amount) for _, name, commitment, _, amount in former}
-        self._rows: list[tuple[str, str, str, int, int]] = []
+        former = () if is_new or not agreement.commitments else read_coverage(event, state)
+        self._former = {row.name: row for row in former}
+        self._rows: list[UsageRow] = []
 
     def cover(self, name: str, quantity: int, contracted: int) -> tuple[int, int]:
         """Return the effective and the billed cost of a line. The first commitment with something left covers it."""
         for part in self._agreement.commitments:
-            covered = self._take(part.commitment.name, part.commitment.period, part.size, name,
-                                 part.measure(name, quantity, contracted))  # fmt: skip
-            if covered:
+            whole = part.measure(name, quantity, contracted)
+            covered = None if whole is None else self._take(part, name, whole)
+            if covered is not None:
                 return part.split(name, quantity, contracted, covered)
         return contracted, contracted
 
     def store(self) -> None:
         """Keep what a new entry uses."""
         if self._rows:
-            self._state.put(self._key, tuple(self._rows))
+            event = self._event
+            self._state.put((*COVERED, event.organization, event.source, event.id), tuple(self._rows))
 
-    def _take(self, commitment: str, period: str, size: int, name: str, whole: int) -> int:
+    def _take(self, part: CompiledCommitment, name: str, whole: int) -> int | None:
+        """Use a commitment for a line; None where nothing of it is left, or the entry did not use it."""
+        contract, commitment = self._agreement.contract, part.commitment
+        start_us = find_period_start(commitment.period, self._event.time_us)
+        kind, currency = ("units", "") if commitment.amount is None else ("amount", contract.currency)
+        key = UsageKey(contract.name, commitment.name, commitment.period, start_us, kind, currency)
         if not self._is_new:
-            former, amount = self._former.get(name, ("", 0))
-            return amount if former == commitment else 0
-        contract = self._agreement.contract.name
-        start_us = find_period_start(period, self._event.time_us)
-        used_key = _used_key(self._event.organization, contract, commitment, start_us)
+            former = self._former.get(name)
+            return former.amount if former is not None and former.key == key else None
+        used_key = (*USED, self._event.organization, *key)
         used = self._state.get(used_key) or 0
-        covered = max(min(whole, size - used), 0)
+        if used >= part.size:
+            return None
+        covered = min(whole, part.size - used)
         if covered:
             self._state.put(used_key, used + covered)
-            self._rows.append((contract, name, commitment, start_us, covered))
+        self._rows.append(UsageRow(name, key, covered))
         return covered
-
-
-def _used_key(organization: str, contract: str, commitment: str, period: int) -> Key:
-    return (*USED, organization, contract, commitment, period)

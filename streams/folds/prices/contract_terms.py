@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache, lru_cache
+from typing import NamedTuple, TypeVar
 
 from ledger.money import PICO, share
 from ledger.pricing.contract import PERCENT_DECIMALS, STANDARD_MODE, Commitment, Contract, Scope, Term
 from ledger.pricing.price_book import Clause, PriceBook, Tiered
-from ledger.token_classes import rate_unit
+from ledger.token_classes import CONTRACTED_AS, rate_unit
+from streams.folds.prices.model_names import find_provider_id
 from streams.folds.prices.price_lookup import Catalogue, is_match
 
+UnitPrice = TypeVar("UnitPrice")
 _WHOLE = 100 * 10**PERCENT_DECIMALS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_US = 3600 * 1_000_000
@@ -24,6 +26,7 @@ class CallNames(NamedTuple):
     models: tuple[str, ...]
     service_tier: str
     speed: str
+    geography: str
 
 
 class Tier(NamedTuple):
@@ -57,23 +60,21 @@ class CompiledCommitment(NamedTuple):
     unit_prices: Mapping[str, int]
     size: int
 
-    def measure(self, name: str, quantity: int, contracted_cost: int) -> int:
-        """Return how much of the commitment a line uses that is covered whole; 0 where it covers no such line."""
-        if self.commitment.units is not None:
-            return quantity if name in self.unit_prices else 0
-        return self.price(name, quantity, contracted_cost)
-
-    def price(self, name: str, quantity: int, contracted_cost: int) -> int:
-        """Return the cost of a line of committed spend, if it is covered whole; 0 where it covers no such line."""
+    def measure(self, name: str, quantity: int, contracted_cost: int) -> int | None:
+        """Return how much of the commitment a line uses that is covered whole: 0 where it draws nothing, and None where
+        the commitment covers no such line."""
         if self.unit_prices:
-            return quantity * self.unit_prices.get(name, 0)
+            unit_price = self.unit_prices.get(name)
+            if unit_price is None:
+                return None
+            return quantity * unit_price if self.commitment.units is None else quantity
         discount = self.commitment.discount
         return contracted_cost if discount is None else reduce_cost(contracted_cost, discount)
 
     def split(self, name: str, quantity: int, contracted_cost: int, covered: int) -> tuple[int, int]:
         """Return the effective and the billed cost of a line of which so much is covered."""
         whole = self.measure(name, quantity, contracted_cost)
-        on_demand = contracted_cost - share(contracted_cost, covered, whole)
+        on_demand = contracted_cost - share(contracted_cost, covered, whole) if whole else 0
         paid = covered * self.unit_prices[name] if self.commitment.units is not None else covered
         return paid + on_demand, on_demand
 
@@ -115,7 +116,7 @@ class ContractTerms:
 
     def _find_agreement(self, names: CallNames) -> Agreement | None:
         """Return what the contract says of a call of these names; None where nothing in it fits."""
-        if not _fits(self.contract.provider, names.providers):
+        if not _fits(_spell_clause(self.contract.provider), names.providers):
             return None
         terms = tuple(term for term in self._terms if _is_in_scope(term.term, names) and _has_mode(term.term, names))
         commitments = tuple(part for part in self._commitments if _is_in_scope(part.commitment, names))
@@ -151,7 +152,7 @@ def _compile_term(term: Term) -> CompiledTerm:
         tiers = ((tier.above, tier.rate) for tier in rate.tiers) if isinstance(rate, Tiered) else ()
         base = rate.base if isinstance(rate, Tiered) else rate
         unit_prices[name] = tuple((above, int(figure * scale)) for above, figure in ((-1, base), *tiers))
-    return CompiledTerm(term, unit_prices)
+    return CompiledTerm(term, _complete(unit_prices))
 
 
 def _compile_commitment(commitment: Commitment) -> CompiledCommitment:
@@ -159,23 +160,49 @@ def _compile_commitment(commitment: Commitment) -> CompiledCommitment:
     amount = commitment.amount
     size = commitment.units if amount is None else int(amount * PICO)
     assert size is not None, "a commitment has either units or an amount"
-    return CompiledCommitment(commitment, unit_prices, size)
+    return CompiledCommitment(commitment, _complete(unit_prices), size)
+
+
+def _complete(unit_prices: dict[str, UnitPrice]) -> dict[str, UnitPrice]:
+    """Add the classes that take the rate of another."""
+    sources = {
+        name: next((source for source in candidates if source in unit_prices), None)
+        for name, candidates in CONTRACTED_AS.items()
+    }
+    return {name: unit_prices[source] for name, source in sources.items() if source is not None} | unit_prices
 
 
 def _is_in_scope(scope: Scope, names: CallNames) -> bool:
-    return _fits(scope.provider, names.providers) and _fits(scope.model, names.models)
+    return _fits(_spell_clause(scope.provider), names.providers) and _fits(scope.model, names.models)
 
 
 def _has_mode(term: Term, names: CallNames) -> bool:
-    """Tell whether a term is for the call's service tier and speed. Rates that name none are for the standard ones; a
+    """Tell whether a term is for the call's price dimensions. Rates that name none are for the standard ones; a
     discount that names none is for all."""
-    for clause, mode in ((term.service_tier, names.service_tier), (term.speed, names.speed)):
+    for clause, mode in (
+        (term.service_tier, names.service_tier),
+        (term.speed, names.speed),
+        (term.geography, names.geography),
+    ):
         if clause is not None:
             if not is_match(clause, mode):
                 return False
         elif term.rates is not None and mode != STANDARD_MODE:
             return False
     return True
+
+
+@cache
+def _spell_clause(clause: Clause | None) -> Clause | None:
+    """Return a clause for providers that also takes the id which price books have for a name in it."""
+    if clause is None:
+        return None
+    if clause.any_of is not None:
+        return Clause(any_of=tuple(filter(None, map(_spell_clause, clause.any_of))))
+    if clause.all_of is not None:
+        return Clause(all_of=tuple(filter(None, map(_spell_clause, clause.all_of))))
+    id = None if clause.equals is None else find_provider_id(clause.equals.lower())
+    return clause if id is None else Clause(any_of=(clause, Clause(equals=id)))
 
 
 def _fits(clause: Clause | None, names: tuple[str, ...]) -> bool:

@@ -94,9 +94,18 @@ def list_sellers(model: str) -> tuple[str, ...]:
 @lru_cache(maxsize=10_000)
 def spell_provider(name: str) -> tuple[str, ...]:
     """Return the ids by which price books may list a provider, from its name in lower case."""
+    return tuple(dict.fromkeys((*list_provider_names(name), re.split(r"[-_./ ]", name)[0])))
+
+
+def list_provider_names(name: str) -> tuple[str, ...]:
+    """Return a provider's name in lower case, what it is without its parts behind dots, and their ids."""
     forms = (name, name.rpartition(".")[0], name.partition(".")[0])
-    known = [id for form in forms if form for id in (form, _NAME_BY_ALIAS.get(form)) if id]
-    return tuple(dict.fromkeys((*known, re.split(r"[-_./ ]", name)[0])))
+    return tuple(id for form in forms if form for id in (form, find_provider_id(form)) if id)
+
+
+def find_provider_id(name: str) -> str | None:
+    """Return the id that price books have for a provider's name in lower case; None where the table lacks it."""
+    return _NAME_BY_ALIAS.get(name)
 
 
 def _cut_path(model: str) -> list[str]:

@@ -37,11 +37,24 @@ def test_a_document_is_read_as_the_kind_that_it_is() -> None:
         unpack_document(digest, pack_contract(parse_contract(CONTRACT, "the test"))[1])
 
 
+def test_modes_have_the_spelling_of_price_books() -> None:
+    part = "{discount: 1, service_tier: [batches, Default, {regex: '-'}], speed: {starts_with: Fast}, geography: USA}"
+    (term,) = parse_contract(f"{{name: a, currency: USD, terms: [{part}]}}", "the test").terms
+    assert term.model_dump(exclude_none=True, include={"service_tier", "speed", "geography"}) == {
+        "service_tier": {"any_of": ({"equals": "batch"}, {"equals": "standard"}, {"regex": "-"})},
+        "speed": {"starts_with": "fast"},
+        "geography": {"equals": "us"},
+    }
+
+
 @pytest.mark.parametrize(
     ("part", "words"),
     [
         ("terms: []", "at least one of 'terms' and 'commitments'"),
         ("terms: [{}]", "either a discount or rates"),
+        ("terms: [{discount: 1, model: []}]", "at least one part"),
+        ("terms: [{discount: 1, provider: {all_of: [{any_of: []}]}}]", "at least one part"),
+        ("terms: [{discount: 1, service_tier: ' '}]", "has a text"),
         ("terms: [{rates: {}}]", "at least one class"),
         ("terms: [{rates: {input: 1}, classes: [input]}]", "leave out 'classes'"),
         ("terms: [{discount: 1, classes: [x]}]", "'x' is not one of the classes"),

@@ -40,3 +40,12 @@ def test_a_contract_is_signed_listed_and_ended(tmp_path: Path) -> None:
     assert unknown.returncode == 2 and "'acme'" in unknown.stderr and "in force: acme-2026" in unknown.stderr
     assert invoke("contract", "end", "acme-2026", "--org", "acme", **home).returncode == 0
     assert "No contract is in force in acme" in invoke("contract", "list", "--org", "acme", **home).stdout
+
+
+def test_signing_warns_of_names_that_no_book_has(tmp_path: Path) -> None:
+    home = {"TALLY_HOME": str(tmp_path / "home"), "COLUMNS": "200"}
+    terms = "[{model: claude-opus-4-5, discount: 1}, {model: [claud-opus, {starts_with: claude}], discount: 2}]"
+    (tmp_path / "c.yaml").write_text(f"{{name: c, currency: USD, provider: [bedrock, antropic], terms: {terms}}}")
+    signed = invoke("contract", "sign", str(tmp_path / "c.yaml"), "--org", "acme", **home)
+    assert signed.returncode == 0 and signed.stderr.count("Warning") == 2
+    assert "provider 'antropic'" in signed.stderr and "model 'claud-opus'" in signed.stderr
