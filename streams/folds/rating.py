@@ -10,7 +10,7 @@ from ledger.errors import LogDamaged
 from ledger.money import parse_text, pico, text
 from ledger.token_classes import CLASSES, INPUT_CLASSES, TOKEN_CLASSES
 from streams.folds.call import Call, Counts, Dimensions
-from streams.folds.contracts.agreement import apply_agreement, find_agreement
+from streams.folds.contracts.agreement import apply_agreement, find_agreement, has_contracts
 from streams.folds.contracts.coverage import release_coverage
 from streams.folds.emit import Emit
 from streams.folds.entry import BoundedLine, Documents, Entry, Line, Rated, Unpriced
@@ -101,7 +101,8 @@ def rate_call(
 ) -> Entry:
     """Return the entry of a counted inference, by the books and contracts in force now or at an offset and event index
     before. Now it uses the commitments of its contract, in place of what an entry of the event used before."""
-    if position is None:
+    is_contracted = has_contracts(event.organization, state)
+    if is_contracted and position is None:
         release_coverage(event, state)
     if is_cache_hit(call):
         return _rate_cache_hit(call, _rate_at_list(event, call, _find_offer(event, call, state, documents, position)))
@@ -109,7 +110,7 @@ def rate_call(
         return Entry(call.dimensions, FREE)
     offer = _find_offer(event, call, state, documents, position)
     listed = offer if isinstance(offer, Offer) else None
-    agreement = find_agreement(event, call, listed, state, documents, position)
+    agreement = find_agreement(event, call, listed, state, documents, position) if is_contracted else None
     if agreement is None:
         return _rate_at_list(event, call, offer)
     if listed is not None and agreement.has_rates and listed.currency != agreement.contract.currency:

@@ -69,6 +69,11 @@ def open_contract(documents: Documents, digest: str) -> ContractTerms:
     return terms
 
 
+def has_contracts(organization: str, state: State) -> bool:
+    """Tell whether an organization ever signed a contract."""
+    return state.get((*HISTORY, organization)) is not None
+
+
 def find_agreement(
     event: Event, call: Call, offer: Offer | None, state: State, documents: Documents, position: tuple[int, int] | None
 ) -> Agreement | None:
