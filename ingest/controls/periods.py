@@ -1,7 +1,7 @@
 """Close months of an organization, and list its closes."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,9 +29,10 @@ def close_period(log: Log, settings: Settings, organization: str, month: str, re
     """Close a month and all before it. TallyError where the month has not ended, or is closed already. The folds decide
     the same by the log's time."""
     check_month(month)
-    this_month = datetime.now(UTC).strftime("%Y-%m")
-    if month >= this_month:
-        raise TallyError(f"{month} has not ended: the last month that can be closed is the one before {this_month}")
+    first_day = datetime.now(UTC).replace(day=1)
+    if month >= first_day.strftime("%Y-%m"):
+        last_ended = (first_day - timedelta(days=1)).strftime("%Y-%m")
+        raise TallyError(f"{month} has not ended: the last month that can be closed is {last_ended}")
     last_closed = max((closed for closed, _ in find_closes(log, organization)), default="")
     if month <= last_closed:
         raise TallyError(

@@ -67,6 +67,12 @@ def _check_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _refuse_hourly_rate(rate: Any) -> Any:
+    if isinstance(rate, dict) and "per_hour" in rate:
+        raise ValueError("a contract has no rates per hour: write the rate of a thousand seconds, without `per_hour`")
+    return rate
+
+
 def _check_contract_rates(rates: dict[str, Decimal | Tiered]) -> dict[str, Decimal | Tiered]:
     check_rates(dict(rates))
     return dict(sorted(rates.items()))
@@ -85,8 +91,12 @@ Percent = Annotated[
     Decimal, DecimalInput, Field(ge=0, le=100, decimal_places=PERCENT_DECIMALS, strict=False),
     PlainSerializer(format_decimal, return_type=str),
 ]  # fmt: skip
-ContractRates = Annotated[dict[Name, Rate | Tiered], AfterValidator(_check_contract_rates)]
-FlatRates = Annotated[dict[Name, Rate], AfterValidator(_check_flat_rates)]
+ContractRates = Annotated[
+    dict[Name, Annotated[Rate | Tiered, BeforeValidator(_refuse_hourly_rate)]], AfterValidator(_check_contract_rates)
+]
+FlatRates = Annotated[
+    dict[Name, Annotated[Rate, BeforeValidator(_refuse_hourly_rate)]], AfterValidator(_check_flat_rates)
+]
 
 
 class Scope(Model):

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from ledger.errors import TallyError
 from ledger.pricing.contract import Contract
-from ledger.yaml_files import read_yaml
+from ledger.pricing.document_file import CONTRACT, build_field_error, build_shape_error, parse_mapping
 
 
 def read_contract_file(path: Path) -> Contract:
@@ -20,17 +19,10 @@ def read_contract_file(path: Path) -> Contract:
 
 def parse_contract(text: str, name: str) -> Contract:
     """Parse a contract of YAML or JSON in the shape of :class:`Contract`. TallyError names the field that is wrong."""
+    content = parse_mapping(text, name, CONTRACT)
     try:
-        return Contract.model_validate(read_yaml(text), strict=False)
-    except yaml.YAMLError as error:
-        detail = " ".join(str(error).split())
-        raise TallyError(f"contract {name} is not YAML: {detail}") from error
+        return Contract.model_validate(content, strict=False)
     except ValidationError as error:
-        first = max(error.errors(), key=lambda entry: len(entry["loc"]))  # of alternatives, the one that went farthest
-        location = ".".join(map(str, first["loc"])) or "the whole"
-        detail = "" if isinstance(first["input"], dict | list | tuple | Contract) else f", and is {first['input']!r}"
-        raise TallyError(
-            f"contract {name}, {location}: {first['msg'].removeprefix('Value error, ')}{detail}: see docs/prices.md"
-        ) from error
+        raise build_field_error(name, CONTRACT, content, error) from error
     except (ValueError, RecursionError) as error:
-        raise TallyError(f"contract {name} has not the shape of a contract ({error}): see docs/prices.md") from error
+        raise build_shape_error(name, CONTRACT, error) from error

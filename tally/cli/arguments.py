@@ -1,7 +1,7 @@
 """Parse the values of options: pairs, durations, amounts. TallyError names the option and its form."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -52,6 +52,12 @@ def parse_time(text: str, option: str) -> str:
     except ValueError:
         raise TallyError(f"{option} is {text!r}: write a day or a time, for example 2026-10-01") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+
+
+def check_span(times: Mapping[str, str], since: str | None, until: str | None) -> None:
+    """TallyError where both ends of a span, parsed by :func:`parse_time`, hold no time between them."""
+    if len(times) == 2 and datetime.fromisoformat(times["since"]) >= datetime.fromisoformat(times["until"]):
+        raise TallyError(f"--since {since} is not before --until {until}, so no call lies between: swap them")
 
 
 def parse_amount(text: str, option: str) -> Decimal:

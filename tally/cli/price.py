@@ -79,7 +79,7 @@ def restate(
 
     Exit codes: 0 restated, or nothing to restate; 2 bad input, or there is no log."""
     from ledger.log.topics import EVENTS
-    from tally.cli.arguments import parse_time
+    from tally.cli.arguments import check_span, parse_time
     from tally.output import progress_bar
     from tally.processes.join import needing
     from tally.processes.service import list_pipeline_services
@@ -88,6 +88,7 @@ def restate(
     from tally.session import opened, settings
 
     times = {name: parse_time(value, f"--{name}") for name, value in (("since", since), ("until", until)) if value}
+    check_span(times, since, until)
     scope = {**times, "provider": provider, "model": model}
     config = settings()
     with opened(config) as log:
@@ -100,15 +101,19 @@ def restate(
                 wait_for_folds(log, running)
     if as_json:
         moves = [key._asdict() | move.as_json() for key, move in sorted(plan.moves.items())]
-        print_json({"dry_run": dry_run, "records": len(plan.drafts), "moves": moves})
+        facts = {"dry_run": dry_run, "records": len(plan.drafts), "has_calls": plan.has_calls}
+        print_json(facts | {"moves": moves})
     else:
-        _print_moves(plan.moves, dry_run)
+        _print_moves(plan.moves, plan.has_calls, dry_run)
 
 
-def _print_moves(moves: "Mapping[MoveKey, Move]", dry_run: bool) -> None:
+def _print_moves(moves: "Mapping[MoveKey, Move]", has_calls: bool, dry_run: bool) -> None:
     from ledger.money import text
     from tally.output import make_table
 
+    if not has_calls:
+        out.print("Nothing to restate: no past call matches. Check the names and times; `tally tail` shows calls.")
+        return
     if not moves:
         out.print("Nothing to restate: the prices in force give every past call the cost that it has.")
         return

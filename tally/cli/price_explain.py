@@ -19,6 +19,9 @@ _CONTRACT_FIGURES = ("list_cost", "contracted_cost", "effective_cost", "billed_c
 
 def explain(
     event: Annotated[str, typer.Argument(help="Id of the event, or SOURCE/ID where several sources use the id.")],
+    organization: Annotated[
+        str | None, typer.Option("--organization", "--org", help="Only an event of this organization.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Explain the price of an event: names, books, rates, fallbacks, its contract, and every correction of it.
@@ -32,7 +35,7 @@ def explain(
     from tally.session import opened, settings
 
     with opened(settings()) as log:
-        facts = explain_event(log, event)
+        facts = explain_event(log, event, organization)
     if as_json:
         print_json(facts)
     else:
@@ -100,16 +103,30 @@ def _print_price(step: dict[str, Any]) -> None:
     _print(f"  price      {step['price_id']}, document {step['price_document']}")
     if "model" in price:
         clause = ", ".join(f"{kind} {value}" for kind, value in price["match"].items())
-        validity = [f"from {price['since']}" if "since" in price else "without a start"]
-        validity += [f"daily {price['daily']}"] if "daily" in price else []
-        validity += [f"on {', '.join(price['weekdays'])}"] if "weekdays" in price else []
         _print(f"  matched    provider {price['provider']}, model {price['model']} by {clause}")
-        _print(f"  valid      {', '.join(validity)}; price {price['place']} of {price['prices']}, counted from 0")
+        validity = _describe_validity(price, "without a start")
+        _print(f"  valid      {validity}; price {price['place']} of {price['prices']}, counted from 0")
     for variant in price.get("variants", ()):
-        condition = ", ".join(f"{name} {value}" for name, value in variant.items())
-        _print(f"  variant    {condition}")
+        _print(f"  variant    {variant['place']}, {_describe_variant(variant)}")
     if "tier_basis" in step:
         _print(f"  tier       chosen by: {step['tier_basis']}")
+
+
+def _describe_validity(facts: dict[str, Any], always: str) -> str:
+    words = [f"from {facts['since']}" if "since" in facts else always]
+    words += [f"until {facts['until']}"] if "until" in facts else []
+    words += [f"daily {facts['daily']}"] if "daily" in facts else []
+    words += [f"on {', '.join(facts['weekdays'])}"] if "weekdays" in facts else []
+    return ", ".join(filter(None, words))
+
+
+def _describe_variant(variant: dict[str, Any]) -> str:
+    condition = ", ".join(f"{name} {value}" for name, value in variant["when"].items())
+    effect = (
+        f"times {variant['multiplier']}" if "multiplier" in variant else f"rates of {', '.join(variant['classes'])}"
+    )
+    validity = _describe_validity(variant, "")
+    return f"{condition}: {effect}{', valid ' + validity if validity else ''}"
 
 
 def _print_lines(step: dict[str, Any]) -> None:
@@ -158,12 +175,14 @@ def _describe_rate(line: dict[str, Any], rate: dict[str, Any]) -> str:
     if line["unit_price"] is None:
         bound = line.get("greatest_cost")
         return f"no rate; at most {bound}" if bound else "no rate, no bound"
-    words = []
+    words = [f"variant {rate['variant']}"] if "variant" in rate else []
     if "tier_above" in rate:
         above = rate["tier_above"]
         words.append(f"tier above {above:,}" if above else "base tier")
     if "falls_back_on" in rate:
         words.append(f"falls back on {rate['falls_back_on']}")
+    if "multiplier" in rate:
+        words.append(f"times {rate['multiplier']}")
     return ", ".join(words)
 
 
@@ -171,8 +190,9 @@ def _print_rest(step: dict[str, Any]) -> None:
     currency = step.get("currency", "")
     reason = f": {step['unpriced_reason']}" if "unpriced_reason" in step else ""
     _print(f"  pricing    {step['pricing']}{reason}")
-    if "saved_cost" in step:
-        _print(f"  saved      {step['saved_cost']} {currency}: a gateway's cache answered")
+    if "answered_by" in step:
+        saved = f"saved {step['saved_cost']} {currency}" if "saved_cost" in step else "what it saved is not known"
+        _print(f"  cache hit  answered by the gateway's cache, so it costs nothing: {saved}")
     if step["pricing"] not in ("priced", "free"):
         bound = step.get("greatest_unpriced_cost")
         _print(f"  unpriced   {'no upper bound' if bound is None else f'at most {bound} {currency} at list price'}")

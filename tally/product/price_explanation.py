@@ -4,22 +4,21 @@ An entry is rated as at its position: the log's control records before it are fo
 stored state. So an entry that differs from its explanation is a defect, and is shown as one.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from ledger import outcomes
 from ledger.errors import TallyError
 from ledger.log import PARTITIONS, Log, records, seek_cause
 from ledger.log.documents import load_document
 from ledger.log.topics import ENTRIES, EVENTS
-from ledger.money import pico
-from ledger.pricing.price_book import Price, PriceBook, PricedModel, Tiered, unpack_book
-from ledger.token_classes import rate_unit
+from ledger.pricing.price_book import unpack_book
 from streams.folds.amendments.corrections import build_corrected_event
+from streams.folds.amendments.holds import hold_event
 from streams.folds.call import Call
 from streams.folds.chain import NOW, fold_record
 from streams.folds.contracts.agreement import HISTORY
@@ -40,10 +39,13 @@ from streams.folds.rating import (
     resolve_names,
 )
 from streams.folds.state import State
+from streams.folds.unknown_usage import is_cache_hit
 from streams.runtime import read_catalogues, read_originals
 from tally.product.contract_explanation import describe_contract
+from tally.product.price_description import describe_price
 
 _CONTROL = b"tallystick.control.v1"
+_HELD = b'"%s"' % outcomes.HELD.encode()
 _RATED_FIELDS = tuple(Rated.__struct_encode_fields__)
 _NAME_FIELDS = (
     "provider", "model", "model_resolved", "service_tier", "speed", "geography", "context_tier", "payer",
@@ -69,14 +71,16 @@ class HistoryLine(NamedTuple):
         return self.content["offset"], self.content["event_index"]
 
 
-def explain_event(log: Log, name: str) -> Facts:
-    """Explain the price of the event of an id, or of ``SOURCE/ID``. TallyError where no entry, or several, fit."""
-    history = list(_find_history(log, name))
+def explain_event(log: Log, name: str, organization: str | None = None) -> Facts:
+    """Explain the price of the event of an id, or of ``SOURCE/ID``, of any organization or of one. TallyError where no
+    entry, or several, fit."""
+    history = [line for line in _find_history(log, name) if organization in (None, line.identity[0])]
     identities = sorted({line.identity for line in history})
     if not identities:
+        owner = "" if organization is None else f" of {organization}"
         raise TallyError(
-            f"no event {name!r} on tally.entries: check the id (`tally tail` shows ids), or wait until the folds have "
-            "reached it (`tally log positions`)"
+            f"no event {name!r}{owner} on tally.entries: check the id (`tally tail` shows ids), or wait until the "
+            "folds have reached it (`tally log positions`)"
         )
     if len(identities) > 1:
         raise _describe_ambiguity(name, identities)
@@ -93,18 +97,38 @@ def explain_event(log: Log, name: str) -> Facts:
 
 
 def replay_controls(log: Log, partition: int, last_offset: int, documents: Documents, originals: Originals) -> State:
-    """Return the state that a partition's control records leave, up to an offset."""
+    """Return the state that a partition's control records leave, up to an offset.
+
+    Held events of all other kinds fall due in it too, and change nothing: they take the index that they took."""
     state, identities = State(), Identities()
+    held_positions = _find_held_positions(log, partition)
     for record in records(log, EVENTS, partition, 0, last_offset + 1):
         now_ms, due_us = max(state.get(NOW) or 0, record.time_ms), state.next_due()
-        if _CONTROL not in record.value and (due_us is None or due_us > now_ms * 1000):
+        is_due = due_us is not None and due_us <= now_ms * 1000
+        if _CONTROL not in record.value and not is_due and record.offset not in held_positions:
             state.put(NOW, now_ms)
             continue
-        controls = [event for event in parse_record(record).events if event.kind == "control"]
+        events = parse_record(record).events
+        controls = [event for event in events if event.kind == "control"]
         # Restatements change entries alone, so they get no history here.
         fold_record(ParsedRecord(record, controls), state, identities, documents, originals, lambda *_: ())
+        for event_index in held_positions.get(record.offset, ()):
+            hold_event(events[event_index], record.offset, False, False, state)
         state.take_changes()
     return state
+
+
+def _find_held_positions(log: Log, partition: int) -> dict[int, list[int]]:
+    """Find the events that are held and are no control: the indices of each record, by its offset."""
+    positions: dict[int, list[int]] = {}
+    for record in records(log, ENTRIES, partition):
+        if _HELD not in record.value:
+            continue
+        for line in record.value.split(b"\n"):
+            content = _decode(line) if _HELD in line else {}
+            if content.get("outcome") == outcomes.HELD and content["kind"] != "control":
+                positions.setdefault(content["offset"], []).append(content["event_index"])
+    return positions
 
 
 class _Explainer:
@@ -116,6 +140,7 @@ class _Explainer:
         self._events: dict[Position, Event] = {}
         self._rated: dict[Position, Position] = {}
         """The events of entries before, and the positions by whose books they were rated last, by position."""
+        self._quarantined: set[Position] = set()
 
     def explain_line(self, content: Facts) -> Facts:
         """Explain one line: its outcome and, where it has an entry, its price."""
@@ -135,6 +160,8 @@ class _Explainer:
         step |= {name: content[name] for name in _RATED_FIELDS if name in content}
         event, position = self._find_rated(content)
         if event is not None and event.call is not None:
+            if is_cache_hit(event.call):
+                step["answered_by"] = "gateway cache"
             step["books"] = self._ask_books(event, position)
             step["differences"] = _compare(content, self._rate(content, event, position))
             step |= self._trace_price(event, event.call, position)
@@ -157,6 +184,8 @@ class _Explainer:
         if event.kind == "correction":
             event = build_corrected_event(event, self._parse(original))
         self._events[position] = event
+        if outcome == outcomes.QUARANTINED:
+            self._quarantined.add(position)
         return event, _order(position)
 
     def _find_line(self, partition: int, position: Position) -> Position:
@@ -171,9 +200,11 @@ class _Explainer:
     def _parse(self, position: tuple[int, int]) -> Event:
         return parse_line(position[1], self._originals(*position), self._organization)
 
-    def _rate(self, content: Facts, event: Event, position: tuple[int, int] | None) -> Entry:
+    def _rate(self, content: Facts, event: Event, position: Position) -> Entry:
         assert event.call is not None, "its entry was rated"
-        rate = rate_quarantined if content.get("unpriced_reason") == "quarantined" else rate_call
+        is_own = content["outcome"] not in (outcomes.REVERSAL, outcomes.RESTATEMENT)
+        names = ("offset", "event_index") if is_own else ("original_offset", "original_index")
+        rate = rate_quarantined if tuple(content[name] for name in names) in self._quarantined else rate_call
         entry = rate(event, event.call, self._state, self._documents, position)
         return negate_entry(entry) if content["outcome"] == outcomes.REVERSAL else entry
 
@@ -184,7 +215,11 @@ class _Explainer:
         return describe_contract(agreement, call, content["lines"])
 
     def _ask_books(self, event: Event, position: tuple[int, int]) -> list[Facts]:
-        """Rate the event by each book alone, in the order in which they are searched, and without a contract."""
+        """Rate the event by each book alone, in the order in which they are searched, and without a contract. Where a
+        gateway's cache answered it, what it saved is rated."""
+        assert event.call is not None, "its entry was rated"
+        if is_cache_hit(event.call):
+            event = replace(event, call=_ask_provider(event.call))
         key = (*HISTORY, event.organization)
         history = self._state.get(key)
         self._state.put(key, ())
@@ -218,17 +253,7 @@ class _Explainer:
         packed = load_document(self._log, document)
         assert packed is not None, "the event was rated by it"
         book = unpack_book(document, packed)
-        price, model, facts = _find_price(book, content["price_id"])
-        facts |= {"document": document, "book": book.name, "origin": book.origin}
-        if price is not None and model is not None:
-            # A variant may have rates of its own, which fall back on nothing of the price's.
-            priced_as = {} if "variants" in facts else {**book.priced_as, **(model.priced_as or {})}
-            facts |= _describe_validity(price)
-            facts["rates"] = {
-                line["class"]: _describe_rate(priced_as, price, line["class"], line["unit_price"])
-                for line in content["lines"]
-            }
-        return facts
+        return describe_price(book, content) | {"document": document, "book": book.name, "origin": book.origin}
 
 
 def rate_by_books(
@@ -249,6 +274,12 @@ def rate_by_books(
     finally:
         state.undo()
     return facts
+
+
+def _ask_provider(call: Call) -> Call:
+    """Return a call that a gateway's cache answered as its provider would have answered it."""
+    dimensions: Any = call.dimensions
+    return replace(call, dimensions=replace(dimensions, response_cache=None, cached_from=None))
 
 
 def _find_history(log: Log, name: str) -> Iterator[HistoryLine]:
@@ -288,7 +319,9 @@ def _match_line(content: Facts, name: str, identity_by_original: dict[bytes, Any
 def _describe_ambiguity(name: str, identities: list[tuple[str, str, str]]) -> TallyError:
     names = ", ".join(f"{source}/{id} of {organization}" for organization, source, id in identities[:5])
     sources = {(source, id) for _, source, id in identities}
-    way_out = "name one as SOURCE/ID" if len(sources) > 1 else "two organizations use this source and id"
+    owners = {organization for organization, _, _ in identities}
+    ways_out = ["name one as SOURCE/ID"] if len(sources) > 1 else []
+    way_out = " and ".join([*ways_out, *(["name the organization with --organization"] if len(owners) > 1 else [])])
     return TallyError(f"{len(identities)} events have the id {name!r} ({names}): {way_out}")
 
 
@@ -305,64 +338,6 @@ def _drop_coverage(facts: Facts, name: str) -> Any:
     if name != "lines" or "contract_id" not in facts or value is None:
         return value
     return [{key: cost for key, cost in line.items() if key not in ("effective_cost", "billed_cost")} for line in value]
-
-
-def _find_price(book: PriceBook, price_id: str) -> tuple[Price | None, PricedModel | None, Facts]:
-    stem, _, place = price_id.rpartition("#")
-    digits = re.match(r"\d+", place)
-    for provider in book.providers:
-        for model in provider.models:
-            if f"{book.name}/{provider.id}/{model.id}" == stem and digits and int(digits[0]) < len(model.prices):
-                place_facts: Facts = {"place": int(digits[0]), "prices": len(model.prices)}
-                variants = _describe_variants(model, place)
-                place_facts |= {"variants": variants} if variants else {}
-                return model.prices[int(digits[0])], model, _describe_model(provider.id, model) | place_facts
-    return None, None, {}
-
-
-def _describe_model(provider: str, model: PricedModel) -> Facts:
-    clause = model.match.model_dump(mode="json", exclude_none=True)
-    window = {} if model.context_window is None else {"context_window": model.context_window}
-    return {"provider": provider, "model": model.id, "match": clause} | window
-
-
-def _describe_validity(price: Price) -> Facts:
-    facts: Facts = {}
-    if price.since is not None:
-        facts["since"] = price.since.isoformat()
-    if price.weekdays:
-        facts["weekdays"] = list(price.weekdays)
-    if price.daily is not None:
-        facts["daily"] = f"{price.daily.start.isoformat()} to {price.daily.end.isoformat()} UTC"
-    return facts
-
-
-def _describe_rate(priced_as: Facts, price: Price, name: str, unit_price: str | None) -> Facts:
-    """Describe where a class has its rate from: its own, or that of a class on which it falls back; and its tiers."""
-    if unit_price is None:
-        return {}
-    owner = name
-    if name not in price.rates:
-        owner = next((other for other in priced_as.get(name, ()) if other in price.rates), name)
-    rate, per = price.rates.get(owner), rate_unit(name)
-    facts: Facts = {"per": per} if owner == name else {"per": per, "falls_back_on": owner}
-    if isinstance(rate, Tiered):
-        steps = [(0, rate.base), *((tier.above, tier.rate) for tier in rate.tiers)]
-        reached = [above for above, tier_rate in steps if pico(tier_rate) == pico(unit_price) * per]
-        facts["tiers"] = [{"above": above, "rate": str(tier_rate)} for above, tier_rate in steps]
-        if len(reached) == 1:
-            facts["tier_above"] = reached[0]
-    return facts
-
-
-def _describe_variants(model: PricedModel, place: str) -> list[Facts]:
-    """Describe the variants that applied, whose places a price id names."""
-    places = [int(number) for number in re.findall(r"\+(\d+)", place)]
-    return [
-        model.variants[number].when.model_dump(mode="json", exclude_none=True)
-        for number in places
-        if number < len(model.variants)
-    ]
 
 
 def _order(position: Position) -> Position:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from ingest.controls.prices import build_restatement
@@ -11,8 +11,9 @@ from ledger.log import PARTITIONS, Draft, Log, records
 from ledger.log.topics import EVENTS
 from ledger.money import pico, text
 from ledger.settings import Settings
+from streams.folds.event import EPOCH
 from streams.runtime import read_catalogues
-from tally.product.partition_copy import PartitionCopy
+from tally.product.partition_copy import PartitionCopy, read_entries
 from tallystick.vocabulary.controls.prices import MAX_RESTATED_RECORDS
 
 MAX_RANGE_BYTES = 256_000
@@ -58,10 +59,11 @@ class Move(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The records that restate, and what they move."""
+    """The records that restate, what they move, and whether any past call is in their scope."""
 
     drafts: list[Draft]
     moves: Mapping[MoveKey, Move]
+    has_calls: bool
 
 
 def plan_restatement(
@@ -71,13 +73,15 @@ def plan_restatement(
     documents = read_catalogues(log)
     drafts: list[Draft] = []
     moves: dict[MoveKey, Move] = {}
+    has_calls = False
     for partition in range(PARTITIONS):
         end = log.end(EVENTS, partition)
         if end < 2:
             continue
         with closing(sqlite3.connect("", isolation_level=None)) as db:
             partition_copy = PartitionCopy(db, log, partition, documents)
-            for record_count, _ in partition_copy.fold(end):
+            for record_count, derived in partition_copy.fold(end):
+                has_calls = has_calls or any(_is_in_scope(line, scope) for line in read_entries(derived))
                 progress(record_count)
             for first_offset, end_offset in list_ranges(log, partition, end):
                 body = {"first_offset": first_offset, "end_offset": end_offset, **scope}
@@ -87,7 +91,23 @@ def plan_restatement(
                 for key, move in range_moves:
                     moves[key] = moves.get(key, Move()).plus(move)
                 drafts += [draft] if range_moves else []
-    return Plan(drafts, moves)
+    return Plan(drafts, moves, has_calls)
+
+
+def _is_in_scope(line: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    """Tell whether a line of ``tally.entries`` is the entry of a call that a scope reaches."""
+    if "pricing" not in line:
+        return False
+    provider, model = scope.get("provider"), scope.get("model")
+    since, until = (datetime.fromisoformat(scope[name]) if scope.get(name) else None for name in ("since", "until"))
+    time = EPOCH + timedelta(microseconds=line["time_us"])
+    models = {str(line.get(name, "")).lower() for name in ("model", "model_resolved")}
+    return (
+        (provider is None or line.get("provider", "").lower() == provider.lower())
+        and (model is None or model.lower() in models)
+        and (since is None or time >= since)
+        and (until is None or time < until)
+    )
 
 
 def list_ranges(log: Log, partition: int, end: int) -> Iterator[tuple[int, int]]:

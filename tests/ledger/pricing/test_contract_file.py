@@ -79,3 +79,33 @@ def test_what_contradicts_itself_is_refused_with_its_place(part: str, words: str
 @given(some.integers(0, 10**25), some.integers(0, 10**20), some.integers(1, 10**20))
 def test_a_share_is_the_nearest_whole_number_and_half_goes_to_the_even_one(amount: int, part: int, whole: int) -> None:
     assert share(amount, part, whole) == round(Fraction(amount * part, whole))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "contract c.yaml is empty: write the fields `name`"),
+        ("[1]", "contract c.yaml is a list"),
+        ("name: c\ncurrency: USD\nproviders: []", "c.yaml is a price book, not a contract: adopt it with `"),
+        (
+            "name: c\ncurrency: USD\nterms: [{discount: 1}]\nsince: 2026-12-01",
+            "since is '2026-12-01': write a time",
+        ),
+        (
+            "name: c\ncurrency: USD\nterms: [{discount: 1}]\nsince: 2026-02-30",
+            "since is '2026-02-30': write a time",
+        ),
+        ("name: c\ncurrency: USD\nterms: [{model: {id: 5}, discount: 1}]", "terms[0].model.id is 5: is no field"),
+        ("name: c\ncurrency: USD\nterms: [{model: [a, 5], discount: 1}]", "terms[0].model[1] is 5: must be a"),
+        (
+            "name: c\ncurrency: USD\nterms: [{rates: {seconds: {per_hour: 4}}}]",
+            "rates.seconds: a contract has",
+        ),
+        ("name: c\nterms: [{discount: 1}]", "currency: is missing"),
+        ("name: c\nname: d\nterms: []", "contract c.yaml, line 2: the key 'name' stands twice"),
+    ],
+)
+def test_a_message_has_the_path_the_value_and_the_way_out(text: str, words: str) -> None:
+    with pytest.raises(TallyError) as refused:
+        parse_contract(text, "c.yaml")
+    assert words in str(refused.value)

@@ -153,7 +153,7 @@ def test_what_is_wrong_is_named(home: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("{name: x}")
     for arguments, words in (
-        ([str(bad)], "bad.yaml has not the shape of a book"),
+        ([str(bad)], "bad.yaml, currency: is missing"),
         (["--since", "yesterday"], "--since is 'yesterday': write a day or a time"),
         ([write_book(tmp_path / "key.yaml", "{input: 1}", name="me@example.com")], "is a key or an e-mail address"),
     ):

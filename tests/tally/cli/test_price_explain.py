@@ -1,12 +1,15 @@
 """``tally price explain``: each entry is rated again, and everything that decided its price is shown."""
 
 import json
+import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.errors import TallyError
 from ledger.log import Draft
 from ledger.log.documents import store_document
 from ledger.log.sqlite.log import EmbeddedLog
@@ -238,3 +241,107 @@ def test_an_entry_that_differs_is_an_error(home: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(price_explanation, "rate_call", rate_wrongly)
     assert explain(home, "hit", code=1)["steps"][0]["differences"] == ["saved_cost"]
     assert "DIFFERS" in invoke("price", "explain", "hit", TALLY_HOME=str(home)).stdout
+
+
+def fold_new(home: Path, book: str, *lines: bytes) -> None:
+    """Fold a book and the events that it prices."""
+    document, packed = pack_book(parse_book(book, "the test"))
+    with closing(EmbeddedLog(home)) as log:
+        store_document(log, document, packed)
+        fold_lines(home, log, control("adopt", "price_book.adopted", name="base", document=document), *lines)
+
+
+def explain_directly(home: Path, name: str, organization: str | None = None) -> dict[str, Any]:
+    with closing(EmbeddedLog(home)) as log:
+        return price_explanation.explain_event(log, name, organization)
+
+
+def test_a_quarantined_line_is_rated_as_one_whatever_its_reason(tmp_path: Path) -> None:
+    """One that is free has no reason, and neither has its reversal."""
+    wrong: dict[str, Any] = {"tokens": {"input": 10}, "reported_tokens": {"input": 11}}
+    fold_new(
+        tmp_path, BOOK, inference("a", response_cache="hit", **wrong), correction("undo", action="reversal"),
+        inference("b", **wrong), correction("undo-b", of={"source": "app", "id": "b"}, action="reversal"),
+    )  # fmt: skip
+    for id in ("a", "b"):
+        steps = explain_directly(tmp_path, id)["steps"]
+        assert [(step["outcome"], step["differences"]) for step in steps] == [("quarantined", []), ("reversal", [])]
+
+
+def test_what_fell_due_with_one_record_keeps_its_index(tmp_path: Path) -> None:
+    """A book that was held applies between the calls that were held before and after it."""
+    dearer, packed = pack_book(parse_book(BOOK.replace("base: 2", "base: 3"), "base"))
+    ahead = datetime.now(UTC) + timedelta(seconds=301.5)
+    moments = [(ahead + timedelta(milliseconds=place)).isoformat() for place in range(4)]
+    with closing(EmbeddedLog(tmp_path)) as log:
+        store_document(log, dearer, packed)
+    book = json.loads(control("dearer", "price_book.adopted", name="base", document=dearer)) | {"time": moments[1]}
+    calls = [json.loads(inference(id, tokens={"input": 1})) for id in ("early", "late")]
+    fix = json.loads(correction("undo", of={"source": "app", "id": "nothing"}, action="reversal"))
+    lines = [
+        json.dumps(line | {"time": time}).encode()
+        for line, time in ((calls[0], moments[0]), (fix, moments[0]), (calls[1], moments[2]))
+    ]
+    fold_new(tmp_path, BOOK, *lines, json.dumps(book).encode())
+    time.sleep(max(0, (ahead - datetime.now(UTC)).total_seconds() - 299.9))
+    with closing(EmbeddedLog(tmp_path)) as log:
+        fold_lines(tmp_path, log, inference("now", tokens={"input": 1}))
+    for id, cost in (("early", "0.000002000000"), ("late", "0.000003000000")):
+        held, released = explain_directly(tmp_path, id)["steps"]
+        assert held["outcome"] == "held" and released["outcome"] == "release"
+        assert released["lines"][0]["list_cost"] == cost and released["differences"] == []
+
+
+VARIANTS = """
+name: base
+currency: USD
+priced_as: {reasoning: [output]}
+providers:
+  - id: acme
+    models:
+      - id: lion
+        prices:
+          - until: 2027-01-01T00:00:00Z
+            rates: {input: {base: 2, tiers: [{above: 100, rate: 4}]}, output: 10}
+        variants:
+          - {when: {service_tier: batch}, multiplier: 0.5}
+          - {when: {speed: fast}, rates: {output: 30}, until: 2027-01-01T00:00:00Z}
+"""
+
+
+def test_a_variant_shows_its_tier_its_multiplier_and_its_fallbacks(tmp_path: Path) -> None:
+    usage = {"input": 101, "reasoning": 7}
+    fold_new(tmp_path, VARIANTS, inference("a", tokens=usage, service_tier="batch", speed="fast"))
+    (step,) = explain_directly(tmp_path, "a")["steps"]
+    price = step["price"]
+    assert step["differences"] == [] and step["price_id"] == "base/acme/lion#0+0+1"
+    assert price["until"].startswith("2027-01-01")
+    assert [variant["when"] for variant in price["variants"]] == [{"service_tier": "batch"}, {"speed": "fast"}]
+    assert price["variants"][0]["multiplier"] == "0.5" and price["variants"][1]["classes"] == ["output"]
+    rates = price["rates"]
+    assert (rates["input"]["tier_above"], rates["input"]["multiplier"]) == (100, "0.5")
+    assert "variant" not in rates["input"]
+    assert rates["reasoning"] == {
+        "per": 1_000_000, "falls_back_on": "output", "variant": 1, "multiplier": "0.5",
+    }  # fmt: skip
+    text = invoke("price", "explain", "a", TALLY_HOME=str(tmp_path), COLUMNS="200").stdout
+    assert "variant 1, falls back on output, times 0.5" in text and "tier above 100, times 0.5" in text
+    assert "without a start, until 2027-01-01" in text and "service_tier batch: times 0.5" in text
+
+
+def test_a_cache_hit_is_explained_by_the_price_that_it_saved(home: Path) -> None:
+    (step,) = explain_directly(home, "hit")["steps"]
+    assert step["answered_by"] == "gateway cache" and step["books"][0]["price_id"] == "base/acme/lion#0"
+    text = invoke("price", "explain", "hit", TALLY_HOME=str(home), COLUMNS="200").stdout
+    assert "answered by the gateway's cache, so it costs nothing: saved 0.000010000000 USD" in text
+    assert "nothing to price" not in text
+
+
+def test_an_id_of_two_organizations_is_named_with_one(home: Path) -> None:
+    with closing(EmbeddedLog(home)) as log:
+        fold_lines(home, log, inference("a", tokens={"input": 1}), organization="other")
+    with pytest.raises(TallyError, match=r"of acme, app/a of other\): name the organization with --organization"):
+        explain_directly(home, "app/a")
+    assert explain_directly(home, "app/a", "other")["organization"] == "other"
+    with pytest.raises(TallyError, match="no event 'app/a' of nobody"):
+        explain_directly(home, "app/a", "nobody")

@@ -17,6 +17,7 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
+from tally.product.restatement import plan_restatement
 from tallystick import Inference, InferenceEvent
 from tests.tally.conftest import invoke
 from tests.warehouse.plugin import InstallWarehouse
@@ -87,7 +88,7 @@ def test_a_month_is_closed_once_and_after_its_end(tmp_path: Path) -> None:
         assert close_period(log, settings, "acme", MONTH, None).partition == partition_of("acme")
         with pytest.raises(TallyError, match=f"{MONTH} of acme is closed already: the last closed month is {MONTH}"):
             close_period(log, settings, "acme", MONTH, None)
-        with pytest.raises(TallyError, match=f"{THIS_MONTH} has not ended"):
+        with pytest.raises(TallyError, match=f"{THIS_MONTH} has not ended: the last .* is {MONTH}"):
             close_period(log, settings, "acme", THIS_MONTH, None)
         with pytest.raises(TallyError, match="the month is 'October': write year and month, for example 2026-10"):
             close_period(log, settings, "acme", "October", None)
@@ -98,3 +99,25 @@ def test_a_month_is_closed_once_and_after_its_end(tmp_path: Path) -> None:
 def test_a_time_that_is_none_is_named(tmp_path: Path) -> None:
     result = invoke("price", "restate", "--since", "yesterday", TALLY_HOME=str(tmp_path))
     assert result.returncode == 2 and "--since is 'yesterday': write a day or a time" in result.stderr
+
+
+def test_a_scope_without_calls_is_told_apart_from_prices_that_stay(tmp_path: Path) -> None:
+    with closing(EmbeddedLog(tmp_path)) as log:
+        append_calls(log, ("a", NOW, {"tokens": {"input": 1}}))
+        append_calls(log, ("b", NOW, {"tokens": {"input": 1}}))
+        scopes: list[tuple[dict[str, str], bool]] = [
+            ({}, True), ({"provider": "US", "model": "House"}, True), ({"provider": "nobody"}, False),
+            ({"model": "gpt-99"}, False), ({"since": (NOW + timedelta(days=1)).isoformat()}, False),
+            ({"until": NOW.isoformat()}, False),
+        ]  # fmt: skip
+        for scope, has_calls in scopes:
+            assert plan_restatement(log, Settings(home=tmp_path), scope, None).has_calls == has_calls, scope
+    result = invoke("price", "restate", "--provider", "nobody", TALLY_HOME=str(tmp_path), COLUMNS="200")
+    assert result.returncode == 0 and "no past call matches" in result.stdout
+
+
+def test_a_span_that_ends_before_it_begins_is_an_error(tmp_path: Path) -> None:
+    span = ("--since", "2026-11-02", "--until", "2026-11-01")
+    result = invoke("price", "restate", *span, TALLY_HOME=str(tmp_path), COLUMNS="200")
+    assert result.returncode == 2
+    assert "--since 2026-11-02 is not before --until 2026-11-01" in result.stderr
