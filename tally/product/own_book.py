@@ -9,7 +9,7 @@ from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import PriceBook, PricedModel, Provider, Tiered
 from ledger.pricing.price_book_file import read_book_file
 from ledger.token_classes import PRICED_AS
-from streams.folds.prices.price_lookup import is_match
+from streams.folds.prices.clauses import is_match
 
 
 def load_book(file: Path | None) -> tuple[PriceBook, list[str]]:

@@ -10,7 +10,8 @@ from ledger.money import PICO, share
 from ledger.pricing.contract import PERCENT_DECIMALS, STANDARD_MODE, Commitment, Contract, Scope, Term
 from ledger.pricing.price_book import Clause, PriceBook, Tiered
 from ledger.token_classes import rate_unit
-from streams.folds.prices.price_lookup import Catalogue, is_match
+from streams.folds.prices.clauses import is_match
+from streams.folds.prices.price_lookup import Catalogue
 
 _WHOLE = 100 * 10**PERCENT_DECIMALS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
