@@ -17,6 +17,11 @@ DATE = r"-([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})$"
 VERSION = r"-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}-[0-9]{2}|[0-9]{3,8}|[0-9]+k|preview|turbo|vision|exp)"
 
 
+SAME_MODEL = (
+    r"(-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}-[0-9]{2}([0-9]{2})?|[0-9]{3,8}|v[0-9]{1,2}|preview|exp|latest))*(:[0-9])?"
+)
+
+
 def list_names(resolved: str | None, requested: str | None) -> list[str]:
     """Return the models whose price counts, the first one that has a price before the others."""
     answered, asked = (resolved or "").lower(), (requested or "").lower()
@@ -61,16 +66,34 @@ def list_spellings(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(spellings), tuple(undated)
 
 
-def list_ways(owners: list[Provider | None]) -> list[Way]:
+def list_ways(owners: list[Provider | None], *, is_local: bool) -> list[Way]:
     """Return the ways to look for a call's model, each to be gone through all books before the next. ``owners`` are
     what the books have for the provider that the call names; none where it names none."""
     ways = [("provider", False), ("provider", True)]
+    if is_local:
+        return ways
     is_protocol = any(owner is not None and owner.id.lower() == name_parts.CLIENT_PROTOCOL for owner in owners)
     if not any(owners) or is_protocol:
         ways += [("maker", False), ("maker", True)]
     if not any(owners):
         ways.append(("any", False))
     return ways
+
+
+def is_local_host(provider: str | None) -> bool:
+    """Tell whether a lower-case provider is a machine of one's own."""
+    name = provider or ""
+    for scheme in ("http://", "https://"):
+        name = name.removeprefix(scheme)
+    host = name.partition("/")[0].partition(":")[0]
+    return bool({host, re.split("[-_. ]", host)[0]} & name_parts.LOCAL_HOSTS)
+
+
+def find_local_host(model: str) -> str | None:
+    """Return the machine of one's own that a model's path names first."""
+    silent = name_parts.GATEWAYS | name_parts.PATH_WORDS
+    first = next((part for part in model.split("/")[:-1] if part not in silent), None)
+    return first if is_local_host(first) else None
 
 
 def is_nobody(provider: str | None) -> bool:
@@ -84,13 +107,23 @@ def find_listing(book: PriceBook, provider: str | None, model: str, way: Way) ->
     spellings = list_spellings(model)[without_date]
     mark = read_mark(model)
     if by == "any":
-        return _find_single(book, spellings, mark)
+        return _find_single(book, spellings, mark, is_named=not is_nobody(provider))
     if by == "provider":
         sellers = _find_sellers(book, provider, model)
-        listings = [_find_at_seller(book, seller, spellings, mark) for seller in sellers]
+        named = None if is_nobody(provider) else find_provider(book, provider or "")
+        listings = [
+            _find_at_seller(
+                book,
+                seller,
+                spellings,
+                mark,
+                is_maker=seller.model_match is not None and position >= (named is not None),
+            )
+            for position, seller in enumerate(sellers)
+        ]
     else:
         listings = [
-            _find_at_seller(book, seller, (spelling,), mark)
+            _find_at_seller(book, seller, (spelling,), mark, is_maker=True)
             for spelling in spellings
             for seller in book.providers
             if seller.model_match and is_match(seller.model_match, spelling)
@@ -143,6 +176,8 @@ def _find_sellers(book: PriceBook, provider: str | None, model: str) -> list[Pro
             sellers.append(owner)
             if owner.id.lower() != name_parts.CLIENT_PROTOCOL:
                 return sellers
+        if is_local_host(provider):
+            return sellers
     silent = name_parts.GATEWAYS | name_parts.PATH_WORDS
     parts = [part for part in model.split("/")[:-1] if part not in silent]
     host = find_provider(book, parts[0]) if parts else None
@@ -153,14 +188,16 @@ def _find_sellers(book: PriceBook, provider: str | None, model: str) -> list[Pro
     return sellers
 
 
-def _find_at_seller(book: PriceBook, seller: Provider, spellings: tuple[str, ...], mark: str | None) -> Listing | None:
+def _find_at_seller(
+    book: PriceBook, seller: Provider, spellings: tuple[str, ...], mark: str | None, *, is_maker: bool
+) -> Listing | None:
     lists = [seller]
     for id in seller.models_of:
         lists += [provider for provider in book.providers if provider.id == id]
     for spelling in spellings:
         for owner in lists:
             for model in owner.models:
-                if _fits(model, spelling, mark):
+                if _fits(model, spelling, mark) and (not is_maker or _is_same(model, spelling, mark)):
                     return owner, model, seller
     for spelling in spellings:
         for owner in lists:
@@ -170,12 +207,17 @@ def _find_at_seller(book: PriceBook, seller: Provider, spellings: tuple[str, ...
     return None
 
 
-def _find_single(book: PriceBook, spellings: tuple[str, ...], mark: str | None) -> Listing | None:
+def _find_single(book: PriceBook, spellings: tuple[str, ...], mark: str | None, *, is_named: bool) -> Listing | None:
     for spelling in spellings:
         listings = [
-            (owner, model, None) for owner in book.providers for model in owner.models if _fits(model, spelling, mark)
+            (owner, model, None)
+            for owner in book.providers
+            for model in owner.models
+            if _fits(model, spelling, mark) and _is_same(model, spelling, mark)
         ]
         if listings:
+            if is_named and all(owner.model_match is None for owner, _, _ in listings):
+                return None
             prices = listings[0][1].prices
             return listings[0] if all(model.prices == prices for _, model, _ in listings) else None
     return None
@@ -183,6 +225,27 @@ def _find_single(book: PriceBook, spellings: tuple[str, ...], mark: str | None) 
 
 def _fits(model: PricedModel, spelling: str, mark: str | None) -> bool:
     return is_match(model.match, spelling) and (mark is None or _names_mark(model.match, spelling, mark))
+
+
+def _is_same(model: PricedModel, spelling: str, mark: str | None) -> bool:
+    """Tell if a spelling that fits is a name of the model or a version of it, and not a longer name."""
+    if mark is not None:
+        return True
+    ends = [spelling[len(model.id) :]] if spelling.startswith(model.id.lower()) else []
+    ends += _list_rests(model.match, spelling)
+    return any(re.fullmatch(SAME_MODEL, end) for end in ends)
+
+
+def _list_rests(clause: Clause, spelling: str) -> list[str]:
+    """Return what stands in a spelling behind each text of the clause that it begins with."""
+    ((kind, value),) = ((kind, value) for kind, value in clause if value is not None)
+    if kind in ("any_of", "all_of"):
+        return [rest for part in value if is_match(part, spelling) for rest in _list_rests(part, spelling)]
+    if kind == "regex":
+        fit = re.search(value, spelling)
+        return [spelling[fit.end() :]] if fit and fit.start() == 0 and fit.end() else []
+    word = str(value).lower()
+    return [spelling[len(word) :]] if spelling.startswith(word) else []
 
 
 def _names_mark(clause: Clause, spelling: str, mark: str) -> bool:
@@ -196,7 +259,7 @@ def _names_mark(clause: Clause, spelling: str, mark: str) -> bool:
 def _list_ends(name: str) -> list[str]:
     """Return a path and its ends, or what an ARN names."""
     parts = name.split("/")
-    if any(re.fullmatch("[0-9]+-month-commitment", part) for part in parts):
+    if any(re.fullmatch("[0-9]+-month-commitment", part) or part in name_parts.UNSOLD_RESOURCES for part in parts):
         return []
     for index, part in enumerate(parts):
         if part.startswith("arn:"):

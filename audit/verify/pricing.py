@@ -155,11 +155,9 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], alia
     alias = _find_alias(data, provider, aliases)
     if alias is not None:
         provider, models = alias[0].lower(), [alias[1].lower()]
-    is_named = provider is not None and not model_names.is_nobody(provider)
-    owners = [book.find_provider(provider) for book in books] if provider and is_named else []
-    ways = model_names.list_ways(owners)
+    seats = [_seat_call(provider, model, books) for model in models]
     is_listed = False
-    for model in models:
+    for model, (provider, _, ways) in zip(models, seats, strict=True):
         for way in ways:
             for book in books:
                 match = book.find(provider, model, way)
@@ -182,7 +180,23 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], alia
         return "no price at that time"
     if model_names.read_mark(models[0]) in name_parts.TUNED_MARKS:
         return "no price of the fine-tuned model"
+    provider, owners, _ = seats[0]
+    is_named = not model_names.is_nobody(provider)
     return "no price of the provider" if is_named and not any(owners) else "no price of the model"
+
+
+def _seat_call(
+    provider: str | None, model: str, books: list[Book]
+) -> tuple[str | None, list[Provider | None], list[model_names.Way]]:
+    """Return the provider of a call, what the books have for it, and the ways to look for its model."""
+    for name in (provider, model_names.find_local_host(model)):
+        owners = [book.find_provider(name) for book in books] if name and not model_names.is_nobody(name) else []
+        ways = model_names.list_ways(owners, is_local=model_names.is_local_host(name))
+        if name != provider:
+            return name, owners, ways
+        if len(ways) == 2 or model_names.find_local_host(model) is None:
+            break
+    return provider, owners, ways
 
 
 def _find_alias(data: Mapping[str, Any], provider: str | None, aliases: Aliases) -> tuple[str, str] | None:

@@ -14,6 +14,19 @@ PATH_WORDS = frozenset(("models", "publishers"))
 CLIENT_PROTOCOL = "openai"
 """The provider that instrumentations of OpenAI's client name, also where the client talks to a gateway."""
 
+LOCAL_HOSTS = frozenset((
+    "ollama", "ollama_chat", "vllm", "hosted_vllm", "lmstudio", "lm_studio", "lm-studio", "llama.cpp", "llama_cpp",
+    "llama-cpp", "llamacpp", "llamafile", "llama-server", "mlx", "localhost", "local", "127", "0", "sglang", "tgi",
+    "xinference", "localai", "gpt4all", "koboldcpp", "exllama", "exllamav2", "tabbyapi", "self-hosted", "self_hosted",
+    "selfhosted",
+))  # fmt: skip
+"""Programs that serve models on hardware of one's own, and names of one's own machine: nobody sells tokens there."""
+
+UNSOLD_RESOURCES = frozenset((
+    "custom-model", "custom-model-deployment", "imported-model", "provisioned-model", "provisioned-model-throughput",
+))  # fmt: skip
+"""Parts of a path at Bedrock before an id, of a model that is not billed by tokens at the rates of its model."""
+
 MODEL_RESOURCES = frozenset(("foundation-model", "inference-profile"))
 """Resources of an ARN that end in a model's name. All others end in an id that names no model."""
 

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from ingest.controls.contracts import find_contracts
+from ingest.controls.models import list_aliases
 from ingest.controls.platform_relay import find_adoptions
 from ingest.files.importer import Options, Summary, import_files
 from ingest.files.outcomes import Progress
@@ -36,6 +37,7 @@ from ledger.settings import Settings
 from streams.folds.contracts.agreement import HISTORY, open_contract
 from streams.folds.contracts.coverage import COMMITTED, USED
 from streams.folds.entry import Documents
+from streams.folds.model_aliases import DECISIONS, IN_FORCE
 from streams.folds.rating import BOOKS
 from streams.folds.state import Key, State
 from streams.partition_state import PartitionState
@@ -175,14 +177,14 @@ class _FoldingLog:
         db: sqlite3.Connection,
         documents: Documents,
         books: Sequence[tuple[str, str]],
-        contracts: dict[Key, object],
+        decided: dict[Key, object],
     ) -> None:
         self._db = db
         db.execute("CREATE TABLE appended (offset INTEGER PRIMARY KEY, value BLOB)")
         self._stored = PartitionState(db)
         self._documents = documents
         self._books = tuple(books)
-        self._contracts = contracts
+        self._decided = decided
         self._states: dict[int, State] = {}
         self._ends: Counter[str] = Counter()
         self.report = Report()
@@ -221,7 +223,7 @@ class _FoldingLog:
         if partition not in self._states:
             self._states[partition] = self._stored.open_state(partition)
             self._states[partition].put(BOOKS, self._books)
-            for key, value in self._contracts.items():
+            for key, value in self._decided.items():
                 self._states[partition].put(key, value)
         return self._states[partition]
 
@@ -237,9 +239,28 @@ def run_dry(
     name = pseudonym_secret_name(settings.organization)
     intake = Intake(read_secret(settings.home, name) or secrets.token_hex(24))
     with closing(sqlite3.connect("", isolation_level=None)) as db:
-        folding = _FoldingLog(db, documents, books, _find_contracts(log, settings.organization, documents))
+        decided = _find_contracts(log, settings.organization, documents) | _find_aliases(log)
+        folding = _FoldingLog(db, documents, books, decided)
         summary = import_files(folding, settings, files, options, progress, intake)
     return summary, folding.report
+
+
+def _find_aliases(log: Log | None) -> dict[Key, object]:
+    """Return the state of the aliases in force, each decided before all that is imported."""
+    aliases = list_aliases(log) if log is not None else []
+    if not aliases:
+        return {}
+    by_name: dict[str, dict[str, tuple[str, str]]] = {}
+    for alias in aliases:
+        targets = by_name.setdefault(alias.name.lower(), {})
+        targets[(alias.provider or "").lower()] = (alias.priced_provider, alias.priced_model)
+    decisions = [
+        (-1, index, name, provider, *target)
+        for index, (name, provider, target) in enumerate(
+            (name, provider, target) for name, targets in by_name.items() for provider, target in targets.items()
+        )
+    ]
+    return {IN_FORCE: by_name, DECISIONS: tuple(decisions)}
 
 
 def _find_contracts(log: Log | None, organization: str, documents: Documents) -> dict[Key, object]:

@@ -5,11 +5,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ledger.errors import TallyError
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import PriceBook, PricedModel, Provider, Tiered
 from ledger.pricing.price_book_file import read_book_file
 from ledger.token_classes import PRICED_AS
-from streams.folds.prices.price_lookup import is_match
+from streams.folds.prices.clauses import is_match
 
 
 def load_book(file: Path | None) -> tuple[PriceBook, list[str]]:
@@ -19,6 +20,10 @@ def load_book(file: Path | None) -> tuple[PriceBook, list[str]]:
     if file is None:
         return catalogue, []
     book = read_book_file(file, lambda content: extend_matches(content, catalogue))
+    if book.name == catalogue.name:
+        raise TallyError(
+            f"the price book {file} has the name {book.name!r}, and would replace the catalogue: give it another name"
+        )
     return book, list_warnings(book, catalogue)
 
 
@@ -66,15 +71,30 @@ def _list_provider_warnings(book: PriceBook, provider: Provider, catalogue: Pric
 
 def _list_rate_warnings(name: str, model: PricedModel, known: PricedModel) -> Iterator[str]:
     own, listed = _read_rates(model), _read_rates(known)
-    for cheap, fallbacks in PRICED_AS.items():
+    guesses = []
+    for cached, fallbacks in PRICED_AS.items():
         general = next((fallback for fallback in fallbacks if fallback in own), None)
-        if not cheap.startswith("cache_read") or cheap in own or cheap not in listed or general is None:
+        if not cached.startswith("cache_") or cached in own or cached not in listed or general is None:
             continue
-        if listed[cheap] < listed.get(general, Decimal(0)):
-            yield (
-                f"model {name}: {cheap} costs {own[general].normalize():f}, the rate of {general}; the catalogue has "
-                f"{listed[cheap].normalize():f}. Name a rate for {cheap}."
+        if listed[cached] != listed.get(general):
+            guesses.append(
+                f"{cached} costs {own[general].normalize():f}, the rate of {general}; the catalogue has "
+                f"{listed[cached].normalize():f}"
             )
+    if guesses:
+        yield f"model {name}: {'. '.join(guesses)}. Name a rate for each."
+    absent = [class_name for class_name in known.prices[-1].rates if not _has_rate(model, class_name)]
+    conditions = {f"{key}={word}" for variant in known.variants for key, word in variant.when.stated.items()}
+    conditions -= {f"{key}={word}" for variant in model.variants for key, word in variant.when.stated.items()}
+    if absent or conditions:
+        parts = ", ".join([*absent, *sorted(conditions)])
+        yield f"model {name}: {parts} will be unpriced; the catalogue prices them. Name rates, or `variants`."
+
+
+def _has_rate(model: PricedModel, class_name: str) -> bool:
+    """Tell whether a class has a rate of its own in the model's last price, or takes that of another."""
+    sources = (model.priced_as or {}).get(class_name, PRICED_AS.get(class_name, ()))
+    return any(name in model.prices[-1].rates for name in (class_name, *sources))
 
 
 def _read_rates(model: PricedModel) -> dict[str, Decimal]:

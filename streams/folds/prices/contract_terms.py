@@ -10,8 +10,9 @@ from ledger.money import PICO, share
 from ledger.pricing.contract import PERCENT_DECIMALS, STANDARD_MODE, Commitment, Contract, Scope, Term
 from ledger.pricing.price_book import Clause, PriceBook, Tiered
 from ledger.token_classes import CONTRACTED_AS, rate_unit
+from streams.folds.prices.clauses import is_match
 from streams.folds.prices.model_names import find_provider_id
-from streams.folds.prices.price_lookup import Catalogue, is_match
+from streams.folds.prices.price_lookup import Catalogue
 
 UnitPrice = TypeVar("UnitPrice")
 _WHOLE = 100 * 10**PERCENT_DECIMALS

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 from ledger.pricing.name_parts import (
     GATEWAYS,
+    LOCAL_HOSTS,
     MAX_PATH_PARTS,
     MODEL_RESOURCES,
     OFFER_MARKS,
     PATH_WORDS,
     REGIONS,
     TUNED_MARKS,
+    UNSOLD_RESOURCES,
 )
 from tallystick.gateways.provider_names import PROVIDER_NAMES
 
@@ -28,6 +30,10 @@ _DOTTED_VERSION = re.compile(r"(?<=[0-9])\.(?=[0-9])")
 _DASHED_VERSION = re.compile(r"(?<=[^0-9.][0-9])-(?=[0-9](?:[^0-9.]|$))")
 _VERSIONS = re.compile(
     r"(-(\d{4}-\d\d-\d\d|\d\d-\d\d|\d{3,8}|\d+k|preview|turbo|vision|exp))+$", re.ASCII
+)  # fmt: skip
+
+_VERSION_SUFFIX = re.compile(
+    r"(-(\d{4}-\d\d-\d\d|\d\d-\d\d(\d\d)?|\d{3,8}|v\d{1,2}|preview|exp|latest))*(:\d)?", re.ASCII
 )  # fmt: skip
 
 
@@ -83,6 +89,18 @@ def is_gateway(provider: str | None) -> bool:
     return provider is None or provider in GATEWAYS
 
 
+@lru_cache(maxsize=10_000)
+def is_local_host(name: str) -> bool:
+    """Tell whether a lower-case name of a provider, or an address, is of a machine of one's own."""
+    host = re.split(r"[/:]", re.sub(r"^https?://", "", name), maxsplit=1)[0]
+    return host in LOCAL_HOSTS or re.split(r"[-_. ]", host, maxsplit=1)[0] in LOCAL_HOSTS
+
+
+def is_version_suffix(rest: str) -> bool:
+    """Tell whether what stands behind a model's name is nothing, or a version of the same model."""
+    return _VERSION_SUFFIX.fullmatch(rest) is not None
+
+
 def list_sellers(model: str) -> tuple[str, ...]:
     """Return the part of a model's path that names who sells it, if there is one."""
     for part in model.split("/")[:-1]:
@@ -110,13 +128,13 @@ def find_provider_id(name: str) -> str | None:
 
 def _cut_path(model: str) -> list[str]:
     """Return a model's path, and each end of it; an ARN's resource where it names a model."""
-    if _COMMITMENT.search(model):
+    parts = model.split("/")
+    if _COMMITMENT.search(model) or not UNSOLD_RESOURCES.isdisjoint(parts):
         return []
     start = re.search(r"(^|/)arn:", model)
     if start:
         kind, _, name = model[start.start() :].split(":", 5)[-1].partition("/")
         return [name] if kind in MODEL_RESOURCES and name else []
-    parts = model.split("/")
     if len(parts) > MAX_PATH_PARTS:
         return [model]
     names: list[str] = []

@@ -1,16 +1,23 @@
 """Find the price of a call in the price books in force (docs/rules.md, R5 to R8)."""
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
 from ledger.pricing.name_parts import CLIENT_PROTOCOL, TUNED_MARKS
-from ledger.pricing.price_book import Clause, PriceBook, PricedModel, Provider
-from streams.folds.prices.model_names import find_mark, is_gateway, list_sellers, spell_model, spell_provider
+from ledger.pricing.price_book import PriceBook, PricedModel, Provider
+from streams.folds.prices.clauses import is_marked, is_match, is_whole
+from streams.folds.prices.model_names import (
+    find_mark,
+    is_gateway,
+    is_local_host,
+    list_sellers,
+    spell_model,
+    spell_provider,
+)
 from streams.folds.prices.offer import Offer, compile_offers
 
 
@@ -70,31 +77,31 @@ class Catalogue:
         spellings = spell_model(model)
         mark = find_mark(model)
         if step is Step.ANY:
-            return self._find_anywhere(spellings.exact, mark)
+            return self._find_anywhere(spellings.exact, mark, has_provider=not is_gateway(provider))
         names = spellings.undated if step in (Step.PROVIDER_UNDATED, Step.MAKER_UNDATED) else spellings.exact
         if step in BY_PROVIDER:
-            sellers = self._list_sellers(provider, model)
-            pairs = ((seller, names) for seller in sellers)
+            pairs = ((seller, names, is_maker) for seller, is_maker in self._list_sellers(provider, model))
         else:
             pairs = (
-                (seller, (name,))
+                (seller, (name,), True)
                 for name in names
                 for seller in self._book.providers
                 if seller.model_match and is_match(seller.model_match, name)
             )
-        for seller, seller_names in pairs:
+        for seller, seller_names, is_maker in pairs:
             for match in self._list_models(seller, seller_names, mark):
-                return match
+                if not is_maker or is_whole(match.model, match.spelling, mark):
+                    return match
         return None
 
-    def _list_sellers(self, provider: str | None, model: str) -> Iterator[Provider]:
+    def _list_sellers(self, provider: str | None, model: str) -> Iterator[tuple[Provider, bool]]:
         """Yield the provider that an event names; where that is a gateway, or the provider of a protocol that gateways
-        speak too, the one that the model's path names."""
+        speak too, the one that the model's path names, and whether that may only be the maker of what another sells."""
         if provider is not None and not is_gateway(provider):
             seller = self.find_provider(provider)
             if seller is not None:
-                yield seller
-            if seller is not None and seller.id.lower() != CLIENT_PROTOCOL:
+                yield seller, False
+            if is_local_host(provider) or (seller is not None and seller.id.lower() != CLIENT_PROTOCOL):
                 return
         names = spell_model(model).exact
         for part in list_sellers(model):
@@ -103,7 +110,7 @@ class Catalogue:
             if seller is not None and (
                 seller.model_match is None or any(is_match(seller.model_match, name) for name in names)
             ):
-                yield seller
+                yield seller, seller.model_match is not None
 
     def _list_models(self, seller: Provider, names: Sequence[str], mark: str | None) -> Iterator[ModelMatch]:
         """Yield the models that a provider sells by one of the names."""
@@ -120,18 +127,22 @@ class Catalogue:
                     if candidate.id.lower() == name:
                         yield ModelMatch(name, seller, owner, candidate)
 
-    def _find_anywhere(self, names: Sequence[str], mark: str | None) -> ModelMatch | None:
-        """Return the model whose price all providers have which list it; None where they differ."""
+    def _find_anywhere(self, names: Sequence[str], mark: str | None, *, has_provider: bool) -> ModelMatch | None:
+        """Return the model whose price all providers have which list it; None where they differ, and where the event
+        names another provider and none of them is a maker."""
         for name in names:
             models = [
                 ModelMatch(name, owner, owner, candidate)
                 for owner in self._book.providers
                 for candidate in owner.models
-                if is_match(candidate.match, name) and is_marked(candidate.match, name, mark)
+                if is_match(candidate.match, name)
+                and is_marked(candidate.match, name, mark)
+                and is_whole(candidate, name, mark)
             ]
             if models:
                 is_one = all(match.model.prices == models[0].model.prices for match in models)
-                return models[0] if is_one else None
+                is_made = any(match.owner.model_match is not None for match in models)
+                return models[0] if is_one and (is_made or not has_provider) else None
         return None
 
     def _compile_offers(self, owner: Provider, model: PricedModel, seller: Provider | None) -> tuple[Offer, ...]:
@@ -156,7 +167,9 @@ def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequenc
     names' first adoption, and the models, in lower case, in the order in which they are tried."""
     provider = provider.lower() if provider else None
     is_listed = False
+    caller = provider
     for model in models:
+        provider = _find_host(books, caller, model)
         for book in reversed(books):  # nearly all calls find their price here
             for offer in book.offers(provider, model, FIRST_STEP):
                 if offer.holds(time_us):
@@ -176,15 +189,18 @@ def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequenc
         return "no price at that time"
     if find_mark(models[0]) in TUNED_MARKS:
         return "no price of the fine-tuned model"
-    return "no price of the model" if _is_sold(books, provider) else "no price of the provider"
+    return (
+        "no price of the model" if _is_sold(books, _find_host(books, caller, models[0])) else "no price of the provider"
+    )
 
 
 def trace_offer(
     books: Sequence[Catalogue], provider: str | None, models: Sequence[str], time_us: int
 ) -> OfferTrace | None:
     """Find the way to the price that :func:`find_offer` finds; None where it finds none."""
-    provider = provider.lower() if provider else None
+    caller = provider.lower() if provider else None
     for name in models:
+        provider = _find_host(books, caller, name)
         for step in _list_steps(books, provider):
             for book in reversed(books):
                 match = book.find_model(provider, name, step)
@@ -194,10 +210,20 @@ def trace_offer(
     return None
 
 
+def _find_host(books: Sequence[Catalogue], provider: str | None, model: str) -> str | None:
+    """Return the provider of a call; the machine of one's own that the model's path names, where none else sells it."""
+    if "/" not in model:
+        return provider
+    hosts = [part for part in list_sellers(model) if is_local_host(part)]
+    return hosts[0] if hosts and _list_steps(books, provider) != BY_PROVIDER else provider
+
+
 def _list_steps(books: Sequence[Catalogue], provider: str | None) -> Sequence[Step]:
     """Return the ways to look for a model: by its name alone where no book knows the provider."""
     if provider is None or is_gateway(provider):
         return ALL_STEPS
+    if is_local_host(provider):
+        return BY_PROVIDER
     sellers = [book.find_provider(provider) for book in books]
     if not any(sellers):
         return ALL_STEPS
@@ -206,44 +232,3 @@ def _list_steps(books: Sequence[Catalogue], provider: str | None) -> Sequence[St
 
 def _is_sold(books: Sequence[Catalogue], provider: str | None) -> bool:
     return provider is None or is_gateway(provider) or any(book.find_provider(provider) for book in books)
-
-
-def is_marked(clause: Clause, name: str, mark: str | None) -> bool:
-    """Tell whether a clause that matches a lower-case name says itself what the name's mark says. A fine-tuned model is
-    none of the models whose names it contains."""
-    if mark is None:
-        return True
-    parts = clause.any_of or clause.all_of
-    if parts is not None:
-        return any(is_match(part, name) and is_marked(part, name, mark) for part in parts)
-    text = clause.equals or clause.starts_with or clause.ends_with or clause.contains or clause.regex or ""
-    return mark in text.lower()
-
-
-def is_match(clause: Clause, name: str) -> bool:
-    """Tell whether a clause matches a lower-case name."""
-    return _compile_clause(clause)(name)
-
-
-@cache
-def _compile_clause(clause: Clause) -> Callable[[str], bool]:
-    if clause.any_of is not None:
-        tests = [_compile_clause(part) for part in clause.any_of]
-        return lambda name: any(test(name) for test in tests)
-    if clause.all_of is not None:
-        tests = [_compile_clause(part) for part in clause.all_of]
-        return lambda name: all(test(name) for test in tests)
-    if clause.regex is not None:
-        pattern = re.compile(clause.regex)
-        return lambda name: pattern.search(name) is not None
-    if clause.starts_with is not None:
-        start = clause.starts_with.lower()
-        return lambda name: name.startswith(start)
-    if clause.ends_with is not None:
-        end = clause.ends_with.lower()
-        return lambda name: name.endswith(end)
-    if clause.contains is not None:
-        part = clause.contains.lower()
-        return lambda name: part in name
-    equal = (clause.equals or "").lower()
-    return lambda name: name == equal

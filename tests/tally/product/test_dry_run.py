@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest.controls.contracts import sign_contract
+from ingest.controls.models import alias_model
 from ingest.controls.prices import adopt_price_book
 from ingest.files.importer import Options, Summary, import_files
 from ledger.log.sqlite.log import EmbeddedLog
@@ -239,3 +240,12 @@ def test_files_of_reports_cost_what_they_should(tmp_path: Path, name: str) -> No
         assert {rated.event["time"][:19] for rated in report.first_events} == {"2026-11-02T10:00:00"}
     if name == "nums":
         assert report.claims["USD"].differing == 0 and report.claims["USD"].compared == 5
+
+
+def test_a_dry_run_knows_the_aliases_in_force(priced: EmbeddedLog, tmp_path: Path) -> None:
+    _, before = rate(tmp_path, HEAD + row(1, "prod-chat"), log=priced)
+    assert before.models["prod-chat"].pricing == {"unpriced": 1}
+    provider = next(iter(yaml.safe_load(BOOK)["providers"]))["id"]
+    alias_model(priced, Settings(home=tmp_path / "home"), "Prod-Chat", provider, "m1")
+    _, report = rate(tmp_path, HEAD + row(1, "prod-chat"), log=priced)
+    assert report.models["prod-chat"].pricing == {"priced": 1}
