@@ -8,8 +8,9 @@ from ledger.log.documents import load_document
 from ledger.pricing.contract import Contract
 from ledger.pricing.genai_prices import genai_prices
 from ledger.pricing.price_book import Clause, PriceBook, unpack_book
+from streams.folds.prices.clauses import is_match
 from streams.folds.prices.model_names import find_provider_id, spell_model
-from streams.folds.prices.price_lookup import Catalogue, is_match
+from streams.folds.prices.price_lookup import Catalogue
 
 
 def list_contract_warnings(contract: Contract, log: Log) -> list[str]:
