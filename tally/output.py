@@ -23,6 +23,8 @@ _WIDE = None if sys.stdout.isatty() else 200
 out = Console(highlight=False, soft_wrap=True, width=_WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+NO_TEAM, NO_CURRENCY = "(no team)", "(none)"
+
 
 def print_json(facts: Any) -> None:
     """Print facts as JSON, for ``--json``. Exact values (money, paths, times) are strings."""
@@ -34,6 +36,20 @@ def make_table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return table
+
+
+def print_omitted(console: Console, row_count: int) -> None:
+    """Print how many rows a table leaves out because every figure of theirs is zero."""
+    if row_count:
+        rows = "1 row is" if row_count == 1 else f"{row_count:,} rows are"
+        console.print(f"{rows} left out: every figure is zero.")
+
+
+def make_narrow_table(*columns: str) -> Table:
+    """Return an empty table of many columns, with less room between them."""
+    table = make_table(*columns)
+    table.padding = (0, 1, 0, 0)
     return table
 
 

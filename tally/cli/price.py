@@ -1,16 +1,18 @@
 """``tally price``: price books, as control records on the log."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from tally.cli import price_diff, price_explain
-from tally.output import err, out, print_json
+from tally.output import NO_CURRENCY, NO_TEAM, err, out, print_json, print_omitted
 
 if TYPE_CHECKING:
-    from tally.product.restatement import Move, MoveKey
+    from tally.product.restatement import Move, MoveKey, Plan
 
 app = typer.Typer(no_args_is_help=True, help="Price books.")
 app.command("diff")(price_diff.diff)
@@ -89,6 +91,7 @@ def restate(
 
     times = {name: parse_time(value, f"--{name}") for name, value in (("since", since), ("until", until)) if value}
     check_span(times, since, until)
+    options = {"since": since, "until": until, "provider": provider, "model": model, "reason": reason}
     scope = {**times, "provider": provider, "model": model}
     config = settings()
     with opened(config) as log:
@@ -104,28 +107,63 @@ def restate(
         facts = {"dry_run": dry_run, "records": len(plan.drafts), "has_calls": plan.has_calls}
         print_json(facts | {"moves": moves})
     else:
-        _print_moves(plan.moves, plan.has_calls, dry_run)
+        _print_plan(plan, dry_run, options)
 
 
-def _print_moves(moves: "Mapping[MoveKey, Move]", has_calls: bool, dry_run: bool) -> None:
-    from ledger.money import text
-    from tally.output import make_table
-
-    if not has_calls:
+def _print_plan(plan: "Plan", dry_run: bool, options: dict[str, str | None]) -> None:
+    if not plan.has_calls:
         out.print("Nothing to restate: no past call matches. Check the names and times; `tally tail` shows calls.")
         return
-    if not moves:
+    if not plan.moves:
         out.print("Nothing to restate: the prices in force give every past call the cost that it has.")
         return
-    table = make_table(
-        "Organization", "Team", "Model", "Month", "Billed in", "Currency", ">Calls", ">List before", ">List after",
-        ">Billed difference", ">Unpriced before", ">Unpriced after",
-    )  # fmt: skip
-    for key, move in sorted(moves.items()):
-        figures = (move.list_before, move.list_after, move.billed_after - move.billed_before)
+    _print_moves(plan.moves)
+    calls = sum(move.calls for move in plan.moves.values())
+    out.print(f"{'Would restate' if dry_run else 'Restated'} {calls:,} {'call' if calls == 1 else 'calls'}.")
+    if dry_run:
+        words = [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
+        out.print(f"To append it: {shlex.join(['tally', 'price', 'restate', *words])}", markup=False)
+
+
+def _print_moves(moves: "Mapping[MoveKey, Move]") -> None:
+    """Print the moves and their totals. A column that says the same in all rows is left out: the organization or
+    currency where there is one, the month of billing where it is that of the calls, unpriced calls where none are."""
+    from tally.output import make_narrow_table
+
+    rows = {key: move for key, move in sorted(moves.items()) if any(move)}
+    totals = _sum_currencies(rows)
+    is_shared = len({key.organization for key in rows}) > 1
+    is_moved = any(key.billing_month != key.month for key in rows)
+    has_unpriced = any(move.unpriced_before or move.unpriced_after for move in rows.values())
+    keys = [*(["Organization"] if is_shared else []), "Team", "Model", "Month", *(["Billed\nin"] if is_moved else [])]
+    costs = [">List\nbefore", ">List\nafter", ">Effective\ndifference", ">Billed\ndifference"]
+    unpriced = [">Unpriced\ncalls"] if has_unpriced else []
+    currencies = ["Currency"] if len(totals) > 1 else []
+    table = make_narrow_table(*keys, *currencies, ">Calls", *costs, *unpriced)
+    for key, move in rows.items():
+        names = [*([key.organization] if is_shared else []), key.team or NO_TEAM, key.model, key.month]
         table.add_row(
-            *key, f"{move.calls:,}", *map(text, figures), f"{move.unpriced_before:,}", f"{move.unpriced_after:,}"
-        )
+            *(escape(name) for name in names), *([key.billing_month] if is_moved else []),
+            *[key.currency or NO_CURRENCY for _ in currencies], *_render_move(move, has_unpriced),
+        )  # fmt: skip
+    table.add_section()
+    for currency, move in totals.items():
+        blanks = [""] * (len(keys) + len(currencies) - 1)
+        table.add_row(f"Total {currency or NO_CURRENCY}", *blanks, *_render_move(move, has_unpriced))
     out.print(table)
-    calls = sum(move.calls for move in moves.values())
-    out.print(f"{'Would restate' if dry_run else 'Restated'} {calls:,} calls.")
+    print_omitted(out, len(moves) - len(rows))
+
+
+def _sum_currencies(moves: "Mapping[MoveKey, Move]") -> "dict[str, Move]":
+    totals: dict[str, Move] = {}
+    for key, move in moves.items():
+        totals[key.currency] = totals[key.currency].plus(move) if key.currency in totals else move
+    return dict(sorted(totals.items()))
+
+
+def _render_move(move: "Move", has_unpriced: bool) -> list[str]:
+    from ledger.money import brief, text
+
+    costs = (move.list_before, move.list_after, move.effective_difference, move.billed_difference)
+    unpriced = [f"{move.unpriced_before:,} → {move.unpriced_after:,}"] if has_unpriced else []
+    return [f"{move.calls:,}", *(brief(text(cost)) for cost in costs), *unpriced]

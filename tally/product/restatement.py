@@ -40,6 +40,8 @@ class Move(NamedTuple):
     calls: int = 0
     list_before: int = 0
     list_after: int = 0
+    effective_before: int = 0
+    effective_after: int = 0
     billed_before: int = 0
     billed_after: int = 0
     unpriced_before: int = 0
@@ -49,12 +51,23 @@ class Move(NamedTuple):
         """Return the sum of two moves."""
         return Move(*(figure + other for figure, other in zip(self, addend, strict=True)))
 
+    @property
+    def effective_difference(self) -> int:
+        """Return the effective cost after, less that before."""
+        return self.effective_after - self.effective_before
+
+    @property
+    def billed_difference(self) -> int:
+        """Return the billed cost after, less that before."""
+        return self.billed_after - self.billed_before
+
     def as_json(self) -> dict[str, Any]:
         """Return the figures with exact costs, and their differences."""
-        costs = {name: text(value) for name, value in self._asdict().items() if name.startswith(("list", "billed"))}
+        prefixes = ("list", "effective", "billed")
+        costs = {name: text(value) for name, value in self._asdict().items() if name.startswith(prefixes)}
         return {
             **self._asdict(), **costs, "list_difference": text(self.list_after - self.list_before),
-            "billed_difference": text(self.billed_after - self.billed_before),
+            "effective_difference": text(self.effective_difference), "billed_difference": text(self.billed_difference),
         }  # fmt: skip
 
 
@@ -127,10 +140,11 @@ def _compare(former: dict[str, Any], restated: dict[str, Any]) -> Iterator[tuple
     """Yield what a restated call moves: in one currency, or out of one and into another."""
     currencies = [line.get("currency") for line in (former, restated)]
     before, after = currencies[0] or currencies[1] or "", currencies[1] or currencies[0] or ""
-    list_before, billed_before = _sum_costs(former)
-    list_after, billed_after = _sum_costs(restated)
-    removed = Move(0, -list_before, 0, -billed_before, 0, _count_unpriced(former), 0)
-    added = Move(restated.get("calls") or 1, 0, list_after, 0, billed_after, 0, _count_unpriced(restated))
+    list_before, effective_before, billed_before = _sum_costs(former)
+    list_after, effective_after, billed_after = _sum_costs(restated)
+    removed = Move(0, -list_before, 0, -effective_before, 0, -billed_before, 0, _count_unpriced(former), 0)
+    calls = restated.get("calls") or 1
+    added = Move(calls, 0, list_after, 0, effective_after, 0, billed_after, 0, _count_unpriced(restated))
     yield _build_key(former, before), removed
     yield _build_key(restated, after), added
 
@@ -142,10 +156,11 @@ def _build_key(line: dict[str, Any], currency: str) -> MoveKey:
     return MoveKey(line["organization"], line.get("team", ""), model, month, billing_month, currency)
 
 
-def _sum_costs(line: dict[str, Any]) -> tuple[int, int]:
-    costs = (sum(pico(part[name] or "0") for part in line["lines"]) for name in ("list_cost", "billed_cost"))
-    list_cost, billed_cost = costs
-    return list_cost, billed_cost
+def _sum_costs(line: dict[str, Any]) -> tuple[int, int, int]:
+    """Sum the list, effective and billed cost of a line."""
+    names = ("list_cost", "effective_cost", "billed_cost")
+    list_cost, effective_cost, billed_cost = (sum(pico(part[name] or "0") for part in line["lines"]) for name in names)
+    return list_cost, effective_cost, billed_cost
 
 
 def _count_unpriced(line: dict[str, Any]) -> int:

@@ -376,7 +376,7 @@ ELSEWHERE = {
     "ingest/controls/models.py:remove_alias": MODEL,
     "tally/cli/model.py:alias": MODEL,
     "tally/product/own_book.py:load_book": "tests/tally/product/test_own_book.py::test_a_book_of_the_catalogues_name_is_refused",
-    "ingest/controls/periods.py:close_period": "tests/tally/cli/test_restate.py::test_a_month_is_closed_once_and_after_its_end",
+    "ingest/controls/periods.py:check_close": "tests/tally/cli/test_restate.py::test_a_month_is_closed_once_and_after_its_end",
     "tally/product/price_explanation.py:explain_event": PRICE + "test_an_unknown_event_is_named",
     "tally/product/price_explanation.py:_describe_ambiguity": PRICE + "test_an_id_of_several_sources_is_named_with_its_source",
     "ingest/files/replacement.py:plan_replacement": REPLACEMENT,
