@@ -1,6 +1,6 @@
 """A recorded log of everything at once: sixteen organizations, repeats, conflicts, revisions, corrections, releases,
-acceptances, late facts and held ones, lines that are no events, late prices, restatements, closed months, limits that
-change, ticks, and silences in which things fall due."""
+acceptances, late facts and held ones, lines that are no events, late prices, aliases, contracts with commitments,
+restatements, closed months, limits that change, ticks, and silences in which things fall due."""
 
 import json
 import random
@@ -10,6 +10,8 @@ from typing import Any
 
 from ledger.log import PARTITIONS, Record, partition_of
 from ledger.organizations import PLATFORM
+from ledger.pricing.contract import pack_contract
+from ledger.pricing.contract_file import parse_contract
 from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
 from tallystick import ANY_EVENT, Inference, InferenceEvent, TickEvent
@@ -21,7 +23,17 @@ currency: USD
 providers: [{id: acme, models: [{id: late, prices: [{rates: {input: 3, output: 15, cache_read: 0.3}}]}]}]
 """
 LATER_DIGEST, LATER_PACKED = pack_book(parse_book(LATER, "the test"))
-DOCUMENTS = {DIGEST: PACKED, LATER_DIGEST: LATER_PACKED}
+CONTRACT = """
+name: ours
+currency: USD
+terms: [{model: m1, discount: 7.5}]
+commitments: [{name: units, model: m1, period: day, units: 3000000, rates: {input: 0.5, output: 5}}]
+"""
+CONTRACTS = dict(
+    pack_contract(parse_contract(text, "the test"))
+    for text in (CONTRACT, CONTRACT.replace("period: day", "period: hour"))
+)
+DOCUMENTS = {DIGEST: PACKED, LATER_DIGEST: LATER_PACKED} | CONTRACTS
 ORGANIZATIONS = [f"org-{number}" for number in range(16)]
 HOME = partition_of(PLATFORM)
 
@@ -63,9 +75,20 @@ class Mixture:
             if self._chance.random() < 0.03:
                 close = control(f"close-{event_count}", "period.closed", self._ahead_s(), month="2025-12")
                 yield self._record(organization, [close])
+            if self._chance.random() < 0.1:
+                yield self._record(organization, [self._sign(event_count)])
             if event_count > events // 2 and not is_later_adopted:
                 is_later_adopted = True
+                target = control("alias", "model.aliased", name="nobody's", priced_provider="acme", priced_model="m1")
+                yield from self._relay(target)
                 yield from self._relay(control("later", "price_book.adopted", name="later", document=LATER_DIGEST))
+
+    def _sign(self, number: int) -> bytes:
+        """A contract that is signed, again in another form, or ended."""
+        document = self._chance.choice((*CONTRACTS, None))
+        if document is None:
+            return control(f"end-{number}", "contract.ended", self._ahead_s(), name="ours")
+        return control(f"sign-{number}", "contract.signed", self._ahead_s(), name="ours", document=document)
 
     def _line(self, organization: str, number: int) -> bytes:
         before = self._lines[organization]
