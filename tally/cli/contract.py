@@ -32,7 +32,7 @@ def sign(
     Exit codes: 0 signed, or in force already; 2 the file is not a contract."""
     from ingest.controls.contracts import sign_contract
     from ledger.pricing.contract_file import read_contract_file
-    from tally.product.contract_warnings import list_contract_warnings
+    from tally.product.name_warnings import list_contract_warnings
     from tally.session import opened, settings
 
     contract = read_contract_file(file)

@@ -38,6 +38,8 @@ def alias(
     Exit codes: 0 set, 2 bad input."""
     from ingest.controls.models import alias_model
     from ledger.errors import TallyError
+    from tally.output import err
+    from tally.product.name_warnings import list_alias_warnings
     from tally.session import opened, settings
 
     priced_provider, _, priced_model = priced_as.partition("/")
@@ -46,16 +48,19 @@ def alias(
     config = settings()
     with opened(config, new=True) as log:
         partition, offset, _ = alias_model(log, config, name, priced_provider, priced_model, provider, reason)
+        warnings = list_alias_warnings(priced_provider, priced_model, log)
     if as_json:
         facts = {"name": name, "provider": provider, "priced_provider": priced_provider, "priced_model": priced_model}
-        print_json(facts | {"partition": partition, "offset": offset})
+        print_json(facts | {"partition": partition, "offset": offset, "warnings": warnings})
     else:
         of_provider = f" of {provider}" if provider else ""
         out.print(
             f"Later calls of the model {name}{of_provider} are priced as {priced_as}. On the log at "
-            f"{partition}:{offset}.",
+            f"{partition}:{offset}. Calls before keep their costs: `tally price restate --dry-run`.",
             markup=False,
         )
+        for warning in warnings:
+            err.print(f"Warning: {warning}", markup=False)
 
 
 @app.command("list")

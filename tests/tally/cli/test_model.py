@@ -34,3 +34,9 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     run(tmp_path, "alias", "x", "--as", "azure/gpt-4o")
     code, message = run(tmp_path, "remove", "x", "--provider", "aws")
     assert code == 2 and "'x' has no alias for the provider 'aws': see `tally model list`" in message
+
+
+def test_a_target_that_no_book_has_is_set_with_a_warning(tmp_path: Path) -> None:
+    assert run(tmp_path, "alias", "x", "--as", "azure/gpt-4o")["warnings"] == []
+    (warning,) = run(tmp_path, "alias", "x", "--as", "nobody/nothing")["warnings"]
+    assert warning.startswith("nobody/nothing has no price (no price of the provider)")
