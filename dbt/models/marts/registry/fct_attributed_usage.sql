@@ -43,34 +43,9 @@ joined as (
 final as (
 
     select
-        accepted_at,
-        occurred_at,
-        organization,
-        owner_team,
-        attributed_by,
+        * except (team_path, path_cost_center, is_declared),
         multiIf(is_declared, team_path, owner_team = '', [], [owner_team]) as owner_path,
-        if(is_declared, path_cost_center, '') as owner_cost_center,
-        event_source,
-        billing_month,
-        {{ entry_dimensions() }},
-        currency,
-        class,
-        quantity,
-        tokens,
-        unpriced_quantity,
-        unpriced_tokens,
-        list_cost,
-        contracted_cost,
-        effective_cost,
-        billed_cost,
-        calls,
-        unknown_calls,
-        unpriced_calls,
-        quarantined_calls,
-        unbounded_calls,
-        unknown_tokens,
-        greatest_unpriced_cost,
-        saved_cost
+        if(is_declared, path_cost_center, '') as owner_cost_center
 
     from joined
 
