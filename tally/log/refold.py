@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from ledger import envelope
 from ledger.log import PARTITIONS, Log, Record, fold_offset, records
-from ledger.log.sqlite.log import transaction
 from ledger.log.topics import DERIVED, Topic
-from streams.partition_state import PartitionState, read_runs
-from streams.runtime import read_catalogues, read_history, read_originals
+from streams.runtime import read_catalogues
+from tally.log.partition_copy import PartitionCopy
 
 
 class Refolded(NamedTuple):
@@ -30,21 +29,14 @@ def refold(derived: Log, log: Log, progress: Callable[[int], None] = lambda comp
         end = fold_offset(derived, partition)
         expected = {topic: records(derived, topic, partition) for topic in DERIVED}
         with closing(sqlite3.connect("", isolation_level=None)) as memory:
-            state = PartitionState(memory)
-            rows, originals = state.open_state(partition), read_originals(log, partition)
-            history = read_history(log, partition)
-            for inputs in read_runs(log, partition, end):
-                batch = state.parse_batch(inputs, history)
-                outputs, _, change = state.fold_batch(batch, rows, books, originals)
-                with transaction(memory):
-                    state.apply(partition, change)
+            for record_count, outputs in PartitionCopy(memory, log, partition, books).fold(end):
                 for topic, record in outputs:
                     existing = next(expected[topic], None)
                     if existing is None or _digest(existing) != _digest(record):
                         return Refolded(compared_count, input_count, _describe_difference(topic, record, existing))
                     compared_count += 1
-                input_count += len(inputs)
-                progress(len(inputs))
+                input_count += record_count
+                progress(record_count)
         for topic, remaining in expected.items():
             if (extra := _find_caused_before(remaining, end)) is not None:
                 return Refolded(compared_count, input_count, _describe_difference(topic, extra, extra))

@@ -35,7 +35,7 @@ from streams.folds.event import EPOCH, parse_record
 from streams.folds.identity import MAX_AHEAD_US, TOKEN_TOTALS_MISMATCH
 from streams.replay import replay
 from streams.runtime import read_catalogues
-from tally.product.partition_copy import PartitionCopy
+from tally.log.partition_copy import PartitionCopy
 from tallystick import Correction, CorrectionEvent
 from tallystick.vocabulary.controls.contracts import ContractSigned
 from tallystick.vocabulary.controls.prices import PriceBookAdopted

@@ -1,9 +1,9 @@
 """A dry run of an import: files are read, accepted and rated as an import would, and nothing is written.
 
-The events pass the intake and the folds, by the price books that are in force in the home (by the installed
-prices where there is no home yet), under the contracts of the organization: their commitments are used as the log
-uses them. Identities and events are kept in a temporary file of SQLite's, so memory does not
-grow with the files. Events that the log has already are not looked up: an import counts those as duplicates.
+The events pass the intake and the folds, by the price books that are in force in the home (by the installed prices
+where there is no home yet), under the contracts of the organization: their commitments are used as the log uses them.
+Identities and events are kept in a temporary file of SQLite's, so memory does not grow with the files. Events that the
+log has already are not looked up: an import counts those as duplicates.
 """
 
 import secrets
@@ -43,7 +43,7 @@ from streams.folds.state import Key, State
 from streams.partition_state import PartitionState
 from streams.replay import open_catalogues
 from streams.runtime import read_catalogues
-from tally.product.partition_copy import PartitionCopy
+from tally.log.partition_copy import PartitionCopy
 
 MAX_SHOWN_EVENTS = 5
 MAX_MODELS = 1_000

@@ -26,7 +26,7 @@ from streams.folds.entry import Documents
 from streams.folds.event import EPOCH
 from streams.folds.prices.price_lookup import Catalogue
 from streams.runtime import read_catalogues
-from tally.product.partition_copy import PartitionCopy
+from tally.log.partition_copy import PartitionCopy
 from tally.product.price_difference import Entry, PriceDifference
 from tally.product.restatement import Progress, list_ranges
 

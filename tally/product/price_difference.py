@@ -13,7 +13,7 @@ from ledger import outcomes
 from ledger.money import brief, parse_text, text
 from ledger.token_classes import rate_unit
 from streams.folds.event import EPOCH
-from tally.product.partition_copy import Line
+from tally.log.partition_copy import Line
 
 NO_REASON = ""
 _DAY_US = 86_400_000_000

@@ -13,7 +13,7 @@ from ledger.money import pico, text
 from ledger.settings import Settings
 from streams.folds.event import EPOCH
 from streams.runtime import read_catalogues
-from tally.product.partition_copy import PartitionCopy, read_entries
+from tally.log.partition_copy import PartitionCopy, read_entries
 from tallystick.vocabulary.controls.prices import MAX_RESTATED_RECORDS
 
 MAX_RANGE_BYTES = 256_000
