@@ -38,7 +38,8 @@ def list_alias_warnings(provider: str, model: str, log: Log) -> list[str]:
 def _read_books(log: Log) -> list[PriceBook]:
     """Read the catalogue, and the books in force."""
     books = [genai_prices()]
-    for adoption in find_adoptions(log):
+    in_force = {adoption.name: adoption for adoption in find_adoptions(log)}
+    for adoption in in_force.values():
         packed = load_document(log, adoption.document)
         if packed is not None:
             books.append(unpack_book(adoption.document, packed))

@@ -40,3 +40,14 @@ def test_a_target_that_no_book_has_is_set_with_a_warning(tmp_path: Path) -> None
     assert run(tmp_path, "alias", "x", "--as", "azure/gpt-4o")["warnings"] == []
     (warning,) = run(tmp_path, "alias", "x", "--as", "nobody/nothing")["warnings"]
     assert warning.startswith("nobody/nothing has no price (no price of the provider)")
+
+
+def test_a_book_that_was_replaced_has_no_price_any_more(tmp_path: Path) -> None:
+    book = tmp_path / "ours.yaml"
+    for model in ("old", "new"):
+        models = f"[{{id: {model}, prices: [{{rates: {{input: 1}}}}]}}]"
+        book.write_text(f"{{name: ours, currency: USD, providers: [{{id: acme, models: {models}}}]}}")
+        result = CliRunner().invoke(app, ["price", "adopt", str(book)], env={"TALLY_HOME": str(tmp_path / "home")})
+        assert result.exit_code == 0, result.output
+    assert run(tmp_path / "home", "alias", "x", "--as", "acme/new")["warnings"] == []
+    assert "acme/old has no price" in run(tmp_path / "home", "alias", "x", "--as", "acme/old")["warnings"][0]
