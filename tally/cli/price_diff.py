@@ -35,12 +35,13 @@ def diff(
 
     Exit codes: 0 printed, whether calls would change or not; 2 bad input, or there is no log."""
     from ledger.log.topics import EVENTS
-    from tally.cli.arguments import parse_time
+    from tally.cli.arguments import check_span, parse_time
     from tally.product.own_book import load_book
     from tally.product.price_comparison import compare_prices
     from tally.session import opened, settings
 
     times = {name: parse_time(value, f"--{name}") for name, value in (("since", since), ("until", until)) if value}
+    check_span(times, since, until)
     book, warnings = load_book(file)
     config = settings()
     with opened(config) as log, progress_bar() as bar:

@@ -155,6 +155,7 @@ def test_what_is_wrong_is_named(home: Path, tmp_path: Path) -> None:
     for arguments, words in (
         ([str(bad)], "bad.yaml, currency: is missing"),
         (["--since", "yesterday"], "--since is 'yesterday': write a day or a time"),
+        (["--since", "2026-10-02", "--until", "2026-10-01"], "--since 2026-10-02 is not before --until 2026-10-01"),
         ([write_book(tmp_path / "key.yaml", "{input: 1}", name="me@example.com")], "is a key or an e-mail address"),
     ):
         result = invoke("price", "diff", *arguments, TALLY_HOME=str(home))
