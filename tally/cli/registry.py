@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tally.output import make_table, out, print_json
+from tally.output import NO_CURRENCY, make_table, out, print_json
 
 if TYPE_CHECKING:
     from ingest.controls.registry.records import Plan
@@ -96,6 +96,7 @@ def as_of(
     Exit codes: 0 printed; 2 bad input, or there is no log."""
     from datetime import datetime
 
+    from ledger.money import brief
     from tally.cli.arguments import parse_time
     from tally.product.catch_up import warehouse_with_models
     from tally.product.registry_answers import read_as_of, read_spend
@@ -119,9 +120,8 @@ def as_of(
     if spend:
         table = make_table("Owner", "Currency", ">Calls", ">Tokens", ">Billed cost")
         for row in spend:
-            table.add_row(
-                row.team or "(unowned)", row.currency, f"{row.calls:,}", f"{row.tokens:,}", f"{row.billed_cost:.12f}"
-            )
+            figures = f"{row.calls:,}", f"{row.tokens:,}", brief(str(row.billed_cost))
+            table.add_row(row.team or "(unowned)", row.currency or NO_CURRENCY, *figures)
         out.print(f"Spend of {moment:%Y-%m}.", markup=False)
         out.print(table)
 
