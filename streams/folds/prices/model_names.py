@@ -122,7 +122,7 @@ def list_provider_names(name: str) -> tuple[str, ...]:
 
 
 def find_provider_id(name: str) -> str | None:
-    """Return the id that price books have for a provider's name in lower case; None where the table lacks it."""
+    """Return the id that price books have for a provider's name in lower case; None where it has none."""
     return _NAME_BY_ALIAS.get(name)
 
 

@@ -167,17 +167,16 @@ def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequenc
     names' first adoption, and the models, in lower case, in the order in which they are tried."""
     provider = provider.lower() if provider else None
     is_listed = False
-    caller = provider
     for model in models:
-        provider = _find_host(books, caller, model)
+        host = _find_host(books, provider, model)
         for book in reversed(books):  # nearly all calls find their price here
-            for offer in book.offers(provider, model, FIRST_STEP):
+            for offer in book.offers(host, model, FIRST_STEP):
                 if offer.holds(time_us):
                     return offer
                 is_listed = True
-        for step in _list_steps(books, provider)[1:]:
+        for step in _list_steps(books, host)[1:]:
             for book in reversed(books):
-                for offer in book.offers(provider, model, step):
+                for offer in book.offers(host, model, step):
                     if offer.holds(time_us):
                         return offer
                     is_listed = True
@@ -189,22 +188,21 @@ def find_offer(books: Sequence[Catalogue], provider: str | None, models: Sequenc
         return "no price at that time"
     if find_mark(models[0]) in TUNED_MARKS:
         return "no price of the fine-tuned model"
-    return (
-        "no price of the model" if _is_sold(books, _find_host(books, caller, models[0])) else "no price of the provider"
-    )
+    is_sold = _is_sold(books, _find_host(books, provider, models[0]))
+    return "no price of the model" if is_sold else "no price of the provider"
 
 
 def trace_offer(
     books: Sequence[Catalogue], provider: str | None, models: Sequence[str], time_us: int
 ) -> OfferTrace | None:
     """Find the way to the price that :func:`find_offer` finds; None where it finds none."""
-    caller = provider.lower() if provider else None
+    provider = provider.lower() if provider else None
     for name in models:
-        provider = _find_host(books, caller, name)
-        for step in _list_steps(books, provider):
+        host = _find_host(books, provider, name)
+        for step in _list_steps(books, host):
             for book in reversed(books):
-                match = book.find_model(provider, name, step)
-                for offer in book.offers(provider, name, step):
+                match = book.find_model(host, name, step)
+                for offer in book.offers(host, name, step):
                     if match is not None and offer.holds(time_us):
                         return OfferTrace(name, step, match, offer)
     return None
