@@ -72,7 +72,7 @@ def find_closes(log: Log, organization: str) -> Iterator[PeriodClose]:
         if PeriodClosed.control_type.encode() not in record.value:
             continue
         for line in record.value.split(b"\n"):
-            decision = _read_close(line)
+            decision = _read_decision(line)
             if decision is None or not isinstance(decision.body, PeriodClosed) or decision.body.month <= last_closed:
                 continue
             closed_at = datetime.fromtimestamp(record.time_ms / 1000, UTC).isoformat(timespec="seconds")
@@ -80,12 +80,11 @@ def find_closes(log: Log, organization: str) -> Iterator[PeriodClose]:
             last_closed = decision.body.month
 
 
-def _read_close(line: bytes) -> Control | None:
-    """Read the decision of a line that closes a month; None of any other line."""
+def _read_decision(line: bytes) -> Control | None:
+    """Read the decision of a line that may close a month; None of any other line."""
     if PeriodClosed.control_type.encode() not in line:
         return None
     try:
-        event = ControlEvent.model_validate_json(line)
+        return ControlEvent.model_validate_json(line).data
     except ValidationError:
         return None
-    return event.data if isinstance(event.data.body, PeriodClosed) else None
