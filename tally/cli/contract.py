@@ -66,7 +66,7 @@ def list_(
 
     Exit codes: 0 listed, also where there are none."""
     from ingest.controls.contracts import find_contracts, load_contract
-    from tally.product.contract_text import describe_contract
+    from tally.product.contracts.text import describe_contract
     from tally.session import opened, settings
 
     config = settings(organization=organization)

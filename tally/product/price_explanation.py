@@ -41,7 +41,7 @@ from streams.folds.rating import (
 from streams.folds.state import State
 from streams.folds.unknown_usage import is_cache_hit
 from streams.runtime import read_catalogues, read_originals
-from tally.product.contract_explanation import describe_contract
+from tally.product.contracts.explanation import describe_contract
 from tally.product.price_description import describe_price
 
 _CONTROL = b"tallystick.control.v1"
