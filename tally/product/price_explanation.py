@@ -159,7 +159,7 @@ class _Explainer:
             return step
         step |= {"event_time": _format_time(content["time_us"])}
         step["event"] = {name: content[name] for name in _NAME_FIELDS if name in content}
-        step |= {name: content[name] for name in _RATED_FIELDS if name in content}
+        step |= {name: content[name] for name in (*_RATED_FIELDS, "billing_month") if name in content}
         event, position = self._find_rated(content)
         if event is not None and event.call is not None:
             if is_cache_hit(event.call):

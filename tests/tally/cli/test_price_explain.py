@@ -410,6 +410,18 @@ def test_the_summary_comes_first(home: Path) -> None:
     assert "cost       nothing; saved 0.00001 USD" in invoke("price", "explain", "hit", TALLY_HOME=str(home)).stdout
 
 
+def test_an_entry_of_a_closed_month_names_the_month_that_bills_it(home: Path) -> None:
+    with closing(EmbeddedLog(home)) as log:
+        replacement = {"replacement": REPLACEMENT | {"tokens": {"input": 2}}}
+        fix = correction("fix-c", of={"source": "app", "id": "c"}, action="replacement", **replacement)
+        fold_lines(
+            home, log, inference("c", tokens={"input": 1}), control("close", "period.closed", month="2026-01"), fix
+        )
+    assert explain(home, "c")["summary"]["billing_month"] == "2026-02"
+    text = invoke("price", "explain", "c", TALLY_HOME=str(home)).stdout
+    assert "  billed in  2026-02, since the month of the call is closed" in text
+
+
 def test_a_long_history_is_shortened_and_json_has_all(tmp_path: Path) -> None:
     replacements = [
         correction(f"fix-{count}", action="replacement", replacement=REPLACEMENT | {"tokens": {"input": count + 1}})
