@@ -52,10 +52,15 @@ def count_search_model(context: Context) -> int:
 
 
 def count_grounding(context: Context) -> int:
-    """Count the searches that Google charges for: each query once, or the grounded prompt up to Gemini 2.5. An answer
-    that cites the web and lists no query has one."""
+    """Count the searches of Google that an answer of Gemini lists and that are charged: each query once. One that cites
+    the web and lists no query has one."""
     searches = find_searches(context.envelopes[:1])
     queries = sum(kind == QUERY for kind in searches.values()) or int(GROUNDED in searches)
+    return count_charged(queries, context)
+
+
+def count_charged(queries: int, context: Context) -> int:
+    """Return the queries that Google charges for: all, or up to Gemini 2.5 one for the whole prompt."""
     is_charged_once = _PROMPT_CHARGED_MODEL.search((context.model or "").lower()) is not None
     return min(queries, 1) if is_charged_once else queries
 

@@ -84,6 +84,20 @@ def test_gemini_3_is_charged_each_query_once_and_older_ones_a_grounded_prompt(
         assert count([*parts, {**answer, "modelVersion": model}]) == expected
 
 
+@pytest.mark.parametrize(("model", "searches"), [("gemini-3-pro", 5), ("gemini-2.5-flash", 1)])
+@pytest.mark.parametrize("other", ["google_maps", "retrieval", "a_new_tool", None])
+def test_an_interaction_counts_its_searches_and_no_other_grounding(
+    model: str, searches: int, other: str | None
+) -> None:
+    tools = [{"type": "google_search", "count": 2}, {"type": "google_search", "count": 3}]
+    usage = {"total_input_tokens": 10, "total_output_tokens": 20, "total_tokens": 30, "grounding_tool_count": tools}
+    fields = read_fields({"model": model, "usage": usage})
+    assert fields and fields["usage_source"] == "reported" and fields["quantities"] == {"web_searches": searches}
+    tools.append({"type": other, "count": 1} if other else {"count": 1})
+    fields = read_fields({"model": model, "usage": usage})
+    assert fields and fields["usage_source"] == "unknown" and fields["quantities"] == {"web_searches": searches}
+
+
 def test_the_catalogue_charges_by_prompt_where_a_prompt_is_counted() -> None:
     """Of Google's own models the rate is 35 dollars a thousand grounded prompts, and 14 a thousand queries."""
     google = next(provider for provider in genai_prices().providers if provider.id == "google")
