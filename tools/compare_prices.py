@@ -1,4 +1,4 @@
-"""Write what LiteLLM's price map and the compiled catalogue price differently into ``docs/prices.md``.
+"""Write what LiteLLM's price map and the compiled catalogue price differently into ``docs/prices_litellm.md``.
 
 ``python tools/compare_prices.py MAP VERSION DAY``: MAP is ``litellm/model_prices_and_context_window_backup.json`` of an
 installed LiteLLM, VERSION its version, DAY the day (2026-11-30) at which our prices are read. Compared are the models
@@ -22,7 +22,7 @@ from streams.folds.prices.offer import select_variant
 from streams.folds.prices.price_lookup import Catalogue, find_offer
 from tallystick.vocabulary.base import format_decimal
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs/prices.md"
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs/prices_litellm.md"
 BEGIN, END = "<!-- begin litellm (tools/compare_prices.py) -->\n", "<!-- end litellm -->"
 
 PROVIDERS = {

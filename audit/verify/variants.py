@@ -45,12 +45,12 @@ def choose_rates(
 ) -> CallRates:
     """Return the rates for what a call states. ``is_own`` tells whether its provider lists the model itself."""
     fallbacks = dict(book.priced_as) | dict(model.priced_as or {})
-    variants = model.variants if is_own else ()
+    variants = model.variants
     words = {name: normalize_dimension(name, data.get(name)) for name in PRICE_DIMENSIONS}
     applied = [
         (place, variant)
         for place, variant in enumerate(variants)
-        if all(words[name] == word for name, word in variant.when.stated.items()) and is_valid(variant, time)
+        if is_own and all(words[name] == word for name, word in variant.when.stated.items()) and is_valid(variant, time)
     ]
     base = _fill(price.rates, fallbacks)
     for name, word in words.items():

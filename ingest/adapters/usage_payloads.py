@@ -46,10 +46,12 @@ _CHUNK_KEYS = frozenset({
 _FIRST_TYPES = frozenset({"message_start", "message-start", "stream-start", "response.created", "start"})
 _ID = re.compile(r"\S{1,256}")
 """An id has no spaces; a text that has some may be content."""
-MAX_DEPTH = 4
-"""Objects within one another that are looked at: usage stands at most three deep."""
+MAX_DEPTH = 6
+"""Objects and lists within one another that are looked at: usage stands at most three deep, searches five."""
 MAX_PART_BYTES, MAX_LIST_BYTES = 16 << 10, 256 << 10
 """Parts of a response that are longer are not decoded as a whole, and lists that are longer not at all."""
+_ANSWER_NAMES = frozenset({"output", "candidates"})
+"""Lists that may hold searches, which are charged for: they are decoded part by part, however long they are."""
 
 _decode = msgspec.json.Decoder().decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -162,14 +164,15 @@ def find_id(response: Response, depth: int = 0) -> str | None:
     return next((value for value in values if isinstance(value, str) and _ID.fullmatch(value)), None)
 
 
-def decode_stripped(raw: bytes, depth: int = 0) -> Any:
-    """Decode JSON without what is long in it: texts, files and lists of messages. ValueError where it is none."""
+def decode_stripped(raw: bytes, depth: int = 0, name: str = "") -> Any:
+    """Decode JSON without what is long in it: texts, files and lists of messages. ``name`` is that of the value in the
+    object around it. ValueError where it is none."""
     if len(raw) <= MAX_PART_BYTES:
         return _decode(raw)
     first = raw.lstrip()[:1]
     if first == b"{" and depth < MAX_DEPTH:
-        return {name: decode_stripped(bytes(part), depth + 1) for name, part in _decode_object(raw).items()}
-    if first == b"[" and depth < MAX_DEPTH and len(raw) <= MAX_LIST_BYTES:
+        return {name: decode_stripped(bytes(part), depth + 1, name) for name, part in _decode_object(raw).items()}
+    if first == b"[" and depth < MAX_DEPTH and (len(raw) <= MAX_LIST_BYTES or name in _ANSWER_NAMES):
         return [decode_stripped(bytes(part), depth + 1) for part in _decode_list(raw)]
     if depth == 0:
         raise ValueError("neither an object nor a list of at most 256 KiB")

@@ -53,10 +53,7 @@ def sign_contract(
 
 def end_contract(log: Log, settings: Settings, organization: str, name: str, reason: str | None = None) -> Position:
     """End a contract for what comes from here on. TallyError where no contract of this name is in force."""
-    in_force = find_contracts(log, organization)
-    if name not in in_force:
-        names = ", ".join(in_force) or "none"
-        raise TallyError(f"no contract {name!r} is in force in organization {organization}; in force: {names}")
+    find_contract(log, organization, name)
     return append_control(
         log, settings, ContractEnded.control_type, {"name": name}, organization=organization, reason=reason
     )
@@ -69,6 +66,15 @@ def find_contracts(log: Log, organization: str) -> dict[str, Signing]:
         document = body.get("document")
         in_force[body["name"]] = None if document is None else Signing(body["name"], document, position)
     return {name: signing for name, signing in in_force.items() if signing is not None}
+
+
+def find_contract(log: Log, organization: str, name: str) -> Signing:
+    """Return the contract of a name. TallyError where none of this name is in force."""
+    in_force = find_contracts(log, organization)
+    if name not in in_force:
+        names = ", ".join(in_force) or "none"
+        raise TallyError(f"no contract {name!r} is in force in organization {organization}; in force: {names}")
+    return in_force[name]
 
 
 def load_contract(log: Log, signing: Signing) -> Contract:

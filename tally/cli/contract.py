@@ -1,11 +1,14 @@
 """``tally contract``: contracts of an organization with its providers, as control records on the log."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tally.output import err, out, print_json
+from tally.output import err, make_table, out, print_json
+
+if TYPE_CHECKING:
+    from tally.product.contracts.usage import CommitmentUsage
 
 app = typer.Typer(
     no_args_is_help=True, help="Contracts: discounts, negotiated rates and commitments of an organization."
@@ -66,7 +69,7 @@ def list_(
 
     Exit codes: 0 listed, also where there are none."""
     from ingest.controls.contracts import find_contracts, load_contract
-    from tally.product.contract_text import describe_contract
+    from tally.product.contracts.text import describe_contract
     from tally.session import opened, settings
 
     config = settings(organization=organization)
@@ -87,6 +90,50 @@ def list_(
         out.print(f"  signed      on the log at {partition}:{offset}, document {signing.document}", markup=False)
     if not signings:
         out.print(f"No contract is in force in {config.organization}. Sign one with `tally contract sign FILE`.")
+
+
+@app.command(no_args_is_help=True)
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the contract.")],
+    organization: Annotated[str | None, typer.Option("--organization", "--org", help=_ORGANIZATION_HELP)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show one contract in force: its terms, when it expires, and what its commitments have left.
+
+    Of a commitment it shows what calls used in the present period, and the rest; of an expired contract in its last
+    period. It folds the log of the organization's partition again, so it takes longer for a long log.
+
+    Example: tally contract show acme-2026 --org acme
+
+    Exit codes: 0 shown; 2 no contract of this name is in force."""
+    from datetime import UTC, datetime
+
+    from ingest.controls.contracts import find_contract, load_contract
+    from tally.output import progress_bar
+    from tally.product.contracts.text import describe_contract
+    from tally.product.contracts.usage import describe_state, read_usage
+    from tally.session import opened, settings
+
+    config, now = settings(organization=organization), datetime.now(UTC)
+    with opened(config) as log, progress_bar() as bar:
+        signing = find_contract(log, config.organization, name)
+        contract = load_contract(log, signing)
+        task = bar.add_task("folding", total=None)
+        usages = read_usage(log, config.organization, contract, now, lambda count: bar.advance(task, count))
+    partition, offset, _ = signing.position
+    if as_json:
+        print_json({
+            "organization": config.organization, "name": name, "document": signing.document, "partition": partition,
+            "offset": offset, "as_of": now.isoformat().replace("+00:00", "Z"),
+            "contract": contract.model_dump(mode="json", exclude_none=True),
+            "commitments": [usage.as_json() for usage in usages],
+        })  # fmt: skip
+        return
+    for line in describe_contract(contract):
+        out.print(line, markup=False)
+    out.print(f"  signed      on the log at {partition}:{offset}, document {signing.document}", markup=False)
+    out.print(f"  expires     {describe_state(contract, now)}", markup=False)
+    _print_usages(usages)
 
 
 @app.command(no_args_is_help=True)
@@ -117,3 +164,16 @@ def end(
 
 def _print_restatement_hint() -> None:
     out.print("Calls before it keep their costs. See what it would change of them: `tally price restate --dry-run`")
+
+
+def _print_usages(usages: "list[CommitmentUsage]") -> None:
+    if not usages:
+        out.print("It has no commitments.")
+        return
+    table = make_table("commitment", "period", ">size", ">used", ">left", ">used %")
+    for usage in usages:
+        start = "the beginning" if usage.start is None else f"{usage.start:%Y-%m-%d %H:%M}"
+        end = "its end" if usage.end is None else f"{usage.end:%Y-%m-%d %H:%M}"
+        figures = (usage.format_amount(amount) for amount in (usage.size, usage.used, usage.left))
+        table.add_row(usage.name, f"{start} to {end}", *figures, str(usage.used_percent))
+    out.print(table)

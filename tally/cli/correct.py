@@ -6,6 +6,8 @@ import typer
 
 from tally.output import out, print_json
 
+_COSTS = ("list_costs", "effective_costs", "billed_costs")
+
 
 def correct(
     event: Annotated[str, typer.Argument(help="SOURCE/ID of the event, or its id where one source has it.")],
@@ -26,10 +28,9 @@ def correct(
 ) -> None:
     """Correct one event: reverse it, replace fields of it, release it, or accept a conflict in its place.
 
-    The event stays on the log. A correction is appended, the entry in force is taken back by one with the opposite
-    sign, and what counts instead is priced by the price books now in force. What --set does not name stays as the event
-    says. A conflict's position is on the page Call, in `tally tail --json` (offset, event_index) and in
-    `analytics.fct_outcomes` (log_offset, event_index).
+    The event stays on the log. A correction is appended: the entry in force is taken back by one with the opposite
+    sign, and the new one is priced by the books now in force. What --set does not name stays. Costs before and after
+    are shown, and the way back. A conflict's position is in `tally tail --json` (offset, event_index).
 
     Example: tally correct checkout/42 --set tokens.input=1200 --reason "the client counted twice"
 
@@ -41,6 +42,7 @@ def correct(
     from tally.processes.service import STREAMS
     from tally.product.catch_up import wait_for_folds
     from tally.product.correction import append_correction, build_correction, find_history, list_changes, try_correction
+    from tally.product.correction_undo import find_undo_command
     from tally.session import opened, settings
 
     actions = {"reversal": reverse, "replacement": bool(fields), "release": release, "acceptance": accept is not None}
@@ -55,8 +57,8 @@ def correct(
         trial = try_correction(log, history, correction)
         facts: dict[str, Any] = {
             "organization": config.organization, "source": history.source, "id": history.id, "action": chosen[0],
-            "dry_run": dry_run, "before": trial.before._asdict(), "after": trial.after._asdict(),
-            "changes": list_changes(history, correction),
+            "dry_run": dry_run, **trial.as_json(), "changes": list_changes(history, correction),
+            "undo": find_undo_command(config, history, trial, organization),
         }  # fmt: skip
         if not dry_run:
             place = append_correction(log, history, correction)
@@ -76,8 +78,17 @@ def _print_correction(facts: dict[str, Any]) -> None:
         out.print(f"{name}: {_format_value(change['before'])} -> {_format_value(change['after'])}", markup=False)
     out.print(f"before: {_describe(facts['before'])}", markup=False)
     out.print(f"after:  {_describe(facts['after'])}", markup=False)
+    if facts["billing_month"]:
+        out.print(
+            f"{facts['closed_month']}, the month of the event, is closed and stays as it is: the difference is billed "
+            f"in {facts['billing_month']}, the first open month."
+        )
     if not facts["dry_run"]:
         out.print(f"On the log at {facts['partition']}:{facts['offset']}.", markup=False)
+    if facts["undo"]:
+        out.print(f"To take it back: {facts['undo']}", markup=False)
+    else:
+        out.print("To take it back: set the former fields again with --set.", markup=False)
 
 
 def _format_value(value: Any) -> str:
@@ -85,10 +96,15 @@ def _format_value(value: Any) -> str:
 
 
 def _describe(amounts: dict[str, Any]) -> str:
+    from ledger.money import brief
+
     quantities = ", ".join(f"{name} {quantity:,}" for name, quantity in amounts["quantities"].items())
-    costs = ", ".join(f"{cost} {currency}" for currency, cost in amounts["billed_costs"].items())
     absence = f" ({amounts['absence']})" if amounts["absence"] else ""
-    return f"{quantities or 'nothing in the ledger' + absence}{'; billed ' + costs if costs else ''}"
+    words = [quantities or f"nothing in the ledger{absence}"]
+    for currency in dict.fromkeys(currency for name in _COSTS for currency in amounts[name]):
+        costs = (f"{name.removesuffix('_costs')} {brief(amounts[name].get(currency, '0'))}" for name in _COSTS)
+        words.append(f"{', '.join(costs)} {currency}")
+    return "; ".join(words)
 
 
 def _parse_fields(options: list[str]) -> dict[str, str | None]:

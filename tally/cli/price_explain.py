@@ -14,6 +14,8 @@ _STEPS = {
     "any": "any provider, since all have one price",
 }
 _FIGURES = ("unit_price", "list_cost", "billed_cost")
+MAX_DETAILED_LINES, MAX_LINES = 4, 20
+"""Lines of a history up to which all are shown in full, and those of a longer one that are shown at all."""
 _CONTRACT_FIGURES = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
 
 
@@ -26,7 +28,9 @@ def explain(
 ) -> None:
     """Explain the price of an event: names, books, rates, fallbacks, its contract, and every correction of it.
 
-    Each entry is rated again from the log, by the books in force at its position, and compared.
+    A summary comes first: the entry in force with its list, contracted, effective and billed cost, the model, and the
+    book or contract of its rates. Each entry is rated again from the log, by the books in force at its position, and
+    compared. Of more than 4 lines of history only the entry in force is shown in full; --json has all.
 
     Example: tally price explain msg_01XFD
 
@@ -45,25 +49,102 @@ def explain(
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
+    from ledger import outcomes
+
+    steps, summary = facts["steps"], facts["summary"]
     _print(f"{facts['source']}/{facts['id']} of {facts['organization']}")
-    for step in facts["steps"]:
-        _print("")
+    _print_summary(summary, len(steps))
+    is_long = len(steps) > MAX_DETAILED_LINES
+    hidden = max(len(steps) - MAX_LINES, 0) if is_long else 0
+    _print("")
+    if hidden:
+        _print(f"{hidden:,} earlier lines are left out: `tally price explain … --json` has all.")
+    for place, step in enumerate(steps):
+        is_own = not is_long and step["outcome"] != outcomes.REVERSAL  # a reversal repeats what it takes back
+        is_detailed = is_own or place == summary.get("step") or bool(step.get("differences"))
+        if place < hidden and not is_detailed:
+            continue
+        if place and not is_long:
+            _print("")
         _print_outcome(step)
-        if "pricing" in step:
-            _print_names(step)
-            _print_books(step)
-            _print_way(step)
-            _print_price(step)
-            _print_lines(step)
-            _print_contract(step)
-            _print_rest(step)
+        if "pricing" in step and is_detailed:
+            _print_details(step)
+    if is_long:
+        _print("Only the entry in force is shown in full: `tally price explain … --json` has the details of all lines.")
+
+
+def _print_details(step: dict[str, Any]) -> None:
+    _print_names(step)
+    _print_books(step)
+    _print_way(step)
+    _print_price(step)
+    _print_lines(step)
+    _print_contract(step)
+    _print_rest(step)
+
+
+def _print_summary(summary: dict[str, Any], line_count: int) -> None:
+    """Print the entry in force, its costs, its model and the source of its rates."""
+    if "step" not in summary:
+        _print(f"  in force   no entry, so it costs nothing: {summary['state']}")
+        return
+    history = "" if line_count == 1 else f", of {line_count:,} lines of history"
+    _print(f"  in force   {summary['outcome']} at {summary['position']}, {summary['since']}{history}")
+    _print(f"  model      {_describe_model(summary)}")
+    _print(f"  cost       {_describe_costs(summary)}")
+    if summary.get("payer") == "customer":
+        _print("             the customer's own key paid: list and contracted cost are notional")
+    if sources := _describe_sources(summary):
+        _print(f"  rates      {sources}")
+    if "billing_month" in summary:
+        _print(f"  billed in  {summary['billing_month']}, since the month of the call is closed")
+
+
+def _describe_model(summary: dict[str, Any]) -> str:
+    model = summary.get("model_resolved") or summary.get("model") or "no model"
+    asked = "" if summary.get("model") in (None, model) else f", asked for as {summary['model']}"
+    return f"{model}{asked}, provider {summary.get('provider', 'not named')}"
+
+
+def _describe_costs(summary: dict[str, Any]) -> str:
+    from ledger.money import brief
+
+    names = {
+        "list": "list_cost",
+        "contracted": "contracted_cost",
+        "effective": "effective_cost",
+        "billed": "billed_cost",
+    }
+    currency = summary.get("currency", "")
+    costs = ", ".join(f"{word} {summary[name]}" for word, name in names.items() if name in summary)
+    if summary["pricing"] == "free":
+        return "nothing" + (f"; saved {brief(summary['saved_cost'])} {currency}" if "saved_cost" in summary else "")
+    words = [f"{costs} {currency}" if costs else "unknown"]
+    if summary["pricing"] != "priced":
+        bound = summary.get("greatest_unpriced_cost")
+        most = "without an upper bound" if bound is None else f"at most {brief(bound)} more at list price"
+        classes = f" ({', '.join(summary['unpriced_classes'])})" if "unpriced_classes" in summary else ""
+        words.append(f"{summary['pricing'].replace('_', ' ')}{classes}, {most}: {summary.get('unpriced_reason')}")
+    return "; ".join(words)
+
+
+def _describe_sources(summary: dict[str, Any]) -> str:
+    words = [f"contract {summary['contract']}"] if "contract" in summary else []
+    if "price_id" in summary:
+        origin = f" ({summary['book_origin']})" if "book_origin" in summary else ""
+        words.append(f"price book {summary.get('book', 'unknown')}{origin}, price {summary['price_id']}")
+    return "; ".join(words)
 
 
 def _print_outcome(step: dict[str, Any]) -> None:
+    from tally.product.price_summary import sum_costs
+
     reason = f" ({step['reason']})" if "reason" in step else ""
     named = f", names {step['names']}" if "names" in step else ""
     detail = f": {step['detail']}" if "detail" in step else ""
-    _print(f"{step['position']}  {step['outcome']}{reason}{detail}{named}, accepted {step['accepted_at']}")
+    cost = sum_costs(step, "billed_cost")
+    billed = "" if cost is None else f", billed {cost} {step['currency']}"
+    _print(f"{step['position']}  {step['outcome']}{reason}{detail}{named}, accepted {step['accepted_at']}{billed}")
 
 
 def _print_names(step: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from ledger.log.sqlite.log import transaction
 from ledger.log.topics import ENTRIES
 from streams.folds.chain import Derived
 from streams.folds.entry import Documents
+from streams.folds.state import State
 from streams.partition_state import PartitionState, read_runs
 from streams.runtime import read_history, read_originals
 
@@ -32,6 +33,11 @@ class PartitionCopy:
         self._readers = read_originals(log, partition), read_history(log, partition)
         position = self._stored.position(partition)
         self._next_offset = 0 if position is None else position.next_offset
+
+    @property
+    def state(self) -> State:
+        """Return the folds' state behind what was folded."""
+        return self._state
 
     def fold(self, end: int) -> Iterator[tuple[int, Derived]]:
         """Fold the log up to an offset: yield how many records, and what they cause."""

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -29,6 +28,7 @@ from ledger.inference_fields import COUNTS, LISTS
 from ledger.log import Draft, Log, Position, Record, partition_of, records
 from ledger.log.documents import load_document
 from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
+from ledger.money import pico, text
 from ledger.pricing.contract import Contract, unpack_document
 from ledger.settings import Settings
 from streams.folds.event import EPOCH, parse_record
@@ -45,15 +45,18 @@ _CONTROL = b'"tallystick.control.v1"'
 MAX_LISTED = 5
 _WITHOUT_DATA = outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL, outcomes.RESTATEMENT
 """Outcomes of lines at whose position no version stands that came into force."""
+_COSTS = ("list_cost", "effective_cost", "billed_cost")
 _WITHOUT_EFFECT = outcomes.DUPLICATE, outcomes.CONFLICT
 _WITH_DOCUMENTS = PriceBookAdopted.control_type, ContractSigned.control_type
 
 
 class Amounts(NamedTuple):
-    """The quantities by class and the billed cost by currency that stand in the ledger for an event, and why it has
-    none there; None where it has, or where a correction came last."""
+    """The quantities by class and the costs by currency that stand in the ledger for an event, and why it has none
+    there; None where it has, or where a correction came last. A cost of zero is left out."""
 
     quantities: dict[str, int]
+    list_costs: dict[str, str]
+    effective_costs: dict[str, str]
     billed_costs: dict[str, str]
     absence: str | None = None
 
@@ -71,10 +74,19 @@ class History(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """The effect of a correction: the amounts before and after it."""
+    """The effect of a correction: the amounts before and after it, the data of the event afterwards, and where the
+    event's month is closed that month and the one in which the difference is billed."""
 
     before: Amounts
     after: Amounts
+    data: dict[str, Any]
+    closed_month: str | None = None
+    billing_month: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the amounts before and after, and the months."""
+        amounts = {"before": self.before._asdict(), "after": self.after._asdict()}
+        return amounts | {"closed_month": self.closed_month, "billing_month": self.billing_month}
 
 
 def find_history(log: Log, organization: str, name: str) -> History:
@@ -186,11 +198,21 @@ def try_correction(log: Log, history: History, correction: CorrectionEvent) -> T
         if decision["decision"] == "correction.ineffective" and decision.get("event_id") == correction.id:
             conflicts = _list_conflicts(history) if correction.data.accepted else ""
             raise TallyError(f"{title} would change nothing: {decision['reason']}{conflicts}")
-    trial = Trial(sum_amounts(history.lines), sum_amounts(lines))
+    data = _read_data(lines, [*history.records, record])
+    trial = Trial(sum_amounts(history.lines), sum_amounts(lines), data, *_find_billing_month(lines, record.offset))
     is_replacement = correction.data.action == outcomes.REPLACEMENT
     if is_replacement and trial.before == trial.after and not list_changes(history, correction):
         raise TallyError(f"{title} would change nothing: the event has these values already; give --set another value")
     return trial
+
+
+def _find_billing_month(lines: Sequence[Mapping[str, Any]], offset: int) -> tuple[str | None, str | None]:
+    """Return the closed month of the entries that a record causes, and the month in which they are billed; None for
+    both where the month is open."""
+    line = next((line for line in lines if line["offset"] == offset and "billing_month" in line), None)
+    if line is None:
+        return None, None
+    return f"{EPOCH + timedelta(microseconds=line['time_us']):%Y-%m}", line["billing_month"]
 
 
 def _list_conflicts(history: History) -> str:
@@ -204,9 +226,12 @@ def list_changes(history: History, correction: CorrectionEvent) -> dict[str, dic
     """Return the fields of the event that a replacement changes, each with its values before and after it."""
     if correction.data.replacement is None:
         return {}
-    before, after = (
-        _flatten_fields(data) for data in (history.data, json.loads(correction.canonical())["data"]["replacement"])
-    )
+    return compare_fields(history.data, json.loads(correction.canonical())["data"]["replacement"])
+
+
+def compare_fields(before_data: Mapping[str, Any], after_data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the fields that differ, by the names that --set takes, each with both values."""
+    before, after = flatten_fields(before_data), flatten_fields(after_data)
     names = dict.fromkeys((*before, *after))
     return {
         name: {"before": before.get(name), "after": after.get(name)}
@@ -215,7 +240,7 @@ def list_changes(history: History, correction: CorrectionEvent) -> dict[str, dic
     }
 
 
-def _flatten_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+def flatten_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields by the names that --set takes: a member of a group as GROUP.MEMBER."""
     fields: dict[str, Any] = {}
     for name, value in data.items():
@@ -244,15 +269,17 @@ def append_correction(log: Log, history: History, correction: CorrectionEvent) -
 def sum_amounts(lines: Sequence[Mapping[str, Any]]) -> Amounts:
     """Sum the entries of lines."""
     quantities: Counter[str] = Counter()
-    costs: dict[str, Decimal] = {}
+    costs: dict[str, Counter[str]] = {name: Counter() for name in _COSTS}
     for line in lines:
         for entry in line.get("lines", ()):
             quantities[entry["class"]] += entry["quantity"]
-            if entry["billed_cost"] is not None:
-                currency = line["currency"]
-                costs[currency] = costs.get(currency, Decimal(0)) + Decimal(entry["billed_cost"])
-    billed_costs = {currency: f"{cost:f}" for currency, cost in costs.items() if cost}
-    return Amounts(dict(+quantities), billed_costs, _describe_absence(lines))
+            for name in _COSTS:
+                if entry[name] is not None:
+                    costs[name][line["currency"]] += pico(entry[name])
+    list_costs, effective_costs, billed_costs = (
+        {currency: text(cost) for currency, cost in costs[name].items() if cost} for name in _COSTS
+    )
+    return Amounts(dict(+quantities), list_costs, effective_costs, billed_costs, _describe_absence(lines))
 
 
 def _describe_absence(lines: Sequence[Mapping[str, Any]]) -> str | None:

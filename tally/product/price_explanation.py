@@ -41,8 +41,9 @@ from streams.folds.rating import (
 from streams.folds.state import State
 from streams.folds.unknown_usage import is_cache_hit
 from streams.runtime import read_catalogues, read_originals
-from tally.product.contract_explanation import describe_contract
+from tally.product.contracts.explanation import describe_contract
 from tally.product.price_description import describe_price
+from tally.product.price_summary import summarize_history
 
 _CONTROL = b"tallystick.control.v1"
 _HELD = b'"%s"' % outcomes.HELD.encode()
@@ -91,7 +92,8 @@ def explain_event(log: Log, name: str, organization: str | None = None) -> Facts
     explain = _Explainer(log, organization, state, documents, originals)
     steps = [explain.explain_line(line.content) for line in history]
     return {
-        "organization": organization, "source": source, "id": id, "partition": partition, "steps": steps,
+        "organization": organization, "source": source, "id": id, "partition": partition,
+        "summary": summarize_history(steps), "steps": steps,
         "differs": any(step.get("differences") for step in steps),
     }  # fmt: skip
 
@@ -157,7 +159,7 @@ class _Explainer:
             return step
         step |= {"event_time": _format_time(content["time_us"])}
         step["event"] = {name: content[name] for name in _NAME_FIELDS if name in content}
-        step |= {name: content[name] for name in _RATED_FIELDS if name in content}
+        step |= {name: content[name] for name in (*_RATED_FIELDS, "billing_month") if name in content}
         event, position = self._find_rated(content)
         if event is not None and event.call is not None:
             if is_cache_hit(event.call):

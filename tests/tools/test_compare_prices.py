@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ledger.pricing.price_book_file import parse_book
-from tools.compare_prices import DOCUMENT, compare, parse_key
+from tools.compare_prices import BEGIN, DOCUMENT, END, PROVIDERS, compare, parse_key
 
 BOOK = """
 name: test
@@ -58,4 +58,10 @@ def test_only_rates_that_both_name_differ() -> None:
 
 
 def test_the_document_holds_the_list() -> None:
-    assert "Of LiteLLM 1.110.2 against genai-prices" in DOCUMENT.read_text()
+    """It stands on a page of its own, to which the page of prices points."""
+    text = DOCUMENT.read_text()
+    part = text[text.index(BEGIN) : text.index(END)]
+    assert "Of LiteLLM 1.110.2 against genai-prices" in part
+    assert all(f"<details><summary>{provider}: " in part for provider in PROVIDERS.values())
+    prices = DOCUMENT.with_name("prices.md").read_text()
+    assert f"({DOCUMENT.name})" in prices and BEGIN not in prices

@@ -155,7 +155,8 @@ def _read_usage(payload: Payload, key: Payload, model: object) -> Fields:
         words.pop("model", None)  # the proxy answers by the name that was asked for
     fields = None
     if not is_empty_usage(block):
-        fields = read_fields({**words, "usage": block}, model=model if isinstance(model, str) else None)
+        answer = {**words, "output": response.get("output"), "usage": block}  # the output lists searches of the web
+        fields = read_fields(answer, model=model if isinstance(model, str) else None)
     if fields is None:
         fields = {"usage_source": "missing"}
         if "model" in words:

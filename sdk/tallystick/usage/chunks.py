@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tallystick.usage.base import Block, Fields, get_word, to_mapping
+from tallystick.usage.base import Block, Fields, get_path, get_word, to_mapping
 from tallystick.usage.block import is_countable, parse_count
 from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
+from tallystick.usage.searches import SEARCHES, find_searches
 
 ID_NAMES = ("id", "responseId", "response_id", "item_id")  # the last one: transcriptions of a realtime session
 STREAM_START = "message_start"
@@ -31,6 +32,9 @@ class Share(NamedTuple):
     sums: Fields
 
 
+NO_SHARE = Share({}, {})
+
+
 class MergedChunks(NamedTuple):
     """What chunks say together, by the id of their response; empty where they name none. It is a chunk again."""
 
@@ -39,11 +43,13 @@ class MergedChunks(NamedTuple):
 
     def list_responses(self) -> list[Block] | None:
         """List the responses with their merged usage; None where a chunk could belong to several."""
-        anonymous = self.shares.get("", Share({}, {}))
-        ids = [id for id in self.shares if id]
-        if len(ids) > 1 and anonymous != Share({}, {}):
+        anonymous = self.shares.get("", NO_SHARE)
+        merged = [share for id, share in self.shares.items() if id]
+        if len(merged) > 1 and (anonymous.sums or anonymous.greatest.keys() - {SEARCHES}):
             return None
-        merged = [_merge_shares(self.shares[id], anonymous) for id in ids] if ids else [anonymous]
+        if merged:
+            merged[0] = _merge_shares(merged[0], _leave_out_searches(anonymous, merged))
+        merged = merged or [anonymous]
         return [{**self.words, **_merge_values(share.greatest, share.sums)} for share in merged]
 
 
@@ -65,9 +71,12 @@ def read_chunk(chunk: object) -> MergedChunks:
         return merge_chunks(chunk)
     response = to_mapping(chunk)
     payload = next((payload for payload in list_payloads(response) if _has_usage(payload)), None)
+    answers = (response, get_path(response, "response")) if "response" in response else (response,)
+    searches = {SEARCHES: calls} if (calls := find_searches(answers)) else {}
     if payload is None:
-        words = read_words(Payload({}, (), (response,)))
-        return MergedChunks({}, {WORD_NAMES[name]: word for name, word in words.items() if name in WORD_NAMES})
+        payload = Payload({}, (), (response,))
+        words = {WORD_NAMES[name]: word for name, word in read_words(payload).items() if name in WORD_NAMES}
+        return MergedChunks({_find_id(answers[::-1]): Share(searches, {})} if searches else {}, words)
     words = {WORD_NAMES[name]: word for name, word in read_words(payload).items() if name in WORD_NAMES}
     for envelope in payload.envelopes if payload.path else ():
         words |= {name: envelope[name] for name in PLACE_NAMES if envelope.get(name) is not None}
@@ -82,8 +91,8 @@ def read_chunk(chunk: object) -> MergedChunks:
     block = {str(name): values}
     is_share = get_word(response, "type") in SHARE_TYPES
     if not is_share:
-        return MergedChunks({_find_id(payload): Share(block, {})}, words)
-    return MergedChunks({"": Share({}, block)}, words)
+        return MergedChunks({_find_id(payload.envelopes if payload.path else ()): Share(block | searches, {})}, words)
+    return MergedChunks({"": Share(searches, block)}, words)
 
 
 WORD_NAMES = {
@@ -101,10 +110,18 @@ def _has_usage(payload: Payload) -> bool:
     )
 
 
-def _find_id(payload: Payload) -> str:
-    """Return the id of a chunk's response: of the outermost object that has one."""
-    ids = (get_word(envelope, *ID_NAMES) for envelope in reversed(payload.envelopes) if payload.path)
-    return next((id for id in ids if id), "")
+def _find_id(envelopes: tuple[Block, ...]) -> str:
+    """Return the id of a chunk's response: of the outermost object around its usage that has one."""
+    return next((id for envelope in reversed(envelopes) if (id := get_word(envelope, *ID_NAMES))), "")
+
+
+def _leave_out_searches(anonymous: Share, shares: list[Share]) -> Share:
+    """Leave out the searches of events without a response's id that the responses list themselves."""
+    if SEARCHES not in anonymous.greatest:
+        return anonymous
+    listed = {key for share in shares for key in share.greatest.get(SEARCHES, {})}
+    rest = {key: kind for key, kind in anonymous.greatest[SEARCHES].items() if key not in listed}
+    return anonymous._replace(greatest={**anonymous.greatest, SEARCHES: rest})
 
 
 def _join(first: MergedChunks, second: MergedChunks) -> MergedChunks:

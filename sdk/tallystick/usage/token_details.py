@@ -13,6 +13,7 @@ from tallystick.usage.reconciliation import (
     divide_input,
     divide_output,
 )
+from tallystick.usage.searches import count_search_calls, count_search_model
 
 MAX_AMOUNT = Decimal(10) ** 26
 CACHE_READ_NAMES = (
@@ -51,7 +52,9 @@ def read_token_details(
     total = block.get_count("total_tokens")
     input_details = block.take_parts(*INPUT_DETAILS)
     output_details = block.take_parts(*OUTPUT_DETAILS)
-    searches = _take_searches(block, input_details)
+    searches = _take_searches(block, input_details) or count_search_calls(context)
+    if input_name == "prompt":
+        searches = searches or count_search_model(context)
     input_details.drop("initial_prompt_tokens", *PER_TURN)
     output_details.drop(*PER_TURN)
     tool_prompts = input_details.take("tool_use_tokens")  # LiteLLM's of Gemini: a part of the prompt where they sum
@@ -62,11 +65,12 @@ def read_token_details(
         input = input._replace(is_partition=True)
     block.drop_repeated("image_tokens", input.image)  # DashScope's, beside its details
     output = take_output(block, output_details, output_total or 0)
+    quantities = {"web_searches": searches}
     if input_total is None or (output_total is None and total is None):
-        return Usage((), input_total, output_total, total)
+        return Usage((), input_total, output_total, total, quantities)
     is_beside = total is None and input_name == "prompt" and context.has_model("grok")  # as xAI documents it
     places = BESIDE_OR_INSIDE if is_beside else INSIDE_OR_BESIDE
-    usage = build_usage(input, output, total, reasoning=places, quantities=searches)
+    usage = build_usage(input, output, total, reasoning=places, quantities=quantities)
     usage = _add_hidden_thoughts(usage, input, output, context)
     return usage._replace(fields=fields) if (fields := take_claim(block)) else usage
 
@@ -169,5 +173,5 @@ def _add_hidden_thoughts(usage: Usage, input: Input, output: Output, context: Co
     return usage._replace(readings=(*usage.readings, reading))
 
 
-def _take_searches(block: CountBlock, details: CountBlock) -> dict[str, int]:
-    return {"web_searches": block.agree(take_tool_searches(block), details.get_count("web_search_requests"))}
+def _take_searches(block: CountBlock, details: CountBlock) -> int:
+    return block.agree(take_tool_searches(block), details.get_count("web_search_requests"))

@@ -6,6 +6,7 @@ taken back as it was, and gives back what it used.
 
 from typing import NamedTuple
 
+from ledger.pricing.contract import Commitment, Contract
 from streams.folds.event import Event
 from streams.folds.prices.contract_terms import Agreement, CompiledCommitment, find_period_start
 from streams.folds.state import State
@@ -38,6 +39,18 @@ class UsageRow(NamedTuple):
     amount: int
 
 
+def make_usage_key(contract: Contract, commitment: Commitment, time_us: int) -> UsageKey:
+    """Return the key of a commitment's period at a moment."""
+    start_us = find_period_start(commitment.period, time_us)
+    kind, currency = ("units", "") if commitment.amount is None else ("amount", contract.currency)
+    return UsageKey(contract.name, commitment.name, commitment.period, start_us, kind, currency)
+
+
+def read_used(organization: str, key: UsageKey, state: State) -> int:
+    """Return the units or pico that entries in force use of a period of a commitment."""
+    return state.get((*USED, organization, *key)) or 0
+
+
 def read_coverage(event: Event, state: State) -> tuple[UsageRow, ...]:
     """Return what the entry in force of an event uses of commitments."""
     if not state.get((*COMMITTED, event.organization)):
@@ -50,8 +63,8 @@ def release_coverage(event: Event, state: State) -> None:
     """Give back what the entry in force of an event uses of commitments."""
     rows = read_coverage(event, state)
     for row in rows:
-        used_key = (*USED, event.organization, *row.key)
-        state.put(used_key, (state.get(used_key) or 0) - row.amount)
+        used = read_used(event.organization, row.key, state)
+        state.put((*USED, event.organization, *row.key), used - row.amount)
     if rows:
         state.delete((*COVERED, event.organization, event.source, event.id))
 
@@ -85,19 +98,15 @@ class Coverage:
 
     def _take(self, part: CompiledCommitment, name: str, whole: int) -> int | None:
         """Use a commitment for a line; None where nothing of it is left, or the entry did not use it."""
-        contract, commitment = self._agreement.contract, part.commitment
-        start_us = find_period_start(commitment.period, self._event.time_us)
-        kind, currency = ("units", "") if commitment.amount is None else ("amount", contract.currency)
-        key = UsageKey(contract.name, commitment.name, commitment.period, start_us, kind, currency)
+        key = make_usage_key(self._agreement.contract, part.commitment, self._event.time_us)
         if not self._is_new:
             former = self._former.get(name)
             return former.amount if former is not None and former.key == key else None
-        used_key = (*USED, self._event.organization, *key)
-        used = self._state.get(used_key) or 0
+        used = read_used(self._event.organization, key, self._state)
         if used >= part.size:
             return None
         covered = min(whole, part.size - used)
         if covered:
-            self._state.put(used_key, used + covered)
+            self._state.put((*USED, self._event.organization, *key), used + covered)
         self._rows.append(UsageRow(name, key, covered))
         return covered

@@ -84,7 +84,8 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     ``rates`` are those that the book names; ``unit_prices`` has those of classes that are priced as another, too.
     ``bound_prices`` are the prices by which a class without a rate is bounded. ``tiers`` are the amounts of input
     tokens above which some class costs otherwise, rising. ``context_window`` is the number of tokens that one call may
-    have, where the book names it. ``seller`` and ``model`` are the ids, in lower case, of the provider that sells the
+    have, where the book names it. ``sells_variants`` is False where another provider sells the model: then its variants
+    only bound. ``seller`` and ``model`` are the ids, in lower case, of the provider that sells the
     model, where it is known, and of the model.
     """
 
@@ -99,6 +100,7 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     tiers: tuple[int, ...]
     context_window: int | None
     variants: tuple[OfferVariant, ...] = ()
+    sells_variants: bool = True
     seller: str = ""
     model: str = ""
 
@@ -144,17 +146,17 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 def compile_offers(
-    document: str, book: PriceBook, provider_id: str, model: PricedModel, *, with_variants: bool = True
+    document: str, book: PriceBook, provider_id: str, model: PricedModel, *, sells_variants: bool = True
 ) -> tuple[Offer, ...]:
-    """Compile the prices of a model, the strongest first. ``with_variants`` is False for a provider that sells the
+    """Compile the prices of a model, the strongest first. ``sells_variants`` is False for a provider that sells the
     models of another: at their price, and by none of their variants."""
     priced_as = {**book.priced_as, **(model.priced_as or {})}
-    variants = tuple(_compile_variant(variant) for variant in model.variants) if with_variants else ()
+    variants = tuple(_compile_variant(variant) for variant in model.variants)
     name = f"{book.name}/{provider_id}/{model.id}"
     return tuple(
         _build_offer(
             f"{name}#{index}", document, book.currency, _compile_terms(price), _compile_rates(price.rates), priced_as,
-            model.context_window, variants,
+            model.context_window, variants, sells_variants=sells_variants,
         )
         for index, price in reversed(list(enumerate(model.prices)))
     )  # fmt: skip
@@ -183,6 +185,8 @@ def _normalize_dimensions(*values: str | None) -> tuple[tuple[str, str], ...]:
 @lru_cache(maxsize=10_000)
 def _match_variants(offer: Offer, stated: tuple[tuple[str, str], ...]) -> tuple[tuple[int, Terms], ...]:
     """Return the places of the variants whose conditions are stated, and when each is in force."""
+    if not offer.sells_variants:
+        return ()
     return tuple(
         (place, variant.terms) for place, variant in enumerate(offer.variants) if set(variant.when) <= set(stated)
     )
@@ -231,6 +235,7 @@ def _bound_offer(offer: Offer) -> Offer:
 def _build_offer(
     price_id: str, document: str, currency: str, terms: Terms, rates: dict[str, UnitPrice],
     priced_as: Mapping[str, Sequence[str]], context_window: int | None, variants: tuple[OfferVariant, ...] = (),
+    *, sells_variants: bool = True,
 ) -> Offer:  # fmt: skip
     unit_prices = dict(rates)
     for name in CLASSES:
@@ -251,6 +256,7 @@ def _build_offer(
         tiers,
         context_window,
         variants,
+        sells_variants,
     )
 
 

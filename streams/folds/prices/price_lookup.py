@@ -147,7 +147,7 @@ class Catalogue:
 
     def _compile_offers(self, owner: Provider, model: PricedModel, seller: Provider | None) -> tuple[Offer, ...]:
         """Compile the prices of a model; its variants are those of its own provider alone."""
-        offers = compile_offers(self._document, self._book, owner.id, model, with_variants=owner is seller)
+        offers = compile_offers(self._document, self._book, owner.id, model, sells_variants=owner is seller)
         names = {"seller": seller.id.lower() if seller is not None else "", "model": model.id.lower()}
         return tuple(msgspec.structs.replace(offer, **names) for offer in offers)
 

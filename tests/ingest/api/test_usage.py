@@ -163,6 +163,30 @@ def test_a_long_response_is_read_without_its_content(api_server: Served) -> None
     assert sum(event["data"]["tokens"].values()) == 1106
 
 
+def test_searches_of_a_long_answer_are_counted(api_server: Served) -> None:
+    """The lists of an answer and its parts may be longer than what is decoded as a whole."""
+    usage = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 5, "total_tokens": 15}
+    sources = [{"type": "url", "url": f"https://example.com/CONTENT/{number}"} for number in range(1000)]
+    call = {"type": "web_search_call", "status": "completed", "action": {"type": "search", "sources": sources}}
+    thoughts = {"type": "reasoning", "id": "rs_1", "encrypted_content": "CONTENT" * 50_000}
+    output = [{**call, "id": "ws_1"}, thoughts, {**call, "id": "ws_2"}]
+    response = {"id": "resp_1", "created_at": 1_780_315_200, "model": "gpt-5", "output": output, "usage": usage}
+    chunks = [{"web": {"uri": source["url"]}} for source in sources]
+    metadata = {"webSearchQueries": ["CONTENT a", "CONTENT b"], "groundingChunks": chunks}
+    answer = {
+        "responseId": "r-1", "modelVersion": "gemini-3-flash-preview", "candidates": [{"groundingMetadata": metadata}],
+        "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15},
+    }  # fmt: skip
+    bodies = {
+        "openai_responses": response, "openai_batch": {"id": "batch_req_1", "response": {"body": response}},
+        "gemini": answer, "vertex": {"key": "1", "response": answer},
+    }  # fmt: skip
+    for form, body in bodies.items():
+        assert post(api_server, form, body, f"search-{form}").status == 200
+        (event,) = stored(api_server, f"search-{form}")
+        assert event["data"]["quantities"] == {"web_searches": 2}, form
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "headers", "status"),
     [

@@ -49,6 +49,7 @@ def test_every_chunk_a_list_and_parts_of_it_give_the_same(golden: Golden) -> Non
     ):
         assert fields["usage_source"] == golden.expected["usage_source"]
         assert fields.get("tokens") == golden.expected.get("tokens")
+        assert fields.get("quantities") == golden.expected.get("quantities")
         assert fields.get("model_resolved") == golden.expected.get("model_resolved")
 
 

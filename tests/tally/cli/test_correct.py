@@ -1,6 +1,8 @@
 """``tally correct``: what it shows and refuses before anything is appended."""
 
 import json
+import shlex
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,15 +11,18 @@ from typer.testing import CliRunner
 from ingest.controls.contracts import sign_contract
 from ingest.controls.prices import build_restatement
 from ingest.intake.batch import Envelope
-from ledger.log import partition_of
+from ledger.log import Position, partition_of
 from ledger.log.documents import store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.pricing.contract_file import parse_contract
 from ledger.settings import Settings
 from tally.cli.app import app
+from tally.product.correction import append_correction, build_correction, find_history
 from tallystick import Observation, ObservationEvent
-from tests.streams.build import DOCUMENTS, START, START_MS, adopt, call, correction
+from tests.streams.build import DOCUMENTS, START, START_MS, adopt, call, control, correction
+
+COSTS = ("list", "effective", "billed")
 
 
 @pytest.fixture
@@ -64,6 +69,75 @@ def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object
     costs = {currency: amount.rstrip("0").rstrip(".") for currency, amount in facts["after"]["billed_costs"].items()}
     assert costs == ({"USD": cost} if isinstance(cost, str) else cost)
     assert log.ends(EVENTS) == end, "a dry run appends nothing"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_reversed"),
+    [
+        (["a", "--reverse"], False),
+        (["a", "--set", "tokens.input=3000000", "--set", "team="], False),
+        (["a", "--set", "tokens=", "--set", "tags.note=it's = here"], False),
+        (["a", "--set", "user=ann@example.com", "--set", "model=other name"], False),
+        (["a", "--accept", "0:2"], False),
+        (["q", "--release"], True),
+        (["h", "--release"], True),
+        (["shop/web/twin", "--set", "tokens.input=1000000"], True),
+        (["shop/app/twin", "--reverse"], False),
+    ],
+)
+def test_the_command_of_a_correction_takes_it_back(
+    log: EmbeddedLog, tmp_path: Path, arguments: list[str], is_reversed: bool
+) -> None:
+    """Whatever was corrected counts afterwards as before; what did not count is taken out of the ledger again."""
+    facts = json.loads(correct(*arguments))
+    program, command, *undo = shlex.split(facts["undo"])
+    assert (program, command) == ("tally", "correct") and ("--reverse" in undo) == is_reversed
+    append_for_good(log, tmp_path, *arguments)
+    undone = json.loads(correct(*undo[:-2]))
+    for name in ("quantities", "list_costs", "effective_costs", "billed_costs"):
+        assert undone["before"][name] == facts["after"][name] and undone["after"][name] == facts["before"][name]
+    former = {name: change["before"] for name, change in facts["changes"].items()}
+    assert (
+        is_reversed or {name: change["after"] for name, change in undone["changes"].items()}.items() >= former.items()
+    )
+
+
+def append_for_good(log: EmbeddedLog, home: Path, name: str, *options: str) -> None:
+    """Append what ``tally correct`` would, without waiting for folds."""
+    settings = Settings(home=home / "home")
+    history = find_history(log, "acme", name)
+    actions = {"--reverse": "reversal", "--set": "replacement", "--release": "release", "--accept": "acceptance"}
+    fields = dict(option.split("=", 1) for option in options if "=" in option)
+    position = Position(0, 0, 2) if "--accept" in options else None
+    texts = {field: value or None for field, value in fields.items()}
+    append_correction(log, history, build_correction(settings, history, actions[options[0]], "a test", texts, position))
+
+
+def test_list_effective_and_billed_cost_are_shown(log: EmbeddedLog, tmp_path: Path) -> None:
+    sign_contract(log, Settings(home=tmp_path / "home"), "acme", parse_contract(CONTRACT, "the test"))
+    append(log, call("b", at_s=1))
+    facts = json.loads(correct("b", "--set", "tokens.input=2000000"))
+    costs = [[facts[when][f"{name}_costs"].get("USD", "0") for when in ("before", "after")] for name in COSTS]
+    assert [[float(cost) for cost in pair] for pair in costs] == [[1, 2], [0.25, 0.625], [0, 0.25]]
+    text = CliRunner().invoke(app, ["correct", "b", "--reverse", "--reason", "x", "--dry-run"]).output
+    assert "before: input 1,000,000; list 1, effective 0.25, billed 0 USD" in text
+    assert (
+        "after:  nothing in the ledger (reversed)\n" in text and "To take it back: tally correct test/b --set" in text
+    )
+
+
+def test_a_closed_month_is_named_with_the_month_of_the_difference(log: EmbeddedLog) -> None:
+    facts = json.loads(correct("a", "--reverse"))
+    assert (facts["closed_month"], facts["billing_month"]) == (None, None)
+    month = f"{START:%Y-%m}"
+    closing = control("close", "period.closed", month=month)
+    log.append(EVENTS, [Envelope("acme", "control", "local").make_draft(closing)])
+    following = f"{START + timedelta(days=32):%Y-%m}"
+    for arguments in (("--reverse",), ("--set", "tokens.input=1"), ("--accept", "0:2")):
+        facts = json.loads(correct("a", *arguments))
+        assert (facts["closed_month"], facts["billing_month"]) == (month, following)
+    text = CliRunner().invoke(app, ["correct", "a", "--reverse", "--reason", "x", "--dry-run"]).output
+    assert f"{month}, the month of the event, is closed" in text and f"billed in {following}" in text
 
 
 NEIGHBOR = next(name for name in map("neighbor{}".format, range(1000)) if partition_of(name) == partition_of("acme"))

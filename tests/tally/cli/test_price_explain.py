@@ -1,9 +1,12 @@
 """``tally price explain``: each entry is rated again, and everything that decided its price is shown."""
 
 import json
+import random
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -345,3 +348,87 @@ def test_an_id_of_two_organizations_is_named_with_one(home: Path) -> None:
     assert explain_directly(home, "app/a", "other")["organization"] == "other"
     with pytest.raises(TallyError, match="no event 'app/a' of nobody"):
         explain_directly(home, "app/a", "nobody")
+
+
+def draw_history(choice: random.Random, id: str) -> Iterator[bytes]:
+    """Yield lines about one event: revisions, repeats, and corrections that may change nothing."""
+    of = {"source": "app", "id": id}
+    totals: dict[str, Any] = {} if choice.random() < 0.7 else {"reported_tokens": {"input": 9}}
+    yield inference(id, tokens={"input": 1}, **totals)
+    for number in range(choice.randint(0, 5)):
+        action = choice.choice(("revision", "conflict", "reversal", "replacement", "release"))
+        if action == "revision":
+            yield inference(id, tokens={"input": choice.randint(1, 200)}, revision=number + 1)
+        elif action == "conflict":
+            yield inference(id, tokens={"input": 77})
+        else:
+            count = choice.randint(1, 200)
+            body = {"replacement": REPLACEMENT | {"tokens": {"input": count}}} if action == "replacement" else {}
+            yield correction(f"{id}-{number}", of=of, action=action, **body)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_entry_in_force_is_the_sum_of_the_history(tmp_path: Path, seed: int) -> None:
+    """Whatever became of an event: all its lines sum to the entry in force, or to nothing where it has none."""
+    choice = random.Random(seed)
+    ids = [f"e{number}" for number in range(8)]
+    later, packed_later = pack_book(parse_book(BOOK.replace("base: 2", "base: 3"), "base"))
+    lines = [line for id in ids for line in draw_history(choice, id)]
+    fold_new(tmp_path, BOOK, *lines)
+    with closing(EmbeddedLog(tmp_path)) as log:
+        store_document(log, later, packed_later)
+        end = log.end(EVENTS, 3)
+        restatement = control("restate", "price.restated", first_offset=0, end_offset=end)
+        fold_lines(tmp_path, log, control("adopt-2", "price_book.adopted", name="base", document=later))
+        fold_lines(tmp_path, log, restatement, organization=PLATFORM)
+        fold_lines(
+            tmp_path, log, *(correction(f"{id}-z", of={"source": "app", "id": id}, action="reversal") for id in ids[:2])
+        )
+    for id in ids:
+        facts = explain_directly(tmp_path, id)
+        summary = facts["summary"]
+        for name in ("list_cost", "billed_cost"):
+            costs = [line[name] for step in facts["steps"] for line in step.get("lines", ()) if line[name] is not None]
+            assert sum(map(Decimal, costs)) == Decimal(summary.get(name, 0)), (seed, id)
+        bounds = [Decimal(step.get("greatest_unpriced_cost", 0)) for step in facts["steps"]]
+        assert sum(bounds) == Decimal(summary.get("greatest_unpriced_cost", 0)), (seed, id)
+        if "step" in summary:
+            assert facts["steps"][summary["step"]]["position"] == summary["position"]
+
+
+def test_the_summary_comes_first(home: Path) -> None:
+    names = (
+        "  in force   counted at 3:2:0",
+        "  model      Lion, provider ACME",
+        "  cost       list 0.000002, contracted",
+    )
+    lines = invoke("price", "explain", "app/b", TALLY_HOME=str(home)).stdout.splitlines()
+    assert lines[0] == "app/b of acme" and all(map(str.startswith, lines[1:], names))
+    assert "effective 0.000002, billed 0.000002 USD; partially priced (pages), without an upper bound" in lines[3]
+    assert lines[4].startswith("  rates      price book base") and lines[4].endswith("price base/acme/lion#0")
+    assert "costs nothing: taken back at 3:7:0" in invoke("price", "explain", "a", TALLY_HOME=str(home)).stdout
+    assert "cost       nothing; saved 0.00001 USD" in invoke("price", "explain", "hit", TALLY_HOME=str(home)).stdout
+
+
+def test_an_entry_of_a_closed_month_names_the_month_that_bills_it(home: Path) -> None:
+    with closing(EmbeddedLog(home)) as log:
+        replacement = {"replacement": REPLACEMENT | {"tokens": {"input": 2}}}
+        fix = correction("fix-c", of={"source": "app", "id": "c"}, action="replacement", **replacement)
+        fold_lines(
+            home, log, inference("c", tokens={"input": 1}), control("close", "period.closed", month="2026-01"), fix
+        )
+    assert explain(home, "c")["summary"]["billing_month"] == "2026-02"
+    text = invoke("price", "explain", "c", TALLY_HOME=str(home)).stdout
+    assert "  billed in  2026-02, since the month of the call is closed" in text
+
+
+def test_a_long_history_is_shortened_and_json_has_all(tmp_path: Path) -> None:
+    replacements = [
+        correction(f"fix-{count}", action="replacement", replacement=REPLACEMENT | {"tokens": {"input": count + 1}})
+        for count in range(1, 16)
+    ]
+    fold_new(tmp_path, BOOK, inference("a", tokens={"input": 1}), *replacements)
+    text = invoke("price", "explain", "a", TALLY_HOME=str(tmp_path)).stdout
+    assert "of 31 lines of history" in text and "11 earlier lines are left out" in text
+    assert text.count("  searched ") == 1 and text.count(" reversal (replacement)") == 10
+    assert len(explain(tmp_path, "a")["steps"]) == 31

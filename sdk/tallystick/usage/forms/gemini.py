@@ -1,7 +1,8 @@
 """Gemini's generateContent, by the Gemini API and by Vertex AI.
 
 The prompt holds the cache; candidates are without the thoughts; prompts of tools lie beside the prompt. A modality
-counts its cached tokens too. Documentation: ai.google.dev/api/generate-content#UsageMetadata,
+counts its cached tokens too. Searches of Google stand beside the usage. Documentation:
+ai.google.dev/api/generate-content#UsageMetadata,
 cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse.
 """
 
@@ -11,6 +12,7 @@ from tallystick.usage.base import Block, Context, Usage
 from tallystick.usage.block import CountBlock
 from tallystick.usage.form import Form
 from tallystick.usage.reconciliation import BESIDE_OR_INSIDE, INSIDE, Input, Output, build_usage
+from tallystick.usage.searches import count_grounding
 
 TOTALS = (
     "promptTokenCount", "prompt_token_count", "candidatesTokenCount", "candidates_token_count", "totalTokenCount",
@@ -46,7 +48,7 @@ def read_gemini(block: CountBlock, context: Context) -> Usage:
     if not usage.readings and tools:
         input = input._replace(total=prompt, audio=prompts["audio"], image=prompts["image"])
         usage = build_usage(input, output, total, cache=INSIDE, reasoning=BESIDE_OR_INSIDE)
-    return usage
+    return usage._replace(quantities={"web_searches": count_grounding(context)})
 
 
 def take_modalities(block: CountBlock, total: int, *names: str, count_name: str = "token_count") -> Counter[str]:
