@@ -31,14 +31,16 @@ for _number in (signal.SIGINT, signal.SIGHUP):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the files in ``slow_files.txt``. UsageError where a file of the list is gone."""
+    """Mark the tests of the files in ``slow_files.txt``, and put them first, in its order: a long file that came last
+    would keep one worker busy while the others have nothing to do. UsageError where a file of the list is gone."""
     folder = Path(__file__).parent
     names = [line for line in (folder / "slow_files.txt").read_text().splitlines() if not line.startswith("#")]
     if missing := [name for name in names if not (folder / name).exists()]:
         raise pytest.UsageError(f"tests/slow_files.txt names {', '.join(missing)}, which is gone: take it out")
-    slow_files = {folder / name for name in names}
+    places = {folder / name: place for place, name in enumerate(names)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
     for item in items:
-        if item.path in slow_files:
+        if item.path in places:
             item.add_marker(pytest.mark.slow)
 
 

@@ -3,12 +3,14 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ledger.home.files import read_json, write_atomically
 from ledger.home.layout import PRESENCE
 from ledger.home.locks import is_running
-from ledger.settings import Settings
+
+if TYPE_CHECKING:  # a service that announces itself need not load what checks settings
+    from ledger.settings import Settings
 
 
 def announce(home: Path, service: str, **facts: Any) -> None:
@@ -33,12 +35,12 @@ def _parse_presence(content: Any) -> dict[str, Any]:
     return facts
 
 
-def find_any_presence(settings: Settings, service: str) -> dict[str, Any] | None:
+def find_any_presence(settings: "Settings", service: str) -> dict[str, Any] | None:
     """Return the facts that the first of a service's processes announced; None while none is ready. FileDamaged."""
     return next(iter(list_presences(settings, service)), None)
 
 
-def list_presences(settings: Settings, service: str) -> list[dict[str, Any]]:
+def list_presences(settings: "Settings", service: str) -> list[dict[str, Any]]:
     """List the facts that each process of a service announced. FileDamaged."""
     if not is_running(settings.home, service):
         return []

@@ -35,7 +35,7 @@ class Clause(Model):
 
     @model_validator(mode="after")
     def _check_one_field(self) -> "Clause":
-        if sum(value is not None for _, value in self) != 1:
+        if len(vars(self)) - [*vars(self).values()].count(None) != 1:
             raise ValueError(f"a clause has exactly one of {', '.join(type(self).model_fields)}")
         if self.regex is not None:
             try:
@@ -222,6 +222,8 @@ class PricedModel(Model):
     @model_validator(mode="after")
     def _check_products(self) -> "PricedModel":
         multipliers = [Fraction(variant.multiplier) for variant in self.variants if variant.multiplier is not None]
+        if not multipliers:  # most models of a large book, which each service reads at its start
+            return self
         if len(multipliers) > MAX_MULTIPLIERS:
             raise ValueError(f"a model has at most {MAX_MULTIPLIERS} multipliers, and this one has {len(multipliers)}")
         factors = {prod(group) for size in range(1, len(multipliers) + 1) for group in combinations(multipliers, size)}

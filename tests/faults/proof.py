@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import product, zip_longest
+from itertools import chain, product, zip_longest
 from typing import Any
 
 from ledger.log import PARTITIONS, Record, fold_offset, records
@@ -55,10 +55,11 @@ def refold_log(settings: Settings) -> Topics:
     log = open_log(settings)
     documents = {record.key: record.value for record in records(log, DOCUMENTS, 0)}
     topics: Topics = defaultdict(list)
-    for partition in range(PARTITIONS):
-        folded_records = records(log, EVENTS, partition, end=fold_offset(log, partition))
-        for topic, record in replay(folded_records, documents):
-            topics[topic.name, partition].append(record)
+    folded_records = (
+        records(log, EVENTS, partition, end=fold_offset(log, partition)) for partition in range(PARTITIONS)
+    )
+    for topic, record in replay(chain.from_iterable(folded_records), documents):
+        topics[topic.name, record.partition].append(record)
     log.close()
     return dict(topics)
 

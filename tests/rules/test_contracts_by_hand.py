@@ -17,7 +17,7 @@ from tests.rules.test_priced_by_hand import LATER_S, NOON, Judge
 from tests.rules.test_rules import by_audit, by_folds
 from tests.streams.build import control, record
 
-TABLE = yaml.safe_load((Path(__file__).parent / "contracts_by_hand.yaml").read_text())
+TABLE = yaml.load((Path(__file__).parent / "contracts_by_hand.yaml").read_text(), yaml.CSafeLoader)
 BOOK = pack_book(genai_prices())
 
 

@@ -44,7 +44,7 @@ def tally(*arguments: str, stdin: str | None = None, **environment: str) -> "sub
     """Run the command in a process of its own."""
     return subprocess.run(
         [*COMMAND, *arguments], cwd=ROOT, env=home_environment(environment), input=stdin, capture_output=True,
-        text=True, timeout=120, check=False,
+        text=True, timeout=240, check=False,
     )  # fmt: skip
 
 

@@ -193,7 +193,8 @@ def test_under_up_commands_join_and_two_homes_run_side_by_side(
     }
 
 
-def test_ctrl_c_ends_the_query_too(home: Path, up: "subprocess.Popen[str]") -> None:
+@pytest.mark.usefixtures("services")
+def test_ctrl_c_ends_the_query_too(home: Path) -> None:
     count_running = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT max(number)%'"
     command = subprocess.Popen(
         [*COMMAND, "sql", "SELECT max(number) FROM system.numbers"], cwd=ROOT,

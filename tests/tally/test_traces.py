@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import find_test_data
 from tests.tally.conftest import tally
+from tests.warehouse.plugin import InstallWarehouse
 
 PRICES = {"input": Decimal("2.5e-6"), "cache_read": Decimal("1.25e-6"), "output": Decimal("1e-5")}
 """Price of a token of gpt-4o in dollars (genai-prices)."""
@@ -38,12 +39,14 @@ def mooncake(path: Path) -> tuple[int, dict[str, int]]:
 
 
 @pytest.mark.traces
-def test_both_traces_are_proved_and_equal_an_independent_calculation(tmp_path: Path) -> None:
+def test_both_traces_are_proved_and_equal_an_independent_calculation(
+    tmp_path: Path, install_warehouse: InstallWarehouse
+) -> None:
     files = {
         azure: find_test_data("azure_llm_2023_code.csv"),
         mooncake: find_test_data("mooncake_conversation.jsonl"),
     }
-    home = str(tmp_path / "home")
+    home = str(install_warehouse(tmp_path / "home").home)
     expected = {}
     for read, file in files.items():
         command = tally("import", str(file), "--set", "model=gpt-4o", "--set", f"team={read.__name__}", TALLY_HOME=home)

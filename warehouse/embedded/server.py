@@ -5,14 +5,16 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import TallyError
 from ledger.home.locks import service_lock
 from ledger.home.secrets import ensure_secret
-from ledger.settings import Settings
 from warehouse.embedded.confinement import MAX_MEMORY_BYTES, Confinement, landlock_abi
 from warehouse.embedded.users import ANALYST, USER, hash_password
+
+if TYPE_CHECKING:  # the confined process loads this file too, and has no settings
+    from ledger.settings import Settings
 
 SERVICE = "warehouse"
 
@@ -41,7 +43,7 @@ def temporary_folder(home: Path) -> Path:
     return home / "run" / SERVICE
 
 
-def serve(settings: Settings, port: int | None = None, lifeline: int | None = None) -> None:
+def serve(settings: "Settings", port: int | None = None, lifeline: int | None = None) -> None:
     """Own the home's warehouse until SIGTERM or SIGINT, in place of this process. With a lifeline, a descriptor, also
     until that ends. TallyError where it cannot be owned, or the port is taken."""
     home = settings.home.resolve()
@@ -64,7 +66,7 @@ def serve(settings: Settings, port: int | None = None, lifeline: int | None = No
         os.execve(COMMAND[0], [*COMMAND, str(read_end)], environment)
 
 
-def _write_announcement(settings: Settings, port: int, password: str, analysts_password: str) -> str:
+def _write_announcement(settings: "Settings", port: int, password: str, analysts_password: str) -> str:
     """Write the announcement of the warehouse. Return its temporary path."""
     confinement = Confinement(landlock_abi(), MAX_MEMORY_BYTES)
     facts = {

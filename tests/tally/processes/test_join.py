@@ -8,7 +8,7 @@ from ledger.home.locks import is_running
 from ledger.settings import Settings
 from tally.processes.join import needing
 from tally.processes.service import Service
-from tests.tally.conftest import eventually, lines
+from tests.tally.conftest import lines
 
 Fake = Callable[..., Service]
 Process = Callable[[str], subprocess.Popen[str]]
@@ -32,18 +32,23 @@ def read_line(child: subprocess.Popen[str]) -> str:
     return child.stdout.readline().strip()
 
 
+def await_message(child: subprocess.Popen[str], text: str) -> None:
+    """Wait until the process says it, and fail where it ends without."""
+    assert child.stderr
+    assert any(text in line for line in child.stderr), f"it ended without saying {text!r}"
+
+
 def test_the_first_waits_for_who_joined(settings: Settings, process: Process) -> None:
     first = command(process, "a", "end-first")
     assert read_line(first) == "Child"
     second = command(process, "a", "end-second")
     assert read_line(second) == "Joined"
     (settings.home / "end-first").touch()
-    time.sleep(1.5)
+    await_message(first, "waiting for another tally command that uses")
     assert first.poll() is None and is_running(settings.home, "a")
     (settings.home / "end-second").touch()
     assert read_line(second) == "left" and read_line(first) == "left"
-    assert "waiting for another tally command that uses" in first.communicate()[1]
-    assert first.returncode == second.wait() == 0
+    assert first.wait() == second.wait() == 0
     assert not is_running(settings.home, "a")
 
 
@@ -72,15 +77,15 @@ def test_up_waits_until_a_short_command_has_left(settings: Settings, process: Pr
     short = command(process, "b", "end-short")
     assert read_line(short) == "Child"
     up = command(process, "abc", "end-up", exclusive=True)
-    eventually(lambda: is_running(settings.home, "a"))
-    time.sleep(1.3)
+    await_message(up, "waiting for another tally command to finish with the service b")
+    assert is_running(settings.home, "a")
     (settings.home / "end-short").touch()
     assert read_line(up) == "Child Child Child"
     assert short.wait(60) == 0
     joined = command(process, "abc", "end-joined")
     assert read_line(joined) == "Joined Joined Joined"
     (settings.home / "end-up").touch()
-    assert "waiting for another tally command to finish with the service b" in up.communicate(timeout=60)[1]
+    assert up.wait(60) == 0
     _, errors = joined.communicate(timeout=60)
     assert joined.returncode == 1 and "which another process ran, has stopped" in errors
 
