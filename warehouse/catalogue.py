@@ -9,13 +9,16 @@ if TYPE_CHECKING:  # importing the client takes half a second
 
 _GRAIN = re.compile(r"One row (per .+?)[.:;](?: |$)")
 _UNIT = re.compile(r" ?Unit: (.+)\.$")
-_COLUMNS = """
-select tables.name, tables.comment, columns.name, columns.type, columns.comment
+COLUMNS = """
+select
+    tables.name as mart, tables.comment as description,
+    columns.name as column, columns.type as type, columns.comment as comment
 from system.columns as columns
 inner join system.tables as tables on columns.database = tables.database and columns.table = tables.name
 where columns.database = 'analytics' and match(columns.table, '^(fct|dim)_')
 order by tables.name, columns.position
 """
+"""The rows that ``parse_marts`` reads."""
 
 
 class Column(NamedTuple):
@@ -38,7 +41,7 @@ class Mart(NamedTuple):
 
 def read_marts(client: "Client") -> list[Mart]:
     """Read the marts that the warehouse has, by name."""
-    return parse_marts(client.query(_COLUMNS).result_rows)
+    return parse_marts(client.query(COLUMNS).result_rows)
 
 
 def parse_marts(rows: Iterable[Sequence[str]]) -> list[Mart]:

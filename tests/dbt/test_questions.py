@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from dashboards.pages.sql.questions import Question, read_questions
 from ledger.settings import Settings
-from tests.dashboards.server import warehouse
+from tests.dashboards.server import ROOT, warehouse
 from tests.dbt.question_home import fill_home
-from tests.dbt.questions import PAGE, Question, read_questions, run_question, write_results
+from tests.dbt.question_results import run_question, write_results
 from tests.warehouse.plugin import InstallWarehouse
 
+PAGE = ROOT / "docs/sql.md"
 QUESTIONS = read_questions(PAGE.read_text())
 
 

@@ -1,32 +1,11 @@
-"""The questions of docs/sql.md: each a heading, a sentence, a statement and the table of its result."""
+"""The results of the questions of docs/sql.md, as the page shows them."""
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from dashboards.pages.sql.questions import QUESTION, Question
 from ledger.settings import Settings
 from tally.sql_client import read_answer
-from tests.dashboards.server import ROOT
-
-PAGE = ROOT / "docs/sql.md"
-_QUESTION = re.compile(
-    r"^### (?P<title>[^\n]+)\n(?P<text>(?:(?!```).)+?)```sql\n(?P<sql>.*?)```\n(?P<result>.*?)(?=^##|\Z)",
-    re.MULTILINE | re.DOTALL,
-)
-
-
-class Question(NamedTuple):
-    """A question of the page, and the result that the page shows, as a table of Markdown."""
-
-    title: str
-    text: str
-    sql: str
-    result: str
-
-
-def read_questions(page: str) -> list[Question]:
-    """Read the questions of the page's text."""
-    return [Question(*(part.strip() for part in match.groups())) for match in _QUESTION.finditer(page)]
 
 
 def run_question(settings: Settings, question: Question) -> str:
@@ -42,7 +21,7 @@ def write_results(page: str, results: Iterator[str]) -> str:
     def write(match: re.Match[str]) -> str:
         return f"{match[0][: match.start('result') - match.start()]}\n{next(results)}\n\n"
 
-    return _QUESTION.sub(write, page).rstrip() + "\n"
+    return QUESTION.sub(write, page).rstrip() + "\n"
 
 
 def _render(field: str) -> str:
