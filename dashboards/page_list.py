@@ -31,6 +31,7 @@ PAGES = (
     Page("budgets", "Budgets"),
     Page("runaways", "Runaways"),
     Page("trust", "Trust"),
+    Page("sql", "SQL"),
     Page("start", "Start here"),
     Page("call", "Call", is_in_menu=False),
 )

@@ -75,9 +75,18 @@ CSS = """<style>
 .tally .live { display: inline-flex; align-items: center; gap: .45rem; opacity: .75; }
 .tally .live::before { content: ""; width: .5rem; height: .5rem; border-radius: 50%; background: #3f8f7a; }
 .tally .narrow { display: none; }
+.tally .second { display: block; white-space: normal; }
+.st-key-sql_page { display: grid !important; column-gap: 3rem;
+  grid-template: "editor catalogue" "answer answer" / 3fr 2fr; }
+.st-key-sql_page > * { width: 100% !important; min-width: 0; }
+.st-key-sql_page > :nth-child(1) { grid-area: editor; }
+.st-key-sql_page > :nth-child(2) { grid-area: answer; }
+.st-key-sql_page > :nth-child(3) { grid-area: catalogue; }
+.st-key-sql textarea { font-family: "Source Code Pro", ui-monospace, monospace; font-size: .85rem; line-height: 1.5; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; padding-top: 4rem; }
   .tally .wide { display: none; }
+  .st-key-sql_page { grid-template: "editor" "answer" "catalogue" / minmax(0, 1fr); }
   .tally .narrow { display: block; overflow: hidden; text-overflow: ellipsis; white-space: normal; }
   .tally .bar { width: 2.5rem; }
 }

@@ -26,19 +26,22 @@ class Field:
     """A field of the vocabulary as a column of the warehouse.
 
     ``type`` is ClickHouse's: an absent text is the empty one, an absent number is null. ``description`` is half a
-    sentence, without unit of time, absence or full stop. ``is_person``: the value is a keyed pseudonym on the log.
+    sentence, without unit, absence or full stop. ``is_person``: the value is a keyed pseudonym on the log. ``unit`` is
+    that of a number.
     """
 
     name: str
     type: str
     description: str
     is_person: bool = False
+    unit: str = ""
 
     @property
     def text(self) -> str:
-        """Return the description as a sentence, with what an absent value is."""
+        """Return the description as a sentence, with what an absent value is, and the unit."""
         absent = "null" if self.type.startswith("Nullable") else "empty"
-        return f"{self.description}; {absent} if absent."
+        unit = f" Unit: {self.unit}." if self.unit else ""
+        return f"{self.description}; {absent} if absent.{unit}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Dimension(Field):
     @property
     def mart_field(self) -> Field:
         """Return the field that the marts carry."""
-        return self.mart or Field(self.column_name, self.type, self.description, self.is_person)
+        return self.mart or Field(self.column_name, self.type, self.description, self.is_person, self.unit)
 
 
 DIMENSIONS = (
@@ -77,7 +80,10 @@ DIMENSIONS = (
     Dimension("service_tier", TEXT, "Service tier that served the call"),
     Dimension("speed", TEXT, "Mode of speed that has a price of its own, such as `fast`"),
     Dimension("geography", TEXT, "Where the provider was told to compute, as it is priced"),
-    Dimension("context_tier", COUNT, "Input tokens above which the source says the price tier begins; 0 is no tier"),
+    Dimension(
+        "context_tier", COUNT, "Input tokens above which the source says the price tier begins; 0 is no tier",
+        unit="tokens",
+    ),
     # for whom
     Dimension("team", TEXT, "Team that made the call", marts="all"),
     Dimension("project", TEXT, "Project that the call belongs to", marts="all"),
@@ -104,7 +110,7 @@ ATTRIBUTES = (
     Field("tool_arguments_hash", ID, "Hash of the tool's canonical arguments"),
     Field("tool_result_hash", ID, "Hash of the tool's result"),
     Field("prompt_hash", ID, "Similarity hash of the prompt"),
-    Field("attempt", COUNT, "Number of this attempt, from 1"),
+    Field("attempt", COUNT, "Number of this attempt", unit="a number, from 1"),
     Field("retry_of", ID, "Call that this one repeats after an error"),
     Field("fallback_of", ID, "Call that this one stands in for"),
     Field("fallback_reason", TEXT, "Reason of the fallback"),
@@ -116,7 +122,7 @@ ATTRIBUTES = (
     Field("grant", TEXT, "Grant that allowed the call"),
     Field("admission", ID, "Admission that allowed the call"),
     Field("priority", TEXT, "Priority in the queue"),
-    Field("queued_ms", COUNT, "Time in a queue before the provider was called, in milliseconds"),
+    Field("queued_ms", COUNT, "Time in a queue before the provider was called", unit="milliseconds"),
     Field("purpose", TEXT, "`production`, `evaluation`, `development`, `batch` or `rehearsal`"),
     Field("inference_class", TEXT, "Class of service that the caller asked for"),
     # how it was seen
@@ -135,7 +141,7 @@ ATTRIBUTES = (
     Field("prompt_version", TEXT, "Version of the prompt"),
     Field("variant", TEXT, "Variant of an experiment"),
     Field("portfolio_version", TEXT, "Version of the portfolio that chose the variant"),
-    Field("propensity", AMOUNT, "Probability of the variant when it was chosen, from 0 to 1"),
+    Field("propensity", AMOUNT, "Probability of the variant when it was chosen", unit="a share, from 0 to 1"),
     Field("corpus_version", TEXT, "Version of the retrieval corpus"),
     # which path
     Field("route", TEXT, "Route of the gateway"),
@@ -155,19 +161,19 @@ ATTRIBUTES = (
     Field("finish_reason", TEXT, "Reason why the model stopped"),
     Field("error_origin", TEXT, "`customer_key`, `provider`, `platform` or `policy`"),
     Field("error_code", TEXT, "Code of the error"),
-    Field("latency_ms", COUNT, "Duration of the call in milliseconds"),
-    Field("time_to_first_token_ms", COUNT, "Time to the first token in milliseconds"),
+    Field("latency_ms", COUNT, "Duration of the call", unit="milliseconds"),
+    Field("time_to_first_token_ms", COUNT, "Time to the first token", unit="milliseconds"),
     # usage and claims
-    Field("max_tokens", COUNT, "Limit of output tokens that was requested"),
+    Field("max_tokens", COUNT, "Limit of output tokens that was requested", unit="tokens"),
     Field("usage_source", TEXT, "`reported`, `estimated`, `missing` or `unknown`"),
-    Field("claimed_cost", AMOUNT, "Cost that the source claims, in `claimed_currency`; never an entry's cost"),
+    Field("claimed_cost", AMOUNT, "Cost that the source claims; never an entry's cost", unit="`claimed_currency`"),
     Field("claimed_currency", TEXT, "ISO 4217 code of the claimed cost"),
     # what read it
     Field("adapter", TEXT, "Adapter that read the source's format"),
     Field("adapter_version", TEXT, "Version of the adapter"),
-    Field("revision", COUNT, "Revision of an event whose source's row grows; the greatest counts"),
-    Field("calls", COUNT, "Calls that an aggregate stands for; one where absent"),
-    Field("period_s", COUNT, "Seconds that an aggregate sums, from the event's time on"),
+    Field("revision", COUNT, "Revision of an event whose source's row grows; the greatest counts", unit="a number"),
+    Field("calls", COUNT, "Calls that an aggregate stands for; one where absent", unit="calls"),
+    Field("period_s", COUNT, "Stretch of time that an aggregate sums, from the event's time on", unit="seconds"),
     Field("left_out", LIST, "Names of the source's fields that did not fit and are left out"),
 )
 """The fields that ``tally.events`` keeps of a call beside its dimensions, in the order of the columns."""

@@ -30,7 +30,7 @@ def hash_project() -> str:
     """Return the SHA-256 of the project's files."""
     hasher = hashlib.sha256()
     for path in sorted(PROJECT.rglob("*")):
-        if path.is_file() and path.suffix in {".sql", ".yml", ".csv"}:
+        if path.is_file() and path.suffix in {".sql", ".yml", ".csv", ".md"}:
             hasher.update(f"{path.relative_to(PROJECT)}\0{path.stat().st_size}\0".encode())
             hasher.update(path.read_bytes())
     return hasher.hexdigest()
@@ -39,24 +39,32 @@ def hash_project() -> str:
 def build_models(settings: Settings, *, test: bool = False) -> None:
     """Build every model; views build in constant time. ``test`` also runs the tests of the models on all stored data.
     Failure names the nodes that failed."""
+    _run_dbt(settings, "models", "build" if test else "run")
+    run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP} AS SELECT '{hash_project()}' AS digest")
+
+
+def build_docs(settings: Settings) -> Path:
+    """Build the documentation of the models as one HTML file, which loads nothing from elsewhere, and return its path.
+    Failure says why dbt could not."""
+    target = _run_dbt(settings, "documentation", "docs", "generate", "--static")
+    return target / "static_index.html"
+
+
+def _run_dbt(settings: Settings, product: str, *command: str) -> Path:
+    """Run a command of dbt in this process, and return the folder of what it writes. Failure names ``product``, which
+    could not be built, and the nodes that failed."""
     from dbt.cli.main import dbtRunner
 
     os.environ |= _environment(settings)
     folder = settings.home.resolve() / "dbt"
-    arguments = ["build" if test else "run", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    arguments += [
-        "--target-path",
-        str(folder / "target"),
-        "--log-path",
-        str(folder / "logs"),
-        "--no-use-colors",
-    ]
+    arguments = [*command, "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--no-use-colors"]
     result = dbtRunner().invoke(arguments)
     if isinstance(result.exception, KeyboardInterrupt):
         raise result.exception
     if not result.success:
-        raise Failure(f"dbt could not build the models: {_describe_failure(result)}")
-    run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP} AS SELECT '{hash_project()}' AS digest")
+        raise Failure(f"dbt could not build the {product}: {_describe_failure(result)}")
+    return folder / "target"
 
 
 def _read_stamp(settings: Settings) -> str | None:

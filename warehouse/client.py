@@ -48,6 +48,14 @@ def find_address(settings: Settings) -> Address:
     return Address(facts["url"], facts["user"], facts["password"])
 
 
+def find_analyst_address(settings: Settings) -> Address:
+    """Return the address of the warehouse for statements that people write: as the embedded warehouse's user who only
+    reads, or as the user of ``TALLY_WAREHOUSE``. It fails as ``find_address`` does."""
+    address = find_address(settings)
+    facts = None if settings.warehouse is not None else find_presence(settings.home, "warehouse")
+    return address._replace(**facts["analyst"]) if facts else address
+
+
 def connect(settings: Settings) -> "Client":
     """Connect a client to the warehouse. WarehouseAway where it does not answer."""
     import clickhouse_connect

@@ -129,6 +129,11 @@ def add_narrow_line(cell: Html, text: str) -> Html:
     return Html(f'{cell}<span class="narrow soft">{_escape(text)}</span>')
 
 
+def add_line(cell: Html, text: str) -> Html:
+    """Return a cell with a second line in soft print, which wraps."""
+    return Html(f'{cell}<span class="second soft">{_escape(text)}</span>')
+
+
 def draw_note(text: str) -> None:
     """Draw small print that holds values: as text, since Streamlit reads its own captions as Markdown."""
     st.html(f'<div class="tally"><span class="soft">{_escape(text, MAX_NOTE)}</span></div>')

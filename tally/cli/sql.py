@@ -16,26 +16,38 @@ def sql(
         str | None,
         typer.Option("--format", help="Any ClickHouse format: CSVWithNames, JSONEachRow, Parquet …"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Same as --format JSON.")] = False,
+    marts: Annotated[bool, typer.Option("--marts", help="List the marts, and what a row of each stands for.")] = False,
+    columns: Annotated[
+        str | None, typer.Option(metavar="MART", help="List the columns of a mart, with types and units.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Same as --format JSON; with --marts, all columns too.")
+    ] = False,
 ) -> None:
     """Query the warehouse in ClickHouse's SQL, read-only. Prints a table on a terminal, else tab-separated values.
 
-    Tables: analytics.fct_usage, fct_calls, fct_entries, fct_daily_costs, fct_intake, fct_outcomes, fct_records,
-    fct_decisions and fct_alerts (dbt/README.md describes them). For results above 32 MiB use JSONEachRow, which
-    streams. If services are not running, the command starts them, waits until they reach the end of the log, and
-    stops them again.
+    Tables: the marts of the database analytics; --marts lists them, --columns describes one, and docs/sql.md answers
+    forty questions with them. For results above 32 MiB use JSONEachRow, which streams. If services are not running, the
+    command starts them, waits until they reach the end of the log, and stops them again.
 
     Example: tally sql "select team, sum(billed_cost) from analytics.fct_daily_costs group by team"
 
     Example: tally sql --file report.sql --format CSVWithNames > report.csv
+
+    Example: tally sql --columns fct_usage
 
     Exit codes: 0 success, 2 the warehouse rejects the statement (the reason is shown)."""
     from tally.product.catch_up import warehouse_with_models
     from tally.session import settings
     from tally.sql_client import read_answer
 
-    if (query is None) == (file is None):
-        raise TallyError("give one statement: as an argument, with --file, or - to read stdin")
+    if [query is not None, file is not None, marts, columns is not None].count(True) != 1:
+        raise TallyError(
+            "give one statement (as an argument, with --file, or - to read stdin), --marts or --columns MART"
+        )
+    if marts or columns is not None:
+        _print_catalogue(columns, form, as_json)
+        return
     if as_json and form:
         raise TallyError(f"--json and --format {form} name two formats: give one")
     statement = _read_file(file) if file else sys.stdin.read() if query == "-" else query or ""
@@ -45,6 +57,41 @@ def sql(
         for chunk in read_answer(config, statement, "JSON" if as_json else form or default_format):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
+
+
+def _print_catalogue(mart_name: str | None, form: str | None, as_json: bool) -> None:
+    """Print the marts, or the columns of one."""
+    from tally.output import make_table, out, print_json
+    from tally.product.catch_up import warehouse_with_models
+    from tally.session import settings
+    from warehouse.catalogue import as_facts, read_marts
+    from warehouse.client import connect
+
+    if form is not None:
+        raise TallyError(f"--format {form} is of a statement: the catalogue is a table, or --json")
+    config = settings()
+    with warehouse_with_models(config):
+        marts = {mart.name: mart for mart in read_marts(connect(config))}
+    if mart_name is None:
+        if as_json:
+            print_json([as_facts(mart) for mart in marts.values()])
+            return
+        table = make_table("mart", ">columns", "one row")
+        for mart in marts.values():
+            table.add_row(mart.name, str(len(mart.columns)), mart.grain)
+        out.print(table, markup=False)
+        return
+    if (name := mart_name.removeprefix("analytics.")) not in marts:
+        raise TallyError(f"--columns {mart_name}: no such mart, of {', '.join(marts)}")
+    mart = marts[name]
+    if as_json:
+        print_json(as_facts(mart))
+        return
+    out.print(mart.description, markup=False)
+    table = make_table("column", "type", "unit", "description")
+    for column in mart.columns:
+        table.add_row(column.name, column.type, column.unit, column.description)
+    out.print(table, markup=False)
 
 
 def _read_file(file: Path) -> str:

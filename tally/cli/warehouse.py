@@ -1,5 +1,6 @@
 """``tally warehouse``: the embedded warehouse, its sink and its models, each as a process."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,3 +55,30 @@ def models(
     from tally.session import settings
 
     build_models(settings(), test=test)
+
+
+@app.command()
+def docs(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the documentation to this HTML file instead of serving it.")
+    ] = None,
+) -> None:
+    """Build dbt's documentation of the models, and serve it on loopback until Ctrl-C.
+
+    It describes every model and column, with lineage and SQL, and holds no data of the ledger. It is one HTML file that
+    loads nothing from elsewhere. If the warehouse is not running, the command starts it.
+
+    Example: tally warehouse docs
+
+    Example: tally warehouse docs --output models.html
+
+    Exit codes: 0 written, or stopped; 1 dbt could not build it; 2 the port is taken, or the file cannot be written."""
+    from tally.product.docs_server import serve_page, write_page
+    from tally.session import settings
+
+    config = settings()
+    if output is None:
+        serve_page(config, port)
+    else:
+        write_page(config, output)

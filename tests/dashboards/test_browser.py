@@ -53,6 +53,26 @@ def test_a_filter_stands_in_the_address_and_a_copied_link_shows_the_same(
     second_page.close()
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_question_is_a_link_and_fits_the_screen(page: Page, browser: Browser, url: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{url}/sql")
+    page.get_by_role("combobox").first.fill("Which token classes")
+    page.get_by_role("option", name="Which token classes is the money spent on?").click()
+    expect(page.get_by_text("rows as of")).to_be_visible()
+    page.wait_for_url("**sql=select**")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    answer = page.get_by_role("table").filter(has_text="token_count").inner_text()
+
+    second_page = browser.new_page()
+    second_page.goto(page.url)
+    expect(second_page.get_by_role("table").filter(has_text="token_count")).to_have_text(answer, use_inner_text=True)
+    with second_page.expect_download() as download:
+        second_page.get_by_role("button", name="Download CSV").click()
+    assert download.value.path().read_text().startswith("class,token_count,spend")
+    second_page.close()
+
+
 def test_a_row_leads_down_to_one_call_and_its_place_on_the_log(page: Page, url: str) -> None:
     page.goto(f"{url}/?period=all&calls=most+expensive")
     page.get_by_role("link", name="support", exact=True).click()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Response, expect
@@ -80,6 +80,16 @@ def test_the_console_is_clean_and_nothing_runs_or_is_refused(page: Page, url: st
     if path in ("", "?by=agent", PAGES[0].name):
         expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()
     assert not problems
+
+
+def test_an_answer_to_a_statement_shows_each_name_as_it_is(page: Page, url: str) -> None:
+    sql = "select team, count() as calls from analytics.fct_calls group by team order by team"
+    for view in ("table", "chart"):
+        page.goto(f"{url}/sql?{urlencode({'sql': sql, 'view': view})}")
+        expect(page.get_by_text("rows as of")).to_be_visible(timeout=90_000)
+    page.goto(f"{url}/sql?{urlencode({'sql': sql})}")
+    for spelling in NAMES.values():
+        expect(page.get_by_role("cell", name=spelling, exact=True).first).to_be_visible()
 
 
 def test_each_name_is_seen_and_leads_to_its_own_calls(page: Page, url: str) -> None:

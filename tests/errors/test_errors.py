@@ -373,6 +373,8 @@ REPLACEMENT = "tests/ingest/files/test_replacement.py::test_what_cannot_be_compa
 PRICE = "tests/tally/cli/test_price_explain.py::"
 MODEL = "tests/tally/cli/test_model.py::test_what_is_wrong_is_named"
 ELSEWHERE = {
+    "tally/cli/sql.py:_print_catalogue": "tests/dbt/test_descriptions.py::test_the_command_lists_marts_and_columns",
+    "tally/product/docs_server.py:write_page": "tests/dbt/test_descriptions.py::test_dbt_builds_its_documentation_as_a_page_that_loads_nothing",
     "ingest/controls/models.py:remove_alias": MODEL,
     "tally/cli/model.py:alias": MODEL,
     "tally/product/own_book.py:load_book": "tests/tally/product/test_own_book.py::test_a_book_of_the_catalogues_name_is_refused",
@@ -485,6 +487,8 @@ def test_no_error_is_left_out(tmp_path: Path) -> None:
         (["sql", "select 1", "--file", "x"], ("give one statement", "--file")),
         (["sql", "select 1", "--json", "--format", "CSV"], ("--json", "--format CSV", "give one")),
         (["sql", "--file", "/none"], ("--file", "/none")),
+        (["sql", "--marts", "--format", "CSV"], ("--format CSV", "--json")),
+        (["sql", "--marts", "--columns", "fct_usage"], ("give one", "--marts", "--columns")),
         (["subject", "erase", "", "--yes"], ("NAME", "1 to 256")),
         (["tail", "--where", "x"], ("--where", "'x'", "NAME=VALUE")),
     ],
