@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.warehouse.build import OCTOBER, call, line
 from tests.warehouse.conftest import Front
 from tests.warehouse.plugin import InstallWarehouse
+from warehouse.client import WarehouseAway
 from warehouse.rollups import PENDING_ROWS, build_rollup, build_rollups, empty_rollups, list_rollups
 
 TABLES = ("events", "entries", "records")
@@ -250,7 +251,7 @@ def test_builds_killed_at_random_points_equal_a_full_refresh(
             for name in ROLLUPS:
                 for _ in build_rollup(front.client(), name):
                     pass
-        except (ClickHouseError, OSError):
+        except (ClickHouseError, WarehouseAway, OSError):
             pass  # it was killed
 
     for _ in range(kills):
