@@ -41,7 +41,7 @@ def list_unknown_usage(max_rows: int = 20) -> list[Row]:
         "select provider, model, currency, sum(unknown_calls) as without_usage, sum(unpriced_calls) as without_price,"
         " sum(quarantined_calls) as in_quarantine, sum(unbounded_calls) as without_bound,"
         " sum(unpriced_tokens + unknown_tokens) as tokens_told, sum(greatest_unpriced_cost) as greatest,"
-        " max(occurred_at) as last_at from analytics.fct_usage group by provider, model, currency"
+        " max(last_occurred_at) as last_at from analytics.fct_usage_hourly group by provider, model, currency"
         " having without_usage + without_price + in_quarantine > 0"
         " order by without_usage + without_price + in_quarantine desc, model limit {max_rows:UInt32}"
     )
