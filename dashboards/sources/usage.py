@@ -123,8 +123,8 @@ def _build_source(*prefixes: str) -> str:
 _HOUR_US = 3_600_000_000
 _UNKNOWN_CALLS = ("unknown_calls", "unpriced_calls", "quarantined_calls")
 _MEASURES = (
-    "tokens", "calls", "billed_cost", "list_cost", "saved_cost", "unpriced_tokens", "unknown_tokens",
-    "greatest_unpriced_cost", "unbounded_calls", *_UNKNOWN_CALLS,
+    "tokens", "calls", "billed_cost", "list_cost", "effective_cost", "saved_cost", "contract_savings", "unpriced_tokens",
+    "unknown_tokens", "greatest_unpriced_cost", "unbounded_calls", *_UNKNOWN_CALLS,
 )  # fmt: skip
 _NOW = _build_condition("occurred_at", "start", "end")
 _BEFORE = _build_condition("occurred_at", "before_start", "before_end")
@@ -146,7 +146,7 @@ def _build_measures(side: str, when: str) -> str:
             f"sumIf(effective_cost, ({when}) and {_IN_CURRENCY}) as {side}_effective",
             f"sumIf(tokens - unpriced_tokens, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
             f" as {side}_effective_tokens",
-            f"sumIf(list_cost - effective_cost, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
+            f"sumIf(contract_savings, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
             f" as {side}_contract_savings",
             *(f"sumIf({name}, ({when}) and {_PLATFORM_PAYS}) as {side}_{name}" for name in _UNKNOWN_CALLS),
             f"sumIf(unpriced_tokens + unknown_tokens, ({when}) and {_PLATFORM_PAYS}) as {side}_unknown_tokens",

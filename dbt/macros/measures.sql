@@ -20,6 +20,7 @@
         ('unknown_tokens', 'Int64'),
         ('greatest_unpriced_cost', money),
         ('saved_cost', money),
+        ('contract_savings', money),
     ]) }}
 {% endmacro %}
 
