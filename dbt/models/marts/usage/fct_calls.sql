@@ -1,19 +1,10 @@
--- The rollup and the rows beyond the position that it has absorbed, and to each call what amends it: a
--- reversal takes it back, and the last restatement has its price. Organization and time are in the join, so
--- that a filter on them reaches both sides.
+-- To each call what amends it: a reversal takes it back, and the last restatement has its price. Organization
+-- and time are in the join, so that a filter on them reaches both sides.
 with
-
-{{ absorbed_offsets(ref('rollup_calls')) }} as absorbed,
 
 calls as (
 
-    select * except (next_offset) from {{ ref('rollup_calls') }}
-
-    union all
-
-    select * from {{ ref('int_calls_summed') }}
-
-    where {{ is_beyond('absorbed') }}
+    select * from {{ ref('int_calls_unioned') }}
 
 ),
 
