@@ -1,11 +1,15 @@
 """The queries of each page on a large ledger: ``python -m benchmarks.pages [CALLS] [HOME]``.
 
 A home's warehouse is filled with calls of a month from a seed (two million unless told), three entries each, by one
-organization of 40 teams. For each page its queries run one after another, as one opening of the page sends them,
+organization of 40 teams. There are a budget for a day and for 30 days of each
+team, and 60 alerts. For each page its queries run one after another, as one opening of the page sends them,
 without Streamlit and the browser. Printed are the median and the 95th percentile of ``OPENINGS`` openings,
-beside a bare sum over all entries. A ``HOME`` that is filled already is measured as it is.
+beside a bare sum over all entries, and the processor time of the warehouse. A ``HOME`` that is filled already is
+measured as it is.
 """
 
+import os
+import statistics
 import sys
 import tempfile
 import time
@@ -13,17 +17,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
 from benchmarks.harness.embedded import running_warehouse
 from dashboards import periods
+from dashboards.pages.budgets import queries as budget_queries
 from dashboards.pages.call import queries as call_queries
 from dashboards.pages.runaways import queries as runaway_queries
 from dashboards.pages.trust import queries as trust_queries
 from dashboards.sources import arrivals, usage
 from dashboards.sources.usage import View
+from ledger.home.presence import find_presence
 from ledger.log import Position
 from ledger.settings import Settings
 from tally.dbt_models import build_models
@@ -94,6 +100,42 @@ FROM numbers({first}, {count})
 """
 
 
+_FILL_BUDGETS = """
+INSERT INTO tally.decisions_in (
+    `partition`, `offset`, seq, event_index, accepted_ms, organization, decision, control_type, dimension, scope,
+    window_s, limit, currency, event_source, event_id
+)
+SELECT
+    {partition}, 0, number + 1, -1, {start_ms}, 'acme', 'control.applied', 'budget.allocated', 'team',
+    concat('team-', toString(intDiv(number, 2))), if(number % 2 = 0, 86400, 2592000), 1000, 'USD', 'benchmark',
+    concat('budget-', toString(number))
+FROM numbers(80)
+"""
+_FILL_ALERTS = """
+INSERT INTO tally.alerts_in (
+    `partition`, `offset`, seq, event_index, accepted_ms, organization, alert, state, detector, session, agent, team,
+    repeats, spent, since_us, last_us, evidence
+)
+SELECT
+    {partition}, max(offset), row_number() OVER (ORDER BY session), 0, toUnixTimestamp64Milli(max(accepted_at)), 'acme',
+    concat('alert-', session), 'raised', 'context_growth', session, any(agent), any(team), count(), map('USD', 1),
+    toUnixTimestamp64Micro(min(time)), toUnixTimestamp64Micro(max(time)),
+    [('benchmark', min(id), {partition}, min(offset), 0)]
+FROM tally.events WHERE session != '' AND cityHash64(session) % 5000 = 0 GROUP BY session ORDER BY session LIMIT 60
+"""
+
+
+class Duration(NamedTuple):
+    """Of openings of a page: the median, the 95th percentile, and the median of the warehouse's processor time."""
+
+    median_s: float
+    p95_s: float
+    processor_s: float
+
+    def __str__(self) -> str:
+        return f"{self.median_s:6.2f} s {self.p95_s:6.2f} s {self.processor_s:8.2f} s"
+
+
 def fill(client: Client, calls: int) -> None:
     """Store the calls as the sink would: in inserts of whole records, each within one month of acceptance."""
     start_ms = int((END - timedelta(days=DAYS)).timestamp() * 1000)
@@ -116,6 +158,8 @@ def fill(client: Client, calls: int) -> None:
             settings={"max_block_size": 100_000, "max_insert_threads": 1},
         )  # fmt: skip
         record += count
+    for statement in (_FILL_BUDGETS, _FILL_ALERTS):
+        client.command(statement.format(partition=PARTITION, start_ms=start_ms))
 
 
 def _find_month(start_ms: int, step_ms: float, record: int) -> tuple[int, int]:
@@ -163,7 +207,13 @@ def list_pages() -> dict[str, Callable[[], object]]:
         call_queries.list_entries(position)
         call_queries.list_session_calls("acme", call["session"])
 
+    def open_budgets() -> None:
+        usage.choose_poll_interval_s()
+        budget_queries.list_budgets()
+        budget_queries.list_crossings()
+
     def open_runaways() -> None:
+        usage.choose_poll_interval_s()
         runaway_queries.count_alerts()
         runaway_queries.list_alerts(True)
         runaway_queries.list_alerts(False)
@@ -178,6 +228,7 @@ def list_pages() -> dict[str, Callable[[], object]]:
         "call": open_call,
         "trust": open_trust,
         "runaways": open_runaways,
+        "budgets": open_budgets,
         "start": lambda: (arrivals.find_newest(), arrivals.count_rejected()),
     }
 
@@ -201,11 +252,12 @@ def main(calls: int, folder: str | None) -> None:
         ((stored_entries,),) = client.query("SELECT count() FROM tally.entries").result_rows
         print(f"{stored_calls:,} calls, {stored_entries:,} entries")
         forget = _query_directly(client)
-        bare_s = _measure_s(lambda: client.query(BARE_SUM))[0]
-        print(f"{'bare sum over all entries':34} median {bare_s:6.2f} s")
+        bare = _measure(settings, lambda: client.query(BARE_SUM))
+        print(f"{'':40} {'median':>8} {'p95':>8} {'processor':>10} {'of the bare sum':>16}")
+        print(f"{'bare sum over all entries':40} {bare}")
         for title, open_page in list_pages().items():
-            median_s, p95_s = _measure_s(lambda: (forget(), open_page()))  # noqa: B023  (called at once)
-            print(f"{title:34} median {median_s:6.2f} s  p95 {p95_s:6.2f} s  {median_s / bare_s:5.1f} of the bare sum")
+            opening = _measure(settings, lambda: (forget(), open_page()))  # noqa: B023  (called at once)
+            print(f"{title:40} {opening} {opening.processor_s / bare.processor_s:12.1f}")
 
 
 def _query_directly(client: Client) -> Callable[[], None]:
@@ -218,22 +270,32 @@ def _query_directly(client: Client) -> Callable[[], None]:
             answers[key] = list(client.query(sql, parameters=parameters, tz_mode="aware").named_results())
         return answers[key]
 
-    for module in (usage, trust_queries, call_queries, runaway_queries, arrivals):
+    for module in (usage, trust_queries, call_queries, runaway_queries, budget_queries, arrivals):
         for name in ("ask", "ask_slowly"):
             if hasattr(module, name):
                 setattr(module, name, query)
     return answers.clear
 
 
-def _measure_s(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the median and the 95th percentile of the seconds of one run, of ``OPENINGS``."""
-    durations_s = []
+def _measure(settings: Settings, work: Callable[[], object]) -> Duration:
+    """Return the duration of one run, of ``OPENINGS``."""
+    presence = find_presence(settings.home, "warehouse")
+    assert presence is not None
+    durations_s, processor_s = [], []
     for _ in range(OPENINGS):
-        start_s = time.perf_counter()
+        start_s, processor_start_s = time.perf_counter(), _read_processor_s(presence["pid"])
         work()
         durations_s.append(time.perf_counter() - start_s)
+        processor_s.append(_read_processor_s(presence["pid"]) - processor_start_s)
     durations_s.sort()
-    return durations_s[len(durations_s) // 2], durations_s[int(len(durations_s) * 0.95)]
+    p95_s = durations_s[min(int(OPENINGS * 0.95), OPENINGS - 1)]
+    return Duration(statistics.median(durations_s), p95_s, statistics.median(processor_s))
+
+
+def _read_processor_s(process_id: int) -> float:
+    """Return the processor time that a process has taken so far, of all its threads."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
