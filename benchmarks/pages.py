@@ -186,51 +186,55 @@ def list_pages() -> dict[str, Callable[[], object]]:
         usage.list_bars(view, span, periods.choose_bar_s(span), [group.name for group in groups[:7]])
         usage.list_calls(view, order, 12)
 
-    def open_trust() -> None:
-        for dimension in ("organization", "channel"):
-            trust_queries.sum_counts_by(dimension)
-        trust_queries.list_unknown_usage()
-        trust_queries.list_left_out_fields()
-        for outcome in ("quarantined", "conflict", "held", "duplicate"):
-            trust_queries.list_newest_events(outcome)
-        trust_queries.list_decisions(True)
-        trust_queries.list_decisions(False)
-        trust_queries.list_alerts()
-        trust_queries.count_stored_records()
-
-    def open_call() -> None:
-        position = Position(PARTITION, 10, 17)
-        event = call_queries.find_event(position)
-        assert event is not None
-        call = call_queries.find_call(position)
-        assert call is not None
-        call_queries.list_entries(position)
-        call_queries.list_session_calls("acme", call["session"])
-
-    def open_budgets() -> None:
-        usage.choose_poll_interval_s()
-        budget_queries.list_budgets()
-        budget_queries.list_crossings()
-
-    def open_runaways() -> None:
-        usage.choose_poll_interval_s()
-        runaway_queries.count_alerts()
-        runaway_queries.list_alerts(True)
-        runaway_queries.list_alerts(False)
-        runaway_queries.list_agents()
-
     return {
         "overview, 7 days": lambda: open_overview("7d", "newest"),
         "overview, 24 hours": lambda: open_overview("24h", "newest"),
         "overview, all time": lambda: open_overview("all", "newest"),
         "overview, one team by model": lambda: open_overview("30d", "newest", "model", team=["team-7"]),
         "overview, most expensive calls, 30 days": lambda: open_overview("30d", "most expensive"),
-        "call": open_call,
-        "trust": open_trust,
-        "runaways": open_runaways,
-        "budgets": open_budgets,
+        "call": _open_call,
+        "trust": _open_trust,
+        "runaways": _open_runaways,
+        "budgets": _open_budgets,
         "start": lambda: (arrivals.find_newest(), arrivals.count_rejected()),
     }
+
+
+def _open_trust() -> None:
+    for dimension in ("organization", "channel"):
+        trust_queries.sum_counts_by(dimension)
+    trust_queries.list_unknown_usage()
+    trust_queries.list_left_out_fields()
+    for outcome in ("quarantined", "conflict", "held", "duplicate"):
+        trust_queries.list_newest_events(outcome)
+    trust_queries.list_decisions(True)
+    trust_queries.list_decisions(False)
+    trust_queries.list_alerts()
+    trust_queries.count_stored_records()
+
+
+def _open_call() -> None:
+    position = Position(PARTITION, 10, 17)
+    event = call_queries.find_event(position)
+    assert event is not None
+    call = call_queries.find_call(position)
+    assert call is not None
+    call_queries.list_entries(position)
+    call_queries.list_session_calls("acme", call["session"])
+
+
+def _open_budgets() -> None:
+    usage.choose_poll_interval_s()
+    budget_queries.list_budgets()
+    budget_queries.list_crossings()
+
+
+def _open_runaways() -> None:
+    usage.choose_poll_interval_s()
+    runaway_queries.count_alerts()
+    runaway_queries.list_alerts(True)
+    runaway_queries.list_alerts(False)
+    runaway_queries.list_agents()
 
 
 def main(calls: int, folder: str | None) -> None:

@@ -59,8 +59,13 @@
     ) }}
 {% endmacro %}
 
-{# A cost of a call: its own and that of its amendments, null where neither has one; nothing where it is free. #}
+{# A cost of a call that nothing amends: nothing where it is free. #}
 {% macro cost_of_call(cost) %}
+    {{ return("if(pricing = 'free', toDecimal128(0, 12), " ~ cost ~ ') as ' ~ cost) }}
+{% endmacro %}
+
+{# A cost of a call: its own and that of its amendments, null where neither has one; nothing where it is free. #}
+{% macro cost_of_amended_call(cost) %}
     {{ return(
         "if(pricing = 'free', toDecimal128(0, 12), coalesce(counted." ~ cost ~ ' + amendments.' ~ cost ~ ', counted.' ~ cost
         ~ ', amendments.' ~ cost ~ ')) as ' ~ cost

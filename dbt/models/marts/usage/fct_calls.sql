@@ -1,6 +1,9 @@
--- To each call what amends it: a reversal takes it back, and the last restatement has its price. Organization
--- and time are in the join, so that a filter on them reaches both sides.
+-- Most calls are never amended: they need no join, which would be most of the time of a list of calls. To the
+-- others comes what amends them: a reversal takes a call back, and the last restatement has its price.
+-- Organization and time are in the join, so that a filter on them reaches both sides.
 with
+
+{{ absorbed_offsets(ref('rollup_calls')) }} as absorbed,
 
 calls as (
 
@@ -8,11 +11,83 @@ calls as (
 
 ),
 
+-- read apart, without costs, since each query plans it anew
+amended as (
+
+    select
+        log_partition,
+        call_offset,
+        call_index
+
+    from {{ ref('rollup_calls') }}
+
+    where is_amendment
+
+    union all
+
+    select
+        log_partition,
+        coalesce(first_offset, 0) as call_offset,
+        coalesce(first_index, 0) as call_index
+
+    from {{ ref('stg_tally__events') }}
+
+    where
+        outcome in ('reversal', 'restatement')
+        and {{ is_beyond('absorbed') }}
+
+),
+
+unamended_calls as (
+
+    select
+        log_partition,
+        log_offset,
+        event_index,
+        accepted_at,
+        occurred_at,
+        organization,
+        event_source,
+        event_id,
+        session,
+        root_call,
+        parent_call,
+        {{ usage_dimensions() }},
+        status,
+        toLowCardinality('') as corrected_by,
+        latency_ms,
+        calls,
+        period_s,
+        usage_source,
+        pricing,
+        unpriced_reason,
+        tier_basis,
+        currency,
+        tokens,
+        unknown_tokens,
+        unpriced_quantity,
+        greatest_unpriced_cost,
+        saved_cost,
+        {{ cost_of_call('list_cost') }},
+        {{ cost_of_call('contracted_cost') }},
+        {{ cost_of_call('effective_cost') }},
+        {{ cost_of_call('billed_cost') }}
+
+    from calls
+
+    where
+        not is_amendment
+        and (log_partition, log_offset, event_index) not in (select amended.* from amended)
+
+),
+
 counted as (
 
     select * from calls
 
-    where not is_amendment
+    where
+        not is_amendment
+        and (log_partition, log_offset, event_index) in (select amended.* from amended)
 
 ),
 
@@ -58,16 +133,9 @@ amendments as (
 
 ),
 
-final as (
+amended_calls as (
 
     select
-        concat(
-            toString(counted.log_partition),
-            '-',
-            toString(counted.log_offset),
-            '-',
-            toString(counted.event_index)
-        ) as call_key,
         counted.log_partition as log_partition,
         counted.log_offset as log_offset,
         counted.event_index as event_index,
@@ -115,10 +183,10 @@ final as (
             amendments.pricing = '', counted.saved_cost,
             amendments.saved_cost
         ) as saved_cost,
-        {{ cost_of_call('list_cost') }},
-        {{ cost_of_call('contracted_cost') }},
-        {{ cost_of_call('effective_cost') }},
-        {{ cost_of_call('billed_cost') }}
+        {{ cost_of_amended_call('list_cost') }},
+        {{ cost_of_amended_call('contracted_cost') }},
+        {{ cost_of_amended_call('effective_cost') }},
+        {{ cost_of_amended_call('billed_cost') }}
 
     from counted
 
@@ -130,6 +198,20 @@ final as (
             and counted.log_offset = amendments.call_offset
             and counted.event_index = amendments.call_index
 
+),
+
+final as (
+
+    select * from unamended_calls
+
+    union all
+
+    select * from amended_calls
+
 )
 
-select * from final
+select
+    concat(toString(log_partition), '-', toString(log_offset), '-', toString(event_index)) as call_key,
+    *
+
+from final
