@@ -3,9 +3,11 @@
 Whole hours of a span are read from ``fct_usage_hourly``, and the rest of it from ``fct_usage``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import add
 from typing import Any, NamedTuple
 
 from dashboards.periods import Period, Span
@@ -14,6 +16,7 @@ from dashboards.spelling import read_name, spell
 from ledger.dimensions import FILTERS
 
 DIMENSIONS = (*FILTERS, "organization")
+MAX_GROUPS = 200
 
 
 class View(NamedTuple):
@@ -123,8 +126,8 @@ def _build_source(*prefixes: str) -> str:
 _HOUR_US = 3_600_000_000
 _UNKNOWN_CALLS = ("unknown_calls", "unpriced_calls", "quarantined_calls")
 _MEASURES = (
-    "tokens", "calls", "billed_cost", "list_cost", "effective_cost", "saved_cost", "contract_savings", "unpriced_tokens",
-    "unknown_tokens", "greatest_unpriced_cost", "unbounded_calls", *_UNKNOWN_CALLS,
+    "tokens", "calls", "billed_cost", "list_cost", "effective_cost", "saved_cost", "contract_savings",
+    "unpriced_tokens", "unknown_tokens", "greatest_unpriced_cost", "unbounded_calls", *_UNKNOWN_CALLS,
 )  # fmt: skip
 _NOW = _build_condition("occurred_at", "start", "end")
 _BEFORE = _build_condition("occurred_at", "before_start", "before_end")
@@ -146,8 +149,7 @@ def _build_measures(side: str, when: str) -> str:
             f"sumIf(effective_cost, ({when}) and {_IN_CURRENCY}) as {side}_effective",
             f"sumIf(tokens - unpriced_tokens, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
             f" as {side}_effective_tokens",
-            f"sumIf(contract_savings, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
-            f" as {side}_contract_savings",
+            f"sumIf(contract_savings, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY}) as {side}_contract_savings",
             *(f"sumIf({name}, ({when}) and {_PLATFORM_PAYS}) as {side}_{name}" for name in _UNKNOWN_CALLS),
             f"sumIf(unpriced_tokens + unknown_tokens, ({when}) and {_PLATFORM_PAYS}) as {side}_unknown_tokens",
             f"sumIf(greatest_unpriced_cost, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY}) as {side}_greatest",
@@ -158,33 +160,36 @@ def _build_measures(side: str, when: str) -> str:
 
 
 _SUMS = f"{_build_measures('now', _NOW)}, {_build_measures('before', _BEFORE)}"
-_SETS = [(name, f"grouping({name}) = 0", _build_column(name)) for name in DIMENSIONS]
+_SETS = [(name, f"grouping({name}) = 0", _build_column(name)) for name in (*DIMENSIONS, "currency")]
 _VALUES = (
     f"select multiIf({', '.join(f'{is_set}, {name!r}' for name, is_set, _ in _SETS)}, '') as dimension,"
     f" multiIf({', '.join(f'{is_set}, {column}::String' for _, is_set, column in _SETS)}, '') as name"
-    f" from analytics.fct_usage_hourly group by grouping sets ({', '.join(f'({name})' for name in DIMENSIONS)})"
+    f" from analytics.fct_usage_hourly group by grouping sets ({', '.join(f'({name})' for name, _, _ in _SETS)})"
     " order by sum(calls) desc, name limit 500 by dimension"
 )
-"""The values of every dimension, in one query."""
+"""The values of every dimension, and the currencies, in one query."""
 
 _SPAN, _BOTH_SPANS = _build_source(""), _build_source("", "before_")
 
 
 def sum_usage(view: View) -> tuple[Sums, Sums]:
-    """Sum the usage of the period, and of the one before it."""
+    """Sum the usage of the period, and of the one before it: of the view's groups where they are all listed."""
+    groups = list_groups(view)
+    if len(groups) < MAX_GROUPS:
+        return _add_up(group.now for group in groups), _add_up(group.before for group in groups)
     sql = f"select {_SUMS} from {_BOTH_SPANS} where {_FILTERS}"
     (row,) = ask(sql, **view.build_comparison())
     return _read_sums(row, "now"), _read_sums(row, "before")
 
 
-def list_groups(view: View, max_rows: int = 200) -> list[Group]:
-    """List usage by the view's dimension, the most expensive group first."""
+def list_groups(view: View) -> list[Group]:
+    """List usage by the view's dimension, the most expensive group first, and at most ``MAX_GROUPS``."""
     sql = (
         f"select {_build_column(view.dimension)} as name, {_SUMS} from {_BOTH_SPANS}"
         f" where {_FILTERS} group by name"
         " order by now_spend desc, now_tokens desc, name limit {max_rows:UInt32}"
     )
-    rows = ask(sql, max_rows=max_rows, **view.build_comparison())
+    rows = ask(sql, max_rows=MAX_GROUPS, **view.build_comparison())
     return [Group(row["name"], _read_sums(row, "now"), _read_sums(row, "before")) for row in rows]
 
 
@@ -225,18 +230,22 @@ def list_calls(view: View, order: str, max_rows: int) -> list[Row]:
 
 def choose_poll_interval_s() -> int:
     """Return the seconds between refreshes: more for a large ledger, whose queries would take all its time."""
-    (row,) = ask_slowly("select sum(calls) as number from analytics.fct_usage_hourly")
-    return 2 if row["number"] < 250_000 else 5 if row["number"] < 1_000_000 else 15
+    calls = _read_extent()["calls"]
+    return 2 if calls < 250_000 else 5 if calls < 1_000_000 else 15
 
 
 def find_extent() -> Span | None:
     """Return the span from the first to the last counted call, by event time; None where there is none."""
-    sql = (
+    row = _read_extent()
+    return Span(row["first"], row["last"] + timedelta(microseconds=1)) if row["calls"] else None
+
+
+def _read_extent() -> Row:
+    (row,) = ask(
         "select min(first_occurred_at) as first, max(last_occurred_at) as last, sum(calls) as calls"
         " from analytics.fct_usage_hourly"
     )
-    (row,) = ask(sql)
-    return Span(row["first"], row["last"] + timedelta(microseconds=1)) if row["calls"] else None
+    return row
 
 
 def list_values(dimension: str) -> list[str]:
@@ -246,11 +255,7 @@ def list_values(dimension: str) -> list[str]:
 
 def list_currencies() -> list[str]:
     """List the currencies of the ledger, the most used first. Amounts of several are never added up."""
-    sql = (
-        "select currency from analytics.fct_usage_hourly where currency != ''"
-        " group by currency order by sum(calls) desc, currency"
-    )
-    return [row["currency"] for row in ask_slowly(sql)]
+    return [row["name"] for row in ask_slowly(_VALUES) if row["dimension"] == "currency" and row["name"]]
 
 
 def _read_sums(row: Row, side: str) -> Sums:
@@ -271,6 +276,15 @@ def _read_sums(row: Row, side: str) -> Sums:
         unknown=unknown,
         saved=sums["saved"] or Decimal(0),
     )
+
+
+def _add_up(addends: Iterable[Sums]) -> Sums:
+    total = _read_sums(defaultdict(int), "now")
+    for sums in addends:
+        unknown = Unknown(*map(add, total.unknown, sums.unknown))
+        amounts = {name: getattr(total, name) + getattr(sums, name) for name in Sums._fields if name != "unknown"}
+        total = Sums(unknown=unknown, **amounts)
+    return total
 
 
 def _to_micros(time: datetime) -> int:
