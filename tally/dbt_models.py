@@ -12,6 +12,7 @@ from ledger.settings import Settings
 from tally.exit import Failure
 from tally.processes.service import MODELS, Child
 from tally.sql_client import run_statement
+from warehouse import rollups
 from warehouse.client import find_address
 
 PROJECT = Path(__file__).parents[1] / "dbt"
@@ -37,8 +38,8 @@ def hash_project() -> str:
 
 
 def build_models(settings: Settings, *, test: bool = False) -> None:
-    """Build every model; views build in constant time. ``test`` also runs the tests of the models on all stored data.
-    Failure names the nodes that failed."""
+    """Build every model: views in constant time, and rollups up to what is stored. ``test`` also runs the tests of the
+    models on all stored data. Failure names the nodes that failed."""
     _run_dbt(settings, "models", "build" if test else "run")
     run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP} AS SELECT '{hash_project()}' AS digest")
 
@@ -59,7 +60,8 @@ def _run_dbt(settings: Settings, product: str, *command: str) -> Path:
     folder = settings.home.resolve() / "dbt"
     arguments = [*command, "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--no-use-colors"]
-    result = dbtRunner().invoke(arguments)
+    with locked(settings.run / rollups.LOCK):
+        result = dbtRunner().invoke(arguments)
     if isinstance(result.exception, KeyboardInterrupt):
         raise result.exception
     if not result.success:

@@ -92,6 +92,11 @@ def _describe_models() -> Iterator[str]:
         yield from _describe(dimension.column_name, dimension.text)
 
 
+def _describe_sums() -> Iterator[str]:
+    for dimension in USAGE_DIMENSIONS:
+        yield from _describe(dimension.mart_field.name, dimension.mart_field.text)
+
+
 def _describe_mart(dimensions: Iterable[Dimension]) -> Iterator[str]:
     for dimension in dimensions:
         field = dimension.mart_field
@@ -136,6 +141,7 @@ BLOCKS: dict[str, Callable[[], Iterator[str]]] = {
     "staged dimensions": lambda: _list_staged(DIMENSIONS),
     "model dimensions": _describe_models,
     "entry dimensions": lambda: _describe_mart(ENTRY_DIMENSIONS),
+    "summed dimensions": _describe_sums,
     "usage dimensions": lambda: _describe_mart(USAGE_DIMENSIONS),
     "field docs": _document_fields,
     "entry columns": lambda: _set_column_names(ENTRY_DIMENSIONS),

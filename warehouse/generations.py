@@ -13,6 +13,7 @@ from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 from warehouse.client import CURRENT_DATABASE, REBUILD_DATABASE, get_database
 from warehouse.migrate import migrate
+from warehouse.rollups import empty_rollups
 
 
 def prepare_rebuild(log: Log, client: Client, current: int) -> None:
@@ -80,6 +81,7 @@ def _exchange_tables(log: Log, client: Client) -> None:
     A comment moves with its table, so after a kill the next run knows which tables are exchanged.
     """
     check_source_log(log, client, REBUILD_DATABASE)
+    empty_rollups(client)  # they hold sums of the tables that go
     newest = "concat('generation ', toString(max(number)), ' of ', toString(max(since)))"
     mark = client.command(f"SELECT {newest} FROM {REBUILD_DATABASE}.generations")
     for name, comment in client.query(

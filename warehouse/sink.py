@@ -28,6 +28,7 @@ from ledger.settings import Settings
 from warehouse.client import WarehouseAway, connect, get_database
 from warehouse.generations import claim_database
 from warehouse.migrate import migrate
+from warehouse.rollups import building
 
 SERVICE = "sink"
 MAX_BATCH_BYTES, MAX_BATCH_LINES = 16 << 20, 50_000
@@ -85,7 +86,7 @@ def _acceptance_month(record: Record) -> tuple[int, int]:
 
 
 def run(settings: Settings, log: Log) -> None:
-    """Fill the warehouse until SIGTERM or SIGINT. While it cannot be reached, wait and retry.
+    """Fill the warehouse, and build its rollups, until SIGTERM or SIGINT. While it cannot be reached, wait and retry.
 
     TallyError where another log or generation filled it, GenerationSuperseded where the log's generation is no longer
     the current one.
@@ -102,12 +103,13 @@ def run(settings: Settings, log: Log) -> None:
             claim_database(settings, log, client)
             sink = Sink(client, log, settings)
             announce(settings.home, SERVICE)
-            while not stopping.is_set():
-                if not sink.step():
-                    stopping.wait(POLL_INTERVAL_S)
-                watch.check()
-                failures = 0
-            sink.settle()
+            with building(settings):
+                while not stopping.is_set():
+                    if not sink.step():
+                        stopping.wait(POLL_INTERVAL_S)
+                    watch.check()
+                    failures = 0
+                sink.settle()
         except (ClickHouseError, WarehouseAway, LogUnavailable, OSError) as error:
             delay_s = RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S) - 1)]
             print(f"The sink cannot fill the warehouse; retrying in {delay_s} s: {error}", flush=True)

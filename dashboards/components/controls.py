@@ -17,3 +17,9 @@ def pick(label: str, options: Sequence[str], key: str) -> str:
         bind="query-params",
     )
     return choice or options[0]
+
+
+def read_pick(options: Sequence[str], key: str) -> str:
+    """Return the selected word of a choice that ``pick`` shows further below."""
+    choice: str = st.session_state.get(key) or st.query_params.get(key) or options[0]
+    return choice if choice in options else options[0]

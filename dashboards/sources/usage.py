@@ -1,8 +1,13 @@
-"""Queries of the page Overview: sums over ``fct_usage``, which add up along any dimension."""
+"""Queries of the page Overview: sums of usage, which add up along any dimension.
 
-from collections.abc import Mapping, Sequence
+Whole hours of a span are read from ``fct_usage_hourly``, and the rest of it from ``fct_usage``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import add
 from typing import Any, NamedTuple
 
 from dashboards.periods import Period, Span
@@ -11,6 +16,7 @@ from dashboards.spelling import read_name, spell
 from ledger.dimensions import FILTERS
 
 DIMENSIONS = (*FILTERS, "organization")
+MAX_GROUPS = 200
 
 
 class View(NamedTuple):
@@ -23,8 +29,7 @@ class View(NamedTuple):
 
     def build_parameters(self, span: Span) -> dict[str, Any]:
         return {
-            "start": _to_micros(span.start),
-            "end": _to_micros(span.end),
+            **_build_times("", span),
             "currency": self.currency,
             **{name: [read_name(value) for value in self.filters.get(name, ())] for name in DIMENSIONS},
         }
@@ -33,10 +38,7 @@ class View(NamedTuple):
         """Build the parameters of both spans; a missing span before is empty."""
         now, before = self.period
         before = before or Span(now.start, now.start)
-        return self.build_parameters(now) | {
-            "before_start": _to_micros(before.start),
-            "before_end": _to_micros(before.end),
-        }
+        return self.build_parameters(now) | _build_times("before_", before)
 
 
 class Unknown(NamedTuple):
@@ -92,14 +94,48 @@ def _build_time(name: str) -> str:
     return f"fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
 
 
-_NOW = f"occurred_at >= {_build_time('start')} and occurred_at < {_build_time('end')}"
-_BEFORE = f"occurred_at >= {_build_time('before_start')} and occurred_at < {_build_time('before_end')}"
+def _build_times(prefix: str, span: Span) -> dict[str, int]:
+    """Return the parameters of a span, and the whole hours within it; where there are none, both are its end."""
+    start, end = _to_micros(span.start), _to_micros(span.end)
+    hours_start, hours_end = -(-start // _HOUR_US) * _HOUR_US, end // _HOUR_US * _HOUR_US
+    if hours_start >= hours_end:
+        hours_start = hours_end = end
+    times = {"start": start, "end": end, "hours_start": hours_start, "hours_end": hours_end}
+    return {f"{prefix}{name}": micros for name, micros in times.items()}
+
+
+def _build_condition(column: str, start: str, end: str) -> str:
+    return f"({column} >= {_build_time(start)} and {column} < {_build_time(end)})"
+
+
+def _build_source(*prefixes: str) -> str:
+    """Return the usage of one or more spans as a table: a row's time is exact, or the start of a whole hour."""
+    hours = " or ".join(_build_condition("charge_hour", f"{name}hours_start", f"{name}hours_end") for name in prefixes)
+    edges = " or ".join(
+        _build_condition("occurred_at", f"{name}{start}", f"{name}{end}")
+        for name in prefixes
+        for start, end in (("start", "hours_start"), ("hours_end", "end"))
+    )
+    columns = ", ".join((*DIMENSIONS, "payer", "currency", *_MEASURES))
+    return (
+        f"(select charge_hour as occurred_at, {columns} from analytics.fct_usage_hourly where {hours}"
+        f" union all select occurred_at, {columns} from analytics.fct_usage where {edges})"
+    )
+
+
+_HOUR_US = 3_600_000_000
+_UNKNOWN_CALLS = ("unknown_calls", "unpriced_calls", "quarantined_calls")
+_MEASURES = (
+    "tokens", "calls", "billed_cost", "list_cost", "effective_cost", "saved_cost", "contract_savings",
+    "unpriced_tokens", "unknown_tokens", "greatest_unpriced_cost", "unbounded_calls", *_UNKNOWN_CALLS,
+)  # fmt: skip
+_NOW = _build_condition("occurred_at", "start", "end")
+_BEFORE = _build_condition("occurred_at", "before_start", "before_end")
 _FILTERS = " and ".join(
     f"(empty({{{name}:Array(String)}}) or has({{{name}:Array(String)}}, {_build_column(name)}))" for name in DIMENSIONS
 )
 _IN_CURRENCY = "currency = {currency:String}"
 _PLATFORM_PAYS = "payer != 'customer'"
-_UNKNOWN_CALLS = ("unknown_calls", "unpriced_calls", "quarantined_calls")
 
 
 def _build_measures(side: str, when: str) -> str:
@@ -113,35 +149,47 @@ def _build_measures(side: str, when: str) -> str:
             f"sumIf(effective_cost, ({when}) and {_IN_CURRENCY}) as {side}_effective",
             f"sumIf(tokens - unpriced_tokens, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
             f" as {side}_effective_tokens",
-            f"sumIf(list_cost - effective_cost, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY})"
-            f" as {side}_contract_savings",
+            f"sumIf(contract_savings, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY}) as {side}_contract_savings",
             *(f"sumIf({name}, ({when}) and {_PLATFORM_PAYS}) as {side}_{name}" for name in _UNKNOWN_CALLS),
             f"sumIf(unpriced_tokens + unknown_tokens, ({when}) and {_PLATFORM_PAYS}) as {side}_unknown_tokens",
             f"sumIf(greatest_unpriced_cost, ({when}) and {_PLATFORM_PAYS} and {_IN_CURRENCY}) as {side}_greatest",
-            f"sumIf({' + '.join(_UNKNOWN_CALLS)}, ({when}) and {_PLATFORM_PAYS}"
-            f" and (greatest_unpriced_cost is null or not {_IN_CURRENCY})) as {side}_unbounded_calls",
+            f"sumIf(if({_IN_CURRENCY}, unbounded_calls, {' + '.join(_UNKNOWN_CALLS)}), ({when}) and {_PLATFORM_PAYS})"
+            f" as {side}_unbounded_calls",
         ]
     )
 
 
 _SUMS = f"{_build_measures('now', _NOW)}, {_build_measures('before', _BEFORE)}"
+_SETS = [(name, f"grouping({name}) = 0", _build_column(name)) for name in (*DIMENSIONS, "currency")]
+_VALUES = (
+    f"select multiIf({', '.join(f'{is_set}, {name!r}' for name, is_set, _ in _SETS)}, '') as dimension,"
+    f" multiIf({', '.join(f'{is_set}, {column}::String' for _, is_set, column in _SETS)}, '') as name"
+    f" from analytics.fct_usage_hourly group by grouping sets ({', '.join(f'({name})' for name, _, _ in _SETS)})"
+    " order by sum(calls) desc, name limit 500 by dimension"
+)
+"""The values of every dimension, and the currencies, in one query."""
+
+_SPAN, _BOTH_SPANS = _build_source(""), _build_source("", "before_")
 
 
 def sum_usage(view: View) -> tuple[Sums, Sums]:
-    """Sum the usage of the period, and of the one before it."""
-    sql = f"select {_SUMS} from analytics.fct_usage where (({_NOW}) or ({_BEFORE})) and {_FILTERS}"
+    """Sum the usage of the period, and of the one before it: of the view's groups where they are all listed."""
+    groups = list_groups(view)
+    if len(groups) < MAX_GROUPS:
+        return _add_up(group.now for group in groups), _add_up(group.before for group in groups)
+    sql = f"select {_SUMS} from {_BOTH_SPANS} where {_FILTERS}"
     (row,) = ask(sql, **view.build_comparison())
     return _read_sums(row, "now"), _read_sums(row, "before")
 
 
-def list_groups(view: View, max_rows: int = 200) -> list[Group]:
-    """List usage by the view's dimension, the most expensive group first."""
+def list_groups(view: View) -> list[Group]:
+    """List usage by the view's dimension, the most expensive group first, and at most ``MAX_GROUPS``."""
     sql = (
-        f"select {_build_column(view.dimension)} as name, {_SUMS} from analytics.fct_usage"
-        f" where (({_NOW}) or ({_BEFORE})) and {_FILTERS} group by name"
+        f"select {_build_column(view.dimension)} as name, {_SUMS} from {_BOTH_SPANS}"
+        f" where {_FILTERS} group by name"
         " order by now_spend desc, now_tokens desc, name limit {max_rows:UInt32}"
     )
-    rows = ask(sql, max_rows=max_rows, **view.build_comparison())
+    rows = ask(sql, max_rows=MAX_GROUPS, **view.build_comparison())
     return [Group(row["name"], _read_sums(row, "now"), _read_sums(row, "before")) for row in rows]
 
 
@@ -149,11 +197,12 @@ def list_bars(view: View, span: Span, step: int, names: Sequence[str]) -> list[R
     """List spend, tokens and calls by bar (its ``start`` in seconds since 1970) and group. Calls of other groups
     than ``names`` are one group with ``is_other``."""
     column = _build_column(view.dimension)
+    source = _SPAN if step * 1_000_000 % _HOUR_US == 0 else f"(select * from analytics.fct_usage where {_NOW})"
     sql = (
         "select intDiv(toUnixTimestamp64Micro(occurred_at), 1000000 * {step:Int64}) * {step:Int64} as start,"
         f" not has({{names:Array(String)}}, {column}) as is_other, if(is_other, '', {column}) as name,"
         f" toFloat64(sumIf(billed_cost, {_IN_CURRENCY})) as spend, sum(tokens) as tokens, sum(calls) as calls"
-        f" from analytics.fct_usage where ({_NOW}) and {_FILTERS} group by start, is_other, name"
+        f" from {source} where {_FILTERS} group by start, is_other, name"
         " order by start, is_other, name"
     )
     return ask(sql, step=step, names=list(names), **view.build_parameters(span))
@@ -181,33 +230,32 @@ def list_calls(view: View, order: str, max_rows: int) -> list[Row]:
 
 def choose_poll_interval_s() -> int:
     """Return the seconds between refreshes: more for a large ledger, whose queries would take all its time."""
-    (row,) = ask_slowly("select sum(calls) as number from analytics.fct_usage")
-    return 2 if row["number"] < 250_000 else 5 if row["number"] < 1_000_000 else 15
+    calls = _read_extent()["calls"]
+    return 2 if calls < 250_000 else 5 if calls < 1_000_000 else 15
 
 
 def find_extent() -> Span | None:
     """Return the span from the first to the last counted call, by event time; None where there is none."""
-    sql = "select min(occurred_at) as first, max(occurred_at) as last, sum(calls) as calls from analytics.fct_usage"
-    (row,) = ask(sql)
+    row = _read_extent()
     return Span(row["first"], row["last"] + timedelta(microseconds=1)) if row["calls"] else None
+
+
+def _read_extent() -> Row:
+    (row,) = ask(
+        "select min(first_occurred_at) as first, max(last_occurred_at) as last, sum(calls) as calls"
+        " from analytics.fct_usage_hourly"
+    )
+    return row
 
 
 def list_values(dimension: str) -> list[str]:
     """List the values of a dimension, spelled, the most used first."""
-    sql = (
-        f"select {_build_column(dimension)} as name from analytics.fct_usage"
-        " group by name order by sum(calls) desc, name limit 500"
-    )
-    return [spell(row["name"]) for row in ask_slowly(sql)]
+    return [spell(row["name"]) for row in ask_slowly(_VALUES) if row["dimension"] == dimension]
 
 
 def list_currencies() -> list[str]:
     """List the currencies of the ledger, the most used first. Amounts of several are never added up."""
-    sql = (
-        "select currency from analytics.fct_usage where currency != ''"
-        " group by currency order by sum(calls) desc, currency"
-    )
-    return [row["currency"] for row in ask_slowly(sql)]
+    return [row["name"] for row in ask_slowly(_VALUES) if row["dimension"] == "currency" and row["name"]]
 
 
 def _read_sums(row: Row, side: str) -> Sums:
@@ -228,6 +276,15 @@ def _read_sums(row: Row, side: str) -> Sums:
         unknown=unknown,
         saved=sums["saved"] or Decimal(0),
     )
+
+
+def _add_up(addends: Iterable[Sums]) -> Sums:
+    total = _read_sums(defaultdict(int), "now")
+    for sums in addends:
+        unknown = Unknown(*map(add, total.unknown, sums.unknown))
+        amounts = {name: getattr(total, name) + getattr(sums, name) for name in Sums._fields if name != "unknown"}
+        total = Sums(unknown=unknown, **amounts)
+    return total
 
 
 def _to_micros(time: datetime) -> int:

@@ -219,6 +219,14 @@ def test_trust_adds_up(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no difference" in app.success[0].value and "3,007" in app.success[0].value
 
 
+def test_runaways_are_counted_by_state_and_by_agent(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((alerts,),) = connect(full[0]).query("select uniqExact(alert) from tally.alerts").result_rows
+    app = open_page(full[0], monkeypatch, "runaways")
+    figures = read_metrics(app)
+    assert int(figures["Active"]) + int(figures["Resolved"]) == alerts
+    assert "session s-loop" in read_html(app) and read_html(app).count(">support-agent</a>") >= 1
+
+
 def test_trust_names_the_fields_that_were_left_out(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, feed = full
     for incarnation in ("0123456789ab", "ba9876543210"):

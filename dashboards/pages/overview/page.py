@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboards import periods
 from dashboards.components import call_table, charts, empty_ledger
-from dashboards.components.controls import pick
+from dashboards.components.controls import pick, read_pick
 from dashboards.components.format import change, count, exact, money, per_million, percent, short
 from dashboards.components.html import Column, Html, bar, draw_live_line, draw_table, link, named, with_hint
 from dashboards.components.unknown_usage import describe_bound, describe_calls
@@ -37,9 +37,8 @@ def _show_figures(choice: Choice) -> None:
     data = usage.find_extent()
     if data is None:
         st.rerun()
-    view = View(
-        periods.resolve(choice.period, periods.read_clock(), data, choice.days), choice.filters, "team", choice.currency
-    )
+    period = periods.resolve(choice.period, periods.read_clock(), data, choice.days)
+    view = View(period, choice.filters, read_pick(filters.DIMENSIONS, "by"), choice.currency)
     now, before = usage.sum_usage(view)
     if not now.calls and not now.unknown.calls:
         _show_no_calls(choice, data)

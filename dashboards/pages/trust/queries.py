@@ -9,15 +9,19 @@ Counts = tuple[str, dict[str, int]]
 """An organization or a channel with its counts, by ``COUNTS``."""
 
 _SUMS = ", ".join(f"sum({name}) as all_{name}" for name in COUNTS)
+_COUNTS = (
+    "select if(grouping(organization) = 0, 'organization', 'channel') as dimension,"
+    f" if(dimension = 'organization', organization::String, channel::String) as name, {_SUMS}"
+    " from analytics.fct_intake group by grouping sets ((organization), (channel))"
+    " order by all_received desc, name limit {max_rows:UInt32} by dimension"
+)
+"""The counts by each dimension, in one query."""
 
 
 def sum_counts_by(dimension: str, max_rows: int = 1000) -> list[Counts]:
     """Sum the counts of each ``organization`` or ``channel``, the largest first."""
-    sql = (
-        f"select {dimension} as name, {_SUMS} from analytics.fct_intake group by name"
-        " order by all_received desc, name limit {max_rows:UInt32}"
-    )
-    return [(row["name"], _read_counts(row)) for row in ask(sql, max_rows=max_rows)]
+    rows = ask(_COUNTS, max_rows=max_rows)
+    return [(row["name"], _read_counts(row)) for row in rows if row["dimension"] == dimension]
 
 
 def add_counts(rows: list[Counts]) -> dict[str, int]:
@@ -41,7 +45,7 @@ def list_unknown_usage(max_rows: int = 20) -> list[Row]:
         "select provider, model, currency, sum(unknown_calls) as without_usage, sum(unpriced_calls) as without_price,"
         " sum(quarantined_calls) as in_quarantine, sum(unbounded_calls) as without_bound,"
         " sum(unpriced_tokens + unknown_tokens) as tokens_told, sum(greatest_unpriced_cost) as greatest,"
-        " max(occurred_at) as last_at from analytics.fct_usage group by provider, model, currency"
+        " max(last_occurred_at) as last_at from analytics.fct_usage_hourly group by provider, model, currency"
         " having without_usage + without_price + in_quarantine > 0"
         " order by without_usage + without_price + in_quarantine desc, model limit {max_rows:UInt32}"
     )

@@ -13,12 +13,25 @@ budgets as (
 
 ),
 
-entries as (
+counted as (
+
+    select
+        *,
+        payer != 'customer' and pricing in ('unknown', 'unpriced', 'partially_priced') as is_unknown,
+        if(is_unknown, coalesce(greatest_unpriced_cost, 0), 0)::Decimal(38, 12) as greatest_cost,
+        if(is_unknown and greatest_unpriced_cost is null, calls, 0) as unbounded_calls,
+        if(payer = 'customer', 0, unpriced_tokens) + if(is_unknown, unknown_tokens, 0) as tokens_without_cost
+
+    from {{ ref('int_calls_unioned') }}
+
+),
+
+calls as (
 
     select
         log_offset,
-        coalesce(reversed_offset, log_offset) as entry_offset,
-        coalesce(reversed_index, event_index) as entry_index,
+        call_offset,
+        call_index,
         accepted_at,
         organization,
         occurred_at,
@@ -29,14 +42,14 @@ entries as (
             ''
         ) as scope_value,
         coalesce(billed_cost, 0)::Decimal(38, 12) as billed_cost,
-        0::Decimal(38, 12) as greatest_unpriced_cost,
-        toInt64(0) as unknown_calls,
-        toInt64(if(payer = 'customer', 0, unpriced_tokens)) as unknown_tokens,
-        toInt64(0) as unbounded_calls
+        greatest_cost as greatest_unpriced_cost,
+        if(is_unknown, calls, 0) as unknown_calls,
+        tokens_without_cost as unknown_tokens,
+        unbounded_calls
 
-    from {{ ref('int_entries_measured') }}
+    from counted
 
-    where billed_cost != 0 or unpriced_tokens != 0
+    where billed_cost != 0 or is_unknown or tokens_without_cost != 0
 
 ),
 
@@ -54,16 +67,16 @@ ahead as (
 
 ),
 
-unknowns as (
+quarantined as (
 
     select
         log_offset,
         if(
             outcome in ('reversal', 'restatement'), coalesce(first_offset, log_offset), log_offset
-        ) as entry_offset,
+        ) as call_offset,
         if(
             outcome in ('reversal', 'restatement'), coalesce(first_index, event_index), event_index
-        ) as entry_index,
+        ) as call_index,
         accepted_at,
         organization,
         occurred_at,
@@ -75,27 +88,28 @@ unknowns as (
         ) as scope_value,
         0::Decimal(38, 12) as billed_cost,
         coalesce(greatest_unpriced_cost, 0)::Decimal(38, 12) as greatest_unpriced_cost,
-        unknown_calls + unpriced_calls + quarantined_calls as unknown_calls,
+        quarantined_calls as unknown_calls,
         unknown_tokens,
         unbounded_calls
 
     from {{ ref('int_calls_measured') }}
 
     where
-        pricing in ('unknown', 'unpriced', 'partially_priced')
+        quarantined_calls != 0
+        and pricing in ('unknown', 'unpriced', 'partially_priced')
         and payer != 'customer'
         and (outcome != 'quarantined' or reason = 'token_totals_mismatch')
-        and (log_partition, entry_offset, entry_index) not in (select ahead.* from ahead)
+        and (log_partition, call_offset, call_index) not in (select ahead.* from ahead)
 
 ),
 
 unioned as (
 
-    select * from entries
+    select * from calls
 
     union all
 
-    select * from unknowns
+    select * from quarantined
 
 ),
 
@@ -136,10 +150,10 @@ bucketed as (
         and spends.organization = budgets.organization
         and spends.currency in (budgets.currency, '')
         and (
-            spends.entry_offset > budgets.first_offset
+            spends.call_offset > budgets.first_offset
             or (
-                spends.entry_offset = budgets.first_offset
-                and reinterpretAsInt32(spends.entry_index) > budgets.first_index
+                spends.call_offset = budgets.first_offset
+                and reinterpretAsInt32(spends.call_index) > budgets.first_index
             )
         )
 

@@ -1,4 +1,5 @@
--- One row per record with the number of its facts, and one per fact with its outcome and channel.
+-- One row per record with the number of its facts, and one per record, outcome and currency of them with the
+-- record's channel.
 with
 
 records as (
@@ -9,9 +10,26 @@ records as (
 
 facts as (
 
-    select * from {{ ref('int_outcomes_current') }}
+    select
+        log_partition,
+        log_offset,
+        outcome,
+        currency,
+        any(accepted_at) as accepted_at,
+        toLowCardinality(any(organization)) as organization,
+        toInt64(count()) as facts,
+        toInt64(countIf(greatest_unpriced_cost is null)) as unbounded_facts,
+        sum(greatest_unpriced_cost) as greatest_cost
+
+    from {{ ref('int_outcomes_current') }}
 
     where kind in ('inference', 'observation', 'correction', 'unknown')
+
+    group by
+        log_partition,
+        log_offset,
+        outcome,
+        currency
 
 ),
 
@@ -25,7 +43,9 @@ outcomes as (
         0 as rejected,
         facts.outcome as outcome,
         facts.currency as currency,
-        facts.greatest_unpriced_cost as greatest_unpriced_cost
+        facts.facts as facts,
+        facts.unbounded_facts as unbounded_facts,
+        facts.greatest_cost as greatest_unpriced_cost
 
     from facts
 
@@ -46,6 +66,8 @@ arrivals as (
         refused as rejected,
         '' as outcome,
         '' as currency,
+        0 as facts,
+        0 as unbounded_facts,
         null as greatest_unpriced_cost
 
     from records

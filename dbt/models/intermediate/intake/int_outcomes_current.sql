@@ -1,10 +1,29 @@
 -- One row per event with the outcome that it has now: a release counts an event that was held, quarantined
--- or in conflict, and names its position.
+-- or in conflict, and names its position. The others need no join, which spares a large ledger most of it.
 with
 
 events as (
 
-    select * from {{ ref('stg_tally__events') }}
+    select
+        log_partition,
+        log_offset,
+        event_index,
+        accepted_at,
+        occurred_at,
+        organization,
+        event_source,
+        event_id,
+        kind,
+        reason,
+        detail,
+        first_offset,
+        first_index,
+        currency,
+        unknown_tokens,
+        greatest_unpriced_cost,
+        outcome
+
+    from {{ ref('stg_tally__events') }}
 
     where outcome not in ('reversal', 'replacement', 'release', 'restatement')
 
@@ -13,10 +32,10 @@ events as (
 releases as (
 
     select
-        log_partition,
-        first_offset,
-        first_index,
-        reason
+        log_partition as release_partition,
+        first_offset as released_offset,
+        first_index as released_index,
+        reason as release_reason
 
     from {{ ref('stg_tally__events') }}
 
@@ -24,36 +43,53 @@ releases as (
 
 ),
 
-final as (
+settled as (
 
     select
-        events.log_partition as log_partition,
-        events.log_offset as log_offset,
-        events.event_index as event_index,
-        events.accepted_at as accepted_at,
-        events.occurred_at as occurred_at,
-        events.organization as organization,
-        events.event_source as event_source,
-        events.event_id as event_id,
-        events.kind as kind,
-        events.reason as reason,
-        events.detail as detail,
-        events.first_offset as first_offset,
-        events.first_index as first_index,
-        events.currency as currency,
-        events.unknown_tokens as unknown_tokens,
-        events.greatest_unpriced_cost as greatest_unpriced_cost,
-        toLowCardinality(if(releases.reason = '', events.outcome, 'counted')) as outcome,
-        releases.reason as released_from
+        *,
+        toLowCardinality('') as released_from
 
     from events
 
+    where outcome not in ('held', 'quarantined', 'conflict')
+
+),
+
+releasable as (
+
+    select * from events
+
+    where outcome in ('held', 'quarantined', 'conflict')
+
+),
+
+released as (
+
+    select
+        releasable.* except (outcome),
+        toLowCardinality(
+            if(releases.release_reason = '', releasable.outcome, 'counted')
+        ) as outcome,
+        releases.release_reason as released_from
+
+    from releasable
+
     left any join releases
         on
-            events.log_partition = releases.log_partition
-            and events.log_offset = releases.first_offset
-            and events.event_index = releases.first_index
+            releasable.log_partition = releases.release_partition
+            and releasable.log_offset = releases.released_offset
+            and releasable.event_index = releases.released_index
+
+),
+
+unioned as (
+
+    select * from settled
+
+    union all
+
+    select * from released
 
 )
 
-select * from final
+select * from unioned

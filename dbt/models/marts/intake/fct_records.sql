@@ -10,7 +10,7 @@ final as (
 
     select
         concat(toString(log_partition), '-', toString(log_offset)) as record_key,
-        *
+        * except (seq)
 
     from records
 

@@ -25,7 +25,7 @@ held_revisions as (
 
 calls as (
 
-    select * from {{ ref('int_calls_counted') }}
+    select * from {{ ref('int_calls_unioned') }}
 
     where
         session in (select runs.session from runs)
@@ -39,29 +39,6 @@ calls as (
                 not in (select held_revisions.* from held_revisions)
             )
         )
-
-),
-
-entries as (
-
-    select
-        log_partition,
-        log_offset,
-        event_index,
-        sum(tokens) as tokens,
-        sum(list_cost) as list_cost,
-        sum(billed_cost) as billed_cost
-
-    from {{ ref('int_entries_measured') }}
-
-    where
-        session in (select runs.session from runs)
-        and reversed_offset is null
-
-    group by
-        log_partition,
-        log_offset,
-        event_index
 
 ),
 
@@ -92,9 +69,9 @@ final as (
         and calls.tool_result_hash = runs.result_hash as is_repeat,
         calls.pricing as pricing,
         calls.currency as currency,
-        entries.tokens as tokens,
-        entries.list_cost as list_cost,
-        entries.billed_cost as billed_cost
+        calls.tokens as tokens,
+        calls.list_cost as list_cost,
+        calls.billed_cost as billed_cost
 
     from calls
 
@@ -103,12 +80,6 @@ final as (
             calls.log_partition = runs.log_partition
             and calls.organization = runs.organization
             and calls.session = runs.session
-
-    left join entries
-        on
-            calls.log_partition = entries.log_partition
-            and calls.log_offset = entries.log_offset
-            and calls.event_index = entries.event_index
 
     where
         (calls.log_offset, reinterpretAsInt32(calls.event_index))

@@ -1,81 +1,118 @@
--- Organization and time are in the join, so that a filter on them reaches both sides. A reversal has the time
--- of the call that it takes back, and its entries belong to that call: the sums are net of it. The entries
--- of a restatement belong to the call too, and its price is that of the last one.
+-- Most calls are never amended: they need no join, which would be most of the time of a list of calls. To the
+-- others comes what amends them: a reversal takes a call back, and the last restatement has its price.
+-- Organization and time are in the join, so that a filter on them reaches both sides.
 with
+
+{{ absorbed_offsets(ref('rollup_calls')) }} as absorbed,
+
+calls as (
+
+    select * from {{ ref('int_calls_unioned') }}
+
+),
+
+-- read apart, without costs, since each query plans it anew
+amended as (
+
+    select
+        log_partition,
+        call_offset,
+        call_index
+
+    from {{ ref('rollup_calls') }}
+
+    where is_amendment
+
+    union all
+
+    select
+        log_partition,
+        coalesce(first_offset, 0) as call_offset,
+        coalesce(first_index, 0) as call_index
+
+    from {{ ref('stg_tally__events') }}
+
+    where
+        outcome in ('reversal', 'restatement')
+        and {{ is_beyond('absorbed') }}
+
+),
+
+unamended_calls as (
+
+    select
+        log_partition,
+        log_offset,
+        event_index,
+        accepted_at,
+        occurred_at,
+        organization,
+        event_source,
+        event_id,
+        session,
+        root_call,
+        parent_call,
+        {{ usage_dimensions() }},
+        status,
+        toLowCardinality('') as corrected_by,
+        latency_ms,
+        calls,
+        period_s,
+        usage_source,
+        pricing,
+        unpriced_reason,
+        tier_basis,
+        currency,
+        tokens,
+        unknown_tokens,
+        unpriced_quantity,
+        greatest_unpriced_cost,
+        saved_cost,
+        {{ cost_of_call('list_cost') }},
+        {{ cost_of_call('contracted_cost') }},
+        {{ cost_of_call('effective_cost') }},
+        {{ cost_of_call('billed_cost') }}
+
+    from calls
+
+    where
+        not is_amendment
+        and (log_partition, log_offset, event_index) not in (select amended.* from amended)
+
+),
 
 counted as (
 
-    select * from {{ ref('int_calls_counted') }}
-
-    where outcome not in ('reversal', 'restatement')
-
-),
-
-reversals as (
-
-    select
-        organization,
-        occurred_at,
-        log_partition,
-        first_offset,
-        first_index,
-        reason
-
-    from {{ ref('int_calls_counted') }}
+    select * from calls
 
     where
-        outcome = 'reversal'
-        and reason != 'restatement'
+        not is_amendment
+        and (log_partition, log_offset, event_index) in (select amended.* from amended)
 
 ),
 
-restatement_lines as (
-
-    select
-        *,
-        (log_offset, reinterpretAsInt32(event_index)) as log_position
-
-    from {{ ref('int_calls_counted') }}
-
-    where outcome = 'restatement'
-
-),
-
-restatements as (
+amendments as (
 
     select
         organization,
         occurred_at,
         log_partition,
-        first_offset,
-        first_index,
-        argMax(pricing, log_position) as pricing,
-        argMax(unpriced_reason, log_position) as unpriced_reason,
-        argMax(tier_basis, log_position) as tier_basis,
-        argMax(currency, log_position) as currency,
-        argMax(unknown_tokens, log_position) as unknown_tokens,
-        tupleElement(argMax(tuple(greatest_unpriced_cost), log_position), 1) as greatest_unpriced_cost,
-        tupleElement(argMax(tuple(saved_cost), log_position), 1) as saved_cost
-
-    from restatement_lines
-
-    group by
-        organization,
-        occurred_at,
-        log_partition,
-        first_offset,
-        first_index
-
-),
-
-entries as (
-
-    select
-        organization,
-        occurred_at,
-        log_partition,
-        coalesce(reversed_offset, log_offset) as call_offset,
-        coalesce(reversed_index, event_index) as call_index,
+        call_offset,
+        call_index,
+        argMaxIf(
+            reason, (log_offset, seq), outcome = 'reversal' and reason != 'restatement'
+        ) as corrected_by,
+        argMaxIf(pricing, (log_offset, seq), outcome = 'restatement') as pricing,
+        argMaxIf(unpriced_reason, (log_offset, seq), outcome = 'restatement') as unpriced_reason,
+        argMaxIf(tier_basis, (log_offset, seq), outcome = 'restatement') as tier_basis,
+        argMaxIf(currency, (log_offset, seq), outcome = 'restatement') as currency,
+        argMaxIf(unknown_tokens, (log_offset, seq), outcome = 'restatement') as unknown_tokens,
+        tupleElement(
+            argMaxIf(tuple(greatest_unpriced_cost), (log_offset, seq), outcome = 'restatement'), 1
+        ) as greatest_unpriced_cost,
+        tupleElement(
+            argMaxIf(tuple(saved_cost), (log_offset, seq), outcome = 'restatement'), 1
+        ) as saved_cost,
         sum(tokens) as tokens,
         sum(unpriced_quantity) as unpriced_quantity,
         sum(list_cost) as list_cost,
@@ -83,7 +120,9 @@ entries as (
         sum(effective_cost) as effective_cost,
         sum(billed_cost) as billed_cost
 
-    from {{ ref('int_entries_measured') }}
+    from calls
+
+    where is_amendment
 
     group by
         organization,
@@ -94,16 +133,9 @@ entries as (
 
 ),
 
-final as (
+amended_calls as (
 
     select
-        concat(
-            toString(counted.log_partition),
-            '-',
-            toString(counted.log_offset),
-            '-',
-            toString(counted.event_index)
-        ) as call_key,
         counted.log_partition as log_partition,
         counted.log_offset as log_offset,
         counted.event_index as event_index,
@@ -117,71 +149,69 @@ final as (
         counted.parent_call as parent_call,
         {{ usage_dimensions('counted') }},
         counted.status as status,
-        reversals.reason as corrected_by,
+        toLowCardinality(amendments.corrected_by) as corrected_by,
         counted.latency_ms as latency_ms,
-        if(reversals.reason = '', counted.calls, 0) as calls,
+        if(amendments.corrected_by = '', counted.calls, 0) as calls,
         counted.period_s as period_s,
         counted.usage_source as usage_source,
         toLowCardinality(
-            if(restatements.pricing = '', counted.pricing, restatements.pricing)
+            if(amendments.pricing = '', counted.pricing, amendments.pricing)
         ) as pricing,
         toLowCardinality(
-            if(restatements.pricing = '', counted.unpriced_reason, restatements.unpriced_reason)
+            if(amendments.pricing = '', counted.unpriced_reason, amendments.unpriced_reason)
         ) as unpriced_reason,
         toLowCardinality(
-            if(restatements.pricing = '', counted.tier_basis, restatements.tier_basis)
+            if(amendments.pricing = '', counted.tier_basis, amendments.tier_basis)
         ) as tier_basis,
         toLowCardinality(
-            if(restatements.pricing = '', counted.currency, restatements.currency)
+            if(amendments.pricing = '', counted.currency, amendments.currency)
         ) as currency,
-        entries.tokens as tokens,
+        counted.tokens + amendments.tokens as tokens,
         multiIf(
-            reversals.reason != '', 0,
-            restatements.pricing = '', counted.unknown_tokens,
-            restatements.unknown_tokens
+            amendments.corrected_by != '', 0,
+            amendments.pricing = '', counted.unknown_tokens,
+            amendments.unknown_tokens
         ) as unknown_tokens,
-        entries.unpriced_quantity as unpriced_quantity,
+        counted.unpriced_quantity + amendments.unpriced_quantity as unpriced_quantity,
         multiIf(
-            reversals.reason != '', null,
-            restatements.pricing = '', counted.greatest_unpriced_cost,
-            restatements.greatest_unpriced_cost
+            amendments.corrected_by != '', null,
+            amendments.pricing = '', counted.greatest_unpriced_cost,
+            amendments.greatest_unpriced_cost
         ) as greatest_unpriced_cost,
         multiIf(
-            reversals.reason != '', null,
-            restatements.pricing = '', counted.saved_cost,
-            restatements.saved_cost
+            amendments.corrected_by != '', null,
+            amendments.pricing = '', counted.saved_cost,
+            amendments.saved_cost
         ) as saved_cost,
-        if(pricing = 'free', toDecimal128(0, 12), entries.list_cost) as list_cost,
-        if(pricing = 'free', toDecimal128(0, 12), entries.contracted_cost) as contracted_cost,
-        if(pricing = 'free', toDecimal128(0, 12), entries.effective_cost) as effective_cost,
-        if(pricing = 'free', toDecimal128(0, 12), entries.billed_cost) as billed_cost
+        {{ cost_of_amended_call('list_cost') }},
+        {{ cost_of_amended_call('contracted_cost') }},
+        {{ cost_of_amended_call('effective_cost') }},
+        {{ cost_of_amended_call('billed_cost') }}
 
     from counted
 
-    left join entries
+    left any join amendments
         on
-            counted.organization = entries.organization
-            and counted.occurred_at = entries.occurred_at
-            and counted.log_partition = entries.log_partition
-            and counted.log_offset = entries.call_offset
-            and counted.event_index = entries.call_index
+            counted.organization = amendments.organization
+            and counted.occurred_at = amendments.occurred_at
+            and counted.log_partition = amendments.log_partition
+            and counted.log_offset = amendments.call_offset
+            and counted.event_index = amendments.call_index
 
-    left any join reversals
-        on
-            counted.organization = reversals.organization
-            and counted.occurred_at = reversals.occurred_at
-            and counted.log_partition = reversals.log_partition
-            and counted.log_offset = reversals.first_offset
-            and counted.event_index = reversals.first_index
+),
 
-    left any join restatements
-        on
-            counted.organization = restatements.organization
-            and counted.occurred_at = restatements.occurred_at
-            and counted.log_partition = restatements.log_partition
-            and counted.log_offset = restatements.first_offset
-            and counted.event_index = restatements.first_index
+final as (
+
+    select * from unamended_calls
+
+    union all
+
+    select * from amended_calls
 
 )
 
-select * from final
+select
+    concat(toString(log_partition), '-', toString(log_offset), '-', toString(event_index)) as call_key,
+    *
+
+from final

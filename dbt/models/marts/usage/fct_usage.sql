@@ -1,5 +1,4 @@
--- One row per call and one per entry, in one shape, so that sums over any dimension need no join. A
--- quarantined call has a row of its own class, and is in no count but its own.
+-- One row per call and one per entry, in one shape, so that sums over any dimension need no join.
 with
 
 usage as (

@@ -12,6 +12,7 @@ renamed as (
         -- position on the log
         `partition` as log_partition,
         `offset` as log_offset,
+        seq,
         event_index,
         accepted_at,
 

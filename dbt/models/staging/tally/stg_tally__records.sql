@@ -11,6 +11,7 @@ renamed as (
     select
         `partition` as log_partition,
         `offset` as log_offset,
+        seq,
         accepted_at,
         organization,
         channel,
