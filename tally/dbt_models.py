@@ -1,12 +1,17 @@
 """The dbt models in the warehouse, which are built when they are new or changed."""
 
 import hashlib
+import json
 import os
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from audit.verify.models import Models
 from ledger.errors import TallyError
+from ledger.home.files import write_atomically
 from ledger.home.locks import locked
 from ledger.settings import Settings
 from tally.exit import Failure
@@ -15,7 +20,10 @@ from tally.sql_client import run_statement
 from warehouse.client import find_address
 
 PROJECT = Path(__file__).parents[1] / "dbt"
-STAMP = "analytics.tally_built"
+SCHEMA = "analytics"
+DEFINITIONS = Path("dbt", "definitions.json")
+"""The file of a home with the models as dbt compiled them, and the hash of their project."""
+STAMP = f"{SCHEMA}.tally_built"
 """A view with the hash of the project that the models were built from: it moves with the models."""
 
 
@@ -24,6 +32,12 @@ def ensure_models(settings: Settings) -> None:
     with locked(settings.run / "models.lock"):
         if _read_stamp(settings) != hash_project():
             Child(settings, MODELS).wait()
+
+
+def are_built(settings: Settings) -> bool:
+    """Tell whether the running warehouse has models of any release."""
+    tables = run_statement(settings, f"SELECT count() FROM system.tables WHERE database = '{SCHEMA}'")
+    return int(tables) > 0
 
 
 def hash_project() -> str:
@@ -42,21 +56,62 @@ def build_models(settings: Settings, *, test: bool = False) -> None:
     from dbt.cli.main import dbtRunner
 
     os.environ |= _environment(settings)
-    folder = settings.home.resolve() / "dbt"
-    arguments = ["build" if test else "run", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    arguments += [
-        "--target-path",
-        str(folder / "target"),
-        "--log-path",
-        str(folder / "logs"),
-        "--no-use-colors",
-    ]
+    arguments = ["build" if test else "run", *_list_options(settings)]
     result = dbtRunner().invoke(arguments)
     if isinstance(result.exception, KeyboardInterrupt):
         raise result.exception
     if not result.success:
         raise Failure(f"dbt could not build the models: {_describe_failure(result)}")
+    _keep_definitions(settings, result)
     run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP} AS SELECT '{hash_project()}' AS digest")
+
+
+def read_models(settings: Settings) -> Models:
+    """Return the models as this release defines them: as dbt compiled them for this home, or compiles them now."""
+    path = settings.home / DEFINITIONS
+    try:
+        content = json.loads(path.read_text())
+        if content["project"] == hash_project():
+            return Models(**content["models"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # it is made anew
+    return _compile_models(settings)
+
+
+def _compile_models(settings: Settings) -> Models:
+    """Compile the models without a warehouse. Failure where that fails."""
+    from dbt.cli.main import dbtRunner
+
+    os.environ |= _environment(settings)
+    arguments = ["compile", "--quiet", "--no-introspect", "--no-populate-cache", *_list_options(settings)]
+    with redirect_stdout(StringIO()):
+        result = dbtRunner().invoke(arguments)
+    if isinstance(result.exception, KeyboardInterrupt):
+        raise result.exception
+    if not result.success:
+        raise Failure(f"dbt could not compile the models: {_describe_failure(result)}")
+    return _keep_definitions(settings, result)
+
+
+def _keep_definitions(settings: Settings, result: Any) -> Models:
+    nodes = [run.node for run in result.result if run.node.resource_type == "model"]
+    views = {node.name: node.compiled_code for node in nodes if node.config.materialized == "view"}
+    tables = [node.name for node in nodes if node.config.materialized not in ("view", "ephemeral")]
+    models = Models(SCHEMA, views, tuple(tables))
+    content = {"project": hash_project(), "models": models._asdict()}
+    write_atomically(settings.home / DEFINITIONS, json.dumps(content))
+    return models
+
+
+def _list_options(settings: Settings) -> list[str]:
+    folder = settings.home.resolve() / "dbt"
+    paths = {
+        "--project-dir": PROJECT,
+        "--profiles-dir": PROJECT,
+        "--target-path": folder / "target",
+        "--log-path": folder / "logs",
+    }
+    return [*(text for option, path in paths.items() for text in (option, str(path))), "--no-use-colors"]
 
 
 def _read_stamp(settings: Settings) -> str | None:
