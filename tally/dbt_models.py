@@ -72,7 +72,8 @@ def read_models(settings: Settings) -> Models:
     try:
         content = json.loads(path.read_text())
         if content["project"] == hash_project():
-            return Models(**content["models"])
+            schema, views, tables = content["models"]
+            return Models(schema, views, tuple(tables))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is made anew
     return _compile_models(settings)
@@ -98,7 +99,7 @@ def _keep_definitions(settings: Settings, result: Any) -> Models:
     views = {node.name: node.compiled_code for node in nodes if node.config.materialized == "view"}
     tables = [node.name for node in nodes if node.config.materialized not in ("view", "ephemeral")]
     models = Models(SCHEMA, views, tuple(tables))
-    content = {"project": hash_project(), "models": models._asdict()}
+    content = {"project": hash_project(), "models": models}
     write_atomically(settings.home / DEFINITIONS, json.dumps(content))
     return models
 

@@ -12,11 +12,11 @@ from audit.verify import from_log, from_topic
 from audit.verify.totals import Totals
 from ledger.log import Log
 from ledger.log.open import open_log
-from ledger.log.topics import ENTRIES
+from ledger.log.topics import ENTRIES, EVENTS
 from ledger.settings import Settings
 
-MIN_RECORDS = 1_000
-"""Records from which processes are worth their start."""
+MIN_BYTES = 8 << 20
+"""Bytes from which processes are worth their start."""
 PROGRESS_RECORDS = 20
 POLL_INTERVAL_S = 0.2
 PRECISION = 80
@@ -51,7 +51,7 @@ def read_partitions(
 ) -> list[Reading]:
     """Perform the tasks; ``meanwhile`` is called once, while processes work. ``record_count``: the records that they
     have to read."""
-    if record_count >= MIN_RECORDS and (os.cpu_count() or 1) > 1:
+    if (os.cpu_count() or 1) > 1 and tasks and record_count * _read_record_size(log, tasks[0]) >= MIN_BYTES:
         return list(_read_in_processes(settings, tasks, record_count, progress, meanwhile))
     load, count = from_log.make_loader(log), 0
 
@@ -64,6 +64,12 @@ def read_partitions(
     readings = [_perform(task, settings, log, load, advance) for task in tasks]
     meanwhile()
     return readings
+
+
+def _read_record_size(log: Log, task: Task) -> int:
+    """Return the bytes of the last record of a task, as a sample of what is to be read."""
+    records = log.read(EVENTS, task.partition, task.bounds[ENTRIES.name], max_bytes=1)
+    return len(records[0].value) if records else 0
 
 
 def _perform(task: Task, settings: Settings, log: Log, load: from_log.Load, advance: Callable[[], None]) -> Reading:
@@ -79,9 +85,7 @@ def _read_in_processes(
 ) -> Iterator[Reading]:
     context = multiprocessing.get_context("spawn")
     counts = context.SimpleQueue()
-    with context.Pool(
-        min(os.cpu_count() or 1, len(list(tasks))), _begin_worker, (settings, counts, os.getpid())
-    ) as pool:
+    with context.Pool(min(os.cpu_count() or 1, len(tasks)), _begin_worker, (settings, counts, os.getpid())) as pool:
         pending = [pool.apply_async(_perform_here, (task,)) for task in tasks]
         meanwhile()
         count = 0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from audit.verify.models import Models, find_model_difference
+from audit.verify.models import Models, find_model_difference, has_rollups
 from audit.verify.report import render_report
 from audit.verify.totals import Totals
 from audit.verify.verify import Report
@@ -63,6 +63,19 @@ def test_a_view_that_was_replaced_is_named(client: Client, models: Models, state
     report = Report(Totals(), Totals(), Totals(), difference, {}, 0)
     text = "".join(str(part) for part in render_report(report).renderables)
     assert "analytics.fct_usage" in text and "tally warehouse models" in text
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables", "answer"),
+    [
+        ("select 1 from `tally`.`entries` join `analytics`.`fct_usage` using (a)", (), False),
+        ("select 1 from `tally`.`calls`", (), True),
+        ("select 1 from `analytics`.`rollup_calls`", (), True),
+        ("select 1 from `tally`.`entries`", ("rollup_calls",), True),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_not_compared_row_by_row_is_a_rollup(sql: str, tables: tuple[str, ...], answer: bool) -> None:
+    assert has_rollups(Models("analytics", VIEWS | {"other": sql}, tables)) is answer
 
 
 def test_rollups_are_compared_through_the_marts_that_read_them(client: Client, models: Models) -> None:

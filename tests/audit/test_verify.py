@@ -13,6 +13,7 @@ import pytest
 import zstandard
 from clickhouse_connect.driver.client import Client
 
+from audit.verify import verified_prefix, workers
 from audit.verify.derived_rows import COLUMNS
 from audit.verify.report import render_report
 from audit.verify.row_checksums import ATTRIBUTES, DIMENSIONS
@@ -101,6 +102,24 @@ def test_a_whole_ledger_is_proved_three_times(whole: Settings, asking: Client) -
     assert Decimal(told["cost"]["USD"]["log"]) < Decimal(told["list_cost"]["USD"]["log"]), "customers' own keys"
     assert json.loads((whole.home / "consumers" / "verify.json").read_text())["events"] == told["events"]
     assert render_report(report)
+
+
+def test_processes_say_the_same(whole: Settings, asking: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = verified(whole, asking).as_json()
+    monkeypatch.setattr(workers, "MIN_BYTES", 1)
+    verified_prefix.discard_prefixes(whole)
+    assert verified(whole, asking).as_json() == report | {"recomputed": report["records"]}
+    again = verified(whole, asking).as_json()
+    assert again == report | {"recomputed": 0}
+
+
+def test_an_error_in_a_process_is_a_sentence(copied: Settings, asking: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MIN_BYTES", 1)
+    with sqlite3.connect(copied.home / "log" / "recorded.db") as db:
+        db.execute("DELETE FROM tally_documents")
+    db.close()
+    with pytest.raises(LogDamaged, match="does not hold"):
+        verified(copied, asking)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from clickhouse_connect.driver.client import Client
 
-from audit.verify.models import find_model_difference
+from audit.verify.models import find_model_difference, has_rollups
 from ledger.settings import Settings
 from tally import dbt_models
 from tests.dashboards.feed import Feed, budget, call, corrected, doubtful
@@ -64,6 +64,7 @@ def test_verify_finds_the_views_as_dbt_compiles_them(settings: Settings, client:
     assert dbt_models.read_models(settings) == models, "from its file"
     assert find_model_difference(client, models) == (len(models.views), None)
     assert len(models.views) + len(models.tables) == len(MODELS)
+    assert has_rollups(models) == bool(models.tables)
     replaced = f"select * replace (billed_cost * 10 as billed_cost) from ({models.views['fct_usage']})"
     client.command(f"CREATE OR REPLACE VIEW analytics.fct_usage AS {replaced}")
     try:
