@@ -136,10 +136,11 @@ def _add_event(totals: Totals, record: Record, event: JudgedLine) -> None:
 
 
 def _add_entry(totals: Totals, group: Group, shared: str, line: Line) -> None:
-    costs = [write_amount(cost) for cost in
-             (line.list_cost, line.contracted_cost, line.effective_cost, line.billed_cost)]  # fmt: skip
+    costs, amounts = row_checksums.write_costs(
+        (line.list_cost, line.contracted_cost, line.effective_cost, line.billed_cost)
+    )
     figures = (
         line.name, str(line.quantity), write_amount(line.unit_price), *costs, write_amount(line.greatest_cost),
     )  # fmt: skip
     checksum = row_checksums.hash_text(shared + SEPARATOR.join(figures))
-    totals.add_entry(group, checksum, line.quantity, [int(cost.replace(".", "")) if cost else 0 for cost in costs])
+    totals.add_entry(group, checksum, line.quantity, amounts)

@@ -66,16 +66,16 @@ def _add_event(totals: Totals, fields: dict[str, Any]) -> None:
     )
     day, model = _read_day(fields["time_us"] // DAY_US), get("model_resolved") or get("model") or ""
     for line in fields["lines"]:
-        costs = [line[name] and write_amount(line[name]) for name in COSTS]
+        costs, pico_costs = row_checksums.write_costs([line[name] for name in COSTS])
         figures = (
-            line["class"], str(line["quantity"]), write_amount(line["unit_price"]), *(cost or "" for cost in costs),
+            line["class"], str(line["quantity"]), write_amount(line["unit_price"]), *costs,
             write_amount(line.get("greatest_cost")),
         )  # fmt: skip
         totals.add_entry(
             Group(fields["organization"], day, model, line["class"], get("currency", "")),
             row_checksums.hash_text(shared + row_checksums.SEPARATOR.join(figures)),
             line["quantity"],
-            [int(cost.replace(".", "")) if cost else 0 for cost in costs],
+            pico_costs,
         )
 
 

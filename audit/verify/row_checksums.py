@@ -46,7 +46,11 @@ def write_columns(columns: Iterable[Any]) -> str:
 def write_dimensions(call: Mapping[str, Any]) -> str:
     """Write the fields of a call that its entries repeat."""
     get = call.get
-    return SEPARATOR.join([str(get(name, "")) for name in DIMENSIONS])
+    values = [get(name, "") for name in DIMENSIONS]
+    try:
+        return SEPARATOR.join(values)
+    except TypeError:  # a number is among them, which is rare
+        return SEPARATOR.join(map(str, values))
 
 
 def write_attributes(call: Mapping[str, Any]) -> str:
@@ -73,6 +77,15 @@ def write_amount(amount: Decimal | str | None) -> str:
             return amount
         amount = Decimal(amount)
     return f"{amount:.12f}" if amount else _ZERO
+
+
+def write_costs(costs: Sequence[Any]) -> tuple[list[str], list[int]]:
+    """Write costs, and return them in 10^-12 too. Most are all the same."""
+    if costs[0] == costs[1] == costs[2] == costs[3]:
+        texts = [write_amount(costs[0])] * 4
+        return texts, [int(texts[0].replace(".", "")) if texts[0] else 0] * 4
+    texts = [write_amount(cost) for cost in costs]
+    return texts, [int(text.replace(".", "")) if text else 0 for text in texts]
 
 
 def hash_event(
