@@ -72,8 +72,7 @@ def read_models(settings: Settings) -> Models:
     try:
         content = json.loads(path.read_text())
         if content["project"] == hash_project():
-            schema, views, tables = content["models"]
-            return Models(schema, views, tuple(tables))
+            return Models(SCHEMA, dict(content["views"]), tuple(content["tables"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is made anew
     return _compile_models(settings)
@@ -99,7 +98,7 @@ def _keep_definitions(settings: Settings, result: Any) -> Models:
     views = {node.name: node.compiled_code for node in nodes if node.config.materialized == "view"}
     tables = [node.name for node in nodes if node.config.materialized not in ("view", "ephemeral")]
     models = Models(SCHEMA, views, tuple(tables))
-    content = {"project": hash_project(), "models": models}
+    content = {"project": hash_project(), "views": models.views, "tables": models.tables}
     write_atomically(settings.home / DEFINITIONS, json.dumps(content))
     return models
 
