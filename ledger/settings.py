@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     kafka_port: Port = Field(
         default=0, description="port of `tally kafka serve`; 0 is that of last time, or any free one"
     )
+    verify_every: PlainInteger = Field(
+        default=0, ge=0, description="seconds from one `tally verify` to the next while `tally up` runs; 0 is never"
+    )
     generation: PlainInteger | None = Field(
         default=None, ge=2, description="generation that the services of a rebuild make; without it the current one"
     )

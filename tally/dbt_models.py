@@ -1,12 +1,17 @@
 """The dbt models in the warehouse, which are built when they are new or changed."""
 
 import hashlib
+import json
 import os
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from audit.verify.models import Models
 from ledger.errors import TallyError
+from ledger.home.files import write_atomically
 from ledger.home.locks import locked
 from ledger.settings import Settings
 from tally.exit import Failure
@@ -16,7 +21,10 @@ from warehouse import rollups
 from warehouse.client import find_address
 
 PROJECT = Path(__file__).parents[1] / "dbt"
-STAMP = "analytics.tally_built"
+SCHEMA = "analytics"
+DEFINITIONS = Path("dbt", "definitions.json")
+"""The file of a home with the models as dbt compiled them, and the hash of their project."""
+STAMP = f"{SCHEMA}.tally_built"
 """A view with the hash of the project that the models were built from: it moves with the models."""
 
 
@@ -25,6 +33,12 @@ def ensure_models(settings: Settings) -> None:
     with locked(settings.run / "models.lock"):
         if _read_stamp(settings) != hash_project():
             Child(settings, MODELS).wait()
+
+
+def are_built(settings: Settings) -> bool:
+    """Tell whether the running warehouse has models of any release."""
+    tables = run_statement(settings, f"SELECT count() FROM system.tables WHERE database = '{SCHEMA}'")
+    return int(tables) > 0
 
 
 def hash_project() -> str:
@@ -40,33 +54,68 @@ def hash_project() -> str:
 def build_models(settings: Settings, *, test: bool = False) -> None:
     """Build every model: views in constant time, and rollups up to what is stored. ``test`` also runs the tests of the
     models on all stored data. Failure names the nodes that failed."""
-    _run_dbt(settings, "models", "build" if test else "run")
+    with locked(settings.run / rollups.LOCK):
+        result = _run_dbt(settings, "build the models", "build" if test else "run")
+    _keep_definitions(settings, result)
     run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP} AS SELECT '{hash_project()}' AS digest")
 
 
 def build_docs(settings: Settings) -> Path:
     """Build the documentation of the models as one HTML file, which loads nothing from elsewhere, and return its path.
     Failure says why dbt could not."""
-    target = _run_dbt(settings, "documentation", "docs", "generate", "--static")
-    return target / "static_index.html"
+    _run_dbt(settings, "build the documentation", "docs", "generate", "--static")
+    return _find_folder(settings) / "target" / "static_index.html"
 
 
-def _run_dbt(settings: Settings, product: str, *command: str) -> Path:
-    """Run a command of dbt in this process, and return the folder of what it writes. Failure names ``product``, which
-    could not be built, and the nodes that failed."""
+def _run_dbt(settings: Settings, purpose: str, *command: str) -> Any:
+    """Run a command of dbt in this process, and return its result. Failure names the purpose, and the nodes that
+    failed."""
     from dbt.cli.main import dbtRunner
 
     os.environ |= _environment(settings)
-    folder = settings.home.resolve() / "dbt"
+    folder = _find_folder(settings)
     arguments = [*command, "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--no-use-colors"]
-    with locked(settings.run / rollups.LOCK):
-        result = dbtRunner().invoke(arguments)
+    result = dbtRunner().invoke(arguments)
     if isinstance(result.exception, KeyboardInterrupt):
         raise result.exception
     if not result.success:
-        raise Failure(f"dbt could not build the {product}: {_describe_failure(result)}")
-    return folder / "target"
+        raise Failure(f"dbt could not {purpose}: {_describe_failure(result)}")
+    return result
+
+
+def _find_folder(settings: Settings) -> Path:
+    return settings.home.resolve() / "dbt"
+
+
+def read_models(settings: Settings) -> Models:
+    """Return the models as this release defines them: as dbt compiled them for this home, or compiles them now."""
+    path = settings.home / DEFINITIONS
+    try:
+        content = json.loads(path.read_text())
+        if content["project"] == hash_project():
+            return Models(SCHEMA, dict(content["views"]), tuple(content["tables"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # it is made anew
+    return _compile_models(settings)
+
+
+def _compile_models(settings: Settings) -> Models:
+    """Compile the models without a warehouse. Failure where that fails."""
+    options = ("--quiet", "--no-introspect", "--no-populate-cache")
+    with redirect_stdout(StringIO()):
+        result = _run_dbt(settings, "compile the models", "compile", *options)
+    return _keep_definitions(settings, result)
+
+
+def _keep_definitions(settings: Settings, result: Any) -> Models:
+    nodes = [run.node for run in result.result if run.node.resource_type == "model"]
+    views = {node.name: node.compiled_code for node in nodes if node.config.materialized == "view"}
+    tables = [node.name for node in nodes if node.config.materialized not in ("view", "ephemeral")]
+    models = Models(SCHEMA, views, tuple(tables))
+    content = {"project": hash_project(), "views": models.views, "tables": models.tables}
+    write_atomically(settings.home / DEFINITIONS, json.dumps(content))
+    return models
 
 
 def _read_stamp(settings: Settings) -> str | None:

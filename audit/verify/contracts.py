@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -55,7 +55,24 @@ class Contracts:
         self._signings: defaultdict[str, list[Signing]] = defaultdict(list)
         self._used: Counter[tuple[str, ...]] = Counter()
         self._database = database
-        database.execute("CREATE TABLE covered (owner TEXT PRIMARY KEY, parts TEXT)")
+        database.execute("CREATE TABLE IF NOT EXISTS covered (owner TEXT PRIMARY KEY, parts TEXT)")
+
+    def dump_state(self) -> dict[str, Any]:
+        """Return the signings and what is used, as JSON; what entries use is in the database."""
+        return {
+            "signings": {
+                organization: [signing[:3] for signing in signings] for organization, signings in self._signings.items()
+            },
+            "used": [[key, amount] for key, amount in self._used.items()],
+        }
+
+    def load_state(self, state: dict[str, Any], load: Callable[[str], Contract]) -> None:
+        """Go on from a state; ``load`` reads a contract by the hash of its document."""
+        for organization, signings in state["signings"].items():
+            for (offset, event_index), name, document in signings:
+                contract = load(document) if document else None
+                self._signings[organization].append(Signing((offset, event_index), name, document, contract))
+        self._used = Counter({tuple(key): amount for key, amount in state["used"]})
 
     def sign(self, organization: str, position: Position, name: str, document: str, contract: Contract) -> None:
         """Put a contract in force."""
@@ -87,14 +104,11 @@ class Contracts:
         rated = rate_call(data, time, books, aliases)
         if unknown_usage.is_free(data):
             return rated
-        agreement = self._find_agreement(data, time, owner[0], position, rated)
+        agreement = None
+        if owner[0] in self._signings:
+            agreement = self._find_agreement(data, time, owner[0], position, rated)
         if agreement is None:
-            return rated._replace(
-                lines=[
-                    line._replace(contracted_cost=line.list_cost, effective_cost=line.billed_cost)
-                    for line in rated.lines
-                ]
-            )
+            return rated._replace(lines=[Line(*line[:6], line.list_cost, line.billed_cost) for line in rated.lines])
         has_amounts = agreement.commitments or any(term.rates is not None for term in agreement.terms)
         if has_amounts and rated.currency not in (None, agreement.contract.currency):
             rated = rate_call(data, time, (), aliases)

@@ -80,6 +80,7 @@ def list_ways(owners: list[Provider | None], *, is_local: bool) -> list[Way]:
     return ways
 
 
+@lru_cache(maxsize=10_000)
 def is_local_host(provider: str | None) -> bool:
     """Tell whether a lower-case provider is a machine of one's own."""
     name = provider or ""
@@ -89,6 +90,7 @@ def is_local_host(provider: str | None) -> bool:
     return bool({host, re.split("[-_. ]", host)[0]} & name_parts.LOCAL_HOSTS)
 
 
+@lru_cache(maxsize=10_000)
 def find_local_host(model: str) -> str | None:
     """Return the machine of one's own that a model's path names first."""
     silent = name_parts.GATEWAYS | name_parts.PATH_WORDS

@@ -9,12 +9,23 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from audit.verify import model_names, unknown_usage
-from audit.verify.variants import CallRates, choose_rates, cost_of_seconds, is_valid, price_of_second
+from audit.verify.variants import (
+    CallRates,
+    Conditions,
+    Stated,
+    choose_rates,
+    cost_of_seconds,
+    is_valid,
+    list_conditions,
+    price_of_second,
+    read_stated,
+)  # fmt: skip
 from ledger.pricing import name_parts
-from ledger.pricing.price_book import Hourly, PriceBook, PricedModel, Provider, Tiered
+from ledger.pricing.price_book import Hourly, Price, PriceBook, PricedModel, Provider, Tiered
 from ledger.token_classes import CLASSES, INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
 
 MILLION, THOUSAND = Decimal(1_000_000), Decimal(1_000)
+MAX_CACHED_RATES = 100_000
 
 
 class Line(NamedTuple):
@@ -60,6 +71,23 @@ class Book:
         self.book = book
         self.find = lru_cache(maxsize=10_000)(self._find)
         self.find_provider = lru_cache(maxsize=10_000)(self._find_provider)
+        self._rates: dict[tuple[int, Stated], CallRates] = {}  # by the identity of the price, which the book keeps
+        self._conditions: dict[int, Conditions] = {}
+
+    def choose_rates(
+        self, data: Mapping[str, Any], time: datetime, model: PricedModel, price: Price, *, is_own: bool
+    ) -> CallRates:
+        """Return the rates of a price for what a call states."""
+        conditions = self._conditions.get(id(model))
+        if conditions is None:
+            conditions = self._conditions[id(model)] = list_conditions(model)
+        stated = read_stated(data, time, conditions, is_own=is_own)
+        rates = self._rates.get((id(price), stated))
+        if rates is None:
+            rates = choose_rates(stated, self.book, model, price)
+            if len(self._rates) < MAX_CACHED_RATES:
+                self._rates[id(price), stated] = rates
+        return rates
 
     def _find(self, provider: str | None, model: str, way: model_names.Way) -> model_names.Listing | None:
         """Return the model of a call, and the provider that lists its price."""
@@ -168,7 +196,7 @@ def _find_price(data: Mapping[str, Any], time: datetime, books: list[Book], alia
                 valid_prices = [(index, price) for index, price in enumerate(priced.prices) if is_valid(price, time)]
                 if valid_prices:
                     index, price = valid_prices[-1]
-                    rates = choose_rates(data, time, book.book, priced, price, is_own=owner is seller)
+                    rates = book.choose_rates(data, time, priced, price, is_own=owner is seller)
                     variants = "".join(f"+{place}" for place in rates.places)
                     price_id = f"{book.book.name}/{owner.id}/{priced.id}#{index}{variants}"
                     return book, priced, rates, price_id, seller.id if seller is not None else None
@@ -248,9 +276,10 @@ def _price_lines(
     if any("requests" in rates for rates in price.bounding) and "requests" not in quantities:
         quantities = {name: quantities.get(name, calls) for name in CLASSES if name in quantities or name == "requests"}
     is_sum = stated is None and data.get("calls") is None and bool(data.get("period_s"))
-    mean = Fraction(sum(quantity for name, quantity in quantities.items() if name in INPUT_CLASSES), calls)
-    if is_sum:  # of a number of calls that nobody names: no tier is reached
-        mean = Fraction(0)
+    has_tiers = price.has_tiers
+    mean = Fraction(0)  # where nobody names the number of calls, no tier is reached
+    if not is_sum and (has_tiers or not price.rates.keys() >= quantities.keys()):
+        mean = Fraction(sum(quantity for name, quantity in quantities.items() if name in INPUT_CLASSES), calls)
     lines = []
     for name, quantity in quantities.items():
         rate = price.rates.get(name)
@@ -271,7 +300,7 @@ def _price_lines(
             unit_price = rate / (MILLION if name in TOKEN_CLASSES else THOUSAND)
             cost = quantity * unit_price
         lines.append(Line(name, quantity, unit_price, cost, Decimal(0) if data.get("payer") == "customer" else cost))
-    if not any(isinstance(rate, Tiered) for rates in price.bounding for rate in rates.values()):
+    if not has_tiers:
         return lines, None
     if is_sum:
         return lines, "assumed"

@@ -26,7 +26,7 @@ from tallystick.vocabulary.controls.periods import PeriodClosed
 from tallystick.vocabulary.controls.prices import PriceBookAdopted, PriceRestated
 from tallystick.vocabulary.event import DATA_MODELS
 
-KINDS = tuple(DATA_MODELS)
+TYPES = {f"tallystick.{kind}.v1": kind for kind in DATA_MODELS}
 FACTS = ("inference", "observation", "correction", "unknown")
 MAX_AHEAD = timedelta(seconds=300)
 MAX_DEPTH = 64
@@ -105,15 +105,16 @@ class EntryInForce(NamedTuple):
 
 
 class Partition:
-    """Judge one partition's records in order. Identities are kept on disk, so memory does not grow. ``read_line`` gives
-    a line of the partition by offset and index: one before the record that is judged, or of it. ``read_records`` gives
-    the records before it from an offset up to another."""
+    """Judge one partition's records in order. Identities are kept on disk, so memory does not grow: in ``database``, or
+    in a temporary file. ``read_line`` gives a line of the partition by offset and index: one before the record that is
+    judged, or of it. ``read_records`` gives the records before it from an offset up to another."""
 
     def __init__(
         self,
         load: Callable[[str], Book | Contract],
         read_line: Callable[[int, int], bytes],
         read_records: Callable[[int, int], Iterable[Record]],
+        database: sqlite3.Connection | None = None,
     ) -> None:
         self._load = load
         self._read_line = read_line
@@ -122,11 +123,11 @@ class Partition:
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
         self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
-        self._identities = sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
+        self._identities = database or sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
-            "CREATE TABLE seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT, kind TEXT, revision INT,"
-            " entry_record INT, entry_line INT, place_record INT, place_line INT, rated_record INT, rated_line INT,"
-            " standing TEXT)"
+            "CREATE TABLE IF NOT EXISTS seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT,"
+            " kind TEXT, revision INT, entry_record INT, entry_line INT, place_record INT, place_line INT,"
+            " rated_record INT, rated_line INT, standing TEXT) WITHOUT ROWID"
         )
         self._contracts = Contracts(self._identities)
         self._held: list[tuple[datetime, Position, str, bool]] = []
@@ -134,6 +135,39 @@ class Partition:
         """Held lines that a correction counted before they fell due."""
         self._outdated: dict[bytes, set[bytes]] = {}
         """Contents in whose place a conflict was accepted, by identity."""
+
+    def dump_state(self) -> dict[str, Any]:
+        """Return what the partition knows beside the identities, as JSON."""
+        return {
+            "now": self._now.isoformat(),
+            "adoptions": [(place, name, book.digest) for place, name, book in self._adoptions],
+            "aliases": self._alias_decisions,
+            "periods": self._periods.dump_state(),
+            "held": [(time.isoformat(), *rest) for time, *rest in self._held],
+            "released": list(self._released),
+            "outdated": {identity.hex(): [content.hex() for content in contents]
+                         for identity, contents in self._outdated.items()},
+            "contracts": self._contracts.dump_state(),
+        }  # fmt: skip
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state, beside the identities that belong to it."""
+        self._now = datetime.fromisoformat(state["now"])
+        self._adoptions = [
+            (_position(place), name, self._load_book(digest)) for place, name, digest in state["adoptions"]
+        ]
+        self._alias_decisions = [(_position(place), body) for place, body in state["aliases"]]
+        self._periods.load_state(state["periods"])
+        self._held = [
+            (datetime.fromisoformat(time), _position(position), owner, is_relayed)
+            for time, position, owner, is_relayed in state["held"]
+        ]
+        self._released = {_position(position) for position in state["released"]}
+        self._outdated = {
+            bytes.fromhex(identity): {bytes.fromhex(content) for content in contents}
+            for identity, contents in state["outdated"].items()
+        }
+        self._contracts.load_state(state["contracts"], self._load_contract)
 
     def judge(self, record: Record) -> Iterator[JudgedLine]:
         """Yield what falls due with the record, then every line of it, in order, each followed by what it takes back
@@ -194,7 +228,7 @@ class Partition:
         judged = JudgedLine(event_index, kind, outcomes.COUNTED, None, event["source"], event["id"], time, data)
         owner = organization, event["source"], event["id"]
         identity = _hash_identity(organization, event["source"], event["id"])
-        content, revision = hashlib.sha256(line).digest(), _read_revision(kind, data)
+        content, revision = _hash_line(line), _read_revision(kind, data)
         seen = self._find(identity)
         if seen is not None:
             judged = judged._replace(original=(seen.offset, seen.event_index))
@@ -340,7 +374,7 @@ class Partition:
             self._outdated.setdefault(identity, set()).add(seen.content)
             accepted = correction.data["accepted"]
             counted = seen._replace(
-                content=hashlib.sha256(line).digest(), offset=accepted["offset"], event_index=accepted["event_index"]
+                content=_hash_line(line), offset=accepted["offset"], event_index=accepted["event_index"]
             )
         elif leaves not in (outcomes.HELD, outcomes.QUARANTINED) or not self._is_countable(seen):
             return
@@ -374,7 +408,7 @@ class Partition:
         event = _parse_event(line)
         if event is None or event["kind"] != "inference" or not is_valid("inference", event["data"]):
             return None
-        content = hashlib.sha256(line).digest()
+        content = _hash_line(line)
         is_conflict = (
             _hash_identity(organization, event["source"], event["id"]) == identity
             and content != seen.content
@@ -464,8 +498,12 @@ class Partition:
         return Seen(*row) if row else None
 
     def _keep(self, identity: bytes, seen: Seen) -> None:
-        columns = ", ".join("?" * (1 + len(seen)))
-        self._identities.execute(f"REPLACE INTO seen VALUES ({columns})", (identity, *seen))
+        self._identities.execute("REPLACE INTO seen VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (identity, *seen))
+
+
+def _position(pair: list[int]) -> Position:
+    offset, event_index = pair
+    return offset, event_index
 
 
 def _order(position: Position) -> Position:
@@ -505,7 +543,11 @@ def _judge_repeat(judged: JudgedLine, seen: Seen, content: bytes, revision: int)
 
 
 def _hash_identity(organization: str, source: str, id: str) -> bytes:
-    return hashlib.sha256(json.dumps([organization, source, id]).encode()).digest()
+    return hashlib.sha256(f"{len(organization)},{len(source)},{organization}{source}{id}".encode()).digest()[:16]
+
+
+def _hash_line(line: bytes) -> bytes:
+    return hashlib.sha256(line).digest()[:16]
 
 
 def _read_revision(kind: str, data: dict[str, Any]) -> int:
@@ -517,21 +559,21 @@ def _read_revision(kind: str, data: dict[str, Any]) -> int:
 def _parse_event(line: bytes) -> dict[str, Any] | None:
     """Parse an event of the vocabulary, with its kind and time; None where the line is no event."""
     try:
-        event: dict[str, Any] = json.loads(line.decode(), parse_constant=_reject_number, parse_float=_parse_finite)
+        event: dict[str, Any] = _decode(line.decode())
         if b"\\u" in line:
             json.dumps(event, ensure_ascii=False).encode()  # halves of characters are no text
         moment = datetime.fromisoformat(event["time"])
         brackets = line.count(b"{") + line.count(b"[")  # most lines have too few to be deep
         is_possible = EARLIEST <= moment < LATEST and (brackets <= MAX_DEPTH or _depth(event) <= MAX_DEPTH)
-        kinds = [kind for kind in KINDS if event["type"] == f"tallystick.{kind}.v1"]
+        kind = TYPES.get(event["type"])
         has_shape = (
             isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not kinds or not has_shape or not is_possible:
+    if kind is None or not has_shape or not is_possible:
         return None
-    return event | {"kind": kinds[0], "moment": moment.astimezone(UTC)}
+    return event | {"kind": kind, "moment": moment.astimezone(UTC)}
 
 
 def _depth(value: Any) -> int:
@@ -547,3 +589,6 @@ def _parse_finite(text: str) -> float:
 
 def _reject_number(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_reject_number, parse_float=_parse_finite).decode

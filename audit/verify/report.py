@@ -41,11 +41,20 @@ def _figures(facts: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
             yield f"{currency} {label}", list(figures.values())
 
 
-def _conclusion(facts: dict[str, Any]) -> Text:
+def write_conclusion(facts: dict[str, Any]) -> str:
+    """Write what a report (``Report.as_json``) comes to: all is equal, or the first difference and the way out."""
     behind = f"; {facts['behind']:,} records were not yet folded or stored" if facts["behind"] else ""
     difference = facts["difference"]
     if difference is None:
-        return Text(f"equal to the last digit, on {len(facts['positions'])} partitions of the log{behind}", "green")
+        before = facts["records"] - facts["recomputed"]
+        extent = f"; {before:,} of {facts['records']:,} records were verified before" if before else ""
+        views = f" and {facts['views']} views of the models" if facts["views"] else ""
+        return f"equal to the last digit, on {len(facts['positions'])} partitions of the log{views}{extent}{behind}"
     place = ", ".join(f"{name} {value}" for name, value in difference["where"].items() if value)
     figures = ", ".join(f"{name} {difference[name]}" for name in ("log", "topic", "warehouse") if difference[name])
-    return Text(f"the first difference is in {difference['what']} ({place}): {figures}{behind}", "bold red")
+    way_out = f". To put it right, {difference['way_out']}" if "way_out" in difference else ""
+    return f"the first difference is in {difference['what']} ({place}): {figures}{behind}{way_out}"
+
+
+def _conclusion(facts: dict[str, Any]) -> Text:
+    return Text(write_conclusion(facts), "green" if facts["difference"] is None else "bold red")

@@ -43,6 +43,12 @@ class Periods:
     def __init__(self) -> None:
         self._closed: dict[str, tuple[int, int]] = {}
 
+    def dump_state(self) -> dict[str, tuple[int, int]]:
+        return self._closed
+
+    def load_state(self, state: dict[str, list[int]]) -> None:
+        self._closed = {organization: (year, month) for organization, (year, month) in state.items()}
+
     def close(self, organization: str, month: str, now: datetime) -> None:
         """Close a month, unless it goes on or is closed already."""
         year_and_month = int(month[:4]), int(month[5:])

@@ -25,12 +25,15 @@ def is_valid(kind: str, data: dict[str, Any]) -> bool:
         except ValidationError:
             return False
         return is_valid("inference", data.get("replacement") or {})
-    return kind != "inference" or all(_is_valid_field(name, value) for name, value in data.items())
+    if kind != "inference":
+        return True
+    for name, value in data.items():
+        if not (isinstance(value, str) if name in TEXTS else _is_valid_field(name, value)):
+            return False
+    return True
 
 
 def _is_valid_field(name: str, value: Any) -> bool:
-    if name in TEXTS:
-        return isinstance(value, str)
     if name in COUNTS:
         return _is_count(value)
     if name in AMOUNTS:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any, NamedTuple
 
-from ledger.pricing.price_book import AnyRate, Hourly, Price, PriceBook, PricedModel, Tier, Tiered, Validity
+from ledger.pricing.price_book import AnyRate, Hourly, Price, PriceBook, PricedModel, Tier, Tiered, Validity, Variant
 from ledger.pricing.price_dimensions import PRICE_DIMENSIONS, normalize_dimension
 from ledger.token_classes import TOKEN_CLASSES
 
@@ -21,6 +21,18 @@ class CallRates(NamedTuple):
     bounding: list[dict[str, AnyRate]]
     places: tuple[int, ...] = ()
     reason: str | None = None
+
+    @property
+    def has_tiers(self) -> bool:
+        return any(isinstance(rate, Tiered) for rates in self.bounding for rate in rates.values())
+
+
+class Stated(NamedTuple):
+    """What decides which rates of a price a call gets: what it states, in the words of prices, and the places of the
+    variants that apply."""
+
+    words: tuple[str | None, ...]
+    places: tuple[int, ...]
 
 
 def is_valid(validity: Validity, time: datetime) -> bool:
@@ -40,20 +52,33 @@ def is_valid(validity: Validity, time: datetime) -> bool:
     return validity.weekdays is None or f"{begin:%A}".lower() in validity.weekdays
 
 
-def choose_rates(
-    data: Mapping[str, Any], time: datetime, book: PriceBook, model: PricedModel, price: Price, *, is_own: bool
-) -> CallRates:
-    """Return the rates for what a call states. ``is_own`` tells whether its provider lists the model itself."""
+Conditions = list[tuple[Mapping[str, str], Variant]]
+
+
+def list_conditions(model: PricedModel) -> Conditions:
+    """List the variants of a model, each with the words that a call must state."""
+    return [(variant.when.stated, variant) for variant in model.variants]
+
+
+def read_stated(data: Mapping[str, Any], time: datetime, conditions: Conditions, *, is_own: bool) -> Stated:
+    """Read what a call states, by the conditions of a model's variants. ``is_own`` tells whether its provider lists the
+    model itself."""
+    words = {name: normalize_dimension(name, data.get(name)) for name in PRICE_DIMENSIONS}
+    places = tuple(
+        place
+        for place, (stated, variant) in enumerate(conditions if is_own else ())
+        if all(words[name] == word for name, word in stated.items()) and is_valid(variant, time)
+    )
+    return Stated(tuple(words.values()), places)
+
+
+def choose_rates(stated: Stated, book: PriceBook, model: PricedModel, price: Price) -> CallRates:
+    """Return the rates for what a call states."""
     fallbacks = dict(book.priced_as) | dict(model.priced_as or {})
     variants = model.variants
-    words = {name: normalize_dimension(name, data.get(name)) for name in PRICE_DIMENSIONS}
-    applied = [
-        (place, variant)
-        for place, variant in enumerate(variants)
-        if is_own and all(words[name] == word for name, word in variant.when.stated.items()) and is_valid(variant, time)
-    ]
+    applied = [(place, variants[place]) for place in stated.places]
     base = _fill(price.rates, fallbacks)
-    for name, word in words.items():
+    for name, word in zip(PRICE_DIMENSIONS, stated.words, strict=True):
         if word is not None and not any(name in variant.when.stated for _, variant in applied):
             factors = [variant.multiplier for variant in variants if variant.multiplier and variant.multiplier > 1]
             candidates = [base] + [variant.rates for variant in variants if variant.rates is not None]
@@ -64,7 +89,7 @@ def choose_rates(
         rates |= variant.rates or {}
     factors = [variant.multiplier for _, variant in applied if variant.multiplier is not None]
     rates = _fill(_multiply(rates, factors), fallbacks)
-    return CallRates(rates, [rates], tuple(place for place, _ in applied))
+    return CallRates(rates, [rates], stated.places)
 
 
 def cost_of_seconds(rate: Hourly, seconds: int, calls: int) -> Decimal:

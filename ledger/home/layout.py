@@ -85,6 +85,10 @@ VERIFY_REPORT = HomeFile(
     "consumers/verify.json", "json", "the last report of `tally verify`", "tally verify", "nothing",
     "delete it, and run `tally verify`",
 )  # fmt: skip
+VERIFIED = HomeFile(
+    "verified", "folder", "how far `tally verify` has read, with the hashes there and the totals", "tally verify",
+    "time", "delete it, and the next `tally verify` recomputes everything", 0o700,
+)  # fmt: skip
 DEMO = HomeFile(
     "consumers/demo.json", "json", "how far the demo's history is written", "tally demo", "nothing",
     "delete it with the rest of the demo's home, and begin the demo anew",
@@ -112,7 +116,7 @@ WAREHOUSE = HomeFile(
 
 FILES: tuple[HomeFile, ...] = (
     RECORDED, LOG_MARKER, DERIVED, SECRETS, TOKENS, WEBHOOKS, PERSONS, DELIVERIES, SWITCH, SWITCHING, PRESENCE, SINK,
-    VERIFY_REPORT, DEMO, GAPS, STATE_CACHE, KAFKA_PORT, KAFKA, WAREHOUSE,
+    VERIFY_REPORT, VERIFIED, DEMO, GAPS, STATE_CACHE, KAFKA_PORT, KAFKA, WAREHOUSE,
     HomeFile("**/*.db-wal", "text", "the newest commits of the database beside it", "as the database", "facts",
              "restore it together with its database"),
     HomeFile("**/*.db-shm", "text", "an index of the file before", "as the database", "nothing",

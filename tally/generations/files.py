@@ -29,6 +29,7 @@ GENERATION_FILES: dict[str, tuple[str, ...]] = {
     "warehouse": (),
     "consumers/sink.json": (),
     "consumers/verify.json": (),
+    "verified": (),
 }
 """Files and folders of a generation, each with the suffixes that an open one has beside it."""
 

@@ -31,6 +31,7 @@ from tally.processes.service import (
     list_pipeline_services,
 )
 from tally.processes.supervisor import Supervisor
+from tally.product.verification import Verification
 from tally.session import make_home, opened
 
 POLL_INTERVAL_S = 0.3
@@ -107,15 +108,15 @@ def run(
                 start(service)
             if fill:
                 fill(log)
-            models = Models(settings)
-            models.build()
+            (models := Models(settings)).build()
             for service in (API, ALERTS, DASHBOARDS, METRICS, *extra_services):
                 start(service)
             _print_addresses(settings, token)
-            supervisor = Supervisor(settings, running)
+            supervisor, verification = Supervisor(settings, running), Verification(settings, stack)
             while True:
                 supervisor.poll()
                 models.build()
+                verification.poll()
                 if files.read_request(settings):
                     with (
                         _timed("switching to a new generation", "switched"),

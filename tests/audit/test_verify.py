@@ -13,7 +13,10 @@ import pytest
 import zstandard
 from clickhouse_connect.driver.client import Client
 
+from audit.verify import verified_prefix, workers
+from audit.verify.derived_rows import COLUMNS
 from audit.verify.report import render_report
+from audit.verify.row_checksums import ATTRIBUTES, DIMENSIONS
 from audit.verify.verify import Report, verify
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import partition_of
@@ -29,7 +32,7 @@ CALLS = 3_000
 END = datetime(2026, 1, 5, 12, tzinfo=UTC)
 ONE = "(offset, seq, class) = (SELECT offset, seq, class FROM tally.entries ORDER BY offset DESC LIMIT 1)"
 EVENT = "(offset, seq) = (SELECT max((offset, seq)) FROM tally.events)"
-TABLES = ("events", "entries", "records")
+TABLES = ("events", "entries", "records", "decisions", "alerts")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,24 @@ def test_a_whole_ledger_is_proved_three_times(whole: Settings, asking: Client) -
     assert render_report(report)
 
 
+def test_processes_say_the_same(whole: Settings, asking: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = verified(whole, asking).as_json()
+    monkeypatch.setattr(workers, "MIN_BYTES", 1)
+    verified_prefix.discard_prefixes(whole)
+    assert verified(whole, asking).as_json() == report | {"recomputed": report["records"]}
+    again = verified(whole, asking).as_json()
+    assert again == report | {"recomputed": 0}
+
+
+def test_an_error_in_a_process_is_a_sentence(copied: Settings, asking: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MIN_BYTES", 1)
+    with sqlite3.connect(copied.home / "log" / "recorded.db") as db:
+        db.execute("DELETE FROM tally_documents")
+    db.close()
+    with pytest.raises(LogDamaged, match="does not hold"):
+        verified(copied, asking)
+
+
 @pytest.mark.parametrize(
     ("statement", "what"),
     [
@@ -121,17 +142,36 @@ def test_a_whole_ledger_is_proved_three_times(whole: Settings, asking: Client) -
         (f"INSERT INTO tally.events SELECT * FROM tally.events WHERE {EVENT}", "events accepted"),
         ("DELETE FROM tally.records WHERE refused > 0", "events received"),
         ("ALTER TABLE tally.records UPDATE channel = 'other' WHERE refused > 0", "contents of records"),
+        (f"ALTER TABLE tally.events UPDATE latency_ms = 7777777 WHERE {EVENT}", "contents of events"),
+        (f"ALTER TABLE tally.events UPDATE agent_version = '2' WHERE {EVENT}", "contents of events"),
+        (f"ALTER TABLE tally.events UPDATE tags = map('a', 'b') WHERE {EVENT}", "contents of events"),
+        (f"ALTER TABLE tally.events UPDATE detail = 'other' WHERE {EVENT}", "contents of events"),
+        ("ALTER TABLE tally.decisions UPDATE limit = limit + 1e-12 WHERE decision = 'control.applied'",
+         "contents of decisions"),
+        ("ALTER TABLE tally.decisions UPDATE scope = 'other' WHERE decision = 'control.applied'",
+         "contents of decisions"),
+        ("DELETE FROM tally.decisions WHERE decision = 'control.applied'", "decisions"),
+        ("ALTER TABLE tally.alerts UPDATE repeats = repeats + 1 WHERE 1", "contents of alerts"),
+        ("ALTER TABLE tally.alerts UPDATE evidence = arrayPopBack(evidence) WHERE 1", "contents of alerts"),
+        ("ALTER TABLE tally.alerts UPDATE spent = map('USD', toDecimal128(1, 12)) WHERE 1", "contents of alerts"),
     ],
 )  # fmt: skip
 def test_a_row_that_was_harmed(whole: Settings, client: Client, statement: str, what: str) -> None:
+    """Below the verified position too."""
+    assert verified(whole, client).difference is None
     client.command(statement, settings={"mutations_sync": 1, "lightweight_deletes_sync": 2})
-    assert differs(whole, client) == what
-    assert verified(whole, client).as_json()["difference"]["where"]["organization"] == ORGANIZATION
+    report = verified(whole, client)
+    assert report.difference is not None
+    assert report.recomputed == 0 or "decisions" in statement or "alerts" in statement or "detail" in statement
+    assert (report.difference["what"], report.difference["where"]["organization"]) == (what, ORGANIZATION)
 
 
 def test_a_row_without_figures_that_is_missing(whole: Settings, client: Client) -> None:
     client.command("DELETE FROM tally.records WHERE received = 0", settings={"lightweight_deletes_sync": 2})
     assert differs(whole, client) == "records"
+    report = verified(whole, client)
+    assert report.difference and report.difference["what"] == "records"
+    assert report.recomputed > 0, "nothing is kept of what differs"
 
 
 @pytest.mark.parametrize("place", ["offset + 1000 AS offset", "99 AS partition"])
@@ -144,7 +184,7 @@ def test_a_row_of_no_record(whole: Settings, client: Client, place: str) -> None
 
 @pytest.mark.parametrize("where", ["offset BETWEEN 5 AND 9", "offset >= 20"])
 def test_a_batch_that_is_missing_in_the_middle_or_at_the_end(whole: Settings, client: Client, where: str) -> None:
-    for table in TABLES:
+    for table in ("events", "entries", "records"):
         client.command(f"DELETE FROM tally.{table} WHERE partition = {PARTITION} AND {where}")
     assert differs(whole, client) == "events accepted"
 
@@ -154,7 +194,7 @@ def test_a_batch_that_is_missing_in_the_middle_or_at_the_end(whole: Settings, cl
     [
         (b'"quantity":', b'"quantity":1', "contents of entries"),
         (b'"billed_cost":"0.', b'"billed_cost":"1.', "contents of entries"),
-        (b'"team":"search"', b'"team":"sEarch"', "contents of entries"),
+        (b'"team":"search"', b'"team":"sEarch"', "contents of events"),
         (b'"class":"output"', b'"class":"input"', "lines"),
         (b'"outcome":"counted"', b'"outcome":"duplicate"', "events counted"),
         (b'"received":', b'"received":1', "events received"),
@@ -204,6 +244,19 @@ def test_what_is_not_yet_stored_is_behind_and_no_difference(copied: Settings, as
     path.write_text(json.dumps(told))
     report = verified(copied, asking)
     assert (report.difference, report.behind) == (None, 4)
+
+
+def test_the_list_of_columns_is_that_of_the_tables(asking: Client) -> None:
+    for table in ("decisions", "alerts"):
+        names = [row[0] for row in asking.query(f"DESCRIBE TABLE tally.{table}").result_rows]
+        assert [name.replace("accepted_at", "accepted_ms") for name in names] == list(COLUMNS[table])
+    columns = {row[0] for row in asking.query("DESCRIBE TABLE tally.events").result_rows}
+    assert columns - set(DIMENSIONS) - set(ATTRIBUTES) == {
+        "partition", "offset", "seq", "event_index", "accepted_at", "organization", "outcome", "kind", "source", "id",
+        "time", "reason", "detail", "original_offset", "original_index", "billing_month", "pricing", "unpriced_reason",
+        "currency", "price_document", "price_id", "tier_basis", "greatest_unpriced_cost", "unknown_tokens",
+        "saved_cost",
+    }  # fmt: skip
 
 
 @contextmanager

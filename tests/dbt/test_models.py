@@ -10,7 +10,9 @@ import pytest
 import yaml
 from clickhouse_connect.driver.client import Client
 
+from audit.verify.models import find_model_difference, has_rollups
 from ledger.settings import Settings
+from tally import dbt_models
 from tests.dashboards.feed import Feed, budget, call, corrected, doubtful
 from tests.dashboards.server import ROOT, build, warehouse
 from tests.tally.conftest import tally
@@ -54,6 +56,22 @@ def client(settings: Settings) -> Client:
 def test_every_test_passes_on_a_ledger_with_all_outcomes(settings: Settings) -> None:
     done = build(settings)
     assert done.returncode == 0, done.stdout
+
+
+def test_verify_finds_the_views_as_dbt_compiles_them(settings: Settings, client: Client) -> None:
+    """And names one that multiplies by ten."""
+    models = dbt_models.read_models(settings)
+    assert dbt_models.read_models(settings) == models, "from its file"
+    assert find_model_difference(client, models) == (len(models.views), None)
+    assert len(models.views) + len(models.tables) == len(MODELS)
+    assert has_rollups(models) == bool(models.tables)
+    replaced = f"select * replace (billed_cost * 10 as billed_cost) from ({models.views['fct_usage']})"
+    client.command(f"CREATE OR REPLACE VIEW analytics.fct_usage AS {replaced}")
+    try:
+        _, difference = find_model_difference(client, models)
+    finally:
+        client.command(f"CREATE OR REPLACE VIEW analytics.fct_usage AS {models.views['fct_usage']}")
+    assert difference is not None and difference["what"] == "the model analytics.fct_usage"
 
 
 def test_calls_sum_their_entries(client: Client) -> None:

@@ -1,0 +1,115 @@
+"""Compare the models in the warehouse with those of this release: views by their definitions, and tables by their sums.
+
+A view shows what its tables hold, which are compared row by row; so a view with the right definition is right. Tables
+that models fill (rollups) are compared through the marts that read them, with the sums of ``tally.entries``.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from clickhouse_connect.driver.client import Client
+
+from audit.verify.totals import COSTS
+from warehouse.client import get_database
+
+TRIES, RETRY_DELAY_S = 3, 0.5
+"""A mart and its table are read one after the other, so rows may arrive between them."""
+STAMP = "tally_built"
+"""The view that stands where models were built, also where somebody dropped all of them."""
+COMPARED_TABLES = ("entries", "events", "records", "decisions", "alerts")
+_TABLE = re.compile(r"`(\w+)`\.`(\w+)`")
+"""A table as dbt writes it."""
+SUMMED_MARTS = {"fct_usage": "quantity", "fct_calls": None}
+"""Marts that read rollups, and the quantity that they sum as ``tally.entries`` does."""
+
+
+class Models(NamedTuple):
+    """The models of this release: the SQL of each view by its name, and the names of the others."""
+
+    schema: str
+    views: Mapping[str, str]
+    tables: tuple[str, ...]
+
+
+def find_model_difference(client: Client, models: Models) -> tuple[int | None, dict[str, Any] | None]:
+    """Return the number of views that were compared, and the first difference; twice None where no model is built."""
+    deployed = {
+        name: (engine, definition)
+        for name, engine, definition in client.query(
+            "SELECT name, engine, as_select FROM system.tables WHERE database = {schema:String}",
+            parameters={"schema": models.schema},
+        ).result_rows
+    }
+    names = [*models.views, *models.tables]
+    if not any(name in deployed for name in (*names, STAMP)):
+        return None, None
+    for name in sorted(names):
+        if name not in deployed:
+            return len(models.views), _describe(models, name, "missing")
+        engine, definition = deployed[name]
+        if name not in models.views:
+            if engine == "View":
+                return len(models.views), _describe(models, name, "a view in the place of a table")
+        elif engine != "View":
+            return len(models.views), _describe(models, name, f"a table ({engine}) in the place of a view")
+        elif not _is_same(client, models.views[name], definition):
+            return len(models.views), _describe(models, name, "another definition")
+    return len(models.views), _find_sum_difference(client, models) if has_rollups(models) else None
+
+
+def has_rollups(models: Models) -> bool:
+    """Tell whether models fill tables, or views read a table that is not compared row by row."""
+    names = {name for sql in models.views.values() for name in _TABLE.findall(sql)}
+    compared = {(models.schema, view) for view in models.views}
+    return bool(models.tables) or any(name not in compared and name[1] not in COMPARED_TABLES for name in names)
+
+
+def _is_same(client: Client, expected: str, deployed: str) -> bool:
+    """Compare two statements as ClickHouse writes them: without comments, and in one form."""
+    ((first, second),) = client.query(
+        "SELECT formatQuery({expected:String}), formatQuery({deployed:String})",
+        parameters={"expected": expected, "deployed": deployed},
+    ).result_rows
+    return bool(first == second)
+
+
+def _describe(models: Models, name: str, state: str) -> dict[str, Any]:
+    return {
+        "what": f"the model {models.schema}.{name}",
+        "where": {"view": f"{models.schema}.{name}"},
+        "log": "as this release defines it",
+        "topic": "",
+        "warehouse": state,
+        "way_out": "build the models again with `tally warehouse models`, and look who may write to the warehouse",
+    }
+
+
+def _find_sum_difference(client: Client, models: Models) -> dict[str, Any] | None:
+    for mart, quantity in SUMMED_MARTS.items():
+        for attempt in range(TRIES):
+            time.sleep(RETRY_DELAY_S if attempt else 0)
+            expected = _sum_costs(client, f"{get_database(client)}.entries", quantity)
+            figures = _sum_costs(client, f"{models.schema}.{mart}", quantity)
+            if expected == figures:
+                break
+        else:
+            organization = min(key for key in {*expected, *figures} if expected.get(key) != figures.get(key))
+            difference = _describe(models, mart, ", ".join(figures.get(organization, ("nothing",))))
+            sums = ", ".join(expected.get(organization, ("nothing",)))
+            return difference | {
+                "what": f"the sums of {models.schema}.{mart}",
+                "where": {"view": f"{models.schema}.{mart}", "organization": organization},
+                "log": sums,
+                "way_out": "empty the tables of rollups and build them again (dbt/README.md)",
+            }
+    return None
+
+
+def _sum_costs(client: Client, table: str, quantity: str | None) -> dict[str, tuple[str, ...]]:
+    """Return the sums of a quantity and of the costs, with all digits, by organization."""
+    columns = [f"toString(sum(toDecimal256(ifNull({cost}, 0), 12)))" for cost in COSTS]
+    columns += [f"toString(sum({quantity}))"] if quantity else []
+    rows = client.query(f"SELECT organization, {', '.join(columns)} FROM {table} GROUP BY organization").result_rows
+    return {organization: tuple(sums) for organization, *sums in rows if any(float(total) for total in sums)}

@@ -1,0 +1,93 @@
+"""A model that somebody changed in the warehouse is named, with the way to put it right."""
+
+from collections.abc import Iterator
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from audit.verify.models import Models, find_model_difference, has_rollups
+from audit.verify.report import render_report
+from audit.verify.totals import Totals
+from audit.verify.verify import Report
+from tests.audit.test_verify import END
+from tests.dashboards.feed import Feed, history
+from tests.dashboards.server import warehouse
+from warehouse.client import connect
+
+COSTS = "list_cost, contracted_cost, effective_cost, billed_cost"
+USAGE = f"-- usage\nselect organization, quantity, {COSTS} from `tally`.`entries`"
+VIEWS = {"fct_usage": USAGE, "fct_calls": f"select organization, {COSTS} from tally.entries"}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with warehouse(tmp_path_factory.mktemp("models")) as settings:
+        feed = Feed(settings)
+        feed.begin()
+        feed.add(history(1, 100, END))
+        feed.close()
+        yield connect(settings)
+
+
+@pytest.fixture
+def models(client: Client) -> Models:
+    client.command("CREATE DATABASE IF NOT EXISTS analytics")
+    for name, sql in VIEWS.items():
+        client.command(f"DROP TABLE IF EXISTS analytics.{name}")
+        client.command(f"CREATE VIEW analytics.{name} AS {sql}")
+    return Models("analytics", VIEWS, ())
+
+
+def test_views_as_this_release_defines_them_are_equal(client: Client, models: Models) -> None:
+    client.command("CREATE OR REPLACE VIEW analytics.somebodys AS SELECT 1")
+    assert find_model_difference(client, models) == (2, None)
+    assert find_model_difference(client, models._replace(schema="elsewhere")) == (None, None), "none is built"
+
+
+@pytest.mark.parametrize(
+    ("statement", "state"),
+    [
+        (f"CREATE OR REPLACE VIEW analytics.fct_usage AS {USAGE.replace('billed_cost', 'billed_cost * 9')}", "another"),
+        (f"CREATE OR REPLACE VIEW analytics.fct_usage AS {USAGE} where team != 'search'", "another"),
+        ("DROP VIEW analytics.fct_usage", "missing"),
+        ("CREATE OR REPLACE TABLE analytics.fct_usage ENGINE = Memory AS select organization from tally.entries",
+         "a table"),
+    ],
+)  # fmt: skip
+def test_a_view_that_was_replaced_is_named(client: Client, models: Models, statement: str, state: str) -> None:
+    client.command("DROP VIEW analytics.fct_usage") if "TABLE" in statement else None
+    client.command(statement)
+    _, difference = find_model_difference(client, models)
+    assert difference is not None and difference["what"] == "the model analytics.fct_usage"
+    assert state in difference["warehouse"]
+    report = Report(Totals(), Totals(), Totals(), difference, {}, 0)
+    text = "".join(str(part) for part in render_report(report).renderables)
+    assert "analytics.fct_usage" in text and "tally warehouse models" in text
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables", "answer"),
+    [
+        ("select 1 from `tally`.`entries` join `analytics`.`fct_usage` using (a)", (), False),
+        ("select 1 from `tally`.`calls`", (), True),
+        ("select 1 from `analytics`.`rollup_calls`", (), True),
+        ("select 1 from `tally`.`entries`", ("rollup_calls",), True),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_not_compared_row_by_row_is_a_rollup(sql: str, tables: tuple[str, ...], answer: bool) -> None:
+    assert has_rollups(Models("analytics", VIEWS | {"other": sql}, tables)) is answer
+
+
+def test_rollups_are_compared_through_the_marts_that_read_them(client: Client, models: Models) -> None:
+    client.command("CREATE OR REPLACE TABLE analytics.rollup ENGINE = Memory AS SELECT * FROM tally.entries")
+    client.command("CREATE OR REPLACE VIEW analytics.fct_usage AS SELECT * FROM analytics.rollup")
+    views = {**VIEWS, "fct_usage": "select * from analytics.rollup"}
+    rolled = Models("analytics", views, ("rollup",))
+    assert find_model_difference(client, rolled) == (2, None)
+    client.command("INSERT INTO analytics.rollup SELECT * FROM tally.entries LIMIT 1")
+    _, difference = find_model_difference(client, rolled)
+    assert difference is not None and difference["what"] == "the sums of analytics.fct_usage"
+    client.command("DROP TABLE analytics.rollup")
+    client.command("CREATE VIEW analytics.rollup AS SELECT * FROM tally.entries")
+    _, difference = find_model_difference(client, rolled)
+    assert difference is not None and difference["what"] == "the model analytics.rollup"
