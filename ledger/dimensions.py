@@ -80,6 +80,7 @@ DIMENSIONS = (
     Dimension("service_tier", TEXT, "Service tier that served the call"),
     Dimension("speed", TEXT, "Mode of speed that has a price of its own, such as `fast`"),
     Dimension("geography", TEXT, "Where the provider was told to compute, as it is priced"),
+    Dimension("region", TEXT, "Region that served the call"),
     Dimension(
         "context_tier", COUNT, "Input tokens above which the source says the price tier begins; 0 is no tier",
         unit="tokens",
@@ -93,11 +94,12 @@ DIMENSIONS = (
     Dimension("customer", TEXT, "Keyed pseudonym of the end customer", is_person=True, marts="all"),
     Dimension("user", ID, "Keyed pseudonym of the user", is_person=True, column="user_pseudonym"),
     Dimension("environment", TEXT, "For example `production` or `staging`", marts="all"),
+    Dimension("purpose", TEXT, "`production`, `evaluation`, `development`, `batch` or `rehearsal`"),
     # whose key
     Dimension("payer", TEXT, "Owner of the provider's key: `platform` (also where absent) or `customer`", marts="all"),
     Dimension("key", TEXT, "Fingerprint of the provider's key, never the key", column="key_fingerprint"),
     # the result
-    Dimension("status", TEXT, "`ok`, `error`, `refused` or `aborted`", marts="none"),
+    Dimension("status", TEXT, "`ok`, `error`, `refused` or `aborted`"),
 )  # fmt: skip
 """In the order of the columns. ``fct_daily_costs`` hashes those of ``marts="all"`` in this order as its key."""
 
@@ -123,14 +125,12 @@ ATTRIBUTES = (
     Field("admission", ID, "Admission that allowed the call"),
     Field("priority", TEXT, "Priority in the queue"),
     Field("queued_ms", COUNT, "Time in a queue before the provider was called", unit="milliseconds"),
-    Field("purpose", TEXT, "`production`, `evaluation`, `development`, `batch` or `rehearsal`"),
     Field("inference_class", TEXT, "Class of service that the caller asked for"),
     # how it was seen
     Field("ingress", TEXT, "`gateway`, `direct` or `telemetry`"),
     Field("gateway", TEXT, "Id of the gateway"),
     # what answered
     Field("deployment", TEXT, "Deployment at the provider"),
-    Field("region", TEXT, "Region that served the call"),
     Field("operation", TEXT, "For example `chat` or `embeddings`"),
     Field("data_class", TEXT, "Data class of the input"),
     Field("response_cache", TEXT, "`hit` where a gateway's cache answered and no provider was called, or `miss`"),

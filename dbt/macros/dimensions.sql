@@ -12,6 +12,7 @@
         'service_tier',
         'speed',
         'geography',
+        'region',
         'context_tier',
         'team',
         'project',
@@ -21,8 +22,10 @@
         'customer',
         'user_pseudonym',
         'environment',
+        'purpose',
         'payer',
         'key_fingerprint',
+        'status',
     ] %}
     {# end entry columns #}
     {{ return(columns | join(', ')) }}

@@ -69,6 +69,7 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     original_offset: int | None = None
     original_index: int | None = None
     billing_month: str | None = None
+    observation: str | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -298,6 +299,8 @@ def _encode_line(record: Record, seq: int, event: Event, folded: _Folded, state:
     outcome, entry = folded.outcome, folded.entry
     line = _start_line(record, seq, event, outcome.outcome, event.kind)
     line.reason, line.detail = outcome.reason, outcome.detail
+    if event.kind == "observation" and outcome.outcome in (outcomes.COUNTED, outcomes.RELEASE):
+        line.observation = _encode(event.data).decode()
     if outcome.original is not None:
         line.original_offset, line.original_index = outcome.original.position
     return _encode(line) if entry is None else _join_entry(line, entry, state)

@@ -89,7 +89,8 @@ def as_of(
     """Print the registry as it was at a time, and as it was known at another, with the spend of that month by team.
 
     What was declared later with an earlier `from` is part of the answer, unless --known asks for what was known before.
-    The spend is printed as it is known now, so not with --known; each call has the owner of its own time.
+    The spend is that of the calls, corrections and owners known then; each call has the owner of its own time. What
+    nobody owns is the row (unowned).
 
     Example: tally as-of 2026-10-01 --known 2026-10-15
 
@@ -109,7 +110,7 @@ def as_of(
     with warehouse_with_models(config):
         client = connect(config)
         answer = read_as_of(client, config.organization, moment, known_at)
-        spend = read_spend(client, config.organization, f"{moment:%Y-%m}") if known is None else []
+        spend = read_spend(client, config.organization, f"{moment:%Y-%m}", known_at)
     facts = {"organization": config.organization, "as_of": moment.isoformat()}
     facts["known"] = "now" if known_at is None else known_at.isoformat()
     if as_json:
@@ -122,7 +123,7 @@ def as_of(
         for row in spend:
             figures = f"{row.calls:,}", f"{row.tokens:,}", brief(str(row.billed_cost))
             table.add_row(row.team or "(unowned)", row.currency or NO_CURRENCY, *figures)
-        out.print(f"Spend of {moment:%Y-%m}.", markup=False)
+        out.print(f"Spend of {moment:%Y-%m}, known {facts['known']}.", markup=False)
         out.print(table)
 
 

@@ -15,6 +15,13 @@ _COLUMNS = {
 }
 """The columns of each ``dim_…`` that an answer has, the keys first."""
 _TIMES = ("valid_from", "valid_to")
+OWNED_COLUMNS = (
+    ("key_fingerprint", "key"), ("agent", "agent"), ("event_source", "service"), ("feature", "feature"),
+    ("project", "project"), ("provider_account", "provider_account"),
+)  # fmt: skip
+"""What a call may be owned by, in the order of R17: its column and the dimension of the assignment. The list of
+``dbt/macros/owners.sql``."""
+_KNOWN = "known_from <= {known:DateTime64(6, 'UTC')} and (known_to is null or known_to > {known:DateTime64(6, 'UTC')})"
 Answer = dict[str, list[dict[str, Any]]]
 
 
@@ -53,12 +60,7 @@ def format_cost(cost: Decimal) -> str:
 
 def read_as_of(client: Client, organization: str, moment: datetime, known: datetime | None) -> Answer:
     """Read the registry as it was at a moment, as it was known at another; None is now."""
-    condition = (
-        "known_to_offset is null"
-        if known is None
-        else "known_from <= {known:DateTime64(6, 'UTC')}"
-        " and (known_to is null or known_to > {known:DateTime64(6, 'UTC')})"
-    )
+    condition = "known_to_offset is null" if known is None else _KNOWN
     answer: Answer = {}
     for table, columns in _COLUMNS.items():
         rows = client.query(
@@ -72,16 +74,45 @@ def read_as_of(client: Client, organization: str, moment: datetime, known: datet
     return answer
 
 
-def read_spend(client: Client, organization: str, month: str) -> list[Spend]:
-    """Read what each team spent in a month: each call has the owner of its own time, as known now."""
+def read_spend(client: Client, organization: str, month: str, known: datetime | None = None) -> list[Spend]:
+    """Read what each team spent in a month, as it was known at a time; None is now. Each call has the owner of its own
+    time.
+
+    Known then is what the log had accepted by then: calls, what takes them back or restates them, and the registry.
+    """
+    usage = "analytics.fct_attributed_usage" if known is None else f"({_build_usage_known()})"
     rows = client.query(
-        "select owner_team, currency, sum(calls), sum(tokens), sum(coalesce(billed_cost, 0)) as cost"
-        " from analytics.fct_attributed_usage where organization = {organization:String}"
-        " and formatDateTime(occurred_at, '%Y-%m', 'UTC') = {month:String}"
+        f"select owner_team, currency, sum(calls), sum(tokens), sum(coalesce(billed_cost, 0)) as cost from {usage}"
+        " where organization = {organization:String} and formatDateTime(occurred_at, '%Y-%m', 'UTC') = {month:String}"
         " group by owner_team, currency order by cost desc, owner_team, currency",
-        parameters={"organization": organization, "month": month},
+        parameters={"organization": organization, "month": month, "known": known},
     ).result_rows
     return [Spend(*row) for row in rows]
+
+
+def _build_usage_known() -> str:
+    """Build a query of usage with its owner, both as they were known at a time.
+
+    The view ``fct_attributed_usage`` knows the present registry alone, so the joins of ``dbt/macros/owners.sql`` stand
+    here once more, over the intervals that were known then.
+    """
+    joins, owners = "", ["team != '', toString(team)"]
+    for column, dimension in OWNED_COLUMNS:
+        joins += (
+            f" asof left join (select organization as {dimension}_organization, scope_value as {dimension}_value,"
+            f" team as {dimension}_team, valid_from as {dimension}_from, valid_to as {dimension}_to from"
+            f" analytics.dim_assignments where dimension = '{dimension}' and {_KNOWN}) as {dimension}_owners"
+            f" on organization = {dimension}_organization and {column} = {dimension}_value"
+            f" and occurred_at >= {dimension}_from"
+        )
+        owners.append(
+            f"{dimension}_team != '' and coalesce(occurred_at < {dimension}_to, true), {dimension}_team"
+        )  # fmt: skip
+    return (
+        f"select organization, occurred_at, multiIf({', '.join(owners)}, '') as owner_team, currency, calls, tokens,"
+        " billed_cost from (select * from analytics.fct_attributed_usage where accepted_at <="
+        " {known:DateTime64(6, 'UTC')}) as usage" + joins
+    )
 
 
 def read_unowned(client: Client, organization: str) -> list[Unowned]:

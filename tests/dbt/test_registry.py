@@ -1,9 +1,11 @@
-"""Who owns what, as of two times: forty teams in a tree, three reorganizations, and keys that many share. What the
-models say equals the registry replayed in Python, and attribution the generator's own truth to the last digit."""
+"""Who owns what, as of two times: forty teams in a tree, three reorganizations, keys that many share, agents with call
+trees, tags and outcomes. What the models say equals the registry replayed in Python, and attribution equals the
+generator's own truth to the last digit."""
 
 import json
 import random
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +19,8 @@ from ledger.log import partition_of, records
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from tallystick import Control, ControlEvent
+from tally.product.registry_answers import OWNED_COLUMNS, read_spend
+from tallystick import Control, ControlEvent, Observation, ObservationEvent
 from tests.dashboards.feed import ORGANIZATION, Feed, call
 from tests.dashboards.server import warehouse
 from tests.streams.build import correction
@@ -58,6 +61,8 @@ class Organization:
         self.chance = random.Random(seed)
         self.number = 0
         self.calls: list[tuple[str, datetime, dict[str, Any]]] = []
+        self.reversed: set[str] = set()
+        self.outcomes: list[tuple[str, int]] = []
 
     def declare(self, day: float, team: str, parent: str | None) -> bytes:
         body = {"dimension": "team", "scope": team, "parent": parent, "head_count": self.chance.choice((None, 3))}
@@ -91,9 +96,39 @@ class Organization:
             fields |= {"team": self.chance.choice((*TEAMS, "never declared"))} if self.chance.random() < 0.3 else {}
             self.number += 1
             source, id = fields.pop("source", "elsewhere"), f"c{self.number}"
+            fields |= self._choose_place()
             tokens = {"input": self.chance.choice((1, 999_999, 123_456))}
             lines.append(call(id, time, source, model="gpt-4o", tokens=tokens, **fields))
             self.calls.append((id, time, fields | {"service": source, "tokens": tokens["input"]}))
+        return lines
+
+    def _choose_place(self) -> dict[str, Any]:
+        """Choose a parent before or after it, one that never comes, or none; tags, and a retry."""
+        fields: dict[str, Any] = {}
+        if self.chance.random() < 0.8:
+            number = self.number + self.chance.choice((-1, -1, -1, -2, -7, 2, 10_000))
+            fields["parent_call"] = f"c{number}"
+        if self.chance.random() < 0.4:
+            fields["tags"] = {self.chance.choice(("ring", "epic")): self.chance.choice(("a", "b"))}
+        return fields | ({"attempt": 2} if self.chance.random() < 0.1 else {})
+
+    def reverse(self, index: int) -> bytes:
+        """Take a call back."""
+        id, _, fields = self.calls[index]
+        self.reversed.add(id)
+        return correction("undo", id, source=fields["service"])
+
+    def judge_some(self, count: int) -> list[bytes]:
+        """Say of some calls, in order, if they solved anything; of some more than once."""
+        lines = []
+        for number in range(count):
+            id, time, fields = self.chance.choice(self.calls)
+            value = self.chance.choice((0, 1))
+            self.outcomes.append((id, value))
+            data = Observation.model_validate(
+                {"of": {"source": fields["service"], "id": id}, "metric": "solved", "value": str(value)}, strict=False
+            )
+            lines.append(ObservationEvent(id=f"o{number}", source="people", time=time, data=data).canonical())
         return lines
 
     def _decide(self, control_type: str, day: float, body: dict[str, Any]) -> bytes:
@@ -125,8 +160,8 @@ def settings(
         feed.add([*organization.make_tree(20, 10), *organization.assign_some(25.5, 10)])  # one that was heard of late
         feed.add([*organization.make_tree(200, 5), organization.end(300, "t7")])  # what is to come
         feed.add([*organization.make_tree(60, 15), organization.end(70, "t9"), *organization.assign_some(60, 20)])
-        feed.add([correction("undo", organization.calls[3][0], source=organization.calls[3][2]["service"])])
-        del organization.calls[3]
+        feed.add([organization.reverse(3)])
+        feed.add(organization.judge_some(80))
         feed.close()
         done = tally("warehouse", "models", TALLY_HOME=str(settings.home))
         assert done.returncode == 0, done.stderr
@@ -223,7 +258,9 @@ def test_attribution_is_the_truth_to_the_last_digit(
     client: Client, organization: Organization, statements: list[Statement]
 ) -> None:
     costs, tree, centers, counts = Counter[tuple[str, str]](), Counter[str](), Counter[str](), Counter[str]()
-    for _, time, fields in organization.calls:
+    for id, time, fields in organization.calls:
+        if id in organization.reversed:
+            continue
         registry = replay(statements, time, 10**9)
         attributed_by, team = attribute(registry, fields)
         cost = fields["tokens"] * PICO_A_TOKEN
@@ -246,6 +283,92 @@ def test_attribution_is_the_truth_to_the_last_digit(
     assert read("owner_cost_center") == +centers
     assert read("owner_team", "sum(calls)") == counts
     assert read("1")[1] == sum(costs.values()), "nothing is lost, and nothing counted twice"
+
+
+def find_roots(calls: list[tuple[str, datetime, dict[str, Any]]]) -> dict[str, list[str]]:
+    """Return of each call the way to its root, itself first: a circle is cut at its earliest call."""
+    parents = {id: fields.get("parent_call", "") for id, _, fields in calls}
+    times = {id: time for id, time, _ in calls}
+    for id in parents:
+        way = [id]
+        while (parent := parents[way[-1]]) in parents and parent not in way:
+            way.append(parent)
+        if parent in way:
+            parents[min(way[way.index(parent) :], key=lambda name: times[name])] = ""
+    ways = {}
+    for id in parents:
+        ways[id] = [id]
+        while (parent := parents[ways[id][-1]]) in parents:
+            ways[id].append(parent)
+    return ways
+
+
+def test_call_trees_tags_and_outcomes_are_the_truth_to_the_last_digit(
+    client: Client, organization: Organization
+) -> None:
+    ways = find_roots(organization.calls)
+    costs = {
+        id: 0 if id in organization.reversed else fields["tokens"] * PICO_A_TOKEN
+        for id, _, fields in organization.calls
+    }
+    subtrees, trees, depths = Counter[str](), Counter[str](), dict[str, int]()
+    tags: dict[str, Counter[str]] = defaultdict(Counter)
+    for id, _, fields in organization.calls:
+        subtrees.update(dict.fromkeys(ways[id], costs[id]))
+        trees[ways[id][-1]] += costs[id]
+        depths[ways[id][-1]] = max(depths.get(ways[id][-1], 0), len(ways[id]) - 1)
+        for key in ("ring", "epic"):
+            tags[key][fields.get("tags", {}).get(key, "")] += costs[id]
+    assert max(depths.values()) > 5
+    pico = "toInt128(coalesce({}, 0) * 1000000000000)"
+
+    def read(sql: str) -> dict[Any, Any]:
+        return {row[0]: row[1] if len(row) == 2 else row[1:] for row in client.query(sql).result_rows}
+
+    steps = f"select event_id, {pico.format('subtree_billed_cost')}, depth from analytics.fct_call_steps"
+    assert read(steps) == {id: (subtrees[id], len(way) - 1) for id, way in ways.items()}
+    whole = f"select event_id, {pico.format('billed_cost')}, depth from analytics.fct_call_trees"
+    assert read(whole) == {root: (cost, depths[root]) for root, cost in trees.items()}
+    assert sum(trees.values()) == sum(costs.values())
+    for key, values in tags.items():
+        tagged = f"select tag_value, {pico.format('sum(billed_cost)')} from analytics.fct_tagged_usage"
+        assert read(f"{tagged} where tag_key = '{key}' group by tag_value") == values
+    known: dict[str, int] = {}
+    for id, value in organization.outcomes:
+        known[ways[id][-1]] = value
+    ((cost, successes),) = client.query(
+        f"select {pico.format('sum(billed_cost)')}, sum(is_success) from analytics.fct_outcome_costs"
+        " where metric = 'solved'"
+    ).result_rows
+    assert (cost, successes) == (sum(trees[root] for root in known), sum(known.values()))
+    ((cost, units),) = client.query(
+        "select sum(billed_cost), sum(units) from analytics.fct_unit_costs where unit = 'call'"
+    ).result_rows
+    assert (int(cost * 10**12), units) == (sum(costs.values()), len(costs) - len(organization.reversed))
+
+
+def test_spend_as_it_was_known_is_that_of_a_replay(
+    client: Client, organization: Organization, statements: list[Statement]
+) -> None:
+    month = f"{START + timedelta(days=45):%Y-%m}"
+    offsets = sorted({statement.offset for statement in statements})
+    for offset in (offsets[0] - 1, offsets[1], offsets[-1]):
+        ((known,),) = client.query(
+            "select max(accepted_at) from analytics.fct_records where log_offset <= {offset:UInt64}",
+            parameters={"offset": offset}, tz_mode="aware",
+        ).result_rows  # fmt: skip
+        spend = Counter[str]()
+        for _, time, fields in organization.calls:  # all of them came first, and the reversal last
+            if f"{time:%Y-%m}" == month:
+                spend[attribute(replay(statements, time, offset), fields)[1]] += fields["tokens"] * PICO_A_TOKEN
+        rows = read_spend(client, ORGANIZATION, month, known)
+        assert {row.team: int(row.billed_cost * 10**12) for row in rows} == spend, offset
+
+
+def test_the_command_and_the_models_list_what_may_own_in_one_order() -> None:
+    macro = (Path(__file__).parents[2] / "dbt/macros/owners.sql").read_text()
+    listed = re.findall(r"\('(\w+)', '(\w+)', '\w+'\)", macro)
+    assert tuple(listed) == OWNED_COLUMNS
 
 
 def test_a_reorganization_moves_what_follows_it_and_no_entry(
@@ -303,8 +426,9 @@ def test_the_commands_answer_as_of_two_times_and_export_what_is_declared(setting
     ]  # fmt: skip
     later = invoke("as-of", str(following), **home).stdout
     assert "bob" in later and "product" in later and "CC-1" in later
-    known = json.loads(invoke("as-of", str(following), "--known", before, "--json", **home).stdout)
-    assert known["scopes"] == known["assignments"] == known["spend"] == []
+    known = json.loads(invoke("as-of", str(first), "--known", before, "--json", **home).stdout)
+    assert known["scopes"] == known["assignments"] == []
+    assert [(row["team"], row["calls"]) for row in known["spend"]] == [("", 2)]
     exported = invoke("export", "registry", **home).stdout
     assert '#   "lost one": TEAM  # 5.000000000000 USD, 1 calls' in exported
     file.write_text(exported)
