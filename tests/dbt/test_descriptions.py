@@ -33,8 +33,8 @@ BLOCKS = {
         r"\{% docs (\w+) %\}(.*?)\{% enddocs %\}", (ROOT / "dbt/models" / name).read_text(), re.DOTALL
     )
 }
-TEXT = re.compile(r"(Nullable\(|LowCardinality\(|Array\()*String\)*")
-UNITS_BY_TYPE = {"Decimal": r"currency|\bshare\b", "Date": r"\bUTC\b"}
+TEXT = re.compile(r"(Nullable\(|LowCardinality\(|Array\(|Map\(LowCardinality\(String\), )*String\)*")
+UNITS_BY_TYPE = {"Decimal": r"currency|\bshare\b|of the metric|of `unit`", "Date": r"\bUTC\b"}
 UNITS_BY_NAME = {
     "_s": "seconds", "_ms": "milliseconds", "_percent": "percent", "tokens": "tokens", "calls": "calls",
     "_offset": "offset", "_index": "index", "_partition": "partition", "is_": "1 or 0",
