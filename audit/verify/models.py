@@ -21,6 +21,8 @@ STAMP = "tally_built"
 COMPARED_TABLES = ("entries", "events", "records", "decisions", "alerts")
 _TABLE = re.compile(r"`(\w+)`\.`(\w+)`")
 """A table as dbt writes it."""
+_CALL = re.compile(r"\b\w+(?=\()")
+"""The name of a function that is called."""
 SUMMED_MARTS = {"fct_usage": "quantity", "fct_calls": None}
 """Marts that read rollups, and the quantity that they sum as ``tally.entries`` does."""
 
@@ -42,6 +44,7 @@ def find_model_difference(client: Client, models: Models) -> tuple[int | None, d
             parameters={"schema": models.schema},
         ).result_rows
     }
+    aliases = _read_function_aliases(client)
     names = [*models.views, *models.tables]
     if not any(name in deployed for name in (*names, STAMP)):
         return None, None
@@ -54,7 +57,7 @@ def find_model_difference(client: Client, models: Models) -> tuple[int | None, d
                 return len(models.views), _describe(models, name, "a view in the place of a table")
         elif engine != "View":
             return len(models.views), _describe(models, name, f"a table ({engine}) in the place of a view")
-        elif not _is_same(client, models.views[name], definition):
+        elif not _is_same(client, models.views[name], definition, aliases):
             return len(models.views), _describe(models, name, "another definition")
     return len(models.views), _find_sum_difference(client, models) if has_rollups(models) else None
 
@@ -66,12 +69,19 @@ def has_rollups(models: Models) -> bool:
     return bool(models.tables) or any(name not in compared and name[1] not in COMPARED_TABLES for name in names)
 
 
-def _is_same(client: Client, expected: str, deployed: str) -> bool:
-    """Compare two statements as ClickHouse writes them: without comments, and in one form."""
-    ((first, second),) = client.query(
+def _read_function_aliases(client: Client) -> dict[str, str]:
+    """Read the function that each alias stands for: ClickHouse stores a view with ``any`` for ``first_value``."""
+    rows = client.query("SELECT name, alias_to FROM system.functions WHERE alias_to != ''").result_rows
+    return {name.lower(): function for name, function in rows}
+
+
+def _is_same(client: Client, expected: str, deployed: str, aliases: Mapping[str, str]) -> bool:
+    """Compare two statements as ClickHouse writes them: without comments, in one form, with a function's own name."""
+    row = client.query(
         "SELECT formatQuery({expected:String}), formatQuery({deployed:String})",
         parameters={"expected": expected, "deployed": deployed},
-    ).result_rows
+    ).result_rows[0]
+    first, second = (_CALL.sub(lambda match: aliases.get(match[0].lower(), match[0]), text) for text in row)
     return bool(first == second)
 
 

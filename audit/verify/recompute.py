@@ -125,7 +125,7 @@ class Partition:
         self._now = EPOCH
         self._identities = database or sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
         self._identities.execute(
-            "CREATE TABLE IF NOT EXISTS seen (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT,"
+            "CREATE TABLE IF NOT EXISTS known_events (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT,"
             " kind TEXT, revision INT, entry_record INT, entry_line INT, place_record INT, place_line INT,"
             " rated_record INT, rated_line INT, standing TEXT) WITHOUT ROWID"
         )
@@ -213,10 +213,10 @@ class Partition:
         release = JudgedLine(
             place[1], kind, outcomes.RELEASE, outcomes.HELD, event["source"], event["id"], time, data, None, position
         )
-        seen = self._find(identity)
-        assert seen is not None, "a held line has an identity, or had it"
-        if kind == "inference" and seen.position == position and seen.standing == "held":
-            self._keep(identity, seen.with_entry(position, place, "own"))
+        known_event = self._find(identity)
+        assert known_event is not None, "a held line has an identity, or had it"
+        if kind == "inference" and known_event.position == position and known_event.standing == "held":
+            self._keep(identity, known_event.with_entry(position, place, "own"))
             release = release._replace(rated=self._rate(data, time, (organization, event["source"], event["id"])))
         yield release
         yield from self._apply(release, time, organization, position, place)
@@ -229,10 +229,10 @@ class Partition:
         owner = organization, event["source"], event["id"]
         identity = _hash_identity(organization, event["source"], event["id"])
         content, revision = _hash_line(line), _read_revision(kind, data)
-        seen = self._find(identity)
-        if seen is not None:
-            judged = judged._replace(original=(seen.offset, seen.event_index))
-            if (repeated := _judge_repeat(judged, seen, content, revision)) is not None:
+        known_event = self._find(identity)
+        if known_event is not None:
+            judged = judged._replace(original=(known_event.offset, known_event.event_index))
+            if (repeated := _judge_repeat(judged, known_event, content, revision)) is not None:
                 yield repeated
                 return
         reason = _find_quarantine_reason(kind, data)
@@ -241,7 +241,11 @@ class Partition:
         entry = (offset, event_index) if has_entry else NO_ENTRY
         standing = "quarantined" if reason is not None else "held" if is_held else "own"
         self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing))
-        reversals = list(self._reverse(seen, event_index, organization, outcomes.REVISION)) if seen is not None else []
+        reversals = (
+            list(self._reverse(known_event, event_index, organization, outcomes.REVISION))
+            if known_event is not None
+            else []
+        )
         if is_held:
             yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future")
         elif reason is not None:
@@ -305,11 +309,11 @@ class Partition:
         usages = [self._contracts.read_usage(entry.owner) for _, _, entry in entries]
         for _, _, entry in entries:
             self._contracts.release(entry.owner)
-        for (identity, seen, entry), former, usage in zip(entries, formers, usages, strict=True):
+        for (identity, known_event, entry), former, usage in zip(entries, formers, usages, strict=True):
             restated = self._rate_entry(entry, None)
             if not has_other_costs(former, restated) and usage == self._contracts.read_usage(entry.owner):
                 continue
-            self._keep(identity, seen._replace(rated_offset=place[0], rated_index=place[1]))
+            self._keep(identity, known_event._replace(rated_offset=place[0], rated_index=place[1]))
             judged = JudgedLine(
                 place[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
                 entry.data, negate(former), entry.place, entry.organization,
@@ -325,12 +329,12 @@ class Partition:
                 if event is None or event["kind"] != "inference":
                     continue
                 identity = _hash_identity(record.organization, event["source"], event["id"])
-                seen = self._find(identity)
-                if seen is None or seen.position != (record.offset, event_index):
+                known_event = self._find(identity)
+                if known_event is None or known_event.position != (record.offset, event_index):
                     continue
-                entry = self._load_entry(seen, record.organization)
+                entry = self._load_entry(known_event, record.organization)
                 if entry is not None and is_reached(restatement, entry.data, entry.time):
-                    yield identity, seen, entry
+                    yield identity, known_event, entry
 
     def _correct(
         self, correction: JudgedLine, time: datetime, organization: str, position: Position, place: Position
@@ -338,49 +342,49 @@ class Partition:
         """Yield what a correction takes back and what it puts in its place."""
         target, action = correction.data["of"], correction.data["action"]
         identity = _hash_identity(organization, target["source"], target["id"])
-        seen = self._find(identity)
-        if seen is None or seen.kind != "inference":
+        known_event = self._find(identity)
+        if known_event is None or known_event.kind != "inference":
             return
         if action == "reversal":
-            if seen.entry_offset >= 0 or seen.standing == "held":
-                yield from self._reverse(seen, place[1], organization, action)
-                self._keep(identity, seen.with_entry(NO_ENTRY, NO_ENTRY, "corrected"))
+            if known_event.entry_offset >= 0 or known_event.standing == "held":
+                yield from self._reverse(known_event, place[1], organization, action)
+                self._keep(identity, known_event.with_entry(NO_ENTRY, NO_ENTRY, "corrected"))
             return
         if action == "replacement":
-            yield from self._reverse(seen, place[1], organization, action)
-            self._keep(identity, seen.with_entry(position, place, "corrected"))
-            data, time = self._read_corrected(correction.data, time, seen)
+            yield from self._reverse(known_event, place[1], organization, action)
+            self._keep(identity, known_event.with_entry(position, place, "corrected"))
+            data, time = self._read_corrected(correction.data, time, known_event)
             assert correction.source is not None and correction.id is not None, "it has an identity"
             owner = organization, correction.source, correction.id
             yield correction._replace(
                 kind="inference", outcome=outcomes.REPLACEMENT, reason=None, time=time, data=data,
-                rated=self._rate(data, time, owner), original=seen.position,
+                rated=self._rate(data, time, owner), original=known_event.position,
             )  # fmt: skip
             return
-        yield from self._count_after_all(correction, seen, identity, time, organization, position, place)
+        yield from self._count_after_all(correction, known_event, identity, time, organization, position, place)
 
     def _count_after_all(
-        self, correction: JudgedLine, seen: Seen, identity: bytes, time: datetime, organization: str,
+        self, correction: JudgedLine, known_event: Seen, identity: bytes, time: datetime, organization: str,
         position: Position, place: Position,
     ) -> Iterator[JudgedLine]:  # fmt: skip
         """Yield the release of a held or quarantined event, or of a line in conflict that is accepted."""
         action = correction.data["action"]
-        leaves = seen.standing if action == "release" else outcomes.CONFLICT
-        counted = seen
+        leaves = known_event.standing if action == "release" else outcomes.CONFLICT
+        counted = known_event
         if action == "acceptance":
-            line = self._find_conflict(correction.data["accepted"], organization, identity, seen, position)
+            line = self._find_conflict(correction.data["accepted"], organization, identity, known_event, position)
             if line is None:
                 return
-            self._outdated.setdefault(identity, set()).add(seen.content)
+            self._outdated.setdefault(identity, set()).add(known_event.content)
             accepted = correction.data["accepted"]
-            counted = seen._replace(
+            counted = known_event._replace(
                 content=_hash_line(line), offset=accepted["offset"], event_index=accepted["event_index"]
             )
-        elif leaves not in (outcomes.HELD, outcomes.QUARANTINED) or not self._is_countable(seen):
+        elif leaves not in (outcomes.HELD, outcomes.QUARANTINED) or not self._is_countable(known_event):
             return
         elif leaves == outcomes.HELD:
-            self._released.add(seen.position)
-        yield from self._reverse(seen, place[1], organization, action)
+            self._released.add(known_event.position)
+        yield from self._reverse(known_event, place[1], organization, action)
         self._keep(identity, counted.with_entry(position, place, "corrected"))
         event = _parse_event(self._read_line(*counted.position))
         assert event is not None, "it has an identity"
@@ -390,12 +394,12 @@ class Partition:
             self._rate(event["data"], time, (organization, event["source"], event["id"])), counted.position,
         )  # fmt: skip
 
-    def _is_countable(self, seen: Seen) -> bool:
-        event = _parse_event(self._read_line(*seen.position))
+    def _is_countable(self, known_event: Seen) -> bool:
+        event = _parse_event(self._read_line(*known_event.position))
         return event is not None and is_valid("inference", event["data"])
 
     def _find_conflict(
-        self, accepted: Mapping[str, int], organization: str, identity: bytes, seen: Seen, position: Position
+        self, accepted: Mapping[str, int], organization: str, identity: bytes, known_event: Seen, position: Position
     ) -> bytes | None:
         """Return the line that an acceptance names, if it is in conflict with the version in force."""
         place = accepted["offset"], accepted["event_index"]
@@ -411,15 +415,15 @@ class Partition:
         content = _hash_line(line)
         is_conflict = (
             _hash_identity(organization, event["source"], event["id"]) == identity
-            and content != seen.content
+            and content != known_event.content
             and content not in self._outdated.get(identity, ())
-            and _read_revision("inference", event["data"]) == seen.revision
+            and _read_revision("inference", event["data"]) == known_event.revision
         )
         return line if is_conflict else None
 
-    def _reverse(self, seen: Seen, event_index: int, organization: str, reason: str) -> Iterator[JudgedLine]:
+    def _reverse(self, known_event: Seen, event_index: int, organization: str, reason: str) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
-        entry = self._load_entry(seen, organization)
+        entry = self._load_entry(known_event, organization)
         if entry is None:
             return
         rated = negate(self._rate_entry(entry, entry.rated_position))
@@ -429,28 +433,31 @@ class Partition:
             entry.place,
         )  # fmt: skip
 
-    def _load_entry(self, seen: Seen, organization: str) -> EntryInForce | None:
+    def _load_entry(self, known_event: Seen, organization: str) -> EntryInForce | None:
         """Read what the entry in force of an event follows from; None where there is no entry."""
-        if seen.entry_offset < 0:
+        if known_event.entry_offset < 0:
             return None
-        event = _parse_event(self._read_line(seen.entry_offset, seen.entry_index))
+        event = _parse_event(self._read_line(known_event.entry_offset, known_event.entry_index))
         assert event is not None, "it has an entry"
         source, id, data, time = event["source"], event["id"], event["data"], event["moment"]
         if event["kind"] == "correction":
-            original = _parse_event(self._read_line(*seen.position))
+            original = _parse_event(self._read_line(*known_event.position))
             assert original is not None, "it has an identity"
             if data["action"] != "replacement":
                 source, id = original["source"], original["id"]
-            data, time = self._read_corrected(data, time, seen)
-        place, rated_position = (seen.place_offset, seen.place_index), (seen.rated_offset, seen.rated_index)
-        is_bound = seen.standing == "quarantined"
+            data, time = self._read_corrected(data, time, known_event)
+        place, rated_position = (
+            (known_event.place_offset, known_event.place_index),
+            (known_event.rated_offset, known_event.rated_index),
+        )
+        is_bound = known_event.standing == "quarantined"
         return EntryInForce(organization, source, id, time, data, place, rated_position, is_bound)
 
     def _read_corrected(
-        self, correction: dict[str, Any], time: datetime, seen: Seen
+        self, correction: dict[str, Any], time: datetime, known_event: Seen
     ) -> tuple[dict[str, Any], datetime]:
         """Return the data of the inference that a correction counts, and the earlier of its time and the original's."""
-        original = _parse_event(self._read_line(*seen.position))
+        original = _parse_event(self._read_line(*known_event.position))
         assert original is not None, "it has an identity"
         data = correction["replacement"] if correction["action"] == "replacement" else original["data"]
         return data, min(time, original["moment"])
@@ -492,13 +499,15 @@ class Partition:
     def _find(self, identity: bytes) -> Seen | None:
         row = self._identities.execute(
             "SELECT content, record, line, kind, revision, entry_record, entry_line, place_record, place_line,"
-            " rated_record, rated_line, standing FROM seen WHERE identity = ?",
+            " rated_record, rated_line, standing FROM known_events WHERE identity = ?",
             (identity,),
         ).fetchone()
         return Seen(*row) if row else None
 
-    def _keep(self, identity: bytes, seen: Seen) -> None:
-        self._identities.execute("REPLACE INTO seen VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (identity, *seen))
+    def _keep(self, identity: bytes, known_event: Seen) -> None:
+        self._identities.execute(
+            "REPLACE INTO known_events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (identity, *known_event)
+        )
 
 
 def _position(pair: list[int]) -> Position:
@@ -531,13 +540,13 @@ def _has_totals_mismatch(data: dict[str, Any]) -> bool:
     return any(reported[name] != sums[name] for name in sums if name in reported)
 
 
-def _judge_repeat(judged: JudgedLine, seen: Seen, content: bytes, revision: int) -> JudgedLine | None:
+def _judge_repeat(judged: JudgedLine, known_event: Seen, content: bytes, revision: int) -> JudgedLine | None:
     """Judge an event whose identity was seen before; None where it is a greater revision, which is judged as new."""
-    if seen.content == content:
+    if known_event.content == content:
         return judged._replace(outcome=outcomes.DUPLICATE)
-    if judged.kind == "inference" and revision < seen.revision:
+    if judged.kind == "inference" and revision < known_event.revision:
         return judged._replace(outcome=outcomes.DUPLICATE, reason="superseded")
-    if (judged.kind, seen.kind) != ("inference", "inference") or revision == seen.revision:
+    if (judged.kind, known_event.kind) != ("inference", "inference") or revision == known_event.revision:
         return judged._replace(outcome=outcomes.CONFLICT, reason="content_mismatch")
     return None
 

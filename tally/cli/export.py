@@ -10,7 +10,7 @@ import typer
 from tally.output import print_json
 
 if TYPE_CHECKING:
-    from tally.product.registry_answers import Unowned
+    from tally.product.registry.answers import Unowned
 
 app = typer.Typer(no_args_is_help=True, help="Write what the ledger holds as a file.")
 MAX_SUGGESTIONS = 20
@@ -39,7 +39,7 @@ def registry(
     from ingest.controls.registry.export import build_sections, write_yaml
     from ingest.controls.registry.records import read_names, read_registry
     from tally.product.catch_up import warehouse_with_models
-    from tally.product.registry_answers import read_unowned
+    from tally.product.registry.answers import read_unowned
     from tally.session import opened, settings
     from warehouse.client import connect
 
@@ -63,7 +63,7 @@ def registry(
 
 def _suggest_owners(unowned: "list[Unowned]") -> list[str]:
     """Write what nobody owns as comments, below the section that would own it."""
-    from tally.product.registry_answers import format_cost
+    from tally.product.registry.answers import format_cost
 
     lines = ["", "# Nobody owns this:"] if unowned else []
     for section in dict.fromkeys(row.section for row in unowned):

@@ -27,7 +27,7 @@ def plan(file: File, organization: Organization = None, as_json: AsJson = False)
     Exit codes: 0 nothing would change, 2 something would, 1 an error."""
     from ledger.errors import TallyError
     from tally.exit import Failure
-    from tally.product.registry_changes import count_changes, describe_changes
+    from tally.product.registry.changes import count_changes, describe_changes
     from tally.session import settings
 
     try:
@@ -60,7 +60,7 @@ def apply(
 
     Exit codes: 0 applied, or nothing to change; 2 bad input, and nothing is appended."""
     from ingest.controls.registry.records import apply_file
-    from tally.product.registry_changes import count_changes, describe_changes
+    from tally.product.registry.changes import count_changes, describe_changes
     from tally.session import opened, settings
 
     config = settings(organization=organization)
@@ -100,7 +100,7 @@ def as_of(
     from ledger.money import brief
     from tally.cli.arguments import parse_time
     from tally.product.catch_up import warehouse_with_models
-    from tally.product.registry_answers import read_as_of, read_spend
+    from tally.product.registry.answers import read_as_of, read_spend
     from tally.session import settings
     from warehouse.client import connect
 
@@ -149,7 +149,7 @@ def _format_cell(value: Any, names: dict[str, str]) -> str:
 
     from rich.markup import escape
 
-    from tally.product.registry_changes import format_time
+    from tally.product.registry.changes import format_time
 
     if isinstance(value, datetime):
         return format_time(value)
@@ -168,7 +168,7 @@ def _plan(config: "Settings", file: Path) -> "Plan":
 
 
 def _build_facts(changes: "Plan", file: Path) -> dict[str, Any]:
-    from tally.product.registry_changes import count_changes, list_changes
+    from tally.product.registry.changes import count_changes, list_changes
 
     return {
         "organization": changes.organization, "file": str(file), "changes": list_changes(changes),

@@ -44,6 +44,16 @@ def test_views_as_this_release_defines_them_are_equal(client: Client, models: Mo
     assert find_model_difference(client, models._replace(schema="elsewhere")) == (None, None), "none is built"
 
 
+def test_a_function_by_another_name_is_the_same(client: Client, models: Models) -> None:
+    """ClickHouse stores a view with the function's own name."""
+    sql = "select COUNT(*) over () as rows, first_value(team) over (order by seq) as first, SUBSTR(team, 1) from tally.entries"
+    expected = models._replace(views=VIEWS | {"fct_usage": sql})
+    client.command(f"CREATE OR REPLACE VIEW analytics.fct_usage AS {sql}")
+    assert find_model_difference(client, expected) == (2, None)
+    client.command(f"CREATE OR REPLACE VIEW analytics.fct_usage AS {sql.replace('first_value', 'last_value')}")
+    assert find_model_difference(client, expected)[1] is not None
+
+
 @pytest.mark.parametrize(
     ("statement", "state"),
     [

@@ -19,7 +19,7 @@ from ledger.log import partition_of, records
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from tally.product.registry_answers import OWNED_COLUMNS, read_spend
+from tally.product.registry.answers import OWNED_COLUMNS, read_spend
 from tallystick import Control, ControlEvent, Observation, ObservationEvent
 from tests.dashboards.feed import ORGANIZATION, Feed, call
 from tests.dashboards.server import warehouse
