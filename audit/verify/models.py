@@ -1,18 +1,17 @@
 """Compare the models in the warehouse with those of this release: views by their definitions, and tables by their sums.
 
 A view shows what its tables hold, which are compared row by row; so a view with the right definition is right. Tables
-that models fill (rollups) are compared through the marts that read them, with the sums of ``tally.entries``.
+that models fill (rollups) are compared through the marts that read them, with the sums of ``fct_usage``.
 """
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
 from audit.verify.totals import COSTS
-from warehouse.client import get_database
 
 TRIES, RETRY_DELAY_S = 3, 0.5
 """A mart and its table are read one after the other, so rows may arrive between them."""
@@ -23,8 +22,14 @@ _TABLE = re.compile(r"`(\w+)`\.`(\w+)`")
 """A table as dbt writes it."""
 _CALL = re.compile(r"\b\w+(?=\()")
 """The name of a function that is called."""
-SUMMED_MARTS = {"fct_usage": "quantity", "fct_calls": None}
-"""Marts that read rollups, and the quantity that they sum as ``tally.entries`` does."""
+USAGE_MART = "fct_usage"
+"""The mart of usage that reads no rollup."""
+ROLLED_MARTS = {
+    "fct_usage_hourly": ("charge_hour", "rollup_usage_hours"),
+    "fct_calls": ("occurred_at", "rollup_calls"),
+}
+"""The marts that read a rollup: the time of a row, and the rollup. Their sums are those of ``fct_usage``."""
+MEASURES = ("calls", "tokens", *COSTS)
 
 
 class Models(NamedTuple):
@@ -44,7 +49,7 @@ def find_model_difference(client: Client, models: Models) -> tuple[int | None, d
             parameters={"schema": models.schema},
         ).result_rows
     }
-    aliases = _read_function_aliases(client)
+    function_names = _read_function_names(client)
     names = [*models.views, *models.tables]
     if not any(name in deployed for name in (*names, STAMP)):
         return None, None
@@ -57,7 +62,7 @@ def find_model_difference(client: Client, models: Models) -> tuple[int | None, d
                 return len(models.views), _describe(models, name, "a view in the place of a table")
         elif engine != "View":
             return len(models.views), _describe(models, name, f"a table ({engine}) in the place of a view")
-        elif not _is_same(client, models.views[name], definition, aliases):
+        elif not _is_same(client, models.views[name], definition, function_names):
             return len(models.views), _describe(models, name, "another definition")
     return len(models.views), _find_sum_difference(client, models) if has_rollups(models) else None
 
@@ -69,19 +74,22 @@ def has_rollups(models: Models) -> bool:
     return bool(models.tables) or any(name not in compared and name[1] not in COMPARED_TABLES for name in names)
 
 
-def _read_function_aliases(client: Client) -> dict[str, str]:
-    """Read the function that each alias stands for: ClickHouse stores a view with ``any`` for ``first_value``."""
-    rows = client.query("SELECT name, alias_to FROM system.functions WHERE alias_to != ''").result_rows
-    return {name.lower(): function for name, function in rows}
+def _read_function_names(client: Client) -> dict[str, str]:
+    """Read the name that ClickHouse stores for each other spelling of a function: ``any`` for ``first_value``."""
+    rows: Sequence[Sequence[str]] = client.query(
+        "SELECT lower(name), if(alias_to = '', name, alias_to) FROM system.functions"
+        " WHERE alias_to != '' OR case_insensitive"
+    ).result_rows
+    return {row[0]: row[1] for row in rows}
 
 
-def _is_same(client: Client, expected: str, deployed: str, aliases: Mapping[str, str]) -> bool:
+def _is_same(client: Client, expected: str, deployed: str, function_names: Mapping[str, str]) -> bool:
     """Compare two statements as ClickHouse writes them: without comments, in one form, with a function's own name."""
     row = client.query(
         "SELECT formatQuery({expected:String}), formatQuery({deployed:String})",
         parameters={"expected": expected, "deployed": deployed},
     ).result_rows[0]
-    first, second = (_CALL.sub(lambda match: aliases.get(match[0].lower(), match[0]), text) for text in row)
+    first, second = (_CALL.sub(lambda match: function_names.get(match[0].lower(), match[0]), text) for text in row)
     return bool(first == second)
 
 
@@ -97,29 +105,34 @@ def _describe(models: Models, name: str, state: str) -> dict[str, Any]:
 
 
 def _find_sum_difference(client: Client, models: Models) -> dict[str, Any] | None:
-    for mart, quantity in SUMMED_MARTS.items():
+    for mart, (time_column, rollup) in ROLLED_MARTS.items():
         for attempt in range(TRIES):
             time.sleep(RETRY_DELAY_S if attempt else 0)
-            expected = _sum_costs(client, f"{get_database(client)}.entries", quantity)
-            figures = _sum_costs(client, f"{models.schema}.{mart}", quantity)
+            expected = _sum_measures(client, f"{models.schema}.{USAGE_MART}", "occurred_at")
+            figures = _sum_measures(client, f"{models.schema}.{mart}", time_column)
             if expected == figures:
                 break
         else:
             organization = min(key for key in {*expected, *figures} if expected.get(key) != figures.get(key))
             difference = _describe(models, mart, ", ".join(figures.get(organization, ("nothing",))))
-            sums = ", ".join(expected.get(organization, ("nothing",)))
             return difference | {
-                "what": f"the sums of {models.schema}.{mart}",
+                "what": f"the sums of {models.schema}.{mart} (a hash; {', '.join(MEASURES)})",
                 "where": {"view": f"{models.schema}.{mart}", "organization": organization},
-                "log": sums,
-                "way_out": "empty the tables of rollups and build them again (dbt/README.md)",
+                "log": ", ".join(expected.get(organization, ("nothing",))),
+                "way_out": f"empty the rollup with `TRUNCATE TABLE {models.schema}.{rollup}`; the sink builds it again",
             }
     return None
 
 
-def _sum_costs(client: Client, table: str, quantity: str | None) -> dict[str, tuple[str, ...]]:
-    """Return the sums of a quantity and of the costs, with all digits, by organization."""
-    columns = [f"toString(sum(toDecimal256(ifNull({cost}, 0), 12)))" for cost in COSTS]
-    columns += [f"toString(sum({quantity}))"] if quantity else []
-    rows = client.query(f"SELECT organization, {', '.join(columns)} FROM {table} GROUP BY organization").result_rows
-    return {organization: tuple(sums) for organization, *sums in rows if any(float(total) for total in sums)}
+def _sum_measures(client: Client, table: str, time_column: str) -> dict[str, tuple[str, ...]]:
+    """Return by organization a hash of the sums by day, provider, model and team, and the sums with all digits."""
+    groups = f"organization, toDate({time_column}) AS day, provider, model, team"
+    sums = [f"sum(toDecimal256(ifNull({name}, 0), 12)) AS sum_of_{name}" for name in MEASURES]
+    names = [f"sum_of_{name}" for name in MEASURES]
+    rows = client.query(
+        f"SELECT organization, toString(groupBitXor(cityHash64(day, provider, model, team, {', '.join(names)}))),"
+        f" {', '.join(f'toString(sum({name}))' for name in names)}"
+        f" FROM (SELECT {groups}, {', '.join(sums)} FROM {table} GROUP BY organization, day, provider, model, team)"
+        f" WHERE {' OR '.join(f'{name} != 0' for name in names)} GROUP BY organization"
+    ).result_rows
+    return {organization: tuple(figures) for organization, *figures in rows}

@@ -15,8 +15,14 @@ from tests.dashboards.server import warehouse
 from warehouse.client import connect
 
 COSTS = "list_cost, contracted_cost, effective_cost, billed_cost"
-USAGE = f"-- usage\nselect organization, quantity, {COSTS} from `tally`.`entries`"
-VIEWS = {"fct_usage": USAGE, "fct_calls": f"select organization, {COSTS} from tally.entries"}
+COLUMNS = f"organization, provider, model, team, quantity as tokens, 1 as calls, {COSTS}"
+USAGE = f"-- usage\nselect time as occurred_at, {COLUMNS} from `tally`.`entries`"
+HOURS = f"select toStartOfHour(time) as charge_hour, {COLUMNS} from"
+VIEWS = {
+    "fct_usage": USAGE,
+    "fct_usage_hourly": f"{HOURS} tally.entries",
+    "fct_calls": f"select time as occurred_at, {COLUMNS} from tally.entries",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +46,16 @@ def models(client: Client) -> Models:
 
 def test_views_as_this_release_defines_them_are_equal(client: Client, models: Models) -> None:
     client.command("CREATE OR REPLACE VIEW analytics.somebodys AS SELECT 1")
-    assert find_model_difference(client, models) == (2, None)
+    assert find_model_difference(client, models) == (3, None)
     assert find_model_difference(client, models._replace(schema="elsewhere")) == (None, None), "none is built"
 
 
 def test_a_function_by_another_name_is_the_same(client: Client, models: Models) -> None:
     """ClickHouse stores a view with the function's own name."""
-    sql = "select COUNT(*) over () as rows, first_value(team) over (order by seq) as first, SUBSTR(team, 1) from tally.entries"
+    sql = "select COUNT(*) over () as rows, first_value(team) over (order by seq), SUBSTR(team, 1) from tally.entries"
     expected = models._replace(views=VIEWS | {"fct_usage": sql})
     client.command(f"CREATE OR REPLACE VIEW analytics.fct_usage AS {sql}")
-    assert find_model_difference(client, expected) == (2, None)
+    assert find_model_difference(client, expected) == (3, None)
     client.command(f"CREATE OR REPLACE VIEW analytics.fct_usage AS {sql.replace('first_value', 'last_value')}")
     assert find_model_difference(client, expected)[1] is not None
 
@@ -90,13 +96,15 @@ def test_a_table_that_is_not_compared_row_by_row_is_a_rollup(sql: str, tables: t
 
 def test_rollups_are_compared_through_the_marts_that_read_them(client: Client, models: Models) -> None:
     client.command("CREATE OR REPLACE TABLE analytics.rollup ENGINE = Memory AS SELECT * FROM tally.entries")
-    client.command("CREATE OR REPLACE VIEW analytics.fct_usage AS SELECT * FROM analytics.rollup")
-    views = {**VIEWS, "fct_usage": "select * from analytics.rollup"}
-    rolled = Models("analytics", views, ("rollup",))
-    assert find_model_difference(client, rolled) == (2, None)
-    client.command("INSERT INTO analytics.rollup SELECT * FROM tally.entries LIMIT 1")
+    sql = f"{HOURS} analytics.rollup"
+    client.command(f"CREATE OR REPLACE VIEW analytics.fct_usage_hourly AS {sql}")
+    rolled = Models("analytics", VIEWS | {"fct_usage_hourly": sql}, ("rollup",))
+    assert find_model_difference(client, rolled) == (3, None)
+    client.command("ALTER TABLE analytics.rollup UPDATE team = concat(team, '2') WHERE team != '' AND rand() % 2 = 0"
+                   " SETTINGS mutations_sync = 2")  # fmt: skip
     _, difference = find_model_difference(client, rolled)
-    assert difference is not None and difference["what"] == "the sums of analytics.fct_usage"
+    assert difference is not None and difference["what"].startswith("the sums of analytics.fct_usage_hourly")
+    assert "TRUNCATE TABLE analytics.rollup_usage_hours" in difference["way_out"]
     client.command("DROP TABLE analytics.rollup")
     client.command("CREATE VIEW analytics.rollup AS SELECT * FROM tally.entries")
     _, difference = find_model_difference(client, rolled)
