@@ -20,7 +20,8 @@ Searches = dict[str, str]
 """Searches by a key that repeats with them: the id of a call, with its action, or the digest of a query."""
 
 _SEARCH_MODEL = re.compile(r"(?:^|[/ ])gpt-\S*-search-(?:preview|api)\b")
-_PROMPT_CHARGED_MODEL = re.compile(r"gemini-(?:live-|robotics-er-)?[12](?:\.\d)?(?:-|\b)")
+_GEMINI = re.compile(r"gemini-(?:live-|robotics-er-)?(?P<version>\d+)")
+_LAST_PROMPT_CHARGED_VERSION = 2
 """Gemini up to 2.5, for which a grounded prompt is charged once, whatever the number of its queries."""
 _NAMES = frozenset(("output", "item", "candidates", "serverContent", "server_content", SEARCHES))
 
@@ -61,7 +62,8 @@ def count_grounding(context: Context) -> int:
 
 def count_charged(queries: int, context: Context) -> int:
     """Return the queries that Google charges for: all, or up to Gemini 2.5 one for the whole prompt."""
-    is_charged_once = _PROMPT_CHARGED_MODEL.search((context.model or "").lower()) is not None
+    model = _GEMINI.search((context.model or "").lower())  # the one that answered comes first
+    is_charged_once = model is not None and int(model["version"]) <= _LAST_PROMPT_CHARGED_VERSION
     return min(queries, 1) if is_charged_once else queries
 
 

@@ -139,3 +139,32 @@ def test_litellm_hands_on_the_output_of_a_response() -> None:
         "metadata": {"usage_object": RESPONSE_USAGE}, "response": {"output": output, "usage": RESPONSE_USAGE},
     }  # fmt: skip
     assert read_payload(payload)["quantities"] == {"web_searches": 1}
+
+
+@pytest.mark.parametrize(("answered", "asked", "searches"), [("3-flash", "2.5-pro", 3), ("2.5-pro", "3-flash", 1)])
+def test_the_model_that_answered_decides_whether_a_prompt_is_charged_once(
+    answered: str, asked: str, searches: int
+) -> None:
+    metadata = {"webSearchQueries": ["a", "b", "c"]}
+    answer = {"candidates": [{"groundingMetadata": metadata}], "usageMetadata": GEMINI_USAGE}
+    assert count({**answer, "modelVersion": f"gemini-{answered}"}, f"gemini-{asked}") == searches
+
+
+@pytest.mark.parametrize(
+    ("tools", "source", "searches"),
+    [
+        ({"web_search_calls": 0}, "reported", 0), ({"web_search_calls": 3}, "reported", 3),
+        ({"web_search_calls": 3, "x_search_calls": 1}, "unknown", 3),
+        ({"a_new_tool_calls": 1}, "unknown", 1), (None, "unknown", 1),
+    ],
+)  # fmt: skip
+def test_xai_counts_its_searches_and_no_other_tool(tools: dict[str, int] | None, source: str, searches: int) -> None:
+    calls = sum(tools.values()) if tools else 1
+    usage = RESPONSE_USAGE | {
+        "num_server_side_tools_used": calls, "server_side_tool_usage_details": tools,
+        "context_details": {"input_tokens": 4, "output_tokens": 6},
+    }  # fmt: skip
+    output = [build_item(1, "search", "completed"), build_item(2, "open_page", "completed")]
+    fields = read_fields({"model": "grok-4", "output": output, "usage": usage})
+    assert fields and fields["usage_source"] == source
+    assert fields.get("quantities", {}).get("web_searches", 0) == searches
