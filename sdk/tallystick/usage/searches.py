@@ -60,6 +60,11 @@ def count_grounding(context: Context) -> int:
     return count_charged(queries, context)
 
 
+def count_answer_searches(context: Context) -> int:
+    """Count the charged searches that an answer of either provider lists."""
+    return count_search_calls(context) or count_grounding(context)
+
+
 def count_charged(queries: int, context: Context) -> int:
     """Return the queries that Google charges for: all, or up to Gemini 2.5 one for the whole prompt."""
     model = _GEMINI.search((context.model or "").lower())  # the one that answered comes first

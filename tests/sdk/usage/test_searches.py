@@ -168,3 +168,29 @@ def test_xai_counts_its_searches_and_no_other_tool(tools: dict[str, int] | None,
     fields = read_fields({"model": "grok-4", "output": output, "usage": usage})
     assert fields and fields["usage_source"] == source
     assert fields.get("quantities", {}).get("web_searches", 0) == searches
+
+
+@given(calls=CALLS, other=st.booleans())
+def test_searches_of_a_stream_that_was_left_are_kept(calls: list[tuple[str | None, str]], other: bool) -> None:
+    items = [build_item(place, *call) for place, call in enumerate(calls)]
+    expected = sum(action in ("search", None) and status != "failed" for action, status in calls)
+    begun = {"id": "resp_1", "model": "gpt-5", "output": [], "usage": None}
+    chunks: list[Any] = [{"type": "response.created", "response": begun}]
+    chunks += [{"type": "response.output_item.done", "output_index": 0, "item": item} for item in items]
+    kept = {"usage_source": "missing", "quantities": {"web_searches": expected}, "model_resolved": "gpt-5"}
+    assert read_fields(chunks) == (kept if expected else None)
+    failed = {"type": "response.failed", "response": begun | {"output": items}}
+    assert read_fields(failed) == (kept if expected else None)
+    if other and expected:
+        last = {"id": "resp_2", "model": "gpt-5", "output": [], "usage": RESPONSE_USAGE}
+        fields = read_fields([failed, {"type": "response.completed", "response": last}])
+        assert fields and fields["usage_source"] == "unknown" and fields["quantities"] == {"web_searches": expected}
+
+
+def test_grounding_of_a_stream_that_was_left_is_kept() -> None:
+    chunk = {"responseId": "r", "candidates": [{"groundingMetadata": {"webSearchQueries": ["secret a", "b"]}}]}
+    for model, searches in (("gemini-3-flash", 2), ("gemini-2.5-flash", 1)):
+        fields = read_fields([chunk | {"modelVersion": model}])
+        assert fields == {
+            "usage_source": "missing", "quantities": {"web_searches": searches}, "model_resolved": model,
+        }  # fmt: skip
