@@ -42,7 +42,7 @@ def correct(
     from tally.processes.service import STREAMS
     from tally.product.catch_up import wait_for_folds
     from tally.product.correction import append_correction, build_correction, find_history, list_changes, try_correction
-    from tally.product.correction_undo import find_undo_command
+    from tally.product.correction_undo import find_undo
     from tally.session import opened, settings
 
     actions = {"reversal": reverse, "replacement": bool(fields), "release": release, "acceptance": accept is not None}
@@ -55,10 +55,11 @@ def correct(
         position = None if accept is None else _parse_position(accept)
         correction = build_correction(config, history, chosen[0], reason, _parse_fields(fields or []), position)
         trial = try_correction(log, history, correction)
+        undo = find_undo(config, history, trial, organization)
         facts: dict[str, Any] = {
             "organization": config.organization, "source": history.source, "id": history.id, "action": chosen[0],
             "dry_run": dry_run, **trial.as_json(), "changes": list_changes(history, correction),
-            "undo": find_undo_command(config, history, trial, organization),
+            "undo": undo.command, "undo_note": undo.note,
         }  # fmt: skip
         if not dry_run:
             place = append_correction(log, history, correction)
@@ -87,8 +88,8 @@ def _print_correction(facts: dict[str, Any]) -> None:
         out.print(f"On the log at {facts['partition']}:{facts['offset']}.", markup=False)
     if facts["undo"]:
         out.print(f"To take it back: {facts['undo']}", markup=False)
-    else:
-        out.print("To take it back: set the former fields again with --set.", markup=False)
+    if facts["undo_note"]:
+        out.print(facts["undo_note"], markup=False)
 
 
 def _format_value(value: Any) -> str:
