@@ -132,10 +132,14 @@ def take_output(block: CountBlock, details: CountBlock, total: int) -> Output:
 
 
 def take_tool_searches(block: CountBlock) -> int | None:
-    """Take the searches of Anthropic's own tools. Its fetches, and its searches for tools, are free."""
+    """Take the searches of Anthropic's own tools. Its fetches, and its searches for tools, are free. OpenRouter counts
+    the calls of all its tools too: more of them than searches are of tools whose fees no quantity counts."""
     tools = block.take_part("server_tool_use")
     tools.drop("web_fetch_requests", "tool_search_requests")
-    return tools.get_count("web_search_requests")
+    searches = tools.get_count("web_search_requests")
+    if max(tools.take("tool_calls_requested"), tools.take("tool_calls_executed")) > (searches or 0):
+        tools.spoil()
+    return searches
 
 
 def take_tool_calls(block: CountBlock) -> int | None:

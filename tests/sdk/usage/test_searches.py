@@ -194,3 +194,13 @@ def test_grounding_of_a_stream_that_was_left_is_kept() -> None:
         assert fields == {
             "usage_source": "missing", "quantities": {"web_searches": searches}, "model_resolved": model,
         }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("requested", "executed", "source"), [(2, 2, "reported"), (2, 1, "reported"), (0, 0, "reported"), (3, 3, "unknown")]
+)
+def test_calls_of_openrouters_tools_that_are_searches_count_once(requested: int, executed: int, source: str) -> None:
+    tools = {"web_search_requests": 2, "tool_calls_requested": requested, "tool_calls_executed": executed}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "server_tool_use": tools}
+    fields = read_fields({"model": "openai/gpt-5", "usage": usage})
+    assert fields and fields["usage_source"] == source and fields["quantities"] == {"web_searches": 2}
