@@ -30,7 +30,8 @@ def correct(
 
     The event stays on the log. A correction is appended: the entry in force is taken back by one with the opposite
     sign, and the new one is priced by the books now in force. What --set does not name stays. Costs before and after
-    are shown, and the way back. A conflict's position is in `tally tail --json` (offset, event_index).
+    are shown, and the way back, a correction too, which the books of that time price. A conflict's position is in
+    `tally tail --json` (offset, event_index).
 
     Example: tally correct checkout/42 --set tokens.input=1200 --reason "the client counted twice"
 
