@@ -30,8 +30,7 @@ def correct(
 
     The event stays on the log. A correction is appended: the entry in force is taken back by one with the opposite
     sign, and the new one is priced by the books now in force. What --set does not name stays. Costs before and after
-    are shown, and the way back, a correction too, which the books of that time price. A conflict's position is in
-    `tally tail --json` (offset, event_index).
+    are shown, and the way back: a correction too. `tally tail --json` has a conflict's position (offset, event_index).
 
     Example: tally correct checkout/42 --set tokens.input=1200 --reason "the client counted twice"
 
@@ -56,11 +55,10 @@ def correct(
         position = None if accept is None else _parse_position(accept)
         correction = build_correction(config, history, chosen[0], reason, _parse_fields(fields or []), position)
         trial = try_correction(log, history, correction)
-        undo = find_undo(config, history, trial, organization)
         facts: dict[str, Any] = {
             "organization": config.organization, "source": history.source, "id": history.id, "action": chosen[0],
             "dry_run": dry_run, **trial.as_json(), "changes": list_changes(history, correction),
-            "undo": undo.command, "undo_note": undo.note,
+            **find_undo(config, history, trial, organization).as_json(),
         }  # fmt: skip
         if not dry_run:
             place = append_correction(log, history, correction)

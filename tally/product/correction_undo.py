@@ -29,6 +29,10 @@ class Undo(NamedTuple):
     command: str | None
     note: str | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the command and the remark."""
+        return {"undo": self.command, "undo_note": self.note}
+
 
 def find_undo(settings: Settings, history: History, trial: Trial, organization: str | None) -> Undo:
     """Find the way back to what counted before a correction. Nothing puts an event back into quarantine, or holds it
