@@ -13,7 +13,7 @@ from tallystick.usage.reconciliation import (
     divide_input,
     divide_output,
 )
-from tallystick.usage.searches import count_search_calls, count_search_model
+from tallystick.usage.searches import count_charged, count_search_calls, count_search_model
 
 MAX_AMOUNT = Decimal(10) ** 26
 XAI_TICK_DECIMALS = 10
@@ -56,7 +56,7 @@ def read_token_details(
     output_details = block.take_parts(*OUTPUT_DETAILS)
     searches = take_tool_calls(block)
     if searches is None:
-        searches = _take_searches(block, input_details) or count_search_calls(context)
+        searches = _take_searches(block, input_details, context) or count_search_calls(context)
     if input_name == "prompt":
         searches = searches or count_search_model(context)
     input_details.drop("initial_prompt_tokens", *PER_TURN)
@@ -196,5 +196,8 @@ def _add_hidden_thoughts(usage: Usage, input: Input, output: Output, context: Co
     return usage._replace(readings=(*usage.readings, reading))
 
 
-def _take_searches(block: CountBlock, details: CountBlock) -> int:
-    return block.agree(take_tool_searches(block), details.get_count("web_search_requests"))
+def _take_searches(block: CountBlock, details: CountBlock, context: Context) -> int:
+    """Take the searches of either place. LiteLLM counts in its details, also the queries of Gemini."""
+    tool_searches, queries = take_tool_searches(block), details.get_count("web_search_requests")
+    searches = block.agree(tool_searches, queries)
+    return searches if tool_searches else count_charged(searches, context)

@@ -174,7 +174,7 @@ def test_xai_counts_its_searches_and_no_other_tool(tools: dict[str, int] | None,
 def test_searches_of_a_stream_that_was_left_are_kept(calls: list[tuple[str | None, str]], other: bool) -> None:
     items = [build_item(place, *call) for place, call in enumerate(calls)]
     expected = sum(action in ("search", None) and status != "failed" for action, status in calls)
-    begun = {"id": "resp_1", "model": "gpt-5", "output": [], "usage": None}
+    begun: dict[str, Any] = {"id": "resp_1", "model": "gpt-5", "output": [], "usage": None}
     chunks: list[Any] = [{"type": "response.created", "response": begun}]
     chunks += [{"type": "response.output_item.done", "output_index": 0, "item": item} for item in items]
     kept = {"usage_source": "missing", "quantities": {"web_searches": expected}, "model_resolved": "gpt-5"}
@@ -204,3 +204,21 @@ def test_calls_of_openrouters_tools_that_are_searches_count_once(requested: int,
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "server_tool_use": tools}
     fields = read_fields({"model": "openai/gpt-5", "usage": usage})
     assert fields and fields["usage_source"] == source and fields["quantities"] == {"web_searches": 2}
+
+
+@pytest.mark.parametrize(("model", "searches"), [("gemini-3-flash", 3), ("gemini-2.5-flash", 1), ("gpt-5", 3)])
+def test_queries_that_litellm_counts_are_charged_as_the_model_is(model: str, searches: int) -> None:
+    details = {"web_search_requests": 3}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_tokens_details": details}
+    assert count({"model": model, "usage": usage}) == searches
+    assert count({"usage": usage}, f"gemini/{model}") == searches
+
+
+def test_litellm_keeps_the_searches_of_an_answer_without_usage() -> None:
+    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    payload = {
+        "id": "1", "call_type": "aresponses", "status": "success", "model": "gpt-5", "model_group": "gpt-5",
+        "metadata": {"usage_object": usage}, "response": {"output": [build_item(1, "search", "completed")]},
+    }  # fmt: skip
+    fields = read_payload(payload)
+    assert fields["usage_source"] == "missing" and fields["quantities"] == {"web_searches": 1}
