@@ -13,7 +13,7 @@ from tallystick.usage.base import Block, Context, get_path, get_term, to_mapping
 
 SEARCHES = "merged_searches"
 """The name under which merged chunks keep the searches of their response."""
-SEARCH, QUERY, GROUNDED = "search", "query", "grounded"
+SEARCH, QUERY, GROUNDED = "search", "query", "web"
 SEARCH_CALL, FAILED = "web_search_call", "failed"
 
 Searches = dict[str, str]
@@ -39,6 +39,11 @@ def find_searches(answers: Iterable[Block]) -> Searches:
         for part in (*_get_list(answer, "candidates"), answer.get("serverContent"), answer.get("server_content")):
             searches |= _find_queries(to_mapping(part))
     return searches
+
+
+def is_call(kind: str) -> bool:
+    """Tell whether a search, by its value among searches, is a call of a tool."""
+    return kind not in (QUERY, GROUNDED)
 
 
 def count_search_calls(context: Context) -> int:
@@ -87,7 +92,9 @@ def _find_queries(part: Block) -> Searches:
     texts = [query.strip() for query in queries if isinstance(query, str) and query.strip()]
     searches = {blake2b(text.encode(errors="replace"), digest_size=16).hexdigest(): QUERY for text in texts}
     chunks = _get_list(metadata, "groundingChunks") or _get_list(metadata, "grounding_chunks")
-    return searches | ({GROUNDED: "web"} if any(to_mapping(to_mapping(chunk).get("web")) for chunk in chunks) else {})
+    return searches | (
+        {GROUNDED: GROUNDED} if any(to_mapping(to_mapping(chunk).get("web")) for chunk in chunks) else {}
+    )
 
 
 def _get_list(block: Block, name: str) -> list[object]:

@@ -222,3 +222,14 @@ def test_litellm_keeps_the_searches_of_an_answer_without_usage() -> None:
     }  # fmt: skip
     fields = read_payload(payload)
     assert fields["usage_source"] == "missing" and fields["quantities"] == {"web_searches": 1}
+
+
+@pytest.mark.parametrize("responses", [1, 2])
+def test_a_call_counts_once_where_its_events_name_it_otherwise(responses: int) -> None:
+    chunks: list[Any] = []
+    for number in range(responses):
+        item, other = build_item(number, "search", "completed"), build_item(50 + number, "search", "completed")
+        response = {"id": f"resp_{number}", "model": "gpt-5", "output": [item], "usage": RESPONSE_USAGE}
+        chunks.append({"type": "response.output_item.done", "output_index": 0, "item": other})
+        chunks.append({"type": "response.completed", "response": response})
+    assert count(chunks) == responses
