@@ -132,7 +132,7 @@ def show(
     for line in describe_contract(contract):
         out.print(line, markup=False)
     out.print(f"  signed      on the log at {partition}:{offset}, document {signing.document}", markup=False)
-    out.print(f"  expires     {describe_state(contract, now)}", markup=False)
+    out.print(f"  state       {describe_state(contract, now)}", markup=False)
     _print_usages(usages)
 
 

@@ -30,7 +30,7 @@ def correct(
 
     The event stays on the log. A correction is appended: the entry in force is taken back by one with the opposite
     sign, and the new one is priced by the books now in force. What --set does not name stays. Costs before and after
-    are shown, and the way back. A conflict's position is in `tally tail --json` (offset, event_index).
+    are shown, and the way back: a correction too. `tally tail --json` has a conflict's position (offset, event_index).
 
     Example: tally correct checkout/42 --set tokens.input=1200 --reason "the client counted twice"
 
@@ -42,7 +42,7 @@ def correct(
     from tally.processes.service import STREAMS
     from tally.product.catch_up import wait_for_folds
     from tally.product.correction import append_correction, build_correction, find_history, list_changes, try_correction
-    from tally.product.correction_undo import find_undo_command
+    from tally.product.correction_undo import find_undo
     from tally.session import opened, settings
 
     actions = {"reversal": reverse, "replacement": bool(fields), "release": release, "acceptance": accept is not None}
@@ -58,7 +58,7 @@ def correct(
         facts: dict[str, Any] = {
             "organization": config.organization, "source": history.source, "id": history.id, "action": chosen[0],
             "dry_run": dry_run, **trial.as_json(), "changes": list_changes(history, correction),
-            "undo": find_undo_command(config, history, trial, organization),
+            **find_undo(config, history, trial, organization).as_json(),
         }  # fmt: skip
         if not dry_run:
             place = append_correction(log, history, correction)
@@ -87,8 +87,8 @@ def _print_correction(facts: dict[str, Any]) -> None:
         out.print(f"On the log at {facts['partition']}:{facts['offset']}.", markup=False)
     if facts["undo"]:
         out.print(f"To take it back: {facts['undo']}", markup=False)
-    else:
-        out.print("To take it back: set the former fields again with --set.", markup=False)
+    if facts["undo_note"]:
+        out.print(facts["undo_note"], markup=False)
 
 
 def _format_value(value: Any) -> str:

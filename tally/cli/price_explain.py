@@ -119,10 +119,10 @@ def _describe_costs(summary: dict[str, Any]) -> str:
     costs = ", ".join(f"{word} {summary[name]}" for word, name in names.items() if name in summary)
     if summary["pricing"] == "free":
         return "nothing" + (f"; saved {brief(summary['saved_cost'])} {currency}" if "saved_cost" in summary else "")
-    words = [f"{costs} {currency}" if costs else "unknown"]
+    words = [f"{costs} {currency}"] if costs else []
     if summary["pricing"] != "priced":
-        bound = summary.get("greatest_unpriced_cost")
-        most = "without an upper bound" if bound is None else f"at most {brief(bound)} more at list price"
+        bound, more = summary.get("greatest_unpriced_cost"), " more" if costs else ""
+        most = "without an upper bound" if bound is None else f"at most {brief(bound)} {currency}{more} at list price"
         classes = f" ({', '.join(summary['unpriced_classes'])})" if "unpriced_classes" in summary else ""
         words.append(f"{summary['pricing'].replace('_', ' ')}{classes}, {most}: {summary.get('unpriced_reason')}")
     return "; ".join(words)

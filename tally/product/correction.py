@@ -51,8 +51,8 @@ _WITH_DOCUMENTS = PriceBookAdopted.control_type, ContractSigned.control_type
 
 
 class Amounts(NamedTuple):
-    """The quantities by class and the costs by currency that stand in the ledger for an event, and why it has none
-    there; None where it has, or where a correction came last. A cost of zero is left out."""
+    """The quantities by class and the costs by currency that stand in the ledger for an event, and why it has no entry
+    there; None where it has. A cost of zero is left out."""
 
     quantities: dict[str, int]
     list_costs: dict[str, str]
@@ -282,31 +282,49 @@ def sum_amounts(lines: Sequence[Mapping[str, Any]]) -> Amounts:
     return Amounts(dict(+quantities), list_costs, effective_costs, billed_costs, _describe_absence(lines))
 
 
+def find_last_change(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Find the last of an event's lines that changes whether it counts, or as what. The reversal of a held event has no
+    line but its own, and what falls due afterwards has no entry."""
+    last: Mapping[str, Any] | None = None
+    for line in lines:
+        outcome = line["outcome"]
+        if line["kind"] == "correction":
+            is_change = (
+                line.get("action") == outcomes.REVERSAL and last is not None and last["outcome"] == outcomes.HELD
+            )
+        else:
+            is_change = outcome not in _WITHOUT_EFFECT and (outcome != outcomes.RELEASE or "pricing" in line)
+        last = line if is_change else last
+    return last
+
+
 def _describe_absence(lines: Sequence[Mapping[str, Any]]) -> str | None:
-    """Describe why the event has no entry, by the last line that changes that; None where none says so."""
-    last = next((line for line in reversed(lines) if line["outcome"] not in _WITHOUT_EFFECT), None)
-    if last is None or last["kind"] != "inference":
+    """Describe why the event has no entry, by the last line that changes that; None where it has one."""
+    last = find_last_change(lines)
+    if last is None:
         return None
     if last["outcome"] == outcomes.HELD:
         due = EPOCH + timedelta(microseconds=last["time_us"] - MAX_AHEAD_US)
         return f"held until {due:%Y-%m-%d %H:%M:%S} UTC"
     if last["outcome"] == outcomes.QUARANTINED:
         return f"quarantined: {last.get('detail') or last['reason']}"
-    return "reversed" if (last["outcome"], last.get("reason")) == (outcomes.REVERSAL, outcomes.REVERSAL) else None
+    is_reversed = last["kind"] == "correction" or last.get("reason") == outcomes.REVERSAL
+    return "reversed" if is_reversed else None
 
 
 def _replay_lines(
     log: Log, history: History, chosen: Sequence[Record], trial: Record | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the lines of entries that concern the event, and all decisions, of a replay of records."""
-    names = {(history.source, history.id)}
+    names: dict[tuple[str, str], str | None] = {(history.source, history.id): None}
+    """Identities of the event, and of corrections of it with their actions."""
     documents: dict[str, bytes] = {}
     has_commitments = False
     replayed = [*chosen] if trial is None else [*chosen, trial]
     for record in replayed:
         for event in parse_record(record).events:
             if event.kind == "correction" and event.data.get("of") == {"source": history.source, "id": history.id}:
-                names.add((event.source, event.id))
+                names[event.source, event.id] = event.data.get("action")
             if event.kind == "control" and event.data.get("control") in _WITH_DOCUMENTS:
                 digest = event.data["body"]["document"]
                 packed = load_document(log, digest)
@@ -320,10 +338,14 @@ def _replay_lines(
     for topic, derived in outputs:
         contents = map(json.loads, derived.value.split(b"\n"))
         if topic is ENTRIES:
-            lines += (line for line in contents if (line.get("source"), line.get("id")) in names)
+            lines += (line | {"action": names[key]} for line in contents if (key := _get_identity(line)) in names)
         elif topic is DECISIONS:
             decisions += (decision for decision in contents if "correction" in decision["decision"])
     return [line for line in lines if line["organization"] == history.organization], decisions
+
+
+def _get_identity(line: Mapping[str, Any]) -> tuple[Any, Any]:
+    return line.get("source"), line.get("id")
 
 
 def _has_commitments(digest: str, packed: bytes) -> bool:

@@ -153,10 +153,10 @@ def _read_usage(payload: Payload, key: Payload, model: object) -> Fields:
     words = {name: response[name] for name in ("model", "service_tier") if isinstance(response.get(name), str)}
     if words.get("model") == payload.get("model_group"):
         words.pop("model", None)  # the proxy answers by the name that was asked for
-    fields = None
+    answer = {**words, "output": response.get("output")}  # which lists searches of the web
     if not is_empty_usage(block):
-        answer = {**words, "output": response.get("output"), "usage": block}  # the output lists searches of the web
-        fields = read_fields(answer, model=model if isinstance(model, str) else None)
+        answer["usage"] = block
+    fields = read_fields(answer, model=model if isinstance(model, str) else None)
     if fields is None:
         fields = {"usage_source": "missing"}
         if "model" in words:

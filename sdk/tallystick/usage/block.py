@@ -102,7 +102,10 @@ class CountBlock:
         """Take an object within the block; its own rest is checked with the block's. Empty where absent."""
         for name in names:
             if name in self._values:
-                part = CountBlock(to_mapping(self._values.pop(name)))
+                value = self._values.pop(name)
+                block = to_mapping(value)
+                self._note_shape(name, {} if block else value)
+                part = CountBlock(block)
                 self._parts.append(part)
                 return part
         return EMPTY
@@ -131,9 +134,12 @@ class CountBlock:
         for name in names:
             values = self._values.pop(name, None)
             if isinstance(values, (list, tuple)):
-                parts = [CountBlock(to_mapping(value)) for value in values]
+                blocks = [to_mapping(value) for value in values]
+                self._note_shape(name, [value for value, block in zip(values, blocks, strict=True) if not block])
+                parts = [CountBlock(block) for block in blocks]
                 self._parts.extend(parts)
                 return parts
+            self._note_shape(name, values)
         return []
 
     def take_word(self, *names: str) -> str | None:
@@ -157,6 +163,11 @@ class CountBlock:
         """Leave out what is known to repeat another value, or to count nothing that is charged for."""
         for name in names:
             self._values.pop(name, None)
+
+    def _note_shape(self, name: str, value: object) -> None:
+        """Note that counts stand in another shape than an object or a list of objects: nobody reads them there."""
+        if value and has_count(f"detail_{name}", value):
+            self.is_spoiled = True
 
     def spoil(self) -> None:
         """Note that the block contradicts itself."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tallystick.usage.base import Block, Fields, get_path, get_word, to_mapping
 from tallystick.usage.block import is_countable, parse_count
 from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
-from tallystick.usage.searches import SEARCHES, find_searches
+from tallystick.usage.searches import SEARCHES, find_searches, is_call
 
 ID_NAMES = ("id", "responseId", "response_id", "item_id")  # the last one: transcriptions of a realtime session
 STREAM_START = "message_start"
@@ -116,11 +116,18 @@ def _find_id(envelopes: tuple[Block, ...]) -> str:
 
 
 def _leave_out_searches(anonymous: Share, shares: list[Share]) -> Share:
-    """Leave out the searches of events without a response's id that the responses list themselves."""
+    """Leave out the searches of events without a response's id that the responses list themselves: all calls where each
+    response lists its own, since some hosts name an item otherwise in its events."""
     if SEARCHES not in anonymous.greatest:
         return anonymous
-    listed = {key for share in shares for key in share.greatest.get(SEARCHES, {})}
-    rest = {key: kind for key, kind in anonymous.greatest[SEARCHES].items() if key not in listed}
+    lists = [share.greatest.get(SEARCHES, {}) for share in shares]
+    listed = {key for searches in lists for key in searches}
+    are_calls_listed = all(lists)
+    rest = {
+        key: kind
+        for key, kind in anonymous.greatest[SEARCHES].items()
+        if key not in listed and not (are_calls_listed and is_call(kind))
+    }
     return anonymous._replace(greatest={**anonymous.greatest, SEARCHES: rest})
 
 

@@ -9,12 +9,22 @@ usage is unknown: it keeps the provider's numbers and has no tokens.
 import re
 from typing import Any
 
-from tallystick.usage.base import Block, Context, Fields, Usage, remember_by_name, to_mapping, to_snake_case
+from tallystick.usage.base import (
+    Block,
+    Context,
+    Fields,
+    Usage,
+    get_path,
+    remember_by_name,
+    to_mapping,
+    to_snake_case,
+)
 from tallystick.usage.block import CountBlock, has_count, parse_count
 from tallystick.usage.chunks import STREAM_START, MergedChunks, merge_chunks
 from tallystick.usage.envelope import BARE, Payload, list_payloads, read_words
 from tallystick.usage.form import Form, find_form
 from tallystick.usage.registry import FORMS, find_forms, list_forms
+from tallystick.usage.searches import count_answer_searches
 
 MAX_NAMES, MAX_NAME_LENGTH = 32, 64
 
@@ -22,7 +32,8 @@ __all__ = ["list_forms", "merge_chunks", "read_fields", "read_response_words"]
 
 
 def read_fields(response: object, form: str | None = None, model: str | None = None) -> Fields | None:
-    """Return the fields of an inference that a response or its usage block fills; None where it has no usage.
+    """Return the fields of an inference that a response or its usage block fills; None where it has no usage, and no
+    searches either.
 
     Reads objects of the providers' clients, or dicts; a list is a stream's chunks, which are merged. ``form`` is a name
     of :func:`list_forms` and admits its forms alone. ``model`` is the model that was asked for: some forms need it
@@ -72,6 +83,15 @@ def _read_response(response: Block, forms: tuple[Form, ...], model: str | None) 
             unread = payload
     if unread is not None:
         return _build_fields(unread, Usage(()), False) | read_words(unread)
+    return _read_searches(response, model)
+
+
+def _read_searches(response: Block, model: str | None) -> Fields | None:
+    """Return the searches of an answer without usage, as of a stream that was left: their fees are due all the same."""
+    for answer in (response, get_path(response, "response"), get_path(response, "response", "body")):
+        words = read_words(Payload(answer, (), (answer,)))
+        if searches := count_answer_searches(Context((answer,), _name_model(words, model))):
+            return {"usage_source": "missing", "quantities": {"web_searches": searches}} | words
     return None
 
 
@@ -99,7 +119,8 @@ def _to_response(response: object) -> Block:
 
 
 def add_fields(parts: list[Fields]) -> Fields | None:
-    """Add the usage of several responses to that of their sum; None for none. It is unknown where one of them is."""
+    """Add the usage of several responses to that of their sum; None for none. It is unknown where one of them is
+    unknown or missing."""
     if len(parts) < 2:
         return parts[0] if parts else None
     total: Fields = {}
@@ -110,7 +131,7 @@ def add_fields(parts: list[Fields]) -> Fields | None:
         if counters:
             total[name] = {key: _add([counter.get(key) for counter in counters]) for key in _list_keys(counters)}
     total["calls"] = sum(part.get("calls", 1) for part in parts)
-    if any(part["usage_source"] == "unknown" for part in parts):
+    if any(part["usage_source"] in ("unknown", "missing") for part in parts):
         total["usage_source"] = "unknown"
         total.pop("tokens", None)
     return total

@@ -13,14 +13,15 @@ from tallystick.usage.base import Block, Context, get_path, get_term, to_mapping
 
 SEARCHES = "merged_searches"
 """The name under which merged chunks keep the searches of their response."""
-SEARCH, QUERY, GROUNDED = "search", "query", "grounded"
+SEARCH, QUERY, GROUNDED = "search", "query", "web"
 SEARCH_CALL, FAILED = "web_search_call", "failed"
 
 Searches = dict[str, str]
 """Searches by a key that repeats with them: the id of a call, with its action, or the digest of a query."""
 
 _SEARCH_MODEL = re.compile(r"(?:^|[/ ])gpt-\S*-search-(?:preview|api)\b")
-_PROMPT_CHARGED_MODEL = re.compile(r"gemini-(?:live-|robotics-er-)?[12](?:\.\d)?(?:-|\b)")
+_GEMINI = re.compile(r"gemini-(?:live-|robotics-er-)?(?P<version>\d+)")
+_LAST_PROMPT_CHARGED_VERSION = 2
 """Gemini up to 2.5, for which a grounded prompt is charged once, whatever the number of its queries."""
 _NAMES = frozenset(("output", "item", "candidates", "serverContent", "server_content", SEARCHES))
 
@@ -38,6 +39,11 @@ def find_searches(answers: Iterable[Block]) -> Searches:
         for part in (*_get_list(answer, "candidates"), answer.get("serverContent"), answer.get("server_content")):
             searches |= _find_queries(to_mapping(part))
     return searches
+
+
+def is_call(kind: str) -> bool:
+    """Tell whether a search, by its value among searches, is a call of a tool."""
+    return kind not in (QUERY, GROUNDED)
 
 
 def count_search_calls(context: Context) -> int:
@@ -59,9 +65,15 @@ def count_grounding(context: Context) -> int:
     return count_charged(queries, context)
 
 
+def count_answer_searches(context: Context) -> int:
+    """Count the charged searches that an answer of either provider lists."""
+    return count_search_calls(context) or count_grounding(context)
+
+
 def count_charged(queries: int, context: Context) -> int:
     """Return the queries that Google charges for: all, or up to Gemini 2.5 one for the whole prompt."""
-    is_charged_once = _PROMPT_CHARGED_MODEL.search((context.model or "").lower()) is not None
+    model = _GEMINI.search((context.model or "").lower())  # the one that answered comes first
+    is_charged_once = model is not None and int(model["version"]) <= _LAST_PROMPT_CHARGED_VERSION
     return min(queries, 1) if is_charged_once else queries
 
 
@@ -80,7 +92,9 @@ def _find_queries(part: Block) -> Searches:
     texts = [query.strip() for query in queries if isinstance(query, str) and query.strip()]
     searches = {blake2b(text.encode(errors="replace"), digest_size=16).hexdigest(): QUERY for text in texts}
     chunks = _get_list(metadata, "groundingChunks") or _get_list(metadata, "grounding_chunks")
-    return searches | ({GROUNDED: "web"} if any(to_mapping(to_mapping(chunk).get("web")) for chunk in chunks) else {})
+    return searches | (
+        {GROUNDED: GROUNDED} if any(to_mapping(to_mapping(chunk).get("web")) for chunk in chunks) else {}
+    )
 
 
 def _get_list(block: Block, name: str) -> list[object]:

@@ -13,9 +13,11 @@ from tallystick.usage.reconciliation import (
     divide_input,
     divide_output,
 )
-from tallystick.usage.searches import count_search_calls, count_search_model
+from tallystick.usage.searches import count_charged, count_search_calls, count_search_model
 
 MAX_AMOUNT = Decimal(10) ** 26
+XAI_TICK_DECIMALS = 10
+"""Decimals of a dollar in which xAI writes the cost of an answer."""
 CACHE_READ_NAMES = (
     "cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cache_read_tokens",
     "cache_read", "cached_input_tokens",
@@ -52,7 +54,9 @@ def read_token_details(
     total = block.get_count("total_tokens")
     input_details = block.take_parts(*INPUT_DETAILS)
     output_details = block.take_parts(*OUTPUT_DETAILS)
-    searches = _take_searches(block, input_details) or count_search_calls(context)
+    searches = take_tool_calls(block)
+    if searches is None:
+        searches = _take_searches(block, input_details, context) or count_search_calls(context)
     if input_name == "prompt":
         searches = searches or count_search_model(context)
     input_details.drop("initial_prompt_tokens", *PER_TURN)
@@ -128,10 +132,26 @@ def take_output(block: CountBlock, details: CountBlock, total: int) -> Output:
 
 
 def take_tool_searches(block: CountBlock) -> int | None:
-    """Take the searches of Anthropic's own tools. Its fetches, and its searches for tools, are free."""
+    """Take the searches of Anthropic's own tools. Its fetches, and its searches for tools, are free. OpenRouter counts
+    the calls of all its tools too: more of them than searches are of tools whose fees no quantity counts."""
     tools = block.take_part("server_tool_use")
     tools.drop("web_fetch_requests", "tool_search_requests")
-    return tools.get_count("web_search_requests")
+    searches = tools.get_count("web_search_requests")
+    if max(tools.take("tool_calls_requested"), tools.take("tool_calls_executed")) > (searches or 0):
+        tools.spoil()
+    return searches
+
+
+def take_tool_calls(block: CountBlock) -> int | None:
+    """Take the searches among the calls of xAI's own tools, and leave out the context that its last one left. Its other
+    tools have fees that no quantity counts."""
+    calls = block.get_count("num_server_side_tools_used")
+    details = block.take_part("server_side_tool_usage_details")
+    searches = details.get_count("web_search_calls")
+    if calls and calls != searches:
+        block.spoil()
+    block.take_part("context_details").drop("input_tokens", "output_tokens")
+    return searches
 
 
 def take_claim(block: CountBlock) -> Fields:
@@ -140,7 +160,10 @@ def take_claim(block: CountBlock) -> Fields:
     if nested := to_mapping(cost):
         cost = nested.get("total_cost")
     fields: Fields = {}
-    if (amount := parse_amount(cost)) is not None:
+    amount, ticks = parse_amount(cost), parse_amount(block.get_value("cost_in_usd_ticks"))
+    if amount is None and ticks is not None:
+        amount = parse_amount(ticks.scaleb(-XAI_TICK_DECIMALS))
+    if amount is not None:
         fields = {"claimed_cost": amount, "claimed_currency": "USD"}
     if block.get_value("is_byok") is True:
         fields["payer"] = "customer"
@@ -173,5 +196,8 @@ def _add_hidden_thoughts(usage: Usage, input: Input, output: Output, context: Co
     return usage._replace(readings=(*usage.readings, reading))
 
 
-def _take_searches(block: CountBlock, details: CountBlock) -> int:
-    return block.agree(take_tool_searches(block), details.get_count("web_search_requests"))
+def _take_searches(block: CountBlock, details: CountBlock, context: Context) -> int:
+    """Take the searches of either place. LiteLLM counts in its details, also the queries of Gemini."""
+    tool_searches, queries = take_tool_searches(block), details.get_count("web_search_requests")
+    searches = block.agree(tool_searches, queries)
+    return searches if tool_searches else count_charged(searches, context)

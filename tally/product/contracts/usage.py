@@ -51,7 +51,7 @@ class CommitmentUsage(NamedTuple):
 
     def format_amount(self, amount: int) -> str:
         """Write units as a whole number, and pico as an amount."""
-        return str(amount) if self.kind == "units" else brief(text(amount))
+        return f"{amount:,}" if self.kind == "units" else brief(text(amount))
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures: units as numbers, amounts as exact texts."""
@@ -66,13 +66,14 @@ class CommitmentUsage(NamedTuple):
 
 def describe_state(contract: Contract, now: datetime) -> str:
     """Describe whether a contract holds at a moment, and until when."""
-    if contract.since is not None and now < contract.since:
-        return f"begins {contract.since:%Y-%m-%d %H:%M} UTC, in {_count_days(contract.since - now)}"
-    if contract.until is None:
-        return "never, until it is ended (`tally contract end`)"
-    if now >= contract.until:
+    if contract.until is not None and now >= contract.until:
         return f"expired {contract.until:%Y-%m-%d %H:%M} UTC, {_count_days(now - contract.until)} ago"
-    return f"{contract.until:%Y-%m-%d %H:%M} UTC, in {_count_days(contract.until - now)}"
+    end = "never expires, until it is ended (`tally contract end`)"
+    if contract.until is not None:
+        end = f"expires {contract.until:%Y-%m-%d %H:%M} UTC, in {_count_days(contract.until - now)}"
+    if contract.since is not None and now < contract.since:
+        return f"begins {contract.since:%Y-%m-%d %H:%M} UTC, in {_count_days(contract.since - now)}; {end}"
+    return end
 
 
 def read_usage(

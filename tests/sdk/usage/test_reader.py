@@ -182,3 +182,15 @@ def test_classes_sum_to_the_totals_whoever_says_them(parts: dict[str, int]) -> N
         assert sum(fields["tokens"].values()) == input + output, block
         assert fields["tokens"].get("cache_read", 0) == read
         assert (fields["reported_tokens"]["input"], fields["reported_tokens"]["output"]) == (input, output)
+
+
+@pytest.mark.parametrize("value", [2, "2", [2], [{"web_search_requests": 2}], ["x", 2]])
+@pytest.mark.parametrize("is_list", [False, True])
+def test_counts_in_another_shape_than_the_documented_one_are_never_nothing(value: object, is_list: bool) -> None:
+    if is_list:
+        value = {"type": "google_search", "count": 2} if isinstance(value, list) else value
+        usage = {"total_input_tokens": 10, "total_output_tokens": 5, "grounding_tool_count": value}
+    else:
+        usage = {"input_tokens": 10, "output_tokens": 5, "server_tool_use": value}
+    fields = read_fields({"usage": usage})
+    assert fields and fields["usage_source"] == "unknown" and "tokens" not in fields

@@ -139,3 +139,97 @@ def test_litellm_hands_on_the_output_of_a_response() -> None:
         "metadata": {"usage_object": RESPONSE_USAGE}, "response": {"output": output, "usage": RESPONSE_USAGE},
     }  # fmt: skip
     assert read_payload(payload)["quantities"] == {"web_searches": 1}
+
+
+@pytest.mark.parametrize(("answered", "asked", "searches"), [("3-flash", "2.5-pro", 3), ("2.5-pro", "3-flash", 1)])
+def test_the_model_that_answered_decides_whether_a_prompt_is_charged_once(
+    answered: str, asked: str, searches: int
+) -> None:
+    metadata = {"webSearchQueries": ["a", "b", "c"]}
+    answer = {"candidates": [{"groundingMetadata": metadata}], "usageMetadata": GEMINI_USAGE}
+    assert count({**answer, "modelVersion": f"gemini-{answered}"}, f"gemini-{asked}") == searches
+
+
+@pytest.mark.parametrize(
+    ("tools", "source", "searches"),
+    [
+        ({"web_search_calls": 0}, "reported", 0), ({"web_search_calls": 3}, "reported", 3),
+        ({"web_search_calls": 3, "x_search_calls": 1}, "unknown", 3),
+        ({"a_new_tool_calls": 1}, "unknown", 1), (None, "unknown", 1),
+    ],
+)  # fmt: skip
+def test_xai_counts_its_searches_and_no_other_tool(tools: dict[str, int] | None, source: str, searches: int) -> None:
+    calls = sum(tools.values()) if tools else 1
+    usage = RESPONSE_USAGE | {
+        "num_server_side_tools_used": calls, "server_side_tool_usage_details": tools,
+        "context_details": {"input_tokens": 4, "output_tokens": 6},
+    }  # fmt: skip
+    output = [build_item(1, "search", "completed"), build_item(2, "open_page", "completed")]
+    fields = read_fields({"model": "grok-4", "output": output, "usage": usage})
+    assert fields and fields["usage_source"] == source
+    assert fields.get("quantities", {}).get("web_searches", 0) == searches
+
+
+@given(calls=CALLS, other=st.booleans())
+def test_searches_of_a_stream_that_was_left_are_kept(calls: list[tuple[str | None, str]], other: bool) -> None:
+    items = [build_item(place, *call) for place, call in enumerate(calls)]
+    expected = sum(action in ("search", None) and status != "failed" for action, status in calls)
+    begun: dict[str, Any] = {"id": "resp_1", "model": "gpt-5", "output": [], "usage": None}
+    chunks: list[Any] = [{"type": "response.created", "response": begun}]
+    chunks += [{"type": "response.output_item.done", "output_index": 0, "item": item} for item in items]
+    kept = {"usage_source": "missing", "quantities": {"web_searches": expected}, "model_resolved": "gpt-5"}
+    assert read_fields(chunks) == (kept if expected else None)
+    failed = {"type": "response.failed", "response": begun | {"output": items}}
+    assert read_fields(failed) == (kept if expected else None)
+    if other and expected:
+        last = {"id": "resp_2", "model": "gpt-5", "output": [], "usage": RESPONSE_USAGE}
+        fields = read_fields([failed, {"type": "response.completed", "response": last}])
+        assert fields and fields["usage_source"] == "unknown" and fields["quantities"] == {"web_searches": expected}
+
+
+def test_grounding_of_a_stream_that_was_left_is_kept() -> None:
+    chunk = {"responseId": "r", "candidates": [{"groundingMetadata": {"webSearchQueries": ["secret a", "b"]}}]}
+    for model, searches in (("gemini-3-flash", 2), ("gemini-2.5-flash", 1)):
+        fields = read_fields([chunk | {"modelVersion": model}])
+        assert fields == {
+            "usage_source": "missing", "quantities": {"web_searches": searches}, "model_resolved": model,
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("requested", "executed", "source"), [(2, 2, "reported"), (2, 1, "reported"), (0, 0, "reported"), (3, 3, "unknown")]
+)
+def test_calls_of_openrouters_tools_that_are_searches_count_once(requested: int, executed: int, source: str) -> None:
+    tools = {"web_search_requests": 2, "tool_calls_requested": requested, "tool_calls_executed": executed}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "server_tool_use": tools}
+    fields = read_fields({"model": "openai/gpt-5", "usage": usage})
+    assert fields and fields["usage_source"] == source and fields["quantities"] == {"web_searches": 2}
+
+
+@pytest.mark.parametrize(("model", "searches"), [("gemini-3-flash", 3), ("gemini-2.5-flash", 1), ("gpt-5", 3)])
+def test_queries_that_litellm_counts_are_charged_as_the_model_is(model: str, searches: int) -> None:
+    details = {"web_search_requests": 3}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_tokens_details": details}
+    assert count({"model": model, "usage": usage}) == searches
+    assert count({"usage": usage}, f"gemini/{model}") == searches
+
+
+def test_litellm_keeps_the_searches_of_an_answer_without_usage() -> None:
+    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    payload = {
+        "id": "1", "call_type": "aresponses", "status": "success", "model": "gpt-5", "model_group": "gpt-5",
+        "metadata": {"usage_object": usage}, "response": {"output": [build_item(1, "search", "completed")]},
+    }  # fmt: skip
+    fields = read_payload(payload)
+    assert fields["usage_source"] == "missing" and fields["quantities"] == {"web_searches": 1}
+
+
+@pytest.mark.parametrize("responses", [1, 2])
+def test_a_call_counts_once_where_its_events_name_it_otherwise(responses: int) -> None:
+    chunks: list[Any] = []
+    for number in range(responses):
+        item, other = build_item(number, "search", "completed"), build_item(50 + number, "search", "completed")
+        response = {"id": f"resp_{number}", "model": "gpt-5", "output": [item], "usage": RESPONSE_USAGE}
+        chunks.append({"type": "response.output_item.done", "output_index": 0, "item": other})
+        chunks.append({"type": "response.completed", "response": response})
+    assert count(chunks) == responses

@@ -80,7 +80,6 @@ def test_before_and_after(log: EmbeddedLog, arguments: list[str], before: object
         (["a", "--set", "user=ann@example.com", "--set", "model=other name"], False),
         (["a", "--accept", "0:2"], False),
         (["q", "--release"], True),
-        (["h", "--release"], True),
         (["shop/web/twin", "--set", "tokens.input=1000000"], True),
         (["shop/app/twin", "--reverse"], False),
     ],
@@ -100,6 +99,37 @@ def test_the_command_of_a_correction_takes_it_back(
     assert (
         is_reversed or {name: change["after"] for name, change in undone["changes"].items()}.items() >= former.items()
     )
+
+
+HELD_NOTE = "It counts at once then: an event is not held again."
+
+
+@pytest.mark.parametrize(
+    ("corrections", "options", "note"),
+    [
+        ([["h", "--reverse"]], ["--set"], HELD_NOTE),
+        ([["h", "--set", "tokens.input=3000000"]], ["--set", "tokens.input=1000000"], HELD_NOTE),
+        ([["h", "--release"]], None, "the event would have counted when due"),
+        ([["h", "--reverse"], ["h", "--set", "tokens.input=3000000"]], ["--reverse"], None),
+        ([["q", "--reverse"]], None, "an event does not return to quarantine"),
+        ([["q", "--release"]], ["--reverse"], "It counts nothing then"),
+        ([["q", "--release"], ["q", "--reverse"]], None, "No command writes the former fields"),
+    ],
+)
+def test_no_way_back_loses_an_event_that_was_held_and_none_is_shown_that_is_refused(
+    log: EmbeddedLog, tmp_path: Path, corrections: list[list[str]], options: list[str] | None, note: str | None
+) -> None:
+    for arguments in corrections[:-1]:
+        append_for_good(log, tmp_path, *arguments)
+    facts = json.loads(correct(*corrections[-1]))
+    assert (facts["undo_note"] is None) == (note is None) and (note or "") in (facts["undo_note"] or "")
+    assert (facts["undo"] is None) == (options is None)
+    append_for_good(log, tmp_path, *corrections[-1])
+    if options is not None:
+        command = shlex.split(facts["undo"])
+        assert command[3 : 3 + len(options)] == options
+        after = json.loads(correct(*command[2:-2]))["after"]["quantities"]
+        assert after == ({"input": 1_000_000} if "--set" in options and "h" in corrections[0] else after)
 
 
 def append_for_good(log: EmbeddedLog, home: Path, name: str, *options: str) -> None:
@@ -229,7 +259,7 @@ def test_totals_that_agree_are_corrected(log: EmbeddedLog, fields: list[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "before", "after"),
     [
-        (["h", "--reverse"], "held until 2057-09-13 13:41:40 UTC", None),
+        (["h", "--reverse"], "held until 2057-09-13 13:41:40 UTC", "reversed"),
         (["h", "--release"], "held until 2057-09-13 13:41:40 UTC", None),
         (["q", "--release"], "quarantined: input: classes sum to 7, provider reports 9", None),
         (["q", "--reverse"], "quarantined: input: classes sum to 7, provider reports 9", "reversed"),

@@ -432,3 +432,17 @@ def test_a_long_history_is_shortened_and_json_has_all(tmp_path: Path) -> None:
     assert "of 31 lines of history" in text and "11 earlier lines are left out" in text
     assert text.count("  searched ") == 1 and text.count(" reversal (replacement)") == 10
     assert len(explain(tmp_path, "a")["steps"]) == 31
+
+
+def test_a_cost_that_is_not_known_is_said_once_with_its_bound(tmp_path: Path) -> None:
+    fold_new(
+        tmp_path, BOOK, inference("tier", service_tier="scale", tokens={"input": 1}),
+        inference("missing", usage_source="missing"), inference("zero", tokens={"input": 0}),
+    )  # fmt: skip
+    costs = {
+        "tier": "unpriced (input), at most 0.000002 USD at list price: no rate for service tier 'scale'",
+        "missing": "unknown, without an upper bound: usage missing",
+        "zero": "nothing",
+    }
+    for name, cost in costs.items():
+        assert f"  cost       {cost}\n" in invoke("price", "explain", name, TALLY_HOME=str(tmp_path)).stdout

@@ -119,12 +119,27 @@ def test_usage_is_what_the_entries_of_the_period_were_covered_by(
     assert 0 <= usage.used <= usage.size and usage.left == usage.size - usage.used
 
 
+def test_what_an_earlier_contract_of_the_name_used_is_included(tmp_path: Path) -> None:
+    commitments = "commitments: [{name: pot, period: month, units: 2000, rates: {input: 1}}]"
+    first = parse_contract(f"{{name: c, currency: USD, {commitments}}}", "the test")
+    later = parse_contract(f"{{name: c, currency: USD, since: 2026-03-15T00:00:00Z, {commitments}}}", "the test")
+    packed = pack_contract(later)
+    signing = control("again", "contract.signed", name="c", document=packed[0])
+    with closing(EmbeddedLog(tmp_path)) as log:
+        store_document(log, *packed)
+    calls = inference("a", NOW - timedelta(days=3), input=300), signing, inference("b", NOW, input=1_100)
+    with closing(fold(tmp_path, first, *calls)) as log:
+        facts = read_usage(log, "acme", later, NOW)[0].as_json()
+    assert (facts["used"], facts["left"], facts["period_start"]) == (1_400, 600, "2026-03-15T00:00:00Z")
+
+
 def test_what_a_rate_of_zero_covers_is_used_too(tmp_path: Path) -> None:
     text = "{name: c, currency: USD, commitments: [{name: free, period: day, units: 10, rates: {input: 0}}]}"
     contract = parse_contract(text, "the test")
     with closing(fold(tmp_path, contract, inference("a", NOW, input=4))) as log:
         (usage,) = read_usage(log, "acme", contract, NOW)
     assert (usage.used, usage.left, str(usage.used_percent)) == (4, 6, "40.0")
+    assert usage.format_amount(1_500_000) == "1,500,000"
 
 
 def test_a_period_ends_with_its_contract_and_an_expired_one_shows_its_last(tmp_path: Path) -> None:
@@ -136,9 +151,10 @@ def test_a_period_ends_with_its_contract_and_an_expired_one_shows_its_last(tmp_p
             facts = read_usage(log, "acme", contract, now)[0].as_json()
             assert (facts["period_start"], facts["period_end"]) == ("2026-03-10T00:00:00Z", "2026-03-20T00:00:00Z")
             assert facts["used"] == "0.002000000000" and facts["used_percent"] == "0.2"
-    assert describe_state(contract, NOW) == "2026-03-20 00:00 UTC, in 4 days"
+    assert describe_state(contract, NOW) == "expires 2026-03-20 00:00 UTC, in 4 days"
     assert describe_state(contract, NOW + timedelta(days=5)) == "expired 2026-03-20 00:00 UTC, less than a day ago"
-    assert describe_state(contract, NOW - timedelta(days=7)).startswith("begins 2026-03-10 00:00 UTC, in 1 day")
+    future = "begins 2026-03-10 00:00 UTC, in 1 day; expires 2026-03-20 00:00 UTC, in 11 days"
+    assert describe_state(contract, NOW - timedelta(days=7)) == future
 
 
 def test_a_contract_is_shown_with_what_is_left(tmp_path: Path) -> None:
@@ -156,7 +172,7 @@ commitments: [{name: pot, period: contract, amount: 0.01}]
         lines[0] == "spend-2026: USD, with any provider"
         and lines[1] == "  term 0      every call: 50 % off every class"
     )
-    assert "never, until it is ended" in lines[4]
+    assert "never expires, until it is ended" in lines[4]
     (row,) = (line for line in lines if line.strip().startswith("pot"))
     assert row.split()[-4:] == ["0.01", "0.001", "0.009", "10.0"]
     facts: Any = json.loads(invoke("contract", "show", "spend-2026", "--org", "acme", "--json", **home).stdout)
