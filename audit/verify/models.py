@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from audit.verify.totals import COSTS
 
 TRIES, RETRY_DELAY_S = 3, 0.5
-"""A mart and its table are read one after the other, so rows may arrive between them."""
+"""A build of a rollup may end while a mart is read."""
 STAMP = "tally_built"
 """The view that stands where models were built, also where somebody dropped all of them."""
 COMPARED_TABLES = ("entries", "events", "records", "decisions", "alerts")
@@ -30,6 +30,8 @@ ROLLED_MARTS = {
 }
 """The marts that read a rollup: the time of a row, and the rollup. Their sums are those of ``fct_usage``."""
 MEASURES = ("calls", "tokens", *COSTS)
+Sums = dict[str, tuple[str, ...]]
+"""A hash of the sums of a mart and the sums, by organization."""
 
 
 class Models(NamedTuple):
@@ -108,8 +110,7 @@ def _find_sum_difference(client: Client, models: Models) -> dict[str, Any] | Non
     for mart, (time_column, rollup) in ROLLED_MARTS.items():
         for attempt in range(TRIES):
             time.sleep(RETRY_DELAY_S if attempt else 0)
-            expected = _sum_measures(client, f"{models.schema}.{USAGE_MART}", "occurred_at")
-            figures = _sum_measures(client, f"{models.schema}.{mart}", time_column)
+            expected, figures = _sum_measures(client, models.schema, mart, time_column)
             if expected == figures:
                 break
         else:
@@ -124,15 +125,32 @@ def _find_sum_difference(client: Client, models: Models) -> dict[str, Any] | Non
     return None
 
 
-def _sum_measures(client: Client, table: str, time_column: str) -> dict[str, tuple[str, ...]]:
-    """Return by organization a hash of the sums by day, provider, model and team, and the sums with all digits."""
+def _sum_measures(client: Client, schema: str, mart: str, time_column: str) -> tuple[Sums, Sums]:
+    """Return the sums of ``fct_usage`` and those of a mart.
+
+    They are read by one statement: ClickHouse then reads each table as it was at one moment, whatever the sink adds.
+    """
+    rows = client.query(
+        f"SELECT * FROM ({_select_sums(schema, USAGE_MART, 'occurred_at')})"
+        f" UNION ALL SELECT * FROM ({_select_sums(schema, mart, time_column)})"
+    ).result_rows
+    sums: dict[str, Sums] = {USAGE_MART: {}, mart: {}}
+    for name, organization, *figures in rows:
+        sums[name][organization] = tuple(figures)
+    return sums[USAGE_MART], sums[mart]
+
+
+def _select_sums(schema: str, mart: str, time_column: str) -> str:
+    """Write the statement that selects, by organization, a hash of the sums by day, provider, model and team, and the
+    sums with all digits."""
     groups = f"organization, toDate({time_column}) AS day, provider, model, team"
     sums = [f"sum(toDecimal256(ifNull({name}, 0), 12)) AS sum_of_{name}" for name in MEASURES]
     names = [f"sum_of_{name}" for name in MEASURES]
-    rows = client.query(
-        f"SELECT organization, toString(groupBitXor(cityHash64(day, provider, model, team, {', '.join(names)}))),"
+    return (
+        f"SELECT '{mart}', organization,"
+        f" toString(groupBitXor(cityHash64(day, provider, model, team, {', '.join(names)}))),"
         f" {', '.join(f'toString(sum({name}))' for name in names)}"
-        f" FROM (SELECT {groups}, {', '.join(sums)} FROM {table} GROUP BY organization, day, provider, model, team)"
+        f" FROM (SELECT {groups}, {', '.join(sums)} FROM {schema}.{mart}"
+        " GROUP BY organization, day, provider, model, team)"
         f" WHERE {' OR '.join(f'{name} != 0' for name in names)} GROUP BY organization"
-    ).result_rows
-    return {organization: tuple(figures) for organization, *figures in rows}
+    )

@@ -1,5 +1,6 @@
 """Tables and other small pieces as HTML, with exact figures and links. All values are escaped."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -124,6 +125,11 @@ def mono(text: str) -> Html:
     return Html(f'<span class="id">{_escape(text)}</span>')
 
 
+def mark_code(text: str) -> Html:
+    """Return a text whose names between backticks, as descriptions of models have them, are in a fixed-width font."""
+    return Html(re.sub("`([^`]+)`", r"<code>\1</code>", _escape(text, MAX_NOTE)))
+
+
 def add_narrow_line(cell: Html, text: str) -> Html:
     """Return a cell with a second line that narrow screens show, in place of a column that they hide."""
     return Html(f'{cell}<span class="narrow soft">{_escape(text)}</span>')
@@ -134,9 +140,10 @@ def add_line(cell: Html, text: str) -> Html:
     return Html(f'{cell}<span class="second soft">{_escape(text)}</span>')
 
 
-def draw_note(text: str) -> None:
+def draw_note(text: str | Html) -> None:
     """Draw small print that holds values: as text, since Streamlit reads its own captions as Markdown."""
-    st.html(f'<div class="tally"><span class="soft">{_escape(text, MAX_NOTE)}</span></div>')
+    note = text if isinstance(text, Html) else _escape(text, MAX_NOTE)
+    st.html(f'<div class="tally"><span class="soft">{note}</span></div>')
 
 
 def draw_live_line(detail: str = "") -> None:

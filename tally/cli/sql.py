@@ -1,12 +1,24 @@
 """``tally sql``."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from ledger.errors import TallyError
+
+_COMMENT = re.compile(r"--(\s|.*\n)")
+"""The beginning of a statement with a comment. An option has no space behind its dashes, and no line break."""
+
+
+class StatementCommand(TyperCommand):
+    """The command of a statement that may begin with a comment, whose dashes are those of an option."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        return super().parse_args(ctx, [f"\n{text}" if _COMMENT.match(text) else text for text in args])
 
 
 def sql(

@@ -1,6 +1,7 @@
 """A model that somebody changed in the warehouse is named, with the way to put it right."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -109,3 +110,19 @@ def test_rollups_are_compared_through_the_marts_that_read_them(client: Client, m
     client.command("CREATE VIEW analytics.rollup AS SELECT * FROM tally.entries")
     _, difference = find_model_difference(client, rolled)
     assert difference is not None and difference["what"] == "the model analytics.rollup"
+
+
+def test_rows_that_arrive_while_it_verifies_are_no_difference(
+    client: Client, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger that lives has new rows at every statement, so both sums come from one."""
+    client.command("CREATE OR REPLACE TABLE analytics.rollup ENGINE = Memory AS SELECT 1")
+    read = client.query
+
+    def add_and_read(*arguments: Any, **options: Any) -> Any:
+        client.command("INSERT INTO tally.entries SELECT * FROM tally.entries LIMIT 1")
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(client, "query", add_and_read)
+    assert find_model_difference(client, models._replace(tables=("rollup",))) == (3, None)
+    client.command("DROP TABLE analytics.rollup")

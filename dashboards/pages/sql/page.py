@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboards.components import empty_ledger
 from dashboards.components.controls import pick
-from dashboards.components.html import draw_note
+from dashboards.components.html import draw_note, mark_code
 from dashboards.pages.sql import tables
 from dashboards.pages.sql.questions import Question, read_questions
 from dashboards.sources.statements import (
@@ -99,7 +99,7 @@ def _show_catalogue() -> None:
 
 
 def _show_mart(mart: Mart) -> None:
-    draw_note(mart.description)
+    draw_note(mark_code(mart.description))
     with st.container(height=320, border=False):
         tables.draw_columns(mart)
 

@@ -11,7 +11,7 @@ import altair as alt
 import streamlit as st
 
 from dashboards.components.charts import TICK_FORMATS
-from dashboards.components.html import Cell, Column, add_line, draw_table, mono
+from dashboards.components.html import Cell, Column, add_line, draw_table, mark_code, mono
 from dashboards.sources.statements import Answer
 from dashboards.spelling import ABSENT_NAME, shorten
 from dashboards.theme import COLOURS
@@ -33,7 +33,7 @@ def draw_columns(mart: Mart) -> None:
     """Draw the columns of a mart with unit and meaning."""
     draw_table(
         [Column("Column, unit"), Column("Description", "wrap")],
-        ((add_line(mono(column.name), column.unit), column.description) for column in mart.columns),
+        ((add_line(mono(column.name), column.unit), mark_code(column.description)) for column in mart.columns),
     )
 
 

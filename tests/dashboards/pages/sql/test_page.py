@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 import streamlit as st
 
+from dashboards.components.html import mark_code
 from dashboards.pages.sql import tables
 from dashboards.pages.sql.page import QUESTIONS
 from dashboards.pages.sql.questions import read_questions
@@ -46,6 +47,11 @@ def test_the_catalogue_has_units_and_grain(full: Full, monkeypatch: pytest.Monke
     text = read_html(open_page(full[0], monkeypatch, "sql", mart="fct_budgets"))
     assert "One row per budget in its present state" in text
     assert "Length of the rolling window." in text and ">seconds<" in text
+
+
+def test_names_between_backticks_are_code_and_stay_text() -> None:
+    assert mark_code("of `fct_usage`, `<b>`") == "of <code>fct_usage</code>, <code>&lt;b&gt;</code>"
+    assert mark_code("a ` alone") == "a ` alone"
 
 
 @pytest.mark.parametrize(
