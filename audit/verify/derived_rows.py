@@ -15,7 +15,7 @@ _TIMES_US = {"window_end": "window_end_us", "due_at": "due_us", "effective_at": 
 """Columns of moments, and the fields of the lines that they are made of."""
 _EVIDENCE = ("source", "id", "partition", "offset", "event_index")
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "events": ("partition", "offset", "seq", "detail"),
+    "events": ("partition", "offset", "seq", "detail", "observation"),
     "decisions": (
         "partition", "offset", "seq", "event_index", "accepted_ms", "organization", "decision", "control_type",
         "reason", "dimension", "scope", "window_s", "limit", "currency", "threshold", "used", "unknown_usage",
@@ -30,7 +30,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The columns that are compared. ``accepted_ms`` is that of ``accepted_at``; a test compares the list with the
 tables."""
-NAMES = {"events": "'seq and detail'", "decisions": "decision", "alerts": "state"}
+_EVENT_PARTS = "seq, detail and observation"
+NAMES = {"events": f"'{_EVENT_PARTS}'", "decisions": "decision", "alerts": "state"}
 """SQL of the name by which the rows of a table are counted."""
 _AMOUNTS = frozenset({"limit", "used", "assumed"})
 _NUMBERS = frozenset(
@@ -40,7 +41,7 @@ _NUMBERS = frozenset(
 
 def add_line(totals: Totals, table: str, fields: Mapping[str, Any]) -> None:
     """Add a line of a topic."""
-    name = "seq and detail" if table == "events" else fields["decision" if table == "decisions" else "state"]
+    name = _EVENT_PARTS if table == "events" else fields["decision" if table == "decisions" else "state"]
     text = row_checksums.write_columns(_write_value(column, fields) for column in COLUMNS[table])
     totals.add_derived(table, fields["organization"], name, row_checksums.hash_text(text))
 

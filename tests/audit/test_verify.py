@@ -146,6 +146,7 @@ def test_an_error_in_a_process_is_a_sentence(copied: Settings, asking: Client, m
         (f"ALTER TABLE tally.events UPDATE agent_version = '2' WHERE {EVENT}", "contents of events"),
         (f"ALTER TABLE tally.events UPDATE tags = map('a', 'b') WHERE {EVENT}", "contents of events"),
         (f"ALTER TABLE tally.events UPDATE detail = 'other' WHERE {EVENT}", "contents of events"),
+        (f"ALTER TABLE tally.events UPDATE observation = 'other' WHERE {EVENT}", "contents of events"),
         ("ALTER TABLE tally.decisions UPDATE limit = limit + 1e-12 WHERE decision = 'control.applied'",
          "contents of decisions"),
         ("ALTER TABLE tally.decisions UPDATE scope = 'other' WHERE decision = 'control.applied'",
@@ -162,7 +163,7 @@ def test_a_row_that_was_harmed(whole: Settings, client: Client, statement: str, 
     client.command(statement, settings={"mutations_sync": 1, "lightweight_deletes_sync": 2})
     report = verified(whole, client)
     assert report.difference is not None
-    assert report.recomputed == 0 or "decisions" in statement or "alerts" in statement or "detail" in statement
+    assert report.recomputed == 0 or any(word in statement for word in ("decisions", "alerts", "detail", "observation"))
     assert (report.difference["what"], report.difference["where"]["organization"]) == (what, ORGANIZATION)
 
 
@@ -255,7 +256,7 @@ def test_the_list_of_columns_is_that_of_the_tables(asking: Client) -> None:
         "partition", "offset", "seq", "event_index", "accepted_at", "organization", "outcome", "kind", "source", "id",
         "time", "reason", "detail", "original_offset", "original_index", "billing_month", "pricing", "unpriced_reason",
         "currency", "price_document", "price_id", "tier_basis", "greatest_unpriced_cost", "unknown_tokens",
-        "saved_cost",
+        "saved_cost", "observation",
     }  # fmt: skip
 
 
