@@ -13,8 +13,53 @@
     ]) }}
 {% endmacro %}
 
+{# The rows of `calls`, each with the team that owned it at its time, as known now, and the word that says by what. #}
+{% macro owned_rows(calls) %}
+    select
+        * except ({{ owner_helpers() }}),
+        toLowCardinality(
+            multiIf(team != '', 'event', {{ attribution_branches() }} 'unowned')
+        ) as attributed_by,
+        multiIf(attributed_by = 'event', toString(team), {{ owner_branches() }} '') as owner_team
+
+    from ({{ join_owners(calls) }})
+{% endmacro %}
+
+{# The rows of `owned`, each with its owner and the teams above it at its time, and the cost center of these. #}
+{% macro placed_rows(owned) %}
+    select
+        * except (team_path, path_cost_center, is_declared),
+        multiIf(is_declared, team_path, owner_team = '', [], [owner_team]) as owner_path,
+        if(is_declared, path_cost_center, '') as owner_cost_center
+
+    from (
+        select
+            owned.*,
+            paths.team_path as team_path,
+            paths.path_cost_center as path_cost_center,
+            paths.path_team != '' and coalesce(owned.occurred_at < paths.path_to, true) as is_declared
+
+        from {{ owned }} as owned
+
+        asof left join (
+            select
+                organization as path_organization,
+                team as path_team,
+                team_path,
+                cost_center as path_cost_center,
+                valid_from as path_from,
+                valid_to as path_to
+            from {{ ref('int_team_paths') }}
+        ) as paths
+            on
+                owned.organization = paths.path_organization
+                and owned.owner_team = paths.path_team
+                and owned.occurred_at >= paths.path_from
+    )
+{% endmacro %}
+
 {# The rows of `calls`, with the assignment that held of each of these at their time: *_team, until *_to. #}
-{% macro join_owners(calls, assignments) %}
+{% macro join_owners(calls) %}
     select * from {{ calls }}
     {% for column, dimension, word in owned_columns() %}
         asof left join (
@@ -24,8 +69,8 @@
                 team as {{ word }}_team,
                 valid_from as {{ word }}_from,
                 valid_to as {{ word }}_to
-            from {{ assignments }}
-            where dimension = '{{ dimension }}'
+            from {{ ref('dim_assignments') }}
+            where known_to_offset is null and dimension = '{{ dimension }}'
         ) as {{ word }}_owners
             on organization = {{ word }}_organization
             and {{ column }} = {{ word }}_value

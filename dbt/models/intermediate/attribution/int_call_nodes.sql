@@ -25,7 +25,6 @@ final as (
         sum(calls.cached_tokens) as cached_tokens,
         sum(calls.saved_cost) as saved_cost,
         sum(calls.cache_saved_cost) as cache_saved_cost,
-        sum(calls.cache_write_premium) as cache_write_premium,
         sum(calls.list_cost) as list_cost,
         sum(calls.contracted_cost) as contracted_cost,
         sum(calls.effective_cost) as effective_cost,

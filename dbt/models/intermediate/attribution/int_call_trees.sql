@@ -55,30 +55,9 @@ rooted as (
 
 ),
 
-assignments as (
-
-    select * from {{ ref('dim_assignments') }}
-
-    where known_to_offset is null
-
-),
-
-joined as (
-
-    {{ join_owners('rooted', 'assignments') }}
-
-),
-
 final as (
 
-    select
-        * except ({{ owner_helpers() }}),
-        toLowCardinality(
-            multiIf(team != '', 'event', {{ attribution_branches() }} 'unowned')
-        ) as attributed_by,
-        multiIf(attributed_by = 'event', toString(team), {{ owner_branches() }} '') as owner_team
-
-    from joined
+    {{ owned_rows('rooted') }}
 
 )
 

@@ -76,13 +76,7 @@ judged_trees as (
         toLowCardinality('call tree') as subject_kind,
         trees.tree_key as subject,
         trees.currency as currency,
-        {{ judged_values() }},
-        any(trees.started_at) as started_at,
-        any(trees.owner_team) as owner_team,
-        any(trees.calls) as calls,
-        any(trees.tokens) as tokens,
-        any(trees.list_cost) as list_cost,
-        any(trees.billed_cost) as billed_cost
+        {{ judged_values('trees') }}
 
     from trees
 
@@ -100,13 +94,7 @@ judged_sessions as (
         toLowCardinality('session') as subject_kind,
         sessions.session as subject,
         sessions.currency as currency,
-        {{ judged_values() }},
-        any(sessions.started_at) as started_at,
-        any(sessions.owner_team) as owner_team,
-        any(sessions.calls) as calls,
-        any(sessions.tokens) as tokens,
-        any(sessions.list_cost) as list_cost,
-        any(sessions.billed_cost) as billed_cost
+        {{ judged_values('sessions') }}
 
     from sessions
 
