@@ -1,11 +1,10 @@
 """The queries of each page on a large ledger: ``python -m benchmarks.pages [CALLS] [HOME]``.
 
 A home's warehouse is filled with calls of a month from a seed (two million unless told), three entries each, by one
-organization of 40 teams. There are a budget for a day and for 30 days of each
-team, and 60 alerts. For each page its queries run one after another, as one opening of the page sends them,
-without Streamlit and the browser. Printed are the median and the 95th percentile of ``OPENINGS`` openings,
-beside a bare sum over all entries, and the processor time of the warehouse. A ``HOME`` that is filled already is
-measured as it is.
+organization of 40 teams, with a budget for a day and for 30 days of each team, and 60 alerts. For each page its queries
+run one after another, as one opening of the page sends them, without Streamlit and the browser. Printed are the median
+and the 95th percentile of ``OPENINGS`` openings, beside a bare sum over all entries, and the processor time of the
+warehouse. A ``HOME`` that is filled already is measured as it is.
 """
 
 import os

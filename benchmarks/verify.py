@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from audit.verify.verify import Report, verify
+from audit.verify.verify import verify
 from benchmarks.harness import workload
 from benchmarks.harness.embedded import fold_ledger, running_warehouse
 from ledger.home.layout import SINK
@@ -25,6 +25,7 @@ from warehouse.sink import Sink
 
 
 def main(events_before: int = 200_000, events: int = 100_000) -> None:
+    """Fold and store a ledger, and verify it as far as a day before its end, to its end, once more, and as a whole."""
     with tempfile.TemporaryDirectory() as folder:
         settings, log = fold_ledger(Path(folder), workload.build_records(events_before + events))
         with running_warehouse(settings):
@@ -44,19 +45,18 @@ def main(events_before: int = 200_000, events: int = 100_000) -> None:
             _measure("everything (--all)", settings, log, events_before + events, is_full=True)
 
 
-def _measure(name: str, settings: Settings, log: Log, events: int, *, is_full: bool = False) -> Report:
+def _measure(name: str, settings: Settings, log: Log, events: int, *, is_full: bool = False) -> None:
     start, start_cpu = time.perf_counter(), _read_processor_time()
     report = verify(settings, log, connect(settings), is_full=is_full)
     seconds, cpu_seconds = time.perf_counter() - start, _read_processor_time() - start_cpu
     assert report.difference is None, report.difference
     each = f", {cpu_seconds / events * 1e6:5.0f} us an event" if events else ""
     print(f"{name:20} {events:9,} events {seconds:7.1f} s, processor {cpu_seconds:7.1f} s{each}")
-    return report
 
 
 def _read_processor_time() -> float:
     """Return the processor time of this process and of those that have ended; ClickHouse's is not in it."""
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 

@@ -9,6 +9,8 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from tallystick.vocabulary.base import format_decimal
 
 PICO = 10**12
+COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
+"""The costs of an entry, from the price of a book to what is billed."""
 _exact = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 

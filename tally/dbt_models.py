@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from audit.verify.models import Models
+from audit.verify.models import STAMP, Models
 from ledger.errors import TallyError
 from ledger.home.files import write_atomically
 from ledger.home.locks import locked
@@ -21,10 +21,9 @@ from warehouse import rollups
 from warehouse.client import find_address
 
 PROJECT = Path(__file__).parents[1] / "dbt"
-SCHEMA = "analytics"
 DEFINITIONS = Path("dbt", "definitions.json")
 """The file of a home with the models as dbt compiled them, and the hash of their project."""
-STAMP = f"{SCHEMA}.tally_built"
+STAMP_VIEW = f"{rollups.DATABASE}.{STAMP}"
 """A view with the hash of the project that the models were built from: it moves with the models."""
 
 
@@ -37,7 +36,7 @@ def ensure_models(settings: Settings) -> None:
 
 def are_built(settings: Settings) -> bool:
     """Tell whether the running warehouse has models of any release."""
-    tables = run_statement(settings, f"SELECT count() FROM system.tables WHERE database = '{SCHEMA}'")
+    tables = run_statement(settings, f"SELECT count() FROM system.tables WHERE database = '{rollups.DATABASE}'")
     return int(tables) > 0
 
 
@@ -57,7 +56,7 @@ def build_models(settings: Settings, *, test: bool = False) -> None:
     with locked(settings.run / rollups.LOCK):
         result = _run_dbt(settings, "build the models", "build" if test else "run")
     _keep_definitions(settings, result)
-    run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP} AS SELECT '{hash_project()}' AS digest")
+    run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP_VIEW} AS SELECT '{hash_project()}' AS digest")
 
 
 def build_docs(settings: Settings) -> Path:
@@ -94,7 +93,7 @@ def read_models(settings: Settings) -> Models:
     try:
         content = json.loads(path.read_text())
         if content["project"] == hash_project():
-            return Models(SCHEMA, dict(content["views"]), tuple(content["tables"]))
+            return Models(rollups.DATABASE, dict(content["views"]), tuple(content["tables"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is made anew
     return _compile_models(settings)
@@ -112,7 +111,7 @@ def _keep_definitions(settings: Settings, result: Any) -> Models:
     nodes = [run.node for run in result.result if run.node.resource_type == "model"]
     views = {node.name: node.compiled_code for node in nodes if node.config.materialized == "view"}
     tables = [node.name for node in nodes if node.config.materialized not in ("view", "ephemeral")]
-    models = Models(SCHEMA, views, tuple(tables))
+    models = Models(rollups.DATABASE, views, tuple(tables))
     content = {"project": hash_project(), "views": models.views, "tables": models.tables}
     write_atomically(settings.home / DEFINITIONS, json.dumps(content))
     return models
@@ -120,7 +119,7 @@ def _keep_definitions(settings: Settings, result: Any) -> Models:
 
 def _read_stamp(settings: Settings) -> str | None:
     try:
-        return run_statement(settings, f"SELECT digest FROM {STAMP}").strip()
+        return run_statement(settings, f"SELECT digest FROM {STAMP_VIEW}").strip()
     except TallyError:  # no such view yet; any other problem shows in the build
         return None
 

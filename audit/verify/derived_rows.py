@@ -32,7 +32,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 tables."""
 _EVENT_PARTS = "seq, detail and observation"
 NAMES = {"events": f"'{_EVENT_PARTS}'", "decisions": "decision", "alerts": "state"}
-"""SQL of the name by which the rows of a table are counted."""
+"""The name by which the rows of a table are counted: a column, or a text of SQL that all rows have."""
 _AMOUNTS = frozenset({"limit", "used", "assumed"})
 _NUMBERS = frozenset(
     {"window_s", "threshold", "unknown_calls", "unknown_tokens", "unbounded_calls", "repeats"}
@@ -41,7 +41,7 @@ _NUMBERS = frozenset(
 
 def add_line(totals: Totals, table: str, fields: Mapping[str, Any]) -> None:
     """Add a line of a topic."""
-    name = _EVENT_PARTS if table == "events" else fields["decision" if table == "decisions" else "state"]
+    name = _EVENT_PARTS if table == "events" else fields[NAMES[table]]
     text = row_checksums.write_columns(_write_value(column, fields) for column in COLUMNS[table])
     totals.add_derived(table, fields["organization"], name, row_checksums.hash_text(text))
 

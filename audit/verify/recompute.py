@@ -1,40 +1,31 @@
 """Recompute the outcome of every event from the log alone (docs/rules.md, R1 to R16)."""
 
-import hashlib
 import heapq
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from math import isfinite
 from typing import Any, NamedTuple
 
-from audit.verify.contracts import Contracts, Owner
+from audit.verify.contracts import Contracts, Owner, Position
+from audit.verify.known_events import NO_ENTRY, KnownEvent, KnownEvents, hash_identity, hash_line
 from audit.verify.pricing import Aliases, Book, Rated, negate, rate_quarantined
 from audit.verify.restatement import Periods, has_other_costs, is_reached, read_restatement
-from audit.verify.schema_check import is_valid
+from audit.verify.schema_check import TOKEN_TOTALS_MISMATCH, find_quarantine_reason, is_valid, parse_event
 from ledger import envelope, outcomes
 from ledger.errors import LogDamaged
 from ledger.inference_fields import MAX_COUNT
 from ledger.log import Record
 from ledger.pricing.contract import Contract
-from ledger.token_classes import INPUT_CLASSES, TOKEN_CLASSES
-from tallystick.vocabulary.base import EARLIEST, LATEST
 from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
 from tallystick.vocabulary.controls.models import ModelAliased
 from tallystick.vocabulary.controls.periods import PeriodClosed
 from tallystick.vocabulary.controls.prices import PriceBookAdopted, PriceRestated
-from tallystick.vocabulary.event import DATA_MODELS
 
-TYPES = {f"tallystick.{kind}.v1": kind for kind in DATA_MODELS}
 FACTS = ("inference", "observation", "correction", "unknown")
 MAX_AHEAD = timedelta(seconds=300)
-MAX_DEPTH = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TOKEN_TOTALS_MISMATCH = "token_totals_mismatch"
 DUE_INDEX = 1 << 31
 """Events that fall due with a record have an index from here on, and come before its own."""
-Position = tuple[int, int]
 
 
 class JudgedLine(NamedTuple):
@@ -56,36 +47,6 @@ class JudgedLine(NamedTuple):
     is_relayed: bool | None = None
 
 
-class Seen(NamedTuple):
-    """The state of an identity: content and position of its latest version, its kind and revision, the line that the
-    entry in force follows from, the place where that entry stands, and the position by whose prices it was rated last
-    (-1 where there is none), and how the version stands: ``own``, ``held``, ``quarantined``, or ``corrected``."""
-
-    content: bytes
-    offset: int
-    event_index: int
-    kind: str
-    revision: int
-    entry_offset: int
-    entry_index: int
-    place_offset: int
-    place_index: int
-    rated_offset: int
-    rated_index: int
-    standing: str
-
-    @property
-    def position(self) -> Position:
-        return self.offset, self.event_index
-
-    def with_entry(self, line: Position, place: Position, standing: str) -> "Seen":
-        """Return the identity with another entry in force, which is rated at the place where it stands."""
-        return Seen(*self[:5], *line, *place, *place, standing)
-
-
-NO_ENTRY = (-1, -1)
-
-
 class EntryInForce(NamedTuple):
     """The call of an entry in force, the place where that stands, the position by whose prices it was rated, and
     whether it is a bound in quarantine."""
@@ -105,9 +66,9 @@ class EntryInForce(NamedTuple):
 
 
 class Partition:
-    """Judge one partition's records in order. Identities are kept on disk, so memory does not grow: in ``database``, or
-    in a temporary file. ``read_line`` gives a line of the partition by offset and index: one before the record that is
-    judged, or of it. ``read_records`` gives the records before it from an offset up to another."""
+    """Judge one partition's records in order. Known events are kept on disk, so memory does not grow: in ``database``,
+    or in a temporary file. ``read_line`` gives a line of the partition by offset and index: one before the record that
+    is judged, or of it. ``read_records`` gives the records before it from an offset up to another."""
 
     def __init__(
         self,
@@ -123,13 +84,9 @@ class Partition:
         self._adoptions: list[tuple[tuple[int, int], str, Book]] = []
         self._alias_decisions: list[tuple[tuple[int, int], dict[str, str]]] = []
         self._now = EPOCH
-        self._identities = database or sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
-        self._identities.execute(
-            "CREATE TABLE IF NOT EXISTS known_events (identity BLOB PRIMARY KEY, content BLOB, record INT, line INT,"
-            " kind TEXT, revision INT, entry_record INT, entry_line INT, place_record INT, place_line INT,"
-            " rated_record INT, rated_line INT, standing TEXT) WITHOUT ROWID"
-        )
-        self._contracts = Contracts(self._identities)
+        database = database or sqlite3.connect("")  # a temporary file of SQLite's, gone with the connection
+        self._known_events = KnownEvents(database)
+        self._contracts = Contracts(database)
         self._held: list[tuple[datetime, Position, str, bool]] = []
         self._released: set[Position] = set()
         """Held lines that a correction counted before they fell due."""
@@ -137,7 +94,7 @@ class Partition:
         """Contents in whose place a conflict was accepted, by identity."""
 
     def dump_state(self) -> dict[str, Any]:
-        """Return what the partition knows beside the identities, as JSON."""
+        """Return what the partition knows beside its known events, as JSON."""
         return {
             "now": self._now.isoformat(),
             "adoptions": [(place, name, book.digest) for place, name, book in self._adoptions],
@@ -151,18 +108,18 @@ class Partition:
         }  # fmt: skip
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state, beside the identities that belong to it."""
+        """Go on from a state, beside the known events that belong to it."""
         self._now = datetime.fromisoformat(state["now"])
         self._adoptions = [
-            (_position(place), name, self._load_book(digest)) for place, name, digest in state["adoptions"]
+            (_read_position(place), name, self._load_book(digest)) for place, name, digest in state["adoptions"]
         ]
-        self._alias_decisions = [(_position(place), body) for place, body in state["aliases"]]
+        self._alias_decisions = [(_read_position(place), body) for place, body in state["aliases"]]
         self._periods.load_state(state["periods"])
         self._held = [
-            (datetime.fromisoformat(time), _position(position), owner, is_relayed)
+            (datetime.fromisoformat(time), _read_position(position), owner, is_relayed)
             for time, position, owner, is_relayed in state["held"]
         ]
-        self._released = {_position(position) for position in state["released"]}
+        self._released = {_read_position(position) for position in state["released"]}
         self._outdated = {
             bytes.fromhex(identity): {bytes.fromhex(content) for content in contents}
             for identity, contents in state["outdated"].items()
@@ -185,7 +142,7 @@ class Partition:
                 due_index += 1
             self._released.discard(position)
         for event_index, line in enumerate(record.value.split(b"\n") if record.value else []):
-            event = _parse_event(line)
+            event = parse_event(line)
             if event is None:
                 yield JudgedLine(event_index, "unknown", outcomes.QUARANTINED, "malformed")
                 continue
@@ -206,17 +163,17 @@ class Partition:
     def _judge_due(self, position: Position, organization: str, place: Position) -> Iterator[JudgedLine]:
         """Yield the release of a held line that fell due at a place of the log, and what follows from it."""
         line = self._read_line(*position)
-        event = _parse_event(line)
+        event = parse_event(line)
         assert event is not None, "it was held"
         kind, time, data = event["kind"], event["moment"], event["data"]
-        identity = _hash_identity(organization, event["source"], event["id"])
+        identity = hash_identity(organization, event["source"], event["id"])
         release = JudgedLine(
             place[1], kind, outcomes.RELEASE, outcomes.HELD, event["source"], event["id"], time, data, None, position
         )
-        known_event = self._find(identity)
+        known_event = self._known_events.find(identity)
         assert known_event is not None, "a held line has an identity, or had it"
         if kind == "inference" and known_event.position == position and known_event.standing == "held":
-            self._keep(identity, known_event.with_entry(position, place, "own"))
+            self._known_events.keep(identity, known_event.with_entry(position, place, "own"))
             release = release._replace(rated=self._rate(data, time, (organization, event["source"], event["id"])))
         yield release
         yield from self._apply(release, time, organization, position, place)
@@ -227,25 +184,24 @@ class Partition:
         kind, time, data = event["kind"], event["moment"], event["data"]
         judged = JudgedLine(event_index, kind, outcomes.COUNTED, None, event["source"], event["id"], time, data)
         owner = organization, event["source"], event["id"]
-        identity = _hash_identity(organization, event["source"], event["id"])
-        content, revision = _hash_line(line), _read_revision(kind, data)
-        known_event = self._find(identity)
-        if known_event is not None:
-            judged = judged._replace(original=(known_event.offset, known_event.event_index))
-            if (repeated := _judge_repeat(judged, known_event, content, revision)) is not None:
+        identity = hash_identity(organization, event["source"], event["id"])
+        content, revision = hash_line(line), _read_revision(kind, data)
+        former = self._known_events.find(identity)
+        if former is not None:
+            judged = judged._replace(original=former.position)
+            if (repeated := _judge_repeat(judged, former, content, revision)) is not None:
                 yield repeated
                 return
-        reason = _find_quarantine_reason(kind, data)
+        reason = find_quarantine_reason(kind, data)
         is_held = reason is None and time > self._now + MAX_AHEAD
         has_entry = kind == "inference" and reason in (None, TOKEN_TOTALS_MISMATCH) and not is_held
         entry = (offset, event_index) if has_entry else NO_ENTRY
         standing = "quarantined" if reason is not None else "held" if is_held else "own"
-        self._keep(identity, Seen(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing))
-        reversals = (
-            list(self._reverse(known_event, event_index, organization, outcomes.REVISION))
-            if known_event is not None
-            else []
-        )
+        version = KnownEvent(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing)
+        self._known_events.keep(identity, version)
+        reversals = []
+        if former is not None:
+            reversals = list(self._reverse(former, event_index, organization, outcomes.REVISION))
         if is_held:
             yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future")
         elif reason is not None:
@@ -313,7 +269,7 @@ class Partition:
             restated = self._rate_entry(entry, None)
             if not has_other_costs(former, restated) and usage == self._contracts.read_usage(entry.owner):
                 continue
-            self._keep(identity, known_event._replace(rated_offset=place[0], rated_index=place[1]))
+            self._known_events.keep(identity, known_event._replace(rated_offset=place[0], rated_index=place[1]))
             judged = JudgedLine(
                 place[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
                 entry.data, negate(former), entry.place, entry.organization,
@@ -321,15 +277,15 @@ class Partition:
             yield judged
             yield judged._replace(outcome=outcomes.RESTATEMENT, reason=None, rated=restated)
 
-    def _find_reached(self, restatement: PriceRestated) -> Iterator[tuple[bytes, Seen, EntryInForce]]:
+    def _find_reached(self, restatement: PriceRestated) -> Iterator[tuple[bytes, KnownEvent, EntryInForce]]:
         """Yield each entry in force that a restatement reaches, with its identity."""
         for record in self._read_records(restatement.first_offset, restatement.end_offset):
             for event_index, line in enumerate(record.value.split(b"\n")):
-                event = _parse_event(line)
+                event = parse_event(line)
                 if event is None or event["kind"] != "inference":
                     continue
-                identity = _hash_identity(record.organization, event["source"], event["id"])
-                known_event = self._find(identity)
+                identity = hash_identity(record.organization, event["source"], event["id"])
+                known_event = self._known_events.find(identity)
                 if known_event is None or known_event.position != (record.offset, event_index):
                     continue
                 entry = self._load_entry(known_event, record.organization)
@@ -341,18 +297,18 @@ class Partition:
     ) -> Iterator[JudgedLine]:
         """Yield what a correction takes back and what it puts in its place."""
         target, action = correction.data["of"], correction.data["action"]
-        identity = _hash_identity(organization, target["source"], target["id"])
-        known_event = self._find(identity)
+        identity = hash_identity(organization, target["source"], target["id"])
+        known_event = self._known_events.find(identity)
         if known_event is None or known_event.kind != "inference":
             return
         if action == "reversal":
             if known_event.entry_offset >= 0 or known_event.standing == "held":
                 yield from self._reverse(known_event, place[1], organization, action)
-                self._keep(identity, known_event.with_entry(NO_ENTRY, NO_ENTRY, "corrected"))
+                self._known_events.keep(identity, known_event.with_entry(NO_ENTRY, NO_ENTRY, "corrected"))
             return
         if action == "replacement":
             yield from self._reverse(known_event, place[1], organization, action)
-            self._keep(identity, known_event.with_entry(position, place, "corrected"))
+            self._known_events.keep(identity, known_event.with_entry(position, place, "corrected"))
             data, time = self._read_corrected(correction.data, time, known_event)
             assert correction.source is not None and correction.id is not None, "it has an identity"
             owner = organization, correction.source, correction.id
@@ -364,7 +320,7 @@ class Partition:
         yield from self._count_after_all(correction, known_event, identity, time, organization, position, place)
 
     def _count_after_all(
-        self, correction: JudgedLine, known_event: Seen, identity: bytes, time: datetime, organization: str,
+        self, correction: JudgedLine, known_event: KnownEvent, identity: bytes, time: datetime, organization: str,
         position: Position, place: Position,
     ) -> Iterator[JudgedLine]:  # fmt: skip
         """Yield the release of a held or quarantined event, or of a line in conflict that is accepted."""
@@ -378,15 +334,15 @@ class Partition:
             self._outdated.setdefault(identity, set()).add(known_event.content)
             accepted = correction.data["accepted"]
             counted = known_event._replace(
-                content=_hash_line(line), offset=accepted["offset"], event_index=accepted["event_index"]
+                content=hash_line(line), offset=accepted["offset"], event_index=accepted["event_index"]
             )
         elif leaves not in (outcomes.HELD, outcomes.QUARANTINED) or not self._is_countable(known_event):
             return
         elif leaves == outcomes.HELD:
             self._released.add(known_event.position)
         yield from self._reverse(known_event, place[1], organization, action)
-        self._keep(identity, counted.with_entry(position, place, "corrected"))
-        event = _parse_event(self._read_line(*counted.position))
+        self._known_events.keep(identity, counted.with_entry(position, place, "corrected"))
+        event = parse_event(self._read_line(*counted.position))
         assert event is not None, "it has an identity"
         time = min(time, event["moment"])
         yield JudgedLine(
@@ -394,12 +350,17 @@ class Partition:
             self._rate(event["data"], time, (organization, event["source"], event["id"])), counted.position,
         )  # fmt: skip
 
-    def _is_countable(self, known_event: Seen) -> bool:
-        event = _parse_event(self._read_line(*known_event.position))
+    def _is_countable(self, known_event: KnownEvent) -> bool:
+        event = parse_event(self._read_line(*known_event.position))
         return event is not None and is_valid("inference", event["data"])
 
     def _find_conflict(
-        self, accepted: Mapping[str, int], organization: str, identity: bytes, known_event: Seen, position: Position
+        self,
+        accepted: Mapping[str, int],
+        organization: str,
+        identity: bytes,
+        known_event: KnownEvent,
+        position: Position,
     ) -> bytes | None:
         """Return the line that an acceptance names, if it is in conflict with the version in force."""
         place = accepted["offset"], accepted["event_index"]
@@ -409,19 +370,21 @@ class Partition:
             line = self._read_line(*place)
         except LookupError:
             return None
-        event = _parse_event(line)
+        event = parse_event(line)
         if event is None or event["kind"] != "inference" or not is_valid("inference", event["data"]):
             return None
-        content = _hash_line(line)
+        content = hash_line(line)
         is_conflict = (
-            _hash_identity(organization, event["source"], event["id"]) == identity
+            hash_identity(organization, event["source"], event["id"]) == identity
             and content != known_event.content
             and content not in self._outdated.get(identity, ())
             and _read_revision("inference", event["data"]) == known_event.revision
         )
         return line if is_conflict else None
 
-    def _reverse(self, known_event: Seen, event_index: int, organization: str, reason: str) -> Iterator[JudgedLine]:
+    def _reverse(
+        self, known_event: KnownEvent, event_index: int, organization: str, reason: str
+    ) -> Iterator[JudgedLine]:
         """Yield the entry in force with its signs changed, if there is one: its event is read and priced once more."""
         entry = self._load_entry(known_event, organization)
         if entry is None:
@@ -433,31 +396,29 @@ class Partition:
             entry.place,
         )  # fmt: skip
 
-    def _load_entry(self, known_event: Seen, organization: str) -> EntryInForce | None:
+    def _load_entry(self, known_event: KnownEvent, organization: str) -> EntryInForce | None:
         """Read what the entry in force of an event follows from; None where there is no entry."""
         if known_event.entry_offset < 0:
             return None
-        event = _parse_event(self._read_line(known_event.entry_offset, known_event.entry_index))
+        event = parse_event(self._read_line(known_event.entry_offset, known_event.entry_index))
         assert event is not None, "it has an entry"
         source, id, data, time = event["source"], event["id"], event["data"], event["moment"]
         if event["kind"] == "correction":
-            original = _parse_event(self._read_line(*known_event.position))
+            original = parse_event(self._read_line(*known_event.position))
             assert original is not None, "it has an identity"
             if data["action"] != "replacement":
                 source, id = original["source"], original["id"]
             data, time = self._read_corrected(data, time, known_event)
-        place, rated_position = (
-            (known_event.place_offset, known_event.place_index),
-            (known_event.rated_offset, known_event.rated_index),
-        )
         is_bound = known_event.standing == "quarantined"
-        return EntryInForce(organization, source, id, time, data, place, rated_position, is_bound)
+        return EntryInForce(
+            organization, source, id, time, data, known_event.place, known_event.rated_position, is_bound
+        )
 
     def _read_corrected(
-        self, correction: dict[str, Any], time: datetime, known_event: Seen
+        self, correction: dict[str, Any], time: datetime, known_event: KnownEvent
     ) -> tuple[dict[str, Any], datetime]:
         """Return the data of the inference that a correction counts, and the earlier of its time and the original's."""
-        original = _parse_event(self._read_line(*known_event.position))
+        original = parse_event(self._read_line(*known_event.position))
         assert original is not None, "it has an identity"
         data = correction["replacement"] if correction["action"] == "replacement" else original["data"]
         return data, min(time, original["moment"])
@@ -496,21 +457,8 @@ class Partition:
                 aliases[body["name"].lower(), provider] = target
         return {names: target for names, target in aliases.items() if target is not None}
 
-    def _find(self, identity: bytes) -> Seen | None:
-        row = self._identities.execute(
-            "SELECT content, record, line, kind, revision, entry_record, entry_line, place_record, place_line,"
-            " rated_record, rated_line, standing FROM known_events WHERE identity = ?",
-            (identity,),
-        ).fetchone()
-        return Seen(*row) if row else None
 
-    def _keep(self, identity: bytes, known_event: Seen) -> None:
-        self._identities.execute(
-            "REPLACE INTO known_events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (identity, *known_event)
-        )
-
-
-def _position(pair: list[int]) -> Position:
+def _read_position(pair: list[int]) -> Position:
     offset, event_index = pair
     return offset, event_index
 
@@ -521,26 +469,7 @@ def _order(position: Position) -> Position:
     return offset, event_index - 2 * DUE_INDEX if event_index >= DUE_INDEX else event_index
 
 
-def _find_quarantine_reason(kind: str, data: dict[str, Any]) -> str | None:
-    if not is_valid(kind, data):
-        return "schema_mismatch"
-    if kind == "correction":
-        kind, data = "inference", data.get("replacement") or {}
-    return TOKEN_TOTALS_MISMATCH if kind == "inference" and _has_totals_mismatch(data) else None
-
-
-def _has_totals_mismatch(data: dict[str, Any]) -> bool:
-    """Tell whether the classes of a valid inference do not sum to the provider's totals."""
-    if "tokens" not in data or "reported_tokens" not in data:
-        return False
-    tokens, reported = data["tokens"], data["reported_tokens"]
-    input_tokens = sum(tokens[name] for name in tokens if name in INPUT_CLASSES)
-    output_tokens = sum(tokens[name] for name in tokens if name in TOKEN_CLASSES and name not in INPUT_CLASSES)
-    sums = {"input": input_tokens, "output": output_tokens, "total": input_tokens + output_tokens}
-    return any(reported[name] != sums[name] for name in sums if name in reported)
-
-
-def _judge_repeat(judged: JudgedLine, known_event: Seen, content: bytes, revision: int) -> JudgedLine | None:
+def _judge_repeat(judged: JudgedLine, known_event: KnownEvent, content: bytes, revision: int) -> JudgedLine | None:
     """Judge an event whose identity was seen before; None where it is a greater revision, which is judged as new."""
     if known_event.content == content:
         return judged._replace(outcome=outcomes.DUPLICATE)
@@ -551,53 +480,7 @@ def _judge_repeat(judged: JudgedLine, known_event: Seen, content: bytes, revisio
     return None
 
 
-def _hash_identity(organization: str, source: str, id: str) -> bytes:
-    return hashlib.sha256(f"{len(organization)},{len(source)},{organization}{source}{id}".encode()).digest()[:16]
-
-
-def _hash_line(line: bytes) -> bytes:
-    return hashlib.sha256(line).digest()[:16]
-
-
 def _read_revision(kind: str, data: dict[str, Any]) -> int:
     """Return the revision of an inference; 0 without one, or where it is no count."""
     revision = data.get("revision", 0) if kind == "inference" else 0
     return revision if type(revision) is int and 0 <= revision <= MAX_COUNT else 0
-
-
-def _parse_event(line: bytes) -> dict[str, Any] | None:
-    """Parse an event of the vocabulary, with its kind and time; None where the line is no event."""
-    try:
-        event: dict[str, Any] = _decode(line.decode())
-        if b"\\u" in line:
-            json.dumps(event, ensure_ascii=False).encode()  # halves of characters are no text
-        moment = datetime.fromisoformat(event["time"])
-        brackets = line.count(b"{") + line.count(b"[")  # most lines have too few to be deep
-        is_possible = EARLIEST <= moment < LATEST and (brackets <= MAX_DEPTH or _depth(event) <= MAX_DEPTH)
-        kind = TYPES.get(event["type"])
-        has_shape = (
-            isinstance(event["source"], str) and isinstance(event["id"], str) and isinstance(event["data"], dict)
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    if kind is None or not has_shape or not is_possible:
-        return None
-    return event | {"kind": kind, "moment": moment.astimezone(UTC)}
-
-
-def _depth(value: Any) -> int:
-    """Count the objects and lists around the innermost value."""
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return 0 if parts is None else 1 + max(map(_depth, parts), default=0)
-
-
-def _parse_finite(text: str) -> float:
-    number = float(text)
-    return number if isfinite(number) else _reject_number(text)
-
-
-def _reject_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-_decode = json.JSONDecoder(parse_constant=_reject_number, parse_float=_parse_finite).decode

@@ -21,7 +21,7 @@ import tallystick
 from ledger.home.files import create_private, make_folder, write_atomically
 from ledger.home.layout import VERIFIED
 from ledger.log import Log, Record
-from ledger.log.topics import EVENTS, Topic
+from ledger.log.topics import DERIVED, EVENTS, Topic
 from ledger.settings import Settings
 
 
@@ -53,38 +53,35 @@ def open_database(settings: Settings, log: Log, partition: int, last_offset: int
     """Open what was verified of ``tally.events``: empty where it is missing, damaged, of another release or of another
     log; a temporary one where it is ahead of ``last_offset``."""
     path = locate_database(settings, partition)
-    if (database := _open_file(path)) is not None:
-        with closing(database):
-            prefix = DatabasePrefix(database, _read_prefix(log, partition, _read_row(database)))
-            if prefix.last_offset <= last_offset and (prefix.loaded is not None or not _has_rows(database)):
-                yield prefix
-                return
-            if prefix.loaded is not None:
-                path = Path()  # a temporary one; this stays for the time when the warehouse has come so far
-    if path.name:
+    database = _open_file(path)
+    loaded = None if database is None else _read_prefix(log, partition, _read_row(database))
+    if database is None or loaded is None:
+        if database is not None:
+            database.close()
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         database = _open_file(path)
-    else:
-        database = sqlite3.connect("")
-    assert database is not None, "it is new"
+        assert database is not None, "it is new"
+    elif loaded.marks[EVENTS.name].offset > last_offset:
+        database.close()  # it stays for the time when the warehouse has come so far
+        database, loaded = sqlite3.connect(""), None
     with closing(database):
-        _create_table(database)
-        yield DatabasePrefix(database, None)
+        yield DatabasePrefix(database, loaded)
 
 
 class DatabasePrefix:
-    """A prefix in a SQLite database, which holds the identities of its events too."""
+    """A prefix in a SQLite database, which holds the known events too."""
 
     def __init__(self, database: sqlite3.Connection, loaded: Prefix | None) -> None:
         self.database, self.loaded = database, loaded
+        database.execute("CREATE TABLE IF NOT EXISTS prefix (id INT PRIMARY KEY, packed TEXT)")
 
     @property
     def last_offset(self) -> int:
         return self.loaded.marks[EVENTS.name].offset if self.loaded else -1
 
     def save(self, prefix: Prefix) -> None:
-        """Keep a prefix together with the identities."""
+        """Keep a prefix together with the known events."""
         self.database.execute("REPLACE INTO prefix VALUES (1, ?)", (_pack(prefix),))
         self.database.commit()
 
@@ -117,7 +114,7 @@ def mark_record(record: Record) -> Mark:
 
 @cache
 def hash_code() -> str:
-    """Return a hash of the audit and of what it shares with nobody but the log: another release verifies anew."""
+    """Return a hash of the code that the audit runs: another release verifies anew."""
     hasher = hashlib.sha256()
     for package in (audit.verify, ledger, tallystick):
         folder = Path(package.__path__[0])
@@ -149,15 +146,9 @@ def _read_prefix(log: Log, partition: int, text: str | None) -> Prefix | None:
         content = json.loads(packed["content"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    topics = {topic.name: topic for topic in _list_topics()}
+    topics = {topic.name: topic for topic in (EVENTS, *DERIVED)}
     is_same = all(_is_marked(log, topics[name], partition, mark) for name, mark in marks.items())
     return Prefix(marks, content) if is_same else None
-
-
-def _list_topics() -> tuple[Topic, ...]:
-    from ledger.log.topics import DERIVED
-
-    return (EVENTS, *DERIVED)
 
 
 def _is_marked(log: Log, topic: Topic, partition: int, mark: Mark) -> bool:
@@ -174,15 +165,10 @@ def _open_file(path: Path) -> sqlite3.Connection | None:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA cache_size = -32768")
-        _create_table(database)
     except sqlite3.DatabaseError:
         database.close()
         return None
     return database
-
-
-def _create_table(database: sqlite3.Connection) -> None:
-    database.execute("CREATE TABLE IF NOT EXISTS prefix (id INT PRIMARY KEY, packed TEXT)")
 
 
 def _read_row(database: sqlite3.Connection) -> str | None:
@@ -190,8 +176,3 @@ def _read_row(database: sqlite3.Connection) -> str | None:
         row = database.execute("SELECT packed FROM prefix").fetchone()
         return row[0] if row else None
     return None
-
-
-def _has_rows(database: sqlite3.Connection) -> bool:
-    """Tell whether a database without a prefix that can be used holds anything."""
-    return database.execute("SELECT count() FROM sqlite_master").fetchone()[0] > 1 or _read_row(database) is not None

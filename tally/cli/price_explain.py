@@ -16,7 +16,6 @@ _STEPS = {
 _FIGURES = ("unit_price", "list_cost", "billed_cost")
 MAX_DETAILED_LINES, MAX_LINES = 4, 20
 """Lines of a history up to which all are shown in full, and those of a longer one that are shown at all."""
-_CONTRACT_FIGURES = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
 
 
 def explain(
@@ -107,16 +106,10 @@ def _describe_model(summary: dict[str, Any]) -> str:
 
 
 def _describe_costs(summary: dict[str, Any]) -> str:
-    from ledger.money import brief
+    from ledger.money import COSTS, brief
 
-    names = {
-        "list": "list_cost",
-        "contracted": "contracted_cost",
-        "effective": "effective_cost",
-        "billed": "billed_cost",
-    }
     currency = summary.get("currency", "")
-    costs = ", ".join(f"{word} {summary[name]}" for word, name in names.items() if name in summary)
+    costs = ", ".join(f"{name.removesuffix('_cost')} {summary[name]}" for name in COSTS if name in summary)
     if summary["pricing"] == "free":
         return "nothing" + (f"; saved {brief(summary['saved_cost'])} {currency}" if "saved_cost" in summary else "")
     words = [f"{costs} {currency}"] if costs else []
@@ -225,7 +218,7 @@ def _print_lines(step: dict[str, Any]) -> None:
 
 def _print_contract(step: dict[str, Any]) -> None:
     """Print the contract of a call, its four costs, and why they differ."""
-    from ledger.money import brief
+    from ledger.money import COSTS, brief
 
     contract = step.get("contract")
     if not contract:
@@ -233,7 +226,7 @@ def _print_contract(step: dict[str, Any]) -> None:
     _print(f"  contract   {contract['name']}, document {contract['document']}; terms are counted from 0")
     table = make_table("class", ">list cost", ">contracted", ">effective", ">billed", "why")
     for line in step["lines"]:
-        figures = ["none" if line[field] is None else brief(line[field]) for field in _CONTRACT_FIGURES]
+        figures = ["none" if line[field] is None else brief(line[field]) for field in COSTS]
         table.add_row(line["class"], *figures, _describe_terms(contract["classes"].get(line["class"], {}), line))
     out.print(table)
 

@@ -24,7 +24,6 @@ from ingest.intake.intake import open_intake
 from ingest.intake.rejection import Rejection
 from ledger import envelope, outcomes
 from ledger.errors import TallyError
-from ledger.inference_fields import COUNTS, LISTS
 from ledger.log import Draft, Log, Position, Record, partition_of, records
 from ledger.log.documents import load_document
 from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
@@ -36,6 +35,7 @@ from streams.folds.identity import MAX_AHEAD_US, TOKEN_TOTALS_MISMATCH
 from streams.replay import replay
 from streams.runtime import read_catalogues
 from tally.log.partition_copy import PartitionCopy
+from tally.product.correction_fields import compare_fields, read_value, remove_field, set_field
 from tallystick import Correction, CorrectionEvent
 from tallystick.vocabulary.controls.contracts import ContractSigned
 from tallystick.vocabulary.controls.prices import PriceBookAdopted
@@ -229,27 +229,6 @@ def list_changes(history: History, correction: CorrectionEvent) -> dict[str, dic
     return compare_fields(history.data, json.loads(correction.canonical())["data"]["replacement"])
 
 
-def compare_fields(before_data: Mapping[str, Any], after_data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fields that differ, by the names that --set takes, each with both values."""
-    before, after = flatten_fields(before_data), flatten_fields(after_data)
-    names = dict.fromkeys((*before, *after))
-    return {
-        name: {"before": before.get(name), "after": after.get(name)}
-        for name in names
-        if before.get(name) != after.get(name)
-    }
-
-
-def flatten_fields(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields by the names that --set takes: a member of a group as GROUP.MEMBER."""
-    fields: dict[str, Any] = {}
-    for name, value in data.items():
-        fields |= (
-            {f"{name}.{key}": member for key, member in value.items()} if isinstance(value, dict) else {name: value}
-        )
-    return fields
-
-
 def _describe_way_out(outcome: Mapping[str, Any]) -> str:
     if outcome.get("reason") != TOKEN_TOTALS_MISMATCH:
         return ""
@@ -370,48 +349,19 @@ def _replace_fields(settings: Settings, history: History, fields: Mapping[str, s
     added: dict[str, Any] = {}
     for name, value in fields.items():
         if value is not None:
-            _set_field(added, name, _read_value(name, value))
+            set_field(added, name, read_value(name, value))
     cleaned = _clean_fields(settings, history.organization, added)
     for name in fields:
         group, _, member = name.partition(".")
         value = cleaned.get(group)
         value = value.get(member) if member and isinstance(value, dict) else value
         if fields[name] is None:
-            _remove_field(data, name)
+            remove_field(data, name)
         elif value is None:
             raise TallyError(f"--set {name}={fields[name]}: an inference has no field {name} with such a value")
         else:
-            _set_field(data, name, value)
+            set_field(data, name, value)
     return data
-
-
-def _read_value(name: str, value: str) -> Any:
-    """Read a value of an option: a whole number where the field is a count, a list where it is one, else text."""
-    is_count = name in COUNTS or name.partition(".")[0] in ("tokens", "quantities", "reported_tokens")
-    if is_count and value.isascii() and value.isdecimal():
-        return int(value)
-    return value.split(",") if name in LISTS else value
-
-
-def _set_field(data: dict[str, Any], name: str, value: Any) -> None:
-    group, _, member = name.partition(".")
-    if member:
-        data[group] = {**_read_group(data, group), member: value}
-    else:
-        data[group] = value
-
-
-def _remove_field(data: dict[str, Any], name: str) -> None:
-    group, _, member = name.partition(".")
-    if member:
-        data[group] = {key: value for key, value in _read_group(data, group).items() if key != member}
-    if not member or not data[group]:
-        data.pop(group, None)
-
-
-def _read_group(data: dict[str, Any], group: str) -> dict[str, Any]:
-    members = data.get(group)
-    return members if isinstance(members, dict) else {}
 
 
 def _clean_fields(settings: Settings, organization: str, fields: dict[str, Any]) -> dict[str, Any]:

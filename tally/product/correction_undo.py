@@ -7,18 +7,11 @@ from typing import Any, NamedTuple
 
 from ledger import outcomes
 from ledger.errors import TallyError
-from ledger.inference_fields import LISTS
 from ledger.settings import Settings
 from streams.folds.event import parse_line
 from streams.folds.identity import find_quarantine_reason
-from tally.product.correction import (
-    History,
-    Trial,
-    build_correction,
-    compare_fields,
-    find_last_change,
-    flatten_fields,
-)
+from tally.product.correction import History, Trial, build_correction, find_last_change
+from tally.product.correction_fields import compare_fields, flatten_fields, write_value
 
 _REASON = "taken back"
 
@@ -65,13 +58,7 @@ def _list_former_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
     changes = {name: change["before"] for name, change in compare_fields(before, after).items()}
     if not changes:
         changes = dict(list(flatten_fields(before).items())[:1])
-    return {name: _write_value(name, value) for name, value in changes.items()}
-
-
-def _write_value(name: str, value: Any) -> str | None:
-    if value is None:
-        return None
-    return (",".join(map(str, value)) if name in LISTS and isinstance(value, list) else str(value)) or None
+    return {name: write_value(name, value) for name, value in changes.items()}
 
 
 def _restores(settings: Settings, history: History, trial: Trial, fields: Mapping[str, str | None]) -> bool:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
+from ledger.money import COSTS
+
 DECIMALS = 12
-COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
 _SUMS = ", ".join(
     ["sum(tokens)", *(f"sum(coalesce({name}, 0))" for name in COSTS), "sum(unpriced_quantity)", "sum(unpriced_tokens)"]
 )

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledger import outcomes
-from ledger.money import brief, pico, text
+from ledger.money import COSTS, brief, pico, text
 
 Facts = dict[str, Any]
-COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
+_KEPT_NAMES = (
+    "outcome", "reason", "pricing", "unpriced_reason", "currency", "greatest_unpriced_cost", "saved_cost",
+    "billing_month",
+)  # fmt: skip
 
 
 def summarize_history(steps: Sequence[Facts]) -> Facts:
@@ -25,12 +28,6 @@ def summarize_history(steps: Sequence[Facts]) -> Facts:
     facts |= {name: cost for name in COSTS if (cost := sum_costs(step, name)) is not None}
     unpriced = [line["class"] for line in step["lines"] if line["contracted_cost"] is None]
     return facts | ({"unpriced_classes": unpriced} if unpriced else {}) | _name_sources(step)
-
-
-_KEPT_NAMES = (
-    "outcome", "reason", "pricing", "unpriced_reason", "currency", "greatest_unpriced_cost", "saved_cost",
-    "billing_month",
-)  # fmt: skip
 
 
 def sum_costs(step: Facts, name: str) -> str | None:

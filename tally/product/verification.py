@@ -20,9 +20,10 @@ class Verification:
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
         """``stack`` ends the process with the product."""
-        self._settings, self._stack = settings, stack
+        self._settings = settings
         self._child: Child | None = None
         self._due = self._find_due_time() if settings.verify_every else None
+        stack.callback(self._stop)
 
     def poll(self) -> None:
         """Begin a verification that is due, and report one that has ended."""
@@ -33,7 +34,10 @@ class Verification:
         elif self._due is not None and time.time() >= self._due:
             self._due = time.time() + self._settings.verify_every
             self._child = Child(self._settings, VERIFY)
-            self._stack.callback(self._child.stop)
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            self._child.stop()
 
     def _find_due_time(self) -> float:
         try:

@@ -16,10 +16,12 @@ from hypothesis import strategies as some
 from audit.verify import from_log, from_topic, verified_prefix
 from audit.verify.contracts import open_document
 from audit.verify.recompute import JudgedLine, Partition
-from audit.verify.totals import Totals
-from ledger.log import Record, fold_offset, partition_of
+from audit.verify.totals import Group, Totals
+from ledger.log import Draft, Record, fold_offset, partition_of
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DERIVED, EVENTS
+from ledger.pricing.price_book import pack_book
+from ledger.pricing.price_book_file import parse_book
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition as Worker
@@ -84,9 +86,6 @@ def log(settings: Settings) -> Iterator[EmbeddedLog]:
 
 
 def prices(log: EmbeddedLog) -> list[bytes]:
-    from ledger.pricing.price_book import pack_book
-    from ledger.pricing.price_book_file import parse_book
-
     digest, packed = pack_book(parse_book(BOOK, "the test"))
     store_document(log, digest, packed)
     return [control("book", "price_book.adopted", name="test", document=digest)]
@@ -94,8 +93,6 @@ def prices(log: EmbeddedLog) -> list[bytes]:
 
 def append(settings: Settings, log: EmbeddedLog, *parts: list[bytes]) -> None:
     """Append a record for each part, and fold."""
-    from ledger.log import Draft
-
     headers = {"organization": ORGANIZATION, "channel": "api", "principal": "test", "schema": "1", "refused": "0"}
     log.append(EVENTS, [Draft(NUMBER, ORGANIZATION, headers, b"\n".join(part)) for part in parts])
     with closing(Store(settings.home)) as store:
@@ -209,8 +206,6 @@ def test_what_is_ahead_of_the_warehouse_stays_for_later(settings: Settings, log:
 
 
 def test_sums_have_all_their_digits() -> None:
-    from audit.verify.totals import Group
-
     totals = Totals()
     totals.add_entry(Group("acme", "2026-01-01", "m", "input", "USD"), 0, 10**17 + 1, [10**29 + 1] * 4)
     assert totals.cost("USD", "billed_cost") == "100000000000000000.000000000001"

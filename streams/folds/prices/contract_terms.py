@@ -158,10 +158,14 @@ def _compile_term(term: Term) -> CompiledTerm:
 
 def _compile_commitment(commitment: Commitment) -> CompiledCommitment:
     unit_prices = {name: int(rate * (PICO // rate_unit(name))) for name, rate in commitment.rates.items()}
-    amount = commitment.amount
-    size = commitment.units if amount is None else int(amount * PICO)
+    return CompiledCommitment(commitment, _complete(unit_prices), measure_commitment(commitment))
+
+
+def measure_commitment(commitment: Commitment) -> int:
+    """Return the size of a commitment: units, or pico."""
+    size = commitment.units if commitment.amount is None else int(commitment.amount * PICO)
     assert size is not None, "a commitment has either units or an amount"
-    return CompiledCommitment(commitment, _complete(unit_prices), size)
+    return size
 
 
 def _complete(unit_prices: dict[str, UnitPrice]) -> dict[str, UnitPrice]:

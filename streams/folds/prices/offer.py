@@ -85,8 +85,8 @@ class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     ``bound_prices`` are the prices by which a class without a rate is bounded. ``tiers`` are the amounts of input
     tokens above which some class costs otherwise, rising. ``context_window`` is the number of tokens that one call may
     have, where the book names it. ``sells_variants`` is False where another provider sells the model: then its variants
-    only bound. ``seller`` and ``model`` are the ids, in lower case, of the provider that sells the
-    model, where it is known, and of the model.
+    only bound. ``seller`` and ``model`` are the ids, in lower case, of the provider that sells the model, where it is
+    known, and of the model.
     """
 
     price_id: str

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from ledger.log import Log, partition_of
 from ledger.log.topics import EVENTS
-from ledger.money import PICO, brief, text
+from ledger.money import brief, text
 from ledger.pricing.contract import Commitment, Contract
 from streams.folds.contracts.coverage import make_usage_key, read_used
 from streams.folds.event import EPOCH
-from streams.folds.prices.contract_terms import find_period_start
+from streams.folds.prices.contract_terms import find_period_start, measure_commitment
 from streams.folds.state import State
 from streams.runtime import read_catalogues
 from tally.log.partition_copy import PartitionCopy
@@ -111,9 +111,7 @@ def _measure(
         period_end = EPOCH + timedelta(microseconds=next_us)
         start = period_start if start is None else max(start, period_start)
         end = period_end if end is None else min(end, period_end)
-    size = commitment.units if commitment.amount is None else int(commitment.amount * PICO)
-    assert size is not None, "a commitment has units or an amount"
-    used = read_used(organization, key, state)
+    size, used = measure_commitment(commitment), read_used(organization, key, state)
     return CommitmentUsage(commitment.name, commitment.period, key.kind, start, end, size, used)
 
 

@@ -105,9 +105,7 @@ def _build_usage_known() -> str:
             f" on organization = {dimension}_organization and {column} = {dimension}_value"
             f" and occurred_at >= {dimension}_from"
         )
-        owners.append(
-            f"{dimension}_team != '' and coalesce(occurred_at < {dimension}_to, true), {dimension}_team"
-        )  # fmt: skip
+        owners.append(f"{dimension}_team != '' and coalesce(occurred_at < {dimension}_to, true), {dimension}_team")
     return (
         f"select organization, occurred_at, multiIf({', '.join(owners)}, '') as owner_team, currency, calls, tokens,"
         " billed_cost from (select * from analytics.fct_attributed_usage where accepted_at <="
