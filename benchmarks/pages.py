@@ -1,6 +1,6 @@
 """The queries of each page on a large ledger: ``python -m benchmarks.pages [CALLS] [HOME]``.
 
-A home's warehouse is filled with calls of a month from a seed (two million unless told), three entries each, by one
+A home's warehouse is filled with calls of a month from a seed (two million by default), three entries each, by one
 organization of 40 teams. There are a budget for a day and for 30 days of each
 team, and 60 alerts. For each page its queries run one after another, as one opening of the page sends them,
 without Streamlit and the browser. Printed are the median and the 95th percentile of ``OPENINGS`` openings,
