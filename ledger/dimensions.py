@@ -171,7 +171,7 @@ ATTRIBUTES = (
     # what read it
     Field("adapter", TEXT, "Adapter that read the source's format"),
     Field("adapter_version", TEXT, "Version of the adapter"),
-    Field("revision", COUNT, "Revision of an event whose source's row grows; the greatest counts", unit="a number"),
+    Field("revision", COUNT, "Revision of an event, as its source's row grows; the greatest counts", unit="a number"),
     Field("calls", COUNT, "Calls that an aggregate stands for; one where absent", unit="calls"),
     Field("period_s", COUNT, "Stretch of time that an aggregate sums, from the event's time on", unit="seconds"),
     Field("left_out", LIST, "Names of the source's fields that did not fit and are left out"),

@@ -1,6 +1,6 @@
 """Connect the platform to the warehouse, the embedded one or a ClickHouse server, with a ClickHouse client."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ledger.errors import TallyError
@@ -40,20 +40,27 @@ def find_address(settings: Settings) -> Address:
             )
         url = f"{parts.scheme}://{parts.hostname}:{parts.port or (8443 if parts.scheme == 'https' else 8123)}"
         return Address(url, unquote(parts.username or "default"), unquote(parts.password or ""))
-    facts = find_presence(settings.home, "warehouse")
-    if facts is None:
-        raise WarehouseAway(
-            f"no warehouse runs for {settings.home}: start it with `tally up` or `tally warehouse serve`"
-        )
+    facts = _find_embedded(settings)
     return Address(facts["url"], facts["user"], facts["password"])
 
 
 def find_analyst_address(settings: Settings) -> Address:
     """Return the address of the warehouse for statements that people write: as the embedded warehouse's user who only
     reads, or as the user of ``TALLY_WAREHOUSE``. It fails as ``find_address`` does."""
-    address = find_address(settings)
-    facts = None if settings.warehouse is not None else find_presence(settings.home, "warehouse")
-    return address._replace(**facts["analyst"]) if facts else address
+    if settings.warehouse is not None:
+        return find_address(settings)
+    facts = _find_embedded(settings)
+    return Address(facts["url"], **facts["analyst"])
+
+
+def _find_embedded(settings: Settings) -> dict[str, Any]:
+    """Return what the home's running warehouse announced. WarehouseAway where none runs."""
+    facts = find_presence(settings.home, "warehouse")
+    if facts is None:
+        raise WarehouseAway(
+            f"no warehouse runs for {settings.home}: start it with `tally up` or `tally warehouse serve`"
+        )
+    return facts
 
 
 def connect(settings: Settings) -> "Client":

@@ -126,7 +126,7 @@ def mono(text: str) -> Html:
 
 
 def mark_code(text: str) -> Html:
-    """Return a text whose names between backticks, as descriptions of models have them, are in a fixed-width font."""
+    """Return a text with the names between its backticks in a fixed-width font, as descriptions of models have them."""
     return Html(re.sub("`([^`]+)`", r"<code>\1</code>", _escape(text, MAX_NOTE)))
 
 

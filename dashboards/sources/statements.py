@@ -32,7 +32,6 @@ class Answer(NamedTuple):
     """The answer to a statement: at most ``MAX_ROWS`` rows, when they were read and how long that took."""
 
     columns: tuple[str, ...]
-    types: tuple[str, ...]
     rows: Sequence[Sequence[Any]]
     is_cut: bool
     read_at: datetime
@@ -63,7 +62,7 @@ def _run(home: str, sql: str) -> Answer:
         try:
             with client.query_rows_stream(sql.strip().rstrip(";"), tz_mode="aware") as stream:
                 rows = list(islice(stream, MAX_ROWS + 1))
-                names, types = stream.source.column_names, stream.source.column_types
+                columns = tuple(stream.source.column_names)
         finally:
             client.close()
     except DatabaseError as error:
@@ -72,12 +71,11 @@ def _run(home: str, sql: str) -> Answer:
         raise WarehouseUnavailable(str(error)) from error
     duration_s = time.monotonic() - started_at
     shown = [tuple(row) for row in rows[:MAX_ROWS]]
-    type_names = tuple(column_type.name for column_type in types)
-    return Answer(tuple(names), type_names, shown, len(rows) > MAX_ROWS, datetime.now(UTC), duration_s)
+    return Answer(columns, shown, len(rows) > MAX_ROWS, datetime.now(UTC), duration_s)
 
 
 def _build_limits(settings: Settings) -> dict[str, Any]:
-    """Return the limits that a ClickHouse server is told; the embedded warehouse has them for its analyst."""
+    """Return the limits to send to a ClickHouse server; the embedded warehouse has them for its analyst."""
     return {"readonly": 1, "max_execution_time": MAX_SECONDS} if settings.warehouse is not None else {}
 
 

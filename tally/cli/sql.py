@@ -15,7 +15,7 @@ _COMMENT = re.compile(r"--(\s|.*\n)")
 
 
 class StatementCommand(TyperCommand):
-    """The command of a statement that may begin with a comment, whose dashes are those of an option."""
+    """The command of a statement that may begin with a comment, which has the dashes of an option."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         return super().parse_args(ctx, [f"\n{text}" if _COMMENT.match(text) else text for text in args])

@@ -39,7 +39,7 @@ def _build_page(settings: Settings) -> bytes:
 
 
 def make_handler(page: bytes) -> type[BaseHTTPRequestHandler]:
-    """Make the handler of a server whose only page is this one."""
+    """Make the handler of a server that has this page alone."""
 
     class Handler(BaseHTTPRequestHandler):
         """Answer `/` with the page, and anything else with 404."""

@@ -66,7 +66,7 @@ TEAMS: dict[str, dict[str, Any]] = {
 
 
 class QuestionLog:
-    """The log of the ledger, whose clock stands where the last step moved it."""
+    """The log of the ledger. Its clock stands where the last step moved it."""
 
     def __init__(self, settings: Settings) -> None:
         self.now = datetime(1970, 1, 1, tzinfo=UTC)

@@ -24,7 +24,7 @@ MAX_BARS = 60
 def draw_answer(answer: Answer) -> None:
     """Draw the first rows of an answer, with all digits."""
     columns = [
-        Column(shorten(name), "right" if is_number(answer, at) else "") for at, name in enumerate(answer.columns)
+        Column(shorten(name), "right" if is_number(answer, place) else "") for place, name in enumerate(answer.columns)
     ]
     draw_table(columns, ([_render(value) for value in row] for row in answer.rows[:MAX_SHOWN_ROWS]))
 
@@ -37,29 +37,29 @@ def draw_columns(mart: Mart) -> None:
     )
 
 
-def is_number(answer: Answer, at: int) -> bool:
+def is_number(answer: Answer, place: int) -> bool:
     """Tell whether a column holds numbers: where it has a value, that is one."""
-    values = [row[at] for row in answer.rows if row[at] is not None]
+    values = [row[place] for row in answer.rows if row[place] is not None]
     return bool(values) and all(isinstance(value, int | float | Decimal) for value in values)
 
 
 def list_numbers(answer: Answer) -> list[str]:
     """List the columns that a chart can show as its height: numbers behind the first column."""
-    return [name for at, name in enumerate(answer.columns) if at and is_number(answer, at)]
+    return [name for place, name in enumerate(answer.columns) if place and is_number(answer, place)]
 
 
 def draw_chart(answer: Answer, name: str) -> None:
     """Draw a column over the first one: a line over time, else bars in the order of the answer."""
-    at = answer.columns.index(name)
+    place = answer.columns.index(name)
     rows = answer.rows if (is_time := isinstance(answer.rows[0][0], date)) else answer.rows[:MAX_BARS]
     points = [
         {
             "x": row[0].isoformat() if is_time else _label(row[0]) or ABSENT_NAME,
-            "y": float(row[at]),
-            "exact": _label(row[at]),
+            "y": float(row[place]),
+            "exact": _label(row[place]),
         }
         for row in rows
-        if row[0] is not None and row[at] is not None
+        if row[0] is not None and row[place] is not None
     ]
     mark = alt.Chart({"values": points})
     chart = (

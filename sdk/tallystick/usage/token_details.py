@@ -133,7 +133,7 @@ def take_output(block: CountBlock, details: CountBlock, total: int) -> Output:
 
 def take_tool_searches(block: CountBlock) -> int | None:
     """Take the searches of Anthropic's own tools. Its fetches, and its searches for tools, are free. OpenRouter counts
-    the calls of all its tools too: more of them than searches are of tools whose fees no quantity counts."""
+    the calls of all its tools too: where these are more than the searches, some have fees that no quantity counts."""
     tools = block.take_part("server_tool_use")
     tools.drop("web_fetch_requests", "tool_search_requests")
     searches = tools.get_count("web_search_requests")

@@ -86,7 +86,7 @@ def test_it_asks_as_the_user_who_only_reads(full: Full) -> None:
 
 def test_values_are_written_with_all_digits() -> None:
     answer = Answer(
-        ("day", "costs", "by"), ("Date", "Array", "Map"),
+        ("day", "costs", "by"),
         [(datetime(2026, 1, 2, 3), [Decimal("0.000000000001"), Decimal("1E+3")], {"USD": None})], False,
         datetime.now(UTC), 0.1,
     )  # fmt: skip
@@ -96,7 +96,7 @@ def test_values_are_written_with_all_digits() -> None:
     ]
 
 
-def test_a_server_is_told_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_gets_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     st.cache_data.clear()
     server = Settings(warehouse="http://u:p@localhost:1")
     assert statements._build_limits(server) == {"readonly": 1, "max_execution_time": statements.MAX_SECONDS}
