@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from ledger.errors import TallyError
 from ledger.fault_points import point
 from ledger.home.locks import locked
 from ledger.settings import Settings
-from warehouse.client import WarehouseAway, connect
+from warehouse.client import connect
 
 DATABASE = "analytics"
 BUILD_INTERVAL_S = 5.0
@@ -48,7 +49,7 @@ def _keep_building(settings: Settings, stopping: threading.Event) -> None:
                 client = connect(settings)
                 if not _is_building(client):
                     build_rollups(client, stopping)
-        except (ClickHouseError, WarehouseAway, OSError) as error:
+        except (ClickHouseError, TallyError, OSError) as error:
             print(f"The rollups cannot be built; retrying in {BUILD_INTERVAL_S:g} s: {error}", flush=True)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ledger.settings import Settings
 from tests.warehouse.build import OCTOBER, call, line
 from tests.warehouse.conftest import Front
 from tests.warehouse.plugin import InstallWarehouse
+from warehouse import rollups
 from warehouse.client import WarehouseAway
 from warehouse.rollups import PENDING_ROWS, build_rollup, build_rollups, empty_rollups, list_rollups
 
@@ -282,3 +285,17 @@ def test_builds_killed_at_random_points_equal_a_full_refresh(
     rollups = read_rollups(front.client())
     assert rollups == read_full_refresh(front.client()) and rollups["rollup_calls"]
     front.stop()
+
+
+def test_a_lock_that_cannot_be_opened_is_reported_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rollups, "BUILD_INTERVAL_S", 0.01)
+    config = Settings(home=tmp_path)
+    (config.run / rollups.LOCK).mkdir(parents=True)
+    output = ""
+    with rollups.building(config):
+        while output.count("The rollups cannot be built; retrying") < 2:
+            output += capsys.readouterr().out
+            time.sleep(0.01)
+    assert rollups.LOCK in output
