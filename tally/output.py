@@ -31,6 +31,11 @@ def print_json(facts: Any) -> None:
     sys.stdout.write(json.dumps(facts, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
+def print_printable(line: str) -> None:
+    """Print a line that may repeat what an event says, which may be anything: control characters become dots."""
+    out.print("".join(character if character.isprintable() else "·" for character in line), markup=False)
+
+
 def make_table(*columns: str) -> Table:
     """Return an empty table. A leading ``>`` right-aligns a column."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ledger import outcomes
-from ledger.log import Log, Record, fold_offset, records, seek_cause
+from ledger.log import Log, Position, Record, fold_offset, records, seek_cause
 from ledger.log.topics import ENTRIES
 
 Progress = Callable[[int, int], None]
@@ -59,10 +59,11 @@ class Outcomes:
         if not self.conflict:
             return None
         first = self.conflicts[0]
+        original = Position(first.partition, first.original_offset, first.original_index)
         return (
             f"{self.conflict:,} not counted: the log has other content under the same identity (the first at "
-            f"{first.partition}:{first.original_offset}:{first.original_index}). The same lines with another --set, "
-            "--start or --mapping are conflicts: to put an earlier import right, use --replace SOURCE. So are equal "
+            f"{original}, `tally price explain {original}`). The same lines with another --set, --start or "
+            "--mapping are conflicts: to put an earlier import right, use --replace SOURCE. So are equal "
             "lines of different traces: give each a --source. Copies of a session of an agent need nothing: each "
             "answer counts once"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from ledger.log.record import PARTITIONS, Draft, Position, Record, partition_of
+from ledger.log.record import PARTITIONS, Draft, Position, Record, parse_position, partition_of
 from ledger.log.topics import ENTRIES, Topic
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Record",
     "fold_offset",
     "newest_first",
+    "parse_position",
     "partition_of",
     "records",
     "seek_cause",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -90,11 +91,29 @@ class Record(NamedTuple):
 
 
 class Position(NamedTuple):
-    """The position of an event on ``tally.events``; ``event_index`` counts within its record from 0."""
+    """The position of an event on ``tally.events``; ``event_index`` counts within its record from 0. Its text is the
+    ``call_key`` of the marts."""
 
     partition: int
     offset: int
     event_index: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}-{self.offset}-{self.event_index}"
+
+
+MAX_EVENT_INDEX = 2**32 - 1
+_POSITION = re.compile(r"(?:([0-9]{1,5})([:-]))?([0-9]{1,18})(?(2)\2|[:-])([0-9]{1,10})", re.ASCII)
+
+
+def parse_position(text: str, partition: int | None = None) -> Position | None:
+    """Parse a position: ``2-17-0``, or ``2:17:0``; with a partition that is known, also ``17-0`` or ``17:0``. None
+    where the text is none."""
+    match = _POSITION.fullmatch(text)
+    if match is None or (match[1] is None and partition is None):
+        return None
+    position = Position(int(match[1] or partition or 0), int(match[3]), int(match[4]))
+    return position if position.partition < PARTITIONS and position.event_index <= MAX_EVENT_INDEX else None
 
 
 def partition_of(organization: str) -> int:

@@ -50,16 +50,18 @@ def set_(
         parse_choice(unknown_usage, get_args(UnknownUsage), "--unknown-usage")
     limit_amount, window_s = parse_amount(limit, "--limit"), parse_window_s(window, "--window")
     with opened(config, new=True) as log:
-        partition, offset, _ = set_budget(
+        position = set_budget(
             log, config, config.organization, dimension, name, limit_amount, currency, window_s, reason, unknown_usage
         )
     facts = {"dimension": dimension, "scope": name, "limit": limit_amount, "currency": currency, "window_s": window_s}
     facts["unknown_usage"] = unknown_usage or DEFAULT_UNKNOWN_USAGE
     if as_json:
-        print_json(facts | {"organization": config.organization, "partition": partition, "offset": offset})
+        print_json(
+            facts | {"organization": config.organization, "partition": position.partition, "offset": position.offset}
+        )
     else:
         out.print(
             f"Set a budget in organization {config.organization}: {dimension} {name}, {limit_amount} {currency} in "
-            f"{window}. On the log at {partition}:{offset}.",
+            f"{window}. On the log at {position}.",
             markup=False,
         )

@@ -43,10 +43,12 @@ def sign(
     with opened(config, new=True) as log:
         warnings = list_contract_warnings(contract, log)
         signing, is_new = sign_contract(log, config, config.organization, contract, reason)
-    partition, offset, _ = signing.position
+    position = signing.position
     if as_json:
         facts = {"organization": config.organization, "name": contract.name, "document": signing.document}
-        print_json(facts | {"new": is_new, "partition": partition, "offset": offset, "warnings": warnings})
+        print_json(
+            facts | {"new": is_new, "partition": position.partition, "offset": position.offset, "warnings": warnings}
+        )
     else:
         status = "signed" if is_new else "is already in force"
         out.print(f"{contract.name} {status} in {config.organization}: document {signing.document}", markup=False)
@@ -86,8 +88,7 @@ def list_(
     for signing, contract in contracts:
         for line in describe_contract(contract):
             out.print(line, markup=False)
-        partition, offset, _ = signing.position
-        out.print(f"  signed      on the log at {partition}:{offset}, document {signing.document}", markup=False)
+        out.print(f"  signed      on the log at {signing.position}, document {signing.document}", markup=False)
     if not signings:
         out.print(f"No contract is in force in {config.organization}. Sign one with `tally contract sign FILE`.")
 
@@ -120,18 +121,18 @@ def show(
         contract = load_contract(log, signing)
         task = bar.add_task("folding", total=None)
         usages = read_usage(log, config.organization, contract, now, lambda count: bar.advance(task, count))
-    partition, offset, _ = signing.position
     if as_json:
         print_json({
-            "organization": config.organization, "name": name, "document": signing.document, "partition": partition,
-            "offset": offset, "as_of": now.isoformat().replace("+00:00", "Z"),
+            "organization": config.organization, "name": name, "document": signing.document,
+            "partition": signing.position.partition, "offset": signing.position.offset,
+            "as_of": now.isoformat().replace("+00:00", "Z"),
             "contract": contract.model_dump(mode="json", exclude_none=True),
             "commitments": [usage.as_json() for usage in usages],
         })  # fmt: skip
         return
     for line in describe_contract(contract):
         out.print(line, markup=False)
-    out.print(f"  signed      on the log at {partition}:{offset}, document {signing.document}", markup=False)
+    out.print(f"  signed      on the log at {signing.position}, document {signing.document}", markup=False)
     out.print(f"  state       {describe_state(contract, now)}", markup=False)
     _print_usages(usages)
 
@@ -153,12 +154,12 @@ def end(
 
     config = settings(organization=organization)
     with opened(config) as log:
-        partition, offset, _ = end_contract(log, config, config.organization, name, reason)
+        position = end_contract(log, config, config.organization, name, reason)
     if as_json:
         facts = {"organization": config.organization, "name": name}
-        print_json(facts | {"partition": partition, "offset": offset})
+        print_json(facts | {"partition": position.partition, "offset": position.offset})
     else:
-        out.print(f"{name} ended in {config.organization}. On the log at {partition}:{offset}.", markup=False)
+        out.print(f"{name} ended in {config.organization}. On the log at {position}.", markup=False)
         _print_restatement_hint()
 
 

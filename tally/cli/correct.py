@@ -20,7 +20,7 @@ def correct(
     release: Annotated[bool, typer.Option("--release", help="Count an event that is quarantined or held.")] = False,
     accept: Annotated[
         str | None,
-        typer.Option(metavar="OFFSET:INDEX", help="Count the conflicting event at this position in its place."),
+        typer.Option(metavar="POSITION", help="Count the conflicting event at this position in its place."),
     ] = None,
     organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show before and after; append nothing.")] = False,
@@ -30,11 +30,11 @@ def correct(
 
     The event stays on the log. A correction is appended: the entry in force is taken back by one with the opposite
     sign, and the new one is priced by the books now in force. What --set does not name stays. Costs before and after
-    are shown, and the way back: a correction too. `tally tail --json` has a conflict's position (offset, event_index).
+    are shown, and the way back: a correction too. `tally price explain EVENT` lists conflicts with their positions.
 
     Example: tally correct checkout/42 --set tokens.input=1200 --reason "the client counted twice"
 
-    Example: tally correct checkout/42 --accept 1801:0 --reason "the retry has the right usage"
+    Example: tally correct checkout/42 --accept 3-1801-0 --reason "the retry has the right usage"
 
     Exit codes: 0 corrected, or shown (--dry-run); 2 no such event, bad input, or nothing would change."""
     from ledger.errors import TallyError
@@ -48,11 +48,11 @@ def correct(
     actions = {"reversal": reverse, "replacement": bool(fields), "release": release, "acceptance": accept is not None}
     chosen = [name for name, is_chosen in actions.items() if is_chosen]
     if len(chosen) != 1:
-        raise TallyError("give one of --reverse, --set FIELD=VALUE, --release and --accept OFFSET:INDEX")
+        raise TallyError("give one of --reverse, --set FIELD=VALUE, --release and --accept POSITION")
     config = settings(organization=organization)
     with opened(config) as log:
         history = find_history(log, config.organization, event)
-        position = None if accept is None else _parse_position(accept)
+        position = None if accept is None else _parse_position(accept, config.organization)
         correction = build_correction(config, history, chosen[0], reason, _parse_fields(fields or []), position)
         trial = try_correction(log, history, correction)
         facts: dict[str, Any] = {
@@ -84,7 +84,7 @@ def _print_correction(facts: dict[str, Any]) -> None:
             f"in {facts['billing_month']}, the first open month."
         )
     if not facts["dry_run"]:
-        out.print(f"On the log at {facts['partition']}:{facts['offset']}.", markup=False)
+        out.print(f"On the log at {facts['partition']}-{facts['offset']}-0.", markup=False)
     if facts["undo"]:
         out.print(f"To take it back: {facts['undo']}", markup=False)
     if facts["undo_note"]:
@@ -119,11 +119,21 @@ def _parse_fields(options: list[str]) -> dict[str, str | None]:
     return fields
 
 
-def _parse_position(text: str) -> Any:
+def _parse_position(text: str, organization: str) -> Any:
+    """Parse the position of a conflict. Its partition is that of the organization, and may be left out."""
     from ledger.errors import TallyError
-    from ledger.log import Position
+    from ledger.log import parse_position, partition_of
 
-    offset, _, index = text.partition(":")
-    if not (offset.isdecimal() and offset.isascii() and index.isdecimal() and index.isascii()):
-        raise TallyError(f"--accept {text!r}: write OFFSET:INDEX of the conflicting event, for example 1801:0")
-    return Position(0, int(offset), int(index))
+    partition = partition_of(organization)
+    position = parse_position(text, partition)
+    if position is None:
+        raise TallyError(
+            f"--accept {text!r}: write the position of the conflicting event, for example {partition}-1801-0; `tally "
+            "price explain EVENT` lists the conflicts of an event"
+        )
+    if position.partition != partition:
+        raise TallyError(
+            f"--accept {text!r} is in partition {position.partition}, and all events of {organization} are in "
+            f"partition {partition}: give the position of one of its conflicts, or --organization"
+        )
+    return position

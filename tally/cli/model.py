@@ -47,16 +47,16 @@ def alias(
         raise TallyError(f"--as is {priced_as!r}, and must be PROVIDER/MODEL, for example azure/gpt-4o")
     config = settings()
     with opened(config, new=True) as log:
-        partition, offset, _ = alias_model(log, config, name, priced_provider, priced_model, provider, reason)
+        position = alias_model(log, config, name, priced_provider, priced_model, provider, reason)
         warnings = list_alias_warnings(priced_provider, priced_model, log)
     if as_json:
         facts = {"name": name, "provider": provider, "priced_provider": priced_provider, "priced_model": priced_model}
-        print_json(facts | {"partition": partition, "offset": offset, "warnings": warnings})
+        print_json(facts | {"partition": position.partition, "offset": position.offset, "warnings": warnings})
     else:
         of_provider = f" of {provider}" if provider else ""
         out.print(
             f"Later calls of the model {name}{of_provider} are priced as {priced_as}. On the log at "
-            f"{partition}:{offset}. Calls before keep their costs: `tally price restate --dry-run`.",
+            f"{position}. Calls before keep their costs: `tally price restate --dry-run`.",
             markup=False,
         )
         for warning in warnings:
@@ -76,9 +76,7 @@ def list_(as_json: _Json = False) -> None:
     with opened(settings()) as log:
         aliases = list_aliases(log)
     if as_json:
-        print_json(
-            [alias._asdict() | {"position": f"{alias.position.partition}:{alias.position.offset}"} for alias in aliases]
-        )
+        print_json([alias._asdict() | {"position": str(alias.position)} for alias in aliases])
     elif not aliases:
         out.print("No aliases. Set one with `tally model alias NAME --as PROVIDER/MODEL`.", markup=False)
     for alias in () if as_json else aliases:
@@ -103,8 +101,8 @@ def remove(
 
     config = settings()
     with opened(config) as log:
-        partition, offset, _ = remove_alias(log, config, name, provider, reason)
+        position = remove_alias(log, config, name, provider, reason)
     if as_json:
-        print_json({"name": name, "provider": provider, "partition": partition, "offset": offset})
+        print_json({"name": name, "provider": provider, "partition": position.partition, "offset": position.offset})
     else:
-        out.print(f"Removed the alias {name}. On the log at {partition}:{offset}.", markup=False)
+        out.print(f"Removed the alias {name}. On the log at {position}.", markup=False)

@@ -63,12 +63,12 @@ def close(
         question = f"Close {month} of {config.organization!r} and all months before it for ever?"
         typer.confirm(question, abort=True, err=True)
     with opened(config) as log:
-        partition, offset, _ = close_period(log, config, config.organization, month, reason)
+        position = close_period(log, config, config.organization, month, reason)
     if as_json:
-        print_json({**facts, "partition": partition, "offset": offset})
+        print_json({**facts, "partition": position.partition, "offset": position.offset})
     else:
         out.print(
-            f"Closed {month} and all months before it for {config.organization}. On the log at {partition}:{offset}.",
+            f"Closed {month} and all months before it for {config.organization}. On the log at {position}.",
             markup=False,
         )
 

@@ -4,7 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tally.cli.event_state import print_head, print_silent_corrections, print_state, print_ways_out
 from tally.output import make_table, out, print_json
+from tally.output import print_printable as show
 
 _STEPS = {
     "provider": "the call's provider",
@@ -19,7 +21,10 @@ MAX_DETAILED_LINES, MAX_LINES = 4, 20
 
 
 def explain(
-    event: Annotated[str, typer.Argument(help="Id of the event, or SOURCE/ID where several sources use the id.")],
+    event: Annotated[
+        str,
+        typer.Argument(help="Id of the event, SOURCE/ID where several sources use the id, or its position (call_key)."),
+    ],
     organization: Annotated[
         str | None, typer.Option("--organization", "--org", help="Only an event of this organization.")
     ] = None,
@@ -28,17 +33,24 @@ def explain(
     """Explain the price of an event: names, books, rates, fallbacks, its contract, and every correction of it.
 
     A summary comes first: the entry in force with its list, contracted, effective and billed cost, the model, and the
-    book or contract of its rates. Each entry is rated again from the log, by the books in force at its position, and
-    compared. Of more than 4 lines of history only the entry in force is shown in full; --json has all.
+    book or contract of its rates. Of an event that is held, quarantined, taken back or in conflict it says why, and the
+    commands that put it right. `tally tail` shows ids and positions. Each entry is rated again from the log, by the
+    books in force at its position, and compared. Of more than 4 lines of history only the entry in force is shown in
+    full; --json has all.
 
     Example: tally price explain msg_01XFD
 
+    Example: tally price explain 3-1801-0
+
     Exit codes: 0 explained, 1 an entry differs from what the log gives, 2 no event, or several, have this name."""
+    from tally.product.events.ways_out import list_ways_out
     from tally.product.price_explanation import explain_event
     from tally.session import opened, settings
 
-    with opened(settings()) as log:
+    config = settings()
+    with opened(config) as log:
         facts = explain_event(log, event, organization)
+        facts["ways_out"] = [way_out._asdict() for way_out in list_ways_out(log, config, facts)]
     if as_json:
         print_json(facts)
     else:
@@ -51,25 +63,27 @@ def _print_facts(facts: dict[str, Any]) -> None:
     from ledger import outcomes
 
     steps, summary = facts["steps"], facts["summary"]
-    _print(f"{facts['source']}/{facts['id']} of {facts['organization']}")
+    print_head(facts)
     _print_summary(summary, len(steps))
+    print_ways_out(facts["ways_out"])
     is_long = len(steps) > MAX_DETAILED_LINES
     hidden = max(len(steps) - MAX_LINES, 0) if is_long else 0
-    _print("")
+    show("")
     if hidden:
-        _print(f"{hidden:,} earlier lines are left out: `tally price explain … --json` has all.")
+        show(f"{hidden:,} earlier lines are left out: `tally price explain … --json` has all.")
     for place, step in enumerate(steps):
         is_own = not is_long and step["outcome"] != outcomes.REVERSAL  # a reversal repeats what it takes back
         is_detailed = is_own or place == summary.get("step") or bool(step.get("differences"))
         if place < hidden and not is_detailed:
             continue
         if place and not is_long:
-            _print("")
+            show("")
         _print_outcome(step)
         if "pricing" in step and is_detailed:
             _print_details(step)
+    print_silent_corrections(facts)
     if is_long:
-        _print("Only the entry in force is shown in full: `tally price explain … --json` has the details of all lines.")
+        show("Only the entry in force is shown in full: `tally price explain … --json` has the details of all lines.")
 
 
 def _print_details(step: dict[str, Any]) -> None:
@@ -83,20 +97,23 @@ def _print_details(step: dict[str, Any]) -> None:
 
 
 def _print_summary(summary: dict[str, Any], line_count: int) -> None:
-    """Print the entry in force, its costs, its model and the source of its rates."""
+    """Print the state of the event, the entry in force, its costs, its model and the source of its rates."""
+    from ledger import outcomes
+
+    print_state(summary)
     if "step" not in summary:
-        _print(f"  in force   no entry, so it costs nothing: {summary['state']}")
         return
-    history = "" if line_count == 1 else f", of {line_count:,} lines of history"
-    _print(f"  in force   {summary['outcome']} at {summary['position']}, {summary['since']}{history}")
-    _print(f"  model      {_describe_model(summary)}")
-    _print(f"  cost       {_describe_costs(summary)}")
+    if summary["state"] != outcomes.QUARANTINED:
+        history = "" if line_count == 1 else f", of {line_count:,} lines of history"
+        show(f"  in force   {summary['outcome']} at {summary['position']}, {summary['since']}{history}")
+    show(f"  model      {_describe_model(summary)}")
+    show(f"  cost       {_describe_costs(summary)}")
     if summary.get("payer") == "customer":
-        _print("             the customer's own key paid: list and contracted cost are notional")
+        show("             the customer's own key paid: list and contracted cost are notional")
     if sources := _describe_sources(summary):
-        _print(f"  rates      {sources}")
+        show(f"  rates      {sources}")
     if "billing_month" in summary:
-        _print(f"  billed in  {summary['billing_month']}, since the month of the call is closed")
+        show(f"  billed in  {summary['billing_month']}, since the month of the call is closed")
 
 
 def _describe_model(summary: dict[str, Any]) -> str:
@@ -137,12 +154,12 @@ def _print_outcome(step: dict[str, Any]) -> None:
     detail = f": {step['detail']}" if "detail" in step else ""
     cost = sum_costs(step, "billed_cost")
     billed = "" if cost is None else f", billed {cost} {step['currency']}"
-    _print(f"{step['position']}  {step['outcome']}{reason}{detail}{named}, accepted {step['accepted_at']}{billed}")
+    show(f"{step['position']}  {step['outcome']}{reason}{detail}{named}, accepted {step['accepted_at']}{billed}")
 
 
 def _print_names(step: dict[str, Any]) -> None:
     written = ", ".join(f"{name} {value}" for name, value in step["event"].items())
-    _print(f"  event      {written or 'names no provider and no model'}, at {step['event_time']}")
+    show(f"  event      {written or 'names no provider and no model'}, at {step['event_time']}")
 
 
 def _print_books(step: dict[str, Any]) -> None:
@@ -150,9 +167,9 @@ def _print_books(step: dict[str, Any]) -> None:
         answer = book["price_id"] or f"none: {book.get('reason', 'nothing to price')}"
         if book["price_id"] and "reason" in book:
             answer += f", {book['reason']}"
-        _print(f"  {'searched' if not number else '':9}  {book['name']} ({book['document'][:12]}): {answer}")
+        show(f"  {'searched' if not number else '':9}  {book['name']} ({book['document'][:12]}): {answer}")
     if step.get("books") == []:
-        _print("  searched   no price book was in force")
+        show("  searched   no price book was in force")
 
 
 def _print_way(step: dict[str, Any]) -> None:
@@ -162,9 +179,9 @@ def _print_way(step: dict[str, Any]) -> None:
         return
     alias = way.get("alias")
     if alias is not None:
-        _print(f"  alias      prices the call as {alias['provider']}/{alias['model']}: `tally model list`")
+        show(f"  alias      prices the call as {alias['provider']}/{alias['model']}: `tally model list`")
     spelling = "" if way["spelling"] == way["name"] else f", read as {way['spelling']}"
-    _print(
+    show(
         f"  found by   step {way['step']} of rule R6, {_STEPS[way['step_name']]}: {way['name']}{spelling}, of provider "
         f"{way['seller']}"
     )
@@ -174,16 +191,16 @@ def _print_price(step: dict[str, Any]) -> None:
     price = step.get("price")
     if price is None:
         return
-    _print(f"  price      {step['price_id']}, document {step['price_document']}")
+    show(f"  price      {step['price_id']}, document {step['price_document']}")
     if "model" in price:
         clause = ", ".join(f"{kind} {value}" for kind, value in price["match"].items())
-        _print(f"  matched    provider {price['provider']}, model {price['model']} by {clause}")
+        show(f"  matched    provider {price['provider']}, model {price['model']} by {clause}")
         validity = _describe_validity(price, "without a start")
-        _print(f"  valid      {validity}; price {price['place']} of {price['prices']}, counted from 0")
+        show(f"  valid      {validity}; price {price['place']} of {price['prices']}, counted from 0")
     for variant in price.get("variants", ()):
-        _print(f"  variant    {variant['place']}, {_describe_variant(variant)}")
+        show(f"  variant    {variant['place']}, {_describe_variant(variant)}")
     if "tier_basis" in step:
-        _print(f"  tier       chosen by: {step['tier_basis']}")
+        show(f"  tier       chosen by: {step['tier_basis']}")
 
 
 def _describe_validity(facts: dict[str, Any], always: str) -> str:
@@ -223,7 +240,7 @@ def _print_contract(step: dict[str, Any]) -> None:
     contract = step.get("contract")
     if not contract:
         return
-    _print(f"  contract   {contract['name']}, document {contract['document']}; terms are counted from 0")
+    show(f"  contract   {contract['name']}, document {contract['document']}; terms are counted from 0")
     table = make_table("class", ">list cost", ">contracted", ">effective", ">billed", "why")
     for line in step["lines"]:
         figures = ["none" if line[field] is None else brief(line[field]) for field in COSTS]
@@ -263,20 +280,15 @@ def _describe_rate(line: dict[str, Any], rate: dict[str, Any]) -> str:
 def _print_rest(step: dict[str, Any]) -> None:
     currency = step.get("currency", "")
     reason = f": {step['unpriced_reason']}" if "unpriced_reason" in step else ""
-    _print(f"  pricing    {step['pricing']}{reason}")
+    show(f"  pricing    {step['pricing']}{reason}")
     if "answered_by" in step:
         saved = f"saved {step['saved_cost']} {currency}" if "saved_cost" in step else "what it saved is not known"
-        _print(f"  cache hit  answered by the gateway's cache, so it costs nothing: {saved}")
+        show(f"  cache hit  answered by the gateway's cache, so it costs nothing: {saved}")
     if step["pricing"] not in ("priced", "free"):
         bound = step.get("greatest_unpriced_cost")
-        _print(f"  unpriced   {'no upper bound' if bound is None else f'at most {bound} {currency} at list price'}")
+        show(f"  unpriced   {'no upper bound' if bound is None else f'at most {bound} {currency} at list price'}")
     if "unknown_tokens" in step:
-        _print(f"  unknown    {step['unknown_tokens']:,} tokens stand in no line")
+        show(f"  unknown    {step['unknown_tokens']:,} tokens stand in no line")
     if step.get("differences"):
         names = ", ".join(step["differences"])
-        _print(f"  DIFFERS    the log gives another {names}: run `tally verify`, then `tally rebuild`")
-
-
-def _print(line: str) -> None:
-    text = "".join(character if character.isprintable() else "·" for character in line)  # an event may say anything
-    out.print(text, markup=False)
+        show(f"  DIFFERS    the log gives another {names}: run `tally verify`, then `tally rebuild`")

@@ -66,7 +66,7 @@ def apply(
     config = settings(organization=organization)
     with opened(config, new=True) as log:
         changes, positions = apply_file(log, config, file, config.organization, reason)
-    places = [f"{position.partition}:{position.offset}:{position.event_index}" for position in positions]
+    places = list(map(str, positions))
     if as_json:
         print_json(_build_facts(changes, file) | {"positions": places})
         return

@@ -70,19 +70,23 @@ def erase(
     if not yes:
         typer.confirm(f"Erase {subject!r} of {config.organization!r} for good? {LIMITS}\n", abort=True, err=True)
     with opened(config, new=True) as log:
-        pseudonym, is_known, (partition, offset, _), held_by = erasure.erase_person(
-            log, config, config.organization, subject
-        )
+        pseudonym, is_known, position, held_by = erasure.erase_person(log, config, config.organization, subject)
     if as_json:
         print_json(
-            {"pseudonym": pseudonym, "known": is_known, "partition": partition, "offset": offset, "cannot": LIMITS}
+            {
+                "pseudonym": pseudonym,
+                "known": is_known,
+                "partition": position.partition,
+                "offset": position.offset,
+                "cannot": LIMITS,
+            }
             | {"forgotten": not held_by, "held_by": held_by}
         )
     elif held_by:
         err.print(
             f"{pseudonym}: the name is not erased yet: {'; '.join(held_by)}. Close programs that use the table "
             "(sqlite3, a backup, dashboards), and run this command again. The erasure is on the log at "
-            f"{partition}:{offset}.",
+            f"{position}.",
             markup=False,
         )
     if held_by:
@@ -90,4 +94,4 @@ def erase(
     if as_json:
         return
     status = "erased" if is_known else "not known here, and will not be stored"
-    out.print(f"{pseudonym}: the name is {status}. On the log at {partition}:{offset}. {LIMITS}", markup=False)
+    out.print(f"{pseudonym}: the name is {status}. On the log at {position}. {LIMITS}", markup=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ledger.log import Log, newest_first
-from ledger.log.record import Record
+from ledger.log.record import Position, Record
 from ledger.log.topics import DOCUMENTS, Topic
 
 
@@ -23,7 +23,7 @@ class Line:
         """Render position, time of the log, key, and the line itself."""
         record = self.record
         timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.time_ms // 1000))
-        position = f"{record.partition}:{record.offset}:{self.index}"
+        position = Position(record.partition, record.offset, self.index)
         return f"{position} {timestamp}.{record.time_ms % 1000:03}Z {record.key} {self.line.decode(errors='replace')}"
 
     def json(self) -> str:

@@ -8,10 +8,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ledger.detectors import spell_detector
-from ledger.log import PARTITIONS, Log, Record, newest_first, records, seek_cause
+from ledger.log import PARTITIONS, Log, Position, Record, newest_first, records, seek_cause
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
 from ledger.money import brief
 from ledger.organizations import PLATFORM
+from streams.folds.emit import write_index
+from tally.log.entry_lines import find_event, read_original_position, read_position
 from tallystick.vocabulary.base import format_decimal
 
 TOPICS: dict[str, Topic] = {"events": ENTRIES, "decisions": DECISIONS, "alerts": ALERTS}
@@ -77,7 +79,7 @@ class Tail:
                     offset = seek_cause(self._log, topic, partition, self._cause[kind][partition] + 1)
                 for record in records(self._log, topic, partition, offset, end):
                     self._cause[kind][partition] = record.cause_offset
-                    lines += filter(self._is_shown, _parse_record(kind, record))
+                    lines += filter(self._is_shown, self._parse_record(kind, record))
                 self._next[kind][partition] = end
         return sorted(lines, key=lambda line: line.order)
 
@@ -85,19 +87,28 @@ class Tail:
         lines: list[Line] = []
         for record in islice(newest_first(self._log, topic, partition, end), MAX_RECORDS_BACK):
             self._cause[kind][partition] = max(self._cause[kind][partition], record.cause_offset)
-            lines = [*filter(self._is_shown, _parse_record(kind, record)), *lines]
+            lines = [*filter(self._is_shown, self._parse_record(kind, record)), *lines]
             if len(lines) >= count:
                 break
         return lines
 
+    def _parse_record(self, kind: str, record: Record) -> Iterator[Line]:
+        for line in record.value.split(b"\n"):
+            content = json.loads(line)
+            yield Line(kind, content | self._name_corrected(content) if kind == "decisions" else content)
+
+    def _name_corrected(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Name the event of a correction that changes nothing: the decision names the correction alone."""
+        if content["decision"] != "correction.ineffective":
+            return {}
+        event_index = write_index(content["event_index"])
+        correction = find_event(self._log, Position(content["partition"], content["offset"], event_index))
+        named = {} if correction is None else correction.data["of"]
+        return {f"corrected_{name}": value for name, value in named.items()}
+
     def _is_shown(self, line: Line) -> bool:
         content = line.content
         return content.get("outcome") != "record" and content["organization"] != PLATFORM and self._matches(content)
-
-
-def _parse_record(kind: str, record: Record) -> Iterator[Line]:
-    for line in record.value.split(b"\n"):
-        yield Line(kind, json.loads(line))
 
 
 def _describe_event(content: dict[str, Any]) -> str:
@@ -112,7 +123,9 @@ def _describe_event(content: dict[str, Any]) -> str:
     if content.get("pricing") in ("unknown", "unpriced", "partially_priced"):
         words.append(_describe_unknown(content))
     if content["outcome"] in ("conflict", "quarantined", "held"):
-        words.append(f"{content.get('source', '')} at {content['offset']}:{content['event_index']}")
+        words.append(f"{content.get('source', '')} at {read_position(content)}".strip())
+    if content["outcome"] == "conflict":
+        words.append(f"first at {read_original_position(content)}")
     if "saved_cost" in content:
         words.append(f"cache hit, saved {brief(content['saved_cost'])} {content['currency']}")
     return "  ".join(filter(None, words))
@@ -130,6 +143,11 @@ def _describe_decision(content: dict[str, Any]) -> str:
     if content["decision"].startswith("unknown_usage."):
         state = "is in" if content["decision"] == "unknown_usage.raised" else "has left"
         return f"BUDGET usage of unknown cost {state} the window: {content['dimension']} {content['scope']}"
+    if "corrected_id" in content:
+        return (
+            f"correction.ineffective  {content['corrected_source']}/{content['corrected_id']}: {content['reason']}  "
+            f"correction={content['event_source']}/{content['event_id']}"
+        )
     if not content["decision"].startswith("threshold."):
         return "  ".join(filter(None, (content["decision"], content.get("control_type"), content.get("reason"))))
     crossed = "crossed" if content["decision"] == "threshold.crossed" else "re-armed"

@@ -31,9 +31,10 @@ from ledger.money import pico, text
 from ledger.pricing.contract import Contract, unpack_document
 from ledger.settings import Settings
 from streams.folds.event import EPOCH, parse_record
-from streams.folds.identity import MAX_AHEAD_US, TOKEN_TOTALS_MISMATCH
+from streams.folds.identity import TOKEN_TOTALS_MISMATCH
 from streams.replay import replay
 from streams.runtime import read_catalogues
+from tally.log.event_state import REVERSED, find_due_time, find_last_change, name_state
 from tally.log.partition_copy import PartitionCopy
 from tally.product.correction_fields import compare_fields, read_value, remove_field, set_field
 from tallystick import Correction, CorrectionEvent
@@ -46,7 +47,6 @@ MAX_LISTED = 5
 _WITHOUT_DATA = outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL, outcomes.RESTATEMENT
 """Outcomes of lines at whose position no version stands that came into force."""
 _COSTS = ("list_cost", "effective_cost", "billed_cost")
-_WITHOUT_EFFECT = outcomes.DUPLICATE, outcomes.CONFLICT
 _WITH_DOCUMENTS = PriceBookAdopted.control_type, ContractSigned.control_type
 
 
@@ -187,9 +187,40 @@ def build_correction(
 def try_correction(log: Log, history: History, correction: CorrectionEvent) -> Trial:
     """Fold the correction after the event's records, without appending it. TallyError says why it changes nothing, or
     why it would be quarantined."""
-    end = history.records[-1]
-    record = _make_record(history.organization, correction.canonical(), end.offset + 1, end.time_ms)
+    record = _make_trial_record(history, correction)
     lines, decisions = _replay_lines(log, history, history.records, record)
+    _check_effect(history, correction, lines, decisions)
+    data = _read_data(lines, [*history.records, record])
+    trial = Trial(sum_amounts(history.lines), sum_amounts(lines), data, *_find_billing_month(lines, record.offset))
+    is_replacement = correction.data.action == outcomes.REPLACEMENT
+    if is_replacement and trial.before == trial.after and not list_changes(history, correction):
+        title = f"the correction of {history.source}/{history.id}"
+        raise TallyError(f"{title} would change nothing: the event has these values already; give --set another value")
+    return trial
+
+
+def has_effect(log: Log, history: History, correction: CorrectionEvent) -> bool:
+    """Tell whether the correction would change the ledger. That does not depend on commitments, so the event's own
+    records are enough."""
+    record = _make_trial_record(history, correction)
+    lines, decisions = _replay_lines(log, history, history.records, record, has_costs=False)
+    try:
+        _check_effect(history, correction, lines, decisions)
+    except TallyError:
+        return False
+    return True
+
+
+def _make_trial_record(history: History, correction: CorrectionEvent) -> Record:
+    end = history.records[-1]
+    return _make_record(history.organization, correction.canonical(), end.offset + 1, end.time_ms)
+
+
+def _check_effect(
+    history: History, correction: CorrectionEvent, lines: Sequence[Mapping[str, Any]],
+    decisions: Sequence[Mapping[str, Any]],
+) -> None:  # fmt: skip
+    """TallyError where a correction changes nothing, or is quarantined, by the lines and decisions of its trial."""
     title = f"the correction of {history.source}/{history.id}"
     outcome = next(line for line in lines if (line["source"], line["id"]) == (correction.source, correction.id))
     if outcome["outcome"] != outcomes.COUNTED:
@@ -198,12 +229,6 @@ def try_correction(log: Log, history: History, correction: CorrectionEvent) -> T
         if decision["decision"] == "correction.ineffective" and decision.get("event_id") == correction.id:
             conflicts = _list_conflicts(history) if correction.data.accepted else ""
             raise TallyError(f"{title} would change nothing: {decision['reason']}{conflicts}")
-    data = _read_data(lines, [*history.records, record])
-    trial = Trial(sum_amounts(history.lines), sum_amounts(lines), data, *_find_billing_month(lines, record.offset))
-    is_replacement = correction.data.action == outcomes.REPLACEMENT
-    if is_replacement and trial.before == trial.after and not list_changes(history, correction):
-        raise TallyError(f"{title} would change nothing: the event has these values already; give --set another value")
-    return trial
 
 
 def _find_billing_month(lines: Sequence[Mapping[str, Any]], offset: int) -> tuple[str | None, str | None]:
@@ -217,7 +242,9 @@ def _find_billing_month(lines: Sequence[Mapping[str, Any]], offset: int) -> tupl
 
 def _list_conflicts(history: History) -> str:
     positions = [
-        f"{line['offset']}:{line['event_index']}" for line in history.lines if line["outcome"] == outcomes.CONFLICT
+        str(Position(line["partition"], line["offset"], line["event_index"]))
+        for line in history.lines
+        if line["outcome"] == outcomes.CONFLICT
     ]
     return f"; its conflicts stand at {', '.join(positions[-MAX_LISTED:])}" if positions else "; it has no conflict"
 
@@ -261,40 +288,22 @@ def sum_amounts(lines: Sequence[Mapping[str, Any]]) -> Amounts:
     return Amounts(dict(+quantities), list_costs, effective_costs, billed_costs, _describe_absence(lines))
 
 
-def find_last_change(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Find the last of an event's lines that changes whether it counts, or as what. The reversal of a held event has no
-    line but its own, and what falls due afterwards has no entry."""
-    last: Mapping[str, Any] | None = None
-    for line in lines:
-        outcome = line["outcome"]
-        if line["kind"] == "correction":
-            is_change = (
-                line.get("action") == outcomes.REVERSAL and last is not None and last["outcome"] == outcomes.HELD
-            )
-        else:
-            is_change = outcome not in _WITHOUT_EFFECT and (outcome != outcomes.RELEASE or "pricing" in line)
-        last = line if is_change else last
-    return last
-
-
 def _describe_absence(lines: Sequence[Mapping[str, Any]]) -> str | None:
     """Describe why the event has no entry, by the last line that changes that; None where it has one."""
     last = find_last_change(lines)
-    if last is None:
-        return None
-    if last["outcome"] == outcomes.HELD:
-        due = EPOCH + timedelta(microseconds=last["time_us"] - MAX_AHEAD_US)
-        return f"held until {due:%Y-%m-%d %H:%M:%S} UTC"
-    if last["outcome"] == outcomes.QUARANTINED:
+    state = name_state(last)
+    if last is not None and state == outcomes.HELD:
+        return f"held until {find_due_time(last):%Y-%m-%d %H:%M:%S} UTC"
+    if last is not None and state == outcomes.QUARANTINED:
         return f"quarantined: {last.get('detail') or last['reason']}"
-    is_reversed = last["kind"] == "correction" or last.get("reason") == outcomes.REVERSAL
-    return "reversed" if is_reversed else None
+    return REVERSED if state == REVERSED else None
 
 
 def _replay_lines(
-    log: Log, history: History, chosen: Sequence[Record], trial: Record | None = None
+    log: Log, history: History, chosen: Sequence[Record], trial: Record | None = None, *, has_costs: bool = True
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the lines of entries that concern the event, and all decisions, of a replay of records."""
+    """Return the lines of entries that concern the event, and all decisions, of a replay of records. Without
+    ``has_costs`` the lines need not have the costs that commitments leave."""
     names: dict[tuple[str, str], str | None] = {(history.source, history.id): None}
     """Identities of the event, and of corrections of it with their actions."""
     documents: dict[str, bytes] = {}
@@ -313,7 +322,7 @@ def _replay_lines(
                     has_commitments = has_commitments or (is_own and _has_commitments(digest, packed))
     lines: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
-    outputs = _fold_partition(log, history, trial) if has_commitments else replay(replayed, documents)
+    outputs = _fold_partition(log, history, trial) if has_commitments and has_costs else replay(replayed, documents)
     for topic, derived in outputs:
         contents = map(json.loads, derived.value.split(b"\n"))
         if topic is ENTRIES:

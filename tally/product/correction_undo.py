@@ -10,7 +10,8 @@ from ledger.errors import TallyError
 from ledger.settings import Settings
 from streams.folds.event import parse_line
 from streams.folds.identity import find_quarantine_reason
-from tally.product.correction import History, Trial, build_correction, find_last_change
+from tally.log.event_state import find_last_change
+from tally.product.correction import History, Trial, build_correction
 from tally.product.correction_fields import compare_fields, flatten_fields, write_value
 
 _REASON = "taken back"
@@ -42,7 +43,7 @@ def find_undo(settings: Settings, history: History, trial: Trial, organization: 
         if outcome == outcomes.QUARANTINED:
             note = "It counts nothing then, and has no upper bound: an event does not return to quarantine."
     else:
-        fields = _list_former_fields(history.data, trial.data)
+        fields = list_former_fields(history.data, trial.data)
         if not fields or any("=" in name for name in fields) or not _restores(settings, history, trial, fields):
             return Undo(None, "No command writes the former fields as they were: count the event again with --set.")
         options = [part for name, value in fields.items() for part in ("--set", f"{name}={value or ''}")]
@@ -52,7 +53,7 @@ def find_undo(settings: Settings, history: History, trial: Trial, organization: 
     return Undo(shlex.join(["tally", "correct", name, *options, *owner, "--reason", _REASON]), note)
 
 
-def _list_former_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str | None]:
+def list_former_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the fields that differ as --set takes them, with their former values; a field that stays, where none
     does: setting it again makes a reversed event count."""
     changes = {name: change["before"] for name, change in compare_fields(before, after).items()}

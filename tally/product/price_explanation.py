@@ -4,16 +4,15 @@ An entry is rated as at its position: the log's control records before it are fo
 stored state. So an entry that differs from its explanation is a defect, and is shown as one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from ledger import outcomes
-from ledger.errors import TallyError
-from ledger.log import PARTITIONS, Log, records, seek_cause
+from ledger.log import Log, records
 from ledger.log.documents import load_document
 from ledger.log.topics import ENTRIES, EVENTS
 from ledger.pricing.price_book import unpack_book
@@ -41,7 +40,17 @@ from streams.folds.rating import (
 from streams.folds.state import State
 from streams.folds.unknown_usage import is_cache_hit
 from streams.runtime import read_catalogues, read_originals
+from tally.log.entry_lines import (
+    FIRST_DUE_INDEX,
+    find_event,
+    find_recorded_position,
+    read_original_position,
+    read_position,
+)
 from tally.product.contracts.explanation import describe_contract
+from tally.product.events.corrections import CorrectionOfEvent, find_corrections
+from tally.product.events.description import describe_named_line, describe_state
+from tally.product.events.history import find_event_history
 from tally.product.price_description import describe_price
 from tally.product.price_summary import summarize_history
 
@@ -53,49 +62,41 @@ _NAME_FIELDS = (
     "response_cache", "cached_from", "usage_source", "calls", "period_s",
 )  # fmt: skip
 """Fields of an event that the choice of its price or of its costs reads."""
-_OF_ORIGINALS = (outcomes.REPLACEMENT, outcomes.REVERSAL, outcomes.RESTATEMENT)
 _decode = msgspec.json.Decoder().decode
 Facts = dict[str, Any]
 Position = tuple[int, int]
-FIRST_DUE_INDEX = 1 << 31
-"""The index that ``tally.entries`` writes of the first event that fell due with a record."""
-
-
-class HistoryLine(NamedTuple):
-    """A line of ``tally.entries`` of an event, with the organization, source and id of the event that it is about."""
-
-    identity: tuple[str, str, str]
-    content: Facts
-
-    @property
-    def position(self) -> tuple[int, int]:
-        return self.content["offset"], self.content["event_index"]
 
 
 def explain_event(log: Log, name: str, organization: str | None = None) -> Facts:
-    """Explain the price of the event of an id, or of ``SOURCE/ID``, of any organization or of one. TallyError where no
-    entry, or several, fit."""
-    history = [line for line in _find_history(log, name) if organization in (None, line.identity[0])]
-    identities = sorted({line.identity for line in history})
-    if not identities:
-        owner = "" if organization is None else f" of {organization}"
-        raise TallyError(
-            f"no event {name!r}{owner} on tally.entries: check the id (`tally tail` shows ids), or wait until the "
-            "folds have reached it (`tally log positions`)"
-        )
-    if len(identities) > 1:
-        raise _describe_ambiguity(name, identities)
-    organization, source, id = identities[0]
-    partition = history[0].content["partition"]
+    """Explain the price of an event by its id, ``SOURCE/ID`` or position, of any organization or of one: its state, its
+    lines and its corrections. TallyError where no event, or several, fit."""
+    history = find_event_history(log, name, organization)
+    organization, partition = history.organization, history.partition
     documents, originals = read_catalogues(log), read_originals(log, partition)
-    state = replay_controls(log, partition, history[-1].content["offset"], documents, originals)
+    state = replay_controls(log, partition, history.lines[-1]["offset"], documents, originals)
     explain = _Explainer(log, organization, state, documents, originals)
-    steps = [explain.explain_line(line.content) for line in history]
-    return {
-        "organization": organization, "source": source, "id": id, "partition": partition,
-        "summary": summarize_history(steps), "steps": steps,
+    steps = [explain.explain_line(line) for line in history.lines]
+    corrections: list[CorrectionOfEvent] = []
+    if history.source is not None and history.id is not None:
+        corrections = find_corrections(log, partition, organization, history.source, history.id)
+    facts: Facts = {
+        "organization": organization, "source": history.source, "id": history.id, "partition": partition,
+        "summary": summarize_history(steps, describe_state(history.lines, corrections)), "steps": steps,
+        "corrections": [correction.as_json() for correction in corrections],
         "differs": any(step.get("differences") for step in steps),
     }  # fmt: skip
+    if history.named is not None:
+        facts["named"] = describe_named_line(history.named)
+    if history.lines[0]["kind"] == "correction":
+        facts["corrects"] = _name_corrected(log, history.lines[0])
+    return facts
+
+
+def _name_corrected(log: Log, line: Facts) -> str | None:
+    """Name the event that a correction corrects; None of one that does not fit the vocabulary."""
+    correction = find_event(log, read_position(line))
+    target = None if correction is None else correction.data.get("of")
+    return f"{target.get('source')}/{target.get('id')}" if isinstance(target, dict) else None
 
 
 def replay_controls(log: Log, partition: int, last_offset: int, documents: Documents, originals: Originals) -> State:
@@ -147,17 +148,18 @@ class _Explainer:
     def explain_line(self, content: Facts) -> Facts:
         """Explain one line: its outcome and, where it has an entry, its price."""
         step = {
-            "position": f"{content['partition']}:{content['offset']}:{content['event_index']}",
+            "position": str(read_position(content)),
             "accepted_at": _format_time(content["accepted_ms"] * 1000),
             "outcome": content["outcome"],
             "kind": content["kind"],
         }
         step |= {name: content[name] for name in ("reason", "detail") if name in content}
         if "original_offset" in content:
-            step["names"] = f"{content['partition']}:{content['original_offset']}:{content['original_index']}"
+            step["names"] = str(read_original_position(content))
+        if "time_us" in content:
+            step["event_time"] = _format_time(content["time_us"])
         if "pricing" not in content:
             return step
-        step |= {"event_time": _format_time(content["time_us"])}
         step["event"] = {name: content[name] for name in _NAME_FIELDS if name in content}
         step |= {name: content[name] for name in (*_RATED_FIELDS, "billing_month") if name in content}
         event, position = self._find_rated(content)
@@ -182,22 +184,15 @@ class _Explainer:
         if outcome == outcomes.RESTATEMENT:
             self._rated[original] = position
             return self._events.get(original), _order(position)
-        event = self._parse(self._find_line(content["partition"], position))
+        recorded = find_recorded_position(self._log, read_position(content))
+        assert recorded is not None, "its line stands on tally.entries"
+        event = self._parse(recorded[1:])
         if event.kind == "correction":
             event = build_corrected_event(event, self._parse(original))
         self._events[position] = event
         if outcome == outcomes.QUARANTINED:
             self._quarantined.add(position)
         return event, _order(position)
-
-    def _find_line(self, partition: int, position: Position) -> Position:
-        """Return the position of the line that stands or fell due at a position: the first there names it."""
-        if position[1] < FIRST_DUE_INDEX:
-            return position
-        record = next(records(self._log, ENTRIES, partition, seek_cause(self._log, ENTRIES, partition, position[0])))
-        lines = (_decode(line) for line in record.value.split(b"\n"))
-        release = next(line for line in lines if line.get("event_index") == position[1])
-        return release["original_offset"], release["original_index"]
 
     def _parse(self, position: tuple[int, int]) -> Event:
         return parse_line(position[1], self._originals(*position), self._organization)
@@ -282,49 +277,6 @@ def _ask_provider(call: Call) -> Call:
     """Return a call that a gateway's cache answered as its provider would have answered it."""
     dimensions: Any = call.dimensions
     return replace(call, dimensions=replace(dimensions, response_cache=None, cached_from=None))
-
-
-def _find_history(log: Log, name: str) -> Iterator[HistoryLine]:
-    """Yield the lines of ``tally.entries`` about an event of this id, or ``SOURCE/ID``, in order."""
-    needle = msgspec.json.encode(name.rpartition("/")[2] or name)[1:-1]
-    for partition in range(PARTITIONS):
-        identity_by_original: dict[bytes, tuple[str, str, str]] = {}
-        for record in records(log, ENTRIES, partition):
-            needles = (needle, *identity_by_original)
-            if not any(part in record.value for part in needles):
-                continue
-            for line in record.value.split(b"\n"):
-                if any(part in line for part in needles):
-                    yield from _match_line(_decode(line), name, identity_by_original)
-
-
-def _match_line(content: Facts, name: str, identity_by_original: dict[bytes, Any]) -> Iterator[HistoryLine]:
-    """Yield a line that is about the event of this name, and remember the positions of its entries."""
-    if "id" not in content:
-        return
-    original = b'"original_offset":%d,"original_index":%d' % (
-        content.get("original_offset", -1), content.get("original_index", -1),
-    )  # fmt: skip
-    place = b'"original_offset":%d,"original_index":%d' % (content["offset"], content["event_index"])
-    if content["outcome"] in _OF_ORIGINALS and original in identity_by_original:
-        identity = identity_by_original[original]
-        if content["outcome"] == outcomes.REPLACEMENT:
-            identity_by_original[place] = identity
-        yield HistoryLine(identity, content)
-    elif name in (content["id"], f"{content['source']}/{content['id']}"):
-        identity = content["organization"], content["source"], content["id"]
-        if content["outcome"] in outcomes.OUTCOMES:
-            identity_by_original[place] = identity
-        yield HistoryLine(identity, content)
-
-
-def _describe_ambiguity(name: str, identities: list[tuple[str, str, str]]) -> TallyError:
-    names = ", ".join(f"{source}/{id} of {organization}" for organization, source, id in identities[:5])
-    sources = {(source, id) for _, source, id in identities}
-    owners = {organization for organization, _, _ in identities}
-    ways_out = ["name one as SOURCE/ID"] if len(sources) > 1 else []
-    way_out = " and ".join([*ways_out, *(["name the organization with --organization"] if len(owners) > 1 else [])])
-    return TallyError(f"{len(identities)} events have the id {name!r} ({names}): {way_out}")
 
 
 def _compare(content: Facts, entry: Entry) -> list[str]:

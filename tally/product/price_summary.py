@@ -13,15 +13,15 @@ _KEPT_NAMES = (
 )  # fmt: skip
 
 
-def summarize_history(steps: Sequence[Facts]) -> Facts:
+def summarize_history(steps: Sequence[Facts], state: Facts) -> Facts:
     """Summarize an event's lines in order: its state, and the entry in force with its costs, where there is one.
 
     ``step`` is the place of that entry among the lines, counted from 0. A cost is absent where no class has a price."""
     place = _find_in_force(steps)
     if place is None:
-        return {"state": _describe_absence(steps)}
+        return state
     step = steps[place]
-    facts = {"state": "in force", "step": place, "position": step["position"], "since": step["accepted_at"]}
+    facts = state | {"step": place, "position": step["position"], "since": step["accepted_at"]}
     facts |= {name: step[name] for name in _KEPT_NAMES if name in step}
     event = step["event"]
     facts |= {name: event[name] for name in ("provider", "model", "model_resolved", "payer") if name in event}
@@ -46,17 +46,6 @@ def _find_in_force(steps: Sequence[Facts]) -> int | None:
         elif "pricing" in step:
             in_force[key] = place
     return max(in_force.values(), default=None)
-
-
-def _describe_absence(steps: Sequence[Facts]) -> str:
-    """Describe why an event has no entry, by the last line that changed that."""
-    effective = [step for step in steps if step["outcome"] not in (outcomes.DUPLICATE, outcomes.CONFLICT)]
-    last = effective[-1] if effective else steps[-1]
-    if last["outcome"] == outcomes.REVERSAL:
-        return f"taken back at {last['position']}"
-    if last["outcome"] in (outcomes.HELD, outcomes.QUARANTINED):
-        return f"{last['outcome']} at {last['position']}: {last.get('detail') or last.get('reason')}"
-    return f"{last['outcome']} at {last['position']}, and has no entry"
 
 
 def _name_sources(step: Facts) -> Facts:

@@ -41,8 +41,8 @@ def run(*arguments: str) -> list[str]:
 
 def test_events_are_the_newest_with_position_time_key_and_the_line_itself(log: EmbeddedLog) -> None:
     lines = run("events", "--limit", "2")
-    assert lines[0].startswith("3:2:1 20") and lines[0].endswith("Z acme not json 2")
-    assert lines[1].startswith("5:0:0 ") and lines[1].endswith('other {"n":1}')
+    assert lines[0].startswith("3-2-1 20") and lines[0].endswith("Z acme not json 2")
+    assert lines[1].startswith("5-0-0 ") and lines[1].endswith('other {"n":1}')
 
 
 def test_one_event_is_found_by_its_position(log: EmbeddedLog) -> None:

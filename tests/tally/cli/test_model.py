@@ -22,7 +22,7 @@ def test_an_alias_is_set_changed_listed_and_removed(tmp_path: Path) -> None:
     assert [(alias["provider"], alias["priced_provider"], alias["priced_model"]) for alias in aliases] == [
         (None, "azure", "gpt-4o-mini"), ("azure", "fireworks", "accounts/fireworks/models/oss"),
     ]  # fmt: skip
-    assert aliases[0]["position"] == f"{changed['partition']}:{changed['offset']}"
+    assert aliases[0]["position"] == f"{changed['partition']}-{changed['offset']}-0"
     run(tmp_path, "remove", "PROD-CHAT")
     assert [alias["provider"] for alias in run(tmp_path, "list")] == ["azure"]
 

@@ -398,7 +398,7 @@ def test_the_entry_in_force_is_the_sum_of_the_history(tmp_path: Path, seed: int)
 
 def test_the_summary_comes_first(home: Path) -> None:
     names = (
-        "  in force   counted at 3:2:0",
+        "  in force   counted at 3-2-0",
         "  model      Lion, provider ACME",
         "  cost       list 0.000002, contracted",
     )
@@ -406,7 +406,8 @@ def test_the_summary_comes_first(home: Path) -> None:
     assert lines[0] == "app/b of acme" and all(map(str.startswith, lines[1:], names))
     assert "effective 0.000002, billed 0.000002 USD; partially priced (pages), without an upper bound" in lines[3]
     assert lines[4].startswith("  rates      price book base") and lines[4].endswith("price base/acme/lion#0")
-    assert "costs nothing: taken back at 3:7:0" in invoke("price", "explain", "a", TALLY_HOME=str(home)).stdout
+    text = invoke("price", "explain", "a", TALLY_HOME=str(home)).stdout
+    assert "taken back at 3-7-0 by the correction app/undo (wrong), so it is in no sum" in text
     assert "cost       nothing; saved 0.00001 USD" in invoke("price", "explain", "hit", TALLY_HOME=str(home)).stdout
 
 
