@@ -155,7 +155,7 @@ def compile_offers(
     name = f"{book.name}/{provider_id}/{model.id}"
     return tuple(
         _build_offer(
-            f"{name}#{index}", document, book.currency, _compile_terms(price), _compile_rates(price.rates), priced_as,
+            f"{name}#{index}", document, book.currency, compile_terms(price), _compile_rates(price.rates), priced_as,
             model.context_window, variants, sells_variants=sells_variants,
         )
         for index, price in reversed(list(enumerate(model.prices)))
@@ -283,10 +283,10 @@ def _multiply(rates: Mapping[str, UnitPrice], factor: Fraction) -> dict[str, Uni
 def _compile_variant(variant: Variant) -> OfferVariant:
     multiplier = None if variant.multiplier is None else Fraction(variant.multiplier)
     when = tuple(variant.when.stated.items())
-    return OfferVariant(_compile_terms(variant), when, _compile_rates(variant.rates or {}), multiplier)
+    return OfferVariant(compile_terms(variant), when, _compile_rates(variant.rates or {}), multiplier)
 
 
-def _compile_terms(validity: Validity) -> Terms:
+def compile_terms(validity: Validity) -> Terms:
     since_us, until_us = (
         None if moment is None else int(moment.timestamp()) * 1_000_000 + moment.microsecond
         for moment in (validity.since, validity.until)
