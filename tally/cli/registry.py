@@ -8,6 +8,8 @@ import typer
 from tally.output import NO_CURRENCY, make_table, out, print_json
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ingest.controls.registry.records import Plan
     from ledger.settings import Settings
 
@@ -117,8 +119,10 @@ def as_of(
         print_json(facts | answer | {"month": f"{moment:%Y-%m}", "spend": [row.as_json() for row in spend]})
         return
     out.print(f"Registry of {facts['organization']} as of {facts['as_of']}, known {facts['known']}.", markup=False)
-    _print_answer(config, answer)
-    if spend:
+    _print_answer(config, answer, known_at)
+    if not spend:
+        out.print(_describe_absent_spend(f"{moment:%Y-%m}", known_at), markup=False)
+    else:
         table = make_table("Owner", "Currency", ">Calls", ">Tokens", ">Billed cost")
         for row in spend:
             figures = f"{row.calls:,}", f"{row.tokens:,}", brief(str(row.billed_cost))
@@ -127,7 +131,13 @@ def as_of(
         out.print(table)
 
 
-def _print_answer(config: "Settings", answer: dict[str, list[dict[str, Any]]]) -> None:
+def _describe_absent_spend(month: str, known_at: "datetime | None") -> str:
+    if known_at is None:
+        return f"No spend of {month}: no call of that month counts."
+    return f"No spend of {month} was known then: no call of that month counted by {known_at.isoformat()}."
+
+
+def _print_answer(config: "Settings", answer: dict[str, list[dict[str, Any]]], known_at: "datetime | None") -> None:
     from ingest.controls.registry.records import read_names
 
     names = read_names(config, config.organization, answer["scopes"])
@@ -141,7 +151,13 @@ def _print_answer(config: "Settings", answer: dict[str, list[dict[str, Any]]]) -
         out.print(f"{title.replace('_', ' ').capitalize()}.", markup=False)
         out.print(table)
     if not any(answer.values()):
-        out.print("Nothing is declared then: `tally apply FILE` declares it.", markup=False)
+        if known_at is None:
+            out.print("Nothing is declared then: `tally apply FILE` declares it.", markup=False)
+        else:
+            out.print(
+                "Nothing was declared as it was known then: without --known, the answer has what was declared since.",
+                markup=False,
+            )
 
 
 def _format_cell(value: Any, names: dict[str, str]) -> str:

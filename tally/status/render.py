@@ -28,6 +28,7 @@ def print_status(facts: dict[str, Any]) -> None:
     stored = "no sink runs" if records["stored"] is None else f"{records['stored']:,} stored"
     out.print(f"log: {facts['log']}", markup=False)
     out.print(f"records: {records['recorded']:,} on the log, {records['folded']:,} folded, {stored}")
+    out.print("         (a record holds one event or many, so their numbers differ from those of events)")
     _print_lags(facts["partitions"])
     if rate := facts["rate"]:
         out.print(

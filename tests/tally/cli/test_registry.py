@@ -1,11 +1,12 @@
 """``tally plan`` and ``tally apply``: what a file declares, once."""
 
 import json
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from ledger.log import partition_of, records
 from ledger.log.open import open_log
@@ -15,7 +16,11 @@ from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
 from streams.runtime import read_catalogues
+from tally.cli.app import app
+from tally.product import catch_up
+from tally.product.registry import answers
 from tests.tally.conftest import invoke
+from warehouse import client
 
 FILE = """
 teams:
@@ -109,3 +114,25 @@ def test_an_error_ends_with_its_code_and_appends_nothing(command: str, tmp_path:
     assert code == (1 if command == "plan" else 2) and "none.yaml: No such file or directory" in message
     if (tmp_path / "home").exists():
         assert read_controls(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ([], ("Nothing is declared then", "No spend of 2026-10: no call of that month counts.")),
+        (
+            ["--known", "2026-01-01"],
+            ("Nothing was declared as it was known then", "No spend of 2026-10 was known then"),
+        ),
+    ],
+)
+def test_an_answer_without_spend_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], lines: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(catch_up, "warehouse_with_models", lambda config: nullcontext())
+    monkeypatch.setattr(client, "connect", lambda config: None)
+    monkeypatch.setattr(answers, "read_as_of", lambda *arguments: {"scopes": []})
+    monkeypatch.setattr(answers, "read_spend", lambda *arguments: [])
+    monkeypatch.setenv("TALLY_HOME", str(tmp_path / "home"))
+    result = CliRunner().invoke(app, ["as-of", "2026-10-01", *options])
+    assert result.exit_code == 0 and all(line in result.output for line in lines), result.output

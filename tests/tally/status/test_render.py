@@ -1,9 +1,16 @@
 """What `tally tail` and `tally status` say of usage whose cost is not known."""
 
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from ingest.intake.batch import Envelope
+from ledger.log.sqlite.log import EmbeddedLog
+from ledger.log.topics import EVENTS
+from tally.cli.app import app
 from tally.log.tail import Line
 from tally.status.render import describe_unknown_usage
 
@@ -32,3 +39,11 @@ def test_the_status_has_one_line_of_it(unknown: dict[str, Any], text: str) -> No
         "at_most": {}
     }
     assert describe_unknown_usage(nothing | unknown) == text
+
+
+def test_records_are_not_taken_for_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLY_HOME", str(tmp_path))
+    with closing(EmbeddedLog(tmp_path)) as log:
+        log.append(EVENTS, [Envelope("acme", "test", "test").make_draft(b"{}\n{}")])
+    text = CliRunner().invoke(app, ["status"]).output
+    assert "records: 1 on the log, 0 folded" in text and "a record holds one event or many" in text
