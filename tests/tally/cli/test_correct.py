@@ -23,6 +23,8 @@ from tallystick import Observation, ObservationEvent
 from tests.streams.build import DOCUMENTS, START, START_MS, adopt, call, control, correction
 
 COSTS = ("list", "effective", "billed")
+POSITION_FORMS = "1-0-2", "1:0:2", "0-2", "0:2"
+"""How the position of the conflict may be written, in partition 1."""
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def correct(*arguments: str) -> str:
         (["a", "--reverse"], {"input": 1_000_000}, {}, {}),
         (["test/a", "--set", "tokens.input=3000000"], {"input": 1_000_000}, {"input": 3_000_000}, "3"),
         (["a", "--set", "tokens=", "--set", "team=ops"], {"input": 1_000_000}, {}, {}),
-        (["a", "--accept", "0:2"], {"input": 1_000_000}, {"input": 5_000_000}, "5"),
+        *((["a", "--accept", form], {"input": 1_000_000}, {"input": 5_000_000}, "5") for form in POSITION_FORMS),
         (["q", "--release"], {}, {"input": 7}, "0.000007"),
         (["h", "--release"], {}, {"input": 1_000_000}, "1"),
         (["shop/app/twin", "--reverse"], {"input": 1_000_000}, {}, {}),
