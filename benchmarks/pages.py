@@ -24,10 +24,12 @@ from benchmarks.harness.embedded import running_warehouse
 from dashboards import periods
 from dashboards.pages.budgets import queries as budget_queries
 from dashboards.pages.call import queries as call_queries
+from dashboards.pages.call.history import load_history
 from dashboards.pages.runaways import queries as runaway_queries
 from dashboards.pages.trust import queries as trust_queries
 from dashboards.sources import arrivals, usage
 from dashboards.sources.usage import View
+from dashboards.sources.versions import read_identity
 from ledger.home.presence import find_presence
 from ledger.log import Position
 from ledger.settings import Settings
@@ -216,9 +218,11 @@ def _open_call() -> None:
     position = Position(PARTITION, 10, 17)
     event = call_queries.find_event(position)
     assert event is not None
-    call = call_queries.find_call(position)
+    history = load_history(event)
+    call = history.call
     assert call is not None
-    call_queries.list_entries(position)
+    call_queries.list_entries(history.calls)
+    call_queries.list_arrivals(read_identity(event))
     call_queries.list_session_calls("acme", call["session"])
 
 

@@ -48,7 +48,7 @@ CSS = """<style>
 .tally .right + :not(.right) { padding-left: 1rem; }
 .tally .wrap { white-space: normal; overflow-wrap: anywhere; }
 .tally .soft { opacity: .65; }
-.tally .name { width: 14rem; opacity: .65; }
+.tally .name { width: 14rem; opacity: .65; white-space: normal; overflow-wrap: anywhere; }
 .tally td:last-child, .tally th:last-child { padding-right: 0; }
 .tally tr:last-child td { border-bottom: 0; }
 .tally tbody tr:hover { background: color-mix(in srgb, currentColor 4%, transparent); }

@@ -120,6 +120,11 @@ def format_time(time: datetime) -> Html:
     return Html(f'<span class="wide">{time:%Y-}</span>{time:%m-%d %H:%M:%S}')
 
 
+def escape_text(text: str) -> Html:
+    """Return a sentence with a value in it, which wraps."""
+    return Html(_escape(text, MAX_NOTE))
+
+
 def mono(text: str) -> Html:
     """Return an id or a hash in a fixed-width font."""
     return Html(f'<span class="id">{_escape(text)}</span>')

@@ -1,6 +1,6 @@
 """Usage whose cost is not known, in words: how many calls, how many tokens, and the most that it may cost (pure)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -29,12 +29,18 @@ def describe_calls(unknown: Unknown) -> str:
 
 def describe_bound(unknown: Unknown, currency: str, *, is_exact: bool = False) -> str:
     """Describe the most that the calls may cost: ``at most $3.10``, and how many of them have no bound."""
-    amount = exact(unknown.greatest, currency) if is_exact else money(unknown.greatest, currency)
-    if not unknown.unbounded_calls:
-        return f"at most {amount}"
-    if unknown.unbounded_calls >= unknown.calls:
+    return describe_bounds(unknown, [(currency, unknown.greatest)], is_exact=is_exact)
+
+
+def describe_bounds(unknown: Unknown, amounts: Sequence[tuple[str, Decimal]], *, is_exact: bool = False) -> str:
+    """Describe the same of calls in several currencies, which are never added up: ``at most $3.10 and €2.00``."""
+    format_amount = exact if is_exact else money
+    if unknown.unbounded_calls >= unknown.calls and unknown.unbounded_calls:
         return "no upper bound"
-    return f"at most {amount}, and {_count_calls(unknown.unbounded_calls)} without an upper bound"
+    text = f"at most {' and '.join(format_amount(amount, currency) for currency, amount in amounts)}"
+    if not unknown.unbounded_calls:
+        return text
+    return f"{text}, and {_count_calls(unknown.unbounded_calls)} without an upper bound"
 
 
 def describe_call(call: dict[str, Any]) -> tuple[str, str] | None:

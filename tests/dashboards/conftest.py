@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ import streamlit as st
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from ledger.settings import Settings
+from tests.dashboards.amendments import Ledger, tell_all
 from tests.dashboards.browser import ARGUMENTS, CHROMIUM
 from tests.dashboards.feed import BOOK, EURO, MARKUP_NAME, Feed, build_spend, doubtful, history, limits, loop
 from tests.dashboards.server import warehouse
@@ -55,6 +57,15 @@ def limited(
         feed.add(loop("s-open", MARKUP_NAME, 5, now))
         yield settings, feed
         feed.close()
+
+
+@pytest.fixture(scope="session")
+def amended(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse) -> Iterator[Ledger]:
+    """A warehouse with events that were held, released, accepted, reversed, replaced and restated."""
+    home = install_warehouse(tmp_path_factory.mktemp("amended")).home
+    with warehouse(home) as settings, closing(Feed(settings)) as feed:
+        feed.begin()
+        yield Ledger(settings, feed, tell_all(feed))
 
 
 @pytest.fixture(autouse=True)

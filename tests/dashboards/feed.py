@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ledger.log import Draft, partition_of
+from ledger.log import Draft, Position, partition_of
 from ledger.log.documents import store_document as store_document
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
@@ -69,10 +69,15 @@ class Feed:
     def __init__(self, settings: Settings) -> None:
         client = connect(settings)
         migrate(client)
-        self._log, self._store = EmbeddedLog(settings.home), Store(settings.home)
+        self.ahead_s = 0.0
+        """Seconds by which the log's clock is ahead of this machine's."""
+        self._log, self._store = EmbeddedLog(settings.home, self._read_clock), Store(settings.home)
         self._number = partition_of(ORGANIZATION)
         self._partition = Partition(self._number, self._log, self._store, read_catalogues(self._log))
         self._sink = Sink(client, self._log, settings)
+
+    def _read_clock(self) -> float:
+        return datetime.now(UTC).timestamp() + self.ahead_s
 
     def begin(self) -> None:
         """Adopt the price book, and give two budgets."""
@@ -111,6 +116,17 @@ class Feed:
         ]
         self._log.append(EVENTS, drafts)
         self.carry()
+
+    def append_as(self, organization: str, line: bytes) -> Position:
+        """Append an event of another organization to the same partition, and return its position."""
+        headers = {"organization": organization, "channel": "control", "principal": "test", "schema": "1"}
+        self._log.append(EVENTS, [Draft(self._number, organization, headers, line)])
+        self.carry()
+        return Position(self._number, self.end() - 1, 0)
+
+    def end(self) -> int:
+        """Return the offset behind the last record."""
+        return self._log.end(EVENTS, self._number)
 
     def carry(self) -> None:
         """Fold and store what others appended, too."""

@@ -8,45 +8,24 @@ import streamlit as st
 
 from dashboards.components import call_table
 from dashboards.components.format import count, exact
-from dashboards.components.html import Column, Html, draw_facts, draw_note, draw_table, format_time, link, mono
+from dashboards.components.html import Html, draw_facts, draw_note, link, mono
 from dashboards.components.unknown_usage import describe_call, describe_greatest
-from dashboards.pages.call import queries
-from dashboards.pages.call.queries import EventIdentity
+from dashboards.pages.call import history as histories
+from dashboards.pages.call import queries, tables
+from dashboards.pages.call.cache_hit import CacheHit, read_cache_hit
+from dashboards.pages.call.history import History
 from dashboards.sources import log as logbook
 from dashboards.sources import persons
+from dashboards.sources.versions import EventIdentity, read_identity, read_position
 from dashboards.sources.warehouse import Row, guard_page
 from dashboards.spelling import escape_json
 from ledger.log import Position
-
-OUTCOMES = {
-    "duplicate": "Duplicate: this event had arrived before and was counted then.",
-    "conflict": "Conflict: an earlier event has the same identity and other content. This one is not counted.",
-    "quarantined": "Quarantined: this event was accepted, but is kept out of the ledger.",
-    "held": "Held: the time of this event lies ahead. It is counted when that time comes.",
-}
-TIER_BASES = {
-    "event": "by the input tokens of the call",
-    "stated": "as the source states it",
-    "mean": "by the input tokens per call of the aggregate",
-    "assumed": "assumed to be the base: the source names neither the number of calls nor a tier",
-}
-"""What chose the tier of a tiered price."""
-
-
-CORRECTIONS = {
-    "reversal": "Reversed: a correction took this call out of the ledger. Its sums are zero.",
-    "replacement": "Replaced: a correction counts in place of this call. Its sums are zero.",
-    "acceptance": "Replaced: a conflict was accepted in place of this call. Its sums are zero.",
-    "revision": "Revised: this call came again with a greater revision, which counts in its place. Its sums are zero.",
-}
 
 
 @guard_page
 def page() -> None:
     query = st.query_params
-    arrivals, position = _find_arrivals(
-        query.get("position"), query.get("source"), query.get("id"), query.get("organization")
-    )
+    position = _find_position(query.get("position"), query.get("source"), query.get("id"), query.get("organization"))
     if position is None:
         _show_missing(bool(query))
         return
@@ -54,10 +33,14 @@ def page() -> None:
     if event is None and logbook.read_event(position) is None:
         _show_missing(has_query=True)
         return
-    call = queries.find_call(position)
-    _show_title(event, call, position)
+    history = None if event is None else histories.load_history(event)
+    call = None if history is None else history.call
+    cache_hit = _find_cache_hit(call) if call is not None else None
+    _show_title(history, position)
     if call is not None:
-        _show_entries(call, position)
+        _show_figures(call, cache_hit)
+    if history is not None and call is not None:
+        tables.draw_entries(history.calls, call, position, is_cache_hit=cache_hit is not None)
     payload = _show_record(position)
     if payload:
         st.subheader("Event data", anchor=False)
@@ -66,19 +49,26 @@ def page() -> None:
         draw_facts([*_flatten(data), *persons.list_names(record.organization if record else "", data)])
     if call is not None and call["session"]:
         _show_session(call)
-    if len(arrivals) > 1:
-        _show_same_identity(arrivals, position)
+    if event is not None and event["event_id"]:
+        arrivals = queries.list_arrivals(read_identity(event))
+        if len(arrivals) > 1:
+            tables.draw_same_identity(arrivals, position)
 
 
-def _find_arrivals(
+def _find_position(
     position: str | None, source: str | None, id: str | None, organization: str | None
-) -> tuple[list[Row], Position | None]:
+) -> Position | None:
+    """Find the line of the event that a link names: by its identity the one in force, by a position the one there, or
+    the one that was released there."""
     if position is not None:
-        return [], queries.parse_position(position)
+        named_position = queries.parse_position(position)
+        if named_position is None or queries.find_event(named_position) is not None:
+            return named_position
+        return queries.find_released_position(named_position) or named_position
     if source is None or id is None:
-        return [], None
-    arrivals = queries.list_arrivals(EventIdentity(organization or "", source, id))
-    return arrivals, _read_position(arrivals[0]) if arrivals else None
+        return None
+    identity = EventIdentity(organization or "", source, id)
+    return histories.find_subject(identity, queries.list_arrivals(identity))
 
 
 def _show_missing(has_query: bool) -> None:
@@ -89,59 +79,143 @@ def _show_missing(has_query: bool) -> None:
     st.html(f'<div class="tally">{link("Overview", "overview", {})}</div>')
 
 
-def _show_title(event: Row | None, call: Row | None, position: Position) -> None:
+def _show_title(history: History | None, position: Position) -> None:
+    event = None if history is None else history.event
     identity = event["event_id"] if event else "-".join(map(str, position))
     st.header("Call" if event is None or event["kind"] == "inference" else event["kind"].capitalize(), anchor=False)
     draw_note(identity or "without identity")
-    if event is not None and event["outcome"] in OUTCOMES:
-        st.warning(OUTCOMES[event["outcome"]])
-        first = f"{position.partition}-{event['first_offset']}-{event['first_index']}"
-        first_link = link(first, "call", {"position": first}) if event["first_offset"] is not None else None
-        has_amount = event["kind"] == "inference" and event["outcome"] == "quarantined"
-        cost = describe_greatest(event["greatest_unpriced_cost"], event["currency"] or "") if has_amount else None
-        draw_facts(
-            [
-                ("Reason", event["reason"]),
-                ("Detail", event["detail"]),
-                ("May cost, in no total", cost),
-                ("First event", first_link),
-                ("Held until", _format_held_until(event)),
-                ("What to do", _describe_remedy(event)),
-            ]
-        )
-    if call is None:
+    if history is None or event is None:
         return
-    if call["corrected_by"]:
-        st.warning(CORRECTIONS[call["corrected_by"]])
+    notices = list(histories.describe(history))
+    for sentence, is_warning in notices:
+        (st.warning if is_warning else st.info)(sentence)
+    corrected = _link_corrected(event, position)
+    if notices or corrected:
+        draw_facts([("Corrects", corrected), *(_list_facts(history) if notices else [])])
+
+
+def _list_facts(history: History) -> list[tuple[str, str | Html | None]]:
+    """List the facts about an event that is not simply counted."""
+    event, release, withdrawal = history.event, history.release, history.withdrawal
+    first = Position(event["log_partition"], event["first_offset"] or 0, event["first_index"] or 0)
+    has_amount = event["kind"] == "inference" and event["outcome"] == "quarantined" and not history.bound_reversal
+    cost = describe_greatest(event["greatest_unpriced_cost"], event["currency"] or "") if has_amount else None
+    replacement, identity = history.replacement, read_identity(event)
+    newer = {"source": identity.source, "id": identity.id, "organization": identity.organization}
+    return [
+        ("Outcome", event["outcome"]),
+        ("Reason", event["reason"]),
+        ("Detail", event["detail"]),
+        ("May cost, in no total", cost),
+        ("First event", None if event["first_offset"] is None else _link_position(first)),
+        ("Held until", _format_held_until(history)),
+        ("Released", None if release is None else _link_time(release)),
+        ("Taken back by", _link_position(withdrawal.position) if withdrawal is not None else None),
+        ("Counted instead", None if replacement is None else _link_time(replacement)),
+        ("In force", link("the newer event", "call", newer) if history.has_newer_version else None),
+        ("What to do", _describe_remedy(history)),
+    ]
+
+
+def _link_corrected(event: Row, position: Position) -> Html | None:
+    """Return a link to the event that a correction names; None of any other event."""
+    if event["kind"] != "correction":
+        return None
+    target = _read_data(position).get("of")
+    source, id = (target.get("source"), target.get("id")) if isinstance(target, dict) else (None, None)
+    if not isinstance(source, str) or not isinstance(id, str):
+        return None
+    return link(f"{source}/{id}", "call", {"source": source, "id": id, "organization": event["organization"]})
+
+
+def _link_position(position: Position) -> Html:
+    text = "-".join(map(str, position))
+    return link(text, "call", {"position": text})
+
+
+def _link_time(amendment: Row) -> Html:
+    """Return the time of an amendment, and its position as a link."""
+    return Html(f"{amendment['accepted_at']:%Y-%m-%d %H:%M:%S} UTC, at {_link_position(read_position(amendment))}")
+
+
+def _find_cache_hit(call: Row) -> CacheHit | None:
+    return read_cache_hit(call, _read_call_data(call)) if call["pricing"] == "free" else None
+
+
+def _read_call_data(call: Row) -> dict[str, Any]:
+    """Read the data of a call from the log, of a replacement that of the correction; empty where the log is away."""
+    data = _read_data(queries.find_call_line(read_position(call)))
+    replacement = data.get("replacement")
+    return replacement if isinstance(replacement, dict) else data
+
+
+def _read_data(position: Position) -> dict[str, Any]:
+    try:
+        data = json.loads(logbook.read_event(position) or "{}").get("data")
+    except (AttributeError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _show_figures(call: Row, cache_hit: CacheHit | None) -> None:
     properties = (call[name] for name in ("team", "feature", "agent", "provider", "model", "status"))
     draw_note(" · ".join([f"{call['occurred_at']:%Y-%m-%d %H:%M:%S.%f} UTC", *filter(None, properties)]))
+    if cache_hit is not None:
+        st.info("A gateway's cache answered this call, so it cost nothing. No total includes its tokens.")
     with st.container(horizontal=True, key="headline"):
         st.metric("Spend", call_table.format_spend(call), border=True)
-        st.metric("Tokens", _format_tokens(call), border=True)
+        if cache_hit is not None:
+            _show_cache_figures(call, cache_hit)
+        else:
+            st.metric("Tokens", _format_tokens(call), border=True)
         if call["calls"] > 1:
             st.metric("Calls", count(call["calls"]), border=True, help="Calls that this aggregate stands for")
         if call["latency_ms"] is not None:
             st.metric("Latency", f"{call['latency_ms']:,} ms", border=True)
+    if cache_hit is not None and cache_hit.cached_from is not None:
+        draw_facts([("Answer of the call", _link_namesake(call, cache_hit.cached_from))])
     if unknown := describe_call(call):
         sentence, bound = unknown
         st.warning(sentence, icon=":material/warning:")
         draw_facts([("May cost, in no total", bound), ("Reason", call["unpriced_reason"])])
 
 
-def _format_held_until(event: Row) -> str | None:
-    if event["outcome"] != "held":
+def _show_cache_figures(call: Row, cache_hit: CacheHit) -> None:
+    saved = "not known" if call["saved_cost"] is None else exact(call["saved_cost"], call["currency"] or "")
+    saved_help = "List cost that these tokens have without the cache; not known where a part of them has no price"
+    st.metric("Saved", "–" if call["corrected_by"] else saved, border=True, help=saved_help)
+    tokens = "unknown" if cache_hit.tokens is None else count(cache_hit.tokens)
+    st.metric("Tokens", tokens, border=True, help="Tokens of the answer, as the source reports them; none is billed")
+
+
+def _link_namesake(call: Row, id: str) -> Html:
+    """Return a link to the call of an id: of the same source, where several have it."""
+    rows = queries.list_namesakes(call["organization"], id)
+    rows.sort(key=lambda row: row["event_source"] != call["event_source"])
+    if not rows:
+        return Html(f"{mono(id)}, which has not arrived")
+    return link(mono(id), "call", call_table.build_link_parameters(rows[0]), rows[0]["event_source"])
+
+
+def _format_held_until(history: History) -> str | None:
+    if history.event["outcome"] != "held" or history.withdrawal is not None:
         return None
-    return f"{event['occurred_at'] - timedelta(seconds=300):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{history.event['occurred_at'] - timedelta(seconds=300):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _describe_remedy(event: Row) -> str | None:
+def _describe_remedy(history: History) -> str | None:
     """Return the command that counts the event after all; None where there is none."""
-    if event["kind"] != "inference":
+    event = history.event
+    if event["kind"] != "inference" or history.replacement is not None or history.has_newer_version:
         return None
     command = f"tally correct {event['event_source']}/{event['event_id']} --reason …"
+    if history.withdrawal is not None or history.bound_reversal is not None:
+        return f"To count it after all, put right: {command} --set FIELD=VALUE"
     if event["outcome"] == "conflict":
         return f"To count it in place of the first: {command} --accept {event['log_offset']}:{event['event_index']}"
-    if event["outcome"] == "held" or event["reason"] in ("token_totals_mismatch", "processing_error"):
+    if event["outcome"] == "held":
+        return f"To count it now: {command} --release"
+    if event["outcome"] == "quarantined" and event["reason"] in ("token_totals_mismatch", "processing_error"):
         return f"To count it now: {command} --release"
     return None
 
@@ -151,38 +225,6 @@ def _format_tokens(call: Row) -> str:
     if call["pricing"] == "unknown" and not call["tokens"]:
         return count(call["unknown_tokens"]) if call["unknown_tokens"] else "unknown"
     return count(call["tokens"])
-
-
-def _show_entries(call: Row, position: Position) -> None:
-    st.subheader("Entries", anchor=False)
-    rows = queries.list_entries(position)
-    if not rows:
-        is_free = call["pricing"] == "free"
-        reason = "The call used nothing" if is_free else "The usage of the call is not known"
-        st.caption(f"{reason}, so it has no entries.")
-        return
-    currency = call["currency"] or ""
-    columns = [
-        Column("Class"), Column("Quantity", "right"), Column("Unit price", "right"), Column("List cost", "right"),
-        Column("Contracted cost", "right wide"), Column("Effective cost", "right wide"), Column("Billed cost", "right"),
-    ]  # fmt: skip
-    costs = ("unit_price", "list_cost", "contracted_cost", "effective_cost", "billed_cost")
-    cells: list[tuple[Any, ...]] = [
-        (row["class"], int(row["quantity"]), *(exact(row[name], currency) for name in costs)) for row in rows
-    ]
-    total = [exact(call[name], currency) for name in costs[1:]]
-    cells.append((Html("<b>Sum</b>"), None, None, *(Html(f"<b>{figure}</b>") for figure in total)))
-    draw_table(columns, cells)
-    priced_row = next((row for row in rows if row["price_id"] or row["contract_id"]), None)
-    if priced_row is not None:
-        draw_facts(
-            [
-                ("Price", mono(priced_row["price_id"])),
-                ("Price tier", TIER_BASES.get(call["tier_basis"])),
-                ("Price document", mono(priced_row["price_document"])),
-                ("Contract", mono(priced_row["contract_id"]) if priced_row["contract_id"] else None),
-            ]
-        )
 
 
 def _show_record(position: Position) -> dict[str, Any]:
@@ -229,20 +271,3 @@ def _show_session(call: Row) -> None:
     rows = queries.list_session_calls(call["organization"], call["session"])
     draw_note(f"{call['session']}: its calls in order of event time.")
     call_table.draw_call_tree(rows, call)
-
-
-def _show_same_identity(arrivals: list[Row], position: Position) -> None:
-    st.subheader("Events with the same identity", anchor=False)
-    draw_table(
-        [Column("Accepted, UTC"), Column("Outcome"), Column("Position")],
-        ((format_time(row["accepted_at"]), row["outcome"], _link_position(row, position)) for row in arrivals),
-    )
-
-
-def _link_position(row: Row, current: Position) -> Html:
-    text = "-".join(map(str, _read_position(row)))
-    return mono(text) if _read_position(row) == current else link(text, "call", {"position": text})
-
-
-def _read_position(row: Row) -> Position:
-    return Position(row["log_partition"], row["log_offset"], row["event_index"])

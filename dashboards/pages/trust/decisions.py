@@ -1,11 +1,13 @@
 """Tables of decisions: runaway alerts, budget thresholds and control records."""
 
+from typing import Any
+
 import streamlit as st
 
 from dashboards.components.format import money
-from dashboards.components.html import Column, Html, draw_table, format_time, link
+from dashboards.components.html import Column, Html, add_narrow_line, draw_table, escape_text, format_time, link, named
 from dashboards.components.links import read_budget_identity
-from dashboards.pages.trust import queries
+from dashboards.pages.trust import declarations, queries
 from dashboards.periods import format_window
 from dashboards.sources.warehouse import Row
 
@@ -18,7 +20,7 @@ def draw_alerts() -> None:
         st.caption("None.")
         return
     columns = [
-        Column("Raised, UTC"), Column("State"), Column("Session"), Column("Agent", "wide"),
+        Column("Raised, UTC"), Column("State"), Column("Session", "wrap"), Column("Agent", "wide"),
         Column("Tool", "wide"), Column("Repeats", "right"),
     ]  # fmt: skip
     draw_table(
@@ -45,7 +47,7 @@ def draw_thresholds() -> None:
         st.caption("None.")
         return
     columns = [
-        Column("Accepted, UTC"), Column("Budget"), Column("Threshold"), Column("Used", "right wide"),
+        Column("Accepted, UTC"), Column("Budget", "wrap"), Column("Threshold"), Column("Used", "right wide"),
         Column("Limit", "right wide"), Column("Window", "wide"),
     ]  # fmt: skip
     draw_table(columns, (_build_threshold_cells(row) for row in rows))
@@ -77,35 +79,44 @@ def _link_time(row: Row) -> Html:
 
 
 def draw_controls() -> None:
-    """Draw control records and their effects."""
+    """Draw control records and corrections with their effects: what each declares, or why it has none."""
     st.subheader("Controls", anchor="controls")
     rows = queries.list_decisions(controls=True)
     if not rows:
         st.caption("None.")
         return
     columns = [
-        Column("Accepted, UTC"), Column("Control"), Column("Effect"), Column("Organization", "wide"),
+        Column("Accepted, UTC"), Column("Control"), Column("Effect", "wide"), Column("Organization", "wide"),
         Column("Details", "wrap"),
     ]  # fmt: skip
+    bodies = declarations.read_bodies(rows)
     draw_table(
         columns,
         (
             (
                 _link_time(row),
-                row["control_type"] or "correction",
-                row["decision"].partition(".")[2],
+                add_narrow_line(named(row["control_type"] or "correction"), _name_effect(row)),
+                _name_effect(row),
                 row["organization"],
-                _describe_control(row),
+                _describe_control(row, data),
             )
-            for row in rows
+            for row, data in zip(rows, bodies, strict=True)
         ),
     )
 
 
-def _describe_control(row: Row) -> str | None:
-    if row["reason"]:
-        return str(row["reason"])
-    if not row["dimension"]:
-        return None
-    limit = money(row["limit_amount"], row["currency"] or "")
-    return f"{row['dimension']} {row['scope_value']}: {limit} over {format_window(int(row['window_s'] or 0))}"
+def _name_effect(row: Row) -> str:
+    return str(row["decision"].partition(".")[2])
+
+
+def _describe_control(row: Row, data: dict[str, Any]) -> str | Html | None:
+    """Describe what a record declares and why it has no effect; of a correction the event that it names."""
+    target = data.get("of")
+    if isinstance(target, dict):
+        parameters = {"source": target.get("source"), "id": target.get("id"), "organization": row["organization"]}
+        event = link(f"{target.get('source')}/{target.get('id')}", "call", parameters)
+        return Html(f"{escape_text(str(data.get('action')))} of {event}: {escape_text(row['reason'])}")
+    if row["dimension"] and not row["reason"]:
+        limit = money(row["limit_amount"], row["currency"] or "")
+        return f"{row['dimension']} {row['scope_value']}: {limit} over {format_window(int(row['window_s'] or 0))}"
+    return "; ".join(filter(None, (declarations.describe_body(data.get("body")), row["reason"]))) or None

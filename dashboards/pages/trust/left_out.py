@@ -19,7 +19,7 @@ def draw_fields() -> None:
         "a count of usage, the usage of the call is unknown."
     )
     columns = [
-        Column("Source", "wide"), Column("Field"), Column("Calls", "right"), Column("Newest call, UTC", "wide"),
+        Column("Source", "wide"), Column("Field", "wrap"), Column("Calls", "right"), Column("Newest call, UTC", "wide"),
         Column("What to do", "wrap"),
     ]  # fmt: skip
     draw_table(

@@ -24,18 +24,29 @@ from dashboards.components.html import (
     named,
     with_hint,
 )
-from dashboards.components.unknown_usage import describe_bound, describe_calls
+from dashboards.components.unknown_usage import describe_bounds, describe_calls
 from dashboards.pages.trust import decisions, left_out, queries
 from dashboards.pages.trust.queries import Counts
 from dashboards.sources import log, usage
 from dashboards.sources.usage import Unknown
+from dashboards.sources.versions import read_position
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page, home
+from dashboards.sources.withdrawals import Withdrawal, find_withdrawals
 from dashboards.spelling import spell
-from ledger.outcomes import OUTCOMES
+from ledger.outcomes import HELD, OUTCOMES
 
 SETTLE_TIMEOUT_S = 10
 MAX_ROWS = 50
 MAX_RANGES = 12
+NARROW_COUNTS = ("received", "accepted", "counted")
+"""The counts that have a column on narrow screens."""
+WITHDRAWALS = {
+    "reversal": "taken back",
+    "replacement": "replaced",
+    "revision": "revised",
+    "acceptance": "replaced",
+}
+"""What happened to an event while it was held, so that it is not counted when its time comes."""
 
 
 @guard_page
@@ -71,8 +82,8 @@ def _show_figures() -> None:
     _show_events(
         "held",
         "Held",
-        "Their time lies ahead of the log's, so a clock is fast. Each is counted when its time comes: nothing is lost. "
-        "`tally correct SOURCE/ID --release` counts one now.",
+        "Their time lies ahead of the log's, so a clock is fast. Each is counted when its time comes, unless it was "
+        "taken out of the ledger before: nothing is lost. `tally correct SOURCE/ID --release` counts one now.",
     )
     decisions.draw_alerts()
     decisions.draw_thresholds()
@@ -94,12 +105,25 @@ def _settle_counts(rows: list[Counts]) -> list[Counts]:
 
 def _show_counts(dimension: str, rows: list[Counts]) -> None:
     columns = [
-        Column(dimension.capitalize()),
-        *(Column(name.capitalize(), "right") for name in queries.COUNTS),
+        Column(dimension.capitalize(), "wrap"),
+        *(Column(name.capitalize(), "right" if name in NARROW_COUNTS else "right wide") for name in queries.COUNTS),
     ]
     draw_table(
-        columns, ((named(name), *(counts[measure] for measure in queries.COUNTS)) for name, counts in rows[:MAX_ROWS])
+        columns,
+        (
+            (
+                add_narrow_line(named(name), _describe_other_counts(counts)),
+                *(counts[measure] for measure in queries.COUNTS),
+            )
+            for name, counts in rows[:MAX_ROWS]
+        ),
     )
+
+
+def _describe_other_counts(counts: dict[str, int]) -> str:
+    """Describe the counts that narrow screens have no column for, without those of zero."""
+    others = (name for name in queries.COUNTS if name not in NARROW_COUNTS and counts[name])
+    return ", ".join(f"{count(counts[name])} {name}" for name in others)
 
 
 def _show_verification() -> None:
@@ -218,7 +242,7 @@ def _show_unknown() -> None:
         "quarantine: kept out for the reason that is shown below."
     )
     columns = [
-        Column("Model"), Column("Provider", "wide"), Column("Newest call, UTC", "wide"),
+        Column("Model", "wrap"), Column("Provider", "wide"), Column("Newest call, UTC", "wide"),
         Column("Without usage", "right wide"), Column("Without a price", "right wide"),
         Column("In quarantine", "right wide"), Column("Tokens", "right wide"), Column("Costs at most", "right"),
     ]  # fmt: skip
@@ -226,22 +250,22 @@ def _show_unknown() -> None:
 
 
 def _build_unknown_cells(row: Row) -> tuple[Cell, ...]:
-    model, currency = row["model"] or "", row["currency"] or ""
+    model, bounds = row["model"] or "", sorted(row["bounds"]) or [("", Decimal(0))]
     unknown = Unknown(
-        row["without_usage"], row["without_price"], row["in_quarantine"], row["tokens_told"],
-        row["greatest"] or Decimal(0), row["without_bound"],
+        row["without_usage"], row["without_price"], row["in_quarantine"], row["tokens_told"], Decimal(0),
+        row["without_bound"],
     )  # fmt: skip
     parameters = {"period": "all", "model": spell(model), "calls": "cost not known"}
     return (
         add_narrow_line(link(named(model), "overview", parameters), describe_calls(unknown)),
-        named(row["provider"] or ""),
+        Html(", ".join(named(provider) for provider in sorted(row["provider_names"]))),
         format_time(row["last_at"]),
         unknown.unknown_calls,
         unknown.unpriced_calls,
         unknown.quarantined_calls,
         unknown.tokens or None,
         with_hint(
-            describe_bound(unknown, currency).removeprefix("at most "), describe_bound(unknown, currency, is_exact=True)
+            describe_bounds(unknown, bounds).removeprefix("at most "), describe_bounds(unknown, bounds, is_exact=True)
         ),
     )
 
@@ -253,6 +277,7 @@ def _show_events(outcome: str, title: str, meaning: str) -> None:
         st.caption("None.")
         return
     st.caption(meaning)
+    withdrawals = find_withdrawals(rows) if outcome == HELD else {}
     columns = [
         Column("Accepted, UTC"),
         Column("Reason"),
@@ -268,14 +293,17 @@ def _show_events(outcome: str, title: str, meaning: str) -> None:
                 row["reason"] or None,
                 row["event_source"] or None,
                 mono(row["event_id"]) if row["event_id"] else None,
-                _describe_event(row),
+                _describe_event(row, withdrawals.get(read_position(row))),
             )
             for row in rows
         ),
     )
 
 
-def _describe_event(row: Row) -> str | Html | None:
+def _describe_event(row: Row, withdrawal: Withdrawal | None) -> str | Html | None:
+    if withdrawal is not None:
+        position = "-".join(map(str, withdrawal.position))
+        return Html(f"{WITHDRAWALS[withdrawal.cause]} by {link(position, 'call', {'position': position})}: not counted")
     if row["outcome"] == "conflict":
         first = f"{row['log_partition']}-{row['first_offset']}-{row['first_index']}"
         return Html(f"first at {link(first, 'call', {'position': first})}")

@@ -1,5 +1,7 @@
 """Queries of the page Trust: counts of events by outcome, and decisions."""
 
+from datetime import datetime
+
 from dashboards.sources.warehouse import Row, ask
 from ledger.outcomes import OUTCOMES
 
@@ -40,16 +42,49 @@ def _read_counts(row: Row) -> dict[str, int]:
 
 
 def list_unknown_usage(max_rows: int = 20) -> list[Row]:
-    """List the models of calls whose cost is not known, with calls, tokens and the most that they may cost."""
+    """List the models of calls whose cost is not known, one row each: their providers, the calls, the tokens, the most
+    that they may cost by currency (``bounds``), and the time of the newest such call."""
+    unknown = "sum(unknown_calls) + sum(unpriced_calls) + sum(quarantined_calls)"
     sql = (
-        "select provider, model, currency, sum(unknown_calls) as without_usage, sum(unpriced_calls) as without_price,"
-        " sum(quarantined_calls) as in_quarantine, sum(unbounded_calls) as without_bound,"
-        " sum(unpriced_tokens + unknown_tokens) as tokens_told, sum(greatest_unpriced_cost) as greatest,"
-        " max(last_occurred_at) as last_at from analytics.fct_usage_hourly group by provider, model, currency"
-        " having without_usage + without_price + in_quarantine > 0"
+        "select model, groupUniqArrayArray(providers) as provider_names, sum(unknown_sum) as without_usage,"
+        " sum(unpriced_sum) as without_price, sum(quarantined_sum) as in_quarantine,"
+        " sum(unbounded_sum) as without_bound, sum(tokens_sum) as tokens_told,"
+        " groupArrayIf((currency, bound), bound > 0) as bounds, max(newest_hour) as last_hour from ("
+        "select model, currency, groupUniqArray(provider) as providers, sum(unknown) as unknown_sum,"
+        " sum(unpriced) as unpriced_sum, sum(quarantined) as quarantined_sum, sum(unbounded) as unbounded_sum,"
+        " sum(hour_tokens) as tokens_sum, ifNull(sum(hour_bound), 0) as bound, max(charge_hour) as newest_hour from ("
+        "select model, currency, provider, charge_hour, sum(unknown_calls) as unknown,"
+        " sum(unpriced_calls) as unpriced, sum(quarantined_calls) as quarantined, sum(unbounded_calls) as unbounded,"
+        " sum(unpriced_tokens + unknown_tokens) as hour_tokens, sum(greatest_unpriced_cost) as hour_bound"
+        f" from analytics.fct_usage_hourly group by model, currency, provider, charge_hour having {unknown} > 0"
+        ") group by model, currency) group by model"
         " order by without_usage + without_price + in_quarantine desc, model limit {max_rows:UInt32}"
     )
-    return ask(sql, max_rows=max_rows)
+    rows = ask(sql, max_rows=max_rows)
+    times = _find_newest_times(rows)
+    return [row | {"last_at": times.get(row["model"], row["last_hour"])} for row in rows]
+
+
+def _find_newest_times(rows: list[Row]) -> dict[str, datetime]:
+    """Find the time of the newest call of unknown cost of each model, within the hour that has it. What takes a call
+    back has its time, so the two add up to nothing."""
+    parameters: dict[str, object] = {}
+    conditions = []
+    for number, row in enumerate(rows):
+        conditions.append(
+            f"(model = {{model{number}:String}} and occurred_at >= fromUnixTimestamp64Second({{hour{number}:Int64}})"
+            f" and occurred_at < fromUnixTimestamp64Second({{hour{number}:Int64}} + 3600))"
+        )
+        parameters |= {f"model{number}": row["model"], f"hour{number}": int(row["last_hour"].timestamp())}
+    if not conditions:
+        return {}
+    newest = ask(
+        "select model, max(occurred_at) as last_at from (select model, occurred_at from analytics.fct_usage"
+        f" where {' or '.join(conditions)} group by model, occurred_at"
+        " having sum(unknown_calls + unpriced_calls + quarantined_calls) > 0) group by model",
+        **parameters,
+    )
+    return {row["model"]: row["last_at"] for row in newest}
 
 
 def list_left_out_fields(max_rows: int = 30) -> list[Row]:
