@@ -18,7 +18,7 @@ from ledger.log import PARTITIONS, Log, fold_offset
 from ledger.log.open import open_log
 from ledger.log.topics import DERIVED, EVENTS
 from ledger.settings import Settings
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment, invoke
+from tests.tally.conftest import COMMAND, ROOT, home_environment, invoke
 from warehouse.client import WarehouseAway, connect
 from warehouse.sink import read_stored_offsets
 
@@ -40,13 +40,14 @@ class House:
         workers: int = 1,
         warehouse: str | None = None,
     ) -> None:
-        """``faults`` says at which passing of a named point a part dies, the first time it runs. On Kafka (``log`` is
-        its URL) several workers fold. ``warehouse`` is the URL of a server that is not the house's own."""
+        """``faults`` says at which passing of a named point a part dies, the first time it runs; of several, one a run.
+        On Kafka (``log`` is its URL) several workers fold. ``warehouse`` is the URL of a server that is not the house's
+        own."""
         self.settings = Settings(home=home, log=log, warehouse=warehouse)
         self.folds = ["streams", *(f"streams-{number}" for number in range(2, workers + 1))]
         own_services = {} if warehouse else {"warehouse": WAREHOUSE}
         self._services = {**own_services, **dict.fromkeys(self.folds, STREAMS), "sink": SINK}
-        self._faults = dict(faults or {})
+        self._faults = {name: points.split() for name, points in (faults or {}).items()}
         self.running: dict[str, Process] = {}
         self._other_processes: list[Process] = []
         self.deaths: list[str] = []
@@ -57,7 +58,7 @@ class House:
         for name in names or self._services:
             self.running[name] = self._spawn(name, *self._services[name].split())
         for name in names or self._services:
-            eventually(lambda: find_any_presence(self.settings, name.partition("-")[0]) is not None)  # noqa: B023  (called at once)
+            self.until(lambda: find_any_presence(self.settings, name.partition("-")[0]) is not None)  # noqa: B023  (called at once)
 
     def another(self, *arguments: str) -> Process:
         """One more process of the house, which is killed at its end."""
@@ -159,8 +160,8 @@ class House:
 
     def _spawn(self, name: str, *arguments: str) -> Process:
         environment = self._environment()
-        if name in self._faults:
-            environment["TALLY_FAULT"] = self._faults.pop(name)
+        if points := self._faults.get(name):
+            environment["TALLY_FAULT"] = points.pop(0)
         is_piped = name == "import"
         # A file: a pipe that nobody reads would block a service that prints much.
         with self._output_path(name).open("a") as output:

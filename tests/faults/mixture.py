@@ -59,7 +59,7 @@ class Mixture:
         while event_count < events:
             organization = self._chance.choice(ORGANIZATIONS)
             lines = []
-            for index in range(self._chance.randint(1, 300)):
+            for index in range(self._chance.randint(1, self._chance.choice((8, 8, 8, 300)))):
                 self._place = self._ends[partition_of(organization)], index
                 lines.append(self._line(organization, event_count + index))
             event_count += len(lines)
@@ -70,9 +70,9 @@ class Mixture:
                 yield self._record(organization, [budget(f"{organization}-{event_count}", limit, 3600, **scope)])
             if self._chance.random() < 0.05:
                 yield self._tick(organization, event_count)
-            if self._chance.random() < 0.1:
+            if self._chance.random() < 0.2:
                 yield self._restate(organization, event_count)
-            if self._chance.random() < 0.03:
+            if self._chance.random() < 0.1:
                 close = control(f"close-{event_count}", "period.closed", self._ahead_s(), month="2025-12")
                 yield self._record(organization, [close])
             if self._chance.random() < 0.1:
@@ -105,11 +105,11 @@ class Mixture:
             event["data"] |= {"revision": self._chance.randint(1, 4), "latency_ms": number}
             event["data"]["tokens"] = {"input": self._chance.randrange(200_000)}
             return json.dumps(event, separators=(",", ":")).encode()
-        if before and share < 0.12:
+        if before and share < 0.14:
             return self._decision(organization, number)
-        if before and share < 0.15:
+        if before and share < 0.17:
             return self._correction(number, json.loads(self._chance.choice(before)))
-        if share < 0.17:
+        if share < 0.19:
             return self._chance.choice((b"{}", b'{"id":1}', b"no event", b"", b'{"type":"tallystick.inference.v1"}'))
         line = self._call(number)
         if self._chance.random() < 0.1 or b"reported_tokens" in line:

@@ -1,13 +1,13 @@
 """Whatever stands on a log, the folds and the audit say the same of it: calls as the intake accepts them, and lines of
 which it would reject."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from audit.verify import model_names as audit
@@ -307,32 +307,6 @@ def test_the_folds_and_the_audit_agree_on_holds_and_decisions(said: list[tuple[L
     assert min(counts.values(), default=0) >= 0 and sum(counts.values()) == accepted
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(decisions)
-def test_a_reversal_of_everything_is_zero(said: list[tuple[Lines, Lines, int]]) -> None:
-    """Whatever was held, released, accepted or replaced before."""
-    made = log(said)
-    reversals = [
-        msgspec.json.encode({
-            "source": "end", "id": str(id), "time": START.isoformat(), "type": "tallystick.correction.v1",
-            "data": {"action": "reversal", "of": {"source": "a", "id": str(id)}, "reason": "r"},
-        })
-        for id in range(10)
-    ]  # fmt: skip
-    last = made[-1].time_ms / 1000 - START.timestamp() if made else 0
-    made.append(record(len(made), *reversals, at_s=last))
-    made.append(record(len(made), at_s=last + 10**6))
-    sums: dict[str, Any] = defaultdict(int)
-    for _, _, lines, _, _, billed, unknown, _ in by_folds(made, DOCUMENTS, but="nothing"):
-        for name, (quantity, cost) in lines.items():
-            sums[name] += quantity
-            sums["cost"] += cost or 0
-        sums["billed"] += billed
-        sums["unknown tokens"] += unknown[3] or 0
-        sums["greatest"] += unknown[2] or 0
-    assert not any(sums.values()), sums
-
-
 @pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_the_folds_and_the_audit_agree_on_the_dimensions_of_a_price(examples: int) -> None:
     adoption = control("tiers", "price_book.adopted", name="tiers", document=BOOKS["tiers"][0])
@@ -421,31 +395,6 @@ def test_the_folds_and_the_audit_agree_on_what_commitments_cover(examples: int) 
         assert positions_by_folds(made) == positions_by_audit(made)
 
     agree()
-
-
-def build_covered_step(id: str) -> tuple[Lines, Lines, int]:
-    """Build a step with a call that uses two thirds of a commitment."""
-    data = {"provider": "acme", "model": "lion", "tokens": {"input": 1_000_000}}
-    event = {"source": "a", "id": id, "time": START.isoformat(), "type": "tallystick.inference.v1", "data": data}
-    return [msgspec.json.encode(event)], [], 0
-
-
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(covered_steps, some.integers(0, 2))
-@example([build_covered_step("0"), build_covered_step("1")], 1)  # the call before the prices is covered first
-def test_restating_twice_changes_nothing_though_commitments_cover_calls(
-    steps: list[tuple[Lines, Lines, int]], unpriced_steps: int
-) -> None:
-    made = log_under_contracts(steps, unpriced_steps)
-    last_s = made[-1].time_ms / 1000 - START.timestamp() + 10**4  # nothing is held any more
-    made.append(record(len(made), at_s=last_s))
-    end = len(made)
-    for id in ("first", "second"):
-        restatement = control(id, "price.restated", first_offset=0, end_offset=end)
-        made.append(record(len(made), restatement, at_s=last_s, organization="_platform"))
-    assert by_folds(made, DOCUMENTS, but="nothing") == by_audit(made, DOCUMENTS, but="nothing")
-    assert [line[2] for line in positions_by_folds(made) if line[0] == end + 1] == ["counted"]
-    assert [line[2] for line in positions_by_audit(made) if line[0] == end + 1] == ["counted"]
 
 
 words = some.sampled_from((

