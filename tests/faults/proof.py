@@ -64,13 +64,6 @@ def refold_log(settings: Settings) -> Topics:
     return dict(topics)
 
 
-def outcomes(topics: Topics) -> Iterator[str]:
-    """What became of each event, and a word for each record."""
-    for (name, _), topic_records in topics.items():
-        if name == ENTRIES.name:
-            yield from (json.loads(line)["outcome"] for record in topic_records for line in record.value.split(b"\n"))
-
-
 def find_difference(first: Topics, second: Topics) -> tuple[Any, ...] | None:
     """Where two derivations differ first: topic, partition, offset, and the record of each; None where they do not."""
     for key in sorted(first.keys() | second.keys()):

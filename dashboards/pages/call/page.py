@@ -212,7 +212,7 @@ def _describe_remedy(history: History) -> str | None:
     if history.withdrawal is not None or history.bound_reversal is not None:
         return f"To count it after all, put right: {command} --set FIELD=VALUE"
     if event["outcome"] == "conflict":
-        return f"To count it in place of the first: {command} --accept {event['log_offset']}:{event['event_index']}"
+        return f"To count it in place of the first: {command} --accept {read_position(event)}"
     if event["outcome"] == "held":
         return f"To count it now: {command} --release"
     if event["outcome"] == "quarantined" and event["reason"] in ("token_totals_mismatch", "processing_error"):
