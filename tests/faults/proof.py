@@ -1,8 +1,7 @@
 """What must hold of a home, whatever happened in it: read from its files and its warehouse, with nothing remembered."""
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain, product, zip_longest
 from typing import Any
 
