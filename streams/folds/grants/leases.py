@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from streams.folds.grants.admission import LEASE, RESERVATION, Charge, Refusal, list_candidates
+from streams.folds.grants.admission import LATE_SETTLEMENT_US, LEASE, RESERVATION, Charge, Refusal, list_candidates
 from streams.folds.grants.limits import MONEY, Limit
 from streams.folds.grants.meters import NAME, MeterKey, commit, read_meter
 from streams.folds.grants.tree import Grant, find_set, find_stopped, list_holdings, list_limits, load_path
@@ -23,7 +23,8 @@ SHARE = 4
 
 
 class Lease(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a holder may still spend. It admits until ``admits_until_us``; what it admitted settles until it expires."""
+    """What a holder may still spend. It admits until ``admits_until_us``; what it admitted settles until it expires. An
+    expired one holds nothing, and only says what a late call is charged to."""
 
     holder: str
     grants: tuple[str, ...]  # all on the way
@@ -31,6 +32,7 @@ class Lease(msgspec.Struct, frozen=True, array_like=True, gc=False):
     leased_us: int
     admits_until_us: int
     expires_us: int
+    is_expired: bool = False
 
 
 class LeaseAsk(NamedTuple):
@@ -94,7 +96,7 @@ def return_lease(
     """Take back what a holder says that it will not use; the rest settles or expires. None where there is no lease."""
     key: Key = (NAME, LEASE, organization, name)
     lease = load_lease(state, key)
-    if lease is None:
+    if lease is None or lease.is_expired:
         return None
     charges = tuple(
         charge._replace(amount=min(charge.amount, unused.get(charge.limit_key.partition("/")[0], 0)))
@@ -104,25 +106,27 @@ def return_lease(
     return charges
 
 
-def expire_lease(state: State, key: Key) -> Lease:
-    """Take back all that a lease still holds."""
+def expire_lease(state: State, key: Key) -> Lease | None:
+    """Take back all that a lease still holds, and return it as it was; forget one that expired a day ago."""
     lease = load_lease(state, key)
     assert lease is not None, "it fell due"
+    if lease.is_expired:
+        state.delete(key)
+        return None
     take_from_lease(state, key, lease, lease.charges)
-    state.delete(key)
+    emptied = tuple(charge._replace(amount=0) for charge in lease.charges)
+    state.put(key, replace(lease, charges=emptied, is_expired=True), lease.expires_us + LATE_SETTLEMENT_US)
     return lease
 
 
 def take_from_lease(state: State, key: Key, lease: Lease, charges: Sequence[Charge]) -> None:
-    """Take amounts off what a lease holds, in the order of its charges; it is gone with the last."""
+    """Take amounts off what a lease holds, in the order of its charges."""
     remaining = []
     for charge, taken in zip(lease.charges, charges, strict=True):
         commit(state, MeterKey(str(key[2]), charge.grant, charge.limit_key), leased=-taken.amount)
         remaining.append(charge._replace(amount=charge.amount - taken.amount))
-    if any(charge.amount for charge in remaining):
-        state.put(key, replace(lease, charges=tuple(remaining)), lease.expires_us)
-    else:
-        state.delete(key)
+    due_us = lease.expires_us + (LATE_SETTLEMENT_US if lease.is_expired else 0)
+    state.put(key, replace(lease, charges=tuple(remaining)), due_us)
 
 
 def load_lease(state: State, key: Key) -> Lease | None:

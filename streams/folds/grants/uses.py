@@ -88,7 +88,7 @@ def settle(state: State, used_call: UsedCall, now_us: int) -> Settlement:
             return settlement._replace(way=way, reserved=charges)
         if (lease := load_lease(state, (NAME, LEASE, organization, admission))) is not None:
             settlement = _count(state, used_call, lease.grants, lease.leased_us, now_us, lease=admission)
-            return settlement._replace(way="leased")
+            return settlement._replace(way="late" if lease.is_expired else "leased")
     counted_us = min(used_call.time_us, now_us)
     names, outside = _find_grants(state, used_call, counted_us)
     return _count(state, used_call, names, counted_us, now_us)._replace(outside=outside)

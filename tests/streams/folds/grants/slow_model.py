@@ -44,7 +44,10 @@ class SlowModel:
         for name in [name for name, reservation in self.reservations.items()
                      if reservation["expires"] + 86_400_000_000 <= self.now]:  # fmt: skip
             del self.reservations[name]
-        for name in [name for name, lease in self.leases.items() if lease["expires"] <= self.now]:
+        for lease in self.leases.values():
+            if lease["expires"] <= self.now:
+                lease["charges"] = dict.fromkeys(lease["charges"], 0)
+        for name in [name for name, lease in self.leases.items() if lease["expires"] + 86_400_000_000 <= self.now]:
             del self.leases[name]
         self._rearm(former)
 
@@ -316,8 +319,6 @@ class SlowModel:
             charges = self.leases[lease]["charges"]
             for (name, key), amount in charges.items():
                 charges[name, key] = amount - min(amount, unused.get(key.split("/")[0], 0))
-            if not any(charges.values()):
-                del self.leases[lease]
 
     def release(self, admission: str) -> bool:
         if admission not in self.reservations or not self.reservations[admission]["open"]:
@@ -336,7 +337,8 @@ class SlowModel:
             path, earliest = reservation["path"], reservation["admitted"]
         elif admission in self.leases:
             lease = self.leases[admission]
-            way, path, earliest = "leased", lease["path"], lease["leased"]
+            way = "leased" if self.now < lease["expires"] else "late"
+            path, earliest = lease["path"], lease["leased"]
         else:
             time = min(time, self.now)
             for names in self.holdings(scopes):
@@ -366,8 +368,6 @@ class SlowModel:
                     fired |= new
                     if new:
                         crossed[name, key] = new
-        if lease is not None and not any(lease["charges"].values()):
-            del self.leases[str(admission)]
         for name in path:
             for key, limit in self.limits(name).items():
                 growth = max(0, self.total(name, limit) - limit["amount"]) - before[name, key]
