@@ -20,6 +20,7 @@ from streams.folds.contracts import agreement as contracts
 from streams.folds.emit import Emit, write_index
 from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
+from streams.folds.grants import grant_fold as grants
 from streams.folds.identity import (
     COUNTED,
     TOKEN_TOTALS_MISMATCH,
@@ -39,7 +40,7 @@ from tallystick.vocabulary.controls.prices import PriceRestated
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD, registry.FOLD)
+FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, grants.FOLD, *DETECTORS, rules.FOLD, registry.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)

@@ -323,7 +323,7 @@ def _find_widening(grant: Grant, change: Change) -> str | None:
     for limit in change.limits:
         former = limits.get(limit.key, limit)
         if limit.amount > former.amount or STRICTNESS.index(limit.at_limit) < STRICTNESS.index(former.at_limit):
-            return f"{limit.key}: the limit is above {grant.name!r}'s, or less strict"
+            return f"{limit.key}: the limit is above that of {grant.name!r}, or less strict"
     if change.expires_us is not None and grant.expires_us is not None and change.expires_us > grant.expires_us:
         return "expires_at is later"
     if change.is_delegable and not grant.is_delegable:
