@@ -48,6 +48,7 @@ _ON_CONTROL = {
     control_type: tuple(fold.on_control[control_type] for fold in FOLDS if control_type in fold.on_control)
     for control_type in {control_type for fold in FOLDS for control_type in fold.on_control}
 }
+_ON_REQUEST = {kind: on_request for fold in FOLDS for kind, on_request in fold.on_request.items()}
 _ON_DUE = {fold.name: fold.on_due for fold in FOLDS if fold.on_due is not None}
 
 
@@ -234,6 +235,8 @@ def _apply_event(
     elif event.kind == "control":
         for on_control in _ON_CONTROL.get(event.data["control"], ()):
             on_control(event, ledger.state, ledger.documents, emit)
+    elif event.kind in _ON_REQUEST:
+        _ON_REQUEST[event.kind](event, ledger.state, ledger.documents, emit)
     changes = restated if change is None else [change]
     for entry_change in changes:
         _correct_windows(entry_change, ledger, emit)

@@ -6,16 +6,17 @@ from typing import Any
 
 import msgspec
 
-from ledger.money import text
 from ledger.outcomes import RESTATEMENT
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.grants import tree
-from streams.folds.grants.limits import MONEY, Amounts, Limit
+from streams.folds.grants.admission import LEASE, RESERVATION
+from streams.folds.grants.limits import Amounts, Limit
 from streams.folds.grants.meters import METER, NAME, Crossing, MeterKey, cross_thresholds, rearm_thresholds
 from streams.folds.grants.records import read_change, read_grant, read_time_us
+from streams.folds.grants.requests import ON_REQUEST, SCOPES, SETS, expire_due, tell_settlement, write_amount
 from streams.folds.grants.uses import USE, Settlement, UsedCall, amend, settle, take_back
 from streams.folds.state import Key, State
 from streams.folds.unknown_usage import is_free_by_rule
@@ -27,12 +28,6 @@ from tallystick.vocabulary.controls.grants import (
     GrantRevoked,
 )
 
-SCOPES = ("team", "project", "feature", "environment", "user", "customer", "key", "agent", "session")
-SETS = {
-    "inference_classes": "inference_class", "providers": "provider", "regions": "region", "data_classes": "data_class",
-    "purposes": "purpose", "environments": "environment", "operations": "operation",
-}  # fmt: skip
-"""The field of a call for each dimension of a set, but models."""
 FREE = Amounts(0, 0, None, 0, 0)
 Apply = Callable[[State, str, dict[str, Any], int, int, str | None], str | None]
 """Apply the body of a record: organization, body, start, now, who granted. Return why it has no effect."""
@@ -59,7 +54,11 @@ def change_tree(event: Event, state: State, _: Documents, emit: Emit) -> None:
 def count_call(event: Event, entry: Entry, state: State, emit: Emit) -> None:
     """Count an inference by the grants of its scopes: a counted one, or a quarantined one with its bound."""
     if state.get((NAME, tree.DIMENSIONS, event.organization)):
-        _tell_crossings(event, settle(state, _read_call(event, entry, emit.order()), emit.now_us), state, emit)
+        used_call = _read_call(event, entry, emit.order())
+        settlement = settle(state, used_call, emit.now_us)
+        if used_call.admission is not None and settlement.way != "unasked":
+            tell_settlement(event, used_call.admission, settlement, emit)
+        _tell_crossings(event, settlement, state, emit)
 
 
 def correct_call(change: EntryChange, state: State, emit: Emit) -> None:
@@ -81,9 +80,12 @@ def correct_call(change: EntryChange, state: State, emit: Emit) -> None:
 
 
 def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
-    """Arm thresholds of a meter again where time alone has emptied its window, or forget a use."""
+    """End what has expired, forget a use, or arm thresholds again where time alone has emptied a window."""
     if key[1] == USE:
         state.delete(key)
+        return
+    if key[1] in (RESERVATION, LEASE):
+        expire_due(key, due_us, state, emit)
         return
     assert key[1] == METER, f"{key[1]} never falls due"
     meter_key = MeterKey(*map(str, key[2:]))
@@ -173,7 +175,7 @@ def _tell_crossing(event: Event, crossing: Crossing, limit: Limit, emit: Emit) -
     facts = {"event_source": event.source, "event_id": event.id}
     _tell_limit(
         crossing.key, limit, "grant.crossed", emit, facts, thresholds=crossing.thresholds,
-        used=_write_amount(limit, crossing.used), past=crossing.is_past,
+        used=write_amount(limit.meter, crossing.used), past=crossing.is_past,
     )  # fmt: skip
 
 
@@ -183,15 +185,11 @@ def _tell_limit(
 ) -> None:  # fmt: skip
     """Add a decision about a limit; what it says beside the columns of decisions is its body, as JSON."""
     content = {
-        "grant": key.grant, "limit": key.limit_key, "amount": _write_amount(limit, limit.amount),
+        "grant": key.grant, "limit": key.limit_key, "amount": write_amount(limit.meter, limit.amount),
         "thresholds": list(thresholds),
     } | body  # fmt: skip
     due = {} if due_us is None else {"due_us": due_us}
     emit.decision(key.organization, decision, body=msgspec.json.encode(content).decode(), **(facts or {}), **due)
-
-
-def _write_amount(limit: Limit, amount: int) -> str | int:
-    return text(amount) if limit.meter in MONEY else amount
 
 
 def _find_limit(key: MeterKey, state: State, now_us: int) -> Limit | None:
@@ -205,6 +203,7 @@ FOLD = Fold(
     on_entry=count_call,
     on_correction=correct_call,
     on_control=dict.fromkeys(_APPLY, change_tree),
+    on_request=ON_REQUEST,
     on_due=end_row,
     on_quarantined=count_call,
 )
