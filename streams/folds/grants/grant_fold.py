@@ -18,6 +18,7 @@ from streams.folds.grants.meters import METER, NAME, Crossing, MeterKey, cross_t
 from streams.folds.grants.records import read_change, read_grant, read_time_us
 from streams.folds.grants.requests import ON_REQUEST, SCOPES, SETS, expire_due, tell_settlement, write_amount
 from streams.folds.grants.uses import USE, Settlement, UsedCall, amend, settle, take_back
+from streams.folds.identity import MAX_AHEAD_US
 from streams.folds.state import Key, State
 from streams.folds.unknown_usage import is_free_by_rule
 from tallystick.vocabulary.controls.grants import (
@@ -28,6 +29,8 @@ from tallystick.vocabulary.controls.grants import (
     GrantRevoked,
 )
 
+STARTING = (GrantCreated.control_type, GrantDelegated.control_type)
+"""Types that may hold from a later moment on; the others hold from their place on the log on."""
 FREE = Amounts(0, 0, None, 0, 0)
 Apply = Callable[[State, str, dict[str, Any], int, int, str | None], str | None]
 """Apply the body of a record: organization, body, start, now, who granted. Return why it has no effect."""
@@ -37,15 +40,20 @@ def change_tree(event: Event, state: State, _: Documents, emit: Emit) -> None:
     """Apply a record of a grant, and answer it with both of its times, or with why it has no effect."""
     control_type, body = event.data["control"], event.data["body"]
     effective_at = event.data.get("effective_at")
-    starts_us = emit.now_us if effective_at is None else max(emit.now_us, read_time_us(effective_at))
-    apply = _APPLY[control_type]
-    reason = apply(state, event.organization, body, starts_us, emit.now_us, event.data.get("actor"))
+    effective_us = emit.now_us if effective_at is None else max(emit.now_us, read_time_us(effective_at))
+    if control_type in STARTING or effective_us <= emit.now_us + MAX_AHEAD_US:
+        apply = _APPLY[control_type]
+        reason = apply(state, event.organization, body, effective_us, emit.now_us, event.data.get("actor"))
+    else:
+        reason = "it holds from its place on the log on: send it when it is to hold"
+    if control_type not in STARTING:
+        effective_us = emit.now_us
     facts = {"control_type": control_type, "event_source": event.source, "event_id": event.id}
     if reason is not None:
         emit.decision(event.organization, "control.ineffective", reason=reason, **facts)
         return
     emit.decision(
-        event.organization, "control.applied", effective_us=starts_us, known_us=emit.now_us,
+        event.organization, "control.applied", effective_us=effective_us, known_us=emit.now_us,
         body=msgspec.json.encode(body).decode(), **facts,
     )  # fmt: skip
     _tell_changed_limits(event, body["grant"], state, emit)

@@ -96,15 +96,19 @@ def spend(
     state.put((NAME, BUCKET, *key, bucket), (former + amount, former_calls + unknown_calls))
     if bucket > meter.bucket - span:
         meter = replace(meter, used=meter.used + amount, unknown_calls=meter.unknown_calls + unknown_calls)
-    crossed = _find_crossed(limit, meter.used, meter.fired)
+    crossed: tuple[int, ...] = ()
+    if meter.used * 100 >= limit.thresholds[0] * limit.amount:
+        crossed = _find_crossed(limit, meter.used, meter.fired)
     if crossed:
         meter = replace(meter, fired=meter.fired + crossed, rearm_us=0)
     _write_meter(state, key, limit, meter, now_us)
     if crossed:
         return Crossing(key, crossed, meter.used)
+    if bucket == meter.bucket or amount <= 0:
+        return None
     used = _find_greatest_window(state, key, limit, bucket, meter)
     past = _find_crossed(limit, used, (*meter.fired, *_find_reached(limit, used - amount)))
-    return Crossing(key, past, used, True) if past and amount > 0 else None
+    return Crossing(key, past, used, True) if past else None
 
 
 def unspend(

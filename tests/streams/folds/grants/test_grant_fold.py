@@ -1,5 +1,7 @@
 """Grants on a log: their records, the calls that they count, and the thresholds that are told."""
 
+import json
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -7,7 +9,8 @@ import pytest
 
 from ledger.log.topics import DECISIONS
 from streams.replay import replay
-from tests.streams.build import DOCUMENTS, adopt, call, control, correction, record
+from tallystick import ANY_EVENT
+from tests.streams.build import DOCUMENTS, START, adopt, call, control, correction, record
 
 DAY_S = 86_400
 DAY = {"rolling_s": DAY_S}
@@ -165,3 +168,25 @@ def test_records_that_ask_for_more_have_no_effect_and_say_why() -> None:
         "'run' is revoked already",
         "'run' is revoked",
     ]
+
+
+def test_a_grant_may_start_later_and_nothing_else_waits() -> None:
+    later = (START + timedelta(hours=1)).isoformat()
+
+    def build(id: str, control_type: str, **body: Any) -> bytes:
+        data = {"control": control_type, "effective_at": later, "body": {"grant": "search"} | body}
+        event = {"id": id, "source": "people", "time": START.isoformat(), "type": "tallystick.control.v1", "data": data}
+        return ANY_EVENT.validate_json(json.dumps(event)).canonical()
+
+    created = build("g", "grant.created", dimension="team", scope="search", limits=[limit(1, thresholds=[50])])
+    decisions = list_decisions(
+        (0, created),
+        (1, build("r", "grant.revoked")),
+        (2, call("a", 2, team="search")),
+        (3601, call("b", 3601, team="search")),
+    )
+    assert [(decision["decision"], decision["event_id"]) for decision in decisions] == [
+        ("control.applied", "g"), ("control.ineffective", "r"), ("grant.crossed", "b"),
+    ]  # fmt: skip
+    assert decisions[0]["effective_us"] - decisions[0]["known_us"] == 3_600_000_000
+    assert decisions[1]["reason"] == "it holds from its place on the log on: send it when it is to hold"
