@@ -24,6 +24,7 @@ from streams.folds.grants.leases import load_lease, take_from_lease
 from streams.folds.grants.limits import Amounts, Limit, measure, measure_actual
 from streams.folds.grants.meters import NAME, Crossing, MeterKey, read_meter, spend, unspend
 from streams.folds.grants.tree import find_outside, list_holdings, list_limits, load_grant, load_path
+from streams.folds.grants.windows import BUCKETS
 from streams.folds.state import Key, State
 from tallystick.rights.sets import Call
 
@@ -201,13 +202,18 @@ def _read_excess(state: State, key: MeterKey, limit: Limit, now_us: int) -> int:
 
 
 def _find_forgotten(limits: Sequence[tuple[MeterKey, Limit]], time_us: int) -> int | None:
-    """Return when no meter has the bucket of a time any more; None where one always has."""
+    """Return when no meter has the bucket of a time any more; None where one always has. It is rounded up to a whole
+    window, so that a partition in which nothing arrives gets no tick for each call."""
     moments = []
     for _, limit in limits:
-        end_us: int | None = time_us
-        for _ in range(1 if limit.window.kind == "rolling" else 2):
-            end_us = None if end_us is None else limit.window.find_end(end_us, 2 * limit.window.span)
-        if end_us is None:
+        window = limit.window
+        if window.kind == "total":
             return None
-        moments.append(end_us)
+        if window.kind == "rolling":
+            last_us = time_us + 2 * (window.length_us + window.length_us // BUCKETS + 1)
+            moments.append(-(-last_us // window.length_us) * window.length_us)
+        else:
+            end_us = window.find_end(time_us)
+            assert end_us is not None, "a period of the calendar ends"
+            moments.append(window.find_end(end_us) or end_us)
     return max(moments)
