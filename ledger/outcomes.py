@@ -11,6 +11,9 @@ HELD = "held"
 OUTCOMES = (COUNTED, DUPLICATE, CONFLICT, QUARANTINED, HELD)
 """In the order in which they are shown: ``accepted = counted + duplicate + conflict + quarantined + held``."""
 
+NO_FACTS = ("control", "tick", "admission", "lease")
+"""Kinds of events that have outcomes and are counted apart: in no sum of what was accepted."""
+
 REVERSAL = "reversal"
 """No outcome: a line of ``tally.entries`` that takes a counted entry back. Its event stays counted."""
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ledger.inference_fields import AMOUNT_PATTERN, AMOUNTS, COUNTS, LISTS, MAPS, MAX_COUNT, TEXTS
 from ledger.token_classes import INPUT_CLASSES, QUANTITY_CLASSES, TOKEN_CLASSES
-from tallystick import Control, Correction
+from tallystick import Correction
 from tallystick.vocabulary.base import EARLIEST, LATEST
 from tallystick.vocabulary.event import DATA_MODELS
 
@@ -79,9 +79,9 @@ def _has_totals_mismatch(data: dict[str, Any]) -> bool:
 
 
 def is_valid(kind: str, data: dict[str, Any]) -> bool:
-    if kind == "control":
+    if kind in ("control", "admission", "lease"):
         try:
-            return bool(Control.model_validate_json(json.dumps(data)))
+            return bool(DATA_MODELS[kind].model_validate_json(json.dumps(data)))
         except ValidationError:
             return False
     if kind == "correction":

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from audit.verify.row_checksums import MODULUS
-from ledger.outcomes import COUNTED, OUTCOMES, RELEASE
+from ledger.outcomes import COUNTED, NO_FACTS, OUTCOMES, RELEASE
 
 COUNT_NAMES = ("received", "accepted", "rejected", *OUTCOMES)
 COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
@@ -60,11 +60,11 @@ class Totals:
     ) -> None:
         """Add lines. A release moves its event from the outcome that its reason names to counted."""
         key = organization, kind, outcome
-        if outcome == RELEASE and reason in OUTCOMES and kind not in ("control", "tick"):
+        if outcome == RELEASE and reason in OUTCOMES and kind not in NO_FACTS:
             self.events[organization, reason] -= times
             self.events[organization, COUNTED] += times
         self.event_checksums[key] = (self.event_checksums[key] + contents) % MODULUS
-        if kind in ("control", "tick") or outcome not in OUTCOMES:
+        if kind in NO_FACTS or outcome not in OUTCOMES:
             self.control_counts[key] += times
         else:
             self.events[organization, outcome] += times

@@ -11,7 +11,7 @@ from ingest.api.group_commit import Appender
 from ingest.api.turns import Turns
 from ingest.controls.append import check_decision
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import FACT_KINDS, AcceptedEvent, Intake, encode, open_intake
+from ingest.intake.intake import FACT_KINDS, REQUEST_KINDS, AcceptedEvent, Intake, encode, open_intake
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.privacy import Removed
 from ingest.intake.rejection import Rejection, make_skeleton
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 CHANNEL = "http"
 CONTROL_TYPE = "tallystick.control.v1"
-_KINDS_BY_ROLE: dict[Role, tuple[str, ...]] = {"write": FACT_KINDS, "admin": ("control",)}
+_KINDS_BY_ROLE: dict[Role, tuple[str, ...]] = {"write": (*FACT_KINDS, *REQUEST_KINDS), "admin": ("control",)}
 _open_intake = lru_cache(maxsize=1_000)(open_intake)
 _parse_turns = Turns()
 """One event is parsed at a time: threads gain nothing there, and an event in parsing takes many times its bytes."""

@@ -33,6 +33,7 @@ MAX_EVENT_BYTES = 128_000
 """The bound of one event in canonical form."""
 
 FACT_KINDS = ("inference", "observation", "correction")
+REQUEST_KINDS = ("admission", "lease")
 _ENVELOPE_FIELDS = frozenset((*CloudEvent.model_fields, "type", "data"))
 _TYPE_FORMAT = "tallystick.{}.v1"
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

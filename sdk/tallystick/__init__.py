@@ -5,18 +5,23 @@ from tallystick.vocabulary.controls.control import Control
 from tallystick.vocabulary.correction import Correction
 from tallystick.vocabulary.event import (
     ANY_EVENT,
+    AdmissionEvent,
     ControlEvent,
     CorrectionEvent,
     Event,
     InferenceEvent,
+    LeaseEvent,
     ObservationEvent,
     TickEvent,
 )
 from tallystick.vocabulary.inference import Inference, QuantityClass, TokenClass
 from tallystick.vocabulary.observation import Observation, Target
+from tallystick.vocabulary.request import Admission, Lease
 
 __all__ = [
     "ANY_EVENT",
+    "Admission",
+    "AdmissionEvent",
     "Client",
     "Control",
     "ControlEvent",
@@ -25,6 +30,8 @@ __all__ = [
     "Event",
     "Inference",
     "InferenceEvent",
+    "Lease",
+    "LeaseEvent",
     "Observation",
     "ObservationEvent",
     "QuantityClass",

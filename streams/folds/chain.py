@@ -20,6 +20,7 @@ from streams.folds.contracts import agreement as contracts
 from streams.folds.emit import Emit, write_index
 from streams.folds.entry import Documents, Entry, EntryChange, History, Originals, RatedCall
 from streams.folds.event import FACTS, Event, ParsedRecord
+from streams.folds.grants import grant_fold as grants
 from streams.folds.identity import (
     COUNTED,
     TOKEN_TOTALS_MISMATCH,
@@ -39,7 +40,7 @@ from tallystick.vocabulary.controls.prices import PriceRestated
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, *DETECTORS, rules.FOLD, registry.FOLD)
+FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, grants.FOLD, *DETECTORS, rules.FOLD, registry.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)
@@ -47,6 +48,7 @@ _ON_CONTROL = {
     control_type: tuple(fold.on_control[control_type] for fold in FOLDS if control_type in fold.on_control)
     for control_type in {control_type for fold in FOLDS for control_type in fold.on_control}
 }
+_ON_REQUEST = {kind: on_request for fold in FOLDS for kind, on_request in fold.on_request.items()}
 _ON_DUE = {fold.name: fold.on_due for fold in FOLDS if fold.on_due is not None}
 
 
@@ -233,6 +235,8 @@ def _apply_event(
     elif event.kind == "control":
         for on_control in _ON_CONTROL.get(event.data["control"], ()):
             on_control(event, ledger.state, ledger.documents, emit)
+    elif event.kind in _ON_REQUEST:
+        _ON_REQUEST[event.kind](event, ledger.state, ledger.documents, emit)
     changes = restated if change is None else [change]
     for entry_change in changes:
         _correct_windows(entry_change, ledger, emit)

@@ -10,6 +10,7 @@ from streams.folds.state import Key, State
 
 OnEntry = Callable[[Event, Entry, State, Emit], None]
 OnControl = Callable[[Event, State, Documents, Emit], None]
+OnRequest = Callable[[Event, State, Documents, Emit], None]
 OnCorrection = Callable[[EntryChange, State, Emit], None]
 OnDue = Callable[[Key, int, State, Emit], None]
 
@@ -19,13 +20,14 @@ class Fold(NamedTuple):
 
     ``on_correction`` gets entries that are taken back, and added in their place; a fold without it sees neither.
     ``on_quarantined`` gets the entry of an inference whose totals contradict its classes: no costs, but their bound.
-    ``on_control`` is by the type of the control record. ``on_due`` gets a key of its state and the time (in
-    microseconds) at which that key fell due.
+    ``on_control`` is by the type of the control record, ``on_request`` by the kind of the request.
+    ``on_due`` gets a key of its state and the time (in microseconds) at which that key fell due.
     """
 
     name: str
     on_entry: OnEntry | None = None
     on_control: Mapping[str, OnControl] = {}
+    on_request: Mapping[str, OnRequest] = {}
     on_correction: OnCorrection | None = None
     on_due: OnDue | None = None
     on_quarantined: OnEntry | None = None

@@ -13,18 +13,19 @@ from pydantic import ValidationError
 
 from ledger.inference_fields import AMOUNT_PATTERN, AMOUNTS, COUNTS, LISTS, MAPS, MAX_COUNT, TEXTS
 from ledger.token_classes import QUANTITY_CLASSES, TOKEN_CLASSES
-from tallystick import Control, Correction
+from tallystick import Admission, Control, Correction, Lease
 from tallystick.vocabulary.base import Model
 from tallystick.vocabulary.inference import ReportedTokens
 
 _amount = re.compile(AMOUNT_PATTERN, re.ASCII).fullmatch
+_CHECKED_MODELS: dict[str, type[Model]] = {"control": Control, "admission": Admission, "lease": Lease}
 _encode = msgspec.json.Encoder().encode
 
 
 def find_schema_mismatch(kind: str, data: dict[str, Any]) -> str | None:
     """Return the first field that does not fit the vocabulary; None where all do."""
-    if kind == "control":
-        return _find_model_mismatch(Control, data)
+    if kind in _CHECKED_MODELS:
+        return _find_model_mismatch(_CHECKED_MODELS[kind], data)
     if kind == "correction":
         return _find_model_mismatch(Correction, data) or _find_replacement_mismatch(data)
     if kind != "inference":

@@ -87,22 +87,27 @@ class State:
         deletes it."""
         while (next_us := self.next_due()) is not None and next_us <= now_us:
             due_us, key = heapq.heappop(self._queue)
-            if self._due_by_key.get(key) != due_us:
-                continue
             del self._due_by_key[key]
-            row = self._row(key)
-            if row is None or row.due_us is None:
-                continue
-            if row.due_us > due_us:
-                self._enqueue(row.due_us, key)
-            else:
-                yield due_us, key
+            yield due_us, key
 
     def next_due(self) -> int | None:
-        """Return a time before which nothing falls due; it may be too early, never too late."""
-        if not self._queue and self._due is not None and self._queued_until_us < LAST:
-            self._refill_queue(self._due)
-        return self._queue[0][0] if self._queue else None
+        """Return when the next row falls due; None where none does. A row that was deleted, or written again with a
+        later time, is passed over, or a partition in which nothing arrives would get a tick for it."""
+        while True:
+            if not self._queue and self._due is not None and self._queued_until_us < LAST:
+                self._refill_queue(self._due)
+            if not self._queue:
+                return None
+            due_us, key = self._queue[0]
+            is_last = self._due_by_key.get(key) == due_us
+            row = self._row(key) if is_last else None
+            if row is not None and row.due_us is not None and row.due_us <= due_us:
+                return due_us
+            heapq.heappop(self._queue)
+            if is_last:
+                del self._due_by_key[key]
+            if row is not None and row.due_us is not None:
+                self._enqueue(row.due_us, key)
 
     def take_changes(self, keep: int = MAX_CACHED_ROWS) -> dict[Key, Row | None]:
         """Return the changes since the last call (None is a deletion), to be written to the store before another row is

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from ledger.outcomes import OUTCOMES
+from ledger.outcomes import NO_FACTS, OUTCOMES
 from ledger.settings import Settings
 from tally.sql_client import run_statement
 
 ANSWER_TIMEOUT_S = 5.0
 
-_SQL = """
+_SQL = f"""
 SELECT 'received', sum(received) FROM tally.records
 UNION ALL SELECT 'rejected', sum(refused) FROM tally.records
 UNION ALL SELECT step.1, sum(step.2)
@@ -22,7 +22,7 @@ UNION ALL SELECT step.1, sum(step.2)
                 )
             ) AS step
         FROM tally.events
-        WHERE kind NOT IN ('control', 'tick') AND outcome NOT IN ('reversal', 'replacement', 'restatement')
+        WHERE kind NOT IN {NO_FACTS} AND outcome NOT IN ('reversal', 'replacement', 'restatement')
     )
     GROUP BY step.1
 """

@@ -1,6 +1,7 @@
 """A recorded log of everything at once: sixteen organizations, repeats, conflicts, revisions, corrections, releases,
 acceptances, late facts and held ones, lines that are no events, late prices, aliases, contracts with commitments,
-restatements, closed months, limits that change, ticks, and silences in which things fall due."""
+restatements, closed months, limits that change, grants, admissions and leases, ticks, and silences in which things fall
+due."""
 
 import json
 import random
@@ -43,6 +44,7 @@ class Mixture:
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
+        self._grants = GrantMixture(seed)
         self._ends = [0] * PARTITIONS
         self._now_ms = START_MS
         self._lines: dict[str, list[bytes]] = {organization: [] for organization in ORGANIZATIONS}
@@ -54,6 +56,7 @@ class Mixture:
         yield from self._relay(adopt())
         for organization in ORGANIZATIONS:
             yield self._record(organization, [budget(f"{organization}-all", "40", 86_400, organization=organization)])
+            yield self._record(organization, self._grants.create(organization))
         event_count = 0
         is_later_adopted = False
         while event_count < events:
@@ -68,6 +71,9 @@ class Mixture:
                 scope = {"team": f"team-{self._chance.randrange(3)}"}
                 limit = str(self._chance.randint(1, 30))
                 yield self._record(organization, [budget(f"{organization}-{event_count}", limit, 3600, **scope)])
+            requests = self._grants.list_requests(organization, event_count, (self._now_ms - START_MS) / 1000)
+            if requests:
+                yield self._record(organization, requests)
             if self._chance.random() < 0.05:
                 yield self._tick(organization, event_count)
             if self._chance.random() < 0.2:
@@ -151,6 +157,7 @@ class Mixture:
             fields["reported_tokens"] = {"input": tokens["input"] + 1}
         if chance.random() < 0.5:
             fields |= {"tool": "grep", "tool_arguments_hash": chance.choice("ab"), "tool_result_hash": "r"}
+        fields |= self._grants.name_admission()
         time = START + timedelta(milliseconds=self._now_ms - START_MS, seconds=shift_s + chance.random())
         data = Inference.model_validate(fields)
         return InferenceEvent(id=f"call-{number}", source="mixture", time=time, data=data).canonical()
@@ -197,3 +204,79 @@ class Mixture:
         self._ends[partition] += 1
         headers = {"organization": organization, "principal": "test", "schema": "1", "refused": "0"} | own_headers
         return Record(partition, offset, self._now_ms, organization, headers, b"\n".join(lines))
+
+
+class GrantMixture:
+    """Grants and requests, with a chance of their own."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(f"grants {seed}")
+        self._admissions: list[str] = []
+
+    def create(self, organization: str) -> list[bytes]:
+        """Return the grants of an organization: all of it, and three teams below."""
+        day: dict[str, Any] = {"meter": "billed", "amount": 90, "currency": "USD", "window": {"calendar": "day"}}
+        hour: dict[str, Any] = {"meter": "tokens", "amount": 60_000_000, "window": {"rolling_s": 3600}}
+        everything: dict[str, Any] = {
+            "grant": "all",
+            "dimension": "organization",
+            "scope": organization,
+            "limits": [day, hour],
+        }
+        lines = [control(f"{organization}-grant", "grant.created", **everything)]
+        for number in range(3):
+            policy = ("assume_greatest", "tokens_only", "deny")[number]
+            minute = hour | {"amount": 2_000_000, "window": {"rolling_s": 60}}
+            limits = [day | {"amount": 60, "unknown_usage": policy}, minute]
+            body: dict[str, Any] = {
+                "grant": f"team-{number}",
+                "parent": "all",
+                "dimension": "team",
+                "scope": f"team-{number}",
+            }
+            lines.append(control(f"{organization}-grant-{number}", "grant.created", **body, limits=limits))
+        return lines
+
+    def list_requests(self, organization: str, number: int, at_s: float) -> list[bytes]:
+        """Return asks, releases, leases and changes of grants, at times."""
+        chance = self._chance
+        if chance.random() < 0.4:
+            return []
+        lines = []
+        for place in range(chance.randint(1, 12)):
+            id = f"{organization}-request-{number}-{place}"
+            scopes = {"team": f"team-{chance.randrange(4)}"}
+            share = chance.random()
+            if share < 0.6:
+                self._admissions.append(id)
+                model = chance.choice(("m1", "m1", "late", "nobody's"))
+                data: dict[str, Any] = scopes | {"model": model, "max_tokens": chance.randrange(40_000)}
+                lines.append(self._request(id, "admission", at_s, data | {"input_tokens": chance.randrange(10_000)}))
+            elif share < 0.7 and self._admissions:
+                released = {"action": "release", "admission": chance.choice(self._admissions[-20:])}
+                lines.append(self._request(id, "admission", at_s, released))
+            elif share < 0.8:
+                self._admissions.append(id)
+                amounts = {"billed": chance.randint(1, 5), "currency": "USD", "tokens": 100_000, "ttl_s": 60}
+                lines.append(self._request(id, "lease", at_s, scopes | amounts))
+            elif share < 0.9 and self._admissions:
+                unused = {"action": "return", "lease": chance.choice(self._admissions[-20:]), "tokens": 50_000}
+                lines.append(self._request(id, "lease", at_s, unused))
+            else:
+                grant = f"team-{chance.randrange(3)}"
+                narrowed: dict[str, Any] = {"grant": grant, "allow": {"models": ["m1"]}}
+                until = (START + timedelta(seconds=at_s + 600)).isoformat()
+                change: dict[str, Any] = chance.choice(({"until": until}, {"until": until, "paused": True}))
+                lines.append(control(id, "grant.narrowed", at_s, **narrowed, **change))
+        return lines
+
+    def name_admission(self) -> dict[str, str]:
+        """Return the field by which a call names one of the last admissions; mostly of none."""
+        if not self._admissions or self._chance.random() < 0.8:
+            return {}
+        return {"admission": self._chance.choice(self._admissions[-10:])}
+
+    def _request(self, id: str, kind: str, at_s: float, data: dict[str, Any]) -> bytes:
+        time = (START + timedelta(seconds=at_s)).isoformat()
+        event = {"id": id, "source": "gateway", "time": time, "type": f"tallystick.{kind}.v1", "data": data}
+        return ANY_EVENT.validate_json(json.dumps(event)).canonical()

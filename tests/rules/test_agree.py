@@ -102,7 +102,9 @@ strange = some.dictionaries(
     some.sampled_from(JUDGED),
     some.sampled_from(ODD) | some.dictionaries(some.sampled_from((*CLASSES, "total", "?")), some.sampled_from(ODD)),
 )
-kinds = some.sampled_from(("inference",) * 6 + ("observation", "correction", "tick", "control", "else"))
+kinds = some.sampled_from(
+    ("inference",) * 6 + ("observation", "correction", "tick", "control", "admission", "lease", "else")
+)
 events = some.fixed_dictionaries(
     {
         "source": some.sampled_from(("a", "b", "a\0b")) | some.sampled_from(ODD),

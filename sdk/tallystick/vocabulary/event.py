@@ -9,6 +9,7 @@ from tallystick.vocabulary.controls.control import Control
 from tallystick.vocabulary.correction import Correction
 from tallystick.vocabulary.inference import Inference
 from tallystick.vocabulary.observation import Observation
+from tallystick.vocabulary.request import Admission, Lease
 
 SCHEMA_VERSION = "1"
 
@@ -51,14 +52,24 @@ class ControlEvent(CloudEvent):
     data: Control
 
 
+class AdmissionEvent(CloudEvent):
+    type: Literal["tallystick.admission.v1"] = "tallystick.admission.v1"
+    data: Admission
+
+
+class LeaseEvent(CloudEvent):
+    type: Literal["tallystick.lease.v1"] = "tallystick.lease.v1"
+    data: Lease
+
+
 class TickEvent(CloudEvent):
     type: Literal["tallystick.tick.v1"] = "tallystick.tick.v1"
     data: Tick = Tick()
 
 
-Event = InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | TickEvent
+Event = InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | AdmissionEvent | LeaseEvent | TickEvent
 _ByType = Annotated[
-    InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | TickEvent,
+    InferenceEvent | ObservationEvent | CorrectionEvent | ControlEvent | AdmissionEvent | LeaseEvent | TickEvent,
     Field(discriminator="type"),
 ]
 ANY_EVENT: TypeAdapter[Event] = TypeAdapter(_ByType)
@@ -68,4 +79,5 @@ DATA_MODELS: dict[str, type[Model]] = {
     member.model_fields["type"].default.split(".")[1]: member.model_fields["data"].annotation
     for member in get_args(Event)
 }
-"""The model of an event's data, by kind: inference, observation, correction, control, tick."""
+"""The model of an event's data, by kind: inference, observation, correction, control, admission, lease,
+tick."""

@@ -22,10 +22,10 @@ from ledger.home.tokens import create_token, list_tokens, revoke_token
 from ledger.log import Record, partition_of
 from ledger.log.open import open_log
 from ledger.log.sqlite.log import EmbeddedLog
-from ledger.log.topics import EVENTS, REJECTED
+from ledger.log.topics import DECISIONS, EVENTS, REJECTED
 from ledger.metrics import HTTP
 from ledger.settings import Settings
-from streams.replay import replay_outcomes
+from streams.replay import replay, replay_outcomes
 from tests.faults.house import House
 from tests.ingest.api.conftest import BATCH, JSON, NDJSON, Answer, Served, call, lines, read_events
 from tests.tally.conftest import eventually
@@ -175,6 +175,25 @@ def test_decisions_take_an_admin_and_the_rest_is_made_elsewhere(api_server: Serv
     assert [line["outcome"] for line in replay_outcomes(read_events(api_server), {}) if line["id"] == "by-admin"] == [
         "counted"
     ]
+
+
+def test_a_writer_asks_for_an_admission_and_its_answer_names_the_position(api_server: Served) -> None:
+    limits = [{"meter": "tokens", "amount": 100}]
+    granted: dict[str, object] = {"grant": "asked", "dimension": "team", "scope": "asked", "limits": limits}
+    admin = api_server.bearer("admin")
+    assert api_server.send(lines(decision("grant", "grant.created", granted)), bearer=admin).json()["accepted"] == 1
+    asked = {"team": "asked", "user": "ann@example.com", "input_tokens": 60, "max_tokens": 20}
+    request = {"type": "tallystick.admission.v1", "data": asked}
+    positions = api_server.send(lines(call("ask-1") | request, call("ask-2") | request)).json()["results"]
+    assert b"ann@example.com" not in read_events(api_server)[-1].value
+    answers = {
+        (answer["offset"], answer["event_index"]): json.loads(answer["body"])["answer"]
+        for topic, record in replay(read_events(api_server), {})
+        if topic is DECISIONS
+        for answer in map(json.loads, record.value.split(b"\n"))
+        if answer["decision"] == "admission.decided"
+    }
+    assert [answers[position["offset"], position["event_index"]] for position in positions] == ["allow", "deny"]
 
 
 def test_the_examples_of_the_description_run(api_server: Served) -> None:

@@ -27,9 +27,9 @@ from tallystick.vocabulary.controls.control import CONTROL_TYPES
 from tallystick.vocabulary.event import ANY_EVENT
 
 KEY, MARK = "the organization's key", "QZXMARKED"
-KINDS = ("inference", "observation", "correction", "control")
-EVENTS_OF = (*KINDS[:3], *CONTROL_TYPES)
-"""Kinds of facts, and types of decisions."""
+KINDS = ("inference", "observation", "correction", "admission", "lease", "control")
+EVENTS_OF = (*KINDS[:5], *CONTROL_TYPES)
+"""Kinds of facts and requests, and types of decisions."""
 SECRET = f"sk-proj-{MARK}0123456789"
 MAIL = f"{MARK}@example.com"
 TEXTS = [
@@ -74,7 +74,7 @@ def example(schema: dict[str, Any]) -> Any:
         case "string":
             return EXAMPLES_BY_PATTERN.get(schema.get("pattern", ""), "1")
         case "integer" | "number":
-            return 60
+            return min(60, schema.get("maximum", 60))
         case "boolean":
             return True
     raise AssertionError(schema)
@@ -88,8 +88,14 @@ def make_event(name: str) -> dict[str, Any]:
     if kind == "correction":
         event["data"]["action"] = "replacement"
         del event["data"]["accepted"]  # of an acceptance alone
+    event["data"].pop({"admission": "admission", "lease": "lease"}.get(kind), None)  # of what ends one alone
     if kind == "control":
-        event["data"] |= {"control": name, "body": example(BODIES[name])}
+        body = example(BODIES[name])
+        for limit in body.get("limits", ()):
+            limit["at_limit"] = "downgrade"
+            del limit["window"]["rolling_s"], limit["window"]["first_month"]
+        body.pop("until", None)  # of what may end alone
+        event["data"] |= {"control": name, "body": body}
     return event
 
 

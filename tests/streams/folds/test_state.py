@@ -135,3 +135,18 @@ def test_the_queue_stays_short_however_many_rows_fall_due() -> None:
         rows.delete(one[1])
         assert len(rows._queue) <= 200
     assert found == [(at, ("session", at)) for at in range(10_000)]
+
+
+def test_a_row_that_is_gone_or_falls_due_later_calls_for_no_tick() -> None:
+    state = State()
+    state.put(("a", 1), "reserved", 10)
+    state.put(("a", 2), "session", 20)
+    state.put(("a", 2), "session", 50)
+    state.put(("a", 3), "row", 30)
+    state.delete(("a", 1))
+    assert state.next_due() == 30
+    state.put(("a", 3), "row")
+    assert state.next_due() == 50
+    assert list(state.take_due(49)) == []
+    assert list(state.take_due(50)) == [(50, ("a", 2))]
+    assert state.next_due() is None

@@ -1,0 +1,183 @@
+"""Leases: a slice of the grants of some scopes, from which its holder admits calls in memory.
+
+A slice is at most a quarter of what is left on the way, so slices shrink as a limit comes near. What is leased counts
+as if it was spent until the calls that it admitted settle, the holder returns what it did not use, or the lease
+expires. So what a lost holder costs is what it held, until then.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from streams.folds.grants.admission import LATE_SETTLEMENT_US, LEASE, RESERVATION, Charge, Refusal, list_candidates
+from streams.folds.grants.limits import MONEY, Limit
+from streams.folds.grants.meters import NAME, MeterKey, commit, read_meter
+from streams.folds.grants.tree import Grant, find_set, find_stopped, list_holdings, list_limits, load_path
+from streams.folds.state import Key, State
+from tallystick.rights.sets import InferenceSet
+
+SHARE = 4
+"""A lease gets at most this part of what is left."""
+
+
+class Lease(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a holder may still spend. It admits until ``admits_until_us``; what it admitted settles until it expires. An
+    expired one holds nothing, and only says what a late call is charged to."""
+
+    holder: str
+    grants: tuple[str, ...]  # all on the way
+    charges: tuple[Charge, ...]
+    leased_us: int
+    admits_until_us: int
+    expires_us: int
+    is_expired: bool = False
+
+
+class LeaseAsk(NamedTuple):
+    """A slice that a holder asks for, for calls of exactly these scopes: so much of each measure, money in pico of the
+    currency."""
+
+    organization: str
+    lease: str
+    holder: str
+    scopes: Mapping[str, str]
+    amounts: Mapping[str, int]
+    currency: str
+    admits_until_us: int
+    expires_us: int
+    grant: str | None = None
+
+
+class LeaseAnswer(NamedTuple):
+    """The slice, by measure, with the grant of each scope; or why there is none."""
+
+    amounts: Mapping[str, int] = {}
+    grants: tuple[str, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    allow: InferenceSet = InferenceSet()  # the calls that it may admit
+    refusal: Refusal | None = None
+
+
+def grant_lease(state: State, ask: LeaseAsk, now_us: int) -> LeaseAnswer:
+    """Lease a slice, or return why there is none."""
+    organization = ask.organization
+    if state.get(_lease_key(ask)) is not None or state.get((NAME, RESERVATION, organization, ask.lease)) is not None:
+        return LeaseAnswer(refusal=Refusal("", "duplicate"))
+    paths = []
+    for _, names in list_holdings(state, organization, ask.scopes):
+        path = _choose_path(state, ask, names, now_us)
+        if isinstance(path, Refusal):
+            return LeaseAnswer(refusal=path)
+        paths.append(path)
+    if not paths:
+        return LeaseAnswer(refusal=Refusal("", "no grant"))
+    limits = _list_path_limits(paths, now_us)
+    amounts = dict(ask.amounts)
+    for grant, limit in limits:
+        amounts[limit.meter] = min(amounts[limit.meter], _find_slice(state, organization, grant, limit, now_us))
+        if amounts[limit.meter] < 1:
+            refusal = Refusal(grant.name, "limit", limit_key=limit.key, is_retryable=True, granted_by=grant.granted_by)
+            return LeaseAnswer(refusal=refusal)
+    charges = tuple(Charge(grant.name, limit.key, amounts[limit.meter]) for grant, limit in limits)
+    for charge in charges:
+        commit(state, MeterKey(organization, charge.grant, charge.limit_key), leased=charge.amount)
+    grants = tuple(dict.fromkeys(grant.name for path in paths for grant in path))
+    lease = Lease(ask.holder, grants, charges, now_us, ask.admits_until_us, ask.expires_us)
+    state.put(_lease_key(ask), lease, ask.expires_us)
+    allow = find_set(paths, now_us)
+    return LeaseAnswer(amounts, tuple(path[0].name for path in paths), charges, allow)
+
+
+def return_lease(
+    state: State, organization: str, name: str, unused: Mapping[str, int], now_us: int
+) -> tuple[Charge, ...] | None:
+    """Take back what a holder says that it will not use; the rest settles or expires. None where there is no lease."""
+    key: Key = (NAME, LEASE, organization, name)
+    lease = load_lease(state, key)
+    if lease is None or lease.is_expired:
+        return None
+    charges = tuple(
+        charge._replace(amount=min(charge.amount, unused.get(charge.limit_key.partition("/")[0], 0)))
+        for charge in lease.charges
+    )
+    take_from_lease(state, key, replace(lease, admits_until_us=min(lease.admits_until_us, now_us)), charges)
+    return charges
+
+
+def expire_lease(state: State, key: Key) -> Lease | None:
+    """Take back all that a lease still holds, and return it as it was; forget one that expired a day ago."""
+    lease = load_lease(state, key)
+    assert lease is not None, "it fell due"
+    if lease.is_expired:
+        state.delete(key)
+        return None
+    take_from_lease(state, key, lease, lease.charges)
+    emptied = tuple(charge._replace(amount=0) for charge in lease.charges)
+    state.put(key, replace(lease, charges=emptied, is_expired=True), lease.expires_us + LATE_SETTLEMENT_US)
+    return lease
+
+
+def take_from_lease(state: State, key: Key, lease: Lease, charges: Sequence[Charge]) -> None:
+    """Take amounts off what a lease holds, in the order of its charges."""
+    remaining = []
+    for charge, taken in zip(lease.charges, charges, strict=True):
+        commit(state, MeterKey(str(key[2]), charge.grant, charge.limit_key), leased=-taken.amount)
+        remaining.append(charge._replace(amount=charge.amount - taken.amount))
+    due_us = lease.expires_us + (LATE_SETTLEMENT_US if lease.is_expired else 0)
+    state.put(key, replace(lease, charges=tuple(remaining)), due_us)
+
+
+def load_lease(state: State, key: Key) -> Lease | None:
+    row = state.get(key)
+    return row if row is None or type(row) is Lease else msgspec.convert(row, Lease)
+
+
+def _lease_key(ask: LeaseAsk) -> Key:
+    return NAME, LEASE, ask.organization, ask.lease
+
+
+def _choose_path(state: State, ask: LeaseAsk, names: Sequence[str], now_us: int) -> list[Grant] | Refusal:
+    """Choose the first grant of a scope from which anything can be leased."""
+    refusals = []
+    for name in list_candidates(names, ask.grant):
+        path = load_path(state, ask.organization, name)
+        refusal = _find_lease_refusal(state, ask, path, now_us)
+        if refusal is None:
+            return path
+        refusals.append(refusal)
+    return refusals[0]
+
+
+def _find_lease_refusal(state: State, ask: LeaseAsk, path: Sequence[Grant], now_us: int) -> Refusal | None:
+    stopped = find_stopped(path, now_us)
+    if stopped is not None:
+        return Refusal(stopped.grant.name, stopped.reason, granted_by=stopped.grant.granted_by)
+    for grant, limit in _list_path_limits([path], now_us):
+        if limit.meter not in ask.amounts:
+            return Refusal(grant.name, "unmeasured", limit_key=limit.key, granted_by=grant.granted_by)
+        if limit.meter in MONEY and limit.currency != ask.currency:
+            return Refusal(grant.name, "currency", limit_key=limit.key, granted_by=grant.granted_by)
+        if _find_slice(state, ask.organization, grant, limit, now_us) < 1:
+            return Refusal(grant.name, "limit", limit_key=limit.key, is_retryable=True, granted_by=grant.granted_by)
+    return None
+
+
+def _list_path_limits(paths: Sequence[Sequence[Grant]], now_us: int) -> list[tuple[Grant, Limit]]:
+    """Return the limits on the way, each once. Those that only warn hold no slice back, but count what is spent."""
+    limits = {
+        (grant.name, limit.key): (grant, limit)
+        for path in paths
+        for grant in path
+        for limit in list_limits(grant, now_us)
+        if limit.is_enforced
+    }
+    return list(limits.values())
+
+
+def _find_slice(state: State, organization: str, grant: Grant, limit: Limit, now_us: int) -> int:
+    meter = read_meter(state, MeterKey(organization, grant.name, limit.key), limit, now_us)
+    if limit.unknown_usage == "deny" and meter.unknown_calls:
+        return 0
+    return -(-(limit.amount - meter.used - meter.committed) // SHARE)

@@ -1,0 +1,199 @@
+"""Admissions and leases on a log: asks, answers, settlements and expiries."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tallystick import ANY_EVENT
+from tests.streams.build import START, call
+from tests.streams.folds.grants.test_grant_fold import grant, limit, list_decisions, read_bodies
+
+DOLLAR: dict[str, Any] = {"input_tokens": 0, "max_tokens": 100_000, "model": "m1", "team": "search"}
+"""A dollar at the greatest rate of its side."""
+
+
+def request(id: str, kind: str = "admission", at_s: float = 0, **data: Any) -> bytes:
+    time = (START + timedelta(seconds=at_s)).isoformat()
+    event = {"id": id, "source": "gateway", "time": time, "type": f"tallystick.{kind}.v1", "data": data}
+    return ANY_EVENT.validate_json(json.dumps(event)).canonical()
+
+
+def ask(id: str, at_s: float = 0, **data: Any) -> bytes:
+    return request(id, at_s=at_s, **(DOLLAR | data))
+
+
+def list_answers(*lines: tuple[float, bytes]) -> list[dict[str, Any]]:
+    return read_bodies(list_decisions(*lines), "admission.decided")
+
+
+def test_no_more_is_admitted_than_a_limit_holds_and_the_refusal_says_why() -> None:
+    """agentic-spendguard's fixture in small, and ten first calls at once (litellm#34732)."""
+    answers = list_answers(
+        (0, grant("g", "search", limits=[limit(3)])), *((1, ask(f"a{number}")) for number in range(10))
+    )
+    assert [answer["answer"] for answer in answers] == ["allow"] * 3 + ["deny"] * 7
+    assert answers[0]["reserved"] == [{"grant": "search", "limit": "billed/USD/86400s", "amount": "1.000000000000"}]
+    assert answers[3] == {
+        "admission": "a3", "answer": "deny", "model": "m1", "reason": "reserved", "retryable": True, "grant": "search",
+        "granted_by": None, "limit": "billed/USD/86400s", "left": "0.000000000000", "refill_us": None,
+    }  # fmt: skip
+
+
+def test_a_settlement_frees_what_was_not_used_and_names_its_admission() -> None:
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(1, thresholds=[100])])),
+        (1, ask("a")),
+        (2, ask("b")),
+        (3, call("call", 3, team="search", admission="a", tokens={"output": 10_000})),
+        (4, ask("c", max_tokens=90_000)),
+        (5, ask("d", max_tokens=1)),
+    )
+    answers = [answer["answer"] for answer in read_bodies(decisions, "admission.decided")]
+    assert answers == ["allow", "deny", "allow", "deny"]
+    (settled,) = read_bodies(decisions, "admission.settled")
+    assert settled["way"] == "settled"
+    assert settled["counted"][0]["amount"] == "0.100000000000"
+    assert settled["overshoot"] == []
+
+
+def test_an_admission_that_nobody_settles_expires_and_a_late_call_counts() -> None:
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(1)])),
+        (1, ask("a", ttl_s=60)),
+        (62, ask("b", ttl_s=60)),
+        (63, call("call", 2, team="search", admission="a", tokens={"output": 100_000})),
+    )
+    assert [answer["answer"] for answer in read_bodies(decisions, "admission.decided")] == ["allow", "allow"]
+    (expired,) = read_bodies(decisions, "admission.expired")
+    assert (expired["admission"], expired["held"][0]["amount"]) == ("a", "1.000000000000")
+    (settled,) = read_bodies(decisions, "admission.settled")
+    assert (settled["way"], settled["overshoot"][0]["amount"]) == ("late", "1.000000000000")
+
+
+def test_a_release_gives_back_once() -> None:
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(1)])),
+        (1, ask("a")),
+        (2, request("r", action="release", admission="a")),
+        (2, request("s", action="release", admission="a")),
+        (3, ask("b")),
+    )
+    assert [body["released"] for body in read_bodies(decisions, "admission.released")] == [True, False]
+    assert [answer["answer"] for answer in read_bodies(decisions, "admission.decided")] == ["allow", "allow"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "detail"),
+    [
+        ({"model": "m2"}, "outside", "models"),
+        ({"region": None}, "outside", "regions"),
+        ({"model": "m1", "region": "eu", "grant": "else"}, "not held", None),
+        ({"model": "m1", "region": "eu"}, None, None),
+        ({"model": "M1", "region": "EU"}, None, None),
+    ],
+)
+def test_a_call_outside_of_the_set_is_refused_for_good(
+    fields: dict[str, Any], reason: str | None, detail: str | None
+) -> None:
+    allow = {"models": ["m1"], "regions": ["eu"]}
+    fields = {"region": "eu"} | fields
+    fields = {name: value for name, value in fields.items() if value is not None}
+    (answer,) = list_answers((0, grant("g", "search", allow=allow)), (1, ask("a", **fields)))
+    assert (answer.get("reason"), answer.get("detail")) == (reason, detail)
+    assert not answer.get("retryable")
+
+
+def test_an_unpriced_call_is_refused_unless_the_policy_counts_tokens_only() -> None:
+    for policy, expected in (("assume_greatest", "unpriced"), ("deny", "unpriced"), ("tokens_only", None)):
+        limits = [limit(1, unknown_usage=policy)]
+        (answer,) = list_answers((0, grant("g", "search", limits=limits)), (1, ask("a", model="nobody's")))
+        assert answer.get("reason") == expected
+
+
+def test_a_limit_offers_its_cheaper_model_or_asks_to_wait() -> None:
+    cheap = limit(1, at_limit="downgrade", downgrade_to="m2")
+    (answer,) = list_answers((0, grant("g", "search", limits=[cheap])), (1, ask("a", max_tokens=100_001)))
+    assert (answer["answer"], answer["reason"]) == ("deny", "limit"), "nobody has a price of m2"
+    tokens = {"meter": "tokens", "amount": 10, "window": {"rolling_s": 60}, "at_limit": "throttle"}
+    answers = list_answers(
+        (0, grant("g", "search", limits=[tokens])),
+        (0, call("call", 0, team="search", tokens={"input": 10})),
+        (5, ask("a", max_tokens=1)),
+        (5, ask("b", max_tokens=11)),
+    )
+    assert [(answer["answer"], answer["retryable"]) for answer in answers] == [("throttle", True), ("throttle", False)]
+    assert answers[0]["refill_us"] == int((START.timestamp() + 61) * 1_000_000)
+    assert answers[1]["refill_us"] is None
+
+
+def test_own_keys_are_billed_nothing_and_have_a_notional_cost() -> None:
+    limits = [limit(1), limit(5, meter="notional")]
+    answers = list_answers(
+        (0, grant("g", "search", limits=limits)),
+        *((1, ask(f"a{number}", payer="customer", max_tokens=300_000)) for number in range(2)),
+    )
+    assert [answer["answer"] for answer in answers] == ["allow", "deny"]
+    assert answers[1]["limit"] == "notional/USD/86400s"
+
+
+def test_a_parent_holds_over_all_its_children() -> None:
+    teams = ("search", "search", "search", "chat", "chat", "else")
+    answers = list_answers(
+        (0, grant("p", "product", limits=[limit(3)], dimension="organization", scope="acme")),
+        (0, grant("a", "search", parent="product", limits=[limit(2)])),
+        (0, grant("b", "chat", parent="product", limits=[limit(2)])),
+        *((1, ask(f"a{number}", team=team)) for number, team in enumerate(teams)),
+    )
+    assert [answer["answer"] for answer in answers] == ["allow", "allow", "deny", "allow", "deny", "deny"]
+    assert [answer.get("grant") for answer in answers] == [None, None, "search", None, "product", "product"]
+
+
+def test_a_lease_is_spent_returned_and_lost() -> None:
+    lease: dict[str, Any] = {"holder": "gateway-1", "team": "search", "billed": "10", "currency": "USD"}
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(4)])),
+        (1, request("l1", "lease", **lease)),
+        (2, call("call", 2, team="search", admission="l1", tokens={"output": 40_000})),
+        (3, request("r", "lease", action="return", lease="l1", billed="0.5", currency="USD")),
+        (4, request("l2", "lease", **lease, ttl_s=10, settle_s=10)),
+        (90, ask("a", max_tokens=350_000)),
+    )
+    slices = [body["amounts"]["billed"] for body in read_bodies(decisions, "lease.granted")]
+    assert slices == ["1.000000000000", "0.875000000000"], "a quarter of 4, and of what is left: 3.5"
+    assert [body["way"] for body in read_bodies(decisions, "admission.settled")] == ["leased"]
+    assert [body["returned"][0]["amount"] for body in read_bodies(decisions, "lease.returned")] == ["0.500000000000"]
+    assert [body["held"][0]["amount"] for body in read_bodies(decisions, "lease.expired")] == ["0.875000000000"]
+    assert [body["answer"] for body in read_bodies(decisions, "admission.decided")] == ["allow"]
+
+
+def test_a_lease_names_what_it_is_for() -> None:
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(4)])),
+        (1, request("a", "lease", team="search", tokens=5)),
+        (1, request("b", "lease", team="search", billed="1", currency="EUR")),
+        (1, request("c", "lease", team="else", billed="1", currency="USD")),
+    )
+    reasons = [body["reason"] for body in read_bodies(decisions, "lease.refused")]
+    assert reasons == ["unmeasured", "currency", "no grant"]
+
+
+def test_revoked_or_narrowed_while_reserved_the_call_that_runs_settles() -> None:
+    """prime-agent#1192: no refund for what still runs, and no cap that goes away."""
+    decisions = list_decisions(
+        (0, grant("p", "run", limits=[limit(2)], delegable=True)),
+        (0, grant("c", "part", "grant.delegated", parent="run")),
+        (1, ask("a", team="part")),
+        (2, grant("r", "part", "grant.revoked")),
+        (3, ask("b", team="part")),
+        (4, ask("c", team="run", max_tokens=150_000)),
+        (5, call("call", 4, team="part", admission="a", tokens={"output": 100_000})),
+        (6, ask("d", team="run", max_tokens=150_000)),
+        (7, ask("e", team="run")),
+    )
+    answers = read_bodies(decisions, "admission.decided")
+    assert [answer["answer"] for answer in answers] == ["allow", "deny", "deny", "deny", "allow"]
+    assert answers[1]["reason"] == "revoked"
+    (settled,) = read_bodies(decisions, "admission.settled")
+    assert [charge["grant"] for charge in settled["counted"]] == ["run"]
