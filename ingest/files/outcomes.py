@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]
 """Called with the amount done and the total. It may raise to end the work."""
 
 POLL_INTERVAL_S = 0.05
-MAX_SHOWN_CONFLICTS = 3
+MAX_SHOWN_CONFLICTS, MAX_SHOWN_MODELS = 3, 3
 
 
 class Range(NamedTuple):
@@ -51,6 +51,8 @@ class Outcomes:
     """Reasons of the quarantined."""
     unpriced: Counter[str] = field(default_factory=Counter)
     """Reasons of the counted that have no price, or not for all of their usage."""
+    unpriced_models: dict[str, list[str]] = field(default_factory=dict)
+    """The first of their models, with the provider before it, by reason."""
     conflicts: list[Conflict] = field(default_factory=list)
     """The first conflicts."""
 
@@ -75,6 +77,9 @@ class _Line(msgspec.Struct):
     id: str = ""
     reason: str = ""
     unpriced_reason: str = ""
+    provider: str | None = None
+    model: str | None = None
+    model_resolved: str | None = None
     original_offset: int = -1
     original_index: int = -1
 
@@ -123,6 +128,7 @@ def _count_record(totals: Outcomes, record: Record) -> None:
                 totals.counted += 1
                 if line.unpriced_reason:
                     totals.unpriced[line.unpriced_reason] += 1
+                    _add_model(totals.unpriced_models.setdefault(line.unpriced_reason, []), line)
             case outcomes.DUPLICATE:
                 totals.duplicate += 1
             case outcomes.CONFLICT:
@@ -135,3 +141,10 @@ def _count_record(totals: Outcomes, record: Record) -> None:
                 totals.reasons[line.reason] += 1
             case outcomes.HELD:
                 totals.held += 1
+
+
+def _add_model(models: list[str], line: _Line) -> None:
+    """Add the model of a line to the first ones that are shown, once."""
+    model = "/".join(filter(None, (line.provider, line.model_resolved or line.model)))
+    if model and model not in models and len(models) < MAX_SHOWN_MODELS:
+        models.append(model)

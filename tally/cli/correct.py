@@ -100,11 +100,26 @@ def _describe(amounts: dict[str, Any]) -> str:
 
     quantities = ", ".join(f"{name} {quantity:,}" for name, quantity in amounts["quantities"].items())
     absence = f" ({amounts['absence']})" if amounts["absence"] else ""
-    words = [quantities or f"nothing in the ledger{absence}"]
+    is_empty = not quantities and (absence or not amounts["entry"])
+    words = [f"nothing in the ledger{absence}"] if is_empty else [quantities] if quantities else []
     for currency in dict.fromkeys(currency for name in _COSTS for currency in amounts[name]):
         costs = (f"{name.removesuffix('_costs')} {brief(amounts[name].get(currency, '0'))}" for name in _COSTS)
         words.append(f"{', '.join(costs)} {currency}")
+    if price := _describe_price(amounts):
+        words.append(price)
     return "; ".join(words)
+
+
+def _describe_price(amounts: dict[str, Any]) -> str:
+    """Describe what an entry costs beside its lines: nothing, what a gateway's cache saved, or at most so much."""
+    from ledger.money import brief
+    from tally.cli.event_state import describe_missing_price
+
+    entry = amounts["entry"]
+    if entry.get("pricing") == "free":
+        return "free" + (f", saved {brief(entry['saved_cost'])} {entry['currency']}" if "saved_cost" in entry else "")
+    has_costs = any(amounts[name] for name in _COSTS)
+    return describe_missing_price(entry, has_costs) if entry.get("pricing", "priced") != "priced" else ""
 
 
 def _parse_fields(options: list[str]) -> dict[str, str | None]:

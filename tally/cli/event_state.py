@@ -15,10 +15,20 @@ def print_head(facts: Facts) -> None:
     else:
         print_printable(f"{facts['source']}/{facts['id']} of {facts['organization']}")
     if "corrects" in facts:
-        print_printable(f"  corrects   {facts['corrects']}: `tally price explain {facts['corrects']}` has its price")
+        _print_corrected(facts)
     named = facts.get("named")
     if named is not None and named["outcome"] in _NAMED:
         print_printable(f"  {named['position']:9}  {_describe_named(named)}")
+
+
+def _print_corrected(facts: Facts) -> None:
+    """Print the event that a correction names, and what the correction changed of it."""
+    correction = facts.get("correction")
+    is_effective = correction is None or correction["is_effective"]
+    way = f": `tally price explain {facts['corrects']}` has its price" if is_effective else ""
+    print_printable(f"  corrects   {facts['corrects']}{way}")
+    if correction is not None:
+        print_printable(f"  effect     {correction['action']}, {correction['effect']}")
 
 
 _NAMED = {
@@ -64,6 +74,19 @@ def _describe_cause(summary: Facts) -> str:
         return ""
     held = " while it was held" if "due" in summary else ""
     return f"{held} by the correction {summary['correction']} ({summary['reason']})"
+
+
+def describe_missing_price(entry: Facts, has_costs: bool) -> str:
+    """Describe the part of an entry that has no price: which classes, what it may cost at most, and why. Of an entry
+    that has costs too, the bound is what may come on top."""
+    from ledger.money import brief
+
+    bound, more = entry.get("greatest_unpriced_cost"), " more" if has_costs else ""
+    extent = "without an upper bound"
+    if bound is not None:
+        extent = f"at most {brief(bound)} {entry.get('currency', '')}{more} at list price"
+    classes = f" ({', '.join(entry['unpriced_classes'])})" if "unpriced_classes" in entry else ""
+    return f"{entry['pricing'].replace('_', ' ')}{classes}, {extent}: {entry.get('unpriced_reason')}"
 
 
 def print_ways_out(ways_out: Sequence[Facts]) -> None:

@@ -42,6 +42,12 @@ def summarize(summary: Summary, outcomes: Outcomes | None) -> dict[str, Any]:
         "rejected": summary.rejected,
         **{kind: getattr(outcomes, kind) if outcomes else None for kind in OUTCOMES},
         "reasons": dict(outcomes.reasons) if outcomes else {},
+        "unpriced": [
+            {"reason": reason, "events": count, "models": outcomes.unpriced_models.get(reason, [])}
+            for reason, count in outcomes.unpriced.most_common()
+        ]
+        if outcomes
+        else [],
         "files": [
             {
                 "path": file.path,
@@ -90,8 +96,10 @@ def print_summary(summary: Summary, outcomes: Outcomes | None) -> None:
                 markup=False,
             )
         for reason, count in outcomes.unpriced.most_common():
+            models = ", ".join(map(repr, outcomes.unpriced_models.get(reason, ())))
+            names = f", such as {models}" if models else ""
             err.print(
-                f"not fully priced: {count:,} with the reason {reason!r}; the ways out are in docs/prices.md",
+                f"not fully priced: {count:,} with the reason {reason!r}{names}; the ways out are in docs/prices.md",
                 markup=False,
             )
         if hint := outcomes.hint():

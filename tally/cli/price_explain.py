@@ -4,7 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tally.cli.event_state import print_head, print_silent_corrections, print_state, print_ways_out
+from tally.cli.event_state import (
+    describe_missing_price,
+    print_head,
+    print_silent_corrections,
+    print_state,
+    print_ways_out,
+)
 from tally.output import make_table, out, print_json
 from tally.output import print_printable as show
 
@@ -131,10 +137,7 @@ def _describe_costs(summary: dict[str, Any]) -> str:
         return "nothing" + (f"; saved {brief(summary['saved_cost'])} {currency}" if "saved_cost" in summary else "")
     words = [f"{costs} {currency}"] if costs else []
     if summary["pricing"] != "priced":
-        bound, more = summary.get("greatest_unpriced_cost"), " more" if costs else ""
-        most = "without an upper bound" if bound is None else f"at most {brief(bound)} {currency}{more} at list price"
-        classes = f" ({', '.join(summary['unpriced_classes'])})" if "unpriced_classes" in summary else ""
-        words.append(f"{summary['pricing'].replace('_', ' ')}{classes}, {most}: {summary.get('unpriced_reason')}")
+        words.append(describe_missing_price(summary, bool(costs)))
     return "; ".join(words)
 
 

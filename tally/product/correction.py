@@ -47,18 +47,21 @@ MAX_LISTED = 5
 _WITHOUT_DATA = outcomes.DUPLICATE, outcomes.CONFLICT, outcomes.REVERSAL, outcomes.RESTATEMENT
 """Outcomes of lines at whose position no version stands that came into force."""
 _COSTS = ("list_cost", "effective_cost", "billed_cost")
+_PRICE_NAMES = "pricing", "unpriced_reason", "greatest_unpriced_cost", "saved_cost", "currency"
+_IDENTITY = "time", "id", "source"
 _WITH_DOCUMENTS = PriceBookAdopted.control_type, ContractSigned.control_type
 
 
 class Amounts(NamedTuple):
-    """The quantities by class and the costs by currency that stand in the ledger for an event, and why it has no entry
-    there; None where it has. A cost of zero is left out."""
+    """The quantities by class and the costs by currency that stand in the ledger for an event, why it has no entry
+    there; None where it has; and whether its entry has a price, and its bound where not. A cost of zero is left out."""
 
     quantities: dict[str, int]
     list_costs: dict[str, str]
     effective_costs: dict[str, str]
     billed_costs: dict[str, str]
-    absence: str | None = None
+    absence: str | None
+    entry: dict[str, str]
 
 
 class History(NamedTuple):
@@ -173,9 +176,15 @@ def build_correction(
     try:
         data = Correction.model_validate_json(json.dumps(body))
     except ValidationError as error:
-        place = error.errors()[0]["loc"]
+        problem = error.errors()[0]
+        place = problem["loc"]
         if place[0] != outcomes.REPLACEMENT:
             raise
+        if len(place) == 1:
+            raise TallyError(
+                f"the correction of {history.source}/{history.id} would contradict itself: {problem['ctx']['error']}. "
+                "Set or remove the other field too (--set FIELD=VALUE, --set FIELD=)"
+            ) from None
         name = ".".join(str(part) for part in place[1:])
         raise TallyError(
             f"{history.source}/{history.id} was quarantined with a field {name} that does not fit the vocabulary: set "
@@ -285,13 +294,16 @@ def sum_amounts(lines: Sequence[Mapping[str, Any]]) -> Amounts:
     list_costs, effective_costs, billed_costs = (
         {currency: text(cost) for currency, cost in costs[name].items() if cost} for name in _COSTS
     )
-    return Amounts(dict(+quantities), list_costs, effective_costs, billed_costs, _describe_absence(lines))
-
-
-def _describe_absence(lines: Sequence[Mapping[str, Any]]) -> str | None:
-    """Describe why the event has no entry, by the last line that changes that; None where it has one."""
     last = find_last_change(lines)
     state = name_state(last)
+    price: dict[str, str] = {}
+    if last is not None and state in (outcomes.COUNTED, outcomes.QUARANTINED):
+        price = {name: last[name] for name in _PRICE_NAMES if name in last}
+    return Amounts(dict(+quantities), list_costs, effective_costs, billed_costs, _describe_absence(last, state), price)
+
+
+def _describe_absence(last: Mapping[str, Any] | None, state: str) -> str | None:
+    """Describe why the event has no entry, by the last line that changes that; None where it has one."""
     if last is not None and state == outcomes.HELD:
         return f"held until {find_due_time(last):%Y-%m-%d %H:%M:%S} UTC"
     if last is not None and state == outcomes.QUARANTINED:
@@ -366,6 +378,11 @@ def _replace_fields(settings: Settings, history: History, fields: Mapping[str, s
         value = value.get(member) if member and isinstance(value, dict) else value
         if fields[name] is None:
             remove_field(data, name)
+        elif value is None and name in _IDENTITY:
+            raise TallyError(
+                f"--set {name}: the {name} of an event cannot be corrected, only its data. Take it out with --reverse, "
+                "and send it again under another id"
+            )
         elif value is None:
             raise TallyError(f"--set {name}={fields[name]}: an inference has no field {name} with such a value")
         else:

@@ -50,7 +50,7 @@ from tally.log.entry_lines import (
 from tally.product.contracts.explanation import describe_contract
 from tally.product.events.corrections import CorrectionOfEvent, find_corrections
 from tally.product.events.description import describe_named_line, describe_state
-from tally.product.events.history import find_event_history
+from tally.product.events.history import EventHistory, find_event_history
 from tally.product.price_description import describe_price
 from tally.product.price_summary import summarize_history
 
@@ -88,15 +88,21 @@ def explain_event(log: Log, name: str, organization: str | None = None) -> Facts
     if history.named is not None:
         facts["named"] = describe_named_line(history.named)
     if history.lines[0]["kind"] == "correction":
-        facts["corrects"] = _name_corrected(log, history.lines[0])
+        facts |= _describe_correction(log, history)
     return facts
 
 
-def _name_corrected(log: Log, line: Facts) -> str | None:
-    """Name the event that a correction corrects; None of one that does not fit the vocabulary."""
-    correction = find_event(log, read_position(line))
+def _describe_correction(log: Log, history: EventHistory) -> Facts:
+    """Name the event that a correction corrects, and describe what it changed; nothing of one that does not fit the
+    vocabulary."""
+    correction = find_event(log, read_position(history.lines[0]))
     target = None if correction is None else correction.data.get("of")
-    return f"{target.get('source')}/{target.get('id')}" if isinstance(target, dict) else None
+    if not isinstance(target, dict):
+        return {"corrects": None}
+    source, id = str(target.get("source")), str(target.get("id"))
+    corrections = find_corrections(log, history.partition, history.organization, source, id)
+    effects = [other.as_json() for other in corrections if (other.source, other.id) == (history.source, history.id)]
+    return {"corrects": f"{source}/{id}"} | ({"correction": effects[0]} if effects else {})
 
 
 def replay_controls(log: Log, partition: int, last_offset: int, documents: Documents, originals: Originals) -> State:

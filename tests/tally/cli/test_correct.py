@@ -242,7 +242,9 @@ def test_the_first_line_says_what_an_event_is(log: EmbeddedLog) -> None:
         (["a", "--accept", "2-0-2"], "is in partition 2, and all events of acme are in partition 1"),
         (["a", "--set", "team"], "write FIELD=VALUE"),
         (["a", "--set", "colour=red"], "has no field colour"),
+        (["a", "--set", "time=2026-11-01T00:00:00Z"], "the time of an event cannot be corrected, only its data"),
         (["a", "--set", "tokens.input=many"], "tokens.input"),
+        (["a", "--set", "usage_source=missing"], "contradict itself: usage_source is 'missing' beside usage: say"),
         (["a", "--set", "tokens.input=1000000"], "would change nothing: the event has these values already"),
         (["a", "--set", "reported_tokens.input=9"], "would be quarantined: input: classes sum to 1000000, provider"),
         (["q", "--set", "team=search"], "input: classes sum to 7, provider reports 9. Set the tokens or the totals so"),
@@ -276,6 +278,49 @@ def test_an_event_without_an_entry_says_why(
 ) -> None:
     facts = json.loads(correct(*arguments))
     assert (facts["before"]["absence"], facts["after"]["absence"]) == (before, after)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "before", "after"),
+    [
+        (
+            ["a", "--set", "service_tier=scale"],
+            "input 1,000,000; list 1, effective 1, billed 1 USD",
+            "input 1,000,000; unpriced, at most 1 USD at list price: no rate for service tier 'scale'",
+        ),
+        (
+            ["a", "--set", "model=nobody"],
+            None,
+            "input 1,000,000; unpriced, without an upper bound: no price of the model",
+        ),
+        (["a", "--set", "tokens="], None, "unknown, at most "),
+        (["a", "--set", "tokens=", "--set", "status=refused"], None, "free"),
+        (["a", "--set", "cached_from=b"], None, "free, saved 1 USD"),
+        (
+            ["a", "--set", "tokens.output_audio=5"],
+            None,
+            "input 1,000,000, output_audio 5; list 1, effective 1, billed 1 ",
+        ),
+        (
+            ["q", "--reverse"],
+            "nothing in the ledger (quarantined: input: classes sum to 7, provider reports 9); unknown, at most ",
+            "nothing in the ledger (reversed)\n",
+        ),
+        (["h", "--release"], "nothing in the ledger (held until 2057-09-13 13:41:40 UTC)\n", "input 1,000,000; list 1"),
+    ],
+)
+def test_a_cost_that_is_not_known_is_told_from_one_of_zero(
+    log: EmbeddedLog, arguments: list[str], before: str | None, after: str
+) -> None:
+    text = CliRunner().invoke(app, ["correct", *arguments, "--reason", "x", "--dry-run"]).output
+    assert f"before: {before or 'input'}" in text and f"after:  {after}" in text
+
+
+def test_what_an_entry_says_of_its_price_is_in_json(log: EmbeddedLog) -> None:
+    facts = json.loads(correct("a", "--set", "service_tier=scale"))
+    assert facts["before"]["entry"] == {"pricing": "priced", "currency": "USD"}
+    assert facts["after"]["entry"]["unpriced_reason"] == "no rate for service tier 'scale'"
+    assert json.loads(correct("a", "--reverse"))["after"]["entry"] == {}
 
 
 def test_an_event_that_does_not_fit_the_vocabulary_is_replaced(log: EmbeddedLog) -> None:

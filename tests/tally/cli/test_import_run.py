@@ -32,6 +32,7 @@ def bring(tmp_path: Path) -> Import:
 def test_a_replacement_says_of_the_files_what_an_import_says(bring: Import) -> None:
     facts = json.loads(bring(1, "--json").stdout)
     assert "(fields.team) is empty in every row" in facts["warnings"][0]
+    assert facts["unpriced"] == [{"reason": "no price of the model", "events": 1, "models": ["m"]}]
     counts = {"kept": 0, "replaced": 1, "reversed": 0, "added": 0, "repeated": 0}
     replace = "--replace", "spend"
 

@@ -214,9 +214,25 @@ def test_a_line_is_named_by_its_position_in_any_form(ledger: Ledger) -> None:
     assert ledger.explain("1:1")["id"] == ledger.explain("1-1")["id"] == "a", "in the partition of the organization"
     text = explain_text(f"{partition}-2-0")
     assert "corrects   app/a: `tally price explain app/a` has its price" in text
+    assert "effect     acceptance, applied" in text
     for name in (f"{partition}-99-0", f"{partition}-1-9", "16-0-0", "a-b-c"):
         result = CliRunner().invoke(app, ["price", "explain", name])
         assert result.exit_code == 2 and "SOURCE/ID" in result.output and "call_key" in result.output
+
+
+def test_a_correction_says_what_it_changed(ledger: Ledger) -> None:
+    ledger.append(ledger.correction("early", "a", "reversal"), ledger.call("a"))
+    ledger.append(ledger.correction("fix", "a", "reversal"), ledger.correction("again", "a", "reversal"))
+    ledger.append(ledger.correction("chain", "fix", "reversal"))
+    ledger.fold()
+    obstacles = {
+        "early": "no event before it has this identity", "again": "the event is reversed already",
+        "chain": "it names a correction",
+    }  # fmt: skip
+    for name, obstacle in obstacles.items():
+        text = explain_text(name)
+        assert f"effect     reversal, changed nothing: {obstacle}" in text and "has its price" not in text
+    assert "has its price\n  effect     reversal, applied\n" in explain_text("fix")
 
 
 def test_duplicates_say_that_they_count_once(ledger: Ledger) -> None:
