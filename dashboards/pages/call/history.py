@@ -1,4 +1,4 @@
-"""What came of an event: its release, what replaces it, the calls that it counts, and all of that in words."""
+"""The history of an event: its release, what replaces it, the calls that it counts, and all of that in words."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -27,7 +27,7 @@ WITHDRAWALS = {
     "revision": "Revised: this event came again with a greater revision while it was held. It will not be counted.",
     "acceptance": "Replaced: a conflict was accepted in its place while it was held. It will not be counted.",
 }
-"""Of an event that is held still. One that fell due is not counted, by the same causes."""
+"""For an event that is held still. One that fell due is not counted, by the same causes."""
 CORRECTIONS = {
     "reversal": "Reversed: a correction took this call out of the ledger. Its sums are zero.",
     "replacement": "Replaced: a correction counts in place of this call. Its sums are zero.",
@@ -40,7 +40,7 @@ QUARANTINE_REVERSALS = {
     "acceptance": "Quarantined, and replaced: a conflict was accepted in its place.",
     "revision": "Quarantined, and revised: this event came again with a greater revision.",
 }
-"""Of an event in quarantine whose bound was taken back."""
+"""For an event in quarantine whose bound was taken back."""
 
 
 class History(NamedTuple):

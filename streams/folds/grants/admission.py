@@ -20,7 +20,7 @@ from tallystick.rights.sets import Call
 
 RESERVATION, LEASE = "reservation", "lease"
 LATE_SETTLEMENT_US = 86_400_000_000
-"""How long an expired reservation still says what a late call is charged to."""
+"""The time for which an expired reservation still says what a late call is charged to."""
 MODELS = "models"
 Answer = Literal["allow", "downgrade", "throttle", "deny"]
 Price = Callable[[str | None], Amounts]
@@ -36,7 +36,7 @@ class Charge(NamedTuple):
 
 
 class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What an admitted call may still cost. An expired one holds nothing, and only says what a late call is charged
+    """The greatest cost of an admitted call. An expired one holds nothing, and only says what a late call is charged
     to."""
 
     grants: tuple[str, ...]  # all on the way

@@ -36,7 +36,7 @@ class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Amounts(NamedTuple):
-    """What a call is worth: money in pico of one currency, tokens, calls. None is not known; without a price there is
+    """The worth of a call: money in pico of one currency, tokens, calls. None is not known; without a price there is
     no currency either. ``bound`` is the most that everything without a price may cost beside the money."""
 
     billed: int | None = None

@@ -57,7 +57,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Change(NamedTuple):
-    """What a record of a narrowing or an extension says; what is absent stays."""
+    """The change in a record of a narrowing or an extension; what is absent stays."""
 
     allow: Lists = ()
     limits: tuple[Limit, ...] = ()

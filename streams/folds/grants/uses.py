@@ -32,7 +32,7 @@ USE = "use"
 
 
 class Counted(NamedTuple):
-    """What a call counts in a meter, and in which bucket."""
+    """The amount that a call counts in a meter, and its bucket."""
 
     grant: str
     limit_key: str
@@ -42,7 +42,7 @@ class Counted(NamedTuple):
 
 
 class Use(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a call counted, so that it can be taken back."""
+    """The amounts that a call counted, so that they can be taken back."""
 
     grants: tuple[str, ...]
     counted_us: int
@@ -63,7 +63,7 @@ class UsedCall(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """What became of a call. ``way``: settled, late, leased or unasked. ``overshoot`` is by how much limits that are
+    """The outcome of a call. ``way``: settled, late, leased or unasked. ``overshoot`` is by how much limits that are
     enforced are exceeded more than before; ``outside`` are scopes with grants of which none allows it."""
 
     way: str

@@ -34,7 +34,7 @@ _SEND_AGAIN = "send it again, put right, under another id"
 
 
 class WayOut(NamedTuple):
-    """What puts an event right: a command, where one does, and its effect."""
+    """The way to put an event right: a command, where one does, and its effect."""
 
     command: str | None
     effect: str
