@@ -132,7 +132,7 @@ def test(organization: OrganizationOption = None, as_json: AsJson = False) -> No
 
 @app.command()
 def deliveries(
-    organization: Annotated[str | None, typer.Option(help="Only this organization.")] = None,
+    organization: Annotated[str | None, typer.Option("--organization", "--org", help="Only this organization.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of deliveries, newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:

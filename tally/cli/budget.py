@@ -25,7 +25,9 @@ def set_(
         str | None,
         typer.Option(help="Calls of unknown cost: tokens_only (the default), assume_greatest or deny."),
     ] = None,
-    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
+    organization: Annotated[
+        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Set the limit of spend for a scope over a rolling window. Setting the same scope and window again changes it.

@@ -23,7 +23,9 @@ def group() -> None:
 
 @app.command()
 def registry(
-    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
+    organization: Annotated[
+        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the YAML that makes the registry what it is, and as comments what nobody owns, with its amount.

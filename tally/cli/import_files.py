@@ -29,7 +29,9 @@ def import_(
         bool, typer.Option("--dry-run", help="Append nothing: show the events that would be imported, and their cost.")
     ] = False,
     format: Annotated[str | None, typer.Option(help="Name of the format, instead of recognizing it.")] = None,
-    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
+    organization: Annotated[
+        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Append the events of files to the log, and show their outcomes.

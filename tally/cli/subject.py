@@ -19,7 +19,7 @@ LIMITS = (
 
 @app.command("list")
 def list_(
-    organization: Annotated[str | None, typer.Option(help="Only this organization.")] = None,
+    organization: Annotated[str | None, typer.Option("--organization", "--org", help="Only this organization.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of persons.")] = 100,
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +49,9 @@ def erase(
     subject: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the person as it was sent, or the pseudonym.")
     ],
-    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
+    organization: Annotated[
+        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -8,7 +8,7 @@ FOLLOW_INTERVAL_S, RETRY_DELAY_S = 0.3, 2.0
 
 
 def tail(
-    organization: Annotated[str | None, typer.Option(help="Only this organization.")] = None,
+    organization: Annotated[str | None, typer.Option("--organization", "--org", help="Only this organization.")] = None,
     streams: Annotated[
         list[str] | None, typer.Option("--only", help="events, decisions or alerts; repeatable.")
     ] = None,

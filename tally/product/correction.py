@@ -24,7 +24,7 @@ from ingest.intake.intake import open_intake
 from ingest.intake.rejection import Rejection
 from ledger import envelope, outcomes
 from ledger.errors import TallyError
-from ledger.log import Draft, Log, Position, Record, partition_of, records
+from ledger.log import Draft, Log, Position, Record, parse_position, partition_of, records
 from ledger.log.documents import load_document
 from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
 from ledger.money import pico, text
@@ -34,6 +34,7 @@ from streams.folds.event import EPOCH, parse_record
 from streams.folds.identity import TOKEN_TOTALS_MISMATCH
 from streams.replay import replay
 from streams.runtime import read_catalogues
+from tally.log.entry_lines import find_event_line
 from tally.log.event_state import REVERSED, find_due_time, find_last_change, name_state
 from tally.log.partition_copy import PartitionCopy
 from tally.product.correction_fields import compare_fields, read_value, remove_field, set_field
@@ -93,7 +94,12 @@ class Trial(NamedTuple):
 
 
 def find_history(log: Log, organization: str, name: str) -> History:
-    """Find the event of a name: SOURCE/ID, or an id that one source has. TallyError where there is none, or several."""
+    """Find the event of a name: SOURCE/ID, an id that one source has, or the position of a line that has its identity.
+    TallyError where there is none, or several."""
+    position = parse_position(name, partition_of(organization))
+    line = None if position is None else find_event_line(log, position)
+    if line is not None and line["organization"] == organization and "id" in line:
+        name = f"{line['source']}/{line['id']}"
     id = name.rpartition("/")[2]
     mark = json.dumps(id, ensure_ascii=False)[1:-1].encode()
     chosen = _choose_records(log, organization, mark)
@@ -105,8 +111,8 @@ def find_history(log: Log, organization: str, name: str) -> History:
                     events.setdefault((event.source, event.id), event.kind)
     if not events:
         raise TallyError(
-            f"no event of organization {organization} has the name {name!r}: give SOURCE/ID or the id as `tally tail` "
-            "shows them, and --organization where it is another's"
+            f"no event of organization {organization} has the name {name!r}: give SOURCE/ID, the id or the position "
+            "as `tally tail` shows them, and --organization where it is another's"
         )
     if len(events) > 1:
         names = ", ".join(f"{source}/{event_id}" for source, event_id in sorted(events)[:5])

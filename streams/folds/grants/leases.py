@@ -23,8 +23,8 @@ SHARE = 4
 
 
 class Lease(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The amounts that a holder may still spend. It admits until ``admits_until_us``; what it admitted settles until it expires. An
-    expired one holds nothing, and only says what a late call is charged to."""
+    """The amounts that a holder may still spend. It admits until ``admits_until_us``; what it admitted settles until it
+    expires. An expired one holds nothing, and only says what a late call is charged to."""
 
     holder: str
     grants: tuple[str, ...]  # all on the way

@@ -220,6 +220,14 @@ def test_a_line_is_named_by_its_position_in_any_form(ledger: Ledger) -> None:
         assert result.exit_code == 2 and "SOURCE/ID" in result.output and "call_key" in result.output
 
 
+def test_an_event_is_corrected_by_its_position(ledger: Ledger) -> None:
+    position = ledger.append(ledger.call("a"), ledger.call("b"))._replace(event_index=1)
+    ledger.fold()
+    for form in (f"{position}", f"{position.offset}-1"):
+        facts = json.loads(run("correct", form, "--org", "acme", "--reverse", "--reason", "x", "--dry-run", "--json"))
+        assert facts["id"] == "b"
+
+
 def test_a_correction_says_what_it_changed(ledger: Ledger) -> None:
     ledger.append(ledger.correction("early", "a", "reversal"), ledger.call("a"))
     ledger.append(ledger.correction("fix", "a", "reversal"), ledger.correction("again", "a", "reversal"))
