@@ -18,7 +18,7 @@ from tally.exit import Failure
 from tally.processes.service import MODELS, Child
 from tally.sql_client import run_statement
 from warehouse import rollups
-from warehouse.client import find_address
+from warehouse.client import connect, find_address
 
 PROJECT = Path(__file__).parents[1] / "dbt"
 DEFINITIONS = Path("dbt", "definitions.json")
@@ -55,6 +55,7 @@ def build_models(settings: Settings, *, test: bool = False) -> None:
     models on all stored data. Failure names the nodes that failed."""
     with locked(settings.run / rollups.LOCK):
         result = _run_dbt(settings, "build the models", "build" if test else "run")
+        rollups.build_rollups(connect(settings))
     _keep_definitions(settings, result)
     run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP_VIEW} AS SELECT '{hash_project()}' AS digest")
 
