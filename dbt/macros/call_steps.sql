@@ -2,9 +2,9 @@
     The table of call steps: each version of each call with what the event says, the sums of its call, and the place of
     the call in its tree. warehouse/call_steps.py builds it; these are the statements. A build holds whole trees: the
     calls that are new or amended, and the trees of all that they name or are named by. `pending_rows` stands for the
-    positions of the build, `absorbed_rows` for all up to its end, `end_offsets` for a map of these ends, and
-    `build_number` for their sum, which only grows, `former_number` for that sum
-    before the build, which must still be the table's, and `part_of_rows` for the calls of one insert.
+    positions of the build, `absorbed_rows` for all up to its end, `end_offsets` for a map of these ends,
+    `build_number` for their sum, which only grows, `former_number` for that sum before the build, which must still be
+    the table's, and `part_of_rows` for the calls of one insert.
 #}
 
 {# The keys of calls that are new or amended, as columns of the rows that amend them. #}
@@ -130,6 +130,15 @@ where
         {% do measures.append((name, 'node_' ~ name, '')) %}
     {% endfor %}
     {{ return(measures) }}
+{% endmacro %}
+
+{# The lists of the measures of a tree, by currency, under the names of a root's row. #}
+{% macro tree_lists() %}
+    {% set lists = [] %}
+    {% for name, _, _ in tree_measures() %}
+        {% do lists.append('tree_' ~ name ~ ' as root_' ~ name) %}
+    {% endfor %}
+    {{ return(lists | join(', ')) }}
 {% endmacro %}
 
 {# Two common table expressions: the sums of each tree by currency, and `trees` with them as lists. #}

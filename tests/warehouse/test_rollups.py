@@ -16,6 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from audit.call_steps import find_steps_difference
 from ledger.settings import Settings
 from tests.warehouse.build import OCTOBER, call, line
 from tests.warehouse.conftest import Front
@@ -207,7 +208,7 @@ def test_dbt_makes_the_rollups_with_their_statements(built_front: Front) -> None
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(["store", "store", "build", "build", "repeat", "merge"]), st.integers(1, 12)),
     min_size=4,
-    max_size=12,
+    max_size=10,
 )
 
 
@@ -240,9 +241,10 @@ def check_split(built_front: Front, seed: int, actions: list[tuple[str, int]]) -
         else:
             statements += filter(None, [build_once(client, TABLES_BUILT[number % 3], number * 3)])
         assert read_sums(client, "fct_usage_hourly") == read_sums(client, "fct_usage")
-        check_trees(client)
+    check_trees(client)
     build_rollups(client)
     parts, calls = read_rollups(client), client.raw_query("SELECT * FROM analytics.fct_calls ORDER BY ALL", fmt="TSV")
+    check_trees(client)
     assert parts == read_full_refresh(client)
     empty_rollups(client)
     assert client.raw_query("SELECT * FROM analytics.fct_calls ORDER BY ALL", fmt="TSV") == calls
@@ -289,6 +291,39 @@ def test_a_build_waits_for_what_a_kill_left_out(built_front: Front) -> None:
     store(client, bodies[1])  # the sink sends the insert again
     build_rollups(client)
     assert read_rollups(client) == read_full_refresh(client)
+
+
+PLACE = "a place that the call above it does not have"
+CHANGES = {
+    "DELETE FROM {table} WHERE call_key = '{key}'": "missing",
+    "INSERT INTO {table} SELECT * REPLACE (accepted_at + 1 AS accepted_at, occurred_at + 1 AS occurred_at)"
+    " FROM {table} FINAL WHERE call_key = '{key}'": "2 rows for 1",
+    "{change} (build + 1 AS build, ifNull(billed_cost, 0) + 1 AS billed_cost) {row}": "other figures",
+    "{change} (build + 1 AS build, depth + 1 AS depth) {row}": PLACE,
+    "{change} (build + 1 AS build, 'other' AS parent_span, 'other' AS above_key) {row}": PLACE,
+    "{change} (build + 1 AS build, arrayMap(x -> x + 1, subtree_calls) AS subtree_calls) {row}": "other sums of what is"
+    " below it",
+}
+"""What somebody does to a call in a tree, and what an audit says of it."""
+
+
+def test_the_audit_names_a_call_that_is_missing_double_or_misplaced(built_front: Front) -> None:
+    client, log, table = built_front.client(), SignedLog(5), f"analytics.{STEPS}"
+    clear(client)
+    store(client, b"".join(log.write_records(10) for _ in range(4)))
+    build_rollups(client)
+    assert find_steps_difference(client, "analytics") is None
+    (key,) = ask(client, f"SELECT call_key FROM {table} FINAL WHERE depth = 1 ORDER BY call_key LIMIT 1")
+    row = f"FROM {table} FINAL WHERE call_key = '{key}'"
+    for change, state in CHANGES.items():
+        statement = change.format(table=table, key=key, row=row, change=f"INSERT INTO {table} SELECT * REPLACE")
+        client.command(statement, settings={"lightweight_deletes_sync": 2})
+        difference = find_steps_difference(client, "analytics")
+        assert difference is not None and difference["where"]["call"] == key, state
+        assert difference["warehouse"] == state and f"TRUNCATE TABLE {table}" in difference["way_out"]
+        client.command(f"TRUNCATE TABLE {table}")
+        build_rollups(client)
+    assert find_steps_difference(client, "analytics") is None
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])

@@ -118,7 +118,11 @@ final as (
 
     select
         concat(
-            toString(counted.log_partition), '-', toString(counted.log_offset), '-', toString(counted.event_index)
+            toString(counted.log_partition),
+            '-',
+            toString(counted.log_offset),
+            '-',
+            toString(counted.event_index)
         ) as call_key,
         counted.log_partition as log_partition,
         counted.log_offset as log_offset,
@@ -134,7 +138,9 @@ final as (
         counted.root_call as root_call,
         counted.parent_call as parent_call,
         if(
-            counted.root_call = '' or counted.parent_call = '', '', concat(counted.root_call, ':', counted.parent_call)
+            counted.root_call = '' or counted.parent_call = '',
+            '',
+            concat(counted.root_call, ':', counted.parent_call)
         ) as parent_span,
         {{ usage_dimensions('counted') }},
         counted.status as status,

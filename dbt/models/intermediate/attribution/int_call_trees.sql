@@ -46,9 +46,7 @@ final as (
 
     array join
         tree_currency as root_currency,
-        {% for name, _, _ in tree_measures() %}
-        tree_{{ name }} as root_{{ name }}{{ '' if loop.last else ',' }}
-        {% endfor %}
+        {{ tree_lists() }}
 
     where call_key = tree_key
 

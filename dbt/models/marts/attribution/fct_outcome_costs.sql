@@ -22,7 +22,7 @@ judged_calls as (
 
     from {{ ref('rollup_call_steps') }} final
 
-    where call_key in (select observations.call_key from observations where observations.call_key != '')
+    where call_key in (select observations.call_key from observations)
 
 ),
 
