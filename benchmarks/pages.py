@@ -264,11 +264,11 @@ def main(calls: int, folder: str | None) -> None:
         ((stored_entries,),) = client.query("SELECT count() FROM tally.entries").result_rows
         print(f"{stored_calls:,} calls, {stored_entries:,} entries")
         forget = _query_directly(client)
-        bare = _measure(settings, lambda: client.query(BARE_SUM))
+        bare = measure(settings, lambda: client.query(BARE_SUM))
         print(f"{'':40} {'median':>8} {'p95':>8} {'processor':>10} {'of the bare sum':>16}")
         print(f"{'bare sum over all entries':40} {bare}")
         for title, open_page in list_pages().items():
-            opening = _measure(settings, lambda: (forget(), open_page()))  # noqa: B023  (called at once)
+            opening = measure(settings, lambda: (forget(), open_page()))  # noqa: B023  (called at once)
             print(f"{title:40} {opening} {opening.processor_s / bare.processor_s:12.1f}")
 
 
@@ -289,7 +289,7 @@ def _query_directly(client: Client) -> Callable[[], None]:
     return answers.clear
 
 
-def _measure(settings: Settings, work: Callable[[], object]) -> Duration:
+def measure(settings: Settings, work: Callable[[], object]) -> Duration:
     """Return the duration of one run, of ``OPENINGS``."""
     presence = find_presence(settings.home, "warehouse")
     assert presence is not None

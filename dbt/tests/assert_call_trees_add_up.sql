@@ -7,7 +7,7 @@ calls as (
 
     select
         organization,
-        count() as rows,
+        count() as call_count,
         sum(calls) as calls,
         sum(tokens) as tokens,
         sum(coalesce(billed_cost, 0)) as billed_cost
@@ -22,7 +22,7 @@ absorbed_calls as (
 
     select
         organization,
-        count() as rows
+        count() as call_count
 
     from {{ ref('rollup_calls') }}
 
@@ -62,8 +62,8 @@ trees as (
 
 select
     absorbed_calls.organization as organization,
-    absorbed_calls.rows as absorbed_rows,
-    calls.rows as stored_rows,
+    absorbed_calls.call_count as absorbed_rows,
+    calls.call_count as stored_rows,
     calls.billed_cost as billed_cost,
     steps.billed_cost as billed_cost_of_steps,
     trees.billed_cost as billed_cost_of_trees
@@ -77,6 +77,6 @@ left join steps on absorbed_calls.organization = steps.organization
 left join trees on absorbed_calls.organization = trees.organization
 
 where
-    absorbed_calls.rows != calls.rows
+    absorbed_calls.call_count != calls.call_count
     or (calls.calls, calls.tokens, calls.billed_cost) != (steps.calls, steps.tokens, steps.billed_cost)
     or (calls.calls, calls.tokens, calls.billed_cost) != (trees.calls, trees.tokens, trees.billed_cost)
