@@ -1,10 +1,10 @@
 """The queries of each page on a large ledger: ``python -m benchmarks.pages [CALLS] [HOME]``.
 
-A home's warehouse is filled with calls of a month from a seed (two million unless told), three entries each, by one
-organization of 40 teams, with a budget for a day and for 30 days of each team, and 60 alerts. For each page its queries
-run one after another, as one opening of the page sends them, without Streamlit and the browser. Printed are the median
-and the 95th percentile of ``OPENINGS`` openings, beside a bare sum over all entries, and the processor time of the
-warehouse. A ``HOME`` that is filled already is measured as it is.
+A home's warehouse is filled with calls of a month from a seed (two million unless told), three entries each, in call
+trees of ten, by one organization of 40 teams, with a budget for a day and for 30 days of each team, and 60 alerts. For
+each page its queries run one after another, as one opening of the page sends them, without Streamlit and the browser.
+Printed are the median and the 95th percentile of ``OPENINGS`` openings, beside a bare sum over all entries, and the
+processor time of the warehouse. A ``HOME`` that is filled already is measured as it is.
 """
 
 import os
@@ -40,6 +40,9 @@ from warehouse.migrate import migrate
 OPENINGS = 20
 EVENTS_PER_RECORD = 200
 RECORDS_PER_INSERT = 250
+CALLS_PER_TREE = 10
+"""Of these, one in sixteen names a parent that comes later."""
+
 DAYS = 30
 END = datetime(2026, 11, 1, tzinfo=UTC)
 """The end of the ledger's time: a fixed one, so that two runs measure the same rows."""
@@ -51,7 +54,8 @@ _FILL = """
 INSERT INTO tally.entries_in (
     `partition`, `offset`, seq, event_index, accepted_ms, organization, outcome, kind, source, id, time_us, provider,
     model, model_resolved, team, project, feature, agent, session, customer, user, environment, payer, `key`, status,
-    root_call, latency_ms, usage_source, pricing, currency, price_document, price_id, channel, received, lines
+    root_call, parent_call, tags, latency_ms, usage_source, pricing, currency, price_document, price_id, channel,
+    received, lines
 )
 WITH
     intDiv(number, {size} + 1) AS record,
@@ -65,7 +69,9 @@ WITH
     models[1 + least(intDiv(chance, 7) % 6, intDiv(chance, 11) % 6)] AS model_name,
     1 + intDiv(chance, 13) % 4000 AS input,
     1 + intDiv(chance, 17) % 800 AS output,
-    intDiv(chance, 19) % 3000 AS cached
+    intDiv(chance, 19) % 3000 AS cached,
+    call - call % {tree_size} AS tree,
+    if(chance % 16 = 0, call + 1, tree + intDiv(chance, 43) % greatest(call - tree, 1)) AS parent
 SELECT
     {partition}, record, if(is_record, {size} + 1, place + 1), place,
     {start_ms} + toInt64((record + 1) * {size} * {step_ms}),
@@ -78,7 +84,9 @@ SELECT
     concat('session-', toString(intDiv(call, 40)), '-', toString(chance % 8)),
     if(kind_number = 0, concat('customer-', toString(intDiv(chance, 23) % 50)), ''),
     concat('user-', toString(intDiv(chance, 29) % 5000)), 'production', 'platform', 'k1', 'ok',
-    '', intDiv(chance, 31) % 5000, 'reported',
+    if(is_record, '', toString(tree)), if(is_record or call = tree, '', toString(parent)),
+    if(intDiv(chance, 37) % 3 = 0, map('epic', concat('epic-', toString(intDiv(chance, 41) % 20))), map()),
+    intDiv(chance, 31) % 5000, 'reported',
     multiIf(is_record, '', model_name = 'in-house-7b', 'unpriced', 'priced'),
     if(is_record or model_name = 'in-house-7b', '', 'USD'), 'book', model_name, 'benchmark', if(is_record, {size}, 0),
     if(is_record, [], arrayMap(
@@ -154,6 +162,7 @@ def fill(client: Client, calls: int) -> None:
         client.command(
             _FILL.format(
                 size=EVENTS_PER_RECORD, partition=PARTITION, start_ms=start_ms, step_ms=step_ms,
+                tree_size=CALLS_PER_TREE,
                 first=record * (EVENTS_PER_RECORD + 1), count=count * (EVENTS_PER_RECORD + 1),
             ),
             settings={"max_block_size": 100_000, "max_insert_threads": 1},
@@ -259,11 +268,11 @@ def main(calls: int, folder: str | None) -> None:
         ((stored_entries,),) = client.query("SELECT count() FROM tally.entries").result_rows
         print(f"{stored_calls:,} calls, {stored_entries:,} entries")
         forget = _query_directly(client)
-        bare = _measure(settings, lambda: client.query(BARE_SUM))
+        bare = measure(settings, lambda: client.query(BARE_SUM))
         print(f"{'':40} {'median':>8} {'p95':>8} {'processor':>10} {'of the bare sum':>16}")
         print(f"{'bare sum over all entries':40} {bare}")
         for title, open_page in list_pages().items():
-            opening = _measure(settings, lambda: (forget(), open_page()))  # noqa: B023  (called at once)
+            opening = measure(settings, lambda: (forget(), open_page()))  # noqa: B023  (called at once)
             print(f"{title:40} {opening} {opening.processor_s / bare.processor_s:12.1f}")
 
 
@@ -284,7 +293,7 @@ def _query_directly(client: Client) -> Callable[[], None]:
     return answers.clear
 
 
-def _measure(settings: Settings, work: Callable[[], object]) -> Duration:
+def measure(settings: Settings, work: Callable[[], object]) -> Duration:
     """Return the duration of one run, of ``OPENINGS``."""
     presence = find_presence(settings.home, "warehouse")
     assert presence is not None

@@ -18,7 +18,7 @@ from tally.exit import Failure
 from tally.processes.service import MODELS, Child
 from tally.sql_client import run_statement
 from warehouse import rollups
-from warehouse.client import find_address
+from warehouse.client import connect, find_address
 
 PROJECT = Path(__file__).parents[1] / "dbt"
 DEFINITIONS = Path("dbt", "definitions.json")
@@ -54,7 +54,10 @@ def build_models(settings: Settings, *, test: bool = False) -> None:
     """Build every model: views in constant time, and rollups up to what is stored. ``test`` also runs the tests of the
     models on all stored data. Failure names the nodes that failed."""
     with locked(settings.run / rollups.LOCK):
-        result = _run_dbt(settings, "build the models", "build" if test else "run")
+        result = _run_dbt(settings, "build the models", "run")
+        rollups.build_rollups(connect(settings))
+        if test:
+            _run_dbt(settings, "test the models", "test")
     _keep_definitions(settings, result)
     run_statement(settings, f"CREATE OR REPLACE VIEW {STAMP_VIEW} AS SELECT '{hash_project()}' AS digest")
 

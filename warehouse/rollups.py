@@ -6,8 +6,10 @@ die, be repeated or come late: it admits only what lies above the rollup's own g
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -16,6 +18,7 @@ from ledger.errors import TallyError
 from ledger.fault_points import point
 from ledger.home.locks import locked
 from ledger.settings import Settings
+from warehouse.call_steps import STEPS, build_call_steps
 from warehouse.client import connect
 
 DATABASE = "analytics"
@@ -24,6 +27,7 @@ SHUTDOWN_TIMEOUT_S = 5.0
 LOCK = "rollups.lock"
 """The lock in ``run/`` of who builds: the sink, or dbt."""
 
+CALLS = "rollup_calls"
 PENDING_ROWS = "pending_rows"
 """The name in a build's statement that the condition of the next build replaces."""
 
@@ -63,10 +67,18 @@ def _is_building(client: Client) -> bool:
 
 def build_rollups(client: Client, stopping: threading.Event | None = None) -> None:
     """Absorb all that is stored whole into each rollup. End after a build where ``stopping`` is set."""
-    for name in list_rollups(client):
-        for _ in build_rollup(client, name):
-            if stopping is not None and stopping.is_set():
-                return
+    builds = chain.from_iterable(build_rollup(client, name) for name in list_rollups(client))
+    for _ in chain(builds, build_call_steps(client)):
+        if stopping is not None and stopping.is_set():
+            return
+
+
+def build_call_trees(settings: Settings) -> None:
+    """Absorb all calls that are stored whole into the rollups that marts of attribution read alone."""
+    with locked(settings.run / LOCK):
+        client = connect(settings)
+        if CALLS in list_rollups(client):
+            deque(chain(build_rollup(client, CALLS), build_call_steps(client)), maxlen=0)
 
 
 def build_rollup(client: Client, name: str) -> Iterator[str]:
@@ -99,3 +111,4 @@ def empty_rollups(client: Client) -> None:
     """Empty each rollup, so that marts read the tables alone until it is built again."""
     for name in list_rollups(client):
         client.command(f"TRUNCATE TABLE {DATABASE}.{name}")
+    client.command(f"TRUNCATE TABLE IF EXISTS {STEPS}")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
+from audit import call_steps
 from audit.verify.totals import COSTS
 
 TRIES, RETRY_DELAY_S = 3, 0.5
@@ -66,7 +67,12 @@ def find_model_difference(client: Client, models: Models) -> tuple[int | None, d
             return len(models.views), _describe(models, name, f"a table ({engine}) in the place of a view")
         elif not _is_same(client, models.views[name], definition, function_names):
             return len(models.views), _describe(models, name, "another definition")
-    return len(models.views), _find_sum_difference(client, models) if has_rollups(models) else None
+    if not has_rollups(models):
+        return len(models.views), None
+    difference = _find_sum_difference(client, models)
+    if difference is None and call_steps.TABLE in models.tables:
+        difference = call_steps.find_steps_difference(client, models.schema)
+    return len(models.views), difference
 
 
 def has_rollups(models: Models) -> bool:

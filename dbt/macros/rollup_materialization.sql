@@ -11,16 +11,9 @@
         {% do names.append(column.name) %}
         {% do columns.append(column.name ~ ' ' ~ column.data_type) %}
     {% endfor %}
-    {% set table_sql %}
-create or replace table {{ this }} (
-    {{ (columns + config.get('indexes', [])) | join(',\n    ') }},
-    projection reached (select log_partition, max(next_offset) group by log_partition)
-)
-engine = {{ config.require('engine') }}
-order by ({{ config.require('order_by') }})
-settings deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild',
-min_bytes_for_wide_part = 67108864, fsync_after_insert = 1, fsync_part_directory = 1
-    {% endset %}
+    {% set table_sql = rollup_table_sql(
+        this, columns + config.get('indexes', []), config.require('engine'), config.require('order_by')
+    ) %}
     {% set insert_sql = build_sql(this, names, sql) %}
     {% set digest = local_md5(table_sql ~ insert_sql) %}
     {% set next_sql = next_build_sql(
@@ -53,6 +46,18 @@ min_bytes_for_wide_part = 67108864, fsync_after_insert = 1, fsync_part_directory
     {% endfor %}
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {% endmaterialization %}
+
+{# The statement that makes the table of a rollup, with a projection of the positions that it has absorbed. #}
+{% macro rollup_table_sql(rollup, columns, engine, order_by) %}
+create or replace table {{ rollup }} (
+    {{ columns | join(',\n    ') }},
+    projection reached (select log_partition, max(next_offset) group by log_partition)
+)
+engine = {{ engine }}
+order by ({{ order_by }})
+settings deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild',
+min_bytes_for_wide_part = 67108864, fsync_after_insert = 1, fsync_part_directory = 1
+{% endmacro %}
 
 {% macro quote_text(text) %}
     {{ return("'" ~ text | replace('\\', '\\\\') | replace("'", "\\'") ~ "'") }}

@@ -76,6 +76,11 @@ insert into {{ rollup }} ({{ columns | join(', ') }})
 select {{ columns | join(', ') }} from (
 {{ sql }}
 )
+{{ one_block() }}
+{% endmacro %}
+
+{# Settings by which an insert is one block, and so one part. #}
+{% macro one_block() %}
 settings
     max_insert_threads = 1, min_insert_block_size_rows = 1000000000, min_insert_block_size_bytes = 0,
     optimize_on_insert = 1, async_insert = 0, enable_shared_storage_snapshot_in_query = 1

@@ -1,7 +1,38 @@
--- Trees add up to all calls, by organization; and so do the own measures of steps.
+-- The rollup of call steps holds each absorbed call once, and trees and steps add up to these calls.
 with
 
+{{ absorbed_offsets(ref('rollup_call_steps')) }} as absorbed,
+
 calls as (
+
+    select
+        organization,
+        count() as call_count,
+        sum(calls) as calls,
+        sum(tokens) as tokens,
+        sum(coalesce(billed_cost, 0)) as billed_cost
+
+    from {{ ref('rollup_call_steps') }} final
+
+    group by organization
+
+),
+
+absorbed_calls as (
+
+    select
+        organization,
+        count() as call_count
+
+    from {{ ref('rollup_calls') }}
+
+    where not is_amendment and not {{ is_beyond('absorbed') }}
+
+    group by organization
+
+),
+
+steps as (
 
     select
         organization,
@@ -9,7 +40,7 @@ calls as (
         sum(tokens) as tokens,
         sum(coalesce(billed_cost, 0)) as billed_cost
 
-    from {{ ref('fct_calls') }}
+    from {{ ref('fct_call_steps') }}
 
     group by organization
 
@@ -30,12 +61,22 @@ trees as (
 )
 
 select
-    calls.organization as organization,
+    absorbed_calls.organization as organization,
+    absorbed_calls.call_count as absorbed_rows,
+    calls.call_count as stored_rows,
     calls.billed_cost as billed_cost,
+    steps.billed_cost as billed_cost_of_steps,
     trees.billed_cost as billed_cost_of_trees
 
-from calls
+from absorbed_calls
 
-left join trees on calls.organization = trees.organization
+left join calls on absorbed_calls.organization = calls.organization
 
-where calls.calls != trees.calls or calls.tokens != trees.tokens or calls.billed_cost != trees.billed_cost
+left join steps on absorbed_calls.organization = steps.organization
+
+left join trees on absorbed_calls.organization = trees.organization
+
+where
+    absorbed_calls.call_count != calls.call_count
+    or (calls.calls, calls.tokens, calls.billed_cost) != (steps.calls, steps.tokens, steps.billed_cost)
+    or (calls.calls, calls.tokens, calls.billed_cost) != (trees.calls, trees.tokens, trees.billed_cost)

@@ -16,17 +16,19 @@ from tally.processes.join import needing
 from tally.processes.service import Child, Joined, list_pipeline_services
 from tally.session import opened
 from tally.status.positions import read_stored_offsets
+from warehouse import rollups
 
 POLL_INTERVAL_S, EXPLAIN_AFTER_S = 0.2, 30
 
 
 @contextmanager
 def warehouse_with_models(settings: Settings) -> Iterator[None]:
-    """Keep a warehouse running that has reached the log's end, with its models built."""
+    """Keep a warehouse running that has reached the log's end, with its models built, and call trees up to there."""
     with opened(settings) as log, needing(settings, list_pipeline_services(settings)) as running:
         wait_for_sink(settings, log, running)
         with step("checking the dbt models"):
             dbt_models.ensure_models(settings)
+            rollups.build_call_trees(settings)
         yield
 
 

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,19 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from audit.call_steps import find_steps_difference
 from ledger.settings import Settings
 from tests.warehouse.build import OCTOBER, call, line
 from tests.warehouse.conftest import Front
 from tests.warehouse.plugin import InstallWarehouse
 from warehouse import rollups
+from warehouse.call_steps import build_call_steps
 from warehouse.client import WarehouseAway
-from warehouse.rollups import PENDING_ROWS, build_rollup, build_rollups, empty_rollups, list_rollups
+from warehouse.rollups import PENDING_ROWS, build_rollups, empty_rollups, list_rollups
 
 TABLES = ("events", "entries", "records")
 ROLLUPS = ["rollup_calls", "rollup_usage_hours"]
+STEPS = "rollup_call_steps"
 PARTITIONS = (3, 4)
 COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
 HOUR_US = 3_600_000_000
@@ -33,7 +36,8 @@ Line = dict[str, Any]
 
 
 class SignedLog:
-    """A log of calls and what takes them back or restates them, in two partitions, from a seed."""
+    """A log of calls and what takes them back, replaces or restates them, in two partitions, from a seed. Calls name
+    those that caused them: earlier and later ones, of both partitions, spans of a trace, and some that never come."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
@@ -58,7 +62,7 @@ class SignedLog:
         self._calls += [written for written in lines if written["outcome"] == "counted" and written["lines"]]
         lines.append(line(offset, len(lines) + 1, partition, outcome="record", received=len(lines), channel="test"))
         return b"".join(
-            json.dumps(written | {"organization": f"org-{partition}"}).encode() + b"\n" for written in lines
+            json.dumps({"organization": f"org-{partition}"} | written).encode() + b"\n" for written in lines
         )
 
     def _write_call(self, partition: int, offset: int, index: int, place: int) -> Line:
@@ -79,19 +83,37 @@ class SignedLog:
                 for name in ("input", "output")
             ]
             fields["billing_month"] = chance.choice(("", "2026-11"))
+            fields["currency"] = chance.choice(("USD", "USD", "EUR"))
+        fields |= self._name_causes(partition, offset)
         return call(offset, index, partition, **fields) | {"seq": place + 1}
 
+    def _name_causes(self, partition: int, offset: int) -> Line:
+        """Choose an organization, which may have calls in both partitions, the calls above, tags and an id."""
+        chance = self._chance
+        name = f"{chance.choice(PARTITIONS)}-{max(0, offset + chance.randrange(-3, 3))}-{chance.randrange(3)}"
+        fields: Line = {"organization": chance.choice((f"org-{partition}", "shared", "shared"))}
+        fields["parent_call"] = chance.choice((name, name, name, "never", "span", ""))
+        fields["root_call"] = chance.choice(("", "", name, "trace", "lost"))
+        fields["tags"] = {"ring": "a"} if chance.random() < 0.3 else {}
+        fields["attempt"] = chance.choice((None, 2))
+        return fields | ({"id": "trace:span"} if chance.random() < 0.03 else {})
+
     def _amend(self, old: Line, offset: int, index: int, place: int) -> list[Line]:
-        """Take a call back; half the time, put the same usage at another price in its place."""
+        """Take a call back; or put the same usage at another price in its place, or another call, or a revision."""
         own = {"offset": offset, "event_index": index, "original_offset": old["offset"]}
-        own |= {"original_index": old["event_index"], "id": f"{offset}-{index}"}
+        own |= {"original_index": old["event_index"]}
         negative = [{name: _negate(value) for name, value in entry.items()} for entry in old["lines"]]
-        is_restated = self._chance.random() < 0.5
-        reason = "restatement" if is_restated else "reversal"
+        reason = self._chance.choice(("restatement", "restatement", "reversal", "replacement", "revision"))
         lines = [old | own | {"seq": place + 1, "outcome": "reversal", "reason": reason, "lines": negative}]
-        if is_restated:
+        if reason == "restatement":
             entries = [_write_entry(entry["class"], entry["quantity"], "7.5") for entry in old["lines"]]
             lines.append(old | own | {"seq": place + 2, "outcome": "restatement", "lines": entries})
+        elif reason in ("replacement", "revision"):
+            new = self._write_call(old["partition"], offset, index, place + 1) | {"organization": old["organization"]}
+            is_revision = reason == "revision"
+            own = {} if is_revision else {"original_offset": old["offset"], "original_index": old["event_index"]}
+            own |= {"id": old["id"]} if is_revision else {"id": f"correction-{offset}-{index}"}
+            lines.append(new | own | {"outcome": "counted" if is_revision else "replacement", "kind": "inference"})
         return lines
 
 
@@ -130,11 +152,10 @@ def ask(client: Client, sql: str) -> tuple[Any, ...]:
 
 def read_rollups(client: Client) -> dict[str, bytes]:
     """Return the content of each rollup, merged."""
-    finals = {"rollup_usage_hours": " FINAL", "rollup_calls": ""}
-    return {
-        name: client.raw_query(f"SELECT * FROM analytics.{name}{finals[name]} ORDER BY ALL", fmt="TSV")
-        for name in ROLLUPS
-    }
+    contents = {"rollup_usage_hours": "* FROM analytics.rollup_usage_hours FINAL"}
+    contents |= {STEPS: f"* EXCEPT (next_offset, build) FROM analytics.{STEPS} FINAL"}  # which build wrote a tree
+    contents |= {"rollup_calls": "* FROM analytics.rollup_calls"}
+    return {name: client.raw_query(f"SELECT {content} ORDER BY ALL", fmt="TSV") for name, content in contents.items()}
 
 
 def read_full_refresh(client: Client) -> dict[str, bytes]:
@@ -151,7 +172,9 @@ def read_sums(client: Client, mart: str) -> tuple[Any, ...]:
 
 
 def build_once(client: Client, name: str, max_rows: int) -> str | None:
-    """Store one build of about so many rows; return its statement, None where nothing is pending."""
+    """Store one build of about so many rows; return its last statement, None where nothing is pending."""
+    if name == STEPS:
+        return next(build_call_steps(client, max_rows), None)
     next_statement, build_statement = ask(
         client, f"SELECT next_build_statement, build_statement FROM analytics.{name}_build"
     )
@@ -165,12 +188,25 @@ def build_once(client: Client, name: str, max_rows: int) -> str | None:
     return statement
 
 
+TABLES_BUILT = [*ROLLUPS, STEPS]
+
+
+def check_trees(client: Client) -> None:
+    """Compare the sums of calls, steps and trees, as of what is absorbed, by organization."""
+    sums = "organization, sum(calls), sum(tokens), sum(ifNull(list_cost, 0)), sum(ifNull(billed_cost, 0))"
+    marts = {
+        mart: client.query(f"SELECT {sums} FROM analytics.{mart} GROUP BY ALL ORDER BY ALL").result_rows
+        for mart in ("int_calls_owned", "fct_call_steps", "fct_call_trees")
+    }
+    assert marts["int_calls_owned"] == marts["fct_call_steps"] == marts["fct_call_trees"]
+
+
 def test_dbt_makes_the_rollups_with_their_statements(built_front: Front) -> None:
     assert list_rollups(built_front.client()) == ROLLUPS
 
 
 ACTIONS = st.lists(
-    st.tuples(st.sampled_from(["store", "store", "build", "repeat", "merge"]), st.integers(1, 12)),
+    st.tuples(st.sampled_from(["store", "store", "build", "build", "repeat", "merge"]), st.integers(1, 12)),
     min_size=4,
     max_size=10,
 )
@@ -198,15 +234,17 @@ def check_split(built_front: Front, seed: int, actions: list[tuple[str, int]]) -
         if action == "store":
             store(client, log.write_records(number))
         elif action == "merge":
-            client.command(f"OPTIMIZE TABLE analytics.{ROLLUPS[number % 2]} FINAL")
+            client.command(f"OPTIMIZE TABLE analytics.{TABLES_BUILT[number % 3]} FINAL")
         elif action == "repeat":
             for statement in statements[-number:]:
                 client.command(statement)
         else:
-            statements += filter(None, [build_once(client, ROLLUPS[number % 2], number * 3)])
+            statements += filter(None, [build_once(client, TABLES_BUILT[number % 3], number * 3)])
         assert read_sums(client, "fct_usage_hourly") == read_sums(client, "fct_usage")
+    check_trees(client)
     build_rollups(client)
     parts, calls = read_rollups(client), client.raw_query("SELECT * FROM analytics.fct_calls ORDER BY ALL", fmt="TSV")
+    check_trees(client)
     assert parts == read_full_refresh(client)
     empty_rollups(client)
     assert client.raw_query("SELECT * FROM analytics.fct_calls ORDER BY ALL", fmt="TSV") == calls
@@ -255,6 +293,39 @@ def test_a_build_waits_for_what_a_kill_left_out(built_front: Front) -> None:
     assert read_rollups(client) == read_full_refresh(client)
 
 
+PLACE = "a place that the call above it does not have"
+CHANGES = {
+    "DELETE FROM {table} WHERE call_key = '{key}'": "missing",
+    "INSERT INTO {table} SELECT * REPLACE (accepted_at + 1 AS accepted_at, occurred_at + 1 AS occurred_at)"
+    " FROM {table} FINAL WHERE call_key = '{key}'": "2 rows for 1",
+    "{change} (build + 1 AS build, ifNull(billed_cost, 0) + 1 AS billed_cost) {row}": "other figures",
+    "{change} (build + 1 AS build, depth + 1 AS depth) {row}": PLACE,
+    "{change} (build + 1 AS build, 'other' AS parent_span, 'other' AS above_key) {row}": PLACE,
+    "{change} (build + 1 AS build, arrayMap(x -> x + 1, subtree_calls) AS subtree_calls) {row}": "other sums of what is"
+    " below it",
+}
+"""What somebody does to a call in a tree, and what an audit says of it."""
+
+
+def test_the_audit_names_a_call_that_is_missing_double_or_misplaced(built_front: Front) -> None:
+    client, log, table = built_front.client(), SignedLog(5), f"analytics.{STEPS}"
+    clear(client)
+    store(client, b"".join(log.write_records(10) for _ in range(4)))
+    build_rollups(client)
+    assert find_steps_difference(client, "analytics") is None
+    (key,) = ask(client, f"SELECT call_key FROM {table} FINAL WHERE depth = 1 ORDER BY call_key LIMIT 1")
+    row = f"FROM {table} FINAL WHERE call_key = '{key}'"
+    for change, state in CHANGES.items():
+        statement = change.format(table=table, key=key, row=row, change=f"INSERT INTO {table} SELECT * REPLACE")
+        client.command(statement, settings={"lightweight_deletes_sync": 2})
+        difference = find_steps_difference(client, "analytics")
+        assert difference is not None and difference["where"]["call"] == key, state
+        assert difference["warehouse"] == state and f"TRUNCATE TABLE {table}" in difference["way_out"]
+        client.command(f"TRUNCATE TABLE {table}")
+        build_rollups(client)
+    assert find_steps_difference(client, "analytics") is None
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_builds_killed_at_random_points_equal_a_full_refresh(
     tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWarehouse, kills: int
@@ -264,12 +335,8 @@ def test_builds_killed_at_random_points_equal_a_full_refresh(
     front = Front(install_warehouse(tmp_path_factory.mktemp("killed")).home)
 
     def build() -> None:
-        try:
-            for name in ROLLUPS:
-                for _ in build_rollup(front.client(), name):
-                    pass
-        except (ClickHouseError, WarehouseAway, OSError):
-            pass  # it was killed
+        with suppress(ClickHouseError, WarehouseAway, OSError):  # it was killed
+            build_rollups(front.client())
 
     for _ in range(kills):
         client = front.client()
@@ -284,6 +351,8 @@ def test_builds_killed_at_random_points_equal_a_full_refresh(
     build_rollups(front.client())
     rollups = read_rollups(front.client())
     assert rollups == read_full_refresh(front.client()) and rollups["rollup_calls"]
+    (counted,) = ask(front.client(), "SELECT countIf(NOT is_amendment) FROM analytics.rollup_calls")
+    assert rollups[STEPS].count(b"\n") == counted
     front.stop()
 
 

@@ -1,22 +1,17 @@
--- The rows of fct_calls with all that the event says beside them, and the team that owns each.
+-- The rows of fct_calls with all that the event says beside them, and the team that owns each, with all teams
+-- above it.
 with
 
-calls as (
-
-    select * except (call_source, call_id) from {{ ref('int_calls_detailed') }}
-
-),
-
-owned as (
-
-    {{ owned_rows('calls') }}
-
-),
+{{ path_spans() }} as path_spans,
 
 final as (
 
-    {{ placed_rows('owned') }}
+    select
+        *,
+        {{ path_columns() }}
+
+    from {{ ref('int_calls_owned') }}
 
 )
 
-select * from final
+select * except (path_span, is_declared) from final

@@ -2,66 +2,60 @@
 -- by none, is a tree of its own.
 with
 
-nodes as (
-
-    select * from {{ ref('int_call_nodes') }}
-
-),
-
-subtrees as (
-
-    select * from {{ ref('int_call_subtrees') }}
-
-),
-
 final as (
 
     select
-        nodes.call_key as call_key,
-        if(subtrees.call_key = '', nodes.currency, subtrees.currency) as currency,
-        if(subtrees.call_key = '', nodes.call_key, subtrees.tree_key) as tree_key,
-        subtrees.above_key as above_key,
-        subtrees.linked_by as linked_by,
-        subtrees.is_orphan as is_orphan,
-        subtrees.depth as depth,
-        nodes.occurred_at as occurred_at,
-        nodes.organization as organization,
-        nodes.event_source as event_source,
-        nodes.event_id as event_id,
-        nodes.session as session,
-        nodes.root_call as root_call,
-        nodes.parent_call as parent_call,
-        {{ usage_dimensions('nodes') }},
-        nodes.key_fingerprint as key_fingerprint,
-        nodes.provider_account as provider_account,
-        nodes.status as status,
-        nodes.is_failed as is_failed,
-        nodes.is_retry as is_retry,
-        nodes.is_fallback as is_fallback,
-        nodes.response_cache as response_cache,
-        nodes.corrected_by as corrected_by,
-        nodes.latency_ms as latency_ms,
-        nodes.pricing as pricing,
-        accurateCast(subtrees.call_key = '' or subtrees.is_own, 'UInt8') as is_own_currency,
-        if(is_own_currency, nodes.calls, 0) as calls,
-        if(is_own_currency, nodes.tokens, 0) as tokens,
-        if(is_own_currency, nodes.cached_tokens, 0) as cached_tokens,
-        if(is_own_currency, nodes.saved_cost, null) as saved_cost,
-        if(is_own_currency, nodes.cache_saved_cost, null) as cache_saved_cost,
-        if(is_own_currency, nodes.list_cost, null) as list_cost,
-        if(is_own_currency, nodes.contracted_cost, null) as contracted_cost,
-        if(is_own_currency, nodes.effective_cost, null) as effective_cost,
-        if(is_own_currency, nodes.billed_cost, null) as billed_cost,
-        if(subtrees.call_key = '', nodes.calls, subtrees.subtree_calls) as subtree_calls,
-        if(subtrees.call_key = '', nodes.tokens, subtrees.subtree_tokens) as subtree_tokens,
-        if(subtrees.call_key = '', nodes.list_cost, subtrees.subtree_list_cost) as subtree_list_cost,
-        if(
-            subtrees.call_key = '', nodes.billed_cost, subtrees.subtree_billed_cost
-        ) as subtree_billed_cost
+        call_key,
+        step_currency as currency,
+        tree_key,
+        above_key,
+        linked_by,
+        is_orphan,
+        depth,
+        occurred_at,
+        organization,
+        call_source as event_source,
+        call_id as event_id,
+        session,
+        root_call,
+        parent_call,
+        {{ usage_dimensions() }},
+        key_fingerprint,
+        provider_account,
+        status,
+        is_failed,
+        is_retry,
+        is_fallback,
+        response_cache,
+        corrected_by,
+        latency_ms,
+        pricing,
+        is_own_currency,
+        if(is_own_currency, node_calls, 0) as calls,
+        if(is_own_currency, node_tokens, 0) as tokens,
+        if(is_own_currency, node_cached_tokens, 0) as cached_tokens,
+        if(is_own_currency, node_saved_cost, null) as saved_cost,
+        if(is_own_currency, node_cache_saved_cost, null) as cache_saved_cost,
+        if(is_own_currency, node_list_cost, null) as list_cost,
+        if(is_own_currency, node_contracted_cost, null) as contracted_cost,
+        if(is_own_currency, node_effective_cost, null) as effective_cost,
+        if(is_own_currency, node_billed_cost, null) as billed_cost,
+        step_calls as subtree_calls,
+        step_tokens as subtree_tokens,
+        step_list_cost as subtree_list_cost,
+        step_billed_cost as subtree_billed_cost
 
-    from nodes
+    from {{ ref('rollup_call_steps') }} final
 
-    left join subtrees on nodes.call_key = subtrees.call_key
+    array join
+        subtree_currency as step_currency,
+        subtree_is_own as is_own_currency,
+        subtree_calls as step_calls,
+        subtree_tokens as step_tokens,
+        subtree_list_cost as step_list_cost,
+        subtree_billed_cost as step_billed_cost
+
+    where is_last
 
 )
 

@@ -1,10 +1,16 @@
 -- Each call tree with its whole cost, and the team that owns its root.
 with
 
-trees as (
+{{ owner_spans() }} as owner_spans,
 
-    select * from {{ ref('int_call_trees') }}
+final as (
+
+    select
+        *,
+        {{ owner_columns() }}
+
+    from {{ ref('int_call_trees') }}
 
 )
 
-select * except (call_keys) from trees
+select * except (owner) from final

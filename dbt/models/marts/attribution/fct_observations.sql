@@ -10,7 +10,15 @@ observations as (
 
 identities as (
 
-    select * from {{ ref('int_call_identities') }}
+    select
+        organization,
+        call_source,
+        call_id,
+        call_key
+
+    from {{ ref('rollup_call_steps') }} final
+
+    where is_last and call_id in (select observations.of_id from observations)
 
 ),
 
@@ -38,8 +46,8 @@ final as (
     left any join identities
         on
             observations.organization = identities.organization
-            and observations.of_source = identities.event_source
-            and observations.of_id = identities.event_id
+            and observations.of_source = identities.call_source
+            and observations.of_id = identities.call_id
 
 )
 

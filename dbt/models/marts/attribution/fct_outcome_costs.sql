@@ -14,21 +14,23 @@ observations as (
 
 ),
 
-trees as (
+judged_calls as (
 
     select
-        organization,
-        currency,
-        tree_key,
-        arrayJoin(call_keys) as call_key,
-        started_at,
-        owner_team,
-        calls,
-        tokens,
-        list_cost,
-        billed_cost
+        call_key,
+        tree_key
 
-    from {{ ref('int_call_trees') }}
+    from {{ ref('rollup_call_steps') }} final
+
+    where call_key in (select observations.call_key from observations)
+
+),
+
+trees as (
+
+    select * from {{ ref('fct_call_trees') }}
+
+    where tree_key in (select judged_calls.tree_key from judged_calls)
 
 ),
 
@@ -38,9 +40,14 @@ calls as (
         *,
         min(nullIf(toString(currency), '')) over (partition by organization, session) as first_currency
 
-    from {{ ref('fct_attributed_calls') }}
+    from {{ ref('int_calls_owned') }}
 
-    where session != ''
+    where
+        session in (
+            select observations.session from observations
+
+            where observations.of_id = '' and observations.session != ''
+        )
 
 ),
 
@@ -80,7 +87,9 @@ judged_trees as (
 
     from trees
 
-    inner join observations on trees.call_key = observations.call_key
+    inner join judged_calls on trees.tree_key = judged_calls.tree_key
+
+    inner join observations on judged_calls.call_key = observations.call_key
 
     group by organization, metric, subject, currency
 

@@ -14,7 +14,7 @@ tag_keys as (
         organization,
         arrayJoin(mapKeys(tags)) as tag_key
 
-    from {{ ref('stg_tally__call_attributes') }}
+    from {{ ref('rollup_call_steps') }}
 
 ),
 

@@ -9,7 +9,7 @@ calls as (
         pricing in ('priced', 'free') as is_known,
         formatDateTime(occurred_at, '%Y-%m', 'UTC') as usage_month
 
-    from {{ ref('fct_attributed_calls') }}
+    from {{ ref('int_calls_owned') }}
 
 ),
 
