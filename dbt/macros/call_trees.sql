@@ -118,8 +118,9 @@
 {# What a call does itself, and what is known of the call alone. #}
 {% macro node_properties() %}
     {{ return([
-        'occurred_at', 'session', 'root_call', 'parent_call', 'status', 'key_fingerprint', 'provider_account',
-        'is_failed', 'is_retry', 'is_fallback', 'response_cache', 'corrected_by', 'latency_ms', 'pricing', 'currency',
+        'occurred_at', 'session', 'root_call', 'parent_call', 'tool', 'operation', 'status', 'key_fingerprint',
+        'provider_account', 'is_failed', 'is_retry', 'is_fallback', 'response_cache', 'corrected_by', 'latency_ms',
+        'pricing', 'currency',
     ]) }}
 {% endmacro %}
 

@@ -32,6 +32,8 @@ final as (
         nodes.root_call as root_call,
         nodes.parent_call as parent_call,
         {{ usage_dimensions('nodes') }},
+        nodes.tool as tool,
+        nodes.operation as operation,
         nodes.key_fingerprint as key_fingerprint,
         nodes.provider_account as provider_account,
         nodes.status as status,
