@@ -9,6 +9,7 @@ import streamlit as st
 from dashboards.components import call_table
 from dashboards.components.format import count, exact
 from dashboards.components.html import Column, Html, draw_facts, draw_note, draw_table, format_time, link, mono
+from dashboards.components.links import draw_tree_links
 from dashboards.components.unknown_usage import describe_call, describe_greatest
 from dashboards.pages.call import queries
 from dashboards.pages.call.queries import EventIdentity
@@ -57,6 +58,7 @@ def page() -> None:
     call = queries.find_call(position)
     _show_title(event, call, position)
     if call is not None:
+        draw_tree_links(call)
         _show_entries(call, position)
     payload = _show_record(position)
     if payload:
