@@ -78,6 +78,7 @@ def _show_missing(target: Scope | CallIdentity) -> None:
     noun = "session" if isinstance(target, Scope) else "call"
     st.info(f"The ledger has no counted call of this {noun}. It may not have arrived yet, or the link is incomplete.")
     st.html(f'<div class="tally">{link("Most expensive call trees and sessions", "trees", {})}</div>')
+    draw_live_line()
 
 
 def _show_answer(reading: Reading) -> None:
@@ -156,7 +157,7 @@ def _show_warnings(reading: Reading) -> None:
     if number := int(counts["unpriced_calls"]):
         texts.append(
             f"<b>Not in spend:</b> {answer.describe_calls(number)} of which the cost is not known, or not in full."
-            " “cost not known” below lists them, and the page of each says why."
+            " The filter “cost not known” lists them below, and the page of each says why."
         )
     if number := int(counts["orphan_count"]):
         subject = "1 step names a parent that is" if number == 1 else f"{count(number)} steps name parents that are"
@@ -166,6 +167,11 @@ def _show_warnings(reading: Reading) -> None:
         )
     if counts["circle_count"]:
         texts.append("Calls name each other as their parents in a circle. The earliest of them is drawn as the root.")
+    if reading.has_calls_elsewhere:
+        texts.append(
+            "Steps of this session caused calls of other sessions. All figures here are of this session alone; the call"
+            " tree of a step has the others, too."
+        )
     if number := reading.unread_steps:
         texts.append(
             f"The timeline and the steps are the {count(len(reading.outline.steps))} most expensive ones."

@@ -18,6 +18,7 @@ class Reading(NamedTuple):
     sums: list[Row]  # by currency
     kinds: list[Row]  # by currency, agent, tool, operation and model
     outline: Outline
+    has_calls_elsewhere: bool  # of a session: a step caused calls of other sessions
 
     @property
     def currency(self) -> str:
@@ -75,7 +76,14 @@ def read(scope: Scope) -> Reading | None:
     currency = choose_currency(sums)
     outline = Outline(queries.list_steps(scope, currency, rows), currency)
     kinds = sorted((row for row in rows if row["is_kind"]), key=lambda row: row["currency"] != currency)
-    return Reading(scope, counts, sums, kinds, outline.sum_below() if scope.session else outline)
+    if not scope.session:
+        return Reading(scope, counts, sums, kinds, outline, has_calls_elsewhere=False)
+    session_outline = outline.sum_below()
+    is_complete = len(outline.steps) == counts["step_count"]
+    has_calls_elsewhere = is_complete and any(
+        step.below_calls > session_outline.steps[key].below_calls for key, step in outline.steps.items()
+    )
+    return Reading(scope, counts, sums, kinds, session_outline, has_calls_elsewhere)
 
 
 def choose_currency(sums: list[Row]) -> str:

@@ -29,7 +29,6 @@ from dashboards.pages.trees.answer import (
 )
 from dashboards.pages.trees.outline import Amounts, Group, Line, Outline, Step
 from dashboards.pages.trees.time_scale import TimeScale
-from dashboards.periods import Span
 from dashboards.sources.warehouse import Row
 from dashboards.spelling import shorten, spell
 
@@ -43,9 +42,10 @@ Link = Mapping[str, object]
 
 def draw_timeline(lines: Sequence[Line], outline: Outline, scale: TimeScale, view: Link) -> None:
     """Draw the lines of an outline, each with its place in time. ``view`` are the parameters of a link to the view."""
-    span = Span(scale.pieces[0].span.start, scale.pieces[-1].span.end)
+    start, end = scale.pieces[0].span.start, scale.pieces[-1].span.end
+    time_format = "%H:%M:%S" if start.date() == end.date() else "%-d %b, %H:%M:%S"
     columns = [
-        Column("Step", "step"), Column(f"{span.start:%H:%M:%S} – {span.end:%H:%M:%S} UTC", "time wide"),
+        Column("Step", "step"), Column(f"{start:{time_format}} – {end:{time_format}} UTC", "time wide"),
         Column("Duration", "right wide"), Column("Cost", "right"), Column("With all below", "right"),
     ]  # fmt: skip
     draw_table(columns, (_build_line(line, outline, scale, view) for line in lines))
@@ -64,9 +64,11 @@ def _build_line(line: Line, outline: Outline, scale: TimeScale, view: Link) -> t
 
 
 def _build_step_line(step: Step, indent: str, outline: Outline, scale: TimeScale, view: Link) -> tuple[Cell, ...]:
-    track = _build_track(step, outline.list_below(step.key), scale)
-    has_children = bool(outline.list_children(step.key))
-    name = f"{indent}{link_step(step)}{_link_below(step, view) if has_children else ''}{build_marks(step)}"
+    steps = outline.list_below(step.key)
+    track, has_children = _build_track(step, steps, scale), len(steps) > 1
+    failed_count = sum(below_step.is_failed for below_step in steps[1:])
+    below = _link_below(step, view, failed_count) if has_children else ""
+    name = f"{indent}{link_step(step)}{below}{build_marks(step)}"
     return (
         Html(f'{name}{_build_detail(step.detail, indent)}<span class="narrow">{track}</span>'),
         track,
@@ -97,12 +99,12 @@ def _build_detail(detail: str, indent: str) -> Html:
     return Html(f"<br>{indent}{soften(shorten(detail))}") if detail else Html("")
 
 
-def _link_below(step: Step, view: Link) -> Html:
+def _link_below(step: Step, view: Link, failed_count: int = 0) -> Html:
     number = step.below_calls - step.calls
+    text = f"{count(number)} below" + (f", {count(failed_count)} failed" if failed_count else "")
     hint = f"Show only this step and the {describe_calls(number)} below it"
-    return Html(
-        f'<span class="below">{link(f"{count(number)} below", "trees", dict(view) | {"step": step.key}, hint)}</span>'
-    )
+    below = link(text, "trees", dict(view) | {"step": step.key}, hint)
+    return Html(f'<span class="below">{below}</span>')
 
 
 def _build_track(step: Step, below: Sequence[Step], scale: TimeScale) -> Html:

@@ -76,6 +76,15 @@ def build_short_session(start: datetime) -> bytes:
     return call("only", start, session="s-one", team="growth", model="gpt-4o", tokens={"input": 1_000_000})
 
 
+def build_two_sessions(start: datetime) -> list[bytes]:
+    """A call of a session that causes one of another: $2.50 each."""
+    fields: dict[str, Any] = {"root_call": "caller", "model": "gpt-4o", "tokens": {"input": 1_000_000}}
+    return [
+        call("caller", start, **fields, session="s-caller"),
+        call("callee", start + timedelta(seconds=1), **fields, session="s-callee", parent_call="caller"),
+    ]
+
+
 def build_hostile_call(start: datetime) -> bytes:
     """A call whose names would be read as HTML."""
     return call(

@@ -39,6 +39,7 @@ def forest(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallW
             *calls.build_odd_trees(forest.now - hour),
             *calls.build_long_session(forest.now - 2 * hour),
             calls.build_short_session(forest.now - hour / 2),
+            *calls.build_two_sessions(forest.now - 50 * hour),
             calls.build_hostile_call(forest.now - hour),
             calls.observe("solved", forest.now, "solved", "1", session="s-agents"),
             calls.observe("correct", forest.now, "correct", "0", of={"source": "gateway", "id": "test"}),

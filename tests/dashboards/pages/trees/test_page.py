@@ -67,7 +67,7 @@ def test_outcomes_of_the_session_and_of_its_calls_are_listed(show: Show) -> None
 
 def test_a_step_can_be_opened_alone(show: Show) -> None:
     whole = read_html(show(source="gateway", id="plan", organization="acme"))
-    key = re.search(r'step=([0-9-]+)"[^>]*>3 below', whole)
+    key = re.search(r'step=([0-9-]+)"[^>]*>3 below, 1 failed<', whole)
     assert key
     app = show(source="gateway", id="plan", organization="acme", step=key[1])
     assert read_titles(app)[:4] == ["edit_file", "run_tests", "run_tests", "reviewer"]
@@ -101,6 +101,16 @@ def test_a_session_of_one_call(show: Show) -> None:
     assert "No outcome is known." in app.caption[-1].value
 
 
+def test_a_session_that_causes_calls_of_another_has_its_own_cost(show: Show) -> None:
+    caller = show(session="s-caller")
+    assert read_headings(caller) == ["This session cost $2.50 over 1 call."]
+    assert "Steps of this session caused calls of other sessions." in read_html(caller)
+    assert "caused calls of other sessions" not in read_html(show(session="s-callee"))
+    tree = show(source="gateway", id="callee")
+    assert read_headings(tree)[0].startswith("This call tree cost $5.00 over 2 calls")
+    assert "session=s-caller" in read_html(tree) and "session=s-callee" in read_html(tree)
+
+
 def test_a_session_of_three_thousand_calls(show: Show) -> None:
     """Calls of 1 to 3,000 tokens at 0.15 for a million: $0.675225."""
     app = show(session="s-long")
@@ -125,11 +135,11 @@ def test_the_most_expensive_are_listed_and_found(show: Show) -> None:
     trees = show(period="7d")
     assert "call trees cost $" in read_headings(trees)[0]
     costs = [float(row[-2].strip("$")) for row in read_rows(trees, "Retries")]
-    assert costs == sorted(costs, reverse=True) and len(costs) == 7
+    assert costs == sorted(costs, reverse=True) and len(costs) == 8
     found = show(period="7d", call_trees_search="PLANNER")
     assert [row[1].split("  ")[0] for row in read_rows(found, "Retries")] == ["planner"]
     sessions = read_rows(show(period="7d", list="sessions"), "Session")
-    assert [row[1].split("  ")[0] for row in sessions][:3] == ["s-one", "s-long", "s-agents"]
+    assert [row[1].split("  ")[0] for row in sessions][2:5] == ["s-one", "s-long", "s-agents"]
 
 
 def test_an_empty_period_names_one_that_is_not(show: Show) -> None:
