@@ -30,6 +30,7 @@ PAGES = (
     Page("overview", "Overview"),
     Page("budgets", "Budgets"),
     Page("runaways", "Runaways"),
+    Page("trees", "Call trees"),
     Page("trust", "Trust"),
     Page("sql", "SQL"),
     Page("start", "Start here"),

@@ -76,6 +76,25 @@ CSS = """<style>
 .tally .live::before { content: ""; width: .5rem; height: .5rem; border-radius: 50%; background: #3f8f7a; }
 .tally .narrow { display: none; }
 .tally .second { display: block; white-space: normal; }
+.tally .mark { font-size: .72rem; line-height: 1; padding: .12rem .4rem; border-radius: .6rem; margin-left: .3rem;
+  display: inline-block; vertical-align: middle; border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
+.tally .mark.near { border-color: #d19a45; background: color-mix(in srgb, #d19a45 18%, transparent); }
+.tally .mark.over { border-color: #b8627f; background: color-mix(in srgb, #b8627f 20%, transparent); }
+.tally .indent { display: inline-block; }
+.tally td.step, .tally td.time { vertical-align: top; }
+.tally td.step { max-width: min(26rem, 60vw); }
+.tally td.time { width: 42%; max-width: none; }
+.tally .track { display: block; position: relative; height: 1.1rem; margin-top: .15rem;
+  background: color-mix(in srgb, currentColor 5%, transparent); border-radius: .2rem; overflow: hidden; }
+.tally .track i, .tally .track b { position: absolute; top: .25rem; height: .6rem; border-radius: .15rem; }
+.tally .track .whole { top: .48rem; height: .14rem; background: color-mix(in srgb, currentColor 35%, transparent); }
+.tally .track b { min-width: 3px; background: #3f8f7a; }
+.tally .track b.again { background: #d19a45; }
+.tally .track b.group { opacity: .55; }
+.tally .below { margin-left: .5rem; font-size: .78rem; opacity: .75; }
+.tally .track b.failed { background: #b8627f; }
+.tally .track .cut { top: 0; height: 100%; border-radius: 0; background: repeating-linear-gradient(-45deg,
+  color-mix(in srgb, currentColor 18%, transparent) 0 1px, transparent 1px 4px); }
 .st-key-sql_page { display: grid !important; column-gap: 3rem;
   grid-template: "editor catalogue" "answer answer" / 3fr 2fr; }
 .st-key-sql_page > * { width: 100% !important; min-width: 0; }

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboards.components import call_table
 from dashboards.components.format import count, exact
 from dashboards.components.html import Html, draw_facts, draw_note, link, mono
+from dashboards.components.links import draw_tree_links
 from dashboards.components.unknown_usage import describe_call, describe_greatest
 from dashboards.pages.call import history as histories
 from dashboards.pages.call import queries, tables
@@ -39,6 +40,7 @@ def page() -> None:
     _show_title(history, position)
     if call is not None:
         _show_figures(call, cache_hit)
+        draw_tree_links(call)
     if history is not None and call is not None:
         tables.draw_entries(history.calls, call, position, is_cache_hit=cache_hit is not None)
     payload = _show_record(position)

@@ -9,6 +9,7 @@ from dashboards.components import call_table, charts, empty_ledger
 from dashboards.components.controls import pick, read_pick
 from dashboards.components.format import change, count, exact, money, per_million, percent, short
 from dashboards.components.html import Column, Html, bar, draw_live_line, draw_table, link, named, with_hint
+from dashboards.components.links import draw_trees_link
 from dashboards.components.unknown_usage import describe_bound, describe_calls
 from dashboards.page_list import find_page
 from dashboards.pages.overview import filters
@@ -62,6 +63,7 @@ def _show_figures(choice: Choice) -> None:
         st.subheader("Calls", anchor=False)
         order = pick("Calls", filters.CALL_ORDERS, "calls")
     call_table.draw_calls(usage.list_calls(view, order, MAX_CALLS))
+    draw_trees_link(choice.period)
     draw_live_line(f" · {periods.format_span(view.period.now)}")
 
 

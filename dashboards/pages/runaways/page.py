@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.components.format import count
 from dashboards.components.html import Html, draw_facts, draw_heading, draw_live_line, draw_note, link, mono
+from dashboards.components.links import link_session
 from dashboards.pages.runaways import queries
 from dashboards.pages.runaways import tables as runs
 from dashboards.periods import format_duration
@@ -85,6 +86,7 @@ def _show_runaway(alert: str) -> None:
         ("Alert raised", f"{row['raised_at']:%Y-%m-%d %H:%M:%S} UTC, by the log's clock"),
         ("Alert resolved", f"{row['resolved_at']:%Y-%m-%d %H:%M:%S} UTC" if row["resolved_at"] else None),
         ("Team", row["team"]),
+        ("Session", link_session(row["session"], row["organization"]) if row["session"] else None),
         ("Evidence", _link_evidence(row)),
         ("Arguments hash", mono(row["arguments_hash"]) if row["arguments_hash"] else None),
         ("Result hash", mono(row["result_hash"]) if row["result_hash"] else None),

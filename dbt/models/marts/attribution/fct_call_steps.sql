@@ -20,6 +20,8 @@ final as (
         root_call,
         parent_call,
         {{ usage_dimensions() }},
+        tool,
+        operation,
         key_fingerprint,
         provider_account,
         status,
