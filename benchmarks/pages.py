@@ -3,8 +3,9 @@
 A home's warehouse is filled with calls of a month from a seed (two million unless told), three entries each, in call
 trees of ten, by one organization of 40 teams, with a budget for a day and for 30 days of each team, and 60 alerts. For
 each page its queries run one after another, as one opening of the page sends them, without Streamlit and the browser.
-Printed are the median and the 95th percentile of ``OPENINGS`` openings, beside a bare sum over all entries, and the
-processor time of the warehouse. A ``HOME`` that is filled already is measured as it is.
+Printed are the median and the 95th percentile of ``OPENINGS`` openings, the processor time of the warehouse, and its
+ratio to that of a bare sum over all entries; and of the query that took longest the duration, and its ratio to a bare
+sum over the rollup that it reads. A ``HOME`` that is filled already is measured as it is.
 """
 
 import os
@@ -49,6 +50,10 @@ END = datetime(2026, 11, 1, tzinfo=UTC)
 
 PARTITION = 3
 BARE_SUM = "SELECT organization, sum(quantity), sum(billed_cost) FROM tally.entries GROUP BY organization"
+ROLLUP_SUM = "SELECT organization, sum(tokens), sum(billed_cost) FROM analytics.{rollup} GROUP BY organization"
+ROLLUPS = ("rollup_calls", "rollup_usage_hours")
+HOURLY_MART = "fct_usage_hourly"
+"""The mart that reads ``rollup_usage_hours``; the others read ``rollup_calls``, or no rollup and are small."""
 
 _FILL = """
 INSERT INTO tally.entries_in (
@@ -267,23 +272,40 @@ def main(calls: int, folder: str | None) -> None:
         ((stored_calls,),) = client.query("SELECT count() FROM tally.events").result_rows
         ((stored_entries,),) = client.query("SELECT count() FROM tally.entries").result_rows
         print(f"{stored_calls:,} calls, {stored_entries:,} entries")
-        forget = _query_directly(client)
+        durations_s: dict[str, list[float]] = {}
+        forget = _query_directly(client, durations_s)
         bare = measure(settings, lambda: client.query(BARE_SUM))
-        print(f"{'':40} {'median':>8} {'p95':>8} {'processor':>10} {'of the bare sum':>16}")
+        print(
+            f"{'':40} {'median':>8} {'p95':>8} {'processor':>10} {'of all entries':>15} {'longest query':>14} {'':>10}"
+        )
         print(f"{'bare sum over all entries':40} {bare}")
+        sums_s = {}
+        for rollup in ROLLUPS:
+            rollup_sum = measure(settings, lambda: client.query(ROLLUP_SUM.format(rollup=rollup)))  # noqa: B023
+            print(f"{f'bare sum over {rollup}':40} {rollup_sum}")
+            sums_s[rollup] = rollup_sum.median_s
         for title, open_page in list_pages().items():
+            durations_s.clear()
             opening = measure(settings, lambda: (forget(), open_page()))  # noqa: B023  (called at once)
-            print(f"{title:40} {opening} {opening.processor_s / bare.processor_s:12.1f}")
+            longest_s, sql = max((statistics.median(durations), sql) for sql, durations in durations_s.items())
+            rollup = "rollup_usage_hours" if HOURLY_MART in sql else "rollup_calls"
+            print(
+                f"{title:40} {opening} {opening.processor_s / bare.processor_s:12.1f} {longest_s:12.2f} s"
+                f" {longest_s / sums_s[rollup]:6.1f} of {rollup}"
+            )
 
 
-def _query_directly(client: Client) -> Callable[[], None]:
-    """Let the pages' modules query without Streamlit. Return what forgets the answers: a page asks each query once."""
+def _query_directly(client: Client, durations_s: dict[str, list[float]]) -> Callable[[], None]:
+    """Let the pages' modules query without Streamlit, and note the duration of each statement. Return what forgets the
+    answers: a page asks each query once."""
     answers: dict[str, list[dict[str, Any]]] = {}
 
     def query(sql: str, **parameters: Any) -> list[dict[str, Any]]:
         key = f"{sql} {parameters}"
         if key not in answers:
+            start_s = time.perf_counter()
             answers[key] = list(client.query(sql, parameters=parameters, tz_mode="aware").named_results())
+            durations_s.setdefault(sql, []).append(time.perf_counter() - start_s)
         return answers[key]
 
     for module in (usage, trust_queries, call_queries, runaway_queries, budget_queries, arrivals):

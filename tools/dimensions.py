@@ -68,13 +68,6 @@ def _list_stored_columns(fields: Iterable[Field]) -> Iterator[str]:
         yield f"{_quote(field.name)} {field.type}{codec},"
 
 
-def _list_staged(dimensions: Iterable[Dimension]) -> Iterator[str]:
-    """Yield the columns of a source under their names in the models."""
-    for dimension in dimensions:
-        alias = f" as {dimension.column}" if dimension.column else ""
-        yield f"{_quote(dimension.name)}{alias},"
-
-
 def _describe(name: str, text: str, data_type: str = "") -> Iterator[str]:
     yield f"- name: {name}"
     yield f'  description: "{text}"'
@@ -124,6 +117,11 @@ def _set_column_names(dimensions: Iterable[Dimension]) -> Iterator[str]:
     return _set_columns(f"'{dimension.mart_field.name}'" for dimension in dimensions)
 
 
+def _set_staged_columns() -> Iterator[str]:
+    """Pair each column of a source with its name in the models."""
+    return _set_columns(f"('{_quote(dimension.name)}', '{dimension.column_name}')" for dimension in DIMENSIONS)
+
+
 def _set_budget_columns() -> Iterator[str]:
     """Pair each dimension that a budget can limit with the column that holds its values."""
     columns = {dimension.name: dimension.mart_field.name for dimension in DIMENSIONS} | {"organization": "organization"}
@@ -138,7 +136,6 @@ BLOCKS: dict[str, Callable[[], Iterator[str]]] = {
     "dimension names": lambda: _list_names(DIMENSIONS),
     "source call fields": lambda: _describe_source(CALL_FIELDS),
     "source dimensions": lambda: _describe_source(DIMENSIONS),
-    "staged dimensions": lambda: _list_staged(DIMENSIONS),
     "model dimensions": _describe_models,
     "entry dimensions": lambda: _describe_mart(ENTRY_DIMENSIONS),
     "summed dimensions": _describe_sums,
@@ -146,6 +143,7 @@ BLOCKS: dict[str, Callable[[], Iterator[str]]] = {
     "field docs": _document_fields,
     "entry columns": lambda: _set_column_names(ENTRY_DIMENSIONS),
     "usage columns": lambda: _set_column_names(USAGE_DIMENSIONS),
+    "staged columns": _set_staged_columns,
     "budget columns": _set_budget_columns,
 }
 """The lines of each block, by its name."""

@@ -53,6 +53,40 @@
     {{ return(names | join(', ')) }}
 {% endmacro %}
 
+{# Those of the sink's tables, of a table of this name, under their names in the models. #}
+{% macro staged_dimensions(table) %}
+    {# begin staged columns #}
+    {% set columns = [
+        ('provider', 'provider'),
+        ('provider_account', 'provider_account'),
+        ('model', 'model_requested'),
+        ('model_resolved', 'model_resolved'),
+        ('service_tier', 'service_tier'),
+        ('speed', 'speed'),
+        ('geography', 'geography'),
+        ('region', 'region'),
+        ('context_tier', 'context_tier'),
+        ('team', 'team'),
+        ('project', 'project'),
+        ('feature', 'feature'),
+        ('agent', 'agent'),
+        ('session', 'session'),
+        ('customer', 'customer'),
+        ('user', 'user_pseudonym'),
+        ('environment', 'environment'),
+        ('purpose', 'purpose'),
+        ('payer', 'payer'),
+        ('`key`', 'key_fingerprint'),
+        ('status', 'status'),
+    ] %}
+    {# end staged columns #}
+    {% set names = [] %}
+    {% for column, name in columns %}
+        {% do names.append(table ~ '.' ~ column ~ ' as ' ~ name) %}
+    {% endfor %}
+    {{ return(names | join(', ')) }}
+{% endmacro %}
+
 {# Branches of multiIf: the value that an entry has in the dimension that a column names, as text. #}
 {% macro budget_scope_branches(dimension_column) %}
     {# begin budget columns #}

@@ -64,10 +64,27 @@
     {{ return("if(pricing = 'free', toDecimal128(0, 12), " ~ cost ~ ') as ' ~ cost) }}
 {% endmacro %}
 
-{# A cost of a call: its own and that of its amendments, null where neither has one; nothing where it is free. #}
-{% macro cost_of_amended_call(cost) %}
+{# Low-cardinality texts of a call, of a group of it and its amendments. #}
+{% macro call_texts(columns) %}
+    {% set values = [] %}
+    {% for column in columns.split(', ') %}
+        {% do values.append('toLowCardinality(anyIf(versions.' ~ column ~ ', not versions.is_amendment)) as ' ~ column) %}
+    {% endfor %}
+    {{ return(values | join(', ')) }}
+{% endmacro %}
+
+{# What a call has by its last price: by its last restatement, else by itself. Null stays null. #}
+{% macro last_price(column) %}
     {{ return(
-        "if(pricing = 'free', toDecimal128(0, 12), coalesce(counted." ~ cost ~ ' + amendments.' ~ cost ~ ', counted.' ~ cost
-        ~ ', amendments.' ~ cost ~ ')) as ' ~ cost
+        'tupleElement(argMaxIf(tuple(versions.' ~ column ~ "), (versions.outcome = 'restatement', versions.log_offset, "
+        ~ "versions.seq), versions.outcome != 'reversal'), 1)"
     ) }}
+{% endmacro %}
+
+{# How many of the positions at which budgets begin to count lie before the call that a row of `spends` belongs to. #}
+{% macro count_starts_before(starts, spends) %}
+    {{- return(
+        'arrayCount(position -> (' ~ spends ~ '.call_offset, reinterpretAsInt32(' ~ spends ~ '.call_index)) > position, '
+        ~ starts ~ ')'
+    ) -}}
 {% endmacro %}

@@ -96,3 +96,6 @@ select * from final
 
 {# A text of the record; empty where it has none. #}
 {% macro registry_text(field) %}JSONExtractString(body, '{{ field }}'){% endmacro %}
+
+{# The greatest number of teams of a path; what goes further is cut. #}
+{% macro max_team_levels() %}64{% endmacro %}

@@ -13,17 +13,20 @@
 {% endmacro %}
 
 {#
-    Condition: the row lies at or above the offset that a map has for its log partition. A condition with constants for
-    each partition lets ClickHouse skip what the index of positions excludes; the last branch is for any others.
+    Condition: the row lies at or above the offset that a map has for its log partition; of a model, or of a table of the
+    sink. A condition with constants for each partition lets ClickHouse skip what the index of positions excludes; the last
+    branch is for any others.
 #}
-{% macro is_beyond(offsets) %}
+{% macro is_beyond(offsets, table=none) %}
+    {% set partition = table ~ '.`partition`' if table else 'log_partition' %}
+    {% set offset = table ~ '.`offset`' if table else 'log_offset' %}
     {% set branches = [] %}
     {% for number in range(16) %}
         {% do branches.append(
-            '(log_partition = ' ~ number ~ ' and log_offset >= ' ~ offsets ~ '[' ~ number ~ '])'
+            '(' ~ partition ~ ' = ' ~ number ~ ' and ' ~ offset ~ ' >= ' ~ offsets ~ '[' ~ number ~ '])'
         ) %}
     {% endfor %}
-    {% do branches.append('(log_partition >= 16 and log_offset >= ' ~ offsets ~ '[log_partition])') %}
+    {% do branches.append('(' ~ partition ~ ' >= 16 and ' ~ offset ~ ' >= ' ~ offsets ~ '[' ~ partition ~ '])') %}
     {{ return('(' ~ branches | join(' or ') ~ ')') }}
 {% endmacro %}
 

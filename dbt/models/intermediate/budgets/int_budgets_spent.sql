@@ -5,6 +5,8 @@
 -- on a customer's own key costs nothing. A reversal or a restatement counts where the entry does that
 -- it takes back or restates. The index of what fell due with a record has its highest bit set, and comes
 -- before the record's own.
+-- Calls are summed by account before they meet its budgets, those of one scope and currency: by ticks, of
+-- which each bucket has a whole number, and apart where a budget begins to count.
 with
 
 budgets as (
@@ -13,16 +15,30 @@ budgets as (
 
 ),
 
-counted as (
+accounts as (
 
     select
-        *,
-        payer != 'customer' and pricing in ('unknown', 'unpriced', 'partially_priced') as is_unknown,
-        if(is_unknown, coalesce(greatest_unpriced_cost, 0), 0)::Decimal(38, 12) as greatest_cost,
-        if(is_unknown and greatest_unpriced_cost is null, calls, 0) as unbounded_calls,
-        if(payer = 'customer', 0, unpriced_tokens) + if(is_unknown, unknown_tokens, 0) as tokens_without_cost
+        organization as account_organization,
+        dimension as account_dimension,
+        scope_value as account_scope,
+        currency as account_currency,
+        row_number() over (
+            order by account_organization, account_dimension, account_scope, account_currency
+        ) as account_number,
+        arraySort(groupUniqArray((first_offset, first_index))) as first_positions,
+        max(first_offset) as last_start_offset,
+        length(first_positions) as start_count,
+        arrayFold(
+            (divisor, length_s) -> gcd(divisor, length_s), groupUniqArray(bucket_s), min(bucket_s)
+        ) as tick_s
 
-    from {{ ref('int_calls_unioned') }}
+    from budgets
+
+    group by
+        account_organization,
+        account_dimension,
+        account_scope,
+        account_currency
 
 ),
 
@@ -41,15 +57,14 @@ calls as (
             {{ budget_scope_branches('dimension') }},
             ''
         ) as scope_value,
-        coalesce(billed_cost, 0)::Decimal(38, 12) as billed_cost,
-        greatest_cost as greatest_unpriced_cost,
+        payer != 'customer' and pricing in ('unknown', 'unpriced', 'partially_priced') as is_unknown,
+        coalesce(billed_cost, 0)::Decimal(38, 12) as spend,
+        if(is_unknown, coalesce(greatest_unpriced_cost, 0), 0)::Decimal(38, 12) as greatest_amount,
         if(is_unknown, calls, 0) as unknown_calls,
-        tokens_without_cost as unknown_tokens,
-        unbounded_calls
+        if(payer = 'customer', 0, unpriced_tokens) + if(is_unknown, unknown_tokens, 0) as tokens_without_cost,
+        if(is_unknown and greatest_unpriced_cost is null, calls, 0) as unbounded_calls
 
-    from counted
-
-    where billed_cost != 0 or is_unknown or tokens_without_cost != 0
+    from {{ ref('int_calls_unioned') }}
 
 ),
 
@@ -57,13 +72,16 @@ calls as (
 ahead as (
 
     select
-        log_partition,
-        log_offset,
-        event_index
+        events.`partition` as log_partition,
+        events.`offset` as log_offset,
+        events.event_index as event_index
 
-    from {{ ref('int_calls_measured') }}
+    from {{ source('tally', 'events') }} as events
 
-    where outcome = 'quarantined' and occurred_at > accepted_at + interval 300 second
+    where
+        events.kind = 'inference'
+        and events.outcome = 'quarantined'
+        and events.`time` > events.accepted_at + interval 300 second
 
 ),
 
@@ -86,10 +104,10 @@ quarantined as (
             {{ budget_scope_branches('dimension') }},
             ''
         ) as scope_value,
-        0::Decimal(38, 12) as billed_cost,
-        coalesce(greatest_unpriced_cost, 0)::Decimal(38, 12) as greatest_unpriced_cost,
+        0::Decimal(38, 12) as spend,
+        coalesce(greatest_unpriced_cost, 0)::Decimal(38, 12) as greatest_amount,
         quarantined_calls as unknown_calls,
-        unknown_tokens,
+        unknown_tokens as tokens_without_cost,
         unbounded_calls
 
     from {{ ref('int_calls_measured') }}
@@ -105,7 +123,7 @@ quarantined as (
 
 unioned as (
 
-    select * from calls
+    select * except (is_unknown) from calls
 
     union all
 
@@ -113,16 +131,49 @@ unioned as (
 
 ),
 
-spends as (
+ticked as (
 
     select
-        *,
-        -- orders by event time; of equal times the first on the log is the greatest
-        bitShiftLeft(toInt128(toUnixTimestamp64Micro(occurred_at)), 64) - log_offset as time_order
+        accounts.account_number as account_number,
+        intDiv(spends.occurred_us, 1000000 * accounts.tick_s) as tick,
+        if(
+            spends.call_offset > accounts.last_start_offset,
+            accounts.start_count,
+            {{ count_starts_before('accounts.first_positions', 'spends') }}
+        ) as starts_before,
+        sum(spends.spend) as spend,
+        sum(spends.greatest_amount) as greatest_amount,
+        sum(spends.unknown_calls) as unknown_calls,
+        sum(spends.tokens_without_cost) as unknown_tokens,
+        sum(spends.unbounded_calls) as unbounded_calls,
+        max(spends.occurred_us) as last_spent_us,
+        max(spends.time_order) as last_order,
+        argMax(spends.accepted_at, spends.time_order) as seen_at
 
-    from unioned
+    from (
+        select
+            *,
+            toUnixTimestamp64Micro(occurred_at) as occurred_us,
+            -- orders by event time; of equal times the first on the log is the greatest
+            bitShiftLeft(toInt128(occurred_us), 64) - log_offset as time_order
 
-    where billed_cost != 0 or unknown_calls != 0 or unknown_tokens != 0
+        from unioned
+
+        where spend != 0 or unknown_calls != 0 or tokens_without_cost != 0
+    ) as spends
+
+    inner join accounts
+        on
+            spends.organization = accounts.account_organization
+            and spends.dimension = accounts.account_dimension
+            and spends.scope_value = accounts.account_scope
+
+    where spends.currency in (accounts.account_currency, '')
+
+    group by
+        account_number,
+        tick,
+        starts_before
 
 ),
 
@@ -130,32 +181,30 @@ bucketed as (
 
     select
         budgets.budget_key as budget_key,
-        intDiv(toUnixTimestamp64Micro(spends.occurred_at), 1000000 * budgets.bucket_s) as bucket,
-        sum(spends.billed_cost) as spend,
-        sum(spends.greatest_unpriced_cost) as greatest_amount,
-        sum(spends.unknown_calls) as unknown_calls,
-        sum(spends.unknown_tokens) as unknown_tokens,
-        sum(spends.unbounded_calls) as unbounded_calls,
-        max(spends.occurred_at) as last_spent_at,
-        argMax(spends.log_offset, spends.time_order) as last_seen_offset,
-        argMax(spends.accepted_at, spends.time_order) as last_seen_at
+        intDiv(ticked.tick * accounts.tick_s, budgets.bucket_s) as bucket,
+        sum(ticked.spend) as spend,
+        sum(ticked.greatest_amount) as greatest_amount,
+        sum(ticked.unknown_calls) as unknown_calls,
+        sum(ticked.unknown_tokens) as unknown_tokens,
+        sum(ticked.unbounded_calls) as unbounded_calls,
+        max(ticked.last_spent_us) as last_spent_us,
+        max(ticked.last_order) as last_order,
+        argMax(ticked.seen_at, ticked.last_order) as seen_at
 
-    from spends
+    from ticked
+
+    inner join accounts on ticked.account_number = accounts.account_number
 
     inner join budgets
-        on spends.scope_value = budgets.scope_value
+        on
+            accounts.account_organization = budgets.organization
+            and accounts.account_dimension = budgets.dimension
+            and accounts.account_scope = budgets.scope_value
+            and accounts.account_currency = budgets.currency
 
     where
-        spends.dimension = budgets.dimension
-        and spends.organization = budgets.organization
-        and spends.currency in (budgets.currency, '')
-        and (
-            spends.call_offset > budgets.first_offset
-            or (
-                spends.call_offset = budgets.first_offset
-                and reinterpretAsInt32(spends.call_index) > budgets.first_index
-            )
-        )
+        ticked.starts_before
+        >= indexOf(accounts.first_positions, (budgets.first_offset, budgets.first_index))
 
     group by
         budget_key,
@@ -172,9 +221,9 @@ final as (
         mapFromArrays(groupArray(bucket), groupArray(unknown_calls)) as unknown_calls_of_bucket,
         mapFromArrays(groupArray(bucket), groupArray(unknown_tokens)) as unknown_tokens_of_bucket,
         mapFromArrays(groupArray(bucket), groupArray(unbounded_calls)) as unbounded_calls_of_bucket,
-        max(last_spent_at) as last_spent_at,
-        argMax(last_seen_offset, bucket) as last_seen_offset,
-        argMax(last_seen_at, bucket) as last_seen_at
+        fromUnixTimestamp64Micro(max(last_spent_us), 'UTC') as last_spent_at,
+        toUInt64(bitShiftLeft(toInt128(max(last_spent_us)), 64) - max(last_order)) as last_seen_offset,
+        argMax(seen_at, last_order) as last_seen_at
 
     from bucketed
 

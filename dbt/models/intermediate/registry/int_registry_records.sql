@@ -1,42 +1,31 @@
 -- Records of the registry, each with its subject, in the order in which they became known.
-with
+select
+    decisions.organization as organization,
+    multiIf(
+        decisions.control_type = 'scope.assigned', 'assignment',
+        startsWith(decisions.control_type, 'scope.'), 'scope',
+        startsWith(decisions.control_type, 'agreement.'), 'agreement',
+        'exchange rate'
+    ) as family,
+    multiIf(
+        family = 'agreement', [JSONExtractString(decisions.body, 'agreement')],
+        family = 'exchange rate',
+        [
+            JSONExtractString(decisions.body, 'base_currency'),
+            JSONExtractString(decisions.body, 'quote_currency')
+        ],
+        [JSONExtractString(decisions.body, 'dimension'), JSONExtractString(decisions.body, 'scope')]
+    ) as subject,
+    endsWith(decisions.control_type, '.ended')
+    or (decisions.control_type = 'scope.assigned' and not JSONHas(decisions.body, 'team'))
+    or (decisions.control_type = 'exchange_rate.set' and not JSONHas(decisions.body, 'rate')) as is_end,
+    assumeNotNull(decisions.effective_at) as effective_at,
+    assumeNotNull(decisions.known_at) as known_at,
+    decisions.`partition` as log_partition,
+    decisions.`offset` as log_offset,
+    decisions.seq as seq,
+    decisions.body as body
 
-decisions as (
+from {{ source('tally', 'decisions') }} as decisions
 
-    select * from {{ ref('stg_tally__decisions') }}
-
-    where body != ''
-
-),
-
-records as (
-
-    select
-        organization,
-        multiIf(
-            control_type = 'scope.assigned', 'assignment',
-            startsWith(control_type, 'scope.'), 'scope',
-            startsWith(control_type, 'agreement.'), 'agreement',
-            'exchange rate'
-        ) as family,
-        multiIf(
-            family = 'agreement', [JSONExtractString(body, 'agreement')],
-            family = 'exchange rate',
-            [JSONExtractString(body, 'base_currency'), JSONExtractString(body, 'quote_currency')],
-            [JSONExtractString(body, 'dimension'), JSONExtractString(body, 'scope')]
-        ) as subject,
-        endsWith(control_type, '.ended')
-        or (control_type = 'scope.assigned' and not JSONHas(body, 'team'))
-        or (control_type = 'exchange_rate.set' and not JSONHas(body, 'rate')) as is_end,
-        assumeNotNull(effective_at) as effective_at,
-        assumeNotNull(known_at) as known_at,
-        log_partition,
-        log_offset,
-        seq,
-        body
-
-    from decisions
-
-)
-
-select * from records
+where decisions.body != ''

@@ -1,5 +1,7 @@
 -- The teams above each team, as known now: one row per team and stretch of time in which no team changes.
-with recursive
+-- The teams of a stretch are one row, in which each climbs by places: a recursion would plan and read the
+-- declarations anew at each step.
+with
 
 teams as (
 
@@ -35,15 +37,13 @@ stretches as (
 
 ),
 
-declared as (
+forests as (
 
     select
         stretches.organization as organization,
         stretches.valid_from as valid_from,
-        stretches.valid_to as valid_to,
-        teams.scope_value as team,
-        teams.parent as parent,
-        teams.cost_center as cost_center
+        any(stretches.valid_to) as valid_to,
+        groupArray((teams.scope_value, teams.parent, teams.cost_center)) as members
 
     from stretches
 
@@ -53,6 +53,10 @@ declared as (
         teams.valid_from <= stretches.valid_from
         and (teams.valid_to is null or teams.valid_to > stretches.valid_from)
 
+    group by
+        stretches.organization,
+        stretches.valid_from
+
 ),
 
 climbed as (
@@ -61,52 +65,46 @@ climbed as (
         organization,
         valid_from,
         valid_to,
-        team,
-        [team] as team_path,
-        parent,
-        cost_center
+        tupleElement(members, 1) as team_names,
+        tupleElement(members, 2) as parents,
+        tupleElement(members, 3) as cost_centers,
+        arrayMap(parent -> indexOf(team_names, parent), parents) as parent_places,
+        arrayJoin(arrayEnumerate(members)) as place,
+        arrayFold(
+            (places, round) -> if(
+                parent_places[places[1]] = 0 or has(places, parent_places[places[1]]),
+                places,
+                arrayPushFront(places, parent_places[places[1]])
+            ),
+            range({{ max_team_levels() }} - 1),
+            [toUInt64(place)]
+        ) as places,
+        parents[places[1]] as top_parent,
+        arrayMap(step -> team_names[step], places) as declared_path
 
-    from declared
-
-    union all
-
-    select
-        climbed.organization as organization,
-        climbed.valid_from as valid_from,
-        climbed.valid_to as valid_to,
-        climbed.team as team,
-        arrayPushFront(climbed.team_path, climbed.parent) as team_path,
-        declared.parent as parent,
-        if(climbed.cost_center = '', declared.cost_center, climbed.cost_center) as cost_center
-
-    from climbed
-
-    left join declared
-        on
-            climbed.organization = declared.organization
-            and climbed.valid_from = declared.valid_from
-            and climbed.parent = declared.team
-
-    where
-        climbed.parent != ''
-        and not has(climbed.team_path, climbed.parent)
-        and length(climbed.team_path) < 64
+    from forests
 
 ),
 
 final as (
 
     select
-        climbed.organization as organization,
-        climbed.team as team,
-        climbed.valid_from as valid_from,
-        any(climbed.valid_to) as valid_to,
-        argMax(climbed.team_path, length(climbed.team_path)) as team_path,
-        argMax(climbed.cost_center, length(climbed.team_path)) as cost_center
+        organization,
+        team_names[place] as team,
+        valid_from,
+        valid_to,
+        if(
+            top_parent = ''
+            or has(declared_path, top_parent)
+            or length(declared_path) >= {{ max_team_levels() }},
+            declared_path,
+            arrayPushFront(declared_path, top_parent)
+        ) as team_path,
+        arrayFirst(
+            center -> center != '', arrayMap(step -> cost_centers[step], arrayReverse(places))
+        ) as cost_center
 
     from climbed
-
-    group by climbed.organization, climbed.team, climbed.valid_from
 
 )
 

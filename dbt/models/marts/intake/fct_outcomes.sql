@@ -1,38 +1,24 @@
-with
+select
+    concat(
+        toString(log_partition), '-', toString(log_offset), '-', toString(event_index)
+    ) as outcome_key,
+    log_partition,
+    log_offset,
+    event_index,
+    accepted_at,
+    occurred_at,
+    organization,
+    event_source,
+    event_id,
+    kind,
+    outcome,
+    released_from,
+    reason,
+    detail,
+    first_offset,
+    first_index,
+    currency,
+    unknown_tokens,
+    greatest_unpriced_cost
 
-events as (
-
-    select * from {{ ref('int_outcomes_current') }}
-
-),
-
-final as (
-
-    select
-        concat(
-            toString(log_partition), '-', toString(log_offset), '-', toString(event_index)
-        ) as outcome_key,
-        log_partition,
-        log_offset,
-        event_index,
-        accepted_at,
-        occurred_at,
-        organization,
-        event_source,
-        event_id,
-        kind,
-        outcome,
-        released_from,
-        reason,
-        detail,
-        first_offset,
-        first_index,
-        currency,
-        unknown_tokens,
-        greatest_unpriced_cost
-
-    from events
-
-)
-
-select * from final
+from {{ ref('int_outcomes_current') }}

@@ -1,17 +1,10 @@
--- Most calls are never amended: they need no join, which would be most of the time of a list of calls. To the
--- others comes what amends them: a reversal takes a call back, and the last restatement has its price.
--- Organization and time are in the join, so that a filter on them reaches both sides.
+-- Most calls are never amended: they are read from the rollup as they are. The others, and those beyond the
+-- rollup, are grouped with what amends them: a reversal takes a call back, and the last restatement has its
+-- price. Organization and time are in the group, so that a filter on them reaches its rows.
 with
 
 {{ absorbed_offsets(ref('rollup_calls')) }} as absorbed,
 
-calls as (
-
-    select * from {{ ref('int_calls_unioned') }}
-
-),
-
--- read apart, without costs, since each query plans it anew
 amended as (
 
     select
@@ -26,15 +19,15 @@ amended as (
     union all
 
     select
-        log_partition,
-        coalesce(first_offset, 0) as call_offset,
-        coalesce(first_index, 0) as call_index
+        events.`partition` as log_partition,
+        coalesce(events.original_offset, 0) as call_offset,
+        coalesce(events.original_index, 0) as call_index
 
-    from {{ ref('stg_tally__events') }}
+    from {{ source('tally', 'events') }} as events
 
     where
-        outcome in ('reversal', 'restatement')
-        and {{ is_beyond('absorbed') }}
+        events.outcome in ('reversal', 'restatement')
+        and {{ is_beyond('absorbed', 'events') }}
 
 ),
 
@@ -73,7 +66,7 @@ unamended_calls as (
         {{ cost_of_call('effective_cost') }},
         {{ cost_of_call('billed_cost') }}
 
-    from calls
+    from {{ ref('rollup_calls') }}
 
     where
         not is_amendment
@@ -81,122 +74,67 @@ unamended_calls as (
 
 ),
 
-counted as (
+versions as (
 
-    select * from calls
+    select * except (next_offset) from {{ ref('rollup_calls') }}
 
-    where
-        not is_amendment
-        and (log_partition, log_offset, event_index) in (select amended.* from amended)
+    where is_amendment or (log_partition, log_offset, event_index) in (select amended.* from amended)
+
+    union all
+
+    select * from {{ ref('int_calls_beyond') }}
 
 ),
 
-amendments as (
+grouped as (
 
     select
-        organization,
-        occurred_at,
-        log_partition,
-        call_offset,
-        call_index,
-        argMaxIf(
-            reason, (log_offset, seq), outcome = 'reversal' and reason != 'restatement'
-        ) as corrected_by,
-        argMaxIf(pricing, (log_offset, seq), outcome = 'restatement') as pricing,
-        argMaxIf(unpriced_reason, (log_offset, seq), outcome = 'restatement') as unpriced_reason,
-        argMaxIf(tier_basis, (log_offset, seq), outcome = 'restatement') as tier_basis,
-        argMaxIf(currency, (log_offset, seq), outcome = 'restatement') as currency,
-        argMaxIf(unknown_tokens, (log_offset, seq), outcome = 'restatement') as unknown_tokens,
-        tupleElement(
-            argMaxIf(tuple(greatest_unpriced_cost), (log_offset, seq), outcome = 'restatement'), 1
-        ) as greatest_unpriced_cost,
-        tupleElement(
-            argMaxIf(tuple(saved_cost), (log_offset, seq), outcome = 'restatement'), 1
-        ) as saved_cost,
-        sum(tokens) as tokens,
-        sum(unpriced_quantity) as unpriced_quantity,
-        sum(list_cost) as list_cost,
-        sum(contracted_cost) as contracted_cost,
-        sum(effective_cost) as effective_cost,
-        sum(billed_cost) as billed_cost
+        versions.log_partition as log_partition,
+        versions.call_offset as log_offset,
+        versions.call_index as event_index,
+        anyIf(versions.accepted_at, not versions.is_amendment) as accepted_at,
+        versions.occurred_at as occurred_at,
+        versions.organization as organization,
+        {{ call_texts('event_source') }},
+        anyIf(versions.event_id, not versions.is_amendment) as event_id,
+        anyIf(versions.session, not versions.is_amendment) as session,
+        anyIf(versions.root_call, not versions.is_amendment) as root_call,
+        anyIf(versions.parent_call, not versions.is_amendment) as parent_call,
+        {{ call_texts(usage_dimensions()) }},
+        {{ call_texts('status') }},
+        toLowCardinality(argMaxIf(
+            versions.reason,
+            (versions.log_offset, versions.seq),
+            versions.outcome = 'reversal' and versions.reason != 'restatement'
+        )) as corrected_by,
+        anyIf(versions.latency_ms, not versions.is_amendment) as latency_ms,
+        if(corrected_by = '', anyIf(versions.calls, not versions.is_amendment), 0) as calls,
+        anyIf(versions.period_s, not versions.is_amendment) as period_s,
+        {{ call_texts('usage_source') }},
+        toLowCardinality({{ last_price('pricing') }}) as pricing,
+        toLowCardinality({{ last_price('unpriced_reason') }}) as unpriced_reason,
+        toLowCardinality({{ last_price('tier_basis') }}) as tier_basis,
+        toLowCardinality({{ last_price('currency') }}) as currency,
+        sum(versions.tokens) as tokens,
+        if(corrected_by = '', {{ last_price('unknown_tokens') }}, 0) as unknown_tokens,
+        sum(versions.unpriced_quantity) as unpriced_quantity,
+        if(corrected_by = '', {{ last_price('greatest_unpriced_cost') }}, null) as greatest_unpriced_cost,
+        if(corrected_by = '', {{ last_price('saved_cost') }}, null) as saved_cost,
+        if(pricing = 'free', toDecimal128(0, 12), sum(versions.list_cost)) as list_cost,
+        if(pricing = 'free', toDecimal128(0, 12), sum(versions.contracted_cost)) as contracted_cost,
+        if(pricing = 'free', toDecimal128(0, 12), sum(versions.effective_cost)) as effective_cost,
+        if(pricing = 'free', toDecimal128(0, 12), sum(versions.billed_cost)) as billed_cost
 
-    from calls
-
-    where is_amendment
+    from versions
 
     group by
-        organization,
-        occurred_at,
-        log_partition,
-        call_offset,
-        call_index
+        versions.organization,
+        versions.occurred_at,
+        versions.log_partition,
+        versions.call_offset,
+        versions.call_index
 
-),
-
-amended_calls as (
-
-    select
-        counted.log_partition as log_partition,
-        counted.log_offset as log_offset,
-        counted.event_index as event_index,
-        counted.accepted_at as accepted_at,
-        counted.occurred_at as occurred_at,
-        counted.organization as organization,
-        counted.event_source as event_source,
-        counted.event_id as event_id,
-        counted.session as session,
-        counted.root_call as root_call,
-        counted.parent_call as parent_call,
-        {{ usage_dimensions('counted') }},
-        counted.status as status,
-        toLowCardinality(amendments.corrected_by) as corrected_by,
-        counted.latency_ms as latency_ms,
-        if(amendments.corrected_by = '', counted.calls, 0) as calls,
-        counted.period_s as period_s,
-        counted.usage_source as usage_source,
-        toLowCardinality(
-            if(amendments.pricing = '', counted.pricing, amendments.pricing)
-        ) as pricing,
-        toLowCardinality(
-            if(amendments.pricing = '', counted.unpriced_reason, amendments.unpriced_reason)
-        ) as unpriced_reason,
-        toLowCardinality(
-            if(amendments.pricing = '', counted.tier_basis, amendments.tier_basis)
-        ) as tier_basis,
-        toLowCardinality(
-            if(amendments.pricing = '', counted.currency, amendments.currency)
-        ) as currency,
-        counted.tokens + amendments.tokens as tokens,
-        multiIf(
-            amendments.corrected_by != '', 0,
-            amendments.pricing = '', counted.unknown_tokens,
-            amendments.unknown_tokens
-        ) as unknown_tokens,
-        counted.unpriced_quantity + amendments.unpriced_quantity as unpriced_quantity,
-        multiIf(
-            amendments.corrected_by != '', null,
-            amendments.pricing = '', counted.greatest_unpriced_cost,
-            amendments.greatest_unpriced_cost
-        ) as greatest_unpriced_cost,
-        multiIf(
-            amendments.corrected_by != '', null,
-            amendments.pricing = '', counted.saved_cost,
-            amendments.saved_cost
-        ) as saved_cost,
-        {{ cost_of_amended_call('list_cost') }},
-        {{ cost_of_amended_call('contracted_cost') }},
-        {{ cost_of_amended_call('effective_cost') }},
-        {{ cost_of_amended_call('billed_cost') }}
-
-    from counted
-
-    left any join amendments
-        on
-            counted.organization = amendments.organization
-            and counted.occurred_at = amendments.occurred_at
-            and counted.log_partition = amendments.log_partition
-            and counted.log_offset = amendments.call_offset
-            and counted.event_index = amendments.call_index
+    having countIf(not versions.is_amendment) > 0
 
 ),
 
@@ -206,7 +144,7 @@ final as (
 
     union all
 
-    select * from amended_calls
+    select * from grouped
 
 )
 

@@ -3,7 +3,7 @@ with
 
 {{ absorbed_offsets(ref('rollup_usage_hours')) }} as absorbed,
 
-rollup as (
+unioned as (
 
     select
         organization,
@@ -17,33 +17,19 @@ rollup as (
 
     from {{ ref('rollup_usage_hours') }}
 
-),
-
-tail as (
+    union all
 
     select
         organization,
         {{ hour_of('occurred_at') }} as charge_hour,
         {{ usage_dimensions() }},
-        billing_month,
+        toLowCardinality(billing_month) as billing_month,
         currency,
         {{ usage_measure_names() }},
         occurred_at as first_occurred_at,
         occurred_at as last_occurred_at
 
-    from {{ ref('int_usage_unioned') }}
-
-    where {{ is_beyond('absorbed') }}
-
-),
-
-unioned as (
-
-    select * from rollup
-
-    union all
-
-    select * from tail
+    from ({{ usage_rows('occurred_at, organization, billing_month, ' ~ usage_dimensions(), 'absorbed') }})
 
 )
 
