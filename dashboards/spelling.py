@@ -35,7 +35,12 @@ def spell(name: str) -> str:
 
 def read_name(text: str) -> str:
     """Return the name behind its spelling; empty for the sign of an absent name."""
-    return "" if text == ABSENT_NAME else _SPELLED.sub(lambda match: _decode(match[1], match[0]), text)
+    return "" if text == ABSENT_NAME else read_part(text)
+
+
+def read_part(text: str) -> str:
+    """Return a part of a name behind its spelling, as a search has it; the sign of an absent name stays."""
+    return _SPELLED.sub(lambda match: _decode(match[1], match[0]), text)
 
 
 def shorten(text: str, length: int = MAX_SHOWN) -> str:

@@ -15,7 +15,7 @@ def open_page(settings: Settings, monkeypatch: pytest.MonkeyPatch, page: str = "
     monkeypatch.setenv("TALLY_HOME", str(settings.home))
     st.cache_data.clear()  # figures may be some seconds old, and a test adds events in less
     script = f"from dashboards.pages.{page} import page\npage.page()"
-    app = AppTest.from_string(script, default_timeout=30) if page else AppTest.from_file(APP, default_timeout=30)
+    app = AppTest.from_string(script, default_timeout=120) if page else AppTest.from_file(APP, default_timeout=120)
     for name, value in query.items():
         app.query_params[name] = value
     app.run()

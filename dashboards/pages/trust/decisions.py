@@ -1,7 +1,6 @@
 """Tables of decisions: runaway alerts, budget thresholds and control records."""
 
-import streamlit as st
-
+from dashboards.components import pager
 from dashboards.components.format import money
 from dashboards.components.html import Column, Html, draw_table, format_time, link
 from dashboards.components.links import read_budget_identity
@@ -9,14 +8,15 @@ from dashboards.pages.trust import queries
 from dashboards.periods import format_window
 from dashboards.sources.warehouse import Row
 
+MAX_ROWS = 10
+
 
 def draw_alerts() -> None:
     """Draw runaway alerts in their current state, the newest first."""
-    st.subheader("Runaway alerts", anchor="alerts")
-    rows = queries.list_alerts()
-    if not rows:
-        st.caption("None.")
-        return
+    pager.show_table("alerts", "Runaway alerts", queries.list_alerts, _draw_alert_rows, "None.", size=MAX_ROWS)
+
+
+def _draw_alert_rows(rows: list[Row]) -> None:
     columns = [
         Column("Raised, UTC"), Column("State"), Column("Session"), Column("Agent", "wide"),
         Column("Tool", "wide"), Column("Repeats", "right"),
@@ -39,11 +39,13 @@ def draw_alerts() -> None:
 
 def draw_thresholds() -> None:
     """Draw the thresholds that budgets crossed, or fell below again."""
-    st.subheader("Budget crossings", anchor="budgets")
-    rows = queries.list_decisions(controls=False)
-    if not rows:
-        st.caption("None.")
-        return
+    pager.show_table(
+        "budgets", "Budget crossings", lambda rows: queries.list_decisions(False, rows), _draw_threshold_rows, "None.",
+        size=MAX_ROWS,
+    )  # fmt: skip
+
+
+def _draw_threshold_rows(rows: list[Row]) -> None:
     columns = [
         Column("Accepted, UTC"), Column("Budget"), Column("Threshold"), Column("Used", "right wide"),
         Column("Limit", "right wide"), Column("Window", "wide"),
@@ -78,11 +80,13 @@ def _link_time(row: Row) -> Html:
 
 def draw_controls() -> None:
     """Draw control records and their effects."""
-    st.subheader("Controls", anchor="controls")
-    rows = queries.list_decisions(controls=True)
-    if not rows:
-        st.caption("None.")
-        return
+    pager.show_table(
+        "controls", "Controls", lambda rows: queries.list_decisions(True, rows), _draw_control_rows, "None.",
+        size=MAX_ROWS,
+    )  # fmt: skip
+
+
+def _draw_control_rows(rows: list[Row]) -> None:
     columns = [
         Column("Accepted, UTC"), Column("Control"), Column("Effect"), Column("Organization", "wide"),
         Column("Details", "wrap"),
