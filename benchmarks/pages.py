@@ -24,6 +24,7 @@ from benchmarks.harness.embedded import running_warehouse
 from dashboards import periods
 from dashboards.pages.budgets import queries as budget_queries
 from dashboards.pages.call import queries as call_queries
+from dashboards.pages.explore import queries as explore_queries
 from dashboards.pages.runaways import queries as runaway_queries
 from dashboards.pages.trust import queries as trust_queries
 from dashboards.slices import Slice
@@ -185,7 +186,23 @@ def list_pages() -> dict[str, Callable[[], object]]:
         usage.list_bars(view, span, periods.choose_bar_s(span), groups.names)
         usage.list_calls(view, order, Slice(size=13))
 
+    def open_explore(period: str, *dimensions: str) -> None:
+        extent = usage.find_extent()
+        assert extent is not None
+        explore_queries.list_tag_keys()
+        usage.list_currencies()
+        view = explore_queries.View(
+            periods.resolve(period, now, extent), "Europe/Berlin", {}, dimensions, "billed", "USD"
+        )
+        groups = explore_queries.read_groups(view, 8, Slice(), Slice(size=8))
+        explore_queries.list_segments(view)
+        span = usage.crop_to_calls(view.period.now)
+        explore_queries.list_bars(view, span, periods.choose_bar(span), groups.top)
+
     return {
+        "explore, 30 days by team and model": lambda: open_explore("30d", "team", "model"),
+        "explore, all time by customer": lambda: open_explore("all", "customer"),
+        "explore, 24 hours by user (single calls)": lambda: open_explore("24h", "user"),
         "overview, 7 days": lambda: open_overview("7d", "newest"),
         "overview, 24 hours": lambda: open_overview("24h", "newest"),
         "overview, all time": lambda: open_overview("all", "newest"),
@@ -275,7 +292,7 @@ def _query_directly(client: Client) -> Callable[[], None]:
             answers[key] = list(client.query(sql, parameters=parameters, tz_mode="aware").named_results())
         return answers[key]
 
-    for module in (usage, trust_queries, call_queries, runaway_queries, budget_queries, arrivals):
+    for module in (usage, trust_queries, call_queries, runaway_queries, budget_queries, explore_queries, arrivals):
         for name in ("ask", "ask_slowly"):
             if hasattr(module, name):
                 setattr(module, name, query)

@@ -54,6 +54,8 @@ def _show_figures(choice: Choice) -> None:
         pager.draw_title(f"By {dimension}", "groups", f"Search {dimension}s", rows, groups.row_count)
         _show_groups(choice, view, groups.rows, now)
         pager.draw_pages("groups", rows, groups.row_count)
+        explore_link = link("Explore by two dimensions", "explore", choice.to_explore_parameters(dimension))
+        st.html(f'<div class="tally">{explore_link}</div>')
     if has_moves:
         with side_column:
             pager.draw_title("Largest changes", "moves", "Search changes", moves, groups.move_count)

@@ -76,7 +76,7 @@ def test_titles_are_those_of_the_pages_and_the_console_is_silent(browser: Browse
             problems.append(message.text)
 
     with dashboards(crowd.settings) as url:
-        for path, title in (("?period=all", "Overview"), ("budgets", "Budgets")):
+        for path, title in (("?period=all", "Overview"), ("explore?period=all", "Explore"), ("budgets", "Budgets")):
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.on("console", note_message)
             page.goto(f"{url}/{path}")
