@@ -26,8 +26,10 @@ from dashboards import periods
 from dashboards.pages.budgets import queries as budget_queries
 from dashboards.pages.call import queries as call_queries
 from dashboards.pages.call.history import load_history
+from dashboards.pages.explore import queries as explore_queries
 from dashboards.pages.runaways import queries as runaway_queries
 from dashboards.pages.trust import queries as trust_queries
+from dashboards.slices import Slice
 from dashboards.sources import arrivals, usage
 from dashboards.sources.usage import View
 from dashboards.sources.versions import read_identity
@@ -195,13 +197,28 @@ def list_pages() -> dict[str, Callable[[], object]]:
             usage.list_values(name)
         usage.list_currencies()
         view = View(periods.resolve(period, now, extent), filters, dimension, "USD")
-        usage.sum_usage(view)
-        groups = usage.list_groups(view)
-        span = view.period.now
-        usage.list_bars(view, span, periods.choose_bar_s(span), [group.name for group in groups[:7]])
-        usage.list_calls(view, order, 12)
+        groups = usage.read_groups(view, 8, Slice(), Slice(size=6))
+        span = usage.crop_to_calls(view.period.now)
+        usage.list_bars(view, span, periods.choose_bar_s(span), groups.names)
+        usage.list_calls(view, order, Slice(size=13))
+
+    def open_explore(period: str, *dimensions: str) -> None:
+        extent = usage.find_extent()
+        assert extent is not None
+        explore_queries.list_tag_keys()
+        usage.list_currencies()
+        view = explore_queries.View(
+            periods.resolve(period, now, extent), "Europe/Berlin", {}, dimensions, "billed", "USD"
+        )
+        groups = explore_queries.read_groups(view, 8, Slice(), Slice(size=8))
+        explore_queries.list_segments(view)
+        span = usage.crop_to_calls(view.period.now)
+        explore_queries.list_bars(view, span, periods.choose_bar(span), groups.top)
 
     return {
+        "explore, 30 days by team and model": lambda: open_explore("30d", "team", "model"),
+        "explore, all time by customer": lambda: open_explore("all", "customer"),
+        "explore, 24 hours by user (single calls)": lambda: open_explore("24h", "user"),
         "overview, 7 days": lambda: open_overview("7d", "newest"),
         "overview, 24 hours": lambda: open_overview("24h", "newest"),
         "overview, all time": lambda: open_overview("all", "newest"),
@@ -218,13 +235,13 @@ def list_pages() -> dict[str, Callable[[], object]]:
 def _open_trust() -> None:
     for dimension in ("organization", "channel"):
         trust_queries.sum_counts_by(dimension)
-    trust_queries.list_unknown_usage()
-    trust_queries.list_left_out_fields()
+    trust_queries.list_unknown_usage(Slice())
+    trust_queries.list_left_out_fields(Slice())
     for outcome in ("quarantined", "conflict", "held", "duplicate"):
-        trust_queries.list_newest_events(outcome)
-    trust_queries.list_decisions(True)
-    trust_queries.list_decisions(False)
-    trust_queries.list_alerts()
+        trust_queries.list_newest_events(outcome, Slice(size=10))
+    trust_queries.list_decisions(True, Slice(size=10))
+    trust_queries.list_decisions(False, Slice(size=10))
+    trust_queries.list_alerts(Slice(size=10))
     trust_queries.count_stored_records()
 
 
@@ -237,21 +254,23 @@ def _open_call() -> None:
     assert call is not None
     call_queries.list_entries(history.calls)
     call_queries.list_arrivals(read_identity(event))
-    call_queries.list_session_calls("acme", call["session"])
+    call_queries.list_session_calls("acme", call["session"], Slice(size=50))
 
 
 def _open_budgets() -> None:
     usage.choose_poll_interval_s()
-    budget_queries.list_budgets()
-    budget_queries.list_crossings()
+    budget_queries.count_budgets()
+    budget_queries.list_spending()
+    budget_queries.list_budgets("all", Slice())
+    budget_queries.list_crossings(Slice(size=20))
 
 
 def _open_runaways() -> None:
     usage.choose_poll_interval_s()
     runaway_queries.count_alerts()
-    runaway_queries.list_alerts(True)
-    runaway_queries.list_alerts(False)
-    runaway_queries.list_agents()
+    runaway_queries.list_alerts(True, Slice(size=20))
+    runaway_queries.list_alerts(False, Slice(size=20))
+    runaway_queries.list_agents(Slice())
 
 
 def main(calls: int, folder: str | None) -> None:
@@ -308,7 +327,7 @@ def _query_directly(client: Client, durations_s: dict[str, list[float]]) -> Call
             durations_s.setdefault(sql, []).append(time.perf_counter() - start_s)
         return answers[key]
 
-    for module in (usage, trust_queries, call_queries, runaway_queries, budget_queries, arrivals):
+    for module in (usage, trust_queries, call_queries, runaway_queries, budget_queries, explore_queries, arrivals):
         for name in ("ask", "ask_slowly"):
             if hasattr(module, name):
                 setattr(module, name, query)

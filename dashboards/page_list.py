@@ -28,6 +28,7 @@ class Page(NamedTuple):
 
 PAGES = (
     Page("overview", "Overview"),
+    Page("explore", "Explore"),
     Page("budgets", "Budgets"),
     Page("runaways", "Runaways"),
     Page("trees", "Call trees"),

@@ -1,7 +1,10 @@
-"""Periods of event time, in UTC: presets, the period before, and the bars of a chart."""
+"""Periods of event time: presets, the period before, and the bars of a chart. Days are those of a time zone, UTC unless
+it is given."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PERIODS = {
     "hour": "Last hour",
@@ -23,6 +26,8 @@ _ROLLING = {
 }
 _STEPS = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 28 * 86400)
 _MAX_BARS = 80
+_MAX_OUTLIER_PERCENT = 1
+_MIN_CROP_DAYS = 92
 
 
 class Span(NamedTuple):
@@ -48,25 +53,29 @@ class Period(NamedTuple):
     before: Span | None
 
 
-def resolve(name: str, now: datetime, data: Span, days: tuple[date, ...] = ()) -> Period:
+def resolve(name: str, now: datetime, data: Span, days: tuple[date, ...] = (), zone: tzinfo = UTC) -> Period:
     """Return the span of a period's name at a moment, and the span before it.
 
-    ``data`` is where the ledger has calls (for ``all``), ``days`` the first and the last day of a range. A part
-    of today or of this month is compared with the same part of the one before.
+    ``data`` is where the ledger has calls (for ``all``), ``days`` the first and the last day of a range, in ``zone``. A
+    part of today or of this month is compared with the same part of the one before.
     """
+    today = now.astimezone(zone).date()
     if name in _ROLLING:
         span = Span(now - _ROLLING[name], now)
         return Period(span, Span(span.start - span.length, span.start))
     if name == "today":
-        span = Span(_find_midnight(now.date()), now)
-        return Period(span, Span(span.start - timedelta(days=1), now - timedelta(days=1)))
+        span = Span(find_midnight(today, zone), now)
+        start = find_midnight(today - timedelta(days=1), zone)
+        return Period(span, Span(start, min(start + span.length, span.start)))
     if name == "month":
-        span = Span(_find_midnight(now.date().replace(day=1)), now)
-        start = _find_midnight((span.start - timedelta(days=1)).date().replace(day=1))
+        first_day = today.replace(day=1)
+        span = Span(find_midnight(first_day, zone), now)
+        start = find_midnight((first_day - timedelta(days=1)).replace(day=1), zone)
         return Period(span, Span(start, min(start + span.length, span.start)))
     if name == "range" and days:
-        span = Span(_find_midnight(min(days)), _find_midnight(max(days)) + timedelta(days=1))
-        return Period(span, Span(span.start - span.length, span.start))
+        first_day, end_day = min(days), max(days) + timedelta(days=1)
+        span = Span(find_midnight(first_day, zone), find_midnight(end_day, zone))
+        return Period(span, Span(find_midnight(first_day - (end_day - first_day), zone), span.start))
     return Period(data, None)
 
 
@@ -87,15 +96,49 @@ def choose_bar_s(span: Span) -> int:
     return next((size for size in _STEPS if seconds / size <= _MAX_BARS), _STEPS[-1])
 
 
-def format_span(span: Span) -> str:
+def choose_bar(span: Span) -> int | str:
+    """Return the size of one bar of a chart over this span: seconds, or ``day``, ``week``, ``month`` of a time zone."""
+    seconds = span.length.total_seconds()
+    if seconds / _STEPS[-4] <= _MAX_BARS:
+        return choose_bar_s(span)
+    days = seconds / 86400
+    return "day" if days <= _MAX_BARS else "week" if days <= 7 * _MAX_BARS else "month"
+
+
+def end_bar(start: date, bar: str) -> date:
+    """Return the day after a bar of days, a week or a month that begins at a day."""
+    if bar == "month":
+        return (start.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return start + timedelta(days=7 if bar == "week" else 1)
+
+
+def crop(span: Span, days: Sequence[tuple[date, int]]) -> Span:
+    """Return the part of a span that a chart shows, so that a lone call of another year does not stretch it.
+
+    ``days`` are those of UTC with calls, in order, with their number. What lies before or after is left out if it has
+    one in a hundred calls at most, is empty on three days of four, and is three times as long as the rest, or longer.
+    """
+    ordinals = [(day.toordinal(), calls) for day, calls in days]
+    total = sum(calls for _, calls in days)
+    first, end = 0, len(days)
+    for _ in range(2):  # what lies before may be short beside what lies after, until that is left out
+        first += _count_outliers(ordinals[first:end], total)
+        end -= _count_outliers([(-day, calls) for day, calls in reversed(ordinals[first:end])], total)
+    return Span(
+        max(span.start, find_midnight(days[first][0])) if first else span.start,
+        min(span.end, find_midnight(days[end - 1][0]) + timedelta(days=1)) if end < len(days) else span.end,
+    )
+
+
+def format_span(span: Span, zone: tzinfo = UTC) -> str:
     """Format a span: ``16 Nov 2023, 18:15 – 19:10 UTC``."""
-    start, end = span.start.astimezone(UTC), span.end.astimezone(UTC)
+    start, end = span.start.astimezone(zone), span.end.astimezone(zone)
     if end - start > timedelta(days=2):
         last = end - timedelta(microseconds=1)
         return f"{start:%-d %b %Y} – {last:%-d %b %Y}"
     if start.date() == end.date():
-        return f"{start:%-d %b %Y, %H:%M} – {end:%H:%M} UTC"
-    return f"{start:%-d %b %Y, %H:%M} – {end:%-d %b, %H:%M} UTC"
+        return f"{start:%-d %b %Y, %H:%M} – {end:%H:%M} {zone}"
+    return f"{start:%-d %b %Y, %H:%M} – {end:%-d %b, %H:%M} {zone}"
 
 
 def format_window(seconds: int) -> str:
@@ -113,9 +156,31 @@ def format_duration(time: timedelta) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number) or "0 s"
 
 
+def find_zone(name: str) -> ZoneInfo:
+    """Return the time zone of a name; UTC where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def find_midnight(day: date, zone: tzinfo = UTC) -> datetime:
+    """Return the moment, in UTC, at which a day begins in a time zone."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _count_outliers(days: Sequence[tuple[int, int]], total: int) -> int:
+    """Count the first days that a chart leaves out."""
+    number = calls_before = 0
+    for index, (_, calls) in enumerate(days[:-1], 1):
+        calls_before += calls
+        if calls_before * 100 > total * _MAX_OUTLIER_PERCENT:
+            break
+        lead, rest = days[index][0] - days[0][0], days[-1][0] - days[index][0] + 1
+        if lead >= max(_MIN_CROP_DAYS, 3 * rest) and 4 * index <= lead:
+            number = index
+    return number
+
+
 def _floor_minute(time_point: datetime) -> datetime:
     return time_point.replace(second=0, microsecond=0)
-
-
-def _find_midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

@@ -28,6 +28,7 @@ OPTIONS: dict[str, object] = {
 """Options of Streamlit, by name: ``streamlit run`` takes them as flags, a server in process as settings."""
 
 CSS = """<style>
+[data-stale="true"] { opacity: 1 !important; transition: none !important; }
 [data-testid="stMainBlockContainer"] { max-width: 78rem; padding-top: 4.5rem; padding-bottom: 4rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; font-size: 1.75rem; }
 .st-key-headline { display: grid !important; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); }
@@ -59,9 +60,23 @@ CSS = """<style>
 .tally.unknown { border-left: .25rem solid #d19a45; padding: .4rem .8rem; margin: .2rem 0; overflow-wrap: anywhere; }
 .tally .bar { display: inline-block; width: 6rem; height: .5rem; border-radius: .25rem; vertical-align: middle;
   background: color-mix(in srgb, currentColor 10%, transparent); overflow: hidden; margin-right: .6rem; }
+.tally .figure { display: inline-block; min-width: 3.4rem; text-align: right; }
 .tally .bar i { display: block; height: 100%; background: #3f8f7a; }
 .tally .bar.near i { background: #d19a45; }
 .tally .bar.over i { background: #b8627f; }
+.tally .move { display: inline-block; position: relative; width: 5rem; height: .5rem; margin-left: .6rem;
+  vertical-align: middle; background: linear-gradient(color-mix(in srgb, currentColor 40%, transparent) 0 0)
+  center / 1px 100% no-repeat; }
+.tally .move i { position: absolute; top: 0; height: 100%; min-width: 2px; }
+.tally .move.rise i { left: 50%; background: #d19a45; border-radius: 0 .25rem .25rem 0; }
+.tally .move.fall i { right: 50%; background: #5f8fc4; border-radius: .25rem 0 0 .25rem; }
+.tally span.rise:not(.move) { color: #b87f2a; }
+.tally span.fall:not(.move) { color: #5f8fc4; }
+.tally.answer { font-size: 1rem; line-height: 1.5; overflow-wrap: anywhere; }
+.tally .chips { display: flex; flex-wrap: wrap; gap: .3rem .5rem; }
+.tally .chips span { padding: .2rem .6rem; border-radius: 1rem; max-width: 100%; overflow-wrap: anywhere;
+  background: color-mix(in srgb, currentColor 8%, transparent); }
+.tally .chips a { text-decoration: none; padding: 0 .2rem; }
 .tally .spark { display: inline-flex; align-items: flex-end; width: 7.6rem; height: 1.5rem; vertical-align: middle;
   border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
 .tally .spark i { flex: 1; background: #3f8f7a; }
@@ -95,6 +110,9 @@ CSS = """<style>
 .tally .track b.failed { background: #b8627f; }
 .tally .track .cut { top: 0; height: 100%; border-radius: 0; background: repeating-linear-gradient(-45deg,
   color-mix(in srgb, currentColor 18%, transparent) 0 1px, transparent 1px 4px); }
+.st-key-explore_row { display: grid !important; align-items: end;
+  grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); }
+.st-key-explore_row > div { width: 100% !important; min-width: 0; }
 .st-key-sql_page { display: grid !important; column-gap: 3rem;
   grid-template: "editor catalogue" "answer answer" / 3fr 2fr; }
 .st-key-sql_page > * { width: 100% !important; min-width: 0; }
@@ -108,5 +126,7 @@ CSS = """<style>
   .st-key-sql_page { grid-template: "editor" "answer" "catalogue" / minmax(0, 1fr); }
   .tally .narrow { display: block; overflow: hidden; text-overflow: ellipsis; white-space: normal; }
   .tally .bar { width: 2.5rem; }
+  .tally .move { width: 3rem; }
+  .tally h2 { font-size: 1.3rem; }
 }
 </style>"""

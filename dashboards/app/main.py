@@ -14,7 +14,7 @@ st.logo(theme.LOGO, size="large")
 if not open_id.is_signed_in():
     st.navigation([st.Page(open_id.page, title="Sign in")], position="hidden").run()
     st.stop()
-st.navigation(
+page = st.navigation(
     [
         st.Page(
             import_module(page.module).page,
@@ -26,5 +26,7 @@ st.navigation(
         for page in PAGES
     ],
     position="top",
-).run()
+)
+st.set_page_config(page_title=f"{page.title} · Tallystick")
+page.run()
 open_id.offer_sign_out()

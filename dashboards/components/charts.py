@@ -1,7 +1,8 @@
 """Charts over time. A chart may use floats; the figures beside it do not."""
 
+import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 import altair as alt
@@ -13,6 +14,7 @@ from dashboards.components.format import SIGNS
 from dashboards.periods import Span
 from dashboards.sources import usage
 from dashboards.sources.usage import View
+from dashboards.sources.warehouse import Row
 from dashboards.spelling import ABSENT_NAME, OTHER_NAMES, shorten, spell
 from dashboards.theme import COLOURS
 
@@ -29,11 +31,12 @@ TICK_FORMATS = {
 
 def draw_usage(view: View, names: Sequence[str], measure: str) -> None:
     """Draw stacked bars of spend, tokens or calls over the whole period, the largest groups by name."""
-    span = view.period.now
+    span = usage.crop_to_calls(view.period.now)
     step_s = periods.choose_bar_s(span)
     top_names = list(names[:MAX_GROUPS])
     rows = usage.list_bars(view, span, step_s, top_names)
-    if not rows:
+    if not any(row[measure] for row in rows):
+        st.caption("Nothing of this period has a cost." if measure == "spend" else f"No {measure} in this period.")
         return
     has_other = any(row["is_other"] for row in rows)
     order = [*map(spell, top_names), *[OTHER_NAMES] * has_other]
@@ -51,14 +54,13 @@ def draw_usage(view: View, names: Sequence[str], measure: str) -> None:
         }
         for row in rows
     ]
-    number_format = _build_money_format(view.currency) if measure == "spend" else ",.3~s"
     chart = (
         alt.Chart({"values": bars})
-        .mark_bar(binSpacing=1)
+        .mark_bar()
         .encode(
-            x=_build_time_axis(span),
+            x=build_time_axis(span),
             x2=alt.X2("end:T"),
-            y=alt.Y(f"sum({measure}):Q", title=None, stack="zero", axis=alt.Axis(format=number_format, tickCount=4)),
+            y=alt.Y(f"sum({measure}):Q", title=None, stack="zero", axis=_build_axis(view, measure, bars)),
             color=alt.Color("name:N", scale=alt.Scale(domain=order, range=colours), legend=None),
             order=alt.Order("rank:Q"),
             tooltip=[
@@ -72,10 +74,22 @@ def draw_usage(view: View, names: Sequence[str], measure: str) -> None:
         .properties(height=280)
     )
     st.altair_chart(chart, width="stretch")
+    if span != view.period.now:
+        html.draw_note(f"The chart shows {periods.format_span(span)}; the figures, all of the period.")
+
+
+def _build_axis(view: View, measure: str, bars: Sequence[Row]) -> alt.Axis:
+    heights: dict[int, float] = {}
+    for bar in bars:
+        heights[bar["start"]] = heights.get(bar["start"], 0) + (bar[measure] or 0)
+    return build_amount_axis(max(heights.values()), view.currency if measure == "spend" else None)
 
 
 def draw_buckets(amounts: Sequence[Decimal], span: Span, bucket_s: int, currency: str) -> None:
     """Draw bars of a budget's spend in each bucket of its window (``bucket_s`` long), the oldest first."""
+    if not any(amounts):
+        st.caption("No spend in the window.")
+        return
     start = int(span.start.timestamp())
     bars = [
         {
@@ -86,21 +100,17 @@ def draw_buckets(amounts: Sequence[Decimal], span: Span, bucket_s: int, currency
         }
         for index, amount in enumerate(amounts)
     ]
+    axis = build_amount_axis(float(max(amounts)), currency)
     chart = (
         alt.Chart({"values": bars})
-        .mark_bar(binSpacing=1, color=COLOURS[0])
+        .mark_bar(color=COLOURS[0])
         .encode(
-            x=_build_time_axis(span),
+            x=build_time_axis(span),
             x2=alt.X2("end:T"),
-            y=alt.Y(
-                "sum(spend):Q",
-                title=None,
-                stack="zero",
-                axis=alt.Axis(format=_build_money_format(currency), tickCount=4),
-            ),
+            y=alt.Y("sum(spend):Q", title=None, stack="zero", axis=axis),
             tooltip=[
                 alt.Tooltip("from:N", title="From, UTC"),
-                alt.Tooltip("spend:Q", title=f"Spend, {currency}", format=",.6~f"),
+                alt.Tooltip("spend:Q", title=f"Spend, {currency}", format=",.12~f"),
             ],
         )
         .properties(height=220)
@@ -108,15 +118,30 @@ def draw_buckets(amounts: Sequence[Decimal], span: Span, bucket_s: int, currency
     st.altair_chart(chart, width="stretch")
 
 
-def _build_time_axis(span: Span) -> alt.X:
-    domain = [span.start.timestamp() * 1000, span.end.timestamp() * 1000]
+def build_time_axis(span: Span, zone: tzinfo = UTC) -> alt.X:
+    """Return the axis of a chart's time, over all of a span, as the clocks of a zone show it."""
+    # numbers would be read as another domain for the ends of the bars, and the browser would warn of two
+    domain = [alt.ExprRef(str(to_wall_ms(time.astimezone(zone)))) for time in span]
     scale = alt.Scale(type="utc", domain=domain, nice=False, clamp=True)
     axis = alt.Axis(format=TICK_FORMATS, grid=False, tickCount=8, labelOverlap=True)
     return alt.X("start:T", title=None, scale=scale, axis=axis)
 
 
-def _build_money_format(currency: str) -> str:
-    return f"{SIGNS.get(currency, '')},.4~f"
+def to_wall_ms(time: datetime) -> int:
+    """Return the time on the clocks of its zone as if they were those of UTC, which a chart's axis has."""
+    return int(time.replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def build_amount_axis(greatest: float, currency: str | None = None) -> alt.Axis:
+    """Return the axis of amounts up to a greatest one, whose ticks differ however small they are; of counts, with whole
+    numbers alone, where the currency is None."""
+    if currency is None:
+        number = "format(datum.value, datum.value < 1000 ? ',' : ',.3~s')"
+        return alt.Axis(labelExpr=number, tickCount=4, tickMinStep=1)
+    digits = max(2, 2 - Decimal(greatest).adjusted()) if greatest else 2
+    number = f"format(datum.value, ',.{digits}{'~' * (digits > 2)}f')"
+    before, after = (SIGNS[currency], "") if currency in SIGNS else ("", f" {currency}".rstrip())
+    return alt.Axis(labelExpr=f'"{before}" + {number} + {json.dumps(after)}', tickCount=4)
 
 
 def _format_start(seconds: int) -> str:

@@ -52,7 +52,7 @@ def change(now: Decimal | int, before: Decimal | int) -> str | None:
     if not before:
         return "new" if now else None
     percent = (Decimal(now) / Decimal(before) - 1) * 100
-    if percent >= 1000:
+    if abs(percent) >= 1000:
         return f"×{(Decimal(now) / Decimal(before)).quantize(Decimal(1), context=_context):,}"
     return f"{percent.quantize(Decimal('0.1'), context=_context):+}%".replace("-", "−")
 

@@ -48,7 +48,7 @@ def draw_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Non
 def draw_facts(pairs: Iterable[tuple[str, Cell]]) -> None:
     """Draw names and values in two columns; absent values are left out."""
     rows = "".join(
-        f'<tr><td class="name">{_escape(name)}</td><td class="wrap">{_render_cell(value, MAX_NOTE)}</td></tr>'
+        f'<tr><td class="name">{escape_text(name)}</td><td class="wrap">{_render_cell(value, MAX_NOTE)}</td></tr>'
         for name, value in pairs
         if value not in (None, "")
     )
@@ -71,35 +71,46 @@ def link(text: str | Html, page: str, parameters: Mapping[str, object], title: s
     query = urlencode(
         {name: value for name, value in parameters.items() if value not in (None, "", [], ())}, doseq=True
     )
-    hint = f' title="{_escape(title)}"' if title else ""
+    hint = f' title="{escape_text(title)}"' if title else ""
     return Html(f'<a href="{find_page(page).link}?{escape(query)}"{hint}>{_render_cell(text)}</a>')
 
 
 def with_hint(text: str, hint: str) -> Html:
     """Return a figure with a hint, for example with all its digits."""
-    return Html(f'<span title="{_escape(hint)}">{_escape(text)}</span>')
+    return Html(f'<span title="{escape_text(hint)}">{escape_text(text)}</span>')
 
 
 def bar(share: Decimal, look: str = "") -> Html:
     """Return a share of 100 as a bar with its figure; ``look`` may be ``near`` or ``over``."""
-    return Html(f'<span class="bar {look}"><i style="width:{min(share, Decimal(100))}%"></i></span>{share}%')
+    track = f'<span class="bar {look}"><i style="width:{min(share, Decimal(100))}%"></i></span>'
+    return Html(f'{track}<span class="figure">{share}%</span>')
+
+
+def move(text: str, hint: str, percentage: Decimal, is_rise: bool) -> Html:
+    """Return a change with a bar that leads to the right for a rise and to the left for a fall; arrows say it, too.
+    ``percentage`` is the bar's share of the longest one."""
+    look, arrow = ("rise", "▲") if is_rise else ("fall", "▼")
+    track = f'<span class="move {look}"><i style="width:{min(percentage, Decimal(100)) / 2}%"></i></span>'
+    return Html(
+        f'<span title="{escape_text(hint)}">{escape_text(text)} <span class="{look}">{arrow}</span></span>{track}'
+    )
 
 
 def spark(amounts: Sequence[Decimal], hint: str) -> Html:
     """Return a row of small bars, the highest as high as the row."""
     highest = max(amounts, default=Decimal(0)) or Decimal(1)
     bars = "".join(f'<i style="height:{amount * 100 / highest:.0f}%"></i>' for amount in amounts)
-    return Html(f'<span class="spark" title="{_escape(hint)}">{bars}</span>')
+    return Html(f'<span class="spark" title="{escape_text(hint)}">{bars}</span>')
 
 
 def draw_heading(text: str) -> None:
     """Draw a page's heading that holds values: as text, since Streamlit reads its own headings as Markdown."""
-    st.html(f'<div class="tally"><h2>{_escape(text)}</h2></div>')
+    st.html(f'<div class="tally"><h2>{escape_text(text)}</h2></div>')
 
 
 def named(name: str) -> Html:
     """Return a name, or the sign of an absent one in soft print; no name looks like that sign."""
-    return Html(_escape(name)) if name else soften(ABSENT_NAME)
+    return Html(escape_text(name)) if name else soften(ABSENT_NAME)
 
 
 def soften(word: str) -> Html:
@@ -120,34 +131,29 @@ def format_time(time: datetime) -> Html:
     return Html(f'<span class="wide">{time:%Y-}</span>{time:%m-%d %H:%M:%S}')
 
 
-def escape_text(text: str) -> Html:
-    """Return a sentence with a value in it, which wraps."""
-    return Html(_escape(text, MAX_NOTE))
-
-
 def mono(text: str) -> Html:
     """Return an id or a hash in a fixed-width font."""
-    return Html(f'<span class="id">{_escape(text)}</span>')
+    return Html(f'<span class="id">{escape_text(text)}</span>')
 
 
 def mark_code(text: str) -> Html:
     """Return a text with the names between its backticks in a fixed-width font, as descriptions of models have them."""
-    return Html(re.sub("`([^`]+)`", r"<code>\1</code>", _escape(text, MAX_NOTE)))
+    return Html(re.sub("`([^`]+)`", r"<code>\1</code>", escape_text(text, MAX_NOTE)))
 
 
 def add_narrow_line(cell: Html, text: str) -> Html:
     """Return a cell with a second line that narrow screens show, in place of a column that they hide."""
-    return Html(f'{cell}<span class="narrow soft">{_escape(text)}</span>')
+    return Html(f'{cell}<span class="narrow soft">{escape_text(text)}</span>')
 
 
 def add_line(cell: Html, text: str) -> Html:
     """Return a cell with a second line in soft print, which wraps."""
-    return Html(f'{cell}<span class="second soft">{_escape(text)}</span>')
+    return Html(f'{cell}<span class="second soft">{escape_text(text)}</span>')
 
 
 def draw_note(text: str | Html) -> None:
     """Draw small print that holds values: as text, since Streamlit reads its own captions as Markdown."""
-    note = text if isinstance(text, Html) else _escape(text, MAX_NOTE)
+    note = text if isinstance(text, Html) else escape_text(text, MAX_NOTE)
     st.html(f'<div class="tally"><span class="soft">{note}</span></div>')
 
 
@@ -170,9 +176,9 @@ def _render_cell(cell: Cell, length: int = MAX_SHOWN) -> str:
         return cell
     if cell is None:
         return '<span class="soft">–</span>'
-    return f"{cell:,}" if isinstance(cell, int) else _escape(cell, length)
+    return f"{cell:,}" if isinstance(cell, int) else escape_text(cell, length)
 
 
-def _escape(text: str, length: int = MAX_SHOWN) -> str:
+def escape_text(text: str, length: int = MAX_SHOWN) -> str:
     """Return text as HTML; invisible characters, and those that reverse the text beside them, are written out."""
     return escape(shorten(text, length))

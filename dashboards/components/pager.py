@@ -1,9 +1,13 @@
 """Search and pages of a table. Both stand in the address; the warehouse selects the rows."""
 
+from collections.abc import Callable
+from typing import Literal
+
 import streamlit as st
 
 from dashboards.components.format import count
 from dashboards.slices import SIZE, Slice
+from dashboards.sources.warehouse import Row
 from dashboards.spelling import read_part
 
 
@@ -22,6 +26,32 @@ def draw_search(key: str, label: str, rows: Slice, total: int) -> None:
             label, key=f"{key}_search", type="search", placeholder=label, label_visibility="collapsed", width=240,
             bind="query-params", on_change=_show_first_page, args=(key,),
         )  # fmt: skip
+
+
+def show_table(
+    key: str, title: str, list_rows: Callable[[Slice], list[Row]], draw: Callable[[list[Row]], None], empty_text: str,
+    note: str = "", size: int = SIZE,
+) -> None:  # fmt: skip
+    """Show a table below its heading: its rows, each of which counts all that match as ``number``, with search and
+    pages; the note stands above it, the ``empty_text`` in its place."""
+    selection = read_slice(key, size)
+    rows = list_rows(selection)
+    total = int(rows[0]["number"]) if rows else 0
+    draw_title(title, key, "Search", selection, total, key)
+    if rows:
+        if note:
+            st.caption(note)
+        draw(rows)
+    elif not selection.search:
+        st.caption(empty_text)
+    draw_pages(key, selection, total)
+
+
+def draw_title(title: str, key: str, label: str, rows: Slice, total: int, anchor: str | Literal[False] = False) -> None:
+    """Draw the heading of a table, with its search beside it."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader(title, anchor=anchor, width="content")
+        draw_search(key, label, rows, total)
 
 
 def draw_pages(key: str, rows: Slice, total: int) -> None:

@@ -4,19 +4,19 @@ Whole hours of a span are read from ``fct_usage_hourly``, and the rest of it fro
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from operator import add
 from typing import Any, NamedTuple
 
-from dashboards.periods import Period, Span
+from dashboards.periods import Period, Span, crop
+from dashboards.slices import Slice, build_limit, build_search
 from dashboards.sources.warehouse import Row, ask, ask_slowly
 from dashboards.spelling import read_name, spell
 from ledger.dimensions import FILTERS
 
 DIMENSIONS = (*FILTERS, "organization")
-MAX_GROUPS = 200
+_MIN_CROPPED = timedelta(days=92)
 
 
 class View(NamedTuple):
@@ -29,7 +29,7 @@ class View(NamedTuple):
 
     def build_parameters(self, span: Span) -> dict[str, Any]:
         return {
-            **_build_times("", span),
+            **build_times("", span),
             "currency": self.currency,
             **{name: [read_name(value) for value in self.filters.get(name, ())] for name in DIMENSIONS},
         }
@@ -38,7 +38,7 @@ class View(NamedTuple):
         """Build the parameters of both spans; a missing span before is empty."""
         now, before = self.period
         before = before or Span(now.start, now.start)
-        return self.build_parameters(now) | _build_times("before_", before)
+        return self.build_parameters(now) | build_times("before_", before)
 
 
 class Unknown(NamedTuple):
@@ -86,6 +86,20 @@ class Group(NamedTuple):
     before: Sums
 
 
+class Groups(NamedTuple):
+    """Usage by a dimension: the sums over all groups, names of the most expensive, and two tables, of groups with usage
+    and of those whose spend changed, the greatest change first. Counts are those of all that a search matches."""
+
+    now: Sums
+    before: Sums
+    names: list[str]
+    rows: list[Group]
+    row_count: int
+    moves: list[Group]
+    move_count: int
+    greatest_move: Decimal
+
+
 def _build_column(dimension: str) -> str:
     return f"ifNull({dimension}, '')"
 
@@ -94,7 +108,7 @@ def _build_time(name: str) -> str:
     return f"fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
 
 
-def _build_times(prefix: str, span: Span) -> dict[str, int]:
+def build_times(prefix: str, span: Span) -> dict[str, int]:
     """Return the parameters of a span, and the whole hours within it; where there are none, both are its end."""
     start, end = _to_micros(span.start), _to_micros(span.end)
     hours_start, hours_end = -(-start // _HOUR_US) * _HOUR_US, end // _HOUR_US * _HOUR_US
@@ -104,15 +118,18 @@ def _build_times(prefix: str, span: Span) -> dict[str, int]:
     return {f"{prefix}{name}": micros for name, micros in times.items()}
 
 
-def _build_condition(column: str, start: str, end: str) -> str:
+def build_time_condition(column: str, start: str, end: str) -> str:
+    """Return the condition that a time is from one parameter of ``build_times`` to another."""
     return f"({column} >= {_build_time(start)} and {column} < {_build_time(end)})"
 
 
 def _build_source(*prefixes: str) -> str:
     """Return the usage of one or more spans as a table: a row's time is exact, or the start of a whole hour."""
-    hours = " or ".join(_build_condition("charge_hour", f"{name}hours_start", f"{name}hours_end") for name in prefixes)
+    hours = " or ".join(
+        build_time_condition("charge_hour", f"{name}hours_start", f"{name}hours_end") for name in prefixes
+    )
     edges = " or ".join(
-        _build_condition("occurred_at", f"{name}{start}", f"{name}{end}")
+        build_time_condition("occurred_at", f"{name}{start}", f"{name}{end}")
         for name in prefixes
         for start, end in (("start", "hours_start"), ("hours_end", "end"))
     )
@@ -129,8 +146,8 @@ _MEASURES = (
     "tokens", "calls", "billed_cost", "list_cost", "effective_cost", "saved_cost", "contract_savings",
     "unpriced_tokens", "unknown_tokens", "greatest_unpriced_cost", "unbounded_calls", *_UNKNOWN_CALLS,
 )  # fmt: skip
-_NOW = _build_condition("occurred_at", "start", "end")
-_BEFORE = _build_condition("occurred_at", "before_start", "before_end")
+_NOW = build_time_condition("occurred_at", "start", "end")
+_BEFORE = build_time_condition("occurred_at", "before_start", "before_end")
 _FILTERS = " and ".join(
     f"(empty({{{name}:Array(String)}}) or has({{{name}:Array(String)}}, {_build_column(name)}))" for name in DIMENSIONS
 )
@@ -160,6 +177,12 @@ def _build_measures(side: str, when: str) -> str:
 
 
 _SUMS = f"{_build_measures('now', _NOW)}, {_build_measures('before', _BEFORE)}"
+_TOTALS = ", ".join(
+    f"sum({side}_{name}) over () as total_{side}_{name}"
+    for side in ("now", "before")
+    for name in (*(name for name in Sums._fields if name != "unknown"), "greatest", "unknown_tokens", "unbounded_calls",
+                 *_UNKNOWN_CALLS)
+)  # fmt: skip
 _SETS = [(name, f"grouping({name}) = 0", _build_column(name)) for name in (*DIMENSIONS, "currency")]
 _VALUES = (
     f"select multiIf({', '.join(f'{is_set}, {name!r}' for name, is_set, _ in _SETS)}, '') as dimension,"
@@ -169,28 +192,66 @@ _VALUES = (
 )
 """The values of every dimension, and the currencies, in one query."""
 
+_CALL_SEARCH = build_search(("event_id", "event_source", "session", "team", "model", "agent", "status"))
 _SPAN, _BOTH_SPANS = _build_source(""), _build_source("", "before_")
 
 
-def sum_usage(view: View) -> tuple[Sums, Sums]:
-    """Sum the usage of the period, and of the one before it: of the view's groups where they are all listed."""
-    groups = list_groups(view)
-    if len(groups) < MAX_GROUPS:
-        return _add_up(group.now for group in groups), _add_up(group.before for group in groups)
-    sql = f"select {_SUMS} from {_BOTH_SPANS} where {_FILTERS}"
-    (row,) = ask(sql, **view.build_comparison())
-    return _read_sums(row, "now"), _read_sums(row, "before")
-
-
-def list_groups(view: View) -> list[Group]:
-    """List usage by the view's dimension, the most expensive group first, and at most ``MAX_GROUPS``."""
+def read_groups(view: View, top: int, rows: Slice, moves: Slice) -> Groups:
+    """Read usage by the view's dimension in one query: the sums of all groups, the ``top`` most expensive names, and
+    the slices of two tables, of those with usage and of those whose spend changed."""
+    order = "now_spend desc, now_tokens desc, name"
     sql = (
-        f"select {_build_column(view.dimension)} as name, {_SUMS} from {_BOTH_SPANS}"
-        f" where {_FILTERS} group by name"
-        " order by now_spend desc, now_tokens desc, name limit {max_rows:UInt32}"
+        f"with grouped as (select {_build_column(view.dimension)} as name, {_SUMS} from {_BOTH_SPANS}"
+        f" where {_FILTERS} group by name),"
+        " measured as (select *, now_calls != 0 or now_unknown_calls + now_unpriced_calls + now_quarantined_calls != 0"
+        f" or now_tokens != 0 or now_spend != 0 as is_used, is_used and {build_search(['name'])} as is_row,"
+        " ifNull(now_spend, 0) - ifNull(before_spend, 0) as move,"
+        f" move != 0 and {build_search(['name'], 'moves_')} as is_move from grouped),"
+        f" ranked as (select *, row_number() over (order by {order}) as place,"
+        f" row_number() over (partition by is_row order by {order}) - 1 as row_place,"
+        " row_number() over (partition by is_move order by abs(move) desc, name) - 1 as move_place,"
+        " max(if(is_move, abs(move), null)) over () as greatest_move,"
+        " sum(is_row) over () as row_count, sum(is_move) over () as move_count,"
+        f" {_TOTALS} from measured)"
+        " select * from ranked where place <= {top:UInt32}"
+        " or (is_row and row_place >= {first:UInt32} and row_place < {first:UInt32} + {size:UInt32})"
+        " or (is_move and move_place >= {moves_first:UInt32}"
+        " and move_place < {moves_first:UInt32} + {moves_size:UInt32})"
+        " order by place"
     )
-    rows = ask(sql, max_rows=MAX_GROUPS, **view.build_comparison())
-    return [Group(row["name"], _read_sums(row, "now"), _read_sums(row, "before")) for row in rows]
+    parameters = view.build_comparison() | rows.build_parameters() | moves.build_parameters("moves_")
+    answer = ask(sql, top=top, **parameters)
+    if not answer:
+        return _NO_GROUPS
+    groups = [Group(row["name"], _read_sums(row, "now"), _read_sums(row, "before")) for row in answer]
+    both = list(zip(answer, groups, strict=True))
+    return Groups(
+        now=_read_sums(answer[0], "total_now"),
+        before=_read_sums(answer[0], "total_before"),
+        names=[group.name for row, group in both if row["place"] <= top and row["is_used"]],
+        rows=[group for row, group in both if row["is_row"] and rows.first <= row["row_place"] < rows.last],
+        row_count=int(answer[0]["row_count"]),
+        moves=[
+            group
+            for row, group in sorted(both, key=lambda pair: pair[0]["move_place"])
+            if row["is_move"] and moves.first <= row["move_place"] < moves.last
+        ],
+        move_count=int(answer[0]["move_count"]),
+        greatest_move=answer[0]["greatest_move"] or Decimal(0),
+    )
+
+
+def crop_to_calls(span: Span) -> Span:
+    """Return the part of a span that a chart shows: without lone calls of another year."""
+    if span.length < _MIN_CROPPED:
+        return span
+    rows = ask(
+        "select toDate32(charge_hour, 'UTC') as day, sum(greatest(calls, 0)) as calls"
+        f" from analytics.fct_usage_hourly where {build_time_condition('charge_hour', 'start', 'end')}"
+        " group by day having calls > 0 order by day",
+        **build_times("", span),
+    )
+    return crop(span, [(row["day"], int(row["calls"])) for row in rows])
 
 
 def list_bars(view: View, span: Span, step: int, names: Sequence[str]) -> list[Row]:
@@ -208,9 +269,9 @@ def list_bars(view: View, span: Span, step: int, names: Sequence[str]) -> list[R
     return ask(sql, step=step, names=list(names), **view.build_parameters(span))
 
 
-def list_calls(view: View, order: str, max_rows: int) -> list[Row]:
+def list_calls(view: View, order: str, rows: Slice) -> list[Row]:
     """List calls of the period: the newest, the most expensive (which take long to find, so they may be half a minute
-    old), or the newest of those whose cost is not known."""
+    old), or the newest of those whose cost is not known. A search is for their session, agent, model, team or id."""
     span, order_by, ask_warehouse = view.period.now, "occurred_at desc", ask
     if order == "most expensive":
         span, order_by, ask_warehouse = (
@@ -222,10 +283,10 @@ def list_calls(view: View, order: str, max_rows: int) -> list[Row]:
     sql = (
         "select event_source, event_id, organization, occurred_at, team, model, agent, status, pricing, currency,"
         " tokens + unknown_tokens as tokens, billed_cost, list_cost, payer, unpriced_reason, greatest_unpriced_cost"
-        f" from analytics.fct_calls where ({_NOW}) and {_FILTERS}{condition}"
-        f" order by {order_by} limit {{max_rows:UInt32}}"
+        f" from analytics.fct_calls where ({_NOW}) and {_FILTERS}{condition} and {_CALL_SEARCH}"
+        f" order by {order_by} {build_limit()}"
     )
-    return ask_warehouse(sql, max_rows=max_rows, **view.build_parameters(span))
+    return ask_warehouse(sql, **view.build_parameters(span), **rows.build_parameters())
 
 
 def choose_poll_interval_s() -> int:
@@ -278,15 +339,10 @@ def _read_sums(row: Row, side: str) -> Sums:
     )
 
 
-def _add_up(addends: Iterable[Sums]) -> Sums:
-    total = _read_sums(defaultdict(int), "now")
-    for sums in addends:
-        unknown = Unknown(*map(add, total.unknown, sums.unknown))
-        amounts = {name: getattr(total, name) + getattr(sums, name) for name in Sums._fields if name != "unknown"}
-        total = Sums(unknown=unknown, **amounts)
-    return total
-
-
 def _to_micros(time: datetime) -> int:
     seconds = int(time.timestamp() // 1)
     return seconds * 1_000_000 + time.microsecond
+
+
+_NO_USAGE = _read_sums(defaultdict(int), "now")
+_NO_GROUPS = Groups(_NO_USAGE, _NO_USAGE, [], [], 0, [], 0, Decimal(0))

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from dashboards.components import charts
-from dashboards.components.controls import pick
+from dashboards.components import charts, pager
+from dashboards.components.controls import pick, read_pick
 from dashboards.components.format import count, exact, money
 from dashboards.components.html import draw_facts, draw_heading, draw_live_line, format_time, link
 from dashboards.components.links import BudgetIdentity
@@ -14,7 +14,7 @@ from dashboards.sources import usage
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page
 from dashboards.spelling import spell
 
-VIEWS = ("all", "crossed")
+MAX_CROSSINGS = 20
 
 
 @guard_page
@@ -30,45 +30,45 @@ def page() -> None:
 
 
 def _show_budgets() -> None:
-    rows = queries.list_budgets()
-    if not rows:
+    totals = queries.count_budgets()
+    if not totals["budgets"]:
         _show_no_budgets()
         return
-    _show_headline(rows)
-    _show_unknown(rows)
-    view = pick("Show", VIEWS, "budgets")
-    visible_rows = [row for row in rows if row["fired_percent"] or view == "all"]
-    with_organization = len({row["organization"] for row in rows}) > 1
-    if visible_rows:
-        limits.draw_budgets(visible_rows, with_organization)
-    else:
-        st.caption("No budget is above a threshold.")
-    if rows[0]["number"] > len(rows):
-        st.caption(f"Showing the {len(rows)} most used of {count(rows[0]['number'])}.")
+    _show_headline(totals)
+    _show_unknown(totals)
+    selection = pager.read_slice("list")
+    rows = queries.list_budgets(read_pick(tuple(queries.VIEWS), "budgets"), selection)
+    total = int(rows[0]["number"]) if rows else 0
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        pick("Show", tuple(queries.VIEWS), "budgets")
+        pager.draw_search("list", "Search budgets", selection, total)
+    with_organization = totals["organizations"] > 1
+    if rows:
+        limits.draw_budgets(rows, with_organization)
+    elif not selection.search:
+        st.caption("No budget is in this state.")
+    pager.draw_pages("list", selection, total)
     _show_crossings(None, with_organization)
     draw_live_line()
 
 
-def _show_headline(rows: list[Row]) -> None:
-    burns = [limits.find_burn(row) for row in rows]
-    over_count = sum(row["remaining_amount"] <= 0 for row in rows)
-    near_count = sum(limits.NEAR_LIMIT_PERCENT <= row["used_amount"] * 100 / row["limit_amount"] < 100 for row in rows)
+def _show_headline(totals: Row) -> None:
+    burns = [limits.find_burn(row) for row in queries.list_spending()]
     figures = [
-        ("Budgets", int(rows[0]["number"]), "Each limits spend over a rolling window"),
-        ("At or over limit", over_count, "Spend over the window has reached the limit"),
-        ("Near limit", near_count, f"{limits.NEAR_LIMIT_PERCENT}% of the limit or more is used"),
+        ("Budgets", totals["budgets"], "Each limits spend over a rolling window"),
+        ("At or over limit", totals["at_limit"], "Spend over the window has reached the limit"),
+        ("Near limit", totals["near_limit"], f"{queries.NEAR_LIMIT_PERCENT}% of the limit or more is used"),
         ("Will reach limit", sum(burn is not None and burn.limit_reached_at is not None for burn in burns),
          "At the burn rate of the last tenth of the window, spend reaches the limit"),
     ]  # fmt: skip
     with st.container(horizontal=True, key="headline"):
         for label, number, meaning in figures:
-            st.metric(label, count(number), border=True, help=meaning)
+            st.metric(label, count(int(number)), border=True, help=meaning)
 
 
-def _show_unknown(rows: list[Row]) -> None:
+def _show_unknown(totals: Row) -> None:
     """Say how many of the budgets have calls whose cost is not known, and how many deny them."""
-    number = sum(bool(row["unknown_calls"]) for row in rows)
-    denied_count = sum(bool(row["is_denied"]) for row in rows)
+    number, denied_count = int(totals["with_unknown"]), int(totals["denied"])
     if number:
         subject = f"{count(number)} budget{'s have' if number != 1 else ' has'}"
         denial = f", and {count(denied_count)} den{'y' if denied_count != 1 else 'ies'} them" if denied_count else ""
@@ -129,12 +129,15 @@ def _show_details(row: Row, identity: BudgetIdentity) -> None:
 
 
 def _show_crossings(identity: BudgetIdentity | None, with_organization: bool) -> None:
-    st.subheader("Threshold crossings", anchor="crossings")
-    rows = queries.list_crossings(identity)
+    selection = pager.read_slice("crossings", MAX_CROSSINGS)
+    rows = queries.list_crossings(selection, identity)
+    total = int(rows[0]["number"]) if rows else 0
+    pager.draw_title("Threshold crossings", "crossings", "Search crossings", selection, total, "crossings")
     if rows:
         limits.draw_crossings(rows, with_organization, is_single=identity is not None)
-    else:
+    elif not selection.search:
         st.caption("No threshold has been crossed yet.")
+    pager.draw_pages("crossings", selection, total)
 
 
 def _link_calls(identity: BudgetIdentity) -> str:

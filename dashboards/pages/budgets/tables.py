@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from dashboards.components.format import count, exact, money, percent
 from dashboards.components.html import (
@@ -20,12 +19,10 @@ from dashboards.components.html import (
 from dashboards.components.links import read_budget_identity
 from dashboards.components.unknown_usage import describe_bound
 from dashboards.pages.budgets.burn_rate import Burn, compute_burn
+from dashboards.pages.budgets.queries import NEAR_LIMIT_PERCENT
 from dashboards.periods import format_duration, format_window
 from dashboards.sources.usage import Unknown
 from dashboards.sources.warehouse import Row
-
-NEAR_LIMIT_PERCENT = Decimal(80)
-"""A budget at this percent of its limit is near it."""
 
 
 def draw_budgets(rows: Iterable[Row], with_organization: bool) -> None:

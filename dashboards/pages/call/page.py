@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards.components import call_table
+from dashboards.components import call_table, pager
 from dashboards.components.format import count, exact
 from dashboards.components.html import Html, draw_facts, draw_note, link, mono
 from dashboards.components.links import draw_tree_links
@@ -21,6 +21,8 @@ from dashboards.sources.versions import EventIdentity, read_identity, read_posit
 from dashboards.sources.warehouse import Row, guard_page
 from dashboards.spelling import escape_json
 from ledger.log import Position
+
+MAX_SESSION_CALLS = 50
 
 
 @guard_page
@@ -269,7 +271,10 @@ def _flatten(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def _show_session(call: Row) -> None:
-    st.subheader("Session", anchor=False)
-    rows = queries.list_session_calls(call["organization"], call["session"])
+    selection = pager.read_slice("session", MAX_SESSION_CALLS)
+    rows = queries.list_session_calls(call["organization"], call["session"], selection)
+    total = int(rows[0]["number"]) if rows else 0
+    pager.draw_title("Session", "session", "Search calls", selection, total)
     draw_note(f"{call['session']}: its calls in order of event time.")
     call_table.draw_call_tree(rows, call)
+    pager.draw_pages("session", selection, total)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from dashboards.slices import Slice, build_limit, build_search
 from dashboards.sources.versions import EventIdentity, order_position, read_first_position, read_position
 from dashboards.sources.warehouse import Row, ask
 from ledger.log import PARTITIONS, Position
@@ -119,12 +120,13 @@ def list_namesakes(organization: str, id: str) -> list[Row]:
     )  # fmt: skip
 
 
-def list_session_calls(organization: str, session_id: str, max_rows: int = 50) -> list[Row]:
-    """List the first calls of a session, in order of event time."""
+def list_session_calls(organization: str, session_id: str, rows: Slice) -> list[Row]:
+    """List calls of a session, in order of event time; ``number`` in each row counts all that match."""
     return ask(
-        "select * from analytics.fct_calls where organization = {organization:String}"
-        " and session = {session:String} order by occurred_at, log_offset, event_index limit {max_rows:UInt32}",
-        organization=organization, session=session_id, max_rows=max_rows,
+        "select *, count() over () as number from analytics.fct_calls where organization = {organization:String}"
+        f" and session = {{session:String}} and {build_search(('model', 'agent', 'status', 'event_id'))}"
+        f" order by occurred_at, log_offset, event_index {build_limit()}",
+        organization=organization, session=session_id, **rows.build_parameters(),
     )  # fmt: skip
 
 

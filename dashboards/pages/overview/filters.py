@@ -27,6 +27,12 @@ class Choice(NamedTuple):
         days = {"range": [day.isoformat() for day in self.days]} if self.period == "range" else {}
         return {"period": self.period, **days, **self.filters}
 
+    def to_explore_parameters(self, dimension: str) -> dict[str, object]:
+        """Return the parameters of a link to the page Explore with the same selection."""
+        days = {"range": [day.isoformat() for day in self.days]} if self.period == "range" else {}
+        filters = [f"{name}:{value}" for name, values in self.filters.items() for value in values]
+        return {"period": self.period, **days, "by": dimension, "filter": filters}
+
 
 def choose(data: Span) -> Choice:
     """Draw the period and the filters, and return their values."""

@@ -1,27 +1,25 @@
 """The page Overview: spend over a period by dimension, its change since the period before, and calls."""
 
-from decimal import Decimal
+from collections.abc import Sequence
 
 import streamlit as st
 
 from dashboards import periods
-from dashboards.components import call_table, charts, empty_ledger
+from dashboards.components import call_table, charts, empty_ledger, pager
 from dashboards.components.controls import pick, read_pick
 from dashboards.components.format import change, count, exact, money, per_million, percent, short
-from dashboards.components.html import Column, Html, bar, draw_live_line, draw_table, link, named, with_hint
+from dashboards.components.html import Column, Html, bar, draw_live_line, draw_table, link, move, named, with_hint
 from dashboards.components.links import draw_trees_link
 from dashboards.components.unknown_usage import describe_bound, describe_calls
 from dashboards.page_list import find_page
 from dashboards.pages.overview import filters
 from dashboards.pages.overview.filters import Choice
 from dashboards.sources import usage
-from dashboards.sources.usage import Group, Sums, Unknown, View
+from dashboards.sources.usage import Group, Groups, Sums, Unknown, View
 from dashboards.sources.warehouse import guard_fragment, guard_page
 from dashboards.spelling import spell
 
-MAX_GROUPS = 12
-MAX_MOVERS = 6
-MAX_CALLS = 12
+MAX_MOVES = 6
 
 
 @guard_page
@@ -40,31 +38,47 @@ def _show_figures(choice: Choice) -> None:
         st.rerun()
     period = periods.resolve(choice.period, periods.read_clock(), data, choice.days)
     view = View(period, choice.filters, read_pick(filters.DIMENSIONS, "by"), choice.currency)
-    now, before = usage.sum_usage(view)
+    rows, moves = pager.read_slice("groups"), pager.read_slice("moves", MAX_MOVES)
+    groups = usage.read_groups(view, charts.MAX_GROUPS, rows, moves)
+    now = groups.now
     if not now.calls and not now.unknown.calls:
-        _show_no_calls(choice, data)
+        _show_no_calls(choice, view, groups.before, data)
         return
-    _show_headline(choice, view, now, before)
+    _show_headline(choice, view, now, groups.before)
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         dimension = pick("Group by", filters.DIMENSIONS, "by")
         measure = pick("Show", filters.MEASURES, "show")
-    view = view._replace(dimension=dimension)
-    groups = usage.list_groups(view)
-    charts.draw_usage(view, [group.name for group in groups], measure)
-    main_column, side_column = (
-        st.columns((5, 3), gap="large") if _rank_moves(view, groups) else (st.container(), st.container())
-    )
+    charts.draw_usage(view, groups.names, measure)
+    has_moves = view.period.before is not None and (groups.move_count or moves.search) and groups.before.calls
+    main_column, side_column = st.columns((5, 3), gap="large") if has_moves else (st.container(), st.container())
     with main_column:
-        st.subheader(f"By {dimension}", anchor=False)
-        _show_groups(choice, view, groups, now)
-    with side_column:
-        _show_moves(view, groups)
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.subheader("Calls", anchor=False)
-        order = pick("Calls", filters.CALL_ORDERS, "calls")
-    call_table.draw_calls(usage.list_calls(view, order, MAX_CALLS))
+        pager.draw_title(f"By {dimension}", "groups", f"Search {dimension}s", rows, groups.row_count)
+        _show_groups(choice, view, groups.rows, now)
+        pager.draw_pages("groups", rows, groups.row_count)
+        explore_link = link("Explore by two dimensions", "explore", choice.to_explore_parameters(dimension))
+        st.html(f'<div class="tally">{explore_link}</div>')
+    if has_moves:
+        with side_column:
+            pager.draw_title("Largest changes", "moves", "Search changes", moves, groups.move_count)
+            _show_moves(choice, view, groups)
+            pager.draw_pages("moves", moves, groups.move_count)
+    _show_calls(view)
     draw_trees_link(choice.period)
     draw_live_line(f" · {periods.format_span(view.period.now)}")
+
+
+def _show_calls(view: View) -> None:
+    rows = pager.read_slice("list")
+    order = read_pick(filters.CALL_ORDERS, "calls")
+    calls = usage.list_calls(view, order, rows._replace(size=rows.size + 1))
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader("Calls", anchor=False, width="content")
+        pager.draw_search("list", "Search calls", rows, len(calls))
+        pick("Calls", filters.CALL_ORDERS, "calls")
+    call_table.draw_calls(calls[: rows.size])
+    if not calls and rows.search:
+        st.caption("No call has this text.")
+    pager.draw_more("list", rows, len(calls))
 
 
 def _show_headline(choice: Choice, view: View, now: Sums, before: Sums) -> None:
@@ -110,8 +124,10 @@ def _show_headline(choice: Choice, view: View, now: Sums, before: Sums) -> None:
         )
     with st.container(horizontal=True, key="headline"):
         for label, figure, delta, detail in figures:
+            is_fall = delta is not None and delta.startswith("−")
             st.metric(
                 label, figure, delta if is_compared else None, delta_color="off", border=True,
+                delta_arrow="down" if is_fall else "off" if delta in ("+0.0%", None) else "up",
                 help=". ".join(filter(None, (detail, comparison))),
             )  # fmt: skip
     if now.unknown.calls:
@@ -137,8 +153,13 @@ def _show_unknown(choice: Choice, view: View, unknown: Unknown) -> None:
     st.html(f'<div class="tally unknown">{text}</div>')
 
 
-def _show_no_calls(choice: Choice, data: periods.Span) -> None:
+def _show_no_calls(choice: Choice, view: View, before: Sums, data: periods.Span) -> None:
     period_text = periods.format_span(data)
+    if before.calls and view.period.before:
+        st.caption(
+            f"{money(before.priced_spend, view.currency)} and {count(before.calls)} calls in the period before, "
+            f"{periods.format_span(view.period.before)}."
+        )
     if choice.filters:
         st.info("No calls match these filters in this period.")
         unlimited_link = link("All time with these filters", "overview", choice.to_parameters() | {"period": "all"})
@@ -150,10 +171,10 @@ def _show_no_calls(choice: Choice, data: periods.Span) -> None:
     st.html(f'<div class="tally">{link(f"Show {period_text}", "overview", {"period": "all"})}</div>')
 
 
-def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) -> None:
+def _show_groups(choice: Choice, view: View, groups: Sequence[Group], totals: Sums) -> None:
     has_spend = bool(totals.spend)
     rows = []
-    for group in [group for group in groups if group.now.calls or group.now.unknown.calls][:MAX_GROUPS]:
+    for group in groups:
         now, before = group.now, group.before
         share = percent(now.spend, totals.spend) if has_spend else percent(now.tokens, totals.tokens)
         rate = per_million(now.effective, now.effective_tokens)
@@ -182,8 +203,6 @@ def _show_groups(choice: Choice, view: View, groups: list[Group], totals: Sums) 
         Column("Change", "right wide"),
     ]
     draw_table(columns, rows)
-    if len(groups) > MAX_GROUPS:
-        st.caption(f"Showing {MAX_GROUPS} of {len(groups)}.")
 
 
 def _build_spend_cell(sums: Sums, view: View) -> Html:
@@ -199,35 +218,15 @@ def _format_change(now: Sums, before: Sums) -> str | None:
     return change(now.spend, before.spend) or change(now.tokens, before.tokens)
 
 
-def _rank_moves(view: View, groups: list[Group]) -> list[tuple[Decimal, Group]]:
-    """List the changes of the groups' spend, the largest first; empty where there is no period to compare with."""
-    if view.period.before is None or not any(group.before.calls for group in groups):
-        return []
-    moves = ((group.now.spend - group.before.spend, group) for group in groups)
-    return sorted((move for move in moves if move[0]), key=lambda move: -abs(move[0]))[:MAX_MOVERS]
-
-
-def _show_moves(view: View, groups: list[Group]) -> None:
-    moves = _rank_moves(view, groups)
-    if not moves:
-        return
-    st.subheader("Largest changes", anchor=False)
-    top = abs(moves[0][0])
-    draw_table(
-        [Column(view.dimension.capitalize()), Column("Change in spend", "right"), Column("")],
-        (
-            (
-                named(group.name),
-                with_hint(
-                    f"{'+' if delta > 0 else ''}{money(delta, view.currency)}",
-                    f"from {exact(group.before.spend, view.currency)} to {exact(group.now.spend, view.currency)}",
-                ),
-                _build_move_bar(delta, top),
-            )
-            for delta, group in moves
-        ),
-    )
-
-
-def _build_move_bar(delta: Decimal, top: Decimal) -> Html:
-    return Html(bar(percent(abs(delta), top)).split("</span>")[0] + "</span>")
+def _show_moves(choice: Choice, view: View, groups: Groups) -> None:
+    rows = []
+    for group in groups.moves:
+        delta = group.now.spend - group.before.spend
+        text = f"{'+' if delta > 0 else ''}{money(delta, view.currency)}"
+        now, before = exact(group.now.spend, view.currency), exact(group.before.spend, view.currency)
+        parameters = choice.to_parameters() | {view.dimension: spell(group.name), "by": view.dimension}
+        rows.append((
+            link(named(group.name), "overview", parameters),
+            move(text, f"from {before} to {now}", percent(abs(delta), groups.greatest_move), is_rise=delta > 0),
+        ))  # fmt: skip
+    draw_table([Column(view.dimension.capitalize()), Column("Change in spend", "right")], rows)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import streamlit as st
 
+from dashboards.components import pager
 from dashboards.components.format import count
 from dashboards.components.html import Html, draw_facts, draw_heading, draw_live_line, draw_note, link, mono
 from dashboards.components.links import link_session
@@ -16,7 +17,7 @@ from dashboards.sources.warehouse import Row, guard_fragment, guard_page
 from ledger.detectors import spell_detector
 
 MAX_ALERTS = 20
-MAX_CALLS = 100
+MAX_CALLS = 50
 
 
 @guard_page
@@ -38,17 +39,31 @@ def _show_runaways() -> None:
         ("Active", True, "No active runaways."),
         ("Resolved", False, "No resolved runaways."),
     ):
-        st.subheader(title, anchor=title.lower())
-        rows = queries.list_alerts(is_active, MAX_ALERTS)
-        if rows:
-            runs.draw_sessions(rows)
-        else:
-            st.caption(empty_text)
-        if rows and totals[is_active]["alerts"] > len(rows):
-            st.caption(f"Showing the latest {len(rows)} of {count(totals[is_active]['alerts'])}.")
-    st.subheader("By agent", anchor="agents")
-    runs.draw_agents(queries.list_agents())
+        _show_alerts(title, is_active, empty_text)
+    _show_agents()
     draw_live_line()
+
+
+def _show_alerts(title: str, is_active: bool, empty_text: str) -> None:
+    key = title.lower()
+    selection = pager.read_slice(key, MAX_ALERTS)
+    rows = queries.list_alerts(is_active, selection)
+    total = int(rows[0]["number"]) if rows else 0
+    pager.draw_title(title, key, f"Search {key} runaways", selection, total, key)
+    if rows:
+        runs.draw_sessions(rows)
+    elif not selection.search:
+        st.caption(empty_text)
+    pager.draw_pages(key, selection, total)
+
+
+def _show_agents() -> None:
+    selection = pager.read_slice("agents")
+    rows = queries.list_agents(selection)
+    total = int(rows[0]["number"]) if rows else 0
+    pager.draw_title("By agent", "agents", "Search agents", selection, total, "agents")
+    runs.draw_agents(rows)
+    pager.draw_pages("agents", selection, total)
 
 
 def _show_headline(totals: dict[bool, Row]) -> None:
@@ -92,9 +107,10 @@ def _show_runaway(alert: str) -> None:
         ("Result hash", mono(row["result_hash"]) if row["result_hash"] else None),
     ])  # fmt: skip
     st.subheader("Calls", anchor="calls")
-    runs.draw_calls(queries.list_calls(alert, MAX_CALLS))
-    if row["calls"] > MAX_CALLS:
-        st.caption(f"Showing the first {MAX_CALLS} of {count(row['calls'])}.")
+    selection = pager.read_slice("calls", MAX_CALLS)
+    calls = queries.list_calls(alert, selection)
+    runs.draw_calls(calls)
+    pager.draw_pages("calls", selection, int(calls[0]["number"]) if calls else 0)
     st.html(f'<div class="tally">{_link_runaways()}</div>')
     draw_live_line()
 

@@ -65,16 +65,14 @@ def draw_calls(rows: Iterable[Row]) -> None:
         Column("Time, UTC"), Column("Repeat", "right"), Column("Tool"), Column("Model", "wide"),
         Column("Status", "wide"), Column("Tokens", "right"), Column("List cost", "right"),
     ]  # fmt: skip
-    repeats = 0
     cells: list[tuple[Cell, ...]] = []
     for row in rows:
-        repeats += bool(row["is_repeat"])
         position = f"{row['log_partition']}-{row['log_offset']}-{row['event_index']}"
         cost, currency = row["list_cost"], row["currency"] or ""
         cells.append(
             (
                 link(format_time(row["occurred_at"]), "call", {"position": position}, position),
-                repeats if row["is_repeat"] else None,
+                int(row["repeats_so_far"]) if row["is_repeat"] else None,
                 row["tool"] or None,
                 row["model"] or None,
                 row["status"] or None,

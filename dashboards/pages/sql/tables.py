@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
-from dashboards.components.charts import TICK_FORMATS
+from dashboards.components.charts import TICK_FORMATS, build_amount_axis
 from dashboards.components.html import Cell, Column, add_line, draw_table, mark_code, mono
 from dashboards.sources.statements import Answer
 from dashboards.spelling import ABSENT_NAME, shorten
@@ -61,6 +61,9 @@ def draw_chart(answer: Answer, name: str) -> None:
         for row in rows
         if row[0] is not None and row[place] is not None
     ]
+    heights = [abs(float(row[place])) for row in rows if row[place] is not None]
+    is_count = all(height.is_integer() for height in heights)
+    height_axis = build_amount_axis(max(heights, default=0), None if is_count else "")
     mark = alt.Chart({"values": points})
     chart = (
         mark.mark_line(color=COLOURS[0], point={"color": COLOURS[0]}) if is_time else mark.mark_bar(color=COLOURS[0])
@@ -73,7 +76,7 @@ def draw_chart(answer: Answer, name: str) -> None:
     st.altair_chart(
         chart.encode(
             x=x,
-            y=alt.Y("y:Q", title=shorten(name), axis=alt.Axis(tickCount=5, format="~s")),
+            y=alt.Y("y:Q", title=shorten(name), axis=height_axis),
             tooltip=[
                 alt.Tooltip("x:N", title=shorten(answer.columns[0])), alt.Tooltip("exact:N", title=shorten(name)),
             ],

@@ -2,23 +2,33 @@
 
 from typing import Any
 
-import streamlit as st
-
+from dashboards.components import pager
 from dashboards.components.format import money
-from dashboards.components.html import Column, Html, add_narrow_line, draw_table, escape_text, format_time, link, named
+from dashboards.components.html import (
+    MAX_NOTE,
+    Column,
+    Html,
+    add_narrow_line,
+    draw_table,
+    escape_text,
+    format_time,
+    link,
+    named,
+)
 from dashboards.components.links import read_budget_identity
 from dashboards.pages.trust import declarations, queries
 from dashboards.periods import format_window
 from dashboards.sources.warehouse import Row
 
+MAX_ROWS = 10
+
 
 def draw_alerts() -> None:
     """Draw runaway alerts in their current state, the newest first."""
-    st.subheader("Runaway alerts", anchor="alerts")
-    rows = queries.list_alerts()
-    if not rows:
-        st.caption("None.")
-        return
+    pager.show_table("alerts", "Runaway alerts", queries.list_alerts, _draw_alert_rows, "None.", size=MAX_ROWS)
+
+
+def _draw_alert_rows(rows: list[Row]) -> None:
     columns = [
         Column("Raised, UTC"), Column("State"), Column("Session", "wrap"), Column("Agent", "wide"),
         Column("Tool", "wide"), Column("Repeats", "right"),
@@ -41,11 +51,13 @@ def draw_alerts() -> None:
 
 def draw_thresholds() -> None:
     """Draw the thresholds that budgets crossed, or fell below again."""
-    st.subheader("Budget crossings", anchor="budgets")
-    rows = queries.list_decisions(controls=False)
-    if not rows:
-        st.caption("None.")
-        return
+    pager.show_table(
+        "budgets", "Budget crossings", lambda rows: queries.list_decisions(False, rows), _draw_threshold_rows, "None.",
+        size=MAX_ROWS,
+    )  # fmt: skip
+
+
+def _draw_threshold_rows(rows: list[Row]) -> None:
     columns = [
         Column("Accepted, UTC"), Column("Budget", "wrap"), Column("Threshold"), Column("Used", "right wide"),
         Column("Limit", "right wide"), Column("Window", "wide"),
@@ -80,11 +92,13 @@ def _link_time(row: Row) -> Html:
 
 def draw_controls() -> None:
     """Draw control records and corrections with their effects: what each declares, or why it has none."""
-    st.subheader("Controls", anchor="controls")
-    rows = queries.list_decisions(controls=True)
-    if not rows:
-        st.caption("None.")
-        return
+    pager.show_table(
+        "controls", "Controls", lambda rows: queries.list_decisions(True, rows), _draw_control_rows, "None.",
+        size=MAX_ROWS,
+    )  # fmt: skip
+
+
+def _draw_control_rows(rows: list[Row]) -> None:
     columns = [
         Column("Accepted, UTC"), Column("Control"), Column("Effect", "wide"), Column("Organization", "wide"),
         Column("Details", "wrap"),
@@ -115,7 +129,7 @@ def _describe_control(row: Row, data: dict[str, Any]) -> str | Html | None:
     if isinstance(target, dict):
         parameters = {"source": target.get("source"), "id": target.get("id"), "organization": row["organization"]}
         event = link(f"{target.get('source')}/{target.get('id')}", "call", parameters)
-        return Html(f"{escape_text(str(data.get('action')))} of {event}: {escape_text(row['reason'])}")
+        return Html(f"{escape_text(str(data.get('action')))} of {event}: {escape_text(row['reason'], MAX_NOTE)}")
     if row["dimension"] and not row["reason"]:
         limit = money(row["limit_amount"], row["currency"] or "")
         return f"{row['dimension']} {row['scope_value']}: {limit} over {format_window(int(row['window_s'] or 0))}"

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from audit import sequence_gaps
-from dashboards.components import empty_ledger
+from dashboards.components import empty_ledger, pager
 from dashboards.components.format import count
 from dashboards.components.html import (
     Cell,
@@ -32,11 +32,12 @@ from dashboards.sources.usage import Unknown
 from dashboards.sources.versions import read_position
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page, home
 from dashboards.sources.withdrawals import Withdrawal, find_withdrawals
-from dashboards.spelling import spell
+from dashboards.spelling import ABSENT_NAME, spell
 from ledger.outcomes import HELD, OUTCOMES
 
 SETTLE_TIMEOUT_S = 10
-MAX_ROWS = 50
+MAX_EVENTS = 10
+MAX_GAPS = 10_000
 MAX_RANGES = 12
 NARROW_COUNTS = ("received", "accepted", "counted")
 """The counts that have a column on narrow screens."""
@@ -108,6 +109,9 @@ def _show_counts(dimension: str, rows: list[Counts]) -> None:
         Column(dimension.capitalize(), "wrap"),
         *(Column(name.capitalize(), "right" if name in NARROW_COUNTS else "right wide") for name in queries.COUNTS),
     ]
+    selection = pager.read_slice(dimension)
+    matches = [row for row in rows if selection.search.casefold() in (row[0] or ABSENT_NAME).casefold()]
+    pager.draw_search(dimension, f"Search {dimension}s", selection, len(matches))
     draw_table(
         columns,
         (
@@ -115,9 +119,10 @@ def _show_counts(dimension: str, rows: list[Counts]) -> None:
                 add_narrow_line(named(name), _describe_other_counts(counts)),
                 *(counts[measure] for measure in queries.COUNTS),
             )
-            for name, counts in rows[:MAX_ROWS]
+            for name, counts in matches[selection.first : selection.last]
         ),
     )
+    pager.draw_pages(dimension, selection, len(matches))
 
 
 def _describe_other_counts(counts: dict[str, int]) -> str:
@@ -190,7 +195,7 @@ def _show_lag() -> None:
 
 def _show_gaps() -> None:
     st.subheader("Missing sequence numbers", anchor="gaps")
-    gaps = sequence_gaps.list_gaps(home(), MAX_ROWS)
+    gaps = sequence_gaps.list_gaps(home(), MAX_GAPS)
     if gaps is None:
         st.caption(
             "Sequence numbers have not been checked yet. `tally metrics serve` checks them; `tally up` starts it."
@@ -207,6 +212,10 @@ def _show_gaps() -> None:
         Column("Organization"), Column("Source", "wide"), Column("Missing", "right"), Column("Numbers", "wrap"),
         Column("Last number", "right"),
     ]  # fmt: skip
+    selection = pager.read_slice("gaps")
+    text = selection.search.casefold()
+    matches = [gap for gap in gaps if text in f"{gap.organization} {gap.source}".casefold()]
+    pager.draw_search("gaps", "Search sources", selection, len(matches))
     draw_table(
         columns,
         (
@@ -217,9 +226,10 @@ def _show_gaps() -> None:
                 _format_ranges(gap.sequence),
                 f"{gap.sequence.last:,}",
             )
-            for gap in gaps
+            for gap in matches[selection.first : selection.last]
         ),
     )
+    pager.draw_pages("gaps", selection, len(matches))
 
 
 def _format_ranges(numbers: sequence_gaps.SourceSequence) -> str:
@@ -231,16 +241,16 @@ def _format_ranges(numbers: sequence_gaps.SourceSequence) -> str:
 
 
 def _show_unknown() -> None:
-    st.subheader("Cost not known", anchor="unknown")
-    rows = queries.list_unknown_usage()
-    if not rows:
-        st.caption("Every call is priced, or used nothing.")
-        return
-    st.caption(
+    pager.show_table(
+        "unknown", "Cost not known", queries.list_unknown_usage, _draw_unknown_rows,
+        "Every call is priced, or used nothing.",
         "Unknown is not free: these calls have a cost that no total includes, of at most the amount shown. Without "
         "usage: the source did not tell it, or it could not be read. Without a price: `tally price adopt` adds one. In "
-        "quarantine: kept out for the reason that is shown below."
-    )
+        "quarantine: kept out for the reason that is shown below.",
+    )  # fmt: skip
+
+
+def _draw_unknown_rows(rows: list[Row]) -> None:
     columns = [
         Column("Model", "wrap"), Column("Provider", "wide"), Column("Newest call, UTC", "wide"),
         Column("Without usage", "right wide"), Column("Without a price", "right wide"),
@@ -271,13 +281,14 @@ def _build_unknown_cells(row: Row) -> tuple[Cell, ...]:
 
 
 def _show_events(outcome: str, title: str, meaning: str) -> None:
-    rows = queries.list_newest_events(outcome)
-    st.subheader(title, anchor=outcome)
-    if not rows:
-        st.caption("None.")
-        return
-    st.caption(meaning)
-    withdrawals = find_withdrawals(rows) if outcome == HELD else {}
+    pager.show_table(
+        outcome, title, lambda rows: queries.list_newest_events(outcome, rows), _draw_event_rows, "None.", meaning,
+        MAX_EVENTS,
+    )  # fmt: skip
+
+
+def _draw_event_rows(rows: list[Row]) -> None:
+    withdrawals = find_withdrawals(rows) if rows[0]["outcome"] == HELD else {}
     columns = [
         Column("Accepted, UTC"),
         Column("Reason"),

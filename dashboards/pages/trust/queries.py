@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from dashboards.slices import Slice, build_limit, build_search
 from dashboards.sources.warehouse import Row, ask
 from ledger.outcomes import OUTCOMES
 
@@ -41,28 +42,31 @@ def _read_counts(row: Row) -> dict[str, int]:
     return {name: int(row[f"all_{name}"]) for name in COUNTS}
 
 
-def list_unknown_usage(max_rows: int = 20) -> list[Row]:
+def list_unknown_usage(rows: Slice) -> list[Row]:
     """List the models of calls whose cost is not known, one row each: their providers, the calls, the tokens, the most
-    that they may cost by currency (``bounds``), and the time of the newest such call."""
+    that they may cost by currency (``bounds``), and the time of the newest such call; ``number`` in each row, as in
+    those of the other lists, counts all that match."""
     unknown = "sum(unknown_calls) + sum(unpriced_calls) + sum(quarantined_calls)"
     sql = (
         "select model, groupUniqArrayArray(providers) as provider_names, sum(unknown_sum) as without_usage,"
         " sum(unpriced_sum) as without_price, sum(quarantined_sum) as in_quarantine,"
         " sum(unbounded_sum) as without_bound, sum(tokens_sum) as tokens_told,"
-        " groupArrayIf((currency, bound), bound > 0) as bounds, max(newest_hour) as last_hour from ("
+        " groupArrayIf((currency, bound), bound > 0) as bounds, max(newest_hour) as last_hour,"
+        " count() over () as number from ("
         "select model, currency, groupUniqArray(provider) as providers, sum(unknown) as unknown_sum,"
         " sum(unpriced) as unpriced_sum, sum(quarantined) as quarantined_sum, sum(unbounded) as unbounded_sum,"
         " sum(hour_tokens) as tokens_sum, ifNull(sum(hour_bound), 0) as bound, max(charge_hour) as newest_hour from ("
         "select model, currency, provider, charge_hour, sum(unknown_calls) as unknown,"
         " sum(unpriced_calls) as unpriced, sum(quarantined_calls) as quarantined, sum(unbounded_calls) as unbounded,"
         " sum(unpriced_tokens + unknown_tokens) as hour_tokens, sum(greatest_unpriced_cost) as hour_bound"
-        f" from analytics.fct_usage_hourly group by model, currency, provider, charge_hour having {unknown} > 0"
+        f" from analytics.fct_usage_hourly where {build_search(('provider', 'model'))}"
+        f" group by model, currency, provider, charge_hour having {unknown} > 0"
         ") group by model, currency) group by model"
-        " order by without_usage + without_price + in_quarantine desc, model limit {max_rows:UInt32}"
+        f" order by without_usage + without_price + in_quarantine desc, model {build_limit()}"
     )
-    rows = ask(sql, max_rows=max_rows)
-    times = _find_newest_times(rows)
-    return [row | {"last_at": times.get(row["model"], row["last_hour"])} for row in rows]
+    models = ask(sql, **rows.build_parameters())
+    times = _find_newest_times(models)
+    return [row | {"last_at": times.get(row["model"], row["last_hour"])} for row in models]
 
 
 def _find_newest_times(rows: list[Row]) -> dict[str, datetime]:
@@ -87,49 +91,55 @@ def _find_newest_times(rows: list[Row]) -> dict[str, datetime]:
     return {row["model"]: row["last_at"] for row in newest}
 
 
-def list_left_out_fields(max_rows: int = 30) -> list[Row]:
+def list_left_out_fields(rows: Slice) -> list[Row]:
     """List the fields that sources sent and that were left out, those of the most calls first."""
     sql = (
-        "select source_name, field_name, sum(calls) as all_calls, max(last_occurred_at) as last_at"
-        " from analytics.fct_left_out_fields group by source_name, field_name"
-        " order by all_calls desc, source_name, field_name limit {max_rows:UInt32}"
+        "select source_name, field_name, sum(calls) as all_calls, max(last_occurred_at) as last_at,"
+        " count() over () as number from analytics.fct_left_out_fields"
+        f" where {build_search(('source_name', 'field_name'))} group by source_name, field_name"
+        f" order by all_calls desc, source_name, field_name {build_limit()}"
     )
-    return ask(sql, max_rows=max_rows)
+    return ask(sql, **rows.build_parameters())
 
 
-def list_newest_events(outcome: str, max_rows: int = 10) -> list[Row]:
+def list_newest_events(outcome: str, rows: Slice) -> list[Row]:
     """List the newest events of an outcome."""
     sql = (
         "select outcome, accepted_at, occurred_at, organization, event_source, event_id, kind, reason, detail,"
-        " log_partition, log_offset, event_index, first_offset, first_index from analytics.fct_outcomes"
-        " where outcome = {outcome:String} order by accepted_at desc, log_offset desc, event_index desc"
-        " limit {max_rows:UInt32}"
+        " log_partition, log_offset, event_index, first_offset, first_index, count() over () as number"
+        " from analytics.fct_outcomes where outcome = {outcome:String}"
+        f" and {build_search(('organization', 'event_source', 'event_id', 'reason', 'detail'))}"
+        f" order by accepted_at desc, log_offset desc, event_index desc {build_limit()}"
     )
-    return ask(sql, outcome=outcome, max_rows=max_rows)
+    return ask(sql, outcome=outcome, **rows.build_parameters())
 
 
-def list_decisions(controls: bool, max_rows: int = 10) -> list[Row]:
+def list_decisions(controls: bool, rows: Slice) -> list[Row]:
     """List the newest decisions about control records and corrections, or about budgets. A decision for everyone is
     made in each partition of the log, and listed once."""
     sql = (
-        "select * from analytics.fct_decisions"
+        "select *, count() over () as number from (select * from analytics.fct_decisions"
         " where match(decision, '^(control|correction)[.]') = {controls:Bool}"
-        " order by accepted_at desc, log_offset desc, seq desc"
-        " limit 1 by if({controls:Bool}, concat(organization, ' ', event_source, ' ', event_id), decision_key)"
-        " limit {max_rows:UInt32}"
+        f" and {build_search(_DECISION_TEXTS)} order by accepted_at desc, log_offset desc, seq desc"
+        " limit 1 by if({controls:Bool}, concat(organization, ' ', event_source, ' ', event_id), decision_key))"
+        f" order by accepted_at desc, log_offset desc, seq desc {build_limit()}"
     )
-    return ask(sql, controls=controls, max_rows=max_rows)
+    return ask(sql, controls=controls, **rows.build_parameters())
 
 
-def list_alerts(max_rows: int = 10) -> list[Row]:
+_DECISION_TEXTS = ("organization", "control_type", "decision", "dimension", "scope_value", "reason", "event_id")
+
+
+def list_alerts(rows: Slice) -> list[Row]:
     """List the newest alerts in their current state."""
     sql = (
         "select alert_id, argMax(alert_state, (log_offset, seq)) as state_now, any(organization) as whose,"
         " any(detector) as what, any(session) as of_session, any(agent) as of_agent, any(tool) as of_tool,"
-        " max(repeats) as times, min(accepted_at) as raised_at from analytics.fct_alerts"
-        " group by alert_id order by raised_at desc limit {max_rows:UInt32}"
+        " max(repeats) as times, min(accepted_at) as raised_at, count() over () as number from analytics.fct_alerts"
+        f" where {build_search(('alert_id', 'organization', 'session', 'agent', 'tool'))}"
+        f" group by alert_id order by raised_at desc, alert_id {build_limit()}"
     )
-    return ask(sql, max_rows=max_rows)
+    return ask(sql, **rows.build_parameters())
 
 
 def count_stored_records() -> dict[int, int]:

@@ -7,6 +7,7 @@ import pytest
 
 from dashboards.pages.trust import queries
 from dashboards.pages.trust.declarations import describe_body
+from dashboards.slices import Slice
 from tests.dashboards.amendments import Ledger, Story, find_month
 from tests.dashboards.feed import call
 from tests.dashboards.screenshots import open_page, read_html
@@ -39,7 +40,7 @@ def test_a_model_of_unknown_cost_has_one_row_and_the_time_of_its_newest_unknown_
     (row,) = read_rows(page_html, "claude-haiku-4-5")
     assert "anthropic, unheard-of" in row and f"{newest:%H:%M:%S}" in row
     assert "| 3|" in row and "without an upper bound" in row
-    (usage,) = (row for row in queries.list_unknown_usage() if row["model"] == "claude-haiku-4-5")
+    (usage,) = (row for row in queries.list_unknown_usage(Slice()) if row["model"] == "claude-haiku-4-5")
     assert usage["last_at"] == newest
 
 
