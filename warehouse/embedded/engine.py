@@ -31,7 +31,7 @@ SETTINGS = {
     "async_insert": "0",  # an acknowledged insert is stored
     "max_insert_threads": "1",  # an insert is one part, or none
     "input_format_parallel_parsing": "0",  # faster without, on two cores
-    "max_memory_usage": str(400 << 20),
+    "max_memory_usage": str(800 << 20),
     "max_bytes_before_external_group_by": str(150 << 20),
     "max_bytes_before_external_sort": str(150 << 20),
     "max_result_bytes": str(MAX_ANSWER_BYTES),
