@@ -3,13 +3,28 @@
 -- whose spend is not known, also those in quarantine whose totals contradict their classes, and the most
 -- that they may cost. A call without a price has no currency and counts in every budget of its scopes; one
 -- on a customer's own key costs nothing. A reversal or a restatement counts where the entry does that
--- it takes back or restates. The index of what fell due with a record has its highest bit set, and comes
--- before the record's own.
+-- it takes back or restates. What is spent ahead of the log's time stands in its present bucket. The index
+-- of what fell due with a record has its highest bit set, and comes before the record's own.
 with
+
+logs as (
+
+    select * from {{ ref('int_log_clocks') }}
+
+),
 
 budgets as (
 
-    select * from {{ ref('int_budgets_allocated') }}
+    select
+        allocated.*,
+        intDiv(
+            toUnixTimestamp64Micro(toDateTime64(logs.now_at, 6, 'UTC')), 1000000 * allocated.bucket_s
+        ) as now_bucket
+
+    from {{ ref('int_budgets_allocated') }} as allocated
+
+    left join logs
+        on allocated.log_partition = logs.log_partition
 
 ),
 
@@ -115,10 +130,7 @@ unioned as (
 
 spends as (
 
-    select
-        *,
-        -- orders by event time; of equal times the first on the log is the greatest
-        bitShiftLeft(toInt128(toUnixTimestamp64Micro(occurred_at)), 64) - log_offset as time_order
+    select *
 
     from unioned
 
@@ -130,15 +142,15 @@ bucketed as (
 
     select
         budgets.budget_key as budget_key,
-        intDiv(toUnixTimestamp64Micro(spends.occurred_at), 1000000 * budgets.bucket_s) as bucket,
+        least(
+            intDiv(toUnixTimestamp64Micro(spends.occurred_at), 1000000 * budgets.bucket_s), budgets.now_bucket
+        ) as bucket,
         sum(spends.billed_cost) as spend,
         sum(spends.greatest_unpriced_cost) as greatest_amount,
         sum(spends.unknown_calls) as unknown_calls,
         sum(spends.unknown_tokens) as unknown_tokens,
         sum(spends.unbounded_calls) as unbounded_calls,
-        max(spends.occurred_at) as last_spent_at,
-        argMax(spends.log_offset, spends.time_order) as last_seen_offset,
-        argMax(spends.accepted_at, spends.time_order) as last_seen_at
+        max(spends.occurred_at) as last_spent_at
 
     from spends
 
@@ -172,9 +184,7 @@ final as (
         mapFromArrays(groupArray(bucket), groupArray(unknown_calls)) as unknown_calls_of_bucket,
         mapFromArrays(groupArray(bucket), groupArray(unknown_tokens)) as unknown_tokens_of_bucket,
         mapFromArrays(groupArray(bucket), groupArray(unbounded_calls)) as unbounded_calls_of_bucket,
-        max(last_spent_at) as last_spent_at,
-        argMax(last_seen_offset, bucket) as last_seen_offset,
-        argMax(last_seen_at, bucket) as last_seen_at
+        max(last_spent_at) as last_spent_at
 
     from bucketed
 
