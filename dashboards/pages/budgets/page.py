@@ -5,7 +5,7 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.controls import pick
 from dashboards.components.format import count, exact, money
-from dashboards.components.html import draw_facts, draw_heading, draw_live_line, format_time, link
+from dashboards.components.html import draw_facts, draw_heading, draw_live_line, escape_text, format_time, link
 from dashboards.components.links import BudgetIdentity
 from dashboards.pages.budgets import queries
 from dashboards.pages.budgets import tables as limits
@@ -36,11 +36,14 @@ def _show_budgets() -> None:
         return
     _show_headline(rows)
     _show_unknown(rows)
+    _show_uncounted(rows)
     view = pick("Show", VIEWS, "budgets")
     visible_rows = [row for row in rows if row["fired_percent"] or view == "all"]
     with_organization = len({row["organization"] for row in rows}) > 1
     if visible_rows:
         limits.draw_budgets(visible_rows, with_organization)
+        newest = max((row for row in rows if row["clock_at"]), key=lambda row: row["clock_at"], default=rows[0])
+        st.caption(limits.describe_moment(newest))
     else:
         st.caption("No budget is above a threshold.")
     if rows[0]["number"] > len(rows):
@@ -75,6 +78,15 @@ def _show_unknown(rows: list[Row]) -> None:
         st.html(f'<div class="tally unknown"><b>Cost not known:</b> {subject} such calls in the window{denial}.</div>')
 
 
+def _show_uncounted(rows: list[Row]) -> None:
+    """Name the budgets that no price or contract was in the currency of, when they were set."""
+    names = [limits.name_budget(row) for row in rows if row["warning"]]
+    if names:
+        subject = f"{escape_text(', '.join(names[:5]))}{' and others' if len(names) > 5 else ''}"
+        reason = "no price was in the currency of the limit when it was set."
+        st.html(f'<div class="tally unknown"><b>May count nothing:</b> {subject}: {reason}</div>')
+
+
 def _show_budget(identity: BudgetIdentity) -> None:
     row = queries.find_budget(identity)
     if row is None:
@@ -94,12 +106,14 @@ def _show_budget(identity: BudgetIdentity) -> None:
         ("Utilization", limits.build_share_bar(row)),
         ("Forecast", limits.describe_outlook(row, burn)),
         ("Cost not known", limits.describe_unknown(row) if row["unknown_calls"] else None),
+        ("Warning", f"When the limit was set, {row['warning']}." if row["warning"] else None),
         ("Threshold crossed", limits.build_threshold_cell(row) or "none"),
     ])  # fmt: skip
     if row["window_ends_at"] is None:
         st.caption("No spend in this scope since the budget was set.")
     else:
         st.subheader("Spend over the window", anchor=False)
+        st.caption(limits.describe_moment(row))
         window = Span(row["window_starts_at"], row["window_ends_at"])
         charts.draw_buckets(row["spend_by_bucket"], window, int(row["bucket_s"]), currency)
     _show_details(row, identity)
@@ -119,7 +133,7 @@ def _show_details(row: Row, identity: BudgetIdentity) -> None:
         draw_facts([
             ("Window", f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC" if end else None),
             ("Bucket length", granularity),
-            ("Budget clock", f"{clock_time:%Y-%m-%d %H:%M:%S} UTC" if clock_time else None),
+            ("As of", f"{clock_time:%Y-%m-%d %H:%M:%S} UTC, the log's time" if clock_time else None),
             ("Latest spend", f"{last_spend_time:%Y-%m-%d %H:%M:%S} UTC" if last_spend_time else None),
             ("Allocated", format_time(row["allocated_at"])),
             ("Limit set", format_time(row["limit_set_at"])),
