@@ -30,11 +30,12 @@ class Message(NamedTuple):
 
 
 def read_message(topic: Topic, line: dict[str, Any]) -> Message | None:
-    """Read the message of a line of ``tally.alerts`` or ``tally.decisions``; None where the line makes none."""
+    """Read the message of a line of ``tally.alerts`` or ``tally.decisions``; None where the line makes none, as of what
+    a budget crossed only in the past: that is no news."""
     if topic is ALERTS:
         kind = f"runaway.{line['state']}"
         excluded = ("organization", "state")
-    elif topic is DECISIONS and line.get("decision") in _BUDGET_MESSAGES:
+    elif topic is DECISIONS and line.get("decision") in _BUDGET_MESSAGES and not line.get("past"):
         kind = _BUDGET_MESSAGES[line["decision"]]
         excluded = ("organization", "decision")
     else:

@@ -18,9 +18,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "events": ("partition", "offset", "seq", "detail", "observation"),
     "decisions": (
         "partition", "offset", "seq", "event_index", "accepted_ms", "organization", "decision", "control_type",
-        "reason", "dimension", "scope", "window_s", "limit", "currency", "threshold", "used", "unknown_usage",
-        "assumed", "unknown_calls", "unknown_tokens", "unbounded_calls", "window_end", "due_at", "event_source",
-        "event_id", "effective_at", "known_at", "body",
+        "reason", "dimension", "scope", "window_s", "limit", "currency", "threshold", "thresholds", "past", "used",
+        "unknown_usage", "assumed", "unknown_calls", "unknown_tokens", "unbounded_calls", "window_end", "due_at",
+        "event_source", "event_id", "effective_at", "known_at", "body",
     ),
     "alerts": (
         "partition", "offset", "seq", "event_index", "accepted_ms", "organization", "alert", "state", "detector",
@@ -35,7 +35,7 @@ NAMES = {"events": f"'{_EVENT_PARTS}'", "decisions": "decision", "alerts": "stat
 """The name by which the rows of a table are counted: a column, or a text of SQL that all rows have."""
 _AMOUNTS = frozenset({"limit", "used", "assumed"})
 _NUMBERS = frozenset(
-    {"window_s", "threshold", "unknown_calls", "unknown_tokens", "unbounded_calls", "repeats"}
+    {"window_s", "threshold", "past", "unknown_calls", "unknown_tokens", "unbounded_calls", "repeats"}
 )  # zero where a line has none
 
 
@@ -54,7 +54,9 @@ def _write_value(column: str, fields: Mapping[str, Any]) -> Any:
         return ",".join(sorted(f"{key}={row_checksums.write_amount(amount)}" for key, amount in (value or {}).items()))
     if column == "evidence":
         return ",".join("|".join(str(event[name]) for name in _EVIDENCE) for event in value or ())
-    return 0 if value is None and column in _NUMBERS else value
+    if column == "thresholds":
+        return ",".join(map(str, value or ()))
+    return int(value or 0) if column in _NUMBERS else value
 
 
 def build_sql(table: str) -> str:
@@ -75,4 +77,6 @@ def _column_sql(column: str) -> str:
     if column == "evidence":
         parts = ", '|', ".join(f"toString(e.{name})" for name in _EVIDENCE)
         return f"arrayStringConcat(arrayMap(e -> concat({parts}), evidence), ',')"
+    if column == "thresholds":
+        return "arrayStringConcat(arrayMap(percent -> toString(percent), thresholds), ',')"
     return row_checksums.text_sql(f"`{column}`", dimensions.AMOUNT if column in _AMOUNTS else "String")

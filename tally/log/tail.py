@@ -151,8 +151,10 @@ def _describe_decision(content: dict[str, Any]) -> str:
     if not content["decision"].startswith("threshold."):
         return "  ".join(filter(None, (content["decision"], content.get("control_type"), content.get("reason"))))
     crossed = "crossed" if content["decision"] == "threshold.crossed" else "re-armed"
+    past = " in the past" if content.get("past") else ""
+    percents = ", ".join(map(str, content["thresholds"]))
     return (
-        f"BUDGET {content['threshold']} % {crossed}: {content['dimension']} {content['scope']} used "
+        f"BUDGET {percents} % {crossed}{past}: {content['dimension']} {content['scope']} used "
         f"{brief(content['used'])} of {brief(content['limit'])} {content['currency']} in {content['window_s']} s"
     )
 

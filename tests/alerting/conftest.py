@@ -5,6 +5,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -102,14 +103,14 @@ class Telling:
         return webhooks.put(self.settings.home, organization, url, form)
 
     def loops(self, *sessions: str, organization: str = "acme") -> None:
-        """Each of these sessions calls a tool alike three times."""
+        """Each of these sessions calls a tool alike three times, now."""
         tool = {"tool": "grep", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler"}
         log = open_log(self.settings)
         entrance = open_intake(self.settings.home, organization)
         batch = Batch(log, Envelope(organization, "test", "test"), entrance.key)
         for session in sessions:
             for _ in range(3):
-                event = call(uuid.uuid4().hex, session=session, **tool)
+                event = call(uuid.uuid4().hex, session=session, **tool) | {"time": datetime.now(UTC).isoformat()}
                 batch.add(entrance.accept_event(event).line)
         batch.append()
         log.close()

@@ -73,6 +73,10 @@ def test_a_runaway_without_a_tool_names_its_detector() -> None:
     )
 
 
+def test_what_a_budget_crossed_in_the_past_is_no_news() -> None:
+    assert read_message(DECISIONS, CROSSED | {"past": True}) is None
+
+
 def test_what_else_is_decided_is_not_told() -> None:
     for decision in ("control.applied", "control.ineffective", "threshold.rearmed"):
         assert read_message(DECISIONS, CROSSED | {"decision": decision}) is None

@@ -372,9 +372,12 @@ CONFINED = "tests/warehouse/embedded/test_confinement.py::"
 REPLACEMENT = "tests/ingest/files/test_replacement.py::test_what_cannot_be_compared_changes_nothing"
 PRICE = "tests/tally/cli/test_price_explain.py::"
 MODEL = "tests/tally/cli/test_model.py::test_what_is_wrong_is_named"
+BUDGET = "tests/tally/cli/test_budget.py::test_a_budget_is_set_listed_and_removed"
 ELSEWHERE = {
     "tally/cli/sql.py:_print_catalogue": "tests/dbt/test_descriptions.py::test_the_command_lists_marts_and_columns",
     "tally/product/docs_server.py:write_page": "tests/dbt/test_descriptions.py::test_dbt_builds_its_documentation_as_a_page_that_loads_nothing",
+    "ingest/controls/budgets.py:set_budget": BUDGET,
+    "ingest/controls/budgets.py:remove_budget": BUDGET,
     "ingest/controls/models.py:remove_alias": MODEL,
     "tally/cli/model.py:alias": MODEL,
     "tally/product/own_book.py:load_book": "tests/tally/product/test_own_book.py::test_a_book_of_the_catalogues_name_is_refused",

@@ -5,7 +5,7 @@ import streamlit as st
 from dashboards.components import charts, pager
 from dashboards.components.controls import pick, read_pick
 from dashboards.components.format import count, exact, money
-from dashboards.components.html import draw_facts, draw_heading, draw_live_line, format_time, link
+from dashboards.components.html import draw_facts, draw_heading, draw_live_line, escape_text, format_time, link
 from dashboards.components.links import BudgetIdentity
 from dashboards.pages.budgets import queries
 from dashboards.pages.budgets import tables as limits
@@ -36,6 +36,7 @@ def _show_budgets() -> None:
         return
     _show_headline(totals)
     _show_unknown(totals)
+    _show_uncounted(totals)
     selection = pager.read_slice("list")
     rows = queries.list_budgets(read_pick(tuple(queries.VIEWS), "budgets"), selection)
     total = int(rows[0]["number"]) if rows else 0
@@ -45,6 +46,7 @@ def _show_budgets() -> None:
     with_organization = totals["organizations"] > 1
     if rows:
         limits.draw_budgets(rows, with_organization)
+        st.caption(limits.describe_moment(totals))
     elif not selection.search:
         st.caption("No budget is in this state.")
     pager.draw_pages("list", selection, total)
@@ -75,6 +77,16 @@ def _show_unknown(totals: Row) -> None:
         st.html(f'<div class="tally unknown"><b>Cost not known:</b> {subject} such calls in the window{denial}.</div>')
 
 
+def _show_uncounted(totals: Row) -> None:
+    """Name the budgets that no price or contract was in the currency of, when they were set."""
+    columns = ("dimension", "scope_value", "window_s")
+    names = [limits.name_budget(dict(zip(columns, values, strict=True))) for values in totals["warned"]]
+    if names:
+        subject = f"{escape_text(', '.join(names))}{' and others' if totals['with_warning'] > len(names) else ''}"
+        reason = "no price was in the currency of the limit when it was set."
+        st.html(f'<div class="tally unknown"><b>May count nothing:</b> {subject}: {reason}</div>')
+
+
 def _show_budget(identity: BudgetIdentity) -> None:
     row = queries.find_budget(identity)
     if row is None:
@@ -94,12 +106,14 @@ def _show_budget(identity: BudgetIdentity) -> None:
         ("Utilization", limits.build_share_bar(row)),
         ("Forecast", limits.describe_outlook(row, burn)),
         ("Cost not known", limits.describe_unknown(row) if row["unknown_calls"] else None),
+        ("Warning", f"When the limit was set, {row['warning']}." if row["warning"] else None),
         ("Threshold crossed", limits.build_threshold_cell(row) or "none"),
     ])  # fmt: skip
     if row["window_ends_at"] is None:
         st.caption("No spend in this scope since the budget was set.")
     else:
         st.subheader("Spend over the window", anchor=False)
+        st.caption(limits.describe_moment(row))
         window = Span(row["window_starts_at"], row["window_ends_at"])
         charts.draw_buckets(row["spend_by_bucket"], window, int(row["bucket_s"]), currency)
     _show_details(row, identity)
@@ -119,7 +133,7 @@ def _show_details(row: Row, identity: BudgetIdentity) -> None:
         draw_facts([
             ("Window", f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC" if end else None),
             ("Bucket length", granularity),
-            ("Budget clock", f"{clock_time:%Y-%m-%d %H:%M:%S} UTC" if clock_time else None),
+            ("As of", f"{clock_time:%Y-%m-%d %H:%M:%S} UTC, the log's time" if clock_time else None),
             ("Latest spend", f"{last_spend_time:%Y-%m-%d %H:%M:%S} UTC" if last_spend_time else None),
             ("Allocated", format_time(row["allocated_at"])),
             ("Limit set", format_time(row["limit_set_at"])),

@@ -17,11 +17,14 @@ VIEWS = {
 
 
 def count_budgets() -> Row:
-    """Count all budgets by their state, whatever a table shows of them."""
+    """Count all budgets by their state, whatever a table shows of them. ``warned`` names up to five of those that may
+    count nothing, ``clock_at`` is the newest moment of the figures."""
     (row,) = ask(
         "select count() as budgets, countIf(remaining_amount <= 0) as at_limit,"
         f" countIf(remaining_amount > 0 and {_IS_NEAR}) as near_limit, countIf(unknown_calls > 0) as with_unknown,"
-        " countIf(is_denied) as denied, uniqExact(organization) as organizations from analytics.fct_budgets",
+        " countIf(is_denied) as denied, countIf(warning != '') as with_warning,"
+        " groupArrayIf(5)((dimension, scope_value, window_s), warning != '') as warned, max(clock_at) as clock_at,"
+        " uniqExact(organization) as organizations from analytics.fct_budgets",
         near=NEAR_LIMIT_PERCENT,
     )
     return row

@@ -76,6 +76,13 @@ def name_budget(row: Row, with_organization: bool = False) -> str:
     return f"{prefix}{row['dimension']} {row['scope_value']}, {format_window(int(row['window_s']))}"
 
 
+def describe_moment(row: Row) -> str:
+    """Describe the moment of a budget's figures."""
+    if row["clock_at"] is None:
+        return "Nothing was spent yet."
+    return f"Spend over the window that ends at {row['clock_at']:%Y-%m-%d %H:%M:%S} UTC, the log's time."
+
+
 def build_share_bar(row: Row) -> Html:
     """Return the used share of the limit as a bar."""
     percentage = percent(row["used_amount"], row["limit_amount"])
@@ -142,9 +149,7 @@ def describe_outlook(row: Row, burn: Burn | None) -> Html | str | None:
         return "limit reached"
     if burn.limit_reached_at is not None:
         wait_text = format_duration(burn.limit_reached_at - row["clock_at"])
-        return with_hint(
-            f"reaches limit in {wait_text}", f"at {burn.limit_reached_at:%Y-%m-%d %H:%M:%S} UTC, by the budget clock"
-        )
+        return with_hint(f"reaches limit in {wait_text}", f"at {burn.limit_reached_at:%Y-%m-%d %H:%M:%S} UTC")
     percentage = percent(burn.steady_spend, row["limit_amount"])
     return with_hint(
         f"settles at {percentage}%", f"at this rate a window holds {exact(burn.steady_spend, row['currency'])}"
@@ -167,7 +172,7 @@ def _build_crossing_cells(row: Row, with_organization: bool, is_single: bool) ->
     return (
         link(format_time(row["window_ends_at"]), "call", cause, decided),
         *([] if is_single else [budget]),
-        f"{row['threshold_percent']}%",
+        f"{row['threshold_percent']}%{' in the past' if row['is_past'] else ''}",
         with_hint(money(row["used_amount"], row["currency"]), exact(row["used_amount"], row["currency"])),
         money(row["limit_amount"], row["currency"]),
         _format_rearm_time(row),

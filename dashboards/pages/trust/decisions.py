@@ -79,7 +79,8 @@ def _build_threshold_cells(row: Row) -> tuple[str | None, ...]:
 
 def _describe_step(row: Row) -> str:
     if row["threshold_percent"]:
-        return f"{row['threshold_percent']}% {row['decision'].removeprefix('threshold.')}"
+        percents = ", ".join(f"{percent}%" for percent in row["threshold_percents"])
+        return f"{percents} {row['decision'].removeprefix('threshold.')}{' in the past' if row['is_past'] else ''}"
     return f"unknown usage {row['decision'].removeprefix('unknown_usage.')}"
 
 
@@ -130,7 +131,8 @@ def _describe_control(row: Row, data: dict[str, Any]) -> str | Html | None:
         parameters = {"source": target.get("source"), "id": target.get("id"), "organization": row["organization"]}
         event = link(f"{target.get('source')}/{target.get('id')}", "call", parameters)
         return Html(f"{escape_text(str(data.get('action')))} of {event}: {escape_text(row['reason'], MAX_NOTE)}")
-    if row["dimension"] and not row["reason"]:
+    if row["dimension"] and row["limit_amount"] is not None:
         limit = money(row["limit_amount"], row["currency"] or "")
-        return f"{row['dimension']} {row['scope_value']}: {limit} over {format_window(int(row['window_s'] or 0))}"
+        budget = f"{row['dimension']} {row['scope_value']}: {limit} over {format_window(int(row['window_s'] or 0))}"
+        return "; ".join(filter(None, (budget, row["reason"])))
     return "; ".join(filter(None, (declarations.describe_body(data.get("body")), row["reason"]))) or None

@@ -74,6 +74,14 @@ def has_contracts(organization: str, state: State) -> bool:
     return state.get((*HISTORY, organization)) is not None
 
 
+def list_currencies(organization: str, state: State, documents: Documents) -> set[str]:
+    """List the currencies of the contracts that an organization has in force now."""
+    history = state.get((*HISTORY, organization)) or ()
+    return {
+        open_contract(documents, document).contract.currency for _, document in _list_in_force(_freeze(history), None)
+    }
+
+
 def find_agreement(
     event: Event, call: Call, offer: Offer | None, state: State, documents: Documents, position: tuple[int, int] | None
 ) -> Agreement | None:

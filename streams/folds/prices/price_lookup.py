@@ -65,6 +65,11 @@ class Catalogue:
         self.offers = lru_cache(maxsize=10_000)(self._find_offers)
         self.find_provider = lru_cache(maxsize=10_000)(self._find_provider)
 
+    @property
+    def currency(self) -> str:
+        """Return the currency of the book's prices."""
+        return self._book.currency
+
     def _find_offers(self, provider: str | None, model: str, step: Step) -> tuple[Offer, ...]:
         """Return the model's prices, the strongest first; none where this step finds none. Names are in lower case."""
         match = self.find_model(provider, model, step)

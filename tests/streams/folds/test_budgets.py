@@ -1,9 +1,9 @@
 """Budgets: the rule of the docstring, on examples and against an obvious reading of it."""
 
 import json
-from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,38 +11,36 @@ from ledger.log import Record
 from ledger.log.topics import DECISIONS
 from streams.replay import replay
 from tallystick.vocabulary.inference import ReportedTokens
-from tests.streams.build import DOCUMENTS, adopt, budget, call, control, record
+from tests.streams.build import DOCUMENTS, adopt, budget, call, control, correction, record
 
 
 def decisions(*records: Record) -> list[tuple[Any, ...]]:
-    """(decision, threshold, used) of every threshold's decision, in order."""
-    said = [
-        json.loads(line)
-        for topic, derived in replay(records, DOCUMENTS)
-        if topic is DECISIONS
-        for line in derived.value.split(b"\n")
-    ]
+    """(decision, thresholds, used) of every threshold's decision, in order; one of the past says so."""
     return [
-        (one["decision"].removeprefix("threshold."), one["threshold"], float(one["used"]))
-        for one in said
-        if one["decision"].startswith("threshold.")
+        (
+            ("past " if line.get("past") else "") + line["decision"].removeprefix("threshold."),
+            tuple(line["thresholds"]),
+            float(line["used"]),
+        )
+        for line in told(*records)
+        if line["decision"].startswith("threshold.")
     ]
+
+
+ALL = (50, 80, 100)
 
 
 def test_each_threshold_is_crossed_once() -> None:
     calls = [record(at, call(f"c{at}", at), at_s=at) for at in range(2, 14)]
     assert decisions(record(0, adopt()), record(1, budget("b", "10")), *calls) == [
-        ("crossed", 50, 5), ("crossed", 80, 8), ("crossed", 100, 10),
+        ("crossed", (50,), 5), ("crossed", (80,), 8), ("crossed", (100,), 10),
     ]  # fmt: skip
 
 
-def test_one_call_may_cross_all() -> None:
+def test_one_call_that_crosses_all_makes_one_decision() -> None:
     many = call("c", tokens={"input": 20_000_000})
-    assert [one[1] for one in decisions(record(0, adopt()), record(1, budget("b", "10"), many))] == [
-        50,
-        80,
-        100,
-    ]
+    (line,) = told(record(0, adopt()), record(1, budget("b", "10"), many))
+    assert (line["threshold"], line["thresholds"], "past" in line) == (100, [50, 80, 100], False)
 
 
 def test_the_windows_spend_falls_and_arms_again() -> None:
@@ -50,8 +48,7 @@ def test_the_windows_spend_falls_and_arms_again() -> None:
     spent = record(1, budget("b", "1", 60), call("a", 0))
     still = record(2, call("b", 60), at_s=60)
     later = record(2, call("b", 61), at_s=61)
-    crossed = [("crossed", 50, 1), ("crossed", 80, 1), ("crossed", 100, 1)]
-    armed = [("rearmed", 50, 0), ("rearmed", 80, 0), ("rearmed", 100, 0)]
+    crossed, armed = [("crossed", ALL, 1)], [("rearmed", ALL, 0)]
     assert decisions(record(0, adopt()), spent, still) == crossed
     assert decisions(record(0, adopt()), spent, later) == crossed + armed + crossed
 
@@ -60,14 +57,55 @@ def test_time_alone_arms_again_at_a_tick() -> None:
     spent = record(1, budget("b", "1", 60), call("a", 0))
     early = record(2, at_s=60.9)
     tick = record(2, at_s=61)
-    assert len(decisions(record(0, adopt()), spent, early)) == 3
-    assert [one[0] for one in decisions(record(0, adopt()), spent, tick)[3:]] == ["rearmed"] * 3
+    assert len(decisions(record(0, adopt()), spent, early)) == 1
+    assert decisions(record(0, adopt()), spent, tick)[1:] == [("rearmed", ALL, 0)]
 
 
-def test_a_trace_of_last_year_is_judged_on_its_own_clock() -> None:
-    """At full speed a day of events arrives within a second of the log's time."""
+def test_a_trace_of_last_year_is_judged_as_the_past() -> None:
+    """Each window of its time is, in its order, and none of it is spent now."""
     calls = [record(at, call(f"c{at}", at * 600 - 31e6), at_s=at / 1000) for at in range(2, 146)]
-    assert decisions(record(0, adopt()), record(1, budget("b", "12")), *calls) == [("crossed", 50, 6)]
+    assert decisions(record(0, adopt()), record(1, budget("b", "12")), *calls) == [("past crossed", (50,), 6)]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_limit_is_crossed_whatever_the_order_of_late_calls(order: int) -> None:
+    """Twenty calls of a dollar within an hour that lies within the day of the limit."""
+    calls = [call(f"c{number}", number * 180 - 7200) for number in range(20)][::order]
+    assert decisions(record(0, adopt(), budget("b", "10", 86400), *calls)) == [
+        ("crossed", (50,), 5), ("crossed", (80,), 8), ("crossed", (100,), 10),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_only_a_past_window_holds_is_crossed_in_the_past(order: int) -> None:
+    calls = [call(f"c{number}", number - 200) for number in range(20)][::order]
+    past = [("past crossed", (50,), 5), ("past crossed", (80,), 8), ("past crossed", (100,), 10)]
+    log = [record(0, adopt(), budget("b", "10", 60), *calls)]
+    assert decisions(*log) == past
+    now = record(1, call("now", 1, tokens={"input": 5_000_000}), at_s=1)
+    assert decisions(*log, now) == [*past, ("crossed", (50,), 5)], "the past arms and fires nothing"
+
+
+def test_a_late_call_may_cross_in_the_present_and_higher_in_the_past() -> None:
+    """Six dollars lie in the window that ended 30 s ago, four of them in that of now."""
+    early = [call(f"e{number}", 31, tokens={"input": 2_000_000}) for number in range(1)]
+    late = call("late", 70, tokens={"input": 4_000_000})
+    log = [record(0, adopt(), budget("b", "6", 60), *early), record(1, late, at_s=100)]
+    assert decisions(*log) == [("crossed", (50,), 4), ("past crossed", (80, 100), 6)]
+
+
+def test_what_is_spent_ahead_of_the_logs_time_is_spent_now() -> None:
+    """A client's clock may be five minutes fast, which is more than this window is long."""
+    log = [record(0, adopt(), budget("b", "2", 60), call("fast", 250)), record(1, call("a", 1), at_s=1)]
+    assert decisions(*log) == [("crossed", (50,), 1), ("crossed", (80, 100), 2)]
+    assert decisions(*log, record(2, at_s=62)) == [*decisions(*log), ("rearmed", (80, 100), 1)]
+
+
+def test_a_limit_that_is_changed_first_moves_the_clock() -> None:
+    """What has left the window does not count against the new limit."""
+    spent = record(1, budget("b1", "10", 60), call("a", tokens={"input": 4_000_000}))
+    assert decisions(record(0, adopt()), spent, record(2, budget("b2", "4", 60), at_s=61)) == []
+    assert decisions(record(0, adopt()), spent, record(2, budget("b2", "4", 60), at_s=60)) == [("crossed", ALL, 4)]
 
 
 def test_a_changed_limit_is_judged_at_once() -> None:
@@ -75,8 +113,7 @@ def test_a_changed_limit_is_judged_at_once() -> None:
     lower = record(2, budget("b2", "5"))
     higher = record(3, budget("b3", "100"))
     assert decisions(record(0, adopt()), spent, lower, higher) == [
-        ("crossed", 50, 6), ("crossed", 80, 6), ("crossed", 100, 6),
-        ("rearmed", 50, 6), ("rearmed", 80, 6), ("rearmed", 100, 6),
+        ("crossed", (50,), 6), ("crossed", (80, 100), 6), ("rearmed", ALL, 6),
     ]  # fmt: skip
 
 
@@ -151,9 +188,8 @@ def test_another_policy_judges_the_same_window_anew() -> None:
         record(0, adopt()), unknown, record(2, budget_of("assume_greatest")), record(3, budget_of("deny")),
         record(4, budget_of("tokens_only", "11")),
     )  # fmt: skip
-    assert [(one["decision"], one.get("threshold")) for one in found] == [
-        ("threshold.crossed", 50), ("threshold.crossed", 80), ("threshold.crossed", 100),
-        ("threshold.rearmed", 50), ("threshold.rearmed", 80), ("threshold.rearmed", 100),
+    assert [(one["decision"], one.get("thresholds")) for one in found] == [
+        ("threshold.crossed", [50, 80, 100]), ("threshold.rearmed", [50, 80, 100]),
         ("unknown_usage.raised", None), ("unknown_usage.resolved", None),
     ]  # fmt: skip
 
@@ -164,9 +200,8 @@ def test_quarantined_amounts_count_by_the_same_policy() -> None:
     assert (denied["decision"], denied["unknown_calls"], denied["unknown_tokens"]) == (
         "unknown_usage.raised", 1, 1_000_000,
     )  # fmt: skip
-    assert [one["threshold"] for one in told(record(0, adopt()), record(1, budget_of("assume_greatest"), wrong))] == [
-        50, 80,
-    ], "one token is of input for sure"  # fmt: skip
+    (crossed,) = told(record(0, adopt()), record(1, budget_of("assume_greatest"), wrong))
+    assert crossed["thresholds"] == [50, 80], "one token is of input for sure"
 
 
 def test_what_a_customers_own_key_used_is_known_to_cost_nothing() -> None:
@@ -174,30 +209,101 @@ def test_what_a_customers_own_key_used_is_known_to_cost_nothing() -> None:
     assert told(record(0, adopt()), record(1, budget_of("deny"), own)) == []
 
 
+class Reading:
+    """An obvious reading of R13 for one budget with a window of 60 s and buckets of 1 s: it keeps all facts."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.now, self.newest = limit, 0, -1_000_000
+        self.calls: dict[str, tuple[int, int]] = {}
+        self.fired: set[int] = set()
+        self.decisions: list[tuple[Any, ...]] = []
+
+    def used(self, end: int, calls: dict[str, tuple[int, int]] | None = None) -> int:
+        facts = (self.calls if calls is None else calls).values()
+        return sum(paid for second, paid in facts if end - 60 <= second and (second <= end or end == self.now))
+
+    def reaches(self, used: int, threshold: int) -> bool:
+        return used * 100 >= threshold * self.limit
+
+    def is_low(self, used: int, threshold: int) -> bool:
+        return used * 1000 < threshold * self.limit * 9
+
+    def rearm(self) -> None:
+        low = tuple(sorted(threshold for threshold in self.fired if self.is_low(self.used(self.now), threshold)))
+        if low:
+            self.fired -= set(low)
+            self.decisions.append(("rearmed", low, self.used(self.now)))
+
+    def move(self, now: int) -> None:
+        for moment in range(self.now + 1, now + 1):
+            self.now = moment
+            self.rearm()
+
+    def add(self, id: str, second: int, paid: int) -> None:
+        if not paid or second < min(self.newest, self.now) - 120:
+            return
+        before, self.newest = dict(self.calls), max(self.newest, second)
+        self.calls[id] = second, paid
+        used = self.used(self.now)
+        crossed = [t for t in ALL if t not in self.fired and self.reaches(used, t)]
+        if crossed:
+            self.fired |= set(crossed)
+            self.decisions.append(("crossed", tuple(crossed), used))
+        ends = range(second, min(second + 60, self.now - 1) + 1)
+        if not ends:
+            return
+        greatest = max(map(self.used, ends))
+        past = [
+            t
+            for t in ALL
+            if t not in self.fired
+            and self.reaches(greatest, t)
+            and not any(self.reaches(self.used(end, before), t) for end in ends)
+            and self.was_armed(second, t, before)
+        ]
+        if past:
+            self.decisions.append(("past crossed", tuple(past), greatest))
+
+    def was_armed(self, second: int, threshold: int, calls: dict[str, tuple[int, int]]) -> bool:
+        for end in range(second - 1, second - 61, -1):
+            used = self.used(end, calls)
+            if self.reaches(used, threshold) or self.is_low(used, threshold):
+                return self.is_low(used, threshold)
+        return True
+
+    def reverse(self, id: str) -> None:
+        if id in self.calls and self.calls[id][0] >= min(self.newest, self.now) - 120:
+            del self.calls[id]
+            self.rearm()
+
+
 @given(
-    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3)), max_size=40),
-    st.integers(1, 30),
+    st.lists(
+        st.one_of(
+            st.tuples(st.integers(0, 40), st.integers(-290, 250), st.integers(0, 3)),
+            st.tuples(st.integers(0, 40), st.integers(-30, 0), st.integers(1, 3)),
+            st.tuples(st.integers(0, 2), st.none(), st.integers(0, 10)),
+        ),
+        max_size=40,
+    ),
+    st.integers(1, 20),
 )
-def test_crossings_are_those_of_an_obvious_reading(calls: list[tuple[int, int]], limit: int) -> None:
-    """In order, with a window of 60 s: sum the sixty-one seconds that end at the call, and remember what fired."""
-    calls = sorted(calls)
-    fired: set[int] = set()
-    expected = []
-    for at, (second, dollars) in enumerate(calls):
-        if not dollars:
-            continue
-        before = [(then, paid) for then, paid in calls[:at] if paid]
-        for moment in range(before[-1][0] if before else 0, second + 1):
-            used = sum(paid for then, paid in before if moment - 60 <= then <= moment)
-            fired -= {one for one in fired if used < Decimal(one * limit) / 100 * Decimal("0.9")}
-        used = sum(paid for then, paid in [*before, (second, dollars)] if second - 60 <= then)
-        for threshold in (50, 80, 100):
-            if threshold not in fired and used >= Decimal(threshold * limit) / 100:
-                fired.add(threshold)
-                expected.append((threshold, used))
-    records = [
-        record(2 + at, call(f"c{at}", second, tokens={"input": dollars * 1_000_000}), at_s=second)
-        for at, (second, dollars) in enumerate(calls)
-    ]
-    found = decisions(record(0, adopt()), record(1, budget("b", str(limit), 60)), *records)
-    assert [one[1:] for one in found if one[0] == "crossed"] == expected
+def test_crossings_are_those_of_an_obvious_reading(steps: list[tuple[int, int | None, int]], limit: int) -> None:
+    """Calls late, ahead and in any order, and reversals of some; what the log's time does between them, too."""
+    reading, now = Reading(limit), 0
+    ids: list[str] = []
+    records = [record(0, adopt()), record(1, budget("b", str(limit), 60))]
+    for number, (wait, lag, amount) in enumerate(steps, 2):
+        now += wait
+        reading.move(now)
+        if lag is None:
+            id = ids[-1 - amount % len(ids)] if ids else "none"
+            line = correction(f"r{number}", id, at_s=now)
+            reading.reverse(id)
+        else:
+            id = f"c{number}"
+            ids.append(id)
+            line = call(id, now + lag, tokens={"input": amount * 1_000_000})
+            reading.add(id, now + lag, amount)
+        records.append(record(number, line, at_s=now))
+    assert decisions(*records) == reading.decisions

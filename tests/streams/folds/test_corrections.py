@@ -259,9 +259,9 @@ def test_a_reversal_leaves_a_budget_as_it_was() -> None:
         assert [one["threshold"] for one in decisions] == [50], order
 
 
-def test_a_reversed_call_arms_a_threshold_again_as_time_goes_on() -> None:
+def test_a_reversed_call_gives_back_and_arms_a_threshold_again_at_once() -> None:
     log = [record(0, adopt(), budget("b", "1"), call("a", 1, tokens={"input": 600_000}))]
-    log += [record(1, correction("c", "a", at_s=2)), record(2, call("b", 61, tokens={"input": 600_000}), at_s=62)]
+    log += [record(1, correction("c", "a", at_s=2)), record(2, call("b", 3, tokens={"input": 600_000}), at_s=3)]
     _, decisions = derive(log)
     assert [(one["decision"], one["threshold"], one["used"][:3]) for one in decisions] == [
         ("threshold.crossed", 50, "0.6"), ("threshold.rearmed", 50, "0.0"), ("threshold.crossed", 50, "0.6"),
@@ -275,13 +275,16 @@ def test_a_reversal_of_what_came_before_the_budget_takes_nothing_out_of_it() -> 
     assert [(one["threshold"], one["used"][:3]) for one in decisions] == [(50, "2.0")]
 
 
-def test_a_reversal_of_a_call_older_than_the_window_takes_nothing_from_calls_beside_it() -> None:
-    """Such a call was never added, and its bucket is kept for late calls, which their own window judges."""
-    log = [record(0, adopt(), budget("b", "4", 60), call("a", 0), call("b", 100)), record(1, call("older", 0))]
-    late = record(3, call("late", 40))
-    for reversal in (record(2), record(2, correction("c", "older"))):
+def test_a_reversal_of_a_call_that_was_not_judged_takes_nothing_from_calls_beside_it() -> None:
+    """A call three windows old was never added, and its bucket is stored for windows that are judged."""
+    log = [record(0, adopt(), budget("b", "4", 60), call("a", 20)), record(1, call("b", 200), at_s=200)]
+    log.append(record(2, call("older", 79), at_s=200))
+    late = record(4, call("late", 80), at_s=200)
+    for reversal in (record(3, at_s=200), record(3, correction("c", "older"), at_s=200)):
         _, decisions = derive([*log, reversal, late])
-        assert [(one["event_id"], one["threshold"], one["used"][:3]) for one in decisions] == [("late", 50, "2.0")]
+        assert [(one["event_id"], one["threshold"], one["used"][:3], one["past"]) for one in decisions] == [
+            ("late", 50, "2.0", True)
+        ]
 
 
 def test_detectors_judge_a_call_once() -> None:

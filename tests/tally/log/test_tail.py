@@ -62,7 +62,8 @@ def test_what_happened_is_shown_filtered_and_followed(house: House) -> None:
     eventually(house.folded)
     lines = run_tail(house)
     assert sum("counted  inference  gpt-4o  input 10  0.000025 USD" in line for line in lines) == 4
-    assert any("BUDGET 50 % crossed: team search used" in line and "of 0.0001 USD" in line for line in lines)
+    crossed = "BUDGET 50 % crossed in the past: team search used"
+    assert any(crossed in line and "of 0.0001 USD" in line for line in lines)
     runaway = "RUNAWAY raised: grep 3 equal calls, spent 0.000075 USD  team=search  agent=crawler  session=s-1"
     assert any(runaway in line for line in lines)
     assert any("feature=evil·[2J· name" in line for line in lines)

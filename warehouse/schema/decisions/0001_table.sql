@@ -16,6 +16,8 @@ CREATE TABLE IF NOT EXISTS tally.decisions
     limit Nullable(Decimal(38, 12)),
     currency LowCardinality(String),
     threshold UInt16,
+    thresholds Array(UInt16),
+    past UInt8,
     used Nullable(Decimal(38, 12)),
     unknown_usage LowCardinality(String),
     assumed Nullable(Decimal(38, 12)),

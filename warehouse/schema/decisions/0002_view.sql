@@ -32,6 +32,8 @@ SELECT
     limit,
     currency,
     threshold,
+    thresholds,
+    past,
     used,
     unknown_usage,
     assumed,

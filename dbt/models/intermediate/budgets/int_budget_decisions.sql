@@ -1,4 +1,4 @@
--- Decisions about budgets: allocations applied, thresholds crossed and armed again.
+-- Decisions about budgets: allocated, removed, thresholds crossed and armed again.
 with
 
 decisions as (

@@ -3,15 +3,30 @@
 -- whose spend is not known, also those in quarantine whose totals contradict their classes, and the most
 -- that they may cost. A call without a price has no currency and counts in every budget of its scopes; one
 -- on a customer's own key costs nothing. A reversal or a restatement counts where the entry does that
--- it takes back or restates. The index of what fell due with a record has its highest bit set, and comes
--- before the record's own.
+-- it takes back or restates. What is spent ahead of the log's time stands in its present bucket. The index
+-- of what fell due with a record has its highest bit set, and comes before the record's own.
 -- Calls are summed by account before they meet its budgets, those of one scope and currency: by ticks, of
 -- which each bucket has a whole number, and apart where a budget begins to count.
 with
 
+logs as (
+
+    select * from {{ ref('int_log_clocks') }}
+
+),
+
 budgets as (
 
-    select * from {{ ref('int_budgets_allocated') }}
+    select
+        allocated.*,
+        intDiv(
+            toUnixTimestamp64Micro(toDateTime64(logs.now_at, 6, 'UTC')), 1000000 * allocated.bucket_s
+        ) as now_bucket
+
+    from {{ ref('int_budgets_allocated') }} as allocated
+
+    left join logs
+        on allocated.log_partition = logs.log_partition
 
 ),
 
@@ -146,16 +161,12 @@ ticked as (
         sum(spends.unknown_calls) as unknown_calls,
         sum(spends.tokens_without_cost) as unknown_tokens,
         sum(spends.unbounded_calls) as unbounded_calls,
-        max(spends.occurred_us) as last_spent_us,
-        max(spends.time_order) as last_order,
-        argMax(spends.accepted_at, spends.time_order) as seen_at
+        max(spends.occurred_us) as last_spent_us
 
     from (
         select
             *,
-            toUnixTimestamp64Micro(occurred_at) as occurred_us,
-            -- orders by event time; of equal times the first on the log is the greatest
-            bitShiftLeft(toInt128(occurred_us), 64) - log_offset as time_order
+            toUnixTimestamp64Micro(occurred_at) as occurred_us
 
         from unioned
 
@@ -181,15 +192,13 @@ bucketed as (
 
     select
         budgets.budget_key as budget_key,
-        intDiv(ticked.tick * accounts.tick_s, budgets.bucket_s) as bucket,
+        least(intDiv(ticked.tick * accounts.tick_s, budgets.bucket_s), budgets.now_bucket) as bucket,
         sum(ticked.spend) as spend,
         sum(ticked.greatest_amount) as greatest_amount,
         sum(ticked.unknown_calls) as unknown_calls,
         sum(ticked.unknown_tokens) as unknown_tokens,
         sum(ticked.unbounded_calls) as unbounded_calls,
-        max(ticked.last_spent_us) as last_spent_us,
-        max(ticked.last_order) as last_order,
-        argMax(ticked.seen_at, ticked.last_order) as seen_at
+        max(ticked.last_spent_us) as last_spent_us
 
     from ticked
 
@@ -221,9 +230,7 @@ final as (
         mapFromArrays(groupArray(bucket), groupArray(unknown_calls)) as unknown_calls_of_bucket,
         mapFromArrays(groupArray(bucket), groupArray(unknown_tokens)) as unknown_tokens_of_bucket,
         mapFromArrays(groupArray(bucket), groupArray(unbounded_calls)) as unbounded_calls_of_bucket,
-        fromUnixTimestamp64Micro(max(last_spent_us), 'UTC') as last_spent_at,
-        toUInt64(bitShiftLeft(toInt128(max(last_spent_us)), 64) - max(last_order)) as last_seen_offset,
-        argMax(seen_at, last_order) as last_seen_at
+        fromUnixTimestamp64Micro(max(last_spent_us), 'UTC') as last_spent_at
 
     from bucketed
 

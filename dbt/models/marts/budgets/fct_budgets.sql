@@ -1,6 +1,4 @@
--- The state that the folds have now, for the window that ends with the bucket of the budget's clock. The
--- clock is the greatest event time of the spend, and runs on with the log's time. No window ends before one
--- that a decision names.
+-- The state that the folds have now, for the window that ends with the bucket of the log's time.
 with
 
 budgets as (
@@ -21,18 +19,6 @@ logs as (
 
 ),
 
-decision_windows as (
-
-    select
-        budget_key,
-        max(window_ends_at) as window_ends_at
-
-    from {{ ref('int_budget_decisions') }}
-
-    group by budget_key
-
-),
-
 denials as (
 
     select
@@ -41,7 +27,7 @@ denials as (
 
     from {{ ref('int_budget_decisions') }}
 
-    where decision in ('unknown_usage.raised', 'unknown_usage.resolved')
+    where decision in ('unknown_usage.raised', 'unknown_usage.resolved') or control_type = 'budget.removed'
 
     group by budget_key
 
@@ -51,7 +37,7 @@ crossings as (
 
     select * from {{ ref('fct_budget_crossings') }}
 
-    where rearmed_at is null
+    where rearmed_at is null and not is_past
 
 ),
 
@@ -81,6 +67,7 @@ joined as (
         budgets.currency as currency,
         budgets.limit_amount as limit_amount,
         budgets.unknown_usage as unknown_usage,
+        budgets.warning as warning,
         budgets.allocated_at as allocated_at,
         budgets.limit_set_at as limit_set_at,
         spent.spend_of_bucket as spend_of_bucket,
@@ -89,11 +76,7 @@ joined as (
         spent.unknown_tokens_of_bucket as unknown_tokens_of_bucket,
         spent.unbounded_calls_of_bucket as unbounded_calls_of_bucket,
         spent.last_spent_at as last_spent_at,
-        spent.last_seen_offset as last_seen_offset,
-        spent.last_seen_at as last_seen_at,
         logs.now_at as now_at,
-        logs.set_back_after as set_back_after,
-        decision_windows.window_ends_at as last_decision_until,
         fired.fired_percent as fired_percent,
         fired.fired_at as fired_at,
         denials.is_denied as is_denied
@@ -105,9 +88,6 @@ joined as (
 
     left join logs
         on budgets.log_partition = logs.log_partition
-
-    left join decision_windows
-        on budgets.budget_key = decision_windows.budget_key
 
     left join fired
         on budgets.budget_key = fired.budget_key
@@ -122,13 +102,8 @@ clocked as (
     select
         *,
         notEmpty(spend_of_bucket) as has_spent,
-        arrayFilter(record -> record.1 <= last_seen_offset, set_back_after) as set_back_before,
-        arrayMax(arrayConcat([last_seen_at], arrayMap(record -> record.2, set_back_before))) as seen_at,
-        addMicroseconds(last_spent_at, dateDiff('microsecond', seen_at, now_at)) as clock_at,
-        greatest(
-            intDiv(toUnixTimestamp64Micro(clock_at), 1000000 * bucket_s),
-            intDiv(toUnixTimestamp64Micro(coalesce(last_decision_until, clock_at)), 1000000 * bucket_s) - 1
-        ) as bucket,
+        toDateTime64(now_at, 6, 'UTC') as clock_at,
+        intDiv(toUnixTimestamp64Micro(clock_at), 1000000 * bucket_s) as bucket,
         fromUnixTimestamp64Micro(1000000 * bucket_s * (bucket - 60), 'UTC') as oldest_bucket_at,
         fromUnixTimestamp64Micro(1000000 * bucket_s * (bucket + 1), 'UTC') as next_bucket_at
 
@@ -170,7 +145,8 @@ final as (
         fired_percent,
         if(fired_percent > 0, fired_at, null) as fired_at,
         allocated_at,
-        limit_set_at
+        limit_set_at,
+        warning
 
     from clocked
 

@@ -30,6 +30,8 @@ renamed as (
         unbounded_calls,
         currency,
         threshold as threshold_percent,
+        thresholds as threshold_percents,
+        past as is_past,
         window_end as window_ends_at,
         event_source,
         event_id,

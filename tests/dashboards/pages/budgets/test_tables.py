@@ -10,7 +10,8 @@ from dashboards.components import format
 from ledger.log import partition_of
 from ledger.settings import Settings
 from streams.embedded.store import Store
-from streams.folds.budgets import Budget, Scope
+from streams.folds.budgets import read_budget
+from streams.folds.chain import NOW
 from tests.dashboards.feed import MARKUP_NAME, ORGANIZATION, Feed, budget, call, control
 from tests.dashboards.screenshots import open_page, read_html, read_metrics
 from warehouse.client import connect
@@ -46,8 +47,9 @@ def test_the_figures_are_those_of_the_folds_rows(limited: Limited, monkeypatch: 
     store = Store(settings.home)
     rows = store.state.open_state(partition_of(ORGANIZATION))
     for dimension, value, window_s in (("agent", "shopper", 3600), ("team", MARKUP_NAME, 86400)):
-        budget = Budget(*rows.get(Scope(ORGANIZATION, dimension, value, window_s).key))
-        billed = budget.used[0]
+        budget = read_budget(ORGANIZATION, dimension, value, window_s, rows.get(NOW) * 1000, rows)
+        assert budget is not None
+        billed = budget.present.used[0]
         used, remaining = Decimal(billed).scaleb(-12), Decimal(budget.limit - billed).scaleb(-12)
         query = {"dimension": dimension, "scope": value, "window": str(window_s), "organization": ORGANIZATION}
         figures = read_metrics(open_page(settings, monkeypatch, "budgets", **query))
