@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from tally.cli.options import AsJson
 from tally.output import make_table, out, print_json
 
 if TYPE_CHECKING:
     from alerting.webhooks import Webhook
 
 app = typer.Typer(no_args_is_help=True, help="Webhooks for runaway and budget alerts, and their deliveries.")
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OrganizationOption = Annotated[
     str | None, typer.Option("--organization", help="Organization of the webhook (TALLY_ORGANIZATION).")
 ]

@@ -4,6 +4,7 @@ from typing import Annotated, get_args
 
 import typer
 
+from tally.cli.options import AsJson, Organization
 from tally.output import out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Budgets: limits of spend over a rolling window.")
@@ -25,10 +26,8 @@ def set_(
         str | None,
         typer.Option(help="Calls of unknown cost: tokens_only (the default), assume_greatest or deny."),
     ] = None,
-    organization: Annotated[
-        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    organization: Organization = None,
+    as_json: AsJson = False,
 ) -> None:
     """Set the limit of spend for a scope over a rolling window. Setting the same scope and window again changes it.
 
@@ -78,8 +77,8 @@ def set_(
 
 @app.command("list")
 def list_(
-    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    organization: Organization = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the budgets of an organization: limit, what the present window has used, and the threshold it is above.
 
@@ -125,8 +124,8 @@ def remove(
     scope: Annotated[str, typer.Option(help="Scope: DIMENSION=NAME, for example team=search.")],
     window: Annotated[str, typer.Option(help="Rolling window of the budget: 5m, 1h, 7d.")],
     reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
-    organization: Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    organization: Organization = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove a budget: later spend of the scope crosses no threshold of it. Set again, it begins anew.
 

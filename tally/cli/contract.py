@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tally.cli.options import AsJson
 from tally.output import err, make_table, out, print_json
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def sign(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Contract in YAML or JSON (docs/prices.md).")],
     reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
     organization: Annotated[str | None, typer.Option("--organization", "--org", help=_ORGANIZATION_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Price an organization's later calls by a contract. Signing another of the same name replaces it.
 
@@ -61,7 +62,7 @@ def sign(
 @app.command("list")
 def list_(
     organization: Annotated[str | None, typer.Option("--organization", "--org", help=_ORGANIZATION_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the contracts of an organization that are in force: their terms and their commitments.
 
@@ -97,7 +98,7 @@ def list_(
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the contract.")],
     organization: Annotated[str | None, typer.Option("--organization", "--org", help=_ORGANIZATION_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show one contract in force: its terms, when it expires, and what its commitments have left.
 
@@ -142,7 +143,7 @@ def end(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the contract.")],
     reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
     organization: Annotated[str | None, typer.Option("--organization", "--org", help=_ORGANIZATION_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """End a contract: later calls of the organization are priced without it.
 

@@ -4,15 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
+from tally.cli.options import AsJson, Organization
 from tally.output import out, print_json
 
+Event = Annotated[
+    str, typer.Argument(help="SOURCE/ID of the event, its id where one source has it, or its position (3-1801-0).")
+]
 _COSTS = ("list_costs", "effective_costs", "billed_costs")
 
 
 def correct(
-    event: Annotated[
-        str, typer.Argument(help="SOURCE/ID of the event, its id where one source has it, or its position (3-1801-0).")
-    ],
+    event: Event,
     reason: Annotated[str, typer.Option(help="Reason; stored on the log.")],
     reverse: Annotated[bool, typer.Option("--reverse", help="Take the event out of the ledger.")] = False,
     fields: Annotated[
@@ -24,11 +26,9 @@ def correct(
         str | None,
         typer.Option(metavar="POSITION", help="Count the conflicting event at this position in its place."),
     ] = None,
-    organization: Annotated[
-        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
-    ] = None,
+    organization: Organization = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show before and after; append nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Correct one event: reverse it, replace fields of it, release it, or accept a conflict in its place.
 

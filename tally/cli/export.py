@@ -3,10 +3,11 @@
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from tally.cli.options import AsJson, Organization
 from tally.output import print_json
 
 if TYPE_CHECKING:
@@ -23,10 +24,8 @@ def group() -> None:
 
 @app.command()
 def registry(
-    organization: Annotated[
-        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    organization: Organization = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the YAML that makes the registry what it is, and as comments what nobody owns, with its amount.
 

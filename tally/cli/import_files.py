@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ledger.file_formats import list_titles
+from tally.cli.options import AsJson, Organization
 
 
 def import_(
@@ -29,10 +30,8 @@ def import_(
         bool, typer.Option("--dry-run", help="Append nothing: show the events that would be imported, and their cost.")
     ] = False,
     format: Annotated[str | None, typer.Option(help="Name of the format, instead of recognizing it.")] = None,
-    organization: Annotated[
-        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    organization: Organization = None,
+    as_json: AsJson = False,
 ) -> None:
     """Append the events of files to the log, and show their outcomes.
 

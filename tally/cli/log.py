@@ -12,13 +12,13 @@ from ledger.errors import TallyError
 from ledger.log.record import PARTITIONS
 from ledger.log.topics import EVENTS, TOPICS, Topic
 from tally.cli import log_copy
+from tally.cli.options import AsJson
 from tally.log.lines import Line, read_newest, read_onward
 from tally.output import make_table, out, pause, print_json
 
 app = typer.Typer(no_args_is_help=True, help="The log: topics, positions, events, copies.")
 app.command("copy", no_args_is_help=True)(log_copy.copy)
 FOLLOW_INTERVAL_S = 0.5
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tally.cli.options import AsJson
+
 if TYPE_CHECKING:
     from tally.product.copy_log import Copied
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 def copy(
     source: Annotated[str, typer.Argument(metavar="FROM", help="A home's folder, or kafka://host:9092/name.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="The other kind of place: empty, or an earlier copy.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Move a home's log to Kafka, or copy a log from Kafka to a folder, and prove that both are equal.
 

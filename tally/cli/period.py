@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from tally.cli.options import AsJson, Organization
 from tally.output import NO_CURRENCY, NO_TEAM, err, make_narrow_table, make_table, out, print_json, print_omitted
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Billing periods: close a month, and print what was billed in it.")
 
 Month = Annotated[str, typer.Argument(metavar="MONTH", help="Month in UTC, for example 2026-10.")]
-Organization = Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command(no_args_is_help=True)

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from tally.cli import price_diff, price_explain
+from tally.cli.options import AsJson
 from tally.output import NO_CURRENCY, NO_TEAM, err, out, print_json, print_omitted
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def adopt(
         Path | None, typer.Argument(metavar="[FILE]", help="Price book in YAML or JSON (docs/prices.md).")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Adopt a price book for all later events; without FILE, the installed catalogue of genai-prices.
 
@@ -69,7 +70,7 @@ def restate(
     model: Annotated[str | None, typer.Option(help="Only calls of this model, as requested or resolved.")] = None,
     reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change; append nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Rate past calls again by the price books in force now.
 

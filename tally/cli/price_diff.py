@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tally.cli.options import AsJson
 from tally.output import err, make_table, out, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def diff(
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only calls of this time and later, e.g. 2026-10-01.")] = None,
     until: Annotated[str | None, typer.Option(help="Only calls before this time.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what a price book would change of past calls, and change nothing; without FILE, the installed catalogue.
 

@@ -11,6 +11,7 @@ from tally.cli.event_state import (
     print_state,
     print_ways_out,
 )
+from tally.cli.options import AsJson
 from tally.output import make_table, out, print_json
 from tally.output import print_printable as show
 
@@ -34,7 +35,7 @@ def explain(
     organization: Annotated[
         str | None, typer.Option("--organization", "--org", help="Only an event of this organization.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Explain the price of an event: names, books, rates, fallbacks, its contract, and every correction of it.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ledger.log.record import PARTITIONS
+from tally.cli.options import AsJson
 
 if TYPE_CHECKING:
     from tally.product.rebuild import RebuildResult
@@ -14,7 +15,7 @@ def rebuild(
     workers: Annotated[
         int, typer.Option(min=1, max=PARTITIONS, help="Number of workers that share the partitions (Kafka).")
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Derive everything again from the log as a new generation, verify it, and switch to it.
 

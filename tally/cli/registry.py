@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tally.cli.options import AsJson, Organization
 from tally.output import NO_CURRENCY, make_table, out, print_json
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from ledger.settings import Settings
 
 File = Annotated[Path, typer.Argument(help="YAML file that declares the whole registry; docs/registry.md.")]
-Organization = Annotated[str | None, typer.Option(help="Organization (TALLY_ORGANIZATION).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def plan(file: File, organization: Organization = None, as_json: AsJson = False) -> None:

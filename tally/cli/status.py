@@ -1,11 +1,9 @@
 """``tally status``."""
 
-from typing import Annotated
-
-import typer
+from tally.cli.options import AsJson
 
 
-def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def status(as_json: AsJson = False) -> None:
     """Show services, positions, lag, outcomes, disk usage and problems.
 
     Services are listed with address, user and password. The rate of the folds is measured over half a second.

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from tally.cli.options import AsJson, Organization
 from tally.output import err, make_table, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Persons behind pseudonyms, and their erasure.")
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LIMITS = (
     "Limits: anyone with the organization's key (secrets.json of a home, and its backups) and the name can compute the "
     "pseudonym again; copies of this home's persons.db (backups, file system snapshots) keep the name until you "
@@ -49,9 +49,7 @@ def erase(
     subject: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the person as it was sent, or the pseudonym.")
     ],
-    organization: Annotated[
-        str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")
-    ] = None,
+    organization: Organization = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from tally.cli.options import AsJson
 from tally.output import make_table, out, print_json
 
 if TYPE_CHECKING:
     from ledger.home.tokens import Token
 
 app = typer.Typer(no_args_is_help=True, help="Tokens of the HTTP API: who may send, read and manage.")
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command(no_args_is_help=True)

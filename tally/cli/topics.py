@@ -1,9 +1,10 @@
 """``tally topics``: the log's topics on a Kafka cluster."""
 
 from contextlib import closing
-from typing import Annotated
 
 import typer
+
+from tally.cli.options import AsJson
 
 app = typer.Typer(no_args_is_help=True, help="The log's topics on a Kafka cluster.")
 
@@ -14,7 +15,7 @@ def group() -> None:
 
 
 @app.command()
-def apply(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def apply(as_json: AsJson = False) -> None:
     """Create missing topics and report settings that differ. Nothing is altered or deleted.
 
     Settings follow from the list of topics (`tally log topics`) and the number of brokers: with three or more there

@@ -4,12 +4,14 @@ from typing import Annotated
 
 import typer
 
+from tally.cli.options import AsJson
+
 
 def verify(
     is_full: Annotated[
         bool, typer.Option("--all", help="Read the log from its beginning, not from what was verified before.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Recompute counts, tokens and costs from the log, and compare them with the derived topics and the warehouse.
 
