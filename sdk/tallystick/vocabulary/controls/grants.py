@@ -64,7 +64,10 @@ class GrantWindow(Model):
         if self.first_month is not None and self.calendar not in ("quarter", "year"):
             raise ValueError("first_month is that of a quarter or a year: leave it out")
         if (self.zone or "UTC") != "UTC" and not self.offsets:
-            raise ValueError(f"needs the offsets of {self.zone}: add each as since and minutes, or say UTC")
+            raise ValueError(
+                f"needs the offsets of {self.zone}: add each as since and minutes "
+                "(tallystick.rights.zones lists them), or say UTC"
+            )
         if self.offsets and [*self.offsets] != sorted(self.offsets, key=lambda offset: offset.since):
             raise ValueError("offsets must be in order of time")
         return self
