@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, get_args
 
 from ledger.errors import TallyError
 from tally.cli.arguments import parse_choice, parse_duration_s
-from tallystick.rights.zones import list_present_offsets
+from tallystick.rights.zones import list_offsets
 from tallystick.vocabulary.base import format_decimal
 from tallystick.vocabulary.controls.budgets import UnknownUsage
 from tallystick.vocabulary.controls.grants import MONEY
@@ -19,6 +19,9 @@ AT_LIMIT = ("deny", "throttle", "warn")
 _MULTIPLES = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
 _EXAMPLES = "for example billed:100USD/1h, calls:1000/day@Europe/Berlin or tokens:5M/total"
 MAX_ROLLING_S = 90 * 86_400
+YEARS_BEFORE, YEARS_AFTER = 2, 20
+"""The offsets of a zone are written into the record from before every window that is open now, to years after it."""
+_YEAR = timedelta(days=366)
 
 
 def parse_limit(text: str, first_month: int | None = None) -> dict[str, Any]:
@@ -113,9 +116,14 @@ def _build_calendar(kind: str, zone: str, text: str, first_month: int | None) ->
     window: dict[str, Any] = {"calendar": kind}
     if zone != "UTC":
         try:
-            window |= {"zone": zone, "offsets": list_present_offsets(zone, datetime.now(UTC))}
-        except ValueError as error:
-            raise TallyError(f"the window of --limit {text} is not possible: {error}") from None
+            now = datetime.now(UTC)
+            offsets = list_offsets(zone, now - YEARS_BEFORE * _YEAR, now + YEARS_AFTER * _YEAR)
+            window |= {"zone": zone, "offsets": [offset.model_dump(mode="json") for offset in offsets]}
+        except (ValueError, OSError) as error:
+            way_out = (
+                error if isinstance(error, ValueError) else f"{zone!r} is no time zone: write Europe/Berlin or such"
+            )
+            raise TallyError(f"the window of --limit {text} is not possible: {way_out}") from None
     if first_month is not None and kind in ("quarter", "year"):
         window["first_month"] = first_month
     return window

@@ -5,18 +5,22 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
+from ingest.controls.append import SOURCE
 from ingest.intake.intake import Intake, decode, pseudonym_secret_name
+from ingest.intake.rejection import Rejection
+from ledger.errors import TallyError
 from ledger.home.secrets import read_secret
 from ledger.log import Log, partition_of
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
-from streams.folds.event import EPOCH
 from streams.folds.grants.limits import Limit
 from streams.folds.grants.meters import NAME, MeterKey, find_refill, read_meter
 from streams.folds.grants.tree import GRANT, Grant, Outside, find_stopped, list_limits, load_grant, load_path
 from streams.folds.state import State, key_text
 from streams.runtime import read_catalogues
 from tally.log.partition_copy import PartitionCopy
+from tallystick.vocabulary.base import EARLIEST
+from tallystick.vocabulary.controls.grants import GrantCreated
 
 Progress = Callable[[int], object]
 _LAST_CHARACTER = chr(0x10FFFF)
@@ -89,12 +93,17 @@ def read_grants(log: Log, organization: str, progress: Progress = lambda count: 
 
 
 def seal_scope(settings: Settings, dimension: str, scope: str) -> str:
-    """Return a scope as it stands on the log: a pseudonym in place of a person, a fingerprint in place of a key."""
+    """Return a scope as it stands on the log: a pseudonym in place of a person, a fingerprint in place of a key.
+    TallyError where no grant can have it."""
     key = read_secret(settings.home, pseudonym_secret_name(settings.organization)) or ""
     body = {"grant": "search", "dimension": dimension, "scope": scope}
-    event = {"id": "search", "source": "tally-cli", "type": "tallystick.control.v1", "time": EPOCH.isoformat()}
-    accepted = Intake(key, ("control",)).accept_event(event | {"data": {"control": "grant.created", "body": body}})
-    sealed: str = decode(accepted.line)["data"]["body"]["scope"]
+    event = {"id": "search", "source": SOURCE, "type": "tallystick.control.v1", "time": EARLIEST.isoformat()}
+    data = {"control": GrantCreated.control_type, "body": body}
+    try:
+        line = Intake(key, ("control",)).accept_event(event | {"data": data}).line
+    except Rejection as refused:
+        raise TallyError(f"no grant is of the scope {dimension}={scope}, which {refused.reason}") from None
+    sealed: str = decode(line)["data"]["body"]["scope"]
     return sealed
 
 
