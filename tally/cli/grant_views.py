@@ -9,27 +9,32 @@ from rich.markup import escape
 from tally.output import make_narrow_table, out, print_json
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ledger.settings import Settings
-    from tally.product.grants.usage import Grants, GrantUsage
+    from tally.product.grants.usage import Grants, GrantUsage, LimitUsage
 
 Organization = Annotated[str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")]
 ScopeFilter = Annotated[
     str | None, typer.Option("--scope", metavar="DIMENSION=NAME", help="Grants of this scope, for example team=search.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_LIMIT_COLUMNS = ("Limit", ">Used", ">Reserved", ">Leased", ">Left", "Refills")
+_AMOUNTS = ("used", "reserved", "leased", "left")
+_WHOLE_COLUMNS = ("Used", "Reserved", "Leased", "Left", "Refills")
+"""Columns that are not wrapped while there is room."""
 
 
 def list_(scope: ScopeFilter = None, organization: Organization = None, as_json: AsJson = False) -> None:
     """List the grants of an organization: whose they are, what they allow, and what is used and left of each limit.
 
     All figures are as of the log's time, which is printed. A limit refills as time passes; the time shown is when what
-    is used now has all come back. The log is folded again, so it takes longer for a long log.
+    is used now has all come back. Where nothing is reserved or leased, these columns are left out. The log is folded
+    again, so it takes longer for a long log.
 
     Example: tally grant list --scope team=search
 
     Exit codes: 0 listed, also where there are none; 2 bad input."""
-    from tally.product.grants.text import list_facts
+    from tally.product.grants.text import describe_allow, list_facts
 
     config, grants, usages = _read(organization, scope)
     if as_json:
@@ -38,10 +43,18 @@ def list_(scope: ScopeFilter = None, organization: Organization = None, as_json:
     if not usages:
         _print_none(config, scope, grants)
         return
-    table = make_narrow_table("Grant", "Principal", "State", "Allows", *_LIMIT_COLUMNS)
-    for usage in usages:
-        _add_rows(table, usage, with_principal=True)
     _print_time(grants)
+    parts = [part for usage in usages for part in usage.limits]
+    amounts = ["used", *(name for name in ("reserved", "leased") if any(getattr(part, name) for part in parts)), "left"]
+    table = _make_table("Grant", amounts, "Allows")
+    for usage in usages:
+        grant, state = usage.grant, "" if usage.stop is None else f" [{usage.state}]"
+        title, allow = f"{grant.name} ({grant.dimension} {grant.scope}){state}", describe_allow(grant.allow)
+        for part in usage.limits:
+            _add_row(table, title, part, amounts, allow)
+            title = allow = ""
+        if not usage.limits:
+            table.add_row(escape(title), "no limit of its own", *[""] * (len(amounts) + 1), escape(allow))
     out.print(table)
 
 
@@ -57,7 +70,7 @@ def show(
 
     Exit codes: 0 shown; 2 there is no such grant."""
     from ledger.errors import TallyError
-    from tally.product.grants.text import describe_grant, describe_narrowings, list_facts
+    from tally.product.grants.text import describe_at_limit, describe_grant, describe_narrowings, list_facts
 
     config, grants, _ = _read(organization, None)
     usage = grants.find(grant)
@@ -81,10 +94,10 @@ def show(
     if not any(part.limits for part in path):
         out.print("Neither it nor a grant above it has a limit.")
         return
-    table = make_narrow_table("Grant", *_LIMIT_COLUMNS, "At limit")
+    table = _make_table("Grant", _AMOUNTS, "At limit")
     for part in path:
-        if part.limits:
-            _add_rows(table, part, with_principal=False)
+        for number, limit in enumerate(part.limits):
+            _add_row(table, part.grant.name if number == 0 else "", limit, _AMOUNTS, describe_at_limit(limit.limit))
     out.print(table)
 
 
@@ -142,35 +155,20 @@ def _read(organization: str | None, scope: str | None) -> "tuple[Settings, Grant
     return config, grants, grants.list_of_scope(pair[0], seal_scope(config, *pair))
 
 
-def _add_rows(table: "object", usage: "GrantUsage", *, with_principal: bool) -> None:
-    """Add a row for each limit of a grant, or one that says that it has none."""
-    from rich.table import Table
+def _make_table(first: str, amounts: Sequence[str], last: str) -> "Table":
+    """Return a table of limits, of which no text is cut off in a narrow terminal."""
+    table = make_narrow_table(first, "Limit", *(f">{name.capitalize()}" for name in amounts), "Refills", last)
+    for column in table.columns:
+        column.overflow, column.no_wrap = "fold", column.header in _WHOLE_COLUMNS
+    return table
 
-    from tally.product.grants.text import (
-        describe_allow,
-        describe_at_limit,
-        describe_refill,
-        format_amount,
-        format_limit,
-    )
 
-    assert isinstance(table, Table)
-    grant = usage.grant
-    head = [grant.name]
-    if with_principal:
-        head += [f"{grant.dimension} {grant.scope}", usage.state, describe_allow(grant.allow)]
-    rows = [
-        [
-            format_limit(part.limit),
-            *(format_amount(part.limit, amount) for amount in (part.used, part.reserved, part.leased, part.left)),
-            describe_refill(part),
-            *([] if with_principal else [describe_at_limit(part.limit)]),
-        ]
-        for part in usage.limits
-    ] or [["no limit", *[""] * 5]]  # fmt: skip
-    for number, row in enumerate(rows):
-        cells = head if number == 0 else [""] * len(head)
-        table.add_row(*(escape(cell) for cell in (*cells, *row)))
+def _add_row(table: "Table", title: str, usage: "LimitUsage", amounts: Sequence[str], last: str) -> None:
+    from tally.product.grants.text import describe_refill, format_amount, format_limit
+
+    limit = usage.limit
+    figures = [format_amount(limit, getattr(usage, name)) for name in amounts]
+    table.add_row(*(escape(cell) for cell in (title, format_limit(limit), *figures, describe_refill(usage), last)))
 
 
 def _print_none(config: "Settings", scope: str | None, grants: "Grants") -> None:
