@@ -11,6 +11,7 @@ from tally.cli import (
     dashboards,
     demo,
     export,
+    grant,
     import_files,
     kafka,
     log,
@@ -60,6 +61,7 @@ app.command("correct", rich_help_panel=_MANAGE, no_args_is_help=True)(correct.co
 app.command("plan", rich_help_panel=_MANAGE, no_args_is_help=True)(registry.plan)
 app.command("apply", rich_help_panel=_MANAGE, no_args_is_help=True)(registry.apply)
 app.add_typer(budget.app, name="budget", rich_help_panel=_MANAGE)
+app.add_typer(grant.app, name="grant", rich_help_panel=_MANAGE)
 app.add_typer(price.app, name="price", rich_help_panel=_MANAGE)
 app.add_typer(contract.app, name="contract", rich_help_panel=_MANAGE)
 app.add_typer(model.app, name="model", rich_help_panel=_MANAGE)

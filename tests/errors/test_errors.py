@@ -371,6 +371,8 @@ ALERT_FILES = "tests/alerting/test_files.py::"
 CONFINED = "tests/warehouse/embedded/test_confinement.py::"
 REPLACEMENT = "tests/ingest/files/test_replacement.py::test_what_cannot_be_compared_changes_nothing"
 PRICE = "tests/tally/cli/test_price_explain.py::"
+LIMIT = "tests/tally/cli/test_grant_options.py::test_a_limit_that_cannot_be_says_why"
+LIMIT_OPTION = "tests/tally/cli/test_grant_options.py::test_an_option_that_cannot_be_says_why"
 MODEL = "tests/tally/cli/test_model.py::test_what_is_wrong_is_named"
 BUDGET = "tests/tally/cli/test_budget.py::test_a_budget_is_set_listed_and_removed"
 ELSEWHERE = {
@@ -421,6 +423,17 @@ ELSEWHERE = {
     "tally/cli/subject.py:erase": COMMAND,
     "tally/product/copy_log.py:_check_begins": COPY + "test_what_had_its_days_on_kafka_is_left_out",
     "tally/product/copy_log.py:_copy": COPY + "test_a_log_that_went_is_not_copied_to_another_place",
+    "tally/cli/grant_options.py:parse_limit": LIMIT,
+    "tally/cli/grant_options.py:_parse_amount": LIMIT,
+    "tally/cli/grant_options.py:_parse_window": LIMIT,
+    "tally/cli/grant_options.py:_build_calendar": LIMIT,
+    "tally/cli/grant_options.py:build_limits": LIMIT_OPTION,
+    "tally/cli/grant_options.py:_parse_thresholds": LIMIT_OPTION,
+    "tally/cli/grant_options.py:_parse_at_limit": LIMIT_OPTION,
+    "tally/cli/grant_options.py:_parse_names": "tests/tally/cli/test_grant_options.py::test_names_are_none_of_them_empty",
+    "tally/cli/grant.py:_build_change": "tests/tally/cli/test_grant.py::test_a_command_that_cannot_be_says_why",
+    "tally/cli/grant_views.py:show": "tests/tally/cli/test_grant.py::test_no_grants_say_how_to_create_one",
+    "tally/product/grants/usage.py:seal_scope": "tests/tally/product/test_grants.py::test_a_scope_is_searched_as_it_stands_on_the_log",
     "tally/cli/correct.py:correct": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
     "tally/cli/correct.py:_parse_fields": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
     "tally/cli/correct.py:_parse_position": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tallystick.vocabulary.controls.grants import ZoneOffset
 
-_MINUTE = timedelta(minutes=1)
+_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 def list_offsets(zone: str, since: datetime, until: datetime) -> tuple[ZoneOffset, ...]:
@@ -25,9 +25,9 @@ def list_offsets(zone: str, since: datetime, until: datetime) -> tuple[ZoneOffse
     time = since.astimezone(UTC).replace(second=0, microsecond=0)
     offsets = [ZoneOffset(since=time, minutes=read_minutes(time))]
     while time < until:
-        minutes, day = offsets[-1].minutes, [time + number * _MINUTE for number in range(24 * 60 + 1)]
-        time = day[-1]
+        minutes, start, time = offsets[-1].minutes, time, time + _DAY
         if read_minutes(time) != minutes:
+            day = [start + number * _MINUTE for number in range(24 * 60 + 1)]
             change = day[bisect_left(day, True, key=lambda moment: read_minutes(moment) != minutes)]
             offsets.append(ZoneOffset(since=change, minutes=read_minutes(change)))
     return tuple(offsets)
