@@ -42,16 +42,18 @@ def serve(settings: Settings, log: Log, reader: Log, port: int) -> None:
             announce(settings.home, SERVICE, url=url)
             yield
 
+        api = Api(settings, log, reader)
         table = connections.Connections(_raise_file_limit() - MAX_OTHER_FILES)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         config = uvicorn.Config(
-            AsgiGuard(Api(settings, log, reader).app(announced), settings.build_allowed_hosts(settings.bind)),
+            AsgiGuard(api.app(announced), settings.build_allowed_hosts(settings.bind)),
             log_level="error",  # uvicorn warns of each malformed request, and anybody may send those
             access_log=False, server_header=False, timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
             http=connections.make_protocol(table),  # on h11: httptools holds a head of any size
             loop="asyncio", ws="none",
         )  # fmt: skip
-        uvicorn.Server(config).run([listening])
+        with contextlib.closing(api):
+            uvicorn.Server(config).run([listening])
 
 
 def _raise_file_limit() -> int:

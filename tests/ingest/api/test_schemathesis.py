@@ -27,5 +27,5 @@ def test_every_answer_is_one_that_the_document_promises(api_server: Served, seed
         capture_output=True, text=True, check=False, cwd=api_server.settings.home,
     )  # fmt: skip
     assert process.returncode == 0, f"seed {seed}\n{process.stdout}\n{process.stderr}"
-    assert "8 selected / 8 total" in process.stdout
+    assert "10 selected / 10 total" in process.stdout
     assert api_server.process and api_server.process.poll() is None
