@@ -50,7 +50,7 @@ def test_a_call_is_admitted_and_settles_what_it_reserved(gate: Served, client: C
     assert event["data"]["admission"] == admission.id and event["data"]["tags"] == {"region": "eu"}
     assert (event["data"]["team"], event["data"]["model"], event["data"]["max_tokens"]) == ("search", "gpt-4o", 5)
     assert "left_out" not in event["data"]
-    eventually(lambda: list_decisions(gate, "admission.settled"))
+    eventually(lambda: bool(list_decisions(gate, "admission.settled")))
     (settled,) = list_decisions(gate, "admission.settled")
     assert (settled["way"], settled["admission"], settled["overshoot"]) == ("settled", admission.id, [])
 
