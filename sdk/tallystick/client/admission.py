@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tallystick.client.call_tree import Call, CallContext, Recorder, merge_context_fields
 from tallystick.privacy.key_shapes import map_texts, replace_keys
+from tallystick.vocabulary.conversion import to_count
 from tallystick.vocabulary.fitting import fit_fields
 from tallystick.vocabulary.inference import Inference
 from tallystick.vocabulary.request import Admission as AdmissionModel
@@ -100,12 +101,12 @@ class Admission:
             if name in _ASK_FIELDS and value is not None
         }
         fitted = fit_fields({name: value for name, value in fields.items() if name in _CALL_FIELDS})
-        if fitted.left_out:
-            self._client._count_left_out(fitted.left_out)
         shared = {name: value for name, value in fitted.fields.items() if name in _ASK_FIELDS}
-        own = {name: value for name, value in fields.items() if name not in _CALL_FIELDS}
-        ask: dict[str, Any] = map_texts(shared | own, replace_keys)
-        return ask | {"id": self.id}
+        own, left_out = _fit_counts({name: value for name, value in fields.items() if name not in _CALL_FIELDS})
+        if fitted.left_out or left_out:
+            self._client._count_left_out((*fitted.left_out, *left_out))
+        ask: dict[str, Any] = map_texts(shared, replace_keys)
+        return ask | own | {"id": self.id}
 
     def _release_unheard(self, asking: "Future[Any]") -> None:
         if not asking.cancelled() and asking.exception() is None:
@@ -125,6 +126,22 @@ class _AdmittedCall(Call):
 
     def _copy(self) -> Call:
         return _AdmittedCall(self._admission, self._client, self._fields)
+
+
+def _fit_counts(fields: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
+    """Convert the fields that an ask alone has, which are counts; return the names of those that do not fit too."""
+    counts: dict[str, int] = {}
+    left_out = []
+    for name, value in fields.items():
+        try:
+            count = to_count(value)
+        except Exception:  # noqa: BLE001  (objects of the application may raise anything)
+            count = None
+        if count is None:
+            left_out.append(name)
+        else:
+            counts[name] = count
+    return counts, left_out
 
 
 def read_decision(url: str, status: int, document: Any) -> dict[str, Any]:

@@ -143,5 +143,20 @@ def test_a_ledger_that_does_not_answer_leaves_the_decision_to_the_application(
         client.close(0)
 
 
+def test_objects_of_the_application_are_converted_or_left_out(tmp_path: Any) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+        __repr__ = __int__ = __str__
+
+    client = Client(NOWHERE, "t", source="app", spool=tmp_path / "objects")
+    fields = {"user": 12345, "team": Broken(), "input_tokens": "900", "ttl_s": Broken(), "session": "sk-" + "a1B2" * 12}
+    ask = client.admit(**fields)._build_ask()
+    assert (ask["user"], ask["input_tokens"], sorted(ask)) == ("12345", 900, ["id", "input_tokens", "session", "user"])
+    assert ask["session"].startswith("fp_") and client.counts.left_out == 2
+    client.close(0)
+
+
 def read_settling(server: Served) -> list[dict[str, Any]]:
     return [event for event in read_inferences(server) if event["type"] == "tallystick.inference.v1"]
