@@ -74,7 +74,7 @@ format: $(BIN)/.dev ## put the style right
 	@$(BIN)/ruff format --quiet $(CODE)
 
 bench: $(BIN)/.dev ## the figures of docs/benchmarks.md that need no Kafka
-	@for program in folds rating ingest otlp sessions usage isolation client sink verify pages end_to_end latency \
+	@for program in folds rating ingest admissions otlp sessions usage isolation client sink verify pages end_to_end latency \
 		alert_latency storage_size; do \
 		$(BIN)/python -m benchmarks.$$program; done
 

@@ -30,7 +30,7 @@ SOURCE = "tallystick-admissions"
 """The source of all asks of the HTTP API, so that the id alone names an admission."""
 TYPE = "tallystick.admission.v1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DETAILS = {
+REASONS = {
     "limit": "grant {grant!r} has {left} left of its limit {limit}, and this call may take more",
     "reserved": "calls under way hold what grant {grant!r} has left of its limit {limit}",
     "unpriced": "limit {limit} of grant {grant!r} needs the greatest cost of the call: send input_tokens, max_tokens, "
@@ -134,7 +134,8 @@ def describe_reply(id: str, position: Position, reply: Reply | None, now: dateti
     if reply.outcome == CONFLICT:
         detail = f"id {id!r} has asked for another call already: ask with another id"
         return content | {"status": HTTPStatus.CONFLICT, "detail": detail}
-    detail = f"the folds could not read the ask ({reply.outcome}: {reply.detail}): `tally verify` tells more"
+    place = f"GET /v1/events/{position.partition}/{position.offset}"
+    detail = f"the folds did not judge the ask ({reply.outcome}: {reply.detail}): {place} has its outcome"
     return content | {"status": HTTPStatus.INTERNAL_SERVER_ERROR, "detail": detail}
 
 
@@ -197,7 +198,7 @@ def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, 
 def _explain_refusal(decision: Mapping[str, Any]) -> str:
     """Explain why a call is refused, and what helps."""
     fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "detail"), "")
-    sentence: str = _DETAILS[decision["reason"]].format_map(fields | dict(decision))
+    sentence: str = REASONS[decision["reason"]].format_map(fields | dict(decision))
     if decision["retryable"]:
         return f"{sentence}: ask again after Retry-After"
     if decision.get("granted_by"):

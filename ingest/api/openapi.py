@@ -57,7 +57,7 @@ _PROBLEM_DESCRIPTIONS = {
     415: "The Content-Type or Content-Encoding is not supported.",
     422: "The event was rejected: `field` and `reason` say why.",
     429: "Not allowed now: the same ask may be allowed after Retry-After.",
-    500: "The folds could not read the ask.",
+    500: "The folds did not judge the ask.",
     503: "The log is unavailable, or the server is busy with requests of this token or of all tokens. "
     "Repeat the whole request after Retry-After; events that were accepted are counted once.",
 }

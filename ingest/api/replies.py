@@ -12,8 +12,8 @@ from ledger.log import Log, Position, fold_offset, records, seek_cause
 from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
 from ledger.outcomes import CONFLICT, COUNTED, DUPLICATE, OUTCOMES
 
-POLL_INTERVAL_S = 0.01
-"""The delay between reads while a request waits and nothing comes."""
+MIN_POLL_DELAY_S, MAX_POLL_DELAY_S = 0.001, 0.02
+"""Delays between reads while a request waits: doubled from the first on while nothing comes, up to the second."""
 REPLIES = frozenset(("admission.decided", "admission.released"))
 
 
@@ -52,7 +52,11 @@ class Replies:
             for position, future in futures.items():
                 if self._waiting.pop(position, None) is not None and not future.done():
                     self._next.pop(position.partition, None)  # sought anew: another generation may be current by then
-        return {position: future.result() for position, future in futures.items() if future.done()}
+        answered = {position: future for position, future in futures.items() if future.done()}
+        errors = [error for future in answered.values() if (error := future.exception()) is not None]
+        if errors:
+            raise errors[0]
+        return {position: future.result() for position, future in answered.items()}
 
     def close(self) -> None:
         if self._log is not None:
@@ -61,13 +65,14 @@ class Replies:
     async def _follow(self) -> None:
         """Read what the folds derive as long as anybody waits."""
         try:
+            delay_s = MIN_POLL_DELAY_S
             while self._waiting:
                 replies = await anyio.to_thread.run_sync(self._read_replies, list(self._waiting))
                 for position, reply in replies.items():
                     if (future := self._waiting.pop(position, None)) is not None:
                         future.set_result(reply)
-                if not replies:
-                    await asyncio.sleep(POLL_INTERVAL_S)
+                await asyncio.sleep(delay_s)
+                delay_s = MIN_POLL_DELAY_S if replies else min(2 * delay_s, MAX_POLL_DELAY_S)
         except Exception as error:  # noqa: BLE001  (raised for each who waits)
             waiting, self._waiting = self._waiting, {}
             for future in waiting.values():

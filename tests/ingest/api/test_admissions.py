@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingest.api import admissions
+from ingest.api.replies import Reply
 from ledger.home.presence import find_any_presence
-from ledger.log import partition_of, records
+from ledger.log import Position, partition_of, records
 from ledger.log.open import open_log
 from ledger.log.topics import DECISIONS
 from ledger.settings import Settings
@@ -73,7 +76,7 @@ def ask(server: Served, *asks: dict[str, Any], bearer: str | None = None) -> Ans
 
 def release(server: Served, admission: str) -> Answer:
     headers = {"Authorization": f"Bearer {server.bearer('write')}"}
-    return server.ask(f"/v1/admissions/{admission}", "DELETE", **headers)
+    return server.ask(f"/v1/admissions/{admission}", "DELETE", None, 60, **headers)
 
 
 def test_an_ask_is_allowed_and_says_what_it_reserves(gate: Served) -> None:
@@ -179,6 +182,28 @@ def test_persons_are_told_by_their_pseudonyms(gate: Served) -> None:
     assert ask(gate, {"user": "bob"}).status == 200
 
 
+def test_a_cheaper_model_is_an_answer_and_an_ask_that_is_not_judged_is_none() -> None:
+    position, now = Position(3, 7, 0), datetime(2026, 6, 1, tzinfo=UTC)
+    decision = {"answer": "downgrade", "model": "gpt-4o-mini", "grants": ["g"], "expires_us": 1_780_272_900_000_000}
+    answer = admissions.describe_reply("a", position, Reply("counted", decision | {"reserved": []}), now)
+    assert (answer["status"], answer["answer"], answer["model"]) == (200, "downgrade", "gpt-4o-mini")
+    assert answer["expires_at"] == "2026-06-01T00:15:00Z"
+    answer = admissions.describe_reply("a", position, Reply("held", None, "90 s ahead of the log"), now)
+    assert answer["status"] == 500 and "90 s ahead" in answer["detail"] and "/v1/events/3/7" in answer["detail"]
+
+
+@pytest.mark.parametrize("reason", admissions.REASONS)
+def test_every_refusal_is_a_sentence_that_names_its_grant_and_who_can_help(reason: str) -> None:
+    decision = {
+        "answer": "deny", "model": "m", "reason": reason, "retryable": False, "grant": "search", "granted_by": "p_1",
+        "limit": "calls//total", "left": 3, "refill_us": None, "detail": "models",
+    }  # fmt: skip
+    answer = admissions.describe_reply("a", Position(0, 0, 0), Reply("counted", decision), datetime.now(UTC))
+    assert answer["status"] == (409 if reason == "duplicate" else 403)
+    assert reason == "duplicate" or "'search'" in answer["detail"]
+    assert answer["detail"].endswith("p_1 granted it, and can extend it")
+
+
 def test_concurrent_callers_never_get_beyond_a_limit(own_server: Served) -> None:
     """Fifty at once on one grant of seventeen calls: seventeen are allowed, however they arrive."""
     own_server.start()
@@ -202,7 +227,6 @@ def test_concurrent_callers_never_get_beyond_a_limit(own_server: Served) -> None
 def test_an_ask_that_nobody_answers_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from starlette.testclient import TestClient
 
-    from ingest.api import admissions
     from ingest.api.app import Api
     from ledger.home.tokens import create_token
     from ledger.log.sqlite.log import EmbeddedLog
