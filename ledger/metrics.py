@@ -82,6 +82,10 @@ HTTP_SECONDS = Metric(
     "tally_http_append_seconds_total", "counter", (),
     "Time until the events of requests were read, validated and durable.",
 )  # fmt: skip
+HTTP_ADMISSIONS = Metric(
+    "tally_http_admissions_total", "counter", ("answer",),
+    "Answers to asks over HTTP: allow, downgrade, throttle, deny; none where no decision came in time.",
+)  # fmt: skip
 HTTP_HELD = Metric(
     "tally_http_held_bytes",
     "gauge",
@@ -89,7 +93,7 @@ HTTP_HELD = Metric(
     "Bytes of request bodies in progress. From 32 MiB on, further requests must wait.",
 )
 
-HTTP = (HTTP_REQUESTS, HTTP_UNAUTHENTICATED_REQUESTS, HTTP_EVENTS, HTTP_SECONDS, HTTP_HELD)
+HTTP = (HTTP_REQUESTS, HTTP_UNAUTHENTICATED_REQUESTS, HTTP_EVENTS, HTTP_SECONDS, HTTP_ADMISSIONS, HTTP_HELD)
 """Served by the HTTP API's own /metrics; the others are served by `tally metrics serve`."""
 METRICS = (
     LOG_UP, WAREHOUSE_UP, SERVICE_UP, SERVICE_RESTARTS, RECORDED_OFFSET, FOLD_OFFSET, STORED_OFFSET, LAG, RECEIVED,

@@ -61,10 +61,11 @@ def accept_events(appender: Appender, home: Path, token: Token, organization: st
 
 
 def accept_built(
-    appender: Appender, home: Path, token: Token, organization: str, events: Iterable[dict[str, Any] | Rejection]
-) -> Answer:
+    appender: Appender, home: Path, token: Token, organization: str, events: Iterable[dict[str, Any] | Rejection],
+    kinds: tuple[str, ...] = FACT_KINDS,
+) -> Answer:  # fmt: skip
     """Accept the events that an adapter built, as :func:`accept_events` does; its rejections stay rejections."""
-    intake = _open_intake(home, organization, FACT_KINDS)
+    intake = _open_intake(home, organization, kinds)
     outcomes = (_accept_built_event(intake, event) for event in events)
     return _append(appender, intake, Envelope(organization, CHANNEL, token.id), outcomes)
 

@@ -5,8 +5,9 @@ import functools
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,20 +19,23 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import body, connections, metrics, traces, usage
+from ingest.api import admissions, body, connections, metrics, traces, usage
 from ingest.api.accept_events import Answer, accept_built, accept_events
 from ingest.api.event_headers import EventHeaders, read_event_headers
 from ingest.api.group_commit import Appender
 from ingest.api.openapi import describe_api
 from ingest.api.outcomes import read_outcomes
 from ingest.api.problem import Problem, render_problem
+from ingest.api.replies import Replies
 from ingest.api.room import Room, Shortage, compute_timeout_s
-from ingest.intake.intake import encode
+from ingest.intake.intake import REQUEST_KINDS, encode
 from ingest.intake.limits import MAX_LINE_BYTES
+from ingest.intake.rejection import Rejection
 from ingest.spans.calls import ChargedParents, select_calls
 from ledger.errors import TallyError
 from ledger.home.tokens import Role, Token, Tokens
-from ledger.log import Log
+from ledger.log import Log, Position
+from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
 
@@ -78,6 +82,7 @@ class Api:
         self._appender = Appender(log)
         self._reader = reader
         self._reader_lock = threading.Lock()
+        self._replies = Replies(lambda: open_log(settings))
         self._tokens = Tokens(settings.home)
         self._tokens_problem: str | None = None
         self._threads = anyio.CapacityLimiter(MAX_THREADS)
@@ -96,6 +101,8 @@ class Api:
                 route("/v1/events/{partition:int}/{offset:int}", self._get_outcomes),
                 route("/v1/usage/{form}", self._post_usage, "POST"),
                 route("/v1/traces", self._post_traces, "POST", traces.render_problem),
+                route("/v1/admissions", self._post_admissions, "POST"),
+                route("/v1/admissions/{admission:path}", self._delete_admission, "DELETE"),
                 route("/v1/token", self._get_token),
                 route("/openapi.json", self._get_openapi),
                 route("/healthz", self._get_health),
@@ -107,6 +114,9 @@ class Api:
         )
         app.router.redirect_slashes = False  # a redirect would name the host that the request names
         return app
+
+    def close(self) -> None:
+        self._replies.close()
 
     def _wrap_handler(self, path: str, handler: Handler, render: Render) -> Handler:
         """Wrap a handler: errors become problems, and every request is counted."""
@@ -134,14 +144,26 @@ class Api:
     async def _post_traces(self, request: Request) -> Response:
         return await self._post(request, traces.KINDS, ("write",), self._accept_traces)
 
+    async def _post_admissions(self, request: Request) -> Response:
+        pending = await self._post(request, admissions.KINDS, ("write",), self._append_asks)
+        replies = await self._replies.wait_for(pending.positions, admissions.REPLY_TIMEOUT_S)
+        answers = admissions.describe_answers(pending, replies, datetime.now(UTC))
+        self._counts.count_admissions(admissions.list_counted_answers(answers))
+        return admissions.render_answers(answers, is_single=pending.is_single)
+
+    async def _delete_admission(self, request: Request) -> Response:
+        token, organization = self._authorize(request, ("write",))
+        admission = request.path_params["admission"]
+        append = functools.partial(self._append_release, token, organization, admission)
+        position = await self._run_in_thread(token, append)
+        replies = await self._replies.wait_for([position], admissions.REPLY_TIMEOUT_S)
+        return admissions.render_release(admission, position, replies.get(position))
+
     async def _post(
-        self, request: Request, kinds: body.Kinds, roles: tuple[Role, ...], accept: Callable[[Submission], Response]
-    ) -> Response:
+        self, request: Request, kinds: body.Kinds, roles: tuple[Role, ...], accept: Callable[[Submission], T]
+    ) -> T:
         """Receive a body and accept what it holds, in a thread."""
-        token = self._authenticate(request)
-        if not set(roles) & set(token.roles):
-            raise _role_problem(token, "write")
-        organization = _choose_organization(request, token)
+        token, organization = self._authorize(request, roles)
         content_type = _get_header(request, "content-type") or ""
         coding = _get_header(request, "content-encoding", separator=", ")
         coding = body.check_coding(content_type, "identity" if coding is None else coding, kinds)
@@ -154,6 +176,13 @@ class Api:
             return await self._run_in_thread(token, functools.partial(accept, submission))
         finally:
             self._room.give_back(token.id, len(received))
+
+    def _authorize(self, request: Request, roles: tuple[Role, ...]) -> tuple[Token, str]:
+        """Return the token of a request that has one of these roles, and the organization that it is for."""
+        token = self._authenticate(request)
+        if not set(roles) & set(token.roles):
+            raise _role_problem(token, roles[0])
+        return token, _choose_organization(request, token)
 
     async def _run_in_thread(self, token: Token, work: Callable[[], T]) -> T:
         """Call ``work`` in a thread. Requests of one token wait for each other before they wait for those of others."""
@@ -188,6 +217,23 @@ class Api:
         self._charged_parents.add(submission.organization, calls)
         return traces.render_answer(encoding, answer)
 
+    def _append_asks(self, submission: Submission) -> admissions.Pending:
+        asks = admissions.read_asks(submission.unpack(), submission.content_type)
+        events = admissions.build_request_events(asks, datetime.now(UTC))
+        answer = self._measure(lambda: self._append_requests(submission.token, submission.organization, events))
+        return admissions.Pending([admissions.read_id(ask) for ask in asks.items], answer, asks.is_single)
+
+    def _append_release(self, token: Token, organization: str, admission: str) -> Position:
+        release = admissions.build_release(admission, datetime.now(UTC))
+        (result,) = self._measure(lambda: self._append_requests(token, organization, [release])).results
+        if "reason" in result:
+            rejection = admissions.describe_rejection(result)
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, rejection["detail"], field=rejection["field"])
+        return Position(**result)
+
+    def _append_requests(self, token: Token, organization: str, events: Iterable[dict[str, Any] | Rejection]) -> Answer:
+        return accept_built(self._appender, self._home, token, organization, events, REQUEST_KINDS)
+
     def _measure(self, work: Callable[[], Answer]) -> Answer:
         """Accept events, and count them and the time that they took."""
         start_s = time.perf_counter()
@@ -219,10 +265,7 @@ class Api:
             raise Problem(HTTPStatus.BAD_REQUEST, "the request body was incomplete: send it again") from None
 
     async def _get_outcomes(self, request: Request) -> Response:
-        token = self._authenticate(request)
-        if "read" not in token.roles:
-            raise _role_problem(token, "read")
-        organization = _choose_organization(request, token)
+        token, organization = self._authorize(request, ("read",))
         partition, offset = request.path_params["partition"], request.path_params["offset"]
         query = functools.partial(self._query_log, lambda log: read_outcomes(log, organization, partition, offset))
         return JSONResponse(await self._run_in_thread(token, query))

@@ -1,10 +1,18 @@
 """Metrics of the HTTP API, for Prometheus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from ledger.metrics import HTTP_EVENTS, HTTP_HELD, HTTP_REQUESTS, HTTP_SECONDS, HTTP_UNAUTHENTICATED_REQUESTS, Metric
+from ledger.metrics import (
+    HTTP_ADMISSIONS,
+    HTTP_EVENTS,
+    HTTP_HELD,
+    HTTP_REQUESTS,
+    HTTP_SECONDS,
+    HTTP_UNAUTHENTICATED_REQUESTS,
+    Metric,
+)
 
 
 class Counts:
@@ -16,6 +24,7 @@ class Counts:
         self._unauthenticated = self._counter(HTTP_UNAUTHENTICATED_REQUESTS)
         self._events = self._counter(HTTP_EVENTS)
         self._seconds = self._counter(HTTP_SECONDS)
+        self._admissions = self._counter(HTTP_ADMISSIONS)
         Gauge(HTTP_HELD.name, HTTP_HELD.help, registry=self.registry).set_function(room_bytes)
 
     def count_request(self, path: str, status: int) -> None:
@@ -28,6 +37,10 @@ class Counts:
         self._events.labels("accepted").inc(accepted)
         self._events.labels("refused").inc(refused)
         self._seconds.inc(seconds)
+
+    def count_admissions(self, answers: Iterable[str]) -> None:
+        for answer in answers:
+            self._admissions.labels(answer).inc()
 
     def _counter(self, metric: Metric) -> Counter:
         return Counter(metric.name, metric.help, metric.labels, registry=self.registry)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ingest.api import body, event_headers, traces, usage
-from tallystick import ANY_EVENT
+from ingest.api import admissions, body, event_headers, traces, usage
+from tallystick import ANY_EVENT, Admission
 from tallystick.usage.reader import list_forms
 from tallystick.vocabulary.attribute_names import NAMED_FIELDS, header_name
 
@@ -43,15 +43,21 @@ RESPONSE: dict[str, Any] = {
     "id": "chatcmpl-1", "object": "chat.completion", "created": 1_780_315_200, "model": "gpt-4o-2024-08-06",
     "usage": {"prompt_tokens": 1200, "completion_tokens": 80, "total_tokens": 1280},
 }  # fmt: skip
+ASK: dict[str, Any] = {
+    "provider": "openai", "model": "gpt-4o", "team": "search", "input_tokens": 1200, "max_tokens": 500,
+}  # fmt: skip
 _PROBLEM_DESCRIPTIONS = {
     400: "The body is no batch of events, is incomplete or cannot be unpacked; or no organization is chosen.",
     401: "No valid token.",
-    403: "The token is not for this organization, or lacks the role.",
-    404: "No such record, or no form of usage of that name.",
+    403: "The token is not for this organization, or lacks the role. Of an ask: denied; a person can allow it.",
+    404: "No such record, or no form of usage of that name. Of a release: nothing is reserved.",
     408: "The body did not arrive in time, or arrived too slowly.",
+    409: "The id has asked for another call.",
     413: f"More than {body.MAX_BODY_BYTES:,} bytes, packed or unpacked, or more than {body.MAX_EVENTS:,} events.",
     415: "The Content-Type or Content-Encoding is not supported.",
     422: "The event was rejected: `field` and `reason` say why.",
+    429: "Not allowed now: the same ask may be allowed after Retry-After.",
+    500: "The folds did not judge the ask.",
     503: "The log is unavailable, or the server is busy with requests of this token or of all tokens. "
     "Repeat the whole request after Retry-After; events that were accepted are counted once.",
 }
@@ -74,6 +80,8 @@ def describe_api(server: str = "/") -> dict[str, Any]:
             "/v1/events/{partition}/{offset}": {"get": _describe_outcomes()},
             "/v1/usage/{form}": {"post": _describe_usage()},
             "/v1/traces": {"post": _describe_traces()},
+            "/v1/admissions": {"post": _describe_admissions()},
+            "/v1/admissions/{admission}": {"delete": _describe_release()},
             "/v1/token": {"get": _describe_get("Organizations and roles of the token", _TOKEN, {401})},
             "/healthz": {"get": _describe_get("Liveness: the process answers", None, set()) | {"security": []}},
             "/readyz": {"get": _describe_get("Readiness: the log answers", None, {503}) | {"security": []}},
@@ -81,7 +89,8 @@ def describe_api(server: str = "/") -> dict[str, Any]:
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": schema.pop("$defs") | {"Event": schema, "Answer": _ANSWER, "Problem": _PROBLEM},
+            "schemas": schema.pop("$defs")
+            | {"Event": schema, "Answer": _ANSWER, "Problem": _PROBLEM, "Ask": _describe_ask(), "Decision": _DECISION},
         },
     }
 
@@ -148,6 +157,50 @@ def _describe_traces() -> dict[str, Any]:
     }
 
 
+def _describe_ask() -> dict[str, Any]:
+    """Describe an ask: the fields of an admission without those of a release, and its id."""
+    schema = Admission.model_json_schema()
+    fields = {name: field for name, field in schema["properties"].items() if name not in ("action", "admission")}
+    id = {
+        "type": "string", "minLength": 1,
+        "description": "the admission's name, such as a UUID; the same id gets the same answer. Made where absent",
+    }  # fmt: skip
+    return {"type": "object", "additionalProperties": False, "properties": {"id": id} | fields}
+
+
+def _describe_admissions() -> dict[str, Any]:
+    ask, decision = {"$ref": "#/components/schemas/Ask"}, {"$ref": "#/components/schemas/Decision"}
+    asks = {"type": "array", "items": ask, "minItems": 1, "maxItems": admissions.MAX_ASKS}
+    answers = {"type": "object", "required": ["answers"], "properties": {"answers": {"type": "array"}}}
+    content = {
+        admissions.JSON: {
+            "schema": {"anyOf": [ask, asks]},
+            "examples": {"ask": {"value": ASK}, "several": {"value": [ASK, ASK]}},
+        }
+    }
+    allowed = {
+        "description": "Allowed, perhaps for a cheaper `model`; what the call may cost is reserved. To a list: "
+        "`answers`, one for each ask, with its `status`.",
+        "content": {admissions.JSON: {"schema": {"anyOf": [decision, answers]}}},
+    }
+    problems = _describe_problems({400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503})
+    return {
+        "summary": "Ask whether calls may be made, and reserve what they may cost. The role is write",
+        "parameters": [_ORGANIZATION, _CODING],
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": allowed} | problems,
+    }
+
+
+def _describe_release() -> dict[str, Any]:
+    admission = {"name": "admission", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    return {
+        "summary": "Release an admission whose call is not made",
+        "parameters": [admission, _ORGANIZATION],
+        "responses": _describe_responses(None, {400, 401, 403, 404, 422, 503}),
+    }
+
+
 def _describe_header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": description}
 
@@ -211,12 +264,28 @@ _ANSWER = {
         },
     },
 }
+_DECISION = {
+    "type": "object",
+    "required": ["admission", "answer", "grants", "reserved", "expires_at"],
+    "properties": {
+        "admission": {"type": "string", "description": "its name, which the inference repeats in `admission`"},
+        "answer": {"enum": ["allow", "downgrade"]},
+        "model": {"type": "string", "description": "the model that may be called"},
+        "grants": {"type": "array", "items": {"type": "string"}, "description": "the grant of each scope that has any"},
+        "reserved": {"type": "array", "items": {"type": "object"}, "description": "grant, limit and amount"},
+        "expires_at": {"type": "string", "description": "when the reservation ends by itself"},
+        "warnings": {"type": "array", "items": {"type": "object"}, "description": "limits that warn and have no room"},
+    },
+}
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
         "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
         "detail": {"type": "string"}, "field": {"type": "string"}, "reason": {"type": "string"},
+        "answer": {"enum": ["throttle", "deny"]}, "retryable": {"type": "boolean"}, "grant": {"type": "string"},
+        "granted_by": {"type": "string"}, "limit": {"type": "string"}, "left": {"type": ["string", "integer"]},
+        "refills_at": {"type": "string"}, "retry_after_s": {"type": "integer"},
     },
 }  # fmt: skip
 _TOKEN = {

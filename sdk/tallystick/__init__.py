@@ -1,5 +1,6 @@
 """Tallystick: the vocabulary of events about model calls, and the client that sends them to the ledger."""
 
+from tallystick.client.admission import NotAdmitted
 from tallystick.client.client import Client
 from tallystick.vocabulary.controls.control import Control
 from tallystick.vocabulary.correction import Correction
@@ -32,6 +33,7 @@ __all__ = [
     "InferenceEvent",
     "Lease",
     "LeaseEvent",
+    "NotAdmitted",
     "Observation",
     "ObservationEvent",
     "QuantityClass",

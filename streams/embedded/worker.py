@@ -8,6 +8,7 @@ from contextlib import suppress
 from ledger.errors import LogClosed
 from ledger.home.locks import service_lock
 from ledger.home.presence import announce
+from ledger.home.wakes import Sleeper
 from ledger.log import PARTITIONS, Log
 from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
@@ -19,6 +20,7 @@ from streams.runtime import build_tick, read_catalogues, read_history, read_orig
 
 SERVICE = "streams"
 POLL_INTERVAL_S = 0.05
+"""The delay between reads where no append wakes the worker."""
 
 
 def run(settings: Settings) -> None:
@@ -31,12 +33,14 @@ def run(settings: Settings) -> None:
         log, store = EmbeddedLog(settings.home), Store(settings.home)
         books = read_catalogues(log)  # once: to check a price book takes a tenth of a second
         partitions = [Partition(signal_number, log, store, books) for signal_number in range(PARTITIONS)]
-        announce(settings.home, SERVICE)
+        sleeper = Sleeper()
+        announce(settings.home, SERVICE, wake_port=sleeper.port)
         while not stopping.is_set():
             if sum(partition.step() for partition in partitions) == 0:
                 for partition in partitions:
                     partition.tick()
-                stopping.wait(POLL_INTERVAL_S)
+                sleeper.wait(POLL_INTERVAL_S)
+        sleeper.close()
         store.close()
         log.close()
 

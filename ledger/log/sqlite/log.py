@@ -12,11 +12,14 @@ from ledger.errors import LogClosed, LogDamaged, TallyError
 from ledger.home.files import damage_error, write_atomically
 from ledger.home.layout import DERIVED, LOG_MARKER, RECORDED
 from ledger.home.locks import locked
+from ledger.home.wakes import Waker
 from ledger.log import READ_BYTES, Draft, Record
 from ledger.log.record import check_draft
 from ledger.log.sqlite import tables
 from ledger.log.topics import ENTRIES, EVENTS, TOPICS, Topic
 
+FOLDS_SERVICE = "streams"
+"""The service that an append wakes: it folds what is appended."""
 FORMAT_VERSION = 2
 """Version of the recorded file: the names of headers and of control types. A log of another version is not read."""
 
@@ -33,6 +36,7 @@ class EmbeddedLog:
         self._clock = clock
         self._derived: tuple[int, sqlite3.Connection] | None = None  # by its file's inode
         self._is_checked = False
+        self._waker = Waker(home, FOLDS_SERVICE)
         with locked(self.folder / "recorded.lock"):
             self._recorded = self._open()
             self._inode = self._path.stat().st_ino
@@ -87,6 +91,8 @@ class EmbeddedLog:
         for batch in _split_batches([check_draft(draft) for draft in drafts], READ_BYTES):
             with self._writing():
                 records += [self._insert(topic, draft) for draft in batch]
+        if topic is EVENTS:
+            self._waker.wake()
         return records
 
     def insert(self, topic: Topic, records: Sequence[Record]) -> None:

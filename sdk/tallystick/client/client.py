@@ -10,12 +10,15 @@ import re
 import secrets
 import threading
 import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
+from tallystick.client.admission import Admission, NotAdmitted, read_decision
 from tallystick.client.call_tree import Call, Session, merge_context_fields, read_usage
 from tallystick.client.rate_limited_log import RateLimitedLog
 from tallystick.client.spool import Spool, SpoolFull
@@ -30,6 +33,7 @@ from tallystick.vocabulary.remedies import remedy_of
 
 if TYPE_CHECKING:
     from tallystick.client.delivery import Delivery
+    from tallystick.client.http import HttpClient
 
 logger = logging.getLogger("tallystick")
 
@@ -38,6 +42,8 @@ MAX_EVENT_BYTES = 128_000
 """The bound of one event at the ledger."""
 SHUTDOWN_TIMEOUT_S = 5.0
 """Seconds for which the end of the process waits for the delivery."""
+MAX_ASKING_THREADS = 64
+"""Asks of coroutines that wait for the ledger at once."""
 
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
@@ -64,12 +70,14 @@ class Client:
 
     A call returns once its event stands in the spool on this machine's disk; a thread delivers it, in order. No call
     raises or waits for the network: an event that cannot be kept is counted and logged. Works in threads, in
-    asyncio and after a fork.
+    asyncio and after a fork. ``admit`` alone asks the ledger, and raises where it does not allow the call.
     """
 
     _incarnation: str
     _spool: Spool | None
     _delivery: "Delivery | None"
+    _http_client: "HttpClient | None"
+    _asking: ThreadPoolExecutor | None
 
     def __init__(
         self,
@@ -139,6 +147,12 @@ class Client:
         function that returns the response. It is recorded at its end, with the call around as its parent."""
         return Call(self, fields)
 
+    def admit(self, **fields: Any) -> Admission:
+        """Return an admission, which asks the ledger whether a call may be made (``with`` and ``async with``):
+        ``with client.admit(model="gpt-4o", team="search", input_tokens=900, max_tokens=500) as admission:``, and in it
+        ``with admission.call() as call: …``. Raises NotAdmitted where it may not; that alone waits for the network."""
+        return Admission(self, fields)
+
     def flush(self, seconds: float = SHUTDOWN_TIMEOUT_S) -> bool:
         """Wait until all recorded events are delivered. False where that takes longer (nothing is lost then), or where
         files of the spool were deleted (``counts.lost``)."""
@@ -182,6 +196,7 @@ class Client:
         self._dropped = self._left_out = 0
         self._log = RateLimitedLog()
         self._spool, self._delivery, self._is_forked = None, None, False
+        self._http_client, self._asking = None, None
         self._incarnation = secrets.token_hex(6)
         try:
             self._spool = Spool(self._folder, self._incarnation, self._max_bytes)
@@ -195,7 +210,8 @@ class Client:
         from tallystick.client.delivery import Delivery  # the vocabulary alone needs no httpx
         from tallystick.client.http import HttpClient
 
-        self._delivery = Delivery(HttpClient(self._url, self._token), self._folder, self._spool, self._guard)
+        self._http_client = HttpClient(self._url, self._token)
+        self._delivery = Delivery(self._http_client, self._folder, self._spool, self._guard)
 
     def _on_fork(self) -> None:
         """Leave the parent's files to the parent in a forked child; the child begins an incarnation when it records."""
@@ -211,6 +227,33 @@ class Client:
     def _new_id(self) -> str:
         self._begin_in_child()
         return f"{self._incarnation}-{next(self._ids)}"
+
+    def _ask(self, ask: dict[str, Any]) -> dict[str, Any]:
+        from tallystick.client.http import NoAnswer
+
+        self._begin_in_child()
+        if self._http_client is None:
+            raise NotAdmitted("the client's spool cannot be used, so a call could not be settled: set TALLY_SPOOL")
+        try:
+            status, document = self._http_client.ask(ask)
+        except NoAnswer as no_answer:
+            raise NotAdmitted(str(no_answer), retryable=True) from None
+        return read_decision(self._http_client.url, status, document)
+
+    def _release(self, admission: str) -> None:
+        from tallystick.client.http import NoAnswer
+
+        try:
+            if self._http_client is not None:
+                self._http_client.release(admission)
+        except NoAnswer as no_answer:
+            self._log.warn(f"{no_answer}; what an admission reserves expires by itself")
+
+    def _submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        self._begin_in_child()
+        with self._guard:
+            self._asking = self._asking or ThreadPoolExecutor(MAX_ASKING_THREADS, "tallystick-ask")
+            return self._asking.submit(work, *arguments)
 
     def _record(self, id: str, fields: dict[str, Any], inference: Inference | None = None) -> str | None:
         try:

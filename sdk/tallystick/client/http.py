@@ -3,13 +3,16 @@
 import encodings.idna  # noqa: F401  (a fork during the import by the first request would leave it half imported)
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import httpx
 
 from tallystick.privacy.key_shapes import replace_keys
 
 TIMEOUT_S = 10
+ADMISSION_TIMEOUT_S = 15
+"""Longer than the ledger itself waits for an answer."""
 _own_urls: set[str] = set()
 
 
@@ -48,7 +51,7 @@ class HttpClient:
             timeout=TIMEOUT_S,
         )
         self.url = replace_keys(url)  # log lines name it, without its password
-        _own_urls.add(f"{url}/v1/events")
+        _own_urls.update((f"{url}/v1/events", f"{url}/v1/admissions"))
 
     def send(self, events: Sequence[bytes]) -> list[Refusal]:
         """Send lines, and return the rejected ones; the others are durable. NoAnswer where the result is unknown."""
@@ -66,6 +69,24 @@ class HttpClient:
         if len(results) != len(events):
             raise NoAnswer(f"{self.url} answered {len(results)} of {len(events)} events")
         return refused
+
+    def ask(self, ask: dict[str, Any]) -> tuple[int, Any]:
+        """Ask for an admission, and return the status and the document of the answer. NoAnswer where there is none."""
+        return self._exchange("POST", "/v1/admissions", ask)
+
+    def release(self, admission: str) -> tuple[int, Any]:
+        """Release an admission, and return the status and the document of the answer. NoAnswer where there is none."""
+        return self._exchange("DELETE", f"/v1/admissions/{quote(admission)}")
+
+    def _exchange(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/json"}
+        try:
+            response = self._client.request(method, path, json=document, headers=headers, timeout=ADMISSION_TIMEOUT_S)
+            return response.status_code, response.json()
+        except httpx.HTTPError as error:
+            raise NoAnswer(f"{self.url} does not answer ({type(error).__name__})") from None
+        except ValueError:
+            raise NoAnswer(f"{self.url} is no ledger: check TALLY_URL") from None
 
 
 def _explain_status(url: str, response: httpx.Response) -> NoAnswer:
