@@ -33,6 +33,7 @@ from tally.demo import append, history
 from tally.demo.organization import BUDGETS, LATE_PRICE, NAME
 from warehouse.client import connect
 from warehouse.migrate import migrate
+from warehouse.rollups import build_rollups
 from warehouse.sink import Sink
 
 FIRST_DAY, CLOSING_DAY, LAST_DAY = date(2026, 10, 28), date(2026, 11, 2), date(2026, 11, 2)
@@ -227,3 +228,4 @@ def _carry(settings: Settings, log: EmbeddedLog) -> None:
             pass
         while sink.step():
             pass
+    build_rollups(client)

@@ -169,7 +169,7 @@ def test_every_page_is_an_exposure() -> None:
     read = {
         mart
         for path in (ROOT / "dashboards").rglob("*.py")
-        for mart in re.findall(r"analytics\.(fct_\w+)", path.read_text())
+        for mart in re.findall(r"[.\"](fct_\w+)", path.read_text())
     }
     exposed = {mart for exposure in exposures for mart in re.findall(r"fct_\w+", str(exposure["depends_on"]))}
     assert read == exposed
