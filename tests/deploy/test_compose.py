@@ -177,7 +177,7 @@ def test_the_image_holds_all_that_the_product_imports(tmp_path: Path) -> None:
         "import pkgutil, importlib\n"
         f"for name in {packages!r}:\n"
         "    for found in pkgutil.walk_packages(importlib.import_module(name).__path__, name + '.'):\n"
-        "        if found.name not in ('tally.__main__', 'dashboards.app') and '.views' not in found.name:\n"
+        "        if found.name not in ('tally.__main__', 'dashboards.app.main'):\n"  # they run when they are imported
         "            importlib.import_module(found.name)\n"
     )
     environment = os.environ | {"PYTHONPATH": f"{tmp_path / 'sdk'}{os.pathsep}{tmp_path}"}

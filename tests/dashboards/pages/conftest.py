@@ -11,6 +11,8 @@ from tallystick import Control, ControlEvent
 from tests.dashboards.feed import BOOK, Feed, budget, call, loop
 from tests.dashboards.server import warehouse
 from tests.warehouse.plugin import InstallWarehouse
+from warehouse.client import connect
+from warehouse.rollups import build_rollups
 
 TEAM_COUNT = 304
 BUDGET_COUNT = 230
@@ -49,6 +51,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWa
             feed.add(
                 loop(f"s-{number}", f"agent-{number:02}", 4, now - 170 * hour, then="read" if number % 3 else None)
             )
+        build_rollups(connect(settings))
         yield Crowd(settings, now, calls)
         feed.close()
 
