@@ -167,9 +167,7 @@ def test_every_page_is_an_exposure() -> None:
     pages = {path.parent.name for path in (ROOT / "dashboards/pages").glob("*/page.py")}
     assert {exposure["name"] for exposure in exposures} == pages
     read = {
-        mart
-        for path in (ROOT / "dashboards").rglob("*.py")
-        for mart in re.findall(r"[.\"](fct_\w+)", path.read_text())
+        mart for path in (ROOT / "dashboards").rglob("*.py") for mart in re.findall(r"[.\"](fct_\w+)", path.read_text())
     }
     exposed = {mart for exposure in exposures for mart in re.findall(r"fct_\w+", str(exposure["depends_on"]))}
     assert read == exposed
