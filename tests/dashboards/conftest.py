@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from ledger.settings import Settings
 from tests.dashboards.amendments import Ledger, tell_all
-from tests.dashboards.browser import ARGUMENTS, CHROMIUM
+from tests.dashboards.browser import ARGUMENTS, CHROMIUM, TIMEOUT_MS
 from tests.dashboards.feed import BOOK, EURO, MARKUP_NAME, Feed, build_spend, doubtful, history, limits, loop
 from tests.dashboards.server import warehouse
 from tests.warehouse.plugin import InstallWarehouse
@@ -86,6 +86,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(TIMEOUT_MS)
     yield page
     page.close()

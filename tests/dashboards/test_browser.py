@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browser import BROWSER, await_metric, read_metric
+from tests.dashboards.browser import BROWSER, await_metric, choose_option, read_metric
 from tests.dashboards.feed import Feed, call
 from tests.dashboards.server import dashboards, warehouse
 from tests.warehouse.plugin import InstallWarehouse
@@ -41,8 +41,7 @@ def test_a_filter_stands_in_the_address_and_a_copied_link_shows_the_same(
 ) -> None:
     page.goto(f"{url}/?period=all&by=model")
     total = read_metric(page, "Calls")
-    page.get_by_test_id("stMultiSelect").first.click()
-    page.get_by_role("option", name="support").click()
+    choose_option(page, page.get_by_test_id("stMultiSelect").first.get_by_role("combobox"), "support")
     filtered = await_metric(page, "Calls", total)
     page.wait_for_url("**team=support**")
 
@@ -57,8 +56,7 @@ def test_a_filter_stands_in_the_address_and_a_copied_link_shows_the_same(
 def test_a_question_is_a_link_and_fits_the_screen(page: Page, browser: Browser, url: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"{url}/sql")
-    page.get_by_role("combobox").first.fill("Which token classes")
-    page.get_by_role("option", name="Which token classes is the money spent on?").click()
+    choose_option(page, page.get_by_role("combobox").first, "Which token classes is the money spent on?")
     expect(page.get_by_text("rows as of")).to_be_visible()
     page.wait_for_url("**sql=select**")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -97,7 +95,7 @@ def test_trust_can_be_opened_by_its_link(page: Page, url: str) -> None:
 def test_nothing_overflows_a_narrow_screen(browser: Browser, url: str, path: str) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.goto(url + path)
-    expect(page.locator(".tally table").first).to_be_visible(timeout=20_000)
+    expect(page.locator(".tally table").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth <= main.clientWidth")
     page.close()
@@ -106,7 +104,7 @@ def test_nothing_overflows_a_narrow_screen(browser: Browser, url: str, path: str
 def test_an_empty_ledger_fills_by_itself(page: Page, empty: Settings) -> None:
     with dashboards(empty) as url:
         page.goto(url)
-        expect(page.get_by_role("heading", name="The ledger is empty")).to_be_visible(timeout=20_000)
+        expect(page.get_by_role("heading", name="The ledger is empty")).to_be_visible()
         feed = Feed(empty)
         feed.begin()
         feed.add([call("first", datetime.now(UTC), team="search", model="gpt-4o", tokens={"input": 1000})])
@@ -129,7 +127,7 @@ def test_a_warehouse_that_stops_is_a_sentence_and_heals_by_itself(
             assert read_metric(page, "Calls") == "1"
             stopped = end.pop_all()
     with stopped:
-        expect(notice).to_be_visible(timeout=20_000)
+        expect(notice).to_be_visible()
         expect(page.get_by_test_id("stException")).to_have_count(0)
         with warehouse(tmp_path):
             assert read_metric(page, "Calls") == "1"

@@ -75,7 +75,7 @@ def test_the_console_is_clean_and_nothing_runs_or_is_refused(page: Page, url: st
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("dialog", lambda dialog: problems.append(dialog.message))
     page.goto(f"{url}/{path}")
-    expect(page.locator(".tally").last).to_be_visible(timeout=90_000)
+    expect(page.locator(".tally").last).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
     if path in ("", "?by=agent", PAGES[0].name):
         expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()
@@ -86,7 +86,7 @@ def test_an_answer_to_a_statement_shows_each_name_as_it_is(page: Page, url: str)
     sql = "select team, count() as calls from analytics.fct_calls group by team order by team"
     for view in ("table", "chart"):
         page.goto(f"{url}/sql?{urlencode({'sql': sql, 'view': view})}")
-        expect(page.get_by_text("rows as of")).to_be_visible(timeout=90_000)
+        expect(page.get_by_text("rows as of")).to_be_visible()
     page.goto(f"{url}/sql?{urlencode({'sql': sql})}")
     for spelling in NAMES.values():
         expect(page.get_by_role("cell", name=spelling, exact=True).first).to_be_visible()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger.settings import Settings
-from tests.dashboards.browser import BROWSER, await_metric, read_metric
+from tests.dashboards.browser import BROWSER, TIMEOUT_MS, await_metric, read_metric
 from tests.dashboards.feed import Feed, call, loop
 from tests.dashboards.server import dashboards
 
@@ -46,7 +46,7 @@ def test_which_budgets_are_shown_stands_in_the_address(page: Page, browser: Brow
 
     second_page = browser.new_page()
     second_page.goto(page.url)
-    expect(second_page.get_by_role("link", name="agent shopper, 1 hour").first).to_be_visible(timeout=20_000)
+    expect(second_page.get_by_role("link", name="agent shopper, 1 hour").first).to_be_visible()
     expect(second_page.get_by_role("link", name="feature summaries")).to_have_count(0)
     second_page.close()
 
@@ -73,7 +73,7 @@ def test_a_runaway_goes_on_while_one_looks_and_ends(page: Page, url: str, limite
 @pytest.mark.parametrize("path", ["budgets", SHOPPER, "runaways", "alert", "start"])
 def test_nothing_overflows_a_narrow_screen(browser: Browser, url: str, path: str) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(TIMEOUT_MS)
     page.goto(f"{url}/{'runaways' if path == 'alert' else path}")
     if path == "alert":
         page.get_by_title("session s-ended").click()

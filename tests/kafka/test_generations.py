@@ -4,9 +4,11 @@ import json
 import uuid
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from kafka import KafkaConsumer
+from kafka.errors import CoordinatorLoadInProgressError
 
 from ingest.files.outcomes import Range, await_outcomes
 from ledger.errors import GenerationSuperseded, TallyError
@@ -16,7 +18,7 @@ from ledger.log.kafka import generations
 from ledger.log.kafka.cluster import Cluster, parse_cluster
 from ledger.log.kafka.generations import create_generation, list_generations
 from ledger.log.kafka.log import KafkaLog
-from ledger.log.kafka.topics import apply_log_topics, apply_topics
+from ledger.log.kafka.topics import administering, apply_log_topics, apply_topics
 from ledger.log.topics import ENTRIES, EVENTS
 from tests.faults.house import House
 from tests.tally.conftest import eventually, invoke
@@ -83,11 +85,22 @@ def test_one_that_is_being_made_elsewhere_is_left_alone(cluster: Cluster, monkey
         apply_log_topics(log)
         second = cluster._replace(generation=create_generation(log))
         with KafkaConsumer(second.topic(EVENTS), **second.client(), group_id=second.folds) as consumer:
-            while not consumer.assignment():
-                consumer.poll(100)
+            with administering(cluster) as admin:
+                while generations.list_groups(admin).get(second.folds) != "Stable":
+                    consumer.poll(100)  # joins the group; whether it is given partitions already does not matter
             with pytest.raises(TallyError, match=r"generation 2 of .* is being made: .*; wait for its end"):
                 create_generation(log)
         assert create_generation(log) == 3
+
+
+def test_a_coordinator_that_still_loads_its_groups_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does after the start of a broker, and when a group's topic moves."""
+    monkeypatch.setattr(generations, "POLL_INTERVAL_S", 0)
+    admin = Mock()
+    admin.list_groups.side_effect = [
+        CoordinatorLoadInProgressError("loading"), [{"group_id": "folds", "group_state": "Stable"}],
+    ]  # fmt: skip
+    assert generations.list_groups(admin) == {"folds": "Stable"}
 
 
 def test_a_worker_whose_generation_is_over_ends_and_says_so(cluster: Cluster, tmp_path: Path) -> None:

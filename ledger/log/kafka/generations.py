@@ -4,6 +4,7 @@ import re
 import time
 
 from kafka import KafkaAdminClient
+from kafka.errors import CoordinatorLoadInProgressError
 
 from ledger.errors import TallyError
 from ledger.log.kafka.cluster import Cluster
@@ -12,6 +13,7 @@ from ledger.log.kafka.topics import GENERATION_TOPICS, administering, apply_topi
 
 SESSION_TIMEOUT_S, POLL_INTERVAL_S = 15, 0.5
 """Seconds for which a killed worker may appear alive, until its session is over; and the pause between checks."""
+COORDINATOR_TIMEOUT_S = 60
 
 
 def create_generation(log: KafkaLog) -> int:
@@ -57,4 +59,16 @@ def _check_idle(admin: KafkaAdminClient, cluster: Cluster, numbers: set[int]) ->
 
 def _list_busy_groups(admin: KafkaAdminClient) -> set[str]:
     """List the consumer groups that have members."""
-    return {group["group_id"] for group in admin.list_groups() if group["group_state"] not in ("Empty", "Dead")}
+    return {name for name, state in list_groups(admin).items() if state not in ("Empty", "Dead")}
+
+
+def list_groups(admin: KafkaAdminClient) -> dict[str, str]:
+    """List the consumer groups with their states. A coordinator that still loads its groups is asked again."""
+    deadline = time.monotonic() + COORDINATOR_TIMEOUT_S
+    while True:
+        try:
+            return {group["group_id"]: group["group_state"] for group in admin.list_groups()}
+        except CoordinatorLoadInProgressError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_INTERVAL_S)

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from ledger.home.presence import find_presence
 from ledger.settings import Settings
-from tests.dashboards.browser import BROWSER
+from tests.dashboards.browser import BROWSER, TIMEOUT_MS
 from tests.dashboards.server import dashboards
 
 pytestmark = BROWSER
@@ -21,7 +21,7 @@ def test_beyond_loopback_the_password_of_the_home_opens_the_page(
     with dashboards(empty, TALLY_BIND="0.0.0.0") as url:
         context = browser.new_context(color_scheme=scheme, viewport={"width": 390, "height": 844})  # type: ignore[arg-type]
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(TIMEOUT_MS)
         page.goto(f"{url}/start")
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
         assert "tally" in page.title().lower() and "Create one in a terminal" not in page.content()

@@ -80,7 +80,7 @@ def test_titles_are_those_of_the_pages_and_the_console_is_silent(browser: Browse
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.on("console", note_message)
             page.goto(f"{url}/{path}")
-            expect(page.locator(".tally table").last).to_be_visible(timeout=90_000)
+            expect(page.locator(".tally table").last).to_be_visible()
             expect(page).to_have_title(f"{title} · Tallystick")
             if path != "budgets":
                 expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from ledger.log import Position
 from tests.dashboards.amendments import HELD_S, MODEL, Ledger, Story
-from tests.dashboards.browser import BROWSER
+from tests.dashboards.browser import BROWSER, TIMEOUT_MS
 from tests.dashboards.screenshots import open_page, read_html, read_metrics
 from tests.dashboards.server import dashboards
 from warehouse.client import connect
@@ -215,7 +215,7 @@ def test_costs_of_a_customers_key_are_notional(amended: Ledger, monkeypatch: pyt
 def test_nothing_is_cut_off(amended: Ledger, browser: Browser, width: int) -> None:
     paths = ["trust", *(f"call?source=gateway&id={id}" for id in ("due", "replaced", "restated", "cached", "own key"))]
     page = browser.new_page(viewport={"width": width, "height": 1000})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(TIMEOUT_MS)
     with dashboards(amended.settings) as url:
         for path in paths:
             page.goto(f"{url}/{path}")

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from dashboards.pages.explore.controls import read_filters, write_filter
 from ledger.settings import Settings
+from tests.dashboards.browser import choose_option, search
 from tests.dashboards.pages.conftest import Crowd
 from tests.dashboards.screenshots import open_page, read_html
 from tests.dashboards.server import dashboards
@@ -88,15 +89,12 @@ def test_a_copied_link_opens_the_same_view(browser: Browser, crowd: Crowd, width
     with dashboards(crowd.settings) as url:
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.goto(f"{url}/explore?period=7d&tz=Asia/Kolkata")
-        page.get_by_role("combobox", name="And by").click()
-        page.get_by_role("option", name="model", exact=True).click()
-        expect(page.get_by_role("heading", name="by team and model?")).to_be_visible(timeout=60_000)
-        page.get_by_placeholder("Search groups").fill("team-1", timeout=60_000)
-        page.get_by_placeholder("Search groups").press("Enter")
-        expect(page.get_by_text("1–12 of 100")).to_be_visible(timeout=60_000)
+        choose_option(page, page.get_by_role("combobox", name="And by"), "model")
+        expect(page.get_by_role("heading", name="by team and model?")).to_be_visible()
+        search(page, "Search groups", "team-1", effect="1–12 of 100")
         table = page.locator(".tally table").last
         page.get_by_role("button", name="Next page").last.click()
-        expect(page.get_by_text("13–24 of 100")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("13–24 of 100")).to_be_visible()
         page.wait_for_url("**groups_page=2**")
         parameters = parse_qs(urlsplit(page.url).query)
         assert parameters["and"] == ["model"] and parameters["groups_search"] == ["team-1"]
@@ -105,7 +103,7 @@ def test_a_copied_link_opens_the_same_view(browser: Browser, crowd: Crowd, width
         _check_copy(browser, page.url, read_rows(table.inner_text()))
         table.get_by_role("link").first.click()
         page.wait_for_url("**filter=team**")
-        expect(page.get_by_role("heading", name=re.compile("by model, of team team-1.*"))).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("heading", name=re.compile("by model, of team team-1.*"))).to_be_visible()
         expect(page.locator(".chips")).to_contain_text("team: team-1")
         page.close()
 
@@ -113,7 +111,7 @@ def test_a_copied_link_opens_the_same_view(browser: Browser, crowd: Crowd, width
 def _check_copy(browser: Browser, url: str, rows: list[str]) -> None:
     copy = browser.new_page(viewport={"width": 1440, "height": 900})
     copy.goto(url)
-    expect(copy.get_by_text("13–24 of 100")).to_be_visible(timeout=60_000)
+    expect(copy.get_by_text("13–24 of 100")).to_be_visible()
     copied = read_rows(copy.locator(".tally table").last.inner_text())
     assert [row.split("\t")[0] for row in copied] == [row.split("\t")[0] for row in rows]
     copy.close()
