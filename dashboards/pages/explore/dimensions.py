@@ -52,6 +52,7 @@ _USAGE = {
     "effective_cost": "effective_cost",
     "gateway_saved": "saved_cost",
     "cache_saved": _NO_COST,
+    "successes": "toInt64(0)",
 }
 _CALLS = _USAGE | {
     "unpriced_tokens": "if(pricing = 'priced', toInt64(0), unpriced_quantity)",
@@ -65,11 +66,13 @@ _OUTCOMES = _USAGE | {
     "quarantined_calls": "toInt64(0)",
     "effective_cost": _NO_COST,
     "gateway_saved": _NO_COST,
+    "successes": "toInt64(is_success)",
 }
+_NO_OUTCOMES = frozenset({"cost per success"})
 SOURCES = (
-    Source("hours", "fct_usage_hourly", "charge_hour", _USAGE, "fct_usage", frozenset({"cache savings"})),
-    Source("usage", "fct_attributed_usage", "occurred_at", _USAGE, lacks=frozenset({"cache savings"})),
-    Source("calls", "fct_attributed_calls", "occurred_at", _CALLS),
+    Source("hours", "fct_usage_hourly", "charge_hour", _USAGE, "fct_usage", _NO_OUTCOMES | {"cache savings"}),
+    Source("usage", "fct_attributed_usage", "occurred_at", _USAGE, lacks=_NO_OUTCOMES | {"cache savings"}),
+    Source("calls", "fct_attributed_calls", "occurred_at", _CALLS, lacks=_NO_OUTCOMES),
     Source(
         "outcomes", "fct_outcome_costs", "started_at", _OUTCOMES,
         lacks=frozenset({"notional", "cost per 1M tokens", "cache savings", "gateway savings"}),
@@ -111,6 +114,7 @@ DIMENSIONS = (
     _name("status", _SINGLE, plural="statuses"),
     _name("tool", ("calls",)),
     Dimension("retry", {"calls": "if(is_retry, 'retry', 'first attempt')"}, "attempts"),
+    _name("metric", ("outcomes",)),
     Dimension("outcome", {"outcomes": "concat(metric, if(is_success, ': success', ': failure'))"}),
 )
 """Those of the sums by hour first. Names of tags come after them: ``tag:KEY``."""
@@ -127,6 +131,11 @@ def find_dimension(name: str) -> Dimension | None:
 def name_tag_parameter(name: str) -> str:
     """Return the parameter of a query that has the key of a tag."""
     return f"tag_{name.removeprefix(TAG).encode().hex()}"
+
+
+def list_dimensions(measure: str) -> list[str]:
+    """List the dimensions by which a measure is known, without tags."""
+    return [dimension.name for dimension in DIMENSIONS if choose_source([dimension.name], measure)]
 
 
 def choose_source(names: Sequence[str], measure: str) -> Source | None:

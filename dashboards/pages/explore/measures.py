@@ -12,7 +12,7 @@ Amount = Decimal | int
 class Sums(NamedTuple):
     """Usage of one period. ``billed`` is None where nothing of it has a price. ``list`` is list cost of what the
     platform pays, ``notional`` that of customers' own keys; ``priced_tokens`` are those that ``effective`` pays for,
-    and ``priced_calls`` the calls whose cost is known."""
+    and ``priced_calls`` the calls whose cost is known; ``successes`` are outcomes."""
 
     billed: Decimal | None = None
     list: Decimal = Decimal(0)
@@ -25,6 +25,7 @@ class Sums(NamedTuple):
     uncosted_calls: int = 0
     gateway_saved: Decimal = Decimal(0)
     cache_saved: Decimal = Decimal(0)
+    successes: int = 0
 
     @property
     def is_used(self) -> bool:
@@ -55,6 +56,8 @@ class Measure(NamedTuple):
                 return _divide(sums.billed, sums.priced_calls, 1)
             case "cost per 1M tokens":
                 return _divide(sums.effective, sums.priced_tokens, 1_000_000)
+            case "cost per success":
+                return _divide(sums.billed, sums.successes, 1)
             case "gateway savings":
                 return sums.gateway_saved
             case "cache savings":
@@ -91,6 +94,9 @@ MEASURES = (
     Measure("cost per 1M tokens", "ratio", "toFloat64({p}_effective) * 1000000 / nullIf({p}_priced_tokens, 0)",
             "What did a million tokens cost",
             "effective cost by priced tokens: what commitments cover counts at their own rates"),
+    Measure("cost per success", "ratio", "toFloat64({p}_billed) / nullIf({p}_successes, 0)", "What did a success cost",
+            "billed cost of all judged work, failures included, by its successes; work that several metrics judge "
+            "counts once for each, so group or filter by metric"),
     Measure("cache savings", "money", "{p}_cache_saved", "What did the providers' prompt caches save",
             "cached input at the price of input, less its own cost and the premium for writing, at list price"),
     Measure("gateway savings", "money", "{p}_gateway_saved", "What did the gateway's cache save",

@@ -12,6 +12,7 @@ from dashboards.components.format import count, money
 from dashboards.components.html import draw_heading, draw_live_line, draw_note, link
 from dashboards.pages.explore import answer, chart, controls, queries, tables
 from dashboards.pages.explore.controls import Choice
+from dashboards.pages.explore.dimensions import list_dimensions
 from dashboards.pages.explore.drivers import Drivers, Segment, compute_drivers
 from dashboards.pages.explore.queries import Groups, View
 from dashboards.sources import usage
@@ -53,6 +54,9 @@ def _explain_gaps(choice: Choice, view: View) -> bool:
         names = [answer.name_dimension(name) for name in dict.fromkeys((*view.dimensions, *view.filters))]
         st.info("No mart has all of this together. Take one of them out:")
         draw_note(answer.join([*names, f"the measure {view.measure_name}"], "and"))
+        draw_note(
+            f"The measure {view.measure_name} is known by {answer.join(list_dimensions(view.measure_name), 'and')}."
+        )
         return False
     return True
 

@@ -36,6 +36,7 @@ _SUMS: Mapping[str, str] = {
     "uncosted_calls": f"sumIf(uncosted_calls + quarantined_calls, {{when}} and {PLATFORM_PAYS})",
     "gateway_saved": "sumIf(gateway_saved, {when} and in_currency)",
     "cache_saved": "sumIf(cache_saved, {when} and in_currency)",
+    "successes": "sumIf(successes, {when} and in_currency)",
 }
 """The sums of ``Sums``, over the columns of a source."""
 
@@ -377,4 +378,5 @@ def _read_sums(row: Row, side: str) -> Sums:
         uncosted_calls=uncosted_calls,
         gateway_saved=values["gateway_saved"] or zero,
         cache_saved=values["cache_saved"] or zero,
+        successes=int(values["successes"]),
     )

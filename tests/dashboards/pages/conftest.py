@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ledger.settings import Settings
-from tallystick import Control, ControlEvent
+from tallystick import Control, ControlEvent, Observation, ObservationEvent, Target
 from tests.dashboards.feed import BOOK, Feed, budget, call, loop
 from tests.dashboards.server import warehouse
 from tests.warehouse.plugin import InstallWarehouse
@@ -16,6 +16,8 @@ from warehouse.rollups import build_rollups
 
 TEAM_COUNT = 304
 BUDGET_COUNT = 230
+JUDGED_STEP = 4
+"""Each fourth call of this week is judged, and each second of these is a success."""
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-haiku-4-5")
 PROVIDERS = {"gpt-4o": "openai", "gpt-4o-mini": "openai", "claude-haiku-4-5": "anthropic"}
 
@@ -47,6 +49,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory, install_warehouse: InstallWa
             *(call(f"b{number}", now - 180 * hour, **fields) for number, fields in enumerate(calls[::2])),
             *(call(f"n{number}", now - hour, **fields) for number, fields in enumerate(calls)),
         ])  # fmt: skip
+        feed.add([_judge(number, now) for number in range(0, TEAM_COUNT, JUDGED_STEP)])
         for number in range(30):
             feed.add(
                 loop(f"s-{number}", f"agent-{number:02}", 4, now - 170 * hour, then="read" if number % 3 else None)
@@ -65,6 +68,18 @@ def _build_call(number: int) -> dict[str, Any]:
         "status": ("ok", "error")[number % 9 == 0], "tokens": {"input": 1000 * (number + 1), "cache_read": 500},
         **({"tags": {"epic": f"EPIC-{number % 5}"}, "service_tier": "standard"} if number % 4 else {}),
     }  # fmt: skip
+
+
+def _judge(number: int, now: datetime) -> bytes:
+    """Say whether a call resolved what it was made for."""
+    data = Observation(
+        of=Target(source="gateway", id=f"n{number}"), metric="resolved", value=str(int(is_success(number)))
+    )
+    return ObservationEvent(id=f"judge {number}", source="people", time=now, data=data).canonical()
+
+
+def is_success(number: int) -> bool:
+    return number % (2 * JUDGED_STEP) == 0
 
 
 def _declare_teams() -> Iterator[bytes]:

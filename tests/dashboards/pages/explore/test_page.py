@@ -60,6 +60,7 @@ def test_what_reads_single_calls_says_so(crowd: Crowd, monkeypatch: pytest.Monke
     ("query", "text"),
     [
         ({"by": "tag:epic", "and": "token class"}, "No mart has all of this together"),
+        ({"by": "model", "measure": "cost per success"}, "No mart has all of this together"),
         ({"period": "range", "range": ["2001-01-01", "2001-01-02"]}, "No calls in this period"),
         ({"period": "7d", "filter": "team:nobody"}, "Nothing in this period matches these filters"),
         ({"period": "24h", "filter": "team:fallen"}, "Nothing in this period matches these filters"),

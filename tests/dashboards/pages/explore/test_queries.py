@@ -13,11 +13,11 @@ from dashboards import periods
 from dashboards.pages.explore import queries
 from dashboards.pages.explore.dimensions import CLASS, DIMENSIONS, TREE, choose_source
 from dashboards.pages.explore.drivers import compute_drivers
-from dashboards.pages.explore.measures import MEASURES
+from dashboards.pages.explore.measures import MEASURES, find_measure
 from dashboards.pages.explore.queries import Groups, View
 from dashboards.periods import Span
 from dashboards.slices import Slice
-from tests.dashboards.pages.conftest import Crowd
+from tests.dashboards.pages.conftest import JUDGED_STEP, Crowd, is_success
 from warehouse.client import connect
 
 ALL = Slice(size=2000)
@@ -85,7 +85,10 @@ def test_groups_are_the_sums_of_their_calls(crowd: Crowd, client: Client, names:
     assert groups.now.billed == sum(expected.values()) and groups.row_count == len(expected)
 
 
-@pytest.mark.parametrize("dimension", [each.name for each in DIMENSIONS if each.name != "outcome"] + ["tag:epic"])
+@pytest.mark.parametrize(
+    "dimension",
+    [each.name for each in DIMENSIONS if "outcomes" not in each.columns or "calls" in each.columns] + ["tag:epic"],
+)
 def test_the_groups_of_any_dimension_add_up_to_all(crowd: Crowd, client: Client, dimension: str) -> None:
     groups = read(build_view(crowd, dimension))
     assert groups.now.billed == sum(map(cost_of, crowd.calls))
@@ -126,7 +129,12 @@ def test_a_team_that_fell_to_nothing_leads_the_changes(crowd: Crowd, client: Cli
 
 @pytest.mark.parametrize(
     ("dimension", "measure"),
-    [*(("model", each.name) for each in MEASURES), ("user", "billed"), ("tool", "cache savings")],
+    [
+        *(("model", each.name) for each in MEASURES if each.name != "cost per success"),
+        ("metric", "cost per success"),
+        ("user", "billed"),
+        ("tool", "cache savings"),
+    ],
 )
 def test_bars_add_up_to_the_figure(crowd: Crowd, client: Client, measure: str, dimension: str) -> None:
     view = build_view(crowd, dimension, measure=measure)
@@ -165,6 +173,21 @@ def test_the_drivers_are_the_change(crowd: Crowd, client: Client, dimension: str
     groups, drivers = read(view), compute_drivers(queries.list_segments(view))
     now, before = (view.measure.compute(sums) or Decimal(0) for sums in (groups.now, groups.before))
     assert drivers.change == now - before
+
+
+def test_the_cost_of_a_success_counts_failures(crowd: Crowd, client: Client) -> None:
+    judged = range(0, len(crowd.calls), JUDGED_STEP)
+    groups = read(build_view(crowd, "metric", "owner", measure="cost per success"))
+    assert groups.now.successes == sum(map(is_success, judged)) < len(judged) == groups.now.calls
+    assert groups.now.billed == sum(cost_of(crowd.calls[number]) for number in judged)
+    assert {group.names: group.now.billed for group in groups.rows if group.now.successes} == {
+        ("resolved", crowd.calls[number]["team"]): cost_of(crowd.calls[number])
+        for number in judged
+        if is_success(number)
+    }
+    cost = find_measure("cost per success").compute(groups.now)
+    assert cost is not None and cost * groups.now.successes == pytest.approx(groups.now.billed)
+    assert choose_source(["model"], "cost per success") is None
 
 
 def test_sums_by_hour_are_read_where_they_have_all_of_it() -> None:
