@@ -30,6 +30,8 @@ SOURCE = "tallystick-admissions"
 """The source of all asks of the HTTP API, so that the id alone names an admission."""
 TYPE = "tallystick.admission.v1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNTOLD = frozenset(("asked", "needed"))
+"""Parts of a decision that are for tables: the caller knows them."""
 REASONS = {
     "limit": "grant {grant!r} has {left} left of its limit {limit}, and this call may take more",
     "reserved": "calls under way hold what grant {grant!r} has left of its limit {limit}",
@@ -181,7 +183,8 @@ def _build_event(id: Any, data: dict[str, Any], now: datetime) -> dict[str, Any]
 
 
 def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    content = {name: value for name, value in decision.items() if not name.endswith("_us") and value is not None}
+    told = {name: value for name, value in decision.items() if name not in _UNTOLD and value is not None}
+    content = {name: value for name, value in told.items() if not name.endswith("_us")}
     for field, name in (("expires_us", "expires_at"), ("refill_us", "refills_at")):
         if decision.get(field) is not None:
             content[name] = _write_time(decision[field])

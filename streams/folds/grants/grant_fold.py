@@ -13,11 +13,12 @@ from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.grants import tree
 from streams.folds.grants.admission import LEASE, RESERVATION
-from streams.folds.grants.limits import Amounts, Limit
+from streams.folds.grants.limits import Amounts, Limit, write_amount
 from streams.folds.grants.meters import METER, NAME, Crossing, MeterKey, cross_thresholds, rearm_thresholds
 from streams.folds.grants.records import read_change, read_grant, read_time_us
-from streams.folds.grants.requests import ON_REQUEST, SCOPES, SETS, expire_due, tell_settlement, write_amount
-from streams.folds.grants.uses import USE, Settlement, UsedCall, amend, settle, take_back
+from streams.folds.grants.reports import REPORT, MeterChange, report_changes, report_due, report_grant
+from streams.folds.grants.requests import ON_REQUEST, SCOPES, SETS, expire_due, tell_settlement
+from streams.folds.grants.uses import USE, Settlement, Use, UsedCall, amend, settle, take_back
 from streams.folds.identity import MAX_AHEAD_US
 from streams.folds.state import Key, State
 from streams.folds.unknown_usage import is_free_by_rule
@@ -57,6 +58,7 @@ def change_tree(event: Event, state: State, _: Documents, emit: Emit) -> None:
         body=msgspec.json.encode(body).decode(), **facts,
     )  # fmt: skip
     _tell_changed_limits(event, body["grant"], state, emit)
+    report_grant(event.organization, body["grant"], state, emit)
 
 
 def count_call(event: Event, entry: Entry, state: State, emit: Emit) -> None:
@@ -67,6 +69,7 @@ def count_call(event: Event, entry: Entry, state: State, emit: Emit) -> None:
         if used_call.admission is not None and settlement.way != "unasked":
             tell_settlement(event, used_call.admission, settlement, emit)
         _tell_crossings(event, settlement, state, emit)
+        _report_changes(event.organization, None, settlement, state, emit)
 
 
 def correct_call(change: EntryChange, state: State, emit: Emit) -> None:
@@ -76,6 +79,8 @@ def correct_call(change: EntryChange, state: State, emit: Emit) -> None:
     if former is not None:
         use = take_back(state, former.event.organization, former.position, emit.now_us)
     if added is None or not state.get((NAME, tree.DIMENSIONS, added.event.organization)):
+        if former is not None:
+            _report_changes(former.event.organization, use, None, state, emit)
         return
     used_call = _read_call(added.event, added.entry, added.position)
     if use is not None:
@@ -85,6 +90,7 @@ def correct_call(change: EntryChange, state: State, emit: Emit) -> None:
     else:
         settlement = settle(state, used_call, emit.now_us)
     _tell_crossings(added.event, settlement, state, emit)
+    _report_changes(added.event.organization, use, settlement, state, emit)
 
 
 def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
@@ -95,6 +101,9 @@ def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
     if key[1] in (RESERVATION, LEASE):
         expire_due(key, due_us, state, emit)
         return
+    if key[1] == REPORT:
+        report_due(key, state, emit)
+        return
     assert key[1] == METER, f"{key[1]} never falls due"
     meter_key = MeterKey(*map(str, key[2:]))
     limit = _find_limit(meter_key, state, emit.now_us)
@@ -104,6 +113,8 @@ def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
     rearmed = rearm_thresholds(state, meter_key, limit, emit.now_us)
     if rearmed:
         _tell_limit(meter_key, limit, "grant.rearmed", emit, due_us=due_us, thresholds=rearmed)
+        change = MeterChange(meter_key.grant, meter_key.limit_key)
+        report_changes(meter_key.organization, [change], state, emit, is_urgent=True)
 
 
 def _create(state: State, organization: str, body: dict[str, Any], starts_us: int, now_us: int, actor: str | None
@@ -170,6 +181,21 @@ def _tell_changed_limits(event: Event, name: str, state: State, emit: Emit) -> N
         crossing = cross_thresholds(state, MeterKey(event.organization, name, limit.key), limit, emit.now_us)
         if crossing is not None:
             _tell_crossing(event, crossing, limit, emit)
+
+
+def _report_changes(
+    organization: str, use: Use | None, settlement: Settlement | None, state: State, emit: Emit
+) -> None:
+    """Report the limits of which a use was taken back, and those of which a call was counted or settled."""
+    taken, counted = () if use is None else use.amounts, () if settlement is None else settlement.counted
+    counted_us = settlement.counted_us if settlement is not None else 0
+    changes = [
+        *(MeterChange(part.grant, part.limit_key, part.bucket, use.counted_us) for part in taken if use is not None),
+        *(MeterChange(part.grant, part.limit_key, part.bucket, counted_us) for part in counted),
+        *(MeterChange(*charge[:2]) for charge in (() if settlement is None else settlement.reserved)),
+    ]
+    is_urgent = settlement is not None and bool(settlement.crossings)
+    report_changes(organization, changes, state, emit, is_urgent=is_urgent)
 
 
 def _tell_crossings(event: Event, settlement: Settlement, state: State, emit: Emit) -> None:

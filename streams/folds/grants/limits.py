@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from ledger.money import text
 from streams.folds.grants.windows import Window
 
 Measure = Literal["billed", "notional", "tokens", "calls"]
@@ -70,3 +71,8 @@ def measure_actual(limit: Limit, amounts: Amounts, reserved: int) -> int:
     if limit.meter in MONEY and amounts.bound is not None:
         return amount + amounts.bound
     return max(amount, reserved)
+
+
+def write_amount(meter: str, amount: int) -> str | int:
+    """Write an amount of a meter for decisions: money as an exact text, tokens and calls as they are."""
+    return text(amount) if meter in MONEY else amount

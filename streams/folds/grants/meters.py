@@ -56,7 +56,7 @@ class Crossing(NamedTuple):
 
 def read_meter(state: State, key: MeterKey, limit: Limit, now_us: int) -> Meter:
     """Return the meter of a limit in the window that ends now. Its clock moves on, and never back."""
-    meter = _load_meter(state, key)
+    meter = load_meter(state, key)
     bucket, window = limit.window.find_bucket(now_us), limit.window
     if meter.bucket < 0:
         return _write_meter(state, key, limit, replace(meter, bucket=bucket, span=window.span), now_us)
@@ -64,7 +64,7 @@ def read_meter(state: State, key: MeterKey, limit: Limit, now_us: int) -> Meter:
         return meter
     used, unknown_calls, fired = meter.used, meter.unknown_calls, meter.fired
     for step in range(meter.bucket + 1, min(bucket, meter.bucket + window.span) + 1):
-        amount, calls = _read_bucket(state, key, step - window.span)
+        amount, calls = read_bucket(state, key, step - window.span)
         used, unknown_calls = used - amount, unknown_calls - calls
         fired = tuple(threshold for threshold in fired if not _is_below_rearm_level(limit, used, threshold))
     oldest = meter.bucket - 2 * window.span
@@ -78,7 +78,7 @@ def read_meter(state: State, key: MeterKey, limit: Limit, now_us: int) -> Meter:
 
 def commit(state: State, key: MeterKey, *, reserved: int = 0, leased: int = 0) -> None:
     """Reserve or lease an amount, or with a negative one take it back; also where the limit itself is gone."""
-    meter = _load_meter(state, key)
+    meter = load_meter(state, key)
     meter = replace(meter, reserved=meter.reserved + reserved, leased=meter.leased + leased)
     assert meter.reserved >= 0 and meter.leased >= 0, "nothing is taken back twice"
     state.put((NAME, METER, *key), meter, (meter.rearm_us or None) if meter.fired else None)
@@ -92,7 +92,7 @@ def spend(
     span, bucket = limit.window.span, limit.window.find_bucket(time_us)
     if bucket <= meter.bucket - 2 * span:
         return None
-    former, former_calls = _read_bucket(state, key, bucket)
+    former, former_calls = read_bucket(state, key, bucket)
     state.put((NAME, BUCKET, *key, bucket), (former + amount, former_calls + unknown_calls))
     if bucket > meter.bucket - span:
         meter = replace(meter, used=meter.used + amount, unknown_calls=meter.unknown_calls + unknown_calls)
@@ -116,10 +116,10 @@ def unspend(
 ) -> None:
     """Take an amount out of the bucket in which it was counted, while the meter has that bucket; also where the limit
     itself is gone."""
-    meter = _load_meter(state, key) if limit is None else read_meter(state, key, limit, now_us)
+    meter = load_meter(state, key) if limit is None else read_meter(state, key, limit, now_us)
     if bucket <= meter.bucket - 2 * meter.span:
         return
-    former, former_calls = _read_bucket(state, key, bucket)
+    former, former_calls = read_bucket(state, key, bucket)
     state.put((NAME, BUCKET, *key, bucket), (former - amount, former_calls - unknown_calls))
     if bucket > meter.bucket - meter.span:
         used, calls = meter.used - amount, meter.unknown_calls - unknown_calls
@@ -141,7 +141,7 @@ def cross_thresholds(state: State, key: MeterKey, limit: Limit, now_us: int) -> 
 
 def rearm_thresholds(state: State, key: MeterKey, limit: Limit, now_us: int) -> tuple[int, ...]:
     """Move the clock of a meter that fell due, and return the thresholds that are armed again."""
-    former = _load_meter(state, key).fired
+    former = load_meter(state, key).fired
     meter = read_meter(state, key, limit, now_us)
     _write_meter(state, key, limit, replace(meter, rearm_us=0), now_us)
     return tuple(threshold for threshold in former if threshold not in meter.fired)
@@ -160,13 +160,14 @@ def _find_decline(state: State, key: MeterKey, limit: Limit, meter: Meter, amoun
         return None
     used = meter.used
     for steps in range(1, limit.window.span + 1):
-        used -= _read_bucket(state, key, meter.bucket + steps - limit.window.span)[0]
+        used -= read_bucket(state, key, meter.bucket + steps - limit.window.span)[0]
         if used <= amount:
             return limit.window.find_end(now_us, steps)
     raise AssertionError("an empty window holds no more than any amount")
 
 
-def _load_meter(state: State, key: MeterKey) -> Meter:
+def load_meter(state: State, key: MeterKey) -> Meter:
+    """Return a meter as it stands: its clock does not move."""
     row = state.get((NAME, METER, *key))
     return Meter() if row is None else row if type(row) is Meter else msgspec.convert(row, Meter)
 
@@ -184,7 +185,7 @@ def _write_meter(state: State, key: MeterKey, limit: Limit, meter: Meter, now_us
     return meter
 
 
-def _read_bucket(state: State, key: MeterKey, bucket: int) -> tuple[int, int]:
+def read_bucket(state: State, key: MeterKey, bucket: int) -> tuple[int, int]:
     row = state.get((NAME, BUCKET, *key, bucket))
     return (0, 0) if row is None else (row[0], row[1])
 
@@ -195,9 +196,9 @@ def _find_greatest_window(state: State, key: MeterKey, limit: Limit, bucket: int
     first, last = max(bucket, meter.bucket - span), min(bucket + span, meter.bucket) - 1
     if first > last:
         return 0
-    used = greatest = sum(_read_bucket(state, key, step)[0] for step in range(first - span + 1, first + 1))
+    used = greatest = sum(read_bucket(state, key, step)[0] for step in range(first - span + 1, first + 1))
     for step in range(first + 1, last + 1):
-        used += _read_bucket(state, key, step)[0] - _read_bucket(state, key, step - span)[0]
+        used += read_bucket(state, key, step)[0] - read_bucket(state, key, step - span)[0]
         greatest = max(greatest, used)
     return greatest
 

@@ -1,19 +1,32 @@
 """Answers to requests: admissions and leases (docs/rules.md, R19)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from ledger.money import pico, text
+from ledger.money import pico
 from streams.folds import rating
 from streams.folds.call import Call, convert_call
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents
 from streams.folds.event import Event
-from streams.folds.grants.admission import Ask, Charge, Decision, Refusal, decide, expire_reservation, release
+from streams.folds.grants.admission import (
+    RESERVATION,
+    Ask,
+    Charge,
+    Decision,
+    Refusal,
+    decide,
+    expire_reservation,
+    load_reservation,
+    release,
+)
 from streams.folds.grants.leases import LeaseAsk, expire_lease, grant_lease, return_lease
-from streams.folds.grants.limits import MONEY, Amounts
+from streams.folds.grants.limits import MONEY, Amounts, write_amount
+from streams.folds.grants.meters import NAME
+from streams.folds.grants.reports import MeterChange, report_changes
 from streams.folds.grants.uses import Settlement
 from streams.folds.state import Key, State
 from tallystick.rights.sets import InferenceSet
@@ -33,8 +46,11 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
     """Answer ``admission``: reserve the most that the call may cost, or release what an admission holds."""
     data = event.data
     if data.get("action") == "release":
+        reservation = load_reservation(state, (NAME, RESERVATION, event.organization, data["admission"]))
         is_released = release(state, event.organization, data["admission"])
         _decide(event, "admission.released", emit, admission=data["admission"], released=is_released)
+        if reservation is not None and is_released:
+            report_charges(event.organization, reservation.charges, state, emit)
         return
     ask = Ask(
         event.organization,
@@ -45,7 +61,13 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
         data.get("grant"),
     )
     decision = decide(state, ask, lambda model: estimate_amounts(event, model, state, documents, emit), emit.now_us)
-    _decide(event, "admission.decided", emit, admission=event.id, **_describe_decision(decision))
+    refusal = decision.refusal
+    body = {"admission": event.id, **_describe_decision(decision), "asked": _describe_ask(data)}
+    emit.decision(
+        event.organization, "admission.decided", event_source=event.source, event_id=event.id,
+        body=msgspec.json.encode(body).decode(), **({} if refusal is None else {"reason": refusal.reason}),
+    )  # fmt: skip
+    report_charges(event.organization, decision.charges, state, emit)
 
 
 def answer_lease(event: Event, state: State, _: Documents, emit: Emit) -> None:
@@ -56,6 +78,7 @@ def answer_lease(event: Event, state: State, _: Documents, emit: Emit) -> None:
         charges = return_lease(state, event.organization, data["lease"], amounts, emit.now_us)
         returned = [_describe_charge(charge) for charge in charges or ()]
         _decide(event, "lease.returned", emit, lease=data["lease"], returned=returned)
+        report_charges(event.organization, charges or (), state, emit)
         return
     admits_until_us = emit.now_us + (data.get("ttl_s") or LEASE_TTL_S) * SECOND_US
     settle_s = data.get("settle_s")
@@ -73,6 +96,7 @@ def answer_lease(event: Event, state: State, _: Documents, emit: Emit) -> None:
         expires_us=expires_us, currency=data.get("currency"), allow=_describe_set(answer.allow),
         amounts={meter: write_amount(meter, amount) for meter, amount in answer.amounts.items()},
     )  # fmt: skip
+    report_charges(event.organization, answer.charges, state, emit)
 
 
 def tell_settlement(event: Event, admission: str, settlement: Settlement, emit: Emit) -> None:
@@ -100,6 +124,12 @@ def expire_due(key: Key, due_us: int, state: State, emit: Emit) -> None:
         held = [_describe_charge(charge) for charge in expired.charges if charge.amount]
         body = msgspec.json.encode({**content, "held": held}).decode()
         emit.decision(organization, decision, due_us=due_us, body=body)
+        report_charges(organization, expired.charges, state, emit)
+
+
+def report_charges(organization: str, charges: Iterable[Charge], state: State, emit: Emit) -> None:
+    """Report the limits of which something was reserved or leased, or given back."""
+    report_changes(organization, [MeterChange(charge.grant, charge.limit_key) for charge in charges], state, emit)
 
 
 def estimate_amounts(event: Event, model: str | None, state: State, documents: Documents, emit: Emit) -> Amounts:
@@ -129,8 +159,9 @@ def read_lease_amounts(data: dict[str, Any]) -> dict[str, int]:
     return money | {meter: data[meter] for meter in ("tokens", "calls") if data.get(meter) is not None}
 
 
-def write_amount(meter: str, amount: int) -> str | int:
-    return text(amount) if meter in MONEY else amount
+def _describe_ask(data: dict[str, Any]) -> dict[str, Any]:
+    """Describe what was asked, as the log has it: persons are pseudonyms, and keys fingerprints."""
+    return {name: value for name, value in data.items() if value is not None}
 
 
 def _describe_decision(decision: Decision) -> dict[str, Any]:
@@ -152,6 +183,8 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.limit_key:
         left = write_amount(refusal.limit_key.partition("/")[0], refusal.left)
         content |= {"limit": refusal.limit_key, "left": left, "refill_us": refusal.refill_us}
+    if refusal.needed is not None:
+        content["needed"] = write_amount(refusal.limit_key.partition("/")[0], refusal.needed)
     return content | ({"detail": refusal.detail} if refusal.detail else {})
 
 

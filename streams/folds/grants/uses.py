@@ -64,7 +64,8 @@ class UsedCall(NamedTuple):
 
 class Settlement(NamedTuple):
     """The outcome of a call. ``way``: settled, late, leased or unasked. ``overshoot`` is by how much limits that are
-    enforced are exceeded more than before; ``outside`` are scopes with grants of which none allows it."""
+    enforced are exceeded more than before; ``outside`` are scopes with grants of which none allows it. It counts in the
+    bucket of ``counted_us``."""
 
     way: str
     grants: tuple[str, ...] = ()
@@ -73,6 +74,7 @@ class Settlement(NamedTuple):
     overshoot: tuple[Charge, ...] = ()
     crossings: tuple[Crossing, ...] = ()
     outside: tuple[str, ...] = ()
+    counted_us: int = 0
 
 
 def settle(state: State, used_call: UsedCall, now_us: int) -> Settlement:
@@ -165,7 +167,9 @@ def _count(
         due_us = _find_forgotten(limits, counted_us)
         use = Use(tuple(grants), counted_us, tuple(counts))
         state.put((NAME, USE, organization, *used_call.position), use, due_us)
-    return Settlement("unasked", tuple(grants), (), tuple(counts), tuple(overshoots), tuple(crossings))
+    return Settlement(
+        "unasked", tuple(grants), (), tuple(counts), tuple(overshoots), tuple(crossings), counted_us=counted_us
+    )
 
 
 def _take_lease(state: State, organization: str, name: str, counts: Sequence[Counted]) -> None:

@@ -63,6 +63,15 @@ class Window(msgspec.Struct, frozen=True, array_like=True, gc=False):
                 return moment_us
         raise AssertionError("the last offset has no end")
 
+    def find_start(self, time_us: int) -> int | None:
+        """Return when the bucket that holds a moment begins. None of the life of a grant."""
+        if self.kind == "total":
+            return None
+        bucket = self.find_bucket(time_us)
+        if self.kind == "rolling":
+            return -(-bucket * self.length_us // BUCKETS)
+        return self.find_end(self._find_local_start(bucket) - self._find_offset(time_us) - DAY_US // 2)
+
     def _find_offset(self, time_us: int) -> int:
         offset_us = self.offsets[0][1] if self.offsets else 0
         for since_us, later_us in self.offsets[1:]:

@@ -16,16 +16,24 @@ DAY_S = 86_400
 DAY = {"rolling_s": DAY_S}
 
 
-def list_decisions(*lines: tuple[float, bytes]) -> list[dict[str, Any]]:
-    """Fold lines that the log takes at these seconds after the start, and return the decisions on grants."""
+def list_all_decisions(*lines: tuple[float, bytes]) -> list[dict[str, Any]]:
+    """Fold lines that the log takes at these seconds after the start, and return the decisions."""
     records = [record(offset, line, at_s=at_s) for offset, (at_s, line) in enumerate([(0, adopt()), *lines])]
-    decisions = [
+    return [
         msgspec.json.decode(line)
         for topic, derived in replay(records, DOCUMENTS)
         if topic is DECISIONS
         for line in derived.value.split(b"\n")
     ]
-    return [decision for decision in decisions if decision.get("control_type") != "price_book.adopted"]
+
+
+def list_decisions(*lines: tuple[float, bytes]) -> list[dict[str, Any]]:
+    """Fold lines, and return the decisions on grants but reports."""
+    return [
+        decision
+        for decision in list_all_decisions(*lines)
+        if decision.get("control_type") != "price_book.adopted" and decision["decision"] != "grant.metered"
+    ]
 
 
 def grant(id: str, name: str, control_type: str = "grant.created", **body: Any) -> bytes:

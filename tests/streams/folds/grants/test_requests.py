@@ -38,6 +38,7 @@ def test_no_more_is_admitted_than_a_limit_holds_and_the_refusal_says_why() -> No
     assert answers[3] == {
         "admission": "a3", "answer": "deny", "model": "m1", "reason": "reserved", "retryable": True, "grant": "search",
         "granted_by": None, "limit": "billed/USD/86400s", "left": "0.000000000000", "refill_us": None,
+        "needed": "1.000000000000", "asked": DOLLAR,
     }  # fmt: skip
 
 
