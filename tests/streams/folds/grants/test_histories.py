@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from streams.folds.grants import admission, leases, tree, uses
+from streams.folds.grants import admission, leases, tree, tree_changes, uses
 from streams.folds.grants.admission import Ask, expire_reservation
 from streams.folds.grants.leases import LeaseAsk, expire_lease
 from streams.folds.grants.limits import Amounts, Limit
@@ -135,7 +135,7 @@ class History:
             "expires": self.draw.choice((None, None, self.now + 120 * SECOND)),
         }  # fmt: skip
         is_delegated = self.draw.random() < 0.5
-        reason = tree.create_grant(
+        reason = tree_changes.create_grant(
             self.state, ORGANIZATION,
             Grant(
                 name, parent, dimension, grant["scope"], write_lists(grant["allow"]),
@@ -166,7 +166,7 @@ class History:
             write_lists(change["allow"]), tuple(build_limit(limit) for limit in change["limits"].values()),
             is_paused=True if change["paused"] else None, until_us=change["until"],
         )  # fmt: skip
-        reason = tree.narrow_grant(self.state, ORGANIZATION, name, core, self.now)
+        reason = tree_changes.narrow_grant(self.state, ORGANIZATION, name, core, self.now)
         self.check(reason is None, self.slow.narrow(name, change), f"narrow {name} {change}: {reason}")
         self.cross(name)
 
@@ -180,7 +180,7 @@ class History:
             write_lists(change["allow"]), tuple(build_limit(limit) for limit in change["limits"].values()),
             is_paused=False if change["unpause"] else None,
         )  # fmt: skip
-        reason = tree.extend_grant(self.state, ORGANIZATION, name, core, self.now)
+        reason = tree_changes.extend_grant(self.state, ORGANIZATION, name, core, self.now)
         self.check(reason is None, self.slow.extend(name, change), f"extend {name} {change}: {reason}")
         self.cross(name)
 
@@ -194,7 +194,7 @@ class History:
     def revoke(self) -> None:
         if self.names:
             name = self.draw.choice(self.names)
-            reason = tree.revoke_grant(self.state, ORGANIZATION, name, self.now)
+            reason = tree_changes.revoke_grant(self.state, ORGANIZATION, name, self.now)
             self.check(reason is None, self.slow.revoke(name), f"revoke {name}: {reason}")
 
     # calls
