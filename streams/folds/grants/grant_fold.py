@@ -13,6 +13,7 @@ from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.grants import tree, tree_changes
 from streams.folds.grants.admission import LEASE, RESERVATION
+from streams.folds.grants.estimates import HISTORY, forget_history
 from streams.folds.grants.limits import Amounts, Limit
 from streams.folds.grants.meters import METER, NAME, Crossing, MeterKey, cross_thresholds, rearm_thresholds
 from streams.folds.grants.records import read_change, read_grant, read_time_us
@@ -91,6 +92,9 @@ def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
     """End what has expired, forget a use, or arm thresholds again where time alone has emptied a window."""
     if key[1] == USE:
         state.delete(key)
+        return
+    if key[1] == HISTORY:
+        forget_history(state, key)
         return
     if key[1] in (RESERVATION, LEASE):
         expire_due(key, due_us, state, emit)

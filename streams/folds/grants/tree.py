@@ -18,7 +18,7 @@ from tallystick.rights.sets import Call, InferenceSet
 GRANT, HOLDERS, DIMENSIONS = "grant", "holders", "dimensions"
 MAX_DEPTH = 8
 MAX_GRANTS_OF_SCOPE = 64
-MAX_POSTURES = 16
+MAX_POSTURES, MAX_ENDED_POSTURES = 16, 48
 MAX_WINDOW_US = 90 * 86_400_000_000
 Lists = tuple[tuple[str, tuple[str, ...]], ...]
 """Names by dimension of a set of inferences, both in order."""

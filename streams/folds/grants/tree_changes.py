@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from streams.folds.grants.floors import find_floor_obstacle, index_floors, list_floors, read_room
 from streams.folds.grants.limits import STRICTNESS
 from streams.folds.grants.meters import NAME, MeterKey, read_meter
 from streams.folds.grants.tree import (
@@ -12,6 +13,7 @@ from streams.folds.grants.tree import (
     GRANT,
     HOLDERS,
     MAX_DEPTH,
+    MAX_ENDED_POSTURES,
     MAX_GRANTS_OF_SCOPE,
     MAX_POSTURES,
     MAX_WINDOW_US,
@@ -49,7 +51,7 @@ def create_grant(
         return f"{grant.dimension} {grant.scope!r} has {MAX_GRANTS_OF_SCOPE} grants: revoke one first"
     names = _list_living(state, organization, names, now_us - MAX_WINDOW_US)  # a late call may still be of the others
     state.put(holders_key, (*names, grant.name))
-    state.put((NAME, GRANT, organization, grant.name), grant)
+    _put_grant(state, organization, grant, now_us)
     return None
 
 
@@ -63,6 +65,8 @@ def narrow_grant(state: State, organization: str, name: str, change: Change, now
     obstacle = _find_widening(grant, change)
     if obstacle is not None:
         return f"{obstacle}: it would be wider, which grant.extended says"
+    if change.until_us is None and (obstacle := _find_broken_floors(state, organization, grant, change, now_us)):
+        return obstacle
     if change.until_us is not None:
         postures = grant.list_postures(now_us)
         if change.until_us <= now_us:
@@ -70,11 +74,12 @@ def narrow_grant(state: State, organization: str, name: str, change: Change, now
         if len(postures) >= MAX_POSTURES:
             return f"{name!r} has {MAX_POSTURES} narrowings that end: wait until one does"
         posture = Posture(change.until_us, change.allow, change.limits, bool(change.is_paused))
-        grant = replace(grant, postures=(*postures, posture))
+        ended = [posture for posture in grant.postures if posture.until_us <= now_us]  # a late call may be of its time
+        grant = replace(grant, postures=(*ended[-MAX_ENDED_POSTURES:], *postures, posture))
     else:
         grant = _apply_change(grant, change)
     _move_clocks(state, organization, path[0], now_us)
-    state.put((NAME, GRANT, organization, name), grant)
+    _put_grant(state, organization, grant, now_us)
     return None
 
 
@@ -89,11 +94,11 @@ def extend_grant(state: State, organization: str, name: str, change: Change, now
     obstacle = _find_loss(grant, extended)
     if obstacle is not None:
         return f"{obstacle}: it would be narrower, which grant.narrowed says"
-    obstacle = _find_excess(extended, path[1:])
+    obstacle = _find_excess(extended, path[1:]) or find_floor_obstacle(state, organization, extended, path[1:], now_us)
     if obstacle is not None:
         return obstacle
     _move_clocks(state, organization, grant, now_us)
-    state.put((NAME, GRANT, organization, name), extended)
+    _put_grant(state, organization, extended, now_us)
     return None
 
 
@@ -104,8 +109,13 @@ def revoke_grant(state: State, organization: str, name: str, now_us: int) -> str
         return f"there is no grant {name!r}"
     if grant.revoked_us is not None:
         return f"{name!r} is revoked already"
-    state.put((NAME, GRANT, organization, name), replace(grant, revoked_us=now_us))
+    _put_grant(state, organization, replace(grant, revoked_us=now_us), now_us)
     return None
+
+
+def _put_grant(state: State, organization: str, grant: Grant, now_us: int) -> None:
+    state.put((NAME, GRANT, organization, grant.name), grant)
+    index_floors(state, organization, grant, now_us)
 
 
 def _move_clocks(state: State, organization: str, grant: Grant, now_us: int) -> None:
@@ -119,18 +129,28 @@ def _find_obstacle(state: State, organization: str, grant: Grant, path: Sequence
         return f"there is a grant {grant.name!r} already: a name is given once"
     if grant.expires_us is not None and grant.expires_us <= max(now_us, grant.starts_us):
         return "it would expire before it starts"
-    if grant.parent is None:
-        return None
-    if not path:
+    if grant.parent is not None and not path:
         return f"there is no grant {grant.parent!r}"
     if len(path) >= MAX_DEPTH:
         return f"it would be deeper than {MAX_DEPTH} grants"
-    return _find_dead_reason(path, now_us) or _find_excess(grant, path)
+    return (
+        _find_dead_reason(path, now_us)
+        or _find_excess(grant, path)
+        or find_floor_obstacle(state, organization, grant, path, now_us)
+    )
 
 
 def _find_dead_reason(path: Sequence[Grant], now_us: int) -> str | None:
     dead = find_dead(path, now_us)
     return None if dead is None or dead.reason == "not started" else f"{dead.grant.name!r} is {dead.reason}"
+
+
+def _find_broken_floors(state: State, organization: str, grant: Grant, change: Change, now_us: int) -> str | None:
+    """Return the limit of a change that would be below the floors that it has to keep."""
+    for limit in change.limits:
+        if sum(list_floors(state, organization, grant.name, limit.key, now_us).values()) > limit.amount:
+            return f"{limit.key}: the floors of the grants below {grant.name!r} need more than that"
+    return None
 
 
 def _find_excess(grant: Grant, path: Sequence[Grant]) -> str | None:
@@ -155,12 +175,12 @@ def _find_delegation_obstacle(
     if not path[0].is_delegable:
         return f"{path[0].name!r} is not delegable"
     amounts = {limit.key: limit.amount for limit in grant.limits}
+    names = [above.name for above in path]
     for above in path:
         for limit in list_limits(above, now_us):
             if limit.key not in amounts or limit.window.kind != "total" or not limit.is_enforced:
                 continue
-            meter = read_meter(state, MeterKey(organization, above.name, limit.key), limit, now_us)
-            if amounts[limit.key] > limit.amount - meter.used - meter.committed:
+            if amounts[limit.key] > read_room(state, organization, above, limit, names, now_us).left:
                 return f"{limit.key}: {above.name!r} has less than that left"
     return None
 
@@ -179,7 +199,9 @@ def _find_widening(grant: Grant, change: Change) -> str | None:
         return f"{extra} is not in {grant.name!r}"
     limits = {limit.key: limit for limit in grant.limits}
     for limit in change.limits:
-        former = limits.get(limit.key, limit)
+        former = limits.get(limit.key) or replace(limit, floor=0)
+        if limit.guarantee > former.guarantee or limit.floor > former.floor:
+            return f"{limit.key}: the floor is above that of {grant.name!r}"
         if limit.amount > former.amount or STRICTNESS.index(limit.at_limit) < STRICTNESS.index(former.at_limit):
             return f"{limit.key}: the limit is above that of {grant.name!r}, or less strict"
     if change.expires_us is not None and grant.expires_us is not None and change.expires_us > grant.expires_us:
@@ -206,8 +228,11 @@ def _find_loss(grant: Grant, extended: Grant) -> str | None:
     for limit in extended.limits:
         if limit.key not in limits:
             return f"{limit.key}: it has no such limit"
-        if limit.amount < limits[limit.key].amount:
+        former = limits[limit.key]
+        if limit.amount < former.amount:
             return f"{limit.key}: the limit is below what it has"
+        if limit.guarantee < former.guarantee or limit.floor < former.floor:
+            return f"{limit.key}: the floor is below what it has"
     if extended.expires_us is not None and (grant.expires_us is None or extended.expires_us < grant.expires_us):
         return "expires_at is earlier"
     return None
