@@ -11,8 +11,9 @@ from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.grants import tree
+from streams.folds.grants import tree, tree_changes
 from streams.folds.grants.admission import LEASE, RESERVATION
+from streams.folds.grants.estimates import HISTORY, forget_history
 from streams.folds.grants.limits import Amounts, Limit, write_amount
 from streams.folds.grants.meters import METER, NAME, Crossing, MeterKey, cross_thresholds, rearm_thresholds
 from streams.folds.grants.records import read_change, read_grant, read_time_us
@@ -98,6 +99,9 @@ def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
     if key[1] == USE:
         state.delete(key)
         return
+    if key[1] == HISTORY:
+        forget_history(state, key)
+        return
     if key[1] in (RESERVATION, LEASE):
         expire_due(key, due_us, state, emit)
         return
@@ -119,24 +123,24 @@ def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
 
 def _create(state: State, organization: str, body: dict[str, Any], starts_us: int, now_us: int, actor: str | None
             ) -> str | None:  # fmt: skip
-    return tree.create_grant(state, organization, read_grant(body, starts_us, actor), now_us)
+    return tree_changes.create_grant(state, organization, read_grant(body, starts_us, actor), now_us)
 
 
 def _delegate(state: State, organization: str, body: dict[str, Any], starts_us: int, now_us: int, actor: str | None
               ) -> str | None:  # fmt: skip
-    return tree.create_grant(state, organization, read_grant(body, starts_us, actor), now_us, is_delegated=True)
+    return tree_changes.create_grant(state, organization, read_grant(body, starts_us, actor), now_us, is_delegated=True)
 
 
 def _narrow(state: State, organization: str, body: dict[str, Any], _: int, now_us: int, __: str | None) -> str | None:
-    return tree.narrow_grant(state, organization, body["grant"], read_change(body), now_us)
+    return tree_changes.narrow_grant(state, organization, body["grant"], read_change(body), now_us)
 
 
 def _extend(state: State, organization: str, body: dict[str, Any], _: int, now_us: int, __: str | None) -> str | None:
-    return tree.extend_grant(state, organization, body["grant"], read_change(body), now_us)
+    return tree_changes.extend_grant(state, organization, body["grant"], read_change(body), now_us)
 
 
 def _revoke(state: State, organization: str, body: dict[str, Any], _: int, now_us: int, __: str | None) -> str | None:
-    return tree.revoke_grant(state, organization, body["grant"], now_us)
+    return tree_changes.revoke_grant(state, organization, body["grant"], now_us)
 
 
 _APPLY: dict[str, Apply] = {

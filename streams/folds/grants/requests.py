@@ -1,6 +1,7 @@
 """Answers to requests: admissions and leases (docs/rules.md, R19)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -18,11 +19,13 @@ from streams.folds.grants.admission import (
     Charge,
     Decision,
     Refusal,
+    Rest,
     decide,
     expire_reservation,
     load_reservation,
     release,
 )
+from streams.folds.grants.estimates import WHOLE_PPM
 from streams.folds.grants.leases import LeaseAsk, expire_lease, grant_lease, return_lease
 from streams.folds.grants.limits import MONEY, Amounts, write_amount
 from streams.folds.grants.meters import NAME
@@ -43,7 +46,8 @@ PRICED_FIELDS = ("provider", "region", "service_tier", "max_tokens", "calls")
 
 
 def answer_admission(event: Event, state: State, documents: Documents, emit: Emit) -> None:
-    """Answer ``admission``: reserve the most that the call may cost, or release what an admission holds."""
+    """Answer ``admission``: reserve what the call may cost, at most or by an estimate, or release what an admission
+    holds."""
     data = event.data
     if data.get("action") == "release":
         reservation = load_reservation(state, (NAME, RESERVATION, event.organization, data["admission"]))
@@ -59,8 +63,9 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
         {dimension: data.get(field) for dimension, field in SETS.items()},
         emit.now_us + (data.get("ttl_s") or ADMISSION_TTL_S) * SECOND_US,
         data.get("grant"),
+        int(Decimal(str(data["estimate"])) * WHOLE_PPM) if data.get("estimate") is not None else None,
     )
-    decision = decide(state, ask, lambda model: estimate_amounts(event, model, state, documents, emit), emit.now_us)
+    decision = decide(state, ask, lambda model: bound_amounts(event, model, state, documents, emit), emit.now_us)
     refusal = decision.refusal
     body = {"admission": event.id, **_describe_decision(decision), "asked": _describe_ask(data)}
     emit.decision(
@@ -132,7 +137,7 @@ def report_charges(organization: str, charges: Iterable[Charge], state: State, e
     report_changes(organization, [MeterChange(charge.grant, charge.limit_key) for charge in charges], state, emit)
 
 
-def estimate_amounts(event: Event, model: str | None, state: State, documents: Documents, emit: Emit) -> Amounts:
+def bound_amounts(event: Event, model: str | None, state: State, documents: Documents, emit: Emit) -> Amounts:
     """Return the most that the calls of an ask may cost together with a model, by the price books in force: all their
     tokens at the greatest rate of their side (R12)."""
     data = event.data
@@ -168,12 +173,21 @@ def _describe_decision(decision: Decision) -> dict[str, Any]:
     content: dict[str, Any] = {"answer": decision.answer, "model": decision.model}
     if decision.refusal is not None:
         return content | _describe_refusal(decision.refusal)
-    return content | {
+    content |= {
         "grants": decision.grants,
         "expires_us": decision.expires_us,
-        "reserved": [_describe_charge(charge) for charge in decision.charges],
+        "reserved": _describe_reserved(decision.charges, decision.rests),
         "warnings": [{"grant": grant, "limit": limit_key} for grant, limit_key in decision.warnings],
     }
+    return content if decision.samples is None else content | {"samples": decision.samples}
+
+
+def _describe_reserved(charges: Sequence[Charge], rests: Sequence[Rest]) -> list[dict[str, Any]]:
+    return [
+        _describe_charge(charge)
+        | {"left": write_amount(charge.limit_key.partition("/")[0], rest.left), "refill_us": rest.refill_us}
+        for charge, rest in zip(charges, rests, strict=True)
+    ]
 
 
 def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
@@ -185,6 +199,8 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
         content |= {"limit": refusal.limit_key, "left": left, "refill_us": refusal.refill_us}
     if refusal.needed is not None:
         content["needed"] = write_amount(refusal.limit_key.partition("/")[0], refusal.needed)
+        if refusal.kept:
+            content["kept"] = write_amount(refusal.limit_key.partition("/")[0], refusal.kept)
     return content | ({"detail": refusal.detail} if refusal.detail else {})
 
 

@@ -3,6 +3,8 @@
 It shares no code with the folds. Sets are Python's, a window is a filter over facts, and time passes bucket by bucket.
 """
 
+import copy
+import math
 from typing import Any
 
 STRICT = ["warn", "downgrade", "throttle", "deny"]
@@ -20,6 +22,10 @@ def span_of(window: str) -> int:
     return 61 if window.endswith("s") else 1
 
 
+def guarantee_of(limit: dict[str, Any]) -> int:
+    return int(max(0, limit["floor"] - limit["lend"]))
+
+
 class SlowModel:
     def __init__(self) -> None:
         self.now = 0
@@ -28,6 +34,8 @@ class SlowModel:
         self.reservations: dict[str, dict[str, Any]] = {}
         self.leases: dict[str, dict[str, Any]] = {}
         self.fired: dict[tuple[str, str], set[int]] = {}
+        self.histories: dict[tuple[str, str], list[dict[str, int]]] = {}
+        self.min_samples, self.max_samples = 20, 100
 
     # time
 
@@ -78,7 +86,7 @@ class SlowModel:
     def postures(self, name: str, time: int) -> list[dict[str, Any]]:
         return [posture for posture in self.grants[name]["postures"] if time < posture["until"]]
 
-    def why_outside(self, name: str, call: dict[str, str], time: int) -> str | None:
+    def why_outside(self, name: str, call: dict[str, str] | None, time: int) -> str | None:
         if (reason := self.why_stopped(name, time)) is not None:
             return reason
         for above in self.path(name):
@@ -86,7 +94,7 @@ class SlowModel:
                 return "paused"
         for above in self.path(name):
             for allow in [self.grants[above]["allow"], *(posture["allow"] for posture in self.postures(above, time))]:
-                if any(call.get(dimension) not in names for dimension, names in allow.items()):
+                if call is not None and any(call.get(dimension) not in names for dimension, names in allow.items()):
                     return "outside"
         return None
 
@@ -108,13 +116,15 @@ class SlowModel:
             return False
         if not all(self.is_within(grant, self.grants[above]) for above in path):
             return False
+        if not self.has_room_for_floors(name, grant):
+            return False
         if is_delegated:
             if not path or not self.grants[path[0]]["delegable"]:
                 return False
             for above in path:
                 for key, limit in self.limits(above).items():
                     is_bound = key in grant["limits"] and limit["window"] == "total" and limit["at_limit"] != "warn"
-                    if is_bound and grant["limits"][key]["amount"] > limit["amount"] - self.total(above, limit):
+                    if is_bound and grant["limits"][key]["amount"] > self.left(above, limit, path):
                         return False
         self.grants[name] = grant | {"starts": self.now, "revoked": None, "paused": False, "postures": []}
         return True
@@ -138,7 +148,11 @@ class SlowModel:
             if not set(names) <= set(grant["allow"].get(dimension, names)):
                 return False
         for key, limit in change["limits"].items():
-            former = grant["limits"].get(key, limit)
+            former = grant["limits"].get(key, limit | {"floor": 0, "lend": 0})
+            if limit["floor"] > former["floor"] or guarantee_of(limit) > guarantee_of(former):
+                return False
+            if change["until"] is None and sum(self.floors(name, key).values()) > limit["amount"]:
+                return False
             if limit["amount"] > former["amount"] or STRICT.index(limit["at_limit"]) < STRICT.index(former["at_limit"]):
                 return False
         if change["until"] is not None:
@@ -166,11 +180,16 @@ class SlowModel:
         for key, limit in change["limits"].items():
             if key not in grant["limits"] or limit["amount"] < grant["limits"][key]["amount"]:
                 return False
+            former = grant["limits"][key]
+            if limit["floor"] < former["floor"] or guarantee_of(limit) < guarantee_of(former):
+                return False
         wider = grant | {
             "allow": grant["allow"] | change["allow"], "limits": grant["limits"] | change["limits"],
             "paused": grant["paused"] and not change["unpause"],
         }  # fmt: skip
         if not all(self.is_within(wider, self.grants[above]) for above in path):
+            return False
+        if not self.has_room_for_floors(name, wider):
             return False
         self.grants[name] = wider
         return True
@@ -202,8 +221,43 @@ class SlowModel:
         leased = sum(lease["charges"].get((name, key), 0) for lease in self.leases.values())
         return int(reserved + leased)
 
-    def total(self, name: str, limit: dict[str, Any]) -> int:
-        return self.used(name, limit) + self.committed(name, limit["key"])
+    def total(self, name: str, limit: dict[str, Any], time: int | None = None) -> int:
+        bucket = bucket_of(limit["window"], self.now if time is None else time)
+        return self.used_at(name, limit, bucket) + self.committed(name, limit["key"])
+
+    # floors
+
+    def floors(self, parent: str, key: str) -> dict[str, int]:
+        """Of each child that is not over: its floor."""
+        return {
+            name: grant["limits"][key]["floor"] for name, grant in self.grants.items()
+            if grant["parent"] == parent and key in grant["limits"] and grant["revoked"] is None
+            and (grant["expires"] is None or self.now < grant["expires"])
+        }  # fmt: skip
+
+    def has_room_for_floors(self, name: str, grant: dict[str, Any]) -> bool:
+        for key, limit in grant["limits"].items():
+            if limit["floor"]:
+                above = self.grants[grant["parent"]]["limits"].get(key) if grant["parent"] else None
+                if above is None or above["at_limit"] == "warn":
+                    return False
+                floors = self.floors(grant["parent"], key) | {name: limit["floor"]}
+                if sum(floors.values()) > above["amount"]:
+                    return False
+        return True
+
+    def kept(self, parent: str, limit: dict[str, Any], charged: list[str], time: int | None = None) -> int:
+        """What a limit keeps for children to which a call is not charged, in the window that ends at a time."""
+        total = 0
+        for name in self.floors(parent, limit["key"]) if limit["at_limit"] != "warn" else ():
+            lists = [self.grants[name]["limits"], *(posture["limits"] for posture in self.postures(name, self.now))]
+            guarantee = min(guarantee_of(limits[limit["key"]]) for limits in lists if limit["key"] in limits)
+            if name not in charged and self.grants[name]["starts"] <= self.now:
+                total += max(0, guarantee - self.total(name, limit, time))
+        return total
+
+    def left(self, name: str, limit: dict[str, Any], charged: list[str], time: int | None = None) -> int:
+        return int(limit["amount"] - self.total(name, limit, time) - self.kept(name, limit, charged, time))
 
     # questions
 
@@ -217,13 +271,13 @@ class SlowModel:
         return [group for group in groups if group]
 
     def decide(self, admission: str, scopes: dict[str, str], call: dict[str, str], named: str | None, expires: int,
-               prices: dict[str, dict[str, int]]) -> dict[str, Any]:  # fmt: skip
+               prices: dict[str, dict[str, int]], quantile: float | None = None) -> dict[str, Any]:  # fmt: skip
         if admission in self.reservations or admission in self.leases:
             return {"answer": "deny", "reason": "duplicate"}
-        outcome = self._try_all(scopes, call, named, prices[call["models"]])
+        outcome = self._try_all(scopes, call, named, prices[call["models"]], quantile)
         if "refusals" in outcome and all(refusal["answer"] == "downgrade" for refusal in outcome["refusals"]):
             for cheaper in dict.fromkeys(refusal["downgrade_to"] for refusal in outcome["refusals"]):
-                second = self._try_all(scopes, call | {"models": cheaper}, named, prices[cheaper])
+                second = self._try_all(scopes, call | {"models": cheaper}, named, prices[cheaper], quantile)
                 if "refusals" not in second:
                     return self._reserve(admission, "downgrade", second, expires)
             answer = "deny"
@@ -236,81 +290,128 @@ class SlowModel:
     def _reserve(self, admission: str, answer: str, outcome: dict[str, Any], expires: int) -> dict[str, Any]:
         self.reservations[admission] = {
             "charges": outcome["charges"], "admitted": self.now, "expires": expires, "open": True,
-            "path": outcome["path"],
+            "path": outcome["path"], "basis": outcome["basis"], "grants": outcome["grants"],
         }  # fmt: skip
-        return {"answer": answer, "grants": outcome["grants"], "charges": outcome["charges"]}
+        return {"answer": answer, "lefts": outcome["lefts"], "grants": outcome["grants"], "charges": outcome["charges"]}
 
-    def _try_all(self, scopes: dict[str, str], call: dict[str, str], named: str | None, price: dict[str, int]
-                 ) -> dict[str, Any]:  # fmt: skip
+    def estimate(self, name: str, model: str, price: dict[str, int], quantile: float | None) -> dict[str, int]:
+        history = self.histories.get((name, model), [])[-self.max_samples :]
+        if quantile is None or len(history) < self.min_samples:
+            return price
+        rank = min(len(history), math.ceil(quantile * (len(history) + 1)))
+        return price | {
+            meter: math.ceil(price[meter] * sorted(call[meter] for call in history)[rank - 1] / 1_000_000)
+            for meter in ("billed", "tokens")
+        }
+
+    def learn(self, reservation: dict[str, Any], actual: dict[str, int]) -> None:
+        if reservation["basis"] is not None:
+            model, price = reservation["basis"]
+            shares = {meter: math.ceil(min(1_000_000, actual[meter] * 1_000_000 / price[meter])) for meter in price}
+            for name in reservation["grants"]:
+                self.histories.setdefault((name, model), []).append(shares)
+
+    def _try_all(self, scopes: dict[str, str], call: dict[str, str], named: str | None, price: dict[str, int],
+                 quantile: float | None) -> dict[str, Any]:  # fmt: skip
         grants, refusals = [], []
         charges: dict[tuple[str, str], int] = {}
+        lefts: dict[tuple[str, str], int] = {}
         path: dict[str, None] = {}
-        for names in self.holdings(scopes):
-            outcomes = [self._try_grant(name, call, price) for name in ([named] if named in names else names)]
+        groups = [[named] if named in names else names for names in self.holdings(scopes)]
+        firsts = [
+            next((self.path(name) for name in names if self.why_outside(name, call, self.now) is None), [])
+            for names in groups
+        ]
+        for number, names in enumerate(groups):
+            others = [name for place, first in enumerate(firsts) for name in first if place != number]
+            outcomes = [
+                self._try_grant(name, call, self.estimate(name, call["models"], price, quantile), others)
+                for name in names
+            ]
             fitting = [outcome for outcome in outcomes if not outcome["refusals"]]
             if fitting:
                 grants.append(fitting[0]["name"])
-                charges |= fitting[0]["charges"]
+                for place, amount in fitting[0]["charges"].items():
+                    charges[place] = max(charges.get(place, 0), amount)
+                    lefts[place] = min(lefts.get(place, 10**9), fitting[0]["lefts"][place])
                 path |= dict.fromkeys(self.path(fitting[0]["name"]))
             else:
                 refusals.append(min((outcome["worst"] for outcome in outcomes), key=lambda worst: worst["rank"]))
         if named is not None and not refusals and named not in grants:
             refusals.append({"answer": "deny"})
-        return {"refusals": refusals} if refusals else {"grants": grants, "charges": charges, "path": list(path)}
+        if refusals:
+            return {"refusals": refusals}
+        basis = None if quantile is None else (call["models"], price)
+        return {"grants": grants, "charges": charges, "path": list(path), "basis": basis, "lefts": lefts}
 
-    def _try_grant(self, name: str, call: dict[str, str], price: dict[str, int]) -> dict[str, Any]:
+    def _try_grant(self, name: str, call: dict[str, str], price: dict[str, int], others: list[str]) -> dict[str, Any]:
         reason = self.why_outside(name, call, self.now)
         if reason is not None:
             worst: dict[str, Any] | None = {"answer": "deny", "rank": (3, True, 1)}
             return {"name": name, "refusals": [reason], "worst": worst, "charges": {}}
         refusals: list[dict[str, Any]] = []
-        charges = {}
+        charges, lefts = {}, {}
+        charged = self.path(name) + others
         for above in self.path(name):
             for key, limit in self.limits(above).items():
                 amount = price[limit["meter"]]
                 charges[above, key] = amount
-                if self.total(above, limit) + amount > limit["amount"] and limit["at_limit"] != "warn":
-                    is_contended = self.used(above, limit) + amount <= limit["amount"]
-                    is_retryable = amount <= limit["amount"] and (is_contended or limit["at_limit"] == "throttle")
+                left = self.left(above, limit, charged)
+                lefts[above, key] = max(0, left - amount)
+                if amount > left and limit["at_limit"] != "warn":
+                    is_contended, is_possible = self._why_full(above, limit, charged, amount)
+                    is_retryable = is_possible and (is_contended or limit["at_limit"] == "throttle")
                     rank = (STRICT.index(limit["at_limit"]), not is_retryable, 0)
                     refusals.append({"answer": limit["at_limit"], "rank": rank, "downgrade_to": limit["downgrade_to"]})
         worst = max(refusals, key=lambda refusal: refusal["rank"]) if refusals else None
-        return {"name": name, "refusals": refusals, "worst": worst, "charges": charges}
+        return {"name": name, "refusals": refusals, "worst": worst, "charges": charges, "lefts": lefts}
+
+    def _why_full(self, name: str, limit: dict[str, Any], charged: list[str], amount: int) -> tuple[bool, bool]:
+        """Whether an amount would fit without all reservations and leases, and whether it fits an empty window."""
+        twin = copy.copy(self)
+        twin.reservations, twin.leases = {}, {}
+        is_contended = amount <= twin.left(name, limit, charged)
+        twin.facts = []
+        return is_contended, amount <= twin.left(name, limit, charged)
 
     def lease(self, lease: str, scopes: dict[str, str], amounts: dict[str, int], expires: int) -> dict[str, int] | None:
         if lease in self.leases or lease in self.reservations:
             return None
         paths = []
-        for names in self.holdings(scopes):
-            able = [name for name in names if self._can_lease(name)]
+        groups = self.holdings(scopes)
+        firsts = [
+            next((self.path(name) for name in names if self.why_outside(name, None, self.now) is None), [])
+            for names in groups
+        ]
+        for number, names in enumerate(groups):
+            others = [name for place, first in enumerate(firsts) for name in first if place != number]
+            able = [name for name in names if self._can_lease(name, others)]
             if not able:
                 return None
-            paths += self.path(able[0])
+            paths += [(self.path(able[0]) + others, name) for name in self.path(able[0])]
         if not paths:
             return None
         amounts, charges = dict(amounts), {}
-        for name in dict.fromkeys(paths):
+        for charged, name in paths:
             for key, limit in self.limits(name).items():
                 if limit["at_limit"] != "warn":
-                    left = limit["amount"] - self.total(name, limit)
+                    left = self.left(name, limit, charged)
                     amounts[limit["meter"]] = min(amounts[limit["meter"]], (left + 3) // 4)
                     charges[name, key] = limit["meter"]
         if any(amounts[meter] < 1 for meter in charges.values()):
             return None
         self.leases[lease] = {
             "charges": {place: amounts[meter] for place, meter in charges.items()}, "expires": expires,
-            "path": list(dict.fromkeys(paths)), "leased": self.now,
+            "path": list(dict.fromkeys(name for _, name in paths)), "leased": self.now,
         }  # fmt: skip
         return amounts
 
-    def _can_lease(self, name: str) -> bool:
-        if self.why_stopped(name, self.now) is not None:
+    def _can_lease(self, name: str, others: list[str]) -> bool:
+        if self.why_outside(name, None, self.now) is not None:
             return False
         for above in self.path(name):
-            if self.grants[above]["paused"] or any(posture["paused"] for posture in self.postures(above, self.now)):
-                return False
             for limit in self.limits(above).values():
-                if limit["at_limit"] != "warn" and limit["amount"] - self.total(above, limit) < 1:
+                if limit["at_limit"] != "warn" and self.left(above, limit, self.path(name) + others) < 1:
                     return False
         return True
 
@@ -352,7 +453,9 @@ class SlowModel:
             (name, key): max(0, self.total(name, limit) - limit["amount"])
             for name in path for key, limit in self.limits(name).items()
         }  # fmt: skip
-        self.reservations.pop(str(admission), None)
+        reservation = self.reservations.pop(str(admission), {})
+        if reservation:
+            self.learn(reservation, price)
         crossed = {}
         for name in path:
             for key, limit in self.limits(name).items():

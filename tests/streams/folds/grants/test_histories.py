@@ -1,9 +1,13 @@
 """Random histories of grants, asks, calls, leases, late and reversed facts: the core decides as the slow model."""
 
+import itertools
 import random
+from collections import Counter
 from typing import Any
 
-from streams.folds.grants import admission, leases, tree, uses
+import pytest
+
+from streams.folds.grants import admission, estimates, leases, tree, tree_changes, uses
 from streams.folds.grants.admission import Ask, expire_reservation
 from streams.folds.grants.leases import LeaseAsk, expire_lease
 from streams.folds.grants.limits import Amounts, Limit
@@ -12,7 +16,7 @@ from streams.folds.grants.tree import Change, Grant, write_lists
 from streams.folds.grants.uses import UsedCall
 from streams.folds.grants.windows import Window
 from streams.folds.state import State
-from tests.streams.folds.grants.slow_model import SlowModel, bucket_of
+from tests.streams.folds.grants.slow_model import SlowModel
 
 ORGANIZATION = "acme"
 WINDOWS = {
@@ -29,7 +33,7 @@ SECOND = 1_000_000
 def build_limit(limit: dict[str, Any]) -> Limit:
     return Limit(
         limit["meter"], limit["amount"], WINDOWS[limit["window"]], limit["currency"], limit["at_limit"],
-        limit["downgrade_to"],
+        limit["downgrade_to"], floor=limit["floor"], lend=limit["lend"],
     )  # fmt: skip
 
 
@@ -44,12 +48,14 @@ class History:
         self.draw = random.Random(seed)
         self.seed = seed
         self.state, self.slow = State(), SlowModel()
+        self.slow.min_samples, self.slow.max_samples = estimates.MIN_SAMPLES, estimates.MAX_SAMPLES
         self.now = self.slow.now = START
         self.names: list[str] = []
         self.open: list[dict[str, Any]] = []
         self.leases: list[tuple[str, dict[str, str]]] = []
         self.position = 0
         self.count = 0
+        self.seen = Counter[str]()
 
     def check(self, core: Any, slow: Any, step: str) -> None:
         assert core == slow, f"seed {self.seed}, step {self.count}: {step}"
@@ -57,6 +63,8 @@ class History:
     def run(self, steps: int) -> None:
         for _ in range(3):
             self.create()
+        for _ in range(3 if self.seed % 2 and self.names else 0):
+            self.create(self.names[0], 0.9)
         actions = (
             (self.ask, 8), (self.settle, 8), (self.call_unasked, 3), (self.release, 1), (self.lease, 2),
             (self.give_back, 1), (self.create, 1), (self.narrow, 1), (self.extend, 1), (self.revoke, 0.2),
@@ -77,6 +85,8 @@ class History:
                     expire_lease(self.state, key)
                 case "use":
                     self.state.delete(key)
+                case "history":
+                    estimates.forget_history(self.state, key)
                 case "meter":
                     meter_key = MeterKey(*map(str, key[2:]))
                     limit = self.find_limit(meter_key)
@@ -111,11 +121,20 @@ class History:
         return {
             "meter": meter, "currency": currency, "window": window, "key": f"{meter}/{currency}/{window}",
             "amount": self.draw.randint(3, 40), "at_limit": at_limit,
-            "downgrade_to": "small" if at_limit == "downgrade" else None,
+            "downgrade_to": "small" if at_limit == "downgrade" else None, "floor": 0, "lend": 0,
         }  # fmt: skip
 
-    def draw_limits(self) -> dict[str, Any]:
-        return {limit["key"]: limit for limit in (self.draw_limit() for _ in range(self.draw.randint(0, 2)))}
+    def draw_limits(self, parent: str | None = None, inherited: float = 0.6) -> dict[str, Any]:
+        limits = {limit["key"]: limit for limit in (self.draw_limit() for _ in range(self.draw.randint(0, 2)))}
+        for key, limit in self.slow.grants[parent]["limits"].items() if parent is not None else ():
+            if self.draw.random() < inherited:
+                amount = self.draw.randint(1, limit["amount"])
+                limits[key] = limit | {"amount": amount, **self.draw_floor(amount // 2 or 1, inherited)}
+        return limits
+
+    def draw_floor(self, amount: int, probability: float) -> dict[str, int]:
+        floor = self.draw.randint(1, amount) if self.draw.random() < probability else 0
+        return {"floor": floor, "lend": self.draw.choice((0, self.draw.randint(0, floor)))}
 
     def draw_allow(self) -> dict[str, list[str]]:
         allow = {}
@@ -125,17 +144,19 @@ class History:
             allow["regions"] = self.draw.sample(REGIONS, self.draw.randint(1, 2))
         return allow
 
-    def create(self) -> None:
+    def create(self, parent: str | None = None, inherited: float = 0.6) -> None:
         name = f"g{len(self.names)}"
-        parent = self.draw.choice([None, *self.names]) if self.names else None
+        if parent is None and self.names:
+            parent = self.draw.choice([None, *self.names])
         dimension = self.draw.choice(list(SCOPES))
         grant: dict[str, Any] = {
             "parent": parent, "dimension": dimension, "scope": self.draw.choice(SCOPES[dimension]),
-            "allow": self.draw_allow(), "limits": self.draw_limits(), "delegable": self.draw.random() < 0.7,
+            "allow": self.draw_allow(), "limits": self.draw_limits(parent, inherited),
+            "delegable": self.draw.random() < 0.7,
             "expires": self.draw.choice((None, None, self.now + 120 * SECOND)),
         }  # fmt: skip
         is_delegated = self.draw.random() < 0.5
-        reason = tree.create_grant(
+        reason = tree_changes.create_grant(
             self.state, ORGANIZATION,
             Grant(
                 name, parent, dimension, grant["scope"], write_lists(grant["allow"]),
@@ -152,7 +173,11 @@ class History:
         limits: dict[str, Any] = self.draw_limits() if factor < 0 and self.draw.random() < 0.2 else {}
         for key, limit in self.slow.grants[name]["limits"].items():
             if self.draw.random() < 0.5:
-                limits[key] = limit | {"amount": max(1, limit["amount"] + factor * self.draw.randint(-2, 10))}
+                amount = max(1, limit["amount"] + factor * self.draw.randint(-2, 10))
+                kept = {"floor": min(amount, limit["floor"]), "lend": min(amount, limit["floor"], limit["lend"])}
+                limits[key] = limit | {"amount": amount, **kept}
+                if self.draw.random() < 0.3:
+                    limits[key] |= self.draw_floor(amount, 0.8)
         return {"allow": self.draw_allow(), "limits": limits, "until": None, "paused": False, "unpause": False}
 
     def narrow(self) -> None:
@@ -166,7 +191,7 @@ class History:
             write_lists(change["allow"]), tuple(build_limit(limit) for limit in change["limits"].values()),
             is_paused=True if change["paused"] else None, until_us=change["until"],
         )  # fmt: skip
-        reason = tree.narrow_grant(self.state, ORGANIZATION, name, core, self.now)
+        reason = tree_changes.narrow_grant(self.state, ORGANIZATION, name, core, self.now)
         self.check(reason is None, self.slow.narrow(name, change), f"narrow {name} {change}: {reason}")
         self.cross(name)
 
@@ -180,7 +205,7 @@ class History:
             write_lists(change["allow"]), tuple(build_limit(limit) for limit in change["limits"].values()),
             is_paused=False if change["unpause"] else None,
         )  # fmt: skip
-        reason = tree.extend_grant(self.state, ORGANIZATION, name, core, self.now)
+        reason = tree_changes.extend_grant(self.state, ORGANIZATION, name, core, self.now)
         self.check(reason is None, self.slow.extend(name, change), f"extend {name} {change}: {reason}")
         self.cross(name)
 
@@ -194,7 +219,7 @@ class History:
     def revoke(self) -> None:
         if self.names:
             name = self.draw.choice(self.names)
-            reason = tree.revoke_grant(self.state, ORGANIZATION, name, self.now)
+            reason = tree_changes.revoke_grant(self.state, ORGANIZATION, name, self.now)
             self.check(reason is None, self.slow.revoke(name), f"revoke {name}: {reason}")
 
     # calls
@@ -213,37 +238,41 @@ class History:
         scopes, prices = self.draw_scopes(), self.draw_prices()
         call = {"models": self.draw.choice(MODELS), "regions": self.draw.choice(REGIONS)}
         named = self.draw.choice(self.names) if self.names and self.draw.random() < 0.2 else None
-        name = f"a{self.count}"
+        name, quantile = f"a{self.count}", self.draw.choice((None, None, 0.5, 0.75))
         expires = self.now + self.draw.choice((10, 30, 90, 300)) * SECOND
+        quantile_ppm = None if quantile is None else int(quantile * 1_000_000)
         core = admission.decide(
-            self.state, Ask(ORGANIZATION, name, scopes, call, expires, named),
+            self.state, Ask(ORGANIZATION, name, scopes, call, expires, named, quantile_ppm),
             lambda model: build_amounts(prices[str(model)]), self.now,
         )  # fmt: skip
-        slow = self.slow.decide(name, scopes, call, named, expires, prices)
+        slow = self.slow.decide(name, scopes, call, named, expires, prices, quantile)
         self.check(core.answer, slow["answer"], f"ask {name} {scopes} {call}: {core}")
+        self.seen[core.answer if core.refusal is None else core.refusal.reason] += 1
+        self.seen["estimated"] += (core.samples or 0) >= estimates.MIN_SAMPLES
         if core.answer in ("allow", "downgrade"):
             self.check(list(core.grants), slow["grants"], f"grants of {name}")
             charges = {(charge.grant, charge.limit_key): charge.amount for charge in core.charges}
             self.check(charges, slow["charges"], f"charges of {name}")
+            lefts = {place: rest.left for place, rest in zip(charges, core.rests, strict=True)}
+            self.check(lefts, slow["lefts"], f"left after {name}")
             model = str(core.model)
             self.open.append(
                 {"admission": name, "scopes": scopes, "call": call | {"models": model}, "price": prices[model]}
             )
-        elif core.refusal is not None and core.refusal.refill_us is not None:
-            self.check_refill(core.refusal)
+        elif core.refusal is not None and core.refusal.refill_us is not None and quantile is None:
+            amount = prices[call["models"]][core.refusal.limit_key.partition("/")[0]]
+            self.check_refill(core.refusal, scopes, amount)
 
-    def check_refill(self, refusal: admission.Refusal) -> None:
-        """The window has room at the refill, and had none a moment before."""
-        key = MeterKey(ORGANIZATION, refusal.grant, refusal.limit_key)
-        limit = self.slow.limits(refusal.grant)[refusal.limit_key]
-        meter, assumed = limit["window"], self.slow.committed(key.grant, key.limit_key)
-        assert refusal.refill_us is not None
-        uses = [
-            self.slow.used_at(key.grant, limit, bucket_of(meter, time))
-            for time in (refusal.refill_us - 1, refusal.refill_us)
+    def check_refill(self, refusal: admission.Refusal, scopes: dict[str, str], amount: int) -> None:
+        """The limit has room at the refill, and had none a moment before, for a child on one of the ways to it."""
+        limit, time = self.slow.limits(refusal.grant)[refusal.limit_key], refusal.refill_us
+        assert time is not None
+        groups = self.slow.holdings(scopes)
+        ways = [[above for name in names for above in self.slow.path(name)] for names in itertools.product(*groups)]
+        lefts = [
+            tuple(self.slow.left(refusal.grant, limit, way, moment) for moment in (time - 1, time)) for way in ways
         ]
-        assert uses[0] > uses[1], (self.seed, self.count)
-        assert uses[1] + assumed <= limit["amount"], (self.seed, self.count)
+        assert any(before < amount <= after for before, after in lefts), (self.seed, self.count)
 
     def settle(self) -> None:
         calls: list[dict[str, Any]] = [
@@ -321,9 +350,15 @@ class History:
             self.slow.give_back(name, unused)
 
 
-def test_the_core_decides_as_the_slow_model_on_random_histories() -> None:
+def test_the_core_decides_as_the_slow_model_on_random_histories(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "MIN_SAMPLES", 1)
+    monkeypatch.setattr(estimates, "MAX_SAMPLES", 3)
+    seen = Counter[str]()
     for seed in range(1000):
-        History(seed).run(40)
+        history = History(seed)
+        history.run(40)
+        seen += history.seen
+    assert all(seen[name] > 20 for name in ("allow", "limit", "reserved", "floor", "estimated")), seen
 
 
 def test_a_limit_leaves_no_bucket_behind_that_no_window_needs() -> None:

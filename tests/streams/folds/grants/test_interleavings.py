@@ -17,7 +17,8 @@ from streams.folds.grants.admission import Ask
 from streams.folds.grants.leases import LeaseAsk
 from streams.folds.grants.limits import Amounts, Limit
 from streams.folds.grants.meters import Meter, MeterKey, read_meter
-from streams.folds.grants.tree import Grant, create_grant, load_grant
+from streams.folds.grants.tree import Grant, load_grant
+from streams.folds.grants.tree_changes import create_grant
 from streams.folds.grants.uses import UsedCall
 from streams.folds.grants.windows import Window
 from streams.folds.state import Row, State
