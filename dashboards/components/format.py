@@ -28,6 +28,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def quantify(number: int, noun: str) -> str:
+    """Format a count with its noun, whose plural ends in s: ``1 call``, ``1,234 calls``."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def short(number: int) -> str:
     """Format a count for a headline: ``999,999``, then four digits: ``1.234M``."""
     if number < 1_000_000:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboards import periods
 from dashboards.components import empty_ledger, pager
-from dashboards.components.format import count, money
+from dashboards.components.format import money, quantify
 from dashboards.components.html import draw_heading, draw_live_line, draw_note, link
 from dashboards.pages.explore import answer, chart, controls, queries, tables
 from dashboards.pages.explore.controls import Choice
@@ -122,7 +122,7 @@ def _show_change(choice: Choice, view: View, groups: Groups, drivers: Drivers | 
 def _show_not_included(view: View, groups: Groups) -> None:
     number = groups.now.uncosted_calls
     if number and view.measure.kind == "money":
-        text = f"{count(number)} calls whose cost is not known"
+        text = f"{quantify(number, 'call')} whose cost is not known"
         calls_link = link("By model", "trust", {})
         st.html(f'<div class="tally unknown"><b>Not included:</b> {text}. {calls_link}</div>')
 
@@ -131,7 +131,9 @@ def _show_no_usage(choice: Choice, view: View, groups: Groups, data: periods.Spa
     span_text = periods.format_span(data, periods.find_zone(view.zone))
     if groups.before.is_used and view.period.before:
         earlier = money(groups.before.billed, view.currency)
-        st.info(f"Nothing was used in this period. The one before had {count(groups.before.calls)} calls, {earlier}.")
+        st.info(
+            f"Nothing was used in this period. The one before had {quantify(groups.before.calls, 'call')}, {earlier}."
+        )
     elif choice.filters:
         st.info("Nothing in this period matches these filters.")
     else:

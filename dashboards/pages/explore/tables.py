@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from dashboards.components.format import change, count, exact, money, percent
+from dashboards.components.format import change, count, exact, money, percent, quantify
 from dashboards.components.html import (
     Cell,
     Column,
@@ -144,7 +144,9 @@ def _build_cell(measure: Measure, sums: Sums, currency: str) -> Html:
     text, hint = measure.format(amount, currency), measure.format(amount, currency, is_exact=True)
     if measure.name != "billed" or not sums.uncosted_calls:
         return with_hint(text, hint)
-    return with_hint(f"{text} +", f"{hint}; not included: {count(sums.uncosted_calls)} calls whose cost is not known")
+    return with_hint(
+        f"{text} +", f"{hint}; not included: {quantify(sums.uncosted_calls, 'call')} whose cost is not known"
+    )
 
 
 def _is_known(view: View, measure: Measure) -> bool:

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboards import periods
 from dashboards.components import call_table, charts, empty_ledger, pager
 from dashboards.components.controls import pick, read_pick
-from dashboards.components.format import change, count, exact, money, per_million, percent, short
+from dashboards.components.format import change, count, exact, money, per_million, percent, quantify, short
 from dashboards.components.html import Column, Html, bar, draw_live_line, draw_table, link, move, named, with_hint
 from dashboards.components.links import draw_trees_link
 from dashboards.components.unknown_usage import describe_bound, describe_calls
@@ -145,7 +145,7 @@ def _describe_spend(view: View, sums: Sums) -> str:
 
 def _show_unknown(choice: Choice, view: View, unknown: Unknown) -> None:
     """Say what spend does not include, with links to the calls."""
-    told = f" ({count(unknown.tokens)} tokens told)" if unknown.tokens else ""
+    told = f" ({quantify(unknown.tokens, 'token')} told)" if unknown.tokens else ""
     bound = with_hint(describe_bound(unknown, view.currency), describe_bound(unknown, view.currency, is_exact=True))
     calls_link = link("Show the calls", "overview", choice.to_parameters() | {"calls": "cost not known"})
     models_link = Html(f'<a href="{find_page("trust").link}#unknown">By model</a>')
@@ -157,7 +157,7 @@ def _show_no_calls(choice: Choice, view: View, before: Sums, data: periods.Span)
     period_text = periods.format_span(data)
     if before.calls and view.period.before:
         st.caption(
-            f"{money(before.priced_spend, view.currency)} and {count(before.calls)} calls in the period before, "
+            f"{money(before.priced_spend, view.currency)} and {quantify(before.calls, 'call')} in the period before, "
             f"{periods.format_span(view.period.before)}."
         )
     if choice.filters:

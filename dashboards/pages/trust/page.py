@@ -9,7 +9,7 @@ import streamlit as st
 
 from audit import sequence_gaps
 from dashboards.components import empty_ledger, pager
-from dashboards.components.format import count
+from dashboards.components.format import count, quantify
 from dashboards.components.html import (
     Cell,
     Column,
@@ -181,7 +181,7 @@ def _show_lag() -> None:
             help="Records whose derived lines are not yet in the warehouse",
         )
     newest = datetime.fromtimestamp(max(progress.last_ms for progress in partitions) / 1000, UTC)
-    st.caption(f"{count(recorded)} records on the log, the newest appended {newest:%Y-%m-%d %H:%M:%S} UTC.")
+    st.caption(f"{quantify(recorded, 'record')} on the log, the newest appended {newest:%Y-%m-%d %H:%M:%S} UTC.")
     with st.expander("By partition"):
         columns = [Column("Partition"), *(Column(name, "right") for name in ("Recorded", "Folded", "Stored"))]
         draw_table(

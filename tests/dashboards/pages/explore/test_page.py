@@ -64,7 +64,7 @@ def test_what_reads_single_calls_says_so(crowd: Crowd, monkeypatch: pytest.Monke
         ({"period": "range", "range": ["2001-01-01", "2001-01-02"]}, "No calls in this period"),
         ({"period": "7d", "filter": "team:nobody"}, "Nothing in this period matches these filters"),
         ({"period": "24h", "filter": "team:fallen"}, "Nothing in this period matches these filters"),
-        ({"period": "7d", "filter": "team:fallen"}, "The one before had 1 calls, $1,000.00"),
+        ({"period": "7d", "filter": "team:fallen"}, "The one before had 1 call, $1,000.00"),
     ],
 )
 def test_a_view_without_figures_is_a_sentence(
