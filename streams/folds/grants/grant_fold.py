@@ -90,6 +90,8 @@ def correct_call(change: EntryChange, state: State, emit: Emit) -> None:
         return  # no window has what it was
     else:
         settlement = settle(state, used_call, emit.now_us)
+        if used_call.admission is not None and settlement.way != "unasked":
+            tell_settlement(added.event, used_call.admission, settlement, emit)
     _tell_crossings(added.event, settlement, state, emit)
     _report_changes(added.event.organization, use, settlement, state, emit)
 

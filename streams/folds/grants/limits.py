@@ -68,10 +68,8 @@ def measure(limit: Limit, amounts: Amounts) -> int | None:
 
 
 def measure_actual(limit: Limit, amounts: Amounts, reserved: int) -> int:
-    """Return what a call that was made counts. Of what is not known, the policy says what it is worth: nothing, or its
-    bound, or where nothing bounds it all that was reserved."""
-    if not is_measured(limit, amounts):
-        return 0
+    """Return what a call that was made counts in a limit that counts it. Of what is not known, the policy says what it
+    is worth: nothing, or its bound, or where nothing bounds it all that was reserved."""
     amount: int = getattr(amounts, limit.meter) or 0
     if measure(limit, amounts) is not None or limit.unknown_usage == "tokens_only":
         return amount

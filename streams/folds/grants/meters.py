@@ -39,6 +39,7 @@ class Meter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     leased: int = 0
     fired: tuple[int, ...] = ()  # thresholds that are not armed
     rearm_us: int = 0  # none is armed again by time before this moment; 0 is not known yet
+    rearmed: tuple[int, ...] = ()  # thresholds that time has armed again, which is not told yet
 
     @property
     def committed(self) -> int:
@@ -73,7 +74,10 @@ def read_meter(state: State, key: MeterKey, limit: Limit, now_us: int) -> Meter:
         if state.get((NAME, BUCKET, *key, expired)) is not None:
             state.delete((NAME, BUCKET, *key, expired))
     rearm_us = meter.rearm_us if fired == meter.fired else 0
-    meter = replace(meter, bucket=bucket, used=used, unknown_calls=unknown_calls, fired=fired, rearm_us=rearm_us)
+    rearmed = meter.rearmed + tuple(threshold for threshold in meter.fired if threshold not in fired)
+    meter = replace(
+        meter, bucket=bucket, used=used, unknown_calls=unknown_calls, fired=fired, rearm_us=rearm_us, rearmed=rearmed
+    )
     return _write_meter(state, key, limit, meter, now_us)
 
 
@@ -82,7 +86,7 @@ def commit(state: State, key: MeterKey, *, reserved: int = 0, leased: int = 0) -
     meter = load_meter(state, key)
     meter = replace(meter, reserved=meter.reserved + reserved, leased=meter.leased + leased)
     assert meter.reserved >= 0 and meter.leased >= 0, "nothing is taken back twice"
-    state.put((NAME, METER, *key), meter, (meter.rearm_us or None) if meter.fired else None)
+    state.put((NAME, METER, *key), meter, (meter.rearm_us or None) if meter.fired or meter.rearmed else None)
 
 
 def spend(
@@ -141,11 +145,10 @@ def cross_thresholds(state: State, key: MeterKey, limit: Limit, now_us: int) -> 
 
 
 def rearm_thresholds(state: State, key: MeterKey, limit: Limit, now_us: int) -> tuple[int, ...]:
-    """Move the clock of a meter that fell due, and return the thresholds that are armed again."""
-    former = load_meter(state, key).fired
+    """Move the clock of a meter that fell due, and return the thresholds that time has armed again."""
     meter = read_meter(state, key, limit, now_us)
-    _write_meter(state, key, limit, replace(meter, rearm_us=0), now_us)
-    return tuple(threshold for threshold in former if threshold not in meter.fired)
+    _write_meter(state, key, limit, replace(meter, rearm_us=0, rearmed=()), now_us)
+    return meter.rearmed
 
 
 def find_refill(state: State, key: MeterKey, limit: Limit, amount: int, now_us: int) -> int | None:
@@ -180,9 +183,13 @@ def load_meter(state: State, key: MeterKey) -> Meter:
 
 
 def _write_meter(state: State, key: MeterKey, limit: Limit, meter: Meter, now_us: int) -> Meter:
-    """Write a meter, due when time alone would arm one of its thresholds again. More spend only delays that."""
+    """Write a meter, due when time alone would arm one of its thresholds again, and at once where it did. More spend
+    only delays that."""
     due_us = None
-    if meter.fired:
+    if meter.rearmed:  # an event that fell due before moved the clock
+        due_us = now_us
+        meter = replace(meter, rearm_us=now_us)
+    elif meter.fired:
         due_us = meter.rearm_us
         if due_us <= now_us:
             level = max((threshold * limit.amount * REARM_PERMILLE - 1) // 100_000 for threshold in meter.fired)

@@ -22,7 +22,7 @@ from streams.folds.grants.admission import (
 )
 from streams.folds.grants.estimates import add_sample
 from streams.folds.grants.leases import load_lease, take_from_lease
-from streams.folds.grants.limits import Amounts, Limit, measure, measure_actual
+from streams.folds.grants.limits import Amounts, Limit, is_measured, measure, measure_actual
 from streams.folds.grants.meters import NAME, Crossing, MeterKey, read_meter, spend, unspend
 from streams.folds.grants.tree import find_outside, list_holdings, list_limits, load_grant, load_path
 from streams.folds.grants.windows import BUCKETS
@@ -152,6 +152,8 @@ def _count(
     if reservation is not None and not reservation.is_expired:
         uncharge(state, organization, charges)
     for key, limit in limits:
+        if not is_measured(limit, amounts):
+            continue
         amount = measure_actual(limit, amounts, reserved.get((key.grant, key.limit_key), 0))
         unknown_calls = int(measure(limit, amounts) is None)
         if not amount and not unknown_calls:

@@ -106,6 +106,17 @@ def test_a_threshold_is_armed_again_when_time_has_emptied_the_window() -> None:
     assert decisions[2]["due_us"] < decisions[3]["accepted_ms"] * 1000
 
 
+def test_a_held_call_that_is_released_before_time_arms_a_threshold_hides_nothing() -> None:
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(10, window={"rolling_s": 60}, thresholds=[50])])),
+        (1, call("a", 1, team="search", tokens={"input": 6_000_000})),
+        (10, call("held until 40 s", 340, team="search", tokens={"input": 1})),
+        (400, call("b", 400, team="search", tokens={"input": 6_000_000})),
+    )
+    names = [decision["decision"] for decision in decisions[1:]]
+    assert names == ["grant.crossed", "grant.rearmed", "grant.crossed"]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_the_order_in_which_calls_arrive_changes_nothing(order: tuple[int, ...]) -> None:
     calls = [call(str(number), 1 + number * 600, team="search", tokens={"input": 4_000_000}) for number in range(3)]

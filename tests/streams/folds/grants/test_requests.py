@@ -77,6 +77,28 @@ def test_an_admission_that_nobody_settles_expires_and_a_late_call_counts() -> No
     assert (settled["way"], settled["overshoot"][0]["amount"]) == ("late", "1.000000000000")
 
 
+def test_a_revision_that_counts_first_settles_and_says_so() -> None:
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(1)])),
+        (1, ask("a")),
+        (2, call("call", 900, team="search", tokens={"output": 10_000})),
+        (3, call("call", 3, team="search", admission="a", tokens={"output": 20_000}, revision=1)),
+    )
+    (settled,) = read_bodies(decisions, "admission.settled")
+    assert (settled["way"], settled["counted"][0]["amount"]) == ("settled", "0.200000000000")
+
+
+def test_a_call_of_unknown_cost_counts_in_no_other_currency() -> None:
+    unknown: dict[str, Any] = {"usage_source": "missing", "max_tokens": 10_000, "tokens": None}
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(100), limit(1, currency="EUR", at_limit="warn")])),
+        (1, ask("a")),
+        (2, call("call", 2, team="search", admission="a", **unknown)),
+    )
+    (settled,) = read_bodies(decisions, "admission.settled")
+    assert [charge["limit"] for charge in settled["counted"]] == ["billed/USD/86400s"]
+
+
 def test_a_release_gives_back_once() -> None:
     decisions = list_decisions(
         (0, grant("g", "search", limits=[limit(1)])),
