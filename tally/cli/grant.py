@@ -17,7 +17,8 @@ LimitTexts = Annotated[
     list[str] | None,
     typer.Option(
         "--limit", metavar="METER:AMOUNT/WINDOW", rich_help_panel=_LIMITS,
-        help="billed:100USD/1h, notional:50EUR/month, calls:1000/day@Europe/Berlin, tokens:5M/total. Repeatable.",
+        help="billed:100USD/1h, notional:50EUR/month, calls:1000/day@Europe/Berlin, tokens:5M/total. Repeatable. With "
+        ",floor=40 the parent's limit keeps 40 of itself for it; with ,lend=10 others may use 10 of an unused floor.",
     ),
 ]  # fmt: skip
 FirstMonth = Annotated[
@@ -95,6 +96,8 @@ def create(
 
     Example: tally grant create search-eu --parent search --scope team=search --regions eu --at-limit throttle
     --limit calls:1000/day@Europe/Berlin
+
+    Example: tally grant create chat --parent product --scope team=chat --limit billed:60USD/day,floor=40,lend=10
 
     Exit codes: 0 created; 1 it has no effect, and why; 2 bad input."""
     lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
