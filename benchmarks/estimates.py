@@ -43,9 +43,8 @@ class Call(NamedTuple):
 
 def draw_chat(draw: random.Random) -> Call:
     """A chat: prompts and answers of some hundred tokens, one of a few round ``max_tokens``."""
-    return build_call(
-        draw.lognormvariate(6.7, 0.8), 0.3, draw.lognormvariate(5.5, 0.9), draw.choice((1024, 4096)), "chat"
-    )
+    input_tokens, output_tokens = draw.lognormvariate(6.7, 0.8), draw.lognormvariate(5.5, 0.9)
+    return build_call(input_tokens, 0.3, output_tokens, draw.choice((1024, 4096)), "chat")
 
 
 def draw_agent(draw: random.Random) -> Call:
