@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tally.cli import grant_views
-from tally.output import out, print_json
+from tally.output import err, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Grants: rights to make calls, with limits, in a tree.")
 _LISTS, _LIMITS = "Calls that it allows (names with commas between; any where absent)", "Limits"
@@ -304,7 +304,7 @@ def _append(
         print_json({
             "organization": config.organization, "grant": body["grant"], "control": control_type,
             "applied": answer.reason is None, "reason": answer.reason, "body": answer.body or None,
-            "partition": partition, "offset": offset,
+            "warning": answer.warning, "partition": partition, "offset": offset,
         })  # fmt: skip
     if answer.reason is not None:
         hint = find_hint(answer.reason)
@@ -317,3 +317,5 @@ def _append(
         for line in describe_record(answer.body):
             out.print(line, markup=False)
         out.print(f"On the log at {partition}:{offset}.", markup=False)
+        if answer.warning is not None:
+            err.print(f"Warning: {answer.warning}", markup=False)

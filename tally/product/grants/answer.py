@@ -36,11 +36,13 @@ _HINTS = {
 
 
 class Answer(NamedTuple):
-    """The answer to a record: its body as it stands on the log, or why it has no effect."""
+    """The answer to a record: its body as it stands on the log, or why it has no effect. ``warning`` is why a limit of
+    it counts nothing."""
 
     position: Position
     body: dict[str, Any]
     reason: str | None = None
+    warning: str | None = None
 
 
 def append_grant_record(
@@ -65,7 +67,7 @@ def find_answer(log: Log, position: Position, start: int = 0) -> Answer:
             if decision["event_index"] != position.event_index:
                 continue
             if decision["decision"] == APPLIED:
-                return Answer(position, json.loads(decision["body"]))
+                return Answer(position, json.loads(decision["body"]), warning=decision.get("reason"))
             if decision["decision"] == INEFFECTIVE:
                 return Answer(position, {}, decision["reason"])
     return Answer(position, {}, "its folds gave no answer: `tally tail` shows what became of it")
