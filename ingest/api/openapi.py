@@ -211,7 +211,8 @@ def _describe_outcomes() -> dict[str, Any]:
         for name in ("partition", "offset")
     ]
     return {
-        "summary": "Outcomes of the events of one record: counted, duplicate, conflict, quarantined or held",
+        "summary": "Outcomes of the events of one record: counted, duplicate, conflict, quarantined or held; of "
+        "decisions also whether they apply (`controls`)",
         "parameters": [*path, _ORGANIZATION],
         "responses": _describe_responses(None, {400, 401, 403, 404, 503}),
     }

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ledger.outcomes import RESTATEMENT
+from streams.folds.currencies import find_uncounted
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange
 from streams.folds.event import Event
@@ -38,7 +39,7 @@ Apply = Callable[[State, str, dict[str, Any], int, int, str | None], str | None]
 """Apply the body of a record: organization, body, start, now, who granted. Return why it has no effect."""
 
 
-def change_tree(event: Event, state: State, _: Documents, emit: Emit) -> None:
+def change_tree(event: Event, state: State, documents: Documents, emit: Emit) -> None:
     """Apply a record of a grant, and answer it with both of its times, or with why it has no effect."""
     control_type, body = event.data["control"], event.data["body"]
     effective_at = event.data.get("effective_at")
@@ -54,9 +55,11 @@ def change_tree(event: Event, state: State, _: Documents, emit: Emit) -> None:
     if reason is not None:
         emit.decision(event.organization, "control.ineffective", reason=reason, **facts)
         return
+    currencies = {limit["currency"] for limit in body.get("limits") or () if limit.get("currency") is not None}
+    warning = find_uncounted(event.organization, currencies, state, documents) if currencies else None
     emit.decision(
         event.organization, "control.applied", effective_us=effective_us, known_us=emit.now_us,
-        body=msgspec.json.encode(body).decode(), **facts,
+        body=msgspec.json.encode(body).decode(), **({} if warning is None else {"reason": warning}), **facts,
     )  # fmt: skip
     _tell_changed_limits(event, body["grant"], state, emit)
     report_grant(event.organization, body["grant"], state, emit)

@@ -106,9 +106,11 @@ class GrantLimit(Model):
             if not is_money and amount is not None and amount != int(amount):
                 raise ValueError(f"a limit of {self.meter} is a whole number, and this is {amount}")
         if self.floor is not None and self.floor > self.amount:
-            raise ValueError(f"a floor is a part of its limit, and {self.floor} is above {self.amount}")
+            raise ValueError(
+                f"a floor is a part of its limit, and {self.floor} is above {self.amount}: give a lower floor"
+            )
         if self.lend is not None and self.lend > (self.floor or 0):
-            raise ValueError(f"lend is a part of the floor, and {self.lend} is above {self.floor or 0}")
+            raise ValueError(f"lend is a part of the floor, and {self.lend} is above {self.floor or 0}: give less")
         if (self.at_limit == "downgrade") != (self.downgrade_to is not None):
             raise ValueError("downgrade_to goes with at_limit downgrade: give both, or none")
         return self
