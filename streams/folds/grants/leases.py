@@ -3,6 +3,9 @@
 A slice is at most a quarter of what is left on the way, so slices shrink as a limit comes near. What is leased counts
 as if it was spent until the calls that it admitted settle, the holder returns what it did not use, or the lease
 expires. So what a lost holder costs is what it held, until then.
+
+An admission from a lease has a name that says what its holder took for it (``tallystick.rights.leased_names``), and the
+call that names it first takes as much off the lease: what it did not use is free again, as with a reservation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +17,20 @@ from msgspec.structs import replace
 from streams.folds.grants.admission import LATE_SETTLEMENT_US, LEASE, RESERVATION, Charge, Refusal, list_candidates
 from streams.folds.grants.limits import MONEY, Limit
 from streams.folds.grants.meters import NAME, MeterKey, commit, read_meter
-from streams.folds.grants.tree import Grant, find_set, find_stopped, list_holdings, list_limits, load_path
+from streams.folds.grants.tree import (
+    DIMENSIONS,
+    Grant,
+    find_set,
+    find_stopped,
+    list_holdings,
+    list_limits,
+    load_path,
+)
 from streams.folds.state import Key, State
+from tallystick.rights.leased_names import LeasedName
 from tallystick.rights.sets import InferenceSet
 
+LEASED = "leased"
 SHARE = 4
 """A lease gets at most this part of what is left."""
 
@@ -51,12 +64,17 @@ class LeaseAsk(NamedTuple):
 
 
 class LeaseAnswer(NamedTuple):
-    """The slice, by measure, with the grant of each scope; or why there is none."""
+    """The slice, by measure, with the grant of each scope; or why there is none. ``dimensions`` are those of scopes in
+    which anything is granted: a call that differs from the lease in these is not of it. ``warnings`` are limits that
+    only warn and have nothing left."""
 
     amounts: Mapping[str, int] = {}
     grants: tuple[str, ...] = ()
     charges: tuple[Charge, ...] = ()
     allow: InferenceSet = InferenceSet()  # the calls that it may admit
+    admits_until_us: int = 0
+    dimensions: tuple[str, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
     refusal: Refusal | None = None
 
 
@@ -74,20 +92,29 @@ def grant_lease(state: State, ask: LeaseAsk, now_us: int) -> LeaseAnswer:
     if not paths:
         return LeaseAnswer(refusal=Refusal("", "no grant"))
     limits = _list_path_limits(paths, now_us)
+    enforced = [(grant, limit) for grant, limit in limits if limit.is_enforced]
     amounts = dict(ask.amounts)
-    for grant, limit in limits:
+    for grant, limit in enforced:
         amounts[limit.meter] = min(amounts[limit.meter], _find_slice(state, organization, grant, limit, now_us))
         if amounts[limit.meter] < 1:
             refusal = Refusal(grant.name, "limit", limit_key=limit.key, is_retryable=True, granted_by=grant.granted_by)
             return LeaseAnswer(refusal=refusal)
-    charges = tuple(Charge(grant.name, limit.key, amounts[limit.meter]) for grant, limit in limits)
+    charges = tuple(Charge(grant.name, limit.key, amounts[limit.meter]) for grant, limit in enforced)
     for charge in charges:
         commit(state, MeterKey(organization, charge.grant, charge.limit_key), leased=charge.amount)
     grants = tuple(dict.fromkeys(grant.name for path in paths for grant in path))
-    lease = Lease(ask.holder, grants, charges, now_us, ask.admits_until_us, ask.expires_us)
+    ends_us = [grant.expires_us for path in paths for grant in path if grant.expires_us is not None]
+    admits_until_us = min(ask.admits_until_us, *ends_us, ask.admits_until_us)
+    lease = Lease(ask.holder, grants, charges, now_us, admits_until_us, ask.expires_us)
     state.put(_lease_key(ask), lease, ask.expires_us)
-    allow = find_set(paths, now_us)
-    return LeaseAnswer(amounts, tuple(path[0].name for path in paths), charges, allow)
+    warnings = tuple(
+        (grant.name, limit.key)
+        for grant, limit in limits
+        if not limit.is_enforced and _find_slice(state, organization, grant, limit, now_us) < 1
+    )
+    dimensions = tuple(state.get((NAME, DIMENSIONS, organization)) or ())
+    names = tuple(path[0].name for path in paths)
+    return LeaseAnswer(amounts, names, charges, find_set(paths, now_us), admits_until_us, dimensions, warnings)
 
 
 def return_lease(
@@ -129,6 +156,16 @@ def take_from_lease(state: State, key: Key, lease: Lease, charges: Sequence[Char
     state.put(key, replace(lease, charges=tuple(remaining)), due_us)
 
 
+def claim_lease(state: State, organization: str, name: LeasedName) -> Lease | None:
+    """Return the lease of an admission from it, once; None where there is no lease, or a call named it before."""
+    lease = load_lease(state, (NAME, LEASE, organization, name.lease))
+    key: Key = (NAME, LEASED, organization, name.lease, name.number)
+    if lease is None or state.get(key) is not None:
+        return None
+    state.put(key, True, lease.expires_us + LATE_SETTLEMENT_US)
+    return lease
+
+
 def load_lease(state: State, key: Key) -> Lease | None:
     row = state.get(key)
     return row if row is None or type(row) is Lease else msgspec.convert(row, Lease)
@@ -155,6 +192,8 @@ def _find_lease_refusal(state: State, ask: LeaseAsk, path: Sequence[Grant], now_
     if stopped is not None:
         return Refusal(stopped.grant.name, stopped.reason, granted_by=stopped.grant.granted_by)
     for grant, limit in _list_path_limits([path], now_us):
+        if not limit.is_enforced:
+            continue
         if limit.meter not in ask.amounts:
             return Refusal(grant.name, "unmeasured", limit_key=limit.key, granted_by=grant.granted_by)
         if limit.meter in MONEY and limit.currency != ask.currency:
@@ -171,7 +210,6 @@ def _list_path_limits(paths: Sequence[Sequence[Grant]], now_us: int) -> list[tup
         for path in paths
         for grant in path
         for limit in list_limits(grant, now_us)
-        if limit.is_enforced
     }
     return list(limits.values())
 
