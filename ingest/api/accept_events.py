@@ -47,6 +47,13 @@ class Answer(NamedTuple):
         return document
 
 
+class Attempt(NamedTuple):
+    """An event's bytes, or those of what it was built of, and whether it entered."""
+
+    raw: bytes
+    outcome: AcceptedEvent | Rejection
+
+
 def list_kinds(token: Token) -> tuple[str, ...]:
     """Return the kinds of event that a token may send."""
     return tuple(kind for role in token.roles for kind in _KINDS_BY_ROLE.get(role, ()))
@@ -57,7 +64,7 @@ def accept_events(appender: Appender, home: Path, token: Token, organization: st
     the sender then repeats all, and those that stand already are duplicates."""
     intake = _open_intake(home, organization, list_kinds(token))
     outcomes = (Attempt(raw_event, _accept_event(appender, intake, organization, raw_event)) for raw_event in raw)
-    return _append(appender, intake, Envelope(organization, CHANNEL, token.id), outcomes)
+    return _append(appender, intake, Envelope(organization, CHANNEL, token.id), work_in_turns(outcomes))
 
 
 def accept_built(
@@ -65,16 +72,25 @@ def accept_built(
     kinds: tuple[str, ...] = FACT_KINDS,
 ) -> Answer:  # fmt: skip
     """Accept the events that an adapter built, as :func:`accept_events` does; its rejections stay rejections."""
+    attempts = try_built(home, organization, events, kinds)
+    return append_attempts(appender, home, token.id, organization, attempts, kinds)
+
+
+def try_built(
+    home: Path, organization: str, events: Iterable[dict[str, Any] | Rejection], kinds: tuple[str, ...]
+) -> Iterator[Attempt]:
+    """Accept or reject events that were built, one after the other, in turns with other requests."""
     intake = _open_intake(home, organization, kinds)
-    outcomes = (_accept_built_event(intake, event) for event in events)
-    return _append(appender, intake, Envelope(organization, CHANNEL, token.id), outcomes)
+    return work_in_turns(_accept_built_event(intake, event) for event in events)
 
 
-class Attempt(NamedTuple):
-    """An event's bytes, or those of what it was built of, and whether it entered."""
-
-    raw: bytes
-    outcome: AcceptedEvent | Rejection
+def append_attempts(
+    appender: Appender, home: Path, principal: str, organization: str, attempts: Iterable[Attempt],
+    kinds: tuple[str, ...],
+) -> Answer:  # fmt: skip
+    """Append what was accepted, durably, in the name of a principal."""
+    intake = _open_intake(home, organization, kinds)
+    return _append(appender, intake, Envelope(organization, CHANNEL, principal), attempts)
 
 
 def _append(appender: Appender, intake: Intake, envelope: Envelope, attempts: Iterable[Attempt]) -> Answer:
@@ -90,7 +106,7 @@ def _append(appender: Appender, intake: Intake, envelope: Envelope, attempts: It
             results[result_index] = {"partition": record.partition, "offset": record.offset, "event_index": index}
         pending.clear()
 
-    for raw_event, outcome in work_in_turns(attempts):
+    for raw_event, outcome in attempts:
         if isinstance(outcome, Rejection):
             if not batch.has_room_for(b""):
                 flush()

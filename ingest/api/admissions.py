@@ -11,11 +11,12 @@ import msgspec
 from starlette.responses import JSONResponse, Response
 
 from ingest.api import body
-from ingest.api.accept_events import Answer, work_in_turns
+from ingest.api.accept_events import work_in_turns
 from ingest.api.problem import Problem, render_problem
 from ingest.api.replies import Reply
 from ingest.intake.intake import decode
 from ingest.intake.rejection import Rejection
+from ingest.leases.holdings import Admitted, Conflict
 from ledger.log import Position
 from ledger.outcomes import CONFLICT
 
@@ -59,16 +60,26 @@ class Asks(NamedTuple):
     is_single: bool
 
 
+class Asked(NamedTuple):
+    """An ask on the log: who asked, and its fields."""
+
+    organization: str
+    principal: str
+    fields: Mapping[str, Any]
+
+
 class Pending(NamedTuple):
-    """Asks that stand on the log, or were rejected: their ids, and the answer of the intake."""
+    """Asks that stand on the log, were rejected, or were answered from a lease: their ids, the result of each, and
+    those that stand on the log."""
 
     ids: list[str]
-    answer: Answer
+    results: list[Any]
+    asked: Mapping[Position, Asked]
     is_single: bool
 
     @property
     def positions(self) -> list[Position]:
-        return [Position(**result) for result in self.answer.results if "offset" in result]
+        return list(self.asked)
 
 
 def read_asks(raw: bytes, content_type: str) -> Asks:
@@ -109,8 +120,12 @@ def build_release(admission: str, now: datetime) -> dict[str, Any]:
 def describe_answers(pending: Pending, replies: Mapping[Position, Reply], now: datetime) -> list[dict[str, Any]]:
     """Describe the answer to each ask, with its status."""
     answers = []
-    for id, result in zip(pending.ids, pending.answer.results, strict=True):
-        if "reason" in result:
+    for id, result in zip(pending.ids, pending.results, strict=True):
+        if isinstance(result, Admitted):
+            answers.append(_describe_decision(result.describe(), now))
+        elif isinstance(result, Conflict):
+            answers.append(_describe_conflict(id))
+        elif "reason" in result:
             answers.append(describe_rejection(result))
         else:
             position = Position(**result)
@@ -136,8 +151,7 @@ def describe_reply(id: str, position: Position, reply: Reply | None, now: dateti
     if reply.body is not None:
         return content | _describe_decision(reply.body, now)
     if reply.outcome == CONFLICT:
-        detail = f"id {id!r} has asked for another call already: ask with another id"
-        return content | {"status": HTTPStatus.CONFLICT, "detail": detail}
+        return _describe_conflict(id)
     place = f"GET /v1/events/{position.partition}/{position.offset}"
     detail = f"the folds did not judge the ask ({reply.outcome}: {reply.detail}): {place} has its outcome"
     return content | {"status": HTTPStatus.INTERNAL_SERVER_ERROR, "detail": detail}
@@ -154,6 +168,10 @@ def render_answers(answers: list[dict[str, Any]], *, is_single: bool) -> Respons
     return render_problem(Problem(status, answer.pop("detail"), answer.get("retry_after_s"), **answer))
 
 
+def render_released(admission: str) -> Response:
+    return JSONResponse({"admission": admission, "released": True})
+
+
 def render_release(admission: str, position: Position, reply: Reply | None) -> Response:
     """Render the reply to a release. Problem where nothing is reserved, or no reply came in time."""
     if reply is None or reply.body is None:
@@ -168,7 +186,7 @@ def render_release(admission: str, position: Position, reply: Reply | None) -> R
             HTTPStatus.NOT_FOUND,
             f"nothing is reserved for the admission {admission!r}: it was settled, released or refused, or it expired",
         )
-    return JSONResponse({"admission": admission, "released": True})
+    return render_released(admission)
 
 
 def list_counted_answers(answers: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -184,24 +202,29 @@ def _build_event(id: Any, data: dict[str, Any], now: datetime) -> dict[str, Any]
     return {"specversion": "1.0", "id": id, "source": SOURCE, "time": now.isoformat(), "type": TYPE, "data": data}
 
 
+def _describe_conflict(id: str) -> dict[str, Any]:
+    detail = f"id {id!r} has asked for another call already: ask with another id"
+    return {"admission": id, "status": HTTPStatus.CONFLICT, "detail": detail}
+
+
 def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     content = _write_times({name: value for name, value in decision.items() if name not in _UNTOLD})
     if "reserved" in decision:
         content["reserved"] = [_write_times(charge) for charge in decision["reserved"]]
     if decision["answer"] in ("allow", "downgrade"):
         return content | {"status": HTTPStatus.OK}
-    content["detail"] = _explain_refusal(decision)
+    content["detail"] = explain_refusal(decision)
     if decision["reason"] == "duplicate":
         return content | {"status": HTTPStatus.CONFLICT}
     if not decision["retryable"]:
         return content | {"status": HTTPStatus.FORBIDDEN}
-    return content | {"status": HTTPStatus.TOO_MANY_REQUESTS, "retry_after_s": _find_retry_delay_s(decision, now)}
+    return content | {"status": HTTPStatus.TOO_MANY_REQUESTS, "retry_after_s": find_retry_delay_s(decision, now)}
 
 
-def _explain_refusal(decision: Mapping[str, Any]) -> str:
+def explain_refusal(decision: Mapping[str, Any], reasons: Mapping[str, str] = REASONS) -> str:
     """Explain why a call is refused, and what helps."""
     fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "kept", "detail"), "")
-    sentence: str = REASONS[decision["reason"]].format_map(fields | dict(decision))
+    sentence: str = reasons[decision["reason"]].format_map(fields | dict(decision))
     if decision["retryable"]:
         return f"{sentence}: ask again after Retry-After"
     if decision.get("granted_by"):
@@ -209,7 +232,7 @@ def _explain_refusal(decision: Mapping[str, Any]) -> str:
     return sentence
 
 
-def _find_retry_delay_s(decision: Mapping[str, Any], now: datetime) -> int:
+def find_retry_delay_s(decision: Mapping[str, Any], now: datetime) -> int:
     if decision.get("refill_us") is None:
         return RETRY_DELAY_S
     delay = _EPOCH + timedelta(microseconds=decision["refill_us"]) - now
@@ -221,11 +244,11 @@ def _write_times(fields: Mapping[str, Any]) -> dict[str, Any]:
     content = {name: value for name, value in fields.items() if not name.endswith("_us") and value is not None}
     for field, name in (("expires_us", "expires_at"), ("refill_us", "refills_at")):
         if fields.get(field) is not None:
-            content[name] = _write_time(fields[field])
+            content[name] = write_time(fields[field])
     return content
 
 
-def _write_time(time_us: int) -> str:
+def write_time(time_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
 
 

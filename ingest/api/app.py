@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import hashlib
 import sqlite3
 import threading
 import time
@@ -19,8 +20,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import admissions, body, connections, metrics, traces, usage
-from ingest.api.accept_events import Answer, accept_built, accept_events
+from ingest.api import admissions, body, connections, leases, metrics, traces, usage
+from ingest.api.accept_events import Answer, Attempt, accept_built, accept_events, append_attempts, try_built
 from ingest.api.event_headers import EventHeaders, read_event_headers
 from ingest.api.group_commit import Appender
 from ingest.api.openapi import describe_api
@@ -28,9 +29,11 @@ from ingest.api.outcomes import read_outcomes
 from ingest.api.problem import Problem, render_problem
 from ingest.api.replies import Replies
 from ingest.api.room import Room, Shortage, compute_timeout_s
-from ingest.intake.intake import REQUEST_KINDS, encode
+from ingest.intake.intake import REQUEST_KINDS, decode, encode
 from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.rejection import Rejection
+from ingest.leases.holder import Holder
+from ingest.leases.holdings import Admitted, Conflict
 from ingest.spans.calls import ChargedParents, select_calls
 from ledger.errors import TallyError
 from ledger.home.tokens import Role, Token, Tokens
@@ -38,6 +41,7 @@ from ledger.log import Log, Position
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
+from tallystick.client.steady_clock import read_clock_s
 
 MAX_THREADS, MAX_TOKEN_THREADS = 16, 4
 """Requests in work at once, of all tokens and of one; most of them wait for the log."""
@@ -83,6 +87,7 @@ class Api:
         self._reader = reader
         self._reader_lock = threading.Lock()
         self._replies = Replies(lambda: open_log(settings))
+        self._leases = Holder(self._append_leases, self._replies.wait_for)
         self._tokens = Tokens(settings.home)
         self._tokens_problem: str | None = None
         self._threads = anyio.CapacityLimiter(MAX_THREADS)
@@ -103,6 +108,8 @@ class Api:
                 route("/v1/traces", self._post_traces, "POST", traces.render_problem),
                 route("/v1/admissions", self._post_admissions, "POST"),
                 route("/v1/admissions/{admission:path}", self._delete_admission, "DELETE"),
+                route("/v1/leases", self._post_lease, "POST"),
+                route("/v1/leases/{lease:path}/return", self._post_return, "POST"),
                 route("/v1/token", self._get_token),
                 route("/openapi.json", self._get_openapi),
                 route("/healthz", self._get_health),
@@ -116,6 +123,7 @@ class Api:
         return app
 
     def close(self) -> None:
+        self._leases.close()
         self._replies.close()
 
     def _wrap_handler(self, path: str, handler: Handler, render: Render) -> Handler:
@@ -146,18 +154,43 @@ class Api:
 
     async def _post_admissions(self, request: Request) -> Response:
         pending = await self._post(request, admissions.KINDS, ("write",), self._append_asks)
+        answers = await self._answer_asks(pending)
+        return admissions.render_answers(answers, is_single=pending.is_single)
+
+    async def _answer_asks(self, pending: admissions.Pending) -> list[dict[str, Any]]:
+        """Answer asks by the folds' replies and from leases, and count them."""
         replies = await self._replies.wait_for(pending.positions, admissions.REPLY_TIMEOUT_S)
+        for position, reply in replies.items():
+            if reply.body is not None:
+                asked = pending.asked[position]
+                self._leases.holdings.note_answer(
+                    asked.organization, asked.principal, asked.fields, reply.body, read_clock_s()
+                )
+        self._leases.tend()
         answers = admissions.describe_answers(pending, replies, datetime.now(UTC))
         self._counts.count_admissions(admissions.list_counted_answers(answers))
-        return admissions.render_answers(answers, is_single=pending.is_single)
+        return answers
 
     async def _delete_admission(self, request: Request) -> Response:
         token, organization = self._authorize(request, ("write",))
         admission = request.path_params["admission"]
+        if self._leases.holdings.release(organization, admission):
+            self._leases.tend()
+            return admissions.render_released(admission)
         append = functools.partial(self._append_release, token, organization, admission)
         position = await self._run_in_thread(token, append)
         replies = await self._replies.wait_for([position], admissions.REPLY_TIMEOUT_S)
         return admissions.render_release(admission, position, replies.get(position))
+
+    async def _post_lease(self, request: Request) -> Response:
+        id, position = await self._post(request, leases.KINDS, ("write",), self._append_lease)
+        replies = await self._replies.wait_for([position], admissions.REPLY_TIMEOUT_S)
+        return leases.render_lease(id, position, replies.get(position), datetime.now(UTC))
+
+    async def _post_return(self, request: Request) -> Response:
+        _, position = await self._post(request, leases.KINDS, ("write",), self._append_return)
+        replies = await self._replies.wait_for([position], admissions.REPLY_TIMEOUT_S)
+        return leases.render_return(request.path_params["lease"], position, replies.get(position))
 
     async def _post(
         self, request: Request, kinds: body.Kinds, roles: tuple[Role, ...], accept: Callable[[Submission], T]
@@ -219,20 +252,69 @@ class Api:
 
     def _append_asks(self, submission: Submission) -> admissions.Pending:
         asks = admissions.read_asks(submission.unpack(), submission.content_type)
+        return self._append(submission.token, submission.organization, asks)
+
+    def _append(self, token: Token, organization: str, asks: admissions.Asks) -> admissions.Pending:
+        """Answer asks from leases where that can be, and append the others."""
         events = admissions.build_request_events(asks, datetime.now(UTC))
-        answer = self._measure(lambda: self._append_requests(submission.token, submission.organization, events))
-        return admissions.Pending([admissions.read_id(ask) for ask in asks.items], answer, asks.is_single)
+        attempts = list(try_built(self._home, organization, events, REQUEST_KINDS))
+        results: list[Any] = [self._try_lease(organization, attempt) for attempt in attempts]
+        others = [number for number, result in enumerate(results) if not isinstance(result, Admitted | Conflict)]
+        fields = dict[Position, admissions.Asked]()
+        if others:
+            answer = self._measure(
+                lambda: append_attempts(
+                    self._appender, self._home, token.id, organization, [attempts[number] for number in others],
+                    REQUEST_KINDS,
+                )
+            )  # fmt: skip
+            for number, result in zip(others, answer.results, strict=True):
+                if "offset" in result:
+                    fields[Position(**result)] = admissions.Asked(organization, token.id, results[number])
+                results[number] = result
+        ids = [admissions.read_id(ask) for ask in asks.items]
+        return admissions.Pending(ids, results, fields, asks.is_single)
+
+    def _try_lease(self, organization: str, attempt: Attempt) -> Admitted | Conflict | dict[str, Any]:
+        """Answer an ask from a lease, or return its fields as they stand on the log."""
+        if isinstance(attempt.outcome, Rejection):
+            return {}
+        event = decode(attempt.outcome.line)
+        ask: dict[str, Any] = event["data"]
+        digest = hashlib.blake2b(encode(ask), digest_size=16).digest()
+        result = self._leases.holdings.admit(organization, event["id"], ask, digest, read_clock_s())
+        return ask if result is None else result
 
     def _append_release(self, token: Token, organization: str, admission: str) -> Position:
-        release = admissions.build_release(admission, datetime.now(UTC))
-        (result,) = self._measure(lambda: self._append_requests(token, organization, [release])).results
+        return self._append_request(token, organization, admissions.build_release(admission, datetime.now(UTC)))
+
+    def _append_lease(self, submission: Submission) -> tuple[str, Position]:
+        event = leases.build_ask(submission.unpack(), datetime.now(UTC))
+        return event["id"], self._append_request(submission.token, submission.organization, event)
+
+    def _append_return(self, submission: Submission) -> tuple[str, Position]:
+        event = leases.build_return(submission.path_params["lease"], submission.unpack(), datetime.now(UTC))
+        return event["id"], self._append_request(submission.token, submission.organization, event)
+
+    def _append_request(self, token: Token, organization: str, event: dict[str, Any]) -> Position:
+        """Append one request. Problem where it is rejected."""
+        (result,) = self._measure(lambda: self._append_requests(token.id, organization, [event])).results
         if "reason" in result:
             rejection = admissions.describe_rejection(result)
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, rejection["detail"], field=rejection["field"])
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY, rejection["detail"], field=rejection["field"],
+                reason=rejection["reason"],
+            )  # fmt: skip
         return Position(**result)
 
-    def _append_requests(self, token: Token, organization: str, events: Iterable[dict[str, Any] | Rejection]) -> Answer:
-        return accept_built(self._appender, self._home, token, organization, events, REQUEST_KINDS)
+    def _append_leases(self, organization: str, principal: str, events: list[dict[str, Any]]) -> list[Position]:
+        """Append requests for leases that this process holds, in the name of a token that asked."""
+        results = self._append_requests(principal, organization, events).results
+        return [Position(**result) for result in results if "offset" in result]
+
+    def _append_requests(self, principal: str, organization: str, events: Iterable[dict[str, Any]]) -> Answer:
+        attempts = try_built(self._home, organization, events, REQUEST_KINDS)
+        return append_attempts(self._appender, self._home, principal, organization, attempts, REQUEST_KINDS)
 
     def _measure(self, work: Callable[[], Answer]) -> Answer:
         """Accept events, and count them and the time that they took."""

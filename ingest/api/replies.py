@@ -14,7 +14,7 @@ from ledger.outcomes import CONFLICT, COUNTED, DUPLICATE, OUTCOMES
 
 MIN_POLL_DELAY_S, MAX_POLL_DELAY_S = 0.001, 0.02
 """Delays between reads while a request waits: doubled from the first on while nothing comes, up to the second."""
-REPLIES = frozenset(("admission.decided", "admission.released"))
+REPLIES = frozenset(("admission.decided", "admission.released", "lease.granted", "lease.refused", "lease.returned"))
 
 
 class Reply(NamedTuple):

@@ -176,6 +176,12 @@ def rate_quarantined(
     )
 
 
+def find_bounding_offer(event: Event, call: Call, state: State, documents: Documents) -> Offer | None:
+    """Return the price by which a call is bounded now, in the variant that it states; None where it has none."""
+    offer = _find_offer(event, call, state, documents, None)
+    return None if isinstance(offer, str) else _select_variant(event, call, offer)[0]
+
+
 def _find_offer(
     event: Event, call: Call, state: State, documents: Documents, position: tuple[int, int] | None
 ) -> Offer | str:

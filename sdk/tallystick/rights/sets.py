@@ -11,6 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 Call = Mapping[str, str | None]
+FIELDS = {
+    "inference_classes": "inference_class", "models": "model", "providers": "provider", "regions": "region",
+    "data_classes": "data_class", "purposes": "purpose", "environments": "environment", "operations": "operation",
+}  # fmt: skip
+"""The field of a call for each dimension of a set."""
 
 
 class Values(NamedTuple):

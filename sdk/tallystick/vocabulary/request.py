@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from tallystick.vocabulary.base import Amount, Count, Currency, Model, Name, Quantile
 from tallystick.vocabulary.protection import KeyName, Person
 
+SCOPES = ("team", "project", "feature", "environment", "user", "customer", "key", "agent", "session")
+
 
 class Request(Model):
     """The scopes for which a call is made, and the grant by whose right."""
@@ -63,6 +65,15 @@ class Admission(Request):
         return self
 
 
+class PricedModel(Model):
+    """Calls whose greatest prices a lease is to say."""
+
+    provider: Name | None = None
+    model: Name
+    region: Name | None = None
+    service_tier: Name | None = None
+
+
 class Lease(Request):
     """A slice of the grants of these scopes, from which its holder admits calls in memory. The id of the event is the
     lease's name, which the inferences repeat in ``admission``. A return gives back what is not used."""
@@ -75,6 +86,9 @@ class Lease(Request):
     currency: Currency | None = None
     tokens: Count | None = None
     calls: Count | None = None
+    models: Annotated[tuple[PricedModel, ...], Field(max_length=64)] | None = Field(
+        default=None, description="models whose greatest prices the answer says, for a holder of money"
+    )
     ttl_s: Annotated[int, Field(ge=1, le=3600)] | None = Field(
         default=None, description="seconds for which it admits; 60 where absent"
     )
@@ -86,7 +100,8 @@ class Lease(Request):
     def _check(self) -> "Lease":
         if (self.action == "return") != (self.lease is not None):
             raise ValueError("lease goes with the action return: give both, or none")
-        if self.action == "return" and (self.has_scope() or self.ttl_s is not None or self.settle_s is not None):
+        asked = self.has_scope() or any(field is not None for field in (self.models, self.ttl_s, self.settle_s))
+        if self.action == "return" and asked:
             raise ValueError("a return names its lease and what is not used, and nothing else")
         if (self.billed is not None or self.notional is not None) != (self.currency is not None):
             raise ValueError("currency goes with billed and notional: give both, or none")

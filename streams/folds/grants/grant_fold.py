@@ -15,15 +15,17 @@ from streams.folds.fold import Fold
 from streams.folds.grants import tree, tree_changes
 from streams.folds.grants.admission import LEASE, RESERVATION
 from streams.folds.grants.estimates import HISTORY, forget_history
+from streams.folds.grants.leases import LEASED
 from streams.folds.grants.limits import Amounts, Limit, write_amount
 from streams.folds.grants.meters import METER, NAME, Crossing, MeterKey, cross_thresholds, rearm_thresholds
 from streams.folds.grants.records import read_change, read_grant, read_time_us
 from streams.folds.grants.reports import REPORT, MeterChange, report_changes, report_due, report_grant
-from streams.folds.grants.requests import ON_REQUEST, SCOPES, SETS, expire_due, tell_settlement
+from streams.folds.grants.requests import ON_REQUEST, expire_due, tell_settlement
 from streams.folds.grants.uses import USE, Settlement, Use, UsedCall, amend, settle, take_back
 from streams.folds.identity import MAX_AHEAD_US
 from streams.folds.state import Key, State
 from streams.folds.unknown_usage import is_free_by_rule
+from tallystick.rights.sets import FIELDS
 from tallystick.vocabulary.controls.grants import (
     GrantCreated,
     GrantDelegated,
@@ -31,6 +33,7 @@ from tallystick.vocabulary.controls.grants import (
     GrantNarrowed,
     GrantRevoked,
 )
+from tallystick.vocabulary.request import SCOPES
 
 STARTING = (GrantCreated.control_type, GrantDelegated.control_type)
 """Types that may hold from a later moment on; the others hold from their place on the log on."""
@@ -101,7 +104,7 @@ def correct_call(change: EntryChange, state: State, emit: Emit) -> None:
 
 def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
     """End what has expired, forget a use, or arm thresholds again where time alone has emptied a window."""
-    if key[1] == USE:
+    if key[1] in (USE, LEASED):
         state.delete(key)
         return
     if key[1] == HISTORY:
@@ -161,7 +164,7 @@ def _read_call(event: Event, entry: Entry, position: tuple[int, int]) -> UsedCal
     """Read what a grant asks of a call: its scopes, its place in sets, and its amounts."""
     dimensions: Any = entry.dimensions
     scopes = {name: value for name in SCOPES if (value := getattr(dimensions, name)) is not None}
-    call = {name: getattr(dimensions, field) for name, field in SETS.items()}
+    call = {name: getattr(dimensions, field) for name, field in FIELDS.items()}
     call["models"] = dimensions.model or dimensions.model_resolved
     amounts = _read_amounts(event, entry)
     return UsedCall(

@@ -3,6 +3,9 @@
 A slice is at most a quarter of what is left on the way, so slices shrink as a limit comes near. What is leased counts
 as if it was spent until the calls that it admitted settle, the holder returns what it did not use, or the lease
 expires. So what a lost holder costs is what it held, until then.
+
+An admission from a lease has a name that says what its holder took for it (``tallystick.rights.leased_names``), and the
+call that names it first takes as much off the lease: what it did not use is free again, as with a reservation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +18,20 @@ from streams.folds.grants.admission import LATE_SETTLEMENT_US, LEASE, RESERVATIO
 from streams.folds.grants.floors import Room, read_room
 from streams.folds.grants.limits import MONEY
 from streams.folds.grants.meters import NAME, MeterKey, commit
-from streams.folds.grants.tree import Grant, find_set, find_stopped, list_holdings, list_limits, load_path
+from streams.folds.grants.tree import (
+    DIMENSIONS,
+    Grant,
+    find_set,
+    find_stopped,
+    list_holdings,
+    list_limits,
+    load_path,
+)
 from streams.folds.state import Key, State
+from tallystick.rights.leased_names import LeasedName
 from tallystick.rights.sets import InferenceSet
 
+LEASED = "leased"
 SHARE = 4
 """A lease gets at most this part of what is left."""
 
@@ -52,12 +65,17 @@ class LeaseAsk(NamedTuple):
 
 
 class LeaseAnswer(NamedTuple):
-    """The slice, by measure, with the grant of each scope; or why there is none."""
+    """The slice, by measure, with the grant of each scope; or why there is none. ``dimensions`` are those of scopes in
+    which anything is granted: a call that differs from the lease in these is not of it. ``warnings`` are limits that
+    only warn and have nothing left."""
 
     amounts: Mapping[str, int] = {}
     grants: tuple[str, ...] = ()
     charges: tuple[Charge, ...] = ()
     allow: InferenceSet = InferenceSet()  # the calls that it may admit
+    admits_until_us: int = 0
+    dimensions: tuple[str, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
     refusal: Refusal | None = None
 
 
@@ -78,21 +96,32 @@ def grant_lease(state: State, ask: LeaseAsk, now_us: int) -> LeaseAnswer:
         rooms += _list_rooms(state, organization, path, others, now_us)
     if not paths:
         return LeaseAnswer(refusal=Refusal("", "no grant"))
+    enforced = [(grant, room) for grant, room in rooms if room.limit.is_enforced]
     amounts = dict(ask.amounts)
-    for grant, room in rooms:
+    for grant, room in enforced:
         meter = room.limit.meter
         amounts[meter] = min(amounts[meter], _find_slice(room))
         if amounts[meter] < 1:
             return LeaseAnswer(refusal=_refuse(grant, room))
-    keys = dict.fromkeys((grant.name, room.limit.key, room.limit.meter) for grant, room in rooms)
+    keys = dict.fromkeys((grant.name, room.limit.key, room.limit.meter) for grant, room in enforced)
     charges = tuple(Charge(name, limit_key, amounts[meter]) for name, limit_key, meter in keys)
     for charge in charges:
         commit(state, MeterKey(organization, charge.grant, charge.limit_key), leased=charge.amount)
     grants = tuple(dict.fromkeys(grant.name for path in paths for grant in path))
-    lease = Lease(ask.holder, grants, charges, now_us, ask.admits_until_us, ask.expires_us)
+    ends_us = [grant.expires_us for path in paths for grant in path if grant.expires_us is not None]
+    admits_until_us = min(ask.admits_until_us, *ends_us, ask.admits_until_us)
+    lease = Lease(ask.holder, grants, charges, now_us, admits_until_us, ask.expires_us)
     state.put(_lease_key(ask), lease, ask.expires_us)
-    allow = find_set(paths, now_us)
-    return LeaseAnswer(amounts, tuple(path[0].name for path in paths), charges, allow)
+    warnings = tuple(
+        dict.fromkeys(
+            (grant.name, room.limit.key)
+            for grant, room in rooms
+            if not room.limit.is_enforced and _find_slice(room) < 1
+        )
+    )
+    dimensions = tuple(state.get((NAME, DIMENSIONS, organization)) or ())
+    names = tuple(path[0].name for path in paths)
+    return LeaseAnswer(amounts, names, charges, find_set(paths, now_us), admits_until_us, dimensions, warnings)
 
 
 def return_lease(
@@ -132,6 +161,16 @@ def take_from_lease(state: State, key: Key, lease: Lease, charges: Sequence[Char
         remaining.append(charge._replace(amount=charge.amount - taken.amount))
     due_us = lease.expires_us + (LATE_SETTLEMENT_US if lease.is_expired else 0)
     state.put(key, replace(lease, charges=tuple(remaining)), due_us)
+
+
+def claim_lease(state: State, organization: str, name: LeasedName) -> Lease | None:
+    """Return the lease of an admission from it, once; None where there is no lease, or a call named it before."""
+    lease = load_lease(state, (NAME, LEASE, organization, name.lease))
+    key: Key = (NAME, LEASED, organization, name.lease, name.number)
+    if lease is None or state.get(key) is not None:
+        return None
+    state.put(key, True, lease.expires_us + LATE_SETTLEMENT_US)
+    return lease
 
 
 def load_lease(state: State, key: Key) -> Lease | None:
@@ -174,6 +213,8 @@ def _find_lease_refusal(
         return Refusal(stopped.grant.name, stopped.reason, granted_by=stopped.grant.granted_by)
     for grant, room in _list_rooms(state, ask.organization, path, others, now_us):
         limit = room.limit
+        if not limit.is_enforced:
+            continue
         if limit.meter not in ask.amounts:
             return Refusal(grant.name, "unmeasured", limit_key=limit.key, granted_by=grant.granted_by)
         if limit.meter in MONEY and limit.currency != ask.currency:
@@ -196,7 +237,6 @@ def _list_rooms(
         (grant, read_room(state, organization, grant, limit, charged, now_us))
         for grant in path
         for limit in list_limits(grant, now_us)
-        if limit.is_enforced
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ledger.money import pico
+from ledger.money import pico, text
 from streams.folds import rating
 from streams.folds.call import Call, convert_call
 from streams.folds.emit import Emit
@@ -29,19 +29,15 @@ from streams.folds.grants.estimates import WHOLE_PPM
 from streams.folds.grants.leases import LeaseAsk, expire_lease, grant_lease, return_lease
 from streams.folds.grants.limits import MONEY, Amounts, write_amount
 from streams.folds.grants.meters import NAME
+from streams.folds.grants.price_bounds import PriceBound, find_price_bound
 from streams.folds.grants.reports import MeterChange, report_changes
 from streams.folds.grants.uses import Settlement
 from streams.folds.state import Key, State
-from tallystick.rights.sets import InferenceSet
+from tallystick.rights.sets import FIELDS, InferenceSet
+from tallystick.vocabulary.request import SCOPES
 
 SECOND_US = 1_000_000
 ADMISSION_TTL_S, LEASE_TTL_S, LEASE_SETTLE_S = 900, 60, 900
-SCOPES = ("team", "project", "feature", "environment", "user", "customer", "key", "agent", "session")
-SETS = {
-    "inference_classes": "inference_class", "models": "model", "providers": "provider", "regions": "region",
-    "data_classes": "data_class", "purposes": "purpose", "environments": "environment", "operations": "operation",
-}  # fmt: skip
-"""The field of a call for each dimension of a set."""
 PRICED_FIELDS = ("provider", "region", "service_tier", "max_tokens", "calls")
 
 
@@ -60,7 +56,7 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
         event.organization,
         event.id,
         read_scopes(data),
-        {dimension: data.get(field) for dimension, field in SETS.items()},
+        {dimension: data.get(field) for dimension, field in FIELDS.items()},
         emit.now_us + (data.get("ttl_s") or ADMISSION_TTL_S) * SECOND_US,
         data.get("grant"),
         int(Decimal(str(data["estimate"])) * WHOLE_PPM) if data.get("estimate") is not None else None,
@@ -75,8 +71,9 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
     report_charges(event.organization, decision.charges, state, emit)
 
 
-def answer_lease(event: Event, state: State, _: Documents, emit: Emit) -> None:
-    """Answer ``lease``: lease a slice, or take back what a holder does not use."""
+def answer_lease(event: Event, state: State, documents: Documents, emit: Emit) -> None:
+    """Answer ``lease``: lease a slice, and say what its holder needs to admit from it as an ask would be; or take back
+    what a holder does not use."""
     data = event.data
     amounts = read_lease_amounts(data)
     if data.get("action") == "return":
@@ -96,10 +93,18 @@ def answer_lease(event: Event, state: State, _: Documents, emit: Emit) -> None:
     if answer.refusal is not None:
         _decide(event, "lease.refused", emit, lease=event.id, **_describe_refusal(answer.refusal))
         return
+    prices = [
+        _describe_price(fields, bound)
+        for fields in data.get("models") or ()
+        if (bound := find_price_bound(event, fields, emit.now_us, state, documents)) is not None
+    ]
     _decide(
-        event, "lease.granted", emit, lease=event.id, grants=answer.grants, admits_until_us=admits_until_us,
+        event, "lease.granted", emit, lease=event.id, grants=answer.grants, admits_until_us=answer.admits_until_us,
         expires_us=expires_us, currency=data.get("currency"), allow=_describe_set(answer.allow),
+        dimensions=answer.dimensions, prices=prices,
         amounts={meter: write_amount(meter, amount) for meter, amount in answer.amounts.items()},
+        leased=[_describe_charge(charge) for charge in answer.charges],
+        warnings=[{"grant": grant, "limit": limit_key} for grant, limit_key in answer.warnings],
     )  # fmt: skip
     report_charges(event.organization, answer.charges, state, emit)
 
@@ -207,6 +212,11 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
 def _describe_charge(charge: Charge) -> dict[str, Any]:
     amount = write_amount(charge.limit_key.partition("/")[0], charge.amount)
     return {"grant": charge.grant, "limit": charge.limit_key, "amount": amount}
+
+
+def _describe_price(fields: dict[str, Any], bound: PriceBound) -> dict[str, Any]:
+    tiers = [{"above": above, "input": text(input), "output": text(output)} for above, input, output in bound.tiers]
+    return fields | {"currency": bound.currency, "per_call": text(bound.per_call), "tiers": tiers}
 
 
 def _describe_set(allow: InferenceSet) -> dict[str, list[str]]:

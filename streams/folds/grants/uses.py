@@ -21,12 +21,13 @@ from streams.folds.grants.admission import (
     uncharge,
 )
 from streams.folds.grants.estimates import add_sample
-from streams.folds.grants.leases import load_lease, take_from_lease
+from streams.folds.grants.leases import claim_lease, load_lease, take_from_lease
 from streams.folds.grants.limits import Amounts, Limit, is_measured, measure, measure_actual
 from streams.folds.grants.meters import NAME, Crossing, MeterKey, read_meter, spend, unspend
 from streams.folds.grants.tree import find_outside, list_holdings, list_limits, load_grant, load_path
 from streams.folds.grants.windows import BUCKETS
 from streams.folds.state import Key, State
+from tallystick.rights.leased_names import read_leased_name
 from tallystick.rights.sets import Call
 
 USE = "use"
@@ -92,9 +93,8 @@ def settle(state: State, used_call: UsedCall, now_us: int) -> Settlement:
                 add_sample(state, organization, reservation.basis, used_call.amounts, now_us)
             way, charges = ("late", ()) if reservation.is_expired else ("settled", reservation.charges)
             return settlement._replace(way=way, reserved=charges)
-        if (lease := load_lease(state, (NAME, LEASE, organization, admission))) is not None:
-            settlement = _count(state, used_call, lease.grants, lease.leased_us, now_us, lease=admission)
-            return settlement._replace(way="late" if lease.is_expired else "leased")
+        if (leased := _settle_leased(state, used_call, admission, now_us)) is not None:
+            return leased
     counted_us = min(used_call.time_us, now_us)
     names, outside = _find_grants(state, used_call, counted_us)
     return _count(state, used_call, names, counted_us, now_us)._replace(outside=outside)
@@ -121,6 +121,21 @@ def amend(state: State, use: Use, used_call: UsedCall, now_us: int) -> Settlemen
     return _count(state, moved, use.grants, use.counted_us, now_us)._replace(way="amended")
 
 
+def _settle_leased(state: State, used_call: UsedCall, admission: str, now_us: int) -> Settlement | None:
+    """Count a call of a lease; None where it names none. The lease's own name takes off what the call counts, the name
+    of an admission from it what its holder took for the call."""
+    organization, name, taken = used_call.organization, admission, None
+    lease = load_lease(state, (NAME, LEASE, organization, admission))
+    if lease is None:
+        leased_name = read_leased_name(admission)
+        lease = None if leased_name is None else claim_lease(state, organization, leased_name)
+        if leased_name is None or lease is None:
+            return None
+        name, taken = leased_name.lease, leased_name.amounts
+    settlement = _count(state, used_call, lease.grants, lease.leased_us, now_us, lease=name, taken=taken)
+    return settlement._replace(way="late" if lease.is_expired else "leased")
+
+
 def _find_grants(state: State, used_call: UsedCall, time_us: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the grants that a call is charged to for which nobody asked, and the scopes in which none allows it."""
     names, outside = dict[str, None](), []
@@ -137,9 +152,10 @@ def _find_grants(state: State, used_call: UsedCall, time_us: int) -> tuple[tuple
 
 def _count(
     state: State, used_call: UsedCall, grants: Sequence[str], admitted_us: int, now_us: int, *,
-    reservation: Reservation | None = None, lease: str | None = None,
+    reservation: Reservation | None = None, lease: str | None = None, taken: Mapping[str, int] | None = None,
 ) -> Settlement:  # fmt: skip
-    """Count a call in all limits of some grants, once each, and take back what was held for it."""
+    """Count a call in all limits of some grants, once each, and take back what was held for it: its reservation, or of
+    its lease what was taken for it, by measure, else what it counts."""
     organization, amounts = used_call.organization, used_call.amounts
     counted_us = min(max(used_call.time_us, admitted_us), now_us)
     counts: list[Counted] = []
@@ -154,7 +170,8 @@ def _count(
     for key, limit in limits:
         if not is_measured(limit, amounts):
             continue
-        amount = measure_actual(limit, amounts, reserved.get((key.grant, key.limit_key), 0))
+        held = reserved.get((key.grant, key.limit_key), 0) if taken is None else taken.get(limit.meter, 0)
+        amount = measure_actual(limit, amounts, held)
         unknown_calls = int(measure(limit, amounts) is None)
         if not amount and not unknown_calls:
             continue
@@ -163,7 +180,7 @@ def _count(
         bucket = limit.window.find_bucket(counted_us)
         counts.append(Counted(key.grant, key.limit_key, amount, bucket, unknown_calls))
     if lease is not None:
-        _take_lease(state, organization, lease, counts)
+        charges = _take_lease(state, organization, lease, counts, taken)
     for key, limit in limits:
         growth = _read_excess(state, key, limit, now_us) - excess[key]
         if growth > 0 and limit.is_enforced:
@@ -173,21 +190,30 @@ def _count(
         use = Use(tuple(grants), counted_us, tuple(counts))
         state.put((NAME, USE, organization, *used_call.position), use, due_us)
     return Settlement(
-        "unasked", tuple(grants), (), tuple(counts), tuple(overshoots), tuple(crossings), counted_us=counted_us
+        "unasked", tuple(grants), charges, tuple(counts), tuple(overshoots), tuple(crossings), counted_us=counted_us
     )
 
 
-def _take_lease(state: State, organization: str, name: str, counts: Sequence[Counted]) -> None:
-    """Take what a call of a lease counted off what the lease holds."""
+def _take_lease(
+    state: State, organization: str, name: str, counts: Sequence[Counted], taken: Mapping[str, int] | None
+) -> tuple[Charge, ...]:
+    """Take off what a lease holds what was taken for a call by measure, else what the call counted. Return it."""
     key: Key = (NAME, LEASE, organization, name)
     lease = load_lease(state, key)
     assert lease is not None, "it was found"
-    amounts = {(counted.grant, counted.limit_key): counted.amount for counted in counts}
-    charges = [
+    if taken is None:
+        amounts = {(counted.grant, counted.limit_key): counted.amount for counted in counts}
+    else:
+        amounts = {
+            (charge.grant, charge.limit_key): taken.get(charge.limit_key.partition("/")[0], 0)
+            for charge in lease.charges
+        }
+    charges = tuple(
         charge._replace(amount=min(charge.amount, amounts.get((charge.grant, charge.limit_key), 0)))
         for charge in lease.charges
-    ]
+    )
     take_from_lease(state, key, lease, charges)
+    return tuple(charge for charge in charges if charge.amount)
 
 
 def _list_limits(state: State, organization: str, grants: Sequence[str], now_us: int) -> list[tuple[MeterKey, Limit]]:

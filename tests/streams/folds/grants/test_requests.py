@@ -195,6 +195,49 @@ def test_a_lease_is_spent_returned_and_lost() -> None:
     assert [body["answer"] for body in read_bodies(decisions, "admission.decided")] == ["allow"]
 
 
+def test_a_call_gives_back_what_its_admission_from_a_lease_took_and_does_not_use() -> None:
+    """The name says a dollar: the call costs 40 cents, so 60 are free again; the same name takes nothing off twice."""
+    lease: dict[str, Any] = {"team": "search", "billed": "10", "tokens": 9, "currency": "USD"}
+    name, other = "l1/1/billed=1000000000000,tokens=9", "l1/2/billed=500000000000"
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(8)])),
+        (1, request("l1", "lease", **lease)),
+        (2, call("a", 2, team="search", admission=name, tokens={"output": 40_000})),
+        (3, call("b", 3, team="search", admission=name, tokens={"output": 10_000})),
+        (4, ask("c", max_tokens=650_000)),
+        (5, ask("d", max_tokens=1)),
+        (6, call("e", 6, team="search", admission=other, model="nobody's", usage_source="missing", tokens=None)),
+    )
+    assert [body["amounts"] for body in read_bodies(decisions, "lease.granted")] == [
+        {"billed": "2.000000000000", "tokens": 9}
+    ]
+    first, unknown = read_bodies(decisions, "admission.settled")
+    assert (first["way"], first["admission"], first["overshoot"]) == ("leased", name, [])
+    assert (first["reserved"][0]["amount"], first["counted"][0]["amount"]) == ("1.000000000000", "0.400000000000")
+    assert [body["answer"] for body in read_bodies(decisions, "admission.decided")] == ["allow", "deny"]
+    assert unknown["counted"][0]["amount"] == "0.500000000000", "what is not known counts what was taken"
+
+
+def test_a_lease_says_what_its_holder_needs_to_admit_as_the_ledger_would() -> None:
+    warning = limit(1, meter="tokens", currency=None, at_limit="warn")
+    limits = [limit(8), {name: value for name, value in warning.items() if value is not None}]
+    models = [{"provider": "acme", "model": "m1"}, {"model": "nobody's"}]
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=limits, expires_at="2026-01-05T12:00:30Z", allow={"models": ["m1"]})),
+        (1, call("a", 1, team="search", tokens={"input": 10})),
+        (2, request("l1", "lease", team="search", user="ann", billed="1", currency="USD", models=models)),
+    )
+    (granted,) = read_bodies(decisions, "lease.granted")
+    assert (granted["dimensions"], granted["allow"]) == (["team"], {"models": ["m1"]})
+    assert granted["admits_until_us"] == int((START.timestamp() + 30) * 1_000_000), "no longer than its grant"
+    assert granted["leased"] == [{"grant": "search", "limit": "billed/USD/86400s", "amount": "1.000000000000"}]
+    assert granted["warnings"] == [{"grant": "search", "limit": "tokens//86400s"}]
+    tiers = [{"above": 0, "input": "0.000001000000", "output": "0.000010000000"}]
+    assert granted["prices"] == [
+        {"provider": "acme", "model": "m1", "currency": "USD", "per_call": "0.000000000000", "tiers": tiers}
+    ]
+
+
 def test_a_lease_names_what_it_is_for() -> None:
     decisions = list_decisions(
         (0, grant("g", "search", limits=[limit(4)])),

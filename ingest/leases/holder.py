@@ -1,0 +1,132 @@
+"""The holder: it asks for the leases that its holdings want, through the log, and returns what they do not use."""
+
+import asyncio
+import contextlib
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+
+from ingest.leases.holdings import SETTLE_S, TTL_S, Holdings, Return, WantedLease
+from ledger.errors import TallyError
+from ledger.log import Position
+from tallystick.client.steady_clock import read_clock_s
+from tallystick.rights.slices import MONEY, PRICED_FIELDS, write_amounts
+
+SOURCE = "tallystick-leases"
+TYPE = "tallystick.lease.v1"
+REPLY_TIMEOUT_S = 10
+TEND_INTERVAL_S = 0.5
+
+Append = Callable[[str, str, list[dict[str, Any]]], list[Position]]
+"""Append the events of an organization, in the name of a principal. TallyError where the log does not take them."""
+WaitFor = Callable[[Iterable[Position], float], Awaitable[Mapping[Position, Any]]]
+"""Wait for the folds' replies to requests."""
+
+
+class Holder:
+    """Holds leases of a process for grants that are asked often. ``admit`` and ``release`` of ``holdings`` are for any
+    thread, ``tend`` for the event loop."""
+
+    def __init__(self, append: Append, wait_for: WaitFor) -> None:
+        self.holdings = Holdings()
+        self._append, self._wait_for = append, wait_for
+        self._name = f"api-{uuid.uuid4().hex[:8]}"
+        self._tending: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+        self._waking = asyncio.Event()
+        self._unsent: list[tuple[Return, dict[str, Any]]] = []
+
+    def tend(self) -> None:
+        """Have the leases that are wanted asked for, and what is not used returned, beside the requests."""
+        if not self.holdings.is_wanting:
+            return
+        if self._tending is None or self._tending.done():
+            self._tending = asyncio.get_running_loop().create_task(self._tend())
+        self._waking.set()
+
+    def close(self) -> None:
+        """Return all leases. Nothing is asked for any more."""
+        with contextlib.suppress(TallyError, sqlite3.Error, OSError):  # what is not returned expires
+            self._send(self.holdings.close())
+
+    async def _tend(self) -> None:
+        while True:
+            self._waking.clear()
+            for wanted in self.holdings.list_wanted(read_clock_s()):
+                asking = asyncio.create_task(self._ask(wanted))
+                self._asking.add(asking)
+                asking.add_done_callback(self._asking.discard)
+            returns = self.holdings.take_returns(read_clock_s())
+            if returns or self._unsent:
+                with contextlib.suppress(TallyError, sqlite3.Error, OSError):  # they are sent again
+                    await anyio.to_thread.run_sync(self._send, returns)
+            if self.holdings.is_empty() and not self._asking and not self._unsent:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._waking.wait(), TEND_INTERVAL_S)
+
+    async def _ask(self, wanted: WantedLease) -> None:
+        """Ask for a lease, and admit from it once it is given."""
+        asked_s = read_clock_s()
+        holding, event = wanted.holding, build_ask(wanted, self._name)
+        reply = None
+        try:
+            positions = await anyio.to_thread.run_sync(self._append, holding.organization, holding.principal, [event])
+            replies = await self._wait_for(positions, REPLY_TIMEOUT_S)
+            reply = next(iter(replies.values()), None)
+        except (TallyError, sqlite3.Error, OSError):
+            pass  # the requests say so; the lease counts as one without an answer
+        except asyncio.CancelledError:
+            self.holdings.refuse(wanted, read_clock_s(), is_retryable=True, is_unanswered=True)
+            raise
+        answer = None if reply is None else reply.body
+        if answer is None:
+            self.holdings.refuse(wanted, read_clock_s(), is_retryable=True, is_unanswered=True)
+        elif "reason" in answer:
+            self.holdings.refuse(wanted, read_clock_s(), is_retryable=answer["retryable"])
+        else:
+            self.holdings.accept(wanted, answer, asked_s)
+
+    def _send(self, returns: Iterable[Return]) -> None:
+        """Append returns, in one record of each organization. What the log does not take is sent again as it is, so
+        that nothing is returned twice."""
+        self._unsent += [(item, build_return(item)) for item in returns]
+        for sender in {(item.organization, item.principal) for item, _ in self._unsent}:
+            events = [event for item, event in self._unsent if (item.organization, item.principal) == sender]
+            self._append(*sender, events)
+            self._unsent = [unsent for unsent in self._unsent if unsent[1] not in events]
+
+
+def build_ask(wanted: WantedLease, holder: str) -> dict[str, Any]:
+    """Build the event that asks for a lease."""
+    holding = wanted.holding
+    data = wanted.scopes | {"holder": holder, "ttl_s": TTL_S, "settle_s": SETTLE_S}
+    data |= _write_money(wanted.amounts, holding.currency)
+    if holding.leased_grant is not None:
+        data["grant"] = holding.leased_grant
+    if wanted.shapes:
+        data["models"] = [
+            {field: value for field, value in zip(PRICED_FIELDS, shape, strict=True) if value is not None}
+            for shape in wanted.shapes
+        ]
+    return _build_event(wanted.lease, data)
+
+
+def build_return(item: Return) -> dict[str, Any]:
+    """Build the event that returns what is not used."""
+    data = {"action": "return", "lease": item.lease} | _write_money(item.amounts, item.currency)
+    return _build_event(str(uuid.uuid4()), data)
+
+
+def _write_money(amounts: Mapping[str, int], currency: str) -> dict[str, Any]:
+    """Write amounts by measure, with the currency where some are money."""
+    return write_amounts(amounts) | ({"currency": currency} if any(measure in MONEY for measure in amounts) else {})
+
+
+def _build_event(id: str, data: dict[str, Any]) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    return {"specversion": "1.0", "id": id, "source": SOURCE, "time": now, "type": TYPE, "data": data}
