@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tally.cli import grant_views
+from tally.cli.options import Actor, AsJson, Organization
 from tally.output import out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Grants: rights to make calls, with limits, in a tree.")
@@ -48,8 +49,6 @@ Classes = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Infer
 Expires = Annotated[str | None, typer.Option(metavar="DATE", help="First day or time without it, UTC.")]
 Delegable = Annotated[bool, typer.Option("--delegable", help="Its holder may give parts of it on.")]
 Reason = Annotated[str | None, typer.Option(help="Reason; stored on the log.")]
-Organization = Annotated[str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
@@ -83,6 +82,7 @@ def create(
     expires: Expires = None,
     delegable: Delegable = False,
     reason: Reason = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
@@ -100,7 +100,7 @@ def create(
     lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
     limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     body = _build_grant(grant, parent, scope, lists, limit_options, expires, delegable)
-    _append("grant.created", "Created", body, reason, organization, as_json)
+    _append("grant.created", "Created", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
@@ -124,6 +124,7 @@ def delegate(
     expires: Expires = None,
     delegable: Delegable = False,
     reason: Reason = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
@@ -137,7 +138,7 @@ def delegate(
     lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
     limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     body = _build_grant(grant, parent, scope, lists, limit_options, expires, delegable)
-    _append("grant.delegated", "Delegated", body, reason, organization, as_json)
+    _append("grant.delegated", "Delegated", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
@@ -161,6 +162,7 @@ def narrow(
     pause: Annotated[bool, typer.Option("--pause", help="Allow no call, until it is extended with --resume.")] = False,
     until: Annotated[str | None, typer.Option(metavar="DATE", help="The narrowing ends then; UTC.")] = None,
     reason: Reason = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
@@ -175,7 +177,7 @@ def narrow(
     limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     changes = {"delegable": False if not_delegable else None, "paused": True if pause else None}
     body = _build_change(grant, lists, limit_options, expires, until, changes)
-    _append("grant.narrowed", "Narrowed", body, reason, organization, as_json)
+    _append("grant.narrowed", "Narrowed", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
@@ -198,6 +200,7 @@ def extend(
     delegable: Delegable = False,
     resume: Annotated[bool, typer.Option("--resume", help="Allow calls again after a pause.")] = False,
     reason: Reason = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
@@ -211,17 +214,23 @@ def extend(
     limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     changes = {"delegable": True if delegable else None, "paused": False if resume else None}
     body = _build_change(grant, lists, limit_options, expires, None, changes)
-    _append("grant.extended", "Extended", body, reason, organization, as_json)
+    _append("grant.extended", "Extended", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
-def revoke(grant: GrantName, reason: Reason = None, organization: Organization = None, as_json: AsJson = False) -> None:
+def revoke(
+    grant: GrantName,
+    reason: Reason = None,
+    actor: Actor = None,
+    organization: Organization = None,
+    as_json: AsJson = False,
+) -> None:
     """Revoke a grant, and so all grants below it, for ever. Calls that run may finish; they are charged as before.
 
     Example: tally grant revoke search --reason "the project ended"
 
     Exit codes: 0 revoked; 1 it has no effect, and why; 2 bad input."""
-    _append("grant.revoked", "Revoked", {"grant": grant}, reason, organization, as_json)
+    _append("grant.revoked", "Revoked", {"grant": grant}, reason, actor, organization, as_json)
 
 
 def _name_lists(
@@ -281,12 +290,14 @@ def _build_change(
 
 
 def _append(
-    control_type: str, verb: str, body: dict[str, Any], reason: str | None, organization: str | None, as_json: bool
-) -> None:
+    control_type: str, verb: str, body: dict[str, Any], reason: str | None, actor: str | None,
+    organization: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Append a record, wait for its answer, and print it. Failure where it has no effect."""
     from tally.exit import Failure
     from tally.product.grants.answer import append_grant_record, find_hint
     from tally.product.grants.changes import complete_limits
+    from tally.product.grants.persons import find_actor
     from tally.product.grants.text import describe_record
     from tally.session import opened, settings
 
@@ -295,7 +306,7 @@ def _append(
     with opened(config, new=True) as log:
         if is_change and "limits" in body:
             body = body | {"limits": complete_limits(log, config.organization, body["grant"], body["limits"])}
-        answer = append_grant_record(log, config, control_type, body, reason)
+        answer = append_grant_record(log, config, control_type, body, reason, find_actor(actor))
     partition, offset, _ = answer.position
     if as_json:
         print_json({
