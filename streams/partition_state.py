@@ -96,9 +96,9 @@ def split_runs(records: list[Record]) -> Iterator[list[Record]]:
         yield records[start:]
 
 
-def read_runs(log: Log, partition: int, end: int) -> Iterator[list[Record]]:
-    """Yield the records of a partition up to an offset, in runs."""
-    offset = 0
+def read_runs(log: Log, partition: int, end: int, start: int = 0) -> Iterator[list[Record]]:
+    """Yield the records of a partition from an offset up to another, in runs."""
+    offset = start
     while offset < end:
         records = [record for record in log.read(EVENTS, partition, offset) if record.offset < end]
         yield from split_runs(records)

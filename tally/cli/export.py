@@ -27,19 +27,24 @@ def registry(
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the YAML that makes the registry what it is, and as comments what nobody owns, with its amount.
+    """Print the YAML that makes registry and grants what they are, and as comments what nobody owns, with its amount.
 
-    `tally plan` of this file says that nothing would change. To own what is in the comments, take the # away and name a
-    team. Keys are fingerprints; a person has the name that this home knows, or the pseudonym.
+    `tally plan` of this file says that nothing would change. Grants that are over are left out. To own what is in the
+    comments, take the # away and name a team. Keys are fingerprints; a person has the name that this home knows, or the
+    pseudonym.
 
     Example: tally export registry > registry.yaml
 
     Exit codes: 0 printed; 2 there is no log."""
     from datetime import UTC, datetime
 
+    from ingest.controls.registry.declaration import GRANTS
     from ingest.controls.registry.export import build_sections, write_yaml
     from ingest.controls.registry.records import read_names, read_registry
     from tally.product.catch_up import warehouse_with_models
+    from tally.product.grants.export import build_grants_section
+    from tally.product.grants.persons import find_names
+    from tally.product.grants.usage import read_grants
     from tally.product.registry.answers import read_unowned
     from tally.session import opened, settings
     from warehouse.client import connect
@@ -49,9 +54,13 @@ def registry(
         unowned = read_unowned(connect(config), config.organization)
     with opened(config) as log:
         content = read_registry(log, config.organization)
+        grants = read_grants(log, config.organization)
     states = [step.state for timeline in content.values() for step in timeline if step.state is not None]
     names = read_names(config, config.organization, states)
     sections = build_sections(content, datetime.now(UTC), names)
+    holders = find_names(config, (usage.grant.scope for usage in grants.usages))
+    if rights := build_grants_section(grants, holders):
+        sections |= {GRANTS: rights}
     if as_json:
         print_json({
             "organization": config.organization, "registry": sections, "unowned": [row.as_json() for row in unowned],

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tally.cli import grant_views
+from tally.cli import grant_replay, grant_views, grant_why
+from tally.cli.options import Actor, AsJson, Organization
 from tally.output import err, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Grants: rights to make calls, with limits, in a tree.")
@@ -49,8 +50,6 @@ Classes = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Infer
 Expires = Annotated[str | None, typer.Option(metavar="DATE", help="First day or time without it, UTC.")]
 Delegable = Annotated[bool, typer.Option("--delegable", help="Its holder may give parts of it on.")]
 Reason = Annotated[str | None, typer.Option(help="Reason; stored on the log.")]
-Organization = Annotated[str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
@@ -61,6 +60,8 @@ def group() -> None:
 app.command("list")(grant_views.list_)
 app.command("show", no_args_is_help=True)(grant_views.show)
 app.command("tree")(grant_views.tree)
+app.command("replay", no_args_is_help=True)(grant_replay.replay)
+app.command("why", no_args_is_help=True)(grant_why.explain)
 
 
 @app.command(no_args_is_help=True)
@@ -84,6 +85,7 @@ def create(
     expires: Expires = None,
     delegable: Delegable = False,
     reason: Reason = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,7 +105,7 @@ def create(
     lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
     limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     body = _build_grant(grant, parent, scope, lists, limit_options, expires, delegable)
-    _append("grant.created", "Created", body, reason, organization, as_json)
+    _append("grant.created", "Created", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
@@ -127,6 +129,7 @@ def delegate(
     expires: Expires = None,
     delegable: Delegable = False,
     reason: Reason = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
@@ -140,7 +143,7 @@ def delegate(
     lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
     limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     body = _build_grant(grant, parent, scope, lists, limit_options, expires, delegable)
-    _append("grant.delegated", "Delegated", body, reason, organization, as_json)
+    _append("grant.delegated", "Delegated", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
@@ -164,6 +167,7 @@ def narrow(
     pause: Annotated[bool, typer.Option("--pause", help="Allow no call, until it is extended with --resume.")] = False,
     until: Annotated[str | None, typer.Option(metavar="DATE", help="The narrowing ends then; UTC.")] = None,
     reason: Reason = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
@@ -178,7 +182,7 @@ def narrow(
     limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     changes = {"delegable": False if not_delegable else None, "paused": True if pause else None}
     body = _build_change(grant, lists, limit_options, expires, until, changes)
-    _append("grant.narrowed", "Narrowed", body, reason, organization, as_json)
+    _append("grant.narrowed", "Narrowed", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
@@ -201,6 +205,7 @@ def extend(
     delegable: Delegable = False,
     resume: Annotated[bool, typer.Option("--resume", help="Allow calls again after a pause.")] = False,
     reason: Reason = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
@@ -214,17 +219,23 @@ def extend(
     limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     changes = {"delegable": True if delegable else None, "paused": False if resume else None}
     body = _build_change(grant, lists, limit_options, expires, None, changes)
-    _append("grant.extended", "Extended", body, reason, organization, as_json)
+    _append("grant.extended", "Extended", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
-def revoke(grant: GrantName, reason: Reason = None, organization: Organization = None, as_json: AsJson = False) -> None:
+def revoke(
+    grant: GrantName,
+    reason: Reason = None,
+    actor: Actor = None,
+    organization: Organization = None,
+    as_json: AsJson = False,
+) -> None:
     """Revoke a grant, and so all grants below it, for ever. Calls that run may finish; they are charged as before.
 
     Example: tally grant revoke search --reason "the project ended"
 
     Exit codes: 0 revoked; 1 it has no effect, and why; 2 bad input."""
-    _append("grant.revoked", "Revoked", {"grant": grant}, reason, organization, as_json)
+    _append("grant.revoked", "Revoked", {"grant": grant}, reason, actor, organization, as_json)
 
 
 def _name_lists(
@@ -284,12 +295,14 @@ def _build_change(
 
 
 def _append(
-    control_type: str, verb: str, body: dict[str, Any], reason: str | None, organization: str | None, as_json: bool
-) -> None:
+    control_type: str, verb: str, body: dict[str, Any], reason: str | None, actor: str | None,
+    organization: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Append a record, wait for its answer, and print it. Failure where it has no effect."""
     from tally.exit import Failure
     from tally.product.grants.answer import append_grant_record, find_hint
     from tally.product.grants.changes import complete_limits
+    from tally.product.grants.persons import find_actor
     from tally.product.grants.text import describe_record
     from tally.session import opened, settings
 
@@ -298,7 +311,7 @@ def _append(
     with opened(config, new=True) as log:
         if is_change and "limits" in body:
             body = body | {"limits": complete_limits(log, config.organization, body["grant"], body["limits"])}
-        answer = append_grant_record(log, config, control_type, body, reason)
+        answer = append_grant_record(log, config, control_type, body, reason, find_actor(actor))
     partition, offset, _ = answer.position
     if as_json:
         print_json({

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from tally.cli.options import AsJson, Organization
 from tally.output import make_narrow_table, out, print_json
 
 if TYPE_CHECKING:
@@ -14,11 +15,9 @@ if TYPE_CHECKING:
     from ledger.settings import Settings
     from tally.product.grants.usage import Grants, GrantUsage, LimitUsage
 
-Organization = Annotated[str | None, typer.Option("--organization", "--org", help="Organization (TALLY_ORGANIZATION).")]
 ScopeFilter = Annotated[
     str | None, typer.Option("--scope", metavar="DIMENSION=NAME", help="Grants of this scope, for example team=search.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _AMOUNTS = ("used", "reserved", "leased", "left")
 _WHOLE_COLUMNS = ("Used", "Reserved", "Leased", "Left", "Refills")
 """Columns that are not wrapped while there is room."""
@@ -63,14 +62,22 @@ def show(
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one grant: what it allows, its limits and those of the grants above it, which hold as well, and the grants
-    below it.
+    """Show one grant: what it allows, who granted and changed it and why, its limits and those of the grants above it,
+    which hold as well, and the grants below it.
 
     Example: tally grant show search
 
     Exit codes: 0 shown; 2 there is no such grant."""
     from ledger.errors import TallyError
-    from tally.product.grants.text import describe_at_limit, describe_grant, describe_narrowings, list_facts
+    from tally.product.grants.persons import find_names
+    from tally.product.grants.text import (
+        describe_at_limit,
+        describe_grant,
+        describe_history,
+        describe_narrowings,
+        list_facts,
+        list_history,
+    )
 
     config, grants, _ = _read(organization, None)
     usage = grants.find(grant)
@@ -84,9 +91,13 @@ def show(
         time_us = grants.time_us or 0
         facts = {"organization": grants.organization, "as_of": _write_time(grants), **list_facts(usage, time_us)}
         facts["limits_above"] = [list_facts(above, time_us) for above in path[1:]]
-        print_json(facts | {"below": [other.grant.name for other in below]})
+        facts["below"] = [other.grant.name for other in below]
+        print_json(facts | {"history": list_history(grants.history.get(grant, ()))})
         return
     for line in (*describe_grant(usage), *describe_narrowings(usage.grant, grants.time_us or 0)):
+        out.print(line, markup=False)
+    history = grants.history.get(grant, ())
+    for line in describe_history(history, find_names(config, (record.actor for record in history))):
         out.print(line, markup=False)
     if below:
         out.print(f"  below it    {', '.join(other.grant.name for other in below)}", markup=False)

@@ -5,16 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tally.cli.options import AsJson, Organization
+from tally.cli.options import Actor, AsJson, Organization
 from tally.output import NO_CURRENCY, make_table, out, print_json
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ingest.controls.registry.records import Plan
+    from ledger.log import Log
     from ledger.settings import Settings
+    from tally.product.grants.apply import GrantOutcome
+    from tally.product.grants.declaration import DeclaredGrant
 
-File = Annotated[Path, typer.Argument(help="YAML file that declares the whole registry; docs/registry.md.")]
+File = Annotated[Path, typer.Argument(help="YAML file that declares registry and grants; docs/registry.md.")]
 
 
 def plan(file: File, organization: Organization = None, as_json: AsJson = False) -> None:
@@ -22,6 +25,9 @@ def plan(file: File, organization: Organization = None, as_json: AsJson = False)
 
     FILE declares teams, projects, features and services with their people and cost centers; keys, provider accounts and
     agents with the team that owns each; agreements and exchange rates. What it does not name ends.
+
+    It may declare grants too. Their changes are tried on the folds, which say what would have no effect, and why. A
+    grant that an apply created or changed, and that FILE no longer names, is revoked for ever.
 
     Example: tally plan registry.yaml
 
@@ -33,50 +39,72 @@ def plan(file: File, organization: Organization = None, as_json: AsJson = False)
 
     try:
         config = settings(organization=organization)
-        changes = _plan(config, file)
+        declared, is_registry = _read_grants(file)
+        changes, grants = _plan(config, file, declared)
     except TallyError as error:
         raise Failure(str(error)) from None
     if as_json:
-        print_json(_build_facts(changes, file))
+        print_json(_build_facts(changes, file) | _build_grant_facts(grants))
     else:
         for line in describe_changes(changes):
             out.print(line, markup=False)
-        out.print(_summarize(count_changes(changes), "to add", "to change", "to end"), markup=False)
-    if changes.changes:
+        if is_registry:
+            out.print(_summarize(count_changes(changes), "to add", "to change", "to end"), markup=False)
+        if grants is not None:
+            _print_grants(grants, is_applied=False)
+    if changes.changes or (grants is not None and grants.records):
         raise typer.Exit(2)
 
 
 def apply(
     file: File,
     reason: Annotated[str | None, typer.Option(help="Reason; stored on the log.")] = None,
+    actor: Actor = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the registry what FILE declares: append a control record for each change that `tally plan` shows.
+    """Make registry and grants what FILE declares: append a control record for each change that `tally plan` shows.
 
     Each holds from its `from` on, or from now, and is known from its position on the log. No entry is rewritten: a team
     is found for it when it is read. The same FILE again appends nothing.
 
+    Changes of grants wait for the folds' answers, and each is printed.
+
     Example: tally apply registry.yaml --reason "reorganization of October"
 
-    Exit codes: 0 applied, or nothing to change; 2 bad input, and nothing is appended."""
+    Exit codes: 0 applied, or nothing to change; 1 a grant's change has no effect, and why; 2 bad input, and nothing is
+    appended."""
     from ingest.controls.registry.records import apply_file
+    from tally.exit import Failure
+    from tally.product.grants.apply import apply_grants, try_grants
+    from tally.product.grants.persons import find_actor
     from tally.product.registry.changes import count_changes, describe_changes
     from tally.session import opened, settings
 
-    config = settings(organization=organization)
+    config, grants = settings(organization=organization), None
+    declared, is_registry = _read_grants(file)
     with opened(config, new=True) as log:
-        changes, positions = apply_file(log, config, file, config.organization, reason)
+        if declared is not None:
+            try_grants(log, config, declared)  # what is wrong with them is said before anything is appended
+        changes, positions = apply_file(log, config, file, config.organization, reason, find_actor(actor))
+        if declared is not None:
+            grants = apply_grants(log, config, declared, reason, find_actor(actor))
     places = list(map(str, positions))
     if as_json:
-        print_json(_build_facts(changes, file) | {"positions": places})
-        return
-    for line in describe_changes(changes):
-        out.print(line, markup=False)
-    out.print(_summarize(count_changes(changes), "added", "changed", "ended"), markup=False)
-    if places:
-        last = f" to {places[-1]}" if len(places) > 1 else ""
-        out.print(f"On the log at {places[0]}{last}.", markup=False)
+        print_json(_build_facts(changes, file) | {"positions": places} | _build_grant_facts(grants))
+    else:
+        for line in describe_changes(changes):
+            out.print(line, markup=False)
+        if is_registry:
+            out.print(_summarize(count_changes(changes), "added", "changed", "ended"), markup=False)
+        if places:
+            last = f" to {places[-1]}" if len(places) > 1 else ""
+            out.print(f"On the log at {places[0]}{last}.", markup=False)
+        if grants is not None:
+            _print_grants(grants, is_applied=True)
+    if grants is not None and grants.ineffective:
+        names = ", ".join(dict.fromkeys(outcome.record.grant for outcome in grants.ineffective))
+        raise Failure(f"changes without effect, of these grants: {names}. `tally plan {file}` shows what is left to do")
 
 
 def as_of(
@@ -172,14 +200,46 @@ def _format_cell(value: Any, names: dict[str, str]) -> str:
     return escape(names.get(text, text))
 
 
-def _plan(config: "Settings", file: Path) -> "Plan":
+def _read_grants(file: Path) -> "tuple[list[DeclaredGrant] | None, bool]":
+    """Read the grants of a file, None where it leaves them as they are; and tell whether it declares the registry."""
+    from ingest.controls.registry.declaration import GRANTS, has_registry, read_sections
+    from ingest.controls.registry.records import read_file
+    from tally.cli.grant_file import read_grants_section
+
+    sections = read_sections(read_file(file), str(file))
+    declared = read_grants_section(sections[GRANTS]) if GRANTS in sections else None
+    return declared, has_registry(sections)
+
+
+def _plan(config: "Settings", file: Path, declared: "list[DeclaredGrant] | None") -> "tuple[Plan, GrantOutcome | None]":
     from ingest.controls.registry.records import plan_file
+    from tally.product.grants.apply import try_grants
     from tally.session import opened
 
+    def plan_all(log: "Log | None") -> "tuple[Plan, GrantOutcome | None]":
+        changes = plan_file(log, config, file, config.organization)
+        return changes, None if declared is None else try_grants(log, config, declared)
+
     if config.log is None and not (config.home / "log").is_dir():
-        return plan_file(None, config, file, config.organization)
+        return plan_all(None)
     with opened(config) as log:
-        return plan_file(log, config, file, config.organization)
+        return plan_all(log)
+
+
+def _print_grants(grants: "GrantOutcome", *, is_applied: bool) -> None:
+    from tally.product.grants.plan_text import describe_records, summarize_records
+
+    for line in describe_records(grants, is_applied=is_applied):
+        out.print(line, markup=False)
+    out.print(summarize_records(grants, is_applied=is_applied), markup=False)
+
+
+def _build_grant_facts(grants: "GrantOutcome | None") -> dict[str, Any]:
+    from tally.product.grants.plan_text import count_records, list_records
+
+    if grants is None:
+        return {}
+    return {"grants": list_records(grants), "grant_summary": count_records(grants), "other_grants": grants.foreign}
 
 
 def _build_facts(changes: "Plan", file: Path) -> dict[str, Any]:

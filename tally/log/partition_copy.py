@@ -14,6 +14,7 @@ from ledger.log.sqlite.log import transaction
 from ledger.log.topics import ENTRIES
 from streams.folds.chain import Derived
 from streams.folds.entry import Documents
+from streams.folds.event import Event, hash_identity, parse_line
 from streams.folds.state import State
 from streams.partition_state import PartitionState, read_runs
 from streams.runtime import read_history, read_originals
@@ -39,10 +40,30 @@ class PartitionCopy:
         """Return the folds' state behind what was folded."""
         return self._state
 
+    @property
+    def next_position(self) -> tuple[int, int]:
+        """Return the offset and event index that come next."""
+        return self._next_offset, 0
+
     def fold(self, end: int) -> Iterator[tuple[int, Derived]]:
-        """Fold the log up to an offset: yield how many records, and what they cause."""
-        for run in read_runs(self._log, self._partition, end):
+        """Fold the log on, up to an offset: yield how many records, and what they cause."""
+        for run in read_runs(self._log, self._partition, end, self._next_offset):
             yield len(run), self._fold_batch(run)
+
+    def peek(self, record: Record) -> State:
+        """Return the state that a record would leave behind. The copy stays as it is."""
+        originals, history = self._readers
+        state = self._stored.open_state(self._partition)
+        self._stored.fold_batch(self._stored.parse_batch([record], history), state, self._documents, originals)
+        return state
+
+    def find_event(self, organization: str, source: str, id: str) -> Event | None:
+        """Return the event that has taken an identity; None where none has."""
+        versions = self._stored.find_identities(self._partition, [hash_identity(organization, source, id)])
+        position = next((version.position for version in versions.values()), None)
+        if position is None:
+            return None
+        return parse_line(position[1], self._readers[0](*position), organization)
 
     def append(self, draft: Draft) -> Derived:
         """Fold a draft as the next record, and return what it causes."""

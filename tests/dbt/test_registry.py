@@ -302,6 +302,7 @@ teams:
   search: [{parent: product, from: FIRST}, {head_count: 3, from: NEXT}]
 features: {chat: {team: search, from: FIRST}}
 exchange_rates: {EUR/USD: {rate: 1.08, from: FIRST}}
+grants: {search: {scope: user=ann@example.com, limits: [billed:100USD/day@Europe/Berlin], at_limit: throttle}}
 """
 
 
@@ -336,7 +337,10 @@ def test_the_commands_answer_as_of_two_times_and_export_what_is_declared(setting
     assert '#   "lost one": TEAM  # 5.000000000000 USD, 1 calls' in exported
     file.write_text(exported)
     assert invoke("plan", str(file), **home).returncode == 0
-    assert invoke("apply", str(file), **home).stdout == "No changes: the registry is what the file declares.\n"
+    assert invoke("apply", str(file), **home).stdout == (
+        "No changes: the registry is what the file declares.\nNo changes: the grants are what the file declares.\n"
+    )
+    assert "scope: user=ann@example.com" in exported
     file.write_text(exported.replace("# agents:", "agents:").replace('#   "lost one": TEAM', '  "lost one": product'))
     assert invoke("apply", str(file), **home).returncode == 0
     unowned = json.loads(invoke("export", "registry", "--json", **home).stdout)["unowned"]

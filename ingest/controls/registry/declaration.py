@@ -20,6 +20,9 @@ OWNED = {"keys": "key", "accounts": "provider_account", "agents": "agent"}
 """The sections of what a team can only own. It can own projects, features and services too."""
 AGREEMENTS, EXCHANGE_RATES = "agreements", "exchange_rates"
 SECTIONS = (ORGANIZATION, *SCOPES, *OWNED, AGREEMENTS, EXCHANGE_RATES)
+GRANTS, BUDGETS = "grants", "budgets"
+"""Sections beside the registry: rights and limits. A file without one leaves them as they are."""
+ALL_SECTIONS = (*SECTIONS, GRANTS, BUDGETS)
 
 _PEOPLE = ("owner", "sponsor", "on_call", "cost_center", "head_count")
 _TIMES = ("from", "until")
@@ -65,13 +68,25 @@ class Item(NamedTuple):
         return timeline
 
 
-def read_declaration(text: str, file: str, organization: str, seal: Seal) -> list[Item]:
-    """Read a file. TallyError names file, line, path and value of what is wrong, and the way out."""
+def read_sections(text: str, file: str) -> dict[str, Place]:
+    """Read the sections of a file. TallyError where one is unknown."""
     sections: dict[str, Place] = {}
     for name, place in parse_yaml(text, file).list_fields():
-        if name not in SECTIONS:
-            raise place.make_error(f"is no section: {_suggest(name, SECTIONS)}")
+        if name not in ALL_SECTIONS:
+            raise place.make_error(f"is no section: {suggest(name, ALL_SECTIONS)}")
         sections[name] = place
+    return sections
+
+
+def has_registry(sections: Mapping[str, Place]) -> bool:
+    """Tell whether a file with these sections declares the registry. One with only grants or budgets leaves it as it
+    is."""
+    return not sections or any(name in SECTIONS for name in sections)
+
+
+def read_declaration(text: str, file: str, organization: str, seal: Seal) -> list[Item]:
+    """Read the registry of a file. TallyError names file, line, path and value of what is wrong, and the way out."""
+    sections = read_sections(text, file)
     items: dict[Subject, Item] = {}
     for section in SECTIONS:
         if section in sections:
@@ -179,7 +194,7 @@ def _read_version(section: str, place: Place) -> Version:
     fields: dict[str, Place] = {}
     for name, value in place.list_fields():
         if name not in names:
-            raise value.make_error(f"is no field of {section}: {_suggest(name, names)}")
+            raise value.make_error(f"is no field of {section}: {suggest(name, names)}")
         if not value.is_absent:
             fields[name] = value
     start, end = (_read_time(fields.pop(name)) if name in fields else None for name in _TIMES)
@@ -233,10 +248,11 @@ def _check_names(items: Mapping[Subject, Item]) -> None:
                 if name is not None and name not in declared.get(dimension, ()):
                     raise item.place.make_error(
                         f"its {field} is {name!r}, and no {dimension} of that name is declared: "
-                        f"{_suggest(name, declared.get(dimension, ()))}, or declare it"
+                        f"{suggest(name, declared.get(dimension, ()))}, or declare it"
                     )
 
 
-def _suggest(name: str, names: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str]) -> str:
+    """Suggest the name that is meant, else all that there are."""
     nearest = difflib.get_close_matches(name, names, 1)
     return f"did you mean {nearest[0]}?" if nearest else f"choose one of {', '.join(names) or 'none'}"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from ingest.controls.append import SOURCE
-from ingest.controls.registry.declaration import Item, Seal, read_declaration
+from ingest.controls.registry.declaration import Item, Seal, has_registry, read_declaration, read_sections
 from ingest.controls.registry.families import (
     CONTROL_TYPES,
     PERSON_FIELDS,
@@ -67,12 +67,12 @@ def plan_file(log: Log | None, settings: Settings, path: Path, organization: str
     items = _read_items(read_file(path), path, organization, Intake(key, ("control",), names.__setitem__))
     registry = read_registry(log, organization) if log is not None else {}
     now = datetime.now(UTC)
-    changes = plan_changes(registry, items, now)
+    changes = [] if items is None else plan_changes(registry, items, now)
     return Plan(organization, now, changes, find_person_names(settings, organization, changes) | names)
 
 
 def apply_file(
-    log: Log, settings: Settings, path: Path, organization: str, reason: str | None
+    log: Log, settings: Settings, path: Path, organization: str, reason: str | None, actor: str | None = None
 ) -> tuple[Plan, list[Position]]:
     """Append the records that a file makes, and return them with the position of each. The same file again appends
     nothing. TallyError where the file is wrong; then nothing is appended."""
@@ -82,13 +82,15 @@ def apply_file(
     items = _read_items(text, path, organization, Intake(intake.key, ("control",)))
     with locked(settings.run / "registry.lock"):
         now = datetime.now(UTC)
-        changes = plan_changes(read_registry(log, organization), items, now)
+        changes = [] if items is None else plan_changes(read_registry(log, organization), items, now)
         _read_items(text, path, organization, intake)  # all of it is possible, so the names of persons are kept
         lines = [
-            intake.accept_event(_build_event(change.subject, change.after, change.effective_at, now, reason)).line
+            intake.accept_event(
+                _build_event(change.subject, change.after, change.effective_at, now, reason, actor)
+            ).line
             for change in changes
         ]
-        positions = _append(Batch(log, Envelope(organization, "control", "local"), intake.key), lines)
+        positions = append_lines(Batch(log, Envelope(organization, "control", "local"), intake.key), lines)
     return Plan(organization, now, changes, find_person_names(settings, organization, changes)), positions
 
 
@@ -122,7 +124,9 @@ def read_names(settings: Settings, organization: str, states: Sequence[State]) -
         persons.close()
 
 
-def _read_items(text: str, path: Path, organization: str, intake: Intake) -> list[Item]:
+def _read_items(text: str, path: Path, organization: str, intake: Intake) -> list[Item] | None:
+    if not has_registry(read_sections(text, str(path))):
+        return None
     return read_declaration(text, str(path), organization, _make_seal(intake))
 
 
@@ -137,20 +141,25 @@ def _make_seal(intake: Intake) -> Seal:
 
 
 def _build_event(
-    subject: Subject, state: State | None, effective_at: datetime, now: datetime, reason: str | None
+    subject: Subject,
+    state: State | None,
+    effective_at: datetime,
+    now: datetime,
+    reason: str | None,
+    actor: str | None = None,
 ) -> dict[str, Any]:
     control_type, body = write_statement(subject, state)
     return {
         "id": str(uuid.uuid4()), "source": SOURCE, "type": "tallystick.control.v1", "time": now.isoformat(),
         "data": {
-            "control": control_type, "reason": reason, "effective_at": effective_at.isoformat(),
+            "control": control_type, "actor": actor, "reason": reason, "effective_at": effective_at.isoformat(),
             "recorded_at": now.isoformat(), "body": body,
         },
     }  # fmt: skip
 
 
-def _append(batch: Batch, lines: list[bytes]) -> list[Position]:
-    """Append the lines, as few records as may be: a plan of up to 500 changes is on the log whole, or not at all."""
+def append_lines(batch: Batch, lines: list[bytes]) -> list[Position]:
+    """Append the lines, in as few records as may be: up to 500 lines are on the log whole, or not at all."""
     positions: list[Position] = []
 
     def flush() -> None:

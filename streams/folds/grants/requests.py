@@ -59,7 +59,7 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
         {dimension: data.get(field) for dimension, field in FIELDS.items()},
         emit.now_us + (data.get("ttl_s") or ADMISSION_TTL_S) * SECOND_US,
         data.get("grant"),
-        int(Decimal(str(data["estimate"])) * WHOLE_PPM) if data.get("estimate") is not None else None,
+        read_quantile_ppm(data),
     )
     decision = decide(state, ask, lambda model: bound_amounts(event, model, state, documents, emit), emit.now_us)
     refusal = decision.refusal
@@ -158,6 +158,11 @@ def bound_amounts(event: Event, model: str | None, state: State, documents: Docu
     bound, calls = entry.unpriced.greatest_cost, data.get("calls") or 1
     tokens = None if None in reported.values() else sum(filter(None, reported.values()))
     return Amounts(0 if data.get("payer") == "customer" else bound, bound, entry.currency, tokens, calls)
+
+
+def read_quantile_ppm(data: dict[str, Any]) -> int | None:
+    """Return the quantile by which an ask wants its reservation estimated; None where it wants the whole."""
+    return None if data.get("estimate") is None else int(Decimal(str(data["estimate"])) * WHOLE_PPM)
 
 
 def read_scopes(data: dict[str, Any]) -> dict[str, str]:

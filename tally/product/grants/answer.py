@@ -10,8 +10,8 @@ from ledger.settings import Settings
 from tally.processes.join import needing
 from tally.processes.service import STREAMS
 from tally.product.catch_up import wait_for_folds
+from tally.product.grants.history import APPLIED, INEFFECTIVE
 
-APPLIED, INEFFECTIVE = "control.applied", "control.ineffective"
 _HINTS = {
     "already: a name is given once": "choose another name, or change that one with `tally grant narrow` or `extend`",
     "there is no grant": "`tally grant list` shows the grants that there are",
@@ -46,12 +46,12 @@ class Answer(NamedTuple):
 
 
 def append_grant_record(
-    log: Log, settings: Settings, control_type: str, body: dict[str, Any], reason: str | None
+    log: Log, settings: Settings, control_type: str, body: dict[str, Any], reason: str | None, actor: str | None
 ) -> Answer:
     """Append a record of a grant and wait until it is folded. TallyError where the vocabulary refuses it."""
     organization = settings.organization
     start = log.end(DECISIONS, partition_of(organization))
-    position = append_control(log, settings, control_type, body, organization=organization, reason=reason)
+    position = append_control(log, settings, control_type, body, organization=organization, reason=reason, actor=actor)
     with needing(settings, [STREAMS]) as running:
         wait_for_folds(log, running)
     return find_answer(log, position, start)

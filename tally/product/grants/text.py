@@ -1,7 +1,7 @@
 """Describe grants and their limits: in lines of text, in the cells of a table, and for programs. A limit is written as
 the option ``--limit`` takes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +11,10 @@ from streams.folds.grants.limits import MONEY, Limit
 from streams.folds.grants.records import read_change
 from streams.folds.grants.tree import Grant, Lists, Posture
 from streams.folds.grants.windows import Window
+from tally.product.grants.history import AppliedRecord
 from tally.product.grants.usage import GrantUsage, LimitUsage
 
+SECOND_US = 1_000_000
 _UNITS = {86_400: "d", 3_600: "h", 60: "m"}
 ANY_CALL = "any call"
 
@@ -90,8 +92,41 @@ def describe_grant(usage: GrantUsage) -> Iterator[str]:
         yield f"  revoked     {describe_moment(grant.revoked_us)}"
     if grant.is_delegable:
         yield "  delegable   its holder may give parts of it on (`tally grant delegate`)"
-    if grant.granted_by is not None:
-        yield f"  granted by  {grant.granted_by}"
+
+
+def describe_history(history: Sequence[AppliedRecord], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield who gave a grant and why, and each later change, a line each; persons by their names where these are
+    known."""
+    for number, record in enumerate(history):
+        title = "  granted    " if number == 0 else "  changed    "
+        words = [describe_moment(record.time_us // SECOND_US * SECOND_US)]
+        if number or record.action != "created":
+            words.append(record.action)
+        if record.actor is not None:
+            words.append(f"by {names.get(record.actor, record.actor)}")
+        details = ": ".join(filter(None, (summarize_change(record.body) if number else "", record.reason)))
+        yield f"{title} {' '.join(words)}{': ' if details else ''}{details}"
+
+
+def summarize_change(body: Mapping[str, Any]) -> str:
+    """Say in a line what the record of a change says."""
+    change = read_change(body)
+    words = [format_limit(limit) for limit in change.limits]
+    words += [describe_allow(change.allow)] if change.allow else []
+    words += [f"expires {describe_moment(change.expires_us)}"] if change.expires_us is not None else []
+    words += ["delegable" if change.is_delegable else "not delegable"] if change.is_delegable is not None else []
+    words += ["paused" if change.is_paused else "resumed"] if change.is_paused is not None else []
+    words += [f"until {describe_moment(change.until_us)}"] if change.until_us is not None else []
+    return ", ".join(words)
+
+
+def list_history(history: Sequence[AppliedRecord]) -> list[dict[str, Any]]:
+    """Return the records of a grant for programs."""
+    return [
+        {"action": record.action, "at": write_moment(record.time_us), "actor": record.actor, "reason": record.reason,
+         "source": record.source, "position": str(record.position), "body": record.body}
+        for record in history
+    ]  # fmt: skip
 
 
 def describe_narrowings(grant: Grant, time_us: int) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Read the grants of an organization with what is used, reserved, leased and left of them, by folding the log again."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from ingest.controls.append import SOURCE
@@ -20,6 +20,7 @@ from streams.folds.grants.tree import GRANT, Grant, Outside, find_stopped, list_
 from streams.folds.state import State, key_text
 from streams.runtime import read_catalogues
 from tally.log.partition_copy import PartitionCopy
+from tally.product.grants.history import AppliedRecord, read_applied_records
 from tallystick.vocabulary.base import EARLIEST
 from tallystick.vocabulary.controls.grants import GrantCreated
 
@@ -68,11 +69,12 @@ class GrantUsage(NamedTuple):
 
 
 class Grants(NamedTuple):
-    """The grants of an organization, each below its parent, at the log's time."""
+    """The grants of an organization, each below its parent, at the log's time, and the records that made each."""
 
     organization: str
     time_us: int | None
     usages: list[GrantUsage]
+    history: Mapping[str, Sequence[AppliedRecord]] = {}
 
     def find(self, name: str) -> GrantUsage | None:
         return next((usage for usage in self.usages if usage.grant.name == name), None)
@@ -88,17 +90,31 @@ class Grants(NamedTuple):
 
 def read_grants(log: Log, organization: str, progress: Progress = lambda count: None) -> Grants:
     """Read all grants of an organization as the log has them now."""
+    with fold_grants(log, organization, progress) as (grants, _):
+        return grants
+
+
+@contextmanager
+def fold_grants(
+    log: Log, organization: str, progress: Progress = lambda count: None
+) -> Iterator[tuple[Grants, PartitionCopy]]:
+    """Fold the log again up to its end: give all grants of an organization, and the copy of its folds behind them."""
     partition = partition_of(organization)
     last = log.last(EVENTS, partition)
-    if last is None:
-        return Grants(organization, None, [])
+    history: dict[str, list[AppliedRecord]] = {}
     with closing(sqlite3.connect("", isolation_level=None)) as db:
         copy = PartitionCopy(db, log, partition, read_catalogues(log))
-        for count, _ in copy.fold(last.offset + 1):
+        for count, derived in copy.fold(0 if last is None else last.offset + 1):
+            for record in read_applied_records(derived, copy, organization):
+                history.setdefault(record.grant, []).append(record)
             progress(count)
+        if last is None:
+            yield Grants(organization, None, []), copy
+            return
         now_us = last.time_ms * 1000 + 999  # the end of its millisecond: what came with it has started
         grants = _sort_tree(_read_rows(db, organization, partition, copy.state))
-        return Grants(organization, now_us, [_measure(organization, grant, copy.state, now_us) for grant in grants])
+        usages = [_measure(organization, grant, copy.state, now_us) for grant in grants]
+        yield Grants(organization, now_us, usages, history), copy
 
 
 def seal_scope(settings: Settings, dimension: str, scope: str) -> str:
@@ -141,13 +157,14 @@ def _sort_tree(grants: Iterable[Grant]) -> list[Grant]:
 def _measure(organization: str, grant: Grant, state: State, now_us: int) -> GrantUsage:
     path: Sequence[Grant] = load_path(state, organization, grant.name)
     limits = [
-        _measure_limit(read_room(state, organization, grant, limit, (), now_us), state, now_us)
+        measure_limit(read_room(state, organization, grant, limit, (), now_us), state, now_us)
         for limit in list_limits(grant, now_us)
     ]
     return GrantUsage(grant, tuple(above.name for above in path[1:]), limits, find_stopped(path, now_us))
 
 
-def _measure_limit(room: Room, state: State, now_us: int) -> LimitUsage:
+def measure_limit(room: Room, state: State, now_us: int) -> LimitUsage:
+    """Return what is used, reserved and leased of a limit, and kept for floors."""
     limit, meter, refill_us = room.limit, room.meter, None
     if meter.used > 0:
         refill_us = find_refill(state, room.key, limit, limit.amount - meter.committed, now_us)

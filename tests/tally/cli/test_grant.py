@@ -20,7 +20,8 @@ def test_grants_are_given_changed_shown_and_revoked(home: dict[str, str]) -> Non
 
     limits = ("--limit", "billed:100USD/1h", "--limit", "calls:1000/day@Europe/Berlin", "--limit", "tokens:5M/total")
     created = grant("create", "search", "--scope", "team=search", *limits, "--models", "gpt-5,gpt-5-mini",
-                    "--at-limit", "throttle", "--delegable", "--reason", "launch")  # fmt: skip
+                    "--at-limit", "throttle", "--delegable", "--reason", "launch",
+                    "--actor", "cfo@example.com")  # fmt: skip
     assert created.returncode == 0, created.stderr
     assert created.stdout.splitlines()[:5] == [
         "Created grant search in organization acme.",
@@ -55,6 +56,10 @@ def test_grants_are_given_changed_shown_and_revoked(home: dict[str, str]) -> Non
     assert [(found["grant"], found["parent"]) for found in facts["grants"]] == [("run", "search")]
     assert facts["grants"][0]["limits"][0]["left"] == 1_000_000 and facts["as_of"]
     shown = grant("show", "run").stdout
+    history = grant("show", "search").stdout
+    assert "by cfo@example.com: launch" in history and "narrowed by" in history and ": billed:20USD/1h" in history
+    (given, *_, last) = json.loads(grant("show", "search", "--json").stdout)["history"]
+    assert given["actor"].startswith("p_") and last["action"] == "extended" and last["actor"] != given["actor"]
     assert "within      search" in shown and "tokens:5M/total" in shown and "throttle" in shown
 
     foreign = ("create", "abroad", "--scope", "team=abroad", "--limit", "billed:5CHF/day")

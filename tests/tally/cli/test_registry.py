@@ -136,3 +136,43 @@ def test_an_answer_without_spend_says_so(
     monkeypatch.setenv("TALLY_HOME", str(tmp_path / "home"))
     result = CliRunner().invoke(app, ["as-of", "2026-10-01", *options])
     assert result.exit_code == 0 and all(line in result.output for line in lines), result.output
+
+
+GRANTS = """
+grants:
+  product: {scope: organization=default, limits: [calls:100/total], models: [a, b]}
+  search: {parent: product, scope: user=ann@example.com, limits: [calls:10/total], reason: launch}
+"""
+
+
+def test_grants_are_planned_applied_and_revoked(tmp_path: Path) -> None:
+    file = write(tmp_path, GRANTS)
+    code, planned, _ = run(tmp_path, "plan", file)
+    assert code == 2 and "+ grant search: user ann@example.com, within product, calls:10/total then deny" in planned
+    assert "Grants: 2 to create" in planned and "registry" not in planned
+    assert not (tmp_path / "home").exists(), "a plan writes nothing"
+    code, applied, _ = run(tmp_path, "apply", file, "--reason", "first", "--actor", "cfo@example.com")
+    assert code == 0 and "Grants: 2 created, 0 narrowed, 0 extended, 0 revoked." in applied
+    assert run(tmp_path, "plan", file)[:2] == (0, "No changes: the grants are what the file declares.\n")
+    shown = run(tmp_path, "grant", "show", "search")[1]
+    assert "by cfo@example.com: launch" in shown
+    history = json.loads(run(tmp_path, "grant", "show", "search", "--json")[1])["history"]
+    assert [(record["action"], record["source"], record["reason"]) for record in history] == [
+        ("created", "tally-apply", "launch")
+    ]
+    assert history[0]["actor"].startswith("p_")
+
+    wider = GRANTS.replace("calls:10/", "calls:1000/").replace("models: [a, b]", "models: [b, c]")
+    code, planned, _ = run(tmp_path, "plan", write(tmp_path, wider))
+    assert code == 2 and "would have no effect: calls//total: the limit is above that of 'product'" in planned
+    assert "1 to narrow, 1 to extend, 0 to revoke; 1 without effect." in planned
+    code, applied, problem = run(tmp_path, "apply", file, "--reason", "second")
+    assert code == 1 and "has no effect" in applied and "Way out: give less" in applied
+    assert "of these grants: search. `tally plan" in problem
+    facts = json.loads(run(tmp_path, "plan", file, "--json")[1])
+    assert [(record["change"], record["effective"]) for record in facts["grants"]] == [("extend", False)]
+
+    code, applied, _ = run(tmp_path, "apply", write(tmp_path, "grants: {}"), "--json")
+    assert code == 0 and json.loads(applied)["grants"][0]["below"] == ["search"]
+    code, _, problem = run(tmp_path, "plan", write(tmp_path, GRANTS))
+    assert code == 1 and "r.yaml:3: grants.product: was revoked" in problem and "product-2" in problem
