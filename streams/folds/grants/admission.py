@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.folds.grants.estimates import Basis, estimate_amounts
-from streams.folds.grants.floors import Room, find_refill, read_room
+from streams.folds.grants.floors import Room, find_refill, has_floors, read_room
 from streams.folds.grants.limits import MONEY, Amounts, Limit, is_measured, measure
 from streams.folds.grants.meters import NAME, MeterKey, commit
 from streams.folds.grants.tree import Grant, find_outside, list_holdings, list_limits, load_path
@@ -140,7 +140,9 @@ def decide(state: State, ask: Ask, price: Price, now_us: int) -> Decision:
 def choose_grants(state: State, ask: Ask, call: Call, greatest: Amounts, now_us: int) -> Choice:
     """Choose the grant of each scope that allows a call of these amounts at most."""
     holdings = [list_candidates(names, ask.grant) for _, names in list_holdings(state, ask.organization, ask.scopes)]
-    allowing = [_list_first_path(state, ask, names, call, now_us) for names in holdings if len(holdings) > 1]
+    allowing: list[list[str]] = []
+    if len(holdings) > 1 and has_floors(state, ask.organization):
+        allowing = [_list_first_path(state, ask, names, call, now_us) for names in holdings]
     choices = []
     for number, names in enumerate(holdings):
         others = [name for path in (*allowing[:number], *allowing[number + 1 :]) for name in path]
@@ -280,15 +282,15 @@ def _try_path(
             if amount is None and limit.is_enforced and limit.unknown_usage != "tokens_only":
                 refusals.append(Refusal(grant.name, "unpriced", limit_key=limit.key, granted_by=grant.granted_by))
                 continue
-            charge = Charge(grant.name, limit.key, amount or 0)
             room = read_room(state, ask.organization, grant, limit, charged, now_us)
+            charge = Charge(grant.name, room.key.limit_key, amount or 0)
             charges.append(charge)
             rests.append(Rest(max(0, room.left - charge.amount), limit.window.find_end(now_us, limit.window.span)))
             refusal = _find_refusal(state, grant, room, charge.amount, now_us)
             if refusal is not None and limit.is_enforced:
                 refusals.append(refusal)
             elif refusal is not None:
-                warnings.append((grant.name, limit.key))
+                warnings.append((grant.name, charge.limit_key))
     return Choice(names[:1], names, tuple(charges), tuple(rests), None, tuple(warnings), tuple(refusals))
 
 

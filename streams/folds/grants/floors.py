@@ -69,8 +69,8 @@ def read_room(
     meter = read_meter(state, key, limit, now_us)
     if not limit.is_enforced:
         return Room(key, limit, meter, ())
-    names = state.get(_floors_key(organization, grant.name, limit.key)) or ()
-    keeps = [_read_keep(state, organization, name, limit.key, now_us) for name in names if name not in charged]
+    names = state.get(_floors_key(organization, grant.name, key.limit_key)) or ()
+    keeps = [_read_keep(state, organization, name, key.limit_key, now_us) for name in names if name not in charged]
     return Room(key, limit, meter, tuple(keep for keep in keeps if keep is not None))
 
 
@@ -94,6 +94,11 @@ def find_refill(state: State, room: Room, amount: int, now_us: int) -> int | Non
     return None
 
 
+def has_floors(state: State, organization: str) -> bool:
+    """Tell whether an organization ever gave a floor."""
+    return state.get((NAME, FLOORS, organization)) is not None
+
+
 def index_floors(state: State, organization: str, grant: Grant, now_us: int) -> None:
     """List a grant with the limits of its parent that keep a floor for it, and with no other."""
     for limit in grant.limits if grant.parent is not None else ():
@@ -102,6 +107,7 @@ def index_floors(state: State, organization: str, grant: Grant, now_us: int) -> 
         if limit.floor and grant.revoked_us is None:
             others = [name for name in names if name != grant.name and _is_living(state, organization, name, now_us)]
             state.put(key, (*others, grant.name))
+            state.put((NAME, FLOORS, organization), True)
         elif grant.name in names:
             state.put(key, tuple(name for name in names if name != grant.name))
 
@@ -162,11 +168,13 @@ def _read_keep(state: State, organization: str, name: str, limit_key: str, now_u
     grant = _load(state, organization, name)
     if find_dead([grant], now_us) is not None:
         return None
-    postures = grant.list_postures(now_us)
-    limits = (*grant.limits, *(limit for posture in postures for limit in posture.limits))
-    guarantee = min(limit.guarantee for limit in limits if limit.key == limit_key)
+    limit = next(limit for limit in grant.limits if limit.key == limit_key)
+    guarantee = limit.guarantee
+    if grant.postures:
+        narrowed = [limit for posture in grant.list_postures(now_us) for limit in posture.limits]
+        guarantee = min([guarantee, *(limit.guarantee for limit in narrowed if limit.key == limit_key)])
+        limit = next(limit for limit in list_limits(grant, now_us) if limit.key == limit_key)
     if not guarantee:
         return None
-    limit = next(limit for limit in list_limits(grant, now_us) if limit.key == limit_key)
     key = MeterKey(organization, name, limit_key)
     return Keep(key, limit, guarantee, read_meter(state, key, limit, now_us))
