@@ -52,10 +52,14 @@ END = datetime(2026, 11, 1, tzinfo=UTC)
 
 PARTITION = 3
 BARE_SUM = "SELECT organization, sum(quantity), sum(billed_cost) FROM tally.entries GROUP BY organization"
-ROLLUP_SUM = "SELECT organization, sum(tokens), sum(billed_cost) FROM analytics.{rollup} GROUP BY organization"
-ROLLUPS = ("rollup_calls", "rollup_usage_hours")
-HOURLY_MART = "fct_usage_hourly"
-"""The mart that reads ``rollup_usage_hours``; the others read ``rollup_calls``, or no rollup and are small."""
+ROLLUP_SUM = "SELECT organization, {sums} FROM analytics.{rollup} GROUP BY organization"
+ROLLUPS = {
+    "rollup_calls": "sum(tokens), sum(billed_cost)",
+    "rollup_usage_hours": "sum(tokens), sum(billed_cost)",
+    "rollup_budget_ticks": "sum(unknown_tokens), sum(spend)",
+}
+MARTS = {"fct_usage_hourly": "rollup_usage_hours", "fct_budgets": "rollup_budget_ticks"}
+"""The rollups of these marts; the others read ``rollup_calls``, or no rollup and are small."""
 
 _FILL = """
 INSERT INTO tally.entries_in (
@@ -299,15 +303,16 @@ def main(calls: int, folder: str | None) -> None:
         )
         print(f"{'bare sum over all entries':40} {bare}")
         sums_s = {}
-        for rollup in ROLLUPS:
-            rollup_sum = measure(settings, lambda: client.query(ROLLUP_SUM.format(rollup=rollup)))  # noqa: B023
+        for rollup, sums in ROLLUPS.items():
+            sql = ROLLUP_SUM.format(rollup=rollup, sums=sums)
+            rollup_sum = measure(settings, lambda: client.query(sql))  # noqa: B023
             print(f"{f'bare sum over {rollup}':40} {rollup_sum}")
             sums_s[rollup] = rollup_sum.median_s
         for title, open_page in list_pages().items():
             durations_s.clear()
             opening = measure(settings, lambda: (forget(), open_page()))  # noqa: B023  (called at once)
             longest_s, sql = max((statistics.median(durations), sql) for sql, durations in durations_s.items())
-            rollup = "rollup_usage_hours" if HOURLY_MART in sql else "rollup_calls"
+            rollup = next((MARTS[mart] for mart in MARTS if mart in sql), "rollup_calls")
             print(
                 f"{title:40} {opening} {opening.processor_s / bare.processor_s:12.1f} {longest_s:12.2f} s"
                 f" {longest_s / sums_s[rollup]:6.1f} of {rollup}"

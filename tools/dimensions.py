@@ -123,9 +123,8 @@ def _set_staged_columns() -> Iterator[str]:
 
 
 def _set_budget_columns() -> Iterator[str]:
-    """Pair each dimension that a budget can limit with the column that holds its values."""
-    columns = {dimension.name: dimension.mart_field.name for dimension in DIMENSIONS} | {"organization": "organization"}
-    return _set_columns(f"('{name}', '{columns[name]}')" for name in BUDGET_DIMENSIONS)
+    """Pair each dimension that a budget can limit with the column of the sink's tables that holds its values."""
+    return _set_columns(f"('{name}', '{_quote(name)}')" for name in BUDGET_DIMENSIONS)
 
 
 BLOCKS: dict[str, Callable[[], Iterator[str]]] = {

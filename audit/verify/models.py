@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from audit import call_steps
+from audit import budget_ticks, call_steps
 from audit.verify.totals import COSTS
 
 TRIES, RETRY_DELAY_S = 3, 0.5
@@ -72,6 +72,8 @@ def find_model_difference(client: Client, models: Models) -> tuple[int | None, d
     difference = _find_sum_difference(client, models)
     if difference is None and call_steps.TABLE in models.tables:
         difference = call_steps.find_steps_difference(client, models.schema)
+    if difference is None and budget_ticks.TABLE in models.tables:
+        difference = budget_ticks.find_ticks_difference(client, models.schema)
     return len(models.views), difference
 
 

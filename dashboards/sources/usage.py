@@ -17,6 +17,8 @@ from ledger.dimensions import FILTERS
 
 DIMENSIONS = (*FILTERS, "organization")
 _MIN_CROPPED = timedelta(days=92)
+_RECENT = timedelta(days=1)
+"""The part of a period in which the newest calls are looked for first."""
 
 
 class View(NamedTuple):
@@ -279,6 +281,13 @@ def list_calls(view: View, order: str, rows: Slice) -> list[Row]:
             "billed_cost desc nulls last, occurred_at desc",
             ask_slowly,
         )
+    if order == "newest":
+        extent = find_extent()
+        recent_start = min(span.end, extent.end) - _RECENT if extent else span.start
+        if recent_start > span.start:
+            calls = list_calls(view._replace(period=Period(Span(recent_start, span.end), None)), order, rows)
+            if len(calls) == rows.size:
+                return calls
     condition = " and pricing not in ('priced', 'free')" if order == "cost not known" else ""
     sql = (
         "select event_source, event_id, organization, occurred_at, team, model, agent, status, pricing, currency,"

@@ -55,6 +55,10 @@
 
 {# Those of the sink's tables, of a table of this name, under their names in the models. #}
 {% macro staged_dimensions(table) %}
+    {{- dimension_columns(table) | map('join', ' as ') | join(', ') -}}
+{% endmacro %}
+
+{% macro dimension_columns(table) %}
     {# begin staged columns #}
     {% set columns = [
         ('provider', 'provider'),
@@ -82,13 +86,13 @@
     {# end staged columns #}
     {% set names = [] %}
     {% for column, name in columns %}
-        {% do names.append(table ~ '.' ~ column ~ ' as ' ~ name) %}
+        {% do names.append((table ~ '.' ~ column, name)) %}
     {% endfor %}
-    {{ return(names | join(', ')) }}
+    {{ return(names) }}
 {% endmacro %}
 
-{# Branches of multiIf: the value that an entry has in the dimension that a column names, as text. #}
-{% macro budget_scope_branches(dimension_column) %}
+{# Those that a budget can limit, with their columns in the sink's tables. #}
+{% macro budget_columns() %}
     {# begin budget columns #}
     {% set columns = [
         ('organization', 'organization'),
@@ -96,16 +100,12 @@
         ('project', 'project'),
         ('feature', 'feature'),
         ('environment', 'environment'),
-        ('user', 'user_pseudonym'),
+        ('user', 'user'),
         ('customer', 'customer'),
-        ('key', 'key_fingerprint'),
+        ('key', '`key`'),
         ('agent', 'agent'),
         ('session', 'session'),
     ] %}
     {# end budget columns #}
-    {% set branches = [] %}
-    {% for dimension, column in columns %}
-        {% do branches.append(dimension_column ~ " = '" ~ dimension ~ "', " ~ column ~ '::String') %}
-    {% endfor %}
-    {{ return(branches | join(', ')) }}
+    {{ return(columns) }}
 {% endmacro %}

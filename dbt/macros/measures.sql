@@ -80,11 +80,3 @@
         ~ "versions.seq), versions.outcome != 'reversal'), 1)"
     ) }}
 {% endmacro %}
-
-{# How many of the positions at which budgets begin to count lie before the call that a row of `spends` belongs to. #}
-{% macro count_starts_before(starts, spends) %}
-    {{- return(
-        'arrayCount(position -> (' ~ spends ~ '.call_offset, reinterpretAsInt32(' ~ spends ~ '.call_index)) > position, '
-        ~ starts ~ ')'
-    ) -}}
-{% endmacro %}

@@ -1,4 +1,10 @@
 {#
+    Owners by look-up: the registry as constants of a query, and expressions that find in them. A query that asks for no
+    owner computes none, which a join of each property that may be owned would do in any case. The rules are those of
+    docs/rules.md, R17.
+#}
+
+{#
     What a call may be owned by, in the order of docs/rules.md, R17: the column of the call, the dimension of the
     assignment, and the word that says so.
 #}
@@ -13,91 +19,64 @@
     ]) }}
 {% endmacro %}
 
-{# The rows of `calls`, each with the team that owned it at its time, as known now, and the word that says by what. #}
-{% macro owned_rows(calls) %}
-    select
-        * except ({{ owner_helpers() }}),
-        toLowCardinality(
-            multiIf(team != '', 'event', {{ attribution_branches() }} 'unowned')
-        ) as attributed_by,
-        multiIf(attributed_by = 'event', toString(team), {{ owner_branches() }} '') as owner_team
-
-    from ({{ join_owners(calls) }})
-{% endmacro %}
-
-{# The rows of `owned`, each with its owner and the teams above it at its time, and the cost center of these. #}
-{% macro placed_rows(owned) %}
-    select
-        * except (team_path, path_cost_center, is_declared),
-        multiIf(is_declared, team_path, owner_team = '', [], [owner_team]) as owner_path,
-        if(is_declared, path_cost_center, '') as owner_cost_center
-
+{# The assignments that are known now, by what is owned: two lists, of subjects and of the stretches of each. #}
+{% macro owner_spans() %}
+(
+    select tuple(arrayPushFront(groupArray(subject), ''), arrayPushFront(groupArray(spans), []))
     from (
         select
-            owned.*,
-            paths.team_path as team_path,
-            paths.path_cost_center as path_cost_center,
-            paths.path_team != '' and coalesce(owned.occurred_at < paths.path_to, true) as is_declared
-
-        from {{ owned }} as owned
-
-        asof left join (
-            select
-                organization as path_organization,
-                team as path_team,
-                team_path,
-                cost_center as path_cost_center,
-                valid_from as path_from,
-                valid_to as path_to
-            from {{ ref('int_team_paths') }}
-        ) as paths
-            on
-                owned.organization = paths.path_organization
-                and owned.owner_team = paths.path_team
-                and owned.occurred_at >= paths.path_from
+            concat(organization, '\n', dimension, '\n', scope_value) as subject,
+            arraySort(groupArray((valid_from, valid_to, toString(team)))) as spans
+        from {{ ref('dim_assignments') }}
+        where known_to_offset is null
+        group by subject
     )
+)
 {% endmacro %}
 
-{# The rows of `calls`, with the assignment that held of each of these at their time: *_team, until *_to. #}
-{% macro join_owners(calls) %}
-    select * from {{ calls }}
-    {% for column, dimension, word in owned_columns() %}
-        asof left join (
-            select
-                organization as {{ word }}_organization,
-                scope_value as {{ word }}_value,
-                team as {{ word }}_team,
-                valid_from as {{ word }}_from,
-                valid_to as {{ word }}_to
-            from {{ ref('dim_assignments') }}
-            where known_to_offset is null and dimension = '{{ dimension }}'
-        ) as {{ word }}_owners
-            on organization = {{ word }}_organization
-            and {{ column }} = {{ word }}_value
-            and occurred_at >= {{ word }}_from
-    {% endfor %}
+{# The paths of teams, alike: with the teams above each, and the cost center. #}
+{% macro path_spans() %}
+(
+    select tuple(arrayPushFront(groupArray(subject), ''), arrayPushFront(groupArray(spans), []))
+    from (
+        select
+            concat(organization, '\n', team) as subject,
+            arraySort(groupArray((valid_from, valid_to, team_path, toString(cost_center)))) as spans
+        from {{ ref('int_team_paths') }}
+        group by subject
+    )
+)
 {% endmacro %}
 
-{# Branches of multiIf: the word of the first of these that has an owner; and below, that owner. #}
-{% macro attribution_branches() %}
-    {% for column, dimension, word in owned_columns() %}
-        {{ word }}_team != '' and coalesce(occurred_at < {{ word }}_to, true), '{{ word }}',
-    {% endfor %}
+{# The last stretch of a subject that began by the time of the row; one of empty values where there is none. #}
+{% macro find_span(spans, subject) %}
+    {{ return(
+        'arrayLast(span -> span.1 <= occurred_at, tupleElement(' ~ spans ~ ', 2)[transform(' ~ subject ~ ', tupleElement('
+        ~ spans ~ ', 1), arrayEnumerate(tupleElement(' ~ spans ~ ', 1)), 1)])'
+    ) }}
 {% endmacro %}
 
-{% macro owner_branches() %}
-    {% for column, dimension, word in owned_columns() %}
-        attributed_by = '{{ word }}', {{ word }}_team,
-    {% endfor %}
-{% endmacro %}
-
-{# The columns that join_owners adds. #}
-{% macro owner_helpers() %}
-    {% set names = [] %}
-    {% for column, dimension, word in owned_columns() %}
-        {% for part in ('organization', 'value', 'team', 'from', 'to') %}
-            {% do names.append(word ~ '_' ~ part) %}
+{# Columns of the rows of `calls`, where `owner_spans` is known: the word that says by what a call is owned, and the team. #}
+{% macro owner_columns() %}
+    multiIf(
+        team != '', ('event', toString(team)),
+        {% for column, dimension, word in owned_columns() %}
+        {% set span = find_span(
+            'owner_spans', "concat(organization, '\\n" ~ dimension ~ "\\n', " ~ column ~ ")"
+        ) %}
+        tupleElement({{ span }}, 3) != '' and coalesce(occurred_at < tupleElement({{ span }}, 2), true),
+        ('{{ word }}', tupleElement({{ span }}, 3)),
         {% endfor %}
-    {% endfor %}
-    {{ return(names | join(', ')) }}
+        ('unowned', '')
+    ) as owner,
+    toLowCardinality(owner.1) as attributed_by,
+    owner.2 as owner_team
+{% endmacro %}
+
+{# Columns beside these, where `path_spans` is known: the owner with the teams above it, and their cost center. #}
+{% macro path_columns() %}
+    {{ find_span('path_spans', "concat(organization, '\\n', owner_team)") }} as path_span,
+    notEmpty(path_span.3) and coalesce(occurred_at < path_span.2, true) as is_declared,
+    multiIf(is_declared, path_span.3, owner_team = '', [], [owner_team]) as owner_path,
+    if(is_declared, path_span.4, '') as owner_cost_center
 {% endmacro %}

@@ -57,17 +57,23 @@
 
 {# What both have: position on the log, identity, and the month that is billed. #}
 {% macro staged_position(table) %}
-    {{ table }}.`partition` as log_partition,
-    {{ table }}.`offset` as log_offset,
-    {{ table }}.seq as seq,
-    {{ table }}.event_index as event_index,
-    {{ table }}.accepted_at as accepted_at,
-    {{ table }}.organization as organization,
-    {{ table }}.source as event_source,
-    {{ table }}.id as event_id,
-    {{ table }}.`time` as occurred_at,
-    if({{ table }}.billing_month = '', formatDateTime({{ table }}.`time`, '%Y-%m', 'UTC'), {{ table }}.billing_month)
-    as billing_month
+    {{- position_columns(table) | map('join', ' as ') | join(', ') -}}
+{% endmacro %}
+
+{% macro position_columns(table) %}
+    {% set month = "formatDateTime(" ~ table ~ ".`time`, '%Y-%m', 'UTC')" %}
+    {{ return([
+        (table ~ '.`partition`', 'log_partition'),
+        (table ~ '.`offset`', 'log_offset'),
+        (table ~ '.seq', 'seq'),
+        (table ~ '.event_index', 'event_index'),
+        (table ~ '.accepted_at', 'accepted_at'),
+        (table ~ '.organization', 'organization'),
+        (table ~ '.source', 'event_source'),
+        (table ~ '.id', 'event_id'),
+        (table ~ '.`time`', 'occurred_at'),
+        ('if(' ~ table ~ ".billing_month = '', " ~ month ~ ', ' ~ table ~ '.billing_month)', 'billing_month'),
+    ]) }}
 {% endmacro %}
 
 {# Those of an event that say what became of it, but for the outcome. #}

@@ -5,51 +5,60 @@
 #}
 
 {# Entries with the measures that may be summed. #}
-{% macro measured_entries(absorbed=none) %}
+{% macro measured_entries() %}
     select
         {{ staged_entries('entries') }},
         {{ model_of('entries') }},
-        {{ tokens_of('entries') }} as tokens,
-        if(entries.contracted_cost is null, entries.quantity, 0) as unpriced_quantity,
-        if(unpriced_quantity = 0, 0, tokens) as unpriced_tokens
+        {{ entry_measures() }}
 
     from {{ source('tally', 'entries') }} as entries
+{% endmacro %}
 
-    {{ 'where ' ~ is_beyond(absorbed, 'entries') if absorbed }}
+{% macro entry_measures() %}
+    {{ tokens_of('entries') }} as tokens,
+    if(entries.contracted_cost is null, entries.quantity, 0) as unpriced_quantity,
+    if(unpriced_quantity = 0, 0, tokens) as unpriced_tokens
 {% endmacro %}
 
 {# Inferences that are counted or quarantined, and what takes their place or takes them back. #}
-{% macro measured_calls(absorbed=none) %}
+{% macro measured_calls() %}
     select
         {{ staged_events('events') }},
         {{ model_of('events') }},
-        {% set calls = count_calls('events') %}
-        toInt64(if({{ is_quarantined('events') }}, 0, {{ calls }})) as calls,
-        toInt64(
-            if(events.pricing = 'unknown' and not {{ is_quarantined('events') }}, {{ calls }}, 0)
-        ) as unknown_calls,
-        toInt64(if(events.pricing in ('unpriced', 'partially_priced'), {{ calls }}, 0)) as unpriced_calls,
-        toInt64(if({{ is_quarantined('events') }}, {{ calls }}, 0)) as quarantined_calls,
-        toInt64(
-            if(
-                (
-                    {{ is_quarantined('events') }}
-                    or events.pricing in ('unknown', 'unpriced', 'partially_priced')
-                )
-                and events.greatest_unpriced_cost is null,
-                {{ calls }},
-                0
-            )
-        ) as unbounded_calls,
-        {{ told_tokens('events') }} as unknown_tokens
+        {{ call_measures() }}
 
     from {{ source('tally', 'events') }} as events
 
-    where {{ is_call('events') }}{{ ' and ' ~ is_beyond(absorbed, 'events') if absorbed }}
+    where {{ is_call('events') }}
 {% endmacro %}
 
-{# Counted inferences, what takes their place and what takes them back, each with the sums of its own entries. #}
-{% macro summed_calls(absorbed=none) %}
+{% macro call_measures() %}
+    {% set calls = count_calls('events') %}
+    toInt64(if({{ is_quarantined('events') }}, 0, {{ calls }})) as calls,
+    toInt64(
+        if(events.pricing = 'unknown' and not {{ is_quarantined('events') }}, {{ calls }}, 0)
+    ) as unknown_calls,
+    toInt64(if(events.pricing in ('unpriced', 'partially_priced'), {{ calls }}, 0)) as unpriced_calls,
+    toInt64(if({{ is_quarantined('events') }}, {{ calls }}, 0)) as quarantined_calls,
+    toInt64(
+        if(
+            (
+                {{ is_quarantined('events') }}
+                or events.pricing in ('unknown', 'unpriced', 'partially_priced')
+            )
+            and events.greatest_unpriced_cost is null,
+            {{ calls }},
+            0
+        )
+    ) as unbounded_calls,
+    {{ told_tokens('events') }} as unknown_tokens
+{% endmacro %}
+
+{#
+    Counted inferences, what takes their place and what takes them back, each with the sums of its own entries. Of a build
+    both sides of the join are those of its positions: else it would sum the entries of the whole ledger.
+#}
+{% macro summed_calls(absorbed=none, is_build=false) %}
     select
         accurateCast(events.outcome in ('reversal', 'restatement'), 'UInt8') as is_amendment,
         events.`partition` as log_partition,
@@ -100,8 +109,8 @@
 
     left any join (
         select
-            entries.`partition` as entry_partition,
-            entries.`offset` as entry_offset,
+            entries.`partition` as log_partition,
+            entries.`offset` as log_offset,
             entries.seq as entry_seq,
             sum({{ tokens_of('entries') }}) as tokens,
             sum(if(entries.contracted_cost is null, entries.quantity, 0)) as unpriced_quantity,
@@ -113,41 +122,41 @@
 
         from {{ source('tally', 'entries') }} as entries
 
-        {{ 'where ' ~ is_beyond(absorbed, 'entries') if absorbed }}
+        {% if is_build %}where {{ is_pending() }}{% elif absorbed %}where {{ is_beyond(absorbed, 'entries') }}{% endif %}
 
         group by
-            entry_partition,
-            entry_offset,
+            log_partition,
+            log_offset,
             entry_seq
     ) as sums
         on
-            events.`partition` = sums.entry_partition
-            and events.`offset` = sums.entry_offset
+            events.`partition` = sums.log_partition
+            and events.`offset` = sums.log_offset
             and events.seq = sums.entry_seq
 
     where
         {{ is_call('events') }}
-        and not {{ is_quarantined('events') }}{{ ' and ' ~ is_beyond(absorbed, 'events') if absorbed }}
+        and not {{ is_quarantined('events') }}
+        {% if is_build %}and {{ is_pending() }}{% elif absorbed %}and {{ is_beyond(absorbed, 'events') }}{% endif %}
 {% endmacro %}
 
 {#
     One row per entry and one per call, in one shape, so that sums over any dimension need no join. A quarantined call
-    has a row of its own class, and is in no count but its own. `columns` are those that both have.
+    has a row of its own class, and is in no count but its own. `columns` are those that both have: others are left out,
+    since ClickHouse plans each column of a view for each query.
 #}
 {% macro usage_rows(columns, absorbed=none) %}
     select
-        {{ columns }},
-        currency,
-        class,
-        quantity,
-        tokens,
-        unpriced_quantity,
-        unpriced_tokens,
-        list_cost,
-        contracted_cost,
-        effective_cost,
-        billed_cost,
-        list_cost - effective_cost as contract_savings,
+        {{ shared_columns('entries', columns) }},
+        entries.currency as currency,
+        entries.class as class,
+        entries.quantity as quantity,
+        {{ entry_measures() }},
+        entries.list_cost as list_cost,
+        entries.contracted_cost as contracted_cost,
+        entries.effective_cost as effective_cost,
+        entries.billed_cost as billed_cost,
+        entries.list_cost - entries.effective_cost as contract_savings,
         toInt64(0) as calls,
         toInt64(0) as unknown_calls,
         toInt64(0) as unpriced_calls,
@@ -157,7 +166,9 @@
         null as greatest_unpriced_cost,
         null as saved_cost
 
-    from ({{ measured_entries(absorbed) }})
+    from {{ source('tally', 'entries') }} as entries
+
+    {{ 'where ' ~ is_beyond(absorbed, 'entries') if absorbed }}
 
     union all
 
@@ -183,7 +194,33 @@
         greatest_unpriced_cost,
         saved_cost
 
-    from ({{ measured_calls(absorbed) }})
+    from (
+        select
+            {{ shared_columns('events', columns) }},
+            events.currency as currency,
+            {{ call_measures() }},
+            events.greatest_unpriced_cost as greatest_unpriced_cost,
+            events.saved_cost as saved_cost
+
+        from {{ source('tally', 'events') }} as events
+
+        where {{ is_call('events') }}{{ ' and ' ~ is_beyond(absorbed, 'events') if absorbed }}
+    )
+{% endmacro %}
+
+{# Those of these columns that a table of the sink has, under their names in the models. #}
+{% macro shared_columns(table, columns) %}
+    {% set staged = [] %}
+    {% for name in columns.split(', ') %}
+        {% if name == 'model' %}
+            {% do staged.append(model_of(table)) %}
+        {% else %}
+            {% for expression, column in position_columns(table) + dimension_columns(table) if column == name %}
+                {% do staged.append(expression ~ ' as ' ~ name) %}
+            {% endfor %}
+        {% endif %}
+    {% endfor %}
+    {{ return(staged | join(', ')) }}
 {% endmacro %}
 
 {# The model that answered, else the one that was requested. #}

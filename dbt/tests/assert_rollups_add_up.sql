@@ -6,6 +6,8 @@ with
 
 {{ absorbed_offsets(ref('rollup_calls')) }} as calls_absorbed,
 
+{{ absorbed_offsets(ref('rollup_budget_ticks')) }} as ticks_absorbed,
+
 absorbed_usage as (
 
     select
@@ -60,6 +62,18 @@ absorbed_calls as (
 
 ),
 
+absorbed_ticks as (
+
+    select * except (next_offset) from {{ ref('rollup_budget_ticks') }} final
+
+),
+
+ticks as (
+
+    select * except (next_offset) from ({{ budget_ticks('not ' ~ is_beyond('ticks_absorbed', 'rows')) }})
+
+),
+
 summed as (
 
     select
@@ -79,6 +93,13 @@ summed as (
             from {{ ref('int_calls_summed') }}
             where not {{ is_beyond('calls_absorbed') }}
         ) as source_rows
+
+    union all
+
+    select
+        'rollup_budget_ticks' as rollup_name,
+        (select tuple(count(), sum(sipHash64(*))) from absorbed_ticks) as absorbed_rows,
+        (select tuple(count(), sum(sipHash64(*))) from ticks) as source_rows
 
 )
 

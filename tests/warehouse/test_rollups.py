@@ -16,6 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from audit.budget_ticks import find_ticks_difference
 from audit.call_steps import find_steps_difference
 from ledger.settings import Settings
 from tests.warehouse.build import OCTOBER, call, line
@@ -27,7 +28,7 @@ from warehouse.client import WarehouseAway
 from warehouse.rollups import PENDING_ROWS, build_rollups, empty_rollups, list_rollups
 
 TABLES = ("events", "entries", "records")
-ROLLUPS = ["rollup_calls", "rollup_usage_hours"]
+ROLLUPS = ["rollup_budget_ticks", "rollup_calls", "rollup_usage_hours"]
 STEPS = "rollup_call_steps"
 PARTITIONS = (3, 4)
 COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost")
@@ -152,7 +153,7 @@ def ask(client: Client, sql: str) -> tuple[Any, ...]:
 
 def read_rollups(client: Client) -> dict[str, bytes]:
     """Return the content of each rollup, merged."""
-    contents = {"rollup_usage_hours": "* FROM analytics.rollup_usage_hours FINAL"}
+    contents = {name: f"* FROM analytics.{name} FINAL" for name in ("rollup_budget_ticks", "rollup_usage_hours")}
     contents |= {STEPS: f"* EXCEPT (next_offset, build) FROM analytics.{STEPS} FINAL"}  # which build wrote a tree
     contents |= {"rollup_calls": "* FROM analytics.rollup_calls"}
     return {name: client.raw_query(f"SELECT {content} ORDER BY ALL", fmt="TSV") for name, content in contents.items()}
@@ -234,12 +235,12 @@ def check_split(built_front: Front, seed: int, actions: list[tuple[str, int]]) -
         if action == "store":
             store(client, log.write_records(number))
         elif action == "merge":
-            client.command(f"OPTIMIZE TABLE analytics.{TABLES_BUILT[number % 3]} FINAL")
+            client.command(f"OPTIMIZE TABLE analytics.{TABLES_BUILT[number % 4]} FINAL")
         elif action == "repeat":
             for statement in statements[-number:]:
                 client.command(statement)
         else:
-            statements += filter(None, [build_once(client, TABLES_BUILT[number % 3], number * 3)])
+            statements += filter(None, [build_once(client, TABLES_BUILT[number % 4], number * 3)])
         assert read_sums(client, "fct_usage_hourly") == read_sums(client, "fct_usage")
     check_trees(client)
     build_rollups(client)
@@ -324,6 +325,29 @@ def test_the_audit_names_a_call_that_is_missing_double_or_misplaced(built_front:
         client.command(f"TRUNCATE TABLE {table}")
         build_rollups(client)
     assert find_steps_difference(client, "analytics") is None
+
+
+CHANGED_TICKS = ("spend + 1 AS spend", "last_spent_us + 1 AS last_spent_us", "0 AS first_offset", "9999 AS last_offset",
+                 "unknown_calls + 1 AS unknown_calls", "tick + 1 AS tick")  # fmt: skip
+
+
+def test_the_audit_names_the_dimension_whose_ticks_are_not_the_ledgers(built_front: Front) -> None:
+    client, log, table = built_front.client(), SignedLog(6), "analytics.rollup_budget_ticks"
+    clear(client)
+    store(client, b"".join(log.write_records(10) for _ in range(6)))
+    for max_rows in (20, 1000):
+        build_once(client, "rollup_budget_ticks", max_rows)
+        assert find_ticks_difference(client, "analytics") is None
+    client.command(f"CREATE TABLE analytics.kept ENGINE = Memory AS SELECT * FROM {table}")
+    for change in CHANGED_TICKS:
+        client.command(f"TRUNCATE TABLE {table}")
+        replaced = "SELECT * FROM analytics.kept WHERE dimension != 'team' UNION ALL"
+        replaced += f" SELECT * REPLACE ({change}) FROM analytics.kept WHERE dimension = 'team'"
+        client.command(f"INSERT INTO {table} {replaced}")
+        difference = find_ticks_difference(client, "analytics")
+        assert difference is not None and difference["where"]["dimension"] == "team", change
+        assert f"TRUNCATE TABLE {table}" in difference["way_out"]
+    client.command("DROP TABLE analytics.kept")
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])

@@ -22,9 +22,7 @@ final as (
         *,
         log_offset + 1 as next_offset
 
-    from {{ ref('int_calls_summed') }}
-
-    where {{ is_pending() }}
+    from ({{ summed_calls(is_build=true) }})
 
 )
 

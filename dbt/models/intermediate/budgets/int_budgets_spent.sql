@@ -1,222 +1,214 @@
--- Spend of each budget by tumbling bucket, a sixtieth of its window. As in the folds, a budget counts
--- billed cost in its currency, of entries after its first allocation on the log. Beside it stand the calls
--- whose spend is not known, also those in quarantine whose totals contradict their classes, and the most
--- that they may cost. A call without a price has no currency and counts in every budget of its scopes; one
--- on a customer's own key costs nothing. A reversal or a restatement counts where the entry does that
--- it takes back or restates. What is spent ahead of the log's time stands in its present bucket. The index
+-- Spend of each budget by tumbling bucket, a sixtieth of its window, of the buckets that its present window has. As in
+-- the folds, a budget counts billed cost in its currency, of entries after its first allocation on the log, and beside
+-- it the calls whose spend is not known. What is spent ahead of the log's time stands in its present bucket. The index
 -- of what fell due with a record has its highest bit set, and comes before the record's own.
--- Calls are summed by account before they meet its budgets, those of one scope and currency: by ticks, of
--- which each bucket has a whole number, and apart where a budget begins to count.
+-- Whole ticks are read from the rollup. Single rows are read where it has no figure: beyond its position, of windows
+-- whose buckets are not whole ticks, of scopes that it leaves out, and of ticks in which a budget begins to count.
 with
 
-logs as (
+{{ absorbed_offsets(ref('rollup_budget_ticks')) }} as absorbed,
 
-    select * from {{ ref('int_log_clocks') }}
+(
+    select groupArray((
+        allocated.budget_key,
+        allocated.organization::String,
+        allocated.dimension::String,
+        allocated.scope_value,
+        allocated.currency::String,
+        allocated.bucket_s,
+        allocated.first_offset,
+        allocated.first_index,
+        intDiv(toUnixTimestamp64Micro(toDateTime64(logs.now_at, 6, 'UTC')), 1000000 * allocated.bucket_s)
+    ))
 
-),
+    from {{ ref('int_budgets_allocated') }} as allocated
+
+    left join {{ ref('int_log_clocks') }} as logs
+        on allocated.log_partition = logs.log_partition
+) as budget_list,
 
 budgets as (
 
     select
-        allocated.*,
-        intDiv(
-            toUnixTimestamp64Micro(toDateTime64(logs.now_at, 6, 'UTC')), 1000000 * allocated.bucket_s
-        ) as now_bucket
-
-    from {{ ref('int_budgets_allocated') }} as allocated
-
-    left join logs
-        on allocated.log_partition = logs.log_partition
-
-),
-
-accounts as (
-
-    select
-        organization as account_organization,
-        dimension as account_dimension,
-        scope_value as account_scope,
-        currency as account_currency,
-        row_number() over (
-            order by account_organization, account_dimension, account_scope, account_currency
-        ) as account_number,
-        arraySort(groupUniqArray((first_offset, first_index))) as first_positions,
-        max(first_offset) as last_start_offset,
-        length(first_positions) as start_count,
-        arrayFold(
-            (divisor, length_s) -> gcd(divisor, length_s), groupUniqArray(bucket_s), min(bucket_s)
-        ) as tick_s
-
-    from budgets
-
-    group by
-        account_organization,
-        account_dimension,
-        account_scope,
-        account_currency
-
-),
-
-calls as (
-
-    select
-        log_offset,
-        call_offset,
-        call_index,
-        accepted_at,
-        organization,
-        occurred_at,
-        currency,
-        arrayJoin((select groupUniqArray(budgets.dimension) from budgets)) as dimension,
-        multiIf(
-            {{ budget_scope_branches('dimension') }},
-            ''
-        ) as scope_value,
-        payer != 'customer' and pricing in ('unknown', 'unpriced', 'partially_priced') as is_unknown,
-        coalesce(billed_cost, 0)::Decimal(38, 12) as spend,
-        if(is_unknown, coalesce(greatest_unpriced_cost, 0), 0)::Decimal(38, 12) as greatest_amount,
-        if(is_unknown, calls, 0) as unknown_calls,
-        if(payer = 'customer', 0, unpriced_tokens) + if(is_unknown, unknown_tokens, 0) as tokens_without_cost,
-        if(is_unknown and greatest_unpriced_cost is null, calls, 0) as unbounded_calls
-
-    from {{ ref('int_calls_unioned') }}
-
-),
-
--- Bounds of calls that were quarantined ahead of the log's time: no window has them.
-ahead as (
-
-    select
-        events.`partition` as log_partition,
-        events.`offset` as log_offset,
-        events.event_index as event_index
-
-    from {{ source('tally', 'events') }} as events
-
-    where
-        events.kind = 'inference'
-        and events.outcome = 'quarantined'
-        and events.`time` > events.accepted_at + interval 300 second
-
-),
-
-quarantined as (
-
-    select
-        log_offset,
-        if(
-            outcome in ('reversal', 'restatement'), coalesce(first_offset, log_offset), log_offset
-        ) as call_offset,
-        if(
-            outcome in ('reversal', 'restatement'), coalesce(first_index, event_index), event_index
-        ) as call_index,
-        accepted_at,
-        organization,
-        occurred_at,
-        currency,
-        arrayJoin((select groupUniqArray(budgets.dimension) from budgets)) as dimension,
-        multiIf(
-            {{ budget_scope_branches('dimension') }},
-            ''
-        ) as scope_value,
-        0::Decimal(38, 12) as spend,
-        coalesce(greatest_unpriced_cost, 0)::Decimal(38, 12) as greatest_amount,
-        quarantined_calls as unknown_calls,
-        unknown_tokens as tokens_without_cost,
-        unbounded_calls
-
-    from {{ ref('int_calls_measured') }}
-
-    where
-        quarantined_calls != 0
-        and pricing in ('unknown', 'unpriced', 'partially_priced')
-        and payer != 'customer'
-        and (outcome != 'quarantined' or reason = 'token_totals_mismatch')
-        and (log_partition, call_offset, call_index) not in (select ahead.* from ahead)
-
-),
-
-unioned as (
-
-    select * except (is_unknown) from calls
-
-    union all
-
-    select * from quarantined
-
-),
-
-ticked as (
-
-    select
-        accounts.account_number as account_number,
-        intDiv(spends.occurred_us, 1000000 * accounts.tick_s) as tick,
-        if(
-            spends.call_offset > accounts.last_start_offset,
-            accounts.start_count,
-            {{ count_starts_before('accounts.first_positions', 'spends') }}
-        ) as starts_before,
-        sum(spends.spend) as spend,
-        sum(spends.greatest_amount) as greatest_amount,
-        sum(spends.unknown_calls) as unknown_calls,
-        sum(spends.tokens_without_cost) as unknown_tokens,
-        sum(spends.unbounded_calls) as unbounded_calls,
-        max(spends.occurred_us) as last_spent_us
+        budget_number,
+        budget.2 as organization,
+        budget.3 as dimension,
+        budget.4 as scope_value,
+        budget.5 as currency,
+        budget.6 as bucket_s,
+        budget.7 as first_offset,
+        budget.8 as first_index,
+        budget.9 as now_bucket,
+        dimension not in ('{{ unrolled_dimensions() | join("', '") }}') as is_rolled,
+        is_rolled and bucket_s % {{ tick_s() }} = 0 as is_ticked,
+        now_bucket - 60 as oldest_bucket,
+        1000000 * bucket_s * oldest_bucket as oldest_us
 
     from (
         select
-            *,
-            toUnixTimestamp64Micro(occurred_at) as occurred_us
+            arrayJoin(arrayEnumerate(budget_list)) as budget_number,
+            budget_list[budget_number] as budget
+    )
 
-        from unioned
+),
 
-        where spend != 0 or unknown_calls != 0 or tokens_without_cost != 0
-    ) as spends
+-- Rows of the rollup, by the budgets of their scopes.
+{% set rolled_join %}
+    from {{ ref('rollup_budget_ticks') }} as spends
 
-    inner join accounts
+    inner join budgets
         on
-            spends.organization = accounts.account_organization
-            and spends.dimension = accounts.account_dimension
-            and spends.scope_value = accounts.account_scope
+            spends.organization = budgets.organization
+            and spends.dimension = budgets.dimension
+            and spends.scope_value = budgets.scope_value
 
-    where spends.currency in (accounts.account_currency, '')
+    where
+        (spends.organization, spends.dimension, spends.scope_value) in (
+            select
+                budgets.organization,
+                budgets.dimension,
+                budgets.scope_value
+            from budgets
+        )
+        and spends.currency in (budgets.currency, '')
+{% endset %}
+{% set split_rows %}
+    select
+        tupleElement(split, 1),
+        tupleElement(split, 2)
+    from (select arrayJoin(split_ticks) as split)
+{% endset %}
+-- Ticks with calls before and after the allocation.
+(
+    select groupUniqArray((budgets.budget_number, spends.tick))
 
-    group by
-        account_number,
-        tick,
-        starts_before
+    {{ rolled_join }}
+        and spends.first_offset <= (select max(budgets.first_offset) from budgets)
+        and spends.first_offset <= budgets.first_offset
+        and spends.last_offset >= budgets.first_offset
+) as split_ticks,
+
+(
+    select coalesce(
+        minOrNullIf(fromUnixTimestamp64Micro(budgets.oldest_us, 'UTC'), budgets.is_rolled and not budgets.is_ticked),
+        toDateTime64('2299-12-31 00:00:00', 6, 'UTC')
+    )
+    from budgets
+) as oldest_time,
+
+(
+    select groupUniqArray(toStartOfHour(fromUnixTimestamp64Second(start_s, 'UTC')))
+    from (
+        select arrayJoin([split.2 * {{ tick_s() }}, (split.2 + 1) * {{ tick_s() }} - 1]) as start_s
+        from (select arrayJoin(split_ticks) as split)
+    )
+) as split_hours,
+
+(select groupUniqArrayIf(budgets.scope_value, not budgets.is_rolled) from budgets) as unrolled_values,
+
+singles as (
+
+    select
+        *,
+        true as is_beyond
+
+    from ({{ budget_spends(is_beyond('absorbed', 'rows')) }})
+
+    union all
+
+    select
+        *,
+        false as is_beyond
+
+    from ({{ budget_spends(
+        "(rows.`time` >= oldest_time or toStartOfHour(rows.`time`) in (select arrayJoin(split_hours))"
+        ~ " or (notEmpty(unrolled_values) and (has(unrolled_values, rows.user) or has(unrolled_values, rows.session))))"
+        ~ " and not " ~ is_beyond('absorbed', 'rows')
+    ) }})
+
+),
+
+scoped as (
+
+    select
+        singles.*,
+        arrayJoin(arrayDistinct(arrayMap(budget -> budget.3, budget_list))) as dimension,
+        multiIf(
+            {{ scope_branches('dimension', budget_columns() | map(attribute=0) | list) }},
+            ''
+        ) as scope_value
+
+    from singles
 
 ),
 
 bucketed as (
 
     select
-        budgets.budget_key as budget_key,
-        least(intDiv(ticked.tick * accounts.tick_s, budgets.bucket_s), budgets.now_bucket) as bucket,
-        sum(ticked.spend) as spend,
-        sum(ticked.greatest_amount) as greatest_amount,
-        sum(ticked.unknown_calls) as unknown_calls,
-        sum(ticked.unknown_tokens) as unknown_tokens,
-        sum(ticked.unbounded_calls) as unbounded_calls,
-        max(ticked.last_spent_us) as last_spent_us
+        budgets.budget_number as budget_number,
+        if(
+            budgets.is_ticked,
+            least(intDiv(spends.tick * {{ tick_s() }}, budgets.bucket_s), budgets.now_bucket),
+            budgets.oldest_bucket - 1
+        ) as bucket,
+        budgets.oldest_bucket as oldest_bucket,
+        spends.spend as spend,
+        spends.greatest_amount as greatest_amount,
+        spends.unknown_calls as unknown_calls,
+        spends.unknown_tokens as unknown_tokens,
+        spends.unbounded_calls as unbounded_calls,
+        spends.last_spent_us as last_spent_us
 
-    from ticked
+    {{ rolled_join }}
+        and spends.first_offset > budgets.first_offset
+        and (budgets.budget_number, spends.tick) not in ({{ split_rows }})
 
-    inner join accounts on ticked.account_number = accounts.account_number
+    union all
+
+    select
+        budgets.budget_number as budget_number,
+        least(intDiv(scoped.occurred_us, 1000000 * budgets.bucket_s), budgets.now_bucket) as bucket,
+        budgets.oldest_bucket as oldest_bucket,
+        scoped.spend as spend,
+        scoped.greatest_amount as greatest_amount,
+        scoped.unknown_calls as unknown_calls,
+        scoped.unknown_tokens as unknown_tokens,
+        scoped.unbounded_calls as unbounded_calls,
+        scoped.occurred_us as last_spent_us
+
+    from scoped
 
     inner join budgets
         on
-            accounts.account_organization = budgets.organization
-            and accounts.account_dimension = budgets.dimension
-            and accounts.account_scope = budgets.scope_value
-            and accounts.account_currency = budgets.currency
+            scoped.organization = budgets.organization
+            and scoped.dimension = budgets.dimension
+            and scoped.scope_value = budgets.scope_value
 
     where
-        ticked.starts_before
-        >= indexOf(accounts.first_positions, (budgets.first_offset, budgets.first_index))
+        scoped.currency in (budgets.currency, '')
+        and (scoped.call_offset, reinterpretAsInt32(scoped.call_index)) > (budgets.first_offset, budgets.first_index)
+        and (
+            scoped.is_beyond
+            or not budgets.is_rolled
+            or (not budgets.is_ticked and scoped.occurred_us >= budgets.oldest_us)
+            or (budgets.budget_number, intDiv(scoped.occurred_us, {{ 1000000 * tick_s() }})) in ({{ split_rows }})
+        )
+
+),
+
+summed as (
+
+    select
+        bucketed.budget_number as budget_number,
+        greatest(bucketed.bucket, bucketed.oldest_bucket - 1) as bucket,
+        any(bucketed.bucket >= bucketed.oldest_bucket) as is_in_window,
+        {{ spend_sums('bucketed') }},
+        max(bucketed.last_spent_us) as last_spent_us
+
+    from bucketed
 
     group by
-        budget_key,
+        budget_number,
         bucket
 
 ),
@@ -224,17 +216,19 @@ bucketed as (
 final as (
 
     select
-        budget_key,
-        mapFromArrays(groupArray(bucket), groupArray(spend)) as spend_of_bucket,
-        mapFromArrays(groupArray(bucket), groupArray(greatest_amount)) as greatest_of_bucket,
-        mapFromArrays(groupArray(bucket), groupArray(unknown_calls)) as unknown_calls_of_bucket,
-        mapFromArrays(groupArray(bucket), groupArray(unknown_tokens)) as unknown_tokens_of_bucket,
-        mapFromArrays(groupArray(bucket), groupArray(unbounded_calls)) as unbounded_calls_of_bucket,
+        tupleElement(budget_list[budget_number], 1) as budget_key,
+        {% for name, measure in [
+            ('spend', 'spend'), ('greatest', 'greatest_amount'), ('unknown_calls', 'unknown_calls'),
+            ('unknown_tokens', 'unknown_tokens'), ('unbounded_calls', 'unbounded_calls'),
+        ] %}
+        mapSort(mapFromArrays(groupArrayIf(bucket, is_in_window), groupArrayIf({{ measure }}, is_in_window)))
+        as {{ name }}_of_bucket,
+        {% endfor %}
         fromUnixTimestamp64Micro(max(last_spent_us), 'UTC') as last_spent_at
 
-    from bucketed
+    from summed
 
-    group by budget_key
+    group by budget_number
 
 )
 

@@ -1,5 +1,7 @@
--- The rows of fct_usage, with the properties of the call by which an owner is found.
+-- The rows of fct_attributed_usage without the teams above the owner, whose tree a query plans for itself.
 with
+
+{{ owner_spans() }} as owner_spans,
 
 usage as (
 
@@ -11,8 +13,12 @@ usage as (
 
 final as (
 
-    {{ owned_rows('usage') }}
+    select
+        *,
+        {{ owner_columns() }}
+
+    from usage
 
 )
 
-select * from final
+select * except (owner) from final

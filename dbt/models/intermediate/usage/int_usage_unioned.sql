@@ -5,9 +5,9 @@ usage as (
 
     {{ usage_rows(
         'log_partition, log_offset, seq, accepted_at, occurred_at, organization, '
-        ~ 'toLowCardinality(billing_month) as billing_month, ' ~ usage_dimensions()
+        ~ 'billing_month, ' ~ usage_dimensions()
     ) }}
 
 )
 
-select * from usage
+select * replace (toLowCardinality(billing_month) as billing_month) from usage

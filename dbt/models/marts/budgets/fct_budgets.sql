@@ -70,6 +70,7 @@ joined as (
         budgets.warning as warning,
         budgets.allocated_at as allocated_at,
         budgets.limit_set_at as limit_set_at,
+        spent.budget_key != '' as has_spent,
         spent.spend_of_bucket as spend_of_bucket,
         spent.greatest_of_bucket as greatest_of_bucket,
         spent.unknown_calls_of_bucket as unknown_calls_of_bucket,
@@ -101,7 +102,6 @@ clocked as (
 
     select
         *,
-        notEmpty(spend_of_bucket) as has_spent,
         toDateTime64(now_at, 6, 'UTC') as clock_at,
         intDiv(toUnixTimestamp64Micro(clock_at), 1000000 * bucket_s) as bucket,
         fromUnixTimestamp64Micro(1000000 * bucket_s * (bucket - 60), 'UTC') as oldest_bucket_at,

@@ -2,16 +2,16 @@
 -- moves what happened since its effective time.
 with
 
-owned as (
-
-    select * from {{ ref('int_usage_owned') }}
-
-),
+{{ path_spans() }} as path_spans,
 
 final as (
 
-    {{ placed_rows('owned') }}
+    select
+        *,
+        {{ path_columns() }}
+
+    from {{ ref('int_usage_owned') }}
 
 )
 
-select * from final
+select * except (path_span, is_declared) from final
