@@ -79,7 +79,7 @@ def find_refill(state: State, room: Room, amount: int, now_us: int) -> int | Non
     leaves the window, its floor is kept again."""
     if not room.keeps:
         return find_meter_refill(state, room.key, room.limit, amount, now_us)
-    window, fixed = room.limit.window, room.meter.committed + amount
+    window, fixed_amount = room.limit.window, room.meter.committed + amount
     if window.kind == "total":
         return None
     uses = zip(*(list_declines(state, keep.key, keep.limit, keep.meter) for keep in room.keeps), strict=True)
@@ -89,7 +89,7 @@ def find_refill(state: State, room: Room, amount: int, now_us: int) -> int | Non
             max(0, keep.guarantee - keep.meter.committed - child_used)
             for keep, child_used in zip(room.keeps, used_by_child, strict=True)
         )
-        if used + fixed + kept <= room.limit.amount:
+        if used + fixed_amount + kept <= room.limit.amount:
             return window.find_end(now_us, steps)
     return None
 
@@ -105,8 +105,10 @@ def index_floors(state: State, organization: str, grant: Grant, now_us: int) -> 
         key = _floors_key(organization, str(grant.parent), limit.key)
         names = state.get(key) or ()
         if limit.floor and grant.revoked_us is None:
-            others = [name for name in names if name != grant.name and _is_living(state, organization, name, now_us)]
-            state.put(key, (*others, grant.name))
+            other_names = [
+                name for name in names if name != grant.name and _is_living(state, organization, name, now_us)
+            ]
+            state.put(key, (*other_names, grant.name))
             state.put((NAME, FLOORS, organization), True)
         elif grant.name in names:
             state.put(key, tuple(name for name in names if name != grant.name))

@@ -253,7 +253,7 @@ class History:
             self.check(list(core.grants), slow["grants"], f"grants of {name}")
             charges = {(charge.grant, charge.limit_key): charge.amount for charge in core.charges}
             self.check(charges, slow["charges"], f"charges of {name}")
-            lefts = {place: rest.left for place, rest in zip(charges, core.rests, strict=True)}
+            lefts = {place: remainder.left for place, remainder in zip(charges, core.remainders, strict=True)}
             self.check(lefts, slow["lefts"], f"left after {name}")
             model = str(core.model)
             self.open.append(
