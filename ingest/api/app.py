@@ -19,8 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import admissions, body, connections, metrics, traces, usage
+from ingest.api import admissions, authorize, body, connections, metrics, traces, usage
 from ingest.api.accept_events import Answer, accept_built, accept_events
+from ingest.api.decisions import stream
+from ingest.api.decisions.feed import Feed
 from ingest.api.event_headers import EventHeaders, read_event_headers
 from ingest.api.group_commit import Appender
 from ingest.api.openapi import describe_api
@@ -83,6 +85,7 @@ class Api:
         self._reader = reader
         self._reader_lock = threading.Lock()
         self._replies = Replies(lambda: open_log(settings))
+        self.feed = Feed(lambda: open_log(settings), is_woken=settings.log is None)
         self._tokens = Tokens(settings.home)
         self._tokens_problem: str | None = None
         self._threads = anyio.CapacityLimiter(MAX_THREADS)
@@ -92,17 +95,20 @@ class Api:
         self._counts = metrics.Counts(lambda: self._room.total_bytes)
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
-        def route(path: str, handler: Handler, method: str = "GET", render: Render = _render_plainly) -> Route:
-            return Route(path, self._wrap_handler(path, handler, render), methods=[method])
+        def route(path: str, handler: Handler, *methods: str, render: Render = _render_plainly) -> Route:
+            return Route(path, self._wrap_handler(path, handler, render), methods=methods or ("GET",))
 
         app = Starlette(
             routes=[
                 route("/v1/events", self._post_events, "POST"),
                 route("/v1/events/{partition:int}/{offset:int}", self._get_outcomes),
                 route("/v1/usage/{form}", self._post_usage, "POST"),
-                route("/v1/traces", self._post_traces, "POST", traces.render_problem),
+                route("/v1/traces", self._post_traces, "POST", render=traces.render_problem),
                 route("/v1/admissions", self._post_admissions, "POST"),
                 route("/v1/admissions/{admission:path}", self._delete_admission, "DELETE"),
+                route("/v1/decisions", self._get_decisions),
+                route("/v1/authorize", self._authorize_call, *authorize.METHODS),
+                route("/v1/authorize/{path:path}", self._authorize_call, *authorize.METHODS),
                 route("/v1/token", self._get_token),
                 route("/openapi.json", self._get_openapi),
                 route("/healthz", self._get_health),
@@ -117,6 +123,7 @@ class Api:
 
     def close(self) -> None:
         self._replies.close()
+        self.feed.close()
 
     def _wrap_handler(self, path: str, handler: Handler, render: Render) -> Handler:
         """Wrap a handler: errors become problems, and every request is counted."""
@@ -158,6 +165,16 @@ class Api:
         position = await self._run_in_thread(token, append)
         replies = await self._replies.wait_for([position], admissions.REPLY_TIMEOUT_S)
         return admissions.render_release(admission, position, replies.get(position))
+
+    async def _authorize_call(self, request: Request) -> Response:
+        token, organization = self._authorize(request, ("write",))
+        refusal_status = authorize.read_refusal_status(request.headers)
+        asks = authorize.read_ask(request.headers)
+        pending = await self._run_in_thread(token, functools.partial(self._append, token, organization, asks))
+        replies = await self._replies.wait_for(pending.positions, admissions.REPLY_TIMEOUT_S)
+        (answer,) = answers = admissions.describe_answers(pending, replies, datetime.now(UTC))
+        self._counts.count_admissions(admissions.list_counted_answers(answers))
+        return authorize.render_answer(answer, refusal_status)
 
     async def _post(
         self, request: Request, kinds: body.Kinds, roles: tuple[Role, ...], accept: Callable[[Submission], T]
@@ -219,8 +236,11 @@ class Api:
 
     def _append_asks(self, submission: Submission) -> admissions.Pending:
         asks = admissions.read_asks(submission.unpack(), submission.content_type)
+        return self._append(submission.token, submission.organization, asks)
+
+    def _append(self, token: Token, organization: str, asks: admissions.Asks) -> admissions.Pending:
         events = admissions.build_request_events(asks, datetime.now(UTC))
-        answer = self._measure(lambda: self._append_requests(submission.token, submission.organization, events))
+        answer = self._measure(lambda: self._append_requests(token, organization, events))
         return admissions.Pending([admissions.read_id(ask) for ask in asks.items], answer, asks.is_single)
 
     def _append_release(self, token: Token, organization: str, admission: str) -> Position:
@@ -269,6 +289,11 @@ class Api:
         partition, offset = request.path_params["partition"], request.path_params["offset"]
         query = functools.partial(self._query_log, lambda log: read_outcomes(log, organization, partition, offset))
         return JSONResponse(await self._run_in_thread(token, query))
+
+    async def _get_decisions(self, request: Request) -> Response:
+        token, organization = self._authorize(request, ("read",))
+        subscription = stream.read_subscription(request, organization)
+        return await stream.open_stream(self.feed, subscription, lambda: self._tokens.is_valid(token))
 
     async def _get_token(self, request: Request) -> Response:
         token = self._authenticate(request)
