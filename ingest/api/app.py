@@ -20,8 +20,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import admissions, body, connections, leases, metrics, traces, usage
+from ingest.api import admissions, authorize, body, connections, leases, metrics, traces, usage
 from ingest.api.accept_events import Answer, Attempt, accept_built, accept_events, append_attempts, try_built
+from ingest.api.decisions import stream
+from ingest.api.decisions.feed import Feed
 from ingest.api.event_headers import EventHeaders, read_event_headers
 from ingest.api.group_commit import Appender
 from ingest.api.openapi import describe_api
@@ -88,6 +90,7 @@ class Api:
         self._reader_lock = threading.Lock()
         self._replies = Replies(lambda: open_log(settings))
         self._leases = Holder(self._append_leases, self._replies.wait_for)
+        self.feed = Feed(lambda: open_log(settings), is_woken=settings.log is None)
         self._tokens = Tokens(settings.home)
         self._tokens_problem: str | None = None
         self._threads = anyio.CapacityLimiter(MAX_THREADS)
@@ -97,19 +100,22 @@ class Api:
         self._counts = metrics.Counts(lambda: self._room.total_bytes)
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
-        def route(path: str, handler: Handler, method: str = "GET", render: Render = _render_plainly) -> Route:
-            return Route(path, self._wrap_handler(path, handler, render), methods=[method])
+        def route(path: str, handler: Handler, *methods: str, render: Render = _render_plainly) -> Route:
+            return Route(path, self._wrap_handler(path, handler, render), methods=methods or ("GET",))
 
         app = Starlette(
             routes=[
                 route("/v1/events", self._post_events, "POST"),
                 route("/v1/events/{partition:int}/{offset:int}", self._get_outcomes),
                 route("/v1/usage/{form}", self._post_usage, "POST"),
-                route("/v1/traces", self._post_traces, "POST", traces.render_problem),
+                route("/v1/traces", self._post_traces, "POST", render=traces.render_problem),
                 route("/v1/admissions", self._post_admissions, "POST"),
                 route("/v1/admissions/{admission:path}", self._delete_admission, "DELETE"),
                 route("/v1/leases", self._post_lease, "POST"),
                 route("/v1/leases/{lease:path}/return", self._post_return, "POST"),
+                route("/v1/decisions", self._get_decisions),
+                route("/v1/authorize", self._authorize_call, *authorize.METHODS),
+                route("/v1/authorize/{path:path}", self._authorize_call, *authorize.METHODS),
                 route("/v1/token", self._get_token),
                 route("/openapi.json", self._get_openapi),
                 route("/healthz", self._get_health),
@@ -125,6 +131,7 @@ class Api:
     def close(self) -> None:
         self._leases.close()
         self._replies.close()
+        self.feed.close()
 
     def _wrap_handler(self, path: str, handler: Handler, render: Render) -> Handler:
         """Wrap a handler: errors become problems, and every request is counted."""
@@ -191,6 +198,14 @@ class Api:
         _, position = await self._post(request, leases.KINDS, ("write",), self._append_return)
         replies = await self._replies.wait_for([position], admissions.REPLY_TIMEOUT_S)
         return leases.render_return(request.path_params["lease"], position, replies.get(position))
+
+    async def _authorize_call(self, request: Request) -> Response:
+        token, organization = self._authorize(request, ("write",))
+        refusal_status = authorize.read_refusal_status(request.headers)
+        asks = authorize.read_ask(request.headers)
+        pending = await self._run_in_thread(token, functools.partial(self._append, token, organization, asks))
+        (answer,) = await self._answer_asks(pending)
+        return authorize.render_answer(answer, refusal_status)
 
     async def _post(
         self, request: Request, kinds: body.Kinds, roles: tuple[Role, ...], accept: Callable[[Submission], T]
@@ -351,6 +366,11 @@ class Api:
         partition, offset = request.path_params["partition"], request.path_params["offset"]
         query = functools.partial(self._query_log, lambda log: read_outcomes(log, organization, partition, offset))
         return JSONResponse(await self._run_in_thread(token, query))
+
+    async def _get_decisions(self, request: Request) -> Response:
+        token, organization = self._authorize(request, ("read",))
+        subscription = stream.read_subscription(request, organization)
+        return await stream.open_stream(self.feed, subscription, lambda: self._tokens.is_valid(token))
 
     async def _get_token(self, request: Request) -> Response:
         token = self._authenticate(request)

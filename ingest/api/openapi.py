@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from ingest.api import admissions, body, event_headers, traces, usage
+from ingest.api import admissions, authorize, body, event_headers, traces, usage
+from ingest.api.decisions import messages
 from tallystick import ANY_EVENT, Admission
 from tallystick.usage.reader import list_forms
-from tallystick.vocabulary.attribute_names import NAMED_FIELDS, header_name
+from tallystick.vocabulary.attribute_names import HEADER_PREFIX, NAMED_FIELDS, header_name
 
 CALL: dict[str, Any] = {
     "specversion": "1.0",
@@ -50,7 +51,7 @@ _PROBLEM_DESCRIPTIONS = {
     400: "The body is no batch of events, is incomplete or cannot be unpacked; or no organization is chosen.",
     401: "No valid token.",
     403: "The token is not for this organization, or lacks the role. Of an ask: denied; a person can allow it.",
-    404: "No such record, or no form of usage of that name. Of a release: nothing is reserved.",
+    404: "No such record or grant, or no form of usage of that name. Of a release: nothing is reserved.",
     408: "The body did not arrive in time, or arrived too slowly.",
     409: "The id has asked for another call.",
     413: f"More than {body.MAX_BODY_BYTES:,} bytes, packed or unpacked, or more than {body.MAX_EVENTS:,} events.",
@@ -82,6 +83,8 @@ def describe_api(server: str = "/") -> dict[str, Any]:
             "/v1/traces": {"post": _describe_traces()},
             "/v1/admissions": {"post": _describe_admissions()},
             "/v1/admissions/{admission}": {"delete": _describe_release()},
+            "/v1/authorize": {"get": _describe_authorize()},
+            "/v1/decisions": {"get": _describe_decisions()},
             "/v1/token": {"get": _describe_get("Organizations and roles of the token", _TOKEN, {401})},
             "/healthz": {"get": _describe_get("Liveness: the process answers", None, set()) | {"security": []}},
             "/readyz": {"get": _describe_get("Readiness: the log answers", None, {503}) | {"security": []}},
@@ -189,6 +192,52 @@ def _describe_admissions() -> dict[str, Any]:
         "parameters": [_ORGANIZATION, _CODING],
         "requestBody": {"required": True, "content": content},
         "responses": {"200": allowed} | problems,
+    }
+
+
+def _describe_authorize() -> dict[str, Any]:
+    names = ("answer", "admission", "model")
+    headers = {
+        f"{HEADER_PREFIX}{authorize.ANSWERED[name]}": {
+            "schema": {"type": "string"}, "description": f"`{name}` of the decision.",
+        }
+        for name in names
+    }  # fmt: skip
+    allowed = {
+        "description": "Allowed, perhaps for a cheaper model; what the call may cost is reserved.",
+        "headers": headers,
+        "content": {admissions.JSON: {"schema": {"$ref": "#/components/schemas/Decision"}}},
+    }
+    ask_headers = [
+        _describe_header(event_headers.ID, "The admission's name; the same id gets the same answer."),
+        _describe_header(authorize.REFUSAL_STATUS, "403 or 401: the status of all refusals, for nginx."),
+        *(_describe_header(header_name(field), f"`{field}` of the ask.") for field in authorize.ASK_FIELDS),
+    ]
+    return {
+        "summary": "Ask whether a call may be made, by headers, with any method and any path below. For proxies: "
+        "Envoy's ext_authz, nginx's auth_request. The role is write",
+        "parameters": [_ORGANIZATION, *ask_headers],
+        "responses": {"200": allowed} | _describe_problems({400, 401, 403, 409, 422, 429, 500, 503}),
+    }
+
+
+def _describe_decisions() -> dict[str, Any]:
+    grants = {"type": "array", "items": {"type": "string"}}
+    parameters = [
+        _ORGANIZATION,
+        {
+            "name": "kind", "in": "query", "schema": {"type": "array", "items": {"enum": list(messages.KINDS)}},
+            "description": "Kinds of events; all where absent. "
+            + " ".join(f"`{kind}`: {text}." for kind, text in messages.KINDS.items()),
+        },
+        {"name": "grant", "in": "query", "schema": grants, "description": "Grants, and with them all above; or all."},
+        _describe_header("Last-Event-ID", "The id of the last event; the stream goes on behind it."),
+    ]  # fmt: skip
+    events = {"description": "Events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    return {
+        "summary": "Decisions about grants as server-sent events, after the state. The role is read",
+        "parameters": parameters,
+        "responses": {"200": events} | _describe_problems({400, 401, 403, 404, 503}),
     }
 
 

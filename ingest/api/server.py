@@ -1,10 +1,11 @@
 """The HTTP API as a process."""
 
+import asyncio
 import contextlib
 import resource
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,6 +15,7 @@ from ingest.api.app import Api
 from ledger.home.locks import service_lock
 from ledger.home.ports import bind_port, find_reachable_address
 from ledger.home.presence import announce
+from ledger.home.wakes import Sleeper
 from ledger.http.guard import AsgiGuard
 from ledger.log import Log
 from ledger.settings import Settings
@@ -42,8 +44,9 @@ def serve(settings: Settings, log: Log, reader: Log, port: int) -> None:
 
         @contextlib.asynccontextmanager
         async def announced(app: Starlette) -> AsyncIterator[None]:
-            announce(settings.home, SERVICE, url=url)
-            yield
+            with contextlib.closing(Sleeper()) as sleeper, _woken(api, sleeper):
+                announce(settings.home, SERVICE, url=url, wake_port=sleeper.port)
+                yield
 
         api = Api(settings, log, reader)
         table = connections.Connections(_raise_file_limit() - MAX_OTHER_FILES)
@@ -56,7 +59,35 @@ def serve(settings: Settings, log: Log, reader: Log, port: int) -> None:
             loop="asyncio", ws="none",
         )  # fmt: skip
         with contextlib.closing(api):
-            uvicorn.Server(config).run([listening])
+            _Server(config, api).run([listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends streams before it waits for requests under way: they never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, api: Api) -> None:
+        super().__init__(config)
+        self._api = api
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._api.feed.end()
+        await super().shutdown(sockets)
+
+
+@contextlib.contextmanager
+def _woken(api: Api, sleeper: Sleeper) -> Iterator[None]:
+    """Let the folds wake those who wait for decisions."""
+
+    def wake() -> None:
+        sleeper.clear()
+        api.feed.wake()
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sleeper.fileno(), wake)
+    try:
+        yield
+    finally:
+        loop.remove_reader(sleeper.fileno())
 
 
 def _raise_file_limit() -> int:

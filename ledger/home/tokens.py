@@ -85,6 +85,11 @@ class Tokens:
             return None
         return token
 
+    def is_valid(self, token: Token) -> bool:
+        """Tell whether a token that was found is not revoked since. FileDamaged as above."""
+        self._reload()
+        return self._by_id.get(token.id) == token
+
     def _reload(self) -> None:
         try:
             status = TOKENS.path(self._home).stat()

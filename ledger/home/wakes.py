@@ -30,6 +30,14 @@ class Sleeper:
     def wait(self, seconds: float) -> None:
         """Wait until somebody wakes, or so long. Wakes that came since the last wait end this one at once."""
         select.select([self._socket], [], [], seconds)
+        self.clear()
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable once somebody wakes, for an event loop."""
+        return self._socket.fileno()
+
+    def clear(self) -> None:
+        """Forget the wakes that came."""
         with suppress(BlockingIOError):
             for _ in range(MAX_WAITING_WAKES):
                 self._socket.recv(1)

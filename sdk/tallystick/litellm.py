@@ -3,19 +3,26 @@ configuration, or ``litellm.callbacks = [tallystick.litellm.callback]`` in Pytho
 
 Address, token and source come from TALLY_URL, TALLY_TOKEN and TALLY_SOURCE (``litellm`` by default). No message and no
 answer is read. A method never raises, and never waits for the ledger.
+
+With TALLY_ADMIT, the proxy asks before each call: ``open`` calls where the ledger gives no answer, ``closed`` refuses
+then. That method alone waits for the ledger, and raises where a call is refused.
 """
 
+import asyncio
 import atexit
+import importlib
 import logging
 import os
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tallystick.client.admission import Admission, NotAdmitted
 from tallystick.client.client import Client
+from tallystick.gateways import litellm_admission
 from tallystick.gateways.litellm_payload import identify_payload, is_call, read_payload
 from tallystick.usage.base import to_mapping
 
@@ -42,6 +49,8 @@ ABORT_TIMEOUT_S = 3_600
 _TRACKED_TYPES = frozenset({
     "completion", "acompletion", "text_completion", "atext_completion", "responses", "aresponses", "anthropic_messages",
 })  # fmt: skip
+_EXPLAINED = ("admission", "answer", "reason", "retryable", "grant", "limit", "left", "refills_at", "granted_by")
+"""The members of a decision that the answer of a refused request has."""
 
 Kwargs = Mapping[str, Any]
 
@@ -59,8 +68,64 @@ class TallystickCallback(CustomLogger):
         self._guard = threading.Lock()
         self._under_way: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
         self._recorded: OrderedDict[str, None] = OrderedDict()
+        self._admissions: OrderedDict[str, tuple[str, str] | None] = OrderedDict()
+        """The admissions of requests; of one of a cheaper model, the group that is called and the model."""
         self._is_disabled = False
+        self.asks: Counter[str] = Counter()
+        """What became of asks: allow, downgrade, throttle, deny; and unanswered, where the ledger gave none."""
         atexit.register(self.record_aborted)
+
+    async def async_pre_call_hook(self, user_api_key_dict: Any, cache: Any, data: Any, call_type: Any) -> Any:
+        """Ask for the admission of a request to the proxy, where TALLY_ADMIT says so. LiteLLM's HTTPException where it
+        is refused."""
+        if not litellm_admission.is_admitted_type(call_type):
+            return None
+        try:
+            policy = litellm_admission.read_policy()
+        except ValueError as error:
+            raise _build_refusal(NotAdmitted(str(error)), data) from None
+        if policy is None:
+            return None
+        metadata = litellm_admission.find_metadata(data)
+        litellm_admission.write_field(metadata, litellm_admission.ADMISSION_KEY, None)
+        try:
+            admission = await self._admit(data, call_type)
+        except NotAdmitted as refusal:
+            if refusal.answer is None:
+                self._count_unanswered(policy, str(refusal))
+            if refusal.answer is not None or policy == "closed":
+                self.asks[refusal.answer or "refused unanswered"] += 1
+                raise _build_refusal(refusal, data) from None
+            return data
+        except Exception as error:  # noqa: BLE001  (whatever LiteLLM hands over, the policy decides)
+            self._count_unanswered(policy, f"the request cannot be read ({type(error).__name__})")
+            if policy == "closed":
+                raise _build_refusal(NotAdmitted("the request cannot be read as an ask"), data) from None
+            return data
+        self.asks[str(admission.decision["answer"])] += 1
+        litellm_admission.write_field(metadata, litellm_admission.ADMISSION_KEY, admission.id)
+        cheaper: tuple[str, str] | None = None
+        if admission.decision["answer"] == "downgrade" and admission.model is not None:
+            group = litellm_admission.find_group(admission.model, metadata.get("user_api_key_team_id"))
+            data["model"], cheaper = group, (group, admission.model)
+        with self._guard:
+            self._admissions[admission.id] = cheaper
+            if len(self._admissions) > MAX_CALLS:
+                self._admissions.popitem(last=False)
+        return data
+
+    async def async_post_call_failure_hook(
+        self, request_data: Any, original_exception: Any, user_api_key_dict: Any, traceback_str: Any = None
+    ) -> None:
+        """Release the admission of a request that failed for good, by whomever: none of its attempts settled it."""
+        try:
+            admission, client = litellm_admission.read_admission(to_mapping(request_data)), self._own_client
+            with self._guard:
+                is_ours = self._admissions.pop(str(admission), False) is not False
+            if is_ours and client is not None:
+                await asyncio.wrap_future(client._submit(client._release, admission))
+        except Exception as error:  # noqa: BLE001  (it expires by itself)
+            self._warn(error)
 
     def log_pre_api_call(self, model: Any, messages: Any, kwargs: Any) -> None:
         """Remember a call that begins."""
@@ -94,6 +159,19 @@ class TallystickCallback(CustomLogger):
         except Exception as error:  # noqa: BLE001
             self._warn(error)
 
+    async def _admit(self, data: Any, call_type: str) -> Admission:
+        """Return the admission of a request. NotAdmitted where it is refused, or the ledger gives no answer."""
+        client = self._find_client()
+        if client is None:
+            raise NotAdmitted("nothing is asked: set TALLY_URL and TALLY_TOKEN")
+        ask = await asyncio.to_thread(litellm_admission.build_ask, data, call_type)
+        return await client.admit(**ask).__aenter__()
+
+    def _count_unanswered(self, policy: str, reason: str) -> None:
+        self.asks["unanswered"] += 1
+        outcome = "refused" if policy == "closed" else "made without an admission"
+        logger.warning("a call of LiteLLM is %s (%s=%s): %s", outcome, litellm_admission.ADMIT_VARIABLE, policy, reason)
+
     def _begin(self, kwargs: Kwargs) -> None:
         call, call_type = kwargs.get("litellm_call_id"), kwargs.get("call_type")
         if not isinstance(call, str) or call_type not in _TRACKED_TYPES:
@@ -122,10 +200,18 @@ class TallystickCallback(CustomLogger):
             id = identify_payload(payload)
             if id is None or not is_call(payload) or not self._is_new(id):
                 return
-            self._write(id, read_payload(payload, _find_metadata(values)))
+            fields = read_payload(payload, _find_metadata(values))
+            self._write(id, _keep_reservation(self._name_cheaper_model(fields)))
             self.record_aborted(ABORT_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001  (the call goes on, whatever LiteLLM hands over)
             self._warn(error)
+
+    def _name_cheaper_model(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Name the cheaper model that was called: LiteLLM logs the one that its caller asked for."""
+        with self._guard:
+            cheaper = self._admissions.get(str(fields.get("admission")))
+        is_called = cheaper is not None and fields.get("model") == cheaper[0]
+        return fields | {"model_resolved": cheaper[1]} if cheaper is not None and is_called else fields
 
     def _write(self, id: str, fields: dict[str, Any]) -> None:
         client = self._find_client()
@@ -172,6 +258,28 @@ def _find_metadata(kwargs: Kwargs) -> dict[str, Any]:
     """Return the metadata of a call: its caller's, and what the proxy adds."""
     parameters = to_mapping(kwargs.get("litellm_params"))
     return {**to_mapping(parameters.get("litellm_metadata")), **to_mapping(parameters.get("metadata"))}
+
+
+def _keep_reservation(fields: dict[str, Any]) -> dict[str, Any]:
+    """Leave the admission out of an attempt that failed without usage: the next attempt settles it, or the end of the
+    request releases it."""
+    is_failed = fields.get("status") in ("error", "refused") and fields.get("usage_source") in (None, "missing")
+    return {name: value for name, value in fields.items() if not (is_failed and name == "admission")}
+
+
+def _build_refusal(refusal: NotAdmitted, data: Any) -> Exception:
+    """Build the exception that LiteLLM answers with, and let the log say that no provider was called."""
+    exceptions: Any = importlib.import_module("fastapi")  # the proxy has it
+    litellm_admission.write_field(litellm_admission.find_metadata(data), litellm_admission.STATUS_KEY, "refused")
+    content: dict[str, Any] = {"error": str(refusal)}
+    status, headers = 429 if refusal.retryable else 403, {}
+    if refusal.answer is None:
+        status, content = 503, {"error": f"No answer of the ledger, so the call is refused: {refusal}"}
+    elif refusal.retry_after_s is not None:
+        headers = {"Retry-After": str(int(refusal.retry_after_s))}
+    content |= {name: refusal.decision[name] for name in _EXPLAINED if refusal.decision.get(name) is not None}
+    exception: Exception = exceptions.HTTPException(status, content, headers)
+    return exception
 
 
 callback = TallystickCallback()

@@ -3,15 +3,16 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ledger.errors import LogClosed
 from ledger.home.locks import service_lock
 from ledger.home.presence import announce
-from ledger.home.wakes import Sleeper
+from ledger.home.wakes import Sleeper, Waker
 from ledger.log import PARTITIONS, Log
 from ledger.log.sqlite.log import EmbeddedLog
-from ledger.log.topics import EVENTS
+from ledger.log.topics import DECISIONS, EVENTS
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.folds.entry import Documents
@@ -19,6 +20,8 @@ from streams.partition_state import split_runs
 from streams.runtime import build_tick, read_catalogues, read_history, read_originals, reduce_garbage_collection
 
 SERVICE = "streams"
+API_SERVICE = "api"
+"""The service that new decisions wake: it tells subscribers of them."""
 POLL_INTERVAL_S = 0.05
 """The delay between reads where no append wakes the worker."""
 
@@ -32,7 +35,8 @@ def run(settings: Settings) -> None:
         reduce_garbage_collection()
         log, store = EmbeddedLog(settings.home), Store(settings.home)
         books = read_catalogues(log)  # once: to check a price book takes a tenth of a second
-        partitions = [Partition(signal_number, log, store, books) for signal_number in range(PARTITIONS)]
+        waker = Waker(settings.home, API_SERVICE)
+        partitions = [Partition(number, log, store, books, waker.wake) for number in range(PARTITIONS)]
         sleeper = Sleeper()
         announce(settings.home, SERVICE, wake_port=sleeper.port)
         while not stopping.is_set():
@@ -48,8 +52,13 @@ def run(settings: Settings) -> None:
 class Partition:
     """Fold one partition. Its state in memory equals what its store holds."""
 
-    def __init__(self, number: int, log: Log, store: Store, books: Documents) -> None:
+    def __init__(
+        self, number: int, log: Log, store: Store, books: Documents,
+        on_decisions: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """``on_decisions`` is called where decisions were derived, and stand on the log."""
         self._number = number
+        self._on_decisions = on_decisions
         self._log = log
         self._store = store
         position = store.state.position(number)
@@ -66,6 +75,8 @@ class Partition:
             batch = self._store.state.parse_batch(run, self._history)
             derived, position, change = self._store.state.fold_batch(batch, self._state, self._books, self._originals)
             self._store.commit(self._number, derived, change)
+            if any(topic is DECISIONS for topic, _ in derived):
+                self._on_decisions()
             self._next = position.next_offset
         return bool(records)
 

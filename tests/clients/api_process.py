@@ -1,6 +1,7 @@
-"""Run the HTTP API of a fresh home, in the platform's environment: ``python tests/clients/api_process.py HOME``.
+"""Run the HTTP API and the folds of a fresh home, in the platform's environment: ``python tests/clients/api_process.py
+HOME``.
 
-Prints its address and a token, then for each line of its standard input the events on its log, all as JSON.
+Prints its address and tokens, then for each line of its standard input the events on its log, all as JSON.
 """
 
 import json
@@ -17,6 +18,7 @@ from ledger.log import partition_of, records
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
+from tally.session import opened
 
 ORGANIZATION = "acme"
 START_TIMEOUT_S = 60
@@ -26,17 +28,30 @@ def main(home: Path) -> None:
     settings = Settings(home=home)
     home.mkdir(parents=True, exist_ok=True)
     _, bearer = create_token(home, [ORGANIZATION], ["write"])
-    command = [Path(sys.executable).with_name("tally"), "api", "serve"]
-    environment = {"TALLY_HOME": str(home), "TALLY_API_PORT": "0", "PATH": "/usr/bin:/bin"}
-    with (home / "api.log").open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+    _, admin_bearer = create_token(home, [ORGANIZATION], ["admin", "read"])
+    with opened(settings, new=True):  # with its prices
+        processes = [_start(home, "api", "serve")]
     try:
-        print(json.dumps({"url": _await_url(home), "bearer": bearer}), flush=True)
+        processes.append(_start(home, "streams", "worker"))
+        facts = {"url": _await_url(home), "bearer": bearer, "admin_bearer": admin_bearer}
+        print(json.dumps(facts), flush=True)
         for _ in sys.stdin:
             print(json.dumps(list_events(settings)), flush=True)
     finally:
-        process.terminate()
-        process.wait(30)
+        for process in processes:
+            process.terminate()
+            process.wait(30)
+
+
+def _start(home: Path, *command: str) -> "subprocess.Popen[bytes]":
+    environment = {
+        "TALLY_HOME": str(home), "TALLY_API_PORT": "0", "TALLY_HOSTS": "models.example.com", "PATH": "/usr/bin:/bin",
+    }  # fmt: skip
+    with (home / f"{command[0]}.log").open("wb") as output:
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("tally"), *command],
+            env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
 
 
 def _await_url(home: Path) -> str:

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +25,7 @@ class Ledger:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         start = json.loads(self._read_line())
-        self.url, self.bearer = start["url"], start["bearer"]
+        self.url, self.bearer, self._admin_bearer = start["url"], start["bearer"], start["admin_bearer"]
 
     def list_events(self, source: str) -> list[dict[str, Any]]:
         """Return what stands on the log of a source, or of its incarnations. No content may be in it."""
@@ -33,6 +35,22 @@ class Ledger:
         line = self._read_line()
         assert MARK not in line
         return [event for event in json.loads(line) if event["source"].partition("/")[0] == source]
+
+    def give(self, team: str, *limits: dict[str, Any], control: str = "grant.created", **body: Any) -> None:
+        """Give a grant to the team of its name, or change it."""
+        created = {"dimension": "team", "scope": team, "limits": limits} if control == "grant.created" else {}
+        event = {
+            "specversion": "1.0", "id": str(uuid.uuid4()), "source": "console", "type": "tallystick.control.v1",
+            "time": "2026-06-01T12:00:00Z", "data": {"control": control, "body": {"grant": team} | created | body},
+        }  # fmt: skip
+        headers = {"Authorization": f"Bearer {self._admin_bearer}", "Content-Type": "application/cloudevents+json"}
+        answer = httpx.post(f"{self.url}/v1/events", json=event, headers=headers, timeout=60)
+        assert answer.status_code == 200, answer.text
+
+    def release(self, admission: str) -> int:
+        """Release an admission, and return the status: 200 where something was reserved, else 404."""
+        headers = {"Authorization": f"Bearer {self.bearer}"}
+        return httpx.delete(f"{self.url}/v1/admissions/{admission}", headers=headers, timeout=60).status_code
 
     def _read_line(self) -> str:
         assert self._process.stdout

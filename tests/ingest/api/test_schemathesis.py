@@ -24,10 +24,10 @@ def test_every_answer_is_one_that_the_document_promises(api_server: Served, seed
             [
                 Path(sys.executable).with_name("st"), "run", f"{api_server.address.geturl()}/openapi.json",
                 "--header", f"Authorization: Bearer {bearer}", "--seed", str(seed), "--max-examples", "100",
-                "--exclude-checks", FOR_US, "--no-color",
+                "--exclude-checks", FOR_US, "--no-color", "--exclude-path", "/v1/decisions",  # a stream does not end
             ],
             capture_output=True, text=True, check=False, cwd=api_server.settings.home,
         )  # fmt: skip
     assert process.returncode == 0, f"seed {seed}\n{process.stdout}\n{process.stderr}"
-    assert "10 selected / 10 total" in process.stdout
+    assert "11 selected / 12 total" in process.stdout
     assert api_server.process and api_server.process.poll() is None
