@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tally.cli import grant_views, grant_why
+from tally.cli import grant_replay, grant_views, grant_why
 from tally.cli.options import Actor, AsJson, Organization
 from tally.output import out, print_json
 
@@ -59,6 +59,7 @@ def group() -> None:
 app.command("list")(grant_views.list_)
 app.command("show", no_args_is_help=True)(grant_views.show)
 app.command("tree")(grant_views.tree)
+app.command("replay", no_args_is_help=True)(grant_replay.replay)
 app.command("why", no_args_is_help=True)(grant_why.explain)
 
 

@@ -40,6 +40,11 @@ class PartitionCopy:
         """Return the folds' state behind what was folded."""
         return self._state
 
+    @property
+    def next_position(self) -> tuple[int, int]:
+        """Return the offset and event index that come next."""
+        return self._next_offset, 0
+
     def fold(self, end: int) -> Iterator[tuple[int, Derived]]:
         """Fold the log on, up to an offset: yield how many records, and what they cause."""
         for run in read_runs(self._log, self._partition, end, self._next_offset):

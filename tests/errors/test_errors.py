@@ -439,6 +439,8 @@ ELSEWHERE = {
     "tally/cli/grant_options.py:_parse_names": "tests/tally/cli/test_grant_options.py::test_names_are_none_of_them_empty",
     "tally/cli/grant.py:_build_change": "tests/tally/cli/test_grant.py::test_a_command_that_cannot_be_says_why",
     "tally/cli/grant_views.py:show": "tests/tally/cli/test_grant.py::test_no_grants_say_how_to_create_one",
+    "tally/cli/grant_replay.py:parse_period": "tests/tally/product/test_grant_replay.py::test_a_period_that_cannot_be_says_why",
+    "tally/cli/grant_replay.py:_read_grants": "tests/tally/product/test_grant_replay.py::test_the_command_prints_a_table_and_facts",
     "tally/product/grants/explanation.py:explain_admission": "tests/tally/product/test_grant_why.py::test_an_ask_that_was_not_judged_is_named",
     "tally/product/grants/explanation.py:_find_ask": "tests/tally/product/test_grant_why.py::test_an_admission_that_is_not_there_is_named",
     "tally/product/grants/usage.py:seal_scope": "tests/tally/product/test_grants.py::test_a_scope_is_searched_as_it_stands_on_the_log",

@@ -143,13 +143,14 @@ def _read_call(event: Event, entry: Entry, position: tuple[int, int]) -> UsedCal
     scopes = {name: value for name in SCOPES if (value := getattr(dimensions, name)) is not None}
     call = {name: getattr(dimensions, field) for name, field in SETS.items()}
     call["models"] = dimensions.model or dimensions.model_resolved
-    amounts = _read_amounts(event, entry)
+    amounts = read_amounts(event, entry)
     return UsedCall(
         event.organization, position, event.time_us, scopes, call, amounts, dimensions.grant, dimensions.admission
     )
 
 
-def _read_amounts(event: Event, entry: Entry) -> Amounts:
+def read_amounts(event: Event, entry: Entry) -> Amounts:
+    """Return what a call is worth to limits."""
     call, unpriced = event.call, entry.unpriced
     assert call is not None, "an entry is of a call"
     if is_free_by_rule(call):

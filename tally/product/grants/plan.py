@@ -68,7 +68,7 @@ class _Steps(NamedTuple):
 def plan_grants(grants: Grants, declared: Sequence[DeclaredGrant]) -> GrantPlan:
     """Plan the records that make the grants what the file declares. TallyError names the place of what no record can
     reach, and the way out."""
-    ordered = _sort_declared(declared, {usage.grant.name for usage in grants.usages})
+    ordered = sort_declared(declared, {usage.grant.name for usage in grants.usages})
     names = {grant.name for grant in ordered}
     absent = [usage for usage in grants.usages if usage.grant.name not in names and not _is_over(usage)]
     revoked = list(_plan_revocations(grants, absent, names))
@@ -100,7 +100,7 @@ def _is_over(usage: GrantUsage) -> bool:
     return usage.stop is not None and usage.stop.reason in _OVER
 
 
-def _sort_declared(declared: Sequence[DeclaredGrant], existing: set[str]) -> list[DeclaredGrant]:
+def sort_declared(declared: Sequence[DeclaredGrant], existing: set[str]) -> list[DeclaredGrant]:
     """Put each grant of the file behind its parent. TallyError where a parent is not there, or a grant is below
     itself."""
     by_name = {grant.name: grant for grant in declared}
