@@ -122,13 +122,12 @@ def _find_ask(log: Log, organization: str, admission: str) -> tuple[Record, Even
 
 def _find_paths(request: AskedCall, ask: Ask) -> tuple[list[list[Grant]], WayOut]:
     """Find the grant of each scope that decides, each with those above it, and what would have them allow the call."""
+    choice = choose_grants(request.state, ask, ask.call, request.amounts, request.now_us)
     paths, commands, notes = list[list[Grant]](), dict[str, None](), dict[str, None]()
-    for dimension, names in list_holdings(request.state, ask.organization, ask.scopes):
-        scopes = {name: scope for name, scope in ask.scopes.items() if name == dimension}
-        choice = choose_grants(request.state, ask._replace(scopes=scopes), ask.call, request.amounts, request.now_us)
+    for _, names in list_holdings(request.state, ask.organization, ask.scopes):
         path = _choose_path(request, list_candidates(names, ask.grant), choice)
         paths.append(path)
-        if choice.refusals:
+        if path[0].name not in choice.grants:
             way_out = find_way_out(request, path)
             commands.update(dict.fromkeys(way_out.commands))
             notes.update(dict.fromkeys(way_out.notes))
