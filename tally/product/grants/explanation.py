@@ -136,20 +136,17 @@ def _find_ask(log: Log, organization: str, admission: str) -> tuple[Record, Even
 
 def _choose_paths(state: State, ask: Ask, greatest: Amounts, now_us: int) -> list[ChosenPath]:
     """Choose the grant of each scope that decides, each with those above it."""
-    choices = []
-    for dimension, names in list_holdings(state, ask.organization, ask.scopes):
-        scopes = {name: scope for name, scope in ask.scopes.items() if name == dimension}
-        choice = choose_grants(state, ask._replace(scopes=scopes), ask.call, greatest, now_us)
-        paths = [load_path(state, ask.organization, name) for name in list_candidates(names, ask.grant)]
-        choices.append((_choose_path(paths, choice), bool(choice.refusals)))
-    charged = frozenset(grant.name for path, _ in choices for grant in path)
+    choice = choose_grants(state, ask, ask.call, greatest, now_us)
+    holdings = [list_candidates(names, ask.grant) for _, names in list_holdings(state, ask.organization, ask.scopes)]
+    paths = [_choose_path([load_path(state, ask.organization, name) for name in names], choice) for names in holdings]
+    charged = frozenset(grant.name for path in paths for grant in path)
     chosen_paths = []
-    for path, is_refused in choices:
+    for path in paths:
         amounts, model = greatest, ask.call[MODELS]
         if ask.quantile_ppm is not None and model is not None:
             amounts, _ = estimate_amounts(state, ask.organization, path[0].name, model, greatest, ask.quantile_ppm)
         request = AskedCall(ask.organization, ask.call, amounts, charged, state, now_us)
-        chosen_paths.append(ChosenPath(path, request, is_refused))
+        chosen_paths.append(ChosenPath(path, request, path[0].name not in choice.grants))
     return chosen_paths
 
 

@@ -60,11 +60,12 @@ def replay(log: EmbeddedLog, text: str = FILE, start: datetime = START, end: dat
     return replay_grants(log, Settings(home=log.folder.parent, organization="acme"), declared, start, end)
 
 
-LIMITS = {
+LIMITS: dict[str, list[tuple[str, int | None, int]]] = {
     "top": [("dollars", 3600, 30), ("calls", None, 40)], "a": [("dollars", 3600, 9)],
     "a2": [("calls", None, 4), ("tokens", 0, 9_000_000)], "b": [],
 }  # fmt: skip
-HOLDINGS, REGIONS = {"a": ["a", "a2"], "b": ["b"], "c": []}, {"a2": "eu", "b": "eu"}
+HOLDINGS: dict[str, list[str]] = {"a": ["a", "a2"], "b": ["b"], "c": []}
+REGIONS = {"a2": "eu", "b": "eu"}
 
 
 class Hand:
@@ -213,6 +214,7 @@ def test_grants_that_cannot_be_are_named(text: str, words: tuple[str, ...], log:
     assert [word for word in words if word not in str(raised.value)] == [], raised.value
 
 
+Options = tuple[str | None, str | None, str | None]
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
@@ -226,7 +228,7 @@ NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
         ((None, "2025-12-24", "2025-12-27"), ("2025-12-24", "2025-12-27")),
     ],
 )
-def test_a_period_is_a_month_or_two_days(options: tuple[str | None, ...], days: tuple[str, ...]) -> None:
+def test_a_period_is_a_month_or_two_days(options: Options, days: tuple[str, ...]) -> None:
     assert tuple(str(moment.date()) for moment in parse_period(*options, NOW)) == days
 
 
@@ -241,7 +243,7 @@ def test_a_period_is_a_month_or_two_days(options: tuple[str | None, ...], days: 
         ((None, "soon", "2026-01-01"), ("--from is 'soon'",)),
     ],
 )
-def test_a_period_that_cannot_be_says_why(options: tuple[str | None, ...], words: tuple[str, ...]) -> None:
+def test_a_period_that_cannot_be_says_why(options: Options, words: tuple[str, ...]) -> None:
     with pytest.raises(TallyError) as raised:
         parse_period(*options, NOW)
     assert [word for word in words if word not in str(raised.value)] == [], raised.value
