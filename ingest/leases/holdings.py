@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ingest.leases.demand import Demand
-from ledger.money import text
 from tallystick.rights.slices import MONEY, ORGANIZATION, PRICED_FIELDS, Shape, Slice, Taken, read_amounts
 from tallystick.vocabulary.request import SCOPES
 
@@ -40,14 +39,10 @@ class Admitted(NamedTuple):
     def describe(self) -> dict[str, Any]:
         """Describe the answer as the folds describe an admission."""
         answer = self.slice.answer
-        reserved = [
-            {"grant": charge["grant"], "limit": charge["limit"], "amount": _write_amount(charge["limit"], self.taken)}
-            for charge in answer["leased"]
-        ]
         return {
             "admission": self.taken.name, "answer": "allow", "model": self.model, "lease": self.slice.lease,
-            "grants": answer["grants"], "reserved": reserved, "warnings": answer["warnings"],
-            "expires_us": answer["expires_us"],
+            "grants": answer["grants"], "reserved": self.slice.describe_charges(self.taken),
+            "warnings": answer["warnings"], "expires_us": answer["expires_us"],
         }  # fmt: skip
 
 
@@ -316,9 +311,3 @@ def _read_reserved(answer: Mapping[str, Any]) -> dict[str, int]:
         (amount,) = read_amounts({measure: charge["amount"]}).values()
         amounts[measure] = max(amount, amounts.get(measure, 0))
     return amounts
-
-
-def _write_amount(limit: str, taken: Taken) -> str | int:
-    measure = limit.partition("/")[0]
-    amount = taken.amounts[measure]
-    return text(amount) if measure in MONEY else amount

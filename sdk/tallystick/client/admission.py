@@ -74,7 +74,7 @@ class Admission:
         return _AdmittedCall(self, self._client, admitted | own | fields)
 
     def __enter__(self) -> "Admission":
-        self.decision = self._client._ask(self._build_ask())
+        self._take(self._client._ask(self._build_ask()))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -84,7 +84,7 @@ class Admission:
     async def __aenter__(self) -> "Admission":
         asking = self._client._submit(self._client._ask, self._build_ask())
         try:
-            self.decision = await asyncio.wrap_future(asking)
+            self._take(await asyncio.wrap_future(asking))
         except asyncio.CancelledError:  # the ask goes on, and nobody waits for what it reserves
             asking.add_done_callback(self._release_unheard)
             raise
@@ -93,6 +93,11 @@ class Admission:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if not self._is_called:
             await asyncio.wrap_future(self._client._submit(self._client._release, self.id))
+
+    def _take(self, decision: dict[str, Any]) -> None:
+        """Take an answer. One from a lease of the ledger's has a name of its own, which the call repeats."""
+        self.decision = decision
+        self.id = decision.get("admission", self.id)
 
     def _build_ask(self) -> dict[str, Any]:
         """Build the ask of the fields that an admission has, those of the session and the call around included."""
@@ -111,7 +116,7 @@ class Admission:
 
     def _release_unheard(self, asking: "Future[Any]") -> None:
         if not asking.cancelled() and asking.exception() is None:
-            self._client._release(self.id)
+            self._client._release(asking.result().get("admission", self.id))
 
 
 class _AdmittedCall(Call):
@@ -146,15 +151,28 @@ def _fit_own(fields: Mapping[str, Any]) -> tuple[dict[str, int | str], list[str]
     return own_fields, left_out
 
 
+def read_lease(url: str, status: int, document: Any) -> dict[str, Any]:
+    """Return the ledger's answer to an ask for a lease. NotAdmitted where it gives none."""
+    answer = document if isinstance(document, dict) else {}
+    if status == 200 and "lease" in answer:
+        return answer
+    raise _explain_refusal(url, status, answer, is_told="reason" in answer)
+
+
 def read_decision(url: str, status: int, document: Any) -> dict[str, Any]:
     """Return the decision that the ledger answered. NotAdmitted where it does not allow the call, or gave none."""
     answer = document if isinstance(document, dict) else {}
     if status == 200 and answer.get("answer") in ("allow", "downgrade"):
         return answer
-    if status in (401, 403) and "answer" not in answer:
-        raise NotAdmitted(f"{url} does not accept the token ({status}): check TALLY_TOKEN")
+    raise _explain_refusal(url, status, answer, is_told="answer" in answer)
+
+
+def _explain_refusal(url: str, status: int, answer: Mapping[str, Any], *, is_told: bool) -> NotAdmitted:
+    """Explain why a call is not admitted. ``is_told`` where the ledger says why itself."""
+    if status in (401, 403) and not is_told:
+        return NotAdmitted(f"{url} does not accept the token ({status}): check TALLY_TOKEN")
     retry_after_s = answer.get("retry_after_s")
-    raise NotAdmitted(
+    return NotAdmitted(
         str(answer.get("detail") or f"{url} answers {status}"),
         answer=answer.get("answer"),
         retryable=bool(answer.get("retryable", status == 503)),

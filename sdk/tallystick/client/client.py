@@ -10,7 +10,7 @@ import re
 import secrets
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from tallystick.client.admission import Admission, NotAdmitted, read_decision
+from tallystick.client.admission import Admission, NotAdmitted, read_decision, read_lease
 from tallystick.client.call_tree import Call, Session, merge_context_fields, read_usage
+from tallystick.client.lease import Lease
 from tallystick.client.rate_limited_log import RateLimitedLog
 from tallystick.client.spool import Spool, SpoolFull
 from tallystick.privacy.field_names import UNSAFE_LABEL
@@ -104,6 +105,7 @@ class Client:
             raise ValueError(f"source is {source!r}: name the application with visible characters alone")
         self._name, self._max_bytes = replace_keys(source), spool_bytes
         self._folder = _choose_folder(spool or os.environ.get("TALLY_SPOOL"), self._name, self._url)
+        self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
         self._begin()
         _clients.add(self)
         atexit.register(_close_at_exit, weakref.ref(self))
@@ -153,6 +155,14 @@ class Client:
         ``with admission.call() as call: …``. Raises NotAdmitted where it may not; that alone waits for the network."""
         return Admission(self, fields)
 
+    def lease(self, **fields: Any) -> Lease:
+        """Return a lease, from which calls of its scopes are admitted in memory: ``with client.lease(team="search",
+        billed="5", currency="USD") as lease:``, and in it ``with lease.admit(model=…, …) as admission:``. ``billed``,
+        ``notional``, ``tokens`` and ``calls`` are the most that one slice is to have; ``ttl_s`` its seconds (60)."""
+        lease = Lease(self, fields)
+        self._leases.add(lease)
+        return lease
+
     def flush(self, seconds: float = SHUTDOWN_TIMEOUT_S) -> bool:
         """Wait until all recorded events are delivered. False where that takes longer (nothing is lost then), or where
         files of the spool were deleted (``counts.lost``)."""
@@ -163,6 +173,8 @@ class Client:
         afterwards."""
         if self._spool is None or self._is_forked:
             return
+        for lease in list(self._leases):
+            lease.close()
         delivered = self.flush(seconds)
         with self._guard:
             spool, self._spool = self._spool, None
@@ -218,6 +230,8 @@ class Client:
         if self._spool:
             self._spool.forsake()
             self._guard, self._is_forked = threading.RLock(), True
+        for lease in list(self._leases):
+            lease._forsake()
 
     def _begin_in_child(self) -> None:
         with self._guard:
@@ -239,6 +253,31 @@ class Client:
         except NoAnswer as no_answer:
             raise NotAdmitted(str(no_answer), retryable=True) from None
         return read_decision(self._http_client.url, status, document)
+
+    def _ask_lease(self, ask: dict[str, Any]) -> dict[str, Any]:
+        from tallystick.client.http import NoAnswer
+
+        self._begin_in_child()
+        if self._http_client is None:
+            raise NotAdmitted("the client's spool cannot be used, so a call could not be settled: set TALLY_SPOOL")
+        try:
+            status, document = self._http_client.lease(ask)
+            return read_lease(self._http_client.url, status, document)
+        except NoAnswer as no_answer:
+            refusal = NotAdmitted(str(no_answer), retryable=True)
+        except NotAdmitted as not_admitted:
+            refusal = not_admitted
+        self._log.warn(f"no lease: {refusal}; calls are asked one by one")
+        raise refusal
+
+    def _return_lease(self, lease: str, amounts: Mapping[str, Any]) -> None:
+        from tallystick.client.http import NoAnswer
+
+        try:
+            if self._http_client is not None:
+                self._http_client.return_lease(lease, amounts)
+        except NoAnswer as no_answer:
+            self._log.warn(f"{no_answer}; what a lease holds expires by itself")
 
     def _release(self, admission: str) -> None:
         from tallystick.client.http import NoAnswer

@@ -2,7 +2,7 @@
 
 import encodings.idna  # noqa: F401  (a fork during the import by the first request would leave it half imported)
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -51,7 +51,7 @@ class HttpClient:
             timeout=TIMEOUT_S,
         )
         self.url = replace_keys(url)  # log lines name it, without its password
-        _own_urls.update((f"{url}/v1/events", f"{url}/v1/admissions"))
+        _own_urls.update((f"{url}/v1/events", f"{url}/v1/admissions", f"{url}/v1/leases"))
 
     def send(self, events: Sequence[bytes]) -> list[Refusal]:
         """Send lines, and return the rejected ones; the others are durable. NoAnswer where the result is unknown."""
@@ -77,6 +77,15 @@ class HttpClient:
     def release(self, admission: str) -> tuple[int, Any]:
         """Release an admission, and return the status and the document of the answer. NoAnswer where there is none."""
         return self._exchange("DELETE", f"/v1/admissions/{quote(admission)}")
+
+    def lease(self, ask: dict[str, Any]) -> tuple[int, Any]:
+        """Ask for a lease, and return the status and the document of the answer. NoAnswer where there is none."""
+        return self._exchange("POST", "/v1/leases", ask)
+
+    def return_lease(self, lease: str, amounts: Mapping[str, Any]) -> tuple[int, Any]:
+        """Return amounts of a lease, and return the status and the document of the answer. NoAnswer where there is
+        none."""
+        return self._exchange("POST", f"/v1/leases/{quote(lease)}/return", dict(amounts))
 
     def _exchange(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
         headers = {"Content-Type": "application/json"}

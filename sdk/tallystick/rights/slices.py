@@ -141,6 +141,24 @@ class Slice:
                 self._left[measure] += amount
             return True
 
+    @property
+    def left(self) -> dict[str, int]:
+        return dict(self._left)
+
+    def is_used(self) -> bool:
+        """Tell whether any call was admitted."""
+        return self._admitted > 0
+
+    def describe_charges(self, taken: Taken) -> list[dict[str, Any]]:
+        """Describe what an admission takes of each limit, as the ledger describes a reservation."""
+        charges = []
+        for charge in self.answer["leased"]:
+            measure = charge["limit"].partition("/")[0]
+            amount = taken.amounts[measure]
+            amount_text = write_pico(amount) if measure in MONEY else amount
+            charges.append({"grant": charge["grant"], "limit": charge["limit"], "amount": amount_text})
+        return charges
+
     def is_low(self) -> bool:
         """Tell whether less than half of a measure is left."""
         return any(2 * amount < self.granted[measure] for measure, amount in self._left.items())
