@@ -32,6 +32,8 @@ TYPE = "tallystick.admission.v1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 REASONS = {
     "limit": "grant {grant!r} has {left} left of its limit {limit}, and this call may take more",
+    "floor": "grant {grant!r} keeps {kept} of its limit {limit} for grants with a floor there ({detail}), and has "
+    "{left} left for others",
     "reserved": "calls under way hold what grant {grant!r} has left of its limit {limit}",
     "unpriced": "limit {limit} of grant {grant!r} needs the greatest cost of the call: send input_tokens, max_tokens, "
     "and provider and model as the price book names them",
@@ -181,10 +183,9 @@ def _build_event(id: Any, data: dict[str, Any], now: datetime) -> dict[str, Any]
 
 
 def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    content = {name: value for name, value in decision.items() if not name.endswith("_us") and value is not None}
-    for field, name in (("expires_us", "expires_at"), ("refill_us", "refills_at")):
-        if decision.get(field) is not None:
-            content[name] = _write_time(decision[field])
+    content = _write_times(decision)
+    if "reserved" in decision:
+        content["reserved"] = [_write_times(charge) for charge in decision["reserved"]]
     if decision["answer"] in ("allow", "downgrade"):
         return content | {"status": HTTPStatus.OK}
     content["detail"] = _explain_refusal(decision)
@@ -197,7 +198,7 @@ def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, 
 
 def _explain_refusal(decision: Mapping[str, Any]) -> str:
     """Explain why a call is refused, and what helps."""
-    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "detail"), "")
+    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "kept", "detail"), "")
     sentence: str = REASONS[decision["reason"]].format_map(fields | dict(decision))
     if decision["retryable"]:
         return f"{sentence}: ask again after Retry-After"
@@ -211,6 +212,15 @@ def _find_retry_delay_s(decision: Mapping[str, Any], now: datetime) -> int:
         return RETRY_DELAY_S
     delay = _EPOCH + timedelta(microseconds=decision["refill_us"]) - now
     return max(RETRY_DELAY_S, math.ceil(delay.total_seconds()))
+
+
+def _write_times(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the moments of fields as RFC 3339 has them, and leave out what is null."""
+    content = {name: value for name, value in fields.items() if not name.endswith("_us") and value is not None}
+    for field, name in (("expires_us", "expires_at"), ("refill_us", "refills_at")):
+        if fields.get(field) is not None:
+            content[name] = _write_time(fields[field])
+    return content
 
 
 def _write_time(time_us: int) -> str:

@@ -211,7 +211,8 @@ def _describe_outcomes() -> dict[str, Any]:
         for name in ("partition", "offset")
     ]
     return {
-        "summary": "Outcomes of the events of one record: counted, duplicate, conflict, quarantined or held",
+        "summary": "Outcomes of the events of one record: counted, duplicate, conflict, quarantined or held; of "
+        "decisions also whether they apply (`controls`)",
         "parameters": [*path, _ORGANIZATION],
         "responses": _describe_responses(None, {400, 401, 403, 404, 503}),
     }
@@ -272,11 +273,15 @@ _DECISION = {
         "answer": {"enum": ["allow", "downgrade"]},
         "model": {"type": "string", "description": "the model that may be called"},
         "grants": {"type": "array", "items": {"type": "string"}, "description": "the grant of each scope that has any"},
-        "reserved": {"type": "array", "items": {"type": "object"}, "description": "grant, limit and amount"},
+        "reserved": {
+            "type": "array", "items": {"type": "object"},
+            "description": "of each limit grant, limit, amount, what is left after it, and when it refills",
+        },
         "expires_at": {"type": "string", "description": "when the reservation ends by itself"},
         "warnings": {"type": "array", "items": {"type": "object"}, "description": "limits that warn and have no room"},
+        "samples": {"type": "integer", "description": "of an estimate, the calls it is from; below 20 it is none"},
     },
-}
+}  # fmt: skip
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -285,7 +290,7 @@ _PROBLEM = {
         "detail": {"type": "string"}, "field": {"type": "string"}, "reason": {"type": "string"},
         "answer": {"enum": ["throttle", "deny"]}, "retryable": {"type": "boolean"}, "grant": {"type": "string"},
         "granted_by": {"type": "string"}, "limit": {"type": "string"}, "left": {"type": ["string", "integer"]},
-        "refills_at": {"type": "string"}, "retry_after_s": {"type": "integer"},
+        "kept": {"type": ["string", "integer"]}, "refills_at": {"type": "string"}, "retry_after_s": {"type": "integer"},
     },
 }  # fmt: skip
 _TOKEN = {

@@ -24,15 +24,13 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from ledger.budgets import describe_uncounted
 from ledger.money import pico, text
 from ledger.outcomes import RESTATEMENT
-from streams.folds.contracts.agreement import list_currencies
+from streams.folds.currencies import find_uncounted
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange, RatedCall
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.rating import find_books, open_book
 from streams.folds.state import Key, State
 from tallystick.vocabulary.controls.budgets import DEFAULT_UNKNOWN_USAGE, BudgetAllocated, BudgetRemoved
 
@@ -146,10 +144,11 @@ def set_limit(event: Event, state: State, documents: Documents, emit: Emit) -> N
             event_source=event.source, event_id=event.id,
         )  # fmt: skip
         return
+    warning = find_uncounted(event.organization, [currency], state, documents)
     emit.decision(
         event.organization, "control.applied", control_type=BudgetAllocated.control_type,
         event_source=event.source, event_id=event.id, **_scope_fields(scope), limit=text(limit), currency=currency,
-        unknown_usage=unknown_usage, **_warn_of_currency(event.organization, currency, state, documents),
+        unknown_usage=unknown_usage, **({} if warning is None else {"reason": warning}),
     )  # fmt: skip
     if before is None:
         _register_scope(scope, state)
@@ -163,16 +162,6 @@ def set_limit(event: Event, state: State, documents: Documents, emit: Emit) -> N
     budget = _move_present(scope, before, emit.now_us, state, emit)
     budget = _rearm_thresholds(scope, replace(budget, limit=limit, rearm=-1, unknown_usage=unknown_usage), emit)
     _store_budget(scope, before, _cross_thresholds(scope, budget, event, emit), state)
-
-
-def _warn_of_currency(organization: str, currency: str, state: State, documents: Documents) -> dict[str, str]:
-    """Give the reason why a budget counts nothing: no price or contract in force is in its currency."""
-    books = find_books(None, state)
-    currencies = {open_book(documents, document).currency for _, document in books}
-    currencies |= list_currencies(organization, state, documents)
-    if not currencies or currency in currencies:
-        return {}
-    return {"reason": describe_uncounted(currency, currencies)}
 
 
 def remove(event: Event, state: State, _: Documents, emit: Emit) -> None:

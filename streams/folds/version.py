@@ -1,4 +1,4 @@
 """The version of what the folds mean."""
 
-VERSION = 7
+VERSION = 8
 """Rises with any change of the rules or of the format of the state: everything is then derived again."""

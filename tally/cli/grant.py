@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tally.cli import grant_views
-from tally.output import out, print_json
+from tally.output import err, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Grants: rights to make calls, with limits, in a tree.")
 _LISTS, _LIMITS = "Calls that it allows (names with commas between; any where absent)", "Limits"
@@ -17,7 +17,8 @@ LimitTexts = Annotated[
     list[str] | None,
     typer.Option(
         "--limit", metavar="METER:AMOUNT/WINDOW", rich_help_panel=_LIMITS,
-        help="billed:100USD/1h, notional:50EUR/month, calls:1000/day@Europe/Berlin, tokens:5M/total. Repeatable.",
+        help="billed:100USD/1h, notional:50EUR/month, calls:1000/day@Europe/Berlin, tokens:5M/total. Repeatable. With "
+        ",floor=40 the parent's limit keeps 40 of itself for it; with ,lend=10 others may use 10 of an unused floor.",
     ),
 ]  # fmt: skip
 FirstMonth = Annotated[
@@ -95,6 +96,8 @@ def create(
 
     Example: tally grant create search-eu --parent search --scope team=search --regions eu --at-limit throttle
     --limit calls:1000/day@Europe/Berlin
+
+    Example: tally grant create chat --parent product --scope team=chat --limit billed:60USD/day,floor=40,lend=10
 
     Exit codes: 0 created; 1 it has no effect, and why; 2 bad input."""
     lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
@@ -301,7 +304,7 @@ def _append(
         print_json({
             "organization": config.organization, "grant": body["grant"], "control": control_type,
             "applied": answer.reason is None, "reason": answer.reason, "body": answer.body or None,
-            "partition": partition, "offset": offset,
+            "warning": answer.warning, "partition": partition, "offset": offset,
         })  # fmt: skip
     if answer.reason is not None:
         hint = find_hint(answer.reason)
@@ -314,3 +317,5 @@ def _append(
         for line in describe_record(answer.body):
             out.print(line, markup=False)
         out.print(f"On the log at {partition}:{offset}.", markup=False)
+        if answer.warning is not None:
+            err.print(f"Warning: {answer.warning}", markup=False)

@@ -25,15 +25,25 @@ _YEAR = timedelta(days=366)
 
 
 def parse_limit(text: str, first_month: int | None = None) -> dict[str, Any]:
-    """Parse ``METER:AMOUNT/WINDOW`` into a limit of the vocabulary."""
+    """Parse ``METER:AMOUNT/WINDOW,floor=AMOUNT,lend=AMOUNT`` into a limit of the vocabulary."""
     meter, colon, rest = text.partition(":")
-    amount, slash, window = rest.partition("/")
+    amount, slash, rest = rest.partition("/")
+    window, *parts = rest.split(",")
     if not (colon and slash and window):
         raise TallyError(f"--limit is {text!r}: write METER:AMOUNT/WINDOW, {_EXAMPLES}")
     parse_choice(meter, METERS, f"the meter of --limit {text}")
     limit: dict[str, Any] = {"meter": meter, **_parse_amount(meter, amount, text)}
     if window != "total":
         limit["window"] = _parse_window(window, text, first_month)
+    for part in parts:
+        name, _, value = part.partition("=")
+        number = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([kMB]?)", value)
+        if name not in ("floor", "lend") or name in limit or not number:
+            raise TallyError(
+                f"a part of --limit {text} is {part!r}: write floor=AMOUNT and lend=AMOUNT behind the window, once "
+                "each, without a currency, for example billed:60USD/day,floor=40,lend=10"
+            )
+        limit[name] = format_decimal(Decimal(number[1]) * _MULTIPLES[number[2]])
     return limit
 
 

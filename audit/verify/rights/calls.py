@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from audit.verify.rights.admissions import list_candidates
+from audit.verify.rights.estimates import add_share
 from audit.verify.rights.limits import Amounts, Limit, is_counted, measure, measure_call
 from audit.verify.rights.organization_rights import Charge, OrganizationRights, Reservation
 from audit.verify.rights.tree import Grant, find_obstacle
@@ -101,6 +102,8 @@ def settle(rights: OrganizationRights, uses: Uses, used_call: UsedCall, now_us: 
         del rights.reservations[name]
         time_us = min(max(used_call.time_us, reservation.admitted_us), now_us)
         settlement = _count(rights, uses, used_call, reservation.path, time_us, now_us, reservation=reservation)
+        if reservation.basis is not None:
+            add_share(rights, reservation.basis, used_call.amounts, now_us)
         if reservation.is_expired:
             return settlement._replace(way="late")
         return settlement._replace(way="settled", reserved=reservation.charges)
@@ -211,4 +214,4 @@ def _measure(grant: Grant, limit: Limit, amounts: Amounts, reserved_amount: int,
 
 
 def _read_excess(rights: OrganizationRights, grant: Grant, limit: Limit, now_us: int) -> int:
-    return max(0, -rights.read_meter(grant, limit, now_us).read_left(limit))
+    return max(0, rights.read_meter(grant, limit, now_us).read_total(limit) - limit.amount)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from audit.verify.rights.admissions import Refusal, list_candidates
-from audit.verify.rights.limits import MONEY, Limit
+from audit.verify.rights.admissions import Refusal, list_ways
+from audit.verify.rights.limits import MONEY
 from audit.verify.rights.organization_rights import Charge, Lease, OrganizationRights
+from audit.verify.rights.rooms import Room, read_room
 from audit.verify.rights.tree import Allow, Grant, find_stop
 
 SHARE = 4
@@ -36,23 +37,26 @@ def give_lease(rights: OrganizationRights, ask: LeaseAsk, now_us: int) -> Slice 
     if ask.name in rights.reservations or ask.name in rights.leases:
         return Refusal("", "duplicate")
     paths: list[list[Grant]] = []
-    for names in rights.tree.list_holdings(rights.organization, ask.scopes):
-        candidates = [rights.tree.list_path(name) for name in list_candidates(names, ask.grant)]
-        refusals = [_find_refusal(rights, path, ask, now_us) for path in candidates]
+    rooms: list[tuple[Grant, Room]] = []
+    for candidates, other_names in list_ways(rights, ask.scopes, ask.grant, lambda path: not find_stop(path, now_us)):
+        refusals = [_find_refusal(rights, path, other_names, ask, now_us) for path in candidates]
         if None not in refusals:
             assert refusals[0] is not None, "none is absent"
             return refusals[0]
         paths.append(candidates[refusals.index(None)])
+        rooms += _list_rooms(rights, paths[-1], other_names, now_us)
     if not paths:
         return Refusal("", "no grant")
     names = list(dict.fromkeys(grant.name for path in paths for grant in path))
-    limits = [(grant, limit) for grant, limit in rights.list_limits(names, now_us) if limit.is_enforced]
     amounts = dict(ask.amounts)
-    for grant, limit in limits:
-        amounts[limit.meter] = min(amounts[limit.meter], _find_slice(rights, grant, limit, now_us))
-        if amounts[limit.meter] < 1:
-            return Refusal(grant.name, "limit", grant.granted_by, limit=limit, is_retryable=True)
-    charges = [Charge(grant.name, limit.key, amounts[limit.meter]) for grant, limit in limits]
+    for grant, room in rooms:
+        meter = room.limit.meter
+        amounts[meter] = min(amounts[meter], _find_slice(room))
+        if amounts[meter] < 1:
+            return Refusal(grant.name, "limit", grant.granted_by, limit=room.limit, is_retryable=True)
+    charges = list(
+        dict.fromkeys(Charge(grant.name, room.limit.key, amounts[room.limit.meter]) for grant, room in rooms)
+    )
     rights.lease(ask.name, Lease(names, charges, now_us, ask.expires_us))
     return Slice(amounts, [path[0].name for path in paths], _intersect_allows(paths, now_us))
 
@@ -70,27 +74,39 @@ def return_lease(rights: OrganizationRights, name: str, unused_amounts: Mapping[
     return charges
 
 
-def _find_refusal(rights: OrganizationRights, path: list[Grant], ask: LeaseAsk, now_us: int) -> Refusal | None:
+def _find_refusal(
+    rights: OrganizationRights, path: list[Grant], other_names: list[str], ask: LeaseAsk, now_us: int
+) -> Refusal | None:
     """Return why nothing can be leased of a grant and those above it."""
     if (stop := find_stop(path, now_us)) is not None:
         return Refusal(stop.grant.name, stop.reason, stop.grant.granted_by)
-    for grant, limit in rights.list_limits([grant.name for grant in path], now_us):
-        if not limit.is_enforced:
-            continue
+    for grant, room in _list_rooms(rights, path, other_names, now_us):
+        limit = room.limit
         if limit.meter not in ask.amounts:
             return Refusal(grant.name, "unmeasured", grant.granted_by, limit=limit)
         if limit.meter in MONEY and limit.currency != ask.currency:
             return Refusal(grant.name, "currency", grant.granted_by, limit=limit)
-        if _find_slice(rights, grant, limit, now_us) < 1:
+        if _find_slice(room) < 1:
             return Refusal(grant.name, "limit", grant.granted_by, limit=limit, is_retryable=True)
     return None
 
 
-def _find_slice(rights: OrganizationRights, grant: Grant, limit: Limit, now_us: int) -> int:
-    meter = rights.read_meter(grant, limit, now_us)
-    if limit.unknown_usage == "deny" and meter.count_unknown(limit):
+def _list_rooms(
+    rights: OrganizationRights, path: list[Grant], other_names: list[str], now_us: int
+) -> list[tuple[Grant, Room]]:
+    """List the rooms of the limits of a path. Those that only warn hold no slice back."""
+    names = [grant.name for grant in path]
+    return [
+        (grant, read_room(rights, grant, limit, [*names, *other_names], now_us))
+        for grant, limit in rights.list_limits(names, now_us)
+        if limit.is_enforced
+    ]
+
+
+def _find_slice(room: Room) -> int:
+    if room.limit.unknown_usage == "deny" and room.meter.count_unknown(room.limit):
         return 0
-    return -(-meter.read_left(limit) // SHARE)
+    return -(-room.left_amount // SHARE)
 
 
 def _intersect_allows(paths: list[list[Grant]], now_us: int) -> Allow:

@@ -27,6 +27,13 @@ class Limit(msgspec.Struct, frozen=True):
     downgrade_to: str | None = None
     unknown_usage: str = "assume_greatest"
     thresholds: tuple[int, ...] = (50, 80, 100)
+    floor: int = 0
+    lend: int = 0
+
+    @property
+    def guarantee(self) -> int:
+        """Return the part of the floor that nobody else may use."""
+        return max(0, self.floor - self.lend)
 
     @property
     def key(self) -> str:
@@ -56,17 +63,23 @@ def read_limits(bodies: list[Mapping[str, Any]] | None) -> dict[str, Limit]:
     limits = [
         Limit(
             body["meter"],
-            int(Decimal(str(body["amount"])) * (PICO if body["meter"] in MONEY else 1)),
+            _read_amount(body, "amount"),
             read_window(body.get("window")),
             body.get("currency") or "",
             body.get("at_limit") or "deny",
             body.get("downgrade_to"),
             body.get("unknown_usage") or "assume_greatest",
             tuple(sorted(set(body.get("thresholds") or (50, 80, 100)))),
+            _read_amount(body, "floor"),
+            _read_amount(body, "lend"),
         )
         for body in bodies or ()
     ]
     return {limit.key: limit for limit in limits}
+
+
+def _read_amount(body: Mapping[str, Any], field: str) -> int:
+    return int(Decimal(str(body.get(field) or 0)) * (PICO if body["meter"] in MONEY else 1))
 
 
 def is_counted(limit: Limit, amounts: Amounts) -> bool:

@@ -28,8 +28,9 @@ class Meter(msgspec.Struct):
         buckets = range(self.clock - limit.window.span + 1, self.clock + 1)
         return sum(self.unknown_calls.get(bucket, 0) for bucket in buckets) if self.unknown_calls else 0
 
-    def read_left(self, limit: Limit) -> int:
-        return limit.amount - self.read_used(limit) - self.committed
+    def read_total(self, limit: Limit) -> int:
+        """Return what is used, reserved and leased."""
+        return self.read_used(limit) + self.committed
 
     def move(self, limit: Limit, now_us: int) -> list[int]:
         """Move the clock to now, and return the thresholds that time has armed again on the way."""
@@ -95,18 +96,14 @@ class Meter(msgspec.Struct):
         self._arm(limit, self.read_used(limit))
         return self.cross(limit)
 
-    def find_room(self, limit: Limit, amount: int, now_us: int) -> int | None:
-        """Return when time alone makes room for an amount; None where it never does."""
+    def list_declines(self, limit: Limit) -> list[int]:
+        """List what is used after each of the buckets to come, if nothing more is spent, until the window is empty."""
         assert self.clock is not None, "it was moved to now"
-        room, span = limit.amount - self.committed - amount, limit.window.span
-        if room < 0 or limit.window.kind == "total":
-            return None
-        used = self.read_used(limit)
-        for step in range(1, span + 1):
-            used -= self._read_amount(self.clock + step - span)
-            if used <= room:
-                return limit.window.find_change(now_us, step)
-        raise AssertionError("an empty window has room")
+        used, declines = self.read_used(limit), []
+        for bucket in range(self.clock - limit.window.span + 1, self.clock + 1):
+            used -= self._read_amount(bucket)
+            declines.append(used)
+        return declines
 
     def _arm(self, limit: Limit, used: int) -> None:
         """Arm the thresholds again of which a window is below nine tenths."""

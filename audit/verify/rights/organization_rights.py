@@ -23,6 +23,25 @@ class Charge(NamedTuple):
     amount: int
 
 
+class Basis(NamedTuple):
+    """The most that an admitted call may cost, and the grants and the model in whose history its share goes."""
+
+    grants: list[str]
+    model: str
+    billed: int | None
+    notional: int | None
+    tokens: int | None
+    currency: str | None
+
+
+class History(msgspec.Struct):
+    """The shares that the last calls of a grant and a model cost of the most that they could, in parts per million, of
+    billed cost, list cost and tokens; and when they are forgotten."""
+
+    shares: list[tuple[int, int, int]] = []
+    forgotten_us: int = 0
+
+
 class Reservation(msgspec.Struct):
     """The charges that an admission holds, or held until it expired."""
 
@@ -31,6 +50,7 @@ class Reservation(msgspec.Struct):
     admitted_us: int
     expires_us: int
     is_expired: bool = False
+    basis: Basis | None = None  # of an estimate
 
 
 class Lease(msgspec.Struct):
@@ -68,6 +88,7 @@ class OrganizationRights(msgspec.Struct):
     meters: dict[str, dict[str, Meter]] = {}
     reservations: dict[str, Reservation] = {}
     leases: dict[str, Lease] = {}
+    histories: dict[str, dict[str, History]] = {}
     agenda: list[tuple[int, str, str, str]] = []
     passed_us: int = 0  # up to here the agenda is done
     rearmings: list[Rearming] = []

@@ -23,6 +23,7 @@ from audit.verify.rights.requests import (
     read_call,
     read_scopes,
 )
+from audit.verify.rights.rooms import read_room
 from audit.verify.rights.tree import Grant, create_grant, extend_grant, narrow_grant, revoke_grant
 from audit.verify.rights.windows import EPOCH, read_time_us
 from audit.verify.unknown_usage import is_free
@@ -211,7 +212,7 @@ def change_tree(
         former = tree.grants[grant.name]
         for limit in former.list_limits(now_us):  # a limit that is changed first moves the clock
             rights.read_meter(former, limit, now_us)
-        tree.grants[grant.name] = grant
+        tree.put(grant)
     return grant
 
 
@@ -220,9 +221,11 @@ def _is_delegable(rights: OrganizationRights, grant: Grant, now_us: int) -> bool
     path = rights.tree.list_path(grant.parent)
     if not path or not path[0].is_delegable:
         return False
-    for above, limit in rights.list_limits([above.name for above in path], now_us):
-        is_bound = limit.key in grant.limits and limit.window.kind == "total" and limit.is_enforced
-        if is_bound and grant.limits[limit.key].amount > rights.read_meter(above, limit, now_us).read_left(limit):
+    names = [above.name for above in path]
+    for above, limit in rights.list_limits(names, now_us):
+        if limit.key not in grant.limits or limit.window.kind != "total" or not limit.is_enforced:
+            continue
+        if grant.limits[limit.key].amount > read_room(rights, above, limit, names, now_us).left_amount:
             return False
     return True
 

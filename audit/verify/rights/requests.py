@@ -1,11 +1,13 @@
 """Requests as events have them: what they ask for, and the decisions that answer them (docs/rules.md, R19)."""
 
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from audit.verify.rights.admissions import Answer, Ask, Refusal, decide, release
 from audit.verify.rights.calls import Settlement
 from audit.verify.rights.decisions import Cause, Decision
+from audit.verify.rights.estimates import WHOLE_PPM
 from audit.verify.rights.leases import LeaseAsk, give_lease, return_lease
 from audit.verify.rights.limits import MONEY, Amounts, write_amount
 from audit.verify.rights.organization_rights import RESERVATION, Charge, Expiry, OrganizationRights
@@ -32,7 +34,8 @@ def answer_admission(
         yield cause.decide("admission.released", admission=data["admission"], released=is_released)
         return
     expires_us = now_us + (data.get("ttl_s") or ADMISSION_TTL_S) * SECOND_US
-    ask = Ask(str(cause.id), read_scopes(data), read_call(data), expires_us, data.get("grant"))
+    quantile_ppm = None if data.get("estimate") is None else int(Decimal(str(data["estimate"])) * WHOLE_PPM)
+    ask = Ask(str(cause.id), read_scopes(data), read_call(data), expires_us, data.get("grant"), quantile_ppm)
     answer = decide(rights, ask, lambda model: _estimate_amounts(data, model, bound_cost), now_us)
     yield cause.decide("admission.decided", admission=ask.name, **_describe_answer(answer, expires_us))
 
@@ -101,13 +104,19 @@ def _describe_answer(answer: Answer, expires_us: int) -> dict[str, Any]:
     fields: dict[str, Any] = {"answer": answer.answer, "model": answer.model}
     if answer.refusal is not None:
         return fields | _describe_refusal(answer.refusal)
-    assert answer.choice is not None, "it is allowed"
-    return fields | {
-        "grants": answer.choice.grants,
+    choice = answer.choice
+    assert choice is not None, "it is allowed"
+    rests = [
+        {"left": write_amount(charge.limit_key, rest.left_amount), "refill_us": rest.refill_us}
+        for charge, rest in zip(choice.charges, choice.rests, strict=True)
+    ]
+    fields |= {
+        "grants": choice.grants,
         "expires_us": expires_us,
-        "reserved": _describe_charges(answer.choice.charges),
-        "warnings": [{"grant": grant, "limit": limit_key} for grant, limit_key in answer.choice.warnings],
+        "reserved": [charge | rest for charge, rest in zip(_describe_charges(choice.charges), rests, strict=True)],
+        "warnings": [{"grant": grant, "limit": limit_key} for grant, limit_key in choice.warnings],
     }
+    return fields if choice.samples is None else fields | {"samples": choice.samples}
 
 
 def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
@@ -117,6 +126,8 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.limit is not None:
         left_amount = write_amount(refusal.limit.key, refusal.left_amount)
         fields |= {"limit": refusal.limit.key, "left": left_amount, "refill_us": refusal.refill_us}
+        if refusal.kept_amount:
+            fields["kept"] = write_amount(refusal.limit.key, refusal.kept_amount)
     return fields
 
 

@@ -8,7 +8,8 @@ import msgspec
 from audit.verify.rights.limits import AT_LIMIT, Limit, read_limits
 from audit.verify.rights.windows import read_time_us
 
-MAX_DEPTH, MAX_GRANTS_OF_SCOPE, MAX_POSTURES = 8, 64, 16
+MAX_DEPTH, MAX_GRANTS_OF_SCOPE, MAX_FLOORS = 8, 64, 64
+MAX_POSTURES, MAX_ENDED_POSTURES = 16, 48
 MAX_WINDOW_US = 90 * 86_400_000_000
 Allow = dict[str, frozenset[str]]
 """The names that are allowed, by dimension; any in a dimension that is absent."""
@@ -65,10 +66,12 @@ class Stop(NamedTuple):
 
 
 class Tree(msgspec.Struct):
-    """The grants of an organization by name, and the names of those of each scope in the order of creation."""
+    """The grants of an organization by name, the names of those of each scope in the order of creation, and of each
+    grant the names of the children that have, or had, a floor."""
 
     grants: dict[str, Grant] = {}
     scopes: dict[str, dict[str, list[str]]] = {}
+    floors: dict[str, list[str]] = {}
 
     def list_path(self, name: str | None) -> list[Grant]:
         """List a grant and all above it; nothing where there is no such grant."""
@@ -94,8 +97,25 @@ class Tree(msgspec.Struct):
             return False
         names = [name for name in names if not self._is_over(name, now_us - MAX_WINDOW_US)]
         self.scopes.setdefault(grant.dimension, {})[grant.scope] = [*names, grant.name]
-        self.grants[grant.name] = grant
+        self.put(grant)
         return True
+
+    def put(self, grant: Grant) -> None:
+        """Put a grant in place of what it was."""
+        self.grants[grant.name] = grant
+        if grant.parent is not None and any(limit.floor for limit in grant.limits.values()):
+            children = self.floors.setdefault(grant.parent, [])
+            if grant.name not in children:
+                children.append(grant.name)
+
+    def list_floors(self, parent: str, limit_key: str, now_us: int) -> dict[str, int]:
+        """List the floors that a limit of a grant has to keep, by child: of those that are not over."""
+        limits = {
+            name: self.grants[name].limits.get(limit_key)
+            for name in self.floors.get(parent, ())
+            if not is_over([self.grants[name]], now_us)
+        }
+        return {name: limit.floor for name, limit in limits.items() if limit is not None and limit.floor}
 
     def _is_over(self, name: str, time_us: int) -> bool:
         return is_over(self.list_path(name), time_us)
@@ -166,7 +186,7 @@ def create_grant(
         return grant
     path = tree.list_path(grant.parent)
     is_possible = 0 < len(path) < MAX_DEPTH and not is_over(path, now_us) and _is_within(grant, path)
-    return grant if is_possible else None
+    return grant if is_possible and _has_floors(tree, grant, now_us) else None
 
 
 def narrow_grant(tree: Tree, body: Mapping[str, Any], now_us: int) -> Grant | None:
@@ -176,14 +196,15 @@ def narrow_grant(tree: Tree, body: Mapping[str, Any], now_us: int) -> Grant | No
         return None
     until_us = _read_time(body, "until")
     if until_us is None:
-        return _apply(grant, body)
+        return None if _is_below_floors(tree, grant, body, now_us) else _apply(grant, body)
     postures = grant.list_postures(now_us)
     if until_us <= now_us or len(postures) >= MAX_POSTURES:
         return None
     posture = Posture(
         until_us, read_allow(body.get("allow")), read_limits(body.get("limits")), bool(body.get("paused"))
     )
-    return msgspec.structs.replace(grant, postures=[*postures, posture])
+    ended = [posture for posture in grant.postures if posture.until_us <= now_us]
+    return msgspec.structs.replace(grant, postures=[*ended[-MAX_ENDED_POSTURES:], *postures, posture])
 
 
 def extend_grant(tree: Tree, body: Mapping[str, Any], now_us: int) -> Grant | None:
@@ -194,7 +215,7 @@ def extend_grant(tree: Tree, body: Mapping[str, Any], now_us: int) -> Grant | No
     path = tree.list_path(grant.parent)
     wider = _apply(grant, body)
     is_possible = not is_over(path, now_us) and _is_within(wider, path) and _is_wider(grant, wider)
-    return wider if is_possible else None
+    return wider if is_possible and _has_floors(tree, wider, now_us) else None
 
 
 def revoke_grant(tree: Tree, body: Mapping[str, Any], now_us: int) -> Grant | None:
@@ -235,7 +256,9 @@ def _is_widening(grant: Grant, body: Mapping[str, Any]) -> bool:
     if any(not names <= grant.allow.get(dimension, names) for dimension, names in allow.items()):
         return True
     for key, limit in read_limits(body.get("limits")).items():
-        former = grant.limits.get(key, limit)
+        former = grant.limits.get(key) or msgspec.structs.replace(limit, floor=0, lend=0)
+        if limit.floor > former.floor or limit.guarantee > former.guarantee:
+            return True
         if limit.amount > former.amount or AT_LIMIT.index(limit.at_limit) < AT_LIMIT.index(former.at_limit):
             return True
     return expires_us is not None and grant.expires_us is not None and expires_us > grant.expires_us
@@ -248,9 +271,34 @@ def _is_wider(grant: Grant, wider: Grant) -> bool:
         for dimension in wider.allow
     ):
         return False
-    if any(key not in grant.limits or limit.amount < grant.limits[key].amount for key, limit in wider.limits.items()):
-        return False
+    for key, limit in wider.limits.items():
+        former = grant.limits.get(key)
+        if former is None or limit.amount < former.amount:
+            return False
+        if limit.floor < former.floor or limit.guarantee < former.guarantee:
+            return False
     return wider.expires_us is None or (grant.expires_us is not None and wider.expires_us >= grant.expires_us)
+
+
+def _has_floors(tree: Tree, grant: Grant, now_us: int) -> bool:
+    """Tell whether the parent of a grant can keep its floors."""
+    for key, limit in grant.limits.items():
+        if not limit.floor:
+            continue
+        above = tree.grants[grant.parent].limits.get(key) if grant.parent is not None else None
+        if above is None or not above.is_enforced:
+            return False
+        floors = tree.list_floors(str(grant.parent), key, now_us)
+        floors.pop(grant.name, None)
+        if len(floors) >= MAX_FLOORS or sum(floors.values()) + limit.floor > above.amount:
+            return False
+    return True
+
+
+def _is_below_floors(tree: Tree, grant: Grant, body: Mapping[str, Any], now_us: int) -> bool:
+    """Tell whether a narrowing would leave less of a limit than the floors below it."""
+    limits = read_limits(body.get("limits"))
+    return any(sum(tree.list_floors(grant.name, key, now_us).values()) > limit.amount for key, limit in limits.items())
 
 
 def _read_time(body: Mapping[str, Any], field: str) -> int | None:

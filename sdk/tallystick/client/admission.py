@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tallystick.client.call_tree import Call, CallContext, Recorder, merge_context_fields
 from tallystick.privacy.key_shapes import map_texts, replace_keys
-from tallystick.vocabulary.conversion import to_count
+from tallystick.vocabulary.conversion import to_count, to_ratio
 from tallystick.vocabulary.fitting import fit_fields
 from tallystick.vocabulary.inference import Inference
 from tallystick.vocabulary.request import Admission as AdmissionModel
@@ -59,7 +59,8 @@ class Admission:
         self._is_called = False
         self.id = str(uuid.uuid4())
         self.decision: dict[str, Any] = {}
-        """The ledger's answer: answer, model, grants, reserved, expires_at, warnings."""
+        """The ledger's answer: answer, model, grants, expires_at, warnings, and of each limit what is reserved, what is
+        left and when it refills (``reserved``)."""
 
     @property
     def model(self) -> str | None:
@@ -102,7 +103,7 @@ class Admission:
         }
         fitted = fit_fields({name: value for name, value in fields.items() if name in _CALL_FIELDS})
         shared = {name: value for name, value in fitted.fields.items() if name in _ASK_FIELDS}
-        own, left_out = _fit_counts({name: value for name, value in fields.items() if name not in _CALL_FIELDS})
+        own, left_out = _fit_own({name: value for name, value in fields.items() if name not in _CALL_FIELDS})
         if fitted.left_out or left_out:
             self._client._count_left_out((*fitted.left_out, *left_out))
         ask: dict[str, Any] = map_texts(shared, replace_keys)
@@ -128,20 +129,21 @@ class _AdmittedCall(Call):
         return _AdmittedCall(self._admission, self._client, self._fields)
 
 
-def _fit_counts(fields: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
-    """Convert the fields that an ask alone has, which are counts; return the names of those that do not fit too."""
-    counts: dict[str, int] = {}
+def _fit_own(fields: Mapping[str, Any]) -> tuple[dict[str, int | str], list[str]]:
+    """Convert the fields that an ask alone has, which are counts and a quantile; return the names of those that do not
+    fit too."""
+    own: dict[str, int | str] = {}
     left_out = []
     for name, value in fields.items():
         try:
-            count = to_count(value)
+            fitted: int | str | None = to_ratio(value) if name == "estimate" else to_count(value)
         except Exception:  # noqa: BLE001  (objects of the application may raise anything)
-            count = None
-        if count is None:
+            fitted = None
+        if fitted is None:
             left_out.append(name)
         else:
-            counts[name] = count
-    return counts, left_out
+            own[name] = fitted
+    return own, left_out
 
 
 def read_decision(url: str, status: int, document: Any) -> dict[str, Any]:

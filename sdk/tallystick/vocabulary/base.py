@@ -173,6 +173,22 @@ Ratio = Annotated[
     PlainSerializer(format_decimal, return_type=str),
     _number_schema,
 ]
+Quantile = Annotated[
+    Decimal,
+    DecimalInput,
+    Field(ge=Decimal("0.5"), lt=1, decimal_places=6),
+    PlainSerializer(format_decimal, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0.5, "exclusiveMaximum": 1},
+                {"type": "string", "pattern": _AMOUNT_TEXT},
+            ]
+        }
+    ),
+]
+"""A quantile from the median on."""
+
 CURRENCY_PATTERN = r"^[A-Z]{3}$"
 Currency = Annotated[str, StringConstraints(pattern=CURRENCY_PATTERN)]
 DocumentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document")]

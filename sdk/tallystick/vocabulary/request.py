@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tallystick.vocabulary.base import Amount, Count, Currency, Model, Name
+from tallystick.vocabulary.base import Amount, Count, Currency, Model, Name, Quantile
 from tallystick.vocabulary.protection import KeyName, Person
 
 
@@ -48,6 +48,10 @@ class Admission(Request):
     calls: Annotated[int, Field(ge=1, le=10**6)] | None = Field(default=None, description="one where absent")
     ttl_s: Annotated[int, Field(ge=10, le=86400)] | None = Field(
         default=None, description="seconds until the reservation expires; 900 where absent"
+    )
+    estimate: Quantile | None = Field(
+        default=None,
+        description="quantile of what calls like it cost, which is reserved in place of the most that it may cost",
     )
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 Of the scopes of a call each that holds any grant must give one that allows it; a scope without grants asks for none.
 Within a scope the grant that is named counts, else the first, in the order in which they were given, that allows. All
 of them are charged, once, and all above them. A call is allowed where what is used, reserved and leased of each limit
-on the way leaves room for it.
+on the way, and what the limit keeps for others, leaves room for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,8 +12,10 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from streams.folds.grants.estimates import Basis, estimate_amounts
+from streams.folds.grants.floors import Room, find_refill, read_room
 from streams.folds.grants.limits import MONEY, Amounts, Limit, is_measured, measure
-from streams.folds.grants.meters import NAME, MeterKey, commit, find_refill, read_meter
+from streams.folds.grants.meters import NAME, MeterKey, commit
 from streams.folds.grants.tree import Grant, find_outside, list_holdings, list_limits, load_path
 from streams.folds.state import Key, State
 from tallystick.rights.sets import Call
@@ -22,6 +24,8 @@ RESERVATION, LEASE = "reservation", "lease"
 LATE_SETTLEMENT_US = 86_400_000_000
 """The time for which an expired reservation still says what a late call is charged to."""
 MODELS = "models"
+MAX_NAMES = 3
+"""Grants with a floor that a refusal names."""
 Answer = Literal["allow", "downgrade", "throttle", "deny"]
 Price = Callable[[str | None], Amounts]
 """The most that the call of an ask may cost with a model."""
@@ -35,19 +39,28 @@ class Charge(NamedTuple):
     amount: int
 
 
+class Rest(NamedTuple):
+    """What a limit has left after a charge, for calls by the same right, and when time alone brings back all of it."""
+
+    left: int
+    refill_us: int | None
+
+
 class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The greatest cost of an admitted call. An expired one holds nothing, and only says what a late call is charged
-    to."""
+    """The cost of an admitted call, the greatest or an estimate, which has a ``basis``. An expired one holds nothing,
+    and only says what a late call is charged to."""
 
     grants: tuple[str, ...]  # all on the way
     charges: tuple[Charge, ...]
     admitted_us: int
     expires_us: int
     is_expired: bool = False
+    basis: Basis | None = None
 
 
 class Ask(NamedTuple):
-    """A call that asks to be admitted. ``call`` has its values in sets of inferences, ``scopes`` its principals."""
+    """A call that asks to be admitted. ``call`` has its values in sets of inferences, ``scopes`` its principals. With a
+    quantile, in parts per million, its cost is estimated from the history of its grants."""
 
     organization: str
     admission: str
@@ -55,11 +68,12 @@ class Ask(NamedTuple):
     call: Call
     expires_us: int
     grant: str | None = None
+    quantile_ppm: int | None = None
 
 
 class Refusal(NamedTuple):
     """Why a grant refuses a call. ``refill_us`` is when time alone makes room, and ``is_retryable`` says whether the
-    same call may be allowed without anybody's decision."""
+    same call may be allowed without anybody's decision. ``kept`` is what floors of others keep where they refuse it."""
 
     grant: str
     reason: str
@@ -71,11 +85,12 @@ class Refusal(NamedTuple):
     downgrade_to: str | None = None
     granted_by: str | None = None
     detail: str = ""
+    kept: int = 0
 
 
 class Decision(NamedTuple):
     """The answer to an ask. ``grants`` is the grant of each scope; ``warnings`` are limits that only warn and have no
-    room."""
+    room. ``rests`` are those of the charges. ``samples`` is the number of calls that an estimate is from."""
 
     answer: Answer
     model: str | None
@@ -84,6 +99,8 @@ class Decision(NamedTuple):
     expires_us: int = 0
     warnings: tuple[tuple[str, str], ...] = ()
     refusal: Refusal | None = None
+    rests: tuple[Rest, ...] = ()
+    samples: int | None = None
 
 
 class Choice(NamedTuple):
@@ -92,6 +109,8 @@ class Choice(NamedTuple):
     grants: tuple[str, ...] = ()  # one a scope
     path: tuple[str, ...] = ()  # these and all above them
     charges: tuple[Charge, ...] = ()
+    rests: tuple[Rest, ...] = ()
+    samples: int | None = None
     warnings: tuple[tuple[str, str], ...] = ()
     refusals: tuple[Refusal, ...] = ()
 
@@ -101,34 +120,46 @@ def decide(state: State, ask: Ask, price: Price, now_us: int) -> Decision:
     if state.get(_reservation_key(ask)) is not None or state.get((NAME, LEASE, ask.organization, ask.admission)):
         return Decision("deny", None, refusal=Refusal("", "duplicate"))
     model = ask.call.get(MODELS)
-    choice = choose_grants(state, ask, ask.call, price(model), now_us)
+    greatest = price(model)
+    choice = choose_grants(state, ask, ask.call, greatest, now_us)
     if not choice.refusals:
-        return _reserve(state, ask, "allow", model, choice, now_us)
+        return _reserve(state, ask, "allow", model, greatest, choice, now_us)
     refusal = max(choice.refusals, key=_rank_refusal)
     if refusal.answer == "downgrade":
         for cheaper in dict.fromkeys(refusal.downgrade_to for refusal in choice.refusals):
-            call = {**ask.call, MODELS: cheaper}
-            downgraded = choose_grants(state, ask, call, price(cheaper), now_us)
+            call, greatest = {**ask.call, MODELS: cheaper}, price(cheaper)
+            downgraded = choose_grants(state, ask, call, greatest, now_us)
             if not downgraded.refusals:
-                return _reserve(state, ask, "downgrade", cheaper, downgraded, now_us)
+                return _reserve(state, ask, "downgrade", cheaper, greatest, downgraded, now_us)
         refusal = refusal._replace(answer="deny")
     return Decision(refusal.answer, model, refusal=refusal)
 
 
-def choose_grants(state: State, ask: Ask, call: Call, amounts: Amounts, now_us: int) -> Choice:
-    """Choose the grant of each scope that allows a call of these amounts."""
-    choices = [
-        _choose_grant(state, ask, names, call, amounts, now_us)
-        for _, names in list_holdings(state, ask.organization, ask.scopes)
-    ]
+def choose_grants(state: State, ask: Ask, call: Call, greatest: Amounts, now_us: int) -> Choice:
+    """Choose the grant of each scope that allows a call of these amounts at most."""
+    holdings = [list_candidates(names, ask.grant) for _, names in list_holdings(state, ask.organization, ask.scopes)]
+    allowing = [_list_first_path(state, ask, names, call, now_us) for names in holdings if len(holdings) > 1]
+    choices = []
+    for number, names in enumerate(holdings):
+        others = [name for path in (*allowing[:number], *allowing[number + 1 :]) for name in path]
+        choices.append(_choose_grant(state, ask, names, call, greatest, others, now_us))
     names = tuple(grant for choice in choices for grant in choice.grants)
     refusals = tuple(refusal for choice in choices for refusal in choice.refusals)
     if ask.grant is not None and not refusals and ask.grant not in names:
         refusals = (Refusal(ask.grant, "not held"),)
-    charges = {(charge.grant, charge.limit_key): charge for choice in choices for charge in choice.charges}
+    charges: dict[tuple[str, str], Charge] = {}
+    rests: dict[tuple[str, str], Rest] = {}
+    for choice in choices:
+        for charge, rest in zip(choice.charges, choice.rests, strict=True):
+            key = charge.grant, charge.limit_key
+            charges[key] = max(charges.get(key, charge), charge)
+            rests[key] = min(rests.get(key, rest), rest, key=lambda rest: rest.left)
+    samples = min((choice.samples for choice in choices if choice.samples is not None), default=None)
     warnings = dict.fromkeys(warning for choice in choices for warning in choice.warnings)
     path = dict.fromkeys(grant for choice in choices for grant in choice.path)
-    return Choice(names, tuple(path), tuple(charges.values()), tuple(warnings), refusals)
+    return Choice(
+        names, tuple(path), tuple(charges.values()), tuple(rests.values()), samples, tuple(warnings), refusals
+    )
 
 
 def list_candidates(names: Sequence[str], grant: str | None) -> Sequence[str]:
@@ -174,32 +205,68 @@ def _reservation_key(ask: Ask) -> Key:
     return NAME, RESERVATION, ask.organization, ask.admission
 
 
-def _reserve(state: State, ask: Ask, answer: Answer, model: str | None, choice: Choice, now_us: int) -> Decision:
+def _reserve(
+    state: State, ask: Ask, answer: Answer, model: str | None, greatest: Amounts, choice: Choice, now_us: int
+) -> Decision:
     for charge in choice.charges:
         commit(state, MeterKey(ask.organization, charge.grant, charge.limit_key), reserved=charge.amount)
-    state.put(_reservation_key(ask), Reservation(choice.path, choice.charges, now_us, ask.expires_us), ask.expires_us)
-    return Decision(answer, model, choice.grants, choice.charges, ask.expires_us, choice.warnings)
+    basis = None
+    if ask.quantile_ppm is not None and model is not None:
+        amounts = greatest.billed, greatest.notional, greatest.tokens, greatest.currency
+        basis = Basis(choice.grants, model, *amounts)
+    reservation = Reservation(choice.path, choice.charges, now_us, ask.expires_us, basis=basis)
+    state.put(_reservation_key(ask), reservation, ask.expires_us)
+    return Decision(
+        answer,
+        model,
+        choice.grants,
+        choice.charges,
+        ask.expires_us,
+        choice.warnings,
+        None,
+        choice.rests,
+        choice.samples,
+    )
 
 
-def _choose_grant(state: State, ask: Ask, names: Sequence[str], call: Call, amounts: Amounts, now_us: int) -> Choice:
-    """Choose the first grant of a scope that allows a call, or return the mildest of their refusals."""
-    refusals = []
-    for name in list_candidates(names, ask.grant):
-        choice = _try_path(state, ask, load_path(state, ask.organization, name), call, amounts, now_us)
+def _list_first_path(state: State, ask: Ask, names: Sequence[str], call: Call, now_us: int) -> list[str]:
+    """Return the path of the first grant of a scope that allows a call, whether it has room or not."""
+    for name in names:
+        path = load_path(state, ask.organization, name)
+        if find_outside(path, call, now_us) is None:
+            return [grant.name for grant in path]
+    return []
+
+
+def _choose_grant(
+    state: State, ask: Ask, names: Sequence[str], call: Call, greatest: Amounts, others: Sequence[str], now_us: int
+) -> Choice:
+    """Choose the first grant of a scope that allows a call, or return the mildest of their refusals. The call is
+    charged to others too."""
+    refusals, model = [], call.get(MODELS)
+    for name in names:
+        amounts, samples = greatest, None
+        if ask.quantile_ppm is not None and model is not None:
+            amounts, samples = estimate_amounts(state, ask.organization, name, model, greatest, ask.quantile_ppm)
+        choice = _try_path(state, ask, load_path(state, ask.organization, name), call, amounts, others, now_us)
         if not choice.refusals:
-            return choice
+            return choice._replace(samples=samples)
         refusals.append(max(choice.refusals, key=_rank_refusal))
     return Choice(refusals=(min(refusals, key=_rank_refusal),))
 
 
-def _try_path(state: State, ask: Ask, path: Sequence[Grant], call: Call, amounts: Amounts, now_us: int) -> Choice:
+def _try_path(
+    state: State, ask: Ask, path: Sequence[Grant], call: Call, amounts: Amounts, others: Sequence[str], now_us: int
+) -> Choice:
     outside = find_outside(path, call, now_us)
     if outside is not None:
         grant = outside.grant
         return Choice(refusals=(Refusal(
             grant.name, outside.reason, granted_by=grant.granted_by, detail=outside.dimension,
         ),))  # fmt: skip
-    charges, warnings, refusals = [], [], []
+    charges, rests, warnings, refusals = [], [], [], []
+    names = tuple(grant.name for grant in path)
+    charged = {*names, *others}
     for grant in path:
         limits = list_limits(grant, now_us)
         if (reason := _find_other_currency(limits, amounts)) is not None:
@@ -212,14 +279,15 @@ def _try_path(state: State, ask: Ask, path: Sequence[Grant], call: Call, amounts
                 refusals.append(Refusal(grant.name, "unpriced", limit_key=limit.key, granted_by=grant.granted_by))
                 continue
             charge = Charge(grant.name, limit.key, amount or 0)
+            room = read_room(state, ask.organization, grant, limit, charged, now_us)
             charges.append(charge)
-            refusal = _find_refusal(state, ask.organization, grant, limit, charge.amount, now_us)
+            rests.append(Rest(max(0, room.left - charge.amount), limit.window.find_end(now_us, limit.window.span)))
+            refusal = _find_refusal(state, grant, room, charge.amount, now_us)
             if refusal is not None and limit.is_enforced:
                 refusals.append(refusal)
             elif refusal is not None:
                 warnings.append((grant.name, limit.key))
-    names = tuple(grant.name for grant in path)
-    return Choice(names[:1], names, tuple(charges), tuple(warnings), tuple(refusals))
+    return Choice(names[:1], names, tuple(charges), tuple(rests), None, tuple(warnings), tuple(refusals))
 
 
 def _find_other_currency(limits: Iterable[Limit], amounts: Amounts) -> str | None:
@@ -231,30 +299,35 @@ def _find_other_currency(limits: Iterable[Limit], amounts: Amounts) -> str | Non
     return None
 
 
-def _find_refusal(
-    state: State, organization: str, grant: Grant, limit: Limit, amount: int, now_us: int
-) -> Refusal | None:
+def _find_refusal(state: State, grant: Grant, room: Room, amount: int, now_us: int) -> Refusal | None:
     """Return why a limit has no room for an amount; None where it has."""
-    key = MeterKey(organization, grant.name, limit.key)
-    meter = read_meter(state, key, limit, now_us)
-    if limit.unknown_usage == "deny" and meter.unknown_calls:
+    limit = room.limit
+    if limit.unknown_usage == "deny" and room.meter.unknown_calls:
         return Refusal(grant.name, "unknown usage", limit_key=limit.key, granted_by=grant.granted_by)
-    left = limit.amount - meter.used - meter.committed
-    if amount <= left:
+    if amount <= room.left:
         return None
-    is_possible, is_contended = amount <= limit.amount, meter.used + amount <= limit.amount
+    is_possible, is_contended = room.is_possible(amount), room.is_contended(amount)
+    reason = "reserved" if is_contended else "floor" if room.meter.used + amount <= limit.amount else "limit"
     answer: Answer = limit.at_limit if limit.at_limit != "warn" else "deny"
     return Refusal(
         grant.name,
-        "reserved" if is_contended else "limit",
+        reason,
         answer,
         limit.key,
-        max(left, 0),
-        find_refill(state, key, limit, amount, now_us) if is_possible and not is_contended else None,
+        max(room.left, 0),
+        find_refill(state, room, amount, now_us) if is_possible and not is_contended else None,
         is_possible and (is_contended or answer == "throttle"),
         limit.downgrade_to,
         grant.granted_by,
+        _name_keepers(room) if reason == "floor" else "",
+        room.kept if reason == "floor" else 0,
     )
+
+
+def _name_keepers(room: Room) -> str:
+    names = [keep.key.grant for keep in room.keeps if keep.amount]
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _rank_refusal(refusal: Refusal) -> tuple[int, bool, int]:

@@ -7,12 +7,14 @@ from typing import Any
 import msgspec
 
 from ledger.outcomes import RESTATEMENT
+from streams.folds.currencies import find_uncounted
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents, Entry, EntryChange
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.grants import tree
+from streams.folds.grants import tree, tree_changes
 from streams.folds.grants.admission import LEASE, RESERVATION
+from streams.folds.grants.estimates import HISTORY, forget_history
 from streams.folds.grants.limits import Amounts, Limit
 from streams.folds.grants.meters import METER, NAME, Crossing, MeterKey, cross_thresholds, rearm_thresholds
 from streams.folds.grants.records import read_change, read_grant, read_time_us
@@ -36,7 +38,7 @@ Apply = Callable[[State, str, dict[str, Any], int, int, str | None], str | None]
 """Apply the body of a record: organization, body, start, now, who granted. Return why it has no effect."""
 
 
-def change_tree(event: Event, state: State, _: Documents, emit: Emit) -> None:
+def change_tree(event: Event, state: State, documents: Documents, emit: Emit) -> None:
     """Apply a record of a grant, and answer it with both of its times, or with why it has no effect."""
     control_type, body = event.data["control"], event.data["body"]
     effective_at = event.data.get("effective_at")
@@ -52,9 +54,11 @@ def change_tree(event: Event, state: State, _: Documents, emit: Emit) -> None:
     if reason is not None:
         emit.decision(event.organization, "control.ineffective", reason=reason, **facts)
         return
+    currencies = {limit["currency"] for limit in body.get("limits") or () if limit.get("currency") is not None}
+    warning = find_uncounted(event.organization, currencies, state, documents) if currencies else None
     emit.decision(
         event.organization, "control.applied", effective_us=effective_us, known_us=emit.now_us,
-        body=msgspec.json.encode(body).decode(), **facts,
+        body=msgspec.json.encode(body).decode(), **({} if warning is None else {"reason": warning}), **facts,
     )  # fmt: skip
     _tell_changed_limits(event, body["grant"], state, emit)
 
@@ -94,6 +98,9 @@ def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
     if key[1] == USE:
         state.delete(key)
         return
+    if key[1] == HISTORY:
+        forget_history(state, key)
+        return
     if key[1] in (RESERVATION, LEASE):
         expire_due(key, due_us, state, emit)
         return
@@ -110,24 +117,24 @@ def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
 
 def _create(state: State, organization: str, body: dict[str, Any], starts_us: int, now_us: int, actor: str | None
             ) -> str | None:  # fmt: skip
-    return tree.create_grant(state, organization, read_grant(body, starts_us, actor), now_us)
+    return tree_changes.create_grant(state, organization, read_grant(body, starts_us, actor), now_us)
 
 
 def _delegate(state: State, organization: str, body: dict[str, Any], starts_us: int, now_us: int, actor: str | None
               ) -> str | None:  # fmt: skip
-    return tree.create_grant(state, organization, read_grant(body, starts_us, actor), now_us, is_delegated=True)
+    return tree_changes.create_grant(state, organization, read_grant(body, starts_us, actor), now_us, is_delegated=True)
 
 
 def _narrow(state: State, organization: str, body: dict[str, Any], _: int, now_us: int, __: str | None) -> str | None:
-    return tree.narrow_grant(state, organization, body["grant"], read_change(body), now_us)
+    return tree_changes.narrow_grant(state, organization, body["grant"], read_change(body), now_us)
 
 
 def _extend(state: State, organization: str, body: dict[str, Any], _: int, now_us: int, __: str | None) -> str | None:
-    return tree.extend_grant(state, organization, body["grant"], read_change(body), now_us)
+    return tree_changes.extend_grant(state, organization, body["grant"], read_change(body), now_us)
 
 
 def _revoke(state: State, organization: str, body: dict[str, Any], _: int, now_us: int, __: str | None) -> str | None:
-    return tree.revoke_grant(state, organization, body["grant"], now_us)
+    return tree_changes.revoke_grant(state, organization, body["grant"], now_us)
 
 
 _APPLY: dict[str, Apply] = {

@@ -12,8 +12,9 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.folds.grants.admission import LATE_SETTLEMENT_US, LEASE, RESERVATION, Charge, Refusal, list_candidates
-from streams.folds.grants.limits import MONEY, Limit
-from streams.folds.grants.meters import NAME, MeterKey, commit, read_meter
+from streams.folds.grants.floors import Room, read_room
+from streams.folds.grants.limits import MONEY
+from streams.folds.grants.meters import NAME, MeterKey, commit
 from streams.folds.grants.tree import Grant, find_set, find_stopped, list_holdings, list_limits, load_path
 from streams.folds.state import Key, State
 from tallystick.rights.sets import InferenceSet
@@ -65,22 +66,26 @@ def grant_lease(state: State, ask: LeaseAsk, now_us: int) -> LeaseAnswer:
     organization = ask.organization
     if state.get(_lease_key(ask)) is not None or state.get((NAME, RESERVATION, organization, ask.lease)) is not None:
         return LeaseAnswer(refusal=Refusal("", "duplicate"))
-    paths = []
-    for _, names in list_holdings(state, organization, ask.scopes):
-        path = _choose_path(state, ask, names, now_us)
+    holdings = [list_candidates(names, ask.grant) for _, names in list_holdings(state, organization, ask.scopes)]
+    first_paths = [_list_first_path(state, ask, names, now_us) for names in holdings]
+    paths, rooms = [], []
+    for number, names in enumerate(holdings):
+        others = [name for path in (*first_paths[:number], *first_paths[number + 1 :]) for name in path]
+        path = _choose_path(state, ask, names, others, now_us)
         if isinstance(path, Refusal):
             return LeaseAnswer(refusal=path)
         paths.append(path)
+        rooms += _list_rooms(state, organization, path, others, now_us)
     if not paths:
         return LeaseAnswer(refusal=Refusal("", "no grant"))
-    limits = _list_path_limits(paths, now_us)
     amounts = dict(ask.amounts)
-    for grant, limit in limits:
-        amounts[limit.meter] = min(amounts[limit.meter], _find_slice(state, organization, grant, limit, now_us))
-        if amounts[limit.meter] < 1:
-            refusal = Refusal(grant.name, "limit", limit_key=limit.key, is_retryable=True, granted_by=grant.granted_by)
-            return LeaseAnswer(refusal=refusal)
-    charges = tuple(Charge(grant.name, limit.key, amounts[limit.meter]) for grant, limit in limits)
+    for grant, room in rooms:
+        meter = room.limit.meter
+        amounts[meter] = min(amounts[meter], _find_slice(room))
+        if amounts[meter] < 1:
+            return LeaseAnswer(refusal=_refuse(grant, room))
+    keys = dict.fromkeys((grant.name, room.limit.key, room.limit.meter) for grant, room in rooms)
+    charges = tuple(Charge(name, limit_key, amounts[meter]) for name, limit_key, meter in keys)
     for charge in charges:
         commit(state, MeterKey(organization, charge.grant, charge.limit_key), leased=charge.amount)
     grants = tuple(dict.fromkeys(grant.name for path in paths for grant in path))
@@ -138,46 +143,64 @@ def _lease_key(ask: LeaseAsk) -> Key:
     return NAME, LEASE, ask.organization, ask.lease
 
 
-def _choose_path(state: State, ask: LeaseAsk, names: Sequence[str], now_us: int) -> list[Grant] | Refusal:
-    """Choose the first grant of a scope from which anything can be leased."""
-    refusals = []
-    for name in list_candidates(names, ask.grant):
+def _list_first_path(state: State, ask: LeaseAsk, names: Sequence[str], now_us: int) -> list[str]:
+    """Return the path of the first grant of a scope that is in force, whether it has room or not."""
+    for name in names:
         path = load_path(state, ask.organization, name)
-        refusal = _find_lease_refusal(state, ask, path, now_us)
+        if find_stopped(path, now_us) is None:
+            return [grant.name for grant in path]
+    return []
+
+
+def _choose_path(
+    state: State, ask: LeaseAsk, names: Sequence[str], others: Sequence[str], now_us: int
+) -> list[Grant] | Refusal:
+    """Choose the first grant of a scope from which anything can be leased. The lease is charged to others too."""
+    refusals = []
+    for name in names:
+        path = load_path(state, ask.organization, name)
+        refusal = _find_lease_refusal(state, ask, path, others, now_us)
         if refusal is None:
             return path
         refusals.append(refusal)
     return refusals[0]
 
 
-def _find_lease_refusal(state: State, ask: LeaseAsk, path: Sequence[Grant], now_us: int) -> Refusal | None:
+def _find_lease_refusal(
+    state: State, ask: LeaseAsk, path: Sequence[Grant], others: Sequence[str], now_us: int
+) -> Refusal | None:
     stopped = find_stopped(path, now_us)
     if stopped is not None:
         return Refusal(stopped.grant.name, stopped.reason, granted_by=stopped.grant.granted_by)
-    for grant, limit in _list_path_limits([path], now_us):
+    for grant, room in _list_rooms(state, ask.organization, path, others, now_us):
+        limit = room.limit
         if limit.meter not in ask.amounts:
             return Refusal(grant.name, "unmeasured", limit_key=limit.key, granted_by=grant.granted_by)
         if limit.meter in MONEY and limit.currency != ask.currency:
             return Refusal(grant.name, "currency", limit_key=limit.key, granted_by=grant.granted_by)
-        if _find_slice(state, ask.organization, grant, limit, now_us) < 1:
-            return Refusal(grant.name, "limit", limit_key=limit.key, is_retryable=True, granted_by=grant.granted_by)
+        if _find_slice(room) < 1:
+            return _refuse(grant, room)
     return None
 
 
-def _list_path_limits(paths: Sequence[Sequence[Grant]], now_us: int) -> list[tuple[Grant, Limit]]:
-    """Return the limits on the way, each once. Those that only warn hold no slice back, but count what is spent."""
-    limits = {
-        (grant.name, limit.key): (grant, limit)
-        for path in paths
+def _refuse(grant: Grant, room: Room) -> Refusal:
+    return Refusal(grant.name, "limit", limit_key=room.limit.key, is_retryable=True, granted_by=grant.granted_by)
+
+
+def _list_rooms(
+    state: State, organization: str, path: Sequence[Grant], others: Sequence[str], now_us: int
+) -> list[tuple[Grant, Room]]:
+    """Return the room of each limit on the way. Those that only warn hold no slice back, but count what is spent."""
+    charged = {*(grant.name for grant in path), *others}
+    return [
+        (grant, read_room(state, organization, grant, limit, charged, now_us))
         for grant in path
         for limit in list_limits(grant, now_us)
         if limit.is_enforced
-    }
-    return list(limits.values())
+    ]
 
 
-def _find_slice(state: State, organization: str, grant: Grant, limit: Limit, now_us: int) -> int:
-    meter = read_meter(state, MeterKey(organization, grant.name, limit.key), limit, now_us)
-    if limit.unknown_usage == "deny" and meter.unknown_calls:
+def _find_slice(room: Room) -> int:
+    if room.limit.unknown_usage == "deny" and room.meter.unknown_calls:
         return 0
-    return -(-(limit.amount - meter.used - meter.committed) // SHARE)
+    return -(-room.left // SHARE)

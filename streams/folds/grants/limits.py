@@ -24,6 +24,8 @@ class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     downgrade_to: str | None = None
     unknown_usage: str = "assume_greatest"
     thresholds: tuple[int, ...] = DEFAULT_THRESHOLDS
+    floor: int = 0  # that the parent's limit of this identity keeps
+    lend: int = 0  # of an unused floor, to others
 
     @property
     def key(self) -> str:
@@ -33,6 +35,11 @@ class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def is_enforced(self) -> bool:
         return self.at_limit != "warn"
+
+    @property
+    def guarantee(self) -> int:
+        """Return the part of the floor that nobody else may use."""
+        return max(0, self.floor - self.lend)
 
 
 class Amounts(NamedTuple):

@@ -6,6 +6,7 @@ What is reserved or leased belongs to no bucket: it counts whole until it is set
 in which the call may fall can be exceeded by it.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -161,12 +162,18 @@ def _find_decline(state: State, key: MeterKey, limit: Limit, meter: Meter, amoun
     """Return when time alone leaves no more than an amount in the window; None where it never does."""
     if limit.window.kind == "total":
         return None
-    used = meter.used
-    for steps in range(1, limit.window.span + 1):
-        used -= _read_bucket(state, key, meter.bucket + steps - limit.window.span)[0]
+    for steps, used in enumerate(list_declines(state, key, limit, meter), 1):
         if used <= amount:
             return limit.window.find_end(now_us, steps)
     raise AssertionError("an empty window holds no more than any amount")
+
+
+def list_declines(state: State, key: MeterKey, limit: Limit, meter: Meter) -> Iterator[int]:
+    """Yield what is left of the spend in a window as time alone passes it, bucket after bucket, to nothing."""
+    used = meter.used
+    for bucket in range(meter.bucket + 1 - limit.window.span, meter.bucket + 1):
+        used -= _read_bucket(state, key, bucket)[0]
+        yield used
 
 
 def _load_meter(state: State, key: MeterKey) -> Meter:

@@ -62,17 +62,23 @@ def _read_limits(body: Mapping[str, Any]) -> tuple[Limit, ...]:
 
 
 def _read_limit(body: Mapping[str, Any]) -> Limit:
-    amount = str(body["amount"])
     return Limit(
         body["meter"],
-        pico(amount) if body["meter"] in MONEY else int(Decimal(amount)),
+        _read_amount(body, "amount"),
         _read_window(body.get("window")),
         body.get("currency") or "",
         body.get("at_limit") or "deny",
         body.get("downgrade_to"),
         body.get("unknown_usage") or "assume_greatest",
         tuple(sorted(set(body.get("thresholds") or DEFAULT_THRESHOLDS))),
+        _read_amount(body, "floor"),
+        _read_amount(body, "lend"),
     )
+
+
+def _read_amount(body: Mapping[str, Any], field: str) -> int:
+    amount = str(body.get(field) or 0)
+    return pico(amount) if body["meter"] in MONEY else int(Decimal(amount))
 
 
 def _read_window(body: Mapping[str, Any] | None) -> Window:

@@ -1,5 +1,7 @@
 """Answers to requests: admissions and leases (docs/rules.md, R19)."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -11,7 +13,8 @@ from streams.folds.call import Call, convert_call
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents
 from streams.folds.event import Event
-from streams.folds.grants.admission import Ask, Charge, Decision, Refusal, decide, expire_reservation, release
+from streams.folds.grants.admission import Ask, Charge, Decision, Refusal, Rest, decide, expire_reservation, release
+from streams.folds.grants.estimates import WHOLE_PPM
 from streams.folds.grants.leases import LeaseAsk, expire_lease, grant_lease, return_lease
 from streams.folds.grants.limits import MONEY, Amounts
 from streams.folds.grants.uses import Settlement
@@ -30,7 +33,8 @@ PRICED_FIELDS = ("provider", "region", "service_tier", "max_tokens", "calls")
 
 
 def answer_admission(event: Event, state: State, documents: Documents, emit: Emit) -> None:
-    """Answer ``admission``: reserve the most that the call may cost, or release what an admission holds."""
+    """Answer ``admission``: reserve what the call may cost, at most or by an estimate, or release what an admission
+    holds."""
     data = event.data
     if data.get("action") == "release":
         is_released = release(state, event.organization, data["admission"])
@@ -43,8 +47,9 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
         {dimension: data.get(field) for dimension, field in SETS.items()},
         emit.now_us + (data.get("ttl_s") or ADMISSION_TTL_S) * SECOND_US,
         data.get("grant"),
+        int(Decimal(str(data["estimate"])) * WHOLE_PPM) if data.get("estimate") is not None else None,
     )
-    decision = decide(state, ask, lambda model: estimate_amounts(event, model, state, documents, emit), emit.now_us)
+    decision = decide(state, ask, lambda model: bound_amounts(event, model, state, documents, emit), emit.now_us)
     _decide(event, "admission.decided", emit, admission=event.id, **_describe_decision(decision))
 
 
@@ -102,7 +107,7 @@ def expire_due(key: Key, due_us: int, state: State, emit: Emit) -> None:
         emit.decision(organization, decision, due_us=due_us, body=body)
 
 
-def estimate_amounts(event: Event, model: str | None, state: State, documents: Documents, emit: Emit) -> Amounts:
+def bound_amounts(event: Event, model: str | None, state: State, documents: Documents, emit: Emit) -> Amounts:
     """Return the most that the calls of an ask may cost together with a model, by the price books in force: all their
     tokens at the greatest rate of their side (R12)."""
     data = event.data
@@ -137,12 +142,21 @@ def _describe_decision(decision: Decision) -> dict[str, Any]:
     content: dict[str, Any] = {"answer": decision.answer, "model": decision.model}
     if decision.refusal is not None:
         return content | _describe_refusal(decision.refusal)
-    return content | {
+    content |= {
         "grants": decision.grants,
         "expires_us": decision.expires_us,
-        "reserved": [_describe_charge(charge) for charge in decision.charges],
+        "reserved": _describe_reserved(decision.charges, decision.rests),
         "warnings": [{"grant": grant, "limit": limit_key} for grant, limit_key in decision.warnings],
     }
+    return content if decision.samples is None else content | {"samples": decision.samples}
+
+
+def _describe_reserved(charges: Sequence[Charge], rests: Sequence[Rest]) -> list[dict[str, Any]]:
+    return [
+        _describe_charge(charge)
+        | {"left": write_amount(charge.limit_key.partition("/")[0], rest.left), "refill_us": rest.refill_us}
+        for charge, rest in zip(charges, rests, strict=True)
+    ]
 
 
 def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
@@ -152,6 +166,8 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.limit_key:
         left = write_amount(refusal.limit_key.partition("/")[0], refusal.left)
         content |= {"limit": refusal.limit_key, "left": left, "refill_us": refusal.refill_us}
+        if refusal.kept:
+            content["kept"] = write_amount(refusal.limit_key.partition("/")[0], refusal.kept)
     return content | ({"detail": refusal.detail} if refusal.detail else {})
 
 

@@ -1,8 +1,7 @@
 """The tree of grants: who holds which right, and what every grant above it leaves of it.
 
 A right is judged along its whole path at the moment of the question, so no grant allows what one above it denies,
-whatever was narrowed or revoked since. What a record may say is checked when it comes, and nothing is clamped in
-silence: a record that asks for more has no effect, and its reason names one call, or the limit.
+whatever was narrowed or revoked since.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,17 +9,16 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
-from streams.folds.grants.limits import STRICTNESS, Limit
-from streams.folds.grants.meters import NAME, MeterKey, read_meter
+from streams.folds.grants.limits import Limit
+from streams.folds.grants.meters import NAME
 from streams.folds.state import State
 from tallystick.rights.sets import Call, InferenceSet
 
 GRANT, HOLDERS, DIMENSIONS = "grant", "holders", "dimensions"
 MAX_DEPTH = 8
 MAX_GRANTS_OF_SCOPE = 64
-MAX_POSTURES = 16
+MAX_POSTURES, MAX_ENDED_POSTURES = 16, 48
 MAX_WINDOW_US = 90 * 86_400_000_000
 Lists = tuple[tuple[str, tuple[str, ...]], ...]
 """Names by dimension of a set of inferences, both in order."""
@@ -169,207 +167,3 @@ def find_set(paths: Iterable[Sequence[Grant]], time_us: int) -> InferenceSet:
             for allow in list_sets(grant, time_us):
                 allowed = allowed.intersect(allow)
     return allowed
-
-
-def create_grant(
-    state: State, organization: str, grant: Grant, now_us: int, *, is_delegated: bool = False
-) -> str | None:
-    """Add a grant; return why it has no effect, or None. One that is delegated is given by the holder of its parent."""
-    path = [] if grant.parent is None else load_path(state, organization, grant.parent)
-    obstacle = _find_obstacle(state, organization, grant, path, now_us)
-    if obstacle is None and is_delegated:
-        obstacle = _find_delegation_obstacle(state, organization, grant, path, now_us)
-    if obstacle is not None:
-        return obstacle
-    dimensions_key = (NAME, DIMENSIONS, organization)
-    dimensions = state.get(dimensions_key) or ()
-    if grant.dimension not in dimensions:
-        state.put(dimensions_key, tuple(sorted((*dimensions, grant.dimension))))
-    holders_key = (NAME, HOLDERS, organization, grant.dimension, grant.scope)
-    names = state.get(holders_key) or ()
-    if len(_list_living(state, organization, names, now_us)) >= MAX_GRANTS_OF_SCOPE:
-        return f"{grant.dimension} {grant.scope!r} has {MAX_GRANTS_OF_SCOPE} grants: revoke one first"
-    names = _list_living(state, organization, names, now_us - MAX_WINDOW_US)  # a late call may still be of the others
-    state.put(holders_key, (*names, grant.name))
-    state.put((NAME, GRANT, organization, grant.name), grant)
-    return None
-
-
-def narrow_grant(state: State, organization: str, name: str, change: Change, now_us: int) -> str | None:
-    """Narrow a grant, for good or until a time; return why it has no effect, or None."""
-    path = load_path(state, organization, name)
-    obstacle = _find_change_obstacle(path, name, now_us)
-    if obstacle is not None:
-        return obstacle
-    grant = path[0]
-    obstacle = _find_widening(grant, change)
-    if obstacle is not None:
-        return f"{obstacle}: it would be wider, which grant.extended says"
-    if change.until_us is not None:
-        postures = grant.list_postures(now_us)
-        if change.until_us <= now_us:
-            return "the narrowing ends before it begins"
-        if len(postures) >= MAX_POSTURES:
-            return f"{name!r} has {MAX_POSTURES} narrowings that end: wait until one does"
-        posture = Posture(change.until_us, change.allow, change.limits, bool(change.is_paused))
-        grant = replace(grant, postures=(*postures, posture))
-    else:
-        grant = _apply_change(grant, change)
-    _move_clocks(state, organization, path[0], now_us)
-    state.put((NAME, GRANT, organization, name), grant)
-    return None
-
-
-def extend_grant(state: State, organization: str, name: str, change: Change, now_us: int) -> str | None:
-    """Widen a grant within those above it; return why it has no effect, or None. What was spent stays spent."""
-    path = load_path(state, organization, name)
-    obstacle = _find_change_obstacle(path, name, now_us, is_extension=True)
-    if obstacle is not None:
-        return obstacle
-    grant = path[0]
-    extended = _apply_change(grant, change)
-    obstacle = _find_loss(grant, extended)
-    if obstacle is not None:
-        return f"{obstacle}: it would be narrower, which grant.narrowed says"
-    obstacle = _find_excess(extended, path[1:])
-    if obstacle is not None:
-        return obstacle
-    _move_clocks(state, organization, grant, now_us)
-    state.put((NAME, GRANT, organization, name), extended)
-    return None
-
-
-def revoke_grant(state: State, organization: str, name: str, now_us: int) -> str | None:
-    """Revoke a grant, and so all below it; return why it has no effect, or None."""
-    grant = load_grant(state, organization, name)
-    if grant is None:
-        return f"there is no grant {name!r}"
-    if grant.revoked_us is not None:
-        return f"{name!r} is revoked already"
-    state.put((NAME, GRANT, organization, name), replace(grant, revoked_us=now_us))
-    return None
-
-
-def _move_clocks(state: State, organization: str, grant: Grant, now_us: int) -> None:
-    """Judge the limits of a grant up to now as they were, before they change."""
-    for limit in list_limits(grant, now_us):
-        read_meter(state, MeterKey(organization, grant.name, limit.key), limit, now_us)
-
-
-def _find_obstacle(state: State, organization: str, grant: Grant, path: Sequence[Grant], now_us: int) -> str | None:
-    if load_grant(state, organization, grant.name) is not None:
-        return f"there is a grant {grant.name!r} already: a name is given once"
-    if grant.expires_us is not None and grant.expires_us <= max(now_us, grant.starts_us):
-        return "it would expire before it starts"
-    if grant.parent is None:
-        return None
-    if not path:
-        return f"there is no grant {grant.parent!r}"
-    if len(path) >= MAX_DEPTH:
-        return f"it would be deeper than {MAX_DEPTH} grants"
-    return _find_dead_reason(path, now_us) or _find_excess(grant, path)
-
-
-def _find_dead_reason(path: Sequence[Grant], now_us: int) -> str | None:
-    dead = find_dead(path, now_us)
-    return None if dead is None or dead.reason == "not started" else f"{dead.grant.name!r} is {dead.reason}"
-
-
-def _find_excess(grant: Grant, path: Sequence[Grant]) -> str | None:
-    """Return what a grant would have beyond the path above it; None where it lies within."""
-    for above in path:
-        if (extra := _find_extra(read_set(grant.allow), read_set(above.allow))) is not None:
-            return f"{extra} is not in {above.name!r}"
-        if above.expires_us is not None and grant.expires_us is not None and grant.expires_us > above.expires_us:
-            return f"it would expire after {above.name!r}"
-        amounts = {limit.key: limit.amount for limit in above.limits}
-        for limit in grant.limits:
-            if limit.amount > amounts.get(limit.key, limit.amount):
-                return f"{limit.key}: the limit is above that of {above.name!r}"
-    return None
-
-
-def _find_delegation_obstacle(
-    state: State, organization: str, grant: Grant, path: Sequence[Grant], now_us: int
-) -> str | None:
-    if not path:
-        return "a grant is delegated from another, which parent names"
-    if not path[0].is_delegable:
-        return f"{path[0].name!r} is not delegable"
-    amounts = {limit.key: limit.amount for limit in grant.limits}
-    for above in path:
-        for limit in list_limits(above, now_us):
-            if limit.key not in amounts or limit.window.kind != "total" or not limit.is_enforced:
-                continue
-            meter = read_meter(state, MeterKey(organization, above.name, limit.key), limit, now_us)
-            if amounts[limit.key] > limit.amount - meter.used - meter.committed:
-                return f"{limit.key}: {above.name!r} has less than that left"
-    return None
-
-
-def _find_change_obstacle(path: Sequence[Grant], name: str, now_us: int, *, is_extension: bool = False) -> str | None:
-    if not path:
-        return f"there is no grant {name!r}"
-    if path[0].revoked_us is not None:
-        return f"{name!r} is revoked"
-    return _find_dead_reason(path[1:], now_us) if is_extension else None
-
-
-def _find_widening(grant: Grant, change: Change) -> str | None:
-    """Return what of a change would widen a grant."""
-    if (extra := _find_extra(read_set(change.allow), read_set(grant.allow))) is not None:
-        return f"{extra} is not in {grant.name!r}"
-    limits = {limit.key: limit for limit in grant.limits}
-    for limit in change.limits:
-        former = limits.get(limit.key, limit)
-        if limit.amount > former.amount or STRICTNESS.index(limit.at_limit) < STRICTNESS.index(former.at_limit):
-            return f"{limit.key}: the limit is above that of {grant.name!r}, or less strict"
-    if change.expires_us is not None and grant.expires_us is not None and change.expires_us > grant.expires_us:
-        return "expires_at is later"
-    if change.is_delegable and not grant.is_delegable:
-        return "it is not delegable"
-    return None
-
-
-def _find_extra(inner: InferenceSet, outer: InferenceSet) -> str | None:
-    """Return a value that one set lists and another does not hold. A dimension without a list is no demand."""
-    for dimension, values in inner.values:
-        if not (extra := values.subtract(outer.read(dimension))).is_empty():
-            return f"{dimension}: {extra.pick()}"
-    return None
-
-
-def _find_loss(grant: Grant, extended: Grant) -> str | None:
-    """Return what a grant would lose by an extension."""
-    for dimension, values in read_set(extended.allow).values:
-        if not (missing := read_set(grant.allow).read(dimension).subtract(values)).is_empty():
-            return f"{dimension}: {missing.pick()} would go"
-    limits = {limit.key: limit for limit in grant.limits}
-    for limit in extended.limits:
-        if limit.key not in limits:
-            return f"{limit.key}: it has no such limit"
-        if limit.amount < limits[limit.key].amount:
-            return f"{limit.key}: the limit is below what it has"
-    if extended.expires_us is not None and (grant.expires_us is None or extended.expires_us < grant.expires_us):
-        return "expires_at is earlier"
-    return None
-
-
-def _apply_change(grant: Grant, change: Change) -> Grant:
-    limits = {limit.key: limit for limit in (*grant.limits, *change.limits)}
-    return replace(
-        grant,
-        allow=write_lists(dict(grant.allow) | dict(change.allow)),
-        limits=tuple(limits.values()),
-        expires_us=grant.expires_us if change.expires_us is None else change.expires_us,
-        is_delegable=grant.is_delegable if change.is_delegable is None else change.is_delegable,
-        is_paused=grant.is_paused if change.is_paused is None else change.is_paused,
-    )
-
-
-def _list_living(state: State, organization: str, names: Sequence[str], time_us: int) -> list[str]:
-    """Return the grants of a scope without those that are over for good at a time."""
-    return [
-        name for name in names
-        if (dead := find_dead(load_path(state, organization, name), time_us)) is None or dead.reason == "not started"
-    ]  # fmt: skip

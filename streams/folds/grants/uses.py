@@ -20,6 +20,7 @@ from streams.folds.grants.admission import (
     load_reservation,
     uncharge,
 )
+from streams.folds.grants.estimates import add_sample
 from streams.folds.grants.leases import load_lease, take_from_lease
 from streams.folds.grants.limits import Amounts, Limit, is_measured, measure, measure_actual
 from streams.folds.grants.meters import NAME, Crossing, MeterKey, read_meter, spend, unspend
@@ -85,6 +86,8 @@ def settle(state: State, used_call: UsedCall, now_us: int) -> Settlement:
                 state, used_call, reservation.grants, reservation.admitted_us, now_us, reservation=reservation
             )
             state.delete(key)
+            if reservation.basis is not None:
+                add_sample(state, organization, reservation.basis, used_call.amounts, now_us)
             way, charges = ("late", ()) if reservation.is_expired else ("settled", reservation.charges)
             return settlement._replace(way=way, reserved=charges)
         if (lease := load_lease(state, (NAME, LEASE, organization, admission))) is not None:

@@ -20,6 +20,12 @@ _HINTS = {
     "which grant.extended says": "use `tally grant extend`",
     "which grant.narrowed says": "use `tally grant narrow`",
     "is not in": "leave it out, or widen that grant first with `tally grant extend`",
+    "a floor is kept out of a parent's limit": "leave the floor out, or create it below another with --parent",
+    "has no such limit to keep a floor of": "leave the floor out, or narrow that grant to such a limit first",
+    "only warns, so it keeps no floor": "leave the floor out, or narrow that limit with --at-limit deny",
+    "would be above its limit": "give a lower floor; `tally grant tree` shows the floors of its other grants",
+    "floors already": "leave the floor out, or revoke one of those grants",
+    "need more than that": "lower their floors first with `tally grant narrow`, or give --until",
     "is above that of": "give less, or raise the limit of that grant first with `tally grant extend`",
     "it would expire after": "give an earlier --expires, or extend that grant first",
     "it would expire before it starts": "give a later --expires",
@@ -30,11 +36,13 @@ _HINTS = {
 
 
 class Answer(NamedTuple):
-    """The answer to a record: its body as it stands on the log, or why it has no effect."""
+    """The answer to a record: its body as it stands on the log, or why it has no effect. ``warning`` is why a limit of
+    it counts nothing."""
 
     position: Position
     body: dict[str, Any]
     reason: str | None = None
+    warning: str | None = None
 
 
 def append_grant_record(
@@ -59,7 +67,7 @@ def find_answer(log: Log, position: Position, start: int = 0) -> Answer:
             if decision["event_index"] != position.event_index:
                 continue
             if decision["decision"] == APPLIED:
-                return Answer(position, json.loads(decision["body"]))
+                return Answer(position, json.loads(decision["body"]), warning=decision.get("reason"))
             if decision["decision"] == INEFFECTIVE:
                 return Answer(position, {}, decision["reason"])
     return Answer(position, {}, "its folds gave no answer: `tally tail` shows what became of it")

@@ -6,6 +6,7 @@ from typing import Any
 from ledger.log import Log
 from streams.folds.grants.limits import Limit
 from streams.folds.grants.records import read_change
+from tally.product.grants.text import write_exact
 from tally.product.grants.usage import read_grants
 
 
@@ -21,6 +22,8 @@ def _complete(limit: dict[str, Any], present: Limit | None) -> dict[str, Any]:
     if present is None:
         return limit
     former: dict[str, Any] = {"thresholds": list(present.thresholds), "unknown_usage": present.unknown_usage}
+    if present.floor and "floor" not in limit:
+        former |= {"floor": write_exact(present, present.floor), "lend": write_exact(present, present.lend)}
     if "at_limit" not in limit:
         former["at_limit"] = present.at_limit
         if present.downgrade_to is not None:

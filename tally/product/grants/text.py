@@ -18,8 +18,11 @@ ANY_CALL = "any call"
 
 
 def format_limit(limit: Limit) -> str:
-    """Write a limit, for example ``billed:100USD/1h``."""
-    return f"{limit.meter}:{write_amount(limit, limit.amount)}{limit.currency}/{format_window(limit.window)}"
+    """Write a limit, for example ``billed:100USD/1h,floor=40``."""
+    floor = f",floor={write_amount(limit, limit.floor)}" if limit.floor else ""
+    lend = f",lend={write_amount(limit, limit.lend)}" if limit.lend else ""
+    amount, window = write_amount(limit, limit.amount), format_window(limit.window)
+    return f"{limit.meter}:{amount}{limit.currency}/{window}{floor}{lend}"
 
 
 def format_window(window: Window) -> str:
@@ -41,6 +44,11 @@ def write_amount(limit: Limit, amount: int) -> str:
 def format_amount(limit: Limit, amount: int) -> str:
     """Write an amount of a limit for people."""
     return brief(text(amount)) if limit.meter in MONEY else f"{amount:,}"
+
+
+def write_exact(limit: Limit, amount: int) -> str | int:
+    """Write an amount of a limit for programs: money as an exact text."""
+    return text(amount) if limit.meter in MONEY else amount
 
 
 def describe_at_limit(limit: Limit) -> str:
@@ -98,6 +106,8 @@ def describe_limits(usage: GrantUsage) -> str:
         f"{format_limit(part.limit)} ({format_amount(part.limit, part.left)} left"
         + (f", {format_amount(part.limit, part.reserved)} reserved" if part.reserved else "")
         + (f", {format_amount(part.limit, part.leased)} leased" if part.leased else "")
+        + (f", {format_amount(part.limit, part.borrowed)} borrowed" if part.borrowed else "")
+        + (f", {format_amount(part.limit, part.kept)} kept for floors" if part.kept else "")
         + ")"
         for part in usage.limits
     ]
@@ -126,9 +136,10 @@ def list_limit_facts(usage: LimitUsage) -> dict[str, Any]:
     """Return a limit and its use for programs."""
     limit = usage.limit
     amounts = {
-        name: text(amount) if limit.meter in MONEY else amount
+        name: write_exact(limit, amount)
         for name, amount in (
-            ("amount", limit.amount), ("used", usage.used), ("reserved", usage.reserved), ("leased", usage.leased),
+            ("amount", limit.amount), ("floor", limit.floor), ("lend", limit.lend), ("used", usage.used),
+            ("reserved", usage.reserved), ("leased", usage.leased), ("borrowed", usage.borrowed), ("kept", usage.kept),
             ("left", usage.left),
         )
     }  # fmt: skip

@@ -13,8 +13,9 @@ from ledger.home.secrets import read_secret
 from ledger.log import Log, partition_of
 from ledger.log.topics import EVENTS
 from ledger.settings import Settings
+from streams.folds.grants.floors import Room, read_room
 from streams.folds.grants.limits import Limit
-from streams.folds.grants.meters import NAME, MeterKey, find_refill, read_meter
+from streams.folds.grants.meters import NAME, find_refill
 from streams.folds.grants.tree import GRANT, Grant, Outside, find_stopped, list_limits, load_grant, load_path
 from streams.folds.state import State, key_text
 from streams.runtime import read_catalogues
@@ -27,18 +28,26 @@ _LAST_CHARACTER = chr(0x10FFFF)
 
 
 class LimitUsage(NamedTuple):
-    """What is used of a limit in the window that ends now. Amounts of money are in pico. ``refill_us`` is when time
-    alone has emptied that window; None where nothing is used, or nothing comes back."""
+    """What is used of a limit in the window that ends now. Amounts of money are in pico. ``kept`` is what it keeps for
+    grants below that have a floor. ``refill_us`` is when time alone has emptied that window; None where nothing is
+    used, or nothing comes back."""
 
     limit: Limit
     used: int
     reserved: int
     leased: int
+    kept: int
     refill_us: int | None
 
     @property
+    def borrowed(self) -> int:
+        """Return what is used, reserved and leased beyond the floor; nothing where there is no floor."""
+        return max(self.used + self.reserved + self.leased - self.limit.floor, 0) if self.limit.floor else 0
+
+    @property
     def left(self) -> int:
-        return max(self.limit.amount - self.used - self.reserved - self.leased, 0)
+        """Return what is left for grants that have no floor, and for calls of the grant itself."""
+        return max(self.limit.amount - self.used - self.reserved - self.leased - self.kept, 0)
 
 
 class GrantUsage(NamedTuple):
@@ -132,15 +141,14 @@ def _sort_tree(grants: Iterable[Grant]) -> list[Grant]:
 def _measure(organization: str, grant: Grant, state: State, now_us: int) -> GrantUsage:
     path: Sequence[Grant] = load_path(state, organization, grant.name)
     limits = [
-        _measure_limit(MeterKey(organization, grant.name, limit.key), limit, state, now_us)
+        _measure_limit(read_room(state, organization, grant, limit, (), now_us), state, now_us)
         for limit in list_limits(grant, now_us)
     ]
     return GrantUsage(grant, tuple(above.name for above in path[1:]), limits, find_stopped(path, now_us))
 
 
-def _measure_limit(key: MeterKey, limit: Limit, state: State, now_us: int) -> LimitUsage:
-    meter = read_meter(state, key, limit, now_us)
-    refill_us = None
+def _measure_limit(room: Room, state: State, now_us: int) -> LimitUsage:
+    limit, meter, refill_us = room.limit, room.meter, None
     if meter.used > 0:
-        refill_us = find_refill(state, key, limit, limit.amount - meter.committed, now_us)
-    return LimitUsage(limit, meter.used, meter.reserved, meter.leased, refill_us)
+        refill_us = find_refill(state, room.key, limit, limit.amount - meter.committed, now_us)
+    return LimitUsage(limit, meter.used, meter.reserved, meter.leased, room.kept, refill_us)

@@ -85,7 +85,7 @@ def test_an_ask_is_allowed_and_says_what_it_reserves(gate: Served) -> None:
     assert answer.status == 200, answer.body
     document = answer.json()
     assert (document["answer"], document["model"], document["grants"]) == ("allow", "gpt-4o", ["allowed"])
-    assert document["reserved"] == [{"grant": "allowed", "limit": "calls//total", "amount": 1}]
+    assert document["reserved"] == [{"grant": "allowed", "limit": "calls//total", "amount": 1, "left": 1}]
     assert document["admission"] and document["expires_at"].endswith("Z") and document["warnings"] == []
     assert ask(gate, {"team": "nobody's", "model": "gpt-4o"}).json()["grants"] == [], "no grant, so none is needed"
 
@@ -185,7 +185,10 @@ def test_persons_are_told_by_their_pseudonyms(gate: Served) -> None:
 def test_a_cheaper_model_is_an_answer_and_an_ask_that_is_not_judged_is_none() -> None:
     position, now = Position(3, 7, 0), datetime(2026, 6, 1, tzinfo=UTC)
     decision = {"answer": "downgrade", "model": "gpt-4o-mini", "grants": ["g"], "expires_us": 1_780_272_900_000_000}
-    answer = admissions.describe_reply("a", position, Reply("counted", decision | {"reserved": []}), now)
+    reserved = [{"grant": "g", "limit": "calls//60s", "amount": 1, "left": 4, "refill_us": 1_780_272_061_000_000}]
+    answer = admissions.describe_reply("a", position, Reply("counted", decision | {"reserved": reserved}), now)
+    assert (answer["reserved"][0]["left"], answer["reserved"][0]["refills_at"]) == (4, "2026-06-01T00:01:01Z")
+    assert "refill_us" not in answer["reserved"][0]
     assert (answer["status"], answer["answer"], answer["model"]) == (200, "downgrade", "gpt-4o-mini")
     assert answer["expires_at"] == "2026-06-01T00:15:00Z"
     answer = admissions.describe_reply("a", position, Reply("held", None, "90 s ahead of the log"), now)

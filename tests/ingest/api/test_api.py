@@ -233,13 +233,20 @@ def figure(api_server: Served, name: str) -> float:
 
 def test_what_became_of_it_can_be_asked(api_server: Served) -> None:
     position = api_server.send(lines(call("became"), call("became"))).json()["results"][0]
+    body = {"grant": "a", "parent": "missing", "dimension": "team", "scope": "a"}
+    grant = call("grant") | {"type": "tallystick.control.v1", "data": {"control": "grant.created", "body": body}}
+    granted = api_server.send(lines(grant), bearer=api_server.bearer("admin")).json()["results"][0]
     path, bearer = f"/v1/events/{position['partition']}/{position['offset']}", f"Bearer {api_server.bearer('read')}"
     house = House(api_server.settings.home)
     try:
         house.start("streams")
         eventually(lambda: api_server.ask(path, Authorization=bearer).json()["folded"])
+        grant_path = f"/v1/events/{granted['partition']}/{granted['offset']}"
+        eventually(lambda: api_server.ask(grant_path, Authorization=bearer).json()["folded"])
     finally:
         house.kill()
+    (control,) = api_server.ask(grant_path, Authorization=bearer).json()["controls"]
+    assert (control["decision"], control["reason"]) == ("control.ineffective", "there is no grant 'missing'")
     stored = api_server.ask(path, Authorization=bearer).json()["events"]
     assert [(item["id"], item["outcome"]) for item in stored] == [("became", "counted"), ("became", "duplicate")]
 

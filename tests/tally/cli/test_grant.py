@@ -57,6 +57,9 @@ def test_grants_are_given_changed_shown_and_revoked(home: dict[str, str]) -> Non
     shown = grant("show", "run").stdout
     assert "within      search" in shown and "tokens:5M/total" in shown and "throttle" in shown
 
+    foreign = ("create", "abroad", "--scope", "team=abroad", "--limit", "billed:5CHF/day")
+    assert "no price and no contract in force is in CHF" in grant(*foreign).stderr
+
     assert grant("revoke", "search", "--reason", "over").returncode == 0
     assert "[revoked with search]" in grant("tree").stdout
     assert "a revoked grant stays so" in grant("extend", "search", "--resume").stderr

@@ -41,6 +41,12 @@ def test_each_meter_has_each_window_and_is_written_as_it_was_read(meter: str, wi
         assert (again.key, again.amount) == (folded.key, folded.amount)
 
 
+def test_a_floor_and_a_loan_are_parts_of_a_limit() -> None:
+    for text in ("billed:60USD/day,floor=40,lend=10", "tokens:5M/total,floor=2M"):
+        (folded,) = read_change({"limits": [parse_limit(text)]}).limits
+        assert format_limit(folded) == text
+
+
 def test_a_zone_has_its_offsets_around_today() -> None:
     offsets = parse_limit("calls:1/day@Europe/Berlin")["window"]["offsets"]
     times = [datetime.fromisoformat(offset["since"]) for offset in offsets]
@@ -68,6 +74,8 @@ def test_options_of_limits_are_those_of_all() -> None:
         ("calls:1/30s", "whole minutes"), ("calls:1/61s", "whole minutes"), ("calls:1/hourly", "day, week, month"),
         ("calls:1/decade@UTC", "day, week, month"), ("calls:1/day@Nowhere/At", "'Nowhere/At'"),
         ("calls:1/day@", "''"), ("calls:1/day@Europe", "'Europe'"), ("calls:1/0h", "whole minutes"),
+        ("billed:60USD/day,floor=40USD", "floor=AMOUNT"), ("billed:60USD/day,lend=4,lend=5", "once each"),
+        ("billed:60USD/day,40", "'40'"),
     ],
 )  # fmt: skip
 def test_a_limit_that_cannot_be_says_why(text: str, words: str) -> None:

@@ -126,3 +126,22 @@ def test_reasons_have_a_way_out() -> None:
         ("models: x is not in 'a'", "tally grant extend"),
     ):
         assert words in str(find_hint(reason))
+
+
+def test_what_is_kept_and_borrowed_is_shown_and_a_change_keeps_the_floor(append: Append) -> None:
+    day = MONEY | {"window": DAY}
+    grants = append(
+        grant("product", dimension="organization", scope="acme", limits=[day | {"amount": "10"}]),
+        grant("search", parent="product", limits=[day | {"amount": "6", "floor": "1", "lend": "0.5"}]),
+        grant("chat", parent="product", limits=[day | {"amount": "10", "floor": "4"}]),
+        call("a", 10, team="search", tokens={"input": 3_000_000}),
+    )
+    chat, product, search = sorted(grants.usages, key=lambda usage: usage.grant.name)
+    assert describe_limits(search) == "billed:6USD/1d,floor=1,lend=0.5 (3 left, 2 borrowed)"
+    assert describe_limits(product) == "billed:10USD/1d (3 left, 4 kept for floors)"
+    assert list_facts(chat, 0)["limits"][0]["floor"] == f"4.{'0' * 12}"
+    change = [day | {"amount": "5"}]
+    (limit,) = complete_limits(append.log, "acme", "search", change)  # type: ignore[attr-defined]
+    assert (limit["floor"], limit["lend"]) == (f"1.{'0' * 12}", f"0.{'5' + '0' * 11}")
+    (limit,) = complete_limits(append.log, "acme", "search", [change[0] | {"floor": "0"}])  # type: ignore[attr-defined]
+    assert "lend" not in limit

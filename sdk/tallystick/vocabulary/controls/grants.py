@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from tallystick.vocabulary.base import Currency, Model, Name, PositiveAmount, Time
+from tallystick.vocabulary.base import Amount, Currency, Model, Name, PositiveAmount, Time
 from tallystick.vocabulary.controls.body import ControlBody
 from tallystick.vocabulary.controls.budgets import WINDOW_STEP_S, UnknownUsage
 from tallystick.vocabulary.scope import Dimension, Scope
@@ -92,14 +92,25 @@ class GrantLimit(Model):
     unknown_usage: UnknownUsage | None = Field(
         default=None, description="worth of calls whose spend is not known; assume_greatest where absent"
     )
+    floor: Amount | None = Field(default=None, description="part that the parent's limit of this identity keeps for it")
+    lend: Amount | None = Field(
+        default=None, description="part of an unused floor that others may use; nothing where absent"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "GrantLimit":
         is_money = self.meter in MONEY
         if is_money != (self.currency is not None):
             raise ValueError(f"a limit of {self.meter} {'needs a' if is_money else 'has no'} currency")
-        if not is_money and self.amount != int(self.amount):
-            raise ValueError(f"a limit of {self.meter} is a whole number, and this is {self.amount}")
+        for amount in (self.amount, self.floor, self.lend):
+            if not is_money and amount is not None and amount != int(amount):
+                raise ValueError(f"a limit of {self.meter} is a whole number, and this is {amount}")
+        if self.floor is not None and self.floor > self.amount:
+            raise ValueError(
+                f"a floor is a part of its limit, and {self.floor} is above {self.amount}: give a lower floor"
+            )
+        if self.lend is not None and self.lend > (self.floor or 0):
+            raise ValueError(f"lend is a part of the floor, and {self.lend} is above {self.floor or 0}: give less")
         if (self.at_limit == "downgrade") != (self.downgrade_to is not None):
             raise ValueError("downgrade_to goes with at_limit downgrade: give both, or none")
         return self
@@ -138,6 +149,8 @@ class GrantCreated(ControlBody):
     @model_validator(mode="after")
     def _check(self) -> "GrantCreated":
         _check_limits(self.limits)
+        if self.parent is None and any(limit.floor for limit in self.limits or ()):
+            raise ValueError("a floor is kept out of a parent's limit: name the parent, or leave the floor out")
         return self
 
 

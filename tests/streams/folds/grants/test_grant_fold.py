@@ -201,3 +201,20 @@ def test_a_grant_may_start_later_and_nothing_else_waits() -> None:
     ]  # fmt: skip
     assert decisions[0]["effective_us"] - decisions[0]["known_us"] == 3_600_000_000
     assert decisions[1]["reason"] == "it holds from its place on the log on: send it when it is to hold"
+
+
+def test_a_limit_in_a_currency_without_prices_applies_and_says_that_it_counts_nothing() -> None:
+    decisions = list_decisions(
+        (
+            0,
+            grant(
+                "a", "search", limits=[limit(10), limit(10, currency="EUR"), limit(5, currency="EUR", meter="notional")]
+            ),
+        )
+    )
+    (applied,) = decisions
+    assert applied["decision"] == "control.applied"
+    assert applied["reason"] == (
+        "no price and no contract in force is in EUR, so no spend counts: set the limit in USD, or adopt prices in EUR"
+    )
+    assert "reason" not in list_decisions((0, grant("a", "search", limits=[limit(10)])))[0]

@@ -2,17 +2,21 @@
 
 import random
 import sqlite3
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from audit.verify.rights import admissions as audit_admissions
 from audit.verify.rights import calls as audit_calls
+from audit.verify.rights import estimates as audit_estimates
 from audit.verify.rights import leases as audit_leases
 from audit.verify.rights.limits import Amounts as AuditAmounts
 from audit.verify.rights.organization_rights import OrganizationRights
 from audit.verify.rights.partition_rights import change_tree
-from streams.folds.grants import admission, leases, tree, uses
+from streams.folds.grants import admission, estimates, leases, tree, tree_changes, uses
 from streams.folds.grants.admission import Ask, expire_reservation
 from streams.folds.grants.leases import LeaseAsk, expire_lease
 from streams.folds.grants.limits import Amounts, Limit
@@ -47,6 +51,7 @@ class History:
         self.state, self.rights = State(), OrganizationRights(ORGANIZATION)
         self.uses = audit_calls.Uses(sqlite3.connect(""))
         self.now = START
+        self.seen = Counter[str]()
         self.names: list[str] = []
         self.limits: dict[str, list[dict[str, Any]]] = {}
         self.open: list[dict[str, Any]] = []
@@ -60,6 +65,8 @@ class History:
     def run(self, steps: int) -> None:
         for _ in range(3):
             self.create()
+        for _ in range(3 if self.seed % 2 and self.names else 0):
+            self.create(self.names[0], 0.9)
         actions = (
             (self.ask, 8), (self.settle, 8), (self.call_unasked, 3), (self.release, 1), (self.lease, 2),
             (self.give_back, 1), (self.create, 1), (self.narrow, 1), (self.extend, 1), (self.revoke, 0.2),
@@ -78,6 +85,8 @@ class History:
                     expire_reservation(self.state, key)
                 case "lease":
                     expire_lease(self.state, key)
+                case "history":
+                    estimates.forget_history(self.state, key)
                 case "use":
                     self.state.delete(key)
                 case "meter":
@@ -119,13 +128,23 @@ class History:
         return self.write_amount(limit, self.draw.randint(3, 40))
 
     @staticmethod
-    def write_amount(limit: dict[str, Any], amount: int) -> dict[str, Any]:
-        """Give a limit an amount; money in pico."""
+    def write_amount(limit: dict[str, Any], amount: int, floor: int = 0, lend: int = 0) -> dict[str, Any]:
+        """Give a limit an amount, and a part of it as its floor and what that lends; money in pico."""
         unit = Decimal(1).scaleb(-12) if limit["meter"] == "billed" else Decimal(1)
-        return limit | {"amount": f"{amount * unit:f}", "count": amount}
+        floor, lend = min(floor, amount), min(floor, lend, amount)
+        parts = {name: f"{part * unit:f}" for name, part in (("amount", amount), ("floor", floor), ("lend", lend))}
+        return limit | parts | {"count": amount, "floor_count": floor, "lend_count": lend}
 
-    def draw_limits(self) -> list[dict[str, Any]]:
+    def draw_floor(self, amount: int, probability: float) -> tuple[int, int]:
+        floor = self.draw.randint(1, amount) if self.draw.random() < probability else 0
+        return floor, self.draw.choice((0, self.draw.randint(0, floor)))
+
+    def draw_limits(self, parent: str | None = None, inherited: float = 0.6) -> list[dict[str, Any]]:
         limits = [self.draw_limit() for _ in range(self.draw.randint(0, 2))]
+        for limit in self.limits[parent] if parent is not None else ():
+            if self.draw.random() < inherited:
+                amount = self.draw.randint(1, limit["count"])
+                limits.append(self.write_amount(limit, amount, *self.draw_floor(amount // 2 or 1, inherited)))
         return self.drop_repeated(limits)
 
     @staticmethod
@@ -141,17 +160,19 @@ class History:
             allow["regions"] = self.draw.sample(REGIONS, self.draw.randint(1, 2))
         return allow
 
-    def create(self) -> None:
+    def create(self, parent: str | None = None, inherited: float = 0.6) -> None:
         name = f"g{len(self.names)}"
-        parent = self.draw.choice([None, *self.names]) if self.names else None
+        if parent is None and self.names:
+            parent = self.draw.choice([None, *self.names])
         dimension = self.draw.choice(list(SCOPES))
         body: dict[str, Any] = {
             "grant": name, "parent": parent, "dimension": dimension, "scope": self.draw.choice(SCOPES[dimension]),
-            "allow": self.draw_allow(), "limits": self.draw_limits(), "delegable": self.draw.random() < 0.7,
+            "allow": self.draw_allow(), "limits": self.draw_limits(parent, inherited),
+            "delegable": self.draw.random() < 0.7,
             "expires_at": write_time(self.draw.choice((None, None, self.now + 120 * SECOND))),
         }  # fmt: skip
         is_delegated = self.draw.random() < 0.5
-        reason = tree.create_grant(
+        reason = tree_changes.create_grant(
             self.state, ORGANIZATION, read_grant(body, self.now, None), self.now, is_delegated=is_delegated
         )
         self.apply("grant.delegated" if is_delegated else "grant.created", body, reason)
@@ -168,7 +189,10 @@ class History:
         limits = self.draw_limits() if factor < 0 and self.draw.random() < 0.2 else []
         for limit in self.limits[name]:
             if self.draw.random() < 0.5:
-                limits.append(self.write_amount(limit, max(1, limit["count"] + factor * self.draw.randint(-2, 10))))
+                amount = max(1, limit["count"] + factor * self.draw.randint(-2, 10))
+                floor = self.draw_floor(amount, 0.8) if self.draw.random() < 0.3 else None
+                floor = floor or (limit["floor_count"], limit["lend_count"])
+                limits.append(self.write_amount(limit, amount, *floor))
         return {"grant": name, "allow": self.draw_allow(), "limits": self.drop_repeated(limits)}
 
     def narrow(self) -> None:
@@ -177,7 +201,7 @@ class History:
         body = self.draw_change(self.draw.choice(self.names), -1)
         body["until"] = write_time(self.draw.choice((None, self.now + 30 * SECOND)))
         body["paused"] = True if self.draw.random() < 0.2 else None
-        reason = tree.narrow_grant(self.state, ORGANIZATION, body["grant"], read_change(body), self.now)
+        reason = tree_changes.narrow_grant(self.state, ORGANIZATION, body["grant"], read_change(body), self.now)
         self.apply("grant.narrowed", body, reason)
         self.cross(body["grant"])
 
@@ -186,7 +210,7 @@ class History:
             return
         body = self.draw_change(self.draw.choice(self.names), 1)
         body["paused"] = False if self.draw.random() < 0.8 else None
-        reason = tree.extend_grant(self.state, ORGANIZATION, body["grant"], read_change(body), self.now)
+        reason = tree_changes.extend_grant(self.state, ORGANIZATION, body["grant"], read_change(body), self.now)
         self.apply("grant.extended", body, reason)
         self.cross(body["grant"])
 
@@ -204,7 +228,7 @@ class History:
     def revoke(self) -> None:
         if self.names:
             name = self.draw.choice(self.names)
-            reason = tree.revoke_grant(self.state, ORGANIZATION, name, self.now)
+            reason = tree_changes.revoke_grant(self.state, ORGANIZATION, name, self.now)
             self.apply("grant.revoked", {"grant": name}, reason)
 
     # calls
@@ -223,27 +247,32 @@ class History:
         scopes, prices = self.draw_scopes(), self.draw_prices()
         call = {"models": self.draw.choice(MODELS), "regions": self.draw.choice(REGIONS)}
         named = self.draw.choice(self.names) if self.names and self.draw.random() < 0.2 else None
-        name = f"a{self.count}"
+        name, quantile_ppm = f"a{self.count}", self.draw.choice((None, None, 500_000, 750_000))
         expires = self.now + self.draw.choice((10, 30, 90, 300)) * SECOND
         core = admission.decide(
-            self.state, Ask(ORGANIZATION, name, scopes, call, expires, named),
+            self.state, Ask(ORGANIZATION, name, scopes, call, expires, named, quantile_ppm),
             lambda model: build_amounts(prices[str(model)]), self.now,
         )  # fmt: skip
-        ask = audit_admissions.Ask(name, scopes, call, expires, named)
+        ask = audit_admissions.Ask(name, scopes, call, expires, named, quantile_ppm)
         audit = audit_admissions.decide(
             self.rights, ask, lambda model: AuditAmounts(*build_amounts(prices[str(model)])), self.now
         )
+        self.seen[core.answer if core.refusal is None else core.refusal.reason] += 1
+        self.seen["estimated"] += (core.samples or 0) >= estimates.MIN_SAMPLES
         self.check(core.answer, audit.answer, f"ask {name} {scopes} {call}: {core}")
         if core.answer in ("allow", "downgrade"):
             assert audit.choice is not None
             self.check(list(core.grants), audit.choice.grants, f"grants of {name}")
             self.check(list(core.charges), audit.choice.charges, f"charges of {name}")
+            self.check(list(core.rests), audit.choice.rests, f"left after {name}")
+            self.check(core.samples, audit.choice.samples, f"samples of {name}")
             model = str(core.model)
             self.open.append(
                 {"admission": name, "scopes": scopes, "call": call | {"models": model}, "price": prices[model]}
             )
             return
         assert core.refusal is not None and audit.refusal is not None
+        self.check(core.refusal.kept, audit.refusal.kept_amount, f"kept of {name}")
         self.check(core.refusal.left, audit.refusal.left_amount, f"left of {name}")
         for field in ("grant", "reason", "refill_us", "is_retryable"):
             self.check(getattr(core.refusal, field), getattr(audit.refusal, field), f"{field} of {name}")
@@ -331,9 +360,17 @@ class History:
             audit_leases.return_lease(self.rights, name, unused)
 
 
-def test_the_core_decides_as_the_audit_on_random_histories() -> None:
+def test_the_core_decides_as_the_audit_on_random_histories(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "MIN_SAMPLES", 1)
+    monkeypatch.setattr(estimates, "MAX_SAMPLES", 3)
+    monkeypatch.setattr(audit_estimates, "MIN_SHARES", 1)
+    monkeypatch.setattr(audit_estimates, "MAX_SHARES", 3)
+    seen = Counter[str]()
     for seed in range(1000):
-        History(seed).run(40)
+        history = History(seed)
+        history.run(40)
+        seen += history.seen
+    assert all(seen[name] > 20 for name in ("allow", "limit", "reserved", "floor", "estimated")), seen
 
 
 def test_a_limit_leaves_no_bucket_behind_that_no_window_needs() -> None:

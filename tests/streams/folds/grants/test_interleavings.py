@@ -2,22 +2,27 @@
 
 The world knows the truth: when each call was made and what it cost. In no state does any window of any grant hold more
 than its limit of calls that settled before their reservation or lease expired, nothing is refused for which there is
-room, and nothing stays held once all is over. Each rule of the core, taken out, breaks one of these.
+room, and nothing stays held once all is over. Where one of the two has a floor, the third always has left what it keeps
+for it. Each rule of the core, taken out, breaks one of these.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from streams.folds.grants import admission, leases, meters, uses
+from streams.folds.grants import admission, floors, leases, meters, tree_changes, uses
 from streams.folds.grants.admission import Ask
+from streams.folds.grants.floors import Keep
 from streams.folds.grants.leases import LeaseAsk
 from streams.folds.grants.limits import Amounts, Limit
 from streams.folds.grants.meters import Meter, MeterKey, read_meter
-from streams.folds.grants.tree import Grant, create_grant, load_grant
+from streams.folds.grants.tree import Grant, load_grant
+from streams.folds.grants.tree_changes import create_grant
 from streams.folds.grants.uses import UsedCall
 from streams.folds.grants.windows import Window
 from streams.folds.state import Row, State
@@ -31,6 +36,8 @@ MAX_ASKS = 2
 CALL = 2
 """Tokens of a call that is asked for: two are more than any limit holds."""
 LIFE_US = 25 * SECOND
+CLOCKS_BEHIND_S = [0, 3600]
+"""Clocks of the sources of calls."""
 LIMIT = {name: Limit("tokens", amount, Window("rolling", WINDOW_US)) for name, amount in LIMITS.items()}
 
 
@@ -124,7 +131,7 @@ def ask(state: State, world: World, child: str) -> World:
     answer = admission.decide(
         state, Ask(ORGANIZATION, name, {"user": child}, {}, expires_us), lambda _: Amounts(tokens=CALL), world.now_us
     )
-    has_room = all(count_all(world, name) + CALL <= LIMITS[name] for name in ("root", child))
+    has_room = count_left(world, child) >= CALL
     if (answer.answer == "allow") != has_room:
         raise Violation(f"{answer} where there is {'' if has_room else 'no '}room")
     world = world._replace(asks=world.asks + 1)
@@ -163,7 +170,7 @@ def ask_lease(state: State, world: World, child: str) -> World:
         world.now_us,
     )
     world = world._replace(asks=world.asks + 1)
-    left = min(LIMITS[grant] - count_all(world, grant) for grant in ("root", child))
+    left = count_left(world, child)
     if bool(answer.amounts) != (left > 0):
         raise Violation(f"{answer} where {left} is left")
     if left <= 0:
@@ -220,9 +227,9 @@ def list_steps(world: World) -> Iterator[tuple[str, Callable[[State, World], Wor
             if not world.holders:
                 yield f"lease {child}", partial(ask_lease, child=child)
     for call in dict.fromkeys(world.calls):
-        for clock, time_us in (("right", call.start_us), ("an hour behind", call.start_us - 3600 * SECOND)):
-            name = f"settle {call.admission} by a clock that is {clock}"
-            yield name, partial(end_call, call=call, time_us=time_us)
+        for behind_s in CLOCKS_BEHIND_S:
+            name = f"settle {call.admission} by a clock that is {behind_s} s behind"
+            yield name, partial(end_call, call=call, time_us=call.start_us - behind_s * SECOND)
     for holder in world.holders:
         if holder.amount:
             yield f"admit by {holder.lease}", partial(admit_by_lease, holder=holder)
@@ -253,7 +260,23 @@ def count_all(world: World, grant: str) -> int:
     return count_used(world, grant) + count_held(world, grant)
 
 
+def count_kept(world: World, child: str) -> int:
+    """Add up what the root keeps for a child."""
+    return max(0, LIMIT[child].floor - LIMIT[child].lend - count_all(world, child))
+
+
+def count_left(world: World, child: str) -> int:
+    """Return what a call of a child may take of its own limit and of what the root does not keep for the other."""
+    (other,) = (name for name in CHILDREN if name != child)
+    left_of_root = LIMITS["root"] - count_all(world, "root") - count_kept(world, other)
+    return min(left_of_root, LIMITS[child] - count_all(world, child))
+
+
 def check(state: State, world: World) -> None:
+    if not any(fact.is_late for fact in world.facts):
+        kept = sum(count_kept(world, child) for child in CHILDREN)
+        if count_all(world, "root") + kept > LIMITS["root"]:
+            raise Violation(f"the root has used or given away what it keeps: {kept}")
     for grant, limit in LIMITS.items():
         facts = [fact for fact in world.facts if not fact.is_late and grant in ("root", fact.child)]
         for last in facts:
@@ -290,6 +313,20 @@ def explore() -> int:
 
 def test_no_interleaving_exceeds_a_limit_refuses_what_has_room_or_leaks() -> None:
     assert explore() > 10_000
+
+
+@pytest.fixture
+def _floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The left grant has a floor of two, and lends one of them. The right one may take all, and clocks are right."""
+    monkeypatch.setitem(LIMIT, "left", replace(LIMIT["left"], floor=2, lend=1))
+    monkeypatch.setitem(LIMIT, "right", replace(LIMIT["right"], amount=3))
+    monkeypatch.setitem(LIMITS, "right", 3)
+    monkeypatch.setattr(sys.modules[__name__], "CLOCKS_BEHIND_S", [0])
+
+
+@pytest.mark.usefixtures("_floor")
+def test_no_interleaving_takes_a_floor_from_its_holder_or_keeps_more() -> None:
+    assert explore() > 2_000
 
 
 def take_nothing(*_: Any, **__: Any) -> None:
@@ -375,9 +412,49 @@ RULES: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
 }
 
 
+def keep(count: Callable[[Keep], int]) -> Any:
+    """A floor of which something else is kept."""
+    return property(lambda keep: max(0, count(keep)))
+
+
+def charge_nobody(function: Any) -> Any:
+    return lambda state, organization, grant, limit, _, now_us: function(state, organization, grant, limit, (), now_us)
+
+
+RULES_OF_FLOORS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
+    "a limit keeps the floors of its children": (tree_changes, "index_floors", lambda _: take_nothing),
+    "a lease leaves what is kept": (leases, "read_room", lambda function: partial(read_room_without_keeps, function)),
+    "an ask leaves what is kept": (admission, "read_room", lambda function: partial(read_room_without_keeps, function)),
+    "what is used fills a floor": (Keep, "amount", lambda _: keep(lambda kept: kept.guarantee - kept.meter.committed)),
+    "what is reserved fills a floor": (
+        Keep, "amount", lambda _: keep(lambda kept: kept.guarantee - kept.meter.used - kept.meter.leased),
+    ),
+    "what is leased fills a floor": (
+        Keep, "amount", lambda _: keep(lambda kept: kept.guarantee - kept.meter.used - kept.meter.reserved),
+    ),
+    "what is lent is not kept": (Limit, "guarantee", lambda _: property(lambda limit: limit.floor)),
+    "nothing is kept from the holder of a floor": (admission, "read_room", charge_nobody),
+    "nothing is kept from the leases of its holder": (leases, "read_room", charge_nobody),
+}  # fmt: skip
+
+
+def read_room_without_keeps(function: Any, *arguments: Any) -> floors.Room:
+    room: floors.Room = function(*arguments)
+    return room._replace(keeps=())
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_is_needed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place, name, change = RULES[rule]
+    monkeypatch.setattr(place, name, change(getattr(place, name)))
+    with pytest.raises(Violation):
+        explore()
+
+
+@pytest.mark.usefixtures("_floor")
+@pytest.mark.parametrize("rule", RULES_OF_FLOORS)
+def test_each_rule_of_floors_is_needed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, name, change = RULES_OF_FLOORS[rule]
     monkeypatch.setattr(place, name, change(getattr(place, name)))
     with pytest.raises(Violation):
         explore()

@@ -34,7 +34,11 @@ def test_no_more_is_admitted_than_a_limit_holds_and_the_refusal_says_why() -> No
         (0, grant("g", "search", limits=[limit(3)])), *((1, ask(f"a{number}")) for number in range(10))
     )
     assert [answer["answer"] for answer in answers] == ["allow"] * 3 + ["deny"] * 7
-    assert answers[0]["reserved"] == [{"grant": "search", "limit": "billed/USD/86400s", "amount": "1.000000000000"}]
+    refill_us = int((START.timestamp() + 86_400 * 61 / 60) * 1_000_000)
+    assert answers[0]["reserved"] == [
+        {"grant": "search", "limit": "billed/USD/86400s", "amount": "1.000000000000", "left": "2.000000000000",
+         "refill_us": refill_us},
+    ]  # fmt: skip
     assert answers[3] == {
         "admission": "a3", "answer": "deny", "model": "m1", "reason": "reserved", "retryable": True, "grant": "search",
         "granted_by": None, "limit": "billed/USD/86400s", "left": "0.000000000000", "refill_us": None,
@@ -219,3 +223,65 @@ def test_revoked_or_narrowed_while_reserved_the_call_that_runs_settles() -> None
     assert answers[1]["reason"] == "revoked"
     (settled,) = read_bodies(decisions, "admission.settled")
     assert [charge["grant"] for charge in settled["counted"]] == ["run"]
+
+
+def test_a_floor_is_kept_until_its_grant_uses_it_and_a_loan_is_not() -> None:
+    kept, lent = limit(4, floor=3), limit(4, floor=3, lend=1)
+    parent = grant("p", "product", limits=[limit(4)], dimension="organization", scope="acme")
+    for floor, expected in ((kept, ["allow", "deny", "allow"]), (lent, ["allow", "allow", "allow"])):
+        answers = list_answers(
+            (0, parent),
+            (0, grant("a", "search", parent="product", limits=[limit(4)])),
+            (0, grant("b", "chat", parent="product", limits=[floor])),
+            (1, ask("a1", team="search")),
+            (2, ask("a2", team="search")),
+            (3, ask("a3", team="chat", max_tokens=200_000)),
+        )
+        assert [answer["answer"] for answer in answers] == expected
+    refusal = list_answers((0, parent), (0, grant("b", "chat", parent="product", limits=[kept])), (1, ask("a1")),
+                           (2, ask("a2")))[1]  # fmt: skip
+    assert (refusal["grant"], refusal["reason"], refusal["retryable"]) == ("product", "reserved", True)
+
+
+def test_a_refusal_for_a_floor_says_what_is_kept_and_for_whom() -> None:
+    answers = list_answers(
+        (0, grant("p", "product", limits=[limit(4)], dimension="organization", scope="acme")),
+        (0, grant("b", "chat", parent="product", limits=[limit(4, floor=3)])),
+        (1, call("call", 1, team="search", tokens={"output": 50_000})),
+        (2, ask("a")),
+    )
+    assert answers == [{
+        "admission": "a", "answer": "deny", "model": "m1", "reason": "floor", "retryable": False, "grant": "product",
+        "granted_by": None, "limit": "billed/USD/86400s", "left": "0.500000000000", "kept": "3.000000000000",
+        "refill_us": int((START.timestamp() + 86_400 * 61 / 60) * 1_000_000), "detail": "chat",
+    }]  # fmt: skip
+
+
+def test_an_ask_by_an_estimate_reserves_what_calls_like_it_cost() -> None:
+    """Nineteen calls of a tenth of their bound are too few, and with the twentieth a tenth is reserved."""
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[limit(100)])),
+        *(
+            line
+            for number in range(20)
+            for line in (
+                (number + 1, ask(f"a{number}", estimate=0.9)),
+                (
+                    number + 1.5,
+                    call(f"c{number}", 1, team="search", admission=f"a{number}", tokens={"output": 10_000}),
+                ),
+            )
+        ),
+        (30, ask("b", estimate=0.9)),
+        (31, ask("c")),
+        (32, ask("d", estimate=0.9, model="m2")),
+        (33, call("cb", 33, team="search", admission="b", tokens={"output": 1_000_000})),
+    )
+    answers = {answer["admission"]: answer for answer in read_bodies(decisions, "admission.decided")}
+    assert [answers[name]["reserved"][0]["amount"][:4] for name in ("a0", "a19", "b", "c")] == [
+        "1.00",
+        "1.00",
+        "0.10",
+        "1.00",
+    ]
+    assert [answers[name].get("samples") for name in ("a0", "a19", "b", "c")] == [0, 19, 20, None]

@@ -3,7 +3,7 @@ it denies, and a path allows what each of its grants allows by itself."""
 
 import random
 
-from streams.folds.grants import tree
+from streams.folds.grants import tree_changes
 from streams.folds.grants.tree import Change, Grant, find_outside, load_grant, load_path, write_lists
 from streams.folds.state import State
 
@@ -48,20 +48,20 @@ def draw_tree(draw: random.Random) -> tuple[State, list[str]]:
                 now_us + draw.choice((0, 0, 15)),
                 expires_us,
             )
-            if tree.create_grant(state, ORGANIZATION, grant, now_us) is None:
+            if tree_changes.create_grant(state, ORGANIZATION, grant, now_us) is None:
                 names.append(name)
             continue
         change = Change(write_lists(draw_lists(draw)), until_us=draw.choice((None, now_us + 30)), is_paused=None)
         match draw.choice(("narrow", "narrow", "pause", "extend", "revoke")):
             case "narrow":
-                tree.narrow_grant(state, ORGANIZATION, name, change, now_us)
+                tree_changes.narrow_grant(state, ORGANIZATION, name, change, now_us)
             case "pause":
-                tree.narrow_grant(state, ORGANIZATION, name, change._replace(is_paused=True), now_us)
+                tree_changes.narrow_grant(state, ORGANIZATION, name, change._replace(is_paused=True), now_us)
             case "extend":
                 extension = change._replace(until_us=None, is_paused=False)
-                tree.extend_grant(state, ORGANIZATION, name, extension, now_us)
+                tree_changes.extend_grant(state, ORGANIZATION, name, extension, now_us)
             case "revoke" if draw.random() < 0.3:
-                tree.revoke_grant(state, ORGANIZATION, name, now_us)
+                tree_changes.revoke_grant(state, ORGANIZATION, name, now_us)
     return state, names
 
 
