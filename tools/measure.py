@@ -48,7 +48,7 @@ PRONOUNS = PARTICIPLES | split_words("""
     """)
 """Names that say nothing of a value: pronouns, particles, and participles without a noun."""
 
-STORED_NAMES = split_words("refused used")
+STORED_NAMES = split_words("kept left refused used")
 """Names that the log, the vocabulary or the warehouse defines, and that code may repeat."""
 
 BASE_FORMS = split_words("come cut put split")

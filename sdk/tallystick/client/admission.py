@@ -132,7 +132,7 @@ class _AdmittedCall(Call):
 def _fit_own(fields: Mapping[str, Any]) -> tuple[dict[str, int | str], list[str]]:
     """Convert the fields that an ask alone has, which are counts and a quantile; return the names of those that do not
     fit too."""
-    own: dict[str, int | str] = {}
+    own_fields: dict[str, int | str] = {}
     left_out = []
     for name, value in fields.items():
         try:
@@ -142,8 +142,8 @@ def _fit_own(fields: Mapping[str, Any]) -> tuple[dict[str, int | str], list[str]
         if fitted is None:
             left_out.append(name)
         else:
-            own[name] = fitted
-    return own, left_out
+            own_fields[name] = fitted
+    return own_fields, left_out
 
 
 def read_decision(url: str, status: int, document: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.folds.grants.estimates import Basis, estimate_amounts
-from streams.folds.grants.floors import Room, find_refill, read_room
+from streams.folds.grants.floors import Room, find_refill, has_floors, read_room
 from streams.folds.grants.limits import MONEY, Amounts, Limit, is_measured, measure
 from streams.folds.grants.meters import NAME, MeterKey, commit
 from streams.folds.grants.tree import Grant, find_outside, list_holdings, list_limits, load_path
@@ -39,8 +39,8 @@ class Charge(NamedTuple):
     amount: int
 
 
-class Rest(NamedTuple):
-    """What a limit has left after a charge, for calls by the same right, and when time alone brings back all of it."""
+class Remainder(NamedTuple):
+    """The room that a limit has after a charge, for calls by the same right, and when time alone brings it all back."""
 
     left: int
     refill_us: int | None
@@ -90,7 +90,7 @@ class Refusal(NamedTuple):
 
 class Decision(NamedTuple):
     """The answer to an ask. ``grants`` is the grant of each scope; ``warnings`` are limits that only warn and have no
-    room. ``rests`` are those of the charges. ``samples`` is the number of calls that an estimate is from."""
+    room. ``remainders`` are those of the charges. ``samples`` is the number of calls that an estimate is from."""
 
     answer: Answer
     model: str | None
@@ -99,7 +99,7 @@ class Decision(NamedTuple):
     expires_us: int = 0
     warnings: tuple[tuple[str, str], ...] = ()
     refusal: Refusal | None = None
-    rests: tuple[Rest, ...] = ()
+    remainders: tuple[Remainder, ...] = ()
     samples: int | None = None
 
 
@@ -109,7 +109,7 @@ class Choice(NamedTuple):
     grants: tuple[str, ...] = ()  # one a scope
     path: tuple[str, ...] = ()  # these and all above them
     charges: tuple[Charge, ...] = ()
-    rests: tuple[Rest, ...] = ()
+    remainders: tuple[Remainder, ...] = ()
     samples: int | None = None
     warnings: tuple[tuple[str, str], ...] = ()
     refusals: tuple[Refusal, ...] = ()
@@ -138,27 +138,29 @@ def decide(state: State, ask: Ask, price: Price, now_us: int) -> Decision:
 def choose_grants(state: State, ask: Ask, call: Call, greatest: Amounts, now_us: int) -> Choice:
     """Choose the grant of each scope that allows a call of these amounts at most."""
     holdings = [list_candidates(names, ask.grant) for _, names in list_holdings(state, ask.organization, ask.scopes)]
-    allowing = [_list_first_path(state, ask, names, call, now_us) for names in holdings if len(holdings) > 1]
+    allowing: list[list[str]] = []
+    if len(holdings) > 1 and has_floors(state, ask.organization):
+        allowing = [_list_first_path(state, ask, names, call, now_us) for names in holdings]
     choices = []
     for number, names in enumerate(holdings):
-        others = [name for path in (*allowing[:number], *allowing[number + 1 :]) for name in path]
-        choices.append(_choose_grant(state, ask, names, call, greatest, others, now_us))
+        other_grants = [name for path in (*allowing[:number], *allowing[number + 1 :]) for name in path]
+        choices.append(_choose_grant(state, ask, names, call, greatest, other_grants, now_us))
     names = tuple(grant for choice in choices for grant in choice.grants)
     refusals = tuple(refusal for choice in choices for refusal in choice.refusals)
     if ask.grant is not None and not refusals and ask.grant not in names:
         refusals = (Refusal(ask.grant, "not held"),)
     charges: dict[tuple[str, str], Charge] = {}
-    rests: dict[tuple[str, str], Rest] = {}
+    remainders: dict[tuple[str, str], Remainder] = {}
     for choice in choices:
-        for charge, rest in zip(choice.charges, choice.rests, strict=True):
+        for charge, remainder in zip(choice.charges, choice.remainders, strict=True):
             key = charge.grant, charge.limit_key
             charges[key] = max(charges.get(key, charge), charge)
-            rests[key] = min(rests.get(key, rest), rest, key=lambda rest: rest.left)
+            remainders[key] = min(remainders.get(key, remainder), remainder, key=lambda remainder: remainder.left)
     samples = min((choice.samples for choice in choices if choice.samples is not None), default=None)
     warnings = dict.fromkeys(warning for choice in choices for warning in choice.warnings)
     path = dict.fromkeys(grant for choice in choices for grant in choice.path)
     return Choice(
-        names, tuple(path), tuple(charges.values()), tuple(rests.values()), samples, tuple(warnings), refusals
+        names, tuple(path), tuple(charges.values()), tuple(remainders.values()), samples, tuple(warnings), refusals
     )
 
 
@@ -224,7 +226,7 @@ def _reserve(
         ask.expires_us,
         choice.warnings,
         None,
-        choice.rests,
+        choice.remainders,
         choice.samples,
     )
 
@@ -239,7 +241,13 @@ def _list_first_path(state: State, ask: Ask, names: Sequence[str], call: Call, n
 
 
 def _choose_grant(
-    state: State, ask: Ask, names: Sequence[str], call: Call, greatest: Amounts, others: Sequence[str], now_us: int
+    state: State,
+    ask: Ask,
+    names: Sequence[str],
+    call: Call,
+    greatest: Amounts,
+    other_grants: Sequence[str],
+    now_us: int,
 ) -> Choice:
     """Choose the first grant of a scope that allows a call, or return the mildest of their refusals. The call is
     charged to others too."""
@@ -248,7 +256,7 @@ def _choose_grant(
         amounts, samples = greatest, None
         if ask.quantile_ppm is not None and model is not None:
             amounts, samples = estimate_amounts(state, ask.organization, name, model, greatest, ask.quantile_ppm)
-        choice = _try_path(state, ask, load_path(state, ask.organization, name), call, amounts, others, now_us)
+        choice = _try_path(state, ask, load_path(state, ask.organization, name), call, amounts, other_grants, now_us)
         if not choice.refusals:
             return choice._replace(samples=samples)
         refusals.append(max(choice.refusals, key=_rank_refusal))
@@ -256,7 +264,13 @@ def _choose_grant(
 
 
 def _try_path(
-    state: State, ask: Ask, path: Sequence[Grant], call: Call, amounts: Amounts, others: Sequence[str], now_us: int
+    state: State,
+    ask: Ask,
+    path: Sequence[Grant],
+    call: Call,
+    amounts: Amounts,
+    other_grants: Sequence[str],
+    now_us: int,
 ) -> Choice:
     outside = find_outside(path, call, now_us)
     if outside is not None:
@@ -264,9 +278,9 @@ def _try_path(
         return Choice(refusals=(Refusal(
             grant.name, outside.reason, granted_by=grant.granted_by, detail=outside.dimension,
         ),))  # fmt: skip
-    charges, rests, warnings, refusals = [], [], [], []
+    charges, remainders, warnings, refusals = [], [], [], []
     names = tuple(grant.name for grant in path)
-    charged = {*names, *others}
+    charged = {*names, *other_grants}
     for grant in path:
         limits = list_limits(grant, now_us)
         if (reason := _find_other_currency(limits, amounts)) is not None:
@@ -278,16 +292,18 @@ def _try_path(
             if amount is None and limit.is_enforced and limit.unknown_usage != "tokens_only":
                 refusals.append(Refusal(grant.name, "unpriced", limit_key=limit.key, granted_by=grant.granted_by))
                 continue
-            charge = Charge(grant.name, limit.key, amount or 0)
             room = read_room(state, ask.organization, grant, limit, charged, now_us)
+            charge = Charge(grant.name, room.key.limit_key, amount or 0)
             charges.append(charge)
-            rests.append(Rest(max(0, room.left - charge.amount), limit.window.find_end(now_us, limit.window.span)))
+            remainders.append(
+                Remainder(max(0, room.left - charge.amount), limit.window.find_end(now_us, limit.window.span))
+            )
             refusal = _find_refusal(state, grant, room, charge.amount, now_us)
             if refusal is not None and limit.is_enforced:
                 refusals.append(refusal)
             elif refusal is not None:
-                warnings.append((grant.name, limit.key))
-    return Choice(names[:1], names, tuple(charges), tuple(rests), None, tuple(warnings), tuple(refusals))
+                warnings.append((grant.name, charge.limit_key))
+    return Choice(names[:1], names, tuple(charges), tuple(remainders), None, tuple(warnings), tuple(refusals))
 
 
 def _find_other_currency(limits: Iterable[Limit], amounts: Amounts) -> str | None:
@@ -326,8 +342,8 @@ def _find_refusal(state: State, grant: Grant, room: Room, amount: int, now_us: i
 
 def _name_keepers(room: Room) -> str:
     names = [keep.key.grant for keep in room.keeps if keep.amount]
-    more = len(names) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+    more_count = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more_count} more" if more_count > 0 else "")
 
 
 def _rank_refusal(refusal: Refusal) -> tuple[int, bool, int]:

@@ -21,7 +21,7 @@ FORGOTTEN_AFTER_DAYS = 30
 
 
 class Shares(NamedTuple):
-    """What a call cost of the most that it could, in parts per million."""
+    """The cost of a call as a share of the most that it could cost, in parts per million."""
 
     billed: int
     notional: int

@@ -69,8 +69,8 @@ def read_room(
     meter = read_meter(state, key, limit, now_us)
     if not limit.is_enforced:
         return Room(key, limit, meter, ())
-    names = state.get(_floors_key(organization, grant.name, limit.key)) or ()
-    keeps = [_read_keep(state, organization, name, limit.key, now_us) for name in names if name not in charged]
+    names = state.get(_floors_key(organization, grant.name, key.limit_key)) or ()
+    keeps = [_read_keep(state, organization, name, key.limit_key, now_us) for name in names if name not in charged]
     return Room(key, limit, meter, tuple(keep for keep in keeps if keep is not None))
 
 
@@ -79,7 +79,7 @@ def find_refill(state: State, room: Room, amount: int, now_us: int) -> int | Non
     leaves the window, its floor is kept again."""
     if not room.keeps:
         return find_meter_refill(state, room.key, room.limit, amount, now_us)
-    window, fixed = room.limit.window, room.meter.committed + amount
+    window, fixed_amount = room.limit.window, room.meter.committed + amount
     if window.kind == "total":
         return None
     uses = zip(*(list_declines(state, keep.key, keep.limit, keep.meter) for keep in room.keeps), strict=True)
@@ -89,9 +89,14 @@ def find_refill(state: State, room: Room, amount: int, now_us: int) -> int | Non
             max(0, keep.guarantee - keep.meter.committed - child_used)
             for keep, child_used in zip(room.keeps, used_by_child, strict=True)
         )
-        if used + fixed + kept <= room.limit.amount:
+        if used + fixed_amount + kept <= room.limit.amount:
             return window.find_end(now_us, steps)
     return None
+
+
+def has_floors(state: State, organization: str) -> bool:
+    """Tell whether an organization ever gave a floor."""
+    return state.get((NAME, FLOORS, organization)) is not None
 
 
 def index_floors(state: State, organization: str, grant: Grant, now_us: int) -> None:
@@ -100,8 +105,11 @@ def index_floors(state: State, organization: str, grant: Grant, now_us: int) -> 
         key = _floors_key(organization, str(grant.parent), limit.key)
         names = state.get(key) or ()
         if limit.floor and grant.revoked_us is None:
-            others = [name for name in names if name != grant.name and _is_living(state, organization, name, now_us)]
-            state.put(key, (*others, grant.name))
+            other_names = [
+                name for name in names if name != grant.name and _is_living(state, organization, name, now_us)
+            ]
+            state.put(key, (*other_names, grant.name))
+            state.put((NAME, FLOORS, organization), True)
         elif grant.name in names:
             state.put(key, tuple(name for name in names if name != grant.name))
 
@@ -162,11 +170,13 @@ def _read_keep(state: State, organization: str, name: str, limit_key: str, now_u
     grant = _load(state, organization, name)
     if find_dead([grant], now_us) is not None:
         return None
-    postures = grant.list_postures(now_us)
-    limits = (*grant.limits, *(limit for posture in postures for limit in posture.limits))
-    guarantee = min(limit.guarantee for limit in limits if limit.key == limit_key)
+    limit = next(limit for limit in grant.limits if limit.key == limit_key)
+    guarantee = limit.guarantee
+    if grant.postures:
+        narrowed = [limit for posture in grant.list_postures(now_us) for limit in posture.limits]
+        guarantee = min([guarantee, *(limit.guarantee for limit in narrowed if limit.key == limit_key)])
+        limit = next(limit for limit in list_limits(grant, now_us) if limit.key == limit_key)
     if not guarantee:
         return None
-    limit = next(limit for limit in list_limits(grant, now_us) if limit.key == limit_key)
     key = MeterKey(organization, name, limit_key)
     return Keep(key, limit, guarantee, read_meter(state, key, limit, now_us))

@@ -70,12 +70,12 @@ def grant_lease(state: State, ask: LeaseAsk, now_us: int) -> LeaseAnswer:
     first_paths = [_list_first_path(state, ask, names, now_us) for names in holdings]
     paths, rooms = [], []
     for number, names in enumerate(holdings):
-        others = [name for path in (*first_paths[:number], *first_paths[number + 1 :]) for name in path]
-        path = _choose_path(state, ask, names, others, now_us)
+        other_grants = [name for path in (*first_paths[:number], *first_paths[number + 1 :]) for name in path]
+        path = _choose_path(state, ask, names, other_grants, now_us)
         if isinstance(path, Refusal):
             return LeaseAnswer(refusal=path)
         paths.append(path)
-        rooms += _list_rooms(state, organization, path, others, now_us)
+        rooms += _list_rooms(state, organization, path, other_grants, now_us)
     if not paths:
         return LeaseAnswer(refusal=Refusal("", "no grant"))
     amounts = dict(ask.amounts)
@@ -153,13 +153,13 @@ def _list_first_path(state: State, ask: LeaseAsk, names: Sequence[str], now_us: 
 
 
 def _choose_path(
-    state: State, ask: LeaseAsk, names: Sequence[str], others: Sequence[str], now_us: int
+    state: State, ask: LeaseAsk, names: Sequence[str], other_grants: Sequence[str], now_us: int
 ) -> list[Grant] | Refusal:
     """Choose the first grant of a scope from which anything can be leased. The lease is charged to others too."""
     refusals = []
     for name in names:
         path = load_path(state, ask.organization, name)
-        refusal = _find_lease_refusal(state, ask, path, others, now_us)
+        refusal = _find_lease_refusal(state, ask, path, other_grants, now_us)
         if refusal is None:
             return path
         refusals.append(refusal)
@@ -167,12 +167,12 @@ def _choose_path(
 
 
 def _find_lease_refusal(
-    state: State, ask: LeaseAsk, path: Sequence[Grant], others: Sequence[str], now_us: int
+    state: State, ask: LeaseAsk, path: Sequence[Grant], other_grants: Sequence[str], now_us: int
 ) -> Refusal | None:
     stopped = find_stopped(path, now_us)
     if stopped is not None:
         return Refusal(stopped.grant.name, stopped.reason, granted_by=stopped.grant.granted_by)
-    for grant, room in _list_rooms(state, ask.organization, path, others, now_us):
+    for grant, room in _list_rooms(state, ask.organization, path, other_grants, now_us):
         limit = room.limit
         if limit.meter not in ask.amounts:
             return Refusal(grant.name, "unmeasured", limit_key=limit.key, granted_by=grant.granted_by)
@@ -188,10 +188,10 @@ def _refuse(grant: Grant, room: Room) -> Refusal:
 
 
 def _list_rooms(
-    state: State, organization: str, path: Sequence[Grant], others: Sequence[str], now_us: int
+    state: State, organization: str, path: Sequence[Grant], other_grants: Sequence[str], now_us: int
 ) -> list[tuple[Grant, Room]]:
     """Return the room of each limit on the way. Those that only warn hold no slice back, but count what is spent."""
-    charged = {*(grant.name for grant in path), *others}
+    charged = {*(grant.name for grant in path), *other_grants}
     return [
         (grant, read_room(state, organization, grant, limit, charged, now_us))
         for grant in path

@@ -13,7 +13,16 @@ from streams.folds.call import Call, convert_call
 from streams.folds.emit import Emit
 from streams.folds.entry import Documents
 from streams.folds.event import Event
-from streams.folds.grants.admission import Ask, Charge, Decision, Refusal, Rest, decide, expire_reservation, release
+from streams.folds.grants.admission import (
+    Ask,
+    Charge,
+    Decision,
+    Refusal,
+    Remainder,
+    decide,
+    expire_reservation,
+    release,
+)
 from streams.folds.grants.estimates import WHOLE_PPM
 from streams.folds.grants.leases import LeaseAsk, expire_lease, grant_lease, return_lease
 from streams.folds.grants.limits import MONEY, Amounts
@@ -145,17 +154,17 @@ def _describe_decision(decision: Decision) -> dict[str, Any]:
     content |= {
         "grants": decision.grants,
         "expires_us": decision.expires_us,
-        "reserved": _describe_reserved(decision.charges, decision.rests),
+        "reserved": _describe_reserved(decision.charges, decision.remainders),
         "warnings": [{"grant": grant, "limit": limit_key} for grant, limit_key in decision.warnings],
     }
     return content if decision.samples is None else content | {"samples": decision.samples}
 
 
-def _describe_reserved(charges: Sequence[Charge], rests: Sequence[Rest]) -> list[dict[str, Any]]:
+def _describe_reserved(charges: Sequence[Charge], remainders: Sequence[Remainder]) -> list[dict[str, Any]]:
     return [
         _describe_charge(charge)
-        | {"left": write_amount(charge.limit_key.partition("/")[0], rest.left), "refill_us": rest.refill_us}
-        for charge, rest in zip(charges, rests, strict=True)
+        | {"left": write_amount(charge.limit_key.partition("/")[0], remainder.left), "refill_us": remainder.refill_us}
+        for charge, remainder in zip(charges, remainders, strict=True)
     ]
 
 

@@ -264,7 +264,7 @@ class History:
             assert audit.choice is not None
             self.check(list(core.grants), audit.choice.grants, f"grants of {name}")
             self.check(list(core.charges), audit.choice.charges, f"charges of {name}")
-            self.check(list(core.rests), audit.choice.rests, f"left after {name}")
+            self.check(list(core.remainders), audit.choice.rests, f"left after {name}")
             self.check(core.samples, audit.choice.samples, f"samples of {name}")
             model = str(core.model)
             self.open.append(
