@@ -10,14 +10,16 @@ from audit.verify import row_checksums
 from audit.verify.contracts import open_document
 from audit.verify.pricing import Book, Line
 from audit.verify.recompute import EPOCH, FACTS, JudgedLine, Partition
+from audit.verify.rights.decisions import Decision, list_differences, read_decisions
+from audit.verify.rights.partition_rights import PartitionRights
 from audit.verify.row_checksums import NO_ATTRIBUTES, NO_DIMENSIONS, SEPARATOR, EventText, write_amount
 from audit.verify.totals import Group, Totals
-from audit.verify.verified_prefix import Prefix, mark_record, open_database
+from audit.verify.verified_prefix import Mark, Prefix, mark_record, open_database
 from ledger import envelope
 from ledger.errors import LogDamaged
 from ledger.log import Log, Record, records
 from ledger.log.documents import load_document
-from ledger.log.topics import EVENTS
+from ledger.log.topics import DECISIONS, EVENTS
 from ledger.outcomes import OUTCOMES, RESTATEMENT, REVERSAL
 from ledger.pricing.contract import Contract
 from ledger.settings import Settings
@@ -44,26 +46,35 @@ def recompute_totals(
     settings: Settings, log: Log, load: Load, number: int, last_offset: int, advance: Callable[[], None]
 ) -> tuple[Totals, int, dict[str, Any] | None]:
     """Return the totals of a partition up to an offset, the number of records that were read for that, and the first
-    record that cannot be read. ``advance`` is called after each record."""
+    record that cannot be read, or decision of the topic that the log does not make. ``advance`` is called after each
+    record."""
     with open_database(settings, log, number, last_offset) as prefix:
         reader = Partition(load, _make_line_reader(log, number), partial(records, log, EVENTS, number), prefix.database)
-        totals = Totals()
+        rights = PartitionRights(reader.bound_cost, prefix.database)
+        totals, marks = Totals(), dict[str, Mark]()
         if prefix.loaded is not None:
             reader.load_state(prefix.loaded.content["state"])
-            totals = Totals.from_json(prefix.loaded.content["totals"])
+            rights.load_state(prefix.loaded.content["rights"])
+            totals, marks = Totals.from_json(prefix.loaded.content["totals"]), dict(prefix.loaded.marks)
+        topic = StoredDecisions(log, number, marks)
         difference: dict[str, Any] | None = None
         record, count, saved_at = None, 0, time.monotonic()
 
         def save() -> None:
             if record is not None and difference is None:
-                content = {"state": reader.dump_state(), "totals": totals.as_json()}
-                prefix.save(Prefix({EVENTS.name: mark_record(record)}, content))
+                states = {"state": reader.dump_state(), "rights": rights.dump_state()}
+                prefix.save(Prefix(marks | {EVENTS.name: mark_record(record)}, states | {"totals": totals.as_json()}))
 
         for record in records(log, EVENTS, number, prefix.last_offset + 1, last_offset + 1):
             try:
-                _add_record(totals, record, list(reader.judge(record)))
+                lines = list(reader.judge(record))
+                _add_record(totals, record, lines)
+                decisions = list(rights.decide(record.time_ms, record.offset, record.organization, lines))
             except ValueError as error:  # its envelope was altered
                 difference = difference or describe_unreadable(record, error)
+            else:
+                difference = difference or topic.find_difference(record, decisions)
+                totals.decisions.update(decision.name for decision in decisions)
             count += 1
             advance()
             if time.monotonic() - saved_at > SAVE_INTERVAL_S:
@@ -71,6 +82,29 @@ def recompute_totals(
                 saved_at = time.monotonic()
         save()
     return totals, count, difference
+
+
+class StoredDecisions:
+    """The decisions of a partition's topic, read beside the log. ``marks`` has the last record that was read."""
+
+    def __init__(self, log: Log, number: int, marks: dict[str, Mark]) -> None:
+        self._marks = marks
+        mark = marks.get(DECISIONS.name)
+        self._records = records(log, DECISIONS, number, 0 if mark is None else mark.offset + 1)
+        self._next = next(self._records, None)
+
+    def find_difference(self, record: Record, decisions: list[Decision]) -> dict[str, Any] | None:
+        """Return the first difference between what a record decides and what the topic has of it."""
+        topic_decisions: list[Decision] = []
+        while self._next is not None and self._next.cause_offset <= record.offset:
+            derived, self._next = self._next, next(self._records, None)
+            self._marks[DECISIONS.name] = mark_record(derived)
+            if derived.cause_offset == record.offset:
+                try:
+                    topic_decisions += read_decisions(derived)
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    return describe_unreadable(derived, error, DECISIONS.name)
+        return next(list_differences(record, decisions, topic_decisions), None)
 
 
 def describe_unreadable(record: Record, error: Exception, topic_name: str = EVENTS.name) -> dict[str, Any]:

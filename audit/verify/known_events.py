@@ -12,7 +12,8 @@ NO_ENTRY = (-1, -1)
 class KnownEvent(NamedTuple):
     """An event that stands on the log: content and position of its latest version, its kind and revision, the line that
     the entry in force follows from, the place where that entry stands, and the position by whose prices it was rated
-    last (-1 where there is none), and how the version stands: ``own``, ``held``, ``quarantined``, or ``corrected``."""
+    last (-1 where there is none), and how the version stands: ``own``, ``held``, ``quarantined``, ``quarantined_ahead``
+    (its time lay ahead of the log's), or ``corrected``."""
 
     content: bytes
     offset: int

@@ -45,11 +45,12 @@ class JudgedLine(NamedTuple):
     organization: str | None = None  # where it is not that of the record
     billing_month: str | None = None  # where it is not that of the time
     is_relayed: bool | None = None
+    is_in_windows: bool = True  # windows of budgets and grants hold its entry, if it has one
 
 
 class EntryInForce(NamedTuple):
-    """The call of an entry in force, the place where that stands, the position by whose prices it was rated, and
-    whether it is a bound in quarantine."""
+    """The call of an entry in force, the place where that stands, the position by whose prices it was rated, whether it
+    is a bound in quarantine, and whether windows of budgets and grants hold it."""
 
     organization: str
     source: str
@@ -59,6 +60,7 @@ class EntryInForce(NamedTuple):
     place: Position
     rated_position: Position
     is_bound: bool
+    is_in_windows: bool
 
     @property
     def owner(self) -> Owner:
@@ -192,11 +194,13 @@ class Partition:
             if (repeated := _judge_repeat(judged, former, content, revision)) is not None:
                 yield repeated
                 return
-        reason = find_quarantine_reason(kind, data)
-        is_held = reason is None and time > self._now + MAX_AHEAD
+        reason, is_ahead = find_quarantine_reason(kind, data), time > self._now + MAX_AHEAD
+        is_held = reason is None and is_ahead
         has_entry = kind == "inference" and reason in (None, TOKEN_TOTALS_MISMATCH) and not is_held
         entry = (offset, event_index) if has_entry else NO_ENTRY
-        standing = "quarantined" if reason is not None else "held" if is_held else "own"
+        standing = "held" if is_held else "own"
+        if reason is not None:
+            standing = "quarantined_ahead" if is_ahead else "quarantined"
         version = KnownEvent(content, offset, event_index, kind, revision, *entry, *entry, *entry, standing)
         self._known_events.keep(identity, version)
         reversals = []
@@ -206,8 +210,10 @@ class Partition:
             yield judged._replace(outcome=outcomes.HELD, reason="event_time_in_future")
         elif reason is not None:
             has_amount = kind == "inference" and is_valid(kind, data)
-            bound = self._bound(data, time) if has_amount else None
-            yield judged._replace(outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=bound)
+            rated = self.bound_cost(data, time) if has_amount else None
+            yield judged._replace(
+                outcome=outcomes.QUARANTINED, reason=reason, original=None, rated=rated, is_in_windows=not is_ahead
+            )
         else:
             yield judged._replace(rated=self._rate(data, time, owner) if has_entry else None)
         yield from reversals
@@ -234,9 +240,9 @@ class Partition:
                 self._adoptions.append((place, body["name"], self._load_book(body["document"])))
             case ContractSigned.control_type:
                 contract = self._load_contract(body["document"])
-                self._contracts.sign(organization, _order(place), body["name"], body["document"], contract)
+                self._contracts.sign(organization, order_position(place), body["name"], body["document"], contract)
             case ContractEnded.control_type:
-                self._contracts.end(organization, _order(place), body["name"])
+                self._contracts.end(organization, order_position(place), body["name"])
             case ModelAliased.control_type:
                 self._alias_decisions.append((place, body))
             case PeriodClosed.control_type:
@@ -272,7 +278,7 @@ class Partition:
             self._known_events.keep(identity, known_event._replace(rated_offset=place[0], rated_index=place[1]))
             judged = JudgedLine(
                 place[1], "inference", outcomes.REVERSAL, outcomes.RESTATEMENT, entry.source, entry.id, entry.time,
-                entry.data, negate(former), entry.place, entry.organization,
+                entry.data, negate(former), entry.place, entry.organization, is_in_windows=entry.is_in_windows,
             )  # fmt: skip
             yield judged
             yield judged._replace(outcome=outcomes.RESTATEMENT, reason=None, rated=restated)
@@ -325,7 +331,7 @@ class Partition:
     ) -> Iterator[JudgedLine]:  # fmt: skip
         """Yield the release of a held or quarantined event, or of a line in conflict that is accepted."""
         action = correction.data["action"]
-        leaves = known_event.standing if action == "release" else outcomes.CONFLICT
+        leaves = known_event.standing.removesuffix("_ahead") if action == "release" else outcomes.CONFLICT
         counted = known_event
         if action == "acceptance":
             line = self._find_conflict(correction.data["accepted"], organization, identity, known_event, position)
@@ -393,7 +399,7 @@ class Partition:
         self._contracts.release(entry.owner)
         yield JudgedLine(
             event_index, "inference", outcomes.REVERSAL, reason, entry.source, entry.id, entry.time, entry.data, rated,
-            entry.place,
+            entry.place, is_in_windows=entry.is_in_windows,
         )  # fmt: skip
 
     def _load_entry(self, known_event: KnownEvent, organization: str) -> EntryInForce | None:
@@ -409,10 +415,11 @@ class Partition:
             if data["action"] != "replacement":
                 source, id = original["source"], original["id"]
             data, time = self._read_corrected(data, time, known_event)
-        is_bound = known_event.standing == "quarantined"
+        is_bound = known_event.standing in ("quarantined", "quarantined_ahead")
         return EntryInForce(
-            organization, source, id, time, data, known_event.place, known_event.rated_position, is_bound
-        )
+            organization, source, id, time, data, known_event.place, known_event.rated_position, is_bound,
+            known_event.standing != "quarantined_ahead",
+        )  # fmt: skip
 
     def _read_corrected(
         self, correction: dict[str, Any], time: datetime, known_event: KnownEvent
@@ -426,23 +433,23 @@ class Partition:
     def _rate_entry(self, entry: EntryInForce, position: Position | None) -> Rated:
         """Price the call of an entry, or bound its cost, now or at a position before."""
         if entry.is_bound:
-            return self._bound(entry.data, entry.time, position)
+            return self.bound_cost(entry.data, entry.time, position)
         return self._rate(entry.data, entry.time, entry.owner, position)
 
     def _rate(self, data: dict[str, Any], time: datetime, owner: Owner, position: Position | None = None) -> Rated:
         """Price a call of an event by the books and contracts in force, now or at a position before."""
-        place = None if position is None else _order(position)
+        place = None if position is None else order_position(position)
         return self._contracts.rate(data, time, owner, place, self._list_books(position), self._read_aliases(position))
 
-    def _bound(self, data: dict[str, Any], time: datetime, position: Position | None = None) -> Rated:
-        """Bound the cost of a quarantined call by the books in force, now or at a position before."""
+    def bound_cost(self, data: dict[str, Any], time: datetime, position: Position | None = None) -> Rated:
+        """Bound the cost of a call by the books in force, now or at a position before."""
         return rate_quarantined(data, time, self._list_books(position), self._read_aliases(position))
 
     def _list_books(self, position: Position | None) -> list[Book]:
         """Return the books in force, now or at a position before; the latest name first."""
         books: dict[str, Book] = {}
         for adopted_at, name, book in self._adoptions:
-            if position is None or _order(adopted_at) < _order(position):
+            if position is None or order_position(adopted_at) < order_position(position):
                 books[name] = book  # a name keeps its place
         return list(reversed(books.values()))
 
@@ -450,7 +457,7 @@ class Partition:
         """Return the aliases of models in force, now or at a position before."""
         aliases: dict[tuple[str, str | None], tuple[str, str] | None] = {}
         for decided_at, body in self._alias_decisions:
-            if position is None or _order(decided_at) < _order(position):
+            if position is None or order_position(decided_at) < order_position(position):
                 provider = body["provider"].lower() if "provider" in body else None
                 is_removal = "priced_model" not in body
                 target = None if is_removal else (body["priced_provider"], body["priced_model"])
@@ -463,7 +470,7 @@ def _read_position(pair: list[int]) -> Position:
     return offset, event_index
 
 
-def _order(position: Position) -> Position:
+def order_position(position: Position) -> Position:
     """Return a position as it is ordered: what fell due with a record comes before its own lines."""
     offset, event_index = position
     return offset, event_index - 2 * DUE_INDEX if event_index >= DUE_INDEX else event_index

@@ -19,8 +19,16 @@ def render_report(report: Report) -> Group:
         f"received {events['received']:,} = accepted {events['accepted']:,} + rejected {events['rejected']:,}",
         f"accepted {events['accepted']:,} = " + " + ".join(f"{word} {events[word]:,}" for word in OUTCOMES),
         _table(facts),
+        *_describe_decisions(facts),
         _conclusion(facts),
     )
+
+
+def _describe_decisions(facts: dict[str, Any]) -> Iterator[str]:
+    """Say how many decisions of each name were recomputed, where the topic has the same."""
+    if facts["decisions"] and facts["difference"] is None:
+        figures = ", ".join(f"{name} {count:,}" for name, count in facts["decisions"].items())
+        yield f"decisions recomputed from the log, and equal: {figures}"
 
 
 def _table(facts: dict[str, Any]) -> Table:

@@ -41,6 +41,8 @@ class Totals:
         self.derived_counts: Counter[tuple[str, str, str]] = Counter()
         """Rows that are compared between topic and warehouse alone, by table, organization and name."""
         self.derived_checksums: Counter[tuple[str, str, str]] = Counter()
+        self.decisions: Counter[str] = Counter()
+        """Decisions that were recomputed from the log, by name."""
 
     def add_entry(self, group: Group, contents: int, quantity: int, costs: Sequence[int], lines: int = 1) -> None:
         """Add entries; costs are in 10^-12, in the order of ``COSTS``."""
@@ -109,7 +111,7 @@ class Totals:
     def _counters(self) -> tuple[Counter[Any], ...]:
         return (
             self.events, self.control_counts, self.event_checksums, self.records, self.record_checksums,
-            self.derived_counts, self.derived_checksums,
+            self.derived_counts, self.derived_checksums, self.decisions,
         )  # fmt: skip
 
     def count_events(self, word: str) -> int:

@@ -56,6 +56,7 @@ class Report(NamedTuple):
             "difference": self.difference,
             "list_cost": costs("list_cost"),
             "quantities": quantities(QUANTITY_CLASSES),
+            "decisions": dict(sorted(self.log.decisions.items())),
             "decisions_of_people": sum(times for key, times in self.log.control_counts.items() if key[1] == "control"),
             "ticks": sum(times for key, times in self.log.control_counts.items() if key[1] == "tick"),
             "positions": {str(partition): offset for partition, offset in sorted(self.bounds.items())},

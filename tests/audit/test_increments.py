@@ -26,7 +26,7 @@ from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition as Worker
 from streams.runtime import read_catalogues
-from tests.audit.test_verify import END
+from tests.audit.test_verify import END, rights
 from tests.dashboards.feed import BOOK, ORGANIZATION, call, control, corrected, doubtful, history, store_document
 from tests.rules.test_agree import covered_steps, decisions, log_under_contracts, records
 from tests.rules.test_agree import log as build_log
@@ -147,6 +147,17 @@ def test_what_came_since_is_read_and_no_more(settings: Settings, log: EmbeddedLo
     *totals, counts = read(settings, log)
     assert counts == [5, 5]
     assert as_sets([total.as_json() for total in totals]) == as_sets(read_from_start(settings, log))
+
+
+def test_decisions_on_rights_go_on_from_what_was_kept(settings: Settings, log: EmbeddedLog) -> None:
+    """Meters, reservations and leases too: each read compares with the topic."""
+    totals = read(settings, log)[0]
+    for line in rights():
+        append(settings, log, [line])
+        totals = read(settings, log)[0]
+    assert totals.decisions["admission.decided"] == 2
+    whole = Totals.from_json(read_from_start(settings, log)[0])
+    assert totals.decisions == whole.decisions
 
 
 def test_a_verification_that_was_interrupted_goes_on(

@@ -3,11 +3,12 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -21,9 +22,10 @@ from audit.verify.verify import Report, verify
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import partition_of
 from ledger.log.sqlite.log import EmbeddedLog
-from ledger.log.topics import ENTRIES, EVENTS, Topic
+from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
 from ledger.settings import Settings
-from tests.dashboards.feed import ORGANIZATION, Feed, corrected, doubtful, history
+from tallystick import ANY_EVENT
+from tests.dashboards.feed import ORGANIZATION, Feed, budget, control, corrected, doubtful, history
 from tests.dashboards.server import warehouse
 from warehouse.client import connect
 
@@ -43,10 +45,32 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         feed.begin()
         feed.add(history(5, CALLS, END), refused=3)
         feed.add(corrected(END))
+        feed.add([budget("b3", "team", "support", "0.1", window_s=3600)])
         feed.add(doubtful(datetime.now(UTC)), channel="import", refused=2)
         feed.add([b"no event"])
+        feed.add(rights())
         feed.close()
         yield settings
+
+
+def rights() -> list[bytes]:
+    """A grant, what is asked, leased and given back of it, and a call that settles nothing."""
+    limit = {"meter": "calls", "amount": "6", "thresholds": [10]}
+    return [
+        control("grant", "grant.created", grant="vault", dimension="team", scope="vault", limits=[limit]),
+        control("wider", "grant.extended", grant="vault", limits=[limit | {"amount": "5"}]),
+        request("a1", "admission", team="vault", model="gpt-4o", calls=2),
+        request("a2", "admission", team="vault", model="gpt-4o", calls=5),
+        request("r1", "admission", action="release", admission="a1"),
+        request("l1", "lease", team="vault", calls=9),
+        request("l2", "lease", team="vault", tokens=9),
+        request("r2", "lease", action="return", lease="l1", calls=1),
+    ]
+
+
+def request(id: str, kind: str, **data: Any) -> bytes:
+    event = {"id": id, "source": "gateway", "time": datetime.now(UTC).isoformat(), "type": f"tallystick.{kind}.v1"}
+    return ANY_EVENT.validate_json(json.dumps(event | {"data": data})).canonical()
 
 
 @pytest.fixture
@@ -102,6 +126,11 @@ def test_a_whole_ledger_is_proved_three_times(whole: Settings, asking: Client) -
     assert Decimal(told["cost"]["USD"]["log"]) < Decimal(told["list_cost"]["USD"]["log"]), "customers' own keys"
     assert json.loads((whole.home / "consumers" / "verify.json").read_text())["events"] == told["events"]
     assert render_report(report)
+    assert told["decisions"] == {
+        "admission.decided": 2, "admission.released": 1, "control.applied": 4, "control.ineffective": 1,
+        "lease.granted": 1, "lease.refused": 1, "lease.returned": 1, "threshold.crossed": 1,
+    }  # fmt: skip
+    assert any("admission.decided 2" in str(line) for line in render_report(report).renderables)
 
 
 def test_processes_say_the_same(whole: Settings, asking: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,6 +240,59 @@ def test_an_entry_that_was_altered_on_its_topic(
         packed = zstandard.compress(value.replace(before, after, 1))
         db.execute("UPDATE tally_entries SET value = ? WHERE id = ?", (packed, row))
     assert differs(copied, asking) == what
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "name", "place"),
+    [
+        (b'"used":"', b'"used":"1', "threshold.crossed", {"field": "used"}),
+        (b'"limit":"25', b'"limit":"26', "control.applied", {"field": "limit", "control_type": "budget.allocated"}),
+        (b'\\"dimension\\":\\"team', b'\\"dimension\\":\\"user', "control.applied", {"field": "body"}),
+        (b"control.ineffective", b"control.applied", "control.ineffective", {"control_type": "grant.extended"}),
+        (b'\\"answer\\":\\"deny', b'\\"answer\\":\\"allow', "admission.decided", {"field": "answer"}),
+        (b'\\"grants\\":[\\"vault', b'\\"grants\\":[\\"other', "admission.decided", {"field": "grants"}),
+        (b'\\"released\\":true', b'\\"released\\":false', "admission.released", {"field": "released"}),
+        (b'\\"amounts\\":{\\"calls\\":2', b'\\"amounts\\":{\\"calls\\":3', "lease.granted", {"field": "amounts"}),
+        (b'\\"reason\\":\\"unmeasured', b'\\"reason\\":\\"limit', "lease.refused", {"field": "reason"}),
+        (b"lease.returned", b"lease.expired", "lease.returned", {"field": ""}),
+        (b'"event_id":"a2"', b'"event_id":"a3"', "admission.decided", {"field": "event_id"}),
+    ],
+)  # fmt: skip
+def test_a_decision_that_was_altered_on_its_topic(
+    copied: Settings, asking: Client, before: bytes, after: bytes, name: str, place: dict[str, str]
+) -> None:
+    """It is found by what the log decides, whatever the warehouse holds."""
+    replace_decisions(copied, lambda value: value.replace(before, after, 1))
+    difference = verified(copied, asking).difference
+    assert difference is not None and difference["what"] == f"decision {name}"
+    assert place.items() <= difference["where"].items() and "tally rebuild" in difference["way_out"]
+
+
+def test_a_refusal_that_is_missing(copied: Settings, asking: Client) -> None:
+    replace_decisions(copied, lambda value: b"\n".join(line for line in value.split(b"\n") if b'"a2"' not in line))
+    difference = verified(copied, asking).difference
+    assert difference and (difference["what"], difference["topic"]) == ("decision admission.decided", "missing")
+
+
+def test_a_decision_that_the_log_does_not_make(copied: Settings, asking: Client) -> None:
+    def double(value: bytes) -> bytes:
+        return b"\n".join(line for line in value.split(b"\n") for _ in range(1 + (b"admission.released" in line)))
+
+    replace_decisions(copied, double)
+    difference = verified(copied, asking).difference
+    assert difference and (difference["what"], difference["log"]) == ("decision admission.released", "none")
+
+
+def replace_decisions(settings: Settings, replace: Callable[[bytes], bytes]) -> None:
+    """Rewrite the records of the decisions' topic; at least one changes."""
+    changed = 0
+    with records_of(settings, DECISIONS) as db:
+        for row, packed in db.execute("SELECT id, value FROM tally_decisions").fetchall():
+            value = zstandard.decompress(packed)
+            other = replace(value)
+            changed += other != value
+            db.execute("UPDATE tally_decisions SET value = ? WHERE id = ?", (zstandard.compress(other), row))
+    assert changed
 
 
 def test_a_record_that_is_missing_on_the_topic(copied: Settings, asking: Client) -> None:

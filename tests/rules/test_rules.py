@@ -213,6 +213,7 @@ def test_the_audit_and_the_folds_share_no_rule() -> None:
         "json",
         "math",
         "multiprocessing",
+        "operator",
         "os",
         "pathlib",
         "re",

@@ -1,28 +1,32 @@
-"""Random histories of grants, asks, calls, leases, late and reversed facts: the core decides as the slow model."""
+"""Random histories of grants, asks, calls, leases, late and reversed facts: the core decides as the audit."""
 
-import itertools
 import random
+import sqlite3
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from audit.verify.rights import admissions as audit_admissions
+from audit.verify.rights import calls as audit_calls
+from audit.verify.rights import estimates as audit_estimates
+from audit.verify.rights import leases as audit_leases
+from audit.verify.rights.limits import Amounts as AuditAmounts
+from audit.verify.rights.organization_rights import OrganizationRights
+from audit.verify.rights.partition_rights import change_tree
 from streams.folds.grants import admission, estimates, leases, tree, tree_changes, uses
 from streams.folds.grants.admission import Ask, expire_reservation
 from streams.folds.grants.leases import LeaseAsk, expire_lease
 from streams.folds.grants.limits import Amounts, Limit
 from streams.folds.grants.meters import BUCKET, METER, MeterKey, cross_thresholds, read_meter, rearm_thresholds
-from streams.folds.grants.tree import Change, Grant, write_lists
+from streams.folds.grants.records import read_change, read_grant
 from streams.folds.grants.uses import UsedCall
-from streams.folds.grants.windows import Window
 from streams.folds.state import State
-from tests.streams.folds.grants.slow_model import SlowModel
 
 ORGANIZATION = "acme"
-WINDOWS = {
-    "60s": Window("rolling", 60_000_000), "90s": Window("rolling", 90_000_000), "day@UTC": Window("day"),
-    "total": Window(),
-}  # fmt: skip
+WINDOWS: tuple[dict[str, Any] | None, ...] = ({"rolling_s": 60}, {"rolling_s": 90}, {"calendar": "day"}, None)
 SCOPES = {"team": ("search", "chat"), "user": ("ann", "bob")}
 MODELS, REGIONS = ("large", "small"), ("eu", "us")
 START = 1_767_614_400_000_000 - 150_000_000
@@ -30,35 +34,33 @@ START = 1_767_614_400_000_000 - 150_000_000
 SECOND = 1_000_000
 
 
-def build_limit(limit: dict[str, Any]) -> Limit:
-    return Limit(
-        limit["meter"], limit["amount"], WINDOWS[limit["window"]], limit["currency"], limit["at_limit"],
-        limit["downgrade_to"], floor=limit["floor"], lend=limit["lend"],
-    )  # fmt: skip
-
-
 def build_amounts(price: dict[str, int]) -> Amounts:
     return Amounts(price["billed"], price["notional"], "USD", price["tokens"], price["calls"])
 
 
+def write_time(time_us: int | None) -> str | None:
+    return None if time_us is None else (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)).isoformat()
+
+
 class History:
-    """A random history, told to the core and to the slow model at once."""
+    """A random history, told to the core and to the audit at once."""
 
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
         self.seed = seed
-        self.state, self.slow = State(), SlowModel()
-        self.slow.min_samples, self.slow.max_samples = estimates.MIN_SAMPLES, estimates.MAX_SAMPLES
-        self.now = self.slow.now = START
+        self.state, self.rights = State(), OrganizationRights(ORGANIZATION)
+        self.uses = audit_calls.Uses(sqlite3.connect(""))
+        self.now = START
+        self.seen = Counter[str]()
         self.names: list[str] = []
+        self.limits: dict[str, list[dict[str, Any]]] = {}
         self.open: list[dict[str, Any]] = []
         self.leases: list[tuple[str, dict[str, str]]] = []
         self.position = 0
         self.count = 0
-        self.seen = Counter[str]()
 
-    def check(self, core: Any, slow: Any, step: str) -> None:
-        assert core == slow, f"seed {self.seed}, step {self.count}: {step}"
+    def check(self, core: Any, audit: Any, step: str) -> None:
+        assert core == audit, f"seed {self.seed}, step {self.count}: {step}"
 
     def run(self, steps: int) -> None:
         for _ in range(3):
@@ -83,16 +85,16 @@ class History:
                     expire_reservation(self.state, key)
                 case "lease":
                     expire_lease(self.state, key)
-                case "use":
-                    self.state.delete(key)
                 case "history":
                     estimates.forget_history(self.state, key)
+                case "use":
+                    self.state.delete(key)
                 case "meter":
                     meter_key = MeterKey(*map(str, key[2:]))
                     limit = self.find_limit(meter_key)
                     if limit is not None:
                         rearm_thresholds(self.state, meter_key, limit, self.now)
-        self.slow.pass_time(self.now)
+        list(self.rights.pass_time(self.now, self.now))
 
     def find_limit(self, key: MeterKey) -> Limit | None:
         grant = tree.load_grant(self.state, ORGANIZATION, key.grant)
@@ -106,35 +108,49 @@ class History:
             for limit in tree.list_limits(grant, self.now):
                 key = MeterKey(ORGANIZATION, name, limit.key)
                 meter = read_meter(self.state, key, limit, self.now)
-                slow = self.slow.limits(name)[limit.key]
-                self.check(meter.used, self.slow.used(name, slow), f"used of {key}")
-                self.check(meter.committed, self.slow.committed(name, limit.key), f"committed of {key}")
-                self.check(set(meter.fired), self.slow.fired.get((name, limit.key), set()), f"fired of {key}")
+                audit_limit = self.rights.find_limit(name, limit.key, self.now)
+                assert audit_limit is not None
+                audit_meter = self.rights.read_meter(self.rights.tree.grants[name], audit_limit, self.now)
+                self.check(meter.used, audit_meter.read_used(audit_limit), f"used of {key}")
+                self.check(meter.committed, audit_meter.committed, f"committed of {key}")
+                self.check(list(meter.fired), audit_meter.crossed_thresholds, f"fired of {key}")
 
     # the tree
 
     def draw_limit(self) -> dict[str, Any]:
         meter = self.draw.choice(("billed", "tokens", "calls"))
-        currency = "USD" if meter == "billed" else ""
-        window = self.draw.choice(list(WINDOWS))
         at_limit = self.draw.choice(("warn", "downgrade", "throttle", "deny", "deny"))
-        return {
-            "meter": meter, "currency": currency, "window": window, "key": f"{meter}/{currency}/{window}",
-            "amount": self.draw.randint(3, 40), "at_limit": at_limit,
-            "downgrade_to": "small" if at_limit == "downgrade" else None, "floor": 0, "lend": 0,
+        limit = {
+            "meter": meter, "window": self.draw.choice(WINDOWS), "at_limit": at_limit,
+            "currency": "USD" if meter == "billed" else None,
+            "downgrade_to": "small" if at_limit == "downgrade" else None,
         }  # fmt: skip
+        return self.write_amount(limit, self.draw.randint(3, 40))
 
-    def draw_limits(self, parent: str | None = None, inherited: float = 0.6) -> dict[str, Any]:
-        limits = {limit["key"]: limit for limit in (self.draw_limit() for _ in range(self.draw.randint(0, 2)))}
-        for key, limit in self.slow.grants[parent]["limits"].items() if parent is not None else ():
-            if self.draw.random() < inherited:
-                amount = self.draw.randint(1, limit["amount"])
-                limits[key] = limit | {"amount": amount, **self.draw_floor(amount // 2 or 1, inherited)}
-        return limits
+    @staticmethod
+    def write_amount(limit: dict[str, Any], amount: int, floor: int = 0, lend: int = 0) -> dict[str, Any]:
+        """Give a limit an amount, and a part of it as its floor and what that lends; money in pico."""
+        unit = Decimal(1).scaleb(-12) if limit["meter"] == "billed" else Decimal(1)
+        floor, lend = min(floor, amount), min(floor, lend, amount)
+        parts = {name: f"{part * unit:f}" for name, part in (("amount", amount), ("floor", floor), ("lend", lend))}
+        return limit | parts | {"count": amount, "floor_count": floor, "lend_count": lend}
 
-    def draw_floor(self, amount: int, probability: float) -> dict[str, int]:
+    def draw_floor(self, amount: int, probability: float) -> tuple[int, int]:
         floor = self.draw.randint(1, amount) if self.draw.random() < probability else 0
-        return {"floor": floor, "lend": self.draw.choice((0, self.draw.randint(0, floor)))}
+        return floor, self.draw.choice((0, self.draw.randint(0, floor)))
+
+    def draw_limits(self, parent: str | None = None, inherited: float = 0.6) -> list[dict[str, Any]]:
+        limits = [self.draw_limit() for _ in range(self.draw.randint(0, 2))]
+        for limit in self.limits[parent] if parent is not None else ():
+            if self.draw.random() < inherited:
+                amount = self.draw.randint(1, limit["count"])
+                limits.append(self.write_amount(limit, amount, *self.draw_floor(amount // 2 or 1, inherited)))
+        return self.drop_repeated(limits)
+
+    @staticmethod
+    def drop_repeated(limits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Keep one limit of each identity, the last."""
+        return list({(limit["meter"], str(limit["window"])): limit for limit in limits}.values())
 
     def draw_allow(self) -> dict[str, list[str]]:
         allow = {}
@@ -149,78 +165,71 @@ class History:
         if parent is None and self.names:
             parent = self.draw.choice([None, *self.names])
         dimension = self.draw.choice(list(SCOPES))
-        grant: dict[str, Any] = {
-            "parent": parent, "dimension": dimension, "scope": self.draw.choice(SCOPES[dimension]),
+        body: dict[str, Any] = {
+            "grant": name, "parent": parent, "dimension": dimension, "scope": self.draw.choice(SCOPES[dimension]),
             "allow": self.draw_allow(), "limits": self.draw_limits(parent, inherited),
             "delegable": self.draw.random() < 0.7,
-            "expires": self.draw.choice((None, None, self.now + 120 * SECOND)),
+            "expires_at": write_time(self.draw.choice((None, None, self.now + 120 * SECOND))),
         }  # fmt: skip
         is_delegated = self.draw.random() < 0.5
         reason = tree_changes.create_grant(
-            self.state, ORGANIZATION,
-            Grant(
-                name, parent, dimension, grant["scope"], write_lists(grant["allow"]),
-                tuple(build_limit(limit) for limit in grant["limits"].values()), self.now, grant["expires"],
-                grant["delegable"],
-            ),
-            self.now, is_delegated=is_delegated,
-        )  # fmt: skip
-        self.check(reason is None, self.slow.create(name, grant, is_delegated), f"create {grant}: {reason}")
+            self.state, ORGANIZATION, read_grant(body, self.now, None), self.now, is_delegated=is_delegated
+        )
+        self.apply("grant.delegated" if is_delegated else "grant.created", body, reason)
         if reason is None:
             self.names.append(name)
+            self.limits[name] = body["limits"]
+
+    def apply(self, control_type: str, body: dict[str, Any], reason: str | None) -> None:
+        """Apply a record in the audit too, which says the same of its effect."""
+        grant = change_tree(self.rights, control_type, body, self.now, self.now)
+        self.check(reason is None, grant is not None, f"{control_type} {body}: {reason}")
 
     def draw_change(self, name: str, factor: int) -> dict[str, Any]:
-        limits: dict[str, Any] = self.draw_limits() if factor < 0 and self.draw.random() < 0.2 else {}
-        for key, limit in self.slow.grants[name]["limits"].items():
+        limits = self.draw_limits() if factor < 0 and self.draw.random() < 0.2 else []
+        for limit in self.limits[name]:
             if self.draw.random() < 0.5:
-                amount = max(1, limit["amount"] + factor * self.draw.randint(-2, 10))
-                kept = {"floor": min(amount, limit["floor"]), "lend": min(amount, limit["floor"], limit["lend"])}
-                limits[key] = limit | {"amount": amount, **kept}
-                if self.draw.random() < 0.3:
-                    limits[key] |= self.draw_floor(amount, 0.8)
-        return {"allow": self.draw_allow(), "limits": limits, "until": None, "paused": False, "unpause": False}
+                amount = max(1, limit["count"] + factor * self.draw.randint(-2, 10))
+                floor = self.draw_floor(amount, 0.8) if self.draw.random() < 0.3 else None
+                floor = floor or (limit["floor_count"], limit["lend_count"])
+                limits.append(self.write_amount(limit, amount, *floor))
+        return {"grant": name, "allow": self.draw_allow(), "limits": self.drop_repeated(limits)}
 
     def narrow(self) -> None:
         if not self.names:
             return
-        name = self.draw.choice(self.names)
-        change = self.draw_change(name, -1)
-        change["until"] = self.draw.choice((None, self.now + 30 * SECOND))
-        change["paused"] = self.draw.random() < 0.2
-        core = Change(
-            write_lists(change["allow"]), tuple(build_limit(limit) for limit in change["limits"].values()),
-            is_paused=True if change["paused"] else None, until_us=change["until"],
-        )  # fmt: skip
-        reason = tree_changes.narrow_grant(self.state, ORGANIZATION, name, core, self.now)
-        self.check(reason is None, self.slow.narrow(name, change), f"narrow {name} {change}: {reason}")
-        self.cross(name)
+        body = self.draw_change(self.draw.choice(self.names), -1)
+        body["until"] = write_time(self.draw.choice((None, self.now + 30 * SECOND)))
+        body["paused"] = True if self.draw.random() < 0.2 else None
+        reason = tree_changes.narrow_grant(self.state, ORGANIZATION, body["grant"], read_change(body), self.now)
+        self.apply("grant.narrowed", body, reason)
+        self.cross(body["grant"])
 
     def extend(self) -> None:
         if not self.names:
             return
-        name = self.draw.choice(self.names)
-        change = self.draw_change(name, 1)
-        change["unpause"] = self.draw.random() < 0.8
-        core = Change(
-            write_lists(change["allow"]), tuple(build_limit(limit) for limit in change["limits"].values()),
-            is_paused=False if change["unpause"] else None,
-        )  # fmt: skip
-        reason = tree_changes.extend_grant(self.state, ORGANIZATION, name, core, self.now)
-        self.check(reason is None, self.slow.extend(name, change), f"extend {name} {change}: {reason}")
-        self.cross(name)
+        body = self.draw_change(self.draw.choice(self.names), 1)
+        body["paused"] = False if self.draw.random() < 0.8 else None
+        reason = tree_changes.extend_grant(self.state, ORGANIZATION, body["grant"], read_change(body), self.now)
+        self.apply("grant.extended", body, reason)
+        self.cross(body["grant"])
 
     def cross(self, name: str) -> None:
         grant = tree.load_grant(self.state, ORGANIZATION, name)
         assert grant is not None
         for limit in tree.list_limits(grant, self.now):
             cross_thresholds(self.state, MeterKey(ORGANIZATION, name, limit.key), limit, self.now)
-        self.slow.cross(name)
+        audit_grant = self.rights.tree.grants[name]
+        for audit_limit in audit_grant.list_limits(self.now):
+            audit_meter = self.rights.read_meter(audit_grant, audit_limit, self.now)
+            audit_meter.change(audit_limit)
+            self.rights.watch(name, audit_limit, audit_meter, self.now)
 
     def revoke(self) -> None:
         if self.names:
             name = self.draw.choice(self.names)
             reason = tree_changes.revoke_grant(self.state, ORGANIZATION, name, self.now)
-            self.check(reason is None, self.slow.revoke(name), f"revoke {name}: {reason}")
+            self.apply("grant.revoked", {"grant": name}, reason)
 
     # calls
 
@@ -238,41 +247,35 @@ class History:
         scopes, prices = self.draw_scopes(), self.draw_prices()
         call = {"models": self.draw.choice(MODELS), "regions": self.draw.choice(REGIONS)}
         named = self.draw.choice(self.names) if self.names and self.draw.random() < 0.2 else None
-        name, quantile = f"a{self.count}", self.draw.choice((None, None, 0.5, 0.75))
+        name, quantile_ppm = f"a{self.count}", self.draw.choice((None, None, 500_000, 750_000))
         expires = self.now + self.draw.choice((10, 30, 90, 300)) * SECOND
-        quantile_ppm = None if quantile is None else int(quantile * 1_000_000)
         core = admission.decide(
             self.state, Ask(ORGANIZATION, name, scopes, call, expires, named, quantile_ppm),
             lambda model: build_amounts(prices[str(model)]), self.now,
         )  # fmt: skip
-        slow = self.slow.decide(name, scopes, call, named, expires, prices, quantile)
-        self.check(core.answer, slow["answer"], f"ask {name} {scopes} {call}: {core}")
+        ask = audit_admissions.Ask(name, scopes, call, expires, named, quantile_ppm)
+        audit = audit_admissions.decide(
+            self.rights, ask, lambda model: AuditAmounts(*build_amounts(prices[str(model)])), self.now
+        )
         self.seen[core.answer if core.refusal is None else core.refusal.reason] += 1
         self.seen["estimated"] += (core.samples or 0) >= estimates.MIN_SAMPLES
+        self.check(core.answer, audit.answer, f"ask {name} {scopes} {call}: {core}")
         if core.answer in ("allow", "downgrade"):
-            self.check(list(core.grants), slow["grants"], f"grants of {name}")
-            charges = {(charge.grant, charge.limit_key): charge.amount for charge in core.charges}
-            self.check(charges, slow["charges"], f"charges of {name}")
-            lefts = {place: remainder.left for place, remainder in zip(charges, core.remainders, strict=True)}
-            self.check(lefts, slow["lefts"], f"left after {name}")
+            assert audit.choice is not None
+            self.check(list(core.grants), audit.choice.grants, f"grants of {name}")
+            self.check(list(core.charges), audit.choice.charges, f"charges of {name}")
+            self.check(list(core.remainders), audit.choice.rests, f"left after {name}")
+            self.check(core.samples, audit.choice.samples, f"samples of {name}")
             model = str(core.model)
             self.open.append(
                 {"admission": name, "scopes": scopes, "call": call | {"models": model}, "price": prices[model]}
             )
-        elif core.refusal is not None and core.refusal.refill_us is not None and quantile is None:
-            amount = prices[call["models"]][core.refusal.limit_key.partition("/")[0]]
-            self.check_refill(core.refusal, scopes, amount)
-
-    def check_refill(self, refusal: admission.Refusal, scopes: dict[str, str], amount: int) -> None:
-        """The limit has room at the refill, and had none a moment before, for a child on one of the ways to it."""
-        limit, time = self.slow.limits(refusal.grant)[refusal.limit_key], refusal.refill_us
-        assert time is not None
-        groups = self.slow.holdings(scopes)
-        ways = [[above for name in names for above in self.slow.path(name)] for names in itertools.product(*groups)]
-        lefts = [
-            tuple(self.slow.left(refusal.grant, limit, way, moment) for moment in (time - 1, time)) for way in ways
-        ]
-        assert any(before < amount <= after for before, after in lefts), (self.seed, self.count)
+            return
+        assert core.refusal is not None and audit.refusal is not None
+        self.check(core.refusal.kept, audit.refusal.kept_amount, f"kept of {name}")
+        self.check(core.refusal.left, audit.refusal.left_amount, f"left of {name}")
+        for field in ("grant", "reason", "refill_us", "is_retryable"):
+            self.check(getattr(core.refusal, field), getattr(audit.refusal, field), f"{field} of {name}")
 
     def settle(self) -> None:
         calls: list[dict[str, Any]] = [
@@ -305,28 +308,33 @@ class History:
             UsedCall(ORGANIZATION, (self.position, 0), time, scopes, point, build_amounts(actual), named, name),
             self.now,
         )
-        slow = self.slow.settle(self.position, time, scopes, point, named, name, actual)
-        self.check(core.way, slow["way"], f"settle {name}")
-        self.check(list(core.grants), slow["path"], f"path of {name}")
-        overshoot = {(charge.grant, charge.limit_key): charge.amount for charge in core.overshoot}
-        self.check(overshoot, slow["overshoot"], f"overshoot of {name}")
-        crossed = {
-            (crossing.key.grant, crossing.key.limit_key): set(crossing.thresholds)
+        audit_call = audit_calls.UsedCall(
+            (self.position, 0), time, scopes, point, AuditAmounts(*build_amounts(actual)), named, name
+        )
+        audit = audit_calls.settle(self.rights, self.uses, audit_call, self.now)
+        for field, values, audit_values in (
+            ("way", core.way, audit.way), ("path", core.grants, audit.path),
+            ("reserved", core.reserved, audit.reserved), ("overshoot", core.overshoot, audit.overshoot),
+        ):  # fmt: skip
+            self.check(list(values), list(audit_values), f"{field} of {name}")
+        crossings = [
+            (crossing.key.grant, crossing.key.limit_key, list(crossing.thresholds), crossing.used, crossing.is_past)
             for crossing in core.crossings
-            if not crossing.is_past
-        }
-        self.check(crossed, slow["crossed"], f"crossings of {name}")
+        ]
+        audit_crossings = [(crossing.grant, crossing.limit.key, *crossing[2:]) for crossing in audit.crossings]
+        self.check(crossings, audit_crossings, f"crossings of {name}")
 
     def release(self) -> None:
         if self.open:
             name = self.open.pop(self.draw.randrange(len(self.open)))["admission"]
-            self.check(admission.release(self.state, ORGANIZATION, name), self.slow.release(name), f"release {name}")
+            is_released = admission.release(self.state, ORGANIZATION, name)
+            self.check(is_released, audit_admissions.release(self.rights, name), f"release {name}")
 
     def reverse(self) -> None:
         if self.position:
             position = self.draw.randint(1, self.position)
             uses.take_back(self.state, ORGANIZATION, (position, 0), self.now)
-            self.slow.reverse(position)
+            audit_calls.take_back(self.rights, self.uses, (position, 0), self.now)
 
     # leases
 
@@ -337,8 +345,10 @@ class History:
         core = leases.grant_lease(
             self.state, LeaseAsk(ORGANIZATION, name, "gateway", scopes, amounts, "USD", expires, expires), self.now
         )
-        slow = self.slow.lease(name, scopes, amounts, expires)
-        self.check(None if core.refusal else dict(core.amounts), slow, f"lease {name} {core.refusal}")
+        audit_ask = audit_leases.LeaseAsk(name, scopes, amounts, "USD", expires)
+        audit = audit_leases.give_lease(self.rights, audit_ask, self.now)
+        amounts_leased = None if isinstance(audit, audit_admissions.Refusal) else audit.amounts
+        self.check(None if core.refusal else dict(core.amounts), amounts_leased, f"lease {name} {core.refusal}")
         if core.refusal is None:
             self.leases.append((name, scopes))
 
@@ -347,12 +357,14 @@ class History:
             name, _ = self.draw.choice(self.leases)
             unused = {meter: self.draw.randint(0, 6) for meter in ("billed", "tokens", "calls")}
             leases.return_lease(self.state, ORGANIZATION, name, unused, self.now)
-            self.slow.give_back(name, unused)
+            audit_leases.return_lease(self.rights, name, unused)
 
 
-def test_the_core_decides_as_the_slow_model_on_random_histories(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_core_decides_as_the_audit_on_random_histories(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimates, "MIN_SAMPLES", 1)
     monkeypatch.setattr(estimates, "MAX_SAMPLES", 3)
+    monkeypatch.setattr(audit_estimates, "MIN_SHARES", 1)
+    monkeypatch.setattr(audit_estimates, "MAX_SHARES", 3)
     seen = Counter[str]()
     for seed in range(1000):
         history = History(seed)
