@@ -9,7 +9,7 @@ from ledger.log import Record
 from ledger.log.topics import DECISIONS
 from streams.folds.chain import fold_record
 from streams.folds.event import parse_record
-from streams.folds.grants.meters import Meter, MeterKey, _load_meter
+from streams.folds.grants.meters import Meter, MeterKey, load_meter
 from streams.folds.identity import Identities
 from streams.folds.state import State
 from streams.replay import open_catalogues
@@ -39,7 +39,7 @@ class FoldedLog:
         return [line | {"body": json.loads(line["body"])} for line in decisions if "body" in line]
 
     def read_meter(self, grant: str, limit_key: str) -> Meter:
-        return _load_meter(self.state, MeterKey("acme", grant, limit_key))
+        return load_meter(self.state, MeterKey("acme", grant, limit_key))
 
     def _read_line(self, offset: int, event_index: int) -> bytes:
         return self.records[offset].value.split(b"\n")[event_index]

@@ -53,7 +53,7 @@ def test_what_is_reserved_settled_or_taken_back_is_told_with_what_it_leaves() ->
 
 
 def test_a_crossing_and_a_changed_grant_are_told_at_once_with_all_that_the_window_holds() -> None:
-    lines = (
+    lines: tuple[tuple[int, bytes], ...] = (
         (0, grant("g", "search", limits=[limit(10, window={"rolling_s": 3600})])),
         (100, call("a", 100, team="search")),
         (101, call("b", 101, team="search", tokens={"input": 3_900_000})),
