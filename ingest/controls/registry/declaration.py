@@ -20,9 +20,9 @@ OWNED = {"keys": "key", "accounts": "provider_account", "agents": "agent"}
 """The sections of what a team can only own. It can own projects, features and services too."""
 AGREEMENTS, EXCHANGE_RATES = "agreements", "exchange_rates"
 SECTIONS = (ORGANIZATION, *SCOPES, *OWNED, AGREEMENTS, EXCHANGE_RATES)
-GRANTS, BUDGETS = "grants", "budgets"
-"""Sections beside the registry: rights and limits. A file without one leaves them as they are."""
-ALL_SECTIONS = (*SECTIONS, GRANTS, BUDGETS)
+GRANTS = "grants"
+"""The section beside the registry: rights to make calls. A file without it leaves them as they are."""
+ALL_SECTIONS = (*SECTIONS, GRANTS)
 
 _PEOPLE = ("owner", "sponsor", "on_call", "cost_center", "head_count")
 _TIMES = ("from", "until")
@@ -79,8 +79,7 @@ def read_sections(text: str, file: str) -> dict[str, Place]:
 
 
 def has_registry(sections: Mapping[str, Place]) -> bool:
-    """Tell whether a file with these sections declares the registry. One with only grants or budgets leaves it as it
-    is."""
+    """Tell whether a file with these sections declares the registry. One with only grants leaves it as it is."""
     return not sections or any(name in SECTIONS for name in sections)
 
 
