@@ -183,8 +183,8 @@ def _build_event(id: Any, data: dict[str, Any], now: datetime) -> dict[str, Any]
 
 
 def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    told = {name: value for name, value in decision.items() if name not in _UNTOLD and value is not None}
-    content = {name: value for name, value in told.items() if not name.endswith("_us")}
+    public = {name: value for name, value in decision.items() if name not in _UNTOLD and value is not None}
+    content = {name: value for name, value in public.items() if not name.endswith("_us")}
     for field, name in (("expires_us", "expires_at"), ("refill_us", "refills_at")):
         if decision.get(field) is not None:
             content[name] = _write_time(decision[field])

@@ -58,8 +58,8 @@ class Ask(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why a grant refuses a call. ``needed`` is the most that the call may take of the limit, ``refill_us`` when time
-    alone makes room. ``is_retryable`` says whether the same call may be allowed without anybody's decision."""
+    """Why a grant refuses a call. ``needed_amount`` is the most that the call may take of the limit, ``refill_us`` when
+    time alone makes room. ``is_retryable`` says whether the same call may be allowed without anybody's decision."""
 
     grant: str
     reason: str
@@ -71,7 +71,7 @@ class Refusal(NamedTuple):
     downgrade_to: str | None = None
     granted_by: str | None = None
     detail: str = ""
-    needed: int | None = None
+    needed_amount: int | None = None
 
 
 class Decision(NamedTuple):
@@ -255,7 +255,7 @@ def _find_refusal(
         is_possible and (is_contended or answer == "throttle"),
         limit.downgrade_to,
         grant.granted_by,
-        needed=amount,
+        needed_amount=amount,
     )
 
 
