@@ -263,9 +263,8 @@ def _open_call() -> None:
 
 def _open_budgets() -> None:
     usage.choose_poll_interval_s()
-    budget_queries.count_budgets()
-    budget_queries.list_spending()
-    budget_queries.list_budgets("all", Slice())
+    budget_queries.list_holders("all", 24, Slice())
+    budget_queries.list_refusals(24, Slice())
     budget_queries.list_crossings(Slice(size=20))
 
 

@@ -64,6 +64,12 @@ CSS = """<style>
 .tally .bar i { display: block; height: 100%; background: #3f8f7a; }
 .tally .bar.near i { background: #d19a45; }
 .tally .bar.over i { background: #b8627f; }
+.tally .bar.parts { display: inline-flex; width: 8rem; }
+.tally .bar.parts i { flex: none; min-width: 1px; }
+.tally .bar.parts .reserved { background: #d19a45; }
+.tally .bar.parts .leased { background: #5f8fc4; }
+.tally .figure.near { color: #b87f2a; font-weight: 600; }
+.tally .figure.over { color: #b8627f; font-weight: 600; }
 .tally .move { display: inline-block; position: relative; width: 5rem; height: .5rem; margin-left: .6rem;
   vertical-align: middle; background: linear-gradient(color-mix(in srgb, currentColor 40%, transparent) 0 0)
   center / 1px 100% no-repeat; }
@@ -126,6 +132,7 @@ CSS = """<style>
   .st-key-sql_page { grid-template: "editor" "answer" "catalogue" / minmax(0, 1fr); }
   .tally .narrow { display: block; overflow: hidden; text-overflow: ellipsis; white-space: normal; }
   .tally .bar { width: 2.5rem; }
+  .tally .bar.parts { width: 2.5rem; }
   .tally .move { width: 3rem; }
   .tally h2 { font-size: 1.3rem; }
 }

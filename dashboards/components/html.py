@@ -86,6 +86,19 @@ def bar(share: Decimal, look: str = "") -> Html:
     return Html(f'{track}<span class="figure">{share}%</span>')
 
 
+def segments(parts: Iterable[tuple[str, Decimal]], figure: str, hint: str, look: str = "") -> Html:
+    """Return shares of 100 as parts of one bar, each with its look, and a figure beside it; ``look`` of the figure may
+    be ``near`` or ``over``."""
+    pieces = "".join(f'<i class="{name}" style="width:{share}%"></i>' for name, share in parts if share > 0)
+    track = f'<span class="bar parts">{pieces}</span><span class="figure {look}">{escape_text(figure)}</span>'
+    return Html(f'<span title="{escape_text(hint, MAX_NOTE)}">{track}</span>')
+
+
+def mark(text: str, look: str = "") -> Html:
+    """Return a word as a small label; ``look`` may be ``near`` or ``over``."""
+    return Html(f'<span class="mark {look}">{escape_text(text)}</span>')
+
+
 def move(text: str, hint: str, percentage: Decimal, is_rise: bool) -> Html:
     """Return a change with a bar that leads to the right for a rise and to the left for a fall; arrows say it, too.
     ``percentage`` is the bar's share of the longest one."""

@@ -12,10 +12,11 @@ from random import Random
 from threading import Event as Signal
 from typing import Any
 
+from ingest.controls.append import append_control
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
 from ingest.intake.batch import Batch, Envelope
-from ingest.intake.intake import Intake, encode, open_intake
+from ingest.intake.intake import FACT_KINDS, REQUEST_KINDS, Intake, encode, open_intake
 from ingest.intake.rejection import Rejection
 from ledger.home.files import read_json, write_atomically
 from ledger.home.layout import DEMO
@@ -25,6 +26,7 @@ from ledger.settings import Settings
 from tally.demo import history
 from tally.demo.calls import Event, make_session
 from tally.demo.organization import BUDGETS, LATE_PRICE, LATE_PRICE_DAYS, NAME, WORKLOADS
+from tally.demo.rights import ASK_INTERVAL_S, list_grants, make_asks, set_times
 
 MONTH = timedelta(days=30)
 SESSION_INTERVAL_S = 1.1
@@ -53,6 +55,8 @@ def fill(log: Log, settings: Settings, progress: Progress = lambda count, total:
             set_budget(
                 log, settings, organization, dimension, value, Decimal(limit), "USD", window_s, "the demo's plan"
             )
+        for control_type, body in list_grants(organization):
+            append_control(log, settings, control_type, body, organization=organization, reason="the demo's plan")
     end, until = date.fromisoformat(state["end"]), datetime.fromisoformat(state["until"])
     missing_days = history.list_days(until.date(), now.date())
     intake = open_intake(settings.home, organization)
@@ -97,13 +101,14 @@ def append(batch: Batch, intake: Intake, events: Iterable[Event]) -> None:
 def feed(log: Log, settings: Settings, stop: Signal) -> None:
     """Append live events, each at its time, until ``stop``. Each run is a source of its own."""
     organization = choose_organization(settings)
-    intake = open_intake(settings.home, organization)
+    intake = open_intake(settings.home, organization, (*FACT_KINDS, *REQUEST_KINDS))
     batch = Batch(log, Envelope(organization, "demo", "demo"), intake.key)
     chance = Random()
     incarnation = uuid.uuid4().hex[:8]
     source = f"demo-live-{incarnation}"
     waiting: list[tuple[str, int, Event]] = []
     next_session_at, next_agent_at, next_mishap_at, number = 0.0, time.monotonic(), time.monotonic() + 10, 0
+    next_ask_at, asks = time.monotonic(), make_asks(incarnation)
     stuck = False
     mishaps: Iterator[Callable[[Event], Event]] = cycle((_shift_ahead, lambda event: event, _break))
     while not stop.wait(0.4):
@@ -122,6 +127,11 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
                 number += 1
                 heappush(waiting, (event["time"], number, event))
             number += 1
+        if next_ask_at <= clock:
+            next_ask_at = clock + ASK_INTERVAL_S
+            for event in set_times(next(asks), datetime.now(UTC)):
+                number += 1
+                heappush(waiting, (event["time"], number, event))
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         due_events = [heappop(waiting)[2] for _ in range(len(waiting)) if waiting[0][0] <= now]
         if due_events and next_mishap_at <= clock:

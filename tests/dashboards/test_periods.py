@@ -4,7 +4,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from dashboards.periods import Span, choose_bar, crop, end_bar, find_midnight, find_zone, format_span, resolve
+from dashboards.periods import (
+    Span,
+    choose_bar,
+    crop,
+    end_bar,
+    find_midnight,
+    find_zone,
+    format_duration,
+    format_span,
+    format_window,
+    resolve,
+)
 
 NOW = datetime(2026, 3, 29, 10, 30, tzinfo=UTC)
 DATA = Span(datetime(2000, 1, 1, tzinfo=UTC), NOW)
@@ -70,3 +81,18 @@ BUSY_START = datetime(2026, 3, 1, tzinfo=UTC)
 )
 def test_all_else_stays_in_a_chart(days: list[tuple[date, int]]) -> None:
     assert crop(DATA, days) == DATA
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59, "59 s"), (3600, "1 h"), (8640, "2 h 24 min"), (90061, "1 d 1 h"), (-5, "0 s")],
+)
+def test_how_long_it_takes_is_said_in_two_units(seconds: int, text: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(60, "1 minute"), (86400, "1 day"), (7200, "2 hours"), (90, "90 seconds")]
+)
+def test_a_window_is_said_in_its_largest_whole_unit(seconds: int, text: str) -> None:
+    assert format_window(seconds) == text

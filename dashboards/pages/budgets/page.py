@@ -1,67 +1,90 @@
-"""The page Budgets: limit, spend, burn rate and threshold crossings of each budget."""
+"""The page Budgets: grants and budgets as a tree, what their limits hold, and who was refused."""
 
 import streamlit as st
 
-from dashboards.components import charts, pager
+from dashboards.components import pager
 from dashboards.components.controls import pick, read_pick
-from dashboards.components.format import count, exact, money
-from dashboards.components.html import draw_facts, draw_heading, draw_live_line, escape_text, format_time, link
+from dashboards.components.format import count
+from dashboards.components.html import Html, draw_heading, draw_legend, draw_live_line, draw_note, escape_text
 from dashboards.components.links import BudgetIdentity
-from dashboards.pages.budgets import queries
-from dashboards.pages.budgets import tables as limits
-from dashboards.periods import Span, format_window
+from dashboards.pages.budgets import budget, grant, queries, refusal, tables
+from dashboards.pages.budgets.queries import Listing
 from dashboards.sources import usage
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page
-from dashboards.spelling import spell
-
-MAX_CROSSINGS = 20
 
 
 @guard_page
 def page() -> None:
-    query = st.query_params
-    if "scope" in query:
+    query, interval_s = st.query_params, usage.choose_poll_interval_s()
+    if "refusal" in query:
+        refusal.show(query["refusal"])
+    elif "grant" in query:
+        st.fragment(guard_fragment(grant.show), run_every=interval_s)(query.get("organization", ""), query["grant"])
+    elif "scope" in query:
         window = query.get("window", "")
         window_s = int(window) if window.isdecimal() and window.isascii() and len(window) < 9 else 0
         identity = BudgetIdentity(query.get("organization", ""), query.get("dimension", ""), query["scope"], window_s)
-        st.fragment(guard_fragment(_show_budget), run_every=usage.choose_poll_interval_s())(identity)
+        st.fragment(guard_fragment(budget.show), run_every=interval_s)(identity)
     else:
-        st.fragment(guard_fragment(_show_budgets), run_every=usage.choose_poll_interval_s())()
+        st.fragment(guard_fragment(_show), run_every=interval_s)()
 
 
-def _show_budgets() -> None:
-    totals = queries.count_budgets()
-    if not totals["budgets"]:
-        _show_no_budgets()
-        return
-    _show_headline(totals)
-    _show_unknown(totals)
-    _show_uncounted(totals)
+def _show() -> None:
+    view, period = read_pick(tuple(queries.VIEWS), "budgets"), read_pick(tuple(queries.PERIODS), "refused_in")
     selection = pager.read_slice("list")
-    rows = queries.list_budgets(read_pick(tuple(queries.VIEWS), "budgets"), selection)
-    total = int(rows[0]["number"]) if rows else 0
+    listing = queries.list_holders(view, queries.PERIODS[period], selection)
+    if not listing.totals:
+        _show_none()
+        return
+    totals = listing.totals
+    draw_note("Which rights are at their limit, and who is being refused?")
+    draw_heading(_answer(totals, period))
+    _show_headline(totals, period)
+    _show_unknown(totals)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         pick("Show", tuple(queries.VIEWS), "budgets")
-        pager.draw_search("list", "Search budgets", selection, total)
+        pager.draw_search("list", "Search grants and budgets", selection, listing.number)
     with_organization = totals["organizations"] > 1
-    if rows:
-        limits.draw_budgets(rows, with_organization)
-        st.caption(limits.describe_moment(totals))
-    elif not selection.search:
-        st.caption("No budget is in this state.")
-    pager.draw_pages("list", selection, total)
-    _show_crossings(None, with_organization)
+    _show_list(listing, view, with_organization, bool(selection.search))
+    pager.draw_pages("list", selection, listing.number)
+    _show_refusals(period, with_organization)
+    budget.show_crossings(None, with_organization)
     draw_live_line()
 
 
-def _show_headline(totals: Row) -> None:
-    burns = [limits.find_burn(row) for row in queries.list_spending()]
+def _answer(totals: Row, period: str) -> str:
+    """Answer the question of the page in a sentence or two."""
+    number, names = int(totals["at_limit"]), [_name_right(right) for right in totals["fullest"]]
+    if number:
+        name_list = ", ".join(names) + (" and others" if number > len(names) else "")
+        sentences = [f"{count(number)} of {count(totals['holders'])} {_be(number)} at the limit: {name_list}."]
+    else:
+        sentences = [f"None of {count(totals['holders'])} is at its limit."]
+    refused_count = int(totals["refusals"])
+    if refused_count:
+        _, name, most_count = totals["most_refused"]
+        part = "all" if most_count == refused_count else f"{count(most_count)} of them"
+        sentences.append(f"{_count(refused_count, 'ask')} {_was(refused_count)} refused in {period}, {part} by {name}.")
+    elif totals["grants"]:
+        sentences.append(f"Nobody was refused in {period}.")
+    return " ".join(sentences)
+
+
+def _name_right(right: tuple[str, ...]) -> str:
+    _, kind, grant_name, dimension, scope = right
+    return grant_name if kind == "grant" else f"{dimension} {scope}"
+
+
+def _show_headline(totals: Row, period: str) -> None:
     figures = [
-        ("Budgets", totals["budgets"], "Each limits spend over a rolling window"),
-        ("At or over limit", totals["at_limit"], "Spend over the window has reached the limit"),
-        ("Near limit", totals["near_limit"], f"{queries.NEAR_LIMIT_PERCENT}% of the limit or more is used"),
-        ("Will reach limit", sum(burn is not None and burn.limit_reached_at is not None for burn in burns),
-         "At the burn rate of the last tenth of the window, spend reaches the limit"),
+        ("Grants and budgets", totals["holders"], "Each gives a scope a right to make calls, with limits; budgets only "
+         "warn"),
+        ("At the limit", totals["at_limit"], "Used, reserved and leased together leave nothing of a limit"),
+        ("Near the limit", totals["near_limit"], f"{queries.NEAR_LIMIT_PERCENT}% of a limit or more is used, reserved "
+         "or leased"),
+        ("Will be used up", totals["running_out"], "At the burn rate, a limit is used up before its window refills"),
+        ("Stopped", totals["stopped"], "Paused, expired, revoked or not started, by itself or by a grant above it"),
+        (f"Refused in {period}", totals["refusals"], "Asks for a call or a lease that a grant refused"),
     ]  # fmt: skip
     with st.container(horizontal=True, key="headline"):
         for label, number, meaning in figures:
@@ -69,103 +92,65 @@ def _show_headline(totals: Row) -> None:
 
 
 def _show_unknown(totals: Row) -> None:
-    """Say how many of the budgets have calls whose cost is not known, and how many deny them."""
+    """Say how many have calls whose cost is not known, how many deny them, and which budgets may count nothing."""
     number, denied_count = int(totals["with_unknown"]), int(totals["denied"])
     if number:
-        subject = f"{count(number)} budget{'s have' if number != 1 else ' has'}"
+        subject = f"{_count(number, 'grant or budget', 'grants and budgets')} {'have' if number != 1 else 'has'}"
         denial = f", and {count(denied_count)} den{'y' if denied_count != 1 else 'ies'} them" if denied_count else ""
         st.html(f'<div class="tally unknown"><b>Cost not known:</b> {subject} such calls in the window{denial}.</div>')
-
-
-def _show_uncounted(totals: Row) -> None:
-    """Name the budgets that no price or contract was in the currency of, when they were set."""
-    columns = ("dimension", "scope_value", "window_s")
-    names = [limits.name_budget(dict(zip(columns, values, strict=True))) for values in totals["warned"]]
-    if names:
-        subject = f"{escape_text(', '.join(names))}{' and others' if totals['with_warning'] > len(names) else ''}"
+    if names := [f"{dimension} {scope}" for dimension, scope in totals["warned"]]:
+        name_list = escape_text(", ".join(names[:5])) + (" and others" if len(names) > 5 else "")
         reason = "no price was in the currency of the limit when it was set."
-        st.html(f'<div class="tally unknown"><b>May count nothing:</b> {subject}: {reason}</div>')
+        st.html(f'<div class="tally unknown"><b>May count nothing:</b> {name_list}: {reason}</div>')
 
 
-def _show_budget(identity: BudgetIdentity) -> None:
-    row = queries.find_budget(identity)
-    if row is None:
-        st.info("No such budget. It may not have arrived yet, or the link is incomplete.")
-        st.html(f'<div class="tally">{link("All budgets", "budgets", {})}</div>')
-        return
-    currency, burn = row["currency"], limits.find_burn(row)
-    draw_heading(limits.name_budget(row))
-    with st.container(horizontal=True, key="headline"):
-        for label, amount in (("Used", "used_amount"), ("Remaining", "remaining_amount"), ("Limit", "limit_amount")):
-            st.metric(label, money(row[amount], currency), border=True, help=exact(row[amount], currency))
-        if burn:
-            st.metric(
-                "Burn rate per hour", money(burn.per_hour, currency), border=True, help=exact(burn.per_hour, currency)
-            )
-    draw_facts([
-        ("Utilization", limits.build_share_bar(row)),
-        ("Forecast", limits.describe_outlook(row, burn)),
-        ("Cost not known", limits.describe_unknown(row) if row["unknown_calls"] else None),
-        ("Warning", f"When the limit was set, {row['warning']}." if row["warning"] else None),
-        ("Threshold crossed", limits.build_threshold_cell(row) or "none"),
-    ])  # fmt: skip
-    if row["window_ends_at"] is None:
-        st.caption("No spend in this scope since the budget was set.")
-    else:
-        st.subheader("Spend over the window", anchor=False)
-        st.caption(limits.describe_moment(row))
-        window = Span(row["window_starts_at"], row["window_ends_at"])
-        charts.draw_buckets(row["spend_by_bucket"], window, int(row["bucket_s"]), currency)
-    _show_details(row, identity)
-    _show_crossings(identity, with_organization=False)
-    st.html(f'<div class="tally">{link("All budgets", "budgets", {})}{_link_calls(identity)}</div>')
-    draw_live_line()
+def _show_list(listing: Listing, view: str, with_organization: bool, is_searched: bool) -> None:
+    if listing.rows:
+        tables.draw_holders(listing.rows, with_organization, is_tree=view == "all" and not is_searched)
+        draw_legend([Html(look) for look, _ in tables.PARTS], [colour for _, colour in tables.PARTS])
+        moment = listing.totals["clock_at"]
+        draw_note(
+            f"As of {moment:%Y-%m-%d %H:%M:%S} UTC, the log's time. What a grant holds is told within 15 seconds of it."
+        )
+    elif not is_searched:
+        st.caption("No grant or budget is in this state.")
 
 
-def _show_details(row: Row, identity: BudgetIdentity) -> None:
-    start, end, clock_time, last_spend_time = (
-        row[f"{name}_at"] for name in ("window_starts", "window_ends", "clock", "last_spent")
-    )
-    granularity = (
-        f"{format_window(int(row['bucket_s']))}; the oldest of 61 lies only partly in the window and counts whole"
-    )
-    with st.expander("Window details"):
-        draw_facts([
-            ("Window", f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC" if end else None),
-            ("Bucket length", granularity),
-            ("As of", f"{clock_time:%Y-%m-%d %H:%M:%S} UTC, the log's time" if clock_time else None),
-            ("Latest spend", f"{last_spend_time:%Y-%m-%d %H:%M:%S} UTC" if last_spend_time else None),
-            ("Allocated", format_time(row["allocated_at"])),
-            ("Limit set", format_time(row["limit_set_at"])),
-            ("Organization", identity.organization),
-            ("Unknown usage", row["unknown_usage"]),
-        ])  # fmt: skip
-
-
-def _show_crossings(identity: BudgetIdentity | None, with_organization: bool) -> None:
-    selection = pager.read_slice("crossings", MAX_CROSSINGS)
-    rows = queries.list_crossings(selection, identity)
+def _show_refusals(period: str, with_organization: bool) -> None:
+    selection = pager.read_slice("refusals")
+    rows = queries.list_refusals(queries.PERIODS[period], selection)
     total = int(rows[0]["number"]) if rows else 0
-    pager.draw_title("Threshold crossings", "crossings", "Search crossings", selection, total, "crossings")
+    pager.draw_title("Refusals", "refusals", "Search refusals", selection, total, "refusals")
+    pick("Period", tuple(queries.PERIODS), "refused_in")
     if rows:
-        limits.draw_crossings(rows, with_organization, is_single=identity is not None)
+        tables.draw_refusals(rows, with_organization)
     elif not selection.search:
-        st.caption("No threshold has been crossed yet.")
-    pager.draw_pages("crossings", selection, total)
+        st.caption(f"Nobody was refused in {period}.")
+    pager.draw_pages("refusals", selection, total)
 
 
-def _link_calls(identity: BudgetIdentity) -> str:
-    if identity.dimension not in usage.DIMENSIONS:
-        return ""
-    return " · " + link(
-        "Spend of this scope", "overview", {"period": "all", identity.dimension: spell(identity.scope_value)}
-    )
-
-
-def _show_no_budgets() -> None:
-    st.header("No budgets yet", anchor=False)
+def _show_none() -> None:
+    st.header("No grants yet", anchor=False)
     st.write(
-        "A budget limits what a scope may spend over a rolling window. Crossings of 50, 80 and 100% appear here within "
-        "seconds."
+        "A grant is a right to make calls, with limits that are enforced: a gateway asks before it calls, and is "
+        "refused where nothing is left. What each holds, and who was refused, appears here within seconds."
     )
+    st.code(
+        "tally grant create search --scope team=search --limit billed:100USD/1h \\\n"
+        '  --at-limit downgrade=gpt-5-mini --reason "launch week"',
+        language="bash",
+    )
+    st.write("A budget only warns: crossings of 50, 80 and 100% are told.")
     st.code('tally budget set --scope team=search --limit 100 --window 1h --reason "launch week"', language="bash")
+
+
+def _count(number: int, singular: str, plural: str = "") -> str:
+    return f"{count(number)} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"

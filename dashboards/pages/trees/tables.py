@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from html import escape
 
 from dashboards.components.format import count, exact, money, percent
 from dashboards.components.html import (
@@ -16,6 +15,7 @@ from dashboards.components.html import (
     draw_table,
     format_time,
     link,
+    mark,
     named,
     soften,
     with_hint,
@@ -305,8 +305,3 @@ def _build_session_cells(row: Row, currency: str) -> tuple[Cell, ...]:
 def name_some(names: Sequence[str], max_names: int = 3) -> str:
     """Name the first of some names, and say that there are more."""
     return ", ".join(names[:max_names]) + (", …" if len(names) > max_names else "")
-
-
-def mark(text: str, look: str = "") -> Html:
-    """Return a word as a small label; ``look`` may be ``near`` or ``over``."""
-    return Html(f'<span class="mark {look}">{escape(shorten(text))}</span>')

@@ -72,9 +72,9 @@ class Ask(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why a grant refuses a call. ``needed`` is the most that the call may take of the limit, ``kept`` what floors of
-    others keep where they refuse it, and ``refill_us`` when time alone makes room. ``is_retryable`` says whether the
-    same call may be allowed without anybody's decision."""
+    """Why a grant refuses a call. ``needed_amount`` is the most that the call may take of the limit, ``kept`` what
+    floors of others keep where they refuse it, and ``refill_us`` when time alone makes room. ``is_retryable`` says
+    whether the same call may be allowed without anybody's decision."""
 
     grant: str
     reason: str
@@ -87,7 +87,7 @@ class Refusal(NamedTuple):
     granted_by: str | None = None
     detail: str = ""
     kept: int = 0
-    needed: int | None = None
+    needed_amount: int | None = None
 
 
 class Decision(NamedTuple):

@@ -60,9 +60,10 @@ def change_tree(event: Event, state: State, documents: Documents, emit: Emit) ->
         return
     currencies = {limit["currency"] for limit in body.get("limits") or () if limit.get("currency") is not None}
     warning = find_uncounted(event.organization, currencies, state, documents) if currencies else None
+    facts |= {} if warning is None else {"reason": warning}
     emit.decision(
         event.organization, "control.applied", effective_us=effective_us, known_us=emit.now_us,
-        body=msgspec.json.encode(body).decode(), **({} if warning is None else {"reason": warning}), **facts,
+        body=msgspec.json.encode(body | _read_origin(event)).decode(), **facts,
     )  # fmt: skip
     _tell_changed_limits(event, body["grant"], state, emit)
     report_grant(event.organization, body["grant"], state, emit)
@@ -160,6 +161,11 @@ _APPLY: dict[str, Apply] = {
 }
 
 
+def _read_origin(event: Event) -> dict[str, str]:
+    """Read who sent a record, and why, for tables."""
+    return {name: event.data[name] for name in ("actor", "reason") if event.data.get(name) is not None}
+
+
 def _read_call(event: Event, entry: Entry, position: tuple[int, int]) -> UsedCall:
     """Read what a grant asks of a call: its scopes, its place in sets, and its amounts."""
     dimensions: Any = entry.dimensions
@@ -200,11 +206,15 @@ def _report_changes(
     organization: str, use: Use | None, settlement: Settlement | None, state: State, emit: Emit
 ) -> None:
     """Report the limits of which a use was taken back, and those of which a call was counted or settled."""
-    taken, counted = () if use is None else use.amounts, () if settlement is None else settlement.counted
+    taken_parts, counted_parts = () if use is None else use.amounts, () if settlement is None else settlement.counted
     counted_us = settlement.counted_us if settlement is not None else 0
     changes = [
-        *(MeterChange(part.grant, part.limit_key, part.bucket, use.counted_us) for part in taken if use is not None),
-        *(MeterChange(part.grant, part.limit_key, part.bucket, counted_us) for part in counted),
+        *(
+            MeterChange(part.grant, part.limit_key, part.bucket, use.counted_us)
+            for part in taken_parts
+            if use is not None
+        ),
+        *(MeterChange(part.grant, part.limit_key, part.bucket, counted_us) for part in counted_parts),
         *(MeterChange(*charge[:2]) for charge in (() if settlement is None else settlement.reserved)),
     ]
     is_urgent = settlement is not None and bool(settlement.crossings)

@@ -62,12 +62,8 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
         read_quantile_ppm(data),
     )
     decision = decide(state, ask, lambda model: bound_amounts(event, model, state, documents, emit), emit.now_us)
-    refusal = decision.refusal
     body = {"admission": event.id, **_describe_decision(decision), "asked": _describe_ask(data)}
-    emit.decision(
-        event.organization, "admission.decided", event_source=event.source, event_id=event.id,
-        body=msgspec.json.encode(body).decode(), **({} if refusal is None else {"reason": refusal.reason}),
-    )  # fmt: skip
+    _decide(event, "admission.decided", emit, decision.refusal and decision.refusal.reason, **body)
     report_charges(event.organization, decision.charges, state, emit)
 
 
@@ -91,7 +87,8 @@ def answer_lease(event: Event, state: State, documents: Documents, emit: Emit) -
     )  # fmt: skip
     answer = grant_lease(state, ask, emit.now_us)
     if answer.refusal is not None:
-        _decide(event, "lease.refused", emit, lease=event.id, **_describe_refusal(answer.refusal))
+        body = {"lease": event.id, **_describe_refusal(answer.refusal), "asked": _describe_ask(data)}
+        _decide(event, "lease.refused", emit, answer.refusal.reason, **body)
         return
     prices = [
         _describe_price(fields, bound)
@@ -207,10 +204,10 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.limit_key:
         left = write_amount(refusal.limit_key.partition("/")[0], refusal.left)
         content |= {"limit": refusal.limit_key, "left": left, "refill_us": refusal.refill_us}
-    if refusal.needed is not None:
-        content["needed"] = write_amount(refusal.limit_key.partition("/")[0], refusal.needed)
         if refusal.kept:
             content["kept"] = write_amount(refusal.limit_key.partition("/")[0], refusal.kept)
+    if refusal.needed_amount is not None:
+        content["needed"] = write_amount(refusal.limit_key.partition("/")[0], refusal.needed_amount)
     return content | ({"detail": refusal.detail} if refusal.detail else {})
 
 
@@ -228,10 +225,11 @@ def _describe_set(allow: InferenceSet) -> dict[str, list[str]]:
     return {dimension: sorted(values.names) for dimension, values in allow.values}
 
 
-def _decide(event: Event, decision: str, emit: Emit, **content: Any) -> None:
+def _decide(event: Event, decision: str, emit: Emit, refusal_reason: str | None = None, **content: Any) -> None:
+    """Add a decision; that of a refusal has its reason as a column too, so that tables find refusals."""
     emit.decision(
         event.organization, decision, event_source=event.source, event_id=event.id,
-        body=msgspec.json.encode(content).decode(),
+        body=msgspec.json.encode(content).decode(), **({"reason": refusal_reason} if refusal_reason else {}),
     )  # fmt: skip
 
 

@@ -45,12 +45,12 @@ def test_one_old_call_does_not_stretch_the_chart(crowd: Crowd, monkeypatch: pyte
 def test_headlines_count_all_budgets(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_page(crowd.settings, monkeypatch, "budgets")
     figures = read_metrics(app)
-    assert figures["Budgets"] == figures["At or over limit"] == str(BUDGET_COUNT)
+    assert figures["Grants and budgets"] == figures["At the limit"] == str(BUDGET_COUNT)
     assert f"1–12 of {BUDGET_COUNT}" in [caption.value for caption in app.caption]
     page_html, captions = open_html(crowd, monkeypatch, "budgets", list_search="team-22")
-    assert "team team-229, 14 days" in page_html and f"1–12 of {BUDGET_COUNT}" not in captions
+    assert ">team team-229</a>" in page_html and "in 14 days" in page_html and f"1–12 of {BUDGET_COUNT}" not in captions
     _, captions = open_html(crowd, monkeypatch, "budgets", budgets="near limit")
-    assert "No budget is in this state." in captions
+    assert "No grant or budget is in this state." in captions
     _, captions = open_html(crowd, monkeypatch, "budgets", crossings_page="2")
     assert any(caption.startswith("21–40 of ") for caption in captions)
 

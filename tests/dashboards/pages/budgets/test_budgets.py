@@ -30,16 +30,19 @@ def test_each_budget_says_what_is_used_of_it_and_where_that_leads(
 ) -> None:
     app = open_page(limited[0], monkeypatch, "budgets")
     page_html = read_html(app)
-    assert read_metrics(app) == {"Budgets": "4", "At or over limit": "1", "Near limit": "0", "Will reach limit": "2"}
-    full, half = read_cells(page_html, "agent shopper"), read_cells(page_html, "team &lt;b&gt;")
-    assert full[0] == "agent shopper, 1 hour" and full[1:6] == ["110.0%", "$1.10", "−$0.1000", "$1.00", "100%"]
-    assert full[-1] == "limit reached"
-    assert half[1:6] == ["64.7%", "$11.00", "$6.00", "$17.00", "50%"] and half[-1].startswith("reaches limit in ")
-    assert read_cells(page_html, "team nobody")[1:] == ["0.0%", "$0.00", "$5.00", "$5.00", "–", "–", "", "–", "–"]
-    assert read_cells(page_html, "feature summaries")[1:5] == ["25.0%", "€1.00", "€3.00", "€4.00"], (
+    assert read_metrics(app) == {
+        "Grants and budgets": "4", "At the limit": "1", "Near the limit": "0", "Will be used up": "2", "Stopped": "0",
+        "Refused in 24 h": "0",
+    }  # fmt: skip
+    assert "1 of 4 is at the limit: agent shopper." in page_html
+    full, half = read_cells(page_html, ">agent shopper<"), read_cells(page_html, ">team &lt;b&gt;")
+    assert full[1:4] == ["$1.00 billed in 1 hour", "110.0%", "$0.00"] and full[5:] == ["used up", "–"]
+    assert half[1:4] == ["$17.00 billed in 1 day", "64.7%", "$6.00"] and half[5].startswith("used up in ")
+    assert read_cells(page_html, ">team nobody<")[1:] == ["$5.00 billed in 1 day", "0.0%", "$5.00", "–", "–", "–"]
+    assert read_cells(page_html, ">feature summaries<")[1:4] == ["€4.00 billed in 1 day", "25.0%", "€3.00"], (
         "dollars are not euros"
     )
-    assert 'title="€1.000001"' in page_html, "all digits"
+    assert 'title="€1.000001 used of €4.00"' in page_html, "all digits"
 
 
 def test_the_figures_are_those_of_the_folds_rows(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +103,9 @@ def test_calls_of_unknown_cost_are_named_above_the_budgets_and_where_one_denies_
     feed.add([control("denying", "budget.allocated", **denying, unknown_usage="deny")], channel="control")
     feed.add([call("silent", datetime.now(UTC), team="quiet", model="gpt-4o", usage_source="missing")])
     page_html = read_html(open_page(settings, monkeypatch, "budgets"))
-    assert "1 budget has such calls in the window, and 1 denies them." in page_html
-    cells = read_cells(page_html, "team quiet")
-    assert cells[5:7] == ["denied", "1"] and "cost not known: 1 call, denied" in cells[0]
+    assert "1 grant or budget has such calls in the window, and 1 denies them." in page_html
+    assert "cost not known: 1 call, denied" in read_cells(page_html, ">team quiet<")[0]
+    assert "1 call of unknown cost in the window" in page_html
 
 
 @pytest.mark.parametrize("query", [{"scope": "x"}, {"scope": "shopper", "dimension": "agent", "window": "1e9"}])
