@@ -155,9 +155,10 @@ class PartitionRights:
         if grant is None:
             yield cause.decide("control.ineffective", control_type=control_type)
             return
+        origin = {name: data[name] for name in ("actor", "reason") if data.get(name) is not None}
         yield cause.decide(
             "control.applied", control_type=control_type, effective_us=effective_us if is_starting else now_us,
-            known_us=now_us, body=body,
+            known_us=now_us, body={**body, **origin},
         )  # fmt: skip
         for limit in grant.list_limits(now_us):
             meter = rights.read_meter(grant, limit, now_us)

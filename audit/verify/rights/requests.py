@@ -37,7 +37,9 @@ def answer_admission(
     quantile_ppm = None if data.get("estimate") is None else int(Decimal(str(data["estimate"])) * WHOLE_PPM)
     ask = Ask(str(cause.id), read_scopes(data), read_call(data), expires_us, data.get("grant"), quantile_ppm)
     answer = decide(rights, ask, lambda model: _estimate_amounts(data, model, bound_cost), now_us)
-    yield cause.decide("admission.decided", admission=ask.name, **_describe_answer(answer, expires_us))
+    yield cause.decide(
+        "admission.decided", admission=ask.name, asked=_describe_ask(data), **_describe_answer(answer, expires_us)
+    )
 
 
 def answer_lease(rights: OrganizationRights, cause: Cause, data: Mapping[str, Any], now_us: int) -> Iterator[Decision]:
@@ -55,7 +57,7 @@ def answer_lease(rights: OrganizationRights, cause: Cause, data: Mapping[str, An
     ask = LeaseAsk(name, read_scopes(data), amounts, currency or "", expires_us, data.get("grant"))
     answer = give_lease(rights, ask, now_us)
     if isinstance(answer, Refusal):
-        yield cause.decide("lease.refused", lease=name, **_describe_refusal(answer))
+        yield cause.decide("lease.refused", lease=name, asked=_describe_ask(data), **_describe_refusal(answer))
         return
     yield cause.decide(
         "lease.granted", lease=name, grants=answer.grants, admits_until_us=admits_until_us, expires_us=expires_us,
@@ -100,6 +102,11 @@ def _estimate_amounts(data: Mapping[str, Any], model: str | None, bound_cost: Bo
     return Amounts(0 if data.get("payer") == "customer" else cost, cost, currency, tokens, data.get("calls") or 1)
 
 
+def _describe_ask(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe an ask as the log has it."""
+    return {field: value for field, value in data.items() if value is not None}
+
+
 def _describe_answer(answer: Answer, expires_us: int) -> dict[str, Any]:
     fields: dict[str, Any] = {"answer": answer.answer, "model": answer.model}
     if answer.refusal is not None:
@@ -128,6 +135,8 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
         fields |= {"limit": refusal.limit.key, "left": left_amount, "refill_us": refusal.refill_us}
         if refusal.kept_amount:
             fields["kept"] = write_amount(refusal.limit.key, refusal.kept_amount)
+        if refusal.needed_amount is not None:
+            fields["needed"] = write_amount(refusal.limit.key, refusal.needed_amount)
     return fields
 
 
