@@ -41,7 +41,7 @@ def decide_by_audit(
             lambda digest: open_document(digest, documents[digest]), read_line, lambda first, end: records[first:end],
             database,
         )  # fmt: skip
-        return reader, PartitionRights(reader.bound_cost, database)
+        return reader, PartitionRights(reader.bound_cost, reader.bound_prices, database)
 
     reader, rights = begin()
     decisions = []

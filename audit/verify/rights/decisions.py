@@ -80,9 +80,7 @@ def read_decisions(record: Record) -> list[Decision]:
 
 def _read_body(body: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
     """Read the fields of a body. One that repeats a column, and says something else, is a field of its own."""
-    return {
-        field if columns.get(field, value) == value else f"body.{field}": value for field, value in body.items()
-    }
+    return {field if columns.get(field, value) == value else f"body.{field}": value for field, value in body.items()}
 
 
 def _drop_prose(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:

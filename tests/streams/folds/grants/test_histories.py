@@ -345,7 +345,7 @@ class History:
         core = leases.grant_lease(
             self.state, LeaseAsk(ORGANIZATION, name, "gateway", scopes, amounts, "USD", expires, expires), self.now
         )
-        audit_ask = audit_leases.LeaseAsk(name, scopes, amounts, "USD", expires)
+        audit_ask = audit_leases.LeaseAsk(name, scopes, amounts, "USD", expires, expires)
         audit = audit_leases.give_lease(self.rights, audit_ask, self.now)
         amounts_leased = None if isinstance(audit, audit_admissions.Refusal) else audit.amounts
         self.check(None if core.refusal else dict(core.amounts), amounts_leased, f"lease {name} {core.refusal}")
