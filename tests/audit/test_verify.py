@@ -47,14 +47,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         feed.add(corrected(END))
         feed.add([budget("b3", "team", "support", "0.1", window_s=3600)])
         feed.add(doubtful(datetime.now(UTC)), channel="import", refused=2)
-        feed.add([b"no event"])
         feed.add(rights())
+        feed.add([b"no event"])
         feed.close()
         yield settings
 
 
 def rights() -> list[bytes]:
-    """A grant, what is asked, leased and given back of it, and a call that settles nothing."""
+    """A grant, and what is asked, leased and given back of it."""
     limit = {"meter": "calls", "amount": "6", "thresholds": [10]}
     return [
         control("grant", "grant.created", grant="vault", dimension="team", scope="vault", limits=[limit]),
@@ -254,6 +254,9 @@ def test_an_entry_that_was_altered_on_its_topic(
         (b'\\"released\\":true', b'\\"released\\":false', "admission.released", {"field": "released"}),
         (b'\\"amounts\\":{\\"calls\\":2', b'\\"amounts\\":{\\"calls\\":3', "lease.granted", {"field": "amounts"}),
         (b'\\"reason\\":\\"unmeasured', b'\\"reason\\":\\"limit', "lease.refused", {"field": "body.reason"}),
+        (b'"reason":"unmeasured"', b'"reason":"limit"', "lease.refused", {"field": "reason"}),
+        (b'\\"needed\\":5', b'\\"needed\\":1', "admission.decided", {"field": "needed"}),
+        (b'\\"dimensions\\":[\\"team', b'\\"dimensions\\":[\\"user', "lease.granted", {"field": "dimensions"}),
         (b"lease.returned", b"lease.expired", "lease.returned", {"field": ""}),
         (b'"event_id":"a2"', b'"event_id":"a3"', "admission.decided", {"field": "event_id"}),
     ],

@@ -21,6 +21,8 @@ _SUBJECT = ("control_type", "dimension", "scope", "window_s", "grant", "limit", 
 """Fields that tell decisions of one event apart."""
 _PROSE = {"control.applied": "reason", "control.ineffective": "reason", "admission.decided": "detail"}
 """Sentences for people, which no rule defines."""
+BODY = "body."
+"""Stands before a field of a body that says something else than the column of its name."""
 
 
 class Cause(NamedTuple):
@@ -79,8 +81,8 @@ def read_decisions(record: Record) -> list[Decision]:
 
 
 def _read_body(body: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the fields of a body. One that repeats a column, and says something else, is a field of its own."""
-    return {field if columns.get(field, value) == value else f"body.{field}": value for field, value in body.items()}
+    """Read the fields of a body: one that repeats a column, and says something else, by a name of its own."""
+    return {field if columns.get(field, value) == value else f"{BODY}{field}": value for field, value in body.items()}
 
 
 def _drop_prose(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def list_differences(
     for log_side, topic_side in pairs.values():
         for decision, topic_decision in zip(log_side, topic_side, strict=False):
             for field in sorted({*decision.fields, *topic_decision.fields}):
-                value, topic_value = _write(decision, field), _write(topic_decision, field)
+                value, topic_value = _write(decision, field.removeprefix(BODY)), _write(topic_decision, field)
                 if value != topic_value:
                     yield _describe(record, decision, value, topic_value, field)
         for decision in log_side[len(topic_side) :]:
