@@ -17,7 +17,8 @@ from ingest.intake.intake import decode
 from ledger.log import Position
 from ledger.outcomes import CONFLICT
 
-KINDS = body.Kinds((admissions.JSON,), f"send what is asked for or returned, as {admissions.JSON}")
+JSON = admissions.JSON
+KINDS = body.Kinds((JSON,), f"send what is asked for or returned, as {JSON}")
 SOURCE = "tallystick-leases"
 """The source of all leases of the HTTP API, so that the id alone names a lease."""
 TYPE = "tallystick.lease.v1"
