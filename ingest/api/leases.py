@@ -92,8 +92,9 @@ def _read_decision(request: str, position: Position, reply: Reply | None) -> Map
         raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
     raise Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        f"no answer within {admissions.REPLY_TIMEOUT_S} s: the folds are behind partition {position.partition}, offset "
-        f"{position.offset} of tally.events. The request stands: ask again with this id for its answer",
+        f"no answer to {request} within {admissions.REPLY_TIMEOUT_S} s: the folds are behind partition "
+        f"{position.partition}, offset {position.offset} of tally.events. It stands: ask again with this id for its "
+        "answer",
         admissions.RETRY_DELAY_S,
     )
 
