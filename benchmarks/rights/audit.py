@@ -1,4 +1,4 @@
-"""Recompute decisions on rights beside outcomes and costs: ``python -m benchmarks.rights_audit [EVENTS]``.
+"""Recompute decisions on rights beside outcomes and costs: ``python -m benchmarks.rights.audit [EVENTS]``.
 
 Calls of one organization with three budgets, and two grants of two limits each, one below the other. The log side of
 ``tally verify`` reads all of it in one process, in turns with the decisions and without them, by processor time.

@@ -1,9 +1,10 @@
 """Admissions through the log, from leases of the HTTP API, and from a lease in the SDK.
 
-``python -m benchmarks.admissions [ASKS]``. An API and a worker of the folds, each a process of its own, on the embedded
-log. In turns, by 1, 10 and 100 callers: requests to ``/healthz``, which does nothing, asks that the API answers from a
-lease, and asks through the log (their reservation outlasts any lease of the API). Then callers that ask all at once for
-more than a limit has, against one grant and against a tree three deep; and what holders of leases keep idle.
+``python -m benchmarks.rights.admissions [ASKS]``. An API and a worker of the folds, each a process of its own, on the
+embedded log. In turns, by 1, 10 and 100 callers: requests to ``/healthz``, which does nothing, asks that the API
+answers from a lease, and asks through the log (their reservation outlasts any lease of the API). Then callers that
+ask all at once for more than a limit has, against one grant and against a tree three deep; and what holders of leases
+keep idle.
 """
 
 import http.client
