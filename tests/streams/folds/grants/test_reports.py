@@ -60,8 +60,8 @@ def test_a_crossing_and_a_changed_grant_are_told_at_once_with_all_that_the_windo
         (130, grant("n", "search", "grant.narrowed", limits=[limit(9, window={"rolling_s": 3600})])),
     )
     assert list_reports(*lines) == [(0, [], "0.00"), (100, ["1.00"], "0.00"), (130, ["4.90"], "0.00")]
-    lines = (*lines[:3], (102, call("c", 102, team="search")), *lines[3:])
-    assert list_reports(*lines)[2:] == [(102, ["5.90"], "0.00"), (130, ["5.90"], "0.00")]
+    longer = (*lines[:3], (102, call("c", 102, team="search")), *lines[3:])
+    assert list_reports(*longer)[2:] == [(102, ["5.90"], "0.00"), (130, ["5.90"], "0.00")]
 
 
 @settings(max_examples=200)
