@@ -168,8 +168,8 @@ def _count_outliers(days: Sequence[tuple[int, int]], total: int) -> int:
         calls_before += calls
         if calls_before * 100 > total * _MAX_OUTLIER_PERCENT:
             break
-        lead, rest = days[index][0] - days[0][0], days[-1][0] - days[index][0] + 1
-        if lead >= max(_MIN_CROP_DAYS, 3 * rest) and 4 * index <= lead:
+        lead, rest_days = days[index][0] - days[0][0], days[-1][0] - days[index][0] + 1
+        if lead >= max(_MIN_CROP_DAYS, 3 * rest_days) and 4 * index <= lead:
             number = index
     return number
 
